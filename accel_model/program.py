@@ -1,0 +1,195 @@
+"""A compiled program and its file: instructions, DRAM image, tensors, provenance, fingerprint.
+
+The file is an uncompressed zip of ``manifest.json`` and raw ``.npy`` arrays: no pickle, no code,
+readable with ordinary tools. The manifest holds the SHA-256 of every array and of itself; a file
+that was cut, altered or made by another format version is refused with one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.layout import Tensor
+
+FORMAT = 1
+MAX_DRAM_BYTES = 1 << 32
+
+
+class ProgramError(ZeroskipError):
+    """A program file that cannot be loaded; says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What the report and the audit need to know of a layer; computed from the layer itself.
+
+    ``macs`` counts every multiply of the dense layer, ``effectual`` those with a non-zero weight.
+    ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are the compulsory DRAM traffic: each
+    once, weights in the ideal size of the target's format. ``shape`` is the output's.
+    """
+
+    node: str
+    kind: str
+    shape: tuple[int, ...]
+    macs: int
+    effectual: int
+    input_bytes: int
+    output_bytes: int
+    weight_bytes: int
+    schedule: str
+
+    def bound(self, macs_per_cycle: int, bytes_per_cycle: int) -> int:
+        """Cycles no machine of this width can beat: multiplies or bytes, whichever is more."""
+        moved = self.input_bytes + self.output_bytes + self.weight_bytes
+        return max(1, math.ceil(self.effectual / macs_per_cycle),
+                   math.ceil(moved / bytes_per_cycle))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The part of a layer's output that one compute instruction writes: origins and sizes."""
+
+    layer: int
+    channel: int
+    channels: int
+    origin: tuple[int, ...]
+    size: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One accelerator region, ready to run.
+
+    words: uint8 [n, 16], the instructions in program order (all units in one stream).
+    image: uint8, the DRAM bytes from address 0 on: packed weights and parameters.
+    dram_bytes: size of the DRAM arena; activations lie behind the image.
+    layer_of: int32 [n], the layer of each instruction (-1: none).
+    tile_of: int32 [n], index in ``tiles`` of what the instruction writes (-1: nothing final).
+    """
+
+    name: str
+    target: str
+    fingerprint: str
+    words: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
+    dram_bytes: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    layers: tuple[LayerInfo, ...]
+    tiles: tuple[Tile, ...]
+    layer_of: npt.NDArray[np.int32]
+    tile_of: npt.NDArray[np.int32]
+
+    def to_bytes(self) -> bytes:
+        """The program file."""
+        tiles = np.array([_flat_tile(tile) for tile in self.tiles], np.int32).reshape(
+            len(self.tiles), -1
+        )
+        arrays = {"words": self.words, "image": self.image, "layer_of": self.layer_of,
+                  "tile_of": self.tile_of, "tiles": tiles}
+        raw = {name: _npy(array) for name, array in arrays.items()}
+        head = {
+            "format": FORMAT, "name": self.name, "target": self.target,
+            "fingerprint": self.fingerprint, "dram_bytes": self.dram_bytes,
+            "inputs": [asdict(t) for t in self.inputs],
+            "outputs": [asdict(t) for t in self.outputs],
+            "layers": [asdict(layer) for layer in self.layers],
+            "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in raw.items()},
+        }
+        head["seal"] = _seal(head)
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as box:
+            _put(box, "manifest.json", json.dumps(head, indent=1).encode())
+            for name, data in raw.items():
+                _put(box, f"{name}.npy", data)
+        return out.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes | memoryview) -> Program:
+        """The program in a file's bytes; ProgramError if they are not exactly what was written."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as box:
+                raw = {info.filename: box.read(info) for info in box.infolist()}
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError,
+                RuntimeError) as problem:
+            raise ProgramError(f"the program is truncated or altered ({problem}); "
+                               "compile it again") from None
+        return _read(raw)
+
+
+def _read(raw: dict[str, bytes]) -> Program:
+    try:
+        head = json.loads(raw["manifest.json"])
+        if head["format"] != FORMAT:
+            raise ProgramError(f"the program has format {head['format']}, this version reads "
+                               f"{FORMAT}; compile it again")
+        seal = head.pop("seal")
+        intact = seal == _seal(head) and all(
+            hashlib.sha256(raw[f"{name}.npy"]).hexdigest() == digest
+            for name, digest in head["sha256"].items()
+        )
+        if not intact:
+            raise ProgramError("the program was altered after it was written; compile it again")
+        arrays = {name: np.load(io.BytesIO(raw[f"{name}.npy"]), allow_pickle=False)
+                  for name in head["sha256"]}
+        return _build(head, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
+        raise ProgramError(f"the program's manifest is not usable ({problem}); "
+                           "compile it again") from None
+
+
+def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:
+    words = arrays["words"].astype(np.uint8, casting="safe").reshape(-1, 16)
+    count = len(words)
+    if not len(arrays["image"]) <= int(head["dram_bytes"]) <= MAX_DRAM_BYTES:
+        raise ProgramError("the program's DRAM size does not hold its image; compile it again")
+    if arrays["layer_of"].shape != (count,) or arrays["tile_of"].shape != (count,):
+        raise ProgramError("the program's provenance does not match its instructions; "
+                           "compile it again")
+    layers = tuple(LayerInfo(**{**layer, "shape": tuple(layer["shape"])})
+                   for layer in head["layers"])
+    tensors = {key: tuple(Tensor(**{**t, "spatial": tuple(t["spatial"])}) for t in head[key])
+               for key in ("inputs", "outputs")}
+    return Program(
+        name=str(head["name"]), target=str(head["target"]),
+        fingerprint=str(head["fingerprint"]), words=words,
+        image=arrays["image"].astype(np.uint8, casting="safe"),
+        dram_bytes=int(head["dram_bytes"]), inputs=tensors["inputs"],
+        outputs=tensors["outputs"], layers=layers,
+        tiles=tuple(_tile(row) for row in arrays["tiles"].tolist()),
+        layer_of=arrays["layer_of"].astype(np.int32), tile_of=arrays["tile_of"].astype(np.int32),
+    )
+
+
+def _flat_tile(tile: Tile) -> list[int]:
+    return [tile.layer, tile.channel, tile.channels, *tile.origin, *tile.size]
+
+
+def _tile(row: list[int]) -> Tile:
+    rank = (len(row) - 3) // 2
+    return Tile(row[0], row[1], row[2], tuple(row[3 : 3 + rank]), tuple(row[3 + rank :]))
+
+
+def _seal(head: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.ascontiguousarray(array), allow_pickle=False)
+    return out.getvalue()
+
+
+def _put(box: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Stored with a fixed date, so that the same program is the same file."""
+    box.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
