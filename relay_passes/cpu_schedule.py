@@ -1,0 +1,156 @@
+"""Compiling a Relax module for the CPU of this machine, and running it.
+
+TVM's default llvm schedules are serial and scalar. The rules here make a vector of the innermost
+axis and, for a reduction (convolution, matrix product, pooling), sum a block of output channels in
+registers. A schedule changes the order of the terms only: integer results are the same bits.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax, s_tir
+from tvm.relax.backend.cpu_generic import pipeline as cpu_passes
+from tvm.s_tir import dlight
+from tvm.s_tir.dlight.analysis import SBlockInfo, normalize_prim_func
+from tvm.target import Target, codegen
+
+_VECTOR_ELEMENT_BITS = 32  # float32 and int32, the types that a reduction sums in
+_WORTH_A_VECTOR = 4
+
+
+def cpu_target() -> Target:
+    """llvm for the processor this runs on, with all its vector extensions."""
+    return Target({"kind": "llvm", "mcpu": codegen.llvm_get_system_cpu()})
+
+
+def compile_for_cpu(mod: tvm.IRModule) -> Any:
+    """A TVM executable of the float or integer module, scheduled for this machine's CPU."""
+    target = cpu_target()
+    passes = tvm.transform.Sequential(
+        [
+            *cpu_passes.library_dispatch_passes(target),
+            *cpu_passes.legalize_passes(target),
+            dlight.ApplyDefaultSchedule(
+                ScheduleRule("reduction", _schedule_reduction),
+                ScheduleRule("elementwise", _schedule_elementwise),
+            ),
+            *cpu_passes.dataflow_lower_passes(target),
+            *cpu_passes.finalize_passes(target),
+        ]
+    )
+    with target:
+        return tvm.compile(mod, target, relax_pipeline=passes)
+
+
+def run_cpu(
+    executable: Any, fn_name: str, inputs: Sequence[npt.NDArray[Any]]
+) -> list[npt.NDArray[Any]]:
+    """Call one function of an executable of ``compile_for_cpu``; its results, in order."""
+    vm = relax.VirtualMachine(executable, tvm.cpu())
+    result = vm[fn_name](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in inputs))
+    tensors = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
+    return [tensor.numpy() for tensor in tensors]
+
+
+class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]
+    """A dlight rule: ``schedule(sch, blocks, lanes)`` says whether it took the function.
+
+    What it refuses, or cannot schedule, keeps TVM's default schedule.
+    """
+
+    def __init__(
+        self, name: str, schedule: Callable[[s_tir.Schedule, list[SBlockInfo], int], bool]
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self._schedule = schedule
+
+    def apply(self, func: Any, target: Target, _tunable: bool) -> s_tir.Schedule | None:
+        sch = s_tir.Schedule(func)
+        blocks = normalize_prim_func(sch)
+        lanes = codegen.llvm_get_vector_width(target) // _VECTOR_ELEMENT_BITS
+        try:
+            return sch if blocks and self._schedule(sch, blocks, max(lanes, 1)) else None
+        except s_tir.ScheduleError:
+            return None
+
+
+def _schedule_elementwise(sch: s_tir.Schedule, blocks: list[SBlockInfo], lanes: int) -> bool:
+    if not all(block.is_injective() for block in blocks):
+        return False
+    for block in blocks[:-1]:
+        sch.compute_inline(block.block_rv)
+    _parallel_rows(sch, blocks[-1].block_rv, lanes)
+    return True
+
+
+def _schedule_reduction(sch: s_tir.Schedule, blocks: list[SBlockInfo], lanes: int) -> bool:
+    """One reduction, what is computed before it (padding) and after it (bias, activation).
+
+    Tiles of ``lanes`` channels by up to ``lanes`` columns: the sums of a tile stay in vector
+    registers through the whole reduction. A channel is the third axis from the end, else the first.
+    """
+    reductions = [i for i, block in enumerate(blocks) if not block.is_injective()]
+    if len(reductions) != 1:
+        return False
+    index = reductions[0]
+    before, block, after = blocks[:index], blocks[index], blocks[index + 1 :]
+    kinds = block.dom_kind()
+    spatial = kinds.count("S")
+    if not kinds.startswith("S") or "RS" in kinds or not kinds.endswith("R"):
+        return False
+    for other in (*before[:-1], *after[:-1]):
+        sch.compute_inline(other.block_rv)
+    if before:
+        _parallel_rows(sch, before[-1].block_rv, lanes)
+    last = after[-1].block_rv if after else sch.cache_write(block.block_rv, 0, "local")
+
+    if not sch.get_loops(last):
+        return False
+    *outer, columns = sch.get_loops(last)
+    column_tiles, vector = sch.split(columns, [None, _divisor(_extent(sch, columns), lanes)])
+    tile = [vector]
+    if outer:
+        channel = max(len(outer) - 2, 0)
+        size = _divisor(_extent(sch, outer[channel]), lanes)
+        outer[channel], inner = sch.split(outer[channel], [None, size])
+        tile = [inner, vector]
+    sch.reorder(*outer, column_tiles, *tile)
+    tiles = sch.fuse(*outer, column_tiles) if outer else column_tiles
+    sch.parallel(tiles)
+    sch.compute_at(block.block_rv, tiles, preserve_unit_loops=True)
+
+    loops = sch.get_loops(block.block_rv)[-len(kinds) :]
+    sums, terms = loops[:spatial], loops[spatial:]
+    sch.reorder(*terms, *sums)
+    if _extent(sch, vector) >= _WORTH_A_VECTOR:
+        sch.vectorize(vector)
+        sch.vectorize(sums[-1])
+        if outer:
+            sch.unroll(sums[channel])
+    sch.decompose_reduction(block.block_rv, terms[0])
+    return True
+
+
+def _parallel_rows(sch: s_tir.Schedule, block: Any, lanes: int) -> None:
+    """Rows on all threads, the columns of a row in vectors."""
+    loops = sch.get_loops(block)
+    if not loops:
+        return
+    *rows, columns = loops
+    outer, vector = sch.split(columns, [None, _divisor(_extent(sch, columns), lanes)])
+    sch.parallel(sch.fuse(*rows, outer) if rows else outer)
+    if _extent(sch, vector) >= _WORTH_A_VECTOR:
+        sch.vectorize(vector)
+
+
+def _extent(sch: s_tir.Schedule, loop: Any) -> int:
+    return int(sch.get(loop).extent)
+
+
+def _divisor(n: int, limit: int) -> int:
+    """The largest divisor of ``n`` up to ``limit``."""
+    return max(d for d in range(1, min(n, limit) + 1) if n % d == 0)

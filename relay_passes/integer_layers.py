@@ -1,0 +1,284 @@
+"""The integer layers as values: every kind of layer that can leave the CPU, declared once.
+
+Arithmetic (Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", CVPR 2018, with one rounding shift of the whole int64 product):
+
+    requantise(v) = clip(((v * mult + (1 << (shift - 1))) >> shift) + y.zero_point, lo, hi)
+
+with ``v`` int32, ``mult`` in [0, 2^31) and ``shift`` in 1..62, so that the int64 sum never wraps.
+A zero activation is one equal to its zero point, padding is the zero point, a zero weight is 0.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.relay_passes.errors import PassError
+
+MAX_SHIFT = 62
+BOUNDS = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-(2**31), 2**31 - 1)}
+
+DType = Literal["int8", "uint8", "int32"]
+Int8Array = npt.NDArray[np.int8]
+Int32Array = npt.NDArray[np.int32]
+
+
+def quantise_multiplier(real: float) -> tuple[int, int]:
+    """``(mult, shift)`` with ``real ~ mult / 2^shift``, as gemmlowp and TFLite write it.
+
+    ``mult`` is a normalised 31-bit mantissa, 2^30 <= mult < 2^31: the relative error is at most
+    2^-31. A ``real`` below 2^-32 scales every int32 to less than a half: it becomes ``(0, 1)``.
+    """
+    if not (math.isfinite(real) and 0 <= real < 2**29):
+        raise PassError(
+            f"a requantisation by {real} has no fixed-point form: check the calibrated ranges"
+        )
+    mantissa, exponent = math.frexp(real)
+    mult, shift = round(mantissa * 2**31), 31 - exponent
+    if mult == 2**31:
+        mult, shift = 2**30, shift - 1
+    return (mult, shift) if mult and shift <= MAX_SHIFT else (0, 1)
+
+
+@dataclass(frozen=True)
+class QTensor:
+    """An integer activation: ``real = scale * (value - zero_point)``; the scale stays outside."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        low, high = BOUNDS[self.dtype]
+        if not low <= self.zero_point <= high:
+            raise PassError(f"zero point {self.zero_point} is outside {self.dtype}'s {low}..{high}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layer:
+    """What the kinds share. Layers are equal when every field is, arrays element by element."""
+
+    kind: ClassVar[str]
+    y: QTensor
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """The activations the layer reads, in the order of its function's parameters."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.inputs, self.y))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unary(Layer):
+    """A layer of one activation."""
+
+    x: QTensor
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        return (self.x,)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv(Unary):
+    """Convolution with 1 to 3 spatial dims, strides, dilation and groups.
+
+    ``acc[n,k,...] = sum over c and taps of (x - x.zero_point) * weight[k,c,taps]`` in int32 with
+    zeros around ``x - x.zero_point``; ``y = requantise(acc + bias)``, a ``mult`` and ``shift``
+    per k.
+
+    x: [N, C, *spatial]; weight: int8 [K, C/groups, *kernel]; bias, mult, shift: int32 [K];
+    strides, dilation: one per spatial dim; padding: all begins, then all ends.
+    """
+
+    kind: ClassVar[str] = "conv"
+    weight: Int8Array
+    bias: Int32Array
+    mult: Int32Array
+    shift: Int32Array
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_channels(self.weight, self.bias, self.mult, self.shift)
+        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dense(Unary):
+    """``y = requantise((x - x.zero_point) @ weight.T + bias)``.
+
+    x: [N, C]; weight: int8 [K, C]; bias, mult, shift: int32 [K].
+    """
+
+    kind: ClassVar[str] = "dense"
+    weight: Int8Array
+    bias: Int32Array
+    mult: Int32Array
+    shift: Int32Array
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_channels(self.weight, self.bias, self.mult, self.shift)
+        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(Layer):
+    """Sum of two activations of one shape, each brought to the scale of the output.
+
+    ``y = clip((((a - a.zero_point) * mult_a + (b - b.zero_point) * mult_b + (1 << (shift - 1)))
+    >> shift) + y.zero_point, lo, hi)`` with the sum in int64.
+    """
+
+    kind: ClassVar[str] = "add"
+    a: QTensor
+    b: QTensor
+    mult_a: int
+    mult_b: int
+    shift: int
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_requantise(self.y, self.mult_a, self.shift, self.lo, self.hi)
+        _check_requantise(self.y, self.mult_b, self.shift, self.lo, self.hi)
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        return (self.a, self.b)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AvgPool(Unary):
+    """Average over windows: ``y = requantise(sum over taps of (x - x.zero_point))``.
+
+    ``mult`` and ``shift`` hold the area of the kernel, so every window divides by the same number:
+    the padding, if any, counts.
+    """
+
+    kind: ClassVar[str] = "avgpool"
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+    mult: int
+    shift: int
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Unary):
+    """Maximum over windows, then ``clip(lo, hi)``; x and y share scale and zero point.
+
+    Padding never wins, whatever the zero point.
+    """
+
+    kind: ClassVar[str] = "maxpool"
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_same_scale(self)
+        _check_bounds(self.y, self.lo, self.hi)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Requantise(Unary):
+    """``y = requantise(x - x.zero_point)`` element by element: a clip, or a change of scale."""
+
+    kind: ClassVar[str] = "requantise"
+    mult: int
+    shift: int
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concat(Layer):
+    """The inputs one after another along ``axis``; all share scale and zero point with y."""
+
+    kind: ClassVar[str] = "concat"
+    xs: tuple[QTensor, ...]
+    axis: int
+
+    def __post_init__(self) -> None:
+        _check_same_scale(self)
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        return self.xs
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reshape(Unary):
+    """The same data in the same order under another shape."""
+
+    kind: ClassVar[str] = "reshape"
+
+    def __post_init__(self) -> None:
+        _check_same_scale(self)
+
+
+KINDS: tuple[type[Layer], ...] = (Conv, Dense, Add, AvgPool, MaxPool, Requantise, Concat, Reshape)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return bool(a == b)
+
+
+def _check_channels(weight: Int8Array, *per_channel: Int32Array) -> None:
+    if weight.dtype != np.int8 or any(
+        v.dtype != np.int32 or v.shape != weight.shape[:1] for v in per_channel
+    ):
+        raise PassError(
+            f"an integer layer takes int8 weights and int32 bias, mult and shift of [{len(weight)}]"
+        )
+
+
+def _check_bounds(y: QTensor, lo: int, hi: int) -> None:
+    low, high = BOUNDS[y.dtype]
+    if not low <= lo <= hi <= high:
+        raise PassError(f"clip bounds {lo}..{hi} are outside {y.dtype}'s {low}..{high}")
+
+
+def _check_requantise(
+    y: QTensor, mult: Int32Array | int, shift: Int32Array | int, lo: int, hi: int
+) -> None:
+    _check_bounds(y, lo, hi)
+    if np.min(mult) < 0 or np.max(mult) >= 2**31:
+        raise PassError("a requantisation multiplier is outside 0..2^31-1")
+    if np.min(shift) < 1 or np.max(shift) > MAX_SHIFT:
+        raise PassError(f"a requantisation shift is outside 1..{MAX_SHIFT}")
+
+
+def _check_same_scale(layer: Layer) -> None:
+    form = (layer.y.dtype, layer.y.zero_point)
+    if any((x.dtype, x.zero_point) != form for x in layer.inputs):
+        raise PassError(f"a {layer.kind} layer takes and gives one dtype and zero point")

@@ -1,0 +1,216 @@
+"""Random integer layers, and what each computes, in plain int64 numpy loops over the taps."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.relay_passes.integer import (
+    BOUNDS,
+    Add,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Layer,
+    MaxPool,
+    QTensor,
+    Requantise,
+    Reshape,
+)
+
+Array = npt.NDArray[Any]
+
+
+def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
+    """The layer's definition, read off its docstring."""
+    x = inputs[0].astype(np.int64)
+    match layer:
+        case Conv():
+            acc = convolve(x - layer.x.zero_point, layer)
+            channels = (-1, *(1,) * (x.ndim - 2))
+            acc += layer.bias.reshape(channels)
+            result = requantise(
+                acc * layer.mult.astype(np.int64).reshape(channels),
+                layer.shift.astype(np.int64).reshape(channels),
+                layer,
+            )
+        case Dense():
+            acc = (x - layer.x.zero_point) @ layer.weight.astype(np.int64).T + layer.bias
+            result = requantise(acc * layer.mult, layer.shift.astype(np.int64), layer)
+        case Add():
+            a = (x - layer.a.zero_point) * layer.mult_a
+            b = (inputs[1].astype(np.int64) - layer.b.zero_point) * layer.mult_b
+            result = requantise(a + b, layer.shift, layer)
+        case AvgPool():
+            ones = np.ones((x.shape[1], 1, *layer.kernel), np.int64)
+            acc = sum_taps(x - layer.x.zero_point, ones, layer, (1,) * (x.ndim - 2), x.shape[1])
+            result = requantise(acc * layer.mult, layer.shift, layer)
+        case MaxPool():
+            windows = taps(x, layer.kernel, layer, layer.dilation, fill=-(2**40))
+            result = np.clip(np.max([window for _, window in windows], axis=0), layer.lo, layer.hi)
+        case Requantise():
+            result = requantise((x - layer.x.zero_point) * layer.mult, layer.shift, layer)
+        case Concat():
+            result = np.concatenate(inputs, axis=layer.axis)
+        case Reshape():
+            result = x.reshape(layer.y.shape)
+    assert result.shape == layer.y.shape
+    return result.astype(layer.y.dtype)
+
+
+def requantise(v: Array, shift: Any, layer: Any) -> Array:
+    v = ((v + (1 << (shift - 1))) >> shift) + layer.y.zero_point
+    return np.clip(v, layer.lo, layer.hi)
+
+
+def convolve(x: Array, layer: Conv) -> Array:
+    return sum_taps(x, layer.weight.astype(np.int64), layer, layer.dilation, layer.groups)
+
+
+def sum_taps(
+    x: Array, weight: Array, layer: Conv | AvgPool, dilation: Sequence[int], groups: int
+) -> Array:
+    total: Any = 0
+    batch, per_group = x.shape[0], weight.shape[1]
+    for tap, window in taps(x, weight.shape[2:], layer, dilation, fill=0):
+        grouped = window.reshape(batch, groups, per_group, *window.shape[2:])
+        w = weight[(slice(None), slice(None), *tap)].reshape(groups, -1, per_group)
+        total = total + np.einsum("ngc...,gkc->ngk...", grouped, w)
+    result: Array = total.reshape(batch, weight.shape[0], *total.shape[3:])
+    return result
+
+
+def taps(x: Array, kernel: Sequence[int], layer: Any, dilation: Sequence[int], fill: int) -> Any:
+    """Each tap of the kernel with the input elements it meets, one per output position."""
+    rank = len(kernel)
+    pads = list(zip(layer.padding[:rank], layer.padding[rank:], strict=True))
+    padded = np.pad(x, [(0, 0), (0, 0), *pads], constant_values=fill)
+    counts = [
+        (size - (k - 1) * d - 1) // s + 1
+        for size, k, d, s in zip(padded.shape[2:], kernel, dilation, layer.strides, strict=True)
+    ]
+    for tap in itertools.product(*map(range, kernel)):
+        where = tuple(
+            slice(t * d, t * d + (n - 1) * s + 1, s)
+            for t, d, n, s in zip(tap, dilation, counts, layer.strides, strict=True)
+        )
+        yield tap, padded[(slice(None), slice(None), *where)]
+
+
+def random_input(rng: np.random.Generator, tensor: QTensor) -> Array:
+    low, high = BOUNDS[tensor.dtype]
+    return rng.integers(low, high + 1, tensor.shape).astype(tensor.dtype)
+
+
+def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
+    """A small layer with parameters all over their ranges."""
+    x = random_tensor(rng, random_shape(rng))
+    y_form = random_tensor(rng, ())
+    low, high = BOUNDS[y_form.dtype]
+    lo = int(rng.integers(low, high))
+    clip: dict[str, Any] = {"lo": lo, "hi": int(rng.integers(lo, high + 1))}
+    scale: dict[str, Any] = {
+        "mult": int(rng.integers(0, 2**31)),
+        "shift": int(rng.integers(28, 40)),
+    }
+
+    def like(shape: tuple[int, ...], form: QTensor = y_form) -> QTensor:
+        return QTensor(shape, form.dtype, form.zero_point)
+
+    if kind is Conv:
+        return random_conv(rng, x, y_form, clip)
+    if kind is Dense:
+        x = random_tensor(rng, (int(rng.integers(1, 4)), int(rng.integers(1, 40))))
+        k = int(rng.integers(1, 20))
+        weight = rng.integers(-128, 128, (k, x.shape[1])).astype(np.int8)
+        y = like((x.shape[0], k))
+        return Dense(x=x, y=y, weight=weight, **random_affine(rng, k), **clip)
+    if kind is Add:
+        b = random_tensor(rng, x.shape)
+        mults = {"mult_a": scale["mult"], "mult_b": int(rng.integers(0, 2**31))}
+        return Add(a=x, b=b, y=like(x.shape), shift=scale["shift"], **mults, **clip)
+    if kind is Requantise:
+        return Requantise(x=x, y=like(x.shape), **scale, **clip)
+    if kind is Concat:
+        axis = int(rng.integers(0, len(x.shape)))
+        shapes = [
+            tuple(int(rng.integers(1, 5)) if i == axis else d for i, d in enumerate(x.shape))
+            for _ in range(rng.integers(1, 4))
+        ]
+        total = tuple(
+            sum(s[axis] for s in shapes) if i == axis else d for i, d in enumerate(x.shape)
+        )
+        return Concat(xs=tuple(like(s) for s in shapes), y=like(total), axis=axis)
+    if kind is Reshape:
+        return Reshape(x=x, y=like((x.shape[0], int(np.prod(x.shape[1:]))), x))
+    window, shape = random_window(rng, x, dilated=kind is MaxPool)
+    if kind is AvgPool:
+        window.pop("dilation")
+        return AvgPool(x=x, y=like((*x.shape[:2], *shape)), **window, **scale, **clip)
+    assert kind is MaxPool
+    return MaxPool(x=like(x.shape), y=like((*x.shape[:2], *shape)), **window, **clip)
+
+
+def random_conv(
+    rng: np.random.Generator, x: QTensor, y_form: QTensor, clip: dict[str, Any]
+) -> Conv:
+    window, shape = random_window(rng, x, dilated=True)
+    groups = int(rng.choice([d for d in range(1, x.shape[1] + 1) if x.shape[1] % d == 0]))
+    k = groups * int(rng.integers(1, 6))
+    kernel = window.pop("kernel")
+    weight = rng.integers(-128, 128, (k, x.shape[1] // groups, *kernel)).astype(np.int8)
+    return Conv(
+        x=x,
+        y=QTensor((x.shape[0], k, *shape), y_form.dtype, y_form.zero_point),
+        weight=weight,
+        groups=groups,
+        **window,
+        **random_affine(rng, k),
+        **clip,
+    )
+
+
+def random_affine(rng: np.random.Generator, k: int) -> dict[str, Any]:
+    return {
+        "bias": rng.integers(-(2**20), 2**20, k).astype(np.int32),
+        "mult": rng.integers(0, 2**31, k).astype(np.int32),
+        "shift": rng.integers(30, 48, k).astype(np.int32),
+    }
+
+
+def random_tensor(rng: np.random.Generator, shape: tuple[int, ...]) -> QTensor:
+    dtype: Any = rng.choice(["int8", "uint8"])
+    low, high = BOUNDS[dtype]
+    return QTensor(shape, str(dtype), int(rng.integers(low, high + 1)))  # type: ignore[arg-type]
+
+
+def random_shape(rng: np.random.Generator) -> tuple[int, ...]:
+    rank = int(rng.choice([1, 2, 2, 2, 3]))
+    return (
+        int(rng.integers(1, 3)),
+        int(rng.integers(1, 9)),
+        *(int(d) for d in rng.integers(3, 12, rank)),
+    )
+
+
+def random_window(
+    rng: np.random.Generator, x: QTensor, dilated: bool
+) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Kernel, strides, padding and dilation that fit ``x``, and the output's spatial shape."""
+    size = x.shape[2:]
+    kernel = tuple(int(rng.integers(1, min(4, d) + 1)) for d in size)
+    dilation = tuple(
+        int(rng.integers(1, 3)) if dilated and k * 2 <= d else 1
+        for k, d in zip(kernel, size, strict=True)
+    )
+    strides = tuple(int(rng.integers(1, 4)) for _ in size)
+    padding = tuple(int(rng.integers(0, k)) for k in kernel * 2)
+    shape = tuple(
+        (d + padding[i] + padding[i + len(size)] - (kernel[i] - 1) * dilation[i] - 1) // strides[i]
+        + 1
+        for i, d in enumerate(size)
+    )
+    names = ("kernel", "strides", "padding", "dilation")
+    return dict(zip(names, (kernel, strides, padding, dilation), strict=True)), shape
