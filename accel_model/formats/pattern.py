@@ -1,0 +1,337 @@
+"""The pattern format: which kernels are there, which of at most 16 masks each has, the weights.
+
+The taps of a kernel are cut into slabs of up to 16. A stage is one slab of one channel block. Body:
+for each stage a connectivity bitmap, ``ceil(w / 8)`` bytes, bit c set if kernel c has a weight in
+the slab; then, one after another, LSB first, the pattern numbers of the kernels that are there,
+``id_bits`` each, padded to a byte; then, in the same order, the weights under each kernel's mask,
+lowest tap first (a weight under a mask may be zero).
+
+Kernel patterns with connectivity: PCONV (Ma et al., AAAI 2020); PatDNN (Niu et al., ASPLOS 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.formats.stages import SLAB, FormatError, Int8, Int32, slabs_of
+
+MAX_PATTERNS = 16
+_CANDIDATES = 512  # masks, the most frequent first, that the choice of a table considers
+_NONE = 255  # in ``numbers``: no mask of the table covers these taps
+
+Bytes = npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.int64]
+Masks = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class PatternTable:
+    """The patterns of a layer: masks uint16 [slabs, 2**id_bits]; bit i is the slab's tap i.
+
+    A mask of 0 is an unused number.
+    """
+
+    masks: Masks
+
+    def __post_init__(self) -> None:
+        count = self.masks.shape[1]
+        if not 1 <= count <= MAX_PATTERNS or count & (count - 1):
+            raise FormatError(f"a pattern table has 1, 2, 4, 8 or 16 masks, not {count}")
+
+    @property
+    def slabs(self) -> int:
+        return len(self.masks)
+
+    @property
+    def id_bits(self) -> int:
+        """Bits of a pattern number, 0..4."""
+        return self.masks.shape[1].bit_length() - 1
+
+    def to_rows(self) -> Bytes:
+        """uint8 [2 * slabs, 16]: PAR rows, 16 masks of 16 bits for each slab."""
+        full = np.zeros((self.slabs, MAX_PATTERNS), "<u2")
+        full[:, : self.masks.shape[1]] = self.masks
+        return full.view(np.uint8).reshape(2 * self.slabs, 16)
+
+    @staticmethod
+    def from_rows(rows: Bytes, slabs: int, id_bits: int) -> PatternTable:
+        """The table in PAR rows, uint8 [2 * slabs, 16]."""
+        if rows.shape != (2 * slabs, 16) or not 0 <= id_bits <= 4:
+            raise FormatError(f"{slabs} slabs of patterns take {2 * slabs} rows of 16 bytes and "
+                              f"numbers of 0..4 bits, not rows {rows.shape} and {id_bits} bits")
+        full = np.ascontiguousarray(rows).view("<u2").reshape(slabs, MAX_PATTERNS)
+        return PatternTable(full[:, : 1 << id_bits].astype(np.uint16))
+
+    @cached_property
+    def numbers(self) -> Bytes:
+        """uint8 [slabs, 65536]: taps -> number of the smallest mask that covers them, or 255."""
+        taps = np.arange(1 << SLAB, dtype=np.uint16)
+        found = np.full((self.slabs, 1 << SLAB), _NONE, np.uint8)
+        for slab, masks in enumerate(self.masks):
+            for number in np.argsort(-np.bitwise_count(masks).astype(int), kind="stable"):
+                if masks[number]:
+                    found[slab, (taps & ~masks[number]) == 0] = number
+        return found
+
+
+# ------------------------------------------------------------------------------ choosing a table
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _histogram(kernels: Bytes, counts: Offsets) -> None:
+    """kernels uint8 [n, taps]; counts[slab, mask] grows by each kernel's mask."""
+    taps = kernels.shape[1]
+    for n in range(kernels.shape[0]):
+        for slab in range(counts.shape[0]):
+            mask = 0
+            for i in range(min(16, taps - 16 * slab)):
+                if kernels[n, 16 * slab + i] != 0:
+                    mask |= 1 << i
+            counts[slab, mask] += 1
+
+
+def histogram(weight: Int8) -> Offsets:
+    """int8 [K, C, *kernel] -> int64 [slabs, 65536]: kernels that have each mask."""
+    taps = prod(weight.shape[2:])
+    counts = np.zeros((slabs_of(taps), 1 << SLAB), np.int64)
+    _histogram(np.ascontiguousarray(weight).view(np.uint8).reshape(-1, taps), counts)
+    return counts
+
+
+def make_table(weight: Int8) -> PatternTable:
+    """The patterns of a whole layer, int8 [K, C, *kernel].
+
+    At most 16 different masks in a slab: those. More: 16 masks that cover every kernel, chosen
+    greedily so that few zeros are stored.
+    """
+    chosen = [_choose(counts) for counts in histogram(weight)]
+    most = max(1, max(len(masks) for masks in chosen))
+    table = np.zeros((len(chosen), 1 << (most - 1).bit_length()), np.uint16)
+    for slab, masks in enumerate(chosen):
+        table[slab, : len(masks)] = masks
+    return PatternTable(table)
+
+
+def _choose(counts: Offsets) -> Masks:
+    """Masks for the kernels of one slab; counts int64 [65536] by mask."""
+    masks = np.flatnonzero(counts).astype(np.uint16)
+    masks = masks[masks != 0]
+    if len(masks) <= MAX_PATTERNS:
+        return masks
+    weights = counts[masks]
+    union = np.bitwise_or.reduce(masks)
+    candidates = masks[np.argsort(-weights, kind="stable")[:_CANDIDATES]]
+    covers = (masks[None, :] & ~candidates[:, None]) == 0
+    sizes = np.bitwise_count(candidates).astype(np.int64)
+    stored = np.full(len(masks), int(np.bitwise_count(union)), np.int64)
+    taken = [union]
+    while len(taken) < MAX_PATTERNS:
+        saved = np.where(covers, np.maximum(stored[None, :] - sizes[:, None], 0), 0) @ weights
+        best = int(np.argmax(saved))
+        taken.append(candidates[best])
+        stored[covers[best]] = np.minimum(stored[covers[best]], sizes[best])
+    return np.unique(np.array(taken, np.uint16))
+
+
+def check_covered(table: PatternTable, counts: Offsets) -> None:
+    """FormatError if some kernel's mask (``histogram``) is covered by no mask of the table."""
+    missing = (table.numbers == _NONE) & (counts > 0)
+    missing[:, 0] = False
+    if missing.any():
+        slab, mask = np.argwhere(missing)[0]
+        raise FormatError(f"the pattern table covers no kernel with taps {mask:#06x} "
+                          f"in slab {slab}; make the table from the whole layer")
+
+
+def stored_and_present(table: PatternTable, counts: Offsets) -> tuple[int, int]:
+    """Values stored, and (kernel, slab) pairs that are there, over a layer's ``histogram``."""
+    check_covered(table, counts)
+    sizes = np.bitwise_count(table.masks).astype(np.int64)
+    live = counts.copy()
+    live[:, 0] = 0
+    slab = np.arange(table.slabs)[:, None]
+    chosen = np.where(live > 0, table.numbers, 0)
+    return int((sizes[slab, chosen] * live).sum()), int(live.sum())
+
+
+# ---------------------------------------------------------------------------------- the streams
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _mask(row: Bytes, at: int, width: int, taps: int) -> int:
+    """Mask of the kernel whose first tap of the slab is entry ``at``."""
+    mask = 0
+    for i in range(taps):
+        if row[at + i * width] != 0:
+            mask |= 1 << i
+    return mask
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def connectivity_bytes(channels: int, taps: int) -> int:
+    """Bytes of the connectivity bitmaps of one stream."""
+    return (taps + 15) // 16 * (channels // 16 * 2 + (channels % 16 + 7) // 8)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def measure(
+    matrix: Bytes, channels: int, taps: int, masks: Masks, numbers: Bytes,
+    present: Offsets, stored: Offsets, work: Int32,
+) -> int:
+    """Fill present [F], stored [F] and work [F, J]; 0, or 1: a kernel that no mask covers."""
+    popcount = _popcounts(masks)
+    for f in range(matrix.shape[0]):
+        e, j = 0, 0
+        present[f] = stored[f] = 0
+        for first in range(0, channels, 16):
+            width = min(16, channels - first)
+            for slab in range(masks.shape[0]):
+                inside = min(16, taps - 16 * slab)
+                values = 0
+                for c in range(width):
+                    mask = _mask(matrix[f], e + c, width, inside)
+                    if mask != 0:
+                        number = numbers[slab, mask]
+                        if number == 255:
+                            return 1
+                        present[f] += 1
+                        values += popcount[slab, number]
+                work[f, j] = max(1, values)
+                stored[f] += values
+                e += inside * width
+                j += 1
+    return 0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _popcounts(masks: Masks) -> Offsets:
+    out = np.zeros(masks.shape, np.int64)
+    for slab in range(masks.shape[0]):
+        for number in range(masks.shape[1]):
+            for i in range(16):
+                out[slab, number] += (masks[slab, number] >> i) & 1
+    return out
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def write(
+    matrix: Bytes, channels: int, taps: int, masks: Masks, numbers: Bytes, id_bits: int,
+    present: Offsets, out: Bytes, starts: Offsets,
+) -> None:
+    """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
+    for f in range(matrix.shape[0]):
+        at = starts[f]
+        bit = 8 * (at + connectivity_bytes(channels, taps))
+        value = bit // 8 + (present[f] * id_bits + 7) // 8
+        e = 0
+        for first in range(0, channels, 16):
+            width = min(16, channels - first)
+            for slab in range(masks.shape[0]):
+                inside = min(16, taps - 16 * slab)
+                for c in range(width):
+                    mask = _mask(matrix[f], e + c, width, inside)
+                    if mask == 0:
+                        continue
+                    out[at + c // 8] |= np.uint8(1 << (c % 8))
+                    number = numbers[slab, mask]
+                    for i in range(id_bits):
+                        if (number >> i) & 1:
+                            out[bit // 8] |= np.uint8(1 << (bit % 8))
+                        bit += 1
+                    for i in range(inside):
+                        if (masks[slab, number] >> i) & 1:
+                            out[value] = matrix[f, e + c + i * width]
+                            value += 1
+                at += (width + 7) // 8
+                e += inside * width
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
+    """Kernels that the connectivity bitmaps at ``at`` name; -1: a bit of no channel is set."""
+    total = 0
+    for first in range(0, channels, 16):
+        width = min(16, channels - first)
+        for _ in range(slabs):
+            for c in range((width + 7) // 8 * 8):
+                if (raw[at + c // 8] >> (c % 8)) & 1:
+                    if c >= width:
+                        return -1
+                    total += 1
+            at += (width + 7) // 8
+    return total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _read_one(
+    raw: Bytes, start: int, end: int, channels: int, taps: int, masks: Masks, id_bits: int,
+    row: Bytes, work: Int32,
+) -> int:
+    """Read one body; its bytes, or minus a fault (see ``read``)."""
+    slabs = masks.shape[0]
+    at = start
+    bit = 8 * (at + connectivity_bytes(channels, taps))
+    if bit > 8 * end:
+        return -1
+    total = _connected(raw, at, channels, slabs)
+    if total < 0:
+        return -2
+    value = bit // 8 + (total * id_bits + 7) // 8
+    if value > end:
+        return -1
+    for unused in range(bit + total * id_bits, 8 * value):
+        if (raw[unused // 8] >> (unused % 8)) & 1:
+            return -4
+    e, j = 0, 0
+    for first in range(0, channels, 16):
+        width = min(16, channels - first)
+        for slab in range(slabs):
+            inside = min(16, taps - 16 * slab)
+            begin = value
+            for c in range(width):
+                if not (raw[at + c // 8] >> (c % 8)) & 1:
+                    continue
+                number = 0
+                for i in range(id_bits):
+                    number |= ((raw[bit // 8] >> (bit % 8)) & 1) << i
+                    bit += 1
+                mask = np.int64(masks[slab, number])
+                if mask == 0 or mask >> inside:
+                    return -3
+                for i in range(inside):
+                    if (mask >> i) & 1:
+                        if value >= end:
+                            return -1
+                        row[e + c + i * width] = raw[value]
+                        value += 1
+            work[j] = max(1, value - begin)
+            at += (width + 7) // 8
+            e += inside * width
+            j += 1
+    return value - start
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def read(
+    raw: Bytes, starts: Offsets, ends: Offsets, channels: int, taps: int, masks: Masks,
+    id_bits: int, matrix: Bytes, work: Int32, used: Offsets,
+) -> int:
+    """Read bodies into ``matrix`` (zero before) and ``work``; ``used[f]`` is the bytes of body f.
+
+    Returns 0, or a fault of stream ``used[0]``: 1 it ends early, 2 a bit of no channel is set,
+    3 a number without a pattern, 4 bits that should be padding.
+    """
+    for f in range(matrix.shape[0]):
+        found = _read_one(raw, starts[f], ends[f], channels, taps, masks, id_bits,
+                          matrix[f], work[f])
+        if found < 0:
+            used[0] = f
+            return -found
+        used[f] = found
+    return 0
