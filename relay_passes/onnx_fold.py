@@ -1,0 +1,177 @@
+"""Evaluation of what depends on constants only, and removal of nodes that do nothing."""
+
+import math
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.onnx_graph import (
+    DEFAULT_DOMAINS,
+    Array,
+    Index,
+    attributes,
+    drop_unused,
+    input_name,
+    opset,
+    rename_reads,
+    replace_nodes,
+)
+from zeroskip.relay_passes.onnx_load import first_line
+
+# Elements of a folded tensor; a larger one (a broadcast grid, say) is left to run time.
+_LARGEST = 1 << 24
+# Quantisers stay: their scales and int8 weights are what later passes read. Random ones are not
+# constants.
+_NEVER_FOLDED = {
+    "DequantizeLinear",
+    "QuantizeLinear",
+    "DynamicQuantizeLinear",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+}
+
+
+def fold_constants(model: onnx.ModelProto) -> bool:
+    """Turn every node whose inputs are constants, and every Shape or Size of a tensor of known
+    shape, into constants; True if any was.
+
+    Each is evaluated by itself with `onnx.reference`. Nodes that make an output of the graph stay.
+    """
+    index = Index.of(model)
+    known: dict[str, Array] = {}
+    kept: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        returned = index.outputs.intersection(node.output)
+        values = None if returned else _fold(node, index, known, opset(model))
+        if values is None:
+            kept.append(node)
+            continue
+        for name, value in zip(node.output, values, strict=False):
+            known[name] = value
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+    changed = len(kept) < len(model.graph.node)
+    if changed:
+        replace_nodes(model, kept)
+        drop_unused(model)
+    return changed
+
+
+def _fold(
+    node: onnx.NodeProto, index: Index, known: dict[str, Array], version: int
+) -> list[Array] | None:
+    """The node's outputs, None unless they are constants of a bounded size."""
+    if node.domain not in DEFAULT_DOMAINS or node.op_type in _NEVER_FOLDED:
+        return None
+    if node.op_type in ("Shape", "Size"):
+        shape = index.shape(node.input[0])
+        if shape is None and node.input[0] in known:
+            shape = known[node.input[0]].shape
+        return None if shape is None else [_shape_or_size(node, shape)]
+    inputs: dict[str, Array] = {}
+    for name in filter(None, node.input):
+        value = known[name] if name in known else index.constant(name)
+        if value is None:
+            return None
+        inputs[name] = value
+    if any(math.prod(index.shape(name) or ()) > _LARGEST for name in node.output):
+        return None
+    return _evaluate(node, inputs, version)
+
+
+def _shape_or_size(node: onnx.NodeProto, shape: tuple[int, ...]) -> Array:
+    if node.op_type == "Size":
+        return np.asarray(int(np.prod(shape)), np.int64)
+    attrs = attributes(node)
+    return np.asarray(shape[attrs.get("start", 0) : attrs.get("end", len(shape))], np.int64)
+
+
+def _evaluate(node: onnx.NodeProto, inputs: dict[str, Array], version: int) -> list[Array] | None:
+    infos = [
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+        )
+        for name, value in inputs.items()
+    ]
+    results = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+    graph = helper.make_graph([node], "fold", infos, results)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
+    try:
+        values = [np.asarray(value) for value in ReferenceEvaluator(model).run(None, inputs)]
+    except Exception as error:
+        raise FrontError(
+            f"Node '{node.name}' ({node.op_type}) has constant inputs but cannot be evaluated "
+            f"({first_line(error)}): check the model."
+        ) from error
+    return values if all(value.size <= _LARGEST for value in values) else None
+
+
+def remove_identities(model: onnx.ModelProto) -> None:
+    """Remove Identity and (inference) Dropout nodes, wherever they stand.
+
+    One that copies an input or a constant of the graph to an output stays, as an Identity.
+    FrontError for a Dropout in training mode or one whose mask is read.
+    """
+    index = Index.of(model)
+    source: dict[str, str] = {}
+    kept: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if not _passes_through(node, index):
+            kept.append(node)
+        elif node.output[0] in index.outputs:
+            name = node.name
+            identity = helper.make_node("Identity", node.input[:1], node.output[:1], name=name)
+            identity.metadata_props.extend(node.metadata_props)
+            kept.append(identity)
+        else:
+            source[node.output[0]] = source.get(node.input[0], node.input[0])
+    replace_nodes(model, kept)
+    rename_reads(model, source)
+    _remove_identities_before_outputs(model)
+
+
+def _passes_through(node: onnx.NodeProto, index: Index) -> bool:
+    if node.domain not in DEFAULT_DOMAINS or node.op_type not in ("Identity", "Dropout"):
+        return False
+    if node.op_type == "Dropout":
+        mask = node.output[1] if len(node.output) > 1 else ""
+        if mask in index.readers or mask in index.outputs:
+            raise FrontError(
+                f"Node '{node.name}' (Dropout) has a mask that is read: "
+                "export the model in inference mode (model.eval())."
+            )
+        training = input_name(node, 2)
+        if training and not (training in index.constants and not np.any(index.constant(training))):
+            raise FrontError(
+                f"Node '{node.name}' (Dropout) is in training mode: "
+                "export the model in inference mode (model.eval())."
+            )
+    return True
+
+
+def _remove_identities_before_outputs(model: onnx.ModelProto) -> None:
+    index = Index.of(model)
+    renamed: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type != "Identity" or node.output[0] not in index.outputs:
+            continue
+        source = node.input[0]
+        if source in index.producer and source not in index.outputs and source not in renamed:
+            renamed[source] = node.output[0]
+    kept = [
+        node
+        for node in model.graph.node
+        if renamed.get(input_name(node, 0)) is None
+        or node.op_type != "Identity"
+        or renamed[node.input[0]] != node.output[0]
+    ]
+    for node in kept:
+        for position, name in enumerate(node.output):
+            node.output[position] = renamed.get(name, name)
+    replace_nodes(model, kept)
+    rename_reads(model, renamed)

@@ -1,0 +1,61 @@
+"""One form for every ONNX model: what `import_onnx` takes.
+
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_fold`, `onnx_dequantise` and
+`onnx_pads`; this is their order and the reason for it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+from onnx import inliner
+from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
+from zeroskip.relay_passes.onnx_fold import fold_constants, remove_identities
+from zeroskip.relay_passes.onnx_graph import drop_unused
+from zeroskip.relay_passes.onnx_pads import make_pads_explicit, merge_pads
+from zeroskip.relay_passes.onnx_shapes import (
+    fix_input_shapes,
+    infer_shapes,
+    name_nodes,
+    own_initializers,
+    refuse_control_flow,
+    refuse_training,
+    upgrade_opset,
+)
+
+
+def normalise_onnx(
+    model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
+) -> onnx.ModelProto:
+    """A normalised copy of the model; `shapes` gives the shapes of its dynamic inputs.
+
+    The copy has static input shapes, opset 13 or later, one name per node (and, on nodes that
+    stand for one of the user's, that node's name in `metadata_props`), the inferred shape of
+    every tensor, no computation on constants or on shapes, no Identity or Dropout, explicit
+    pads, and quantised operators in Q/DQ form.
+
+    FrontError for what cannot be normalised: a dynamic or contradictory shape, control flow,
+    training mode, an old operator that cannot be upgraded.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    own_initializers(result)
+    if result.functions:
+        result = inliner.inline_local_functions(result)
+    name_nodes(result)
+    refuse_control_flow(result)
+    refuse_training(result)
+    fix_input_shapes(result, shapes or {})
+    drop_unused(result)
+    upgrade_opset(result)
+    # Scales and weights held by Constant nodes become initializers, which the rewrite reads.
+    fold_constants(result)
+    dequantise_operators(result)
+    # Each round may show the shapes that the next one folds: Shape -> Concat -> Reshape -> ...
+    infer_shapes(result)
+    while fold_constants(result):
+        infer_shapes(result)
+    remove_identities(result)
+    make_pads_explicit(result)
+    merge_pads(result)
+    infer_shapes(result)
+    return result

@@ -1,0 +1,212 @@
+"""Fixed input shapes, one operator set, one name per node, and the shape of every tensor."""
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+from onnx import helper, shape_inference, version_converter
+from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.onnx_graph import (
+    attributes,
+    dimensions,
+    opset,
+    set_attributes,
+    set_origin,
+    unused_name,
+)
+from zeroskip.relay_passes.onnx_load import first_line
+
+MIN_OPSET = 13
+MIN_IR_VERSION = 8
+# Initializers of more elements than this are weights: shape inference needs their type only.
+_LARGEST_SHAPE_OPERAND = 1024
+
+
+def fix_input_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Give every input a static shape, from the model or from `shapes`.
+
+    FrontError for a dynamic input without a shape, a name that is no input, a wrong rank, a
+    dimension that is not positive, or one that contradicts a fixed dimension of the model.
+    """
+    inputs = {item.name: item for item in model.graph.input}
+    for name in shapes:
+        if name not in inputs:
+            raise FrontError(
+                f"Option --shape names '{name}', which is no input of the model; "
+                f"its inputs are: {', '.join(inputs)}."
+            )
+    for name, info in inputs.items():
+        _fix_shape(info, shapes.get(name))
+
+
+def _fix_shape(info: onnx.ValueInfoProto, given: Sequence[int] | None) -> None:
+    name, known = info.name, dimensions(info)
+    if info.type.WhichOneof("value") != "tensor_type":
+        raise FrontError(f"Input '{name}' is not a tensor: export the model with tensor inputs.")
+    if given is None:
+        if known is None:
+            raise FrontError(f"Input '{name}' has no shape; give it with --shape {name}=D0,D1,...")
+        if None in known:
+            example = ",".join(
+                str(dim or guess) for dim, guess in zip(known, _guess(known), strict=True)
+            )
+            raise FrontError(
+                f"Input '{name}' has shape {_text(known)}; give it with --shape {name}={example}"
+            )
+        given = [dim for dim in known if dim is not None]
+    _check_shape(name, known, given)
+    shape = info.type.tensor_type.shape
+    shape.Clear()
+    for dim in given:
+        shape.dim.add(dim_value=int(dim))
+
+
+def _check_shape(name: str, known: Sequence[int | None] | None, given: Sequence[int]) -> None:
+    if any(dim < 1 for dim in given):
+        raise FrontError(f"Option --shape {name}={_comma(given)} has a dimension below 1.")
+    if known is None:
+        return
+    if len(known) != len(given):
+        raise FrontError(
+            f"Option --shape {name}={_comma(given)} has {len(given)} dimensions, "
+            f"but input '{name}' has {len(known)}: {_text(known)}."
+        )
+    if any(dim is not None and dim != new for dim, new in zip(known, given, strict=True)):
+        raise FrontError(
+            f"Option --shape {name}={_comma(given)} contradicts input '{name}', whose shape is "
+            f"{_text(known)}: change only its '?' dimensions."
+        )
+
+
+def _guess(known: Sequence[int | None]) -> list[int]:
+    """Plausible dimensions for the remedy of a message: batch 1, then 224."""
+    return [1] + [224] * (len(known) - 1)
+
+
+def _text(known: Sequence[int | None]) -> str:
+    return "[" + ",".join("?" if dim is None else str(dim) for dim in known) + "]"
+
+
+def _comma(given: Sequence[int]) -> str:
+    return ",".join(map(str, given))
+
+
+def own_initializers(model: onnx.ModelProto) -> None:
+    """Take constants out of the graph's inputs, where IR versions below 4 list them."""
+    constants = {item.name for item in model.graph.initializer}
+    inputs = model.graph.input
+    for position in reversed(range(len(inputs))):
+        if inputs[position].name in constants:
+            del inputs[position]
+    model.ir_version = max(model.ir_version, MIN_IR_VERSION)
+
+
+def refuse_control_flow(model: onnx.ModelProto) -> None:
+    """FrontError for an operator with a body (If, Loop, Scan)."""
+    for node in model.graph.node:
+        kinds = {item.type for item in node.attribute}
+        if kinds & {onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS}:
+            raise FrontError(
+                f"Node '{node.name}' ({node.op_type}) is control flow, which is not supported: "
+                "export the model with fixed shapes so that no branch or loop is left."
+            )
+
+
+def refuse_training(model: onnx.ModelProto) -> None:
+    """FrontError for BatchNormalization that updates its statistics."""
+    for node in model.graph.node:
+        if node.op_type == "BatchNormalization" and attributes(node).get("training_mode", 0):
+            raise FrontError(
+                f"Node '{node.name}' (BatchNormalization) is in training mode: "
+                "export the model in inference mode (model.eval())."
+            )
+
+
+def name_nodes(model: onnx.ModelProto) -> None:
+    """Give every node a name of its own: an anonymous one becomes its operator and first output,
+    a second one of the same name gets a number."""
+    taken: set[str] = set()
+    for node in model.graph.node:
+        given = node.name or f"{node.op_type}_{node.output[0] if node.output else ''}"
+        name = unused_name(given, taken)
+        if node.name and name != node.name:
+            set_origin(node, node.name)
+        node.name = name
+
+
+def upgrade_opset(model: onnx.ModelProto) -> None:
+    """Convert a model of an older operator set to opset 13; nodes keep their names.
+
+    The converter gives up names where it splits a node in several: the one that makes the
+    node's output takes the name, the others are named after their own output and record it.
+    """
+    version = opset(model)
+    if version >= MIN_OPSET:
+        return
+    names = {output: node.name for node in model.graph.node for output in node.output if output}
+    try:
+        converted = version_converter.convert_version(model, MIN_OPSET)
+    except Exception as error:
+        raise FrontError(
+            f"The model uses ONNX opset {version} and cannot be upgraded to {MIN_OPSET} "
+            f"({first_line(error)}): export it again with opset {MIN_OPSET} or later."
+        ) from error
+    model.CopyFrom(converted)
+    if version < 11:
+        _keep_old_resize(model)
+    _restore_names(model, names)
+
+
+def _keep_old_resize(model: onnx.ModelProto) -> None:
+    """Upsample and Resize before opset 11 sample asymmetrically; the later default is half a
+    pixel off, and the converter does not say so on the node."""
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            set_attributes(node, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+def _restore_names(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+    owner = ""
+    taken = set(names.values())
+    for node in reversed(model.graph.node):
+        owner = next((names[output] for output in node.output if output in names), owner)
+        if any(output in names for output in node.output):
+            node.name = owner
+        else:
+            node.name = unused_name(f"{owner}/{node.op_type}", taken)
+            set_origin(node, owner)
+
+
+def infer_shapes(model: onnx.ModelProto) -> None:
+    """Fill `value_info` and the outputs' shapes from the inputs' shapes, afresh.
+
+    Weights go in as types only, so that the cost does not depend on their size.
+    """
+    light = onnx.ModelProto()
+    light.ir_version = model.ir_version
+    light.opset_import.extend(model.opset_import)
+    light.graph.name = model.graph.name
+    light.graph.node.extend(model.graph.node)
+    light.graph.input.extend(model.graph.input)
+    for item in model.graph.initializer:
+        size = 1
+        for dim in item.dims:
+            size *= dim
+        if size <= _LARGEST_SHAPE_OPERAND:
+            light.graph.initializer.append(item)
+        else:
+            info = helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
+            light.graph.input.append(info)
+    for output in model.graph.output:
+        element = output.type.tensor_type.elem_type
+        light.graph.output.append(helper.make_tensor_value_info(output.name, element, None))
+    try:
+        inferred = shape_inference.infer_shapes(light, strict_mode=True, data_prop=True)
+    except Exception as error:
+        raise FrontError(
+            f"The shapes of the model's tensors contradict each other ({first_line(error)}): "
+            "check the model and the shapes given with --shape."
+        ) from error
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inferred.graph.value_info)
+    del model.graph.output[:]
+    model.graph.output.extend(inferred.graph.output)
