@@ -6,24 +6,24 @@ block; after all bitmaps the non-zero weights in canonical order.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.stages import Int8, Int32
+from zeroskip.accel_model.native import native
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def bitmap_bytes(channels: int, taps: int) -> int:
     """Bytes of the bitmaps of one stream."""
     tail = channels % 16
     return taps * (channels // 16 * 2 + (tail + 7) // 8)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def body_bytes(matrix: Bytes, channels: int, taps: int) -> Offsets:
     """int64 [F]: bytes of each stream's body."""
     sizes = np.empty(matrix.shape[0], np.int64)
@@ -35,7 +35,7 @@ def body_bytes(matrix: Bytes, channels: int, taps: int) -> Offsets:
     return sizes
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Offsets) -> None:
     """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
     for f in range(matrix.shape[0]):
@@ -55,7 +55,7 @@ def write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Offsets) 
                 e += width
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def read(
     raw: Bytes, starts: Offsets, ends: Offsets, channels: int, taps: int,
     matrix: Bytes, work: Int32, used: Offsets,
@@ -99,7 +99,7 @@ def read(
     return 0
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _count(matrix: Bytes, channels: int, taps: int, work: Int32) -> None:
     for f in range(matrix.shape[0]):
         e, j = 0, 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.stages import Int8, Int32, stages_of
+from zeroskip.accel_model.native import native
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -17,14 +17,14 @@ def body_bytes(matrix: Int8) -> Offsets:
     return np.full(len(matrix), matrix.shape[1], np.int64)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def write(matrix: Bytes, out: Bytes, starts: Offsets) -> None:
     """Write the body of filter f at ``out[starts[f]]``."""
     for f in range(matrix.shape[0]):
         out[starts[f] : starts[f] + matrix.shape[1]] = matrix[f]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def read(raw: Bytes, starts: Offsets, ends: Offsets, matrix: Bytes, used: Offsets) -> int:
     """Read bodies into ``matrix``; ``used[f]`` is the bytes of body f. 0, or 1: it ends early."""
     for f in range(matrix.shape[0]):

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.stages import SLAB, FormatError, Int8, Int32, slabs_of
+from zeroskip.accel_model.native import native
 
 MAX_PATTERNS = 16
 _CANDIDATES = 512  # masks, the most frequent first, that the choice of a table considers
@@ -51,7 +51,7 @@ class PatternTable:
     @property
     def id_bits(self) -> int:
         """Bits of a pattern number, 0..4."""
-        return self.masks.shape[1].bit_length() - 1
+        return int(self.masks.shape[1]).bit_length() - 1
 
     def to_rows(self) -> Bytes:
         """uint8 [2 * slabs, 16]: PAR rows, 16 masks of 16 bits for each slab."""
@@ -83,7 +83,7 @@ class PatternTable:
 # ------------------------------------------------------------------------------ choosing a table
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _histogram(kernels: Bytes, counts: Offsets) -> None:
     """kernels uint8 [n, taps]; counts[slab, mask] grows by each kernel's mask."""
     taps = kernels.shape[1]
@@ -120,7 +120,7 @@ def make_table(weight: Int8) -> PatternTable:
 
 def _choose(counts: Offsets) -> Masks:
     """Masks for the kernels of one slab; counts int64 [65536] by mask."""
-    masks = np.flatnonzero(counts).astype(np.uint16)
+    masks: Masks = np.flatnonzero(counts).astype(np.uint16)
     masks = masks[masks != 0]
     if len(masks) <= MAX_PATTERNS:
         return masks
@@ -136,7 +136,8 @@ def _choose(counts: Offsets) -> Masks:
         best = int(np.argmax(saved))
         taken.append(candidates[best])
         stored[covers[best]] = np.minimum(stored[covers[best]], sizes[best])
-    return np.unique(np.array(taken, np.uint16))
+    table: Masks = np.unique(np.array(taken, np.uint16))
+    return table
 
 
 def check_covered(table: PatternTable, counts: Offsets) -> None:
@@ -163,7 +164,7 @@ def stored_and_present(table: PatternTable, counts: Offsets) -> tuple[int, int]:
 # ---------------------------------------------------------------------------------- the streams
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _mask(row: Bytes, at: int, width: int, taps: int) -> int:
     """Mask of the kernel whose first tap of the slab is entry ``at``."""
     mask = 0
@@ -173,13 +174,13 @@ def _mask(row: Bytes, at: int, width: int, taps: int) -> int:
     return mask
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def connectivity_bytes(channels: int, taps: int) -> int:
     """Bytes of the connectivity bitmaps of one stream."""
     return (taps + 15) // 16 * (channels // 16 * 2 + (channels % 16 + 7) // 8)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def measure(
     matrix: Bytes, channels: int, taps: int, masks: Masks, numbers: Bytes,
     present: Offsets, stored: Offsets, work: Int32,
@@ -209,7 +210,7 @@ def measure(
     return 0
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _popcounts(masks: Masks) -> Offsets:
     out = np.zeros(masks.shape, np.int64)
     for slab in range(masks.shape[0]):
@@ -219,7 +220,7 @@ def _popcounts(masks: Masks) -> Offsets:
     return out
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def write(
     matrix: Bytes, channels: int, taps: int, masks: Masks, numbers: Bytes, id_bits: int,
     present: Offsets, out: Bytes, starts: Offsets,
@@ -252,7 +253,7 @@ def write(
                 e += inside * width
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     """Kernels that the connectivity bitmaps at ``at`` name; -1: a bit of no channel is set."""
     total = 0
@@ -268,7 +269,7 @@ def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     return total
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _read_one(
     raw: Bytes, start: int, end: int, channels: int, taps: int, masks: Masks, id_bits: int,
     row: Bytes, work: Int32,
@@ -317,7 +318,7 @@ def _read_one(
     return value - start
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def read(
     raw: Bytes, starts: Offsets, ends: Offsets, channels: int, taps: int, masks: Masks,
     id_bits: int, matrix: Bytes, work: Int32, used: Offsets,

@@ -6,7 +6,6 @@ stream including this one}; the body is padded with zeros to a word.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from zeroskip.accel_model.formats.stages import (
     slabs_of,
     stages_of,
 )
+from zeroskip.accel_model.native import native
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -132,14 +132,14 @@ def nbytes_ideal(kind: str, weight: Int8, table: PatternTable | None = None) -> 
     """
     check_kind(kind)
     if kind == "dense":
-        return weight.size
+        return int(weight.size)
     if kind == "bitmap":
         return int(np.count_nonzero(weight)) + -(-weight.size // 8)
     counts = pattern.histogram(weight)
     table = pattern.make_table(weight) if table is None else table
     stored, present = pattern.stored_and_present(table, counts)
     kernels = weight.shape[0] * weight.shape[1]
-    return stored + -(-(kernels * table.slabs + present * table.id_bits) // 8)
+    return stored + -(-int(kernels * table.slabs + present * table.id_bits) // 8)
 
 
 def place(lengths: Int32, slots: int, gang: int) -> tuple[Int32, int]:
@@ -187,17 +187,17 @@ def _measure(
     return present, stored, work
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@native
 def _walk(raw: Bytes, order: Int32, starts: Offsets, ends: Offsets) -> int:
     """Follow the headers; the number of streams found before one that cannot be."""
     at = 0
     for f in range(len(order)):
         if at + 4 > len(raw):
             return f
-        words = np.int64(raw[at + 2]) + (np.int64(raw[at + 3]) << 8)
+        words = int(raw[at + 2]) + (int(raw[at + 3]) << 8)
         if words < 1 or at + 4 * words > len(raw):
             return f
-        order[f] = np.int64(raw[at]) + (np.int64(raw[at + 1]) << 8)
+        order[f] = int(raw[at]) + (int(raw[at + 1]) << 8)
         starts[f], ends[f] = at + 4, at + 4 * words
         at += 4 * words
     return len(order)
