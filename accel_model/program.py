@@ -33,12 +33,14 @@ class ProgramError(ZeroskipError):
 class LayerInfo:
     """What the report and the audit need to know of a layer; computed from the layer itself.
 
-    ``macs`` counts every multiply of the dense layer, ``effectual`` those with a non-zero weight.
+    ``result`` is the node whose output the layer's tiles hold: ``node`` itself, or the addition
+    that was fused into it. ``macs`` counts every multiply of the dense layer, ``effectual`` those with a non-zero weight.
     ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are the compulsory DRAM traffic: each
     once, weights in the ideal size of the target's format. ``shape`` is the output's.
     """
 
     node: str
+    result: str
     kind: str
     shape: tuple[int, ...]
     macs: int

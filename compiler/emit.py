@@ -1,0 +1,281 @@
+"""A planned region to a program: places tensors in DRAM, tiles in SRAM, and writes instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.accel_model import isa
+from zeroskip.accel_model.encoding import encode_all
+from zeroskip.accel_model.layout import Tensor, blocks
+from zeroskip.accel_model.program import LayerInfo, Program, Tile
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler import ops
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.lower import views_read
+from zeroskip.compiler.ops import Region, Value, View
+from zeroskip.compiler.stream import GRANULE, Ring, Rows, Stream
+from zeroskip.compiler.tiles import Patch, Source, Span, runs
+
+ALIGN = 64  # tensors and weight tiles start on a DRAM burst
+
+
+class Image:
+    """The DRAM image: constants one after another, each written once."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._known: dict[Hashable, int] = {}
+        self.size = 0
+
+    def add(self, key: Hashable, make: Callable[[], bytes]) -> int:
+        """Address of the bytes under ``key``; ``make`` is called the first time."""
+        if key not in self._known:
+            raw = make()
+            self._known[key] = self.size
+            self._parts.append(raw + bytes(-len(raw) % ALIGN))
+            self.size += len(self._parts[-1])
+        return self._known[key]
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(b"".join(self._parts), np.uint8)
+
+
+@dataclass(frozen=True)
+class ActTile:
+    """A tile in ACT: channel blocks of a patch. ``row`` and ``block`` are strides in rows."""
+
+    act: int
+    patch: Patch
+    row: int
+    block: int
+
+    @staticmethod
+    def packed(act: int, patch: Patch) -> ActTile:
+        return ActTile(act, patch, patch.cols.size, patch.pixels)
+
+    def at(self, part: Patch) -> ActTile:
+        """The same rows seen as a tile of a patch within this one."""
+        down = part.rows.start - self.patch.rows.start
+        right = part.cols.start - self.patch.cols.start
+        return ActTile(self.act + down * self.row + right, part, self.row, self.block)
+
+    def rows(self, channel_blocks: int, first: int = 0) -> Rows:
+        return Rows("act", self.act + first * self.block, self.patch.cols.size,
+                    self.patch.rows.size, self.row, channel_blocks, self.block)
+
+
+@dataclass
+class Emitter:
+    """What the operations' emitters share: memories, stream, image, provenance."""
+
+    region: Region
+    spec: AccelSpec
+    stream: Stream = field(init=False)
+    image: Image = field(default_factory=Image)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    layers: list[LayerInfo] = field(default_factory=list)
+    tiles: list[Tile] = field(default_factory=list)
+    act: Ring = field(init=False)
+    wgt: Ring = field(init=False)
+    par: Ring = field(init=False)
+    _scratch: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        end = self._place_tensors()
+        sizes = {"act": spec.act_rows, "wgt": spec.wgt_rows, "par": spec.par_rows,
+                 "acc": spec.acc_rows, "dram": -(-end // GRANULE)}
+        self.stream = Stream(sizes)
+        self.act, self.wgt, self.par = (Ring(sizes[name]) for name in ("act", "wgt", "par"))
+
+    def _place_tensors(self) -> int:
+        """Gives every value its place behind the image; returns the end, relative to there."""
+        end = 0
+        for value in _values(self.region):
+            self.tensors[value.name] = Tensor(value.name, end, value.channels, value.spatial,
+                                              value.dtype)
+            end += value.channels * value.pixels
+            end += -end % ALIGN
+        moved = [op.x.channels * op.x.value.pixels for op in self.region.ops
+                 if isinstance(op, ops.Reshape)]
+        self._scratch = Tensor("scratch", end, max(moved, default=0), (1, 1))
+        return end + self._scratch.nbytes
+
+    # -------------------------------------------------------------------------- data movement
+
+    def load(self, view: View, channels: Span, tile: ActTile) -> None:
+        """Bring a patch of some channels of a view into ACT."""
+        self._move(isa.LoadShape, isa.Load, view, channels, tile)
+
+    def store(self, view: View, channels: Span, tile: ActTile) -> None:
+        """Write a tile back to where its view lies."""
+        self._move(isa.StoreShape, isa.Store, view, channels, tile)
+
+    def _move(self, shape: type[isa.Instruction], move: type[isa.Instruction], view: View,
+              channels: Span, tile: ActTile) -> None:
+        home, patch = self.tensors[view.value.name], tile.patch
+        width = home.spatial[1]
+        down, right = patch.rows.start, patch.cols.start
+        for run in runs(view, home, channels):
+            first = run.dram + (down * width + right) * run.dram_pixel
+            self.stream.set(shape, dram_pixel=run.dram_pixel, dram_row=width * run.dram_pixel,
+                            dram_block=run.dram_block, act_row=tile.row, act_block=tile.block)
+            dram = self._dram_rows(first, run.count, run.dram_block,
+                                   ((patch.rows.size - 1) * width + patch.cols.size)
+                                   * run.dram_pixel)
+            act = Rows("act", tile.act + run.block * tile.block, patch.cols.size,
+                       patch.rows.size, tile.row, run.count, tile.block)
+            made = move(act=act.start, dram=first, width=patch.cols.size,
+                        height=patch.rows.size, blocks=run.count, bytes=run.bytes, lane=run.lane)
+            into_act = move is isa.Load
+            self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
+
+    def move_bytes(self, move: type[isa.Instruction], tile: ActTile, lane: int, dram: int) -> None:
+        """Move one byte lane of a packed tile from or to neighbouring bytes of DRAM."""
+        shape = isa.LoadShape if move is isa.Load else isa.StoreShape
+        self.stream.set(shape, dram_pixel=1, dram_row=tile.row, dram_block=0, act_row=tile.row,
+                        act_block=tile.block)
+        patch = tile.patch
+        made = move(act=tile.act, dram=dram, width=patch.cols.size, height=patch.rows.size,
+                    blocks=1, bytes=1, lane=lane)
+        sides = [self._dram_rows(dram, 1, 0, patch.pixels)], [tile.rows(1)]
+        self.stream.add(made, *(sides if move is isa.Load else sides[::-1]))
+
+    def scratch(self, size: int) -> int:
+        """Address of ``size`` bytes of DRAM for a change of shape, shared by all of them."""
+        if size > self._scratch.channels:
+            raise CompileError(f"'{self.node}': a reshape of {size} bytes was not planned for")
+        return self._scratch.address
+
+    @staticmethod
+    def _dram_rows(first: int, count: int, stride: int, length: int) -> Rows:
+        """The granules of ``count`` pieces of DRAM; one piece if they touch each other."""
+        if count > 1 and stride % GRANULE == 0 and stride > length:
+            low = first // GRANULE
+            high = (first + length - 1) // GRANULE
+            return Rows("dram", low, high - low + 1, blocks=count, block=stride // GRANULE)
+        last = first + (count - 1) * stride + length - 1
+        return Rows("dram", first // GRANULE, last // GRANULE - first // GRANULE + 1)
+
+    # ------------------------------------------------------------------------------ registers
+
+    def set_kernel(self, window: ops.Window) -> None:
+        self.stream.set(isa.Kernel, rows=window.kernel[0], cols=window.kernel[1],
+                        row_stride=window.stride[0], col_stride=window.stride[1],
+                        row_dilation=window.dilation[0], col_dilation=window.dilation[1])
+
+    def set_input(self, tile: ActTile, looked: Source, value: Value) -> None:
+        patch = looked.patch
+        self.stream.set(isa.Input, act=tile.act, row=tile.row, block=tile.block,
+                        height=patch.rows.size, width=patch.cols.size, top=looked.top,
+                        left=looked.left, zero_point=value.zero_point,
+                        unsigned=int(value.dtype == "uint8"))
+
+    def set_output(self, tile: ActTile, value: Value, clip: ops.Clip) -> None:
+        self.stream.set(isa.Output, act=tile.act, row=tile.row, block=tile.block,
+                        height=tile.patch.rows.size, width=tile.patch.cols.size,
+                        zero_point=value.zero_point, low=clip.low, high=clip.high,
+                        unsigned=int(value.dtype == "uint8"))
+
+    def set_operand(self, tile: ActTile, value: Value, par: int,
+                    mid: ops.Residual | None = None) -> None:
+        extra = {} if mid is None else {"mid_zero_point": mid.mid.zero_point,
+                                        "mid_low": mid.mid_clip.low,
+                                        "mid_high": mid.mid_clip.high}
+        self.stream.set(isa.Operand, act=tile.act, row=tile.row, block=tile.block,
+                        zero_point=value.zero_point, unsigned=int(value.dtype == "uint8"),
+                        par=par, **extra)
+
+    # ------------------------------------------------------------------------------ constants
+
+    def params(self, *wanted: tuple[Hashable, npt.NDArray[np.uint8]]) -> list[int]:
+        """PAR rows of parameter blocks that one instruction needs; loaded where not there."""
+        places = self.reserve(self.par, [(key, len(rows)) for key, rows in wanted])
+        for (key, rows), (par, fresh) in zip(wanted, places, strict=True):
+            if fresh:
+                dram = self.image.add(key, rows.tobytes)
+                self.stream.add(isa.LoadParams(par=par, dram=dram, rows=len(rows)), [],
+                                [Rows("par", par, len(rows))])
+        return [par for par, _ in places]
+
+    def reserve(self, ring: Ring, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]]:
+        """Places for everything a step needs at once."""
+        places = ring.reserve(needs)
+        if places is None:
+            rows = sum(size for _, size in needs)
+            raise CompileError(f"'{self.node}': a step needs {rows} rows in one of "
+                               f"{self.spec.name}'s memories of {ring.rows}")
+        return places
+
+    # ----------------------------------------------------------------------------- provenance
+
+    @property
+    def node(self) -> str:
+        return self.layers[-1].node
+
+    def tile(self, channel: int, channels: int, patch: Patch) -> int:
+        """Enters what the next compute instruction writes; returns its index."""
+        self.tiles.append(Tile(len(self.layers) - 1, channel, channels,
+                               (patch.rows.start, patch.cols.start),
+                               (patch.rows.size, patch.cols.size)))
+        return len(self.tiles) - 1
+
+    def program(self) -> Program:
+        """The finished program: tensors move behind the image."""
+        base = self.image.size
+        stream = [_shift(each, base) for each in self.stream.instructions]
+        moved = {name: Tensor(t.name, t.address + base, t.channels, t.spatial, t.dtype)
+                 for name, t in self.tensors.items()}
+        end = base + self._scratch.address + self._scratch.nbytes
+        return Program(
+            name=self.region.name, target=self.spec.name, fingerprint=self.spec.fingerprint,
+            words=encode_all(stream), image=self.image.array(), dram_bytes=end + -end % ALIGN,
+            inputs=tuple(moved[v.name] for v in self.region.inputs),
+            outputs=tuple(moved[v.name] for v in self.region.outputs),
+            layers=tuple(self.layers), tiles=tuple(self.tiles),
+            layer_of=self.stream.layer_of, tile_of=self.stream.tile_of,
+        )
+
+
+def _shift(made: isa.Instruction, base: int) -> isa.Instruction:
+    """Activation addresses count from the end of the image until that is known."""
+    if isinstance(made, isa.Load | isa.Store):
+        fields = {name: getattr(made, name) for name, _ in isa.layout(type(made))}
+        return type(made)(**{**fields, "dram": made.dram + base})
+    return made
+
+
+def _values(region: Region) -> list[Value]:
+    """Every value that lies in DRAM, in order of first appearance."""
+    seen: dict[str, Value] = {value.name: value for value in region.inputs}
+    for op in region.ops:
+        for view in (*views_read(op), op.y):
+            seen.setdefault(view.value.name, view.value)
+    for value in region.outputs:
+        seen.setdefault(value.name, value)
+    return list(seen.values())
+
+
+def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:
+    """PAR rows of the channels' parameters: per 16 channels bias, mult (4 rows each), shift."""
+    count = blocks(len(bias)) * isa.BLOCK
+    columns = np.zeros((count, 9), np.uint8)
+    columns[:, 8] = 1
+    columns[: len(bias), 0:4] = bias.astype("<i4").view(np.uint8).reshape(-1, 4)
+    columns[: len(bias), 4:8] = mult.astype("<i4").view(np.uint8).reshape(-1, 4)
+    columns[: len(bias), 8] = shift
+    grouped = columns.reshape(-1, isa.BLOCK, 9)
+    parts = [grouped[:, :, low:high].reshape(len(grouped), -1)
+             for low, high in ((0, 4), (4, 8), (8, 9))]
+    return np.concatenate(parts, axis=1).reshape(-1, 16)
+
+
+def scalar_rows(*mults: int, shift: int) -> npt.NDArray[np.uint8]:
+    """One PAR row: int32 multipliers, then the shift."""
+    row = np.zeros(16, np.uint8)
+    row[: 4 * len(mults)] = np.array(mults, "<i4").view(np.uint8)
+    row[4 * len(mults)] = shift
+    return row.reshape(1, 16)

@@ -1,0 +1,163 @@
+"""What the scheduler works on: a region as accelerator operations on channel-blocked values.
+
+Every value is [1, channels, rows, cols]; dense layers are convolutions, a flatten is a view. The
+dataclasses are frozen: ``lower.py`` makes them, ``schedule.py`` and ``emit.py`` only read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Value:
+    """An activation: 8 bits, one zero point."""
+
+    name: str
+    channels: int
+    spatial: tuple[int, int]
+    dtype: str
+    zero_point: int
+
+    @property
+    def pixels(self) -> int:
+        return self.spatial[0] * self.spatial[1]
+
+
+@dataclass(frozen=True)
+class View:
+    """``channels`` channels of a value from ``offset`` on."""
+
+    value: Value
+    offset: int
+    channels: int
+
+
+def whole(value: Value) -> View:
+    return View(value, 0, value.channels)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Taps, strides, dilations and padding before the first row and column."""
+
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
+
+    def span(self, axis: int, outputs: int) -> int:
+        """Input positions along an axis that ``outputs`` neighbouring outputs look at."""
+        reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        return (outputs - 1) * self.stride[axis] + reach
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Limits of an 8-bit result."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Scaling of the two operands of an addition (isa.Add) and the limits of its result."""
+
+    mult_a: int
+    mult_b: int
+    shift: int
+    clip: Clip
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An addition fused into the convolution before it: ``sum`` of its own result and ``r``.
+
+    ``mid`` is the value that the convolution alone would have made.
+    """
+
+    node: str
+    r: View
+    sum: Sum
+    mid: Value
+    mid_clip: Clip
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A step on the accelerator. ``node`` is the ONNX node it came from."""
+
+    node: str
+    x: View
+    y: View
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Op):
+    """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K]."""
+
+    window: Window
+    weight: Int8
+    bias: Int32
+    mult: Int32
+    shift: Int32
+    clip: Clip
+    residual: Residual | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise(Conv):
+    """A convolution of each channel with its own kernel: weight int8 [C, 1, rows, cols]."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool(Op):
+    window: Window
+    clip: Clip
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool(Op):
+    """Also a requantise: a window of one tap."""
+
+    window: Window
+    mult: int
+    shift: int
+    clip: Clip
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Op):
+    r: View
+    sum: Sum
+
+
+@dataclass(frozen=True, eq=False)
+class Copy(Op):
+    """The same bytes elsewhere: an input of a concatenation that cannot be written in place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Op):
+    """The same elements in row-major [C, rows, cols] order, other sizes."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region in execution order. ``shapes`` are the sizes that the host gives and expects."""
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    ops: tuple[Op, ...]

@@ -1,0 +1,128 @@
+"""The compiler's Relax passes: regions get a schedule, then become calls of their programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Call, GlobalVar, IRModule
+from zeroskip.accel_model.assembly import disassemble
+from zeroskip.accel_model.encoding import decode_all
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.extract import extract, is_region, region_names
+from zeroskip.compiler.graph import LayerGraph
+from zeroskip.compiler.lower import lower
+from zeroskip.compiler.schedule import Progress, emit_region, plan_region, plan_text, read_plan
+
+SCHEDULE_ATTR = "zeroskip.schedule"
+PACKED = "zeroskip.run"
+
+
+@tvm.transform.module_pass(opt_level=0, name="zeroskip.TileAndSchedule")
+class TileAndSchedule:
+    """Chooses the tiles of every layer in every region.
+
+    The plans become the region's attribute ``zeroskip.schedule``, one line of JSON for each
+    operation in execution order.
+    """
+
+    def __init__(self, spec: AccelSpec, progress: Progress | None = None) -> None:
+        self.spec, self.progress = spec, progress
+
+    def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
+        updated = IRModule(mod.functions, attrs=mod.attrs)
+        for name in region_names(mod):
+            region = lower(extract(mod, name))
+            plans = plan_region(region, self.spec, self.progress)
+            lines = [plan_text(op, plan) for op, plan in zip(region.ops, plans, strict=True)]
+            gvar = mod.get_global_var(name)
+            updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, "\n".join(lines)))
+        return updated
+
+
+@tvm.transform.module_pass(opt_level=0, name="zeroskip.EmitProgram")
+class EmitProgram:
+    """Turns each call of a scheduled region into
+    ``R.call_dps_packed("zeroskip.run", (program file as a uint8 constant, inputs...))``."""
+
+    def __init__(self, spec: AccelSpec) -> None:
+        self.spec = spec
+
+    def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
+        return embed(mod, programs_of(mod, self.spec))
+
+
+def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
+    """The program of each scheduled region, by the region's name."""
+    programs = {}
+    for name in region_names(mod):
+        func = mod[name]
+        if SCHEDULE_ATTR not in func.attrs:
+            raise CompileError(f"region '{name}' has no schedule; run TileAndSchedule first")
+        plans = [read_plan(line) for line in str(func.attrs[SCHEDULE_ATTR]).splitlines()]
+        programs[name] = emit_region(lower(extract(mod, name)), spec, plans)
+    return programs
+
+
+def embed(mod: IRModule, programs: dict[str, Program]) -> IRModule:
+    """The module with each region's call replaced by a call of its program."""
+    blobs = {name: np.frombuffer(program.to_bytes(), np.uint8)
+             for name, program in programs.items()}
+    updated = IRModule(attrs=mod.attrs)
+    for gvar, func in mod.functions.items():
+        if isinstance(func, relax.Function) and is_region(func):
+            continue
+        if isinstance(func, relax.Function):
+            func = _Embedding(blobs).visit_expr(func)
+        updated[gvar] = func
+    return updated
+
+
+@relax.expr_functor.mutator
+class _Embedding(relax.PyExprMutator):
+    def __init__(self, blobs: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        self.blobs = blobs
+
+    def visit_call_(self, call: Call) -> relax.Expr:
+        call = self.visit_expr_post_order(call)
+        if not isinstance(call.op, GlobalVar) or call.op.name_hint not in self.blobs:
+            return call
+        blob = relax.const(self.blobs[call.op.name_hint], "uint8")
+        outputs = list(call.ty.fields) if hasattr(call.ty, "fields") else call.ty
+        return relax.call_dps_packed(PACKED, [blob, *call.args], out_ty=outputs)
+
+
+def layers_text(mod: IRModule) -> str:
+    """``--emit=layers``: the layers of every region."""
+    return "\n".join(_graph_text(extract(mod, name)) for name in region_names(mod))
+
+
+def _graph_text(graph: LayerGraph) -> str:
+    lines = [f"region {graph.name}({', '.join(graph.inputs)}) -> {', '.join(graph.outputs)}"]
+    for node in graph.ordered():
+        y = node.layer.y
+        shape = "x".join(map(str, y.shape))
+        lines.append(f"  {node.output}: {y.dtype}[{shape}] zp={y.zero_point} = "
+                     f"{node.layer.kind}({', '.join(node.inputs)})  # {node.node}")
+    return "\n".join(lines) + "\n"
+
+
+def schedule_text(mod: IRModule) -> str:
+    """``--emit=schedule``: the plan of every operation of every region."""
+    lines = []
+    for name in region_names(mod):
+        lines.append(f"region {name}")
+        for line in str(mod[name].attrs[SCHEDULE_ATTR]).splitlines():
+            lines.append(f"  {json.loads(line)['node']}: {read_plan(line)}")
+    return "\n".join(lines) + "\n"
+
+
+def assembly_text(program: Program) -> str:
+    """``--emit=asm``: a program's instructions."""
+    return disassemble(decode_all(program.words))

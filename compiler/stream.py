@@ -1,0 +1,202 @@
+"""The instruction stream under construction: places the tokens that make it safe.
+
+Instructions are appended in an order in which they could run one by one. Each is appended with the
+memory it reads and writes; where that meets memory last touched by another unit, the two must be
+ordered, and if no earlier token orders them already, the earlier one posts and the later one waits.
+Posts and waits on a queue come in the same order, so counting queues pair them as intended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.accel_model.isa import UNITS, Instruction, Unit
+
+GRANULE = 16  # DRAM bytes that are tracked together
+Ticks = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a memory: ``start + b*block + y*row + x`` for b < blocks, y < height, x < width."""
+
+    memory: str
+    start: int
+    width: int
+    height: int = 1
+    row: int = 0
+    blocks: int = 1
+    block: int = 0
+
+    def of(self, ticks: Ticks) -> Ticks:
+        """The entries of a per-row array, as a view [blocks, height, width]."""
+        size = ticks.itemsize
+        return np.lib.stride_tricks.as_strided(
+            ticks[self.start :],
+            (self.blocks, self.height, self.width),
+            (self.block * size, self.row * size, size),
+        )
+
+
+class Stream:
+    """Instructions in program order with their tokens."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        """``sizes``: rows of each memory, by the name that ``Rows`` uses."""
+        self._made: list[Instruction] = []
+        self._layers: list[int] = []
+        self._tiles: list[int] = []
+        self._pcs: list[list[int]] = [[] for _ in UNITS]
+        self._clocks: list[list[int]] = [[0, 0, 0] for _ in UNITS]
+        self._history: list[list[tuple[int, ...]]] = [[] for _ in UNITS]
+        self._written = {name: [np.zeros(n, np.int32) for _ in UNITS]
+                         for name, n in sizes.items()}
+        self._read = {name: [np.zeros(n, np.int32) for _ in UNITS] for name, n in sizes.items()}
+        self._registers: dict[tuple[Unit, type], dict[str, int]] = {}
+        self.layer = -1
+
+    def set(self, cls: type[Instruction], **fields: int) -> None:
+        """Append a register-setting instruction unless the register holds these values already."""
+        key = (cls.unit, cls)
+        if self._registers.get(key) != fields:
+            self._registers[key] = fields
+            self.add(cls(**fields))
+
+    def add(
+        self,
+        made: Instruction,
+        reads: Sequence[Rows] = (),
+        writes: Sequence[Rows] = (),
+        tile: int = -1,
+    ) -> None:
+        """Append an instruction that reads and writes these rows; ``tile`` is its provenance."""
+        me = UNITS.index(made.unit)
+        needed = self._needed(me, reads, writes)
+        clock = self._clocks[me]
+        wait = 0
+        for other in range(len(UNITS)):
+            if other != me and needed[other] > clock[other]:
+                wait |= UNITS[other]
+                self._post(other, needed[other], made.unit)
+                past = self._history[other][needed[other] - 1]
+                clock[:] = map(max, clock, past)
+        self._pcs[me].append(len(self._made))
+        clock[me] = len(self._pcs[me])
+        self._history[me].append(tuple(clock))
+        self._made.append(replace(made, wait=wait) if wait else made)
+        self._layers.append(self.layer)
+        self._tiles.append(tile)
+        for rows in reads:
+            rows.of(self._read[rows.memory][me])[...] = clock[me]
+        for rows in writes:
+            rows.of(self._written[rows.memory][me])[...] = clock[me]
+
+    def _needed(self, me: int, reads: Sequence[Rows], writes: Sequence[Rows]) -> list[int]:
+        """Per unit, how many of its instructions must have completed before this one."""
+        needed = [0, 0, 0]
+        for other in range(len(UNITS)):
+            if other == me:
+                continue
+            for rows in reads:
+                last = int(rows.of(self._written[rows.memory][other]).max())
+                needed[other] = max(needed[other], last)
+            for rows in writes:
+                for ticks in (self._written, self._read):
+                    last = int(rows.of(ticks[rows.memory][other]).max())
+                    needed[other] = max(needed[other], last)
+        return needed
+
+    def _post(self, unit: int, tick: int, to: Unit) -> None:
+        pc = self._pcs[unit][tick - 1]
+        self._made[pc] = replace(self._made[pc], post=self._made[pc].post | to)
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        return self._made
+
+    @property
+    def layer_of(self) -> npt.NDArray[np.int32]:
+        return np.array(self._layers, np.int32)
+
+    @property
+    def tile_of(self) -> npt.NDArray[np.int32]:
+        return np.array(self._tiles, np.int32)
+
+
+class Ring:
+    """Rows of a memory handed out round and round; what was there before is forgotten.
+
+    Contents are found again by key until their rows are handed out anew, so a tile that is still
+    there is not loaded twice. A pinned buffer stays until it is unpinned.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._next = 0
+        self._held: dict[Hashable, tuple[int, int]] = {}
+        self._pinned: set[Hashable] = set()
+
+    def reserve(self, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]] | None:
+        """(first row, whether it must be filled) for each (key, rows), all held at once.
+
+        None if they do not fit beside what is pinned.
+        """
+        for _ in range(2):
+            places = self._reserve(needs)
+            if places is not None:
+                return places
+            self._held = {key: self._held[key] for key in self._pinned}
+            self._next = 0
+        return None
+
+    def _reserve(self, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]] | None:
+        busy = [self._held[key] for key in self._pinned]
+        busy += [self._held[key] for key, _ in needs if key in self._held]
+        places = []
+        for key, rows in needs:
+            if key in self._held:
+                places.append((self._held[key][0], False))
+                continue
+            first = self._free_from(self._next, rows, busy)
+            if first is None:
+                first = self._free_from(0, rows, busy)
+            if first is None:
+                return None
+            busy.append((first, rows))
+            self._forget(first, rows)
+            self._held[key] = (first, rows)
+            self._next = first + rows
+            places.append((first, True))
+        return places
+
+    def _free_from(self, start: int, rows: int, busy: list[tuple[int, int]]) -> int | None:
+        """The first place at or after ``start`` that overlaps nothing busy."""
+        for first, count in sorted(busy):
+            if start + rows <= first:
+                break
+            start = max(start, first + count)
+        return start if start + rows <= self.rows else None
+
+    def _forget(self, first: int, rows: int) -> None:
+        for key, (start, count) in list(self._held.items()):
+            if start < first + rows and first < start + count:
+                del self._held[key]
+
+    def pin(self, key: Hashable, rows: int) -> tuple[int, bool] | None:
+        """Hold ``key`` at whichever end of the memory leaves the most room in one piece."""
+        if key not in self._held:
+            low = self._free_from(0, rows, [self._held[k] for k in self._pinned])
+            if low is None:
+                return None
+            self._forget(low, rows)
+            self._held[key] = (low, rows)
+            self._pinned.add(key)
+            return low, True
+        self._pinned.add(key)
+        return self._held[key][0], False
+
+    def unpin(self, key: Hashable) -> None:
+        self._pinned.discard(key)

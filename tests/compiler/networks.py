@@ -1,0 +1,134 @@
+"""Random layer graphs: the whole operator set and its parameters, from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zeroskip.compiler.graph import LayerGraph, Node
+from zeroskip.relay_passes import integer_layers as layers
+from zeroskip.relay_passes.integer_layers import QTensor
+
+
+@dataclass
+class Builder:
+    """Grows a graph layer by layer; every method returns the name of the value it made."""
+
+    rng: np.random.Generator
+    density: float = 0.5
+    tensors: dict[str, QTensor] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+    def input(self, *shape: int) -> str:
+        name = f"in{len(self.inputs)}"
+        self.inputs.append(name)
+        self.tensors[name] = self.tensor((1, *shape))
+        return name
+
+    def tensor(self, shape: tuple[int, ...], like: QTensor | None = None) -> QTensor:
+        if like is not None:
+            return QTensor(shape, like.dtype, like.zero_point)
+        dtype = "uint8" if self.rng.random() < 0.3 else "int8"
+        low, high = layers.BOUNDS[dtype]
+        return QTensor(shape, dtype, int(self.rng.integers(low, high + 1)))
+
+    def limits(self, y: QTensor) -> dict[str, int]:
+        low, high = layers.BOUNDS[y.dtype]
+        return {"lo": y.zero_point if self.rng.random() < 0.5 else low, "hi": high}
+
+    def add(self, layer: layers.Layer, *inputs: str) -> str:
+        name = f"v{len(self.nodes)}"
+        self.tensors[name] = layer.y
+        self.nodes.append(Node(f"{layer.kind}{len(self.nodes)}", layer, inputs, name))
+        return name
+
+    def scales(self, count: int, terms: int) -> dict[str, np.ndarray]:
+        real = self.rng.uniform(0.5, 2.0, count) / (20 * np.sqrt(max(terms, 1)))
+        pairs = [layers.quantise_multiplier(float(r)) for r in real]
+        return {"mult": np.array([m for m, _ in pairs], np.int32),
+                "shift": np.array([n for _, n in pairs], np.int32),
+                "bias": self.rng.integers(-3000, 3000, count).astype(np.int32)}
+
+    def weight(self, *shape: int) -> np.ndarray:
+        w = self.rng.integers(-127, 128, shape).astype(np.int8)
+        w[self.rng.random(shape) >= self.density] = 0
+        return w
+
+    def conv(self, x: str, filters: int, kernel: tuple[int, int], *, stride: int = 1,
+             pad: tuple[int, int, int, int] = (0, 0, 0, 0), dilation: int = 1, groups: int = 1,
+             ) -> str:
+        t = self.tensors[x]
+        weight = self.weight(filters, t.shape[1] // groups, *kernel)
+        shape = tuple((size + pad[axis] + pad[axis + 2] - (k - 1) * dilation - 1) // stride + 1
+                      for axis, (size, k) in enumerate(zip(t.shape[2:], kernel, strict=True)))
+        y = self.tensor((1, filters, *shape))
+        return self.add(layers.Conv(
+            x=t, y=y, weight=weight, strides=(stride, stride), padding=pad,
+            dilation=(dilation, dilation), groups=groups,
+            **self.scales(filters, int(weight[0].size * self.density)), **self.limits(y)), x)
+
+    def dense(self, x: str, units: int) -> str:
+        t = self.tensors[x]
+        y = self.tensor((1, units))
+        weight = self.weight(units, t.shape[1])
+        return self.add(layers.Dense(x=t, y=y, weight=weight, **self.limits(y),
+                                     **self.scales(units, int(t.shape[1] * self.density))), x)
+
+    def scale(self, real: float) -> dict[str, int]:
+        mult, shift = layers.quantise_multiplier(real)
+        return {"mult": mult, "shift": shift}
+
+    def sum(self, a: str, b: str) -> str:
+        y = self.tensor(self.tensors[a].shape)
+        mult_a, mult_b = (int(m) for m in self.rng.integers(1 << 20, 1 << 30, 2))
+        return self.add(layers.Add(a=self.tensors[a], b=self.tensors[b], y=y, mult_a=mult_a,
+                                   mult_b=mult_b, shift=30, **self.limits(y)), a, b)
+
+    def pool(self, x: str, kind: str, kernel: int, stride: int, pad: int = 0) -> str:
+        t = self.tensors[x]
+        shape = tuple((size + 2 * pad - kernel) // stride + 1 for size in t.shape[2:])
+        common = {"kernel": (kernel, kernel), "strides": (stride, stride), "padding": (pad,) * 4}
+        if kind == "max":
+            y = self.tensor((1, t.shape[1], *shape), t)
+            return self.add(layers.MaxPool(x=t, y=y, dilation=(1, 1), **common,
+                                           **self.limits(y)), x)
+        y = self.tensor((1, t.shape[1], *shape))
+        return self.add(layers.AvgPool(x=t, y=y, **common, **self.scale(1 / kernel**2),
+                                       **self.limits(y)), x)
+
+    def global_pool(self, x: str) -> str:
+        t = self.tensors[x]
+        y = self.tensor((*t.shape[:2], 1, 1))
+        area = t.shape[2] * t.shape[3]
+        return self.add(layers.AvgPool(x=t, y=y, kernel=tuple(t.shape[2:]), strides=(1, 1),
+                                       padding=(0,) * 4, **self.scale(1 / area),
+                                       **self.limits(y)), x)
+
+    def requantise(self, x: str, like: str | None = None) -> str:
+        t = self.tensors[x]
+        y = self.tensor(t.shape, None if like is None else self.tensors[like])
+        return self.add(layers.Requantise(x=t, y=y, **self.scale(0.8), **self.limits(y)), x)
+
+    def concat(self, *xs: str) -> str:
+        same = [xs[0], *(self.requantise(x, xs[0]) for x in xs[1:])]
+        parts = tuple(self.tensors[x] for x in same)
+        channels = sum(t.shape[1] for t in parts)
+        y = self.tensor((1, channels, *parts[0].shape[2:]), parts[0])
+        return self.add(layers.Concat(xs=parts, y=y, axis=1), *same)
+
+    def reshape(self, x: str, *shape: int) -> str:
+        t = self.tensors[x]
+        return self.add(layers.Reshape(x=t, y=self.tensor((1, *shape), t)), x)
+
+    def graph(self, *outputs: str) -> LayerGraph:
+        return LayerGraph("net", tuple(self.inputs), outputs, tuple(self.nodes), self.tensors)
+
+    def data(self) -> dict[str, np.ndarray]:
+        made = {}
+        for name in self.inputs:
+            t = self.tensors[name]
+            low, high = layers.BOUNDS[t.dtype]
+            made[name] = self.rng.integers(low, high + 1, t.shape).astype(t.dtype)
+        return made
