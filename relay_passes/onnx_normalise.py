@@ -28,7 +28,7 @@ def normalise_onnx(
 ) -> onnx.ModelProto:
     """A normalised copy of the model; `shapes` gives the shapes of its dynamic inputs.
 
-    The copy has static input shapes, opset 13 or later, one name per node (and, on nodes that
+    The copy has static input shapes, opset 15 or later, one name per node (and, on nodes that
     stand for one of the user's, that node's name in `metadata_props`), the inferred shape of
     every tensor, no computation on constants or on shapes, no Identity or Dropout, explicit
     pads, and quantised operators in Q/DQ form.

@@ -15,7 +15,9 @@ from zeroskip.relay_passes.onnx_graph import (
 )
 from zeroskip.relay_passes.onnx_load import first_line
 
-MIN_OPSET = 13
+# The first whose BatchNormalization says itself whether it trains; with an earlier one
+# `onnx.reference` computes the training mode wherever a momentum is given.
+MIN_OPSET = 15
 MIN_IR_VERSION = 8
 # Initializers of more elements than this are weights: shape inference needs their type only.
 _LARGEST_SHAPE_OPERAND = 1024
@@ -114,7 +116,11 @@ def refuse_control_flow(model: onnx.ModelProto) -> None:
 def refuse_training(model: onnx.ModelProto) -> None:
     """FrontError for BatchNormalization that updates its statistics."""
     for node in model.graph.node:
-        if node.op_type == "BatchNormalization" and attributes(node).get("training_mode", 0):
+        if node.op_type != "BatchNormalization":
+            continue
+        # Before opset 14 a node trains if it returns the statistics.
+        outputs = sum(map(bool, node.output))
+        if attributes(node).get("training_mode", 0) or (opset(model) < 14 and outputs > 1):
             raise FrontError(
                 f"Node '{node.name}' (BatchNormalization) is in training mode: "
                 "export the model in inference mode (model.eval())."
@@ -134,7 +140,7 @@ def name_nodes(model: onnx.ModelProto) -> None:
 
 
 def upgrade_opset(model: onnx.ModelProto) -> None:
-    """Convert a model of an older operator set to opset 13; nodes keep their names.
+    """Convert a model of an older operator set to `MIN_OPSET`; nodes keep their names.
 
     The converter gives up names where it splits a node in several: the one that makes the
     node's output takes the name, the others are named after their own output and record it.

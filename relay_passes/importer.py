@@ -1,0 +1,208 @@
+"""ONNX into Relax, with the name of the ONNX node on every binding."""
+
+import contextlib
+import io
+import keyword
+import re
+import warnings
+from collections.abc import Iterator
+
+import onnx
+import tvm
+from onnx import helper, numpy_helper
+from tvm import relax
+from tvm.relax.frontend.onnx import onnx_frontend
+from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.fold import fold_constants
+from zeroskip.relay_passes.graph import (
+    INPUTS_ATTR,
+    NODES_ATTR,
+    OUTPUTS_ATTR,
+    Env,
+    bind,
+    bindings,
+    const_value,
+    inherit_nodes,
+    is_leaf,
+    make_const,
+    op_name,
+    outputs,
+    substitute,
+)
+from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_shape, unused_name
+from zeroskip.relay_passes.onnx_load import first_line
+
+_DOMAINS = ("", "ai.onnx", "com.microsoft")
+# Names that the TVMScript printer or parser gives a meaning to.
+_RESERVED = {"R", "T", "I", "metadata", "main", *keyword.kwlist}
+
+
+def import_onnx(model: onnx.ModelProto) -> tvm.IRModule:
+    """A normalised model (see `normalise_onnx`) as a Relax module with one function, `main`.
+
+    Parameters are the ONNX inputs in order; weights are constants in the body, which is one
+    dataflow block in A-normal form. Constant layout changes are folded: a convolution's bias is
+    an `add` of a constant [1,K,1,1], Gemm's weights are the constant [in,out] of a `matmul`.
+    Clip with constant bounds is `R.clip(x, lo, hi)`, or `R.nn.relu` for bounds 0 and infinity.
+
+    Attributes of `main`: `zeroskip.nodes` maps every variable to the ONNX node that made it,
+    `zeroskip.inputs` and `zeroskip.outputs` are the ONNX names, in order. Variables are called
+    after their node: its result bears the node's name, what leads up to it that name and its
+    own operator's.
+
+    FrontError names the node that cannot be imported.
+    """
+    for node in model.graph.node:
+        _refuse_unknown(node)
+    mod, nodes = _convert(model)
+    func = _named(mod["main"], nodes)
+    attrs = {
+        INPUTS_ATTR: [item.name for item in model.graph.input],
+        OUTPUTS_ATTR: [item.name for item in model.graph.output],
+    }
+    mod["main"] = fold_constants(func.with_attrs(attrs))
+    return mod
+
+
+def _refuse_unknown(node: onnx.NodeProto) -> None:
+    known = onnx_frontend._get_convert_map()
+    if node.op_type not in known or node.domain not in _DOMAINS:
+        name = node.op_type if node.domain in _DOMAINS[:2] else f"{node.domain}.{node.op_type}"
+        raise FrontError(
+            f"Node '{origin(node)}' has operator {name}, which TVM cannot import: "
+            "replace it by other ONNX operators before export."
+        )
+
+
+def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
+    """TVM's own translation, and the node of each variable that is the result of one."""
+    importer = onnx_frontend.ONNXGraphImporter({}, "float32")
+    importer.opset = opset(model)
+    for item in model.graph.initializer:
+        importer._nodes[item.name] = make_const(numpy_helper.to_array(item))
+    params = _parameters(model)
+    for item, param in zip(model.graph.input, params, strict=True):
+        importer._nodes[item.name] = param
+    nodes: dict[str, str] = {}
+    builder = importer.bb
+    with builder.function("main", params):
+        with builder.dataflow():
+            for node in model.graph.node:
+                with _refusing(node):
+                    _convert_node(importer, node)
+                for name in filter(None, node.output):
+                    result = importer._nodes[name]
+                    if not is_leaf(result):
+                        result = importer._nodes[name] = builder.emit(result)
+                    if isinstance(result, relax.Var) and result not in params:
+                        nodes.setdefault(str(result.name), origin(node))
+            results = [importer._nodes[item.name] for item in model.graph.output]
+            left = [builder.emit_output(result) for result in results]
+        builder.emit_func_output(left[0] if len(left) == 1 else relax.Tuple(left))
+    return builder.finalize(), nodes
+
+
+def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
+    taken: set[str] = set()
+    params: list[relax.Var] = []
+    for item in model.graph.input:
+        shape = static_shape(item)
+        if shape is None:
+            raise FrontError(
+                f"Input '{item.name}' has no static shape: normalise the model before importing it."
+            )
+        dtype = str(helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
+        name = unused_name(_identifier(item.name), taken)
+        params.append(relax.Var(name, relax.TensorType(shape, dtype)))
+    return params
+
+
+@contextlib.contextmanager
+def _refusing(node: onnx.NodeProto) -> Iterator[None]:
+    """Silence the frontend; what it raises becomes a FrontError that names the node."""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        raise FrontError(
+            f"Node '{origin(node)}' ({node.op_type}) cannot be imported by TVM "
+            f"({first_line(error)}): replace it by other ONNX operators before export."
+        ) from error
+
+
+def _convert_node(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:
+    if node.op_type == "Clip":
+        clipped = _clip(importer, node)
+        if clipped is not None:
+            importer._nodes[node.output[0]] = clipped
+            return
+    importer._construct_nodes(onnx.GraphProto(node=[node]))
+
+
+def _clip(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> relax.Expr | None:
+    """Clip with constant bounds as an operator that patterns match; TVM's translation is an
+    opaque call_tir. None when a bound is not a constant or the tensor is not of floats."""
+    data = importer._nodes[node.input[0]]
+    bounds: list[float | None] = []
+    for index in (1, 2):
+        name = input_name(node, index)
+        value = const_value(importer._nodes[name]) if name else None
+        if name and value is None:
+            return None
+        bounds.append(None if value is None else float(value.reshape(())))
+    if not str(data.ty.dtype).startswith("float"):
+        return None
+    low, high = (
+        bound if bound is not None else default
+        for bound, default in zip(bounds, (-float("inf"), float("inf")), strict=True)
+    )
+    if low == 0 and high == float("inf"):
+        return importer.bb.normalize(relax.op.nn.relu(data))
+    return importer.bb.normalize(relax.op.clip(data, low, high))
+
+
+def _named(func: relax.Function, nodes: dict[str, str]) -> relax.Function:
+    """The function with each variable called after its ONNX node, and `zeroskip.nodes` set."""
+    raw = bindings(func)
+    origins = inherit_nodes([str(binding.var.name) for binding in raw], nodes)
+    copies = {item.var: item.value for item in raw if isinstance(item.value, relax.DataflowVar)}
+    leaving = {copies.get(output, output) for output in outputs(func)}
+    taken = {str(param.name) for param in func.params}
+    builder, env = relax.BlockBuilder(), Env()
+    recorded: dict[str, str] = {}
+    with builder.function("main", list(func.params)):
+        with builder.dataflow():
+            for binding in raw:
+                if binding.var in copies:
+                    env[binding.var] = env[copies[binding.var]]
+                    continue
+                name = _name_of(binding, origins, nodes, taken)
+                value = substitute(binding.value, env)
+                env[binding.var] = bind(builder, value, name, output=binding.var in leaving)
+                recorded[name] = origins.get(str(binding.var.name), name)
+        builder.emit_func_output(substitute(func.body.body, env))
+    result = relax.analysis.remove_all_unused(builder.finalize()["main"])
+    alive = {str(binding.var.name) for binding in bindings(result)}
+    return result.with_attr(
+        NODES_ATTR, {name: node for name, node in recorded.items() if name in alive}
+    )
+
+
+def _name_of(
+    binding: relax.VarBinding, origins: dict[str, str], results: dict[str, str], taken: set[str]
+) -> str:
+    raw = str(binding.var.name)
+    stem = _identifier(origins.get(raw, raw))
+    if raw not in results:
+        operator = op_name(binding.value)
+        stem += "_" + operator.rpartition(".")[2] if operator else "_item"
+    return unused_name(stem, taken)
+
+
+def _identifier(name: str) -> str:
+    """The name as a TVMScript identifier."""
+    word = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+    if not word or word[0].isdigit():
+        word = f"n_{word}"
+    return f"{word}_" if word in _RESERVED else word
