@@ -45,7 +45,7 @@ def emit_depthwise(out: Emitter, op: ops.Depthwise, plan: ChannelPlan) -> None:
         key = (me, "w", part.channels)
         ((wgt, fresh),) = out.reserve(out.wgt, [(key, rows)])
         if fresh:
-            load = isa.LoadWeights(wgt=wgt, dram=out.image.add(key, lambda: raw), size=len(raw),
+            load = isa.LoadWeights(wgt=wgt, dram=out.image.add(key, raw.tobytes), size=len(raw),
                                    gang=0)
             out.stream.add(load, [], [Rows("wgt", wgt, rows)])
         own = requantise_rows(op.bias[where], op.mult[where], op.shift[where])

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 from zeroskip.accel_model import formats, isa
 from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
@@ -147,13 +149,13 @@ class _ConvEmitter:
         key = (self.id, "w", step.filters, step.channels)
         (wgt, fresh), = self.out.reserve(self.out.wgt, [(key, rows)])
         if fresh:
-            dram = self.out.image.add(key, lambda: raw)
+            dram = self.out.image.add(key, raw.tobytes)
             made = isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=self.plan.gang)
             self.out.stream.add(made, [], [Rows("wgt", wgt, rows)])
         return wgt, rows
 
     @cached_property
-    def _packed(self) -> dict[tuple[Span, Span], tuple[bytes, int]]:
+    def _packed(self) -> dict[tuple[Span, Span], tuple[npt.NDArray[np.uint8], int]]:
         """Streams and WGT rows of each tile of filters and chunk of channels."""
         weights, plan = self.weights, self.plan
         lanes = self.out.spec.array.lanes

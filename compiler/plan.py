@@ -9,7 +9,7 @@ from the array's own timing function, run on the layer's own weights for a few p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
@@ -142,11 +142,30 @@ def plan_conv(conv: ops.Conv, spec: AccelSpec) -> ConvPlan:
     return best
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """An output cut into patches: their pixels, and the input pixels that they look at in all."""
+
+    pixels: tuple[int, ...]
+    looked: int
+
+
 @dataclass(frozen=True, eq=False)
 class _ConvSearch:
     conv: ops.Conv
     spec: AccelSpec
     weights: Weights
+    cuts: dict[tuple[int, int], _Cut] = field(default_factory=dict)
+
+    def cut(self, rows: int, cols: int) -> _Cut:
+        """The output in patches of a size; remembered, as the search asks again and again."""
+        if (rows, cols) not in self.cuts:
+            conv = self.conv
+            cut = patches(conv.y.value.spatial, rows, cols)
+            looked = sum(source(conv.window, one, conv.x.value.spatial).patch.pixels
+                         for one in cut)
+            self.cuts[rows, cols] = _Cut(tuple(one.pixels for one in cut), looked)
+        return self.cuts[rows, cols]
 
     def plans(self) -> Iterator[ConvPlan]:
         array = self.spec.array
@@ -275,30 +294,30 @@ class _ConvSearch:
                   outer: str, keep: bool, per_group: float) -> int:
         """Cycles of the whole layer: the slower of array and bus, with what cannot overlap."""
         spec, conv = self.spec, self.conv
-        cuts = patches(conv.y.value.spatial, *size)
+        cut = self.cut(*size)
+        pieces = len(cut.pixels)
         chunks = -(-self.weights.channels // channels)
         tiles = -(-self.weights.filters // filters)
-        steps = len(cuts) * chunks * tiles
+        steps = pieces * chunks * tiles
         wide = spec.array.pixels << gang
-        groups = sum(-(-cut.pixels // wide) for cut in cuts)
+        groups = sum(-(-pixels // wide) for pixels in cut.pixels)
         tail = wide + spec.array.pipeline_cycles + wide // spec.array.pixels + 6
         compute = groups * per_group * (1 + 0.01 * (chunks - 1)) + steps * tail
-        looked = sum(source(conv.window, cut, conv.x.value.spatial).patch.pixels for cut in cuts)
-        once = looked * self.weights.channels
+        once = cut.looked * self.weights.channels
         if keep:
             moved_in = conv.x.value.pixels * self.weights.channels
         else:
-            again = tiles > 1 and ((outer == "weights" and len(cuts) > 1) or chunks > 1)
+            again = tiles > 1 and ((outer == "weights" and pieces > 1) or chunks > 1)
             moved_in = once * (tiles if again else 1)
-        again = len(cuts) > 1 and (chunks > 1 or (outer == "pixels" and tiles > 1))
-        moved_weights = self.weights.nbytes * (len(cuts) if again else 1)
+        again = pieces > 1 and (chunks > 1 or (outer == "pixels" and tiles > 1))
+        moved_weights = self.weights.nbytes * (pieces if again else 1)
         written = conv.y.value.pixels * self.weights.filters
         if conv.residual is not None:
             written *= 2
         width = spec.dram.bytes_per_cycle
         bus = (moved_in + moved_weights + written) * 1.01 / width
         first = (moved_in / (1 if keep else steps) + moved_weights / (tiles * chunks)) / width
-        last = min(filters, self.weights.filters) * cuts[-1].pixels / width
+        last = min(filters, self.weights.filters) * cut.pixels[-1] / width
         return int(max(compute, bus) + first / 2 + last / 2)
 
     def refusal(self) -> CompileError:
