@@ -1,0 +1,254 @@
+"""The fast model of the lane array against the one that steps clock by clock, to the cycle.
+
+ZEROSKIP_TILES=n runs n random convolutions of each array kind (200 without it) and ZEROSKIP_SEED
+starts the random numbers elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from zeroskip.accel_model import lanes
+from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of, unpack
+from zeroskip.accel_model.reference.lanes import Convolution, Outcome, step_conv
+from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.spec import ARRAY_KINDS, Array, load_spec
+
+TILES = int(os.environ.get("ZEROSKIP_TILES", "200"))
+SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))
+TARGETS = {"dense": "dense256", "bitmap": "sparse256", "pattern": "pattern256"}
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small array and a convolution for it."""
+
+    array: Array
+    banks: int
+    weight: npt.NDArray[np.int8]
+    order: npt.NDArray[np.int32]
+    image: npt.NDArray[np.int64]
+    row: int
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    top: int
+    left: int
+    output: tuple[int, int]
+    gang: int
+    last: bool
+    operand_row: int | None
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weight.shape[2], self.weight.shape[3]
+
+    @property
+    def out_blocks(self) -> int:
+        return -(-len(self.weight) // 16)
+
+
+def some(rng: Rng, *choices: Any) -> Any:
+    return choices[rng.integers(len(choices))]
+
+
+def random_array(rng: Rng, kind: str, least_window: int) -> Array:
+    lane_count = int(some(rng, 1, 2, 4, 8))
+    return replace(
+        load_spec(TARGETS[kind]).array, lanes=lane_count, pixels=int(some(rng, 1, 2, 4)),
+        max_gang=int(np.log2(lane_count)), drain_width=int(some(rng, 1, 2, 4, 16)),
+        window_entries=least_window + int(some(rng, 0, 1, 7, 40, 200)),
+        pipeline_cycles=int(rng.integers(0, 12)),
+    )
+
+
+def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """Density 0..100 %, by weight, by kernel and by filter."""
+    density = some(rng, 0.0, 0.05, 0.3, 0.6, 1.0)
+    keep = rng.random(shape) < density
+    if rng.random() < 0.5:
+        keep &= rng.random((*shape[:2], 1, 1)) < 0.6
+    keep &= rng.random((shape[0], 1, 1, 1)) < some(rng, 0.5, 1.0)
+    return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
+
+
+def random_case(rng: Rng, kind: str) -> Case:
+    kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
+    channels = int(some(rng, 1, 3, 8, 9, 15, 16, 17, 20, 33))
+    stages = stages_of(kind, channels, kernel[0] * kernel[1])
+    array = random_array(rng, kind, int(stages.entries.max()))
+    gang = int(rng.integers(0, array.max_gang + 1))
+    filters = int(rng.integers(1, 2 + 2 * (array.lanes >> gang)))
+    output = (int(rng.integers(1, 5)), int(rng.integers(1, 6)))
+    image = rng.integers(-128, 128, (channels, int(rng.integers(1, 7)), int(rng.integers(1, 7))))
+    return Case(
+        array=array, banks=int(some(rng, 1, 2, 4, 8)),
+        weight=random_weight(rng, (filters, channels, *kernel)),
+        order=rng.permutation(filters).astype(np.int32), image=image,
+        row=image.shape[2] + int(rng.integers(0, 3)),
+        stride=some(rng, (1, 1), (2, 2), (1, 3)), dilation=some(rng, (1, 1), (2, 1), (2, 3)),
+        top=int(rng.integers(-3, 2)), left=int(rng.integers(-3, 2)), output=output, gang=gang,
+        last=bool(rng.random() < 0.7),
+        operand_row=output[1] + int(rng.integers(0, 3)) if rng.random() < 0.4 else None,
+    )
+
+
+def step(case: Case, kind: str) -> Outcome:
+    streams, table = packed(case, kind)
+    ends = np.cumsum(4 * streams[1])
+    raw = streams[0].tobytes()
+    return step_conv(case.array, case.banks, Convolution(
+        image=case.image.tolist(), row=case.row, kernel=case.kernel, stride=case.stride,
+        dilation=case.dilation, top=case.top, left=case.left, output=case.output,
+        streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
+        table=Table(table.masks.tolist(), table.id_bits) if table else None,
+        gang=case.gang, last=case.last, out_blocks=case.out_blocks,
+        operand_row=case.operand_row,
+    ))
+
+
+def packed(case: Case, kind: str) -> Any:
+    table = make_table(case.weight) if kind == "pattern" else None
+    matrix = canonical(case.weight)[case.order]
+    taps = case.kernel[0] * case.kernel[1]
+    return pack(kind, matrix, case.weight.shape[1], taps, case.order, table), table
+
+
+def fast(case: Case, kind: str) -> lanes.ConvTiming:
+    (raw, _), table = packed(case, kind)
+    filters, channels = case.weight.shape[:2]
+    taps = case.kernel[0] * case.kernel[1]
+    _, work, order, _ = unpack(kind, raw, filters, channels, taps, table)
+    height, width = case.output
+    cf = lanes.quad_conflicts(
+        height, width, row=case.row, top=case.top, left=case.left, row_stride=case.stride[0],
+        col_stride=case.stride[1], banks=case.banks, pixels=case.array.pixels)
+    operand = None
+    if case.operand_row is not None:
+        operand = lanes.tile_fetch(
+            lanes.quad_conflicts(height, width, row=case.operand_row, banks=case.banks,
+                                 pixels=case.array.pixels), case.gang)
+    return lanes.conv_cycles(
+        case.array, kind, work, order, stages_of(kind, channels, taps),
+        lanes.tile_fetch(cf, case.gang),
+        lanes.group_pixels(height * width, case.array.pixels << case.gang), case.gang,
+        case.out_blocks, case.last, operand)
+
+
+def sums(case: Case) -> dict[tuple[int, int], int]:
+    """The convolution, straight from its definition."""
+    _, height, width = case.image.shape
+    out = np.zeros((len(case.weight), case.output[0] * case.output[1]), np.int64)
+    for n in range(out.shape[1]):
+        oy, ox = divmod(n, case.output[1])
+        for r in range(case.kernel[0]):
+            for s in range(case.kernel[1]):
+                y = case.top + oy * case.stride[0] + r * case.dilation[0]
+                x = case.left + ox * case.stride[1] + s * case.dilation[1]
+                if 0 <= y < height and 0 <= x < width:
+                    out[:, n] += case.weight[:, :, r, s].astype(np.int64) @ case.image[:, y, x]
+    return {(k, n): int(v) for (k, n), v in np.ndenumerate(out)}
+
+
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("kind", ARRAY_KINDS)
+def test_fast_model_agrees_with_the_stepped_one(kind: str, part: int) -> None:
+    for n in range(part, TILES, 4):
+        seed = SEED + n
+        case = random_case(np.random.default_rng(seed), kind)
+        outcome, timing = step(case, kind), fast(case, kind)
+        assert timing.cycles == outcome.cycles, f"{kind} seed {seed}: {case}"
+        assert outcome.sums == sums(case), f"{kind} seed {seed}: {case}"
+        spent = (timing.lane_busy + timing.imbalance + timing.fetch_wait + timing.drain_wait
+                 + timing.unused)
+        assert spent == timing.cycles * case.array.lanes, f"{kind} seed {seed}: {case}"
+
+
+def large_case(kind: str, seed: int) -> Any:
+    """Arguments of ``conv_cycles``: 56 x 56 outputs, 100 filters, ragged in every way."""
+    rng = np.random.default_rng(seed)
+    array = load_spec(TARGETS[kind]).array
+    stages = stages_of(kind, 70, 9)
+    work = np.maximum(1, rng.binomial(stages.entries, 0.3, (100, len(stages)))).astype(np.int32)
+    if kind == "dense":
+        work[:] = stages.entries
+    cf = lanes.quad_conflicts(57, 55, row=57, top=-1, left=-1, banks=8, pixels=array.pixels)
+    return (array, kind, work, rng.permutation(100).astype(np.int32), stages,
+            lanes.tile_fetch(cf, 1), lanes.group_pixels(57 * 55, array.pixels << 1), 1, 7, True)
+
+
+@pytest.mark.parametrize("kind", ARRAY_KINDS)
+def test_extrapolation_is_close(kind: str) -> None:
+    case = large_case(kind, SEED)
+    whole, part = lanes.conv_cycles(*case), lanes.conv_cycles(*case, max_tiles=24)
+    assert abs(part.cycles / whole.cycles - 1) < 0.02
+    assert part.passes == whole.passes
+    assert part.fetch_cycles == whole.fetch_cycles
+
+
+@pytest.mark.parametrize("kind", ARRAY_KINDS)
+def test_more_hardware_is_never_slower(kind: str) -> None:
+    array, *rest = large_case(kind, SEED + 1)
+    for key, value in (("window_entries", 4096), ("drain_width", 64), ("pipeline_cycles", 0)):
+        better = replace(array, **{key: value})
+        assert lanes.conv_cycles(better, *rest).cycles <= lanes.conv_cycles(array, *rest).cycles
+
+
+def test_dense_time_is_work_when_nothing_else_binds() -> None:
+    array = replace(load_spec("dense256").array, window_entries=4096, pipeline_cycles=5)
+    stages = stages_of("dense", 64, 9)
+    work = np.tile(stages.entries, (64, 1)).astype(np.int32)
+    ones = np.ones(10, np.int32)
+    timing = lanes.conv_cycles(array, "dense", work, np.arange(64, dtype=np.int32), stages,
+                               ones, 4 * ones, 0, 4, True)
+    assert timing.cycles == 1 + 10 * 576 + 4 * 4 + 4 * 4 + 5  # fetch, work, drain, write-back
+
+
+def test_stage_larger_than_the_window_is_refused() -> None:
+    array = replace(load_spec("pattern256").array, window_entries=32)
+    stages = stages_of("pattern", 16, 9)
+    one = np.ones(1, np.int32)
+    with pytest.raises(lanes.WindowError, match=r"window_entries = 32 .* 144 entries"):
+        lanes.conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0,
+                          1, True)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width, pixels, banks = (int(v) for v in (*rng.integers(1, 9, 2), some(rng, 1, 4, 8),
+                                                     some(rng, 1, 4, 8)))
+    row, top, left = (int(v) for v in (rng.integers(1, 20), *rng.integers(-9, 9, 2)))
+    strides = [int(v) for v in rng.integers(1, 4, 2)]
+    found = lanes.quad_conflicts(height, width, row=row, top=top, left=left,
+                                 row_stride=strides[0], col_stride=strides[1], banks=banks,
+                                 pixels=pixels)
+    address = [((top + n // width * strides[0]) * row + left + n % width * strides[1]) % banks
+               for n in range(height * width)]
+    quads = [address[at : at + pixels] for at in range(0, len(address), pixels)]
+    assert found.tolist() == [max(quad.count(bank) for bank in quad) for quad in quads]
+    for gang in range(3):
+        size = 1 << gang
+        assert lanes.tile_fetch(found, gang).tolist() == [
+            sum(found[at : at + size]) for at in range(0, len(found), size)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_simple_cycles_is_the_sum_over_blocks_and_quads(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = replace(load_spec("dense256").array, pipeline_cycles=int(rng.integers(0, 9)))
+    outputs, blocks, taps = (int(v) for v in rng.integers(1, 40, 3))
+    pixels = [min(array.pixels, outputs - at) for at in range(0, outputs, array.pixels)]
+    cf, operand = rng.integers(1, 5, (2, len(pixels))).astype(np.int32)
+    expected = sum(max(taps * cf[q] + operand[q], pixels[q])
+                   for _ in range(blocks) for q in range(len(pixels)))
+    assert lanes.simple_cycles(array, blocks, taps, cf, outputs, operand) == (
+        expected + pixels[-1] + array.pipeline_cycles)
+    expected = sum(max(taps * cf[q], pixels[q]) for _ in range(blocks) for q in range(len(pixels)))
+    assert lanes.simple_cycles(array, blocks, taps, cf, outputs) == (
+        expected + pixels[-1] + array.pipeline_cycles)
