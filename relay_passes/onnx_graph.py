@@ -97,7 +97,7 @@ class Index:
         graph = model.graph
         readers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
-            for name in dict.fromkeys(node.input):
+            for name in dict.fromkeys(filter(None, node.input)):
                 readers.setdefault(name, []).append(node)
         return cls(
             constants={item.name: item for item in graph.initializer},

@@ -8,6 +8,7 @@ from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import (
     attributes,
     dimensions,
+    input_name,
     opset,
     set_attributes,
     set_origin,
@@ -134,9 +135,8 @@ def name_nodes(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         given = node.name or f"{node.op_type}_{node.output[0] if node.output else ''}"
         name = unused_name(given, taken)
-        if node.name and name != node.name:
-            set_origin(node, node.name)
         node.name = name
+        set_origin(node, given)
 
 
 def upgrade_opset(model: onnx.ModelProto) -> None:
@@ -148,7 +148,7 @@ def upgrade_opset(model: onnx.ModelProto) -> None:
     version = opset(model)
     if version >= MIN_OPSET:
         return
-    names = {output: node.name for node in model.graph.node for output in node.output if output}
+    before = list(model.graph.node)
     try:
         converted = version_converter.convert_version(model, MIN_OPSET)
     except Exception as error:
@@ -159,7 +159,7 @@ def upgrade_opset(model: onnx.ModelProto) -> None:
     model.CopyFrom(converted)
     if version < 11:
         _keep_old_resize(model)
-    _restore_names(model, names)
+    _restore_names(model, before)
 
 
 def _keep_old_resize(model: onnx.ModelProto) -> None:
@@ -170,16 +170,20 @@ def _keep_old_resize(model: onnx.ModelProto) -> None:
             set_attributes(node, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 
-def _restore_names(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+def _restore_names(model: onnx.ModelProto, before: Sequence[onnx.NodeProto]) -> None:
+    """Find each node's name by the output it makes, or else by the first input of a node whose
+    output the converter renamed; what is left belongs to the node after it."""
+    made = {output: node.name for node in before for output in node.output if output}
+    survive = {output for node in model.graph.node for output in node.output}
+    renamed = {node.input[0]: node.name for node in before if not survive & set(node.output)}
+    taken: set[str] = set()
     owner = ""
-    taken = set(names.values())
     for node in reversed(model.graph.node):
-        owner = next((names[output] for output in node.output if output in names), owner)
-        if any(output in names for output in node.output):
-            node.name = owner
-        else:
-            node.name = unused_name(f"{owner}/{node.op_type}", taken)
-            set_origin(node, owner)
+        own = next((made[output] for output in node.output if output in made), "")
+        own = own or renamed.pop(input_name(node, 0), "")
+        owner = own or owner
+        node.name = unused_name(own or f"{owner}/{node.op_type}", taken)
+        set_origin(node, owner)
 
 
 def infer_shapes(model: onnx.ModelProto) -> None:
