@@ -169,7 +169,7 @@ def _simulate(
             finished = 0
             for j in range(steps):
                 while held + entries[j] > window:
-                    room = until[tail]
+                    room = max(room, until[tail])
                     held -= size[tail]
                     tail = (tail + 1) % (window + 1)
                 blocked = max(0, room - fetched)
@@ -191,9 +191,7 @@ def _simulate(
             for s in range(used[f], slots):
                 unused[s] += max(0, fetched - done[s])
                 done[s] = max(done[s], fetched)
-            start = max(finished, drained)
-            if f == 0:
-                start = max(start, written_before)
+            start = max(finished, drained, written_before)
             drained_before, drained = drained, start + tile_pixels[t] * drain_cost[f]
         if out_blocks > 0:
             written_before = written
