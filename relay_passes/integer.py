@@ -6,6 +6,7 @@ compiles for llvm: it is the reference. ``read_layer`` is the exact inverse. Not
 project recognises an integer layer by its ops.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,7 @@ __all__ = [
     "Requantise",
     "Reshape",
     "build",
+    "identifier",
     "is_integer_layer",
     "quantise_multiplier",
     "read_layer",
@@ -91,6 +93,11 @@ def build(layer: Layer, node: str) -> relax.Function:
 def write_layer(layer: Layer, builder: relax.BlockBuilder, args: Sequence[Any]) -> Any:
     """Emit the layer's ops on ``args`` into the open block, all but the last: it is returned."""
     return _BODIES[type(layer)].write(BodyWriter(builder), layer, args)
+
+
+def identifier(node: str) -> str:
+    """What functions and variables made for an ONNX node are called."""
+    return re.sub(r"\W+", "_", node, flags=re.ASCII).strip("_")
 
 
 def is_integer_layer(function: Any) -> bool:

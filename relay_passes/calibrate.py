@@ -1,0 +1,162 @@
+"""The ranges of a float module's activations over sample inputs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
+from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.graph import bindings, nodes_of
+from zeroskip.relay_passes.quantise_graph import read_graph
+from zeroskip.relay_passes.quantise_scales import Range, observed
+
+__all__ = ["Method", "Range", "calibrate"]
+
+Method = Literal["minmax", "percentile", "mse"]
+Array = npt.NDArray[Any]
+
+_BINS = 2048
+_LEVELS = 255
+_SHRINKS = np.linspace(0.2, 1.0, 81)
+
+
+def calibrate(
+    mod: tvm.IRModule,
+    samples: Mapping[str, Array],
+    method: Method = "minmax",
+    percentile: float = 99.99,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Range]:
+    """The range of every activation that QuantizeInt8 asks for, by variable.
+
+    ``samples`` maps each input of `main` to float32 data whose leading axis counts the samples, a
+    multiple of the model's batch. The module runs on this machine's CPU. ``minmax`` takes the
+    extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
+    end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
+    (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run.
+
+    PassError names the input whose data do not fit, or the node whose result is not finite.
+    """
+    _check_method(method, percentile)
+    func = mod["main"]
+    batches = _batches(func, samples)
+    names = observed(func, read_graph(func))
+    run = _observer(mod, names)
+    total = len(batches) * (1 if method == "minmax" else 2)
+    nodes = nodes_of(func)
+    lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for done, batch in enumerate(batches):
+        for i, value in enumerate(run(batch)):
+            lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
+            if not np.isfinite(lows[i] + highs[i]):
+                node = nodes.get(names[i], names[i])
+                raise PassError(
+                    f"Node '{node}' gives NaN or infinity on calibration run {done}: "
+                    "calibrate with inputs scaled as the model was trained"
+                )
+        if progress is not None:
+            progress(done + 1, total)
+    ranges = [Range(float(lo), float(hi)) for lo, hi in zip(lows, highs, strict=True)]
+    if method != "minmax":
+        counts = [np.zeros(_BINS, np.int64) for _ in names]
+        for done, batch in enumerate(batches, len(batches)):
+            for i, value in enumerate(run(batch)):
+                counts[i] += np.histogram(value, _BINS, (ranges[i].lo, ranges[i].hi))[0]
+            if progress is not None:
+                progress(done + 1, total)
+        choose = _least_error if method == "mse" else _quantiles(percentile)
+        ranges = [choose(count, seen) for count, seen in zip(counts, ranges, strict=True)]
+    return dict(zip(names, ranges, strict=True))
+
+
+def _check_method(method: str, percentile: float) -> None:
+    if method not in ("minmax", "percentile", "mse"):
+        raise PassError(f"calibration method '{method}' is unknown: use minmax, percentile or mse")
+    if not 50 < percentile <= 100:
+        raise PassError(f"percentile {percentile} keeps too little: use more than 50, up to 100")
+
+
+def _batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Array]]:
+    """The arguments of each run; refuses data that do not fit the inputs."""
+    names = [str(param.name) for param in func.params]
+    unknown = sorted(set(samples) - set(names))
+    if unknown:
+        raise PassError(
+            f"calibration data name '{unknown[0]}', which is no input of the model: "
+            f"it has {', '.join(names)}"
+        )
+    columns: list[list[Array]] = []
+    for param in func.params:
+        name, shape = str(param.name), tuple(int(d) for d in param.ty.shape)
+        expected = f"{param.ty.dtype} of [samples, {', '.join(map(str, shape[1:]))}]"
+        if name not in samples:
+            raise PassError(f"calibration data lack input '{name}': give {expected}")
+        data = np.asarray(samples[name])
+        if str(data.dtype) != str(param.ty.dtype) or data.shape[1:] != shape[1:]:
+            raise PassError(
+                f"calibration data of input '{name}' are {data.dtype} of {list(data.shape)}: "
+                f"give {expected}"
+            )
+        if not len(data) or len(data) % shape[0]:
+            raise PassError(
+                f"calibration data of input '{name}' hold {len(data)} samples: "
+                f"give a multiple of the model's batch, {shape[0]}"
+            )
+        if data.dtype.kind == "f" and not np.isfinite(data).all():
+            raise PassError(f"calibration data of input '{name}' hold NaN or infinity: remove them")
+        columns.append(np.split(data, len(data) // shape[0]))
+    if len({len(column) for column in columns}) != 1:
+        counts = ", ".join(f"'{n}' {len(samples[n])}" for n in names)
+        raise PassError(f"calibration data differ in their number of samples: {counts}")
+    return [list(batch) for batch in zip(*columns, strict=True)]
+
+
+def _observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], list[Array]]:
+    """A function from the inputs to the values of these variables."""
+    func = mod["main"]
+    inputs = {str(param.name): i for i, param in enumerate(func.params)}
+    computed = [name for name in names if name not in inputs]
+    variables = {str(binding.var.name): binding.var for binding in bindings(func)}
+    block = relax.DataflowBlock
+    outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
+    copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
+    body = relax.SeqExpr([block([*bindings(func), *copies])], relax.Tuple(outs))
+    watched = relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", "main")
+    functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
+    module = tvm.IRModule({**functions, relax.GlobalVar("main"): watched})
+    vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())
+
+    def run(batch: list[Array]) -> list[Array]:
+        results = iter(vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch)))
+        return [batch[inputs[n]] if n in inputs else next(results).numpy() for n in names]
+
+    return run
+
+
+def _quantiles(percentile: float) -> Callable[[npt.NDArray[np.int64], Range], Range]:
+    def choose(counts: npt.NDArray[np.int64], seen: Range) -> Range:
+        edges = np.linspace(seen.lo, seen.hi, _BINS + 1)
+        cut = counts.sum() * (100 - percentile) / 200
+        below = np.searchsorted(np.cumsum(counts), cut, side="right")
+        above = np.searchsorted(np.cumsum(counts[::-1]), cut, side="right")
+        return Range(float(edges[below]), float(edges[_BINS - above]))
+
+    return choose
+
+
+def _least_error(counts: npt.NDArray[np.int64], seen: Range) -> Range:
+    """The shrunk range with the least squared error: step^2 / 12 by rounding, and the clipping."""
+    width = (seen.hi - seen.lo) / _BINS
+    centres = seen.lo + width * (np.arange(_BINS) + 0.5)
+    best, least = seen, np.inf
+    for shrink in _SHRINKS[::-1]:
+        lo, hi = seen.lo * shrink, seen.hi * shrink
+        clipped = np.square(centres - np.clip(centres, lo, hi))
+        step = (max(hi, 0.0) - min(lo, 0.0)) / _LEVELS
+        error = float(np.sum(counts * (clipped + step**2 / 12)))
+        if error < least:
+            best, least = Range(lo, hi), error
+    return best

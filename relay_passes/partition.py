@@ -1,0 +1,238 @@
+"""Integer layers into accelerator regions; what a region does not take goes back into main."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.ir import Call, GlobalVar
+from zeroskip.relay_passes.graph import Env, bindings, node_of, op_name, rebuild, substitute
+from zeroskip.relay_passes.integer import (
+    NODE_ATTR,
+    Concat,
+    Layer,
+    Reshape,
+    identifier,
+    is_integer_layer,
+    read_layer,
+    write_layer,
+)
+from zeroskip.relay_passes.quantise import CPU_ATTR
+
+CODEGEN_ATTR = "Codegen"
+CODEGEN = "zeroskip"
+LAYERS_ATTR = "zeroskip.layers"
+
+_CONVERSIONS = ("relax.quantize", "relax.dequantize")
+_MOVES_ONLY = "it only moves data, and no layer beside it is on the accelerator"
+
+Supports = Callable[[Layer], str | None]
+Inline = Callable[[relax.BlockBuilder, Sequence[Any]], Any]
+
+
+@tvm.transform.module_pass(opt_level=0, name="PartitionForAccelerator")
+class PartitionForAccelerator:
+    """Joins the integer layers that the accelerator takes into regions.
+
+    ``supports(layer)`` returns None when the accelerator takes the layer, else the reason why not,
+    a phrase. Layers not taken become ordinary integer ops of `main` again. The others are joined
+    by `MergeCompositeFunctions` into regions, as large as they get without a cycle: functions
+    `region_00`, `region_01`... with `Codegen = "zeroskip"`, in which every layer is a local
+    function that keeps its attributes (`integer.read_layer` reads it). A region of nothing but
+    reshapes and concats goes back into `main` too.
+
+    Attribute `zeroskip.cpu` of `main` maps every ONNX node that stays on the CPU to the reason.
+    """
+
+    def __init__(self, supports: Supports) -> None:
+        self.supports = supports
+
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        main = mod["main"]
+        reasons = dict(_float_reasons(main))
+        inlined: dict[str, Inline] = {}
+        others: dict[GlobalVar, Any] = {}
+        for var, func in mod.functions.items():
+            if is_integer_layer(func):
+                layer = read_layer(func)
+                reason = self.supports(layer)
+                if reason is not None:
+                    reasons[str(func.attrs[NODE_ATTR])] = reason
+                    inlined[var.name_hint] = _writer(layer)
+                else:
+                    others[var] = func.with_attr("Primitive", 1)
+            elif var.name_hint != "main":
+                others[var] = func
+        main = _inline(main, inlined)
+        merged = relax.transform.MergeCompositeFunctions()(
+            tvm.IRModule({**others, mod.get_global_var("main"): main}, attrs=mod.attrs)
+        )
+        return _tidy(merged, reasons)
+
+
+def reference_module(partitioned: tvm.IRModule) -> tvm.IRModule:
+    """The partitioned module in ordinary ops, for llvm: what the accelerator must agree with.
+
+    `main` computes everything on the CPU. Each region is a function of its own inputs that returns
+    a tuple of the results of all its layers, in order; its attribute `zeroskip.layers` has their
+    ONNX nodes.
+    """
+    regions = {v.name_hint: f for v, f in partitioned.functions.items() if is_region(f)}
+    main = _inline(partitioned["main"], {name: _region_writer(f) for name, f in regions.items()})
+    functions: dict[GlobalVar, Any] = {
+        v: f for v, f in partitioned.functions.items() if v.name_hint not in regions
+    }
+    functions[partitioned.get_global_var("main")] = main
+    for name, func in regions.items():
+        functions[GlobalVar(name)] = _observable(name, func)
+    return tvm.IRModule(functions, attrs=partitioned.attrs)
+
+
+def is_region(function: Any) -> bool:
+    """Whether a function is an accelerator region."""
+    return (
+        isinstance(function, relax.Function)
+        and bool(function.attrs)
+        and function.attrs.get(CODEGEN_ATTR) == CODEGEN
+    )
+
+
+# --------------------------------------------------------------------------- writing layers out
+
+
+def _writer(layer: Layer) -> Inline:
+    return lambda builder, args: write_layer(layer, builder, args)
+
+
+def _region_writer(region: relax.Function) -> Inline:
+    """What writes a region's ops in place of a call of it."""
+
+    def write(builder: relax.BlockBuilder, args: Sequence[Any]) -> Any:
+        env, _ = _write_region(builder, region, args)
+        return substitute(region.body.body, env)
+
+    return write
+
+
+def _write_region(
+    builder: relax.BlockBuilder, region: relax.Function, args: Sequence[Any]
+) -> tuple[Env, list[Any]]:
+    """Emit all layers; the value of each variable, and the result of each layer in order."""
+    env: Env = dict(zip(region.params, args, strict=True))
+    layers: dict[Any, relax.Function] = {}
+    results: list[Any] = []
+    for binding in bindings(region):
+        if isinstance(binding.value, relax.Function):
+            layers[binding.var] = binding.value
+        elif isinstance(binding.value, Call):
+            layer = read_layer(layers[binding.value.op])
+            inputs = [env[arg] for arg in binding.value.args]
+            env[binding.var] = builder.emit(write_layer(layer, builder, inputs))
+            results.append(env[binding.var])
+        else:
+            env[binding.var] = substitute(binding.value, env)
+    return env, results
+
+
+def _observable(name: str, region: relax.Function) -> relax.Function:
+    """The region in ordinary ops, returning what each of its layers computes."""
+    builder = relax.BlockBuilder()
+    with builder.function(name, list(region.params)):
+        with builder.dataflow():
+            _, results = _write_region(builder, region, list(region.params))
+            left = [builder.emit_output(result) for result in results]
+        builder.emit_func_output(relax.Tuple(left))
+    nodes = [str(f.attrs[NODE_ATTR]) for f in _layer_functions(region)]
+    return builder.finalize()[name].with_attr(LAYERS_ATTR, nodes)
+
+
+def _inline(main: relax.Function, inlined: Mapping[str, Inline]) -> relax.Function:
+    """`main` with the calls of these functions written out."""
+
+    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env) -> Any:
+        call = binding.value
+        if isinstance(call, Call) and isinstance(call.op, GlobalVar):
+            write = inlined.get(call.op.name_hint)
+            if write is not None:
+                return write(builder, [substitute(arg, env) for arg in call.args])
+        return None
+
+    return rebuild(main, visit) if inlined else main
+
+
+# -------------------------------------------------------------------------------------- regions
+
+
+def _tidy(merged: tvm.IRModule, reasons: dict[str, str]) -> tvm.IRModule:
+    """The merged module with regions called `region_<n>` in order, those not worth it inlined."""
+    regions = {v.name_hint: f for v, f in merged.functions.items() if is_region(f)}
+    dropped: dict[str, Inline] = {}
+    for name, region in regions.items():
+        layers = _layer_functions(region)
+        if all(isinstance(read_layer(layer), Concat | Reshape) for layer in layers):
+            dropped[name] = _region_writer(region)
+            reasons |= {str(layer.attrs[NODE_ATTR]): _MOVES_ONLY for layer in layers}
+    main = _inline(merged["main"], dropped)
+    kept: dict[GlobalVar, Any] = {
+        v: f for v, f in merged.functions.items() if v.name_hint not in regions
+    }
+
+    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env) -> Any:
+        call = binding.value
+        if not (isinstance(call, Call) and isinstance(call.op, GlobalVar)):
+            return None
+        if call.op.name_hint not in regions:
+            return None
+        name = f"region_{sum(map(is_region, kept.values())):02d}"
+        region = _named(regions[call.op.name_hint], name)
+        var = builder.add_func(region, name)
+        kept[var] = region
+        return Call(var, [substitute(arg, env) for arg in call.args])
+
+    main = rebuild(main, visit).with_attr(CPU_ATTR, reasons)
+    kept[merged.get_global_var("main")] = main
+    return tvm.IRModule(kept, attrs=merged.attrs)
+
+
+def _named(region: relax.Function, name: str) -> relax.Function:
+    """The region under another name, its variables called after the ONNX nodes."""
+    builder = relax.BlockBuilder()
+    env: Env = {param: param for param in region.params}
+    hints: dict[Any, str] = {}
+    for param in region.params:
+        builder.get_unique_name(str(param.name))
+    with builder.function(name, list(region.params)):
+        for binding in bindings(region):
+            value, hint = binding.value, str(binding.var.name)
+            if isinstance(value, relax.Function):
+                hints[binding.var] = identifier(str(value.attrs[NODE_ATTR]))
+                hint = f"int8_{hints[binding.var]}"
+            elif isinstance(value, Call):
+                hint = hints[value.op]
+                args = [substitute(arg, env) for arg in value.args]
+                value = builder.normalize(Call(env[value.op], args))
+            else:
+                value = builder.normalize(substitute(value, env))
+            var = relax.Var(builder.get_unique_name(hint), value.ty)
+            builder.emit_normalized(relax.VarBinding(var, value))
+            env[binding.var] = var
+        builder.emit_func_output(substitute(region.body.body, env))
+    return builder.finalize()[name].with_attr(CODEGEN_ATTR, CODEGEN)
+
+
+def _layer_functions(region: relax.Function) -> list[relax.Function]:
+    """The integer layers of a region, in order."""
+    return [b.value for b in bindings(region) if isinstance(b.value, relax.Function)]
+
+
+def _float_reasons(main: relax.Function) -> dict[str, str]:
+    """ONNX node -> why it is on the CPU, for what quantisation left in float."""
+    attrs = main.attrs
+    given = attrs[CPU_ATTR].items() if attrs and CPU_ATTR in attrs else ()
+    reasons = {str(node): str(reason) for node, reason in given}
+    for binding in bindings(main):
+        name = op_name(binding.value)
+        if name is not None and name not in _CONVERSIONS:
+            form = name.removeprefix("relax.").removeprefix("nn.")
+            reasons.setdefault(node_of(main, binding.var), f"no int8 form of {form}")
+    return reasons
