@@ -92,7 +92,7 @@ class NetBuilder:
     def __init__(self, seed: int, channels: int = 4, size: int = 12) -> None:
         self.rng = np.random.default_rng(seed)
         self.choose = random.Random(seed)
-        self.shape = (1, channels, size, size)
+        self.shape: tuple[int, ...] = (1, channels, size, size)
         self.input = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, self.shape)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []

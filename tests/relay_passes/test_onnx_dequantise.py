@@ -11,7 +11,7 @@ from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 
 SEED = 13
 RNG = np.random.default_rng(SEED)
-UNSIGNED = {"xz": np.uint8(128), "yz": np.uint8(120)}
+UNSIGNED: dict[str, npt.ArrayLike] = {"xz": np.uint8(128), "yz": np.uint8(120)}
 
 
 def check(model: onnx.ModelProto, wanted: npt.NDArray[np.generic], steps: int) -> onnx.ModelProto:
@@ -115,7 +115,7 @@ def test_matmul_integer_is_exact() -> None:
     check(model, (x @ (weight.astype(np.int64) - zeros)).astype(np.int32), 0)
 
 
-SCALES = {"xs": np.float32(0.02), "ys": np.float32(0.05), **UNSIGNED}
+SCALES: dict[str, npt.ArrayLike] = {"xs": np.float32(0.02), "ys": np.float32(0.05), **UNSIGNED}
 
 
 @pytest.mark.parametrize(
