@@ -36,6 +36,38 @@ _NEVER_FOLDED = {
 }
 
 
+def hoist_constants(model: onnx.ModelProto) -> None:
+    """Turn Constant nodes into initializers, except those that make an output of the graph."""
+    index = Index.of(model)
+    kept: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        value = None if index.outputs.intersection(node.output) else _held(node)
+        if value is None:
+            kept.append(node)
+        else:
+            value.name = node.output[0]
+            model.graph.initializer.append(value)
+    replace_nodes(model, kept)
+
+
+def _held(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """A copy of the tensor that a Constant node holds; None for any other node, and for
+    strings and sparse tensors."""
+    if node.op_type != "Constant" or node.domain not in DEFAULT_DOMAINS:
+        return None
+    [(kind, value)] = attributes(node).items()
+    result = onnx.TensorProto()
+    if kind == "value":
+        result.CopyFrom(value)
+    elif kind in ("value_int", "value_ints"):
+        result.CopyFrom(numpy_helper.from_array(np.asarray(value, np.int64)))
+    elif kind in ("value_float", "value_floats"):
+        result.CopyFrom(numpy_helper.from_array(np.asarray(value, np.float32)))
+    else:
+        return None
+    return result
+
+
 def fold_constants(model: onnx.ModelProto) -> bool:
     """Turn every node whose inputs are constants, and every Shape or Size of a tensor of known
     shape, into constants; True if any was.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import inliner
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
-from zeroskip.relay_passes.onnx_fold import fold_constants, remove_identities
+from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
 from zeroskip.relay_passes.onnx_pads import make_pads_explicit, merge_pads
 from zeroskip.relay_passes.onnx_shapes import (
@@ -45,10 +45,11 @@ def normalise_onnx(
     refuse_control_flow(result)
     refuse_training(result)
     fix_input_shapes(result, shapes or {})
+    # Weights are initializers from here on, whatever the exporter made of them.
+    hoist_constants(result)
     drop_unused(result)
     upgrade_opset(result)
-    # Scales and weights held by Constant nodes become initializers, which the rewrite reads.
-    fold_constants(result)
+    hoist_constants(result)
     dequantise_operators(result)
     # Each round may show the shapes that the next one folds: Shape -> Concat -> Reshape -> ...
     infer_shapes(result)

@@ -1,6 +1,8 @@
 """Fixed input shapes, one operator set, one name per node, and the shape of every tensor."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx
 from onnx import helper, shape_inference, version_converter
@@ -10,6 +12,8 @@ from zeroskip.relay_passes.onnx_graph import (
     dimensions,
     input_name,
     opset,
+    origin,
+    replace_nodes,
     set_attributes,
     set_origin,
     unused_name,
@@ -20,7 +24,7 @@ from zeroskip.relay_passes.onnx_load import first_line
 # `onnx.reference` computes the training mode wherever a momentum is given.
 MIN_OPSET = 15
 MIN_IR_VERSION = 8
-# Initializers of more elements than this are weights: shape inference needs their type only.
+# Initializers of more elements than this are weights, of which onnx's tools need the type only.
 _LARGEST_SHAPE_OPERAND = 1024
 
 
@@ -148,18 +152,24 @@ def upgrade_opset(model: onnx.ModelProto) -> None:
     version = opset(model)
     if version >= MIN_OPSET:
         return
-    before = list(model.graph.node)
+    named = [_Named.of(node) for node in model.graph.node]
     try:
-        converted = version_converter.convert_version(model, MIN_OPSET)
+        converted = version_converter.convert_version(_without_weights(model), MIN_OPSET)
     except Exception as error:
         raise FrontError(
             f"The model uses ONNX opset {version} and cannot be upgraded to {MIN_OPSET} "
             f"({first_line(error)}): export it again with opset {MIN_OPSET} or later."
         ) from error
-    model.CopyFrom(converted)
+    known = {item.name for item in model.graph.initializer}
+    model.graph.initializer.extend(
+        item for item in converted.graph.initializer if item.name not in known
+    )
+    replace_nodes(model, converted.graph.node)
+    del model.opset_import[:]
+    model.opset_import.extend(converted.opset_import)
     if version < 11:
         _keep_old_resize(model)
-    _restore_names(model, before)
+    _restore_names(model, named)
 
 
 def _keep_old_resize(model: onnx.ModelProto) -> None:
@@ -170,20 +180,36 @@ def _keep_old_resize(model: onnx.ModelProto) -> None:
             set_attributes(node, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 
-def _restore_names(model: onnx.ModelProto, before: Sequence[onnx.NodeProto]) -> None:
+@dataclass(frozen=True)
+class _Named:
+    """What `_restore_names` needs of a node before the upgrade."""
+
+    name: str
+    origin: str
+    first_input: str
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, node: onnx.NodeProto) -> "_Named":
+        outputs = tuple(filter(None, node.output))
+        return cls(node.name, origin(node), input_name(node, 0), outputs)
+
+
+def _restore_names(model: onnx.ModelProto, before: Sequence[_Named]) -> None:
     """Find each node's name by the output it makes, or else by the first input of a node whose
     output the converter renamed; what is left belongs to the node after it."""
-    made = {output: node.name for node in before for output in node.output if output}
+    made = {output: old for old in before for output in old.outputs}
     survive = {output for node in model.graph.node for output in node.output}
-    renamed = {node.input[0]: node.name for node in before if not survive & set(node.output)}
+    renamed = {old.first_input: old for old in before if not survive.intersection(old.outputs)}
     taken: set[str] = set()
-    owner = ""
+    owner: _Named | None = None
     for node in reversed(model.graph.node):
-        own = next((made[output] for output in node.output if output in made), "")
-        own = own or renamed.pop(input_name(node, 0), "")
+        own = next((made[output] for output in node.output if output in made), None)
+        own = own or renamed.pop(input_name(node, 0), None)
         owner = own or owner
-        node.name = unused_name(own or f"{owner}/{node.op_type}", taken)
-        set_origin(node, owner)
+        base = owner.name if owner else node.op_type
+        node.name = unused_name(own.name if own else f"{base}/{node.op_type}", taken)
+        set_origin(node, owner.origin if owner else node.name)
 
 
 def infer_shapes(model: onnx.ModelProto) -> None:
@@ -191,24 +217,7 @@ def infer_shapes(model: onnx.ModelProto) -> None:
 
     Weights go in as types only, so that the cost does not depend on their size.
     """
-    light = onnx.ModelProto()
-    light.ir_version = model.ir_version
-    light.opset_import.extend(model.opset_import)
-    light.graph.name = model.graph.name
-    light.graph.node.extend(model.graph.node)
-    light.graph.input.extend(model.graph.input)
-    for item in model.graph.initializer:
-        size = 1
-        for dim in item.dims:
-            size *= dim
-        if size <= _LARGEST_SHAPE_OPERAND:
-            light.graph.initializer.append(item)
-        else:
-            info = helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
-            light.graph.input.append(info)
-    for output in model.graph.output:
-        element = output.type.tensor_type.elem_type
-        light.graph.output.append(helper.make_tensor_value_info(output.name, element, None))
+    light = _without_weights(model)
     try:
         inferred = shape_inference.infer_shapes(light, strict_mode=True, data_prop=True)
     except Exception as error:
@@ -220,3 +229,22 @@ def infer_shapes(model: onnx.ModelProto) -> None:
     model.graph.value_info.extend(inferred.graph.value_info)
     del model.graph.output[:]
     model.graph.output.extend(inferred.graph.output)
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its weights declared as inputs, and without any inferred shape."""
+    light = onnx.ModelProto(ir_version=model.ir_version)
+    light.opset_import.extend(model.opset_import)
+    light.graph.name = model.graph.name
+    light.graph.node.extend(model.graph.node)
+    light.graph.input.extend(model.graph.input)
+    for item in model.graph.initializer:
+        if math.prod(item.dims) <= _LARGEST_SHAPE_OPERAND:
+            light.graph.initializer.append(item)
+        else:
+            info = helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
+            light.graph.input.append(info)
+    for output in model.graph.output:
+        element = output.type.tensor_type.elem_type
+        light.graph.output.append(helper.make_tensor_value_info(output.name, element, None))
+    return light
