@@ -16,7 +16,8 @@ from zeroskip.compiler import ops
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Region, Value, View
-from zeroskip.compiler.stream import GRANULE, Ring, Rows, Stream
+from zeroskip.compiler.rows import Rows
+from zeroskip.compiler.stream import GRANULE, Ring, Stream
 from zeroskip.compiler.tiles import Patch, Source, Span, runs
 
 ALIGN = 64  # tensors and weight tiles start on a DRAM burst

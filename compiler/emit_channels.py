@@ -13,7 +13,7 @@ from zeroskip.compiler import ops
 from zeroskip.compiler.emit import ActTile, Emitter, requantise_rows, scalar_rows
 from zeroskip.compiler.ops import View, Window
 from zeroskip.compiler.plan import ChannelPlan
-from zeroskip.compiler.stream import Rows
+from zeroskip.compiler.rows import Rows
 from zeroskip.compiler.tiles import Patch, Span, patches, source, spans
 
 Made: TypeAlias = tuple[isa.Instruction, list[Rows]]

@@ -14,7 +14,7 @@ from zeroskip.compiler import ops
 from zeroskip.compiler.emit import ActTile, Emitter, requantise_rows, scalar_rows
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.plan import ConvPlan, Weights
-from zeroskip.compiler.stream import Rows
+from zeroskip.compiler.rows import Rows
 from zeroskip.compiler.tiles import Patch, Span, patches, source, spans
 
 

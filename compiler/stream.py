@@ -9,36 +9,15 @@ Posts and waits on a queue come in the same order, so counting queues pair them 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from zeroskip.accel_model.isa import UNITS, Instruction, Unit
+from zeroskip.compiler.rows import Rows
 
 GRANULE = 16  # DRAM bytes that are tracked together
 Ticks = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a memory: ``start + b*block + y*row + x`` for b < blocks, y < height, x < width."""
-
-    memory: str
-    start: int
-    width: int
-    height: int = 1
-    row: int = 0
-    blocks: int = 1
-    block: int = 0
-
-    def of(self, ticks: Ticks) -> Ticks:
-        """The entries of a per-row array, as a view [blocks, height, width]."""
-        size = ticks.itemsize
-        return np.lib.stride_tricks.as_strided(
-            ticks[self.start :],
-            (self.blocks, self.height, self.width),
-            (self.block * size, self.row * size, size),
-        )
 
 
 class Stream:

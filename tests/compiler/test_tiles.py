@@ -1,0 +1,70 @@
+"""Tiles cover what they cut, and a view's moves touch exactly its bytes."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from zeroskip.accel_model.layout import Tensor, to_dram
+from zeroskip.compiler.ops import Value, View, Window
+from zeroskip.compiler.tiles import Span, even_spans, patches, runs, source, spans
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_spans_cover_every_position_once(total: int, size: int) -> None:
+    for cut in (spans(total, size), even_spans(total, size)):
+        assert [p for span in cut for p in range(span.start, span.end)] == list(range(total))
+        assert all(0 < span.size <= size for span in cut)
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.data())
+def test_runs_bring_a_view_into_rows(channels: int, wanted: int, data: st.DataObject) -> None:
+    """Carrying out the moves on bytes gives the view's channels, block by block."""
+    wanted = min(wanted, channels)
+    offset = data.draw(st.integers(0, channels - wanted))
+    start = data.draw(st.integers(0, (wanted - 1) // 16)) * 16
+    spatial = (2, 3)
+    home = Tensor("t", 0, channels, spatial)
+    values = np.arange(channels * 6, dtype=np.uint8).reshape(1, channels, *spatial)
+    dram = to_dram(values)
+    view = View(Value("t", channels, spatial, "int8", 0), offset, wanted)
+    part = Span(start, wanted - start)
+    rows = np.zeros((-(-part.size // 16), 6, 16), np.uint8)
+    touched = 0
+    for run in runs(view, home, part):
+        for index in range(run.count):
+            for pixel in range(6):
+                at = run.dram + index * run.dram_block + pixel * run.dram_pixel
+                rows[run.block + index, pixel, run.lane : run.lane + run.bytes] = (
+                    dram[at : at + run.bytes])
+                touched += run.bytes
+    expected = values[0, offset + start : offset + wanted].reshape(part.size, 6)
+    found = rows.swapaxes(1, 2).reshape(-1, 6)[: part.size]
+    assert np.array_equal(found, expected)
+    assert touched == part.size * 6
+
+
+def test_an_aligned_view_is_one_move_for_its_whole_blocks() -> None:
+    home = Tensor("t", 0, 128, (4, 4))
+    view = View(Value("t", 128, (4, 4), "int8", 0), 32, 64)
+    assert len(runs(view, home, Span(0, 64))) == 1
+
+
+@given(
+    st.integers(1, 20), st.integers(1, 5), st.integers(1, 3), st.integers(1, 2),
+    st.integers(0, 2), st.integers(1, 20),
+)
+def test_source_is_what_the_outputs_look_at(
+    size: int, kernel: int, stride: int, dilation: int, pad: int, rows: int
+) -> None:
+    window = Window((kernel, 1), (stride, 1), (dilation, 1), (pad, 0))
+    reach = (kernel - 1) * dilation + 1
+    out = (size + 2 * pad - reach) // stride + 1
+    if out < 1:
+        return
+    for patch in patches((out, 1), rows, 1):
+        looked = source(window, patch, (size, 1))
+        wanted = {o * stride - pad + k * dilation
+                  for o in range(patch.rows.start, patch.rows.end) for k in range(kernel)}
+        inside = {row for row in wanted if 0 <= row < size}
+        span = looked.patch.rows
+        assert inside <= set(range(span.start, span.end))
+        assert looked.top == patch.rows.start * stride - pad - span.start
