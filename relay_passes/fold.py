@@ -196,11 +196,19 @@ def _find_chains(func: relax.Function) -> dict[str, _Chain]:
         root = path[-1].source
         takes_scale = root.name in single and _takes_scale(made.get(str(root.name)))
         layer = made[str(root.name)] if takes_scale else None
-        is_bias = len(path) == 1 and not step.is_norm and bool(np.all(affine.scale == 1))
+        is_done = len(path) == 1 and _is_bias(made[name])
         has_norm = any(step.is_norm for step in path)
-        if has_norm or (takes_scale and not is_bias):
+        if has_norm or (takes_scale and not is_done):
             chains[name] = _Chain(root, affine, layer)
     return chains
+
+
+def _is_bias(value: relax.Expr) -> bool:
+    """Whether a step is already ``x + c`` with a number for every channel."""
+    if op_name(value) != "relax.add":
+        return False
+    constant = const_value(value.args[1])
+    return constant is not None and constant.size == int(value.args[0].ty.shape[1])
 
 
 def _find_steps(made: Mapping[str, relax.Expr], single: Set[str]) -> dict[str, _Step]:

@@ -65,11 +65,14 @@ def outputs(func: relax.Function) -> list[relax.Expr]:
 
 
 def used_vars(expr: relax.Expr) -> list[relax.Var]:
-    """The variables that `expr` reads, in argument order, repeated as often as they occur."""
+    """The variables that `expr` reads, in argument order, repeated as often as they occur.
+
+    A called local function is one of them; what its body captures is not.
+    """
     if isinstance(expr, relax.Var):
         return [expr]
     if isinstance(expr, Call):
-        return [var for arg in expr.args for var in used_vars(arg)]
+        return [var for part in (expr.op, *expr.args) for var in used_vars(part)]
     if isinstance(expr, relax.Tuple):
         return [var for field in expr.fields for var in used_vars(field)]
     if isinstance(expr, relax.TupleGetItem):
@@ -125,8 +128,8 @@ def substitute(expr: relax.Expr, env: Mapping[relax.Var, relax.Expr]) -> relax.E
     if isinstance(expr, relax.Var):
         return env.get(expr, expr)
     if isinstance(expr, Call):
-        args = [substitute(arg, env) for arg in expr.args]
-        return Call(expr.op, args, expr.attrs, expr.ty_args, expr.span)
+        op, *args = (substitute(part, env) for part in (expr.op, *expr.args))
+        return Call(op, args, expr.attrs, expr.ty_args, expr.span)
     if isinstance(expr, relax.Tuple):
         return relax.Tuple([substitute(field, env) for field in expr.fields])
     if isinstance(expr, relax.TupleGetItem):
