@@ -166,6 +166,12 @@ def test_fast_model_agrees_with_the_stepped_one(kind: str, part: int) -> None:
         assert spent == timing.cycles * case.array.lanes, f"{kind} seed {seed}: {case}"
 
 
+@pytest.mark.parametrize("seed", [20260548, 20261428, 20265163])
+def test_a_lane_without_a_stream_still_holds_the_stages_it_is_behind(seed: int) -> None:
+    case = random_case(np.random.default_rng(seed), "bitmap")
+    assert fast(case, "bitmap").cycles == step(case, "bitmap").cycles
+
+
 def large_case(kind: str, seed: int) -> Any:
     """Arguments of ``conv_cycles``: 56 x 56 outputs, 100 filters, ragged in every way."""
     rng = np.random.default_rng(seed)
