@@ -5,12 +5,11 @@ makes it. Each binding's variable is named after the ONNX node it came from, and
 attribute `zeroskip.nodes` maps the variable's name to the node's own name; `rebuild` keeps both.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 from zeroskip.relay_passes.errors import PassError
@@ -114,8 +113,10 @@ def nodes_of(func: relax.Function) -> dict[str, str]:
 
 def node_of(func: relax.Function, var: relax.Var) -> str:
     """The ONNX node that made `var`; the variable's own name when nothing is recorded."""
-    name = str(var.name)
-    return nodes_of(func).get(name, name)
+    name, attrs = str(var.name), func.attrs
+    if attrs is None or NODES_ATTR not in attrs:
+        return name
+    return str(attrs[NODES_ATTR].get(name, name))
 
 
 def is_leaf(expr: relax.Expr) -> bool:
@@ -163,7 +164,7 @@ def rebuild(func: relax.Function, visit: Visit) -> relax.Function:
     its place. `visit` may emit further bindings with `builder.emit(expr, name_hint)`; they
     inherit the ONNX node of the binding that is visited.
 
-    Parameters, variable names and attributes are kept, types are inferred again (so shapes
+    Parameters, variable names and attributes are kept (`zeroskip.nodes` for the variables left), types are inferred again (so shapes
     may change), and bindings nobody reads are removed.
     """
     old = bindings(func)
@@ -209,14 +210,3 @@ def inherit_nodes(names: Sequence[str], known: Mapping[str, str]) -> dict[str, s
         if node:
             nodes[name] = node
     return {name: nodes[name] for name in names if name in nodes}
-
-
-def map_functions(
-    mod: tvm.IRModule, names: Iterable[str], change: Callable[[relax.Function], relax.Function]
-) -> tvm.IRModule:
-    """A new module in which the named Relax functions are changed."""
-    functions = dict(mod.functions)
-    for name in names:
-        var = mod.get_global_var(name)
-        functions[var] = change(functions[var])
-    return tvm.IRModule(functions, attrs=mod.attrs, global_infos=mod.global_infos)
