@@ -164,8 +164,9 @@ def rebuild(func: relax.Function, visit: Visit) -> relax.Function:
     its place. `visit` may emit further bindings with `builder.emit(expr, name_hint)`; they
     inherit the ONNX node of the binding that is visited.
 
-    Parameters, variable names and attributes are kept (`zeroskip.nodes` for the variables left), types are inferred again (so shapes
-    may change), and bindings nobody reads are removed.
+    Parameters, variable names and attributes are kept (`zeroskip.nodes` for the variables that
+    are left), types are inferred again, so shapes may change, and bindings nobody reads are
+    removed.
     """
     old = bindings(func)
     builder = relax.BlockBuilder()
