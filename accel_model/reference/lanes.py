@@ -243,7 +243,8 @@ class Lane:
                 return False
             stream = self.plan.stream(self.run, self.slot)
             assert stream is not None
-            self.reader = Reader(self.plan.array.kind, stream, self.plan.stages, self.plan.conv.table)
+            self.reader = Reader(self.plan.array.kind, stream, self.plan.stages,
+                                 self.plan.conv.table)
             self.sums[self.run % 2] = [0] * len(self.outputs)
         assert self.reader is not None
         self.left = self.reader.next_stage()

@@ -90,12 +90,15 @@ def plain_stream(kind: str, flat: Any, channel: int, table: PatternTable | None)
     return channel.to_bytes(2, "little") + (1 + len(body) // 4).to_bytes(2, "little") + body
 
 
-def covering(table: PatternTable, slab: int, kernel: dict[int, int], taps: range) -> tuple[int, int]:
+def covering(
+    table: PatternTable, slab: int, kernel: dict[int, int], taps: range
+) -> tuple[int, int]:
     """Number and mask of the smallest mask over a kernel; of equal ones the last listed."""
     need = sum(1 << t - taps[0] for t in kernel)
     fits = [(int(mask).bit_count(), -n, n, int(mask)) for n, mask in enumerate(table.masks[slab])
             if mask and need & ~int(mask) == 0]
-    return min(fits)[2:]
+    _, _, number, mask = min(fits)
+    return number, mask
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
@@ -198,7 +201,7 @@ def test_place_gives_each_group_its_longest_stream(
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_damaged_streams_are_refused_or_read_within_bounds(kind: str, data: st.DataObject) -> None:
-    """Whatever the bytes, unpack ends with a FormatError or with what pack writes for its result"""
+    """Whatever the bytes, unpack ends with a FormatError or with a layer of the right shape."""
     weight = data.draw(weights())
     raw, _, table = packed(kind, weight)
     raw = raw.copy()
@@ -207,8 +210,7 @@ def test_damaged_streams_are_refused_or_read_within_bounds(kind: str, data: st.D
     raw = raw[: data.draw(st.sampled_from([len(raw), len(raw), len(raw) - 1, len(raw) // 2, 0]))]
     try:
         matrix, work, order, nonzeros = unpack(kind, raw, len(weight), *geometry(weight), table)
-    except FormatError as problem:
-        assert "\n" not in str(problem)
+    except FormatError:
         return
     assert matrix.shape == (len(weight), prod(geometry(weight)))
     assert nonzeros == np.count_nonzero(matrix)

@@ -1,0 +1,142 @@
+"""Hardware descriptions: the built-in ones, and every kind of mistake in one."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    Array,
+    Dram,
+    Energy,
+    SpecError,
+    Sram,
+    load_spec,
+    parse_spec,
+    targets,
+)
+
+TEXT = (resources.files("zeroskip.accel_model.targets") / "sparse256.toml").read_text(
+    encoding="utf-8")
+
+
+def altered(old: str, new: str) -> str:
+    """The description of sparse256 with a line changed."""
+    lines = [new if one.split(" =")[0] == old.split(" =")[0] or one == old else one
+             for one in TEXT.splitlines()]
+    assert lines != TEXT.splitlines(), old
+    return "\n".join(lines)
+
+
+def test_targets_share_their_interface_and_budget() -> None:
+    specs = {name: load_spec(name) for name in targets()}
+    assert {"dense256", "sparse256", "pattern256"} <= set(specs)
+    for name in ("dense256", "sparse256", "pattern256"):
+        assert specs[name].name == name
+        assert specs[name].array.macs == 256
+        assert specs[name].sram_bytes <= 512 * 1024
+        assert specs[name].dram == specs["dense256"].dram
+    assert len({spec.fingerprint for spec in specs.values()}) == len(specs)
+
+
+def test_rows_are_bytes_over_row_sizes() -> None:
+    spec = parse_spec(TEXT, "here.toml")
+    assert spec.act_rows == 180224 // 16
+    assert spec.wgt_rows == 147456 // 4 // 64
+    assert spec.acc_rows == 32768 // 64
+    assert spec.par_rows == 16384 // 16
+    assert spec.window_bytes == 64 * 4 * 512
+    assert load_spec("dense256").window_bytes == 4 * 32
+    assert spec.sram_bytes == 180224 + 147456 + 32768 + 16384 + 16384 + spec.window_bytes
+
+
+def test_fingerprint_changes_with_any_number() -> None:
+    base = parse_spec(TEXT, "a.toml").fingerprint
+    assert parse_spec(TEXT + "\n# a comment", "b.toml").fingerprint == base
+    assert parse_spec(altered("pipeline_cycles =", "pipeline_cycles = 9"), "").fingerprint != base
+    assert parse_spec(altered("mac =", "mac = 0.31"), "").fingerprint != base
+
+
+def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(TEXT, encoding="utf-8")
+    assert load_spec(str(file)) == load_spec("sparse256")
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), [
+    ("lanes =", "lanes = '64 lanes'", "array.lanes must be a whole number without a unit "
+     r"\(filters in flight.*, not '64 lanes'"),
+    ("clock_mhz =", "clock_mhz = '500 MHz'", r"clock_mhz must be a number without a unit"),
+    ("lanes =", "lanes = 64.0", "array.lanes must be a whole number"),
+    ("lanes =", "lanes = true", "array.lanes must be a whole number"),
+    ("lanes =", "lanes = -64", r"array.lanes = -64 is outside 1\.\.256"),
+    ("lanes =", "lanes = 48", "array.lanes = 48 must be a power of two"),
+    ("mac =", "mac = -0.1", r"energy.mac = -0.1 is outside 0\.\."),
+    ("mac =", "mac = nan", "energy.mac = nan is outside"),
+    ("mac =", "mac = inf", "energy.mac = inf is outside"),
+    ("lanes =", "", r"array.lanes is missing \(filters in flight"),
+    ("lanes =", "lanes = 64\nfoo = 1", "array.foo is not a key .* the keys there are kind, lanes"),
+    ("clock_mhz =", "clock_mhz = 5\nspeed = 1", r"here.toml: speed is not a key"),
+    ("clock_mhz =", "clock_mhz = 5\n[cache]", r"here.toml: cache is not a key"),
+    ("name =", "name = 7", "name must be text, not 7"),
+    ("[energy]", "", "is not a key|is missing"),
+    ("kind =", "kind = 'csc'", "array.kind = 'csc' is not one of dense, bitmap, pattern"),
+    ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
+    ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
+    ("act_bytes =", "act_bytes = 9999999", "sram.act_bytes = 9999999 is outside"),
+    ("lanes =", "lanes = ", "is not valid TOML"),
+    ("lanes =", "lanes = 64\nlanes = 64", "is not valid TOML"),
+])
+def test_mistakes_are_one_sentence_with_the_key(old: str, new: str, sentence: str) -> None:
+    if "[energy]" in old:
+        text = "\n".join("" if one.startswith(old) else one for one in TEXT.splitlines())
+    else:
+        text = altered(old, new)
+    with pytest.raises(SpecError, match=sentence) as refusal:
+        parse_spec(text, "here.toml")
+    assert str(refusal.value).startswith("here.toml: ")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("cls", [Dram, Sram, Array, Energy])
+def test_every_missing_section_is_named(cls: type) -> None:
+    name = cls.__name__.lower()
+    parts = [part for part in TEXT.split("\n[") if not part.startswith(f"{name}]")]
+    with pytest.raises(SpecError, match=rf"section \[{name}\] is missing"):
+        parse_spec("\n[".join(parts), "here.toml")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"target 'sparse' is not known; it is one of .*sparse256"):
+        load_spec("sparse")
+    with pytest.raises(SpecError, match=r"none\.toml: cannot be read: No such file"):
+        load_spec(str(tmp_path / "none.toml"))
+    folder = tmp_path / "folder.toml"
+    folder.mkdir()
+    with pytest.raises(SpecError, match="cannot be read: Is a directory"):
+        load_spec(str(folder))
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(SpecError, match="it is not UTF-8 text"):
+        load_spec(str(binary))
+    empty = tmp_path / "empty.toml"
+    empty.write_text("", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"section \[dram\] is missing"):
+        load_spec(str(empty))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_is_a_spec_or_a_spec_error(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(TEXT) - 1))
+    size = data.draw(st.integers(0, 30))
+    text = TEXT[:at] + data.draw(st.text(max_size=5)) + TEXT[at + size :]
+    try:
+        found: AccelSpec | str = parse_spec(text, "x.toml")
+    except SpecError as problem:
+        found = str(problem)
+    assert isinstance(found, AccelSpec) or found.startswith("x.toml: ")
