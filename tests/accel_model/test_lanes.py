@@ -172,7 +172,7 @@ def test_a_lane_without_a_stream_still_holds_the_stages_it_is_behind(seed: int) 
     assert fast(case, "bitmap").cycles == step(case, "bitmap").cycles
 
 
-def large_case(kind: str, seed: int) -> Any:
+def large_case(kind: str, seed: int) -> dict[str, Any]:
     """Arguments of ``conv_cycles``: 56 x 56 outputs, 100 filters, ragged in every way."""
     rng = np.random.default_rng(seed)
     array = load_spec(TARGETS[kind]).array
@@ -181,14 +181,18 @@ def large_case(kind: str, seed: int) -> Any:
     if kind == "dense":
         work[:] = stages.entries
     cf = lanes.quad_conflicts(57, 55, row=57, top=-1, left=-1, banks=8, pixels=array.pixels)
-    return (array, kind, work, rng.permutation(100).astype(np.int32), stages,
-            lanes.tile_fetch(cf, 1), lanes.group_pixels(57 * 55, array.pixels << 1), 1, 7, True)
+    return {
+        "array": array, "kind": kind, "work": work, "stages": stages, "gang": 1, "out_blocks": 7,
+        "order": rng.permutation(100).astype(np.int32), "last": True,
+        "tile_ft": lanes.tile_fetch(cf, 1),
+        "tile_pixels": lanes.group_pixels(57 * 55, array.pixels << 1),
+    }
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
 def test_extrapolation_is_close(kind: str) -> None:
     case = large_case(kind, SEED)
-    whole, part = lanes.conv_cycles(*case), lanes.conv_cycles(*case, None, 24)
+    whole, part = lanes.conv_cycles(**case), lanes.conv_cycles(**case, max_tiles=24)
     assert abs(part.cycles / whole.cycles - 1) < 0.02
     assert part.passes == whole.passes
     assert part.fetch_cycles == whole.fetch_cycles
@@ -196,10 +200,11 @@ def test_extrapolation_is_close(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
 def test_more_hardware_is_never_slower(kind: str) -> None:
-    array, *rest = large_case(kind, SEED + 1)
+    case = large_case(kind, SEED + 1)
+    base = lanes.conv_cycles(**case).cycles
     for key, value in (("window_entries", 4096), ("drain_width", 64), ("pipeline_cycles", 0)):
-        better = replace(array, **{key: value})
-        assert lanes.conv_cycles(better, *rest).cycles <= lanes.conv_cycles(array, *rest).cycles
+        better = replace(case["array"], **{key: value})
+        assert lanes.conv_cycles(**{**case, "array": better}).cycles <= base
 
 
 def test_dense_time_is_work_when_nothing_else_binds() -> None:
