@@ -6,7 +6,15 @@ from typing import Any
 import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
-from zeroskip.relay_passes.graph import Env, bindings, node_of, op_name, rebuild, substitute
+from zeroskip.relay_passes.graph import (
+    Env,
+    bindings,
+    node_of,
+    op_name,
+    outputs,
+    rebuild,
+    substitute,
+)
 from zeroskip.relay_passes.integer import (
     NODE_ATTR,
     Concat,
@@ -73,18 +81,19 @@ class PartitionForAccelerator:
 def reference_module(partitioned: tvm.IRModule) -> tvm.IRModule:
     """The partitioned module in ordinary ops, for llvm: what the accelerator must agree with.
 
-    `main` computes everything on the CPU. Each region is a function of its own inputs that returns
-    a tuple of the results of all its layers, in order; its attribute `zeroskip.layers` has their
-    ONNX nodes.
+    Each region becomes a function of the same name and inputs that returns a tuple of the results
+    of all its layers, in order; its attribute `zeroskip.layers` has their ONNX nodes. `main` calls
+    these functions and takes of each tuple what the region returned.
     """
-    regions = {v.name_hint: f for v, f in partitioned.functions.items() if is_region(f)}
-    main = _inline(partitioned["main"], {name: _region_writer(f) for name, f in regions.items()})
-    functions: dict[GlobalVar, Any] = {
-        v: f for v, f in partitioned.functions.items() if v.name_hint not in regions
-    }
+    functions: dict[GlobalVar, Any] = {}
+    inlined: dict[str, Inline] = {}
+    for var, func in partitioned.functions.items():
+        if is_region(func):
+            inlined[var.name_hint] = _caller(var.name_hint, func, functions)
+        elif var.name_hint != "main":
+            functions[var] = func
+    main = _inline(partitioned["main"], inlined)
     functions[partitioned.get_global_var("main")] = main
-    for name, func in regions.items():
-        functions[GlobalVar(name)] = _observable(name, func)
     return tvm.IRModule(functions, attrs=partitioned.attrs)
 
 
@@ -134,6 +143,23 @@ def _write_region(
     return env, results
 
 
+def _caller(name: str, region: relax.Function, functions: dict[GlobalVar, Any]) -> Inline:
+    """What calls the observable form of a region and takes the region's own results from it."""
+    made = [b.var for b in bindings(region) if isinstance(b.value, Call)]
+
+    def write(builder: relax.BlockBuilder, args: Sequence[Any]) -> Any:
+        function = _observable(name, region)
+        var = builder.add_func(function, name)
+        functions[var] = function
+        results = builder.emit(Call(var, args), name)
+        taken = [relax.TupleGetItem(results, made.index(out)) for out in outputs(region)]
+        if not isinstance(region.body.body, relax.Tuple):
+            return taken[0]
+        return relax.Tuple([builder.emit(item) for item in taken])
+
+    return write
+
+
 def _observable(name: str, region: relax.Function) -> relax.Function:
     """The region in ordinary ops, returning what each of its layers computes."""
     builder = relax.BlockBuilder()
@@ -142,7 +168,7 @@ def _observable(name: str, region: relax.Function) -> relax.Function:
             _, results = _write_region(builder, region, list(region.params))
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(relax.Tuple(left))
-    nodes = [str(f.attrs[NODE_ATTR]) for f in _layer_functions(region)]
+    nodes = [str(layer.attrs[NODE_ATTR]) for layer in _layer_functions(region)]
     return builder.finalize()[name].with_attr(LAYERS_ATTR, nodes)
 
 

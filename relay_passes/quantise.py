@@ -67,13 +67,13 @@ class QuantizeInt8:
             ranges = calibrate(mod, self.samples, method=self.method)
         func = mod["main"]
         graph = read_graph(func)
-        if not ranges and graph.groups and not graph.scales:
+        if ranges is None and graph.groups and not graph.scales:
             raise PassError(
                 "QuantizeInt8 has neither ranges nor samples and the model brings no scales: "
                 "give samples, or the ranges of calibrate()"
             )
-        groups = integer_groups(func, graph, scaled=bool(ranges))
-        scales = choose_scales(func, graph, groups, ranges or {}, self.activation_dtype)
+        groups = integer_groups(func, graph, scaled=ranges is not None)
+        scales = choose_scales(func, graph, groups, ranges, self.activation_dtype)
         steps = _layers(func, graph, groups, scales)
         built = _Writer(func, graph, steps, scales).module()
         functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}

@@ -103,7 +103,9 @@ def read_graph(func: relax.Function) -> FloatGraph:
     """The groups, constants and given scales of a float function in A-normal form."""
     reader = _Reader(func)
     for binding in bindings(func):
-        reader.visit(binding)
+        reader.note_constant(binding)
+    for binding in bindings(func):
+        reader.find_group(binding)
     return reader.graph
 
 
@@ -121,22 +123,31 @@ class _Reader:
         for var in (*func.params, *(binding.var for binding in bindings(func))):
             self.graph.types[str(var.name)] = var.ty
 
-    def visit(self, binding: relax.VarBinding) -> None:
+    def note_constant(self, binding: relax.VarBinding) -> None:
+        """Constants, and quantize/dequantize pairs."""
         name, value = str(binding.var.name), binding.value
-        if name in self.absorbed or not isinstance(value, Call):
+        if not isinstance(value, Call):
             return
         constant = self._constant(value, binding.var)
         if constant is not None:
             self.graph.constants[name] = constant
-        elif not self._quantisation(name, value):
-            try:
-                group = self._group(name, value)
-            except _StaysFloatError as refusal:
-                self.graph.reasons[node_of(self.func, binding.var)] = str(refusal)
-                return
-            if group is not None:
-                group = self._extend(group)
-                self.graph.groups[group.output] = group
+        else:
+            self._note_scale(name, value)
+
+    def find_group(self, binding: relax.VarBinding) -> None:
+        name, value, graph = str(binding.var.name), binding.value, self.graph
+        if not isinstance(value, Call) or name in self.absorbed:
+            return
+        if name in graph.constants or name in graph.integer_of or name in graph.real_of:
+            return
+        try:
+            group = self._group(name, value)
+        except _StaysFloatError as refusal:
+            graph.reasons[node_of(self.func, binding.var)] = str(refusal)
+            return
+        if group is not None:
+            group = self._extend(group)
+            graph.groups[group.output] = group
 
     # ---------------------------------------------------------------- constants, given scales
 
@@ -164,7 +175,7 @@ class _Reader:
             return _moved(constant, None if axes is None else [int(axis) for axis in axes])
         return _reshaped(constant, tuple(int(d) for d in var.ty.shape))
 
-    def _quantisation(self, name: str, call: Call) -> bool:
+    def _note_scale(self, name: str, call: Call) -> None:
         """Note the scale that a quantize gives its operand, and see through a dequantize."""
         graph = self.graph
         if op_name(call) == "relax.quantize" and isinstance(call.args[0], relax.Var):
@@ -172,13 +183,10 @@ class _Reader:
             scale = _given_scale(call, str(call.attrs.out_dtype))
             if scale is not None and graph.scales.setdefault(source, scale) == scale:
                 graph.integer_of[name] = source
-                return True
         if op_name(call) == "relax.dequantize" and isinstance(call.args[0], relax.Var):
             source = graph.integer_of.get(str(call.args[0].name), "")
             if source and _given_scale(call, graph.scales[source].dtype) == graph.scales[source]:
                 graph.real_of[name] = source
-                return True
-        return False
 
     # -------------------------------------------------------------------------------- groups
 

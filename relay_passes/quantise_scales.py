@@ -1,6 +1,6 @@
 """Which groups become integer layers, and the scale of every activation among them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,24 +44,35 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
     scale stays float.
     """
     params = {str(p.name) for p in func.params if str(p.ty.dtype) == "float32"}
-    known = params | graph.scales.keys()
+    known: Set[str] = graph.scales.keys() | (params if scaled else set())
     chosen: dict[str, Group] = {}
     for name, group in graph.groups.items():
-        inherits = group.kind in (*_INHERITING, "requantise", "avgpool")
-        if not (scaled or name in graph.scales or inherits):
-            graph.reasons[_node(func, group)] = "the quantised model gives its output no scale"
-        elif not scaled and not all(x in known for x in group.inputs):
-            graph.reasons[_node(func, group)] = "the quantised model gives its input no scale"
-        elif group.kind in _WEIGHTED or all(x in chosen or x in known for x in group.inputs):
+        if not scaled and not _has_scales(group, known, graph):
+            _note(func, graph, group, "the quantised model gives it no scale")
+        elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):
             chosen[name] = group
             known = known | {name}
-    read = {x for group in chosen.values() for x in group.inputs}
+        else:
+            _note(func, graph, group, "what it reads is float, on the CPU")
+    computed: set[str] = set()
+    for name, group in chosen.items():
+        if group.kind not in _CARRIERS or computed & set(group.inputs):
+            computed.add(name)
     for name, group in reversed(list(chosen.items())):
-        before = any(x in chosen for x in group.inputs)
-        if group.kind in _CARRIERS and not before and name not in read:
+        if name not in computed and not any(name in g.inputs for g in chosen.values()):
             del chosen[name]
-            read = {x for other in chosen.values() for x in other.inputs}
+            _note(func, graph, group, "what is beside it is float, on the CPU")
     return chosen
+
+
+def _has_scales(group: Group, known: Set[str], graph: FloatGraph) -> bool:
+    """Whether a quantised model says enough: its own scales, or those that pass through."""
+    keeps = group.kind not in ("conv", "dense", "add", "concat")
+    return (keeps or group.output in graph.scales) and all(x in known for x in group.inputs)
+
+
+def _note(func: relax.Function, graph: FloatGraph, group: Group, reason: str) -> None:
+    graph.reasons.setdefault(nodes_of(func).get(group.name, group.name), reason)
 
 
 def observed(func: relax.Function, graph: FloatGraph) -> list[str]:
@@ -76,13 +87,14 @@ def choose_scales(
     func: relax.Function,
     graph: FloatGraph,
     groups: Mapping[str, Group],
-    ranges: Mapping[str, Range],
+    ranges: Mapping[str, Range] | None,
     dtype: Literal["int8", "uint8"],
 ) -> dict[str, Scale]:
     """The scale of every activation that an integer layer reads or writes, by variable.
 
-    The model's own scales stay. A pool by maximum and a reshape keep their input's; what is only
-    read by one concat takes the concat's, so that nothing has to be rescaled in between.
+    The model's own scales stay; without ranges what it gives none keeps its input's. A pool by
+    maximum and a reshape keep their input's too. What is only read by one concat takes the
+    concat's, so that nothing has to be rescaled in between.
     """
     scales = dict(graph.scales)
     shared = _joined(func, graph, groups)
@@ -92,7 +104,7 @@ def choose_scales(
             target = shared.get(name, name)
             if target != name:
                 scales[name] = choose(target)
-            elif target not in ranges:
+            elif ranges is None or target not in ranges:
                 raise PassError(
                     f"no range for activation '{name}': calibrate this very module first"
                 )
@@ -102,7 +114,7 @@ def choose_scales(
 
     for name, group in groups.items():
         first, *_ = [choose(x) for x in group.inputs]
-        keeps = group.kind in _INHERITING or not ranges
+        keeps = group.kind in _INHERITING or ranges is None
         if keeps and name not in scales:
             scales[name] = first
         choose(name)
@@ -123,7 +135,3 @@ def _joined(func: relax.Function, graph: FloatGraph, groups: Mapping[str, Group]
             if free and len(readers[x]) == 1 and not {x} & (leaving | graph.scales.keys()):
                 shared[x] = shared.get(name, name)
     return shared
-
-
-def _node(func: relax.Function, group: Group) -> str:
-    return nodes_of(func).get(group.name, group.name)

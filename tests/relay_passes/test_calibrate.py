@@ -1,0 +1,109 @@
+"""Calibration: the ranges seen, the outliers cut, and data that do not fit refused."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tvm
+from float_nets import Net, residual_net
+from tvm import relax
+from zeroskip.relay_passes.calibrate import Range, calibrate
+from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.quantise import QuantizeInt8
+
+Array = npt.NDArray[Any]
+
+
+def scaling_net() -> tuple[tvm.IRModule, str]:
+    """An activation that is twice the input: a convolution by 2."""
+    net = Net(1, 1, 4, 4)
+    weight = net.const(np.full((1, 1, 1, 1), 2.0))
+    doubled = net.op("double", relax.op.nn.conv2d(net.x, weight))
+    return net.finish(net.op("sigmoid", relax.op.sigmoid(doubled))), "double"
+
+
+def data(*values: float) -> dict[str, Array]:
+    return {"input": np.resize(np.array(values, np.float32), (len(values), 1, 4, 4))}
+
+
+def test_ranges_are_the_extremes_of_all_samples() -> None:
+    module, name = scaling_net()
+    samples = np.zeros((3, 1, 4, 4), np.float32)
+    samples[0, 0, 1, 1], samples[2, 0, 3, 3] = -1.5, 4.0
+    assert calibrate(module, {"input": samples}) == {
+        "input": Range(-1.5, 4.0),
+        name: Range(-3.0, 8.0),
+    }
+
+
+def test_progress_counts_the_runs() -> None:
+    module, _ = scaling_net()
+    seen: list[tuple[int, int]] = []
+    calibrate(module, data(1, 2, 3), progress=lambda *step: seen.append(step))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    seen.clear()
+    calibrate(module, data(1, 2, 3), method="mse", progress=lambda *step: seen.append(step))
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+@pytest.mark.parametrize("method", ["percentile", "mse"])
+def test_a_lone_outlier_is_cut(method: Any) -> None:
+    module, name = scaling_net()
+    samples = np.random.default_rng(7).uniform(-1, 1, (4000, 1, 4, 4)).astype(np.float32)
+    samples[0, 0, 0, 0] = 8.0
+    ranges = calibrate(module, {"input": samples}, method=method, percentile=99.9)
+    full = calibrate(module, {"input": samples})
+    assert full[name].hi == 16.0
+    assert 1.9 < ranges[name].hi < (2.1 if method == "percentile" else 15.9)
+    assert ranges[name].lo < (-1.9 if method == "percentile" else -1.0)
+
+
+def test_mse_keeps_what_fits_eight_bits() -> None:
+    module, name = scaling_net()
+    samples = np.random.default_rng(8).uniform(-1, 1, (50, 1, 4, 4)).astype(np.float32)
+    ranges, full = (calibrate(module, {"input": samples}, method=m) for m in ("mse", "minmax"))
+    assert ranges[name].hi >= 0.98 * full[name].hi
+
+
+def test_a_batch_takes_its_samples_together() -> None:
+    net = Net(2, 4, 6, 6)
+    module = net.finish(net.relu("relu", net.conv("conv", net.x, 4)))
+    assert calibrate(module, net.samples(3))
+    with pytest.raises(PassError, match="multiple of the model's batch, 2"):
+        calibrate(module, {"input": net.samples(2)["input"][:3]})
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ({}, r"lack input 'input': give float32 of \[samples, 3, 24, 24\]"),
+        ({"image": np.zeros((1, 3, 24, 24), np.float32)}, "'image', which is no input"),
+        ({"input": np.zeros((1, 3, 24, 20), np.float32)}, r"\[1, 3, 24, 20\]: give float32"),
+        ({"input": np.zeros((1, 3, 24, 24))}, "are float64"),
+        ({"input": np.zeros((0, 3, 24, 24), np.float32)}, "hold 0 samples"),
+        ({"input": np.full((1, 3, 24, 24), np.nan, np.float32)}, "'input' hold NaN"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(samples: dict[str, Array], message: str) -> None:
+    module, _ = residual_net()
+    with pytest.raises(PassError, match=message):
+        calibrate(module, samples)
+    with pytest.raises(PassError, match=message):
+        QuantizeInt8(samples=samples)(module)
+
+
+def test_an_overflow_inside_names_its_node() -> None:
+    net = Net(1, 1, 4, 4)
+    huge = net.op("huge", relax.op.nn.conv2d(net.x, net.const(np.full((1, 1, 1, 1), 3e38))))
+    module = net.finish(net.op("sigmoid", relax.op.sigmoid(huge)))
+    with pytest.raises(PassError, match="Node '/huge' gives NaN or infinity"):
+        calibrate(module, data(10.0))
+
+
+def test_unknown_methods_are_refused() -> None:
+    module, _ = scaling_net()
+    with pytest.raises(PassError, match="'entropy'"):
+        calibrate(module, data(1), method="entropy")  # type: ignore[arg-type]
+    with pytest.raises(PassError, match="percentile 10"):
+        calibrate(module, data(1), method="percentile", percentile=10)
