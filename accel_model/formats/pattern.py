@@ -164,11 +164,11 @@ def stored_and_present(table: PatternTable, counts: Offsets) -> tuple[int, int]:
 
 
 @native
-def _mask(row: Bytes, at: int, width: int, taps: int) -> int:
-    """Mask of the kernel whose first tap of the slab is entry ``at``."""
+def _mask(matrix: Bytes, f: int, at: int, width: int, taps: int) -> int:
+    """Mask of filter f's kernel whose first tap of the slab is entry ``at``."""
     mask = 0
     for i in range(taps):
-        if row[at + i * width] != 0:
+        if matrix[f, at + i * width] != 0:
             mask |= 1 << i
     return mask
 
@@ -195,7 +195,7 @@ def measure(
                 inside = min(16, taps - 16 * slab)
                 values = 0
                 for c in range(width):
-                    mask = _mask(matrix[f], e + c, width, inside)
+                    mask = _mask(matrix, f, e + c, width, inside)
                     if mask != 0:
                         number = numbers[slab, mask]
                         if number == 255:
@@ -235,7 +235,7 @@ def write(
             for slab in range(masks.shape[0]):
                 inside = min(16, taps - 16 * slab)
                 for c in range(width):
-                    mask = _mask(matrix[f], e + c, width, inside)
+                    mask = _mask(matrix, f, e + c, width, inside)
                     if mask == 0:
                         continue
                     out[at + c // 8] |= np.uint8(1 << (c % 8))
