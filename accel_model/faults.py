@@ -1,0 +1,21 @@
+"""What stops a run."""
+
+from __future__ import annotations
+
+from zeroskip.accel_model.errors import ZeroskipError
+
+
+class MachineError(ZeroskipError):
+    """A program that cannot run or must not: names pc, instruction and the layer it came from.
+
+    pcs: the instructions concerned, the one that stopped first. race: two of them are not ordered.
+    """
+
+    def __init__(self, sentence: str, pcs: tuple[int, ...] = (), *, race: bool = False) -> None:
+        super().__init__(sentence)
+        self.pcs = pcs
+        self.race = race
+
+
+class Fault(Exception):  # noqa: N818 - never leaves the machine
+    """What is wrong with the instruction being executed; the walk adds which one it is."""

@@ -1,0 +1,134 @@
+"""The loops over pixels and channels, compiled.
+
+act: int8 or uint8 [rows, 16]. Sums are int64 [outputs, columns]; a column is a channel, or for
+``conv`` a stream whose channel is ``order[column]``.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.accel_model.native import native
+from zeroskip.accel_model.window import Window
+
+Act: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+@native
+def columns(act: Act, w: Window, channels: int, out: npt.NDArray[np.float32]) -> None:
+    """The inputs of every output in canonical order: float32 [outputs, channels * taps]."""
+    for oy in range(w.out_height):
+        for ox in range(w.out_width):
+            line = out[oy * w.out_width + ox]
+            e = 0
+            for first in range(0, channels, 16):
+                width = min(16, channels - first)
+                base = w.act + first // 16 * w.block
+                for r in range(w.rows):
+                    y = w.top + oy * w.row_stride + r * w.row_dilation
+                    for s in range(w.cols):
+                        x = w.left + ox * w.col_stride + s * w.col_dilation
+                        if 0 <= y < w.height and 0 <= x < w.width:
+                            pixel = act[base + y * w.row + x]
+                            for c in range(width):
+                                line[e + c] = np.float32(np.int32(pixel[c]) - w.zero_point)
+                        else:
+                            line[e : e + width] = 0
+                        e += width
+
+
+@native
+def weighted_sums(act: Act, w: Window, weights: npt.NDArray[np.int8], sums: Int64) -> None:
+    """Sum over the taps, channel by channel: weights int8 [taps, channels]."""
+    channels = weights.shape[1]
+    for oy in range(w.out_height):
+        for ox in range(w.out_width):
+            line = sums[oy * w.out_width + ox]
+            line[:] = 0
+            for r in range(w.rows):
+                y = w.top + oy * w.row_stride + r * w.row_dilation
+                for s in range(w.cols):
+                    x = w.left + ox * w.col_stride + s * w.col_dilation
+                    if not (0 <= y < w.height and 0 <= x < w.width):
+                        continue
+                    for first in range(0, channels, 16):
+                        pixel = act[w.act + first // 16 * w.block + y * w.row + x]
+                        for c in range(min(16, channels - first)):
+                            value = np.int32(pixel[c]) - w.zero_point
+                            line[first + c] += value * np.int32(weights[r * w.cols + s, first + c])
+
+
+@native
+def maxima(act: Act, w: Window, channels: int, most: Int64) -> bool:
+    """Maximum over the taps within the tile; whether each output has one."""
+    for oy in range(w.out_height):
+        for ox in range(w.out_width):
+            line = most[oy * w.out_width + ox]
+            line[:] = -(1 << 32)
+            for r in range(w.rows):
+                y = w.top + oy * w.row_stride + r * w.row_dilation
+                for s in range(w.cols):
+                    x = w.left + ox * w.col_stride + s * w.col_dilation
+                    if not (0 <= y < w.height and 0 <= x < w.width):
+                        continue
+                    for first in range(0, channels, 16):
+                        pixel = act[w.act + first // 16 * w.block + y * w.row + x]
+                        for c in range(min(16, channels - first)):
+                            line[first + c] = max(line[first + c],
+                                                  np.int64(pixel[c]) - w.zero_point)
+            if line[0] < -(1 << 31):
+                return False
+    return True
+
+
+@native
+def operand_values(act: Act, first: int, row: int, block: int, zero_point: int, width: int,
+                   order: Int32, values: Int64) -> None:
+    """The operand's pixels, in the columns' order."""
+    for n in range(values.shape[0]):
+        base = first + n // width * row + n % width
+        for k in range(values.shape[1]):
+            channel = order[k]
+            values[n, k] = np.int64(act[base + channel // 16 * block, channel % 16]) - zero_point
+
+
+@native
+def requantise(sums: Int64, bias: Int64, mult: Int64, shift: Int64, zero_point: int, low: int,
+               high: int) -> bool:
+    """Q of sums + bias, in place, parameters by column; False if a sum does not fit in int32."""
+    fits = True
+    for n in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            v = sums[n, k]
+            total = v + bias[k]
+            fits &= -(1 << 31) <= v < 1 << 31 and -(1 << 31) <= total < 1 << 31
+            half = np.int64(1) << (shift[k] - 1)
+            y = ((total * mult[k] + half) >> shift[k]) + zero_point
+            sums[n, k] = min(max(y, low), high)
+    return fits
+
+
+@native
+def add_scaled(sums: Int64, operand: Int64, offset: int, mult_a: int, mult_b: int, shift: int,
+               zero_point: int, low: int, high: int) -> None:
+    """``clip((((sums - offset)*mult_a + operand*mult_b + half) >> shift) + zero_point)``."""
+    half = np.int64(1) << (shift - 1)
+    for n in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            total = (sums[n, k] - offset) * mult_a + operand[n, k] * mult_b
+            sums[n, k] = min(max(((total + half) >> shift) + zero_point, low), high)
+
+
+@native
+def write_tile(act: npt.NDArray[np.uint8], first: int, row: int, block: int, width: int,
+               order: Int32, values: Int64) -> None:
+    """Write finished values, in the columns' order, to an output tile."""
+    for n in range(values.shape[0]):
+        base = first + n // width * row + n % width
+        for k in range(values.shape[1]):
+            channel = order[k]
+            act[base + channel // 16 * block, channel % 16] = np.uint8(values[n, k] & 255)

@@ -1,0 +1,152 @@
+"""The machine: runs a program, computing the numbers and the time from the same instructions.
+
+Two walks over one stream. The functional walk (``walk.py``) executes it, proves it free of races,
+deadlocks and reads of unwritten memory, and finds what each instruction costs from the weights that
+it decodes. The timing walk (``timeline.py``) makes start and end of every instruction out of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.accel_model.encoding import decode_all
+from zeroskip.accel_model.faults import MachineError
+from zeroskip.accel_model.isa import Instruction, IsaError
+from zeroskip.accel_model.layout import Tensor, from_dram, to_dram
+from zeroskip.accel_model.memory import Memories
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.run import Run, audit, counters, energy, units
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.state import State
+from zeroskip.accel_model.timeline import timeline
+from zeroskip.accel_model.timing import BUS, Cost
+from zeroskip.accel_model.walk import Choice, Observer, Walk, last_of_all, program_order, shuffled
+from zeroskip.accel_model.weights import Decoder
+
+Inputs = Mapping[str, npt.NDArray[np.generic]]
+
+
+class Machine:
+    """An accelerator as its description says. It may run any number of programs."""
+
+    def __init__(self, spec: AccelSpec) -> None:
+        self.spec = spec
+        self._decoder = Decoder()
+
+    def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
+            seed: int | None = None, observer: Observer | None = None) -> Run:
+        """Run a program.
+
+        inputs: [1, C, *spatial] of the program's types, by name; without ``numbers`` only time and
+        safety are computed and they are not looked at. seed: of the order in which the units take
+        turns; None for program order. The result does not depend on it. ``observer(pc, tile,
+        values)`` sees what each final compute instruction wrote, [1, channels, *tile.size].
+
+        MachineError if the program is for another description or must not run as it is: a race,
+        a deadlock, memory read before it was written, an address or a register that is not there.
+        """
+        stream = self._check(program)
+        state, walk = self._walk(program, stream, inputs, numbers, observer)
+        try:
+            walk.run(program_order if seed is None else shuffled(seed))
+        except MachineError as problem:
+            raise self._diagnose(program, stream, inputs, numbers, problem, seed) from None
+        run = self._time(program, stream, state, walk.costs, seed)
+        audit(self.spec, program, run)
+        return run
+
+    def _check(self, program: Program) -> list[Instruction]:
+        if program.fingerprint != self.spec.fingerprint:
+            raise MachineError(f"program '{program.name}' was made for {program.target} with "
+                               "another description; compile it again")
+        try:
+            stream = decode_all(program.words)
+        except IsaError as problem:
+            raise MachineError(f"program '{program.name}' is not one: {problem}") from None
+        count = len(stream)
+        ends = [(program.layer_of, len(program.layers)), (program.tile_of, len(program.tiles))]
+        if any(len(of) != count or int(of.max(initial=-1)) >= end for of, end in ends):
+            raise MachineError(f"program '{program.name}' has instructions of unknown origin; "
+                               "compile it again")
+        for tensor in (*program.inputs, *program.outputs):
+            if tensor.address + tensor.nbytes > program.dram_bytes:
+                raise MachineError(f"tensor '{tensor.name}' of program '{program.name}' is not "
+                                   "within its DRAM; compile it again")
+        return stream
+
+    def _walk(self, program: Program, stream: Sequence[Instruction], inputs: Inputs, numbers: bool,
+              observer: Observer | None = None) -> tuple[State, Walk]:
+        """Everything as it is before the first instruction."""
+        memories = Memories.of(self.spec, program)
+        for tensor in program.inputs:
+            place = slice(tensor.address, tensor.address + tensor.nbytes)
+            memories.dram.written[place] = 1
+            if numbers:
+                memories.dram.data[place] = to_dram(_input(tensor, inputs))
+        state = State(self.spec, memories, self._decoder, numbers)
+        return state, Walk(program, stream, state, observer if numbers else None)
+
+    def _diagnose(self, program: Program, stream: Sequence[Instruction], inputs: Inputs,
+                  numbers: bool, problem: MachineError, seed: int | None) -> MachineError:
+        """The error to report: the same for every seed, and a race rather than what it led to.
+
+        Instructions that race may show as a read of unwritten memory or as weights that make no
+        sense if they happen in the wrong order, so another order is tried in which they do not.
+        """
+        if seed is not None:
+            problem = self._fails(program, stream, inputs, numbers, program_order) or problem
+        if not problem.race and problem.pcs:
+            late = last_of_all(stream[problem.pcs[0]].unit)
+            other = self._fails(program, stream, inputs, numbers, late)
+            if other is not None and other.race:
+                return other
+        return problem
+
+    def _fails(self, program: Program, stream: Sequence[Instruction], inputs: Inputs,
+               numbers: bool, order: Choice) -> MachineError | None:
+        """What stops the program when it is run in this order."""
+        try:
+            self._walk(program, stream, inputs, numbers)[1].run(order)
+        except MachineError as problem:
+            return problem
+        return None
+
+    def _time(self, program: Program, stream: Sequence[Instruction], state: State,
+              costs: Sequence[Cost], seed: int | None) -> Run:
+        found, unit = counters(costs), units(stream)
+        when = timeline(
+            unit, np.array([one.wait for one in stream], np.int64),
+            np.array([one.post for one in stream], np.int64), found["cycles"],
+            np.array([isinstance(one, BUS) for one in stream], np.bool_),
+            self.spec.dram.latency_cycles)
+        outputs = {}
+        if state.numbers:
+            outputs = {tensor.name: _output(tensor, state.memories) for tensor in program.outputs}
+        return Run(outputs=outputs, cycles=int(when.end.max(initial=0)), unit=unit,
+                   ready=when.ready, start=when.start, free=when.free, end=when.end,
+                   counters=found, energy=energy(self.spec, found), seed=seed)
+
+
+def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
+    if tensor.name not in inputs:
+        raise MachineError(f"input '{tensor.name}' is missing; give it as {tensor.dtype} "
+                           f"[1, {tensor.channels}, {', '.join(map(str, tensor.spatial))}]")
+    given = np.asarray(inputs[tensor.name])
+    fits = (given.shape[:2] == (1, tensor.channels) and given.size == tensor.nbytes
+            and str(given.dtype) == tensor.dtype)
+    if not fits:
+        raise MachineError(f"input '{tensor.name}' is {given.dtype} {list(given.shape)}; give it "
+                           f"as {tensor.dtype} "
+                           f"[1, {tensor.channels}, {', '.join(map(str, tensor.spatial))}]")
+    return given.reshape(1, tensor.channels, *tensor.spatial)
+
+
+def _output(tensor: Tensor, memories: Memories) -> npt.NDArray[np.generic]:
+    place = slice(tensor.address, tensor.address + tensor.nbytes)
+    missing = np.flatnonzero(memories.dram.written[place] == 0)
+    if len(missing):
+        raise MachineError(f"output '{tensor.name}' is not complete: its byte {int(missing[0])} "
+                           "was never written")
+    return from_dram(memories.dram.data[place], tensor)
