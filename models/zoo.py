@@ -178,7 +178,7 @@ def prune_unstructured(model: onnx.ModelProto, sparsity: float) -> onnx.ModelPro
     read = {node.input[1] for node in pruned.graph.node if node.op_type in ("Conv", "Gemm")}
     for tensor in pruned.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if tensor.name not in readers or (values.ndim > 2 and values.shape[1] == 1):
+        if tensor.name not in read or (values.ndim > 2 and values.shape[1] == 1):
             continue
         order = np.argsort(np.abs(values), axis=None, kind="stable")
         kept = values.reshape(-1).copy()
