@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntFlag
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 from zeroskip.accel_model.errors import ZeroskipError
 
@@ -62,6 +62,7 @@ class Bits:
     signed: bool
     doc: str
     least: int | None = None
+    most: int | None = None
 
     @property
     def low(self) -> int:
@@ -71,12 +72,15 @@ class Bits:
 
     @property
     def high(self) -> int:
+        if self.most is not None:
+            return self.most
         return (1 << (self.width - self.signed)) - 1
 
 
-def u(width: int, doc: str, *, least: int = 0, default: Any = ...) -> Any:
+def u(width: int, doc: str, *, least: int = 0, most: int | None = None,
+      default: Any = ...) -> Any:
     """An unsigned field of ``width`` bits."""
-    return _declare(Bits(width, False, doc, least), default)
+    return _declare(Bits(width, False, doc, least, most), default)
 
 
 def s(width: int, doc: str, *, default: Any = ...) -> Any:
@@ -116,6 +120,7 @@ BY_OPCODE: dict[int, type[Instruction]] = {}
 BY_MNEMONIC: dict[str, type[Instruction]] = {}
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(u, s))
 def instruction(opcode: int, unit: Unit) -> Any:
     """Class decorator: makes the class a frozen dataclass and enters it in the tables."""
 
@@ -169,7 +174,7 @@ class Load(Instruction):
     width: int = u(14, "pixels in a row", least=1)
     height: int = u(14, "image rows", least=1)
     blocks: int = u(12, "channel blocks", least=1)
-    bytes: int = u(5, "bytes of each pixel, 1..16", least=1)
+    bytes: int = u(5, "bytes of each pixel", least=1, most=16)
     lane: int = u(4, "first byte within the ACT row")
 
 
@@ -279,7 +284,7 @@ class Patterns(Instruction):
 
     par: int = u(14, "first PAR row")
     slabs: int = u(12, "slabs of up to 16 taps", least=1)
-    id_bits: int = u(3, "bits of a pattern number, 0..4")
+    id_bits: int = u(3, "bits of a pattern number", most=4)
 
 
 @instruction(16, Unit.COMPUTE)
@@ -364,5 +369,5 @@ class Store(Instruction):
     width: int = u(14, "pixels in a row", least=1)
     height: int = u(14, "image rows", least=1)
     blocks: int = u(12, "channel blocks", least=1)
-    bytes: int = u(5, "bytes of each pixel, 1..16", least=1)
+    bytes: int = u(5, "bytes of each pixel", least=1, most=16)
     lane: int = u(4, "first byte within the ACT row")

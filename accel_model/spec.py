@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Set
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -85,7 +86,7 @@ class Energy:
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AccelSpec:
     """A whole accelerator."""
 
@@ -153,7 +154,7 @@ def load_spec(name_or_path: str) -> AccelSpec:
                         f"{', '.join(targets())}, or the path of a .toml file")
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"{path}: cannot be read: {reason}") from None
     return parse_spec(text, str(path))
@@ -165,6 +166,13 @@ def parse_spec(text: str, where: str) -> AccelSpec:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise SpecError(f"{where}: is not valid TOML: {problem}") from None
+    return spec_from_table(table, where)
+
+
+def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
+    """The spec of a table such as TOML gives, or ``dataclasses.asdict`` of a spec."""
+    if not isinstance(table, dict):
+        raise SpecError(f"{where}: holds no hardware description")
     top = {key: value for key, value in table.items() if key not in _SECTIONS}
     sections = {name: _section(name, cls, table.get(name), where)
                 for name, cls in _SECTIONS.items()}
@@ -179,7 +187,7 @@ def _section(name: str, cls: type, table: Any, where: str) -> Any:
 
 
 def _values(cls: type, table: dict[str, Any], where: str, prefix: str,
-            skip: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
+            skip: Set[str] = frozenset()) -> dict[str, Any]:
     declared = {f.name: f for f in fields(cls) if f.name not in skip}
     for key in table:
         if key not in declared:

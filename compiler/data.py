@@ -1,0 +1,79 @@
+"""Arrays that users bring: read from .npz, matched to a network's inputs, refused clearly."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.compiler.errors import CompileError
+
+if TYPE_CHECKING:
+    from zeroskip.compiler.network import Port
+
+Array = npt.NDArray[Any]
+
+
+class DataError(CompileError):
+    """Data that do not fit the network's inputs; names the input and what it takes."""
+
+
+def load_arrays(path: str | Path) -> dict[str, Array]:
+    """The arrays of an .npz file by name; an .npy file is one array named after the file."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read: {problem.strerror or problem}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        raise DataError(f"{path}: is not an .npz or .npy file of plain arrays") from None
+    if isinstance(loaded, np.ndarray):
+        return {Path(path).stem: loaded}
+    try:
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile):
+        raise DataError(f"{path}: is truncated or holds objects that are not plain arrays"
+                        ) from None
+
+
+def match_inputs(
+    arrays: Mapping[str, Array], ports: Sequence[Port], what: str, *, samples: bool = False
+) -> dict[str, Array]:
+    """One array for each input, by the input's name.
+
+    A single array serves a single input whatever its name. With ``samples``, the leading axis
+    counts samples; otherwise shapes must be equal. Numbers of another type are taken if nothing is
+    lost by it. DataError for anything else, NaN and infinity included.
+    """
+    if len(ports) == 1 and len(arrays) == 1:
+        arrays = {ports[0].name: next(iter(arrays.values()))}
+    known = ", ".join(f"'{port.name}' {port.dtype}{list(port.shape)}" for port in ports)
+    for name in arrays:
+        if name not in {port.name for port in ports}:
+            raise DataError(f"{what} has '{name}', which is not an input; the inputs are {known}")
+    return {port.name: _matched(arrays, port, what, samples, known) for port in ports}
+
+
+def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
+             known: str) -> Array:
+    if port.name not in arrays:
+        raise DataError(f"{what} lacks input '{port.name}'; the inputs are {known}")
+    array = np.asarray(arrays[port.name])
+    fits = (array.ndim == len(port.shape) and array.shape[1:] == port.shape[1:]
+            and len(array) > 0 and len(array) % port.shape[0] == 0
+            if samples else array.shape == port.shape)
+    if not fits:
+        wanted = ["samples", *port.shape[1:]] if samples else list(port.shape)
+        raise DataError(f"{what} for '{port.name}' has shape {list(array.shape)}; the network "
+                        f"takes {wanted}".replace("'samples'", "samples"))
+    if array.dtype != port.dtype and not np.can_cast(array.dtype, port.dtype, "same_kind"):
+        raise DataError(f"{what} for '{port.name}' is {array.dtype}; the network takes "
+                        f"{port.dtype}")
+    array = array.astype(port.dtype)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{what} for '{port.name}' holds NaN or infinity; remove those samples")
+    return array

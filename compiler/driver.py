@@ -1,0 +1,163 @@
+"""From a model to a network that runs: the whole compiler, read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import tvm
+from tvm.ir import IRModule
+
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.data import load_arrays, match_inputs
+from zeroskip.compiler.network import Network, Port
+from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
+from zeroskip.compiler.support import supports
+from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
+from zeroskip.relay_passes.fold import FoldBatchNorm
+from zeroskip.relay_passes.importer import import_onnx
+from zeroskip.relay_passes.onnx_load import load_onnx
+from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
+from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.recipe import parse_recipe
+
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Model: TypeAlias = str | Path | onnx.ModelProto
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+
+SAMPLES = 4  # random images that stand in for calibration data
+CPU_ATTR = "zeroskip.cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The module after each stage, for those who want to look (``--emit``)."""
+
+    floating: IRModule
+    partitioned: IRModule
+    scheduled: IRModule
+    programs: dict[str, Program]
+
+
+def compile(  # noqa: A001  # the name that users expect: zeroskip.compiler.compile
+    model: Model,
+    target: str | AccelSpec = "dense256",
+    *,
+    prune: str | None = None,
+    calibrate: str | Path | Arrays | None = None,
+    method: str = "minmax",
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    progress: Progress | None = None,
+) -> Network:
+    """Compile an ONNX model for an accelerator.
+
+    model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
+    prune: a recipe such as ``pattern:connectivity=0.5`` (see ``relay_passes.recipe``).
+    calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
+    a few random ones, good for cycles and bits but not for accuracy. method: ``minmax``,
+    ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open.
+
+    Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
+    """
+    spec = target if isinstance(target, AccelSpec) else load_spec(target)
+    stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method, shapes=shapes,
+                   progress=progress)
+    main = stages.floating["main"]
+    return Network(
+        name=_name(model),
+        spec=spec,
+        inputs=_ports(main, "inputs"),
+        outputs=_ports(main, "outputs"),
+        host=embed(stages.scheduled, stages.programs),
+        programs=stages.programs,
+        reference=reference_module(stages.partitioned),
+        floating=stages.floating,
+        cpu={str(node): str(why) for node, why in _cpu(stages.partitioned).items()},
+    )
+
+
+def lower(
+    model: Model,
+    spec: AccelSpec,
+    *,
+    prune: str | None = None,
+    calibrate: str | Path | Arrays | None = None,
+    method: str = "minmax",
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    progress: Progress | None = None,
+) -> Stages:
+    """Every stage of ``compile``."""
+    tell = progress or (lambda what, done, total: None)
+    pruning = parse_recipe(prune) if prune else []
+
+    tell("import", 0, 1)
+    proto = load_onnx(model) if isinstance(model, str | Path) else model
+    proto = normalise_onnx(proto, {name: tuple(shape) for name, shape in (shapes or {}).items()})
+    module = import_onnx(proto)
+    # Before pruning, so that the weights that are judged are those that will run.
+    module = _apply(module, FoldBatchNorm(), *pruning)
+    floating = module
+
+    samples = _samples(module, calibrate)
+    ranges = measure_ranges(module, samples, method=method,
+                            progress=lambda done, total: tell("calibrate", done, total))
+    # One integer function for each layer, then whole regions of them for the accelerator.
+    tell("quantise", 0, 1)
+    module = _apply(module, QuantizeInt8(ranges=ranges), PartitionForAccelerator(supports(spec)))
+    partitioned = module
+
+    module = _apply(module, TileAndSchedule(
+        spec, progress=lambda node, done, total: tell("schedule", done, total)))
+    tell("emit", 0, 1)
+    return Stages(floating, partitioned, module, programs_of(module, spec))
+
+
+def _apply(module: IRModule, *passes: Any) -> IRModule:
+    return tvm.transform.Sequential(list(passes))(module)
+
+
+def _samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
+    """Calibration data, or seeded random numbers in its place."""
+    ports = _ports(module["main"], "inputs")
+    if calibrate is None:
+        rng = np.random.default_rng(0)
+        return {port.variable: rng.standard_normal(
+            (SAMPLES * port.shape[0], *port.shape[1:])).astype(port.dtype) for port in ports}
+    if isinstance(calibrate, str | Path):
+        calibrate = load_arrays(calibrate)
+    matched = match_inputs(calibrate, ports, "calibration data", samples=True)
+    return {port.variable: matched[port.name] for port in ports}
+
+
+def _ports(main: Any, side: str) -> tuple[Port, ...]:
+    """Names, shapes and types of the network's inputs or outputs."""
+    names = [str(name) for name in main.attrs[f"zeroskip.{side}"]]
+    if side == "inputs":
+        found = [(str(param.name), param.ty) for param in main.params]
+    else:
+        result = main.ret_ty if hasattr(main, "ret_ty") else main.ret_struct_info
+        fields = list(result.fields) if hasattr(result, "fields") else [result]
+        found = [("", field) for field in fields]
+    return tuple(
+        Port(name, variable, tuple(int(n) for n in kind.shape), str(kind.dtype))
+        for name, (variable, kind) in zip(names, found, strict=True)
+    )
+
+
+def _cpu(module: IRModule) -> Mapping[Any, Any]:
+    attrs = module["main"].attrs
+    reasons: Mapping[Any, Any] = attrs.get(CPU_ATTR, {}) if attrs else {}
+    return reasons
+
+
+def _name(model: Model) -> str:
+    if isinstance(model, str | Path):
+        return Path(model).stem
+    return str(model.graph.name) or "network"

@@ -1,0 +1,107 @@
+"""Relax modules as files: TVM's JSON with the large constants lifted out into raw arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import IRModule
+
+from zeroskip.compiler.network import npy_bytes
+from zeroskip.relay_passes.graph import const_value, make_const
+
+LARGE = 1024  # bytes from which a constant is lifted out
+
+
+def dump_module(name: str, module: IRModule) -> dict[str, bytes]:
+    """The members of a network file that hold a module.
+
+    Each large constant becomes a parameter of its function and a member ``constants/<digest>.npy``,
+    so that equal ones, of whatever module, are stored once.
+    """
+    members: dict[str, bytes] = {}
+    lifted: dict[str, dict[str, str]] = {}
+    small = IRModule(attrs=module.attrs)
+    for gvar, func in module.functions.items():
+        if isinstance(func, relax.Function):
+            lifting = _Lifting()
+            func = lifting.apply(func)
+            lifted[gvar.name_hint] = {}
+            for variable, array in lifting.found.items():
+                raw = npy_bytes(array)
+                digest = hashlib.sha256(raw).hexdigest()
+                members[f"constants/{digest}.npy"] = raw
+                lifted[gvar.name_hint][variable] = digest
+        small[gvar] = func
+    members[f"modules/{name}.json"] = tvm.ir.save_json(small).encode()
+    members[f"modules/{name}.constants.json"] = json.dumps(lifted).encode()
+    return members
+
+
+def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
+    """The module that ``dump_module`` wrote; ``read`` gives a member's bytes."""
+    module = tvm.ir.load_json(read(f"modules/{name}.json").decode())
+    lifted = json.loads(read(f"modules/{name}.constants.json"))
+    known: dict[str, Any] = {}
+    for function, variables in lifted.items():
+        if not variables:
+            continue
+        for digest in variables.values():
+            if digest not in known:
+                raw = io.BytesIO(read(f"constants/{digest}.npy"))
+                known[digest] = make_const(np.load(raw, allow_pickle=False))
+        gvar = module.get_global_var(function)
+        values = {variable: known[digest] for variable, digest in variables.items()}
+        module[gvar] = _bind(module[gvar], values)
+    return module
+
+
+@relax.expr_functor.mutator
+class _Lifting(relax.PyExprMutator):
+    """Replaces large constants by new parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, np.ndarray] = {}
+        self.params: list[relax.Var] = []
+
+    def apply(self, func: relax.Function) -> relax.Function:
+        body = self.visit_expr(func.body)
+        if not self.params:
+            return func
+        return relax.Function([*func.params, *self.params], body, func.ret_ty, func.is_pure,
+                              func.attrs)
+
+    def visit_constant_(self, constant: Any) -> relax.Expr:
+        array = const_value(constant)
+        if array is None or array.nbytes < LARGE:
+            return constant
+        name = f"constant{len(self.params)}"
+        self.found[name] = array
+        self.params.append(relax.Var(name, constant.ty))
+        return self.params[-1]
+
+
+def _bind(func: relax.Function, values: dict[str, Any]) -> relax.Function:
+    """Put the constants back in place of the parameters of these names."""
+    params = [param for param in func.params if str(param.name) not in values]
+    binding = {param: values[str(param.name)] for param in func.params
+               if str(param.name) in values}
+    bound = relax.Function(params, func.body, func.ret_ty, func.is_pure, func.attrs)
+    return _Substituting(binding).visit_expr(bound)
+
+
+@relax.expr_functor.mutator
+class _Substituting(relax.PyExprMutator):
+    def __init__(self, binding: dict[Any, Any]) -> None:
+        super().__init__()
+        self.binding = binding
+
+    def visit_var_(self, var: relax.Var) -> relax.Expr:
+        return self.binding.get(var, super().visit_var_(var))
