@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
+from zeroskip.accel_model.spec import AccelSpec, spec_from_table
 
 FORMAT = 1
 MAX_DRAM_BYTES = 1 << 32
@@ -72,6 +73,7 @@ class Tile:
 class Program:
     """One accelerator region, ready to run.
 
+    spec: the accelerator it was made for; it runs on no other.
     words: uint8 [n, 16], the instructions in program order (all units in one stream).
     image: uint8, the DRAM bytes from address 0 on: packed weights and parameters.
     dram_bytes: size of the DRAM arena; activations lie behind the image.
@@ -80,8 +82,7 @@ class Program:
     """
 
     name: str
-    target: str
-    fingerprint: str
+    spec: AccelSpec
     words: npt.NDArray[np.uint8]
     image: npt.NDArray[np.uint8]
     dram_bytes: int
@@ -92,6 +93,16 @@ class Program:
     layer_of: npt.NDArray[np.int32]
     tile_of: npt.NDArray[np.int32]
 
+    @property
+    def target(self) -> str:
+        """Name of the accelerator."""
+        return self.spec.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the accelerator's description: every number of it."""
+        return self.spec.fingerprint
+
     def to_bytes(self) -> bytes:
         """The program file."""
         tiles = np.array([_flat_tile(tile) for tile in self.tiles], np.int32).reshape(
@@ -101,8 +112,8 @@ class Program:
                   "tile_of": self.tile_of, "tiles": tiles}
         raw = {name: _npy(array) for name, array in arrays.items()}
         head = {
-            "format": FORMAT, "name": self.name, "target": self.target,
-            "fingerprint": self.fingerprint, "dram_bytes": self.dram_bytes,
+            "format": FORMAT, "name": self.name, "spec": asdict(self.spec),
+            "dram_bytes": self.dram_bytes,
             "inputs": [asdict(t) for t in self.inputs],
             "outputs": [asdict(t) for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
@@ -163,8 +174,7 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
     tensors = {key: tuple(Tensor(**{**t, "spatial": tuple(t["spatial"])}) for t in head[key])
                for key in ("inputs", "outputs")}
     return Program(
-        name=str(head["name"]), target=str(head["target"]),
-        fingerprint=str(head["fingerprint"]), words=words,
+        name=str(head["name"]), spec=spec_from_table(head["spec"], "the program"), words=words,
         image=arrays["image"].astype(np.uint8, casting="safe"),
         dram_bytes=int(head["dram_bytes"]), inputs=tensors["inputs"],
         outputs=tensors["outputs"], layers=layers,

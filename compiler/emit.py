@@ -232,8 +232,8 @@ class Emitter:
                  for name, t in self.tensors.items()}
         end = base + self._scratch.address + self._scratch.nbytes
         return Program(
-            name=self.region.name, target=self.spec.name, fingerprint=self.spec.fingerprint,
-            words=encode_all(stream), image=self.image.array(), dram_bytes=end + -end % ALIGN,
+            name=self.region.name, spec=self.spec, words=encode_all(stream),
+            image=self.image.array(), dram_bytes=end + -end % ALIGN,
             inputs=tuple(moved[v.name] for v in self.region.inputs),
             outputs=tuple(moved[v.name] for v in self.region.outputs),
             layers=tuple(self.layers), tiles=tuple(self.tiles),

@@ -6,9 +6,10 @@ from typing import Any
 
 from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
+from zeroskip.compiler.direct import DirectPlan, Scaling
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.relay_passes.graph import bindings
+from zeroskip.relay_passes.graph import bindings, const_value, op_name
 from zeroskip.relay_passes.integer import NODE_ATTR, QTensor, read_layer
 
 CODEGEN_ATTR = "Codegen"
@@ -85,3 +86,48 @@ class _Extraction:
                 raise CompileError(f"region '{self.name}': '{name}' is read as {tensor.shape} "
                                    f"and written as {known.shape}")
         self.nodes.append(Node(str(func.attrs[NODE_ATTR]), layer, inputs, output))
+
+
+def direct_plan(mod: IRModule) -> DirectPlan | None:
+    """How to run ``main`` without TVM, if all it does around one region is to change types."""
+    func = mod["main"]
+    params = {param: index for index, param in enumerate(func.params)}
+    scaled: dict[Any, tuple[int, Scaling]] = {}  # quantised input -> network input
+    made: dict[Any, int] = {}  # what the region returns -> its place
+    left: dict[Any, tuple[int, Scaling]] = {}  # network output -> the region's
+    name, inputs, fields = "", None, None
+    for binding in bindings(func):
+        var, value = binding.var, binding.value
+        kind = op_name(value)
+        if kind == "relax.quantize" and value.args[0] in params:
+            scaled[var] = params[value.args[0]], _scaling(value, var.ty)
+        elif kind == "relax.dequantize" and value.args[0] in made:
+            left[var] = made[value.args[0]], _scaling(value, var.ty)
+        elif isinstance(value, Call) and isinstance(value.op, GlobalVar) and inputs is None:
+            name, inputs = value.op.name_hint, [scaled.get(arg) for arg in value.args]
+            made[var] = 0
+        elif isinstance(value, relax.TupleGetItem) and made.get(value.tuple_value) == 0:
+            made[var] = value.index
+        elif isinstance(value, relax.Tuple):
+            fields = {var: list(value.fields)}
+        else:
+            return None
+    result = func.body.body
+    results = (fields or {}).get(result, list(getattr(result, "fields", [result])))
+    if inputs is None or None in inputs or any(each not in left for each in results):
+        return None
+    order = sorted((left[each][0], place, left[each][1]) for place, each in enumerate(results))
+    places = [place for place, _, _ in order]
+    if places != list(range(len(places))):
+        return None
+    return DirectPlan(name, tuple(each for each in inputs if each is not None),
+                      tuple((index, scaling) for _, index, scaling in order))
+
+
+def _scaling(call: Any, ty: Any) -> Scaling:
+    """Scale and zero point of a quantize or dequantize; the type is that of the 8-bit side."""
+    scale, zero_point = const_value(call.args[1]), const_value(call.args[2])
+    if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
+        raise CompileError("a network's inputs and outputs have one constant scale each")
+    return Scaling(float(scale.item()), int(zero_point.item()), str(zero_point.dtype),
+                   tuple(int(n) for n in ty.shape))

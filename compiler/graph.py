@@ -50,3 +50,9 @@ class LayerGraph:
     def uses(self, name: str) -> int:
         """How many layers and region outputs read a value."""
         return sum(node.inputs.count(name) for node in self.nodes) + self.outputs.count(name)
+
+
+def makers(graph: LayerGraph) -> list[int]:
+    """For each output of a region, the index of the layer that makes it."""
+    made = {node.output: index for index, node in enumerate(graph.nodes)}
+    return [made[name] for name in graph.outputs]

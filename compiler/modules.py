@@ -12,7 +12,6 @@ import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
-
 from zeroskip.compiler.network import npy_bytes
 from zeroskip.relay_passes.graph import const_value, make_const
 
@@ -78,7 +77,7 @@ class _Lifting(relax.PyExprMutator):
         return relax.Function([*func.params, *self.params], body, func.ret_ty, func.is_pure,
                               func.attrs)
 
-    def visit_constant_(self, constant: Any) -> relax.Expr:
+    def visit_generic_const_(self, constant: Any) -> relax.Expr:
         array = const_value(constant)
         if array is None or array.nbytes < LARGE:
             return constant

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
@@ -55,7 +54,8 @@ class Network:
     host: the module whose ``main`` calls the programs; reference: the same in integer TVM ops, each
     region a function of its own that returns the results of all its layers; floating: the network
     before quantisation; these three are IRModules or functions that load one. cpu: nodes that stay
-    on the CPU, and why. direct: how to run without TVM, where the host only quantises.
+    on the CPU, and why. results: of each region's outputs, which of its layers made them. direct:
+    how to run without TVM, where the host only quantises.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Network:
     reference: Any
     floating: Any
     cpu: dict[str, str]
+    results: dict[str, list[int]]
     direct: DirectPlan | None = field(default=None)
 
     @cached_property
@@ -96,6 +97,7 @@ class Network:
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "programs": list(self.programs), "cpu": self.cpu,
+            "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
             "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items()},
         }
@@ -153,7 +155,7 @@ def _read(box: zipfile.ZipFile, head: dict[str, Any], path: str) -> Network:
     direct = None if head["direct"] is None else DirectPlan.from_table(head["direct"])
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(str(head["name"]), spec, ports["inputs"], ports["outputs"], host, programs,
-                   reference, floating, dict(head["cpu"]), direct)
+                   reference, floating, dict(head["cpu"]), dict(head["results"]), direct)
 
 
 def _check_members(box: zipfile.ZipFile, digests: dict[str, str], path: str) -> None:

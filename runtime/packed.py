@@ -1,0 +1,79 @@
+"""The packed function that TVM calls for an accelerator region: ``zeroskip.run``.
+
+Importing ``zeroskip.runtime`` registers it. ``zeroskip.run(program, inputs..., outputs...)`` gets
+the program file as a uint8 tensor, runs it on the machine and writes the outputs in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm_ffi
+from zeroskip.accel_model.faults import MachineError
+from zeroskip.accel_model.machine import Inputs, Machine
+from zeroskip.accel_model.program import Program, ProgramError
+from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.walk import Observer
+
+NAME = "zeroskip.run"
+KEPT = 8  # programs that stay decoded
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Who wants to know of runs. seed: of the order in which the units take turns. observe: gives
+    the observer of a run (machine.py). done: is told of every run with its inputs."""
+
+    done: Callable[[Program, Inputs, Run], None]
+    observe: Callable[[Program], Observer | None] = lambda program: None
+    seed: int | None = None
+
+
+_programs: OrderedDict[str, Program] = OrderedDict()
+_hooks: list[Hook] = []
+
+for _error in (MachineError, ProgramError):
+    tvm_ffi.register_error(_error)
+
+
+@contextmanager
+def hooked(hook: Hook) -> Iterator[None]:
+    """Within it, runs go by the hook."""
+    _hooks.append(hook)
+    try:
+        yield
+    finally:
+        _hooks.pop()
+
+
+@tvm_ffi.register_global_func(NAME, override=True)
+def run(blob: Any, *tensors: Any) -> None:
+    """Run the program in ``blob`` on the inputs among ``tensors`` into the outputs after them."""
+    program = _program(np.from_dlpack(blob))
+    arrays = [np.from_dlpack(tensor) for tensor in tensors]
+    count = len(program.inputs)
+    inputs = {tensor.name: array.reshape(1, tensor.channels, *tensor.spatial)
+              for tensor, array in zip(program.inputs, arrays[:count], strict=True)}
+    hook = _hooks[-1] if _hooks else Hook(done=lambda program, inputs, run: None)
+    result = Machine(program.spec).run(program, inputs, seed=hook.seed,
+                                       observer=hook.observe(program))
+    for tensor, array in zip(program.outputs, arrays[count:], strict=True):
+        array[...] = result.outputs[tensor.name].reshape(array.shape)
+    hook.done(program, inputs, result)
+
+
+def _program(raw: np.ndarray) -> Program:
+    """The program in these bytes; decoded once for each content."""
+    key = hashlib.sha256(raw).hexdigest()
+    if key not in _programs:
+        _programs[key] = Program.from_bytes(raw.tobytes())
+        if len(_programs) > KEPT:
+            _programs.popitem(last=False)
+    _programs.move_to_end(key)
+    return _programs[key]

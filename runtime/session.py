@@ -1,0 +1,91 @@
+"""Running a compiled network: what is on the accelerator on the machine, the rest on TVM's CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.run import Run
+from zeroskip.compiler.data import match_inputs
+from zeroskip.compiler.direct import DirectPlan
+from zeroskip.compiler.network import Network
+
+Array = npt.NDArray[Any]
+
+
+class Session:
+    """A network that has been loaded and may be run again and again.
+
+    network: a Network or the path of its file. seed: shuffles the order in which the units take
+    turns; results do not depend on it.
+
+    A network whose host only quantises and dequantises around one program runs without TVM.
+    """
+
+    def __init__(self, network: Network | str | Path, seed: int | None = None) -> None:
+        self.network = network if isinstance(network, Network) else Network.load(network)
+        self.seed = seed
+        self.runs: dict[str, Run] = {}  # of the last ``run``, by region
+
+    @cached_property
+    def _machine(self) -> Machine:
+        return Machine(self.network.spec)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name. inputs: an array for each of the network's inputs, by name.
+
+        DataError if they do not fit.
+        """
+        ports = self.network.inputs
+        matched = match_inputs(inputs, ports, "input data")
+        arrays = [matched[port.name] for port in ports]
+        self.runs = {}
+        direct = self.network.direct
+        results = self._on_host(arrays) if direct is None else self._directly(direct, arrays)
+        return {port.name: result
+                for port, result in zip(self.network.outputs, results, strict=True)}
+
+    def time(self) -> dict[str, Run]:
+        """The run of each region with time but without numbers."""
+        return {name: self._machine.run(program, {}, numbers=False)
+                for name, program in self.network.programs.items()}
+
+    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> list[Array]:
+        program = self.network.programs[plan.program]
+        values = {}
+        for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True):
+            quantised = scaling.quantise(arrays[index])
+            values[tensor.name] = quantised.reshape(1, tensor.channels, *tensor.spatial)
+        run = self._machine.run(program, values, seed=self.seed)
+        self.runs[program.name] = run
+        results: list[Array] = [np.empty(0)] * len(self.network.outputs)
+        for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
+            results[index] = scaling.dequantise(run.outputs[tensor.name])
+        return results
+
+    def _on_host(self, arrays: list[Array]) -> list[Array]:
+        from zeroskip.runtime.packed import Hook, hooked
+
+        def keep(program: Program, _inputs: Any, run: Run) -> None:
+            self.runs[program.name] = run
+
+        with hooked(Hook(keep, seed=self.seed)):
+            return self.run_host(arrays)
+
+    def run_host(self, arrays: list[Array]) -> list[Array]:
+        """The host module on TVM's CPU; its regions call ``zeroskip.run`` (packed.py)."""
+        from zeroskip.relay_passes.cpu_schedule import run_cpu
+
+        return run_cpu(self._executable, "main", arrays)
+
+    @cached_property
+    def _executable(self) -> Any:
+        from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
+
+        return compile_for_cpu(self.network.host_module)

@@ -1,0 +1,214 @@
+"""The machine against TVM: every bit of every layer, and the answers of the float network.
+
+The reference is the integer Relax module compiled for llvm, in which each region is a function that
+returns the results of all its layers. Each region gets the same inputs on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from zeroskip.accel_model.machine import Inputs
+from zeroskip.accel_model.program import Program, Tile
+from zeroskip.accel_model.run import Run
+from zeroskip.compiler.data import match_inputs
+from zeroskip.compiler.network import Network
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.runtime.packed import Hook, hooked
+from zeroskip.runtime.session import Session
+
+Array = npt.NDArray[Any]
+LAYERS_ATTR = "zeroskip.layers"
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first element that differs."""
+
+    region: str
+    layer: str
+    index: tuple[int, ...]
+    pc: int
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        at = ", ".join(map(str, self.index))
+        where = f"pc {self.pc}" if self.pc >= 0 else "the output"
+        return (f"region '{self.region}', layer '{self.layer}', element [{at}], {where}: TVM has "
+                f"{self.expected}, the accelerator {self.got}")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was compared. snr_db: of the outputs against the float network, by output's name;
+    top1_agree: whether the largest element is at the same place, where that means something."""
+
+    regions: int
+    exact_regions: int
+    layers: int
+    mismatch: Mismatch | None
+    snr_db: dict[str, float]
+    top1_agree: dict[str, bool]
+
+    @property
+    def exact(self) -> bool:
+        return self.mismatch is None
+
+    def text(self) -> str:
+        """A few lines for people."""
+        lines = [f"{self.exact_regions} of {self.regions} regions bit-exact against TVM's CPU "
+                 f"({self.layers} layers compared)"]
+        if self.mismatch is not None:
+            lines.append(f"first difference: {self.mismatch}")
+        for name, snr in self.snr_db.items():
+            same = "same" if self.top1_agree[name] else "another"
+            lines.append(f"'{name}' against the float network: {snr:.1f} dB signal-to-noise, "
+                         f"{same} top-1")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A run of one region: its inputs, the run, and what each layer's tiles held."""
+
+    program: Program
+    inputs: Inputs
+    run: Run
+    layers: Layers
+
+
+def validate(network: Network, inputs: Mapping[str, Array]) -> Validation:
+    """Compare one run. DataError if the inputs do not fit."""
+    matched = match_inputs(inputs, network.inputs, "input data")
+    arrays = [matched[port.name] for port in network.inputs]
+    seen = _run_watched(network, arrays)
+    executable = compile_for_cpu(network.reference_module)
+    exact, layers = 0, 0
+    first: Mismatch | None = None
+    for one in seen.regions:
+        mismatch, count = _compare(network, executable, one)
+        exact += mismatch is None
+        layers += count
+        first = first or mismatch
+    snr, top1 = _against_float(network, arrays, seen.outputs)
+    return Validation(len(seen.regions), exact, layers, first, snr, top1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Watched:
+    regions: list[_Seen]
+    outputs: list[Array]
+
+
+def _run_watched(network: Network, arrays: list[Array]) -> _Watched:
+    """The network through TVM's host module, every region watched."""
+    regions: list[_Seen] = []
+    watching: list[Layers] = []
+
+    def observe(program: Program) -> Layers:
+        watching.append(Layers(program))
+        return watching[-1]
+
+    def done(program: Program, inputs: Inputs, run: Run) -> None:
+        kept = {name: np.array(values) for name, values in inputs.items()}
+        regions.append(_Seen(program, kept, run, watching.pop()))
+
+    with hooked(Hook(done, observe)):
+        outputs = Session(network).run_host(arrays)
+    return _Watched(regions, outputs)
+
+
+class Layers:
+    """Puts the tiles that a run writes together to whole results of layers."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.results: dict[int, Array] = {}
+        self._tiles: dict[int, list[tuple[Tile, int]]] = {}
+
+    def __call__(self, pc: int, tile: Tile, values: Array) -> None:
+        shape = self.program.layers[tile.layer].shape
+        if tile.layer not in self.results:
+            self.results[tile.layer] = np.zeros(shape, values.dtype)
+            self._tiles[tile.layer] = []
+        self.results[tile.layer][_place(tile)] = values
+        self._tiles[tile.layer].append((tile, pc))
+
+    def written(self, layer: int) -> npt.NDArray[np.bool_]:
+        """Which elements of a layer's result were written by its own tiles."""
+        mask = np.zeros(self.program.layers[layer].shape, np.bool_)
+        for tile, _ in self._tiles[layer]:
+            mask[_place(tile)] = True
+        return mask
+
+    def pc_of(self, layer: int, index: tuple[int, ...]) -> int:
+        """The instruction that wrote an element, -1 if none did."""
+        for tile, pc in reversed(self._tiles[layer]):
+            if all(span.start <= at < span.stop
+                   for at, span in zip(index[1:], _place(tile)[1:], strict=True)):
+                return pc
+        return -1
+
+
+def _place(tile: Tile) -> tuple[slice, ...]:
+    spans = zip((tile.channel, *tile.origin), (tile.channels, *tile.size), strict=True)
+    return (slice(0, 1), *(slice(start, start + size) for start, size in spans))
+
+
+def _compare(network: Network, executable: Any, one: _Seen) -> tuple[Mismatch | None, int]:
+    """The first difference in a region, and how many layers' results were compared."""
+    program = one.program
+    function = network.reference_module[program.name]
+    shapes = [tuple(int(n) for n in param.ty.shape) for param in function.params]
+    arrays = [one.inputs[tensor.name].reshape(shape)
+              for tensor, shape in zip(program.inputs, shapes, strict=True)]
+    names = [str(name) for name in function.attrs[LAYERS_ATTR]]
+    expected = run_cpu(executable, program.name, arrays)
+    compared = 0
+    for index, layer in enumerate(program.layers):
+        if index not in one.layers.results or names.count(layer.result) != 1:
+            continue
+        got = one.layers.results[index]
+        want = expected[names.index(layer.result)]
+        if want.size != got.size:
+            continue  # a part of a concatenation, compared with the whole
+        compared += 1
+        want, written = want.reshape(got.shape), one.layers.written(index)
+        at = _first(written & (want != got))
+        if at is not None:
+            return Mismatch(program.name, layer.result, at, one.layers.pc_of(index, at),
+                            int(want[at]), int(got[at])), compared
+    for tensor, maker in zip(program.outputs, network.results[program.name], strict=True):
+        want = expected[maker]
+        got = one.run.outputs[tensor.name].reshape(want.shape)
+        at = _first(want != got)
+        if at is not None:
+            return Mismatch(program.name, names[maker], at, -1, int(want[at]), int(got[at])
+                            ), compared
+    return None, compared
+
+
+def _first(differs: npt.NDArray[np.bool_]) -> tuple[int, ...] | None:
+    """Index of the first True."""
+    flat = int(np.argmax(differs))
+    if not differs.size or not differs.reshape(-1)[flat]:
+        return None
+    return tuple(int(n) for n in np.unravel_index(flat, differs.shape))
+
+
+def _against_float(network: Network, arrays: list[Array], outputs: list[Array]
+                   ) -> tuple[dict[str, float], dict[str, bool]]:
+    """Signal-to-noise in dB and top-1 agreement of each output with the float network's."""
+    floats = run_cpu(compile_for_cpu(network.floating_module), "main", arrays)
+    snr, top1 = {}, {}
+    for port, want, got in zip(network.outputs, floats, outputs, strict=True):
+        noise = float(np.square(want.astype(np.float64) - got).sum())
+        signal = float(np.square(want.astype(np.float64)).sum())
+        snr[port.name] = 10 * np.log10(signal / noise) if noise and signal else float("inf")
+        top1[port.name] = bool(np.argmax(want) == np.argmax(got))
+    return snr, top1
