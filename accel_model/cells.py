@@ -79,7 +79,10 @@ class Cells(NamedTuple):
             reach += stride * (size - 1)
         else:
             return False
-        names = self.of(np.arange(self.last + 1))
+        span = self.last - self.first + 1
+        if self.total > span:
+            return True
+        names = self._replace(first=0).of(np.arange(span))
         return len(np.unique(names)) < names.size
 
 

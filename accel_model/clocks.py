@@ -15,6 +15,9 @@ from zeroskip.accel_model.isa import UNITS, Unit
 from zeroskip.accel_model.memory import Memory
 
 
+MEMBERS = tuple(tuple(unit for unit in UNITS if bits & unit) for bits in range(8))
+
+
 class Clocks:
     """What each unit knows, and the tokens on their way."""
 
@@ -26,28 +29,21 @@ class Clocks:
 
     def missing(self, unit: Unit, wait: int) -> tuple[Unit, ...]:
         """Units that ``unit`` waits for and whose token is not there yet."""
-        if not wait:
-            return ()
-        return tuple(giver for giver in UNITS
-                     if wait & giver and not self._queues[giver, unit])
+        return tuple(giver for giver in MEMBERS[wait] if not self._queues[giver, unit])
 
     def begin(self, unit: Unit, wait: int) -> int:
         """Take the tokens; the number of this instruction among its unit's, from 1."""
         mine = self._known[unit]
-        if wait:
-            for giver in UNITS:
-                if wait & giver:
-                    for other, count in self._queues[giver, unit].popleft().items():
-                        mine[other] = max(mine[other], count)
+        for giver in MEMBERS[wait]:
+            for other, count in self._queues[giver, unit].popleft().items():
+                mine[other] = max(mine[other], count)
         mine[unit] += 1
         return mine[unit]
 
     def finish(self, unit: Unit, post: int) -> None:
         """Give the tokens."""
-        if post:
-            for taker in UNITS:
-                if post & taker:
-                    self._queues[unit, taker].append(dict(self._known[unit]))
+        for taker in MEMBERS[post]:
+            self._queues[unit, taker].append(dict(self._known[unit]))
 
     def unordered(self, unit: Unit, memory: Memory, cells: Cells,
                   write: bool) -> tuple[Unit, int] | None:

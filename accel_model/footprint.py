@@ -179,6 +179,8 @@ def _output(state: State, channels: int) -> list[Access]:
     if not least <= y.low <= y.high <= most:
         raise Fault(f"limits its output to {y.low}..{y.high}, not a range of "
                     f"{'uint8' if y.unsigned else 'int8'}")
+    if tile_cells(y, y.height, y.width, 0, blocks(channels)).repeats():
+        raise Fault("writes a row of ACT twice")
     return _tile(state, y, channels)
 
 

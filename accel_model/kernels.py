@@ -19,26 +19,55 @@ Int64 = npt.NDArray[np.int64]
 
 
 @native
-def columns(act: Act, w: Window, channels: int, out: npt.NDArray[np.float32]) -> None:
-    """The inputs of every output in canonical order: float32 [outputs, channels * taps]."""
-    for oy in range(w.out_height):
-        for ox in range(w.out_width):
-            line = out[oy * w.out_width + ox]
-            e = 0
-            for first in range(0, channels, 16):
-                width = min(16, channels - first)
-                base = w.act + first // 16 * w.block
-                for r in range(w.rows):
-                    y = w.top + oy * w.row_stride + r * w.row_dilation
-                    for s in range(w.cols):
-                        x = w.left + ox * w.col_stride + s * w.col_dilation
-                        if 0 <= y < w.height and 0 <= x < w.width:
-                            pixel = act[base + y * w.row + x]
-                            for c in range(width):
-                                line[e + c] = np.float32(np.int32(pixel[c]) - w.zero_point)
-                        else:
-                            line[e : e + width] = 0
-                        e += width
+def columns(act: Act, w: Window, channels: int, out: npt.NDArray[np.int16]) -> None:
+    """The inputs of every output: int16 [batches, channels * taps, batch], canonical order.
+
+    Output n is number n % batch of its batch.
+    """
+    batch = out.shape[2]
+    for n in range(w.out_height * w.out_width):
+        oy, ox = n // w.out_width, n % w.out_width
+        inputs, p = out[n // batch], n % batch
+        e = 0
+        for first in range(0, channels, 16):
+            width = min(16, channels - first)
+            base = w.act + first // 16 * w.block
+            for r in range(w.rows):
+                y = w.top + oy * w.row_stride + r * w.row_dilation
+                for s in range(w.cols):
+                    x = w.left + ox * w.col_stride + s * w.col_dilation
+                    if 0 <= y < w.height and 0 <= x < w.width:
+                        pixel = act[base + y * w.row + x]
+                        for c in range(width):
+                            inputs[e + c, p] = np.int16(pixel[c]) - w.zero_point
+                    else:
+                        inputs[e : e + width, p] = 0
+                    e += width
+
+
+@native
+def filter_sums(inputs: npt.NDArray[np.int16], starts: Int64, entries: Int32,
+                weights: npt.NDArray[np.int16], sums: Int64) -> None:
+    """Multiply the weights that are not zero with ``columns``: int64 [outputs, F].
+
+    Filter f has weights[starts[f] : starts[f+1]], a multiple of four of them, at ``entries``. The
+    sums must fit in int32.
+    """
+    batch = inputs.shape[2]
+    acc = np.zeros(batch, np.int32)
+    for b in range(inputs.shape[0]):
+        for f in range(len(starts) - 1):
+            acc[:] = 0
+            for i in range(starts[f], starts[f + 1], 4):
+                x0, x1 = inputs[b, entries[i]], inputs[b, entries[i + 1]]
+                x2, x3 = inputs[b, entries[i + 2]], inputs[b, entries[i + 3]]
+                w0, w1 = np.int32(weights[i]), np.int32(weights[i + 1])
+                w2, w3 = np.int32(weights[i + 2]), np.int32(weights[i + 3])
+                for p in range(batch):
+                    acc[p] += (w0 * np.int32(x0[p]) + w1 * np.int32(x1[p])
+                               + w2 * np.int32(x2[p]) + w3 * np.int32(x3[p]))
+            for p in range(min(batch, sums.shape[0] - b * batch)):
+                sums[b * batch + p, f] = acc[p]
 
 
 @native

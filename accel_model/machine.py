@@ -67,7 +67,8 @@ class Machine:
             raise MachineError(f"program '{program.name}' is not one: {problem}") from None
         count = len(stream)
         ends = [(program.layer_of, len(program.layers)), (program.tile_of, len(program.tiles))]
-        if any(len(of) != count or int(of.max(initial=-1)) >= end for of, end in ends):
+        if any(len(of) != count or int(of.max(initial=-1)) >= end or int(of.min(initial=-1)) < -1
+               for of, end in ends):
             raise MachineError(f"program '{program.name}' has instructions of unknown origin; "
                                "compile it again")
         for tensor in (*program.inputs, *program.outputs):

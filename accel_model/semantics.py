@@ -21,6 +21,7 @@ from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.state import State, accumulator_rows, tile_cells
 from zeroskip.accel_model.weights import Filters, scatter
 
+BATCH = 128  # outputs that a weight is multiplied with at a time: their sums stay in the L1 cache
 MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 together
 
 
@@ -84,20 +85,17 @@ def _conv(state: State, one: isa.Conv) -> None:
 
 
 def _convolve(state: State, filters: Filters, channels: int) -> Int64:
-    """int64 [outputs, F], streams in their order.
-
-    By float32 matrix products over pieces of the reduction that are short enough to be exact.
-    """
+    """int64 [outputs, F], streams in their order."""
     window = state.window()
-    inputs = np.empty((window.outputs, channels * window.taps), np.float32)
-    kernels.columns(state.input_bytes(), window, channels, inputs)
     lowest, highest = (0, 255) if state.register(isa.Input).unsigned else (-128, 127)
     greatest = max(highest - window.zero_point, window.zero_point - lowest)
-    pieces = [inputs[:, low:high] @ filters.transposed[low:high]
-              for low, high in filters.exact_pieces(greatest)]
-    sums = pieces[0].astype(np.int64)
-    for piece in pieces[1:]:
-        sums += piece.astype(np.int64)
+    if filters.magnitude * greatest >= 1 << 31:
+        raise Fault("has a filter whose sum may not fit in int32")
+    batches = -(-window.outputs // BATCH)
+    inputs = np.empty((batches, channels * window.taps, -(-window.outputs // batches)), np.int16)
+    kernels.columns(state.input_bytes(), window, channels, inputs)
+    sums = np.empty((window.outputs, len(filters.order)), np.int64)
+    kernels.filter_sums(inputs, *filters.sparse, sums)
     return sums
 
 

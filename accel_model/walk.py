@@ -105,13 +105,20 @@ class Walk:
     def _check(self, pc: int, unit: Unit, tick: int, footprint: Footprint) -> None:
         for access in footprint.reads:
             access.memory.check_bounds(access.cells, "reads")
+        for access in footprint.writes:
+            access.memory.check_bounds(access.cells, "writes")
+            if access.cells.repeats():
+                raise Fault(f"writes a {access.memory.cell} of {access.memory.name} twice")
+        for access in footprint.reads:
             self._check_order(pc, unit, access, False)
             access.memory.check_written(access.cells, access.mask)
             record(unit, tick, access.memory, access.cells, False)
         for access in footprint.writes:
-            access.memory.check_bounds(access.cells, "writes")
             self._check_order(pc, unit, access, True)
-            _check_distinct(unit, tick, access)
+            own = access.memory.reads.get(unit)
+            if own is not None and access.memory.name == "ACT" and latest(
+                    own, access.cells, 0) == tick:
+                raise Fault("writes ACT rows that it reads itself")
 
     def _check_order(self, pc: int, unit: Unit, access: Access, write: bool) -> None:
         found = self._clocks.unordered(unit, access.memory, access.cells, write)
@@ -143,12 +150,3 @@ class Walk:
             stuck.append(f"{str(unit.name).lower()} at {self.place(pc)} waits for {names}")
         return MachineError(f"deadlock: {'; '.join(stuck)}", tuple(pc for pc, _ in waiting))
 
-
-def _check_distinct(unit: Unit, tick: int, access: Access) -> None:
-    """Fault if an instruction writes a cell twice, or a row of ACT that it reads itself."""
-    memory, cells = access.memory, access.cells
-    if cells.repeats():
-        raise Fault(f"writes a {memory.cell} of {memory.name} twice")
-    own = memory.reads.get(unit) if memory.name == "ACT" else None
-    if own is not None and latest(own, cells, 0) == tick:
-        raise Fault("writes ACT rows that it reads itself")

@@ -23,8 +23,8 @@ from zeroskip.accel_model.native import native
 Words = npt.NDArray[np.uint32]
 Int32 = npt.NDArray[np.int32]
 
-EXACT_FLOAT32 = 1 << 24  # float32 holds every integer up to here
-CACHE_BYTES = 1 << 28
+CACHE_BYTES = 1 << 28  # of decoded weights
+WEIGHT_BYTES = 7  # a weight in ``matrix`` and, if it is not zero, in ``sparse``
 
 
 @dataclass(eq=False)
@@ -42,33 +42,33 @@ class Filters:
     nonzeros: int
     words: int
     timings: dict[Any, Any] = field(default_factory=dict)
-    _pieces: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     @cached_property
-    def transposed(self) -> npt.NDArray[np.float32]:
-        """float32 [E, F]."""
-        return self.matrix.T.astype(np.float32)
+    def sparse(self) -> tuple[npt.NDArray[np.int64], Int32, npt.NDArray[np.int16]]:
+        """The weights that are not zero, for ``kernels.filter_sums``."""
+        starts = np.zeros(len(self.matrix) + 1, np.int64)
+        np.cumsum(-(-np.count_nonzero(self.matrix, axis=1) // 4) * 4, out=starts[1:])
+        entries, weights = np.zeros(starts[-1], np.int32), np.zeros(starts[-1], np.int16)
+        _compress(self.matrix, starts, entries, weights)
+        return starts, entries, weights
 
     @cached_property
-    def _magnitudes(self) -> npt.NDArray[np.int64]:
-        return np.abs(self.matrix.astype(np.int64))
+    def magnitude(self) -> int:
+        """The greatest sum of the absolute weights of a filter."""
+        _, _, weights = self.sparse
+        sums = np.add.reduceat(np.append(np.abs(weights), 0), self.sparse[0], dtype=np.int64)
+        return int(sums[:-1].max(initial=0))
 
-    def exact_pieces(self, greatest: int) -> list[tuple[int, int]]:
-        """Cuts of the reduction whose float32 sums are exact for inputs up to ``greatest``.
 
-        Every partial sum of such a piece is an integer below 2**24, in whatever order it is added.
-        """
-        if greatest not in self._pieces:
-            limit, entries = EXACT_FLOAT32 // max(1, greatest), self.matrix.shape[1]
-            size = entries
-            while True:
-                starts = np.arange(0, entries, size)
-                sums = np.add.reduceat(self._magnitudes, starts, axis=1)
-                if size == 1 or int(sums.max()) < limit:
-                    break
-                size = -(-size // 2)
-            self._pieces[greatest] = [(int(at), min(int(at) + size, entries)) for at in starts]
-        return self._pieces[greatest]
+@native
+def _compress(matrix: npt.NDArray[np.int8], starts: npt.NDArray[np.int64], entries: Int32,
+              weights: npt.NDArray[np.int16]) -> None:
+    for f in range(matrix.shape[0]):
+        at = starts[f]
+        for e in range(matrix.shape[1]):
+            if matrix[f, e] != 0:
+                entries[at], weights[at] = e, matrix[f, e]
+                at += 1
 
 
 class Decoder:
@@ -100,10 +100,10 @@ class Decoder:
 
     def _remember(self, key: tuple[Any, ...], made: Filters) -> None:
         self._known[key] = made
-        self._bytes += 6 * made.matrix.size
+        self._bytes += WEIGHT_BYTES * made.matrix.size
         while self._bytes > CACHE_BYTES and len(self._known) > 1:
             _, oldest = self._known.popitem(last=False)
-            self._bytes -= 6 * oldest.matrix.size
+            self._bytes -= WEIGHT_BYTES * oldest.matrix.size
 
 
 # ------------------------------------------------------------------------------- WGT's banks
