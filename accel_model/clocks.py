@@ -14,7 +14,6 @@ from zeroskip.accel_model.cells import Cells, latest, mark
 from zeroskip.accel_model.isa import UNITS, Unit
 from zeroskip.accel_model.memory import Memory
 
-
 MEMBERS = tuple(tuple(unit for unit in UNITS if bits & unit) for bits in range(8))
 
 

@@ -122,12 +122,11 @@ class Machine:
             np.array([one.post for one in stream], np.int64), found["cycles"],
             np.array([isinstance(one, BUS) for one in stream], np.bool_),
             self.spec.dram.latency_cycles)
-        outputs = {}
-        if state.numbers:
-            outputs = {tensor.name: _output(tensor, state.memories) for tensor in program.outputs}
-        return Run(outputs=outputs, cycles=int(when.end.max(initial=0)), unit=unit,
-                   ready=when.ready, start=when.start, free=when.free, end=when.end,
-                   counters=found, energy=energy(self.spec, found), seed=seed)
+        outputs = {tensor.name: _output(tensor, state.memories) for tensor in program.outputs}
+        return Run(outputs=outputs if state.numbers else {},
+                   cycles=int(when.end.max(initial=0)), unit=unit, ready=when.ready,
+                   start=when.start, free=when.free, end=when.end, counters=found,
+                   energy=energy(self.spec, found), seed=seed)
 
 
 def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
