@@ -1,0 +1,30 @@
+"""Relax passes from an ONNX model to integer regions; each is a ``tvm.ir.transform.Pass``.
+
+The folder keeps the name that TVM's users know; Relay itself is gone from TVM, Relax is its
+successor. Names are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "load_onnx": "onnx_load",
+    "normalise_onnx": "onnx_normalise",
+    "import_onnx": "importer",
+    "FoldConstants": "fold",
+    "FoldBatchNorm": "fold",
+    "PrunePattern": "prune_pattern",
+    "PruneUnstructured": "prune_magnitude",
+    "PruneChannels": "prune_channels",
+    "QuantizeInt8": "quantise",
+    "PartitionForAccelerator": "partition",
+    "parse_recipe": "recipe",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

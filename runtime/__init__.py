@@ -1,8 +1,23 @@
-"""Running compiled networks. ``register`` makes ``zeroskip.run`` known to TVM."""
+"""Running compiled networks.
+
+``Session`` runs one, ``validate`` compares it with TVM, ``register`` makes ``zeroskip.run`` known
+to TVM, for modules that were exported with accelerator regions in them.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {"Session": "session", "validate": "validation"}
+
+__all__ = [*sorted(_HOME), "register"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def register() -> None:
     """Register the packed function that modules with accelerator regions call."""
-    from zeroskip.runtime import packed
-
-    assert packed.NAME == "zeroskip.run"
+    import_module(f"{__name__}.packed")

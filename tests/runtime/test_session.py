@@ -1,0 +1,120 @@
+"""Networks run, agree with TVM, survive their file, and a wrong bit is found and named."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runtime.nets import SHAPE, small_net
+from zeroskip.accel_model.encoding import decode_all
+from zeroskip.accel_model.isa import LoadParams
+from zeroskip.compiler.data import DataError
+from zeroskip.compiler.driver import compile as compile_network
+from zeroskip.compiler.driver import lower
+from zeroskip.compiler.network import Network, NetworkError
+from zeroskip.compiler.passes import embed
+from zeroskip.runtime.session import Session
+from zeroskip.runtime.validation import validate
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return compile_network(small_net(), "sparse256")
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Network:
+    return compile_network(small_net(cpu_node=True), "pattern256")
+
+
+def _x(seed: int = 0) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)}
+
+
+def test_without_and_with_tvm_the_same_bits(network: Network) -> None:
+    assert network.direct is not None
+    on_host = Session(dataclasses.replace(network, direct=None))
+    for seed in range(3):
+        direct = Session(network).run(_x(seed))["y"]
+        assert np.array_equal(direct, on_host.run(_x(seed))["y"])
+
+
+def test_the_order_of_the_units_does_not_matter(network: Network) -> None:
+    outputs = [Session(network, seed=seed).run(_x())["y"] for seed in (None, 1, 2)]
+    assert all(np.array_equal(each, outputs[0]) for each in outputs)
+
+
+def test_file_round_trip(mixed: Network, tmp_path: Path) -> None:
+    mixed.save(tmp_path / "net.zsk")
+    again = Network.load(tmp_path / "net.zsk")
+    assert again.spec == mixed.spec
+    assert again.cpu == mixed.cpu
+    assert np.array_equal(Session(again).run(_x())["y"], Session(mixed).run(_x())["y"])
+    assert validate(again, _x()).exact
+
+
+def test_saving_twice_gives_the_same_file(network: Network, tmp_path: Path) -> None:
+    network.save(tmp_path / "a.zsk")
+    network.save(tmp_path / "b.zsk")
+    assert (tmp_path / "a.zsk").read_bytes() == (tmp_path / "b.zsk").read_bytes()
+
+
+def test_altered_and_truncated_files_are_refused(network: Network, tmp_path: Path) -> None:
+    network.save(tmp_path / "net.zsk")
+    raw = (tmp_path / "net.zsk").read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(raw), 60):
+        bad = bytearray(raw)
+        bad[at] ^= 1 << int(rng.integers(8))
+        (tmp_path / "bad.zsk").write_bytes(bad)
+        with pytest.raises(NetworkError, match="compile it again"):
+            Network.load(tmp_path / "bad.zsk")
+    for size in (0, 10, len(raw) // 2, len(raw) - 1):
+        (tmp_path / "cut.zsk").write_bytes(raw[:size])
+        with pytest.raises(NetworkError, match="compile it again"):
+            Network.load(tmp_path / "cut.zsk")
+
+
+def test_every_layer_is_compared(mixed: Network) -> None:
+    found = validate(mixed, _x())
+    assert found.exact
+    assert found.regions == found.exact_regions == 2
+    assert found.layers >= 5
+    assert found.snr_db["y"] > 15
+    assert "sigmoid" in mixed.cpu
+
+
+def test_a_wrong_bias_is_found_and_named(network: Network) -> None:
+    """A bit of one bias, flipped in the program's image, names layer, element and instruction."""
+    stages = lower(small_net(), network.spec)
+    (name, program), = stages.programs.items()
+    params = next(one for one in decode_all(program.words) if isinstance(one, LoadParams))
+    image = program.image.copy()
+    image[params.dram + 1] ^= 0x08
+    wrong = dataclasses.replace(program, image=image)
+    broken = dataclasses.replace(network, host=embed(stages.scheduled, {name: wrong}))
+    found = validate(broken, _x())
+    assert found.exact_regions == 0
+    assert found.mismatch is not None
+    assert found.mismatch.layer == "conv0"
+    assert found.mismatch.index[:2] == (0, 0)
+    assert found.mismatch.pc >= 0
+    assert "first difference: region" in found.text()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ({"x": np.zeros((1, 3, 16, 15), np.float32)}, "has shape"),
+        ({"x": np.full(SHAPE, np.nan, np.float32)}, "NaN"),
+        ({"x": np.zeros(SHAPE, np.complex64)}, "complex64"),
+        ({"z": np.zeros(SHAPE, np.float32), "x": np.zeros(SHAPE, np.float32)}, "not an input"),
+    ],
+)
+def test_inputs_that_do_not_fit(network: Network, inputs: dict[str, np.ndarray],
+                                sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        Session(network).run(inputs)
