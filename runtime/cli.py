@@ -1,0 +1,230 @@
+"""The command line. A user's mistake is one line on standard error and exit code 2.
+
+Whatever is heavy (TVM, NumPy) is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from zeroskip.accel_model.errors import ZeroskipError
+
+if TYPE_CHECKING:
+    from zeroskip.runtime.report import Report
+
+EMIT = ("relax", "layers", "schedule", "asm")
+QUANTISED = {"DequantizeLinear", "QLinearConv", "QLinearMatMul"}  # operators with their own scales
+METHODS = ("minmax", "percentile", "mse")
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Commands(click.Group):
+    """Turns refusals into one line and exit code 2; DEBUG=1 shows where they come from."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ZeroskipError as refusal:
+            if os.environ.get("DEBUG", "0") not in ("", "0"):
+                raise
+            click.echo(f"zeroskip: error: {' '.join(str(refusal).split())}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zeroskip", prog_name="zeroskip")
+def main() -> None:
+    """Compile pruned CNNs for modeled sparse accelerators, run them there, check every bit.
+
+    DEBUG=1 shows the traceback of an error.
+    """
+
+
+def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+                ) -> dict[str, tuple[int, ...]]:
+    """``name=1,3,224,224`` -> {"name": (1, 3, 224, 224)}."""
+    shapes = {}
+    for value in values:
+        name, _, sizes = value.rpartition("=")
+        try:
+            shapes[name] = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            shapes[name] = ()
+        if not name or not shapes[name] or min(shapes[name]) < 1:
+            raise click.BadParameter(f"{value!r} is not of the form name=1,3,224,224")
+    return shapes
+
+
+@main.command("compile")
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", type=FILE, help="The compiled network to write, a .zsk file.")
+@click.option("--target", default="dense256", show_default=True,
+              help="A name that `zeroskip targets` lists, or the path of a TOML file.")
+@click.option("--prune", metavar="RECIPE",
+              help="What to prune before quantising, such as pattern:connectivity=0.5; see the "
+                   "guide. Without it the model's own zeros are used.")
+@click.option("--calibrate", type=FILE, metavar="NPZ",
+              help="Sample inputs, an array for each input; the leading axis counts samples.")
+@click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True,
+              help="How ranges of activations are chosen from the samples.")
+@click.option("--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
+              help="The shape of an input that the model leaves open; may be repeated.")
+@click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
+def compile_command(model: Path, output: Path | None, target: str, prune: str | None,
+                    calibrate: Path | None, method: str, shapes: dict[str, tuple[int, ...]],
+                    emit: str | None) -> None:
+    """Compile an ONNX MODEL for an accelerator."""
+    if output is None and emit is None:
+        raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
+    from zeroskip.accel_model.spec import load_spec
+
+    spec = load_spec(target)
+    from zeroskip.compiler import driver
+    from zeroskip.runtime.progress import progress
+
+    options: dict[str, Any] = {"prune": prune, "calibrate": calibrate, "method": method,
+                               "shapes": shapes}
+    with progress(f"compiling {model.name}") as tell:
+        if emit is not None:
+            text = _stage(driver.lower(model, spec, **options, progress=tell), emit)
+        if output is not None:
+            driver.compile(model, spec, **options, progress=tell).save(output)
+    if calibrate is None and _is_float(model):
+        click.echo("zeroskip: warning: no --calibrate data: ranges of activations come from random "
+                   "inputs; cycles and bits are right, accuracy is not to be relied on", err=True)
+    if emit is not None:
+        click.echo(text.rstrip("\n"))
+
+
+def _is_float(model: Path) -> bool:
+    """Whether a model does not bring the scales of its activations along."""
+    import onnx
+
+    kinds = {node.op_type for node in onnx.load(model, load_external_data=False).graph.node}
+    return not kinds & QUANTISED
+
+
+def _stage(stages: Any, emit: str) -> str:
+    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text
+
+    texts: dict[str, Callable[[], str]] = {
+        "relax": lambda: str(stages.scheduled.script(show_meta=False)),
+        "layers": lambda: layers_text(stages.partitioned),
+        "schedule": lambda: schedule_text(stages.scheduled),
+        "asm": lambda: "\n".join(f"# region {name}\n{assembly_text(program)}"
+                                 for name, program in stages.programs.items()),
+    }
+    return texts[emit]()
+
+
+@main.command()
+@click.argument("network", type=FILE)
+@click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
+              help="An array for each input, by its name.")
+@click.option("--output", type=FILE, metavar="NPZ", help="Where to write the outputs.")
+@click.option("--trace", type=FILE, metavar="JSON",
+              help="Where to write the timeline of the three units, for https://ui.perfetto.dev.")
+@click.option("--seed", type=int, envvar="SEED",
+              help="Shuffles the order in which the units take turns; results do not depend on it.")
+def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
+        seed: int | None) -> None:
+    """Run a compiled NETWORK on the modeled accelerator."""
+    from zeroskip.compiler.data import load_arrays
+    from zeroskip.compiler.network import Network, write_whole
+    from zeroskip.runtime.session import Session
+
+    session = Session(Network.load(network), seed=seed)
+    outputs = session.run(load_arrays(inputs))
+    if output is not None:
+        import numpy as np
+
+        write_whole(output, lambda out: np.savez(out, **outputs))
+    if trace is not None:
+        from zeroskip.runtime.timeline import write_timeline
+
+        write_timeline(trace, session.runs, session.network.programs)
+    for name, values in outputs.items():
+        click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element at "
+                   f"{int(values.argmax())}")
+    spec = session.network.spec
+    cycles = sum(each.cycles for each in session.runs.values())
+    click.echo(f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
+               f"{spec.clock_mhz:g} MHz"
+               + ("" if seed is None else f", units in the order of seed {seed}"))
+    for path in (output, trace):
+        if path is not None:
+            click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.argument("network", type=FILE)
+@click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
+              help="An array for each input, by its name.")
+def validate(network: Path, inputs: Path) -> None:
+    """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
+    from zeroskip.compiler.data import load_arrays
+    from zeroskip.compiler.network import Network
+
+    loaded, arrays = Network.load(network), load_arrays(inputs)
+    from zeroskip.runtime.validation import validate as compare
+
+    result = compare(loaded, arrays)
+    click.echo(result.text())
+    if result.mismatch is not None:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("network", type=FILE)
+@click.option("--json", "json_file", type=FILE, metavar="FILE",
+              help="Write the report for machines.")
+def report(network: Path, json_file: Path | None) -> None:
+    """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
+    from zeroskip.compiler.network import Network
+    from zeroskip.runtime.report import report as make_report
+    from zeroskip.runtime.session import Session
+    from zeroskip.runtime.tables import report_parts, show
+
+    loaded = Network.load(network)
+    made = make_report(loaded, Session(loaded).time())
+    if json_file is not None:
+        _write_report(json_file, made)
+    show(*report_parts(made))
+    if json_file is not None:
+        click.echo(f"wrote {json_file}")
+
+
+def _write_report(path: Path, made: Report) -> None:
+    import json
+
+    from zeroskip.compiler.network import write_whole
+
+    text = json.dumps(made.to_table(), indent=1)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+@main.command()
+def targets() -> None:
+    """List the accelerators with their numbers."""
+    from zeroskip.accel_model.spec import load_spec
+    from zeroskip.accel_model.spec import targets as names
+    from zeroskip.runtime.tables import show, targets_table
+
+    show(targets_table([load_spec(name) for name in names()]))
+
+
+@main.command()
+@click.option("--models", type=click.Path(file_okay=False, path_type=Path),
+              default=Path("models"), show_default=True, help="Where the trained networks are.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out"),
+              show_default=True, help="Where compiled networks and the timeline go.")
+def demo(models: Path, output: Path) -> None:
+    """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
+    from zeroskip.runtime.demo import run_demo
+
+    run_demo(models, output)
