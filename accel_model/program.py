@@ -108,8 +108,9 @@ class Program:
         tiles = np.array([_flat_tile(tile) for tile in self.tiles], np.int32).reshape(
             len(self.tiles), -1
         )
-        arrays = {"words": self.words, "image": self.image, "layer_of": self.layer_of,
-                  "tile_of": self.tile_of, "tiles": tiles}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "words": self.words, "image": self.image, "layer_of": self.layer_of,
+            "tile_of": self.tile_of, "tiles": tiles}
         raw = {name: _npy(array) for name, array in arrays.items()}
         head = {
             "format": FORMAT, "name": self.name, "spec": asdict(self.spec),

@@ -215,7 +215,7 @@ def _value(value: Any, made: Any, place: str) -> Any:
     if not meta["low"] <= value <= meta["high"]:
         raise SpecError(f"{place} = {value} is outside {meta['low']:g}..{meta['high']:g} "
                         f"({meta['doc']})")
-    if meta["pow2"] and value & (value - 1):
+    if meta["pow2"] and int(value).bit_count() != 1:
         raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
     return value if whole else float(value)
 

@@ -20,6 +20,7 @@ from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port
 from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.support import supports
+from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.importer import import_onnx
@@ -55,7 +56,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     *,
     prune: str | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: str = "minmax",
+    method: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
     progress: Progress | None = None,
 ) -> Network:
@@ -94,7 +95,7 @@ def lower(
     *,
     prune: str | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: str = "minmax",
+    method: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
     progress: Progress | None = None,
 ) -> Stages:

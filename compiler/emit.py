@@ -115,7 +115,7 @@ class Emitter:
         """Write a tile back to where its view lies."""
         self._move(isa.StoreShape, isa.Store, view, channels, tile)
 
-    def _move(self, shape: type[isa.Instruction], move: type[isa.Instruction], view: View,
+    def _move(self, shape: type[isa.Instruction], move: type[isa.Load | isa.Store], view: View,
               channels: Span, tile: ActTile) -> None:
         home, patch = self.tensors[view.value.name], tile.patch
         width = home.spatial[1]
@@ -134,7 +134,8 @@ class Emitter:
             into_act = move is isa.Load
             self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
 
-    def move_bytes(self, move: type[isa.Instruction], tile: ActTile, lane: int, dram: int) -> None:
+    def move_bytes(self, move: type[isa.Load | isa.Store], tile: ActTile, lane: int,
+                   dram: int) -> None:
         """Move one byte lane of a packed tile from or to neighbouring bytes of DRAM."""
         shape = isa.LoadShape if move is isa.Load else isa.StoreShape
         self.stream.set(shape, dram_pixel=1, dram_row=tile.row, dram_block=0, act_row=tile.row,

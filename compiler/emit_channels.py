@@ -157,8 +157,8 @@ def emit_reshape(out: Emitter, op: ops.Reshape) -> None:
     _emit_linear(out, op.y, linear, isa.Store, isa.Load)
 
 
-def _emit_linear(out: Emitter, view: View, linear: int, blocked: type[isa.Instruction],
-                 flat: type[isa.Instruction]) -> None:
+def _emit_linear(out: Emitter, view: View, linear: int, blocked: type[isa.Load | isa.Store],
+                 flat: type[isa.Load | isa.Store]) -> None:
     """Move a view to (or from) ``linear``: its elements in [C, rows, cols] order."""
     me = len(out.stream.instructions)
     pixels = view.value.pixels

@@ -161,7 +161,7 @@ class _ConvEmitter:
         lanes = self.out.spec.array.lanes
         packed = {}
         for part in spans(weights.filters, plan.filters):
-            order = weights.order(part, plan.gang, lanes)
+            order = weights.order(part)
             for chunk in spans(weights.channels, plan.channels):
                 matrix = weights.part(part, chunk)[order]
                 raw, lengths = formats.pack(weights.kind, matrix, chunk.size, weights.taps,

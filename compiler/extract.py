@@ -69,7 +69,7 @@ class _Extraction:
 
     def _name(self, var: Any) -> str:
         """A name of its own for a variable."""
-        name = var.name_hint if hasattr(var, "name_hint") else var.name
+        name = str(var.name)
         while name in self.tensors or name in self.names.values():
             name += "_"
         self.names[var] = name

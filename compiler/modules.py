@@ -62,7 +62,7 @@ def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
 
 
 @relax.expr_functor.mutator
-class _Lifting(relax.PyExprMutator):
+class _Lifting(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
     """Replaces large constants by new parameters."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ def _bind(func: relax.Function, values: dict[str, Any]) -> relax.Function:
 
 
 @relax.expr_functor.mutator
-class _Substituting(relax.PyExprMutator):
+class _Substituting(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
     def __init__(self, binding: dict[Any, Any]) -> None:
         super().__init__()
         self.binding = binding

@@ -84,7 +84,7 @@ def embed(mod: IRModule, programs: dict[str, Program]) -> IRModule:
 
 
 @relax.expr_functor.mutator
-class _Embedding(relax.PyExprMutator):
+class _Embedding(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
     def __init__(self, blobs: dict[str, np.ndarray]) -> None:
         super().__init__()
         self.blobs = blobs

@@ -63,14 +63,14 @@ class ChannelPlan:
         return f"channels {self.channels} x rows {self.rows} x cols {self.cols}"
 
 
-def group_filters(work: npt.NDArray[np.int64], slots: int) -> npt.NDArray[np.int64]:
-    """An order of filters in which each group of ``slots`` has filters of similar work.
+def group_filters(work: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """An order of filters in which neighbours have similar work, whatever the size of a group.
 
     work: [K]. Filters are sorted within each residue of their channel modulo 16 and dealt out, so
     that the 16 results that are drained together belong to 16 different columns (lanes.py).
     """
     count = len(work)
-    dealt = np.full((BLOCK, blocks(count)), -1, np.int64)
+    dealt = np.full((BLOCK, blocks(count)), -1, np.int32)
     for residue in range(BLOCK):
         mine = np.arange(residue, count, BLOCK)
         dealt[residue, : len(mine)] = mine[np.argsort(-work[mine], kind="stable")]
@@ -114,18 +114,19 @@ class Weights:
     @cached_property
     def total(self) -> npt.NDArray[np.int64]:
         """Cycles of each filter, int64 [K]."""
-        return self.work.sum(axis=1, dtype=np.int64)
+        total: npt.NDArray[np.int64] = self.work.sum(axis=1, dtype=np.int64)
+        return total
 
     @cached_property
     def nbytes(self) -> int:
         """The least bytes of the layer's weights in this array's format."""
         return formats.nbytes_ideal(self.kind, self.conv.weight, self.table)
 
-    def order(self, part: Span, gang: int, lanes_: int) -> npt.NDArray[np.int64]:
+    def order(self, part: Span) -> npt.NDArray[np.int32]:
         """Filters of a tile (numbered within it) in the order of their streams."""
         if self.kind == "dense":
-            return np.arange(part.size)
-        return group_filters(self.total[part.start : part.end], lanes_ >> gang)
+            return np.arange(part.size, dtype=np.int32)
+        return group_filters(self.total[part.start : part.end])
 
     def part(self, filters: Span, channels: Span) -> npt.NDArray[np.int8]:
         """The rows and columns of ``matrix`` of a tile of filters and a chunk of channels."""
@@ -231,7 +232,7 @@ class _ConvSearch:
         tiles = np.full(SAMPLE_TILES, quads, np.int32)
         pixels = np.full(SAMPLE_TILES, wide, np.int32)
         for part in even_spans(self.weights.filters, filters):
-            order = self.weights.order(part, gang, array.lanes)
+            order = self.weights.order(part)
             work = self.weights.work[part.start : part.end][order]
             operand = tiles if self.conv.residual is not None else None
             timing = lanes.conv_cycles(array, self.weights.kind, work, order, stages, tiles,

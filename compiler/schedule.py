@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from zeroskip.accel_model.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
@@ -27,7 +27,10 @@ def plan_region(region: Region, spec: AccelSpec, progress: Progress | None = Non
     for index, op in enumerate(region.ops):
         if progress is not None:
             progress(op.node, index, len(region.ops))
-        plans.append(plan_conv(op, spec) if _is_dense_conv(op) else plan_channels(op, spec))
+        if isinstance(op, ops.Conv) and not isinstance(op, ops.Depthwise):
+            plans.append(plan_conv(op, spec))
+        else:
+            plans.append(plan_channels(op, spec))
     return plans
 
 
@@ -42,10 +45,6 @@ def emit_region(region: Region, spec: AccelSpec, plans: Sequence[Plan]) -> Progr
         elif isinstance(plan, ChannelPlan):
             _emit_plain(out, op, plan)
     return out.program()
-
-
-def _is_dense_conv(op: Op) -> Any:
-    return isinstance(op, ops.Conv) and not isinstance(op, ops.Depthwise)
 
 
 def _emit_plain(out: Emitter, op: Op, plan: ChannelPlan) -> None:

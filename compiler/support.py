@@ -113,7 +113,7 @@ def supports(spec: AccelSpec) -> Predicate:
 
 def manual() -> str:
     """``docs/SUPPORTED.md``."""
-    kinds = ", ".join(sorted(kind for kind in layers.KINDS))
+    kinds = ", ".join(sorted(cls.kind for cls in layers.KINDS))
     lines = ["# What runs on the accelerator", "",
              "Generated from the predicates in `compiler/support.py`. Layers of the kinds "
              f"{kinds} run on every target if each of these holds; everything else runs on TVM's "

@@ -52,7 +52,7 @@ def hooked(hook: Hook) -> Iterator[None]:
         _hooks.pop()
 
 
-@tvm_ffi.register_global_func(NAME, override=True)
+@tvm_ffi.register_global_func(NAME, override=True)  # type: ignore[untyped-decorator]
 def run(blob: Any, *tensors: Any) -> None:
     """Run the program in ``blob`` on the inputs among ``tensors`` into the outputs after them."""
     program = _program(np.from_dlpack(blob))
@@ -70,7 +70,7 @@ def run(blob: Any, *tensors: Any) -> None:
 
 def _program(raw: np.ndarray) -> Program:
     """The program in these bytes; decoded once for each content."""
-    key = hashlib.sha256(raw).hexdigest()
+    key = hashlib.sha256(raw.data).hexdigest()
     if key not in _programs:
         _programs[key] = Program.from_bytes(raw.tobytes())
         if len(_programs) > KEPT:
