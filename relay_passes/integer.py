@@ -60,6 +60,7 @@ __all__ = [
     "build",
     "identifier",
     "is_integer_layer",
+    "kind_of",
     "quantise_multiplier",
     "read_layer",
     "write_layer",
@@ -100,18 +101,23 @@ def identifier(node: str) -> str:
     return re.sub(r"\W+", "_", node, flags=re.ASCII).strip("_")
 
 
+def kind_of(function: Any) -> str:
+    """The kind of an integer layer's function, "" for any other function."""
+    attrs: Any = getattr(function, "attrs", None)
+    name = str(attrs.get(COMPOSITE_ATTR, "")) if attrs else ""
+    return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
+
+
 def is_integer_layer(function: Any) -> bool:
     """Whether the function is one that ``build`` made."""
-    attrs: Any = getattr(function, "attrs", None)
-    return bool(attrs) and str(attrs.get(COMPOSITE_ATTR, "")).startswith(_PREFIX)
+    return bool(kind_of(function))
 
 
 def read_layer(function: relax.Function) -> Layer:
     """The layer whose ``build`` made this function; PassError when a pass has rewritten it."""
-    name = str(function.attrs[COMPOSITE_ATTR]) if is_integer_layer(function) else ""
-    kind = next((kind for kind in KINDS if _PREFIX + kind.kind == name), None)
+    kind = next((kind for kind in KINDS if kind.kind == kind_of(function)), None)
     if kind is None:
-        raise PassError(f"a function with Composite='{name}' is not an integer layer")
+        raise PassError(f"a function of kind '{kind_of(function)}' is not an integer layer")
     return _BODIES[kind].read(BodyReader(function))
 
 

@@ -22,6 +22,7 @@ from zeroskip.relay_passes.integer import (
     Reshape,
     identifier,
     is_integer_layer,
+    kind_of,
     read_layer,
     write_layer,
 )
@@ -195,7 +196,7 @@ def _tidy(merged: tvm.IRModule, reasons: dict[str, str]) -> tvm.IRModule:
     dropped: dict[str, Inline] = {}
     for name, region in regions.items():
         layers = _layer_functions(region)
-        if all(isinstance(read_layer(layer), Concat | Reshape) for layer in layers):
+        if all(kind_of(layer) in (Concat.kind, Reshape.kind) for layer in layers):
             dropped[name] = _region_writer(region)
             reasons |= {str(layer.attrs[NODE_ATTR]): _MOVES_ONLY for layer in layers}
     main = _inline(merged["main"], dropped)

@@ -116,8 +116,10 @@ class _Writer:
         self.builder = relax.BlockBuilder()
         self.known = nodes_of(func)
         self.nodes: dict[str, str] = {}
-        self.reals: dict[str, Any] = {str(p.name): p for p in func.params}
-        self.integers: dict[str, Any] = {}
+        params = {str(param.name): param for param in func.params}
+        self.integers = {name: p for name, p in params.items() if graph.is_integer(name)}
+        self.reals = {name: p for name, p in params.items() if not graph.is_integer(name)}
+        self.dequantised: dict[str, Any] = {}
         leaving = {v for out in outputs(func) for v in used_vars(out)}
         self.leaving = {str(v.name) for v in leaving}
         self.leaving_reals = {graph.source(n) for n in self.leaving if n not in graph.integer_of}
@@ -127,7 +129,7 @@ class _Writer:
 
     def module(self) -> tvm.IRModule:
         inside = {m for group, _ in self.groups.values() for m in group.members}
-        inside |= self.graph.real_of.keys() | self.graph.integer_of.keys()
+        inside |= {n for n in self.graph.types if self.graph.source(n) != n}
         for var in (*self.func.params, *(b.var for b in bindings(self.func))):
             self.builder.get_unique_name(str(var.name))
         with self.builder.function("main", list(self.func.params)):
@@ -159,14 +161,21 @@ class _Writer:
     # ------------------------------------------------------------------------ the two views
 
     def _real(self, name: str) -> Any:
-        """The float32 tensor of this name, dequantised at most once."""
-        if name not in self.reals:
-            scale = self.scales[name]
+        """The float32 tensor of this name."""
+        return self.reals[name] if name in self.reals else self._dequantised(name)
+
+    def _dequantised(self, name: str) -> Any:
+        """The real values of the integer tensor of this name, dequantised at most once."""
+        if name not in self.dequantised:
             value = relax.op.dequantize(
-                self.integers[name], *_scale_constants(scale), axis=-1, out_dtype="float32"
+                self._integer(name),
+                *_scale_constants(self.scales[name]),
+                axis=-1,
+                out_dtype="float32",
             )
-            self.reals[name] = self._bind(value, f"{name}_real", name, name in self.leaving_reals)
-        return self.reals[name]
+            leaves = name in self.leaving_reals
+            self.dequantised[name] = self._bind(value, f"{name}_real", name, leaves)
+        return self.dequantised[name]
 
     def _integer(self, name: str) -> Any:
         """The integer tensor of this name, quantised at most once."""
@@ -181,10 +190,10 @@ class _Writer:
 
     def _view(self, var: relax.Var) -> Any:
         """What a float op reads for a variable of the old function."""
-        name = str(var.name)
+        name, source = str(var.name), self.graph.source(str(var.name))
         if name in self.graph.integer_of:
-            return self._integer(self.graph.integer_of[name])
-        return self._real(self.graph.source(name))
+            return self._integer(source)
+        return self._dequantised(source) if name in self.graph.real_of else self._real(source)
 
     # -------------------------------------------------------------------------- the bindings
 
@@ -192,7 +201,8 @@ class _Writer:
         name = str(binding.var.name)
         env = {var: self._view(var) for var in used_vars(binding.value)}
         value = substitute(binding.value, env)
-        self.reals[name] = bind(self.builder, value, name, output=name in self.leaving)
+        kept = self.integers if self.graph.is_integer(name) else self.reals
+        kept[name] = bind(self.builder, value, name, output=name in self.leaving)
 
     def _emit_group(self, group: Group, steps: list[Step]) -> None:
         node = self.known.get(group.name, group.name)

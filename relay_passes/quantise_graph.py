@@ -93,7 +93,11 @@ class FloatGraph:
 
     def source(self, name: str) -> str:
         """The tensor that a variable stands for."""
-        return self.real_of.get(name, name)
+        return self.real_of.get(name) or self.integer_of.get(name, name)
+
+    def is_integer(self, name: str) -> bool:
+        """Whether the variable is an integer tensor itself, not the quantized form of another."""
+        return self.integer_of.get(name) == name
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(int(d) for d in self.types[name].shape)
@@ -138,7 +142,7 @@ class _Reader:
         name, value, graph = str(binding.var.name), binding.value, self.graph
         if not isinstance(value, Call) or name in self.absorbed:
             return
-        if name in graph.constants or name in graph.integer_of or name in graph.real_of:
+        if name in graph.constants or graph.source(name) != name:
             return
         try:
             group = self._group(name, value)
@@ -176,17 +180,29 @@ class _Reader:
         return _reshaped(constant, tuple(int(d) for d in var.ty.shape))
 
     def _note_scale(self, name: str, call: Call) -> None:
-        """Note the scale that a quantize gives its operand, and see through a dequantize."""
-        graph = self.graph
-        if op_name(call) == "relax.quantize" and isinstance(call.args[0], relax.Var):
-            source = graph.source(str(call.args[0].name))
+        """The scale that a quantize gives its operand, a dequantize an input of the model, and
+        what only moves integers keeps."""
+        graph, op, first = self.graph, op_name(call), call.args[0] if call.args else None
+        if op == "relax.quantize" and isinstance(first, relax.Var):
+            source = graph.source(str(first.name))
             scale = _given_scale(call, str(call.attrs.out_dtype))
             if scale is not None and graph.scales.setdefault(source, scale) == scale:
                 graph.integer_of[name] = source
-        if op_name(call) == "relax.dequantize" and isinstance(call.args[0], relax.Var):
-            source = graph.integer_of.get(str(call.args[0].name), "")
-            if source and _given_scale(call, graph.scales[source].dtype) == graph.scales[source]:
+        elif op == "relax.dequantize" and isinstance(first, relax.Var):
+            scale = _given_scale(call, str(first.ty.dtype))
+            if first in list(self.func.params) and scale is not None:
+                graph.scales.setdefault(str(first.name), scale)
+                graph.integer_of[str(first.name)] = str(first.name)
+            source = graph.integer_of.get(str(first.name), "")
+            if source and scale == graph.scales[source]:
                 graph.real_of[name] = source
+        elif op in (*_MAX_POOLS, *_SAME_DATA, "relax.concat"):
+            args = first.fields if isinstance(first, relax.Tuple) else [first]
+            names = [str(arg.name) if isinstance(arg, relax.Var) else "" for arg in args]
+            scales = {graph.scales.get(graph.integer_of.get(n, "")) for n in names}
+            only = scales.pop()
+            if only is not None and not scales:
+                graph.scales[name], graph.integer_of[name] = only, name
 
     # -------------------------------------------------------------------------------- groups
 
@@ -275,8 +291,9 @@ class _Reader:
     def _of(self, args: Sequence[relax.Expr], kind: Kind, name: str, call: Call) -> Group:
         if not all(isinstance(arg, relax.Var) for arg in args):
             raise _StaysFloatError("its operand is a constant")
-        if any(str(arg.ty.dtype) != "float32" for arg in args):
-            raise _StaysFloatError(f"its operand is {args[0].ty.dtype}, not float32")
+        other = {str(arg.ty.dtype) for arg in args if str(arg.name) not in self.graph.integer_of}
+        if other - {"float32"}:
+            raise _StaysFloatError(f"its operand is {other.pop()}, not float32")
         inputs = tuple(self.graph.source(str(arg.name)) for arg in args)
         return Group(kind, call, name, inputs, members=(name,))
 

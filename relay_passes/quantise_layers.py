@@ -28,6 +28,7 @@ Shape = tuple[int, ...]
 _MAX_WEIGHT = 127  # symmetric: -128 is not used
 _MAX_ACTIVATION = 255  # of |x - zero_point|
 _MAX_BIAS = 2.0**29  # leaves the accumulator room for the products
+_LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class _Work:
         sx, sy = self.x_scale.scale, self.y_scale.scale
         weight, scale = given or _symmetric(self.group.weight.value, bias, sx, sy)
         biases = np.rint(bias / (sx * scale))
-        sums = np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1)
+        sums = np.abs(weight.reshape(len(weight), -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
         if not np.all(sums * _MAX_ACTIVATION + np.abs(biases) < 2**31):
             return "its sums can exceed 32 bits"
         mults = [quantise_multiplier(float(real)) for real in sx * scale / sy]
@@ -216,11 +217,14 @@ def _symmetric(
     Zeros stay zeros. The scale is also large enough for the bias to fit; a channel without
     weights gets one that keeps its bias to a 256th of a step of the output.
     """
-    rows = weight.reshape(len(weight), -1).astype(np.float64)
-    scale = np.abs(rows).max(axis=1, initial=0) / _MAX_WEIGHT
-    scale = np.where(scale == 0, sy / (sx * 256), scale)
+    flat = weight.reshape(len(weight), -1)
+    largest = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0))
+    scale = largest.astype(np.float64) / _MAX_WEIGHT
+    scale = np.where(scale < _LEAST_SCALE, sy / (sx * 256), scale)
     scale = np.maximum(scale, np.abs(bias) / (sx * _MAX_BIAS))
-    integers = np.clip(np.rint(rows / scale[:, None]), -_MAX_WEIGHT, _MAX_WEIGHT)
+    integers = flat * (1 / scale[:, None]).astype(weight.dtype)
+    np.rint(integers, out=integers)
+    np.clip(integers, -_MAX_WEIGHT, _MAX_WEIGHT, out=integers)
     return integers.astype(np.int8).reshape(weight.shape), scale
 
 

@@ -14,9 +14,9 @@ Array = npt.NDArray[Any]
 class Net:
     """Builds `main` op by op; each op's variable is named after its ONNX-like node."""
 
-    def __init__(self, *shape: int, seed: int = 0) -> None:
+    def __init__(self, *shape: int, seed: int = 0, dtype: str = "float32") -> None:
         self.rng = np.random.default_rng(seed)
-        self.x = relax.Var("input", relax.TensorType(shape, "float32"))
+        self.x = relax.Var("input", relax.TensorType(shape, dtype))
         self.builder = relax.BlockBuilder()
         self.nodes: dict[str, str] = {}
         self._scopes = [self.builder.function("main", [self.x]), self.builder.dataflow()]

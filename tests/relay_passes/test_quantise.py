@@ -274,7 +274,7 @@ def test_a_quantised_model_keeps_its_own_numbers(dtype: str) -> None:
     y = net.op("flat", relax.op.reshape(y, (1, 6)))
     y = fake_quantise(net, y, 0.004, zero + 1, dtype)
     fc = net.rng.integers(-127, 128, (4, 6)).astype(np.int8)
-    matrix = relax.op.permute_dims(given_weight(net, fc, np.float32([0.01]), 0))
+    matrix = relax.op.permute_dims(given_weight(net, fc, np.array([0.01], np.float32), 0))
     y = fake_quantise(net, net.op("fc", relax.op.matmul(y, matrix)), 0.03, zero, dtype)
     module = net.finish(y)
 
@@ -290,9 +290,10 @@ def test_a_quantised_model_keeps_its_own_numbers(dtype: str) -> None:
     assert conv.x.dtype == dtype
     assert isinstance(found["/flat"][0], Reshape)
     assert cpu_reasons(quantised) == {}
+    before, after = compile_for_cpu(module), compile_for_cpu(quantised)
     for seed in range(3):
         data = np.random.default_rng(seed).standard_normal((1, 3, 9, 9)).astype(np.float32)
-        expected, result = run(module, data)[0], run(quantised, data)[0]
+        expected, result = run_cpu(before, "main", [data])[0], run_cpu(after, "main", [data])[0]
         assert np.abs(expected - result).max() <= 0.0301, f"seed {seed}"  # one step of the output
 
 
@@ -301,7 +302,9 @@ def test_a_quantised_model_may_return_integers_and_rescale_in_between() -> None:
     x = fake_quantise(net, net.x, 0.02, 3, "int8")
     pooled = net.op("pool", relax.op.nn.max_pool2d(x, (2, 2), (2, 2)))
     y = fake_quantise(net, pooled, 0.04, -7, "int8")
-    weight = given_weight(net, net.rng.integers(-9, 9, (2, 3, 1, 1)), np.float32([0.1]), 0)
+    weight = given_weight(
+        net, net.rng.integers(-9, 9, (2, 3, 1, 1)), np.array([0.1], np.float32), 0
+    )
     conv = net.op("conv", relax.op.nn.conv2d(y, weight))
     last = relax.op.quantize(conv, net.const(0.05), net.const(1, "int8"), axis=-1, out_dtype="int8")
     module = net.finish(net.op("last", last))
@@ -313,3 +316,41 @@ def test_a_quantised_model_may_return_integers_and_rescale_in_between() -> None:
     expected, result = run(module, data)[0], run(quantised, data)[0]
     assert expected.dtype == result.dtype == np.int8
     assert np.abs(expected.astype(int) - result).max() <= 1
+
+
+def test_ops_on_the_integers_of_a_quantised_model_are_layers_too() -> None:
+    net = Net(1, 3, 8, 8, seed=9)
+    form = net.const(0.02), net.const(3, "uint8")
+    q = net.op("q", relax.op.quantize(net.x, *form, axis=-1, out_dtype="uint8"))
+    pooled = net.op("pool", relax.op.nn.max_pool2d(q, (2, 2), (2, 2)))
+    flat = net.op("flat", relax.op.reshape(pooled, (1, 48)))
+    real = net.op("dq", relax.op.dequantize(flat, *form, axis=-1, out_dtype="float32"))
+    weight = given_weight(net, net.rng.integers(-9, 9, (48, 2)), np.array([0.1], np.float32), 1)
+    out = fake_quantise(net, net.op("fc", relax.op.matmul(real, weight)), 0.1, 100, "uint8")
+    module = net.finish(out)
+    quantised = QuantizeInt8()(module)
+    kinds = [layer.kind for group in layers(quantised).values() for layer in group]
+    assert kinds == ["maxpool", "reshape", "dense"]
+    data = net.samples(1)["input"]
+    assert np.abs(run(module, data)[0] - run(quantised, data)[0]).max() <= 0.101
+
+
+def test_an_integer_input_needs_no_quantize() -> None:
+    net = Net(1, 3, 8, 8, seed=10, dtype="int8")
+    form = net.const(0.02), net.const(3, "int8")
+    real = net.op("dq", relax.op.dequantize(net.x, *form, axis=-1, out_dtype="float32"))
+    y = fake_quantise(net, net.conv("conv", real, 4), 0.05, 1, "int8")
+    module = net.finish(y)
+    quantised = QuantizeInt8()(module)
+    assert ops(quantised) == ["relax.dequantize"]
+    data = np.random.default_rng(10).integers(-128, 128, (1, 3, 8, 8)).astype(np.int8)
+    assert snr(run(module, data)[0], run(quantised, data)[0]) > 25
+
+
+def test_float_ops_keep_the_rounding_of_a_quantised_model() -> None:
+    net = Net(1, 6)
+    values = fake_quantise(net, net.op("tanh", relax.op.tanh(net.x)), 0.1, 0, "int8")
+    module = net.finish(net.op("exp", relax.op.exp(values)))
+    quantised = QuantizeInt8()(module)
+    data = net.samples(1)["input"]
+    np.testing.assert_array_equal(run(module, data)[0], run(quantised, data)[0])
