@@ -9,13 +9,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from zeroskip.accel_model.errors import ZeroskipError
 
-if TYPE_CHECKING:
-    from zeroskip.runtime.report import Report
+from zeroskip.accel_model.errors import ZeroskipError
 
 EMIT = ("relax", "layers", "schedule", "asm")
 QUANTISED = {"DequantizeLinear", "QLinearConv", "QLinearMatMul"}  # operators with their own scales
@@ -135,18 +133,15 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
         seed: int | None) -> None:
     """Run a compiled NETWORK on the modeled accelerator."""
     from zeroskip.compiler.data import load_arrays
-    from zeroskip.compiler.network import Network, write_whole
+    from zeroskip.compiler.network import Network
+    from zeroskip.runtime.files import write_arrays, write_timeline
     from zeroskip.runtime.session import Session
 
     session = Session(Network.load(network), seed=seed)
     outputs = session.run(load_arrays(inputs))
     if output is not None:
-        import numpy as np
-
-        write_whole(output, lambda out: np.savez(out, **outputs))
+        write_arrays(output, outputs)
     if trace is not None:
-        from zeroskip.runtime.timeline import write_timeline
-
         write_timeline(trace, session.runs, session.network.programs)
     for name, values in outputs.items():
         click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element at "
@@ -186,6 +181,7 @@ def validate(network: Path, inputs: Path) -> None:
 def report(network: Path, json_file: Path | None) -> None:
     """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
     from zeroskip.compiler.network import Network
+    from zeroskip.runtime.files import write_report
     from zeroskip.runtime.report import report as make_report
     from zeroskip.runtime.session import Session
     from zeroskip.runtime.tables import report_parts, show
@@ -193,19 +189,10 @@ def report(network: Path, json_file: Path | None) -> None:
     loaded = Network.load(network)
     made = make_report(loaded, Session(loaded).time())
     if json_file is not None:
-        _write_report(json_file, made)
+        write_report(json_file, made)
     show(*report_parts(made))
     if json_file is not None:
         click.echo(f"wrote {json_file}")
-
-
-def _write_report(path: Path, made: Report) -> None:
-    import json
-
-    from zeroskip.compiler.network import write_whole
-
-    text = json.dumps(made.to_table(), indent=1)
-    write_whole(path, lambda out: out.write(text.encode()))
 
 
 @main.command()

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table
+
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.compiler.data import load_arrays
 from zeroskip.compiler.network import Network
+from zeroskip.runtime.files import write_timeline
 from zeroskip.runtime.progress import progress
 from zeroskip.runtime.report import Report, report
 from zeroskip.runtime.session import Session
 from zeroskip.runtime.tables import show
-from zeroskip.runtime.timeline import write_timeline
 from zeroskip.runtime.validation import Validation, validate
 
 Floats = npt.NDArray[np.float32]
@@ -54,7 +55,7 @@ class Images:
         arrays = load_arrays(path)
         if not {"images", "labels"} <= set(arrays):
             raise DemoError(f"{path}: lacks 'images' or 'labels'; run models/train_fashion.py")
-        return Images(arrays["images"].astype(np.float32) / 255, arrays["labels"])
+        return Images(arrays["images"].astype(np.float32) / np.float32(255), arrays["labels"])
 
 
 def run_demo(models: Path, output: Path) -> None:

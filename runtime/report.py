@@ -1,8 +1,8 @@
 """The report of a run: per layer where the cycles, the bytes and the energy went.
 
-Everything is counted from the run of the program itself. Of each layer the report states how far it
-is from its bound, max(multiplies by weights that are not zero / multipliers, compulsory DRAM bytes /
-bus width), and splits its cycles by cause.
+Everything is counted from the run of the program itself. Of each layer the report states how far
+it is from its bound, max(multiplies by weights that are not zero / multipliers, compulsory DRAM
+bytes / bus width), and splits its cycles by cause.
 
 A cycle in which the array computes belongs to the layer it computes. A cycle in which it idles
 belongs to the layer it waits for: the one it computes next, or one that only moves data and whose
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.isa import UNITS, Conv, Depthwise, Instruction, Unit
 from zeroskip.accel_model.program import LayerInfo, Program

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.runtime.report import CAUSES, LayerReport, RegionReport, Report
 

@@ -1,0 +1,54 @@
+"""Files that a run leaves behind, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.trace import trace_events
+from zeroskip.compiler.network import npy_bytes, write_whole
+from zeroskip.runtime.report import Report
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """An .npz file; unlike ``numpy.savez`` it takes arrays of any name."""
+    def write(out: Any) -> None:
+        with zipfile.ZipFile(out, "w") as box:
+            for name, array in arrays.items():
+                box.writestr(zipfile.ZipInfo(f"{name}.npy"), npy_bytes(array))
+
+    write_whole(path, write)
+
+
+def write_report(path: str | Path, report: Report) -> None:
+    """A report as JSON."""
+    text = json.dumps(report.to_table(), indent=1)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_timeline(path: str | Path, runs: Mapping[str, Run],
+                   programs: Mapping[str, Program]) -> None:
+    """The runs, by region in the order of execution, for https://ui.perfetto.dev.
+
+    Every region has a track of its own and starts where the one before it ended: what the host does
+    in between takes no time here. A cycle is shown as a microsecond.
+    """
+    events: list[dict[str, Any]] = []
+    start = 0
+    for region, (name, run) in enumerate(runs.items()):
+        for event in trace_events(run, programs[name]):
+            event["pid"] = region
+            if "ts" in event:
+                event["ts"] += start
+            events.append(event)
+        start += run.cycles
+    text = json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
+    write_whole(path, lambda out: out.write(text.encode()))
