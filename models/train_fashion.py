@@ -48,9 +48,9 @@ def read_data(folder: Path, name: str) -> Data:
 class Layer(nn.Module):
     """3x3 convolution and batch normalisation."""
 
-    def __init__(self, channels: int, filters: int) -> None:
+    def __init__(self, channels: int, filters: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, filters, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(filters)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,11 +58,11 @@ class Layer(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Stem, pool, a residual block of 32, 64, pool, a residual block of 64, 128, classifier."""
+    """Residual blocks of 32, 64, 128 channels on 14x14, 7x7, 3x3 pixels, then a dense layer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = Layer(1, 32)
+        self.stem = Layer(1, 32, 2)
         self.block1a, self.block1b = Layer(32, 32), Layer(32, 32)
         self.widen1 = Layer(32, 64)
         self.block2a, self.block2b = Layer(64, 64), Layer(64, 64)
@@ -71,10 +71,10 @@ class Classifier(nn.Module):
         self.classifier = nn.Linear(128, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.max_pool2d(F.relu(self.stem(x)), 2)
-        x = F.relu(self.block1b(F.relu(self.block1a(x))) + x)
-        x = F.max_pool2d(F.relu(self.widen1(x)), 2)
-        x = F.relu(self.block2b(F.relu(self.block2a(x))) + x)
+        x = F.relu(self.stem(x))
+        x = F.max_pool2d(F.relu(self.block1b(F.relu(self.block1a(x))) + x), 2)
+        x = F.relu(self.widen1(x))
+        x = F.max_pool2d(F.relu(self.block2b(F.relu(self.block2a(x))) + x), 2)
         x = F.relu(self.widen2(x))
         x = F.relu(self.block3(x) + x)
         return self.classifier(x.mean((2, 3)))
@@ -110,7 +110,7 @@ def train(model: Classifier, data: Data, epochs: int, rate: float,
           masks: dict[str, torch.Tensor]) -> None:
     """AdamW with one cycle of the learning rate; masked weights stay exactly zero."""
     convs = prunable(model)
-    size = 128
+    size = 256
     optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=5e-3)
     steps = epochs * (len(data.images) // size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
@@ -178,12 +178,12 @@ def export(model: Classifier, name: str) -> onnx.ModelProto:
     def pool(label: str, x: str) -> str:
         return node("MaxPool", label, x, kernel_shape=[2, 2], strides=[2, 2])
 
-    x = pool("pool1", relu("stem", layer("stem", "image")))
+    x = relu("stem", layer("stem", "image"))
     y = layer("block1b", relu("block1a", layer("block1a", x)))
-    x = relu("block1", node("Add", "block1.add", y, x))
-    x = pool("pool2", relu("widen1", layer("widen1", x)))
+    x = pool("pool1", relu("block1", node("Add", "block1.add", y, x)))
+    x = relu("widen1", layer("widen1", x))
     y = layer("block2b", relu("block2a", layer("block2a", x)))
-    x = relu("block2", node("Add", "block2.add", y, x))
+    x = pool("pool2", relu("block2", node("Add", "block2.add", y, x)))
     x = relu("widen2", layer("widen2", x))
     x = relu("block3", node("Add", "block3.add", layer("block3", x), x))
     x = node("Flatten", "flatten", node("GlobalAveragePool", "pool", x))
@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(6, 4), help="dense, pruned")
+    parser.add_argument("--epochs", type=int, nargs=2, default=(5, 3), help="dense, pruned")
     options = parser.parse_args()
     print(f"seed {options.seed}")
     torch.manual_seed(options.seed)

@@ -1,0 +1,100 @@
+"""The weights that pruning may change, and a function with other weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import numpy.typing as npt
+from tvm import relax
+from tvm.ir import Call
+from zeroskip.relay_passes.graph import (
+    Env,
+    bindings,
+    const_value,
+    make_const,
+    node_of,
+    op_name,
+    rebuild,
+    substitute,
+)
+
+PRUNED_ATTR = "zeroskip.pruned"
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Prunable:
+    """A convolution or matmul with constant weights.
+
+    var: of its result. node: the ONNX node. weight: [K, C/groups, *kernel], or [in, out] of a
+    matmul. first: reads an input of the network.
+    """
+
+    var: str
+    node: str
+    weight: Floats
+    groups: int
+    first: bool
+
+    @property
+    def is_conv(self) -> bool:
+        return self.weight.ndim > 2
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.is_conv and self.weight.shape[1] == 1 and self.groups > 1
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return self.weight.shape[2:]
+
+
+def prunables(func: relax.Function, glob: str = "*") -> list[Prunable]:
+    """The layers of a float function whose node matches ``glob``, in order."""
+    params = set(func.params)
+    found = []
+    for binding in bindings(func):
+        call, name = binding.value, op_name(binding.value) or ""
+        if not name.startswith("relax.nn.conv") and name != "relax.matmul":
+            continue
+        weight = const_value(call.args[1])
+        if weight is None or "transpose" in name or weight.dtype.kind != "f":
+            continue
+        node = node_of(func, binding.var)
+        if fnmatchcase(node, glob):
+            groups = int(call.attrs.groups) if name != "relax.matmul" else 1
+            found.append(Prunable(str(binding.var.name), node, weight, groups,
+                                  call.args[0] in params))
+    return found
+
+
+def with_weights(func: relax.Function, weights: Mapping[str, Floats],
+                 notes: Mapping[str, str]) -> relax.Function:
+    """The function with some layers' weights, by variable, replaced.
+
+    notes: node -> what was done to it, added to the attribute ``zeroskip.pruned``.
+    """
+
+    def visit(_builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+              ) -> relax.Expr | None:
+        weight = weights.get(str(binding.var.name))
+        if weight is None:
+            return None
+        old = substitute(binding.value, env)
+        constant = make_const(weight.astype(const_value(old.args[1]).dtype, copy=False))
+        return Call(old.op, [old.args[0], constant, *old.args[2:]], old.attrs, old.ty_args,
+                    old.span)
+
+    return with_notes(rebuild(func, visit), notes)
+
+
+def with_notes(func: relax.Function, notes: Mapping[str, str]) -> relax.Function:
+    """The function with ``zeroskip.pruned`` extended."""
+    known = dict(func.attrs[PRUNED_ATTR]) if func.attrs and PRUNED_ATTR in func.attrs else {}
+    return func.with_attr(PRUNED_ATTR, {str(k): str(v) for k, v in {**known, **notes}.items()})
+
+
+def left(weight: Floats) -> str:
+    """How much of a weight is left, in words."""
+    return f"{np.count_nonzero(weight)} of {weight.size} weights left"
