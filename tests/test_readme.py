@@ -1,0 +1,29 @@
+"""The Python examples of the README run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.runtime.nets import SHAPE, small_net
+
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=["python", "tvm"])
+def test_example(code: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", x=rng.standard_normal(SHAPE).astype(np.float32))
+    np.savez(tmp_path / "images.npz", x=rng.standard_normal((2, *SHAPE[1:])).astype(np.float32))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[" in done.stdout
