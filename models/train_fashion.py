@@ -165,7 +165,7 @@ def export(model: Classifier, name: str) -> onnx.ModelProto:
     def layer(label: str, x: str) -> str:
         made = getattr(model, label)
         x = node("Conv", f"{label}.conv", x, tensor(f"{label}.weight", made.conv.weight),
-                 kernel_shape=[3, 3], pads=[1] * 4)
+                 kernel_shape=[3, 3], strides=list(made.conv.stride), pads=[1] * 4)
         norm = made.norm
         return node("BatchNormalization", f"{label}.norm", x,
                     tensor(f"{label}.scale", norm.weight), tensor(f"{label}.bias", norm.bias),
