@@ -77,7 +77,7 @@ def analyse(func: relax.Function, glob: str) -> Channels:
                              f"'{node}' is an operator that channels are not followed through")
         else:
             found.ids[name] = ids
-        if name in layers and name not in chosen:
+        if name in found.producers and name not in chosen:
             found.freeze(found.ids.get(name), f"'{node}' is not among the layers to prune")
     for output in outputs(func):
         for var in used_vars(output):
