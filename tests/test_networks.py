@@ -1,0 +1,43 @@
+"""Whole 224x224 networks on every target: bit-exact, nothing on the CPU (``make test-networks``)."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from models.zoo import MODELS, prune_unstructured
+from zeroskip.compiler.driver import compile as compile_network
+from zeroskip.runtime.session import Session
+from zeroskip.runtime.validation import validate
+
+IMAGE = {"image": np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+@pytest.mark.parametrize("name", ["resnet50", "vgg16", "mobilenet_v2"])
+def test_bit_exact(name: str, target: str) -> None:
+    model = MODELS[name]()
+    if target != "dense256":
+        model = prune_unstructured(model, 0.5)
+    network = compile_network(model, target)
+    assert network.cpu == {}
+    found = validate(network, IMAGE)
+    assert found.exact, found.text()
+    assert found.layers > 20
+    assert found.snr_db["logits"] > 20
+
+
+@pytest.mark.slow
+def test_resnet50_within_its_time() -> None:
+    """The promise of the first release: compile and run in a minute each."""
+    started = time.perf_counter()
+    network = compile_network(MODELS["resnet50"](), "sparse256")
+    compiled = time.perf_counter()
+    Session(network).run(IMAGE)
+    print(f"compile {compiled - started:.1f} s, run {time.perf_counter() - compiled:.1f} s")
+    assert compiled - started < 60
+    assert time.perf_counter() - compiled < 60
+
