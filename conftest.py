@@ -1,4 +1,4 @@
-"""Seeds of random tests are printed and can be given: SEED=n make test."""
+"""Options of all tests: seeds are printed and can be given, goldens can be written anew."""
 
 import os
 import random
@@ -8,16 +8,24 @@ import pytest
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("hypothesisseed", None) is None:
-        config.option.hypothesisseed = SEED
+        config.option.hypothesisseed = str(SEED)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of hypothesis: {config.getoption('hypothesisseed', SEED)} (SEED=n repeats a run)"
 
 
-@pytest.fixture
-def seed() -> int:
-    """For tests that draw random numbers of their own."""
-    return SEED
+@pytest.fixture(scope="session")
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether goldens are to be written, not compared."""
+    return bool(request.config.getoption("--update-golden"))

@@ -100,10 +100,11 @@ class _Embedding(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
 
 def layers_text(mod: IRModule) -> str:
     """``--emit=layers``: the layers of every region."""
-    return "\n".join(_graph_text(extract(mod, name)) for name in region_names(mod))
+    return "\n".join(graph_text(extract(mod, name)) for name in region_names(mod))
 
 
-def _graph_text(graph: LayerGraph) -> str:
+def graph_text(graph: LayerGraph) -> str:
+    """A region, one line a layer."""
     lines = [f"region {graph.name}({', '.join(graph.inputs)}) -> {', '.join(graph.outputs)}"]
     for node in graph.ordered():
         y = node.layer.y

@@ -1,4 +1,4 @@
-"""Whole 224x224 networks on every target: bit-exact, nothing on the CPU (``make test-networks``)."""
+"""Whole 224x224 networks on every target, bit by bit (``make test-networks``)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,44 @@
+"""The text of each level for one small network; ``pytest --update-golden`` writes it anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.compiler.networks import Builder
+from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.lower import lower
+from zeroskip.compiler.passes import assembly_text, graph_text
+from zeroskip.compiler.schedule import emit_region, plan_region
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def _text(level: str) -> str:
+    b = Builder(np.random.default_rng(11))
+    x = b.conv(b.input(3, 12, 12), 32, (3, 3), stride=2, pad=(1, 1, 1, 1))
+    y = b.sum(b.conv(x, 32, (3, 3), pad=(1, 1, 1, 1)), x)
+    out = b.dense(b.reshape(b.global_pool(y), 32), 10)
+    graph = b.graph(out)
+    if level == "layers":
+        return graph_text(graph)
+    spec = load_spec("sparse256")
+    region = lower(graph)
+    plans = plan_region(region, spec)
+    if level == "schedule":
+        return "".join(f"{op.node}: {plan}\n" for op, plan in zip(region.ops, plans, strict=True))
+    return assembly_text(emit_region(region, spec, plans))
+
+
+@pytest.mark.parametrize("level", ["layers", "schedule", "asm"])
+def test_golden(level: str, request: pytest.FixtureRequest) -> None:
+    path = FOLDER / f"{level}.txt"
+    found = _text(level)
+    if request.config.getoption("--update-golden"):
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(found, encoding="utf-8")
+    assert path.exists(), f"{path.name} is missing; run pytest --update-golden and look at it"
+    assert found == path.read_text(encoding="utf-8"), (
+        "the text changed; if that is meant, run pytest --update-golden and look at the change")
