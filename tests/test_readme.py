@@ -23,7 +23,7 @@ def test_example(code: str, tmp_path: Path) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
     np.savez(tmp_path / "x.npz", x=rng.standard_normal(SHAPE).astype(np.float32))
     np.savez(tmp_path / "images.npz", x=rng.standard_normal((2, *SHAPE[1:])).astype(np.float32))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "[" in done.stdout

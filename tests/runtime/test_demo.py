@@ -1,0 +1,41 @@
+"""The demonstration, on some of its images."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from zeroskip.runtime.cli import main
+
+MODELS = Path(__file__).parent.parent.parent / "models"
+IMAGES = 50
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    for path in MODELS.glob("fashion_*"):
+        shutil.copy(path, tmp_path)
+    with np.load(MODELS / "fashion_test.npz") as test:
+        assert len(test["labels"]) >= 1000
+        np.savez(tmp_path / "fashion_test.npz", **{name: test[name][:IMAGES] for name in test})
+    done = CliRunner().invoke(main, ["demo", "--models", str(tmp_path), "--output",
+                                     str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "4 of 4 regions bit-exact" in done.stdout
+    shares = [float(share) for share in re.findall(r"(\d+\.\d)%", done.stdout)]
+    assert len(shares) == 6
+    assert min(shares) > 80  # 50 images: a few per cent more or less than the 92.7 of all
+    events = json.loads((tmp_path / "out" / "timeline.json").read_text())["traceEvents"]
+    assert len(events) > 100
+
+
+def test_demo_without_its_files(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["demo", "--models", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "fashion_test.npz" in done.stderr
