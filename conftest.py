@@ -12,10 +12,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("hypothesisseed", None) is None:
         config.option.hypothesisseed = str(SEED)

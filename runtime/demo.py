@@ -71,7 +71,9 @@ def run_demo(models: Path, output: Path) -> None:
         for name, target in CASES:
             compiled[name, target] = _compile(models, output, name, target)
             if ANSWERING[name] == target:
-                answers[name] = pool.submit(classify, _file(output, name, target), images.images)
+                file = _file(output, name, target)
+                classify(file, images.images[:1])  # compiles what numba has not yet, once for all
+                answers[name] = pool.submit(classify, file, images.images)
         with progress("demo") as tell:
             tell("the float networks on TVM's CPU", 0, 1)
             floats = {name: _classify_float(compiled[name, target], images.images)
