@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.native import native
 
 Ticks = npt.NDArray[np.int32]

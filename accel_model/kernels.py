@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.native import native
 from zeroskip.accel_model.window import Window
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Stages
 from zeroskip.accel_model.isa import BLOCK

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.isa import Instruction, IsaError

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.cells import Cells, Ticks, add_bits, lacking
 from zeroskip.accel_model.faults import Fault

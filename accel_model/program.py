@@ -35,9 +35,10 @@ class LayerInfo:
     """What the report and the audit need to know of a layer; computed from the layer itself.
 
     ``result`` is the node whose output the layer's tiles hold: ``node`` itself, or the addition
-    that was fused into it. ``macs`` counts every multiply of the dense layer, ``effectual`` those with a non-zero weight.
-    ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are the compulsory DRAM traffic: each
-    once, weights in the ideal size of the target's format. ``shape`` is the output's.
+    that was fused into it. ``macs`` counts every multiply of the dense layer, ``effectual`` those
+    with a non-zero weight. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are the
+    compulsory DRAM traffic: each once, weights in the ideal size of the target's format.
+    ``shape`` is the output's.
     """
 
     node: str

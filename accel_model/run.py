@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.isa import UNITS, Instruction, Unit
 from zeroskip.accel_model.program import LayerInfo, Program

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import isa, kernels
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.faults import Fault

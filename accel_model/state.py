@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.cells import Cells
 from zeroskip.accel_model.faults import Fault

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.native import native
 
 Int64 = npt.NDArray[np.int64]

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.cells import latest
 from zeroskip.accel_model.clocks import Clocks, record
 from zeroskip.accel_model.faults import Fault, MachineError

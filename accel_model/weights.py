@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import formats
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.faults import Fault

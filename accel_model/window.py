@@ -7,6 +7,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.cells import Cells
 

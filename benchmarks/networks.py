@@ -39,10 +39,10 @@ COLUMNS = ("network", "target", "weights", "compile s", "run s", "time only s", 
 def measure(network: str, target: str, scheme: str) -> dict[str, float]:
     """One row."""
     import numpy as np
-    from zeroskip.compiler.driver import compile as compile_network
-    from zeroskip.runtime.session import Session
 
     from models.zoo import MODELS, prune_unstructured
+    from zeroskip.compiler.driver import compile as compile_network
+    from zeroskip.runtime.session import Session
 
     sparsity, recipe = SCHEMES[scheme]
     model = MODELS[network]()

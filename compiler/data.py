@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.compiler.errors import CompileError
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 import tvm
 from tvm.ir import IRModule
+
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.data import load_arrays, match_inputs
@@ -28,8 +29,6 @@ from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
 from zeroskip.relay_passes.quantise import QuantizeInt8
-
-
 from zeroskip.relay_passes.recipe import parse_recipe
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]

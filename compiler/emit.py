@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.encoding import encode_all
 from zeroskip.accel_model.layout import Tensor, blocks

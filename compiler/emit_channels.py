@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+
 from zeroskip.accel_model import formats, isa
 from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
@@ -16,84 +17,92 @@ from zeroskip.compiler.plan import ChannelPlan
 from zeroskip.compiler.rows import Rows
 from zeroskip.compiler.tiles import Patch, Span, patches, source, spans
 
-Made: TypeAlias = tuple[isa.Instruction, list[Rows]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A tile being emitted: its channels and where input, operand and result are."""
-
-    channels: Span
-    x: ActTile
-    result: ActTile
-    operand: ActTile | None
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Made: TypeAlias = tuple[isa.Instruction, list[Rows]]  # and what it reads besides its tiles
+Make: TypeAlias = Callable[[ActTile | None], Made]  # of the operand's tile
 
 
 def emit_depthwise(out: Emitter, op: ops.Depthwise, plan: ChannelPlan) -> None:
     """Append a depthwise convolution."""
     me = len(out.stream.instructions)
     residual = op.residual
-    scale = None if residual is None else scalar_rows(
-        residual.sum.mult_a, residual.sum.mult_b, shift=residual.sum.shift)
 
-    def make(part: _Part) -> Made:
-        where = slice(part.channels.start, part.channels.end)
-        matrix = op.weight[where].reshape(part.channels.size, -1)
-        raw, lengths = formats.pack("dense", matrix, 1, matrix.shape[1],
-                                    np.arange(len(matrix)), None)
-        rows = int(formats.place(lengths, out.spec.array.lanes, 0)[1])
-        key = (me, "w", part.channels)
-        ((wgt, fresh),) = out.reserve(out.wgt, [(key, rows)])
-        if fresh:
-            load = isa.LoadWeights(wgt=wgt, dram=out.image.add(key, raw.tobytes), size=len(raw),
-                                   gang=0)
-            out.stream.add(load, [], [Rows("wgt", wgt, rows)])
+    def place(channels: Span) -> Make:
+        wgt = _place_depthwise_weights(out, op, channels, me)
+        where = slice(channels.start, channels.end)
         own = requantise_rows(op.bias[where], op.mult[where], op.shift[where])
-        wanted: list[tuple[Hashable, np.ndarray]] = [((me, "p", part.channels), own)]
-        if scale is not None:
-            wanted.append(((me, "s"), scale))
+        wanted: list[tuple[Hashable, Bytes]] = [((me, "p", channels), own)]
+        if residual is not None:
+            wanted.append(((me, "s"), _sum_rows(residual.sum)))
         pars = out.params(*wanted)
-        reads = [Rows("wgt", wgt, rows), Rows("par", pars[0], len(own))]
-        if residual is not None and part.operand is not None:
-            out.set_operand(part.operand, residual.r.value, pars[1], residual)
-            reads.append(Rows("par", pars[1], 1))
-        made = isa.Depthwise(wgt=wgt, par=pars[0], channels=part.channels.size,
-                             residual=int(residual is not None))
-        return made, reads
+        reads = [wgt, *(Rows("par", par, len(rows))
+                        for par, (_, rows) in zip(pars, wanted, strict=True))]
+
+        def make(operand: ActTile | None) -> Made:
+            if residual is not None and operand is not None:
+                out.set_operand(operand, residual.r.value, pars[1], residual)
+            made = isa.Depthwise(wgt=wgt.start, par=pars[0], channels=channels.size,
+                                 residual=int(residual is not None))
+            return made, reads
+
+        return make
 
     clip = op.clip if residual is None else residual.sum.clip
-    _emit_tiles(out, op, plan, op.window, clip, None if residual is None else residual.r, make)
+    _emit_tiles(out, op, plan, op.window, clip, None if residual is None else residual.r, place)
+
+
+def _place_depthwise_weights(out: Emitter, op: ops.Depthwise, channels: Span, me: int) -> Rows:
+    """WGT rows of a tile's kernels, one dense stream for each channel; loaded if not there."""
+    matrix = op.weight[channels.start : channels.end].reshape(channels.size, -1)
+    raw, lengths = formats.pack("dense", matrix, 1, matrix.shape[1], np.arange(len(matrix)), None)
+    rows = int(formats.place(lengths, out.spec.array.lanes, 0)[1])
+    key = (me, "w", channels)
+    ((wgt, fresh),) = out.reserve(out.wgt, [(key, rows)])
+    held = Rows("wgt", wgt, rows)
+    if fresh:
+        load = isa.LoadWeights(wgt=wgt, dram=out.image.add(key, raw.tobytes), size=len(raw),
+                               gang=0)
+        out.stream.add(load, [], [held])
+    return held
+
+
+def _sum_rows(total: ops.Sum) -> Bytes:
+    return scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
 
 
 def emit_max_pool(out: Emitter, op: ops.MaxPool, plan: ChannelPlan) -> None:
     """Append a maximum pooling."""
     _emit_tiles(out, op, plan, op.window, op.clip, None,
-                lambda part: (isa.MaxPool(channels=part.channels.size), []))
+                lambda channels: lambda _: (isa.MaxPool(channels=channels.size), []))
 
 
 def emit_avg_pool(out: Emitter, op: ops.AvgPool, plan: ChannelPlan) -> None:
     """Append an average pooling or a requantise."""
     key = (len(out.stream.instructions), "s")
 
-    def make(part: _Part) -> Made:
+    def place(channels: Span) -> Make:
         (par,) = out.params((key, scalar_rows(op.mult, shift=op.shift)))
-        return isa.AvgPool(channels=part.channels.size, par=par), [Rows("par", par, 1)]
+        made = isa.AvgPool(channels=channels.size, par=par)
+        return lambda _: (made, [Rows("par", par, 1)])
 
-    _emit_tiles(out, op, plan, op.window, op.clip, None, make)
+    _emit_tiles(out, op, plan, op.window, op.clip, None, place)
 
 
 def emit_add(out: Emitter, op: ops.Add, plan: ChannelPlan) -> None:
     """Append an addition of two activations."""
     key = (len(out.stream.instructions), "s")
-    scale = scalar_rows(op.sum.mult_a, op.sum.mult_b, shift=op.sum.shift)
 
-    def make(part: _Part) -> Made:
-        (par,) = out.params((key, scale))
-        if part.operand is not None:
-            out.set_operand(part.operand, op.r.value, par)
-        return isa.Add(channels=part.channels.size), [Rows("par", par, 1)]
+    def place(channels: Span) -> Make:
+        (par,) = out.params((key, _sum_rows(op.sum)))
 
-    _emit_tiles(out, op, plan, Window(), op.sum.clip, op.r, make)
+        def make(operand: ActTile | None) -> Made:
+            if operand is not None:
+                out.set_operand(operand, op.r.value, par)
+            return isa.Add(channels=channels.size), [Rows("par", par, 1)]
+
+        return make
+
+    _emit_tiles(out, op, plan, Window(), op.sum.clip, op.r, place)
 
 
 def _emit_tiles(
@@ -103,11 +112,16 @@ def _emit_tiles(
     window: Window,
     clip: ops.Clip,
     operand: View | None,
-    make: Callable[[_Part], Made],
+    place: Callable[[Span], Make],
 ) -> None:
-    """Load, compute and store each tile; ``make`` gives the instruction and what else it reads."""
+    """Load, compute and store each tile.
+
+    ``place`` loads the constants of a tile's channels, before the activations since they wait for
+    no other layer, and gives what makes the instruction once the operand is in place.
+    """
     me = len(out.stream.instructions)
     for channels, patch in _cuts(op, plan):
+        make = place(channels)
         looked = source(window, patch, op.x.value.spatial)
         count = blocks(channels.size)
         needs: list[tuple[Hashable, int]] = [
@@ -125,9 +139,9 @@ def _emit_tiles(
             out.load(operand, channels, second)
         out.set_kernel(window)
         out.set_input(x, looked, op.x.value)
-        made, reads = make(_Part(channels, x, result, second))
+        made, constants = make(second)
         out.set_output(result, op.y.value, clip)
-        reads += [tile.rows(count) for tile in (x, second) if tile is not None]
+        reads = [*constants, *(tile.rows(count) for tile in (x, second) if tile is not None)]
         tile = out.tile(op.y.offset + channels.start, channels.size, patch)
         out.stream.add(made, reads, [result.rows(count)], tile)
         out.store(op.y, channels, result)

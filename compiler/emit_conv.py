@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import formats, isa
 from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
@@ -56,22 +57,25 @@ class _ConvEmitter:
     id: int  # makes the keys of this operation its own
 
     def emit(self) -> None:
-        kept = self._keep_input() if self.plan.keep_input else None
         self._load_table()
         for step in steps(self.conv, self.plan):
-            self._step(step, kept)
-        if kept is not None:
-            self.out.act.unpin((self.id, "kept"))
+            self._step(step)
+        self.out.act.unpin(self._kept)
+
+    @property
+    def _kept(self) -> Hashable:
+        return (self.id, "kept")
 
     def _keep_input(self) -> ActTile:
         """The whole input in ACT, held there until the convolution is done."""
         x = self.conv.x
         full = Patch(Span(0, x.value.spatial[0]), Span(0, x.value.spatial[1]))
-        held = self.out.act.pin((self.id, "kept"), blocks(x.channels) * full.pixels)
+        held = self.out.act.pin(self._kept, blocks(x.channels) * full.pixels)
         if held is None:
             raise CompileError(f"'{self.conv.node}': its input does not fit in ACT")
         tile = ActTile.packed(held[0], full)
-        self.out.load(x, Span(0, x.channels), tile)
+        if held[1]:
+            self.out.load(x, Span(0, x.channels), tile)
         return tile
 
     def _load_table(self) -> None:
@@ -84,20 +88,23 @@ class _ConvEmitter:
         made = isa.Patterns(par=par, slabs=len(rows) // 2, id_bits=table.id_bits)
         self.out.stream.add(made, reads)
 
-    def _step(self, step: Step, kept: ActTile | None) -> None:
+    def _step(self, step: Step) -> None:
+        """Constants are loaded first: they wait for no other layer, activations may."""
         out, conv, plan = self.out, self.conv, self.plan
-        looked = source(conv.window, step.patch, conv.x.value.spatial)
-        x, result, operand = self._place_tiles(step, looked.patch, kept)
         wgt = self._place_weights(step)
-        reads = [Rows("wgt", *wgt), x.rows(blocks(step.channels.size))]
+        reads = [Rows("wgt", *wgt)]
+        par, par_sum = 0, 0
+        if step.last:
+            par, par_sum, used = self._place_params(step.filters)
+            reads += used
+        looked = source(conv.window, step.patch, conv.x.value.spatial)
+        x, result, operand = self._place_tiles(step, looked.patch)
+        reads.append(x.rows(blocks(step.channels.size)))
         writes = []
-        par = 0
         tile = -1
         out.set_kernel(conv.window)
         out.set_input(x, looked, conv.x.value)
         if step.last:
-            par, par_sum, used = self._place_params(step.filters)
-            reads += used
             if conv.residual is not None and operand is not None:
                 out.set_operand(operand, conv.residual.r.value, par_sum, conv.residual)
                 reads.append(operand.rows(blocks(step.filters.size)))
@@ -113,10 +120,11 @@ class _ConvEmitter:
             out.store(conv.y, step.filters, result)
 
     def _place_tiles(
-        self, step: Step, looked: Patch, kept: ActTile | None
+        self, step: Step, looked: Patch
     ) -> tuple[ActTile, ActTile, ActTile | None]:
         """Input, output and operand tiles of a step; what is not there yet is loaded."""
         conv, out = self.conv, self.out
+        kept = self._keep_input() if self.plan.keep_input else None
         needs: list[tuple[Hashable, int]] = []
         if kept is None:
             size = blocks(step.channels.size) * looked.pixels

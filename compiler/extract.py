@@ -6,6 +6,7 @@ from typing import Any
 
 from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
+
 from zeroskip.compiler.direct import DirectPlan, Scaling
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.graph import LayerGraph, Node

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import networkx as nx
+
 from zeroskip.relay_passes.integer_layers import Layer, QTensor
 
 

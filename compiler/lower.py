@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import gcd, lcm, prod
 
 import numpy as np
+
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.compiler import ops
 from zeroskip.compiler.graph import LayerGraph, Node

@@ -12,6 +12,7 @@ import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
+
 from zeroskip.compiler.network import npy_bytes
 from zeroskip.relay_passes.graph import const_value, make_const
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, spec_from_table
 from zeroskip.compiler.direct import DirectPlan

@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
+
 from zeroskip.accel_model.assembly import disassemble
 from zeroskip.accel_model.encoding import decode_all
+from zeroskip.accel_model.formats import FormatError
+from zeroskip.accel_model.isa import IsaError
+from zeroskip.accel_model.lanes import WindowError
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.errors import CompileError
@@ -18,6 +23,10 @@ from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.schedule import Progress, emit_region, plan_region, plan_text, read_plan
+
+# What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
+for _error in (CompileError, FormatError, IsaError, WindowError):
+    tvm_ffi.register_error(_error)
 
 SCHEDULE_ATTR = "zeroskip.schedule"
 PACKED = "zeroskip.run"

@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import formats, lanes
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.layout import blocks

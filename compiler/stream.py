@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.isa import UNITS, Instruction, Unit
 from zeroskip.compiler.rows import Rows
 

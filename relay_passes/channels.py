@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
+
 from zeroskip.relay_passes.graph import bindings, const_value, node_of, op_name, outputs, used_vars
 from zeroskip.relay_passes.prunable import Prunable, prunables
 

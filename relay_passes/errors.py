@@ -1,6 +1,7 @@
 """Refusals of the Relax stages: one sentence naming the ONNX node or file, and the remedy."""
 
 import tvm_ffi
+
 from zeroskip.accel_model.errors import ZeroskipError
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
+
 from zeroskip.relay_passes.graph import (
     Array,
     Env,

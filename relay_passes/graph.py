@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
+
 from zeroskip.relay_passes.errors import PassError
 
 NODES_ATTR = "zeroskip.nodes"

@@ -12,6 +12,7 @@ import tvm
 from onnx import helper, numpy_helper
 from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
+
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.fold import fold_constants
 from zeroskip.relay_passes.graph import (

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from tvm import relax
+
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer_body import (
     NODE_ATTR,

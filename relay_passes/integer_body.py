@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 from tvm import relax
+
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer_layers import QTensor
 

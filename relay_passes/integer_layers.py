@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.relay_passes.errors import PassError
 
 MAX_SHIFT = 62

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 from onnx import TensorProto
+
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,

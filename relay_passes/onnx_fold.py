@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 from onnx import inliner
+
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused

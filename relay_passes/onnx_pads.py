@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
+
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,

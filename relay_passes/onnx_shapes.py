@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx
 from onnx import helper, shape_inference, version_converter
+
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import (
     attributes,

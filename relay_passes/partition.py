@@ -6,6 +6,7 @@ from typing import Any
 import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
+
 from zeroskip.relay_passes.graph import (
     Env,
     bindings,

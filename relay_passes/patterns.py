@@ -74,7 +74,7 @@ def connectivity_mask(norms: Floats, ratio: float, balance: str) -> Library:
         mask = np.zeros(norms.shape, np.bool_)
         np.put_along_axis(mask, order[:, :keep], True, axis=1)
         return mask
-    mask = np.zeros(norms.size, np.bool_)
     keep = max(1, round(norms.size * (1 - ratio)))
-    mask[np.argsort(-norms, axis=None, kind="stable")[:keep]] = True
-    return mask.reshape(norms.shape)
+    flat: Library = np.zeros(norms.size, np.bool_)
+    flat[np.argsort(-norms, axis=None, kind="stable")[:keep]] = True
+    return flat.reshape(norms.shape)

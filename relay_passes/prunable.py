@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call
+
 from zeroskip.relay_passes.graph import (
     Env,
     bindings,
@@ -64,7 +66,7 @@ def prunables(func: relax.Function, glob: str = "*") -> list[Prunable]:
         node = node_of(func, binding.var)
         if fnmatchcase(node, glob):
             groups = int(call.attrs.groups) if name != "relax.matmul" else 1
-            found.append(Prunable(str(binding.var.name), node, weight, groups,
+            found.append(Prunable(str(binding.var.name), node, cast(Floats, weight), groups,
                                   call.args[0] in params))
     return found
 
@@ -82,7 +84,7 @@ def with_weights(func: relax.Function, weights: Mapping[str, Floats],
         if weight is None:
             return None
         old = substitute(binding.value, env)
-        constant = make_const(weight.astype(const_value(old.args[1]).dtype, copy=False))
+        constant = make_const(weight.astype(str(old.args[1].ty.dtype), copy=False))
         return Call(old.op, [old.args[0], constant, *old.args[2:]], old.attrs, old.ty_args,
                     old.span)
 

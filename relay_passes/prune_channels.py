@@ -5,6 +5,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 from tvm.ir import Call
+
 from zeroskip.relay_passes.channels import Channels, analyse, channel_axis
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
 from zeroskip.relay_passes.prunable import Prunable, with_notes

@@ -3,6 +3,7 @@
 import numpy as np
 import tvm
 from tvm import relax
+
 from zeroskip.relay_passes.prunable import left, prunables, with_weights
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tvm
 from tvm import relax
+
 from zeroskip.relay_passes.patterns import (
     PCONV,
     Floats,

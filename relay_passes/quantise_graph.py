@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call
+
 from zeroskip.relay_passes.graph import (
     bindings,
     const_value,

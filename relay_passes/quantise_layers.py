@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.relay_passes.integer import (
     BOUNDS,
     Add,

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from tvm import relax
+
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, nodes_of, outputs, used_vars
 from zeroskip.relay_passes.integer import BOUNDS

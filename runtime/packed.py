@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tvm_ffi
+
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.machine import Inputs, Machine
 from zeroskip.accel_model.program import Program, ProgramError

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run

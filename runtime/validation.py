@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.machine import Inputs
 from zeroskip.accel_model.program import Program, Tile
 from zeroskip.accel_model.run import Run

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.formats.stages import Int8, Int32
 from zeroskip.accel_model.native import native
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.formats.stages import Int8, Int32, stages_of
 from zeroskip.accel_model.native import native
 

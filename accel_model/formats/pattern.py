@@ -17,6 +17,7 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.formats.stages import SLAB, FormatError, Int8, Int32, slabs_of
 from zeroskip.accel_model.native import native
 

@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.spec import ARRAY_KINDS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model.formats import bitmap, dense, pattern
 from zeroskip.accel_model.formats.pattern import PatternTable
 from zeroskip.accel_model.formats.stages import (

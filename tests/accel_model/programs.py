@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.encoding import encode_all
 from zeroskip.accel_model.formats import PatternTable, canonical, make_table, pack, place

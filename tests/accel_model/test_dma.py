@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from tests.accel_model.programs import Hand
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.footprint import FOOTPRINTS
 from zeroskip.accel_model.formats import pack, place
@@ -16,8 +18,6 @@ from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.state import State
 from zeroskip.accel_model.timing import TIMING, Cost
 from zeroskip.accel_model.weights import Decoder
-
-from tests.accel_model.programs import Hand
 
 SPEC = load_spec("sparse256")  # bus 16 bytes per cycle, bursts of 64, latency 100
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from zeroskip.accel_model.encoding import decode, decode_all, encode, encode_all
 from zeroskip.accel_model.isa import (
     BY_OPCODE,

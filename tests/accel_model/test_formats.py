@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from zeroskip.accel_model.formats import (
     FormatError,
     PatternTable,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from zeroskip.accel_model import lanes
 from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of, unpack
 from zeroskip.accel_model.reference.lanes import Convolution, Outcome, step_conv

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from zeroskip.accel_model.layout import Tensor, blocks, from_dram, to_dram
 
 

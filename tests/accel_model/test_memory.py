@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.cells import Cells, bursts, lacking, latest, mark
 from zeroskip.accel_model.faults import MachineError
@@ -16,8 +18,6 @@ from zeroskip.accel_model.isa import Instruction
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import LayerInfo
 from zeroskip.accel_model.spec import load_spec
-
-from tests.accel_model.programs import Hand, par_rows, scalar_row
 
 SPEC = load_spec("sparse256")
 SHAPE = isa.LoadShape(dram_pixel=16, dram_row=64, dram_block=256, act_row=4, act_block=16)

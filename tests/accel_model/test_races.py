@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from tests.accel_model.programs import Hand, in_series, par_rows
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.isa import Instruction, Unit
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import load_spec
-
-from tests.accel_model.programs import Hand, in_series, par_rows
 
 SPEC = load_spec("sparse256")
 SEEDS = [None, *range(12)]

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+from tests.accel_model import equations as eq
+from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.footprint import FOOTPRINTS
 from zeroskip.accel_model.machine import Machine
@@ -19,9 +22,6 @@ from zeroskip.accel_model.program import Tile
 from zeroskip.accel_model.semantics import SEMANTICS
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.accel_model.timing import TIMING
-
-from tests.accel_model import equations as eq
-from tests.accel_model.programs import Hand, par_rows, scalar_row
 
 SEED = int(os.environ.get("ZEROSKIP_SEED", "1"))
 TARGETS = {"dense": "dense256", "bitmap": "sparse256", "pattern": "pattern256"}

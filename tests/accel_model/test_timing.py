@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import isa, lanes
 from zeroskip.accel_model.formats import canonical, make_table, stages_of, work_matrix
 from zeroskip.accel_model.layout import blocks
@@ -15,8 +17,6 @@ from zeroskip.accel_model.program import LayerInfo
 from zeroskip.accel_model.run import EVENTS, Run
 from zeroskip.accel_model.spec import Energy, load_spec
 from zeroskip.accel_model.timeline import timeline
-
-from tests.accel_model.programs import Hand, par_rows, scalar_row
 
 LOAD, COMPUTE, STORE = range(3)
 TARGETS = {"dense": "dense256", "bitmap": "sparse256", "pattern": "pattern256"}

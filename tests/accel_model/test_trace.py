@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.trace import TraceError, write_trace
 
 from tests.accel_model.test_memory import SPEC, network
 from tests.accel_model.test_timing import random_conv
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.trace import TraceError, write_trace
 
 
 def test_slices_are_the_instructions(tmp_path: Path) -> None:

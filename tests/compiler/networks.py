@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from zeroskip.compiler.graph import LayerGraph, Node
 from zeroskip.relay_passes import integer_layers as layers
 from zeroskip.relay_passes.integer_layers import QTensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.relay_passes import integer_layers as layers
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
+from tests.compiler.networks import Builder
+from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.schedule import emit_region, plan_region
-
-from tests.compiler.networks import Builder
-from tests.compiler.oracle import evaluate
 
 TARGETS = ("dense256", "sparse256", "pattern256")
 

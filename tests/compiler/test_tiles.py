@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zeroskip.accel_model.layout import Tensor, to_dram
 from zeroskip.compiler.ops import Value, View, Window
 from zeroskip.compiler.tiles import Span, even_spans, patches, runs, source, spans

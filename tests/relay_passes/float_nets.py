@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 from tvm import relax
+
 from zeroskip.relay_passes.graph import NODES_ATTR
 
 Array = npt.NDArray[Any]

@@ -8,6 +8,7 @@ import pytest
 import tvm
 from float_nets import Net, residual_net
 from tvm import relax
+
 from zeroskip.relay_passes.calibrate import Range, calibrate
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantise import QuantizeInt8

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 import tvm
 from tvm import relax
+
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 
 SEED = 20240607

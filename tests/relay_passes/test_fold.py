@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx_oracle import NetBuilder, assert_close, inputs_of, parse, reference, run_tvm
 from tvm import relax
+
 from zeroskip.relay_passes.fold import FoldBatchNorm, FoldConstants, fold_batch_norm
 from zeroskip.relay_passes.graph import (
     bind,

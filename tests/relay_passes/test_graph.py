@@ -3,6 +3,7 @@ import pytest
 import tvm
 from onnx_oracle import assert_close, run_tvm
 from tvm import relax
+
 from zeroskip.relay_passes.errors import FrontError, PassError
 from zeroskip.relay_passes.graph import (
     NODES_ATTR,

@@ -9,6 +9,7 @@ import tvm
 from float_nets import Net, residual_net
 from tvm import relax
 from tvm.ir import Call
+
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.graph import bindings
 from zeroskip.relay_passes.integer import Conv, Layer, is_integer_layer, read_layer

@@ -10,6 +10,7 @@ from float_nets import Net, residual_net
 from integer_oracle import evaluate
 from tvm import relax
 from tvm.ir import Call
+
 from zeroskip.relay_passes.calibrate import Range, calibrate
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError

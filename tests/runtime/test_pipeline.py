@@ -1,4 +1,4 @@
-"""Our passes in a TVM pipeline: compiled, exported, loaded by a process that knows only zeroskip."""
+"""Our passes in a TVM pipeline: compiled, exported, loaded and run by a new process."""
 
 from __future__ import annotations
 
