@@ -45,7 +45,7 @@ def read_data(folder: Path, name: str) -> Data:
     return Data(torch.from_numpy(images / np.float32(255)), torch.from_numpy(labels.astype("i8")))
 
 
-class Layer(nn.Module):
+class Layer(nn.Module):  # type: ignore[misc]  # torch is optional
     """3x3 convolution and batch normalisation."""
 
     def __init__(self, channels: int, filters: int, stride: int = 1) -> None:
@@ -57,7 +57,7 @@ class Layer(nn.Module):
         return self.norm(self.conv(x))
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module):  # type: ignore[misc]  # torch is optional
     """Residual blocks of 32, 64, 128 channels on 14x14, 7x7, 3x3 pixels, then a dense layer."""
 
     def __init__(self) -> None:

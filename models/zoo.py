@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import onnx
@@ -79,7 +80,8 @@ class Graph:
         x = self.node("Flatten", "flatten", self.node("GlobalAveragePool", "pool", x))
         return self.linear("classifier", x, channels, classes)
 
-    def model(self, name: str, image: int, result: str, classes: int) -> onnx.ModelProto:
+    def model(self, name: str, image: int, classes: int) -> onnx.ModelProto:
+        """The graph so far: image [1, 3, image, image] to the last node's logits [1, classes]."""
         self.nodes[-1].output[0] = "logits"
         graph = helper.make_graph(
             self.nodes, name,
@@ -107,7 +109,8 @@ def resnet(depth: int, *, seed: int = 0, image: int = 224, classes: int = 1000
                     else [(width, 3, stride), (width, 3, 1)])
             x = _residual_block(g, name, x, channels, plan, stride)
             channels = plan[-1][0]
-    return g.model(f"resnet{depth}", image, g.pooled_classifier(x, channels, classes), classes)
+    g.pooled_classifier(x, channels, classes)
+    return g.model(f"resnet{depth}", image, classes)
 
 
 def _residual_block(g: Graph, name: str, x: str, channels: int,
@@ -139,7 +142,8 @@ def vgg16(*, seed: int = 0, image: int = 224, classes: int = 1000) -> onnx.Model
     x = g.node("Flatten", "flatten", x)
     x = g.relu("relu6", g.linear("fc6", x, channels * (image // 32) ** 2, 4096))
     x = g.relu("relu7", g.linear("fc7", x, 4096, 4096))
-    return g.model("vgg16", image, g.linear("fc8", x, 4096, classes), classes)
+    g.linear("fc8", x, 4096, classes)
+    return g.model("vgg16", image, classes)
 
 
 def mobilenet_v2(*, seed: int = 0, image: int = 224, classes: int = 1000) -> onnx.ModelProto:
@@ -165,7 +169,8 @@ def mobilenet_v2(*, seed: int = 0, image: int = 224, classes: int = 1000) -> onn
             x = g.node("Add", f"{name}.add", x, y) if joined else y
             channels, number = filters, number + 1
     x = layer("head", x, channels, 1280, 1)
-    return g.model("mobilenet_v2", image, g.pooled_classifier(x, 1280, classes), classes)
+    g.pooled_classifier(x, 1280, classes)
+    return g.model("mobilenet_v2", image, classes)
 
 
 def prune_unstructured(model: onnx.ModelProto, sparsity: float) -> onnx.ModelProto:
@@ -187,10 +192,10 @@ def prune_unstructured(model: onnx.ModelProto, sparsity: float) -> onnx.ModelPro
     return pruned
 
 
-MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
+MODELS: dict[str, Callable[..., onnx.ModelProto]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
-    **{f"resnet{depth}": lambda depth=depth: resnet(depth) for depth in (*BASICS, *BOTTLENECKS)},
+    **{f"resnet{depth}": partial(resnet, depth) for depth in (*BASICS, *BOTTLENECKS)},
 }
 
 
