@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PACKAGES := accel_model relay_passes compiler runtime
 
-.PHONY: demo test lint types test-networks test-ocr bench docs clean
+.PHONY: demo test lint types test-networks test-ocr fuzz bench docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -29,6 +29,12 @@ test-networks: .venv/stamp
 # The three networks inside rapidocr-onnxruntime.
 test-ocr: .venv/stamp-ocr
 	$(BIN)/python -m pytest -m ocr
+
+# Random networks against a dense integer oracle: make fuzz N=1000 SEED=0.
+N ?= 500
+SEED ?= 0
+fuzz: .venv/stamp
+	$(BIN)/python -m tests.compiler.fuzz --count $(N) --seed $(SEED)
 
 bench: .venv/stamp
 	$(BIN)/python benchmarks/networks.py

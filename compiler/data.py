@@ -45,11 +45,12 @@ def match_inputs(
 ) -> dict[str, Array]:
     """One array for each input, by the input's name.
 
-    A single array serves a single input whatever its name. With ``samples``, the leading axis
-    counts samples; otherwise shapes must be equal. Numbers of another type are taken if nothing is
-    lost by it. DataError for anything else, NaN and infinity included.
+    Shapes and types must be those of the inputs. With ``samples`` (calibration) the leading axis
+    counts samples, numbers of another type are taken if they are of the same kind, and a single
+    array serves a single input whatever its name. DataError for anything else, NaN and infinity
+    included.
     """
-    if len(ports) == 1 and len(arrays) == 1:
+    if samples and len(ports) == 1 and len(arrays) == 1:
         arrays = {ports[0].name: next(iter(arrays.values()))}
     known = ", ".join(f"'{port.name}' {port.dtype}{list(port.shape)}" for port in ports)
     for name in arrays:
@@ -70,10 +71,12 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
         wanted = ["samples", *port.shape[1:]] if samples else list(port.shape)
         raise DataError(f"{what} for '{port.name}' has shape {list(array.shape)}; the network "
                         f"takes {wanted}".replace("'samples'", "samples"))
-    if array.dtype != port.dtype and not np.can_cast(array.dtype, port.dtype, "same_kind"):
+    taken = np.can_cast(array.dtype, port.dtype, "same_kind") if samples else (
+        array.dtype == port.dtype)
+    if not taken:
         raise DataError(f"{what} for '{port.name}' is {array.dtype}; the network takes "
                         f"{port.dtype}")
-    array = array.astype(port.dtype)
+    array = array.astype(port.dtype, copy=False)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{what} for '{port.name}' holds NaN or infinity; remove those samples")
     return array

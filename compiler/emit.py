@@ -126,8 +126,8 @@ class Emitter:
             self.stream.set(shape, dram_pixel=run.dram_pixel, dram_row=width * run.dram_pixel,
                             dram_block=run.dram_block, act_row=tile.row, act_block=tile.block)
             dram = self._dram_rows(first, run.count, run.dram_block,
-                                   ((patch.rows.size - 1) * width + patch.cols.size)
-                                   * run.dram_pixel)
+                                   ((patch.rows.size - 1) * width + patch.cols.size - 1)
+                                   * run.dram_pixel + run.bytes)
             act = Rows("act", tile.act + run.block * tile.block, patch.cols.size,
                        patch.rows.size, tile.row, run.count, tile.block)
             made = move(act=act.start, dram=first, width=patch.cols.size,

@@ -16,6 +16,9 @@ from zeroskip.compiler.ops import Clip, Op, Region, Sum, Value, View, Window, wh
 from zeroskip.relay_passes import integer_layers as layers
 
 
+LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
+
+
 def lower(graph: LayerGraph) -> Region:
     """The region's operations in execution order."""
     work = _Lowering(graph)
@@ -85,8 +88,11 @@ class _Lowering:
             self.views[node.output] = y
 
     def _dense(self, node: Node, layer: layers.Dense, y: View) -> None:
-        """A dense layer on a flattened map is a convolution whose kernel is the whole map."""
-        x = self.flattened.get(node.inputs[0]) or self.views[node.inputs[0]]
+        """A dense layer on a flattened map is a convolution whose kernel is the whole map, unless
+        the map is so large that 16 filters over a block of it would not fit in WGT."""
+        x = self.flattened.get(node.inputs[0])
+        if x is None or x.value.pixels > LARGEST_MAP:
+            x = self.read(node.inputs[0])
         kernel = x.value.spatial
         weight = layer.weight.reshape(-1, x.channels, *kernel)
         self.ops.append(ops.Conv(node.node, x, y, Window(kernel), weight, layer.bias, layer.mult,

@@ -50,7 +50,7 @@ class TileAndSchedule:
             plans = plan_region(region, self.spec, self.progress)
             lines = [plan_text(op, plan) for op, plan in zip(region.ops, plans, strict=True)]
             gvar = mod.get_global_var(name)
-            updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, "\n".join(lines)))
+            updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, lines))
         return updated
 
 
@@ -73,7 +73,7 @@ def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
         func = mod[name]
         if SCHEDULE_ATTR not in func.attrs:
             raise CompileError(f"region '{name}' has no schedule; run TileAndSchedule first")
-        plans = [read_plan(line) for line in str(func.attrs[SCHEDULE_ATTR]).splitlines()]
+        plans = [read_plan(str(line)) for line in func.attrs[SCHEDULE_ATTR]]
         programs[name] = emit_region(lower(extract(mod, name)), spec, plans)
     return programs
 
@@ -128,7 +128,7 @@ def schedule_text(mod: IRModule) -> str:
     lines = []
     for name in region_names(mod):
         lines.append(f"region {name}")
-        for line in str(mod[name].attrs[SCHEDULE_ATTR]).splitlines():
+        for line in map(str, mod[name].attrs[SCHEDULE_ATTR]):
             lines.append(f"  {json.loads(line)['node']}: {read_plan(line)}")
     return "\n".join(lines) + "\n"
 

@@ -77,6 +77,10 @@ class Stream:
     def _needed(self, me: int, reads: Sequence[Rows], writes: Sequence[Rows]) -> list[int]:
         """Per unit, how many of its instructions must have completed before this one."""
         needed = [0, 0, 0]
+        for rows in (*reads, *writes):
+            end = len(self._read[rows.memory][0])
+            if rows.start < 0 or rows.last >= end:
+                raise IndexError(f"{rows} is outside the {end} rows of {rows.memory}")
         for other in range(len(UNITS)):
             if other == me:
                 continue
