@@ -1,7 +1,8 @@
 """The packed function that TVM calls for an accelerator region: ``zeroskip.run``.
 
-Importing ``zeroskip.runtime`` registers it. ``zeroskip.run(program, inputs..., outputs...)`` gets
-the program file as a uint8 tensor, runs it on the machine and writes the outputs in place.
+Importing this module registers it; ``zeroskip.runtime.register()`` does that.
+``zeroskip.run(program, inputs..., outputs...)`` gets the program file as a uint8 tensor, runs it on
+the machine and writes the outputs in place.
 """
 
 from __future__ import annotations

@@ -82,7 +82,9 @@ class Session:
     def run_host(self, arrays: list[Array]) -> list[Array]:
         """The host module on TVM's CPU; its regions call ``zeroskip.run`` (packed.py)."""
         from zeroskip.relay_passes.cpu_schedule import run_cpu
+        from zeroskip.runtime import register
 
+        register()
         return run_cpu(self._executable, "main", arrays)
 
     @cached_property

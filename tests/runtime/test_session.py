@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,20 @@ def test_without_and_with_tvm_the_same_bits(network: Network) -> None:
     for seed in range(3):
         direct = Session(network).run(_x(seed))["y"]
         assert np.array_equal(direct, on_host.run(_x(seed))["y"])
+
+
+def test_the_host_module_runs_in_a_process_that_imported_only_the_session(
+    network: Network, tmp_path: Path
+) -> None:
+    """Here ``zeroskip.run`` is registered by other imports, so a new process has to show it."""
+    network.save(tmp_path / "net.zsk")
+    np.save(tmp_path / "x.npy", _x()["x"])
+    code = ("import numpy as np; from zeroskip.runtime.session import Session; "
+            "np.save('y.npy', Session('net.zsk').run_host([np.load('x.npy')])[0])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.load(tmp_path / "y.npy"), Session(network).run(_x())["y"])
 
 
 def test_the_order_of_the_units_does_not_matter(network: Network) -> None:
