@@ -15,7 +15,6 @@ from zeroskip.compiler.graph import LayerGraph, Node
 from zeroskip.compiler.ops import Clip, Op, Region, Sum, Value, View, Window, whole
 from zeroskip.relay_passes import integer_layers as layers
 
-
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.accel_model.test_encoding import instructions
 
+from tests.accel_model.test_encoding import instructions
 from zeroskip.accel_model.assembly import assemble, disassemble, line, manual
 from zeroskip.accel_model.isa import BY_OPCODE, Conv, Instruction, IsaError, Operand, Unit, layout
 
