@@ -1,5 +1,8 @@
 """Structured pruning: output channels are removed and every tensor that carries them shrinks."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import tvm
@@ -9,8 +12,30 @@ from tvm.ir import Call
 from zeroskip.relay_passes.channels import Channels, analyse, channel_axis
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
 from zeroskip.relay_passes.prunable import Prunable, with_notes
+from zeroskip.relay_passes.prune_options import (
+    Choice,
+    Count,
+    Options,
+    Ratio,
+    chosen_layers,
+    layers_option,
+    option,
+)
 
 Masks = dict[str, npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class ChannelOptions(Options):
+    """Of ``PruneChannels``."""
+
+    scheme = "channels"
+    doc = "output channels removed, tensors shrink"
+
+    ratio: float = option(0.5, Ratio("ratio of channels to remove"))
+    criterion: str = option("l1", Choice("norm that ranks channels", words=("l1", "l2")))
+    round_to: int = option(1, Count("keep a multiple of this many channels", low=1, high=1024))
+    layers: str = layers_option()
 
 
 @relax.transform.function_pass(opt_level=0, name="zeroskip.PruneChannels")
@@ -20,28 +45,26 @@ class PruneChannels:
 
     ratio: of the channels of each set of layers that must agree (those whose results are added).
     criterion: ``l1`` or ``l2`` norm of a filter, relative to its layer's mean, summed over the set.
-    round_to: channels kept are a multiple of this, at least one. layers: glob on ONNX node names.
+    round_to: channels kept by a set are a multiple of this, at least one; every layer of the set
+    keeps one. layers: glob on ONNX node names.
     Batch normalisation, bias, activations, pooling, addition, concatenation, flatten and matmul
     are followed; a set that meets anything else, or the network's output, is left whole and the
     attribute ``zeroskip.pruned`` says why.
+    Arguments are those of ``ChannelOptions``; PassError for a value out of range.
     """
 
-    def __init__(self, ratio: float = 0.5, criterion: str = "l1", round_to: int = 1,
-                 layers: str = "*") -> None:
-        self.ratio, self.criterion, self.round_to, self.layers = ratio, criterion, round_to, layers
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.options = ChannelOptions(*args, **options)
 
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
-        return prune_channels(func, self.ratio, self.criterion, self.round_to, self.layers)
+        return prune_channels(func, self.options)
 
 
-def prune_channels(func: relax.Function, ratio: float, criterion: str = "l1", round_to: int = 1,
-                   layers: str = "*") -> relax.Function:
+def prune_channels(func: relax.Function, options: ChannelOptions) -> relax.Function:
     """The function of ``PruneChannels``."""
-    channels = analyse(func, layers)
-    removed, notes = _decide(channels, ratio, criterion, round_to)
-    kept = {name: ~np.isin(channels.roots(ids), removed) for name, ids in channels.ids.items()}
+    kept, notes = kept_channels(func, options)
 
     def visit(_builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
               ) -> relax.Expr | None:
@@ -50,30 +73,54 @@ def prune_channels(func: relax.Function, ratio: float, criterion: str = "l1", ro
     return with_notes(rebuild(func, visit), notes)
 
 
-def _decide(channels: Channels, ratio: float, criterion: str, round_to: int
-            ) -> tuple[list[int], dict[str, str]]:
+def kept_channels(func: relax.Function, options: ChannelOptions) -> tuple[Masks, dict[str, str]]:
+    """Which channels of each tensor stay, by variable, and what was decided, by node.
+
+    A mask runs over dimension 1 of its tensor. Variables whose channels are not followed have none.
+    """
+    chosen_layers(func, options.scheme, options.layers)  # refuses a glob that fits none
+    channels = analyse(func, options.layers)
+    removed, notes = _decide(channels, options)
+    kept = {name: ~np.isin(channels.roots(ids), removed) for name, ids in channels.ids.items()}
+    return kept, notes
+
+
+def _decide(channels: Channels, options: ChannelOptions) -> tuple[list[int], dict[str, str]]:
     """The identities to remove, and for each layer what was done."""
     frozen = {channels.find(one): why for one, why in channels.frozen.items()}
     removed: list[int] = []
     notes: dict[str, str] = {}
     for names in _agreeing(channels):
-        score: dict[int, float] = {}
+        roots = {name: channels.roots(channels.ids[name]).tolist() for name in names}
+        why = next((frozen[one] for name in names for one in roots[name] if one in frozen), None)
+        gone = set() if why is not None else _weakest(channels, roots, options)
+        removed += sorted(gone)
         for name in names:
-            norms = _norms(channels.producers[name], criterion)
-            for root, norm in zip(channels.roots(channels.ids[name]).tolist(), norms.tolist(),
-                                  strict=True):
-                score[root] = score.get(root, 0.0) + norm
-        why = next((frozen[root] for root in score if root in frozen), None)
-        keep = max(1, round(len(score) * (1 - ratio) / round_to)) * round_to
-        if why is None:
-            ranked = sorted(score, key=lambda root: (-score[root], root))
-            removed += ranked[keep:]
-        for name in names:
-            total = len(channels.ids[name])
+            total = len(roots[name])
+            kept = sum(one not in gone for one in roots[name])
             notes[channels.producers[name].node] = (
                 f"channels: all {total} stay: {why}" if why is not None
-                else f"channels: {min(keep, len(score))} of {len(score)} left")
+                else f"channels: {kept} of {total} left")
     return removed, notes
+
+
+def _weakest(channels: Channels, roots: dict[str, list[int]], options: ChannelOptions) -> set[int]:
+    """What a set of layers that must agree gives up; each layer keeps its strongest channel.
+
+    roots: the identities of each layer's channels. Of equal scores the later identity goes.
+    """
+    score: dict[int, float] = {}
+    for name, ids in roots.items():
+        norms = _norms(channels.producers[name], options.criterion)
+        for one, norm in zip(ids, norms.tolist(), strict=True):
+            score[one] = score.get(one, 0.0) + norm
+    ranked = sorted(score, key=lambda one: (-score[one], one))
+    place = {one: number for number, one in enumerate(ranked)}
+    strongest = {min(ids, key=place.__getitem__) for ids in roots.values()}
+    ranked.sort(key=lambda one: one not in strongest)  # stable: else by score
+    wanted = len(score) * (1 - options.ratio) / options.round_to
+    keep = max(1, round(wanted)) * options.round_to
+    return set(ranked[max(keep, len(strongest)):])
 
 
 def _agreeing(channels: Channels) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Pattern pruning: few taps of each 3x3 kernel, and whole kernels removed."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tvm
@@ -14,20 +15,36 @@ from zeroskip.relay_passes.patterns import (
     learn_library,
     project,
 )
-from zeroskip.relay_passes.prunable import Prunable, left, prunables, with_weights
+from zeroskip.relay_passes.prunable import Prunable, left, with_weights
+from zeroskip.relay_passes.prune_options import (
+    Choice,
+    Count,
+    Flag,
+    Options,
+    Ratio,
+    chosen_layers,
+    layers_option,
+    option,
+)
 
 
 @dataclass(frozen=True)
-class PatternOptions:
-    """Of ``PrunePattern``. pointwise: the ratio of connectivity for 1x1 layers; None: the same."""
+class PatternOptions(Options):
+    """Of ``PrunePattern``."""
 
-    library: str = "learned"
-    patterns: int = 8
-    connectivity: float = 0.0
-    pointwise: float | None = None
-    balance: str = "filter"
-    skip_first: bool = True
-    layers: str = "*"
+    scheme = "pattern"
+    doc = "kernel patterns for 3x3 convolutions, whole kernels removed (PCONV, PatDNN)"
+
+    library: str = option("learned", Choice("where patterns come from",
+                                            words=("learned", "pconv")))
+    patterns: int = option(8, Count("size of the learned library", low=1, high=56))
+    connectivity: float = option(0.0, Ratio("ratio of kernels to remove"))
+    pointwise: float | None = option(None, Ratio("the same for 1x1 layers",
+                                                 unset="as connectivity"))
+    balance: str = option("filter", Choice("where equally many kernels stay",
+                                           words=("filter", "layer", "global")))
+    skip_first: bool = option(True, Flag("leave convolutions that read the input"))
+    layers: str = layers_option()
 
 
 @relax.transform.function_pass(opt_level=0, name="zeroskip.PrunePattern")
@@ -39,17 +56,16 @@ class PrunePattern:
     ``pconv`` takes the four of PCONV. Each 3x3 kernel gets the pattern that keeps most of its L2
     norm; then the kernels of least norm are removed, a ``connectivity`` ratio of them, with
     ``balance``: ``filter`` keeps equally many in every filter, ``layer`` in every layer, ``global``
-    has one threshold for the network on norms relative to each layer's mean. For a 1x1 layer a
-    kernel is one weight; its ratio is ``pointwise``. Other kernel sizes lose whole kernels only.
-    Depthwise convolutions stay, and with ``skip_first`` those that read the network's input.
-    ``layers`` is a glob on ONNX node names. What was done is in the attribute ``zeroskip.pruned``.
+    has one threshold for the network on norms relative to each layer's mean, under which a layer
+    keeps at least one kernel. For a 1x1 layer a kernel is one weight; its ratio is ``pointwise``.
+    Other kernel sizes lose whole kernels only. Depthwise convolutions stay, and with ``skip_first``
+    those that read the network's input. ``layers`` is a glob on ONNX node names. What was done is
+    in the attribute ``zeroskip.pruned``.
+    Arguments are those of ``PatternOptions``; PassError for a value out of range.
     """
 
-    def __init__(self, library: str = "learned", patterns: int = 8, connectivity: float = 0.0,
-                 pointwise: float | None = None, balance: str = "filter",
-                 skip_first: bool = True, layers: str = "*") -> None:
-        self.options = PatternOptions(library, patterns, connectivity, pointwise, balance,
-                                      skip_first, layers)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.options = PatternOptions(*args, **options)
 
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
@@ -59,7 +75,7 @@ class PrunePattern:
 
 def prune_pattern(func: relax.Function, options: PatternOptions) -> relax.Function:
     """The function of ``PrunePattern``."""
-    layers = [layer for layer in prunables(func, options.layers)
+    layers = [layer for layer in chosen_layers(func, options.scheme, options.layers)
               if layer.is_conv and not layer.is_depthwise
               and not (options.skip_first and layer.first)]
     patterned = [layer for layer in layers if layer.kernel == (3, 3)]
@@ -102,10 +118,17 @@ def _connectivity(layers: list[Prunable], weights: dict[str, Floats],
     masks = {}
     for ratio in {_ratio(layer, options) for layer in layers}:
         group = [layer.var for layer in layers if _ratio(layer, options) == ratio]
-        scaled = [norms[var] / max(float(norms[var].mean()), 1e-30) for var in group]
+        scaled = [_relative(norms[var]) for var in group]
         together = np.concatenate([each.reshape(-1) for each in scaled])[None]
         mask = connectivity_mask(together, ratio, "layer").reshape(-1)
         for var, piece in zip(group, np.split(mask, np.cumsum([s.size for s in scaled])[:-1]),
                               strict=True):
             masks[var] = piece.reshape(norms[var].shape)
     return masks
+
+
+def _relative(norms: Floats) -> Floats:
+    """Norms in units of the layer's mean; its strongest kernel stays whatever the others are."""
+    scaled = norms / max(float(norms.mean()), 1e-30)
+    scaled.flat[norms.argmax()] = np.inf
+    return scaled

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import pytest
@@ -15,9 +17,10 @@ from zeroskip.relay_passes.graph import bindings, const_value, node_of
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 from zeroskip.relay_passes.patterns import PCONV
-from zeroskip.relay_passes.prunable import PRUNED_ATTR, prunables
-from zeroskip.relay_passes.prune_channels import PruneChannels, prune_channels
+from zeroskip.relay_passes.prunable import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.prune_channels import ChannelOptions, PruneChannels, prune_channels
 from zeroskip.relay_passes.prune_magnitude import PruneUnstructured
+from zeroskip.relay_passes.prune_options import declared
 from zeroskip.relay_passes.prune_pattern import PrunePattern
 from zeroskip.relay_passes.recipe import SCHEMES, describe_recipes, parse_recipe
 
@@ -120,6 +123,20 @@ def test_global_connectivity_keeps_the_total() -> None:
     assert sum(p.sum() for p in present) == round(sum(p.size for p in present) * 0.5)
 
 
+def test_global_connectivity_leaves_no_layer_without_a_kernel() -> None:
+    """A layer whose kernels are all alike lies wholly under the threshold of a skewed one."""
+    func = _module(folded=True)["main"]
+    layers = {layer.node: layer for layer in prunables(func)}
+    skewed = layers["c1"].weight * 1e-3
+    skewed[:4] *= 1e4
+    alike = {layers["ca"].var: np.ones_like(layers["ca"].weight), layers["c1"].var: skewed}
+    module = tvm.IRModule({"main": with_weights(func, alike, {})})
+    after = {layer.node: layer.weight
+             for layer in prunables(_apply(PrunePattern(connectivity=0.9, balance="global"),
+                                           module))}
+    assert np.count_nonzero(after["ca"]) == 4, "one kernel of four taps"
+
+
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_unstructured(scope: str) -> None:
     before = {p.node: p.weight for p in prunables(_module(folded=True)["main"])}
@@ -144,7 +161,7 @@ def test_removed_channels_leave_the_same_network_as_zeroed_ones(norm: bool) -> N
     net = Net()
     model = net.model(norm=norm)
     module = import_onnx(normalise_onnx(model))
-    pruned = prune_channels(module["main"], 0.5)
+    pruned = prune_channels(module["main"], ChannelOptions(0.5))
     shapes = {node_of(pruned, b.var): tuple(int(n) for n in b.var.ty.shape)
               for b in bindings(pruned) if hasattr(b.var.ty, "shape")}
     assert shapes["c1"][1] == shapes["dw"][1] == 12
@@ -229,15 +246,49 @@ def test_recipes_that_are_right(text: str) -> None:
     ("unstructured:sparsity", "is not an option"),
     ("pattern:skip_first=maybe", "yes or no"),
     ("", "is not known"),
+    ("pattern:patterns=4,patterns=8", "given twice"),
+    ("pattern:connectivity=nan", "at least 0 and below 1"),
+    ("pattern:patterns=" + "9" * 5000, "from 1 to 56"),
+    ("channels:layers=", "not empty"),
 ])
 def test_recipes_that_are_wrong(text: str, sentence: str) -> None:
     with pytest.raises(PassError, match=sentence):
         parse_recipe(text)
 
 
+@pytest.mark.parametrize("wrong", [
+    lambda: PrunePattern(library="pcon"), lambda: PrunePattern(patterns=0),
+    lambda: PrunePattern(connectivity=1.0), lambda: PrunePattern(balance="lane"),
+    lambda: PrunePattern(skip_first="no"), lambda: PrunePattern(patterns=True),
+    lambda: PruneUnstructured(2.0), lambda: PruneUnstructured(0.5, "network"),
+    lambda: PruneChannels(-0.1), lambda: PruneChannels(0.5, "l3"), lambda: PruneChannels(None),
+])
+def test_a_pass_refuses_what_a_recipe_would(wrong: Callable[[], object]) -> None:
+    with pytest.raises(PassError, match="must be"):
+        wrong()
+
+
+@pytest.mark.parametrize("recipe", ["pattern", "channels", "unstructured:scope=global"])
+def test_a_glob_that_fits_no_layer_is_refused(recipe: str) -> None:
+    separator = "," if ":" in recipe else ":"
+    [pruning] = parse_recipe(f"{recipe}{separator}layers=f3*")
+    with pytest.raises(PassError, match=r"layers=f3\* matches no convolution or matmul"):
+        _apply(pruning, _module(folded=True))
+
+
+def test_a_recipe_of_only_excepted_layers_changes_nothing() -> None:
+    before = _module(folded=True)
+    for pruning in parse_recipe("unstructured:scope=global,layers=dw + pattern:layers=c0"):
+        after = _apply(pruning, before)
+        for old, new in zip(prunables(before["main"]), prunables(after), strict=True):
+            assert np.array_equal(old.weight, new.weight)
+
+
 def test_every_option_is_described_and_taken_by_its_pass() -> None:
     described = describe_recipes()
-    for name, scheme in SCHEMES.items():
+    for name, (options, _make) in SCHEMES.items():
         assert name in described
-        for key in scheme.options:
+        for key, _kind, _default in declared(options):
             assert f"  {key}: " in described
+    assert "size of the learned library, a whole number from 1 to 56; default 8" in described
+    assert "default as connectivity" in described

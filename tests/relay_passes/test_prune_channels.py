@@ -1,0 +1,163 @@
+"""Channel pruning against its definition: the dense network with the removed channels at zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+from float_nets import Array, Net
+from tvm import relax
+
+from zeroskip.relay_passes.graph import Env, make_const, rebuild, substitute
+from zeroskip.relay_passes.prunable import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.prune_channels import (
+    ChannelOptions,
+    PruneChannels,
+    kept_channels,
+    prune_channels,
+)
+
+
+def _run(func: relax.Function, x: Array) -> Array:
+    executable = tvm.compile(tvm.IRModule({"main": func}), "llvm")
+    result: Array = relax.VirtualMachine(executable, tvm.cpu())["main"](
+        tvm.runtime.tensor(x)).numpy()
+    return result
+
+
+def _silenced(func: relax.Function, options: ChannelOptions) -> relax.Function:
+    """The dense function with every removed channel of every tensor multiplied by zero."""
+    kept, _notes = kept_channels(func, options)
+
+    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+              ) -> relax.Expr | None:
+        mask = kept.get(str(binding.var.name))
+        shape = getattr(binding.var.ty, "shape", None)
+        if mask is None or shape is None or mask.all():
+            return None
+        value = builder.emit(substitute(binding.value, env))
+        ones = make_const(mask.astype(np.float32).reshape(1, -1, *[1] * (len(shape) - 2)))
+        return relax.op.multiply(value, ones)
+
+    return rebuild(func, visit)
+
+
+def check_exact(module: tvm.IRModule, options: ChannelOptions) -> relax.Function:
+    """The pruned function, compared with the silenced one; its layers all have channels."""
+    dense = module["main"]
+    pruned = prune_channels(dense, options)
+    assert all(min(layer.weight.shape) > 0 for layer in prunables(pruned))
+    shape = [int(size) for size in dense.params[0].ty.shape]
+    x = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    np.testing.assert_allclose(_run(pruned, x), _run(_silenced(dense, options), x),
+                               rtol=1e-4, atol=1e-4)
+    return pruned
+
+
+def classify(net: Net, x: relax.Var, classes: int = 5) -> tvm.IRModule:
+    channels = int(x.ty.shape[1])
+    x = net.op("gap", relax.op.mean(x, axis=[2, 3], keepdims=True))
+    return net.finish(net.dense("fc", net.op("flat", relax.op.reshape(x, (1, channels))), classes))
+
+
+def notes(func: relax.Function) -> dict[str, str]:
+    return {str(node): str(note) for node, note in func.attrs[PRUNED_ATTR].items()}
+
+
+def _batch_norm(net: Net, name: str, x: relax.Var) -> relax.Var:
+    parts = [net.const(net.rng.uniform(0.5, 1.5, int(x.ty.shape[1]))) for _ in range(4)]
+    both = net.op(f"{name}_bn", relax.op.nn.batch_norm(x, *parts, axis=1))
+    return net.op(name, relax.TupleGetItem(both, 0))
+
+
+def random_net(seed: int) -> tvm.IRModule:
+    """Six random steps, each on one or two of the 8x8 tensors so far, then a classifier."""
+    net = Net(1, 3, 8, 8, seed=seed)
+    rng = np.random.default_rng(seed)
+    so_far = [net.relu("r", net.conv("stem", net.x, 8))]
+    for step in range(6):
+        x, other = (so_far[rng.integers(len(so_far))] for _ in range(2))
+        width, name = int(x.ty.shape[1]), f"s{step}"
+        kind = rng.choice(["conv", "point", "depthwise", "norm", "sigmoid", "add", "concat",
+                           "gate", "pool"])
+        if kind == "conv":
+            x = net.relu(name, net.conv(f"{name}c", x, int(rng.integers(3, 12))))
+        elif kind == "point":
+            x = net.conv(name, x, int(rng.integers(3, 12)), kernel=1, bias=False)
+        elif kind == "depthwise":
+            x = net.conv(name, x, width, groups=width)
+        elif kind == "norm":
+            x = _batch_norm(net, name, x)
+        elif kind == "sigmoid":
+            x = net.op(name, relax.op.sigmoid(x))
+        elif kind == "add":
+            x = net.op(name, relax.op.add(x, net.conv(f"{name}c", other, width)))
+        elif kind == "concat":
+            x = net.op(name, relax.op.concat([x, other], axis=1))
+        elif kind == "gate":
+            mean = net.op(f"{name}m", relax.op.mean(other, axis=[2, 3], keepdims=True))
+            x = net.op(name, relax.op.multiply(x, net.conv(f"{name}c", mean, width, kernel=1)))
+        else:
+            x = net.op(name, relax.op.nn.max_pool2d(x, (3, 3), (1, 1), (1, 1)))
+        so_far.append(x)
+    return classify(net, net.op("all", relax.op.concat(so_far[-3:], axis=1)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_networks(seed: int) -> None:
+    module = random_net(seed)
+    pruned = check_exact(module, ChannelOptions(0.5, "l2" if seed % 2 else "l1"))
+    sizes = [sum(layer.weight.size for layer in prunables(func))
+             for func in (pruned, rebuild(module["main"], lambda *_: None))]
+    assert sizes[0] < sizes[1]
+
+
+def test_gates_follow_what_they_multiply() -> None:
+    """Squeeze and excitation: the gate and the tensor are one decision."""
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r", net.conv("c0", net.x, 16))
+    s = net.op("m", relax.op.mean(x, axis=[2, 3], keepdims=True))
+    s = net.relu("sr", net.conv("s1", s, 4, kernel=1))
+    s = net.op("sig", relax.op.sigmoid(net.conv("s2", s, 16, kernel=1)))
+    pruned = check_exact(classify(net, net.op("mul", relax.op.multiply(x, s))), ChannelOptions())
+    assert {layer.node: layer.weight.shape[:2] for layer in prunables(pruned)} == {
+        "/c0": (8, 3), "/s1": (2, 8), "/s2": (8, 2), "/fc": (8, 5)}
+
+
+def test_every_layer_of_a_set_keeps_a_channel() -> None:
+    """A set ranks all its channels together; the weakest layer still keeps its strongest."""
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r", net.conv("c0", net.x, 8))
+    joined = net.op("cat", relax.op.concat([net.conv("a", x, 4), net.conv("b", x, 12)], axis=1))
+    y = net.conv("y", x, 16)
+    module = classify(net, net.relu("r2", net.op("add", relax.op.add(joined, y))))
+    layer = next(layer for layer in prunables(module["main"]) if layer.node == "/y")
+    weak = layer.weight.copy()
+    weak[:4] *= 1e-6
+    module = tvm.IRModule({"main": with_weights(module["main"], {layer.var: weak}, {})})
+    pruned = check_exact(module, ChannelOptions())
+    found = notes(pruned)
+    assert found["/a"] == "channels: 1 of 4 left"
+    assert found["/b"] == "channels: 7 of 12 left"
+    assert found["/y"] == "channels: 8 of 16 left"
+
+
+def test_what_cannot_be_followed_is_named() -> None:
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r", net.conv("c0", net.x, 8))
+    x = net.conv("grouped", x, 8, groups=2)
+    x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
+    found = notes(check_exact(classify(net, net.conv("c1", x, 8)), ChannelOptions()))
+    assert found["/c0"] == "channels: all 8 stay: '/grouped' is a grouped convolution"
+    assert found["/c1"] == "channels: 4 of 8 left"
+    assert found["/fc"] == "channels: all 5 stay: the network's output"
+
+
+def test_no_ratio_removes_nothing_and_two_runs_agree() -> None:
+    module = random_net(3)
+    before = {layer.node: layer.weight for layer in prunables(module["main"])}
+    same = {layer.node: layer.weight for layer in prunables(PruneChannels(0.0)(module)["main"])}
+    assert same
+    assert all(np.array_equal(before[node], weight) for node, weight in same.items())
+    first, second = (PruneChannels(0.5)(random_net(3))["main"] for _ in range(2))
+    tvm.ir.assert_structural_equal(first, second)
