@@ -296,8 +296,8 @@ class Conv(Instruction):
     ``v = acc + bias[k]``, ``y = Q(v)`` with mult[k], shift[k]; with ``residual``,
     ``y = clip((((y - mid_zero_point)*mult_a + r*mult_b + (1 << (shift-1))) >> shift) + zp)``.
     PAR[par + 9*(k//16) : +9] holds bias (4 rows), mult (4 rows), shift (1 row) of 16 channels.
-    Sums lie in ACC output by output from row ``acc`` on, 16 slots of a group to a row: a sum belongs
-    to the place of its stream, so the streams of all chunks of a reduction are in one order.
+    Sums lie in ACC output by output from row ``acc`` on, 16 slots of a group to a row: a sum has
+    the place of its stream, so the streams of all chunks of a reduction are in one order.
     Filter streams name their output channel k; lanes >> gang filters are in flight at once, each
     on pixels << gang neighbouring outputs (outputs counted row by row).
     """
