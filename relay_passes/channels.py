@@ -20,7 +20,7 @@ Ids = npt.NDArray[np.int64]
 SAME_CHANNELS = {
     "relax." + name for name in (
         "nn.relu", "clip", "sigmoid", "tanh", "nn.leakyrelu", "nn.gelu", "nn.silu", "exp", "abs",
-        "negative", "nn.max_pool2d", "nn.avg_pool2d", "nn.adaptive_avg_pool2d", "nn.prelu")
+        "negative", "nn.max_pool2d", "nn.avg_pool2d", "nn.adaptive_avg_pool2d")
 }
 PAIRWISE = {"relax." + name for name in ("add", "subtract", "multiply", "divide", "maximum",
                                          "minimum")}
@@ -72,6 +72,9 @@ def analyse(func: relax.Function, glob: str) -> Channels:
     for binding in bindings(func):
         name, node = str(binding.var.name), node_of(func, binding.var)
         ids = _follow(found, binding, layers.get(name))
+        shape = _shape(binding.var)
+        if ids is not None and len(shape) > 1 and shape[1] != len(ids):
+            ids = None  # a constant that was concatenated, or one that adds a dimension
         if ids is None:
             for var in used_vars(binding.value):
                 found.freeze(found.ids.get(str(var.name)),
@@ -105,7 +108,7 @@ def _follow(found: Channels, binding: relax.VarBinding, layer: Prunable | None) 
         return known[0]
     if name in PAIRWISE:
         return _pair(found, value, known)
-    if name == "relax.mean" and min(int(axis) for axis in value.attrs.axis) >= 2:
+    if name == "relax.mean" and min(map(int, value.attrs.axis or [0])) >= 2:
         return known[0]
     if name == "relax.concat" and int(value.attrs.axis) == 1:
         return np.concatenate(known)
@@ -119,7 +122,10 @@ def _producer(found: Channels, layer: Prunable, shape: Sequence[int]) -> Ids | N
     if len(shape) < 2:
         return None
     found.producers[layer.var] = layer
-    return found.new(shape[1])
+    made = found.new(shape[1])
+    if layer.groups > 1:
+        found.freeze(made, f"'{layer.node}' is a grouped convolution")
+    return made
 
 
 def _layer(found: Channels, layer: Prunable, read: Ids, shape: Sequence[int]) -> Ids | None:
@@ -141,7 +147,9 @@ def _pair(found: Channels, call: relax.Call, read: list[Ids]) -> Ids | None:
     shapes = [_shape(arg) for arg in call.args]
     if len(read) == 1:
         constant = next(arg for arg in call.args if const_value(arg) is not None)
-        own = max(shapes, key=len)
+        own = next(_shape(arg) for arg in call.args if isinstance(arg, relax.Var))
+        if len(own) < len(_shape(constant)):
+            return None
         return read[0] if channel_axis(_shape(constant), len(own), len(read[0])) != -2 else None
     if len(shapes[0]) != len(shapes[1]) or len(read[0]) != len(read[1]):
         return None

@@ -92,9 +92,12 @@ def with_weights(func: relax.Function, weights: Mapping[str, Floats],
 
 
 def with_notes(func: relax.Function, notes: Mapping[str, str]) -> relax.Function:
-    """The function with ``zeroskip.pruned`` extended."""
+    """The function with ``zeroskip.pruned`` extended; of one node, earlier notes come first."""
     known = dict(func.attrs[PRUNED_ATTR]) if func.attrs and PRUNED_ATTR in func.attrs else {}
-    return func.with_attr(PRUNED_ATTR, {str(k): str(v) for k, v in {**known, **notes}.items()})
+    merged = {str(node): str(note) for node, note in known.items()}
+    for node, note in notes.items():
+        merged[node] = f"{merged[node]}; {note}" if node in merged else note
+    return func.with_attr(PRUNED_ATTR, merged)
 
 
 def left(weight: Floats) -> str:

@@ -276,6 +276,14 @@ def test_a_glob_that_fits_no_layer_is_refused(recipe: str) -> None:
         _apply(pruning, _module(folded=True))
 
 
+def test_every_scheme_of_a_recipe_is_recorded() -> None:
+    module = _module(folded=True)
+    for pruning in parse_recipe("pattern:patterns=4 + unstructured:sparsity=0.75"):
+        module = pruning(module)
+    note = str(module["main"].attrs[PRUNED_ATTR]["c1"])
+    assert note.startswith("4 patterns, connectivity 0: 1536 of 3456 weights left; unstructured")
+
+
 def test_a_recipe_of_only_excepted_layers_changes_nothing() -> None:
     before = _module(folded=True)
     for pruning in parse_recipe("unstructured:scope=global,layers=dw + pattern:layers=c0"):

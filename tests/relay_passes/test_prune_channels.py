@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tvm
@@ -151,6 +153,48 @@ def test_what_cannot_be_followed_is_named() -> None:
     assert found["/c0"] == "channels: all 8 stay: '/grouped' is a grouped convolution"
     assert found["/c1"] == "channels: 4 of 8 left"
     assert found["/fc"] == "channels: all 5 stay: the network's output"
+
+
+def _prelu(net: Net, x: relax.Var) -> relax.Var:
+    return net.op("odd", relax.op.nn.prelu(x, net.const(np.arange(8) / 10), axis=1))
+
+
+def _concat_with_constant(net: Net, x: relax.Var) -> relax.Var:
+    return net.op("odd", relax.op.concat([net.const(np.ones((1, 4, 8, 8))), x], axis=1))
+
+
+def _added_dimension(net: Net, x: relax.Var) -> relax.Var:
+    """[1, 8] plus a constant [1, 1, 8] has its channels last."""
+    x = net.op("m", relax.op.mean(x, axis=[2, 3]))
+    x = net.op("odd", relax.op.add(x, net.const(np.ones((1, 1, 8)))))
+    return net.op("back", relax.op.reshape(x, (1, 8, 1, 1)))
+
+
+def _mean_of_everything(net: Net, x: relax.Var) -> relax.Var:
+    mean = net.op("odd", relax.op.mean(x))
+    return net.op("sum", relax.op.add(net.conv("other", net.x, 8), mean))
+
+
+@pytest.mark.parametrize("odd", [_prelu, _concat_with_constant, _added_dimension,
+                                 _mean_of_everything])
+def test_what_cannot_be_followed_is_left_whole(odd: Callable[[Net, relax.Var], relax.Var]) -> None:
+    net = Net(1, 3, 8, 8)
+    x = odd(net, net.relu("r", net.conv("c0", net.x, 8)))
+    found = notes(check_exact(classify(net, net.conv("c1", x, 8)), ChannelOptions()))
+    assert found["/c0"] == ("channels: all 8 stay: '/odd' is an operator that channels are not "
+                            "followed through")
+    assert found["/c1"] == "channels: 4 of 8 left"
+
+
+@pytest.mark.parametrize("groups", [2, 8])
+def test_groups_behind_what_is_not_followed_stay(groups: int) -> None:
+    """Channels left unevenly in the groups would read the wrong ones."""
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r", net.conv("c0", net.x, 8))
+    x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
+    x = net.conv("g", x, 8, groups=groups)
+    found = notes(check_exact(classify(net, net.conv("c1", x, 8)), ChannelOptions()))
+    assert found["/g"] == "channels: all 8 stay: '/g' is a grouped convolution"
 
 
 def test_no_ratio_removes_nothing_and_two_runs_agree() -> None:
