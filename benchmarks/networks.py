@@ -79,7 +79,7 @@ def table(rows: list[dict[str, object]]) -> str:
             value = row.get(column)
             if column == "speed-up":
                 first = base.get(row["network"])
-                value = "" if first is None else f"{first / row['cycles']:.2f}"  # type: ignore[operator]
+                value = "" if first is None else f"{first / row['cycles']:.2f}"  # type: ignore[operator]  # an int, from JSON
             elif column in ("cycles", "bound"):
                 value = f"{value:,}"
             elif isinstance(value, float):

@@ -66,7 +66,7 @@ def run_cpu(
     return [tensor.numpy() for tensor in tensors]
 
 
-class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]
+class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]  # TVM has no types
     """A dlight rule: ``schedule(sch, blocks, lanes)`` says whether it took the function.
 
     What it refuses, or cannot schedule, keeps TVM's default schedule.

@@ -67,7 +67,7 @@ class Layer:
     @property
     def inputs(self) -> tuple[QTensor, ...]:
         """The activations the layer reads, in the order of its function's parameters."""
-        raise NotImplementedError
+        raise NotImplementedError  # every kind says its own
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

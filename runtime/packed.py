@@ -54,7 +54,7 @@ def hooked(hook: Hook) -> Iterator[None]:
         _hooks.pop()
 
 
-@tvm_ffi.register_global_func(NAME, override=True)  # type: ignore[untyped-decorator]
+@tvm_ffi.register_global_func(NAME, override=True)  # type: ignore[untyped-decorator]  # no types
 def run(blob: Any, *tensors: Any) -> None:
     """Run the program in ``blob`` on the inputs among ``tensors`` into the outputs after them."""
     program = _program(np.from_dlpack(blob))

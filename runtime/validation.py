@@ -162,7 +162,10 @@ def _place(tile: Tile) -> tuple[slice, ...]:
 
 
 def _compare(network: Network, executable: Any, one: _Seen) -> tuple[Mismatch | None, int]:
-    """The first difference in a region, and how many layers' results were compared."""
+    """The first difference in a region, and how many layers' results were compared.
+
+    An element that no instruction wrote is a difference too.
+    """
     program = one.program
     function = network.reference_module[program.name]
     shapes = [tuple(int(n) for n in param.ty.shape) for param in function.params]
@@ -180,7 +183,7 @@ def _compare(network: Network, executable: Any, one: _Seen) -> tuple[Mismatch | 
             continue  # a part of a concatenation, compared with the whole
         compared += 1
         want, written = want.reshape(got.shape), one.layers.written(index)
-        at = _first(written & (want != got))
+        at = _first((want != got) | ~written)
         if at is not None:
             return Mismatch(program.name, layer.result, at, one.layers.pc_of(index, at),
                             int(want[at]), int(got[at])), compared
