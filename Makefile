@@ -4,14 +4,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PACKAGES := accel_model relay_passes compiler runtime
 
-.PHONY: demo test lint types test-networks test-ocr fuzz bench docs clean
+.PHONY: demo test lint types test-networks test-ocr test-pruning fuzz mutants shuffles cycles hostile \
+	roundtrips kills bench docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
 	$(BIN)/zeroskip demo
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow and not ocr"
+	$(BIN)/python -m pytest -m "not slow and not ocr and not pruning"
 
 lint: .venv/stamp
 	$(BIN)/ruff check .
@@ -30,11 +31,47 @@ test-networks: .venv/stamp
 test-ocr: .venv/stamp-ocr
 	$(BIN)/python -m pytest -m ocr
 
-# Random networks against a dense integer oracle: make fuzz N=1000 SEED=0.
-N ?= 500
+# Every pruning scheme on every target.
+test-pruning: .venv/stamp
+	$(BIN)/python -m pytest -m pruning
+
+# The campaigns of docs/TRUST.md. Each prints its table; N cases from SEED on.
 SEED ?= 0
+
+# Random networks on random hardware against a dense integer oracle, M of them against TVM too.
+fuzz: N ?= 500
+fuzz: M ?= 100
 fuzz: .venv/stamp
-	$(BIN)/python -m tests.compiler.fuzz --count $(N) --seed $(SEED)
+	$(BIN)/python -m tests.campaigns.fuzz --count $(N) --tvm $(M) --seed $(SEED)
+
+# Programs with one mistake each: all must be found, or shown to be none.
+mutants: .venv/stamp
+	$(BIN)/python -m tests.campaigns.mutants --seed $(SEED)
+
+# Programs in many legal orders.
+shuffles: N ?= 200
+shuffles: .venv/stamp
+	$(BIN)/python -m tests.campaigns.shuffles --seeds $(N)
+
+# The machine's times and counts against references that step clock by clock.
+cycles: N ?= 2000
+cycles: .venv/stamp
+	$(BIN)/python -m tests.campaigns.cycles --count $(N) --seed $(SEED)
+
+# Altered programs, networks, hardware descriptions and ONNX files.
+hostile: N ?= 200000
+hostile: .venv/stamp
+	$(BIN)/python -m tests.campaigns.hostile --count $(N) --seed $(SEED)
+
+# Random instructions through assembler and encoder and back.
+roundtrips: N ?= 100000
+roundtrips: .venv/stamp
+	$(BIN)/python -m tests.campaigns.roundtrips --count $(N) --seed $(SEED)
+
+# A compiler killed at random moments never leaves half a file.
+kills: N ?= 300
+kills: .venv/stamp
+	$(BIN)/python -m tests.campaigns.kills --count $(N) --seed $(SEED)
 
 bench: .venv/stamp
 	$(BIN)/python benchmarks/networks.py
