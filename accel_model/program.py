@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.box import digest, npy_parts, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, spec_from_table
@@ -112,21 +113,19 @@ class Program:
         arrays: dict[str, npt.NDArray[Any]] = {
             "words": self.words, "image": self.image, "layer_of": self.layer_of,
             "tile_of": self.tile_of, "tiles": tiles}
-        raw = {name: _npy(array) for name, array in arrays.items()}
+        raw = {name: npy_parts(array) for name, array in arrays.items()}
         head = {
             "format": FORMAT, "name": self.name, "spec": asdict(self.spec),
             "dram_bytes": self.dram_bytes,
             "inputs": [asdict(t) for t in self.inputs],
             "outputs": [asdict(t) for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
-            "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in raw.items()},
+            "sha256": {name: digest(parts) for name, parts in raw.items()},
         }
         head["seal"] = _seal(head)
         out = io.BytesIO()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as box:
-            _put(box, "manifest.json", json.dumps(head, indent=1).encode())
-            for name, data in raw.items():
-                _put(box, f"{name}.npy", data)
+        write_zip(out, {"manifest.json": [json.dumps(head, indent=1).encode()],
+                        **{f"{name}.npy": parts for name, parts in raw.items()}})
         return out.getvalue()
 
     @staticmethod
@@ -196,14 +195,3 @@ def _tile(row: list[int]) -> Tile:
 
 def _seal(head: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
-
-
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    out = io.BytesIO()
-    np.save(out, np.ascontiguousarray(array), allow_pickle=False)
-    return out.getvalue()
-
-
-def _put(box: zipfile.ZipFile, name: str, data: bytes) -> None:
-    """Stored with a fixed date, so that the same program is the same file."""
-    box.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)

@@ -103,9 +103,7 @@ def lower(
     pruning = parse_recipe(prune) if prune else []
 
     tell("import", 0, 1)
-    proto = load_onnx(model) if isinstance(model, str | Path) else model
-    proto = normalise_onnx(proto, {name: tuple(shape) for name, shape in (shapes or {}).items()})
-    module = import_onnx(proto)
+    module = _import(model, shapes or {})
     # Before pruning, so that the weights that are judged are those that will run.
     module = _apply(module, FoldBatchNorm(), *pruning)
     floating = module
@@ -122,6 +120,13 @@ def lower(
         spec, progress=lambda node, done, total: tell("schedule", done, total)))
     tell("emit", 0, 1)
     return Stages(floating, partitioned, module, programs_of(module, spec))
+
+
+def _import(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
+    """The model in Relax. What it was before may be as large and is gone when this returns."""
+    proto = load_onnx(model) if isinstance(model, str | Path) else model
+    proto = normalise_onnx(proto, shapes)
+    return import_onnx(proto)
 
 
 def _apply(module: IRModule, *passes: Any) -> IRModule:

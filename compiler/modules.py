@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -13,19 +12,25 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from zeroskip.compiler.network import npy_bytes
+from zeroskip.accel_model.box import Parts, digest, npy_parts
 from zeroskip.relay_passes.graph import const_value, make_const
 
 LARGE = 1024  # bytes from which a constant is lifted out
 
 
-def dump_module(name: str, module: IRModule) -> dict[str, bytes]:
+def constant_member(array: np.ndarray) -> tuple[str, Parts]:
+    """The member that holds a constant: its name is its content's digest."""
+    parts = npy_parts(array)
+    return f"constants/{digest(parts)}.npy", parts
+
+
+def dump_module(name: str, module: IRModule) -> dict[str, Parts]:
     """The members of a network file that hold a module.
 
-    Each large constant becomes a parameter of its function and a member ``constants/<digest>.npy``,
-    so that equal ones, of whatever module, are stored once.
+    Each large constant becomes a parameter of its function and a member of its own, so that equal
+    ones, of whatever module, are stored once.
     """
-    members: dict[str, bytes] = {}
+    members: dict[str, Parts] = {}
     lifted: dict[str, dict[str, str]] = {}
     small = IRModule(attrs=module.attrs)
     for gvar, func in module.functions.items():
@@ -34,13 +39,12 @@ def dump_module(name: str, module: IRModule) -> dict[str, bytes]:
             func = lifting.apply(func)
             lifted[gvar.name_hint] = {}
             for variable, array in lifting.found.items():
-                raw = npy_bytes(array)
-                digest = hashlib.sha256(raw).hexdigest()
-                members[f"constants/{digest}.npy"] = raw
-                lifted[gvar.name_hint][variable] = digest
+                member, parts = constant_member(array)
+                members[member] = parts
+                lifted[gvar.name_hint][variable] = member
         small[gvar] = func
-    members[f"modules/{name}.json"] = tvm.ir.save_json(small).encode()
-    members[f"modules/{name}.constants.json"] = json.dumps(lifted).encode()
+    members[f"modules/{name}.json"] = [tvm.ir.save_json(small).encode()]
+    members[f"modules/{name}.constants.json"] = [json.dumps(lifted).encode()]
     return members
 
 
@@ -52,12 +56,11 @@ def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
     for function, variables in lifted.items():
         if not variables:
             continue
-        for digest in variables.values():
-            if digest not in known:
-                raw = io.BytesIO(read(f"constants/{digest}.npy"))
-                known[digest] = make_const(np.load(raw, allow_pickle=False))
+        for member in variables.values():
+            if member not in known:
+                known[member] = make_const(np.load(io.BytesIO(read(member)), allow_pickle=False))
         gvar = module.get_global_var(function)
-        values = {variable: known[digest] for variable, digest in variables.items()}
+        values = {variable: known[member] for variable, member in variables.items()}
         module[gvar] = _bind(module[gvar], values)
     return module
 

@@ -22,12 +22,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zeroskip.accel_model.box import Parts, digest, write_zip
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.errors import CompileError
 
-FORMAT = 1
+FORMAT = 2
 MODULES = ("host", "reference", "floating")
 
 
@@ -85,11 +86,14 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
-        from zeroskip.compiler.modules import dump_module
+        from zeroskip.compiler.modules import constant_member, dump_module
 
-        members: dict[str, bytes] = {}
+        members: dict[str, Parts] = {}
+        programs: dict[str, str] = {}
         for name, program in self.programs.items():
-            members[f"programs/{name}.zip"] = program.to_bytes()
+            # As the constant that the host module hands to ``zeroskip.run``: stored once.
+            member, parts = constant_member(np.frombuffer(program.to_bytes(), np.uint8))
+            members[member], programs[name] = parts, member
         for name, module in zip(MODULES, (self.host_module, self.reference_module,
                                           self.floating_module), strict=True):
             members.update(dump_module(name, module))
@@ -97,13 +101,14 @@ class Network:
             "format": FORMAT, "name": self.name, "spec": asdict(self.spec),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
-            "programs": list(self.programs), "cpu": self.cpu,
+            "programs": programs, "cpu": self.cpu,
             "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
-            "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in members.items()},
+            "sha256": {name: digest(parts) for name, parts in members.items()},
         }
         manifest["seal"] = _seal(manifest)
-        write_whole(path, lambda out: _write_zip(out, manifest, members))
+        head: Parts = [json.dumps(manifest, indent=1).encode()]
+        write_whole(path, lambda out: write_zip(out, {"manifest.json": head, **members}))
 
     @staticmethod
     def load(path: str | Path) -> Network:
@@ -133,8 +138,8 @@ def _read(box: zipfile.ZipFile, head: dict[str, Any], path: str) -> Network:
     _check_members(box, head["sha256"], path)
     spec = spec_from_table(head["spec"], path)
     try:
-        programs = {name: Program.from_bytes(box.read(f"programs/{name}.zip"))
-                    for name in head["programs"]}
+        programs = {name: _program(box.read(member))
+                    for name, member in head["programs"].items()}
     except ProgramError as problem:
         raise NetworkError(f"{path}: {problem}") from None
     for program in programs.values():
@@ -160,9 +165,9 @@ def _read(box: zipfile.ZipFile, head: dict[str, Any], path: str) -> Network:
 
 
 def _check_members(box: zipfile.ZipFile, digests: dict[str, str], path: str) -> None:
-    for name, digest in digests.items():
+    for name, expected in digests.items():
         try:
-            intact = hashlib.sha256(box.read(name)).hexdigest() == digest
+            intact = digest([box.read(name)]) == expected
         except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
             intact = False
         if not intact:
@@ -178,12 +183,10 @@ def _seal(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _write_zip(out: io.BufferedWriter, manifest: dict[str, Any],
-               members: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as box:
-        for name, raw in {"manifest.json": json.dumps(manifest, indent=1).encode(),
-                          **members}.items():
-            box.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), raw)
+def _program(raw: bytes) -> Program:
+    """The program in a constant's member."""
+    blob = np.load(io.BytesIO(raw), allow_pickle=False)
+    return Program.from_bytes(memoryview(blob.astype(np.uint8, casting="safe").reshape(-1)))
 
 
 def write_whole(path: str | Path, write: Callable[[Any], None]) -> None:
@@ -209,10 +212,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def npy_bytes(array: np.ndarray) -> bytes:
-    """An array as the bytes of an .npy file."""
-    out = io.BytesIO()
-    np.save(out, np.ascontiguousarray(array), allow_pickle=False)
-    return out.getvalue()

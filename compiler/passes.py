@@ -23,6 +23,7 @@ from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.schedule import Progress, emit_region, plan_region, plan_text, read_plan
+from zeroskip.relay_passes.graph import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
 for _error in (CompileError, FormatError, IsaError, WindowError):
@@ -102,7 +103,7 @@ class _Embedding(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         call = self.visit_expr_post_order(call)
         if not isinstance(call.op, GlobalVar) or call.op.name_hint not in self.blobs:
             return call
-        blob = relax.const(self.blobs[call.op.name_hint], "uint8")
+        blob = make_const(self.blobs[call.op.name_hint])
         outputs = list(call.ty.fields) if hasattr(call.ty, "fields") else call.ty
         return relax.call_dps_packed(PACKED, [blob, *call.args], out_ty=outputs)
 

@@ -80,8 +80,9 @@ def concatenates_channels(layer: layers.Layer) -> str | None:
 def exact_accumulator(layer: layers.Layer) -> str | None:
     """Any sum of a filter's products fits in the 32-bit accumulator."""
     if isinstance(layer, layers.Conv | layers.Dense):
-        reach = abs(layer.weight.astype("int64")).reshape(len(layer.weight), -1).sum(axis=1)
-        worst = int((reach * 255 + abs(layer.bias.astype("int64"))).max())
+        reach = [int(abs(each.astype("int64")).sum()) for each in layer.weight]
+        worst = max(each * 255 + abs(int(bias))
+                    for each, bias in zip(reach, layer.bias, strict=True))
         if worst >= 1 << 31:
             return f"a sum may reach {worst}: the accumulator has 32 bits"
     return None

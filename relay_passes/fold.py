@@ -7,7 +7,7 @@ take milliseconds.
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -300,7 +300,7 @@ def _takes_scale(call: relax.Expr | None) -> bool:
 
 def _scaled(call: Call, scale: _Doubles, env: Env) -> relax.Expr:
     """The layer with the weights of each output channel multiplied by that channel's scale."""
-    weight = call.args[1].value.numpy()
+    weight = cast(npt.NDArray[np.floating[Any]], const_value(call.args[1]))
     if op_name(call) == "relax.matmul":
         factors = scale.reshape(1, -1)
     else:

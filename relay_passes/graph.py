@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
@@ -25,18 +26,23 @@ Visit: TypeAlias = Callable[[relax.BlockBuilder, relax.VarBinding, Env], "relax.
 
 
 def const_value(expr: relax.Expr) -> Array | None:
-    """The array of a constant (not writable: copy before changing it), None for all else."""
+    """The array of a constant, not a copy and not writable; None for all else."""
     if not isinstance(expr, GenericConst):
         return None
-    value: Array = expr.value.numpy()
+    value: Array = np.from_dlpack(expr.value).view()
     value.flags.writeable = False
     return value
 
 
 def make_const(array: npt.ArrayLike) -> relax.Expr:
-    """A constant of the array's own dtype (plain `relax.const` narrows int64 and float64)."""
-    value = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
-    return relax.const(value, str(value.dtype))
+    """A constant of the array's own dtype (plain `relax.const` narrows int64 and float64).
+
+    Copied once, whatever its strides: the weights of a network may be half of the memory.
+    """
+    value = np.asarray(array)
+    tensor = tvm.runtime.empty(value.shape, str(value.dtype))
+    np.from_dlpack(tensor)[...] = value
+    return relax.const(tensor)
 
 
 def op_name(expr: relax.Expr) -> str | None:

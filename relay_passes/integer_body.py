@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.graph import const_value
 from zeroskip.relay_passes.integer_layers import QTensor
 
 NODE_ATTR = "zeroskip.node"
@@ -73,12 +74,8 @@ class BodyReader:
             for binding in block.bindings
             if isinstance(binding.value, tvm.ir.Call)
         ]
-        self.constants: list[Array] = [
-            arg.value.numpy()
-            for call in self.calls
-            for arg in call.args
-            if isinstance(arg, tvm.ir.GenericConst)
-        ]
+        found = (const_value(arg) for call in self.calls for arg in call.args)
+        self.constants: list[Array] = [value for value in found if value is not None]
 
     def expect(self, ops: Sequence[str], constants: int) -> None:
         """Refuse a body that is not the one its kind writes."""

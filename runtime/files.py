@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.box import npy_parts, write_zip
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.trace import trace_events
-from zeroskip.compiler.network import npy_bytes, write_whole
+from zeroskip.compiler.network import write_whole
 from zeroskip.runtime.report import Report
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """An .npz file; unlike ``numpy.savez`` it takes arrays of any name."""
-    def write(out: Any) -> None:
-        with zipfile.ZipFile(out, "w") as box:
-            for name, array in arrays.items():
-                box.writestr(zipfile.ZipInfo(f"{name}.npy"), npy_bytes(array))
-
-    write_whole(path, write)
+    members = {f"{name}.npy": npy_parts(array) for name, array in arrays.items()}
+    write_whole(path, lambda out: write_zip(out, members))
 
 
 def write_report(path: str | Path, report: Report) -> None:
