@@ -5,21 +5,12 @@ Format: "Trace Event Format", complete events (``X``); a cycle is shown as a mic
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.isa import UNITS
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
-
-
-class TraceError(ZeroskipError):
-    """A trace that cannot be written."""
 
 
 def trace_events(run: Run, program: Program) -> list[dict[str, Any]]:
@@ -39,20 +30,3 @@ def trace_events(run: Run, program: Program) -> list[dict[str, Any]]:
             "args": {"pc": pc, "bytes": moved, "macs": macs},
         })
     return events
-
-
-def write_trace(run: Run, program: Program, path: Path) -> None:
-    """Write the trace of a run as JSON, whole or not at all; TraceError if it cannot be."""
-    text = json.dumps({"traceEvents": trace_events(run, program), "displayTimeUnit": "ms"})
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
-            raise
-    except OSError as problem:
-        raise TraceError(f"{path}: the trace cannot be written: {problem.strerror}") from None

@@ -14,9 +14,10 @@ from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
 from zeroskip.compiler.emit import ActTile, Emitter, requantise_rows, scalar_rows
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.plan import ConvPlan, Weights
+from zeroskip.compiler.plan import ConvPlan
 from zeroskip.compiler.rows import Rows
 from zeroskip.compiler.tiles import Patch, Span, patches, source, spans
+from zeroskip.compiler.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -23,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zeroskip.accel_model.box import Parts, digest, write_zip
+from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
@@ -187,28 +186,3 @@ def _program(raw: bytes) -> Program:
     """The program in a constant's member."""
     blob = np.load(io.BytesIO(raw), allow_pickle=False)
     return Program.from_bytes(memoryview(blob.astype(np.uint8, casting="safe").reshape(-1)))
-
-
-def write_whole(path: str | Path, write: Callable[[Any], None]) -> None:
-    """Write a file through a temporary neighbour: there is never a part of it under its name."""
-    target = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.",
-                                         delete=False) as out:
-            try:
-                write(out)
-                out.flush()
-                os.fsync(out.fileno())
-                os.chmod(out.name, 0o666 & ~_umask())
-                os.replace(out.name, target)
-            except BaseException:
-                os.unlink(out.name)
-                raise
-    except OSError as problem:
-        raise NetworkError(f"{path}: cannot be written: {problem.strerror or problem}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

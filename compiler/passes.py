@@ -22,7 +22,8 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import Progress, emit_region, plan_region, plan_text, read_plan
+from zeroskip.compiler.plan import plan_text, read_plan
+from zeroskip.compiler.schedule import Progress, emit_region, plan_region
 from zeroskip.relay_passes.graph import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
@@ -49,7 +50,7 @@ class TileAndSchedule:
         for name in region_names(mod):
             region = lower(extract(mod, name))
             plans = plan_region(region, self.spec, self.progress)
-            lines = [plan_text(op, plan) for op, plan in zip(region.ops, plans, strict=True)]
+            lines = [plan_text(op.node, plan) for op, plan in zip(region.ops, plans, strict=True)]
             gvar = mod.get_global_var(name)
             updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, lines))
         return updated

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from zeroskip.accel_model.program import LayerInfo, Program
@@ -15,9 +14,10 @@ from zeroskip.compiler.emit_conv import emit_conv
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import macs, views_read
 from zeroskip.compiler.ops import Op, Region
-from zeroskip.compiler.plan import ChannelPlan, ConvPlan, Weights, plan_channels, plan_conv
+from zeroskip.compiler.plan import ChannelPlan, ConvPlan, Plan
+from zeroskip.compiler.search import plan_channels, plan_conv
+from zeroskip.compiler.weights import Weights
 
-Plan: TypeAlias = ConvPlan | ChannelPlan
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
@@ -95,15 +95,3 @@ def _joined(one: LayerInfo, two: LayerInfo) -> LayerInfo:
     summed = {name: getattr(one, name) + getattr(two, name) for name in
               ("macs", "effectual", "input_bytes", "output_bytes", "weight_bytes")}
     return replace(one, **summed)
-
-
-def plan_text(op: Op, plan: Plan) -> str:
-    """A plan as one line of JSON, with the node it is for."""
-    return json.dumps({"node": op.node, **asdict(plan)})
-
-
-def read_plan(text: str) -> Plan:
-    """The plan of one line of JSON."""
-    fields = json.loads(text)
-    fields.pop("node")
-    return ConvPlan(**fields) if "gang" in fields else ChannelPlan(**fields)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.box import npy_parts, write_zip
+from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.trace import trace_events
-from zeroskip.compiler.network import write_whole
 from zeroskip.runtime.report import Report
 
 
