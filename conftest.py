@@ -21,6 +21,11 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of hypothesis: {config.getoption('hypothesisseed', SEED)} (SEED=n repeats a run)"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_schedules_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["ZEROSKIP_CACHE"] = str(tmp_path_factory.mktemp("schedules"))
+
+
 @pytest.fixture(scope="session")
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether goldens are to be written, not compared."""

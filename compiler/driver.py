@@ -15,12 +15,14 @@ from tvm.ir import IRModule
 
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.data import load_arrays, match_inputs
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port
 from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.support import supports
+from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
@@ -57,6 +59,8 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     calibrate: str | Path | Arrays | None = None,
     method: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
+    cache: str | Path | None = None,
+    tune: Tuning | None = None,
     progress: Progress | None = None,
 ) -> Network:
     """Compile an ONNX model for an accelerator.
@@ -65,13 +69,15 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     prune: a recipe such as ``pattern:connectivity=0.5`` (see ``relay_passes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
     a few random ones, good for cycles and bits but not for accuracy. method: ``minmax``,
-    ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open.
+    ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder
+    in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n schedules of
+    each layer and keeps the fastest; the result is never slower than without.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method, shapes=shapes,
-                   progress=progress)
+                   cache=cache, tune=tune, progress=progress)
     main = stages.floating["main"]
     return Network(
         name=_name(model),
@@ -96,6 +102,8 @@ def lower(
     calibrate: str | Path | Arrays | None = None,
     method: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
+    cache: str | Path | None = None,
+    tune: Tuning | None = None,
     progress: Progress | None = None,
 ) -> Stages:
     """Every stage of ``compile``."""
@@ -117,7 +125,8 @@ def lower(
     partitioned = module
 
     module = _apply(module, TileAndSchedule(
-        spec, progress=lambda node, done, total: tell("schedule", done, total)))
+        spec, progress=lambda node, done, total: tell(f"schedule {node}", done, total),
+        cache=None if cache is None else PlanCache(cache), tuning=tune))
     tell("emit", 0, 1)
     return Stages(floating, partitioned, module, programs_of(module, spec))
 

@@ -18,12 +18,15 @@ from zeroskip.accel_model.isa import IsaError
 from zeroskip.accel_model.lanes import WindowError
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan import plan_text, read_plan
+from zeroskip.compiler.lower import lower, views_read
+from zeroskip.compiler.ops import Region
+from zeroskip.compiler.plan import Plan, plan_text, read_plan
 from zeroskip.compiler.schedule import Progress, emit_region, plan_region
+from zeroskip.compiler.tune import Tuning, tune_region
 from zeroskip.relay_passes.graph import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
@@ -39,21 +42,38 @@ class TileAndSchedule:
     """Chooses the tiles of every layer in every region.
 
     The plans become the region's attribute ``zeroskip.schedule``, one line of JSON for each
-    operation in execution order.
+    operation in execution order. cache: where plans are looked up and kept. tuning: how many
+    schedules of each layer to time.
     """
 
-    def __init__(self, spec: AccelSpec, progress: Progress | None = None) -> None:
-        self.spec, self.progress = spec, progress
+    def __init__(self, spec: AccelSpec, progress: Progress | None = None,
+                 cache: PlanCache | None = None, tuning: Tuning | None = None) -> None:
+        self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
         updated = IRModule(mod.functions, attrs=mod.attrs)
         for name in region_names(mod):
             region = lower(extract(mod, name))
-            plans = plan_region(region, self.spec, self.progress)
+            plans = self._plans(region)
             lines = [plan_text(op.node, plan) for op, plan in zip(region.ops, plans, strict=True)]
             gvar = mod.get_global_var(name)
             updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, lines))
         return updated
+
+    def _plans(self, region: Region) -> list[Plan]:
+        tuning = self.tuning
+
+        def find() -> list[Plan]:
+            plans = plan_region(region, self.spec, self.progress, self.cache)
+            if tuning is None:
+                return plans
+            return tune_region(region, self.spec, plans, tuning, self.progress)
+
+        if self.cache is None or tuning is None:
+            return find()
+        wiring = [(*(view.value.name for view in views_read(op)), op.y.value.name)
+                  for op in region.ops]
+        return self.cache.plans(region.ops, self.spec, f"tuned {tuning.count} {wiring}", find)
 
 
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.EmitProgram")

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from zeroskip.accel_model.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import emit_channels, ops
+from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.emit import Emitter
 from zeroskip.compiler.emit_conv import emit_conv
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import macs, views_read
 from zeroskip.compiler.ops import Op, Region
 from zeroskip.compiler.plan import ChannelPlan, ConvPlan, Plan
-from zeroskip.compiler.search import plan_channels, plan_conv
+from zeroskip.compiler.search import candidates
 from zeroskip.compiler.weights import Weights
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
-def plan_region(region: Region, spec: AccelSpec, progress: Progress | None = None) -> list[Plan]:
+def plan_region(region: Region, spec: AccelSpec, progress: Progress | None = None,
+                cache: PlanCache | None = None) -> list[Plan]:
     """A plan for each operation; ``progress(node, done, total)`` is called before each."""
     plans: list[Plan] = []
     for index, op in enumerate(region.ops):
         if progress is not None:
             progress(op.node, index, len(region.ops))
-        if isinstance(op, ops.Conv) and not isinstance(op, ops.Depthwise):
-            plans.append(plan_conv(op, spec))
-        else:
-            plans.append(plan_channels(op, spec))
+        search = partial(candidates, op, spec, 1)
+        plans += search() if cache is None else cache.plans([op], spec, "", search)
     return plans
 
 

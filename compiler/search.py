@@ -8,9 +8,10 @@ array's own timing function, run on the layer's own weights for a few pixel grou
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
@@ -20,21 +21,27 @@ from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.plan import ChannelPlan, ConvPlan
+from zeroskip.compiler.plan import ChannelPlan, ConvPlan, Plan
 from zeroskip.compiler.tiles import Patch, Span, act_rows, even_spans, patches, source
 from zeroskip.compiler.weights import Weights
 
 PAR_ROWS = 9  # rows of PAR for the parameters of 16 channels
+CHANNEL_SETS = (3, 2, 4, 6, 8, 12)  # tiles in ACT at once
 SAMPLE_TILES = 6  # pixel groups that the array's timing function is run on
 
 
-def plan_conv(conv: ops.Conv, spec: AccelSpec) -> ConvPlan:
-    """The fastest schedule found; CompileError if not even the smallest tile fits."""
-    search = _ConvSearch(conv, spec, Weights(conv, spec.array.kind))
-    best = min(search.plans(), key=lambda plan: (plan.cycles, str(plan)), default=None)
-    if best is None:
+def candidates(op: ops.Op, spec: AccelSpec, count: int) -> list[Plan]:
+    """Up to ``count`` schedules of an operation, the one with the least estimated cycles first.
+
+    CompileError if not even the smallest tile fits.
+    """
+    if not isinstance(op, ops.Conv) or isinstance(op, ops.Depthwise):
+        return [*islice(channel_plans(op, spec), count)]
+    search = ConvSearch(op, spec, Weights(op, spec.array.kind))
+    ranked = heapq.nsmallest(count, search.plans(), key=lambda plan: (plan.cycles, str(plan)))
+    if not ranked:
         raise search.refusal()
-    return best
+    return list(ranked)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,9 @@ class _Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class _ConvSearch:
+class ConvSearch:
+    """The schedules of a convolution that fit; ``cuts`` are remembered."""
+
     conv: ops.Conv
     spec: AccelSpec
     weights: Weights
@@ -238,8 +247,19 @@ def _splits(rows: int) -> list[int]:
     return sorted(n for n in tried if n <= rows)
 
 
-def plan_channels(op: ops.Op, spec: AccelSpec) -> ChannelPlan:
-    """The largest tile of which three sets fit: room to load, compute and store at once."""
+def channel_plans(op: ops.Op, spec: AccelSpec) -> Iterator[ChannelPlan]:
+    """The largest tile of which three sets fit, room to load, compute and store at once; then
+    those for other shares of ACT."""
+    seen = set()
+    for sets in CHANNEL_SETS:
+        plan = _plan_channels(op, spec, spec.act_rows // sets)
+        if plan not in seen:
+            seen.add(plan)
+            yield plan
+
+
+def _plan_channels(op: ops.Op, spec: AccelSpec, goal: int) -> ChannelPlan:
+    """The largest tile that takes no more than ``goal`` rows of ACT, or the smallest one."""
     window = getattr(op, "window", ops.Window())
     operands = 2 if isinstance(op, ops.Add) or getattr(op, "residual", None) is not None else 1
     rows, cols = op.y.value.spatial
@@ -255,7 +275,6 @@ def plan_channels(op: ops.Op, spec: AccelSpec) -> ChannelPlan:
                   * min(window.span(1, cols), op.x.value.spatial[1]))
         return blocks(channels) * (looked + operands * rows * cols)
 
-    goal = spec.act_rows // 3
     while needed(channels, rows, cols) > goal:
         if needed(BLOCK, rows, cols) <= goal and channels > BLOCK:
             channels = blocks(-(-channels // 2)) * BLOCK

@@ -72,10 +72,14 @@ def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str,
               help="How ranges of activations are chosen from the samples.")
 @click.option("--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
               help="The shape of an input that the model leaves open; may be repeated.")
+@click.option("--tune", type=click.IntRange(min=1), metavar="N",
+              help="Time N schedules of each layer on the accelerator and keep the fastest.")
+@click.option("--cache/--no-cache", default=True, show_default=True,
+              help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.")
 @click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
 def compile_command(model: Path, output: Path | None, target: str, prune: str | None,
                     calibrate: Path | None, method: str, shapes: dict[str, tuple[int, ...]],
-                    emit: str | None) -> None:
+                    tune: int | None, cache: bool, emit: str | None) -> None:
     """Compile an ONNX MODEL for an accelerator."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
@@ -83,10 +87,14 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
 
     spec = load_spec(target)
     from zeroskip.compiler import driver
+    from zeroskip.compiler.cache import default_folder
     from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.tuning import tuning
 
-    options: dict[str, Any] = {"prune": prune, "calibrate": calibrate, "method": method,
-                               "shapes": shapes}
+    options: dict[str, Any] = {
+        "prune": prune, "calibrate": calibrate, "method": method, "shapes": shapes,
+        "tune": None if tune is None else tuning(tune),
+        "cache": default_folder() if cache else None}
     with progress(f"compiling {model.name}") as tell:
         if emit is not None:
             text = _stage(driver.lower(model, spec, **options, progress=tell), emit)

@@ -1,0 +1,113 @@
+"""Schedules that were found before, on disk, by what they were found for.
+
+An entry's name is a digest of everything its content depends on: the operations, the accelerator,
+and the source of the search itself. So an entry is never wrong, only absent; several compilers may
+write at once, since each writes a file of its own and renames it; an entry that cannot be read is
+searched for anew and one that cannot be written is not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from zeroskip.accel_model import formats, lanes
+from zeroskip.accel_model.files import FileError, write_whole
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler import emit, emit_channels, emit_conv, ops, rows, search, stream, tiles
+from zeroskip.compiler import weights as weights_module
+from zeroskip.compiler.plan import Plan, plan_text, read_plan
+
+_SEARCH = (search, tiles, weights_module, lanes, emit, emit_channels, emit_conv, rows, stream)
+
+
+def default_folder() -> Path:
+    """Where schedules are kept for a user: ``ZEROSKIP_CACHE``, or by the XDG convention."""
+    own = os.environ.get("ZEROSKIP_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "zeroskip" / "schedules"
+
+
+class PlanCache:
+    """The schedules in a folder, which is made when the first one is written."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.found = 0  # entries that were there
+        self.made = 0  # entries that were not
+
+    def plans(self, operations: Sequence[ops.Op], spec: AccelSpec, how: str,
+              make: Callable[[], list[Plan]]) -> list[Plan]:
+        """The plans for these operations: kept ones, or those that ``make`` finds.
+
+        how: whatever else they depend on, such as the effort that was spent.
+        """
+        path = self._path(operations, spec, how)
+        known = _read(path, len(operations))
+        if known is not None:
+            self.found += 1
+            return known
+        plans = make()
+        self.made += 1
+        _write(path, [plan_text("", plan) for plan in plans])
+        return plans
+
+    def _path(self, operations: Sequence[ops.Op], spec: AccelSpec, how: str) -> Path:
+        key = hashlib.sha256(f"{_source_digest()} {spec.fingerprint} {how}".encode())
+        for op in operations:
+            _add(key, op)
+        name = key.hexdigest()
+        return self.folder / name[:2] / f"{name[2:]}.json"
+
+
+def _add(key: hashlib._Hash, value: object) -> None:
+    """Everything that a value is, except names, which do not matter to a schedule."""
+    if isinstance(value, np.ndarray):
+        key.update(f"{value.dtype.str}{value.shape}".encode())
+        key.update(np.ascontiguousarray(value).data)
+    elif hasattr(value, "__dataclass_fields__"):
+        key.update(type(value).__name__.encode())
+        for name in value.__dataclass_fields__:
+            if name not in ("name", "node"):
+                _add(key, getattr(value, name))
+    else:
+        key.update(f"{value!r};".encode())
+
+
+@cache
+def _source_digest() -> str:
+    """Of the code that a schedule comes from: another version never finds this one's entries."""
+    folder = Path(str(formats.__file__)).parent
+    files = [Path(str(module.__file__)) for module in _SEARCH] + sorted(folder.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _read(path: Path, count: int) -> list[Plan] | None:
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        plans = [read_plan(line) for line in entry["plans"]]
+        intact = entry["sha256"] == _seal(entry["plans"]) and len(plans) == count
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return plans if intact else None
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    text = json.dumps({"plans": lines, "sha256": _seal(lines)})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda out: out.write(text.encode()))
+    except (OSError, FileError):
+        return  # nothing is lost but the time to search again
+
+
+def _seal(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
