@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := accel_model relay_passes compiler runtime
 
 .PHONY: demo test lint types test-networks test-ocr test-pruning fuzz mutants shuffles cycles hostile \
-	roundtrips kills bench docs clean
+	roundtrips kills bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -73,7 +73,11 @@ kills: N ?= 300
 kills: .venv/stamp
 	$(BIN)/python -m tests.campaigns.kills --count $(N) --seed $(SEED)
 
+# Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp
+	$(BIN)/python benchmarks/bench.py
+
+bench-networks: .venv/stamp
 	$(BIN)/python benchmarks/networks.py
 
 # The pages that are printed from the declarations.

@@ -19,6 +19,10 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -36,20 +40,33 @@ COLUMNS = ("network", "target", "weights", "compile s", "run s", "time only s", 
            "cycles", "bound", "x bound", "speed-up")
 
 
+def model(network: str, scheme: str) -> tuple[onnx.ModelProto, str | None]:
+    """A network with its weights, and what is to be pruned while it is compiled."""
+    from models.zoo import MODELS, prune_unstructured
+
+    sparsity, recipe = SCHEMES[scheme]
+    made = MODELS[network]()
+    return (prune_unstructured(made, sparsity) if sparsity else made), recipe
+
+
+def row(network: str, target: str, scheme: str) -> dict[str, float]:
+    """``measure`` in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--row", network, target, scheme],
+                          check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def measure(network: str, target: str, scheme: str) -> dict[str, float]:
     """One row."""
     import numpy as np
 
-    from models.zoo import MODELS, prune_unstructured
     from zeroskip.compiler.driver import compile as compile_network
     from zeroskip.runtime.session import Session
 
-    sparsity, recipe = SCHEMES[scheme]
-    model = MODELS[network]()
-    if sparsity:
-        model = prune_unstructured(model, sparsity)
+    made, recipe = model(network, scheme)
     started = time.perf_counter()
-    compiled = compile_network(model, target, prune=recipe)
+    compiled = compile_network(made, target, prune=recipe)
     seconds = {"compile s": time.perf_counter() - started}
     spec = compiled.spec
     bound = sum(layer.bound(spec.array.macs, spec.dram.bytes_per_cycle)
@@ -108,11 +125,8 @@ def main() -> None:
             for scheme in options.schemes:
                 if scheme.startswith("pattern") and network == "mobilenet_v2":
                     continue
-                done = subprocess.run(
-                    [sys.executable, __file__, "--row", network, target, scheme],
-                    check=True, stdout=subprocess.PIPE, text=True)
-                numbers = json.loads(done.stdout.splitlines()[-1])
-                rows.append({"network": network, "target": target, "weights": scheme, **numbers})
+                rows.append({"network": network, "target": target, "weights": scheme,
+                             **row(network, target, scheme)})
                 print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     text = f"{date.today()}, {platform.machine()}, {_cores()} cores\n\n{table(rows)}\n"
     print(text)

@@ -117,6 +117,7 @@ def lower(
     floating = module
 
     samples = _samples(module, calibrate)
+    tell("calibrate", 0, 1)
     ranges = measure_ranges(module, samples, method=method,
                             progress=lambda done, total: tell("calibrate", done, total))
     # One integer function for each layer, then whole regions of them for the accelerator.
