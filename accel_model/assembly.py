@@ -54,13 +54,14 @@ def assemble(text: str) -> list[Instruction]:
         words = whole.split(";", 1)[0].split()
         if words:
             try:
-                stream.append(_parse(words))
+                stream.append(parse_line(words))
             except IsaError as problem:
                 raise IsaError(f"line {number}: {problem}") from None
     return stream
 
 
-def _parse(words: list[str]) -> Instruction:
+def parse_line(words: list[str]) -> Instruction:
+    """The instruction that the words of a line spell; IsaError if they spell none."""
     mnemonic = words[0]
     cls = BY_MNEMONIC.get(mnemonic)
     if cls is None:
@@ -82,10 +83,18 @@ def _parse(words: list[str]) -> Instruction:
     return cls(**values)
 
 
+def parse_integer(text: str) -> int:
+    """Decimal, hexadecimal (``0x1f``) or binary (``0b11``); ValueError for anything else."""
+    if not _INTEGER.fullmatch(text) or len(text) > 40:
+        raise ValueError(text)
+    return int(text, 0 if text.lstrip("+-")[:2].lower() in ("0x", "0b") else 10)
+
+
 def _integer(mnemonic: str, name: str, value: str) -> int:
-    if not _INTEGER.fullmatch(value) or len(value) > 40:
-        raise IsaError(f"{mnemonic} {name}={value} is not an integer")
-    return int(value, 0 if value.lstrip("+-")[:2].lower() in ("0x", "0b") else 10)
+    try:
+        return parse_integer(value)
+    except ValueError:
+        raise IsaError(f"{mnemonic} {name}={value} is not an integer") from None
 
 
 def _units(value: str) -> int:

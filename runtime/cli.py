@@ -139,23 +139,28 @@ def _stage(stages: Any, emit: str) -> str:
               help="Shuffles the order in which the units take turns; results do not depend on it.")
 def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
         seed: int | None) -> None:
-    """Run a compiled NETWORK on the modeled accelerator."""
+    """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator."""
     from zeroskip.compiler.data import load_arrays
     from zeroskip.compiler.network import Network
     from zeroskip.runtime.files import write_arrays, write_timeline
-    from zeroskip.runtime.session import Session
+    from zeroskip.runtime.session import Session, run_source
 
-    session = Session(Network.load(network), seed=seed)
-    outputs = session.run(load_arrays(inputs))
+    arrays = load_arrays(inputs)
+    if network.suffix == ".asm":
+        program, done = run_source(network, arrays, seed)
+        outputs, runs, programs, spec = done.outputs, {"": done}, {"": program}, program.spec
+    else:
+        session = Session(Network.load(network), seed=seed)
+        outputs, runs = session.run(arrays), session.runs
+        programs, spec = session.network.programs, session.network.spec
     if output is not None:
         write_arrays(output, outputs)
     if trace is not None:
-        write_timeline(trace, session.runs, session.network.programs)
+        write_timeline(trace, runs, programs)
     for name, values in outputs.items():
         click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element at "
                    f"{int(values.argmax())}")
-    spec = session.network.spec
-    cycles = sum(each.cycles for each in session.runs.values())
+    cycles = sum(each.cycles for each in runs.values())
     click.echo(f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
                f"{spec.clock_mhz:g} MHz"
                + ("" if seed is None else f", units in the order of seed {seed}"))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.source import SourceError, read_source
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.network import Network
@@ -92,3 +93,19 @@ class Session:
         from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 
         return compile_for_cpu(self.network.host_module)
+
+
+def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None = None
+               ) -> tuple[Program, Run]:
+    """Run a program written by hand (``accel_model/source.py``).
+
+    inputs: [1, C, *spatial] by name. A ZeroskipError names the line that is wrong, or the
+    instruction that must not run.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        raise SourceError(f"{path}: cannot be read: {reason}") from None
+    program = read_source(text, str(path))
+    return program, Machine(program.spec).run(program, inputs, seed=seed)

@@ -414,3 +414,22 @@ def test_installed_command_exits_with_2(tmp_path: Path) -> None:
                           capture_output=True, text=True, env={**os.environ, "DEBUG": ""})
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_run_of_a_program_in_assembly(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "examples" / "assembly" / "store.asm"
+    x = np.arange(16 * 24, dtype=np.int16).reshape(1, 16, 4, 6).astype(np.int8)
+    np.savez(tmp_path / "x.npz", x=x)
+    result = CliRunner().invoke(main, ["run", str(source), "--input", str(tmp_path / "x.npz"),
+                                       "--output", str(tmp_path / "y.npz"),
+                                       "--trace", str(tmp_path / "t.json")])
+    assert result.exit_code == 0, result.output
+    assert "cycles on dense256" in result.output
+    assert np.array_equal(np.load(tmp_path / "y.npz")["same"], x)
+    for broken, message in ((b".target dense256\nfly", "line 2: 'fly' is not an instruction"),
+                            (b"\xff", "it is not UTF-8 text")):
+        (tmp_path / "own.asm").write_bytes(broken)
+        result = CliRunner().invoke(main, ["run", str(tmp_path / "own.asm"), "--input",
+                                           str(tmp_path / "x.npz")])
+        assert result.exit_code == 2
+        assert message in result.output
