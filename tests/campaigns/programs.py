@@ -1,0 +1,116 @@
+"""Small compiled programs that together use every instruction and every memory, on every target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.compiler.networks import Builder
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.graph import LayerGraph
+from zeroskip.compiler.lower import lower
+from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.relay_passes.integer_layers import BOUNDS, QTensor
+
+Data = dict[str, npt.NDArray[np.generic]]
+TARGETS = ("dense256", "sparse256", "pattern256")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A program, what it was made of, and inputs for it."""
+
+    name: str
+    graph: LayerGraph
+    program: Program
+    inputs: tuple[Data, ...]
+
+    @property
+    def spec(self) -> AccelSpec:
+        return self.program.spec
+
+
+class Lively(Builder):
+    """Makes layers whose results are spread over the whole range, so that every byte matters: zero
+    points near the middle, no limits within the range, and few values beyond it."""
+
+    def tensor(self, shape: tuple[int, ...], like: QTensor | None = None) -> QTensor:
+        made = super().tensor(shape, like)
+        if like is not None:
+            return made
+        low, high = BOUNDS[made.dtype]
+        return replace(made, zero_point=(low + high) // 2 + int(self.rng.integers(-20, 21)))
+
+    def limits(self, y: QTensor) -> dict[str, int]:
+        low, high = BOUNDS[y.dtype]
+        return {"lo": low, "hi": high}
+
+    def scales(self, count: int, terms: int) -> dict[str, npt.NDArray[np.int32]]:
+        made = super().scales(count, terms)
+        return {**made, "shift": made["shift"] + 3}
+
+
+def _residual(b: Builder) -> LayerGraph:
+    x = b.conv(b.input(20, 7, 6), 24, (3, 3), pad=(1, 1, 1, 1))
+    y = b.sum(b.conv(b.conv(x, 40, (1, 1)), 24, (3, 3), pad=(1, 1, 1, 1)), x)
+    return b.graph(b.dense(b.reshape(b.global_pool(y), 24), 10))
+
+
+def _depthwise(b: Builder) -> LayerGraph:
+    x = b.conv(b.input(18, 9, 5), 18, (3, 3), stride=2, pad=(1, 1, 1, 1), groups=18)
+    y = b.sum(b.pool(x, "avg", 2, 1, 0), b.pool(x, "max", 2, 1, 0))
+    y = b.conv(y, 33, (1, 1))
+    return b.graph(b.requantise(y), b.pool(x, "max", 3, 2, 1))
+
+
+def _joined(b: Builder) -> LayerGraph:
+    x = b.input(9, 5, 5)
+    left, right = b.conv(x, 13, (3, 3), pad=(1, 1, 1, 1)), b.conv(x, 20, (1, 1))
+    both = b.concat(left, right, left)
+    return b.graph(b.conv(both, 17, (3, 3), dilation=2, pad=(2, 2, 2, 2)), right)
+
+
+def _reduction(b: Builder) -> LayerGraph:
+    x = b.input(150, 4, 4)
+    y = b.conv(x, 70, (3, 3), pad=(1, 1, 1, 1))
+    return b.graph(b.dense(b.reshape(y, 70 * 16), 20))
+
+
+NETWORKS: dict[str, Callable[[Builder], LayerGraph]] = {
+    "residual": _residual, "depthwise": _depthwise, "joined": _joined, "reduction": _reduction}
+
+
+def tiny(spec: AccelSpec) -> AccelSpec:
+    """The target with memories so small that tiles are many and memory is used again and again."""
+    return replace(spec, sram=replace(spec.sram, act_bytes=4096, wgt_bytes=32768, par_bytes=4096))
+
+
+def samples(seed: int = 0) -> list[Sample]:
+    """Every network on every target, with its own memories and with tiny ones."""
+    made = []
+    for target in TARGETS:
+        for memories in ("", " tiny"):
+            spec = tiny(load_spec(target)) if memories else load_spec(target)
+            for name in NETWORKS:
+                made.append(sample(name, spec, f"{name}, {target}{memories}", seed))
+    return made
+
+
+def sample(name: str, spec: AccelSpec, title: str, seed: int) -> Sample:
+    """One of the networks compiled, with three inputs: random ones, and each value an extreme."""
+    b = Lively(np.random.default_rng([seed, len(name)]), density=0.4)
+    graph = NETWORKS[name](b)
+    region = lower(graph)
+    program = emit_region(region, spec, plan_region(region, spec))
+    rng = np.random.default_rng(seed)
+    return Sample(title, graph, program, (b.data(), b.data(), _extreme(rng, b.data())))
+
+
+def _extreme(rng: np.random.Generator, data: Data) -> Data:
+    return {name: np.where(rng.random(values.shape) < 0.5, np.iinfo(values.dtype).min,
+                           np.iinfo(values.dtype).max).astype(values.dtype)
+            for name, values in data.items()}
