@@ -3,210 +3,30 @@
 Written from docs/ARRAYS.md alone and sharing no code with the model in ``lanes.py`` or with
 ``formats``: every block of the hardware is an object that does one cycle's work in ``step`` and
 shows it to the others in ``settle``, at the end of the clock. Bank conflicts, stalls and the length
-of a drain are not computed; they happen. Thousands of times slower than ``lanes.py``.
+of a drain are not computed; they happen, and each cycle of each lane is counted under what it was
+spent on. Thousands of times slower than ``lanes.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-
-from zeroskip.accel_model.reference.streams import Reader, Table, Weight
+from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome, Plan
+from zeroskip.accel_model.reference.fetch import FetchUnit, Window
+from zeroskip.accel_model.reference.streams import Reader, Weight
 from zeroskip.accel_model.spec import Array
-
-BLOCK = 16
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """A convolution of one tile.
-
-    image[c][y][x] are the input values, zero point already subtracted; ``row`` is the ACT rows from
-    one image row to the next. streams: one packed stream for each filter. operand_row: rows from
-    one image row of the residual operand to the next, None without one.
-    """
-
-    image: Sequence[Sequence[Sequence[int]]]
-    row: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    top: int
-    left: int
-    output: tuple[int, int]
-    streams: Sequence[bytes]
-    table: Table | None
-    gang: int
-    last: bool
-    out_blocks: int
-    operand_row: int | None = None
-
-
-@dataclass
-class Outcome:
-    """Cycles, and the sum of each (output channel, output pixel)."""
-
-    cycles: int = 0
-    sums: dict[tuple[int, int], int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A stage of a pass: which block and taps are fetched for it."""
-
-    tile: int
-    run: int
-    index: int
-    block: int
-    taps: tuple[int, ...]
-    width: int
-
-    @property
-    def entries(self) -> int:
-        return len(self.taps) * self.width
-
-
-class Plan:
-    """The order of everything: tiles, groups inside, stages inside."""
-
-    def __init__(self, array: Array, conv: Convolution) -> None:
-        self.array, self.conv = array, conv
-        self.slots = array.lanes >> conv.gang
-        self.groups = -(-len(conv.streams) // self.slots)
-        outputs = conv.output[0] * conv.output[1]
-        size = array.pixels << conv.gang
-        self.tiles = [range(at, min(at + size, outputs)) for at in range(0, outputs, size)]
-        self.runs = len(self.tiles) * self.groups
-        self.stages = list(self._stages())
-
-    def _stages(self) -> Iterator[tuple[int, tuple[int, ...], int]]:
-        channels, taps = len(self.conv.image), self.conv.kernel[0] * self.conv.kernel[1]
-        together = 16 if self.array.kind == "pattern" else 1
-        for first in range(0, channels, BLOCK):
-            for tap in range(0, taps, together):
-                yield (first // BLOCK, tuple(range(tap, min(tap + together, taps))),
-                       min(BLOCK, channels - first))
-
-    def stream(self, run: int, slot: int) -> bytes | None:
-        """The stream of a slot in a pass; None: the slot is unused."""
-        n = run % self.groups * self.slots + slot
-        return self.conv.streams[n] if n < len(self.conv.streams) else None
-
-    def quads(self, tile: int) -> list[range]:
-        """The outputs of each quad of a tile."""
-        outputs, size = self.tiles[tile], self.array.pixels
-        return [outputs[at : at + size] for at in range(0, len(outputs), size)]
-
-
-class Window:
-    """What has been fetched and not yet freed. Every lane holds its own copy of it."""
-
-    def __init__(self, entries: int) -> None:
-        self.size = entries
-        self.held: list[Step] = []  # written or being written, and not yet freed
-        self.values: dict[tuple[int, int], dict[tuple[int, int, int], int]] = {}
-        self.ready: set[tuple[int, int]] = set()
-        self.arrived: list[Step] = []
-        self.freed: list[Step] = []
-
-    def has_room(self, step: Step) -> bool:
-        return sum(each.entries for each in self.held) + step.entries <= self.size
-
-    def begin(self, step: Step) -> None:
-        self.held.append(step)
-        self.values[step.run, step.index] = {}
-
-    def settle(self) -> None:
-        for step in self.arrived:
-            self.ready.add((step.run, step.index))
-        for step in self.freed:
-            self.held.remove(step)
-            self.ready.discard((step.run, step.index))
-            del self.values[step.run, step.index]
-        self.arrived, self.freed = [], []
-
-
-class FetchUnit:
-    """Reads quads of ACT rows, one row of each bank in a cycle, and writes them to the windows."""
-
-    def __init__(self, plan: Plan, window: Window, banks: int) -> None:
-        self.plan, self.window, self.banks = plan, window, banks
-        self.todo = self._reads()
-        self.now = next(self.todo, None)
-        self.waiting: list[int] = []  # bank of each row that the current quad still needs
-
-    def _reads(self) -> Iterator[tuple[Step | None, int, range, bool, bool]]:
-        """(stage or None for the operand, tap or block, quad, stage's first, stage's last)."""
-        plan = self.plan
-        for tile in range(len(plan.tiles)):
-            quads = plan.quads(tile)
-            if plan.conv.operand_row is not None:
-                for block in range(plan.conv.out_blocks):
-                    for quad in quads:
-                        yield None, block, quad, False, False
-            for group in range(plan.groups):
-                for index, (block, taps, width) in enumerate(plan.stages):
-                    step = Step(tile, tile * plan.groups + group, index, block, taps, width)
-                    reads = [(tap, quad) for tap in taps for quad in quads]
-                    for n, (tap, quad) in enumerate(reads):
-                        yield step, tap, quad, n == 0, n == len(reads) - 1
-
-    def step(self) -> None:
-        if self.now is None:
-            return
-        step, tap, quad, first, last = self.now
-        if not self.waiting:
-            if step is not None and first:
-                if not self.window.has_room(step):
-                    return
-                self.window.begin(step)
-            self.waiting = [self._address(step, tap, n) % self.banks for n in quad]
-        for bank in set(self.waiting):
-            self.waiting.remove(bank)
-        if self.waiting:
-            return
-        if step is not None:
-            self._deliver(step, tap, quad)
-            if last:
-                self.window.arrived.append(step)
-        self.now = next(self.todo, None)
-
-    def _address(self, step: Step | None, tap: int, output: int) -> int:
-        conv = self.plan.conv
-        if step is None:
-            assert conv.operand_row is not None
-            return output // conv.output[1] * conv.operand_row + output % conv.output[1]
-        y, x = self._place(tap, output)
-        return y * conv.row + x
-
-    def _place(self, tap: int, output: int) -> tuple[int, int]:
-        conv = self.plan.conv
-        r, s = divmod(tap, conv.kernel[1])
-        oy, ox = divmod(output, conv.output[1])
-        return (conv.top + oy * conv.stride[0] + r * conv.dilation[0],
-                conv.left + ox * conv.stride[1] + s * conv.dilation[1])
-
-    def _deliver(self, step: Step, tap: int, quad: range) -> None:
-        image = self.plan.conv.image
-        values = self.window.values[step.run, step.index]
-        for n in quad:
-            y, x = self._place(tap, n)
-            inside = 0 <= y < len(image[0]) and 0 <= x < len(image[0][0])
-            for c in range(step.width):
-                value = image[BLOCK * step.block + c][y][x] if inside else 0
-                values[tap - step.taps[0], c, n] = value
 
 
 class Lane:
     """Decodes its filter's stream and multiplies, one weight a cycle, for its own quad."""
 
-    def __init__(self, plan: Plan, window: Window, drain: Drain, slot: int, member: int) -> None:
-        self.plan, self.window, self.drain = plan, window, drain
+    def __init__(self, plan: Plan, window: Window, drain: Drain, slot: int, member: int,
+                 outcome: Outcome) -> None:
+        self.plan, self.window, self.drain, self.outcome = plan, window, drain, outcome
         self.slot, self.member = slot, member
         self.run, self.index = 0, 0  # the stage to do next, or the one being done
         self.reader: Reader | None = None
         self.left: list[Weight] | None = None  # of the stage being done
         self.sums: dict[int, list[int]] = {}  # accumulator set (pass mod 2) -> sums of the quad
+        self.waited = 0  # cycles that the next stage was not there
         self.complete = (0, 0)  # what the others see of (run, index)
         self._skip_unused()
 
@@ -222,33 +42,74 @@ class Lane:
         return tile[self.member * size : (self.member + 1) * size]
 
     def step(self) -> None:
+        spent = self._work()
+        if spent is not None:
+            self.outcome.events[spent] += 1
+
+    def _work(self) -> str | None:
+        """Do a cycle's work; what the cycle was spent on, None if that shows later."""
         if self.run == self.plan.runs:
-            return
-        if self.left is None and not self._start():
-            return
+            return self.at_the_end
+        if self.left is None:
+            idle = self._idle()
+            if idle is not None:
+                return idle
+            if (self.run, self.index) not in self.window.ready:
+                self.waited += 1
+                return None
+            self._count_wait()
+            if self.index == 0 and self.drain.complete < self.run - 1:
+                return "drain_wait"
+            self._start()
         assert self.left is not None
         if self.left:
-            weight = self.left.pop(0)
-            values = self.window.values[self.run, self.index]
-            for i, n in enumerate(self.outputs):
-                self.sums[self.run % 2][i] += weight.value * values[weight.tap, weight.channel, n]
+            self._multiply(self.left.pop(0))
         if not self.left:
             self._finish()
+        return "lane_busy"
 
-    def _start(self) -> bool:
-        if (self.run, self.index) not in self.window.ready:
-            return False
+    @property
+    def at_the_end(self) -> str:
+        """What the cycles after a lane's last stage are spent on."""
+        used = self.plan.stream(self.plan.runs - 1, self.slot) is not None
+        return "drain_wait" if used else "unused"
+
+    def _idle(self) -> str | None:
+        """A pass without a stream lasts until its last stage has been fetched."""
+        skipped = self.index == 0 and self.run > 0 and (
+            self.plan.stream(self.run - 1, self.slot) is None)
+        last = (self.run - 1, len(self.plan.stages) - 1)
+        return "unused" if skipped and self.window.latest < last else None
+
+    def _count_wait(self) -> None:
+        """Had the fetch unit not stalled for room, the lane would have waited that much less."""
+        stalled = min(self.waited, self.window.stalled[self.run, self.index])
+        self.outcome.events["imbalance"] += stalled
+        self.outcome.events["fetch_wait"] += self.waited - stalled
+        self.waited = 0
+
+    def _multiply(self, weight: Weight) -> None:
+        values, outputs = self.window.values[self.run, self.index], self.outputs
+        for i, n in enumerate(outputs):
+            self.sums[self.run % 2][i] += weight.value * values[weight.tap, weight.channel, n]
+        events = self.outcome.events
+        if weight.value:
+            events["macs"] += len(outputs)
+        # Lanes in step share one window, which slot 0 reads for all; others read their own.
+        if self.slot == 0 if self.plan.array.kind == "dense" else weight.value:
+            events["window_bytes"] += len(outputs)
+
+    def _start(self) -> None:
         if self.index == 0:
-            if self.drain.complete < self.run - 1:
-                return False
             stream = self.plan.stream(self.run, self.slot)
             assert stream is not None
             self.reader = Reader(self.plan.array.kind, stream, self.plan.stages,
                                  self.plan.conv.table)
             self.sums[self.run % 2] = [0] * len(self.outputs)
+            if self.member == 0:
+                self.outcome.events["wgt_words"] += len(stream) // 4
         assert self.reader is not None
         self.left = self.reader.next_stage()
-        return True
 
     def _finish(self) -> None:
         self.left = None
@@ -290,11 +151,19 @@ class Drain:
         self.cycles = []
         width = self.plan.array.drain_width
         for output in self.plan.tiles[tile]:
+            self._count_sums(group)
             for first in range(0, self.plan.slots, width):
                 used = [slot for slot in range(first, min(first + width, self.plan.slots))
                         if self.plan.stream(self.run, slot) is not None]
                 self.cycles += self._ports(used, output)
         return True
+
+    def _count_sums(self, group: int) -> None:
+        """Rows of ACC that a group's sums of one output are read from and written to."""
+        conv, slots = self.plan.conv, self.plan.slots
+        used = min(slots, len(conv.streams) - group * slots)
+        rows = -(-used // BLOCK)
+        self.outcome.events["acc_rows"] += rows * ((not conv.first) + (not conv.last))
 
     def _ports(self, slots: list[int], output: int) -> list[list[tuple[int, int]]]:
         """One output of each byte of a row in a cycle at last; all at once otherwise."""
@@ -317,6 +186,8 @@ class Drain:
         member, i = divmod(output - tile[0], self.plan.array.pixels)
         lane = self.lanes[(slot << self.plan.conv.gang) + member]
         self.outcome.sums[self._channel(slot), output] = lane.sums[self.run % 2][i]
+        if self.plan.conv.last:
+            self.outcome.events["requantised"] += 1 + (self.plan.conv.operand_row is not None)
 
     def settle(self) -> None:
         self.complete = self.run
@@ -325,8 +196,8 @@ class Drain:
 class WriteBack:
     """Writes finished tiles from staging to ACT, a row of 16 channels of one pixel a cycle."""
 
-    def __init__(self, plan: Plan, drain: Drain) -> None:
-        self.plan, self.drain = plan, drain
+    def __init__(self, plan: Plan, drain: Drain, outcome: Outcome) -> None:
+        self.plan, self.drain, self.outcome = plan, drain, outcome
         self.tile, self.rows_left = 0, 0
         self.complete = 0  # tiles written, as the others see it
 
@@ -338,6 +209,7 @@ class WriteBack:
                 return
             self.rows_left = len(self.plan.tiles[self.tile]) * self.plan.conv.out_blocks
         self.rows_left -= 1
+        self.outcome.events["act_rows"] += 1
         if not self.rows_left:
             self.tile += 1
 
@@ -357,12 +229,12 @@ def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_00
     outcome = Outcome()
     plan, window = Plan(array, conv), Window(array.window_entries)
     drain = Drain(plan, outcome)
-    lanes = [Lane(plan, window, drain, slot, member)
+    lanes = [Lane(plan, window, drain, slot, member, outcome)
              for slot in range(plan.slots) for member in range(1 << conv.gang)]
     drain.lanes = lanes
-    write_back = WriteBack(plan, drain) if conv.last else None
+    write_back = WriteBack(plan, drain, outcome) if conv.last else None
     drain.write_back = write_back
-    fetch = FetchUnit(plan, window, banks)
+    fetch = FetchUnit(plan, window, banks, outcome)
     blocks: list[FetchUnit | Lane | Drain | WriteBack] = [fetch, *lanes, drain]
     if write_back:
         blocks.append(write_back)
@@ -380,4 +252,7 @@ def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_00
         if outcome.cycles > limit:
             raise RuntimeError(f"the array is not finished after {limit} cycles")
     outcome.cycles += array.pipeline_cycles
+    for lane in lanes:
+        outcome.events[lane.at_the_end] += array.pipeline_cycles
+    outcome.events["cycles"] = outcome.cycles
     return outcome

@@ -16,7 +16,8 @@ import pytest
 
 from zeroskip.accel_model import lanes
 from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of, unpack
-from zeroskip.accel_model.reference.lanes import Convolution, Outcome, step_conv
+from zeroskip.accel_model.reference.convolution import Convolution, Outcome
+from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import Table
 from zeroskip.accel_model.spec import ARRAY_KINDS, Array, load_spec
 
@@ -96,7 +97,7 @@ def random_case(rng: Rng, kind: str) -> Case:
     )
 
 
-def step(case: Case, kind: str) -> Outcome:
+def step(case: Case, kind: str, first: bool = True) -> Outcome:
     streams, table = packed(case, kind)
     ends = np.cumsum(4 * streams[1])
     raw = streams[0].tobytes()
@@ -105,7 +106,7 @@ def step(case: Case, kind: str) -> Outcome:
         dilation=case.dilation, top=case.top, left=case.left, output=case.output,
         streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
         table=Table(table.masks.tolist(), table.id_bits) if table else None,
-        gang=case.gang, last=case.last, out_blocks=case.out_blocks,
+        gang=case.gang, first=first, last=case.last, out_blocks=case.out_blocks,
         operand_row=case.operand_row,
     ))
 
@@ -161,6 +162,8 @@ def test_fast_model_agrees_with_the_stepped_one(kind: str, part: int) -> None:
         case = random_case(np.random.default_rng(seed), kind)
         outcome, timing = step(case, kind), fast(case, kind)
         assert timing.cycles == outcome.cycles, f"{kind} seed {seed}: {case}"
+        for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused"):
+            assert getattr(timing, name) == outcome.events[name], f"{kind} seed {seed} {name}"
         assert outcome.sums == sums(case), f"{kind} seed {seed}: {case}"
         spent = (timing.lane_busy + timing.imbalance + timing.fetch_wait + timing.drain_wait
                  + timing.unused)

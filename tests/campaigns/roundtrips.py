@@ -3,7 +3,8 @@
     python -m tests.campaigns.roundtrips [--count 100000] [--seed 0]
 
 Random instructions with any legal values, then every instruction of the programs of
-``programs.py``: ``asm -> bytes -> asm`` and ``bytes -> asm -> bytes``. Then random words of 128 bits: what decodes
+``programs.py``: ``asm -> bytes -> asm`` and ``bytes -> asm -> bytes``. Then random words of 128
+bits: what decodes
 encodes to the same word, and what does not is refused in one line.
 """
 

@@ -1,0 +1,89 @@
+"""Instructions that treat channels alike, clock by clock: depthwise, pools and additions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zeroskip.accel_model.reference.convolution import BLOCK, Outcome
+from zeroskip.accel_model.spec import Array
+
+
+@dataclass(frozen=True)
+class Channelwise:
+    """An instruction on ``channels`` channels of one tile.
+
+    row: ACT rows from one image row of the input to the next. operand_row: the same of a second
+    operand, None without one. weights: of each channel its taps, None for pools and additions.
+    words: of all its weight streams. requantised: whether results are scaled.
+    """
+
+    channels: int
+    row: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    top: int
+    left: int
+    output: tuple[int, int]
+    operand_row: int | None = None
+    weights: list[list[int]] | None = None
+    words: int = 0
+    requantised: bool = False
+
+    def reads(self, quad: range) -> list[list[int]]:
+        """Rows of ACT, relative to the block's first, that each fetch of a quad reads."""
+        fetches = [[self._place(r, s, n) for n in quad]
+                   for r in range(self.kernel[0]) for s in range(self.kernel[1])]
+        if self.operand_row is not None:
+            fetches.append([n // self.output[1] * self.operand_row + n % self.output[1]
+                            for n in quad])
+        return fetches
+
+    def _place(self, r: int, s: int, n: int) -> int:
+        oy, ox = divmod(n, self.output[1])
+        y = self.top + oy * self.stride[0] + r * self.dilation[0]
+        x = self.left + ox * self.stride[1] + s * self.dilation[1]
+        return y * self.row + x
+
+
+def step_channels(array: Array, banks: int, work: Channelwise) -> Outcome:
+    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile."""
+    outcome = Outcome()
+    events = outcome.events
+    outputs = work.output[0] * work.output[1]
+    quads = [range(at, min(at + array.pixels, outputs)) for at in range(0, outputs, array.pixels)]
+    for first in range(0, work.channels, BLOCK):
+        width = min(BLOCK, work.channels - first)
+        for quad in quads:
+            outcome.cycles += _step_quad(work.reads(quad), len(quad), banks, outcome)
+            scalings = work.requantised * (1 + (work.operand_row is not None
+                                                and work.weights is not None))
+            events["requantised"] += scalings * width * len(quad)
+            if work.weights is not None:
+                for taps in work.weights[first : first + width]:
+                    events["macs"] += sum(weight != 0 for weight in taps) * len(quad)
+    events["wgt_words"] += work.words * len(quads)
+    for _ in quads[-1]:  # the last quad's rows leave after it
+        outcome.cycles += 1
+    outcome.cycles += array.pipeline_cycles
+    events["cycles"] = outcome.cycles
+    return outcome
+
+
+def _step_quad(fetches: list[list[int]], rows_to_write: int, banks: int, outcome: Outcome) -> int:
+    """Cycles until the quad's rows have been read and as many could be written."""
+    cycles = 0
+    waiting: list[int] = []
+    written = 0
+    while fetches or waiting or written < rows_to_write:
+        if not waiting and fetches:
+            rows = fetches.pop(0)
+            outcome.events["act_rows"] += len(rows)
+            waiting = [row % banks for row in rows]
+        for bank in set(waiting):
+            waiting.remove(bank)
+        if written < rows_to_write:
+            written += 1
+            outcome.events["act_rows"] += 1
+        cycles += 1
+    return cycles

@@ -1,0 +1,97 @@
+"""A convolution on the lane array, and the order of everything in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.spec import Array
+
+BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of one tile.
+
+    image[c][y][x] are the input values, zero point already subtracted; ``row`` is the ACT rows from
+    one image row to the next. streams: one packed stream for each filter. operand_row: rows from
+    one image row of the residual operand to the next, None without one. first: sums start from 0,
+    otherwise from ACC; last: they are requantised, otherwise they go to ACC.
+    """
+
+    image: Sequence[Sequence[Sequence[int]]]
+    row: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    top: int
+    left: int
+    output: tuple[int, int]
+    streams: Sequence[bytes]
+    table: Table | None
+    gang: int
+    first: bool
+    last: bool
+    out_blocks: int
+    operand_row: int | None = None
+
+
+@dataclass
+class Outcome:
+    """What happened: cycles, the sum of each (output channel, output pixel), and how often each
+    event took place, by the names of the counters of ``timing.Cost``."""
+
+    cycles: int = 0
+    sums: dict[tuple[int, int], int] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of a pass: which block and taps are fetched for it."""
+
+    tile: int
+    run: int
+    index: int
+    block: int
+    taps: tuple[int, ...]
+    width: int
+
+    @property
+    def entries(self) -> int:
+        return len(self.taps) * self.width
+
+
+class Plan:
+    """The order of everything: tiles, groups inside, stages inside."""
+
+    def __init__(self, array: Array, conv: Convolution) -> None:
+        self.array, self.conv = array, conv
+        self.slots = array.lanes >> conv.gang
+        self.groups = -(-len(conv.streams) // self.slots)
+        outputs = conv.output[0] * conv.output[1]
+        size = array.pixels << conv.gang
+        self.tiles = [range(at, min(at + size, outputs)) for at in range(0, outputs, size)]
+        self.runs = len(self.tiles) * self.groups
+        self.stages = list(self._stages())
+
+    def _stages(self) -> Iterator[tuple[int, tuple[int, ...], int]]:
+        channels, taps = len(self.conv.image), self.conv.kernel[0] * self.conv.kernel[1]
+        together = 16 if self.array.kind == "pattern" else 1
+        for first in range(0, channels, BLOCK):
+            for tap in range(0, taps, together):
+                yield (first // BLOCK, tuple(range(tap, min(tap + together, taps))),
+                       min(BLOCK, channels - first))
+
+    def stream(self, run: int, slot: int) -> bytes | None:
+        """The stream of a slot in a pass; None: the slot is unused."""
+        n = run % self.groups * self.slots + slot
+        return self.conv.streams[n] if n < len(self.conv.streams) else None
+
+    def quads(self, tile: int) -> list[range]:
+        """The outputs of each quad of a tile."""
+        outputs, size = self.tiles[tile], self.array.pixels
+        return [outputs[at : at + size] for at in range(0, len(outputs), size)]

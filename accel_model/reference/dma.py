@@ -1,0 +1,58 @@
+"""A transfer, burst by burst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zeroskip.accel_model.reference.convolution import Outcome
+from zeroskip.accel_model.spec import Dram
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Pieces of ``length`` bytes, ``counts`` = (pixels, rows, blocks) of them, ``steps`` bytes from
+    one to the next. events: of the memory on the chip, by name."""
+
+    first: int
+    length: int
+    counts: tuple[int, int, int] = (1, 1, 1)
+    steps: tuple[int, int, int] = (0, 0, 0)
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """(first byte, bytes) of each contiguous run, in order.
+
+        Pixels that touch make a row one run, rows that touch then make a block one, and blocks the
+        whole; a level of one piece does not matter.
+        """
+        length = self.length
+        levels: list[tuple[int, int]] = []
+        for count, step in zip(self.counts, self.steps, strict=True):
+            if count == 1:
+                continue
+            if not levels and step == length:
+                length *= count
+            else:
+                levels.append((count, step))
+        starts = [self.first]
+        for count, step in reversed(levels):
+            starts = [start + n * step for start in starts for n in range(count)]
+        for start in starts:
+            yield start, length
+
+
+def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
+    """Move it: every run moves whole aligned bursts, each of them beat by beat."""
+    outcome = Outcome()
+    for start, length in transfer.runs():
+        outcome.events["useful_bytes"] += length
+        burst = start - start % dram.burst_bytes
+        while burst < start + length:
+            moved = 0
+            while moved < dram.burst_bytes:
+                moved += dram.bytes_per_cycle
+                outcome.cycles += 1
+            outcome.events["dram_bytes"] += dram.burst_bytes
+            burst += dram.burst_bytes
+    outcome.events["cycles"] = outcome.cycles
+    return outcome

@@ -1,0 +1,314 @@
+"""The machine's times and counts against references that step clock by clock (``make cycles``).
+
+    python -m tests.campaigns.cycles [--count 2000] [--seed 0]
+
+``--count`` random tiles of every kind of array and weight format, and of every instruction that
+treats channels alike; as many transfers of each kind; as many programs of the three units under
+random tokens; then whole networks. Cycles and every counter of ``timing.Cost`` must be equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tests.accel_model.test_lanes import TARGETS, Case, random_case, some
+from tests.accel_model.test_lanes import step as step_tile
+from tests.campaigns.programs import samples
+from zeroskip.accel_model import isa
+from zeroskip.accel_model.formats import canonical, make_table, pack
+from zeroskip.accel_model.isa import UNITS, Instruction
+from zeroskip.accel_model.layout import blocks
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.reference.channels import Channelwise, step_channels
+from zeroskip.accel_model.reference.convolution import Outcome
+from zeroskip.accel_model.reference.dma import Transfer, step_transfer
+from zeroskip.accel_model.reference.machine import step_program, step_tokens
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.accel_model.state import Incoming, State, Streams
+from zeroskip.accel_model.timeline import timeline
+from zeroskip.accel_model.timing import TIMING, Cost
+from zeroskip.accel_model.weights import Decoder
+
+Rng = np.random.Generator
+Check = Callable[[Rng], str]  # what differs, "" if nothing
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is compared, and how one random case of it is."""
+
+    name: str
+    check: Check
+
+
+def kinds() -> Iterator[Kind]:
+    for kind in TARGETS:
+        yield Kind(f"convolution, {kind} weights", lambda rng, kind=kind: convolution(rng, kind))
+    for name in ("depthwise", "maxpool", "avgpool", "add"):
+        yield Kind(name, lambda rng, name=name: channelwise(rng, name))
+    for name in ("load", "store", "loadweights", "loadparams"):
+        yield Kind(f"transfer, {name}", lambda rng, name=name: transfer(rng, name))
+    yield Kind("tokens and bus", tokens)
+
+
+# ------------------------------------------------------------------------------ instructions
+
+
+def fast(spec: AccelSpec, one: Instruction, *registers: Instruction,
+         **held: Any) -> Cost:
+    """The cost of an instruction after others that set registers."""
+    state = State(spec, None, Decoder(), False)  # type: ignore[arg-type]  # time needs no memory
+    for register in registers:
+        state.registers[type(register)] = register
+    for name, value in held.items():
+        setattr(state, name, value)
+    return TIMING[type(one)](state, one)
+
+
+def difference(cost: Cost, outcome: Outcome) -> str:
+    """The counters that are not equal."""
+    return ", ".join(f"{name} {value}, stepped {outcome.events[name]}"
+                     for name, value in cost._asdict().items() if value != outcome.events[name])
+
+
+def convolution(rng: Rng, kind: str) -> str:
+    """A tile on a small array: shapes, strides, dilations, sparsities, gangs, ragged edges."""
+    case = random_case(rng, kind)
+    filters = len(case.weight)
+    case = replace(case, order=rng.permutation(filters).astype(np.int32),
+                   out_blocks=blocks(filters),
+                   operand_row=case.operand_row if case.last else None)
+    first = bool(rng.random() < 0.7)
+    spec = load_spec(TARGETS[kind])
+    spec = replace(spec, array=case.array, sram=replace(spec.sram, act_banks=case.banks))
+    one = isa.Conv(wgt=0, par=0, acc=0, filters=filters, channels=case.weight.shape[1],
+                   gang=case.gang, first=int(first), last=int(case.last),
+                   residual=int(case.operand_row is not None))
+    registers: list[Instruction] = [
+        _input(case.row, case.image.shape[1:], case.top, case.left),
+        _kernel(case.kernel, case.stride, case.dilation), _output(case.output)]
+    if case.operand_row is not None:
+        registers.append(_operand(case.operand_row))
+    outcome = step_tile(case, kind, first=first)
+    return difference(fast(spec, one, *registers, streams=_decoded(case, kind)), outcome)
+
+
+def _decoded(case: Case, kind: str) -> Streams:
+    filters, channels = case.weight.shape[:2]
+    taps = case.kernel[0] * case.kernel[1]
+    table = make_table(case.weight) if kind == "pattern" else None
+    raw, _ = pack(kind, canonical(case.weight), channels, taps, case.order, table)
+    return Streams(Decoder().filters(kind, raw.view(np.uint32), filters, channels, taps, table), 0)
+
+
+def channelwise(rng: Rng, name: str) -> str:
+    """A tile of a depthwise convolution, a pooling or an addition."""
+    channels, output = int(rng.integers(1, 70)), (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    kernel = (1, 1) if name == "add" else some(rng, (1, 1), (2, 2), (3, 3), (1, 4), (5, 3))
+    stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
+    row, top, left = int(rng.integers(1, 20)), *(int(n) for n in rng.integers(-3, 2, 2))
+    residual = name == "add" or (name == "depthwise" and bool(rng.random() < 0.4))
+    operand_row = output[1] + int(rng.integers(0, 3)) if residual else None
+    spec = load_spec(str(some(rng, *TARGETS.values())))
+    banks = int(some(rng, 1, 2, 4, 8))
+    spec = replace(spec, sram=replace(spec.sram, act_banks=banks),
+                   array=replace(spec.array, pixels=int(some(rng, 1, 2, 4)),
+                                 pipeline_cycles=int(rng.integers(0, 12))))
+    registers = [_input(row, (9, 9), top, left), _kernel(kernel, stride, dilation),
+                 _output(output), _operand(operand_row or 1)]
+    held: dict[str, Any] = {}
+    more: dict[str, Any] = {"requantised": name != "maxpool"}
+    if name == "depthwise":
+        weight = rng.integers(-127, 128, (channels, 1, *kernel)).astype(np.int8)
+        weight[rng.random(weight.shape) < rng.random()] = 0
+        taps = kernel[0] * kernel[1]
+        order = np.arange(channels, dtype=np.int32)
+        raw, lengths = pack("dense", canonical(weight), 1, taps, order, None)
+        held["streams"] = Streams(
+            Decoder().filters("dense", raw.view(np.uint32), channels, 1, taps, None), 0)
+        more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
+    one: Instruction = {
+        "depthwise": lambda: isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
+        "maxpool": lambda: isa.MaxPool(channels=channels),
+        "avgpool": lambda: isa.AvgPool(channels=channels, par=0),
+        "add": lambda: isa.Add(channels=channels)}[name]()
+    outcome = step_channels(spec.array, banks, Channelwise(
+        channels=channels, row=row, kernel=kernel, stride=stride, dilation=dilation, top=top,
+        left=left, output=output, operand_row=operand_row, **more))
+    return difference(fast(spec, one, *registers, **held), outcome)
+
+
+def _input(row: int, shape: tuple[int, ...], top: int, left: int) -> isa.Input:
+    return isa.Input(act=0, row=row, block=0, height=shape[0], width=shape[1], top=top, left=left,
+                     zero_point=0, unsigned=0)
+
+
+def _output(shape: tuple[int, int]) -> isa.Output:
+    return isa.Output(act=0, row=shape[1], block=0, height=shape[0], width=shape[1], zero_point=0,
+                      low=-128, high=127, unsigned=0)
+
+
+def _operand(row: int) -> isa.Operand:
+    return isa.Operand(act=0, row=row, block=0, zero_point=0, unsigned=0, par=0)
+
+
+def _kernel(kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+            ) -> isa.Kernel:
+    return isa.Kernel(rows=kernel[0], cols=kernel[1], row_stride=stride[0], col_stride=stride[1],
+                      row_dilation=dilation[0], col_dilation=dilation[1])
+
+
+def transfer(rng: Rng, name: str) -> str:
+    """A transfer over a bus of any width: strided pieces that touch each other or not."""
+    width = int(some(rng, 4, 8, 16, 32, 64))
+    spec = load_spec("dense256")
+    dram = replace(spec.dram, bytes_per_cycle=width, burst_bytes=max(width, int(some(rng, 32, 64))))
+    spec = replace(spec, dram=dram)
+    first = int(rng.integers(0, 1 << 12))
+    if name == "loadparams":
+        rows = int(rng.integers(1, 60))
+        made = isa.LoadParams(par=0, dram=first, rows=rows)
+        return difference(fast(spec, made), step_transfer(dram, Transfer(first, 16 * rows)))
+    if name == "loadweights":
+        size = 4 * int(rng.integers(1, 600))
+        outcome = step_transfer(dram, Transfer(first, size))
+        outcome.events["wgt_words"] = size // 4
+        empty = Incoming(np.zeros(0, np.uint32), np.zeros(0, np.int32))
+        return difference(fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0),
+                               incoming=empty), outcome)
+    counts = tuple(int(n) for n in rng.integers(1, 7, 3))
+    length = int(rng.integers(1, 17))
+    steps, whole = [], length
+    for count in counts:
+        steps.append(whole if rng.random() < 0.5 else whole + int(rng.integers(1, 200)))
+        whole = steps[-1] * count
+    steps[0] = min(steps[0], 63)
+    shape, move = ((isa.LoadShape, isa.Load) if name == "load" else (isa.StoreShape, isa.Store))
+    register = shape(dram_pixel=steps[0], dram_row=steps[1], dram_block=steps[2], act_row=9,
+                     act_block=99)
+    one = move(act=0, dram=first, width=counts[0], height=counts[1], blocks=counts[2],
+               bytes=length, lane=0)
+    outcome = step_transfer(dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])))
+    outcome.events["act_rows"] = counts[0] * counts[1] * counts[2]
+    return difference(fast(spec, one, register), outcome)
+
+
+# ------------------------------------------------------------------------------------ tokens
+
+
+def tokens(rng: Rng) -> str:
+    """A program of up to 40 instructions of any length, whose waits are for tokens it gives."""
+    stream, cycles = random_stream(rng)
+    latency = int(some(rng, 0, 1, 7, 100))
+    stepped = step_tokens(stream, latency, lambda pc, _one: Outcome().events | {
+        "cycles": cycles[pc]})  # type: ignore[arg-type]  # a Counter
+    numbers = {unit: n for n, unit in enumerate(UNITS)}
+    found = timeline(
+        np.array([numbers[one.unit] for one in stream]), np.array([one.wait for one in stream]),
+        np.array([one.post for one in stream]), np.array(cycles),
+        np.array([isinstance(one, isa.Load | isa.Store) for one in stream]), latency)
+    for name, values in found._asdict().items():
+        other = [getattr(each, name) for each in stepped]
+        if values.tolist() != other:
+            return f"{name} {values.tolist()}, stepped {other}"
+    return ""
+
+
+def random_stream(rng: Rng) -> tuple[list[Instruction], list[int]]:
+    shape = {"dram_pixel": 1, "dram_row": 1, "dram_block": 1, "act_row": 1, "act_block": 1}
+    move = {"act": 0, "dram": 0, "width": 1, "height": 1, "blocks": 1, "bytes": 1, "lane": 0}
+    window = dict.fromkeys(("rows", "cols", "row_stride", "col_stride", "row_dilation",
+                            "col_dilation"), 1)
+    makers = {isa.Unit.LOAD: ((isa.LoadShape, shape), (isa.Load, move)),
+              isa.Unit.STORE: ((isa.StoreShape, shape), (isa.Store, move)),
+              isa.Unit.COMPUTE: ((isa.Kernel, window),) * 2}
+    given = {(giver, taker): 0 for giver in UNITS for taker in UNITS}
+    stream: list[Instruction] = []
+    cycles: list[int] = []
+    for _ in range(int(rng.integers(1, 41))):
+        unit = UNITS[rng.integers(3)]
+        cls, fields = makers[unit][rng.integers(2)]
+        wait = post = 0
+        for other in UNITS:
+            if other != unit and given[other, unit] and rng.random() < 0.5:
+                given[other, unit] -= 1
+                wait |= other
+            if other != unit and rng.random() < 0.4:
+                given[unit, other] += 1
+                post |= other
+        stream.append(cls(**fields, wait=wait, post=post))
+        cycles.append(int(some(rng, 1, 1, 2, 5, 30)))
+    return stream, cycles
+
+
+# ---------------------------------------------------------------------------- whole networks
+
+
+def network(program: Program) -> str:
+    """Every moment and every counter of every instruction."""
+    run = Machine(program.spec).run(program, {}, numbers=False)
+    wrong = []
+    for pc, each in enumerate(step_program(program)):
+        expected = {name: int(getattr(run, name)[pc]) for name in ("ready", "start", "free", "end")}
+        expected |= {name: int(values[pc]) for name, values in run.counters.items()}
+        found = {name: getattr(each, name) if hasattr(each, name) else each.events[name]
+                 for name in expected}
+        if found != expected:
+            wrong.append(f"pc {pc}: {expected}, stepped {found}")
+    return "; ".join(wrong)
+
+
+def classifiers() -> Iterator[tuple[str, Program]]:
+    """The two Fashion-MNIST networks on their targets."""
+    from tests.campaigns.shuffles import CLASSIFIERS
+    from zeroskip.compiler.driver import compile as compile_network
+
+    for path in CLASSIFIERS:
+        for target in TARGETS.values():
+            for program in compile_network(path, target).programs.values():
+                yield f"{path.stem}, {target}", program
+
+
+def main() -> None:
+    """Exit 1 if anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000, help="cases of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    begin, rows, failures = time.monotonic(), [], 0
+    for number, kind in enumerate(kinds()):
+        wrong = 0
+        for case in range(options.count):
+            found = kind.check(np.random.default_rng([options.seed, number, case]))
+            if found:
+                wrong += 1
+                print(f"{kind.name}, case {case}: {found}", flush=True)
+        rows.append((kind.name, f"{options.count:,} cases", wrong))
+        failures += wrong
+        print(f"{kind.name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    whole = [(each.name, each.program) for each in samples(options.seed)] + list(classifiers())
+    for name, program in whole:
+        found = network(program)
+        cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
+        rows.append((f"network, {name}", f"{cycles:,} cycles", int(bool(found))))
+        failures += bool(found)
+        print(f"{name}: {found or 'equal'}, {time.monotonic() - begin:.0f} s", file=sys.stderr,
+              flush=True)
+    print("| what | compared | different |\n| --- | ---: | ---: |")
+    for name, compared, wrong in rows:
+        print(f"| {name} | {compared} | {wrong} |")
+    print(f"\nseed {options.seed}, {time.monotonic() - begin:.0f} s; {failures} differ")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""A sample of what is stepped clock by clock, and that the comparison sees a difference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from conftest import SEED
+from tests.campaigns.cycles import Kind, difference, kinds, network
+from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
+from zeroskip.accel_model.reference.convolution import Outcome
+from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.timing import Cost
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.name)
+def test_times_and_counts_are_those_of_the_stepped_hardware(kind: Kind) -> None:
+    for case in range(40):
+        found = kind.check(np.random.default_rng([SEED, case]))
+        assert not found, f"seed {SEED}, case {case}: {found}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_agree_in_every_moment(name: str, target: str) -> None:
+    assert not network(sample(name, tiny(load_spec(target)), name, seed=SEED % 100).program)
+
+
+def test_a_difference_is_seen() -> None:
+    outcome = Outcome()
+    outcome.events.update(cycles=5, macs=7)
+    assert not difference(Cost(cycles=5, macs=7), outcome)
+    assert difference(Cost(cycles=5, macs=8), outcome) == "macs 8, stepped 7"
+    assert difference(Cost(cycles=5, macs=7, act_rows=1), outcome) == "act_rows 1, stepped 0"
