@@ -11,8 +11,8 @@ from zeroskip.accel_model.spec import Dram
 
 @dataclass(frozen=True)
 class Transfer:
-    """Pieces of ``length`` bytes, ``counts`` = (pixels, rows, blocks) of them, ``steps`` bytes from
-    one to the next. events: of the memory on the chip, by name."""
+    """Pieces of ``length`` bytes, ``counts`` = (pixels, rows, blocks) of them, ``steps`` bytes
+    from one to the next."""
 
     first: int
     length: int
