@@ -1,9 +1,11 @@
-"""Uncompressed zip files of raw arrays, written without a second copy of what they hold."""
+"""Uncompressed zip files of raw arrays: written without a second copy of what they hold, and read
+without believing what they say of themselves."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -13,6 +15,7 @@ import numpy.typing as npt
 
 Parts: TypeAlias = Sequence[bytes | memoryview]  # the bytes of a member, one piece after another
 
+_HEADER = 1 << 14  # bytes in which the header of an .npy file ends
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal contents are equal files
 
 
@@ -41,3 +44,34 @@ def write_zip(out: Any, members: Mapping[str, Parts]) -> None:
             with box.open(info, "w") as member:
                 for part in parts:
                     member.write(part)
+
+
+def read_zip(box: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:
+    """The members of a zip that ``write_zip`` may have made; ValueError for any other.
+
+    limit: bytes of the file. Members are stored as they are, so none is larger than that.
+    """
+    found = {info.filename: info for info in box.infolist()}
+    for info in box.infolist():
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
+            raise ValueError(f"member {info.filename!r} is compressed or larger than the file")
+    if len(found) != len(box.infolist()):
+        raise ValueError("a member is there twice")
+    return found
+
+
+def read_npy(raw: bytes | memoryview) -> npt.NDArray[Any]:
+    """The array of an .npy file's bytes, not writable and not a copy; ValueError if it is none.
+
+    Numbers only, and exactly as many as there are bytes: nothing is allocated for what a header
+    merely claims.
+    """
+    head = io.BytesIO(bytes(raw[:_HEADER]))
+    if np.lib.format.read_magic(head) != (1, 0):
+        raise ValueError("an array of another version of the format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
+    count = math.prod(shape)
+    if fortran or dtype.kind not in "biuf" or min(shape, default=0) < 0 or (
+            count * dtype.itemsize != len(raw) - head.tell()):
+        raise ValueError(f"an array of {dtype} {shape} in {len(raw)} bytes")
+    return np.frombuffer(raw, dtype, count, head.tell()).reshape(shape)

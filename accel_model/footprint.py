@@ -102,6 +102,7 @@ def _patterns(state: State, one: isa.Patterns) -> Footprint:
 
 def _conv(state: State, one: isa.Conv) -> Footprint:
     window = state.window()
+    state.spend(window.outputs, one.channels * window.taps, one.filters)
     streams = state.read_streams(one.wgt, one.filters, one.channels, window.taps, one.gang,
                                  state.spec.array.kind)
     reads = [Access(state.memories.wgt, Cells(one.wgt, streams.rows), 0),
@@ -131,7 +132,9 @@ def _sums(state: State, one: isa.Conv) -> list[Access]:
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> Footprint:
-    streams = state.read_streams(one.wgt, one.channels, 1, state.window().taps, 0, "dense")
+    window = state.window()
+    _spend(state, one.channels)
+    streams = state.read_streams(one.wgt, one.channels, 1, window.taps, 0, "dense")
     reads = [Access(state.memories.wgt, Cells(one.wgt, streams.rows), 0),
              *_input(state, one.channels),
              _par(state, one.par, PAR_ROWS * blocks(one.channels))]
@@ -141,10 +144,12 @@ def _depthwise(state: State, one: isa.Depthwise) -> Footprint:
 
 
 def _max_pool(state: State, one: isa.MaxPool) -> Footprint:
+    _spend(state, one.channels)
     return Footprint(_input(state, one.channels), _output(state, one.channels))
 
 
 def _avg_pool(state: State, one: isa.AvgPool) -> Footprint:
+    _spend(state, one.channels)
     return Footprint([*_input(state, one.channels), _par(state, one.par, 1)],
                      _output(state, one.channels))
 
@@ -152,8 +157,15 @@ def _avg_pool(state: State, one: isa.AvgPool) -> Footprint:
 def _add(state: State, one: isa.Add) -> Footprint:
     if state.window().taps != 1:
         raise Fault("needs a kernel of one tap")
+    _spend(state, one.channels)
     return Footprint([*_input(state, one.channels), *_operand(state, one.channels)],
                      _output(state, one.channels))
+
+
+def _spend(state: State, channels: int) -> None:
+    """The work of an instruction that treats channels alike."""
+    window = state.window()
+    state.spend(window.outputs, channels * window.taps)
 
 
 def _par(state: State, first: int, rows: int) -> Access:

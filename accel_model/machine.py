@@ -16,6 +16,7 @@ from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.isa import Instruction, IsaError
 from zeroskip.accel_model.layout import Tensor, from_dram, to_dram
+from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.memory import Memories
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run, audit, counters, energy, units
@@ -30,10 +31,13 @@ Inputs = Mapping[str, npt.NDArray[np.generic]]
 
 
 class Machine:
-    """An accelerator as its description says. It may run any number of programs."""
+    """An accelerator as its description says. It may run any number of programs.
 
-    def __init__(self, spec: AccelSpec) -> None:
-        self.spec = spec
+    limits: what a program may ask of this computer.
+    """
+
+    def __init__(self, spec: AccelSpec, limits: Limits | None = None) -> None:
+        self.spec, self.limits = spec, limits or Limits()
         self._decoder = Decoder()
 
     def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
@@ -62,6 +66,10 @@ class Machine:
         if program.fingerprint != self.spec.fingerprint:
             raise MachineError(f"program '{program.name}' was made for {program.target} with "
                                "another description; compile it again")
+        if program.dram_bytes > self.limits.dram_bytes:
+            raise MachineError(f"program '{program.name}' asks for {program.dram_bytes} bytes of "
+                               f"DRAM, and the limit is {self.limits.dram_bytes}; run it with "
+                               "higher limits")
         try:
             stream = decode_all(program.words)
         except IsaError as problem:
@@ -87,7 +95,7 @@ class Machine:
             memories.dram.written[place] = 1
             if numbers:
                 memories.dram.data[place] = to_dram(_input(tensor, inputs))
-        state = State(self.spec, memories, self._decoder, numbers)
+        state = State(self.spec, memories, self._decoder, numbers, self.limits)
         return state, Walk(program, stream, state, observer if numbers else None)
 
     def _diagnose(self, program: Program, stream: Sequence[Instruction], inputs: Inputs,

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.box import digest, npy_parts, write_zip
+from zeroskip.accel_model.box import digest, npy_parts, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
-from zeroskip.accel_model.spec import AccelSpec, spec_from_table
+from zeroskip.accel_model.records import count, read_record
+from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
 FORMAT = 1
 MAX_DRAM_BYTES = 1 << 32
@@ -133,63 +134,69 @@ class Program:
         """The program in a file's bytes; ProgramError if they are not exactly what was written."""
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as box:
-                raw = {info.filename: box.read(info) for info in box.infolist()}
+                raw = {name: box.read(info) for name, info in read_zip(box, len(data)).items()}
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError,
                 RuntimeError) as problem:
             raise ProgramError(f"the program is truncated or altered ({problem}); "
                                "compile it again") from None
-        return _read(raw)
+        try:
+            return _read(raw)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError,
+                SpecError) as problem:
+            raise ProgramError(f"the program's manifest is not usable ({problem}); "
+                               "compile it again") from None
 
 
 def _read(raw: dict[str, bytes]) -> Program:
-    try:
-        head = json.loads(raw["manifest.json"])
-        if head["format"] != FORMAT:
-            raise ProgramError(f"the program has format {head['format']}, this version reads "
-                               f"{FORMAT}; compile it again")
-        seal = head.pop("seal")
-        intact = seal == _seal(head) and all(
-            hashlib.sha256(raw[f"{name}.npy"]).hexdigest() == digest
-            for name, digest in head["sha256"].items()
-        )
-        if not intact:
-            raise ProgramError("the program was altered after it was written; compile it again")
-        arrays = {name: np.load(io.BytesIO(raw[f"{name}.npy"]), allow_pickle=False)
-                  for name in head["sha256"]}
-        return _build(head, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
-        raise ProgramError(f"the program's manifest is not usable ({problem}); "
-                           "compile it again") from None
+    head = json.loads(raw["manifest.json"])
+    if head["format"] != FORMAT:
+        raise ProgramError(f"the program has format {str(head['format'])[:20]}, this version reads "
+                           f"{FORMAT}; compile it again")
+    seal = head.pop("seal")
+    if seal != _seal(head) or any(digest([raw[f"{name}.npy"]]) != expected
+                                  for name, expected in head["sha256"].items()):
+        raise ProgramError("the program was altered after it was written; compile it again")
+    return _build(head, {name: read_npy(raw[f"{name}.npy"]) for name in head["sha256"]})
 
 
 def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:
     words = arrays["words"].astype(np.uint8, casting="safe").reshape(-1, 16)
-    count = len(words)
-    if not len(arrays["image"]) <= int(head["dram_bytes"]) <= MAX_DRAM_BYTES:
-        raise ProgramError("the program's DRAM size does not hold its image; compile it again")
-    if arrays["layer_of"].shape != (count,) or arrays["tile_of"].shape != (count,):
+    image = arrays["image"].astype(np.uint8, casting="safe", copy=False).reshape(-1)
+    layer_of, tile_of = (arrays[name].astype(np.int32, casting="safe")
+                         for name in ("layer_of", "tile_of"))
+    if layer_of.shape != (len(words),) or tile_of.shape != (len(words),):
         raise ProgramError("the program's provenance does not match its instructions; "
                            "compile it again")
-    layers = tuple(LayerInfo(**{**layer, "shape": tuple(layer["shape"])})
-                   for layer in head["layers"])
-    tensors = {key: tuple(Tensor(**{**t, "spatial": tuple(t["spatial"])}) for t in head[key])
-               for key in ("inputs", "outputs")}
+    layers = tuple(read_record(LayerInfo, layer) for layer in head["layers"])
+    tensors = {key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs")}
     return Program(
         name=str(head["name"]), spec=spec_from_table(head["spec"], "the program"), words=words,
-        image=arrays["image"].astype(np.uint8, casting="safe"),
-        dram_bytes=int(head["dram_bytes"]), inputs=tensors["inputs"],
-        outputs=tensors["outputs"], layers=layers,
-        tiles=tuple(_tile(row) for row in arrays["tiles"].tolist()),
-        layer_of=arrays["layer_of"].astype(np.int32), tile_of=arrays["tile_of"].astype(np.int32),
-    )
+        image=image,
+        dram_bytes=count(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
+        inputs=tensors["inputs"], outputs=tensors["outputs"], layers=layers,
+        tiles=tuple(_tile(row, len(layers)) for row in arrays["tiles"].tolist()),
+        layer_of=layer_of, tile_of=tile_of)
+
+
+def _tensor(table: Any) -> Tensor:
+    made = read_record(Tensor, table)
+    count(made.address, "Tensor.address")
+    count(made.channels, "Tensor.channels", 1)
+    for size in made.spatial:
+        count(size, "Tensor.spatial", 1)
+    if made.dtype not in ("int8", "uint8"):
+        raise ValueError(f"Tensor.dtype is {made.dtype[:20]!r}")
+    return made
 
 
 def _flat_tile(tile: Tile) -> list[int]:
     return [tile.layer, tile.channel, tile.channels, *tile.origin, *tile.size]
 
 
-def _tile(row: list[int]) -> Tile:
-    rank = (len(row) - 3) // 2
+def _tile(row: list[int], layers: int) -> Tile:
+    rank, odd = divmod(len(row) - 3, 2)
+    if odd or not 0 <= row[0] < layers or min(row[1:]) < 0:
+        raise ValueError(f"a tile is {row}")
     return Tile(row[0], row[1], row[2], tuple(row[3 : 3 + rank]), tuple(row[3 + rank :]))
 
 

@@ -13,6 +13,7 @@ from zeroskip.accel_model.cells import Cells
 from zeroskip.accel_model.faults import Fault
 from zeroskip.accel_model.formats import PatternTable
 from zeroskip.accel_model.layout import blocks
+from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.memory import Memories
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.weights import Decoder, Filters, gather, measure, stream_lengths
@@ -39,12 +40,15 @@ class Incoming:
 
 @dataclass(eq=False)
 class State:
-    """``numbers``: whether activations are computed, or only time and safety."""
+    """``numbers``: whether activations are computed, or only time and safety. ``work``: multiplies
+    that were asked for."""
 
     spec: AccelSpec
     memories: Memories
     decoder: Decoder
     numbers: bool
+    limits: Limits = field(default_factory=Limits)
+    work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
     table: PatternTable | None = None
     streams: Streams | None = None  # of the instruction being executed, as `incoming`
@@ -56,6 +60,20 @@ class State:
         if not isinstance(found, cls):
             raise Fault(f"needs what `{cls.mnemonic}` sets, and none came before it")
         return found
+
+    def spend(self, outputs: int, terms: int, filters: int = 1) -> None:
+        """Fault if an instruction, or all so far, ask for more than the limits allow.
+
+        terms: multiplies for one output of one filter.
+        """
+        largest = terms * max(2 * outputs, filters)
+        if largest > self.limits.step_bytes:
+            raise Fault(f"needs an array of {largest} bytes, and the limit is "
+                        f"{self.limits.step_bytes}; cut it into smaller tiles")
+        self.work += outputs * terms * filters
+        if self.work > self.limits.work:
+            raise Fault(f"brings the program's multiplies to {self.work}, and the limit is "
+                        f"{self.limits.work}; run it with higher limits")
 
     def window(self) -> Window:
         return Window.of(self.register(isa.Input), self.register(isa.Kernel),

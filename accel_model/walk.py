@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model import isa
 from zeroskip.accel_model.cells import latest
 from zeroskip.accel_model.clocks import Clocks, record
 from zeroskip.accel_model.faults import Fault, MachineError
@@ -133,6 +135,10 @@ class Walk:
 
     def _observe(self, pc: int, observer: Observer) -> None:
         tile = self._program.tiles[self._tile_of[pc]]
+        y = self._state.register(isa.Output)
+        if prod(tile.size) != y.height * y.width:
+            raise Fault(f"writes {y.height} x {y.width} pixels, but is said to write a tile of "
+                        f"{' x '.join(map(str, tile.size))}")
         values = written_values(self._state, tile.channels)
         observer(pc, tile, values.reshape(1, tile.channels, *tile.size))
 

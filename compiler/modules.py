@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from zeroskip.accel_model.box import Parts, digest, npy_parts
+from zeroskip.accel_model.box import Parts, digest, npy_parts, read_npy
 from zeroskip.relay_passes.graph import const_value, make_const
 
 LARGE = 1024  # bytes from which a constant is lifted out
@@ -58,7 +57,7 @@ def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
             continue
         for member in variables.values():
             if member not in known:
-                known[member] = make_const(np.load(io.BytesIO(read(member)), allow_pickle=False))
+                known[member] = make_const(read_npy(read(member)))
         gvar = module.get_global_var(function)
         values = {variable: known[member] for variable, member in variables.items()}
         module[gvar] = _bind(module[gvar], values)

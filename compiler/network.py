@@ -9,10 +9,9 @@ itself, so a file that was cut or altered is refused in one sentence.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zeroskip.accel_model.box import Parts, digest, write_zip
+from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zip
 from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program, ProgramError
-from zeroskip.accel_model.spec import AccelSpec, spec_from_table
+from zeroskip.accel_model.records import read_record
+from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.errors import CompileError
 
@@ -113,34 +113,35 @@ class Network:
     def load(path: str | Path) -> Network:
         """The network in a file; NetworkError if it is not exactly what ``save`` wrote."""
         try:
-            box = zipfile.ZipFile(path)
-            head = json.loads(box.read("manifest.json"))
+            size = Path(path).stat().st_size
+            with zipfile.ZipFile(path) as box:
+                members = read_zip(box, size)
+                return _read(box, members, json.loads(box.read(members["manifest.json"])),
+                             str(path))
         except OSError as problem:
             raise NetworkError(f"{path}: cannot be read: {problem.strerror or problem}") from None
-        except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RecursionError):
-            raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered; "
-                               "compile it again") from None
-        try:
-            return _read(box, head, str(path))
-        except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as problem:
-            raise NetworkError(f"{path}: its manifest is not usable ({problem}); compile it again"
-                               ) from None
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError,
+                NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
+                SpecError, ProgramError) as problem:
+            raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "
+                               f"({problem}); compile it again") from None
 
 
-def _read(box: zipfile.ZipFile, head: dict[str, Any], path: str) -> Network:
+def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: dict[str, Any],
+          path: str) -> Network:
     if head["format"] != FORMAT:
-        raise NetworkError(f"{path}: has format {head['format']}, this version reads {FORMAT}; "
-                           "compile it again")
+        raise NetworkError(f"{path}: has format {str(head['format'])[:20]}, this version reads "
+                           f"{FORMAT}; compile it again")
     seal = head.pop("seal")
-    if seal != _seal(head) or set(box.namelist()) != {"manifest.json", *head["sha256"]}:
+    if seal != _seal(head) or set(members) != {"manifest.json", *head["sha256"]}:
         raise NetworkError(f"{path}: was altered after it was written; compile it again")
-    _check_members(box, head["sha256"], path)
+    for name, expected in head["sha256"].items():
+        if digest([box.read(members[name])]) != expected:
+            raise NetworkError(f"{path}: member {name} was altered after it was written; "
+                               "compile it again")
     spec = spec_from_table(head["spec"], path)
-    try:
-        programs = {name: _program(box.read(member))
-                    for name, member in head["programs"].items()}
-    except ProgramError as problem:
-        raise NetworkError(f"{path}: {problem}") from None
+    programs = {str(name): _program(box.read(members[member]))
+                for name, member in head["programs"].items()}
     for program in programs.values():
         if program.fingerprint != spec.fingerprint:
             raise NetworkError(f"{path}: holds a program made for another description of "
@@ -155,23 +156,12 @@ def _read(box: zipfile.ZipFile, head: dict[str, Any], path: str) -> Network:
 
         return load
 
-    ports = {side: tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in head[side])
+    ports = {side: tuple(read_record(Port, port) for port in head[side])
              for side in ("inputs", "outputs")}
     direct = None if head["direct"] is None else DirectPlan.from_table(head["direct"])
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(str(head["name"]), spec, ports["inputs"], ports["outputs"], host, programs,
                    reference, floating, dict(head["cpu"]), dict(head["results"]), direct)
-
-
-def _check_members(box: zipfile.ZipFile, digests: dict[str, str], path: str) -> None:
-    for name, expected in digests.items():
-        try:
-            intact = digest([box.read(name)]) == expected
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
-            intact = False
-        if not intact:
-            raise NetworkError(f"{path}: member {name} was altered after it was written; "
-                               "compile it again")
 
 
 def _module(held: Any) -> Any:
@@ -184,5 +174,5 @@ def _seal(manifest: dict[str, Any]) -> str:
 
 def _program(raw: bytes) -> Program:
     """The program in a constant's member."""
-    blob = np.load(io.BytesIO(raw), allow_pickle=False)
-    return Program.from_bytes(memoryview(blob.astype(np.uint8, casting="safe").reshape(-1)))
+    blob = read_npy(raw).astype(np.uint8, casting="safe", copy=False)
+    return Program.from_bytes(blob.reshape(-1).data)
