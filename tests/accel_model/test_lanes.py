@@ -1,6 +1,6 @@
 """The fast model of the lane array against the one that steps clock by clock, to the cycle.
 
-ZEROSKIP_TILES=n runs n random convolutions of each array kind (200 without it) and ZEROSKIP_SEED
+ZEROSKIP_TILES=n runs n random convolutions of each array kind (100 without it) and ZEROSKIP_SEED
 starts the random numbers elsewhere.
 """
 
@@ -21,7 +21,7 @@ from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import Table
 from zeroskip.accel_model.spec import ARRAY_KINDS, Array, load_spec
 
-TILES = int(os.environ.get("ZEROSKIP_TILES", "200"))
+TILES = int(os.environ.get("ZEROSKIP_TILES", "100"))
 SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))
 TARGETS = {"dense": "dense256", "bitmap": "sparse256", "pattern": "pattern256"}
 Rng = np.random.Generator

@@ -4,7 +4,8 @@
 
 ``--count`` random tiles of every kind of array and weight format, and of every instruction that
 treats channels alike; as many transfers of each kind; as many programs of the three units under
-random tokens; then whole networks. Cycles and every counter of ``timing.Cost`` must be equal.
+random tokens; then whole networks. Cycles and every counter of ``timing.Cost`` must be equal, and
+what the stepped lanes sum up must be the convolution.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.accel_model.test_lanes import TARGETS, Case, random_case, some
+from tests.accel_model.test_lanes import TARGETS, Case, random_case, random_weight, some, sums
 from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
 from zeroskip.accel_model import isa
-from zeroskip.accel_model.formats import canonical, make_table, pack
+from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of
 from zeroskip.accel_model.isa import UNITS, Instruction
 from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.machine import Machine
@@ -36,6 +37,7 @@ from zeroskip.accel_model.state import Incoming, State, Streams
 from zeroskip.accel_model.timeline import timeline
 from zeroskip.accel_model.timing import TIMING, Cost
 from zeroskip.accel_model.weights import Decoder
+from zeroskip.runtime.progress import Tell, progress
 
 Rng = np.random.Generator
 Check = Callable[[Rng], str]  # what differs, "" if nothing
@@ -80,8 +82,14 @@ def difference(cost: Cost, outcome: Outcome) -> str:
 
 
 def convolution(rng: Rng, kind: str) -> str:
-    """A tile on a small array: shapes, strides, dilations, sparsities, gangs, ragged edges."""
+    """A tile, on a small array or on the target's own: shapes, strides, dilations, sparsities,
+    gangs, ragged edges, whole and partial reductions, with and without a residual."""
     case = random_case(rng, kind)
+    chosen = rng.random()
+    if chosen < 0.04:
+        case = on_the_target(rng, case, kind)
+    elif chosen < 0.5:
+        case = farther(rng, case)
     filters = len(case.weight)
     case = replace(case, order=rng.permutation(filters).astype(np.int32),
                    out_blocks=blocks(filters),
@@ -98,7 +106,30 @@ def convolution(rng: Rng, kind: str) -> str:
     if case.operand_row is not None:
         registers.append(_operand(case.operand_row))
     outcome = step_tile(case, kind, first=first)
-    return difference(fast(spec, one, *registers, streams=_decoded(case, kind)), outcome)
+    found = difference(fast(spec, one, *registers, streams=_decoded(case, kind)), outcome)
+    return found or ("" if outcome.sums == sums(case) else "sums are not the convolution")
+
+
+def farther(rng: Rng, case: Case) -> Case:
+    """With more outputs, and windows that reach farther, in a larger image."""
+    image = rng.integers(-128, 128, (len(case.image), *rng.integers(1, 16, 2)))
+    output = (int(rng.integers(1, 9)), int(rng.integers(1, 12)))
+    return replace(
+        case, image=image, output=output, row=image.shape[2] + int(rng.integers(0, 9)),
+        stride=(int(rng.integers(1, 5)), int(rng.integers(1, 5))),
+        dilation=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
+        top=int(rng.integers(-6, 7)), left=int(rng.integers(-6, 7)),
+        operand_row=None if case.operand_row is None else output[1] + int(rng.integers(0, 9)))
+
+
+def on_the_target(rng: Rng, case: Case, kind: str) -> Case:
+    """With as many lanes, as large windows and as many banks as the target has."""
+    spec = load_spec(TARGETS[kind])
+    gang = int(rng.integers(0, spec.array.max_gang + 1))
+    weight = random_weight(rng, (int(rng.integers(1, 150)), *case.weight.shape[1:]))
+    largest = int(stages_of(kind, weight.shape[1], weight[0, 0].size).entries.max())
+    array = replace(spec.array, window_entries=max(spec.array.window_entries, largest))
+    return replace(case, array=array, banks=spec.sram.act_banks, weight=weight, gang=gang)
 
 
 def _decoded(case: Case, kind: str) -> Streams:
@@ -284,30 +315,42 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="cases of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    begin, rows, failures = time.monotonic(), [], 0
-    for number, kind in enumerate(kinds()):
-        wrong = 0
-        for case in range(options.count):
-            found = kind.check(np.random.default_rng([options.seed, number, case]))
-            if found:
-                wrong += 1
-                print(f"{kind.name}, case {case}: {found}", flush=True)
-        rows.append((kind.name, f"{options.count:,} cases", wrong))
-        failures += wrong
-        print(f"{kind.name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-    whole = [(each.name, each.program) for each in samples(options.seed)] + list(classifiers())
-    for name, program in whole:
-        found = network(program)
-        cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
-        rows.append((f"network, {name}", f"{cycles:,} cycles", int(bool(found))))
-        failures += bool(found)
-        print(f"{name}: {found or 'equal'}, {time.monotonic() - begin:.0f} s", file=sys.stderr,
-              flush=True)
+    begin = time.monotonic()
+    with progress("cycles") as tell:
+        rows = [*compare_cases(options.count, options.seed, tell),
+                *compare_networks(options.seed, tell)]
+    failures = sum(wrong for _, _, wrong in rows)
     print("| what | compared | different |\n| --- | ---: | ---: |")
     for name, compared, wrong in rows:
         print(f"| {name} | {compared} | {wrong} |")
     print(f"\nseed {options.seed}, {time.monotonic() - begin:.0f} s; {failures} differ")
     sys.exit(1 if failures else 0)
+
+
+def compare_cases(count: int, seed: int, tell: Tell) -> Iterator[tuple[str, str, int]]:
+    """(what, how many, how many differ) of each kind; what differs is printed."""
+    for number, kind in enumerate(kinds()):
+        wrong = 0
+        for case in range(count):
+            if case % 50 == 0:
+                tell(kind.name, case, count)
+            found = kind.check(np.random.default_rng([seed, number, case]))
+            if found:
+                wrong += 1
+                print(f"{kind.name}, case {case}: {found}", flush=True)
+        yield kind.name, f"{count:,} cases", wrong
+
+
+def compare_networks(seed: int, tell: Tell) -> Iterator[tuple[str, str, int]]:
+    """The same of each network."""
+    whole = [(each.name, each.program) for each in samples(seed)] + list(classifiers())
+    for number, (name, program) in enumerate(whole):
+        tell(name, number, len(whole))
+        found = network(program)
+        if found:
+            print(f"{name}: {found}", flush=True)
+        cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
+        yield f"network, {name}", f"{cycles:,} cycles", int(bool(found))
 
 
 if __name__ == "__main__":

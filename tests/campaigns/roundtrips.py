@@ -4,8 +4,7 @@
 
 Random instructions with any legal values, then every instruction of the programs of
 ``programs.py``: ``asm -> bytes -> asm`` and ``bytes -> asm -> bytes``. Then random words of 128
-bits: what decodes
-encodes to the same word, and what does not is refused in one line.
+bits: what decodes encodes to the same word, and what does not is refused in one line.
 """
 
 from __future__ import annotations
