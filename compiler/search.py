@@ -33,12 +33,15 @@ SAMPLE_TILES = 6  # pixel groups that the array's timing function is run on
 def candidates(op: ops.Op, spec: AccelSpec, count: int) -> list[Plan]:
     """Up to ``count`` schedules of an operation, the one with the least estimated cycles first.
 
-    CompileError if not even the smallest tile fits.
+    CompileError if not even the smallest tile fits, or a step of it in the lanes' windows.
     """
     if not isinstance(op, ops.Conv) or isinstance(op, ops.Depthwise):
         return [*islice(channel_plans(op, spec), count)]
     search = ConvSearch(op, spec, Weights(op, spec.array.kind))
-    ranked = heapq.nsmallest(count, search.plans(), key=lambda plan: (plan.cycles, str(plan)))
+    try:
+        ranked = heapq.nsmallest(count, search.plans(), key=lambda plan: (plan.cycles, str(plan)))
+    except lanes.WindowError as problem:
+        raise CompileError(f"'{op.node}': {problem}") from None
     if not ranked:
         raise search.refusal()
     return list(ranked)
@@ -268,7 +271,7 @@ def _plan_channels(op: ops.Op, spec: AccelSpec, goal: int) -> ChannelPlan:
         lanes_ = spec.array.lanes
         words = -(-window.taps // 4) + 1
         channels = min(channels, max(1, spec.wgt_rows // (2 * words)) * lanes_,
-                       (spec.par_rows - 1) // (2 * PAR_ROWS) * BLOCK)
+                       max(1, (spec.par_rows - 1) // (2 * PAR_ROWS)) * BLOCK)
 
     def needed(channels: int, rows: int, cols: int) -> int:
         looked = (min(window.span(0, rows), op.x.value.spatial[0])

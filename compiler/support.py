@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
+
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.lower import planar
 from zeroskip.relay_passes import integer_layers as layers
@@ -77,6 +79,17 @@ def concatenates_channels(layer: layers.Layer) -> str | None:
     return None
 
 
+def windows_hold_pixels(layer: layers.Layer) -> str | None:
+    """Every window of a maximum has a pixel, not padding alone."""
+    if isinstance(layer, layers.MaxPool):
+        for axis, size in enumerate(layer.x.shape[2:]):
+            starts = np.arange(layer.y.shape[2 + axis]) * layer.strides[axis] - layer.padding[axis]
+            taps = starts[:, None] + np.arange(layer.kernel[axis]) * layer.dilation[axis]
+            if not ((taps >= 0) & (taps < size)).any(axis=1).all():
+                return "a window of padding alone: the accelerator takes the maximum of pixels"
+    return None
+
+
 def exact_accumulator(layer: layers.Layer) -> str | None:
     """Any sum of a filter's products fits in the 32-bit accumulator."""
     if isinstance(layer, layers.Conv | layers.Dense):
@@ -95,6 +108,7 @@ PREDICATES: tuple[Predicate, ...] = (
     eight_bits,
     kernel_in_range,
     concatenates_channels,
+    windows_hold_pixels,
     exact_accumulator,
 )
 

@@ -170,7 +170,10 @@ def _observable(name: str, region: relax.Function) -> relax.Function:
             _, results = _write_region(builder, region, list(region.params))
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(relax.Tuple(left))
-    nodes = [str(layer.attrs[NODE_ATTR]) for layer in _layer_functions(region)]
+    # One name for each call: layers that are equal share a function.
+    made_by = {b.var: str(b.value.attrs[NODE_ATTR]) for b in bindings(region)
+               if isinstance(b.value, relax.Function)}
+    nodes = [made_by[b.value.op] for b in bindings(region) if isinstance(b.value, Call)]
     return builder.finalize()[name].with_attr(LAYERS_ATTR, nodes)
 
 
