@@ -1,0 +1,114 @@
+"""Judging one case: compiled, run, and compared with what it should give."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.campaigns.fuzz_case import Case, InvalidCaseError
+from tests.campaigns.fuzz_layers import build_graph, input_data
+from tests.compiler.oracle import evaluate
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.graph import LayerGraph
+from zeroskip.compiler.lower import lower
+from zeroskip.compiler.schedule import emit_region, plan_region
+
+Array = npt.NDArray[Any]
+SECONDS = 300  # no case takes longer than that
+
+
+class DifferenceError(AssertionError):
+    """Two sides that should agree do not."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """outcome: ``exact``, ``too small`` (for the hardware) or ``failed``; what: the failure's kind,
+    without its numbers and names; message: all of it."""
+
+    outcome: str
+    what: str = ""
+    message: str = ""
+
+
+def judge(case: Case) -> Verdict:
+    """Check a case; InvalidCaseError passes through."""
+    try:
+        with _limit(SECONDS):
+            return Verdict(check(case))
+    except InvalidCaseError:
+        raise
+    except Exception as problem:  # whatever it is, it is what the fuzzer looks for
+        message = f"{type(problem).__name__}: {problem}"
+        what = re.sub(r"'[^']*'|\[[^]]*\]|-?\d+", "_", message.splitlines()[0])
+        return Verdict("failed", what[:120], message)
+
+
+def check(case: Case) -> str:
+    """``exact`` or ``too small``; raises whatever goes wrong."""
+    if case.form == "onnx":
+        from tests.campaigns.fuzz_front import check_front
+
+        return check_front(case)
+    graph, spec = build_graph(case), case.spec()
+    try:
+        program = compile_graph(graph, spec)
+    except CompileError:
+        if not case.changes:
+            raise
+        compile_graph(graph, replace(case, changes={}).spec())
+        return "too small"
+    data = input_data(case, graph)
+    run = Machine(spec).run(program, data, seed=case.order)
+    wanted = evaluate(graph, data)
+    found = [run.outputs[tensor.name] for tensor in program.outputs]
+    compare("the oracle", graph, [wanted[name] for name in graph.outputs], found)
+    if case.tvm:
+        from tests.campaigns.fuzz_tvm import evaluate_on_cpu
+
+        compare("TVM", graph, evaluate_on_cpu(graph, data), found)
+    return "exact"
+
+
+def compile_graph(graph: LayerGraph, spec: AccelSpec) -> Program:
+    """CompileError if it does not fit."""
+    region = lower(graph)
+    return emit_region(region, spec, plan_region(region, spec))
+
+
+def compare(side: str, graph: LayerGraph, wanted: list[Array], found: list[Array]) -> None:
+    """DifferenceError at the first element that differs."""
+    for name, want, got in zip(graph.outputs, wanted, found, strict=True):
+        got = got.reshape(want.shape)
+        if got.dtype != want.dtype:
+            raise DifferenceError(f"output '{name}' is {got.dtype}, {side} has {want.dtype}")
+        at = np.argwhere(got != want)
+        if len(at):
+            index = tuple(int(n) for n in at[0])
+            raise DifferenceError(f"{len(at)} elements differ from {side}, the first at "
+                                  f"{list(index)} of '{name}': {want[index]}, not {got[index]}")
+
+
+@contextlib.contextmanager
+def _limit(seconds: int) -> Iterator[None]:
+    """TimeoutError after so many seconds."""
+    def late(*_: Any) -> None:
+        raise TimeoutError(f"not done within {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

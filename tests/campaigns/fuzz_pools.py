@@ -1,0 +1,76 @@
+"""ONNX's pools from their definition, in the place of those of ``onnx.reference``, which misreads
+uneven pads, pads of one dimension, rounding up and the greatest of one dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+Array = npt.NDArray[Any]
+
+
+def run_reference(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
+    """The outputs of a model."""
+    evaluator = ReferenceEvaluator(model, new_ops=[MaxPool, AveragePool, GlobalMaxPool])
+    return [np.asarray(value) for value in evaluator.run(None, dict(inputs))]
+
+
+def windows(node: OpRun, x: Array, fill: float, around: float) -> Array:
+    """[N, C, *outputs, *kernel]: ``fill`` in the pads, ``around`` beyond them.
+
+    A window that starts in the pads behind the image is none.
+    """
+    kernel = node.kernel_shape
+    rank = len(kernel)
+    strides = getattr(node, "strides", None) or [1] * rank
+    dilations = getattr(node, "dilations", None) or [1] * rank
+    pads = getattr(node, "pads", None) or [0] * 2 * rank
+    padded = np.pad(x, [(0, 0)] * 2 + list(zip(pads[:rank], pads[rank:], strict=True)),
+                    constant_values=fill)
+    reach = [(k - 1) * dilation + 1 for k, dilation in zip(kernel, dilations, strict=True)]
+    outputs, beyond = [], []
+    for axis in range(rank):
+        rest = padded.shape[2 + axis] - reach[axis]
+        steps = rest // strides[axis]
+        if getattr(node, "ceil_mode", 0) and rest % strides[axis]:
+            steps += (steps + 1) * strides[axis] < x.shape[2 + axis] + pads[axis]
+        outputs.append(steps + 1)
+        beyond.append(max(0, steps * strides[axis] - rest))
+    padded = np.pad(padded, [(0, 0)] * 2 + [(0, size) for size in beyond], constant_values=around)
+    view = np.lib.stride_tricks.sliding_window_view(padded, reach, tuple(range(2, 2 + rank)))
+    every = [slice(0, count * stride, stride)
+             for count, stride in zip(outputs, strides, strict=True)]
+    return view[(slice(None), slice(None), *every, *(slice(None, None, d) for d in dilations))]
+
+
+class MaxPool(OpRun):
+    """The greatest of each window; of a window without a pixel, the least number there is."""
+
+    def _run(self, x: Array, **_: Any) -> tuple[Array]:
+        least = float(np.finfo(x.dtype).min)
+        seen = windows(self, x, least, least)
+        return (seen.max(axis=tuple(range(x.ndim, seen.ndim))).astype(x.dtype),)
+
+
+class AveragePool(OpRun):
+    """The mean of each window's pixels, or with ``count_include_pad`` of its pads, too."""
+
+    def _run(self, x: Array, **_: Any) -> tuple[Array]:
+        total = windows(self, x.astype(np.float64), 0, 0)
+        counted = float(bool(getattr(self, "count_include_pad", 0)))
+        count = windows(self, np.ones(x.shape), counted, 0)
+        axes = tuple(range(x.ndim, total.ndim))
+        return ((total.sum(axis=axes) / count.sum(axis=axes)).astype(x.dtype),)
+
+
+class GlobalMaxPool(OpRun):
+    """The greatest of all."""
+
+    def _run(self, x: Array, **_: Any) -> tuple[Array]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)

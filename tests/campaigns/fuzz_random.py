@@ -1,0 +1,281 @@
+"""Random cases of form ``layers``: networks of 1 to 12 layers, and hardware of all sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
+from tests.campaigns.fuzz_layers import input_tensor, make_layer
+from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES, random_multiplier
+from zeroskip.accel_model.spec import SpecError
+from zeroskip.relay_passes.integer_layers import BOUNDS, QTensor, quantise_multiplier
+
+TARGETS = ("dense256", "sparse256", "pattern256")
+SIZES = (1, 2, 3, 5, 7, 8, 13, 16, 23, 30)
+MEMORIES = {"act_bytes": 180224, "wgt_bytes": 147456, "acc_bytes": 32768, "par_bytes": 16384,
+            "staging_bytes": 16384}
+KINDS = {"conv": 5, "pointwise": 3, "depthwise": 2, "grouped": 2, "add": 4, "residual": 3,
+         "maxpool": 2, "avgpool": 2, "global": 1, "requantise": 1, "concat": 3, "reshape": 1,
+         "dense": 2}
+PROPOSALS = 20  # until a layer fits the value it reads
+
+
+def random_case(seed: int) -> Case:
+    """The case of a seed."""
+    rng = np.random.default_rng([seed, 1])
+    target = str(rng.choice(TARGETS))
+    changes = random_changes(rng) if rng.random() < 0.7 else {}
+    network = _Network(rng)
+    network.grow(int(rng.integers(1, 13)))
+    case = Case(
+        form="layers", target=target, inputs=network.inputs, steps=tuple(network.steps),
+        outputs=tuple(network.ends()), changes=changes,
+        order=None if rng.random() < 0.3 else int(rng.integers(1 << 30)),
+        data={"seed": seed, "kind": str(rng.choice(["uniform", "ends", "zeros"],
+                                                   p=[0.85, 0.1, 0.05]))},
+        origin=seed)
+    try:
+        case.spec()
+    except SpecError:
+        case = replace(case, changes={})
+    return case.trimmed()
+
+
+def random_changes(rng: np.random.Generator) -> dict[str, Any]:
+    """Other memories and another bus; now and then other lanes."""
+    changes: dict[str, Any] = {}
+    for name, full in MEMORIES.items():
+        if rng.random() < 0.5:
+            scale = float(rng.choice([0.05, 0.1, 0.25, 0.5, 2]))
+            changes[f"sram.{name}"] = max(4096, int(full * scale) // 256 * 256)
+    width = int(rng.choice([4, 8, 16, 32, 64]))
+    changes["sram.act_banks"] = int(rng.choice([1, 2, 4, 8, 16, 32]))
+    changes["dram.bytes_per_cycle"] = width
+    changes["dram.burst_bytes"] = max(int(rng.choice([16, 32, 64, 128])), width)
+    changes["dram.latency_cycles"] = int(rng.choice([0, 1, 17, 100, 1000]))
+    if rng.random() < 0.3:
+        lanes = int(rng.choice([16, 32, 64, 128]))
+        changes |= {
+            "array.lanes": lanes, "array.pixels": int(rng.choice([1, 2, 4, 8, 16])),
+            "array.max_gang": int(rng.integers(0, min(3, lanes.bit_length() - 1) + 1)),
+            "array.window_entries": int(rng.choice([32, 128, 256, 512, 1024])),
+            "array.drain_width": int(rng.choice([1, 4, 16, 32])),
+            "array.pipeline_cycles": int(rng.choice([0, 1, 8, 20]))}
+    return changes
+
+
+class _Network:
+    """Grows a network step by step."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.inputs: dict[str, Mapping[str, Any]] = {}
+        self.steps: list[Step] = []
+        self.tensors: dict[str, QTensor] = {}
+        self.density = float(rng.choice([*DENSITIES, 1.0]))
+        rank = int(rng.choice([1, 2, 3], p=[0.06, 0.12, 0.82]))
+        shape = [1, int(rng.integers(1, 131)), *self._choose(SIZES, rank - 1)]
+        self._input(shape)
+        if rng.random() < 0.25:
+            self._input(shape)
+
+    def grow(self, count: int) -> None:
+        """At least one step and up to about ``count``."""
+        while len(self.steps) < count:
+            self._layer()
+
+    def ends(self) -> list[str]:
+        """Values that nothing reads; now and then others too."""
+        read = {name for step in self.steps for name in step.inputs}
+        made = [step.output for step in self.steps]
+        ends = [name for name in made if name not in read]
+        if self.rng.random() < 0.3:
+            ends += [str(name) for name in self.rng.choice(made, int(self.rng.integers(1, 4)))]
+        if self.rng.random() < 0.1:
+            self.rng.shuffle(ends)
+        return list(dict.fromkeys(ends))
+
+    # ------------------------------------------------------------------------------ drawing
+
+    def _choose(self, values: tuple[int, ...], count: int) -> list[int]:
+        return [int(n) for n in self.rng.choice(values, count)]
+
+    def _integers(self, low: int, high: int, count: int) -> list[int]:
+        """``count`` numbers of low..high; often all the same."""
+        drawn = [int(n) for n in self.rng.integers(low, high + 1, count)]
+        return drawn if self.rng.random() < 0.5 else drawn[:1] * count
+
+    def _type(self) -> dict[str, Any]:
+        """The type of a result and where it is clipped."""
+        rng = self.rng
+        dtype = "uint8" if rng.random() < 0.3 else "int8"
+        low, high = BOUNDS[dtype]
+        zero = int(rng.choice([low, high, 0])) if rng.random() < 0.2 else int(
+            rng.integers(low, high + 1))
+        made: dict[str, Any] = {"dtype": dtype, "zero_point": zero}
+        drawn = rng.random()
+        if drawn < 0.4:
+            made["clip"] = [zero, high]
+        elif drawn < 0.5:
+            made["clip"] = sorted(int(n) for n in rng.integers(low, high + 1, 2))
+        return made
+
+    def _scale(self, real: float) -> dict[str, int]:
+        mult, shift = (random_multiplier(self.rng) if self.rng.random() < 0.1
+                       else quantise_multiplier(real * self.rng.uniform(0.3, 1.2)))
+        return {"mult": mult, "shift": shift}
+
+    def _zeros(self) -> dict[str, Any]:
+        """Density and scheme of zeros, of the network's density more often than not."""
+        rng = self.rng
+        density = self.density if rng.random() < 0.7 else float(rng.choice([*DENSITIES, 1.0]))
+        made: dict[str, Any] = {"seed": int(rng.integers(1 << 30))}
+        if density < 1:
+            made |= {"density": density, "zeros": str(rng.choice(SCHEMES))}
+        if rng.random() < 0.05:
+            made["extreme"] = True
+        return made
+
+    # ------------------------------------------------------------------------------ growing
+
+    def _input(self, shape: list[int]) -> None:
+        name = f"in{len(self.inputs)}"
+        kind = self._type()
+        kind.pop("clip", None)
+        self.inputs[name] = {"shape": shape, **kind}
+        self.tensors[name] = input_tensor(self.inputs[name])
+
+    def _add(self, kind: str, inputs: list[str], options: dict[str, Any]) -> str:
+        step = Step(kind, tuple(inputs), f"v{len(self.steps)}", options)
+        self.tensors[step.output] = make_layer(step, self.tensors).y
+        self.steps.append(step)
+        return step.output
+
+    def _layer(self) -> None:
+        """One more layer, or the few of a block, on a value of the last few."""
+        rng = self.rng
+        weights = np.array(list(KINDS.values()), float)
+        for _ in range(PROPOSALS):
+            kind = str(rng.choice(list(KINDS), p=weights / weights.sum()))
+            name = str(rng.choice(list(self.tensors)[-4:]))
+            before = len(self.steps)
+            try:
+                self._propose(kind, name)
+            except InvalidCaseError:
+                del self.steps[before:]
+                known = {*self.inputs, *(step.output for step in self.steps)}
+                self.tensors = {n: t for n, t in self.tensors.items() if n in known}
+                continue
+            if len(self.steps) > before:
+                return
+        self._add("requantise", [name], {**self._scale(0.8), **self._type()})
+
+    def _propose(self, kind: str, name: str) -> None:
+        """Layers of a kind on a value; InvalidCaseError, or nothing, if they do not suit it."""
+        x = self.tensors[name]
+        if kind in ("conv", "pointwise", "depthwise", "grouped"):
+            self._add("conv", [name], self._conv(kind, x))
+        elif kind == "residual":
+            self._residual(name, x)
+        elif kind == "add":
+            same = [n for n, t in self.tensors.items() if t.shape == x.shape]
+            pair = [name, str(self.rng.choice(same))]
+            self._add("add", pair, self._sum())
+        elif kind in ("maxpool", "avgpool"):
+            self._add(kind, [name], self._pool(kind, x))
+        elif kind == "global":
+            self._add("avgpool", [name], {"whole": True, **self._type()})
+        elif kind == "requantise":
+            self._add(kind, [name], {**self._scale(0.8), **self._type()})
+        elif kind == "concat":
+            self._concat(name, x)
+        elif kind == "reshape":
+            self._add(kind, [name], {"shape": self._shape(int(np.prod(x.shape)))})
+        else:
+            self._dense(name, x)
+
+    def _conv(self, kind: str, x: QTensor) -> dict[str, Any]:
+        rng, rank = self.rng, len(x.shape) - 2
+        made = {"filters": int(rng.integers(1, 131)), **self._zeros(), **self._type()}
+        made["strides"] = self._integers(1, 3, rank)
+        if kind == "pointwise":
+            return made
+        made |= {"kernel": self._integers(1, 7, rank), "padding": self._integers(0, 3, 2 * rank),
+                 "dilation": self._integers(1, int(rng.choice([1, 1, 1, 3])), rank)}
+        if kind == "depthwise":
+            made |= {"groups": "each", "filters": 1}
+        elif kind == "grouped":
+            groups = int(rng.choice([g for g in range(1, 34) if x.shape[1] % g == 0]))
+            made |= {"groups": groups, "filters": groups * int(rng.integers(1, 20))}
+        return made
+
+    def _residual(self, name: str, x: QTensor) -> None:
+        """Convolutions that keep the size, and their sum with what they read."""
+        rank, y = len(x.shape) - 2, name
+        for _ in range(int(self.rng.integers(1, 3))):
+            reach = int(self.rng.choice([0, 1, 2]))
+            y = self._add("conv", [y], {
+                "kernel": [2 * reach + 1] * rank, "padding": [reach] * 2 * rank,
+                "filters": x.shape[1], **self._zeros(), **self._type()})
+        pair = [name, y] if self.rng.random() < 0.5 else [y, name]
+        self._add("add", pair, self._sum())
+
+    def _sum(self) -> dict[str, Any]:
+        rng = self.rng
+        if rng.random() < 0.1:
+            (a, shift), (b, _) = random_multiplier(rng), random_multiplier(rng)
+            return {"mults": [a, b], "shift": shift, **self._type()}
+        return {"mults": [int(n) for n in rng.integers(1 << 28, 1 << 30, 2)], "shift": 30,
+                **self._type()}
+
+    def _pool(self, kind: str, x: QTensor) -> dict[str, Any]:
+        rank = len(x.shape) - 2
+        kernel = self._integers(1, 7 if self.rng.random() < 0.2 else 3, rank)
+        pads = [int(self.rng.integers(0, k)) for k in [*kernel, *kernel]]
+        made: dict[str, Any] = {"kernel": kernel, "strides": self._integers(1, 3, rank)}
+        if self.rng.random() < 0.5:
+            made["padding"] = pads
+        if kind == "avgpool":
+            if self.rng.random() < 0.3:
+                made |= self._scale(1 / int(np.prod(kernel)))
+            return {**made, **self._type()}
+        if self.rng.random() < 0.2:
+            made["dilation"] = self._integers(1, 3, rank)
+        clip = [sorted(int(n) for n in self.rng.integers(*BOUNDS[x.dtype], 2))]
+        return {**made, **({"clip": clip[0]} if self.rng.random() < 0.3 else {})}
+
+    def _concat(self, name: str, x: QTensor) -> None:
+        """With others of its size; those of another type are requantised first."""
+        alike = [n for n, t in self.tensors.items()
+                 if len(t.shape) == len(x.shape) and t.shape[2:] == x.shape[2:]]
+        parts = [name, *(str(n) for n in self.rng.choice(alike, int(self.rng.integers(1, 4))))]
+        kind = {"dtype": x.dtype, "zero_point": x.zero_point}
+        for index, part in enumerate(parts):
+            t = self.tensors[part]
+            if (t.dtype, t.zero_point) != (x.dtype, x.zero_point):
+                parts[index] = self._add("requantise", [part], {**self._scale(0.8), **kind})
+        self.rng.shuffle(parts)
+        axis = 1 if self.rng.random() < 0.8 else 1 - len(x.shape)
+        self._add("concat", parts, {"axis": axis})
+
+    def _shape(self, size: int) -> list[int]:
+        """A shape of this many elements, its channels and sides factors of them."""
+        shape = []
+        for _ in range(int(self.rng.integers(0, 3))):
+            part = int(self.rng.choice([n for n in range(1, min(size, 64) + 1) if size % n == 0]))
+            shape.append(part)
+            size //= part
+        return [size, *shape]
+
+    def _dense(self, name: str, x: QTensor) -> None:
+        """After a flatten if need be."""
+        if np.prod(x.shape) > (32767 if self.rng.random() < 0.1 else 8000):
+            raise InvalidCaseError("a vector too long to be quick")
+        if len(x.shape) > 2:
+            name = self._add("reshape", [name], {})
+        self._add("dense", [name], {"filters": int(self.rng.integers(1, 80)), **self._zeros(),
+                                    **self._type()})

@@ -1,0 +1,44 @@
+"""The smallest memories that a network still fits in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.campaigns.fuzz_case import Case
+from tests.campaigns.fuzz_check import compile_graph
+from tests.campaigns.fuzz_layers import build_graph
+from zeroskip.accel_model.spec import SpecError
+from zeroskip.compiler.errors import CompileError
+
+GRAIN = 256  # bytes
+BISECTIONS = 5
+
+
+def squeeze(case: Case, rng: np.random.Generator) -> Case:
+    """The case with one or two memories so small that a little less of them is refused.
+
+    If the compiler fails in another way than by refusing, the hardware with which it did.
+    """
+    graph = build_graph(case)
+    names = rng.permutation(["act_bytes", "wgt_bytes", "par_bytes", "staging_bytes", "acc_bytes"])
+    for name in names[: int(rng.integers(1, 3))]:
+        key = f"sram.{name}"
+        fits = getattr(case.spec().sram, name)
+        refused = 0
+        for turn in range(BISECTIONS * 2):
+            trial = max(fits // 4, GRAIN) if not refused else (fits + refused) // 2
+            trial -= trial % GRAIN
+            if trial <= refused or trial >= fits or (turn and fits - refused <= GRAIN):
+                break
+            smaller = replace(case, changes={**case.changes, key: trial})
+            try:
+                compile_graph(graph, smaller.spec())
+            except (CompileError, SpecError):
+                refused = trial
+            except Exception:
+                return smaller
+            else:
+                case, fits = smaller, trial
+    return case

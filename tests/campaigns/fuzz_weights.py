@@ -1,0 +1,81 @@
+"""Random weights with zeros by every scheme of pruning, and requantisation that suits them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.campaigns.fuzz_case import InvalidCaseError
+from zeroskip.relay_passes import integer_layers as layers
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+SCHEMES = ("unstructured", "n:m", "pattern", "kernels", "filters", "channels", "taps")
+DENSITIES = (0.0, 0.05, 0.25, 0.5, 0.9)
+LARGEST_SUM = 1 << 31  # of a filter's products and its bias (support.exact_accumulator)
+
+
+def random_weight(rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density: float,
+                  extreme: bool) -> Int8:
+    """int8 [K, C, *taps]; ``extreme``: nothing but the ends of the range."""
+    weight = (rng.choice(np.array([-128, -127, 127], np.int8), shape) if extreme
+              else rng.integers(-128, 128, shape).astype(np.int8))
+    if density < 1:
+        weight[~kept(rng, shape, scheme, density)] = 0
+    return weight
+
+
+def kept(rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density: float) -> Mask:
+    """Which weights of [K, C, *taps] a pruning scheme leaves."""
+    filters, channels, *taps = shape
+    whole = (1,) * len(taps)
+    if scheme == "unstructured":
+        return rng.random(shape) < density
+    if scheme == "n:m":
+        group = int(rng.choice([4, 8]))
+        return _most(rng.random((filters, -(-channels // group), group, *taps)), density, 2
+                     ).reshape(filters, -1, *taps)[:, :channels]
+    if scheme == "pattern":
+        library = _most(rng.random((8, int(np.prod(taps)))), density, 1)
+        masks = library[rng.integers(0, len(library), (filters, channels))].reshape(shape)
+        return masks & (rng.random((filters, channels, *whole)) < (0.5 + density / 2))
+    sizes = {"kernels": (filters, channels), "filters": (filters, 1), "channels": (1, channels)}
+    if scheme in sizes:
+        return np.broadcast_to(rng.random((*sizes[scheme], *whole)) < density, shape)
+    if scheme == "taps":
+        return np.broadcast_to(rng.random((1, 1, *taps)) < density, shape)
+    raise InvalidCaseError(f"zeros by {scheme!r}")
+
+
+def _most(rank: npt.NDArray[np.float64], density: float, axis: int) -> Mask:
+    """As many of each group along an axis as the density says."""
+    count = round(density * rank.shape[axis])
+    return np.argsort(np.argsort(rank, axis=axis), axis=axis) < count
+
+
+def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> dict[str, Int32]:
+    """bias, mult and shift, int32 [K]: results spread over 8 bits, or anything that is allowed."""
+    count = len(weight)
+    flat = weight.reshape(count, -1).astype(np.int64)
+    if extreme:
+        room = LARGEST_SUM - 1 - np.abs(flat).sum(axis=1) * 255
+        if room.min() < 0:
+            raise InvalidCaseError("a sum may not fit in 32 bits")
+        pairs = [random_multiplier(rng) for _ in range(count)]
+        bias = rng.integers(-room, room + 1)
+    else:
+        spread = np.maximum(np.sqrt((flat**2).sum(axis=1)) * 74, 1000.0)
+        pairs = [layers.quantise_multiplier(float(60 * scale / each)) for each, scale in
+                 zip(spread, rng.uniform(0.5, 2.0, count), strict=True)]
+        bias = rng.integers(-spread.astype(np.int64), spread.astype(np.int64) + 1)
+    return {"mult": np.array([mult for mult, _ in pairs], np.int32),
+            "shift": np.array([shift for _, shift in pairs], np.int32),
+            "bias": bias.astype(np.int32)}
+
+
+def random_multiplier(rng: np.random.Generator) -> tuple[int, int]:
+    """Any multiplier and shift that are allowed, large and small ones alike."""
+    mult = int(rng.integers(0, 1 << int(rng.integers(1, 32))))
+    return mult, int(rng.integers(1, layers.MAX_SHIFT + 1))

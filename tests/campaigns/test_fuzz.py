@@ -1,0 +1,84 @@
+"""A hundred random networks, and the cases that fuzzing found; ``make fuzz`` runs more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.campaigns.fuzz import Wanted, cases
+from tests.campaigns.fuzz_case import Case, Step, dump_case, found_cases, parse_case
+from tests.campaigns.fuzz_check import judge
+from tests.campaigns.fuzz_random import random_case
+from tests.campaigns.fuzz_shrink import shrink
+from tests.campaigns.fuzz_smallest import GRAIN, squeeze
+from zeroskip.compiler import lower
+
+FIRST = 1_000_700
+
+
+@pytest.mark.parametrize("path", found_cases(), ids=lambda path: path.stem)
+def test_what_was_found_stays_mended(path: Path) -> None:
+    verdict = judge(parse_case(path.read_text(encoding="utf-8")))
+    assert verdict.outcome != "failed", verdict.message
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + 100, 20))
+def test_random_networks_are_exact(first: int) -> None:
+    """Twenty, one of them against TVM too; now and then an ONNX model."""
+    wanted = cases(20, tvm=1, onnx=int(first % 40 == 0), seed=first)
+    for one in wanted:
+        print(one)
+        verdict = judge(one.case(smallest=0))
+        assert verdict.outcome != "failed", f"{one}: {verdict.message}"
+
+
+def test_the_smallest_memories_are_tight() -> None:
+    """A little less of the memory that was squeezed does not do."""
+    case = replace(random_case(FIRST), changes={}, target="dense256")
+    small = squeeze(case, np.random.default_rng(0))
+    assert judge(small).outcome == "exact"
+    for name, size in small.changes.items():
+        less = replace(small, changes={**small.changes, name: size - GRAIN})
+        assert judge(less).outcome != "exact"
+
+
+def test_a_wrong_bit_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that swaps the operands' scales of fused additions."""
+    monkeypatch.setattr(lower, "_swapped", lambda total: total)
+
+    def fails(case: Case) -> bool:
+        return "differ" in judge(case).what
+
+    seeds = range(FIRST, FIRST + 200)
+    case = next(case for case in map(random_case, seeds) if fails(case))
+    small = shrink(case, fails, seconds=20)
+    assert fails(small)
+    assert [step.kind for step in small.steps] == ["conv", "add"]
+    assert small.changes == {}
+
+
+def test_a_case_survives_its_file() -> None:
+    for seed in range(20):
+        case = random_case(seed)
+        assert parse_case(dump_case(case)) == case
+
+
+def test_a_case_is_its_seed() -> None:
+    wanted = Wanted("layers", FIRST, tvm=False)
+    assert dump_case(wanted.case()) == dump_case(wanted.case())
+
+
+def test_steps_that_no_output_needs_are_dropped() -> None:
+    steps = tuple(Step("requantise", (x,), y) for x, y in (("a", "v0"), ("b", "v1"), ("v0", "v2")))
+    case = Case("layers", "dense256", {"a": {"shape": [1, 1]}, "b": {"shape": [1, 1]}}, steps,
+                ("v2",))
+    assert [step.output for step in case.trimmed().steps] == ["v0", "v2"]
+    assert list(replace(case, outputs=("v1",)).trimmed().inputs) == ["b"]
+
+
+def test_tvm_cases_are_spread_evenly() -> None:
+    found = [wanted.tvm for wanted in cases(100, tvm=25, onnx=0, seed=7)]
+    assert np.flatnonzero(found).tolist() == list(range(3, 100, 4))
