@@ -21,7 +21,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.box import digest, npy_parts, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
-from zeroskip.accel_model.records import count, read_record
+from zeroskip.accel_model.records import count, read_record, text
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
 FORMAT = 1
@@ -170,8 +170,8 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
     layers = tuple(read_record(LayerInfo, layer) for layer in head["layers"])
     tensors = {key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs")}
     return Program(
-        name=str(head["name"]), spec=spec_from_table(head["spec"], "the program"), words=words,
-        image=image,
+        name=text(head["name"], "name"), spec=spec_from_table(head["spec"], "the program"),
+        words=words, image=image,
         dram_bytes=count(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
         inputs=tensors["inputs"], outputs=tensors["outputs"], layers=layers,
         tiles=tuple(_tile(row, len(layers)) for row in arrays["tiles"].tolist()),

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 MOST = 1 << 48  # of any count or address
+LONGEST = 1 << 10  # of a text, characters
 
 
 def read_record(cls: type[T], table: Any) -> T:
@@ -23,7 +24,7 @@ def read_record(cls: type[T], table: Any) -> T:
 def _value(kind: str, value: Any, name: str) -> Any:
     if kind == "tuple[int, ...]" and isinstance(value, list | tuple):
         return tuple(_value("int", each, name) for each in value)
-    if kind == "str" and isinstance(value, str):
+    if kind == "str" and isinstance(value, str) and len(value) <= LONGEST:
         return value
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "int" and number and isinstance(value, int) and -MOST < value < MOST:
@@ -31,6 +32,12 @@ def _value(kind: str, value: Any, name: str) -> Any:
     if kind == "float" and number and math.isfinite(value):
         return float(value)
     raise ValueError(f"{name} is {str(value)[:40]!r}, not {kind}")
+
+
+def text(value: Any, name: str) -> str:
+    """A text that is not too long; ValueError for anything else."""
+    found: str = _value("str", value, name)
+    return found
 
 
 def count(value: Any, name: str, least: int = 0, most: int = MOST) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zip
 from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program, ProgramError
-from zeroskip.accel_model.records import read_record
+from zeroskip.accel_model.records import read_record, text
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.errors import CompileError
@@ -160,8 +160,8 @@ def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: di
              for side in ("inputs", "outputs")}
     direct = None if head["direct"] is None else DirectPlan.from_table(head["direct"])
     host, reference, floating = (loader(name) for name in MODULES)
-    return Network(str(head["name"]), spec, ports["inputs"], ports["outputs"], host, programs,
-                   reference, floating, dict(head["cpu"]), dict(head["results"]), direct)
+    return Network(text(head["name"], "name"), spec, ports["inputs"], ports["outputs"], host,
+                   programs, reference, floating, dict(head["cpu"]), dict(head["results"]), direct)
 
 
 def _module(held: Any) -> Any:

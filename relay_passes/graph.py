@@ -29,9 +29,15 @@ def const_value(expr: relax.Expr) -> Array | None:
     """The array of a constant, not a copy and not writable; None for all else."""
     if not isinstance(expr, GenericConst):
         return None
-    value: Array = np.from_dlpack(expr.value).view()
+    value = _view(expr.value)
+    if value is None:
+        value = expr.value.numpy()
     value.flags.writeable = False
     return value
+
+
+_PLAIN = {*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+          "float16", "float32", "float64"}
 
 
 def make_const(array: npt.ArrayLike) -> relax.Expr:
@@ -41,8 +47,19 @@ def make_const(array: npt.ArrayLike) -> relax.Expr:
     """
     value = np.asarray(array)
     tensor = tvm.runtime.empty(value.shape, str(value.dtype))
-    np.from_dlpack(tensor)[...] = value
+    view = _view(tensor)
+    if view is None:
+        return relax.const(np.ascontiguousarray(value).reshape(value.shape), str(value.dtype))
+    view[...] = value
     return relax.const(tensor)
+
+
+def _view(tensor: tvm.runtime.Tensor) -> Array | None:
+    """The memory of a tensor, where numpy can look at its type (TVM's bool it cannot)."""
+    if str(tensor.dtype) not in _PLAIN:
+        return None
+    view: Array = np.from_dlpack(tensor).view()
+    return view
 
 
 def op_name(expr: relax.Expr) -> str | None:

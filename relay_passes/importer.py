@@ -3,6 +3,7 @@
 import contextlib
 import io
 import keyword
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ from zeroskip.relay_passes.graph import (
 from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_shape, unused_name
 from zeroskip.relay_passes.onnx_load import first_line
 
+_LISTS = ("Concat", "Max", "Mean", "Min", "Sum")  # take any number of inputs
+MAX_ELEMENTS = 1 << 30  # of an input
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 # Names that the TVMScript printer or parser gives a meaning to.
 _RESERVED = {"R", "T", "I", "metadata", "main", *keyword.kwlist}
@@ -73,6 +76,9 @@ def _refuse_unknown(node: onnx.NodeProto) -> None:
             f"Node '{origin(node)}' has operator {name}, which TVM cannot import: "
             "replace it by other ONNX operators before export."
         )
+    if node.op_type in _LISTS and not all(node.input):
+        raise FrontError(f"Node '{origin(node)}' ({node.op_type}) lacks one of its inputs: export "
+                         "the model again.")
 
 
 def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
@@ -112,7 +118,12 @@ def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
             raise FrontError(
                 f"Input '{item.name}' has no static shape: normalise the model before importing it."
             )
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise FrontError(f"Input '{item.name}' has shape {list(shape)}, more than "
+                             f"{MAX_ELEMENTS} elements: give a smaller one with --shape.")
         dtype = str(helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
+        if dtype == "object":
+            raise FrontError(f"Input '{item.name}' is text: networks here take numbers.")
         name = unused_name(_identifier(item.name), taken)
         params.append(relax.Var(name, relax.TensorType(shape, dtype)))
     return params

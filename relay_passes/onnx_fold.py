@@ -56,7 +56,11 @@ def _held(node: onnx.NodeProto) -> onnx.TensorProto | None:
     strings and sparse tensors."""
     if node.op_type != "Constant" or node.domain not in DEFAULT_DOMAINS:
         return None
-    [(kind, value)] = attributes(node).items()
+    held = attributes(node)
+    if len(held) != 1:
+        raise FrontError(f"Node '{node.name}' (Constant) holds {len(held)} values: export the "
+                         "model again.")
+    [(kind, value)] = held.items()
     result = onnx.TensorProto()
     if kind == "value":
         result.CopyFrom(value)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from zeroskip.relay_passes.errors import FrontError
+
 Array: TypeAlias = npt.NDArray[Any]
 
 # NodeProto.metadata_props key: the node of the user's file that a rewritten node stands for.
@@ -17,12 +19,18 @@ DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The node's attributes by name, strings decoded."""
-    values = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    return {
-        name: value.decode() if isinstance(value, bytes) else value
-        for name, value in values.items()
-    }
+    """The node's attributes by name, strings decoded; FrontError for one without a value."""
+    try:
+        values = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        return {
+            name: value.decode() if isinstance(value, bytes) else value
+            for name, value in values.items()
+        }
+    except ValueError as error:
+        raise FrontError(
+            f"Node '{node.name}' ({node.op_type}) has an attribute that cannot be read: "
+            "export the model again."
+        ) from error
 
 
 def set_attributes(node: onnx.NodeProto, **values: Any) -> None:

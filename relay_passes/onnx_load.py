@@ -1,12 +1,21 @@
 """Reading an ONNX file, refusing what is not one before anything else looks at it."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import helper
 from onnx.external_data_helper import load_external_data_for_model
 
 from zeroskip.relay_passes.errors import FrontError
+
+_NUMBERS = {
+    number: dtype for number in onnx.TensorProto.DataType.values()
+    if number not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
+    and (dtype := helper.tensor_dtype_to_np_dtype(number)).isbuiltin == 1 and dtype.kind in "biuf"
+}
 
 
 def load_onnx(path: str | Path) -> onnx.ModelProto:
@@ -34,7 +43,37 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         raise FrontError(
             f"'{file}' is larger than ONNX's checker takes, 2 GiB: use a smaller model."
         ) from error
+    for tensor in _tensors(model):
+        _check_tensor(tensor, file)
     return model
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every constant of the model's graph, without those of subgraphs."""
+    yield from model.graph.initializer
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _check_tensor(tensor: onnx.TensorProto, file: Path) -> None:
+    """FrontError for a type that has no numbers, or other than as many as its shape says."""
+    name = tensor.name or "without a name"
+    dtype = _NUMBERS.get(tensor.data_type)
+    if dtype is None:
+        kinds = {number: word for word, number in onnx.TensorProto.DataType.items()}
+        kind = kinds.get(tensor.data_type, tensor.data_type)
+        raise FrontError(f"'{file}' holds a constant '{name}' of type {kind}, which no layer here "
+                         "takes: export it with floats or integers of 8 to 64 bits.")
+    if tensor.HasField("raw_data"):
+        held = len(tensor.raw_data) / dtype.itemsize
+    else:
+        held = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type)))
+    if min(tensor.dims, default=0) < 0 or held != math.prod(tensor.dims):
+        raise FrontError(f"'{file}' holds {held:g} numbers for the constant '{name}' of shape "
+                         f"{list(tensor.dims)}: export or copy it again.")
 
 
 def first_line(error: BaseException) -> str:

@@ -12,9 +12,14 @@ from onnx import inliner
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
-from zeroskip.relay_passes.onnx_pads import make_pads_explicit, merge_pads
+from zeroskip.relay_passes.onnx_pads import (
+    make_pads_explicit,
+    merge_pads,
+    refuse_empty_windows,
+)
 from zeroskip.relay_passes.onnx_shapes import (
     fix_input_shapes,
+    guess_shapes,
     infer_shapes,
     name_nodes,
     own_initializers,
@@ -34,8 +39,8 @@ def normalise_onnx(
     every tensor, no computation on constants or on shapes, no Identity or Dropout, explicit
     pads, and quantised operators in Q/DQ form.
 
-    FrontError for what cannot be normalised: a dynamic or contradictory shape, control flow,
-    training mode, an old operator that cannot be upgraded.
+    FrontError for what cannot be normalised: a dynamic or contradictory shape, a window larger than
+    its input, control flow, training mode, an old operator that cannot be upgraded.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -52,6 +57,7 @@ def normalise_onnx(
     upgrade_opset(result)
     hoist_constants(result)
     dequantise_operators(result)
+    refuse_empty_windows(guess_shapes(result))
     # Each round may show the shapes that the next one folds: Shape -> Concat -> Reshape -> ...
     infer_shapes(result)
     while fold_constants(result):
@@ -60,4 +66,5 @@ def normalise_onnx(
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
+    refuse_empty_windows(result)
     return result

@@ -232,6 +232,20 @@ def infer_shapes(model: onnx.ModelProto) -> None:
     model.graph.output.extend(inferred.graph.output)
 
 
+def guess_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph without its Slices, with the shapes that can be told without them.
+
+    ONNX's own inference aborts the process on a Slice of a negative size, such as a window that is
+    larger than its input makes: look for that here first.
+    """
+    light = _without_weights(model)
+    nodes = [node for node in light.graph.node if node.op_type != "Slice"]
+    del light.graph.node[:]
+    light.graph.node.extend(nodes)
+    del light.graph.output[:]
+    return shape_inference.infer_shapes(light)
+
+
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with its weights declared as inputs, and without any inferred shape."""
     light = onnx.ModelProto(ir_version=model.ir_version)
