@@ -30,8 +30,8 @@ from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
+from zeroskip.relay_passes.pruning.recipe import parse_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8
-from zeroskip.relay_passes.recipe import parse_recipe
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
@@ -66,7 +66,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     """Compile an ONNX model for an accelerator.
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
-    prune: a recipe such as ``pattern:connectivity=0.5`` (see ``relay_passes.recipe``).
+    prune: a recipe such as ``pattern:connectivity=0.5`` (see ``relay_passes.pruning.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
     a few random ones, good for cycles and bits but not for accuracy. method: ``minmax``,
     ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder

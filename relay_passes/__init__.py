@@ -13,12 +13,12 @@ _HOME = {
     "import_onnx": "importer",
     "FoldConstants": "fold",
     "FoldBatchNorm": "fold",
-    "PrunePattern": "prune_pattern",
-    "PruneUnstructured": "prune_magnitude",
-    "PruneChannels": "prune_channels",
+    "PrunePattern": "pruning.pattern",
+    "PruneUnstructured": "pruning.unstructured",
+    "PruneChannels": "pruning.channels",
     "QuantizeInt8": "quantise",
     "PartitionForAccelerator": "partition",
-    "parse_recipe": "recipe",
+    "parse_recipe": "pruning.recipe",
 }
 
 __all__ = sorted(_HOME)

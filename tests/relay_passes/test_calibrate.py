@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tvm
-from float_nets import Net, residual_net
 from tvm import relax
 
+from tests.relay_passes.float_nets import Net, residual_net
 from zeroskip.relay_passes.calibrate import Range, calibrate
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantise import QuantizeInt8

@@ -3,9 +3,16 @@ import onnx
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx_oracle import NetBuilder, assert_close, inputs_of, parse, reference, run_tvm
 from tvm import relax
 
+from tests.relay_passes.onnx_oracle import (
+    NetBuilder,
+    assert_close,
+    inputs_of,
+    parse,
+    reference,
+    run_tvm,
+)
 from zeroskip.relay_passes.fold import FoldBatchNorm, FoldConstants, fold_batch_norm
 from zeroskip.relay_passes.graph import (
     bind,

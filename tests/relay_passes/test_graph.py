@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tvm
-from onnx_oracle import assert_close, run_tvm
 from tvm import relax
 
+from tests.relay_passes.onnx_oracle import assert_close, run_tvm
 from zeroskip.relay_passes.errors import FrontError, PassError
 from zeroskip.relay_passes.graph import (
     NODES_ATTR,

@@ -4,9 +4,16 @@ import numpy as np
 import onnx
 import pytest
 import tvm
-from onnx_oracle import NetBuilder, assert_close, inputs_of, parse, reference, run_tvm
 from tvm import relax
 
+from tests.relay_passes.onnx_oracle import (
+    NetBuilder,
+    assert_close,
+    inputs_of,
+    parse,
+    reference,
+    run_tvm,
+)
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.graph import bindings, const_value, nodes_of, op_name
 from zeroskip.relay_passes.importer import import_onnx

@@ -6,9 +6,9 @@ import pytest
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from integer_oracle import evaluate, random_input, random_layer
 from tvm import relax
 
+from tests.relay_passes.integer_oracle import evaluate, random_input, random_layer
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer import (

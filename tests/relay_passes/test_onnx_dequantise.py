@@ -3,8 +3,8 @@ import numpy.typing as npt
 import onnx
 import pytest
 from onnx import helper
-from onnx_oracle import inputs_of, parse, reference, run_tvm
 
+from tests.relay_passes.onnx_oracle import inputs_of, parse, reference, run_tvm
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_graph import origin

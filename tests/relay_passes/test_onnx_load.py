@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx_oracle import parse
 
+from tests.relay_passes.onnx_oracle import parse
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_load import load_onnx
 

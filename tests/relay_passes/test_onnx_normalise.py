@@ -2,8 +2,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from onnx_oracle import assert_close, inputs_of, parse, reference
 
+from tests.relay_passes.onnx_oracle import assert_close, inputs_of, parse, reference
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import dimensions, opset, origin
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx

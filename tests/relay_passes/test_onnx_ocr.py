@@ -6,9 +6,9 @@ from pathlib import Path
 import onnx
 import pytest
 import tvm
-from onnx_oracle import assert_close, inputs_of, reference, run_tvm
 from tvm import relax
 
+from tests.relay_passes.onnx_oracle import assert_close, inputs_of, reference, run_tvm
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.graph import bindings, nodes_of, op_name
 from zeroskip.relay_passes.importer import import_onnx

@@ -3,8 +3,8 @@ import onnx
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from onnx_oracle import assert_close, inputs_of, parse, pool, reference, run_tvm
 
+from tests.relay_passes.onnx_oracle import assert_close, inputs_of, parse, pool, reference, run_tvm
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_graph import attributes
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx

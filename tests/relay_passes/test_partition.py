@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tvm
-from float_nets import Net, residual_net
 from tvm import relax
 from tvm.ir import Call
 
+from tests.relay_passes.float_nets import Net, residual_net
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.graph import bindings
 from zeroskip.relay_passes.integer import Conv, Layer, is_integer_layer, read_layer

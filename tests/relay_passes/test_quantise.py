@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tvm
-from float_nets import Net, residual_net
-from integer_oracle import evaluate
 from tvm import relax
 from tvm.ir import Call
 
+from tests.relay_passes.float_nets import Net, residual_net
+from tests.relay_passes.integer_oracle import evaluate
 from zeroskip.relay_passes.calibrate import Range, calibrate
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError

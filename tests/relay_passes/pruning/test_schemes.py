@@ -16,13 +16,13 @@ from zeroskip.relay_passes.fold import fold_batch_norm
 from zeroskip.relay_passes.graph import bindings, const_value, node_of
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.relay_passes.patterns import PCONV
-from zeroskip.relay_passes.prunable import PRUNED_ATTR, prunables, with_weights
-from zeroskip.relay_passes.prune_channels import ChannelOptions, PruneChannels, prune_channels
-from zeroskip.relay_passes.prune_magnitude import PruneUnstructured
-from zeroskip.relay_passes.prune_options import declared
-from zeroskip.relay_passes.prune_pattern import PrunePattern
-from zeroskip.relay_passes.recipe import SCHEMES, describe_recipes, parse_recipe
+from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels, prune_channels
+from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.pruning.libraries import PCONV
+from zeroskip.relay_passes.pruning.options import declared
+from zeroskip.relay_passes.pruning.pattern import PrunePattern
+from zeroskip.relay_passes.pruning.recipe import SCHEMES, describe_recipes, parse_recipe
+from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured
 
 SHAPE = (1, 3, 12, 12)
 

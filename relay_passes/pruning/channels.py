@@ -9,10 +9,10 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from zeroskip.relay_passes.channels import Channels, analyse, channel_axis
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
-from zeroskip.relay_passes.prunable import Prunable, with_notes
-from zeroskip.relay_passes.prune_options import (
+from zeroskip.relay_passes.pruning.channel_graph import Channels, analyse, channel_axis
+from zeroskip.relay_passes.pruning.layers import Prunable, with_notes
+from zeroskip.relay_passes.pruning.options import (
     Choice,
     Count,
     Options,

@@ -7,8 +7,8 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.prunable import left, with_weights
-from zeroskip.relay_passes.prune_options import (
+from zeroskip.relay_passes.pruning.layers import left, with_weights
+from zeroskip.relay_passes.pruning.options import (
     Choice,
     Options,
     Ratio,

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.prune_channels import ChannelOptions, PruneChannels
-from zeroskip.relay_passes.prune_magnitude import PruneUnstructured, UnstructuredOptions
-from zeroskip.relay_passes.prune_options import Options, declared, nearest, refused
-from zeroskip.relay_passes.prune_pattern import PatternOptions, PrunePattern
+from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels
+from zeroskip.relay_passes.pruning.options import Options, declared, nearest, refused
+from zeroskip.relay_passes.pruning.pattern import PatternOptions, PrunePattern
+from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured, UnstructuredOptions
 
 Scheme = tuple[type[Options], Callable[..., Any]]
 

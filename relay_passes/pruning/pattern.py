@@ -7,7 +7,8 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.patterns import (
+from zeroskip.relay_passes.pruning.layers import Prunable, left, with_weights
+from zeroskip.relay_passes.pruning.libraries import (
     PCONV,
     Floats,
     Library,
@@ -15,8 +16,7 @@ from zeroskip.relay_passes.patterns import (
     learn_library,
     project,
 )
-from zeroskip.relay_passes.prunable import Prunable, left, with_weights
-from zeroskip.relay_passes.prune_options import (
+from zeroskip.relay_passes.pruning.options import (
     Choice,
     Count,
     Flag,

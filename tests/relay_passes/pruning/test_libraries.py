@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroskip.relay_passes.patterns import (
+from zeroskip.relay_passes.pruning.libraries import (
     PCONV,
     centre_patterns,
     connectivity_mask,

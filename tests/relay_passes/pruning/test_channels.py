@@ -7,17 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tvm
-from float_nets import Array, Net
 from tvm import relax
 
+from tests.relay_passes.float_nets import Array, Net
 from zeroskip.relay_passes.graph import Env, make_const, rebuild, substitute
-from zeroskip.relay_passes.prunable import PRUNED_ATTR, prunables, with_weights
-from zeroskip.relay_passes.prune_channels import (
+from zeroskip.relay_passes.pruning.channels import (
     ChannelOptions,
     PruneChannels,
     kept_channels,
     prune_channels,
 )
+from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
 
 
 def _run(func: relax.Function, x: Array) -> Array:

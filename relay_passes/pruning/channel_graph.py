@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tvm import relax
 
 from zeroskip.relay_passes.graph import bindings, const_value, node_of, op_name, outputs, used_vars
-from zeroskip.relay_passes.prunable import Prunable, prunables
+from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 
 Ids = npt.NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.prunable import Prunable, prunables
+from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 
 KIND = "option"
 

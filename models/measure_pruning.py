@@ -1,0 +1,226 @@
+"""Accuracy of pruned networks: one-shot, reconstructed and fine-tuned, on Fashion-MNIST.
+
+    python -m models.measure_pruning --work FOLDER --output benchmarks/pruning.json
+
+Takes the dense networks of ``models/train_nets.py`` from the same folder. A row of the output is
+written when it is measured, and one that is there already is not measured again. Compression is
+that of the convolutions behind the first, of each layer alike; the first convolution and the
+classifier stay dense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+import tvm
+from torch import nn
+
+from models.fashion_nets import NETS
+from models.fashion_training import Split, read_split, right, train
+from models.torch_onnx import to_onnx
+from models.train_fashion import Data
+from zeroskip.relay_passes import FoldBatchNorm, import_onnx, parse_recipe
+from zeroskip.relay_passes.onnx_export import export_onnx
+from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.torch_masks import hold_masks
+
+BATCH = 500
+EPOCHS = 2
+RATE = 0.05
+INNER = {"plain": "layers.[!0].0", "residual": "blocks.*"}  # convolutions behind the first
+TAPS, KEPT = 9, 4  # of a 3x3 kernel, and of those a pattern keeps
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scheme at a compression of the convolutions: 4.0 keeps a quarter of their weights."""
+
+    scheme: str
+    compression: int
+
+    def recipe(self, net: str) -> str:
+        """The scheme as ``zeroskip compile --prune`` takes it."""
+        removed = 1 - 1 / self.compression
+        kernels = max(0.0, 1 - TAPS / KEPT / self.compression)
+        options = {
+            "unstructured": f"sparsity={removed}",
+            "nm": f"n={max(1, 4 // self.compression)},m={max(4, self.compression)}",
+            "pattern": f"connectivity={kernels},pointwise={removed},balance=layer",
+        }[self.scheme]
+        return f"{self.scheme}:{options},layers={INNER[net]}"
+
+
+CASES = [*(Case(scheme, compression) for compression in (8, 4, 2)
+           for scheme in ("pattern", "unstructured", "nm")), Case("pattern", 12)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement. stage: dense, one-shot, reconstructed, fine-tuned; accuracies in per cent.
+
+    kept: non-zero weights of the pruned layers, of ``size``.
+    """
+
+    net: str
+    seed: int
+    scheme: str
+    compression: int
+    stage: str
+    validation: float
+    test: float
+    kept: int
+    size: int
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, int, str, int, str]:
+        return self.net, self.seed, self.scheme, self.compression, self.stage
+
+
+class Table:
+    """The rows of a JSON file, written whole after each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        known = json.loads(path.read_text()) if path.exists() else []
+        self.rows = [Row(**each) for each in known]
+
+    def missing(self, *key: object) -> bool:
+        return all(row.key != key for row in self.rows)
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps([asdict(each) for each in self.rows], indent=1) + "\n")
+        partial.replace(self.path)
+        print(f"{row.net} {row.seed} {row.scheme} {row.compression}x {row.stage}: "
+              f"{row.validation:.2f} % validation, {row.test:.2f} % test, "
+              f"{row.kept} of {row.size} weights, {row.seconds:.0f} s", flush=True)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A trained network: in torch, and as a float module with its normalisations folded."""
+
+    net: str
+    seed: int
+    model: nn.Module
+    module: tvm.IRModule
+
+
+def read_dense(folder: Path, net: str, seed: int) -> Dense:
+    """The end of a training run of ``models/train_nets.py``."""
+    model = NETS[net]()
+    model.load_state_dict(torch.load(folder / f"{net}-{seed}.pt", weights_only=True)["model"])
+    onnx_model = to_onnx(model, net, (BATCH, 1, 28, 28))
+    return Dense(net, seed, model, FoldBatchNorm()(import_onnx(onnx_model)))
+
+
+def inner(module: tvm.IRModule, net: str) -> list[Prunable]:
+    """The layers whose weights are counted."""
+    return prunables(module["main"], INNER[net])
+
+
+def accuracy(module: tvm.IRModule, data: Data) -> float:
+    """Per cent of labels that onnxruntime gets right with the module as exported."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(export_onnx(module).SerializeToString(), options)
+    hits = 0
+    for images, labels in zip(data.images.split(BATCH), data.labels.split(BATCH), strict=True):
+        logits: npt.NDArray[np.float32] = session.run(None, {"image": images.numpy()})[0]
+        hits += int((logits.argmax(1) == labels.numpy()).sum())
+    return 100 * hits / len(data.labels)
+
+
+def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split) -> tuple[float, float]:
+    """Train the dense network on with the zeros of the pruned module; accuracies in per cent."""
+    model = NETS[dense.net]()
+    model.load_state_dict(dense.model.state_dict())
+    masks = {f"{layer.node}.weight": layer.weight != 0 for layer in inner(pruned, dense.net)}
+    with hold_masks(model, masks):
+        train(model, data.train, EPOCHS, RATE, seed=dense.seed, teacher=dense.model)
+    named = dict(model.named_parameters())
+    assert all(not named[name].detach().numpy()[~mask].any() for name, mask in masks.items())
+    return right(model, data.validation), right(model, data.test)
+
+
+def measure(dense: Dense, case: Case, data: Split, table: Table) -> None:
+    """Every stage of one case that the table does not have."""
+    pruned = tvm.transform.Sequential(parse_recipe(case.recipe(dense.net)))(dense.module)
+    layers = inner(pruned, dense.net)
+    kept = sum(int(np.count_nonzero(layer.weight)) for layer in layers)
+    size = sum(layer.weight.size for layer in layers)
+    for stage, accuracies in stages(dense, pruned, data):
+        if table.missing(dense.net, dense.seed, case.scheme, case.compression, stage):
+            started = time.time()
+            validation, test = accuracies()
+            table.add(Row(dense.net, dense.seed, case.scheme, case.compression, stage,
+                          validation, test, kept, size, time.time() - started))
+
+
+def stages(dense: Dense, pruned: tvm.IRModule, data: Split
+           ) -> Iterator[tuple[str, Callable[[], tuple[float, float]]]]:
+    """The name of each stage and what measures its accuracies."""
+    yield "one-shot", lambda: both(pruned, data)
+    yield "fine-tuned", lambda: fine_tune(dense, pruned, data)
+
+
+def both(module: tvm.IRModule, data: Split) -> tuple[float, float]:
+    """Accuracies on the validation and the test images."""
+    return accuracy(module, data.validation), accuracy(module, data.test)
+
+
+def summary(rows: list[Row]) -> str:
+    """Markdown: mean and standard deviation over the seeds of the test accuracy's loss."""
+    dense = {(row.net, row.seed): row.test for row in rows if row.stage == "dense"}
+    names = ("one-shot", "reconstructed", "fine-tuned")
+    lines = [f"| net | scheme | compression | {' | '.join(names)} |", "| --- " * 6 + "|"]
+    groups = sorted({(row.net, row.scheme, row.compression) for row in rows
+                     if row.stage != "dense"})
+    for net, scheme, compression in groups:
+        cells = []
+        for stage in names:
+            lost = [row.test - dense[row.net, row.seed] for row in rows
+                    if (row.net, row.scheme, row.compression, row.stage)
+                    == (net, scheme, compression, stage)]
+            cells.append(f"{np.mean(lost):+.2f} ± {np.std(lost, ddof=1):.2f}"
+                         if len(lost) > 1 else "-")
+        lines.append(f"| {net} | {scheme} | {compression}x | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--work", type=Path, required=True, help="folder of the dense networks")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file of the rows")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--nets", nargs="+", choices=sorted(NETS), default=sorted(NETS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data, table = read_split(options.data), Table(options.output)
+    for seed in options.seeds:
+        for net in options.nets:
+            dense = read_dense(options.work, net, seed)
+            if table.missing(net, seed, "dense", 1, "dense"):
+                size = sum(layer.weight.size for layer in inner(dense.module, net))
+                table.add(Row(net, seed, "dense", 1, "dense", *both(dense.module, data), size,
+                              size, 0))
+            for case in CASES:
+                measure(dense, case, data, table)
+    print(summary(table.rows))
+
+
+if __name__ == "__main__":
+    main()

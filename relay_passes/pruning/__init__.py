@@ -1,0 +1,1 @@
+"""Pruning: which weights go, what is left of them, and what the network then still knows."""
