@@ -137,7 +137,7 @@ def _layer(found: Channels, layer: Prunable, read: Ids, shape: Sequence[int]) ->
         for ids in (read, made):
             found.freeze(ids, f"'{layer.node}' is a grouped convolution")
         return made
-    if not layer.is_conv and (len(shape) != 2 or len(read) != layer.weight.shape[0]):
+    if not layer.is_conv and (len(shape) != 2 or len(read) != layer.weight.shape[1]):
         return None
     return _producer(found, layer, shape)
 

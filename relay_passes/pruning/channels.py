@@ -31,6 +31,7 @@ class ChannelOptions(Options):
 
     scheme = "channels"
     doc = "output channels removed, tensors shrink"
+    strength = "ratio"
 
     ratio: float = option(0.5, Ratio("ratio of channels to remove"))
     criterion: str = option("l1", Choice("norm that ranks channels", words=("l1", "l2")))
@@ -78,7 +79,7 @@ def kept_channels(func: relax.Function, options: ChannelOptions) -> tuple[Masks,
 
     A mask runs over dimension 1 of its tensor. Variables whose channels are not followed have none.
     """
-    chosen_layers(func, options.scheme, options.layers)  # refuses a glob that fits none
+    chosen_layers(func, options, options.layers)  # refuses a glob that fits none
     channels = analyse(func, options.layers)
     removed, notes = _decide(channels, options)
     kept = {name: ~np.isin(channels.roots(ids), removed) for name, ids in channels.ids.items()}
@@ -139,8 +140,7 @@ def _agreeing(channels: Channels) -> list[list[str]]:
 
 def _norms(layer: Prunable, criterion: str) -> npt.NDArray[np.float64]:
     """Norm of each filter, relative to the layer's mean."""
-    rows = layer.weight if layer.is_conv else layer.weight.T
-    flat = np.abs(rows.reshape(len(rows), -1).astype(np.float64))
+    flat = np.abs(layer.weight.reshape(len(layer.weight), -1).astype(np.float64))
     norms = flat.sum(axis=1) if criterion == "l1" else np.sqrt(np.square(flat).sum(axis=1))
     result: npt.NDArray[np.float64] = norms / max(float(norms.mean()), 1e-30)
     return result

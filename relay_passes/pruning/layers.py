@@ -29,8 +29,8 @@ Floats = npt.NDArray[np.floating]
 class Prunable:
     """A convolution or matmul with constant weights.
 
-    var: of its result. node: the ONNX node. weight: [K, C/groups, *kernel], or [in, out] of a
-    matmul. first: reads an input of the network.
+    var: of its result. node: the ONNX node. weight: [K, C/groups, *kernel], of a matmul [out, in],
+    whatever way round the graph holds it. first: reads an input of the network.
     """
 
     var: str
@@ -61,19 +61,22 @@ def prunables(func: relax.Function, glob: str = "*") -> list[Prunable]:
         if not name.startswith("relax.nn.conv") and name != "relax.matmul":
             continue
         weight = const_value(call.args[1])
-        if weight is None or "transpose" in name or weight.dtype.kind != "f":
+        if weight is None or "transpose" in name or weight.dtype.kind != "f" or weight.ndim < 2:
+            continue
+        if name == "relax.matmul" and weight.ndim > 2:
             continue
         node = node_of(func, binding.var)
         if fnmatchcase(node, glob):
-            groups = int(call.attrs.groups) if name != "relax.matmul" else 1
-            found.append(Prunable(str(binding.var.name), node, cast(Floats, weight), groups,
-                                  call.args[0] in params))
+            matmul = name == "relax.matmul"
+            found.append(Prunable(
+                str(binding.var.name), node, cast(Floats, weight.T if matmul else weight),
+                1 if matmul else int(call.attrs.groups), call.args[0] in params))
     return found
 
 
 def with_weights(func: relax.Function, weights: Mapping[str, Floats],
                  notes: Mapping[str, str]) -> relax.Function:
-    """The function with some layers' weights, by variable, replaced.
+    """The function with some layers' weights, by variable and as in ``Prunable``, replaced.
 
     notes: node -> what was done to it, added to the attribute ``zeroskip.pruned``.
     """
@@ -84,7 +87,8 @@ def with_weights(func: relax.Function, weights: Mapping[str, Floats],
         if weight is None:
             return None
         old = substitute(binding.value, env)
-        constant = make_const(weight.astype(str(old.args[1].ty.dtype), copy=False))
+        held = weight.T if op_name(old) == "relax.matmul" else weight
+        constant = make_const(held.astype(str(old.args[1].ty.dtype), copy=False))
         return Call(old.op, [old.args[0], constant, *old.args[2:]], old.attrs, old.ty_args,
                     old.span)
 

@@ -36,30 +36,26 @@ def centre_patterns(extra: int = 3) -> Library:
     return _library([(CENTRE, *others) for others in combinations(around, extra)])
 
 
-def learn_library(weights: Sequence[Floats], count: int) -> Library:
+def learn_library(scores: Sequence[Floats], count: int) -> Library:
     """The ``count`` of the 56 patterns that most kernels would choose.
 
-    weights: [K, C, 3, 3] each, of the whole network. A kernel chooses the pattern that keeps most
-    of its L2 norm (PatDNN, section 4.1). Of patterns chosen equally often the first wins.
+    scores: of the weights [K, C, 9] of each layer of the network, such as their squares. A kernel
+    chooses the pattern that keeps most (with squares: of its L2 norm; PatDNN, section 4.1). Of
+    patterns chosen equally often the first wins. Kernels of zeros have no vote.
     """
     every = centre_patterns()
     votes = np.zeros(len(every), np.int64)
-    for weight in weights:
-        kernels = weight.reshape(-1, TAPS)
-        kernels = kernels[kernels.any(axis=1)]
-        best = (np.square(kernels, dtype=np.float64) @ every.T).argmax(axis=1)
+    for layer in scores:
+        kernels = layer.reshape(-1, TAPS)
+        best = choose_patterns(kernels[kernels.any(axis=1)], every)
         votes += np.bincount(best, minlength=len(every))
     return every[np.sort(np.argsort(-votes, kind="stable")[:count])]
 
 
-def project(weight: Floats, library: Library) -> tuple[Floats, Ints]:
-    """Each kernel under the pattern that keeps most of its L2 norm.
-
-    weight: [K, C, R, S]. Returns the masked weight and the number of each kernel's pattern [K, C].
-    """
-    kernels = weight.reshape(*weight.shape[:2], -1)
-    chosen = (np.square(kernels, dtype=np.float64) @ library.T).argmax(axis=2)
-    return np.where(library[chosen], kernels, 0).reshape(weight.shape), chosen
+def choose_patterns(scores: Floats, library: Library) -> Ints:
+    """The number of the pattern that keeps most of each kernel. scores: [..., taps]."""
+    chosen: Ints = (scores @ library.T.astype(scores.dtype)).argmax(axis=-1)
+    return chosen
 
 
 def connectivity_mask(norms: Floats, ratio: float, balance: str) -> Library:

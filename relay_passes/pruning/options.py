@@ -4,7 +4,7 @@ The fields are the only declaration. A pass checks its arguments by making its o
 text of a recipe, its help and its refusals are read from the same fields.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -109,6 +109,25 @@ class Flag(Kind):
         return "yes or no"
 
 
+@dataclass(frozen=True)
+class KernelSize(Kind):
+    """``3x3`` in a recipe, (3, 3) in Python; of a matmul ``1``."""
+
+    def parse(self, text: str) -> tuple[int, ...]:
+        return tuple(int(size) for size in text.split("x"))
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, tuple) and all(
+            isinstance(size, Integral) and 1 <= int(size) <= 1 << 12 for size in value)
+
+    def show(self, value: Any) -> str:
+        return self.unset if value is None else "x".join(map(str, value))
+
+    @property
+    def wanted(self) -> str:
+        return "sizes such as 3x3"
+
+
 def option(default: Any, kind: Kind) -> Any:
     """A field of ``Options``; a default of None means what ``kind.unset`` says."""
     return field(default=default, metadata={KIND: kind})
@@ -122,12 +141,14 @@ def layers_option() -> Any:
 @dataclass(frozen=True)
 class Options:
     """The base of a scheme's options. scheme: its name in a recipe. doc: one line of help.
+    strength: the option that says how much is removed, which a budget may choose per layer.
 
     Making one with a value that its field does not take raises PassError.
     """
 
     scheme: ClassVar[str]
     doc: ClassVar[str]
+    strength: ClassVar[str]
 
     def __post_init__(self) -> None:
         for name, kind, default in declared(type(self)):
@@ -156,14 +177,25 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names)}"
 
 
-def chosen_layers(func: relax.Function, scheme: str, glob: str) -> list[Prunable]:
+def kernel_option() -> Any:
+    """The option of schemes for layers of some kernel sizes."""
+    return option(None, KernelSize("only layers of this kernel size", unset="any"))
+
+
+def chosen_layers(func: relax.Function, options: Options, glob: str) -> list[Prunable]:
     """The layers whose node matches ``glob``; PassError for a glob other than * that fits none."""
     every = prunables(func)
     chosen = [layer for layer in every if fnmatchcase(layer.node, glob)]
     if not chosen and glob != "*":
-        nodes = [layer.node for layer in every]
-        close = get_close_matches(glob, nodes, n=1) or nodes[:1]
-        hint = f"; a name there is '{close[0]}'" if close else ""
-        raise PassError(f"Pruning option {scheme}:layers={glob} matches no convolution or matmul "
-                        f"of the model{hint}.")
+        raise no_such_layer(options, [layer.node for layer in every])
     return chosen
+
+
+def no_such_layer(options: Options, nodes: Sequence[str]) -> PassError:
+    """What to raise for layers that the model does not have: names the nearest ones."""
+    glob = str(getattr(options, "layers", ""))
+    close = get_close_matches(glob, nodes, n=3, cutoff=0.3) or list(nodes[:3])
+    names = ", ".join(f"'{name}'" for name in close)
+    hint = f"; names there are {names}" if close else ""
+    return PassError(f"Pruning option {options.scheme}:layers={glob} matches no convolution or "
+                     f"matmul of the model{hint}.")

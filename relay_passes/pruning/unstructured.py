@@ -1,65 +1,60 @@
-"""Unstructured pruning by magnitude."""
+"""Unstructured pruning: any weight may go."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.pruning.layers import left, with_weights
-from zeroskip.relay_passes.pruning.options import (
-    Choice,
-    Options,
-    Ratio,
-    chosen_layers,
-    layers_option,
-    option,
-)
+from zeroskip.relay_passes.pruning.layers import Prunable
+from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Scores
+from zeroskip.relay_passes.pruning.options import Choice, Flag, Ratio, option
 
 
-@dataclass(frozen=True)
-class UnstructuredOptions(Options):
+@dataclass(frozen=True, kw_only=True)
+class UnstructuredOptions(MaskOptions):
     """Of ``PruneUnstructured``."""
 
     scheme = "unstructured"
-    doc = "weights of least magnitude become zero"
+    doc = "the weights that are worth least become zero, wherever they are"
+    strength = "sparsity"
 
     sparsity: float = option(0.5, Ratio("ratio of weights to remove"))
     scope: str = option("layer", Choice("what is ranked together", words=("layer", "global")))
-    layers: str = layers_option()
+    skip_first: bool = option(False, Flag("leave convolutions that read the input"))
+
+    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+        if self.scope == "layer":
+            return [strongest(each, self.sparsity) for each in scores]
+        if not scores:
+            return []
+        flat = strongest(np.concatenate([each.reshape(-1) for each in scores]), self.sparsity)
+        pieces = np.split(flat, np.cumsum([each.size for each in scores])[:-1])
+        return [piece.reshape(each.shape) for piece, each in zip(pieces, scores, strict=True)]
+
+
+def strongest(scores: Scores, removed: float) -> Mask:
+    """All but a ratio of the scores, those that are least; of equal ones the earlier go."""
+    count = int(removed * scores.size)
+    flat = scores.reshape(-1)
+    if count == 0:
+        return np.ones(scores.shape, np.bool_)
+    threshold = np.partition(flat, count - 1)[count - 1]
+    mask: Mask = flat > threshold
+    equal = np.flatnonzero(flat == threshold)
+    mask[equal[count - np.count_nonzero(flat < threshold) :]] = True
+    return mask.reshape(scores.shape)
 
 
 @relax.transform.function_pass(opt_level=0, name="zeroskip.PruneUnstructured")
-class PruneUnstructured:
-    """The weights of least magnitude become zero (Han et al., NIPS 2015).
+class PruneUnstructured(MaskPass):
+    """The weights that are worth least become zero (Han et al., NIPS 2015).
 
     sparsity: the fraction of zeros, of each layer (scope ``layer``) or of all layers together
-    (``global``). Depthwise convolutions stay. ``layers`` is a glob on ONNX node names.
+    (``global``). Depthwise convolutions stay.
     Arguments are those of ``UnstructuredOptions``; PassError for a value out of range.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.options = UnstructuredOptions(*args, **options)
-
-    def transform_function(
-        self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
-    ) -> relax.Function:
-        return prune_unstructured(func, self.options)
-
-
-def prune_unstructured(func: relax.Function, options: UnstructuredOptions) -> relax.Function:
-    """The function of ``PruneUnstructured``."""
-    found = [layer for layer in chosen_layers(func, options.scheme, options.layers)
-             if not layer.is_depthwise]
-    groups = [found] if options.scope == "global" else [[layer] for layer in found]
-    weights, notes = {}, {}
-    for group in filter(None, groups):
-        flat = np.concatenate([layer.weight.reshape(-1) for layer in group])
-        order = np.argsort(np.abs(flat), kind="stable")
-        flat[order[: int(options.sparsity * flat.size)]] = 0
-        pieces = np.split(flat, np.cumsum([layer.weight.size for layer in group])[:-1])
-        for layer, piece in zip(group, pieces, strict=True):
-            weights[layer.var] = piece.reshape(layer.weight.shape)
-            notes[layer.node] = f"unstructured {options.sparsity:g}: {left(weights[layer.var])}"
-    return with_weights(func, weights, notes)
+    Options = UnstructuredOptions

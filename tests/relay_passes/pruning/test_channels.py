@@ -123,7 +123,7 @@ def test_gates_follow_what_they_multiply() -> None:
     s = net.op("sig", relax.op.sigmoid(net.conv("s2", s, 16, kernel=1)))
     pruned = check_exact(classify(net, net.op("mul", relax.op.multiply(x, s))), ChannelOptions())
     assert {layer.node: layer.weight.shape[:2] for layer in prunables(pruned)} == {
-        "/c0": (8, 3), "/s1": (2, 8), "/s2": (8, 2), "/fc": (8, 5)}
+        "/c0": (8, 3), "/s1": (2, 8), "/s2": (8, 2), "/fc": (5, 8)}
 
 
 def test_every_layer_of_a_set_keeps_a_channel() -> None:

@@ -140,7 +140,7 @@ def test_global_connectivity_leaves_no_layer_without_a_kernel() -> None:
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_unstructured(scope: str) -> None:
     before = {p.node: p.weight for p in prunables(_module(folded=True)["main"])}
-    func = _apply(PruneUnstructured(0.75, scope), _module(folded=True))
+    func = _apply(PruneUnstructured(sparsity=0.75, scope=scope), _module(folded=True))
     after = {p.node: p.weight for p in prunables(func)}
     total = kept = 0
     for name, weight in after.items():
@@ -182,7 +182,7 @@ def _silence(net: Net, name: str, pruned: relax.Function) -> None:
     """Zero the channels of a layer whose filters the pruned network does not have."""
     weight, left = net.weights[f"{name}.w"], _weight_of(pruned, name)
     rows = weight.T if weight.ndim == 2 else weight
-    kept_rows = left.T if left.ndim == 2 else left
+    kept_rows = left
     size = len(rows)
     kept = _kept_rows(net.weights[f"{name}.b"], _bias_of(pruned, name, len(kept_rows)), size)
     rows[~kept] = 0
@@ -260,7 +260,8 @@ def test_recipes_that_are_wrong(text: str, sentence: str) -> None:
     lambda: PrunePattern(library="pcon"), lambda: PrunePattern(patterns=0),
     lambda: PrunePattern(connectivity=1.0), lambda: PrunePattern(balance="lane"),
     lambda: PrunePattern(skip_first="no"), lambda: PrunePattern(patterns=True),
-    lambda: PruneUnstructured(2.0), lambda: PruneUnstructured(0.5, "network"),
+    lambda: PruneUnstructured(sparsity=2.0), lambda: PruneUnstructured(scope="network"),
+    lambda: PruneUnstructured(kernel=3), lambda: PruneUnstructured(skip="yes"),
     lambda: PruneChannels(-0.1), lambda: PruneChannels(0.5, "l3"), lambda: PruneChannels(None),
 ])
 def test_a_pass_refuses_what_a_recipe_would(wrong: Callable[[], object]) -> None:
@@ -278,7 +279,7 @@ def test_a_glob_that_fits_no_layer_is_refused(recipe: str) -> None:
 
 def test_every_scheme_of_a_recipe_is_recorded() -> None:
     module = _module(folded=True)
-    for pruning in parse_recipe("pattern:patterns=4 + unstructured:sparsity=0.75"):
+    for pruning in parse_recipe("pattern:patterns=4,pointwise=0 + unstructured:sparsity=0.75"):
         module = pruning(module)
     note = str(module["main"].attrs[PRUNED_ATTR]["c1"])
     assert note.startswith("4 patterns, connectivity 0: 1536 of 3456 weights left; unstructured")
@@ -286,10 +287,36 @@ def test_every_scheme_of_a_recipe_is_recorded() -> None:
 
 def test_a_recipe_of_only_excepted_layers_changes_nothing() -> None:
     before = _module(folded=True)
-    for pruning in parse_recipe("unstructured:scope=global,layers=dw + pattern:layers=c0"):
+    for pruning in parse_recipe("unstructured:layers=dw,skip=yes + pattern:layers=c0"):
         after = _apply(pruning, before)
         for old, new in zip(prunables(before["main"]), prunables(after), strict=True):
             assert np.array_equal(old.weight, new.weight)
+
+
+@pytest.mark.parametrize(("recipe", "sentence"), [
+    ("unstructured:layers=dw", "'dw' is a depthwise convolution"),
+    ("pattern:layers=f1", "'f1' is no convolution"),
+    ("pattern", "'c2' is a 1x1 convolution, for which there is no rule: give pointwise=RATIO"),
+])
+def test_a_layer_that_cannot_take_a_scheme_is_refused_or_skipped(recipe: str, sentence: str
+                                                                ) -> None:
+    before = _module(folded=True)
+    [pruning] = parse_recipe(recipe)
+    with pytest.raises(PassError, match=f"{sentence}.*skip=yes"):
+        _apply(pruning, before)
+    [pruning] = parse_recipe(f"{recipe}{',' if ':' in recipe else ':'}skip=yes")
+    after = {layer.node: layer.weight for layer in prunables(_apply(pruning, before))}
+    name = sentence.split("'")[1]
+    assert np.count_nonzero(after[name]) == after[name].size
+
+
+def test_a_kernel_size_chooses_layers() -> None:
+    [pruning] = parse_recipe("unstructured:sparsity=0.5,kernel=1x1")
+    after = prunables(_apply(pruning, _module(folded=True)))
+    assert {layer.node for layer in after if not layer.weight.all()} == {"c2", "cb"}
+    [pruning] = parse_recipe("unstructured:sparsity=0.5,kernel=1")
+    after = prunables(_apply(pruning, _module(folded=True)))
+    assert {layer.node for layer in after if not layer.weight.all()} == {"f1", "f2"}
 
 
 def test_every_option_is_described_and_taken_by_its_pass() -> None:

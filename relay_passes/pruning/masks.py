@@ -1,0 +1,124 @@
+"""Schemes that set weights to zero and leave every shape as it is: what they share.
+
+Such a scheme is a structure: a family of sets of weights that may stay together. Given what every
+weight is worth, it keeps the set of the family that is worth most, exactly or by the rule that the
+scheme's paper gives. So all of them are one pass that differs in ``MaskOptions.keep``, and what
+prunes a trained network also projects weights while a network is being trained.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+
+from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.pruning.layers import Prunable, left, prunables, with_weights
+from zeroskip.relay_passes.pruning.options import (
+    Flag,
+    Options,
+    kernel_option,
+    layers_option,
+    no_such_layer,
+    option,
+)
+
+Mask = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float64]
+
+EVERY = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions(Options):
+    """The options of a scheme of masks, and the structure that they describe.
+
+    layers, kernel: which layers. A layer that the scheme is not for at all (``concerns``) stays as
+    it is if ``layers`` is left open, and is refused if it was named. One that it is for but that
+    cannot take it (``refusal``) is refused by name, or with ``skip`` stays as it is.
+    """
+
+    skip_first: bool = option(True, Flag("leave convolutions that read the input"))
+    skip: bool = option(False, Flag("leave layers that cannot take the scheme"))
+    kernel: tuple[int, ...] | None = kernel_option()
+    layers: str = layers_option()
+
+    def concerns(self, layer: Prunable) -> str | None:
+        """Why the scheme is not for a kind of layer; None: it is. Depthwise ones hold few weights,
+        and no accelerator here skips in them."""
+        return "is a depthwise convolution" if layer.is_depthwise else None
+
+    def refusal(self, layer: Prunable) -> str | None:
+        """Why a layer cannot take the scheme, and what would help; None: it can."""
+        return None
+
+    @abstractmethod
+    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+        """Which weights of the layers stay. scores: what each weight is worth, of its shape, not
+        negative. Of sets that are worth the same, always the same one is kept."""
+
+    def note(self, layer: Prunable, mask: Mask) -> str:
+        """What was done to a layer, in words, beside how much is left of it."""
+        return f"{self.scheme} {getattr(self, self.strength):g}"
+
+
+def masked_layers(func: relax.Function, options: MaskOptions) -> list[Prunable]:
+    """The layers that a scheme prunes; PassError for one that was asked for and cannot be."""
+    every = prunables(func)
+    named = options.layers != EVERY
+    chosen = [layer for layer in every if fnmatchcase(layer.node, options.layers)]
+    if named and not chosen:
+        raise no_such_layer(options, [layer.node for layer in every])
+    taken = []
+    for layer in chosen:
+        unlike = options.kernel is not None and options.kernel != (layer.kernel or (1,))
+        if unlike or (options.skip_first and layer.first and layer.is_conv):
+            continue
+        why = options.concerns(layer)
+        if why is not None and not named:
+            continue
+        why = why or options.refusal(layer)
+        if why is None:
+            taken.append(layer)
+        elif not options.skip:
+            raise PassError(f"Pruning scheme {options.scheme}: '{layer.node}' {why}; name other "
+                            "layers, or say skip=yes to leave such layers as they are.")
+    return taken
+
+
+def prune_masked(func: relax.Function, options: MaskOptions) -> relax.Function:
+    """The function with the weights that a scheme removes at zero; notes say what was done."""
+    layers = masked_layers(func, options)
+    masks = options.keep(layers, [magnitude(layer.weight) for layer in layers])
+    weights, notes = {}, {}
+    for layer, mask in zip(layers, masks, strict=True):
+        weights[layer.var] = np.where(mask, layer.weight, 0)
+        notes[layer.node] = f"{options.note(layer, mask)}: {left(weights[layer.var])}"
+    return with_weights(func, weights, notes)
+
+
+def magnitude(weight: npt.NDArray[np.floating]) -> Scores:
+    """What a weight is worth by its size: its square."""
+    scores: Scores = np.square(weight, dtype=np.float64)
+    return scores
+
+
+class MaskPass:
+    """The body of every pass of this kind: subclasses name their options and are decorated."""
+
+    Options: type[MaskOptions]
+
+    def __init__(self, **options: Any) -> None:
+        self.options = self.Options(**options)
+
+    def transform_function(
+        self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
+    ) -> relax.Function:
+        return prune_masked(func, self.options)
