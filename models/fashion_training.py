@@ -6,20 +6,29 @@ the 10,000 test images are for the final figures alone.
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
-from models.train_fashion import Data, augment, read_data
-
+FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package dataset-fashion-mnist
 BATCH = 128
 VALIDATION = 5_000
 TEMPERATURE = 2.0  # of the answers that are learned from a teacher
+
+
+@dataclass(frozen=True)
+class Data:
+    """images float32 [n, 1, 28, 28] in [0, 1], labels int64 [n]."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,22 @@ def read_split(folder: Path) -> Split:
     known, test = read_data(folder, "train"), read_data(folder, "t10k")
     return Split(Data(known.images[:-VALIDATION], known.labels[:-VALIDATION]),
                  Data(known.images[-VALIDATION:], known.labels[-VALIDATION:]), test)
+
+
+def read_data(folder: Path, name: str) -> Data:
+    """One of the two parts of Fashion-MNIST in IDX format: ``train`` or ``t10k``."""
+    with gzip.open(folder / f"{name}-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    with gzip.open(folder / f"{name}-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return Data(torch.from_numpy(images / np.float32(255)), torch.from_numpy(labels.astype("i8")))
+
+
+def augment(images: torch.Tensor) -> torch.Tensor:
+    """Mirrored at random and shifted by up to two pixels."""
+    flipped = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(3), images)
+    down, right = (int(n) for n in torch.randint(0, 5, (2,)))
+    return F.pad(flipped, (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
 
 
 def right(model: nn.Module, data: Data) -> float:

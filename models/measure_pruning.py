@@ -25,9 +25,8 @@ import tvm
 from torch import nn
 
 from models.fashion_nets import NETS
-from models.fashion_training import Split, read_split, right, train
+from models.fashion_training import FOLDER, Data, Split, read_split, right, train
 from models.torch_onnx import to_onnx
-from models.train_fashion import Data
 from zeroskip.relay_passes import FoldBatchNorm, import_onnx, parse_recipe
 from zeroskip.relay_passes.onnx_export import export_onnx
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
@@ -202,7 +201,7 @@ def summary(rows: list[Row]) -> str:
 def main() -> None:
     """Measure what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--data", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, required=True, help="folder of the dense networks")
     parser.add_argument("--output", type=Path, required=True, help="JSON file of the rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from models.fashion_nets import NETS
-from models.fashion_training import read_split, right, train
+from models.fashion_training import FOLDER, read_split, right, train
 
 EPOCHS = 10
 RATE = 0.1
@@ -22,7 +22,7 @@ RATE = 0.1
 def main() -> None:
     """Train every net with every seed; print the accuracy on the validation images."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--data", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=EPOCHS)

@@ -4,8 +4,9 @@ Only the ``train`` extra needs torch; nothing else of ours imports this module. 
 bool arrays of the shape of the weights, True where a weight stays, by parameter name; they can come
 from any structure here or from the zeros of a pruned network.
 
-    dense = {name: weight for name, weight in weights(model).items() if name in wanted}
-    held = hold_masks(model, masker(dense), optimiser)   # then train as before
+    choose = masker(PatternOptions(connectivity=0.5))
+    held = hold_masks(model, choose({name: weights(model)[name] for name in wanted}), optimiser)
+    ...                                                  # train as before
     held.release()
 """
 
@@ -20,6 +21,8 @@ import torch
 from torch import nn
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.pruning.layers import Prunable
+from zeroskip.relay_passes.pruning.masks import MaskOptions, magnitude
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating]
@@ -39,6 +42,21 @@ def weights(model: nn.Module) -> dict[str, Floats]:
 def _array(values: torch.Tensor) -> Floats:
     array: Floats = values.detach().cpu().numpy().copy()
     return array
+
+
+def masker(options: MaskOptions) -> Masker:
+    """What a scheme keeps of weights by their size, by name; PassError for one it cannot take."""
+
+    def choose(given: Mapping[str, Floats]) -> dict[str, Mask]:
+        layers = [Prunable(name, name, weight, 1, False) for name, weight in given.items()]
+        for layer in layers:
+            why = options.concerns(layer) or options.refusal(layer)
+            if why is not None:
+                raise PassError(f"Pruning scheme {options.scheme}: '{layer.node}' {why}.")
+        masks = options.keep(layers, [magnitude(layer.weight) for layer in layers])
+        return dict(zip(given, masks, strict=True))
+
+    return choose
 
 
 class HeldMasks:

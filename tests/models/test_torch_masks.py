@@ -14,9 +14,11 @@ torch = pytest.importorskip("torch")
 from models.fashion_nets import NETS  # noqa: E402
 from models.torch_onnx import to_onnx  # noqa: E402
 from zeroskip.relay_passes.errors import PassError  # noqa: E402
+from zeroskip.relay_passes.pruning.pattern import PatternOptions  # noqa: E402
 from zeroskip.relay_passes.pruning.torch_masks import (  # noqa: E402
     Admm,
     hold_masks,
+    masker,
     weights,
 )
 
@@ -116,3 +118,14 @@ def test_exported_networks_compute_what_torch_computes(name: str) -> None:
         expected = net(image).numpy()
     (answer,) = ReferenceEvaluator(model).run(None, {"image": image.numpy()})
     np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scheme_chooses_masks_of_a_torch_network() -> None:
+    given = weights(make_net())
+    masks = masker(PatternOptions(library="pconv", connectivity=0.5))(given)
+    for name, mask in masks.items():
+        kernels = mask.reshape(*mask.shape[:2], 9)
+        assert set(kernels.sum(axis=2).ravel()) <= {0, 4}
+        assert (kernels.any(axis=2).sum(axis=1) == round(mask.shape[1] / 2)).all(), name
+    with pytest.raises(PassError, match="'fc' is no convolution"):
+        masker(PatternOptions())({"fc": np.ones((3, 4), np.float32)})
