@@ -16,9 +16,15 @@ _HOME = {
     "PrunePattern": "pruning.pattern",
     "PruneUnstructured": "pruning.unstructured",
     "PruneChannels": "pruning.channels",
+    "PruneNm": "pruning.counts",
+    "PruneGroups": "pruning.counts",
+    "PruneShapes": "pruning.atoms",
+    "PruneBlocks": "pruning.atoms",
+    "PruneKernelGroups": "pruning.atoms",
     "QuantizeInt8": "quantise",
     "PartitionForAccelerator": "partition",
     "parse_recipe": "pruning.recipe",
+    "read_recipe": "pruning.recipe",
 }
 
 __all__ = sorted(_HOME)

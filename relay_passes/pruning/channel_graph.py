@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tvm import relax
 
 from zeroskip.relay_passes.graph import bindings, const_value, node_of, op_name, outputs, used_vars
-from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.layers import Globs, Prunable, prunables
 
 Ids = npt.NDArray[np.int64]
 
@@ -59,10 +59,10 @@ class Channels:
         return np.array([self.find(one) for one in ids.tolist()], np.int64)
 
 
-def analyse(func: relax.Function, glob: str) -> Channels:
-    """The channels of a float function; layers that do not match ``glob`` keep theirs."""
+def analyse(func: relax.Function, globs: Globs) -> Channels:
+    """The channels of a float function; layers that do not match keep theirs."""
     found = Channels()
-    chosen = {layer.var for layer in prunables(func, glob)}
+    chosen = {layer.var for layer in prunables(func, globs)}
     layers = {layer.var: layer for layer in prunables(func)}
     for param in func.params:
         shape = _shape(param)

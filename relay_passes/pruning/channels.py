@@ -11,7 +11,7 @@ from tvm.ir import Call
 
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
 from zeroskip.relay_passes.pruning.channel_graph import Channels, analyse, channel_axis
-from zeroskip.relay_passes.pruning.layers import Prunable, with_notes
+from zeroskip.relay_passes.pruning.layers import Globs, Prunable, with_notes
 from zeroskip.relay_passes.pruning.options import (
     Choice,
     Count,
@@ -31,12 +31,13 @@ class ChannelOptions(Options):
 
     scheme = "channels"
     doc = "output channels removed, tensors shrink"
+    paper = "Li et al., ICLR 2017"
     strength = "ratio"
 
     ratio: float = option(0.5, Ratio("ratio of channels to remove"))
     criterion: str = option("l1", Choice("norm that ranks channels", words=("l1", "l2")))
     round_to: int = option(1, Count("keep a multiple of this many channels", low=1, high=1024))
-    layers: str = layers_option()
+    layers: Globs = layers_option()
 
 
 @relax.transform.function_pass(opt_level=0, name="zeroskip.PruneChannels")
@@ -47,7 +48,7 @@ class PruneChannels:
     ratio: of the channels of each set of layers that must agree (those whose results are added).
     criterion: ``l1`` or ``l2`` norm of a filter, relative to its layer's mean, summed over the set.
     round_to: channels kept by a set are a multiple of this, at least one; every layer of the set
-    keeps one. layers: glob on ONNX node names.
+    keeps one. layers: globs on ONNX node names.
     Batch normalisation, bias, activations, pooling, addition, concatenation, flatten and matmul
     are followed; a set that meets anything else, or the network's output, is left whole and the
     attribute ``zeroskip.pruned`` says why.

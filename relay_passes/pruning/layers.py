@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from zeroskip.relay_passes.graph import (
 
 PRUNED_ATTR = "zeroskip.pruned"
 Floats = npt.NDArray[np.floating]
+Globs: TypeAlias = str | tuple[str, ...]  # one glob, or any of several
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,13 @@ class Prunable:
         return self.weight.shape[2:]
 
 
-def prunables(func: relax.Function, glob: str = "*") -> list[Prunable]:
-    """The layers of a float function whose node matches ``glob``, in order."""
+def matches(node: str, globs: Globs) -> bool:
+    """Whether a node's name is among those that globs stand for."""
+    return any(fnmatchcase(node, glob) for glob in ((globs,) if isinstance(globs, str) else globs))
+
+
+def prunables(func: relax.Function, globs: Globs = "*") -> list[Prunable]:
+    """The layers of a float function whose node matches, in order."""
     params = set(func.params)
     found = []
     for binding in bindings(func):
@@ -66,7 +72,7 @@ def prunables(func: relax.Function, glob: str = "*") -> list[Prunable]:
         if name == "relax.matmul" and weight.ndim > 2:
             continue
         node = node_of(func, binding.var)
-        if fnmatchcase(node, glob):
+        if matches(node, globs):
             matmul = name == "relax.matmul"
             found.append(Prunable(
                 str(binding.var.name), node, cast(Floats, weight.T if matmul else weight),

@@ -3,53 +3,113 @@
 A library is bool [n, taps], one row for each pattern, taps row by row. Plain numpy.
 """
 
+from __future__ import annotations
+
+import tomllib
 from collections.abc import Sequence
-from itertools import combinations
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from zeroskip.relay_passes.errors import PassError
 
 Library = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
-TAPS = 9
-CENTRE = 4
 
+@dataclass(frozen=True)
+class PatternLibrary:
+    """Patterns for kernels of one size. patterns: of each, for every tap whether it stays."""
 
-def _library(patterns: Sequence[Sequence[int]]) -> Library:
-    library = np.zeros((len(patterns), TAPS), np.bool_)
-    for row, taps in enumerate(patterns):
-        library[row, list(taps)] = True
-    return library
+    kernel: tuple[int, ...]
+    patterns: tuple[tuple[bool, ...], ...]
+
+    @staticmethod
+    def of(values: Any, source: str = "A pattern library") -> PatternLibrary:
+        """From 0 and 1 (or bool) as an array or lists [n, *kernel]; PassError names ``source``."""
+        try:
+            array = np.asarray(values)
+        except ValueError:  # rows of different lengths
+            array = np.zeros(0, object)
+        if (array.ndim < 2 or not array.size or array.dtype.kind not in "biuf"
+                or not np.isin(array, (0, 1)).all()):
+            raise PassError(f"{source} must be 0 and 1 in the shape [patterns, *kernel], such as "
+                            "[[[1, 1, 0], [1, 1, 0], [0, 0, 0]]]: one pattern of 3x3.")
+        masks = array.astype(np.bool_).reshape(len(array), -1)
+        if not masks.any(axis=1).all():
+            raise PassError(f"{source} has a pattern that keeps nothing; kernels are removed by "
+                            "connectivity=RATIO.")
+        return PatternLibrary(array.shape[1:], tuple(map(tuple, masks.tolist())))
+
+    @staticmethod
+    def read(path: Path) -> PatternLibrary:
+        """From a TOML file whose only key ``patterns`` holds nested lists of 0 and 1."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise PassError(f"The pattern library '{path}' cannot be read: "
+                            f"{problem.strerror or problem}.") from None
+        except (ValueError, RecursionError) as problem:
+            raise PassError(f"The pattern library '{path}' is not TOML: {problem}.") from None
+        if list(table) != ["patterns"]:
+            raise PassError(f"The pattern library '{path}' must have the key 'patterns' and no "
+                            "other: patterns = [[[1, 1, 0], [1, 1, 0], [0, 0, 0]], ...]")
+        return PatternLibrary.of(table["patterns"], f"The pattern library '{path}'")
+
+    @property
+    def masks(self) -> Library:
+        """bool [n, taps]."""
+        return np.array(self.patterns, np.bool_)
+
+    def __str__(self) -> str:
+        return f"{len(self.patterns)} patterns of {'x'.join(map(str, self.kernel))}"
 
 
 # The four sparse convolution patterns of PCONV (Ma et al., AAAI 2020, figure 3): the centre, one
 # neighbour above or below, and the two beside or around the corner that approximate a Gaussian.
-PCONV = _library([(0, 1, 3, 4), (1, 2, 4, 5), (3, 4, 6, 7), (4, 5, 7, 8)])
+PCONV: Library = np.array([[1, 1, 0, 1, 1, 0, 0, 0, 0],
+                           [0, 1, 1, 0, 1, 1, 0, 0, 0],
+                           [0, 0, 0, 1, 1, 0, 1, 1, 0],
+                           [0, 0, 0, 0, 1, 1, 0, 1, 1]], np.bool_)
 
 
-def centre_patterns(extra: int = 3) -> Library:
-    """All 3x3 patterns of the centre and ``extra`` other taps: 56 for 3 (PatDNN, Niu et al.,
-    ASPLOS 2020, section 4.1)."""
-    around = [tap for tap in range(TAPS) if tap != CENTRE]
-    return _library([(CENTRE, *others) for others in combinations(around, extra)])
+def learn_library(scores: Sequence[Floats], count: int, kernel: tuple[int, ...] = (3, 3),
+                  entries: int = 4) -> Library:
+    """The ``count`` patterns, or fewer, that most kernels would choose of all that there are.
 
-
-def learn_library(scores: Sequence[Floats], count: int) -> Library:
-    """The ``count`` of the 56 patterns that most kernels would choose.
-
-    scores: of the weights [K, C, 9] of each layer of the network, such as their squares. A kernel
-    chooses the pattern that keeps most (with squares: of its L2 norm; PatDNN, section 4.1). Of
-    patterns chosen equally often the first wins. Kernels of zeros have no vote.
+    scores: of the weights [K, C, taps] of each layer of the network, such as their squares. A
+    kernel chooses the pattern that keeps most (with squares: of its L2 norm) of those with
+    ``entries`` taps, one of them the centre: of the 56 of PatDNN for 3x3 and 4 (Niu et al., ASPLOS
+    2020, section 4.1). A kernel with a side of even length has no centre. Of patterns chosen
+    equally often the first by its taps wins. Kernels of zeros have no vote.
     """
-    every = centre_patterns()
-    votes = np.zeros(len(every), np.int64)
-    for layer in scores:
-        kernels = layer.reshape(-1, TAPS)
-        best = choose_patterns(kernels[kernels.any(axis=1)], every)
-        votes += np.bincount(best, minlength=len(every))
-    return every[np.sort(np.argsort(-votes, kind="stable")[:count])]
+    taps = prod(kernel)
+    kernels = np.concatenate([layer.reshape(-1, taps) for layer in scores])
+    votes = best_patterns(kernels[kernels.any(axis=1)], kernel, entries)
+    if not len(votes):
+        votes = best_patterns(kernels[:1], kernel, entries)
+    # As text of 0 and 1 in this order, the first pattern by its taps is the last.
+    patterns, times = np.unique(votes, axis=0, return_counts=True)
+    patterns, times = patterns[::-1], times[::-1]
+    library: Library = patterns[np.sort(np.argsort(-times, kind="stable")[:count])]
+    return library
+
+
+def best_patterns(kernels: Floats, kernel: tuple[int, ...], entries: int) -> Library:
+    """bool [n, taps]: of each kernel [n, taps] the centre and its ``entries`` - 1 best other taps;
+    of equal ones the first."""
+    worth = kernels.astype(np.float64)
+    if all(size % 2 for size in kernel):
+        worth[:, kernels.shape[1] // 2] = np.inf
+    order = np.argsort(-worth, axis=1, kind="stable")
+    found = np.zeros(worth.shape, np.bool_)
+    np.put_along_axis(found, order[:, :entries], True, axis=1)
+    return found
 
 
 def choose_patterns(scores: Floats, library: Library) -> Ints:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,19 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.layers import Prunable, left, prunables, with_weights
+from zeroskip.relay_passes.pruning.layers import Globs, Prunable, left, with_weights
 from zeroskip.relay_passes.pruning.options import (
+    EVERY,
     Flag,
     Options,
+    chosen_layers,
     kernel_option,
     layers_option,
-    no_such_layer,
     option,
 )
 
 Mask = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]
-
-EVERY = "*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class MaskOptions(Options):
     skip_first: bool = option(True, Flag("leave convolutions that read the input"))
     skip: bool = option(False, Flag("leave layers that cannot take the scheme"))
     kernel: tuple[int, ...] | None = kernel_option()
-    layers: str = layers_option()
+    layers: Globs = layers_option()
 
     def concerns(self, layer: Prunable) -> str | None:
         """Why the scheme is not for a kind of layer; None: it is. Depthwise ones hold few weights,
@@ -71,13 +69,9 @@ class MaskOptions(Options):
 
 def masked_layers(func: relax.Function, options: MaskOptions) -> list[Prunable]:
     """The layers that a scheme prunes; PassError for one that was asked for and cannot be."""
-    every = prunables(func)
     named = options.layers != EVERY
-    chosen = [layer for layer in every if fnmatchcase(layer.node, options.layers)]
-    if named and not chosen:
-        raise no_such_layer(options, [layer.node for layer in every])
     taken = []
-    for layer in chosen:
+    for layer in chosen_layers(func, options, options.layers):
         unlike = options.kernel is not None and options.kernel != (layer.kernel or (1,))
         if unlike or (options.skip_first and layer.first and layer.is_conv):
             continue
@@ -108,6 +102,24 @@ def magnitude(weight: npt.NDArray[np.floating]) -> Scores:
     """What a weight is worth by its size: its square."""
     scores: Scores = np.square(weight, dtype=np.float64)
     return scores
+
+
+def strongest(scores: Scores, removed: float) -> Mask:
+    """All but a ratio of the scores, those that are least; of equal ones the earlier go."""
+    return most(scores, scores.size - int(removed * scores.size))
+
+
+def most(scores: Scores, kept: int) -> Mask:
+    """As many of the scores as are to be kept, the largest; of equal ones the earlier go."""
+    count = scores.size - kept
+    flat = scores.reshape(-1)
+    if count == 0:
+        return np.ones(scores.shape, np.bool_)
+    threshold = np.partition(flat, count - 1)[count - 1]
+    mask: Mask = flat > threshold
+    equal = np.flatnonzero(flat == threshold)
+    mask[equal[count - np.count_nonzero(flat < threshold) :]] = True
+    return mask.reshape(scores.shape)
 
 
 class MaskPass:

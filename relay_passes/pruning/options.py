@@ -5,18 +5,19 @@ text of a recipe, its help and its refusals are read from the same fields.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.layers import Globs, Prunable, matches, prunables
 
 KIND = "option"
+EVERY = "*"  # the glob that stands for all layers
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,17 @@ class Kind:
     doc: str
     unset: str = ""
 
+    def within(self, folder: Path) -> Self:
+        """The same for a recipe in a folder: file names of its options begin there."""
+        return self
+
     def parse(self, text: str) -> Any:
         """The value of a text, not yet checked; ValueError if it is none."""
         return text
+
+    def settle(self, value: Any) -> Any:
+        """A value as it is kept, not yet checked: one that can be compared and not changed."""
+        return tuple(value) if isinstance(value, list) else value
 
     def takes(self, value: Any) -> bool:
         return isinstance(value, str) and value != ""
@@ -51,7 +60,8 @@ class Ratio(Kind):
         return float(text)
 
     def takes(self, value: Any) -> bool:
-        return isinstance(value, Real) and 0 <= float(value) < 1
+        return (isinstance(value, Real) and not isinstance(value, bool)
+                and 0 <= float(value) < 1)
 
     @property
     def wanted(self) -> str:
@@ -110,22 +120,43 @@ class Flag(Kind):
 
 
 @dataclass(frozen=True)
-class KernelSize(Kind):
-    """``3x3`` in a recipe, (3, 3) in Python; of a matmul ``1``."""
+class Sizes(Kind):
+    """``3x3`` in a recipe, (3, 3) in Python; count: how many, if it matters."""
+
+    count: int | None = None
 
     def parse(self, text: str) -> tuple[int, ...]:
         return tuple(int(size) for size in text.split("x"))
 
     def takes(self, value: Any) -> bool:
-        return isinstance(value, tuple) and all(
-            isinstance(size, Integral) and 1 <= int(size) <= 1 << 12 for size in value)
+        return (isinstance(value, tuple) and len(value) in (self.count or len(value), 0) and all(
+            isinstance(size, Integral) and 1 <= int(size) <= 1 << 12 for size in value))
 
     def show(self, value: Any) -> str:
         return self.unset if value is None else "x".join(map(str, value))
 
     @property
     def wanted(self) -> str:
-        return "sizes such as 3x3"
+        return "sizes such as 3x3" if self.count is None else f"{self.count} sizes such as 16x16"
+
+
+@dataclass(frozen=True)
+class Nodes(Kind):
+    """``conv*`` or, any of several, ``conv*|fc``; in Python a text is one glob, a tuple several."""
+
+    def parse(self, text: str) -> Globs:
+        return tuple(text.split("|")) if "|" in text else text
+
+    def takes(self, value: Any) -> bool:
+        each = value if isinstance(value, tuple) else (value,)
+        return bool(each) and all(isinstance(glob, str) and glob for glob in each)
+
+    def show(self, value: Any) -> str:
+        return value if isinstance(value, str) else "|".join(value)
+
+    @property
+    def wanted(self) -> str:
+        return "globs joined by |, each not empty"
 
 
 def option(default: Any, kind: Kind) -> Any:
@@ -135,26 +166,33 @@ def option(default: Any, kind: Kind) -> Any:
 
 def layers_option() -> Any:
     """The option that every scheme has: which layers it may touch."""
-    return option("*", Kind("glob on ONNX node names"))
+    return option(EVERY, Nodes("globs on ONNX node names"))
 
 
 @dataclass(frozen=True)
 class Options:
     """The base of a scheme's options. scheme: its name in a recipe. doc: one line of help.
-    strength: the option that says how much is removed, which a budget may choose per layer.
+    paper: where the scheme comes from. strength: the option that says how much is removed, which a
+    budget may choose per layer.
 
     Making one with a value that its field does not take raises PassError.
     """
 
     scheme: ClassVar[str]
     doc: ClassVar[str]
+    paper: ClassVar[str] = ""
     strength: ClassVar[str]
 
     def __post_init__(self) -> None:
         for name, kind, default in declared(type(self)):
-            value = getattr(self, name)
+            value = kind.settle(getattr(self, name))
+            object.__setattr__(self, name, value)
             if not kind.takes(value) and not (value is None and default is None):
                 raise refused(type(self), name, kind, value)
+
+    def at(self, strength: float) -> Self:
+        """These options with another ratio of what the scheme removes: what a budget varies."""
+        return replace(self, **{self.strength: strength})
 
 
 def declared(options: type[Options]) -> list[tuple[str, Kind, Any]]:
@@ -179,21 +217,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def kernel_option() -> Any:
     """The option of schemes for layers of some kernel sizes."""
-    return option(None, KernelSize("only layers of this kernel size", unset="any"))
+    return option(None, Sizes("only layers of this kernel size", unset="any"))
 
 
-def chosen_layers(func: relax.Function, options: Options, glob: str) -> list[Prunable]:
-    """The layers whose node matches ``glob``; PassError for a glob other than * that fits none."""
+def chosen_layers(func: relax.Function, options: Options, globs: Globs) -> list[Prunable]:
+    """The layers whose node matches; PassError for a glob other than * that fits none."""
     every = prunables(func)
-    chosen = [layer for layer in every if fnmatchcase(layer.node, glob)]
-    if not chosen and glob != "*":
-        raise no_such_layer(options, [layer.node for layer in every])
-    return chosen
+    for glob in (globs,) if isinstance(globs, str) else globs:
+        if glob != EVERY and not any(matches(layer.node, glob) for layer in every):
+            raise _no_such_layer(options, glob, [layer.node for layer in every])
+    return [layer for layer in every if matches(layer.node, globs)]
 
 
-def no_such_layer(options: Options, nodes: Sequence[str]) -> PassError:
-    """What to raise for layers that the model does not have: names the nearest ones."""
-    glob = str(getattr(options, "layers", ""))
+def _no_such_layer(options: Options, glob: str, nodes: Sequence[str]) -> PassError:
     close = get_close_matches(glob, nodes, n=3, cutoff=0.3) or list(nodes[:3])
     names = ", ".join(f"'{name}'" for name in close)
     hint = f"; names there are {names}" if close else ""

@@ -1,23 +1,54 @@
-"""Pattern pruning: few taps of each 3x3 kernel, and whole kernels removed."""
+"""Pattern pruning: few taps of each kernel, and whole kernels removed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from tvm import relax
 
+from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.layers import Prunable
 from zeroskip.relay_passes.pruning.libraries import (
     PCONV,
     Library,
+    PatternLibrary,
     choose_patterns,
     connectivity_mask,
     learn_library,
 )
 from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Scores
-from zeroskip.relay_passes.pruning.options import Choice, Count, Ratio, option
+from zeroskip.relay_passes.pruning.options import Choice, Count, Kind, Ratio, option
+
+USUAL = (3, 3)  # the kernels that have patterns where nothing else is said
+
+
+@dataclass(frozen=True)
+class Patterns(Kind):
+    """``learned``, ``pconv``, or a library: of a TOML file or an array [n, *kernel]."""
+
+    words: tuple[str, ...] = ("learned", "pconv")
+    folder: Path = Path()
+
+    def within(self, folder: Path) -> Self:
+        return replace(self, folder=folder)
+
+    def parse(self, text: str) -> str | PatternLibrary:
+        return PatternLibrary.read(self.folder / text) if text.endswith(".toml") else text
+
+    def settle(self, value: Any) -> Any:
+        return PatternLibrary.of(value) if isinstance(value, list | np.ndarray) else value
+
+    def takes(self, value: Any) -> bool:
+        return isinstance(value, PatternLibrary) or value in self.words
+
+    @property
+    def wanted(self) -> str:
+        return f"one of {', '.join(self.words)} or the path of a TOML file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,29 +56,47 @@ class PatternOptions(MaskOptions):
     """Of ``PrunePattern``."""
 
     scheme = "pattern"
-    doc = "kernel patterns for 3x3 convolutions, whole kernels removed (PCONV, PatDNN)"
+    doc = "kernel patterns, of 3x3 or another size, and whole kernels removed"
+    paper = "PCONV: Ma et al., AAAI 2020; PatDNN: Niu et al., ASPLOS 2020"
     strength = "connectivity"
 
-    library: str = option("learned", Choice("where patterns come from",
-                                            words=("learned", "pconv")))
+    library: str | PatternLibrary = option("learned", Patterns("where patterns come from"))
     patterns: int = option(8, Count("size of the learned library", low=1, high=56))
+    entries: int = option(4, Count("weights that a learned pattern keeps"))
     connectivity: float = option(0.0, Ratio("ratio of kernels to remove"))
     pointwise: float | None = option(None, Ratio("the same for 1x1 layers",
                                                  unset="as connectivity"))
     balance: str = option("filter", Choice("where equally many kernels stay",
                                            words=("filter", "layer", "global")))
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        taps = prod(self.patterned)
+        if self.library == "learned" and self.entries > taps:
+            raise PassError(f"Pruning option {self.scheme}:entries={self.entries} must be at most "
+                            f"{taps}, the weights of a {_text(self.patterned)} kernel.")
+
+    @property
+    def patterned(self) -> tuple[int, ...]:
+        """The size of the kernels that get patterns."""
+        if isinstance(self.library, PatternLibrary):
+            return self.library.kernel
+        if self.library == "learned" and self.kernel is not None and prod(self.kernel) > 1:
+            return self.kernel
+        return USUAL
+
     def concerns(self, layer: Prunable) -> str | None:
         return super().concerns(layer) or (None if layer.is_conv else "is no convolution")
 
     def refusal(self, layer: Prunable) -> str | None:
-        if _is_patterned(layer) or self.ratio(layer) > 0:
+        if layer.kernel == self.patterned or self.ratio(layer) > 0:
             return None
         if _is_pointwise(layer):
             return (None if self.pointwise is not None else
                     "is a 1x1 convolution, for which there is no rule: give pointwise=RATIO")
-        size = "x".join(map(str, layer.kernel))
-        return f"has {size} kernels, for which there are no patterns: give connectivity=RATIO"
+        size = _text(layer.kernel)
+        return (f"has {size} kernels, for which there are no patterns: give connectivity=RATIO, or "
+                f"kernel={size} to learn patterns of this size")
 
     def ratio(self, layer: Prunable) -> float:
         """Of the kernels of a layer, how many go."""
@@ -58,7 +107,7 @@ class PatternOptions(MaskOptions):
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         kernels = [each.reshape(*each.shape[:2], -1) for each in scores]
         masks = [np.ones(each.shape, np.bool_) for each in kernels]
-        patterned = [at for at, layer in enumerate(layers) if _is_patterned(layer)]
+        patterned = [at for at, layer in enumerate(layers) if layer.kernel == self.patterned]
         if patterned:
             library = self._library([kernels[at] for at in patterned])
             for at in patterned:
@@ -70,7 +119,11 @@ class PatternOptions(MaskOptions):
                 for mask, kept, each in zip(masks, stay, scores, strict=True)]
 
     def _library(self, kernels: Sequence[Scores]) -> Library:
-        return PCONV if self.library == "pconv" else learn_library(kernels, self.patterns)
+        if isinstance(self.library, PatternLibrary):
+            return self.library.masks
+        if self.library == "pconv":
+            return PCONV
+        return learn_library(kernels, self.patterns, self.patterned, self.entries)
 
     def _connectivity(self, layers: Sequence[Prunable], norms: Sequence[Scores]) -> list[Library]:
         """For each layer, which kernels [K, C] stay. norms: [K, C] of each."""
@@ -91,19 +144,19 @@ class PatternOptions(MaskOptions):
 
     def note(self, layer: Prunable, mask: Mask) -> str:
         what = ""
-        if _is_patterned(layer):
+        if layer.kernel == self.patterned:
             kernels = mask.reshape(-1, mask[0, 0].size)
             used = np.unique(kernels[kernels.any(axis=1)], axis=0)
             what = f"{len(used)} patterns, "
         return f"{what}connectivity {self.ratio(layer):g}"
 
 
-def _is_patterned(layer: Prunable) -> bool:
-    return layer.kernel == (3, 3)
-
-
 def _is_pointwise(layer: Prunable) -> bool:
     return all(size == 1 for size in layer.kernel)
+
+
+def _text(kernel: tuple[int, ...]) -> str:
+    return "x".join(map(str, kernel))
 
 
 def _relative(norms: Scores) -> Scores:
@@ -115,12 +168,14 @@ def _relative(norms: Scores) -> Scores:
 
 @relax.transform.function_pass(opt_level=0, name="zeroskip.PrunePattern")
 class PrunePattern(MaskPass):
-    """Kernel patterns for 3x3 convolutions and connectivity pruning (PCONV, Ma et al., AAAI 2020;
-    PatDNN, Niu et al., ASPLOS 2020).
+    """Kernel patterns and connectivity pruning (PCONV, Ma et al., AAAI 2020; PatDNN, Niu et al.,
+    ASPLOS 2020).
 
-    library: ``learned`` chooses ``patterns`` of the 56 of PatDNN from the network's own kernels,
-    ``pconv`` takes the four of PCONV. Each 3x3 kernel gets the pattern that keeps most of its L2
-    norm; then the kernels of least norm are removed, a ``connectivity`` ratio of them, with
+    library: ``learned`` chooses the ``patterns`` that most of the network's own kernels want, of
+    all that keep ``entries`` taps with the centre (4 of 3x3: PatDNN's 56); ``pconv`` takes the four
+    of PCONV; or one of your own, bool [n, *kernel]. Kernels of the library's size get patterns,
+    learned ones of ``kernel`` if it is given, else 3x3: each the one that keeps most of its L2
+    norm. Then the kernels of least norm are removed, a ``connectivity`` ratio of them, with
     ``balance``: ``filter`` keeps equally many in every filter, ``layer`` in every layer, ``global``
     has one threshold for the network on norms relative to each layer's mean, under which a layer
     keeps at least one kernel. For a 1x1 layer a kernel is one weight; its ratio is ``pointwise``.

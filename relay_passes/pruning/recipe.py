@@ -1,19 +1,50 @@
-"""Pruning as text: ``pattern:connectivity=0.5+unstructured:sparsity=0.75,layers=fc*``.
+"""Pruning recipes: which schemes with which options, one after the other.
 
-A recipe is one or more schemes joined by ``+``, each with options behind ``:``. A scheme is a pass
-and the dataclass of its options (see ``prune_options``); the help and the checks come from there.
+As text, schemes joined by ``+``, each with options behind ``:``
+
+    channels:ratio=0.25,layers=conv1*|conv2*+pattern:connectivity=0.5
+
+as a TOML file, whose name ends in ``.toml``
+
+    [[prune]]
+    scheme = "channels"
+    ratio = 0.25
+    layers = ["conv1*", "conv2*"]
+
+    [[prune]]
+    scheme = "pattern"
+    connectivity = 0.5
+
+or as values in Python: ``[ChannelOptions(0.25), PatternOptions(connectivity=0.5)]``. All of them
+become option values (``read_recipe``). A later scheme sees what the earlier ones left.
 """
 
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.pruning.atoms import (
+    BlockOptions,
+    KernelGroupOptions,
+    PruneBlocks,
+    PruneKernelGroups,
+    PruneShapes,
+    ShapeOptions,
+)
 from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels
+from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, PruneGroups, PruneNm
 from zeroskip.relay_passes.pruning.options import Options, declared, nearest, refused
 from zeroskip.relay_passes.pruning.pattern import PatternOptions, PrunePattern
 from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured, UnstructuredOptions
 
 Scheme = tuple[type[Options], Callable[..., Any]]
+Recipe: TypeAlias = str | Path | Sequence[Options]
 
 SCHEMES: dict[str, Scheme] = {
     options.scheme: (options, make)
@@ -21,36 +52,113 @@ SCHEMES: dict[str, Scheme] = {
         (PatternOptions, PrunePattern),
         (ChannelOptions, PruneChannels),
         (UnstructuredOptions, PruneUnstructured),
+        (NmOptions, PruneNm),
+        (GroupOptions, PruneGroups),
+        (ShapeOptions, PruneShapes),
+        (BlockOptions, PruneBlocks),
+        (KernelGroupOptions, PruneKernelGroups),
     )
 }
 
+TABLE = "prune"  # of a TOML recipe: one for each scheme
+FILE = ".toml"
 
-def parse_recipe(text: str) -> list[Any]:
+
+def parse_recipe(recipe: Recipe) -> list[Any]:
     """The passes of a recipe, in order; PassError names what is wrong with it."""
-    return [_parse_scheme(part.strip(), text) for part in text.split("+")]
+    return [_pass_of(options) for options in read_recipe(recipe)]
 
 
-def _parse_scheme(text: str, recipe: str) -> Any:
-    name, _, rest = text.partition(":")
-    if name not in SCHEMES:
-        raise PassError(f"Pruning scheme '{name}' in '{recipe}' is not known; "
-                        f"{nearest(name, SCHEMES)}")
-    options, make = SCHEMES[name]
-    kinds = {key: kind for key, kind, _default in declared(options)}
-    values: dict[str, Any] = {}
-    for setting in filter(None, (part.strip() for part in rest.split(","))):
-        key, equals, value = setting.partition("=")
-        if key not in kinds or not equals:
-            raise PassError(f"'{setting}' is not an option of pruning scheme '{name}' written as "
-                            f"option=value; {nearest(key, kinds)}")
-        if key in values:
-            raise PassError(f"Pruning option {name}:{key} is given twice in '{recipe}'; "
-                            "say it once.")
+def read_recipe(recipe: Recipe) -> tuple[Options, ...]:
+    """The option values of a recipe: a text, a TOML file's path or option values themselves."""
+    if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(FILE)
+                                    and ":" not in recipe):
+        return tuple(_of_file(Path(recipe)))
+    if isinstance(recipe, str):
+        return tuple(_of_text(recipe))
+    for each in recipe:
+        if not isinstance(each, Options):
+            raise PassError(f"A pruning recipe in Python is a sequence of options, such as "
+                            f"PatternOptions(connectivity=0.5), not of {type(each).__name__}.")
+    return tuple(recipe)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One scheme of a recipe as it was written. settings: names and values, as text or as TOML has
+    them. folder: where file names begin."""
+
+    scheme: str
+    settings: Mapping[str, Any]
+    folder: Path = Path()
+
+    def read(self) -> Options:
+        """The options that it stands for."""
+        if self.scheme not in SCHEMES:
+            raise PassError(f"Pruning scheme '{self.scheme}' is not known; "
+                            f"{nearest(self.scheme, SCHEMES)}")
+        options, _make = SCHEMES[self.scheme]
+        kinds = {name: kind.within(self.folder) for name, kind, _default in declared(options)}
+        values = {}
+        for name, value in self.settings.items():
+            if name not in kinds:
+                raise PassError(f"'{name}' is not an option of pruning scheme '{self.scheme}'; "
+                                f"{nearest(name, kinds)}")
+            try:
+                values[name] = kinds[name].parse(value) if isinstance(value, str) else value
+            except (ValueError, KeyError):
+                raise refused(options, name, kinds[name], value) from None
+        return options(**values)
+
+
+def _of_text(recipe: str) -> Iterator[Options]:
+    for part in recipe.split("+"):
+        scheme, _, rest = part.strip().partition(":")
+        settings: dict[str, str] = {}
+        for setting in filter(None, (each.strip() for each in rest.split(","))):
+            name, equals, value = setting.partition("=")
+            if not equals:
+                raise PassError(f"'{setting}' is not an option of pruning scheme '{scheme}' "
+                                f"written as option=value, as in '{recipe}'.")
+            if name in settings:
+                raise PassError(f"Pruning option {scheme}:{name} is given twice in '{recipe}'; "
+                                "say it once.")
+            settings[name] = value
+        yield _Entry(scheme, settings).read()
+
+
+def _of_file(path: Path) -> Iterator[Options]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except OSError as problem:
+        raise PassError(f"The pruning recipe '{path}' cannot be read: "
+                        f"{problem.strerror or problem}.") from None
+    except (ValueError, RecursionError) as problem:
+        raise PassError(f"The pruning recipe '{path}' is not TOML: {problem}.") from None
+    tables = content.get(TABLE)
+    if (list(content) != [TABLE] or not isinstance(tables, list) or not tables
+            or not all(isinstance(table, dict) for table in tables)):
+        raise PassError(f"The pruning recipe '{path}' must hold tables [[{TABLE}]] and nothing "
+                        f"else, each with a scheme: one of {', '.join(SCHEMES)}.")
+    lines = [number for number, line in enumerate(text.splitlines(), 1)
+             if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line)]
+    for number, table in enumerate(tables):
+        settings = dict(table)
+        scheme = settings.pop("scheme", None)
+        line = f", line {lines[number]}" if len(lines) == len(tables) else ""
         try:
-            values[key] = kinds[key].parse(value)
-        except (ValueError, KeyError):
-            raise refused(options, key, kinds[key], value) from None
-    return make(**values)
+            if not isinstance(scheme, str):
+                raise PassError(f"a scheme is missing: say scheme = \"{next(iter(SCHEMES))}\", or "
+                                f"another of {', '.join(SCHEMES)}.")
+            yield _Entry(scheme, settings, path.parent).read()
+        except PassError as refusal:
+            raise PassError(f"'{path}', table {number + 1}{line}: {refusal}") from None
+
+
+def _pass_of(options: Options) -> Any:
+    _kind, make = SCHEMES[options.scheme]
+    return make(**{each.name: getattr(options, each.name) for each in fields(options)})
 
 
 def describe_recipes() -> str:
