@@ -35,8 +35,8 @@ Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskOptions(Options):
-    """The options of a scheme of masks, and the structure that they describe.
+class LayerOptions(Options):
+    """The options of a scheme that treats layers one by one, as ``taken_layers`` chooses them.
 
     layers, kernel: which layers. A layer that the scheme is not for at all (``concerns``) stays as
     it is if ``layers`` is left open, and is refused if it was named. One that it is for but that
@@ -57,6 +57,11 @@ class MaskOptions(Options):
         """Why a layer cannot take the scheme, and what would help; None: it can."""
         return None
 
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions(LayerOptions):
+    """The options of a scheme of masks, and the structure that they describe."""
+
     @abstractmethod
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         """Which weights of the layers stay. scores: what each weight is worth, of its shape, not
@@ -67,8 +72,8 @@ class MaskOptions(Options):
         return f"{self.scheme} {getattr(self, self.strength):g}"
 
 
-def masked_layers(func: relax.Function, options: MaskOptions) -> list[Prunable]:
-    """The layers that a scheme prunes; PassError for one that was asked for and cannot be."""
+def taken_layers(func: relax.Function, options: LayerOptions) -> list[Prunable]:
+    """The layers that a scheme changes; PassError for one that was asked for and cannot be."""
     named = options.layers != EVERY
     taken = []
     for layer in chosen_layers(func, options, options.layers):
@@ -89,7 +94,7 @@ def masked_layers(func: relax.Function, options: MaskOptions) -> list[Prunable]:
 
 def prune_masked(func: relax.Function, options: MaskOptions) -> relax.Function:
     """The function with the weights that a scheme removes at zero; notes say what was done."""
-    layers = masked_layers(func, options)
+    layers = taken_layers(func, options)
     masks = options.keep(layers, [magnitude(layer.weight) for layer in layers])
     weights, notes = {}, {}
     for layer, mask in zip(layers, masks, strict=True):

@@ -39,6 +39,7 @@ from zeroskip.relay_passes.pruning.atoms import (
 )
 from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels
 from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, PruneGroups, PruneNm
+from zeroskip.relay_passes.pruning.low_rank import DecomposeLowRank, LowRankOptions
 from zeroskip.relay_passes.pruning.options import Options, declared, nearest, refused
 from zeroskip.relay_passes.pruning.pattern import PatternOptions, PrunePattern
 from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured, UnstructuredOptions
@@ -51,6 +52,7 @@ SCHEMES: dict[str, Scheme] = {
     for options, make in (
         (PatternOptions, PrunePattern),
         (ChannelOptions, PruneChannels),
+        (LowRankOptions, DecomposeLowRank),
         (UnstructuredOptions, PruneUnstructured),
         (NmOptions, PruneNm),
         (GroupOptions, PruneGroups),
