@@ -21,6 +21,7 @@ _HOME = {
     "PruneShapes": "pruning.atoms",
     "PruneBlocks": "pruning.atoms",
     "PruneKernelGroups": "pruning.atoms",
+    "PruneFilters": "pruning.channels",
     "DecomposeLowRank": "pruning.low_rank",
     "QuantizeInt8": "quantise",
     "PartitionForAccelerator": "partition",

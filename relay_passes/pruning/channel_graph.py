@@ -1,4 +1,4 @@
-"""Which channels of which tensors are one decision: the analysis under ``PruneChannels``.
+"""Which channels of which tensors are one decision: the analysis under channel and filter pruning.
 
 Every channel of every tensor has an identity. A convolution or matmul makes new ones, elementwise
 operators pass them on, an addition of two tensors makes each pair one, a concatenation puts lists
@@ -20,7 +20,8 @@ Ids = npt.NDArray[np.int64]
 SAME_CHANNELS = {
     "relax." + name for name in (
         "nn.relu", "clip", "sigmoid", "tanh", "nn.leakyrelu", "nn.gelu", "nn.silu", "exp", "abs",
-        "negative", "nn.max_pool2d", "nn.avg_pool2d", "nn.adaptive_avg_pool2d")
+        "negative", *(f"nn.{kind}_pool{rank}d" for kind in ("max", "avg", "adaptive_avg")
+                      for rank in (1, 2, 3)))
 }
 PAIRWISE = {"relax." + name for name in ("add", "subtract", "multiply", "divide", "maximum",
                                          "minimum")}
@@ -28,10 +29,15 @@ PAIRWISE = {"relax." + name for name in ("add", "subtract", "multiply", "divide"
 
 @dataclass
 class Channels:
-    """The channels of a function: identities by tensor, which are one, and which must stay."""
+    """The channels of a function: identities by tensor, which are one, and which must stay.
+
+    producers: the layers that make channels. readers: those that sum over channels, with the
+    identity of each that they read (of a matmul behind a flatten, of each of its inputs).
+    """
 
     ids: dict[str, Ids] = field(default_factory=dict)
     producers: dict[str, Prunable] = field(default_factory=dict)
+    readers: list[tuple[Prunable, Ids]] = field(default_factory=list)
     frozen: dict[int, str] = field(default_factory=dict)  # identity -> why it must stay
     _parent: list[int] = field(default_factory=list)
 
@@ -139,6 +145,7 @@ def _layer(found: Channels, layer: Prunable, read: Ids, shape: Sequence[int]) ->
         return made
     if not layer.is_conv and (len(shape) != 2 or len(read) != layer.weight.shape[1]):
         return None
+    found.readers.append((layer, read))
     return _producer(found, layer, shape)
 
 

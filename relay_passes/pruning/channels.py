@@ -1,5 +1,9 @@
-"""Structured pruning: output channels are removed and every tensor that carries them shrinks."""
+"""Structured pruning: channels are removed and every tensor that carries them shrinks."""
 
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +14,8 @@ from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
-from zeroskip.relay_passes.pruning.channel_graph import Channels, analyse, channel_axis
-from zeroskip.relay_passes.pruning.layers import Globs, Prunable, with_notes
+from zeroskip.relay_passes.pruning.channel_graph import Channels, Ids, analyse, channel_axis
+from zeroskip.relay_passes.pruning.layers import Globs, with_notes
 from zeroskip.relay_passes.pruning.options import (
     Choice,
     Count,
@@ -23,49 +27,112 @@ from zeroskip.relay_passes.pruning.options import (
 )
 
 Masks = dict[str, npt.NDArray[np.bool_]]
+Doubles = npt.NDArray[np.float64]
+Worth = dict[int, float]  # by the identity that stands for all that are one with it
 
 
 @dataclass(frozen=True)
-class ChannelOptions(Options):
-    """Of ``PruneChannels``."""
+class RemovalOptions(Options):
+    """The options of schemes that remove channels of tensors, and with them the filters that make
+    them. Schemes differ in what a channel is worth."""
 
-    scheme = "channels"
-    doc = "output channels removed, tensors shrink"
-    paper = "Li et al., ICLR 2017"
     strength = "ratio"
 
     ratio: float = option(0.5, Ratio("ratio of channels to remove"))
     criterion: str = option("l1", Choice("norm that ranks channels", words=("l1", "l2")))
     round_to: int = option(1, Count("keep a multiple of this many channels", low=1, high=1024))
     layers: Globs = layers_option()
+    scope: str = option("set", Choice("what is ranked together: layers that must agree, or all",
+                                      words=("set", "global")))
+
+    @property
+    def power(self) -> int:
+        """Of the norm."""
+        return {"l1": 1, "l2": 2}[self.criterion]
+
+    @abstractmethod
+    def worth(self, channels: Channels) -> Worth:
+        """What each identity that stands for others is worth, not negative; 0 if absent."""
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneChannels")
-class PruneChannels:
-    """Removes the output channels of least norm (Li et al., "Pruning Filters for Efficient
-    ConvNets", ICLR 2017) and carries the removal through the graph.
+@dataclass(frozen=True)
+class FilterOptions(RemovalOptions):
+    """Of ``PruneFilters``."""
 
-    ratio: of the channels of each set of layers that must agree (those whose results are added).
-    criterion: ``l1`` or ``l2`` norm of a filter, relative to its layer's mean, summed over the set.
-    round_to: channels kept by a set are a multiple of this, at least one; every layer of the set
-    keeps one. layers: globs on ONNX node names.
-    Batch normalisation, bias, activations, pooling, addition, concatenation, flatten and matmul
-    are followed; a set that meets anything else, or the network's output, is left whole and the
-    attribute ``zeroskip.pruned`` says why.
-    Arguments are those of ``ChannelOptions``; PassError for a value out of range.
-    """
+    scheme = "filters"
+    doc = "filters of least norm removed, tensors shrink"
+    paper = "Li et al., ICLR 2017"
+
+    def worth(self, channels: Channels) -> Worth:
+        return _summed(channels, [
+            (channels.ids[name], _powers(layer.weight, self.power))
+            for name, layer in channels.producers.items()], self.power)
+
+
+@dataclass(frozen=True)
+class ChannelOptions(RemovalOptions):
+    """Of ``PruneChannels``."""
+
+    scheme = "channels"
+    doc = "channels removed that the layers behind them weigh least, tensors shrink"
+    paper = "He et al., ICCV 2017"
+
+    def worth(self, channels: Channels) -> Worth:
+        return _summed(channels, [
+            (ids, _powers(layer.weight.swapaxes(0, 1), self.power))
+            for layer, ids in channels.readers], self.power)
+
+
+class _RemovalPass:
+    """The body of both passes: subclasses name their options and are decorated."""
+
+    Options: type[RemovalOptions]
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.options = ChannelOptions(*args, **options)
+        self.options = self.Options(*args, **options)
 
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
-        return prune_channels(func, self.options)
+        return remove_channels(func, self.options)
 
 
-def prune_channels(func: relax.Function, options: ChannelOptions) -> relax.Function:
-    """The function of ``PruneChannels``."""
+@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneFilters")
+class PruneFilters(_RemovalPass):
+    """Removes the filters of least norm (Li et al., "Pruning Filters for Efficient ConvNets", ICLR
+    2017) and carries the removal through the graph.
+
+    ratio: of the channels of each set of layers that must agree (those whose results are added),
+    or with scope ``global`` of all of them together, ranked by their worth relative to their set's
+    mean. criterion: ``l1`` or ``l2`` norm of a filter, relative to its layer's mean, summed over
+    the set. round_to: channels kept by a set are a multiple of this, at least one; every layer of
+    the set keeps one. layers: globs on ONNX node names, of the layers that may lose filters.
+    Batch normalisation, bias, activations, pooling, addition, concatenation, flatten and matmul
+    are followed; a set that meets anything else, or the network's output, is left whole and the
+    attribute ``zeroskip.pruned`` says why.
+    Arguments are those of ``FilterOptions``; PassError for a value out of range.
+    """
+
+    Options = FilterOptions
+
+
+@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneChannels")
+class PruneChannels(_RemovalPass):
+    """Removes the channels that the next layers weigh least, and the filters that make them.
+
+    As ``PruneFilters``, but what decides is what a channel does to the layers that read it, as in
+    He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", and Luo et al.,
+    "ThiNet", both ICCV 2017. Those look at sample inputs; here it is the norm of the weights by
+    which a layer multiplies the channel, relative to the layer's mean over its channels, summed
+    over the layers that read it.
+    Arguments are those of ``ChannelOptions``; PassError for a value out of range.
+    """
+
+    Options = ChannelOptions
+
+
+def remove_channels(func: relax.Function, options: RemovalOptions) -> relax.Function:
+    """The function of ``PruneFilters`` and ``PruneChannels``."""
     kept, notes = kept_channels(func, options)
 
     def visit(_builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
@@ -75,7 +142,7 @@ def prune_channels(func: relax.Function, options: ChannelOptions) -> relax.Funct
     return with_notes(rebuild(func, visit), notes)
 
 
-def kept_channels(func: relax.Function, options: ChannelOptions) -> tuple[Masks, dict[str, str]]:
+def kept_channels(func: relax.Function, options: RemovalOptions) -> tuple[Masks, dict[str, str]]:
     """Which channels of each tensor stay, by variable, and what was decided, by node.
 
     A mask runs over dimension 1 of its tensor. Variables whose channels are not followed have none.
@@ -87,42 +154,76 @@ def kept_channels(func: relax.Function, options: ChannelOptions) -> tuple[Masks,
     return kept, notes
 
 
-def _decide(channels: Channels, options: ChannelOptions) -> tuple[list[int], dict[str, str]]:
+def _decide(channels: Channels, options: RemovalOptions) -> tuple[list[int], dict[str, str]]:
     """The identities to remove, and for each layer what was done."""
     frozen = {channels.find(one): why for one, why in channels.frozen.items()}
+    worth = options.worth(channels)
+    sets = [{name: channels.roots(channels.ids[name]).tolist() for name in names}
+            for names in _agreeing(channels)]
+    reasons = [next((frozen[one] for ids in roots.values() for one in ids if one in frozen), None)
+               for roots in sets]
+    scores = [{one: worth.get(one, 0.0) for ids in roots.values() for one in ids}
+              if why is None else {} for roots, why in zip(sets, reasons, strict=True)]
     removed: list[int] = []
     notes: dict[str, str] = {}
-    for names in _agreeing(channels):
-        roots = {name: channels.roots(channels.ids[name]).tolist() for name in names}
-        why = next((frozen[one] for name in names for one in roots[name] if one in frozen), None)
-        gone = set() if why is not None else _weakest(channels, roots, options)
+    for roots, why, score, count in zip(sets, reasons, scores, _counts(scores, options),
+                                        strict=True):
+        gone = set() if why is not None else _weakest(score, roots, count, options.round_to)
         removed += sorted(gone)
-        for name in names:
-            total = len(roots[name])
-            kept = sum(one not in gone for one in roots[name])
+        for name, ids in roots.items():
+            total = len(ids)
+            kept = sum(one not in gone for one in ids)
             notes[channels.producers[name].node] = (
-                f"channels: all {total} stay: {why}" if why is not None
-                else f"channels: {kept} of {total} left")
+                f"{options.scheme}: all {total} stay: {why}" if why is not None
+                else f"{options.scheme}: {kept} of {total} left")
     return removed, notes
 
 
-def _weakest(channels: Channels, roots: dict[str, list[int]], options: ChannelOptions) -> set[int]:
+def _counts(scores: Sequence[Worth], options: RemovalOptions) -> list[float]:
+    """How many channels each set is to keep, before rounding. scores: of its identities."""
+    if options.scope == "set":
+        return [len(score) * (1 - options.ratio) for score in scores]
+    sizes = [len(score) for score in scores]
+    means = [max(sum(score.values()) / max(len(score), 1), 1e-30) for score in scores]
+    worth = np.array([one for score in scores for one in score.values()])
+    ranked = np.argsort(-worth / np.repeat(means, sizes), kind="stable")
+    stay = np.repeat(np.arange(len(sizes)), sizes)[ranked[: round(len(ranked)
+                                                                  * (1 - options.ratio))]]
+    return [float(count) for count in np.bincount(stay, minlength=len(sizes))]
+
+
+def _weakest(score: Worth, roots: Mapping[str, list[int]], count: float, round_to: int
+             ) -> set[int]:
     """What a set of layers that must agree gives up; each layer keeps its strongest channel.
 
     roots: the identities of each layer's channels. Of equal scores the later identity goes.
     """
-    score: dict[int, float] = {}
-    for name, ids in roots.items():
-        norms = _norms(channels.producers[name], options.criterion)
-        for one, norm in zip(ids, norms.tolist(), strict=True):
-            score[one] = score.get(one, 0.0) + norm
     ranked = sorted(score, key=lambda one: (-score[one], one))
     place = {one: number for number, one in enumerate(ranked)}
     strongest = {min(ids, key=place.__getitem__) for ids in roots.values()}
     ranked.sort(key=lambda one: one not in strongest)  # stable: else by score
-    wanted = len(score) * (1 - options.ratio) / options.round_to
-    keep = max(1, round(wanted)) * options.round_to
+    keep = max(1, round(count / round_to)) * round_to
     return set(ranked[max(keep, len(strongest)):])
+
+
+def _powers(weight: npt.NDArray[np.floating], power: int) -> Doubles:
+    """float64 [n]: of each row the sum of its elements' powers."""
+    powers: Doubles = np.power(np.abs(weight.reshape(len(weight), -1)), power,
+                               dtype=np.float64).sum(axis=1)
+    return powers
+
+
+def _summed(channels: Channels, parts: Sequence[tuple[Ids, Doubles]], power: int) -> Worth:
+    """Norms by identity, summed over layers. parts: of each layer the identities, and powers whose
+    sum over an identity is its norm's power; each layer's norms are relative to their mean."""
+    total: Worth = {}
+    for ids, powers in parts:
+        roots, place = np.unique(channels.roots(ids), return_inverse=True)
+        norms = np.bincount(place, powers) ** (1 / power)
+        relative = norms / max(float(norms.mean()), 1e-30)
+        for one, norm in zip(roots.tolist(), relative.tolist(), strict=True):
+            total[one] = total.get(one, 0.0) + norm
+    return total
 
 
 def _agreeing(channels: Channels) -> list[list[str]]:
@@ -137,14 +238,6 @@ def _agreeing(channels: Channels) -> list[list[str]]:
             sets = {root: number if held == other else held for root, held in sets.items()}
         sets.update(dict.fromkeys(roots, number))
     return list(members.values())
-
-
-def _norms(layer: Prunable, criterion: str) -> npt.NDArray[np.float64]:
-    """Norm of each filter, relative to the layer's mean."""
-    flat = np.abs(layer.weight.reshape(len(layer.weight), -1).astype(np.float64))
-    norms = flat.sum(axis=1) if criterion == "l1" else np.sqrt(np.square(flat).sum(axis=1))
-    result: npt.NDArray[np.float64] = norms / max(float(norms.mean()), 1e-30)
-    return result
 
 
 def _shrink(binding: relax.VarBinding, env: Env, kept: Masks) -> relax.Expr | None:

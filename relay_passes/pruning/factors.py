@@ -116,7 +116,7 @@ def decompose(weight: Floats, axes: Axes, gram: Floats | None = None) -> Spectru
     of x x^T over the patches that the layer sees. Then |(W - W_r) X|^2 takes the place of
     |W - W_r|^2: the directions are those of the outputs' energy (Zhang et al., TPAMI 38(10), 2016,
     who subtract the outputs' mean first). With every axis that is exact; of a part of them, the
-    contributions of the taps that the second factor sums are taken as uncorrelated.
+    taps of the second factor are taken to see alike inputs that are not correlated.
     """
     matrix = _matrix(np.asarray(weight, np.float64), axes)
     rows, columns = matrix.shape
@@ -137,7 +137,7 @@ def _matrix(weight: Doubles, axes: Axes) -> Doubles:
 
 
 def _patches_of(gram: Floats, shape: Sequence[int], axes: Axes) -> Doubles:
-    """The Gram matrix of the part of a patch that the basis sees, summed over where it lies."""
+    """The Gram matrix of the part of a patch that the basis sees, the mean over where it lies."""
     rank = len(shape) - 2
     kept = [0, *(axis + 1 for axis in axes)]
     first = ascii_lowercase[: rank + 1]
@@ -146,7 +146,7 @@ def _patches_of(gram: Floats, shape: Sequence[int], axes: Axes) -> Doubles:
     wanted = "".join(first[at] for at in kept)
     part = np.einsum(f"{first}{second}->{wanted}{wanted.upper()}", both)
     size = prod(shape[at + 1] for at in kept)
-    return np.ascontiguousarray(part.reshape(size, size))
+    return np.ascontiguousarray(part.reshape(size, size)) * (size / prod(shape[1:]))
 
 
 def _eigen(symmetric: Doubles) -> tuple[Doubles, Doubles]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import Call
@@ -34,7 +35,7 @@ from zeroskip.relay_passes.pruning.factors import (
 )
 from zeroskip.relay_passes.pruning.layers import Prunable, with_notes
 from zeroskip.relay_passes.pruning.masks import LayerOptions, taken_layers
-from zeroskip.relay_passes.pruning.options import Choice, Count, Flag, Ratio, option
+from zeroskip.relay_passes.pruning.options import EVERY, Choice, Count, Ratio, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class LowRankOptions(LayerOptions):
 
     scheme = "lowrank"
     doc = "layers become two thinner ones of low rank"
+    paper = "Chen et al., TCAS-I 2020"
     strength = "ratio"
 
     energy: float = option(0.9, Ratio("share of the squared singular values to keep"))
@@ -51,7 +53,12 @@ class LowRankOptions(LayerOptions):
     form: str = option("auto", Choice("which pair of factors", words=("auto", "channel",
                                                                       "spatial")))
     round_to: int = option(1, Count("ranks are a multiple of this", low=1, high=1024))
-    skip_first: bool = option(False, Flag("leave convolutions that read the input"))
+
+    def concerns(self, layer: Prunable) -> str | None:
+        """Layers of one tap are decomposed only where layers or kernel ask for them: a classifier
+        of few classes, for one, loses whole classes at an energy that k x k kernels bear."""
+        unasked = self.layers == EVERY and self.kernel is None and prod(layer.kernel) == 1
+        return super().concerns(layer) or ("has kernels of one tap" if unasked else None)
 
     def refusal(self, layer: Prunable) -> str | None:
         if layer.groups > 1:
@@ -61,6 +68,8 @@ class LowRankOptions(LayerOptions):
             size = "x".join(map(str, layer.kernel)) or "1x1"
             return (f"has {size} kernels, which have no second direction to separate: give "
                     "form=channel")
+        if not np.isfinite(layer.weight).all():
+            return "has weights that are NaN or infinite"
         return None
 
 
@@ -137,7 +146,7 @@ def decompose_layers(func: relax.Function, options: LowRankOptions,
                              f"lowrank: stays whole: no rank that {wanted} saves any")
         if pair is not None:
             pairs[layer.var] = pair
-    return with_notes(_with_pairs(func, pairs), notes)
+    return with_notes(with_pairs(func, pairs), notes)
 
 
 def _geometry(layer: Prunable, binding: relax.VarBinding) -> Geometry:
@@ -154,7 +163,7 @@ def _gram(layer: Prunable, grams: Mapping[str, Floats]) -> Floats | None:
     return gram
 
 
-def _with_pairs(func: relax.Function, pairs: Mapping[str, Pair]) -> relax.Function:
+def with_pairs(func: relax.Function, pairs: Mapping[str, Pair]) -> relax.Function:
     """The function with some layers, by variable, in two bindings; the second keeps the name."""
     nodes = nodes_of(func)
     taken = set(nodes.values())
@@ -202,10 +211,11 @@ class DecomposeLowRank:
 
     A k x k convolution of C channels and K filters becomes one of two forms. ``channel``: k x k to
     r channels, then 1x1 (Zhang et al., "Accelerating Very Deep Convolutional Networks for
-    Classification and Detection", IEEE TPAMI 38(10), 2016); a 1x1 convolution or matmul becomes two
-    of its kind. ``spatial``: k x 1 and 1 x k (Jaderberg et al., "Speeding up Convolutional Neural
-    Networks with Low Rank Expansions", BMVC 2014), in either order; of more dimensions, any split.
-    ``auto``: of both, what has fewer multiplies at the energy asked for.
+    Classification and Detection", IEEE TPAMI 38(10), 2016). ``spatial``: k x 1 and 1 x k (Jaderberg
+    et al., "Speeding up Convolutional Neural Networks with Low Rank Expansions", BMVC 2014), in
+    either order; of more dimensions, any split. ``auto``: of both, what has fewer multiplies at the
+    energy asked for. A 1x1 convolution or a matmul becomes two of its kind, if ``layers`` or
+    ``kernel`` name it; the convolution that reads the input stays with ``skip_first`` (default).
 
     energy: the share of the squared singular values that every layer keeps decides its rank.
     ratio: of each layer's multiplies to leave out, decides in place of energy if given. round_to:

@@ -37,7 +37,12 @@ from zeroskip.relay_passes.pruning.atoms import (
     PruneShapes,
     ShapeOptions,
 )
-from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels
+from zeroskip.relay_passes.pruning.channels import (
+    ChannelOptions,
+    FilterOptions,
+    PruneChannels,
+    PruneFilters,
+)
 from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, PruneGroups, PruneNm
 from zeroskip.relay_passes.pruning.low_rank import DecomposeLowRank, LowRankOptions
 from zeroskip.relay_passes.pruning.options import Options, declared, nearest, refused
@@ -52,6 +57,7 @@ SCHEMES: dict[str, Scheme] = {
     for options, make in (
         (PatternOptions, PrunePattern),
         (ChannelOptions, PruneChannels),
+        (FilterOptions, PruneFilters),
         (LowRankOptions, DecomposeLowRank),
         (UnstructuredOptions, PruneUnstructured),
         (NmOptions, PruneNm),

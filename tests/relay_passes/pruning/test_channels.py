@@ -13,9 +13,12 @@ from tests.relay_passes.float_nets import Array, Net
 from zeroskip.relay_passes.graph import Env, make_const, rebuild, substitute
 from zeroskip.relay_passes.pruning.channels import (
     ChannelOptions,
+    FilterOptions,
     PruneChannels,
+    PruneFilters,
+    RemovalOptions,
     kept_channels,
-    prune_channels,
+    remove_channels,
 )
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
 
@@ -27,7 +30,7 @@ def _run(func: relax.Function, x: Array) -> Array:
     return result
 
 
-def _silenced(func: relax.Function, options: ChannelOptions) -> relax.Function:
+def _silenced(func: relax.Function, options: RemovalOptions) -> relax.Function:
     """The dense function with every removed channel of every tensor multiplied by zero."""
     kept, _notes = kept_channels(func, options)
 
@@ -44,10 +47,10 @@ def _silenced(func: relax.Function, options: ChannelOptions) -> relax.Function:
     return rebuild(func, visit)
 
 
-def check_exact(module: tvm.IRModule, options: ChannelOptions) -> relax.Function:
+def check_exact(module: tvm.IRModule, options: RemovalOptions) -> relax.Function:
     """The pruned function, compared with the silenced one; its layers all have channels."""
     dense = module["main"]
-    pruned = prune_channels(dense, options)
+    pruned = remove_channels(dense, options)
     assert all(min(layer.weight.shape) > 0 for layer in prunables(pruned))
     shape = [int(size) for size in dense.params[0].ty.shape]
     x = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
@@ -108,7 +111,9 @@ def random_net(seed: int) -> tvm.IRModule:
 @pytest.mark.parametrize("seed", range(4))
 def test_random_networks(seed: int) -> None:
     module = random_net(seed)
-    pruned = check_exact(module, ChannelOptions(0.5, "l2" if seed % 2 else "l1"))
+    scheme = FilterOptions if seed < 2 else ChannelOptions
+    pruned = check_exact(module, scheme(0.5, "l2" if seed % 2 else "l1",
+                                        scope="global" if seed % 3 else "set"))
     sizes = [sum(layer.weight.size for layer in prunables(func))
              for func in (pruned, rebuild(module["main"], lambda *_: None))]
     assert sizes[0] < sizes[1]
@@ -137,11 +142,11 @@ def test_every_layer_of_a_set_keeps_a_channel() -> None:
     weak = layer.weight.copy()
     weak[:4] *= 1e-6
     module = tvm.IRModule({"main": with_weights(module["main"], {layer.var: weak}, {})})
-    pruned = check_exact(module, ChannelOptions())
+    pruned = check_exact(module, FilterOptions())
     found = notes(pruned)
-    assert found["/a"] == "channels: 1 of 4 left"
-    assert found["/b"] == "channels: 7 of 12 left"
-    assert found["/y"] == "channels: 8 of 16 left"
+    assert found["/a"] == "filters: 1 of 4 left"
+    assert found["/b"] == "filters: 7 of 12 left"
+    assert found["/y"] == "filters: 8 of 16 left"
 
 
 def test_what_cannot_be_followed_is_named() -> None:
@@ -197,11 +202,53 @@ def test_groups_behind_what_is_not_followed_stay(groups: int) -> None:
     assert found["/g"] == "channels: all 8 stay: '/g' is a grouped convolution"
 
 
+def _chain(first: Array, second: Array) -> tvm.IRModule:
+    """1x1 convolutions with these weights, pooling, flattening, a classifier of ones."""
+    net = Net(1, first.shape[1], 2, 2)
+    x = net.x
+    for name, weight in (("a", first), ("b", second)):
+        x = net.relu(f"{name}r", net.op(name, relax.op.nn.conv2d(
+            x, net.const(weight[:, :, None, None]))))
+    flat = net.op("flat", relax.op.reshape(x, (1, 4 * len(second))))
+    ones = np.repeat(np.arange(1, 1 + len(second)), 4)[:, None] * np.ones((1, 3))
+    return net.finish(net.op("fc", relax.op.matmul(flat, net.const(ones))))
+
+
+def test_filters_go_by_their_own_norm_and_channels_by_what_reads_them() -> None:
+    first = np.array([[4, 0], [1, 1], [3, 0]])  # norms 4, 2, 3 (l1); 4, 1.4, 3 (l2)
+    second = np.array([[1, 9, 0], [2, 0, 5]])  # reads the first's by 3, 9, 5 (l1)
+    module = _chain(first, second)
+
+    def left(options: RemovalOptions) -> dict[str, list[list[float]]]:
+        func = check_exact(module, options)
+        return {layer.node: layer.weight.reshape(layer.weight.shape[:2]).tolist()
+                for layer in prunables(func) if layer.is_conv}
+
+    assert left(FilterOptions(0.3, layers="/a"))["/a"] == [[4, 0], [3, 0]]
+    assert left(ChannelOptions(0.3, layers="/a"))["/a"] == [[1, 1], [3, 0]]
+    # Behind the flatten each channel is read at four places, the second twice as strongly.
+    assert left(FilterOptions(0.5, layers="/b"))["/b"] == [[1, 9, 0]]
+    assert left(ChannelOptions(0.5, layers="/b"))["/b"] == [[2, 0, 5]]
+    assert left(FilterOptions(0.3, "l2"))["/a"] == [[4, 0], [3, 0]]
+
+
+def test_globally_the_weakest_go_wherever_they_are() -> None:
+    """Ranked by their worth relative to the set's mean, every layer keeps one."""
+    first = np.diag([1, 1, 1, 1])
+    second = np.array([[9, 9, 9, 9], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
+    func = check_exact(_chain(first, second), FilterOptions(0.5, scope="global"))
+    found = notes(func)
+    assert found["/a"] == "filters: 3 of 4 left"
+    assert found["/b"] == "filters: 1 of 4 left"
+    assert sum(layer.weight.shape[0] for layer in prunables(func) if layer.is_conv) == 4
+
+
 def test_no_ratio_removes_nothing_and_two_runs_agree() -> None:
     module = random_net(3)
     before = {layer.node: layer.weight for layer in prunables(module["main"])}
     same = {layer.node: layer.weight for layer in prunables(PruneChannels(0.0)(module)["main"])}
     assert same
     assert all(np.array_equal(before[node], weight) for node, weight in same.items())
-    first, second = (PruneChannels(0.5)(random_net(3))["main"] for _ in range(2))
-    tvm.ir.assert_structural_equal(first, second)
+    for scheme in (PruneChannels, PruneFilters):
+        first, second = (scheme(0.5)(random_net(3))["main"] for _ in range(2))
+        tvm.ir.assert_structural_equal(first, second)

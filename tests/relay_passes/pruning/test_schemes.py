@@ -16,7 +16,7 @@ from zeroskip.relay_passes.fold import fold_batch_norm
 from zeroskip.relay_passes.graph import bindings, const_value, node_of
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels, prune_channels
+from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels, remove_channels
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
 from zeroskip.relay_passes.pruning.libraries import PCONV
 from zeroskip.relay_passes.pruning.options import declared
@@ -161,7 +161,7 @@ def test_removed_channels_leave_the_same_network_as_zeroed_ones(norm: bool) -> N
     net = Net()
     model = net.model(norm=norm)
     module = import_onnx(normalise_onnx(model))
-    pruned = prune_channels(module["main"], ChannelOptions(0.5))
+    pruned = remove_channels(module["main"], ChannelOptions(0.5))
     shapes = {node_of(pruned, b.var): tuple(int(n) for n in b.var.ty.shape)
               for b in bindings(pruned) if hasattr(b.var.ty, "shape")}
     assert shapes["c1"][1] == shapes["dw"][1] == 12
