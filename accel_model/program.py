@@ -26,6 +26,7 @@ from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
 FORMAT = 1
 MAX_DRAM_BYTES = 1 << 32
+MAX_RESULT = 1 << 28  # elements of a layer's result
 
 
 class ProgramError(ZeroskipError):
@@ -162,19 +163,19 @@ def _read(raw: dict[str, bytes]) -> Program:
 def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:
     words = arrays["words"].astype(np.uint8, casting="safe").reshape(-1, 16)
     image = arrays["image"].astype(np.uint8, casting="safe", copy=False).reshape(-1)
-    layer_of, tile_of = (arrays[name].astype(np.int32, casting="safe")
-                         for name in ("layer_of", "tile_of"))
+    layer_of, tile_of, tiles = (arrays[name].astype(np.int32, casting="safe")
+                                for name in ("layer_of", "tile_of", "tiles"))
     if layer_of.shape != (len(words),) or tile_of.shape != (len(words),):
         raise ProgramError("the program's provenance does not match its instructions; "
                            "compile it again")
-    layers = tuple(read_record(LayerInfo, layer) for layer in head["layers"])
+    layers = tuple(_layer(table) for table in head["layers"])
     tensors = {key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs")}
     return Program(
         name=text(head["name"], "name"), spec=spec_from_table(head["spec"], "the program"),
         words=words, image=image,
         dram_bytes=count(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
         inputs=tensors["inputs"], outputs=tensors["outputs"], layers=layers,
-        tiles=tuple(_tile(row, len(layers)) for row in arrays["tiles"].tolist()),
+        tiles=tuple(_tile(row, layers) for row in tiles.tolist()),
         layer_of=layer_of, tile_of=tile_of)
 
 
@@ -193,11 +194,28 @@ def _flat_tile(tile: Tile) -> list[int]:
     return [tile.layer, tile.channel, tile.channels, *tile.origin, *tile.size]
 
 
-def _tile(row: list[int], layers: int) -> Tile:
+def _layer(table: Any) -> LayerInfo:
+    made = read_record(LayerInfo, table)
+    for name in ("macs", "effectual", "input_bytes", "output_bytes", "weight_bytes"):
+        count(getattr(made, name), f"LayerInfo.{name}")
+    for size in made.shape:
+        count(size, "LayerInfo.shape", 1)
+    count(math.prod(made.shape), "elements of LayerInfo.shape", 1, MAX_RESULT)
+    return made
+
+
+def _tile(row: list[int], layers: tuple[LayerInfo, ...]) -> Tile:
+    """A tile within the result of its layer."""
     rank, odd = divmod(len(row) - 3, 2)
-    if odd or not 0 <= row[0] < layers or min(row[1:]) < 0:
+    if odd or not 0 <= row[0] < len(layers) or min(row) < 0:
         raise ValueError(f"a tile is {row}")
-    return Tile(row[0], row[1], row[2], tuple(row[3 : 3 + rank]), tuple(row[3 + rank :]))
+    made = Tile(row[0], row[1], row[2], tuple(row[3 : 3 + rank]), tuple(row[3 + rank :]))
+    ends = [start + size for start, size in zip((made.channel, *made.origin),
+                                                (made.channels, *made.size), strict=True)]
+    shape = layers[made.layer].shape[1:]
+    if len(ends) != len(shape) or any(end > size for end, size in zip(ends, shape, strict=True)):
+        raise ValueError(f"the tile {row} is not within its layer's result, {list(shape)}")
+    return made
 
 
 def _seal(head: dict[str, Any]) -> str:

@@ -221,6 +221,14 @@ def _add(state: State, one: isa.Add) -> None:
         _write(state, sums, _channels(one.channels))
 
 
+def result_channels(one: isa.Instruction) -> int:
+    """Channels of the tile that an instruction finishes; 0 if it finishes none."""
+    if isinstance(one, isa.Conv):
+        return one.filters if one.last else 0
+    return one.channels if isinstance(
+        one, isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add) else 0
+
+
 def written_values(state: State, channels: int) -> npt.NDArray[np.generic]:
     """int8 or uint8 [channels, height, width]: what a compute instruction has just written."""
     y = state.register(isa.Output)

@@ -21,7 +21,7 @@ from zeroskip.accel_model.faults import Fault, MachineError
 from zeroskip.accel_model.footprint import FOOTPRINTS, Access, Footprint
 from zeroskip.accel_model.isa import UNITS, Instruction, Unit
 from zeroskip.accel_model.program import Program, Tile
-from zeroskip.accel_model.semantics import SEMANTICS, written_values
+from zeroskip.accel_model.semantics import SEMANTICS, result_channels, written_values
 from zeroskip.accel_model.state import State
 from zeroskip.accel_model.timing import TIMING, Cost
 
@@ -135,10 +135,11 @@ class Walk:
 
     def _observe(self, pc: int, observer: Observer) -> None:
         tile = self._program.tiles[self._tile_of[pc]]
+        channels = result_channels(self._stream[pc])
         y = self._state.register(isa.Output)
-        if prod(tile.size) != y.height * y.width:
-            raise Fault(f"writes {y.height} x {y.width} pixels, but is said to write a tile of "
-                        f"{' x '.join(map(str, tile.size))}")
+        if (channels, y.height * y.width) != (tile.channels, prod(tile.size)):
+            raise Fault(f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
+                        f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}")
         values = written_values(self._state, tile.channels)
         observer(pc, tile, values.reshape(1, tile.channels, *tile.size))
 

@@ -17,6 +17,7 @@ from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.data import load_arrays, match_inputs
+from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port
@@ -146,6 +147,10 @@ def _apply(module: IRModule, *passes: Any) -> IRModule:
 def _samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
     """Calibration data, or seeded random numbers in its place."""
     ports = _ports(module["main"], "inputs")
+    for port in ports:
+        if not port.shape:
+            raise CompileError(f"input '{port.name}' is a single number; networks here take "
+                               "tensors, whose leading axis counts samples")
     if calibrate is None:
         rng = np.random.default_rng(0)
         return {port.variable: rng.standard_normal(

@@ -52,7 +52,7 @@ def calibrate(
     for done, batch in enumerate(batches):
         for i, value in enumerate(run(batch)):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
-            if not np.isfinite(lows[i] + highs[i]):
+            if not np.isfinite(value).all():
                 node = nodes.get(names[i], names[i])
                 raise PassError(
                     f"Node '{node}' gives NaN or infinity on calibration run {done}: "

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import keyword
-import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -35,7 +34,6 @@ from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_s
 from zeroskip.relay_passes.onnx_load import first_line
 
 _LISTS = ("Concat", "Max", "Mean", "Min", "Sum")  # take any number of inputs
-MAX_ELEMENTS = 1 << 30  # of an input
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 # Names that the TVMScript printer or parser gives a meaning to.
 _RESERVED = {"R", "T", "I", "metadata", "main", *keyword.kwlist}
@@ -92,7 +90,7 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
         importer._nodes[item.name] = param
     nodes: dict[str, str] = {}
     builder = importer.bb
-    with builder.function("main", params):
+    with _main(builder, params):
         with builder.dataflow():
             for node in model.graph.node:
                 with _refusing(node):
@@ -109,6 +107,18 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
     return builder.finalize(), nodes
 
 
+@contextlib.contextmanager
+def _main(builder: relax.BlockBuilder, params: list[relax.Var]) -> Iterator[None]:
+    """The builder's function; on an error its open block is closed, or TVM would complain of it on
+    standard error when the builder goes."""
+    try:
+        with builder.function("main", params):
+            yield
+    except FrontError:
+        builder._end_block()
+        raise
+
+
 def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
     taken: set[str] = set()
     params: list[relax.Var] = []
@@ -118,9 +128,6 @@ def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
             raise FrontError(
                 f"Input '{item.name}' has no static shape: normalise the model before importing it."
             )
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise FrontError(f"Input '{item.name}' has shape {list(shape)}, more than "
-                             f"{MAX_ELEMENTS} elements: give a smaller one with --shape.")
         dtype = str(helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
         if dtype == "object":
             raise FrontError(f"Input '{item.name}' is text: networks here take numbers.")

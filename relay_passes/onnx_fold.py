@@ -20,8 +20,12 @@ from zeroskip.relay_passes.onnx_graph import (
     replace_nodes,
 )
 
-# Elements of a folded tensor; a larger one (a broadcast grid, say) is left to run time.
+# Elements of a folded tensor, and of all of them; what is larger (a broadcast grid, say) is left to
+# run time.
 _LARGEST = 1 << 24
+_LARGEST_SUM = 1 << 26
+# Their results may be larger than any of their operands.
+_GROWING = {"ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot"}
 # Quantisers stay: their scales and int8 weights are what later passes read. Random ones are not
 # constants.
 _NEVER_FOLDED = {
@@ -82,12 +86,15 @@ def fold_constants(model: onnx.ModelProto) -> bool:
     index = Index.of(model)
     known: dict[str, Array] = {}
     kept: list[onnx.NodeProto] = []
+    left = _LARGEST_SUM
     for node in model.graph.node:
         returned = index.outputs.intersection(node.output)
         values = None if returned else _fold(node, index, known, opset(model))
-        if values is None:
+        size = sum(value.size for value in values or ())
+        if values is None or size > left:
             kept.append(node)
             continue
+        left -= size
         for name, value in zip(node.output, values, strict=False):
             known[name] = value
             model.graph.initializer.append(numpy_helper.from_array(value, name))
@@ -115,7 +122,9 @@ def _fold(
         if value is None:
             return None
         inputs[name] = value
-    if any(math.prod(index.shape(name) or ()) > _LARGEST for name in node.output):
+    shapes = [index.shape(name) for name in node.output]
+    if any(node.op_type in _GROWING if shape is None else math.prod(shape) > _LARGEST
+           for shape in shapes):
         return None
     return _evaluate(node, inputs, version)
 

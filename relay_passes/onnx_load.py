@@ -39,6 +39,10 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         raise FrontError(
             f"'{file}' breaks the ONNX specification ({first_line(error)}): export it again."
         ) from error
+    except UnicodeDecodeError as error:
+        raise FrontError(
+            f"'{file}' breaks the ONNX specification (a name in it is not UTF-8): export it again."
+        ) from error
     except ValueError as error:
         raise FrontError(
             f"'{file}' is larger than ONNX's checker takes, 2 GiB: use a smaller model."

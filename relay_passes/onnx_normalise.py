@@ -12,6 +12,12 @@ from onnx import inliner
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
+from zeroskip.relay_passes.onnx_limits import (
+    refuse_many_nodes,
+    refuse_missing_ends,
+    refuse_numbers,
+    refuse_sizes,
+)
 from zeroskip.relay_passes.onnx_pads import (
     make_pads_explicit,
     merge_pads,
@@ -40,11 +46,14 @@ def normalise_onnx(
     pads, and quantised operators in Q/DQ form.
 
     FrontError for what cannot be normalised: a dynamic or contradictory shape, a window larger than
-    its input, control flow, training mode, an old operator that cannot be upgraded.
+    its input, control flow, training mode, an old operator that cannot be upgraded, and what
+    ``onnx_limits`` refuses.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     own_initializers(result)
+    refuse_missing_ends(result)
+    refuse_many_nodes(result)
     if result.functions:
         result = inliner.inline_local_functions(result)
     name_nodes(result)
@@ -67,4 +76,6 @@ def normalise_onnx(
     merge_pads(result)
     infer_shapes(result)
     refuse_empty_windows(result)
+    refuse_sizes(result)
+    refuse_numbers(result)
     return result

@@ -220,7 +220,7 @@ def infer_shapes(model: onnx.ModelProto) -> None:
     """
     light = _without_weights(model)
     try:
-        inferred = shape_inference.infer_shapes(light, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(light, strict_mode=True)
     except Exception as error:
         raise FrontError(
             f"The shapes of the model's tensors contradict each other ({first_line(error)}): "

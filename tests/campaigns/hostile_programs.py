@@ -69,7 +69,7 @@ def altered_parts(rng: Rng) -> str:
 
 
 def altered_program(rng: Rng) -> bytes:
-    head, arrays = _open(bases()[rng.integers(len(bases()))])
+    head, arrays = open_file(bases()[rng.integers(len(bases()))])
     parts: dict[str, Any] = {}
     for _ in range(int(rng.integers(1, 4))):
         kind = rng.integers(8)
@@ -83,10 +83,10 @@ def altered_program(rng: Rng) -> bytes:
             _change_array(rng, arrays, parts)
     raw = {name: npy_parts(array) for name, array in arrays.items()} | parts
     head["sha256"] = {name: digest(each) for name, each in raw.items()}
-    return _close(head, {f"{name}.npy": each for name, each in raw.items()})
+    return close_file(head, {f"{name}.npy": each for name, each in raw.items()})
 
 
-def _open(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def open_file(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with zipfile.ZipFile(io.BytesIO(data)) as box:
         head = json.loads(box.read("manifest.json"))
         arrays = {name: np.load(io.BytesIO(box.read(f"{name}.npy"))).copy()
@@ -94,7 +94,7 @@ def _open(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return head, arrays
 
 
-def _close(head: dict[str, Any], members: dict[str, Any]) -> bytes:
+def close_file(head: dict[str, Any], members: dict[str, Any]) -> bytes:
     head.pop("seal", None)
     try:
         text = json.dumps({**head, "seal": _seal(head)}).encode("utf-8", "surrogatepass")
@@ -131,7 +131,7 @@ def change_json(rng: Rng, head: dict[str, Any]) -> None:
 def _change_words(rng: Rng, arrays: dict[str, np.ndarray]) -> None:
     """Instructions: bits, whole fields, order, copies."""
     words = arrays["words"]
-    if words.ndim != 2 or words.shape[1:] != (WORD_BYTES,) or not len(words):
+    if words.dtype != np.uint8 or words.shape[1:] != (WORD_BYTES,) or not len(words):
         return
     for _ in range(int(rng.integers(1, 6))):
         pc = int(rng.integers(len(words)))
@@ -240,7 +240,7 @@ def altered_network(rng: Rng) -> str:
     for _ in range(int(rng.integers(0, 3))):
         change_json(rng, head)
     head["sha256"] = {name: digest(parts) for name, parts in members.items()}
-    data = _close(head, members)
+    data = close_file(head, members)
     if rng.random() < 0.1:
         data = change_bytes(rng, data)
     with tempfile.NamedTemporaryFile(suffix=".zsk") as file:

@@ -1,0 +1,102 @@
+"""Program files that lie, sealed as if they were true: what does not fit together is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.campaigns.hostile_programs import close_file, open_file
+from tests.campaigns.programs import Sample, sample, tiny
+from zeroskip.accel_model.box import digest, npy_parts
+from zeroskip.accel_model.faults import MachineError
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import LayerInfo, Program, ProgramError, Tile
+from zeroskip.accel_model.spec import load_spec
+
+
+@pytest.fixture(scope="module")
+def one() -> Sample:
+    return sample("residual", tiny(load_spec("sparse256")), "residual", seed=0)
+
+
+def again(program: Program) -> Program:
+    """Through its file, whose seal is right."""
+    return Program.from_bytes(program.to_bytes())
+
+
+def with_layer(program: Program, **fields: Any) -> Program:
+    return replace(program, layers=(replace(program.layers[0], **fields), *program.layers[1:]))
+
+
+def with_tile(program: Program, **fields: Any) -> Program:
+    return replace(program, tiles=(replace(program.tiles[0], **fields), *program.tiles[1:]))
+
+
+def test_a_program_survives_its_file(one: Sample) -> None:
+    assert again(one.program).to_bytes() == one.program.to_bytes()
+
+
+@pytest.mark.parametrize(("fields", "sentence"), [
+    ({"shape": (1, 20, -7, 6)}, "LayerInfo.shape = -7 is outside 1.."),
+    ({"shape": (1, 1 << 20, 1 << 20, 6)}, "elements of LayerInfo.shape = "),
+    ({"shape": (1, 24, 7, 5)}, "is not within its layer's result, [24, 7, 5]"),
+    ({"shape": (1, 24, 7)}, "is not within its layer's result, [24, 7]"),
+    ({"macs": -1}, "LayerInfo.macs = -1 is outside 0.."),
+    ({"weight_bytes": -1}, "LayerInfo.weight_bytes = -1 is outside 0.."),
+    ({"node": "x" * 2000}, "LayerInfo.node is"),
+])
+def test_layers_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ProgramError, match=re.escape(sentence)):
+        again(with_layer(one.program, **fields))
+
+
+@pytest.mark.parametrize(("fields", "sentence"), [
+    ({"layer": 99}, "a tile is [99,"),
+    ({"channels": 4000}, "is not within its layer's result"),
+    ({"origin": (6, 6)}, "is not within its layer's result"),
+    ({"origin": (-1, 0)}, "a tile is "),
+])
+def test_tiles_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ProgramError, match=re.escape(sentence)):
+        again(with_tile(one.program, **fields))
+
+
+def test_arrays_of_another_type(one: Sample) -> None:
+    head, arrays = open_file(one.program.to_bytes())
+    for name in arrays:
+        raw = {each: npy_parts(array.astype(np.float64) if each == name else array)
+               for each, array in arrays.items()}
+        head["sha256"] = {each: digest(parts) for each, parts in raw.items()}
+        file = close_file(head, {f"{each}.npy": parts for each, parts in raw.items()})
+        with pytest.raises(ProgramError, match="Cannot cast array data from dtype"):
+            Program.from_bytes(file)
+
+
+def test_an_instruction_writes_the_tile_that_it_is_said_to_write(one: Sample) -> None:
+    """A tile with more channels would be read from behind the end of ACT."""
+    layers = (replace(one.program.layers[0], shape=(1, 99_999, 7, 6)), *one.program.layers[1:])
+    lying = with_tile(replace(one.program, layers=layers), channels=99_999)
+
+    with pytest.raises(MachineError, match="but is said to write 99999 of "):
+        watch(one, again(lying))
+    late = replace(one.program, tile_of=np.roll(one.program.tile_of, 1))
+    with pytest.raises(MachineError, match="but is said to write "):
+        watch(one, late)
+
+
+def watch(one: Sample, program: Program) -> list[Tile]:
+    """Run it with an observer."""
+    seen: list[Tile] = []
+    Machine(one.spec).run(program, one.inputs[0], observer=lambda _pc, tile, _: seen.append(tile))
+    return seen
+
+
+def test_effectual_multiplies_are_not_believed(one: Sample) -> None:
+    info: LayerInfo = one.program.layers[0]
+    lying = again(with_layer(one.program, effectual=info.effectual - 1))
+    with pytest.raises(MachineError, match=f"{info.effectual} multiplies were done, not "):
+        Machine(one.spec).run(lying, one.inputs[0])
