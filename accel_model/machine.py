@@ -24,7 +24,15 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.state import State
 from zeroskip.accel_model.timeline import timeline
 from zeroskip.accel_model.timing import BUS, Cost
-from zeroskip.accel_model.walk import Choice, Observer, Walk, last_of_all, program_order, shuffled
+from zeroskip.accel_model.walk import (
+    Choice,
+    Observer,
+    Progress,
+    Walk,
+    last_of_all,
+    program_order,
+    shuffled,
+)
 from zeroskip.accel_model.weights import Decoder
 
 Inputs = Mapping[str, npt.NDArray[np.generic]]
@@ -41,13 +49,15 @@ class Machine:
         self._decoder = Decoder()
 
     def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
-            seed: int | None = None, observer: Observer | None = None) -> Run:
+            seed: int | None = None, observer: Observer | None = None,
+            progress: Progress | None = None) -> Run:
         """Run a program.
 
         inputs: [1, C, *spatial] of the program's types, by name; without ``numbers`` only time and
         safety are computed and they are not looked at. seed: of the order in which the units take
         turns; None for program order. The result does not depend on it. ``observer(pc, tile,
         values)`` sees what each final compute instruction wrote, [1, channels, *tile.size].
+        ``progress(done, total)`` is told now and then how many instructions were executed.
 
         MachineError if the program is for another description or must not run as it is: a race,
         a deadlock, memory read before it was written, an address or a register that is not there.
@@ -55,7 +65,7 @@ class Machine:
         stream = self._check(program)
         state, walk = self._walk(program, stream, inputs, numbers, observer)
         try:
-            walk.run(program_order if seed is None else shuffled(seed))
+            walk.run(program_order if seed is None else shuffled(seed), progress)
         except MachineError as problem:
             raise self._diagnose(program, stream, inputs, numbers, problem, seed) from None
         run = self._time(program, stream, state, walk.costs, seed)

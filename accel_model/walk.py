@@ -27,6 +27,9 @@ from zeroskip.accel_model.timing import TIMING, Cost
 
 Observer: TypeAlias = Callable[[int, Tile, npt.NDArray[np.generic]], None]
 Choice: TypeAlias = Callable[[Sequence[tuple[int, Unit]]], Unit]  # of (pc, unit) that could go on
+Progress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
+
+TOLD_EVERY = 64  # instructions
 
 
 def program_order(ready: Sequence[tuple[int, Unit]]) -> Unit:
@@ -72,9 +75,13 @@ class Walk:
         self._layer_of = program.layer_of.tolist()
         self._tile_of = program.tile_of.tolist()
 
-    def run(self, choose: Choice) -> None:
+    def run(self, choose: Choice, progress: Progress | None = None) -> None:
         """Execute everything; MachineError at the first instruction that must not run."""
+        done = 0
         while waiting := self._next():
+            if progress is not None and done % TOLD_EVERY == 0:
+                progress(done, len(self._stream))
+            done += 1
             ready = [(pc, unit) for pc, unit in waiting
                      if not self._clocks.missing(unit, self._stream[pc].wait)]
             if not ready:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from zeroskip.accel_model.machine import Inputs, Machine
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.walk import Observer
+from zeroskip.runtime.progress import Tell, silent
 
 NAME = "zeroskip.run"
 KEPT = 8  # programs that stay decoded
@@ -30,11 +32,13 @@ KEPT = 8  # programs that stay decoded
 @dataclass(frozen=True)
 class Hook:
     """Who wants to know of runs. seed: of the order in which the units take turns. observe: gives
-    the observer of a run (machine.py). done: is told of every run with its inputs."""
+    the observer of a run (machine.py). done: is told of every run with its inputs. tell: is told
+    how far each is."""
 
     done: Callable[[Program, Inputs, Run], None]
     observe: Callable[[Program], Observer | None] = lambda program: None
     seed: int | None = None
+    tell: Tell = silent
 
 
 _programs: OrderedDict[str, Program] = OrderedDict()
@@ -64,7 +68,8 @@ def run(blob: Any, *tensors: Any) -> None:
               for tensor, array in zip(program.inputs, arrays[:count], strict=True)}
     hook = _hooks[-1] if _hooks else Hook(done=lambda program, inputs, run: None)
     result = Machine(program.spec).run(program, inputs, seed=hook.seed,
-                                       observer=hook.observe(program))
+                                       observer=hook.observe(program),
+                                       progress=partial(hook.tell, program.name))
     for tensor, array in zip(program.outputs, arrays[count:], strict=True):
         array[...] = result.outputs[tensor.name].reshape(array.shape)
     hook.done(program, inputs, result)

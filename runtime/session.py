@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from zeroskip.accel_model.source import SourceError, read_source
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.network import Network
+from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
 
@@ -25,14 +26,15 @@ class Session:
     """A network that has been loaded and may be run again and again.
 
     network: a Network or the path of its file. seed: shuffles the order in which the units take
-    turns; results do not depend on it.
+    turns; results do not depend on it. tell: is told how far each region's run is.
 
     A network whose host only quantises and dequantises around one program runs without TVM.
     """
 
-    def __init__(self, network: Network | str | Path, seed: int | None = None) -> None:
+    def __init__(self, network: Network | str | Path, seed: int | None = None,
+                 tell: Tell = silent) -> None:
         self.network = network if isinstance(network, Network) else Network.load(network)
-        self.seed = seed
+        self.seed, self.tell = seed, tell
         self.runs: dict[str, Run] = {}  # of the last ``run``, by region
 
     @cached_property
@@ -55,7 +57,8 @@ class Session:
 
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
-        return {name: self._machine.run(program, {}, numbers=False)
+        return {name: self._machine.run(program, {}, numbers=False,
+                                        progress=partial(self.tell, name))
                 for name, program in self.network.programs.items()}
 
     def _directly(self, plan: DirectPlan, arrays: list[Array]) -> list[Array]:
@@ -64,7 +67,8 @@ class Session:
         for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True):
             quantised = scaling.quantise(arrays[index])
             values[tensor.name] = quantised.reshape(1, tensor.channels, *tensor.spatial)
-        run = self._machine.run(program, values, seed=self.seed)
+        run = self._machine.run(program, values, seed=self.seed,
+                                progress=partial(self.tell, program.name))
         self.runs[program.name] = run
         results: list[Array] = [np.empty(0)] * len(self.network.outputs)
         for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
@@ -77,7 +81,7 @@ class Session:
         def keep(program: Program, _inputs: Any, run: Run) -> None:
             self.runs[program.name] = run
 
-        with hooked(Hook(keep, seed=self.seed)):
+        with hooked(Hook(keep, seed=self.seed, tell=self.tell)):
             return self.run_host(arrays)
 
     def run_host(self, arrays: list[Array]) -> list[Array]:
@@ -95,8 +99,8 @@ class Session:
         return compile_for_cpu(self.network.host_module)
 
 
-def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None = None
-               ) -> tuple[Program, Run]:
+def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None = None,
+               tell: Tell = silent) -> tuple[Program, Run]:
     """Run a program written by hand (``accel_model/source.py``).
 
     inputs: [1, C, *spatial] by name. A ZeroskipError names the line that is wrong, or the
@@ -108,4 +112,5 @@ def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None =
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         raise SourceError(f"{path}: cannot be read: {reason}") from None
     program = read_source(text, str(path))
-    return program, Machine(program.spec).run(program, inputs, seed=seed)
+    return program, Machine(program.spec).run(program, inputs, seed=seed,
+                                              progress=partial(tell, "instructions"))

@@ -20,6 +20,7 @@ from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.runtime.packed import Hook, hooked
+from zeroskip.runtime.progress import Tell, silent
 from zeroskip.runtime.session import Session
 
 Array = npt.NDArray[Any]
@@ -83,19 +84,23 @@ class _Seen:
     layers: Layers
 
 
-def validate(network: Network, inputs: Mapping[str, Array]) -> Validation:
-    """Compare one run. DataError if the inputs do not fit."""
+def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent) -> Validation:
+    """Compare one run. DataError if the inputs do not fit. tell: is told how far it is."""
     matched = match_inputs(inputs, network.inputs, "input data")
     arrays = [matched[port.name] for port in network.inputs]
-    seen = _run_watched(network, arrays)
+    tell("TVM's CPU, the host", 0, 1)
+    seen = _run_watched(network, arrays, tell)
+    tell("TVM's CPU, compiling the reference", 0, 1)
     executable = compile_for_cpu(network.reference_module)
     exact, layers = 0, 0
     first: Mismatch | None = None
-    for one in seen.regions:
+    for number, one in enumerate(seen.regions):
+        tell(f"TVM's CPU, {one.program.name}", number, len(seen.regions))
         mismatch, count = _compare(network, executable, one)
         exact += mismatch is None
         layers += count
         first = first or mismatch
+    tell("TVM's CPU, the float network", 0, 1)
     snr, top1 = _against_float(network, arrays, seen.outputs)
     return Validation(len(seen.regions), exact, layers, first, snr, top1)
 
@@ -106,7 +111,7 @@ class _Watched:
     outputs: list[Array]
 
 
-def _run_watched(network: Network, arrays: list[Array]) -> _Watched:
+def _run_watched(network: Network, arrays: list[Array], tell: Tell) -> _Watched:
     """The network through TVM's host module, every region watched."""
     regions: list[_Seen] = []
     watching: list[Layers] = []
@@ -119,7 +124,7 @@ def _run_watched(network: Network, arrays: list[Array]) -> _Watched:
         kept = {name: np.array(values) for name, values in inputs.items()}
         regions.append(_Seen(program, kept, run, watching.pop()))
 
-    with hooked(Hook(done, observe)):
+    with hooked(Hook(done, observe, tell=tell)):
         outputs = Session(network).run_host(arrays)
     return _Watched(regions, outputs)
 

@@ -18,7 +18,8 @@ MAY_USE = {
 }
 # What of the model the compiler may not look at: it must not run programs. ``lanes`` is the cost.
 MACHINE = {f"accel_model.{module}" for module in
-           ("machine", "timing", "semantics", "walk", "state", "timeline", "run", "trace")}
+           ("machine", "timing", "semantics", "walk", "state", "timeline", "run", "trace",
+            "occupancy")}
 LIBRARIES = {"accel_model": {"numpy", "numba"}}
 TVM = {"tvm", "tvm_ffi"}
 HEAVY = {"tvm", "tvm_ffi", "numpy", "onnx", "numba", "rich", "scipy", "networkx"}
