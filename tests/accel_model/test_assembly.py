@@ -15,7 +15,7 @@ from zeroskip.accel_model.isa import BY_OPCODE, Conv, Instruction, IsaError, Ope
 GOOD = "maxpool channels=7"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stream=st.lists(instructions(), max_size=6))
 def test_round_trip(stream: list[Instruction]) -> None:
     text = disassemble(stream)
@@ -66,7 +66,7 @@ def test_mistakes_are_named_with_their_line(wrong: str, sentence: str) -> None:
         assemble(f"{GOOD}\n\n{wrong}\n{GOOD}\n")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(alphabet="maxpool channels=7;|wait\t0b \x0c\u2028²", max_size=40))
 def test_any_text_is_assembled_or_refused(text: str) -> None:
     try:

@@ -33,7 +33,7 @@ def instructions(draw: st.DrawFn) -> Instruction:
     return cls(**{**values, "wait": values["wait"] & others, "post": values["post"] & others})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(one=instructions())
 def test_round_trip(one: Instruction) -> None:
     word = encode(one)
@@ -57,7 +57,7 @@ def test_every_field_has_its_own_bits(cls: type[Instruction]) -> None:
         at += bits.width
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(word=st.binary(min_size=16, max_size=16), opcode=st.sampled_from(sorted(BY_OPCODE)))
 def test_any_word_is_an_instruction_or_refused(word: bytes, opcode: int) -> None:
     value = int.from_bytes(word, "little") >> 6 << 6 | opcode
@@ -106,7 +106,7 @@ def test_words_that_are_no_instruction_are_refused() -> None:
         decode_all(words)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(stream=st.lists(instructions(), max_size=8))
 def test_streams(stream: list[Instruction]) -> None:
     words = encode_all(stream)

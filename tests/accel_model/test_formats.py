@@ -103,7 +103,7 @@ def covering(
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(weight=weights())
 def test_streams_are_as_defined_and_come_back(kind: str, weight: Weight) -> None:
     raw, lengths, table = packed(kind, weight)
@@ -120,7 +120,7 @@ def test_streams_are_as_defined_and_come_back(kind: str, weight: Weight) -> None
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(weight=weights())
 def test_stages_and_work(kind: str, weight: Weight) -> None:
     channels, taps = geometry(weight)
@@ -142,7 +142,7 @@ def test_stages_and_work(kind: str, weight: Weight) -> None:
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(weight=weights())
 def test_ideal_size_is_a_lower_bound(kind: str, weight: Weight) -> None:
     raw, _, table = packed(kind, weight)
@@ -154,7 +154,7 @@ def test_ideal_size_is_a_lower_bound(kind: str, weight: Weight) -> None:
         assert ideal == np.count_nonzero(weight) + ceil(weight.size / 8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(weight=weights())
 def test_table_holds_the_masks_or_covers_them(weight: Weight) -> None:
     table = make_table(weight)
@@ -185,7 +185,7 @@ def test_a_full_layer_costs_the_pattern_format_little() -> None:
     assert np.count_nonzero(weight) <= work.sum() <= 1.02 * np.count_nonzero(weight)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=70),
        gang=st.integers(0, 3), slots=st.sampled_from([1, 2, 8, 16]))
 def test_place_gives_each_group_its_longest_stream(
@@ -199,7 +199,7 @@ def test_place_gives_each_group_its_longest_stream(
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_damaged_streams_are_refused_or_read_within_bounds(kind: str, data: st.DataObject) -> None:
     """Whatever the bytes, unpack ends with a FormatError or with a layer of the right shape."""

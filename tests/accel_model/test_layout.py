@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zeroskip.accel_model.layout import Tensor, blocks, from_dram, to_dram
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(channels=st.integers(1, 70), spatial=st.lists(st.integers(1, 6), max_size=3),
        dtype=st.sampled_from(["int8", "uint8"]), seed=st.integers(0, 2**32))
 def test_round_trip_and_addresses(

@@ -214,7 +214,7 @@ def named(cells: Cells) -> list[int]:
             for x in range(cells.width) for i in range(cells.length)]
 
 
-@settings(derandomize=True, deadline=None)
+@settings(derandomize=True)
 @given(CELLS)
 def test_cells_are_the_addresses_of_their_equation(cells: Cells) -> None:
     names = named(cells)
@@ -228,7 +228,7 @@ def test_cells_are_the_addresses_of_their_equation(cells: Cells) -> None:
     assert cells.of(np.arange(400)).reshape(-1).tolist() == names
 
 
-@settings(derandomize=True, deadline=None)
+@settings(derandomize=True)
 @given(CELLS, st.integers(0, 399))
 def test_records_over_cells(cells: Cells, odd: int) -> None:
     names = named(cells)

@@ -130,7 +130,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_spec(str(empty))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_damage_is_a_spec_or_a_spec_error(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TEXT) - 1))

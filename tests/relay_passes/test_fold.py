@@ -72,7 +72,7 @@ def test_the_folded_numbers_are_exact_in_float64() -> None:
     assert_close([got], [wanted], 2e-7)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**16),
     layers=st.lists(st.sampled_from(["norm", "Add", "Sub", "Mul", "Div"]), min_size=1, max_size=4),

@@ -33,7 +33,7 @@ def tvm_result(layer: Layer, inputs: Arrays) -> npt.NDArray[np.integer]:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_read_layer_inverts_build(seed: int, kind: type[Layer]) -> None:
     layer = random_layer(np.random.default_rng(seed), kind)
     function = build(layer, "conv/1")
@@ -44,7 +44,7 @@ def test_read_layer_inverts_build(seed: int, kind: type[Layer]) -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tvm_agrees_with_numpy_bit_for_bit(seed: int, kind: type[Layer]) -> None:
     rng = np.random.default_rng(seed)
     layer = random_layer(rng, kind)

@@ -31,7 +31,7 @@ def check(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     mode=st.sampled_from(["SAME_UPPER", "SAME_LOWER", "VALID"]),
     size=st.integers(5, 10),

@@ -58,7 +58,7 @@ SHAPES = st.integers(0, 3).flatmap(lambda rank: st.tuples(
 # ---------------------------------------------------------------------------------- the factors
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SHAPES, st.data())
 def test_what_a_rank_loses_is_the_singular_values_left_out(case: Any, data: st.DataObject) -> None:
     shape, seed = case
@@ -83,7 +83,7 @@ def test_what_a_rank_loses_is_the_singular_values_left_out(case: Any, data: st.D
                                atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, st.integers(1, 40), st.data())
 def test_with_inputs_what_is_lost_is_the_outputs_energy(case: Any, count: int, data: st.DataObject
                                                         ) -> None:
@@ -157,7 +157,7 @@ def convolutions(draw: st.DrawFn) -> tuple[tvm.IRModule, tuple[int, ...]]:
     return module, draw(st.sampled_from(axes_of(kernel, "auto")))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(convolutions())
 def test_full_rank_gives_the_layers_own_result(case: tuple[tvm.IRModule, tuple[int, ...]]) -> None:
     """Stride, dilation and padding of each axis go with the factor that has its taps."""
@@ -174,7 +174,7 @@ def test_full_rank_gives_the_layers_own_result(case: tuple[tvm.IRModule, tuple[i
     np.testing.assert_allclose(run(split, x), run(module, x), rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(convolutions(), st.sampled_from([0.5, 0.8, 0.95]))
 def test_a_layer_costs_what_its_note_says(case: tuple[tvm.IRModule, tuple[int, ...]],
                                           energy: float) -> None:
