@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.runtime.report import CAUSES, LayerReport, RegionReport, Report
+from zeroskip.runtime.losses import CAUSES
+from zeroskip.runtime.report import LayerReport, Report
 
 SHOWN = 3  # causes in a layer's row
-WIDTH = 160  # of what is not a terminal
+WIDTH = 170  # of what is not a terminal
+WIDE = 165  # from here on there is room for all columns
+NAME = {False: 24, True: 30}  # characters of a layer's name: with few columns, with all
+SHORT = ("cycles", "bound", "x bound")
+LOST = "lost, in % of the bound"
 
 
 def show(*parts: Table | str) -> None:
     """Print tables and lines on standard output."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = Console(width=line_width())
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))
 
 
-def report_parts(report: Report) -> list[Table | str]:
-    """A report: a table for each region, the totals, and what stays on the CPU."""
-    parts: list[Table | str] = [_region_table(region) for region in report.regions]
+def line_width() -> int:
+    """Characters of a line on standard output."""
+    return Console().width if sys.stdout.isatty() else WIDTH
+
+
+def report_parts(report: Report, worst: int | None = None, width: int = WIDTH
+                 ) -> list[Table | str]:
+    """A report: a table for each region, the totals, and what stays on the CPU.
+
+    worst: instead of each region's layers in their order, the ones of all that lose most cycles.
+    width: of a line; columns that matter less are left out where it is short.
+    """
+    if worst is None:
+        parts: list[Table | str] = [
+            _layers_table(f"region {escape(region.name)}: {region.cycles:,} cycles",
+                          region.layers, width) for region in report.regions]
+    else:
+        ranked = sorted(report.layers, key=lambda layer: layer.bound - layer.cycles)[:worst]
+        parts = [_layers_table(f"the {len(ranked)} of {len(report.layers)} layers that lose most",
+                               ranked, width)]
     parts += _totals(report)
     parts.append(f"{len(report.cpu)} nodes stay on the CPU"
                  + (":" if report.cpu else "; the accelerator does everything but quantise the "
@@ -34,55 +57,69 @@ def report_parts(report: Report) -> list[Table | str]:
     return parts
 
 
-def _region_table(region: RegionReport) -> Table:
-    table = Table(title=f"region {escape(region.name)}: {region.cycles:,} cycles",
-                  title_justify="left")
-    for name in ("layer", "kind", "output"):
-        table.add_column(name, overflow="fold")
-    for name in ("MMACs", "effectual", "cycles", "bound", "x bound", "MACs used", "DRAM KiB", "uJ"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where the cycles went", overflow="fold")
-    for layer in region.layers:
-        table.add_row(*_layer_cells(layer))
+def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Table:
+    """All columns where there is room for them; the last one takes what room is left."""
+    wide = width >= WIDE
+    texts = ("layer", "kind", "output") if wide else ("layer",)
+    numbers = ("MMACs", "effectual", *SHORT, "MACs used", "DRAM KiB", "uJ") if wide else SHORT
+    rows = [_layer_cells(layer, wide) for layer in layers]
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+                  show_edge=False)
+    for number, name in enumerate((*texts, *numbers)):
+        size = max(len(row[number]) for row in ((name,) * len(rows[0]), *rows))
+        width -= size + 2  # and a gap
+        table.add_column(name, justify="left" if name in texts else "right", width=size,
+                         no_wrap=True)
+    table.add_column(LOST, no_wrap=True, max_width=max(width, len(LOST)))
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
 
 
-def _layer_cells(layer: LayerReport) -> Sequence[str]:
-    node = layer.node + (f" + {layer.fused}" if layer.fused else "")
-    return (escape(node), layer.kind, "x".join(map(str, layer.shape[1:])),
-            f"{layer.macs / 1e6:.2f}", f"{layer.effectual / 1e6:.2f}", f"{layer.cycles:,}",
-            f"{layer.bound:,}", f"{layer.x_bound:.2f}", f"{layer.utilisation:.0%}",
-            f"{layer.dram_bytes / 1024:.1f}", f"{layer.microjoules:.1f}",
-            _largest(layer.stalls, layer.cycles))
+def _layer_cells(layer: LayerReport, wide: bool) -> tuple[str, ...]:
+    short = (f"{layer.cycles:,}", f"{layer.bound:,}", f"{layer.x_bound:.2f}")
+    title, lost = _shortened(layer.title, NAME[wide]), _largest(layer)
+    if not wide:
+        return (title, *short, lost)
+    return (title, layer.kind, "x".join(map(str, layer.shape[1:])), f"{layer.macs / 1e6:.2f}",
+            f"{layer.effectual / 1e6:.2f}", *short, f"{layer.utilisation:.0%}",
+            f"{layer.dram_bytes / 1024:.1f}", f"{layer.microjoules:.1f}", lost)
 
 
-def _largest(stalls: Mapping[str, float], cycles: int) -> str:
-    """The causes that took most, in per cent."""
-    if not cycles:
-        return ""
-    ranked = sorted(stalls.items(), key=lambda item: -item[1])[:SHOWN]
-    return ", ".join(f"{cause} {spent / cycles:.0%}" for cause, spent in ranked
-                     if spent >= 0.005 * cycles)
+def _shortened(title: str, most: int) -> str:
+    """The end of a name says more than its start."""
+    return title if len(title) <= most else "…" + title[1 - most :]
+
+
+def _largest(layer: LayerReport) -> str:
+    """The causes that matter most, in per cent of the bound."""
+    ranked = sorted(layer.lost.items(), key=lambda item: -abs(item[1]))[:SHOWN]
+    return ", ".join(f"{cause} {lost / layer.bound:+.0%}" for cause, lost in ranked
+                     if abs(lost) >= 0.005 * layer.bound)
 
 
 def _totals(report: Report) -> list[Table | str]:
     lines: list[Table | str] = [
         f"{escape(report.network)} on {report.target}: {report.cycles:,} cycles, "
-        f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz; {report.x_bound:.2f} x the sum "
-        f"of the layers' bounds",
+        f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz",
+        f"{report.x_bound:.3f} x the sum of the layers' bounds, {report.bound:,} cycles",
+        f"{report.x_network_bound:.3f} x the bound of the whole network, {report.network_bound:,} "
+        "cycles, if all between its layers stayed on chip",
         f"{report.effectual / 1e6:.2f} of {report.macs / 1e6:.2f} million MACs have a weight that "
-        f"is not zero; the multipliers are used {report.utilisation:.1%} of the time",
+        f"is not zero; {report.utilisation:.1%} of the multipliers used",
         f"{report.dram_bytes / 1024:,.1f} KiB over the DRAM bus, {report.microjoules:,.1f} uJ",
     ]
-    table = Table(title="where all cycles went", title_justify="left")
-    table.add_column("cause")
-    table.add_column("cycles", justify="right")
-    table.add_column("share", justify="right")
+    table = Table(title="where the cycles above the bound went", title_justify="left",
+                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("cause", no_wrap=True)
+    table.add_column("cycles", justify="right", no_wrap=True)
+    table.add_column("of bound", justify="right", no_wrap=True)
     table.add_column("meaning")
-    for cause, spent in report.stalls.items():
-        if report.cycles and spent:
-            table.add_row(cause, f"{spent:,.0f}", f"{spent / report.cycles:.1%}", CAUSES[cause])
-    return [table, *lines]
+    table.add_row("bound", f"{report.bound:,}", "100.0%", "the sum of the layers' bounds")
+    for cause, lost in report.lost.items():
+        if round(lost):
+            table.add_row(cause, f"{lost:+,.0f}", f"{lost / report.bound:+.1%}", CAUSES[cause])
+    return ["", table, "", *lines]
 
 
 def targets_table(specs: Sequence[AccelSpec]) -> Table:

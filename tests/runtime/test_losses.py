@@ -1,0 +1,260 @@
+"""The attribution of lost cycles: exact on any program, and what a look at every cycle finds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.campaigns.fuzz_check import compile_graph
+from tests.campaigns.fuzz_layers import build_graph
+from tests.campaigns.fuzz_random import random_case
+from tests.compiler.networks import Builder
+from tests.runtime.test_report import CASES, networks, owners, timed
+from zeroskip.accel_model import isa
+from zeroskip.accel_model.encoding import decode_all
+from zeroskip.accel_model.isa import UNITS, Unit
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.lower import lower
+from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.runtime.losses import CAUSES, SAVED, Losses, losses_of, parts
+from zeroskip.runtime.report import region_report
+from zeroskip.runtime.slots import USES, uses_of
+
+EXAMPLES = 40
+
+
+def random_run(seed: int) -> tuple[Run, Program] | None:
+    """A random network on random hardware; None if it does not fit there."""
+    case = random_case(seed)
+    try:
+        program = compile_graph(build_graph(case), case.spec())
+    except CompileError:
+        return None
+    return Machine(program.spec).run(program, {}, numbers=False), program
+
+
+def check(run: Run, program: Program) -> None:
+    """Everything that must hold for the losses of any run."""
+    unit, spec = parts(program.spec), program.spec
+    found = losses_of(run, program)
+    assert sum(one.cycles for one in found) == run.cycles
+    for info, one in zip(program.layers, found, strict=True):
+        bound = info.bound(spec.array.macs, spec.dram.bytes_per_cycle)
+        assert list(one.lost) == list(CAUSES)
+        assert all(isinstance(lost, int) for lost in one.lost.values())
+        assert sum(one.lost.values()) == unit * (one.cycles - bound)
+        for cause, lost in one.lost.items():
+            assert lost <= 0 if cause in SAVED else lost >= 0, (info.node, cause)
+        needs = {"array": Fraction(info.effectual, spec.array.macs),
+                 "bus": Fraction(info.input_bytes + info.output_bytes + info.weight_bytes,
+                                 spec.dram.bytes_per_cycle)}
+        assert needs[one.limit] == max(needs.values())
+        assert Fraction(one.lost["rounding"], unit) == needs[one.limit] - bound
+        if one.limit == "array":  # it cannot be done before or after the layer's own time
+            assert one.lost["overlap"] == one.lost["resident"] == one.lost["multiply"] == 0
+    report = region_report(run, program)
+    assert sum(report.lost.values()) == report.cycles - report.bound
+    for cause in CAUSES:
+        assert report.lost[cause] == sum(layer.lost[cause] for layer in report.layers)
+        assert report.lost[cause] * unit == sum(one.lost[cause] for one in found)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.integers(0, 1 << 40))
+def test_losses_add_up_on_random_programs(seed: int) -> None:
+    made = random_run(seed)
+    if made is not None:
+        check(*made)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
+def made(request: pytest.FixtureRequest) -> tuple[Run, Program]:
+    return timed(networks()[request.param[0]], request.param[1])
+
+
+def test_losses_add_up(made: tuple[Run, Program]) -> None:
+    check(*made)
+
+
+def bus(run: Run, program: Program) -> list[int | None]:
+    """Of each cycle the layer whose transfer holds the bus."""
+    found: list[int | None] = [None] * run.cycles
+    for pc in np.flatnonzero(run.counters["dram_bytes"]):
+        for cycle in range(int(run.start[pc]), int(run.free[pc])):
+            assert found[cycle] is None
+            found[cycle] = int(program.layer_of[pc])
+    return found
+
+
+def test_the_bus_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
+    """The slow way: in a layer that the bus limits, cycles in which it moves other layers' bytes,
+    its own, or none."""
+    run, program = made
+    unit, width = parts(program.spec), program.spec.dram.bytes_per_cycle
+    found = losses_of(run, program)
+    seen: Counter[tuple[int, str]] = Counter()
+    for owner, mover in zip(owners(run, program), bus(run, program), strict=True):
+        kind = "idle" if mover is None else "own" if mover == owner else "other"
+        seen[owner, kind] += 1
+    for index, (info, one) in enumerate(zip(program.layers, found, strict=True)):
+        if one.limit != "bus":
+            continue
+        assert one.lost["neighbours"] == unit * seen[index, "other"]
+        idle = [cause for cause in CAUSES if cause not in (*SAVED, "traffic", "neighbours")]
+        assert sum(one.lost[cause] for cause in idle) == unit * seen[index, "idle"]
+        needed = info.input_bytes + info.output_bytes + info.weight_bytes
+        moved = int(run.counters["dram_bytes"][program.layer_of == index].sum())
+        share = min(Fraction(1), Fraction(needed, moved))
+        compulsory = math.floor(unit * seen[index, "own"] * share)
+        assert one.lost["traffic"] == unit * seen[index, "own"] - compulsory
+        assert one.lost["resident"] == -max(0, needed - moved) * unit // width
+        assert one.lost["overlap"] == -(min(needed, moved) * unit // width - compulsory)
+
+
+def test_the_array_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
+    """The slow way: in a layer that the array limits, what it waits for in each idle cycle."""
+    run, program = made
+    stream = decode_all(program.words)
+    array = [pc for pc, one in enumerate(stream) if one.unit == Unit.COMPUTE]
+    seen: Counter[tuple[int, str]] = Counter()
+    at = 0
+    started: set[int] = set()
+    for cycle, owner in enumerate(owners(run, program)):
+        while at < len(array) and run.free[array[at]] <= cycle:
+            if stream[array[at]].mnemonic in ("conv", "depthwise", "maxpool", "avgpool", "add"):
+                started.add(int(program.layer_of[array[at]]))
+            at += 1
+        if at == len(array):
+            seen[owner, "tail"] += 1
+        elif run.start[array[at]] > cycle:
+            seen[owner, "waits" if owner in started else "prologue"] += 1
+    for index, one in enumerate(losses_of(run, program)):
+        if one.limit == "array":
+            unit = parts(program.spec)
+            assert one.lost["prologue"] == unit * seen[index, "prologue"]
+            assert (one.lost["load"] + one.lost["store"]
+                    == unit * (seen[index, "waits"] + seen[index, "tail"]))
+
+
+def test_the_guide_explains_every_cause() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "GUIDE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", guide[guide.index("to one of these causes") :], re.MULTILINE)
+    assert rows[: len(CAUSES)] == list(CAUSES)
+
+
+# ------------------------------------------------------------------------------------- slots
+
+
+def single(target: str, *, channels: int = 16, filters: int = 64, size: int = 8,
+           kernel: int = 1, stride: int = 1, density: float = 1.0, **changes: object
+           ) -> tuple[Run, Program]:
+    """One convolution, with other numbers of the accelerator ("sram.act_banks")."""
+    spec = load_spec(target)
+    for path, value in changes.items():
+        section, key = path.split("__")
+        spec = replace(spec, **{section: replace(getattr(spec, section), **{key: value})})
+    b = Builder(np.random.default_rng(0), density)
+    b.conv(b.input(channels, size, size), filters, (kernel, kernel), stride=stride)
+    region = lower(b.graph(b.nodes[-1].output))
+    program = emit_region(region, spec, plan_region(region, spec))
+    return Machine(spec).run(program, {}, numbers=False), program
+
+
+def used(run: Run, program: Program) -> dict[str, int]:
+    """Slots of all compute instructions, by use."""
+    array = np.flatnonzero(run.unit == UNITS.index(Unit.COMPUTE))
+    uses = uses_of(run, program.spec, array, decode_all(program.words))
+    assert (uses.sum(axis=1) == run.counters["cycles"][array] * program.spec.array.macs).all()
+    assert uses.min(initial=0) >= 0
+    return dict(zip(USES, uses.sum(axis=0).tolist(), strict=True))
+
+
+def test_slots_of_a_full_dense_layer_are_multiplies() -> None:
+    found = used(*single("dense256", channels=64, size=16))
+    assert found["multiply"] > 0
+    assert found["fragmentation"] == found["unused"] == found["conflicts"] == 0
+
+
+def test_fragmentation_is_what_pixel_groups_lack() -> None:
+    """7 x 7 outputs: the last group of 4 << gang lacks some, and each costs what others do."""
+    run, program = single("sparse256", channels=64, size=7, density=0.5)
+    array = np.flatnonzero(run.unit == UNITS.index(Unit.COMPUTE))
+    stream = decode_all(program.words)
+    rows = uses_of(run, program.spec, array, stream)
+    lacking, outputs = 0, 0
+    for pc, row in zip(array, rows.tolist(), strict=True):
+        if isinstance(stream[pc], isa.Output):
+            outputs = stream[pc].height * stream[pc].width
+        if isinstance(stream[pc], isa.Conv):
+            group = program.spec.array.pixels << stream[pc].gang
+            missing = -outputs % group
+            lacking += missing
+            found = dict(zip(USES, row, strict=True))
+            each = Fraction(found["multiply"] + found["zeros"], outputs)
+            assert found["fragmentation"] == missing * each
+    assert lacking > 0
+
+
+def test_unused_lanes_are_those_without_a_filter() -> None:
+    found = used(*single("dense256", filters=48, size=2, channels=32))
+    assert found["unused"] > 0.1 * sum(found.values())
+
+
+def test_conflicts_are_what_fewer_banks_cost() -> None:
+    """One bank for all rows: a fetch of four takes four cycles, three of them conflicts."""
+    fast, slow = (used(*single("sparse256", density=0.1, size=16, sram__act_banks=banks))
+                  for banks in (8, 1))
+    assert fast["conflicts"] == 0
+    assert slow["conflicts"] == 3 * slow["fetch"] > 0
+
+
+def test_pools_lose_what_conflicts_cost_them() -> None:
+    """The difference between the cycles with one bank and with enough of them is exact."""
+    found = {}
+    for banks in (16, 1):
+        spec = load_spec("dense256")
+        spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
+        b = Builder(np.random.default_rng(0))
+        b.pool(b.input(16, 12, 12), "max", 3, 1, 1)
+        region = lower(b.graph(b.nodes[-1].output))
+        program = emit_region(region, spec, plan_region(region, spec))
+        run = Machine(spec).run(program, {}, numbers=False)
+        cycles = int(run.counters["cycles"][run.unit == 1].sum())
+        found[banks] = (cycles, used(run, program))
+    lanes = load_spec("dense256").array.macs
+    assert found[16][1]["conflicts"] == 0
+    assert found[1][1]["conflicts"] == (found[1][0] - found[16][0]) * lanes > 0
+
+
+def test_waiting_for_the_first_load_is_prologue() -> None:
+    run, program = single("dense256", channels=64, size=16, kernel=3)
+    (one,) = losses_of(run, program)
+    conv = next(pc for pc, each in enumerate(decode_all(program.words))
+                if isinstance(each, isa.Conv))
+    assert one.limit == "array"
+    registers = 10  # cycles in which some are set meanwhile
+    assert 0 <= int(run.start[conv]) - one.lost["prologue"] / parts(program.spec) <= registers
+
+
+def test_a_memory_bound_layer_loses_nothing_while_the_bus_works() -> None:
+    """A 1x1 layer of few filters: hardly any cycle in which the bus does not move its bytes."""
+    run, program = single("dense256", channels=32, filters=16, size=32)
+    (one,) = losses_of(run, program)
+    assert isinstance(one, Losses)
+    assert one.limit == "bus"
+    bound = program.layers[0].bound(256, 16)
+    assert sum(one.lost.values()) == 256 * (one.cycles - bound)
+    assert one.lost["overlap"] == 0  # nothing before or after it
