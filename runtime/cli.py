@@ -143,16 +143,18 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
     from zeroskip.compiler.data import load_arrays
     from zeroskip.compiler.network import Network
     from zeroskip.runtime.files import write_arrays, write_timeline
+    from zeroskip.runtime.progress import progress
     from zeroskip.runtime.session import Session, run_source
 
     arrays = load_arrays(inputs)
-    if network.suffix == ".asm":
-        program, done = run_source(network, arrays, seed)
-        outputs, runs, programs, spec = done.outputs, {"": done}, {"": program}, program.spec
-    else:
-        session = Session(Network.load(network), seed=seed)
-        outputs, runs = session.run(arrays), session.runs
-        programs, spec = session.network.programs, session.network.spec
+    with progress(f"running {network.name}") as tell:
+        if network.suffix == ".asm":
+            program, done = run_source(network, arrays, seed, tell)
+            outputs, runs, programs, spec = done.outputs, {"": done}, {"": program}, program.spec
+        else:
+            session = Session(Network.load(network), seed, tell)
+            outputs, runs = session.run(arrays), session.runs
+            programs, spec = session.network.programs, session.network.spec
     if output is not None:
         write_arrays(output, outputs)
     if trace is not None:
@@ -179,9 +181,11 @@ def validate(network: Path, inputs: Path) -> None:
     from zeroskip.compiler.network import Network
 
     loaded, arrays = Network.load(network), load_arrays(inputs)
+    from zeroskip.runtime.progress import progress
     from zeroskip.runtime.validation import validate as compare
 
-    result = compare(loaded, arrays)
+    with progress(f"checking {network.name}") as tell:
+        result = compare(loaded, arrays, tell)
     click.echo(result.text())
     if result.mismatch is not None:
         sys.exit(1)
@@ -191,21 +195,33 @@ def validate(network: Path, inputs: Path) -> None:
 @click.argument("network", type=FILE)
 @click.option("--json", "json_file", type=FILE, metavar="FILE",
               help="Write the report for machines.")
-def report(network: Path, json_file: Path | None) -> None:
+@click.option("--html", "html_file", type=FILE, metavar="FILE",
+              help="Write the report as one page with figures, for any browser.")
+@click.option("--worst", type=click.IntRange(min=1), metavar="N",
+              help="Show only the N layers that lose most cycles, the worst first.")
+def report(network: Path, json_file: Path | None, html_file: Path | None,
+           worst: int | None) -> None:
     """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
     from zeroskip.compiler.network import Network
-    from zeroskip.runtime.files import write_report
+    from zeroskip.runtime.files import write_page, write_report
+    from zeroskip.runtime.progress import progress
     from zeroskip.runtime.report import report as make_report
     from zeroskip.runtime.session import Session
-    from zeroskip.runtime.tables import report_parts, show
+    from zeroskip.runtime.tables import line_width, report_parts, show
 
     loaded = Network.load(network)
-    made = make_report(loaded, Session(loaded).time())
-    if json_file is not None:
-        write_report(json_file, made)
-    show(*report_parts(made))
-    if json_file is not None:
-        click.echo(f"wrote {json_file}")
+    with progress(f"timing {network.name}") as tell:
+        runs = Session(loaded, tell=tell).time()
+        tell("report", 0, 1)
+        made = make_report(loaded, runs)
+        if json_file is not None:
+            write_report(json_file, made)
+        if html_file is not None:
+            write_page(html_file, made, runs, loaded.programs)
+    show(*report_parts(made, worst, line_width()))
+    for path in (json_file, html_file):
+        if path is not None:
+            click.echo(f"wrote {path}")
 
 
 @main.command()

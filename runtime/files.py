@@ -16,6 +16,7 @@ from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.trace import trace_events
 from zeroskip.runtime.report import Report
+from zeroskip.runtime.report_html.page import report_page
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -27,6 +28,13 @@ def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]
 def write_report(path: str | Path, report: Report) -> None:
     """A report as JSON."""
     text = json.dumps(report.to_table(), indent=1)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_page(path: str | Path, report: Report, runs: Mapping[str, Run],
+               programs: Mapping[str, Program]) -> None:
+    """A report as one HTML file. runs, programs: by region, those that it was made of."""
+    text = report_page(report, runs, programs)
     write_whole(path, lambda out: out.write(text.encode()))
 
 

@@ -118,7 +118,7 @@ def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.Mon
     from zeroskip.runtime import validation
 
     wrong = validation.Mismatch("region", "conv0", (0, 1, 2, 3), 17, 5, 6)
-    monkeypatch.setattr(validation, "validate", lambda network, inputs: validation.Validation(
+    monkeypatch.setattr(validation, "validate", lambda *_: validation.Validation(
         1, 0, 3, wrong, {}, {}))
     done = zeroskip("validate", compiled / "net.zsk", "--input", compiled / "x.npz")
     assert done.exit_code == 1
@@ -130,11 +130,34 @@ def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.Mon
 def test_report_for_people_and_machines(compiled: Path, tmp_path: Path) -> None:
     done = zeroskip("report", compiled / "net.zsk", "--json", tmp_path / "r.json")
     assert done.exit_code == 0, done.output
-    for word in ("conv1 + add", "x bound", "MACs used", "DRAM KiB", "uJ", "where the cycles went"):
+    for word in ("conv1 + add", "x bound", "MACs used", "DRAM KiB", "uJ", "lost, in % of the bound",
+                 "x the bound of the whole network"):
         assert word in done.stdout
     table = json.loads((tmp_path / "r.json").read_text())
     layers = [layer for region in table["regions"] for layer in region["layers"]]
     assert sum(layer["cycles"] for layer in layers) == table["cycles"]
+    for one in (*layers, *table["regions"], table):
+        assert sum(one["lost"].values()) == one["cycles"] - one["bound"]
+    assert table["x_network_bound"] == table["cycles"] / table["network_bound"]
+
+
+def test_report_as_a_page(compiled: Path, tmp_path: Path) -> None:
+    done = zeroskip("report", compiled / "net.zsk", "--html", tmp_path / "r.html")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == f"wrote {tmp_path / 'r.html'}"
+    assert "<h1>net on pattern256</h1>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_report_of_the_worst_layers(compiled: Path, tmp_path: Path) -> None:
+    """Those that lose most, in that order, and no others."""
+    done = zeroskip("report", compiled / "net.zsk", "--worst", "2", "--json", tmp_path / "r.json")
+    (region,) = json.loads((tmp_path / "r.json").read_text())["regions"]
+    ranked = sorted(region["layers"], key=lambda layer: layer["bound"] - layer["cycles"])
+    lines = done.stdout.splitlines()
+    assert lines[0].rstrip() == "the 2 of 4 layers that lose most"
+    first = next(n for n, line in enumerate(lines) if line.startswith("─")) + 1
+    shown = [line.split()[0] for line in lines[first : lines.index("", first)] if line[0] != " "]
+    assert shown == [layer["node"] for layer in ranked[:2]]
 
 
 def test_targets_shows_their_numbers() -> None:
@@ -384,6 +407,7 @@ def test_outputs_that_cannot_be_written(compiled: Path, tmp_path: Path) -> None:
     refused(zeroskip("compile", compiled / "net.onnx", "-o", nowhere,
                      "--calibrate", compiled / "images.npz"), "file")
     refused(zeroskip("report", net, "--json", nowhere), "file")
+    refused(zeroskip("report", net, "--html", nowhere), "file")
     refused(zeroskip("run", net, "--input", x, "--output", nowhere), "file")
     refused(zeroskip("run", net, "--input", x, "--trace", nowhere), "file")
     assert files(tmp_path) == {}
