@@ -52,12 +52,12 @@ def percent(share: float) -> str:
 
 
 def short(number: float) -> str:
-    """A few significant digits with a suffix: 1,234 -> 1.23 k."""
+    """Three significant digits with a suffix: 1,234 -> 1.23 k."""
     for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(number) >= size:
-            return f"{number / size:.3g}{suffix}" if abs(number) < 999.5 * size else \
-                f"{number / size:,.0f}{suffix}"
-    return f"{number:.3g}" if abs(number) < 999.5 else f"{number:.0f}"
+        if number >= 0.9995 * size:
+            scaled = number / size
+            return (f"{scaled:#.3g}".rstrip(".") if scaled < 999.5 else f"{scaled:,.0f}") + suffix
+    return f"{number:.3g}"
 
 
 def kib(size: float) -> str:

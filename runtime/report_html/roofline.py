@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zeroskip.runtime.report import LayerReport, Report
-from zeroskip.runtime.report_html.elements import Element, figure, legend, short, tag
+from zeroskip.runtime.report_html.elements import Element, figure, legend, tag
 
 SIZES = {"wide": (720, 430), "narrow": (360, 340)}  # pixels, by the width of the screen
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40  # margins
-KINDS = (("dense-dot", "convolutions"), ("depthwise-dot", "depthwise"))
+KINDS = {"dense-dot": "convolutions", "depthwise-dot": "depthwise"}
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,14 @@ def roofline_figure(report: Report) -> Element:
         note += f" Without multiplies and not shown: {others}."
     if not dots:
         return figure("Roofline", note)
-    return figure("Roofline", note, legend(KINDS),
+    shown = {_kind(layer) for layer in dots}
+    return figure("Roofline", note, legend(each for each in KINDS.items() if each[0] in shown),
                   *(_chart(report, dots, name, *size) for name, size in SIZES.items()),
                   class_="roofline")
+
+
+def _kind(layer: LayerReport) -> str:
+    return "depthwise-dot" if "depthwise" in layer.kind else "dense-dot"
 
 
 def _intensity(layer: LayerReport) -> float:
@@ -87,11 +92,11 @@ def _grid(x: Axis, y: Axis, width: int, height: int) -> list[Element]:
     for value in x.ticks():
         at = f"{x(value):.1f}"
         found += [tag("line", x1=at, x2=at, y1=TOP, y2=height - BOTTOM, class_="grid"),
-                  tag("text", short(value), x=at, y=height - BOTTOM + 15, class_="tick middle")]
+                  tag("text", f"{value:g}", x=at, y=height - BOTTOM + 15, class_="tick middle")]
     for value in y.ticks():
         at = f"{y(value):.1f}"
         found += [tag("line", x1=LEFT, x2=width - RIGHT, y1=at, y2=at, class_="grid"),
-                  tag("text", short(value), x=LEFT - 6, y=at, dy="0.35em", class_="tick end")]
+                  tag("text", f"{value:g}", x=LEFT - 6, y=at, dy="0.35em", class_="tick end")]
     found += [
         tag("text", "effectual MACs per compulsory byte", x=(LEFT + width - RIGHT) / 2,
             y=height - 6, class_="axis middle"),
@@ -114,4 +119,4 @@ def _dot(layer: LayerReport, x: float, y: float, intensity: float, report: Repor
     tip = [layer.title, f"{intensity:.3g} MACs a byte, {layer.effectual / layer.cycles:.1f} MACs "
            "a cycle", f"{layer.x_bound:.3f} x bound, {layer.cycles:,} cycles"]
     return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}", data_tip="\n".join(tip),
-               class_=KINDS["depthwise" in layer.kind][0])
+               class_=_kind(layer))

@@ -211,8 +211,9 @@ def test_elements_escape_texts_and_name_attributes() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    (0, "0"), (0.66, "0.66"), (5, "5"), (999, "999"), (1234, "1.23 k"), (999_499, "999 k"),
-    (4_986_984, "4.99 M"), (1.02e9, "1.02 G"), (1.2e13, "12,000 G"),
+    (0, "0"), (0.66, "0.66"), (5, "5"), (999, "999"), (1234, "1.23 k"), (20_030, "20.0 k"),
+    (999_499, "999 k"), (999_600, "1.00 M"), (4_986_984, "4.99 M"), (1.02e9, "1.02 G"),
+    (1.2e13, "12,000 G"),
 ])
 def test_short_numbers(value: float, text: str) -> None:
     assert short(value) == text
