@@ -32,6 +32,10 @@ class Commands(click.Group):
                 raise
             click.echo(f"zeroskip: error: {' '.join(str(refusal).split())}", err=True)
             ctx.exit(2)
+        except MemoryError:
+            click.echo("zeroskip: error: this computer has not enough memory for that; take "
+                       "smaller inputs or a smaller network", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

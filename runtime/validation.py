@@ -17,7 +17,7 @@ from zeroskip.accel_model.machine import Inputs
 from zeroskip.accel_model.program import Program, Tile
 from zeroskip.accel_model.run import Run
 from zeroskip.compiler.data import match_inputs
-from zeroskip.compiler.network import Network
+from zeroskip.compiler.network import Network, parts_of
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.runtime.packed import Hook, hooked
 from zeroskip.runtime.session import Session
@@ -88,15 +88,16 @@ def validate(network: Network, inputs: Mapping[str, Array]) -> Validation:
     matched = match_inputs(inputs, network.inputs, "input data")
     arrays = [matched[port.name] for port in network.inputs]
     seen = _run_watched(network, arrays)
-    executable = compile_for_cpu(network.reference_module)
     exact, layers = 0, 0
     first: Mismatch | None = None
-    for one in seen.regions:
-        mismatch, count = _compare(network, executable, one)
-        exact += mismatch is None
-        layers += count
-        first = first or mismatch
-    snr, top1 = _against_float(network, arrays, seen.outputs)
+    with parts_of(f"network '{network.name}'"):
+        executable = compile_for_cpu(network.reference_module)
+        for one in seen.regions:
+            mismatch, count = _compare(network, executable, one)
+            exact += mismatch is None
+            layers += count
+            first = first or mismatch
+        snr, top1 = _against_float(network, arrays, seen.outputs)
     return Validation(len(seen.regions), exact, layers, first, snr, top1)
 
 

@@ -170,6 +170,14 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert type(done.exception).__name__ == "NetworkError"
 
 
+def test_too_little_memory_is_a_sentence(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("zeroskip.compiler.network.Network.load", load)
+    refused(zeroskip("report", compiled / "net.zsk"), "not enough memory")
+
+
 # ---------------------------------------------------------------------------- wrong usage
 
 
