@@ -57,8 +57,8 @@ class Array:
     """The multiply-accumulate lanes."""
 
     kind: str
-    lanes: int = number("filters in flight at gang 0; each lane has its own weight bank", 1, 256,
-                        power_of_two=True)
+    lanes: int = number("filters in flight at gang 0, each with its own weight bank; or the 16 "
+                        "channels of a block", 16, 256, power_of_two=True)
     pixels: int = number("output pixels of a lane: multipliers per lane", 1, 64, power_of_two=True)
     max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
     window_entries: int = number("activation entries (one per weight position) that a lane's "
@@ -192,8 +192,8 @@ def _values(cls: type, table: dict[str, Any], where: str, prefix: str,
     declared = {f.name: f for f in fields(cls) if f.name not in skip}
     for key in table:
         if key not in declared:
-            raise SpecError(f"{where}: {prefix + key[:50]!r} is not a key of a hardware description; "
-                            f"the keys there are {', '.join(declared)}")
+            raise SpecError(f"{where}: {prefix + key[:50]!r} is not a key of a hardware "
+                            f"description; the keys there are {', '.join(declared)}")
     values = {}
     for key, made in declared.items():
         if key not in table:
