@@ -21,7 +21,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.box import digest, npy_parts, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
-from zeroskip.accel_model.records import count, read_record, text
+from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
 FORMAT = 2
@@ -140,13 +140,13 @@ class Program:
                 raw = {name: box.read(info) for name, info in read_zip(box, len(data)).items()}
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError,
                 RuntimeError) as problem:
-            raise ProgramError(f"the program is truncated or altered ({problem}); "
+            raise ProgramError(f"the program is truncated or altered ({told(problem)}); "
                                "compile it again") from None
         try:
             return _read(raw)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError,
                 SpecError) as problem:
-            raise ProgramError(f"the program's manifest is not usable ({problem}); "
+            raise ProgramError(f"the program's manifest is not usable ({told(problem)}); "
                                "compile it again") from None
 
 

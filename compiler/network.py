@@ -25,7 +25,7 @@ from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zi
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program, ProgramError
-from zeroskip.accel_model.records import count, read_record, text
+from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.errors import CompileError
@@ -128,7 +128,7 @@ class Network:
                 NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
                 SpecError, ProgramError) as problem:
             raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "
-                               f"({problem}); compile it again") from None
+                               f"({told(problem)}); compile it again") from None
 
 
 def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: dict[str, Any],
@@ -181,9 +181,9 @@ def parts_of(name: str) -> Iterator[None]:
     except ZeroskipError:
         raise
     except Exception as problem:
-        lines = str(problem).strip().splitlines() or [type(problem).__name__]
         raise NetworkError(f"{name}: its modules and programs do not fit together "
-                           f"({lines[-1].strip()[:300]}); compile it again") from problem
+                           f"({told(problem) or type(problem).__name__}); compile it again"
+                           ) from problem
 
 
 def _module(held: Any) -> Any:

@@ -136,3 +136,12 @@ def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
         Tensor(f"y{n}", 0, 1, (1 << 20,)) for n in range(200))))
     with pytest.raises(MachineError, match="outputs that do not fit in its DRAM together"):
         Machine(one.spec).run(often, hand.data)
+
+
+def test_what_a_file_holds_does_not_fill_the_sentence(one: Sample) -> None:
+    head, arrays = open_file(one.program.to_bytes())
+    raw = {name: npy_parts(array) for name, array in arrays.items()}
+    head["sha256"] = {"A" * 10_000: "", **{name: digest(parts) for name, parts in raw.items()}}
+    with pytest.raises(ProgramError) as refusal:
+        Program.from_bytes(close_file(head, {f"{name}.npy": each for name, each in raw.items()}))
+    assert len(str(refusal.value)) < 500

@@ -44,7 +44,7 @@ def warm() -> None:
 
 def altered_network(rng: Rng) -> str:
     """The manifest, the program or a module altered, every checksum made anew."""
-    head, members = open_network(network_file(cpu_node=bool(rng.random() < 0.3)))
+    head, members = open_network(network_file(bool(rng.random() < 0.3)))
     kind = rng.random()
     if kind < 0.4:
         member = next(iter(head["programs"].values()))
