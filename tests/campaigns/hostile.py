@@ -11,9 +11,9 @@ ONNX models: fields of the protobuf messages, then import and, for three of ten,
 
 Cases run in processes of their own whose address space may grow by 1 GiB; a twentieth of the
 programs run again with numba's bounds checks, so that a read or write beyond an array would be
-seen. A case may take ten seconds of the processor. Anything but an error of zeroskip's own, of one line, is a
-failure; the case is named and ``--repeat KIND CASE`` runs it alone. Other seeds are other cases, so
-a campaign can be run in pieces.
+seen. A case may take ten seconds of the processor. Anything but an error of zeroskip's own, of one
+line, is a failure; the case is named and ``--repeat KIND CASE`` runs it alone. Other seeds are other
+cases, so a campaign can be run in pieces.
 """
 
 from __future__ import annotations
