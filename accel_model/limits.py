@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program may ask for before it is refused.
+    """What a program may ask for before it is refused. By default a run stays below 1 GiB, but for
+    what the program's file takes itself.
 
-    dram_bytes: of DRAM; the machine holds about 2.5 bytes for each, so these are about 1 GiB.
-    step_bytes: of the largest array that one instruction needs. work: multiplies of the whole run,
-    by zeros too.
+    dram_bytes: of DRAM behind the program's image, of which the machine holds 2.5 bytes for each,
+    and those of outputs once more. step_bytes: of the largest array that one instruction needs;
+    there are two. work: multiplies of the whole run, by zeros too: some minutes.
     """
 
-    dram_bytes: int = 3 << 27
-    step_bytes: int = 1 << 28
-    work: int = 1 << 44
+    dram_bytes: int = 3 << 26
+    step_bytes: int = 1 << 27
+    work: int = 1 << 38

@@ -76,10 +76,14 @@ class Machine:
         if program.fingerprint != self.spec.fingerprint:
             raise MachineError(f"program '{program.name}' was made for {program.target} with "
                                "another description; compile it again")
-        if program.dram_bytes > self.limits.dram_bytes:
-            raise MachineError(f"program '{program.name}' asks for {program.dram_bytes} bytes of "
-                               f"DRAM, and the limit is {self.limits.dram_bytes}; run it with "
-                               "higher limits")
+        behind = program.dram_bytes - len(program.image)
+        if behind > self.limits.dram_bytes:
+            raise MachineError(f"program '{program.name}' asks for {behind} bytes of DRAM behind "
+                               f"its image, and the limit is {self.limits.dram_bytes}; run it "
+                               "with higher limits")
+        if sum(tensor.nbytes for tensor in set(program.outputs)) > program.dram_bytes:
+            raise MachineError(f"program '{program.name}' has outputs that do not fit in its DRAM "
+                               "together; compile it again")
         try:
             stream = decode_all(program.words)
         except IsaError as problem:
@@ -164,8 +168,8 @@ def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
 
 def _output(tensor: Tensor, memories: Memories) -> npt.NDArray[np.generic]:
     place = slice(tensor.address, tensor.address + tensor.nbytes)
-    missing = np.flatnonzero(memories.dram.written[place] == 0)
-    if len(missing):
-        raise MachineError(f"output '{tensor.name}' is not complete: its byte {int(missing[0])} "
-                           "was never written")
+    written = memories.dram.written[place]
+    if not written.all():
+        raise MachineError(f"output '{tensor.name}' is not complete: its byte "
+                           f"{int(written.argmin())} was never written")
     return from_dram(memories.dram.data[place], tensor)

@@ -21,10 +21,10 @@ import numpy.typing as npt
 from zeroskip.accel_model.box import digest, npy_parts, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
-from zeroskip.accel_model.records import count, read_record, text
+from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 1
+FORMAT = 2
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 
@@ -39,9 +39,9 @@ class LayerInfo:
 
     ``result`` is the node whose output the layer's tiles hold: ``node`` itself, or the addition
     that was fused into it. ``macs`` counts every multiply of the dense layer, ``effectual`` those
-    with a non-zero weight. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are the
-    compulsory DRAM traffic: each once, weights in the ideal size of the target's format.
-    ``shape`` is the output's.
+    with a non-zero weight. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are what the
+    layer needs: inputs that its result depends on and outputs, each once, and weights in the ideal
+    size of the target's format. ``shape`` is the output's.
     """
 
     node: str
@@ -83,6 +83,7 @@ class Program:
     dram_bytes: size of the DRAM arena; activations lie behind the image.
     layer_of: int32 [n], the layer of each instruction (-1: none).
     tile_of: int32 [n], index in ``tiles`` of what the instruction writes (-1: nothing final).
+    input_bytes: of the inputs, those that some layer's result depends on.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Program:
     tiles: tuple[Tile, ...]
     layer_of: npt.NDArray[np.int32]
     tile_of: npt.NDArray[np.int32]
+    input_bytes: int = 0
 
     @property
     def target(self) -> str:
@@ -118,7 +120,7 @@ class Program:
         raw = {name: npy_parts(array) for name, array in arrays.items()}
         head = {
             "format": FORMAT, "name": self.name, "spec": asdict(self.spec),
-            "dram_bytes": self.dram_bytes,
+            "dram_bytes": self.dram_bytes, "input_bytes": self.input_bytes,
             "inputs": [asdict(t) for t in self.inputs],
             "outputs": [asdict(t) for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
@@ -138,13 +140,13 @@ class Program:
                 raw = {name: box.read(info) for name, info in read_zip(box, len(data)).items()}
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError,
                 RuntimeError) as problem:
-            raise ProgramError(f"the program is truncated or altered ({problem}); "
+            raise ProgramError(f"the program is truncated or altered ({told(problem)}); "
                                "compile it again") from None
         try:
             return _read(raw)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError,
                 SpecError) as problem:
-            raise ProgramError(f"the program's manifest is not usable ({problem}); "
+            raise ProgramError(f"the program's manifest is not usable ({told(problem)}); "
                                "compile it again") from None
 
 
@@ -176,7 +178,8 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         dram_bytes=count(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
         inputs=tensors["inputs"], outputs=tensors["outputs"], layers=layers,
         tiles=tuple(_tile(row, layers) for row in tiles.tolist()),
-        layer_of=layer_of, tile_of=tile_of)
+        layer_of=layer_of, tile_of=tile_of,
+        input_bytes=count(head["input_bytes"], "input_bytes"))
 
 
 def _tensor(table: Any) -> Tensor:

@@ -34,6 +34,11 @@ def _value(kind: str, value: Any, name: str) -> Any:
     raise ValueError(f"{name} is {str(value)[:40]!r}, not {kind}")
 
 
+def told(problem: Exception) -> str:
+    """What an exception says, short enough to stand within a sentence."""
+    return " ".join(str(problem).split())[:300]
+
+
 def text(value: Any, name: str) -> str:
     """A text that is not too long; ValueError for anything else."""
     found: str = _value("str", value, name)

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.isa import UNITS, Instruction, Unit
 from zeroskip.accel_model.program import LayerInfo, Program
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing import Cost
 
 Int64 = npt.NDArray[np.int64]
+
+LOAD, COMPUTE, STORE = (UNITS.index(unit) for unit in (Unit.LOAD, Unit.COMPUTE, Unit.STORE))
+LANE_CYCLES = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")
 
 EVENTS = {  # key of spec.Energy -> counter
     "mac": "macs", "window_byte": "window_bytes", "act_row": "act_rows", "wgt_word": "wgt_words",
@@ -78,30 +81,85 @@ def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
 def audit(spec: AccelSpec, program: Program, run: Run) -> None:
     """MachineError if time or traffic is less than physics allows, or work is missing.
 
-    For each layer, and for the program: multiplies done are the layer's effectual ones; the array
-    takes no less than they need and the bus no less than the bytes need; more bytes move than are
-    asked for; no unit is busy for longer than the run.
+    What a layer needs is counted from the layer when it is compiled (``LayerInfo``), what was done
+    by the machine from the packed weights and the transfers that it executes.
     """
-    array_cycles = np.where(run.unit == UNITS.index(Unit.COMPUTE), run.counters["cycles"], 0)
     for index, layer in enumerate(program.layers):
-        mine = program.layer_of == index
-        macs = int(run.counters["macs"][mine].sum())
-        _require(macs == layer.effectual, layer,
-                 f"{macs} multiplies were done, not {layer.effectual}")
-        _require(int(array_cycles[mine].sum()) >= math.ceil(macs / spec.array.macs), layer,
-                 f"{macs} multiplies took less than 1/{spec.array.macs} cycle each")
-    moved, useful = run.counters["dram_bytes"], run.counters["useful_bytes"]
-    _require(bool((moved >= useful).all()), None, "fewer bytes moved than were asked for")
-    _require(run.cycles * spec.dram.bytes_per_cycle >= int(moved.sum()), None,
-             "bytes moved faster than the bus can")
-    _require(run.cycles * spec.array.macs >= int(run.counters["macs"].sum()), None,
-             "more multiplies were done than the array has time for")
+        _audit_layer(spec, layer, run, program.layer_of == index)
+    _audit_instructions(spec, run)
+    _audit_program(spec, program, run)
+
+
+def _audit_layer(spec: AccelSpec, layer: LayerInfo, run: Run, mine: npt.NDArray[np.bool_]) -> None:
+    """Multiplies done are the effectual ones, the array takes no less time than they need, and all
+    weights come over the bus. Inputs and outputs need not: they may stay on chip."""
+    where = f"layer '{layer.node}'"
+    macs = int(run.counters["macs"][mine].sum())
+    _require(macs == layer.effectual, where,
+             f"{macs} multiplies were done, not {layer.effectual}")
+    cycles = int(run.counters["cycles"][mine & (run.unit == COMPUTE)].sum())
+    _require(cycles >= math.ceil(macs / spec.array.macs), where,
+             f"{macs} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each")
+    weights = WGT_WORD_BYTES * int(run.counters["wgt_words"][mine & (run.unit == LOAD)].sum())
+    _require(weights >= layer.weight_bytes, where,
+             f"{weights} bytes of weights were loaded, and they have {layer.weight_bytes}")
+
+
+def _audit_instructions(spec: AccelSpec, run: Run) -> None:
+    """Each moves at least what it is asked for, no faster than the bus; no lane does two things at
+    a time; none overlaps another of its unit or ends before it is through."""
+    count = run.counters
+    rules = [
+        (count["dram_bytes"] >= count["useful_bytes"], "moved fewer bytes than it was asked for"),
+        (count["cycles"] * spec.dram.bytes_per_cycle >= count["dram_bytes"],
+         "moved bytes faster than the bus can"),
+        (count["cycles"] * spec.array.macs >= count["macs"],
+         "did more multiplies than the array has multipliers"),
+        (count["cycles"] * spec.array.lanes >= sum(count[name] for name in LANE_CYCLES),
+         "kept lanes busy for longer than it took"),
+        (run.ready <= run.start, "started before its tokens were there"),
+        (run.start + count["cycles"] <= run.free, "freed its unit before it was done"),
+        (run.free <= run.end, "was complete before it was done"),
+    ]
+    for holds, sentence in rules:
+        if not holds.all():
+            _require(False, f"pc {int(np.argmin(holds))}", f"it {sentence}")
     for unit in range(len(UNITS)):
-        _require(int(run.counters["cycles"][run.unit == unit].sum()) <= run.cycles, None,
-                 f"the {str(UNITS[unit].name).lower()} unit was busy for longer than the run")
+        mine = run.unit == unit
+        early = run.start[mine][1:] < run.free[mine][:-1]
+        _require(not early.any(), f"the {str(UNITS[unit].name).lower()} unit",
+                 "two instructions overlap")
 
 
-def _require(holds: bool, layer: LayerInfo | None, sentence: str) -> None:
+def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
+    """The run takes as long as its multiplies, its bytes and its instructions at least, and what
+    must cross the bus does: weights, inputs that something depends on, outputs."""
+    moved = int(run.counters["dram_bytes"].sum())
+    asked = int(run.counters["useful_bytes"][run.unit == LOAD].sum())
+    needed = program.input_bytes + sum(layer.weight_bytes for layer in program.layers)
+    _require(asked >= needed, "program",
+             f"{asked} bytes were loaded, and weights and inputs have {needed}")
+    asked = int(run.counters["useful_bytes"][run.unit == STORE].sum())
+    needed = _output_bytes(program)
+    _require(asked >= needed, "program", f"{asked} bytes were stored, and outputs have {needed}")
+    _require(run.cycles * spec.dram.bytes_per_cycle >= moved, "program",
+             "bytes moved faster than the bus can")
+    _require(run.cycles * spec.array.macs >= int(run.counters["macs"].sum()), "program",
+             "more multiplies were done than the array has time for")
+    _require(run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last "
+             "instruction")
+
+
+def _output_bytes(program: Program) -> int:
+    """Bytes of DRAM that belong to an output and not to the image."""
+    total, reached = 0, len(program.image)
+    for first, last in sorted((each.address, each.address + each.nbytes)
+                              for each in program.outputs):
+        total += max(0, last - max(first, reached))
+        reached = max(reached, last)
+    return total
+
+
+def _require(holds: bool, where: str, sentence: str) -> None:
     if not holds:
-        where = "program" if layer is None else f"layer '{layer.node}'"
         raise MachineError(f"audit of {where}: {sentence}")

@@ -17,6 +17,7 @@ ACT_ROW_BYTES = 16
 ACC_ROW_BYTES = 64
 PAR_ROW_BYTES = 16
 WGT_WORD_BYTES = 4
+LONGEST_TEXT = 200  # characters of a name or summary
 
 
 class SpecError(ZeroskipError):
@@ -56,8 +57,8 @@ class Array:
     """The multiply-accumulate lanes."""
 
     kind: str
-    lanes: int = number("filters in flight at gang 0; each lane has its own weight bank", 1, 256,
-                        power_of_two=True)
+    lanes: int = number("filters in flight at gang 0, each with its own weight bank; or the 16 "
+                        "channels of a block", 16, 256, power_of_two=True)
     pixels: int = number("output pixels of a lane: multipliers per lane", 1, 64, power_of_two=True)
     max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
     window_entries: int = number("activation entries (one per weight position) that a lane's "
@@ -164,7 +165,7 @@ def parse_spec(text: str, where: str) -> AccelSpec:
     """The spec written in TOML; ``where`` names the file in errors."""
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise SpecError(f"{where}: is not valid TOML: {problem}") from None
     return spec_from_table(table, where)
 
@@ -191,8 +192,8 @@ def _values(cls: type, table: dict[str, Any], where: str, prefix: str,
     declared = {f.name: f for f in fields(cls) if f.name not in skip}
     for key in table:
         if key not in declared:
-            raise SpecError(f"{where}: {prefix}{key} is not a key of a hardware description; "
-                            f"the keys there are {', '.join(declared)}")
+            raise SpecError(f"{where}: {prefix + key[:50]!r} is not a key of a hardware "
+                            f"description; the keys there are {', '.join(declared)}")
     values = {}
     for key, made in declared.items():
         if key not in table:
@@ -203,17 +204,20 @@ def _values(cls: type, table: dict[str, Any], where: str, prefix: str,
 
 
 def _value(value: Any, made: Any, place: str) -> Any:
+    huge = isinstance(value, int) and value.bit_length() > 64
+    shown = "a number beyond 2^64" if huge else repr(value)[:50]
     if made.type == "str":
-        if not isinstance(value, str):
-            raise SpecError(f"{place} must be text, not {value!r}")
+        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_TEXT:
+            raise SpecError(f"{place} must be a line of text of up to {LONGEST_TEXT} characters, "
+                            f"not {shown}")
         return value
     meta = made.metadata
     whole = made.type == "int"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         kind = "a whole number" if whole else "a number"
-        raise SpecError(f"{place} must be {kind} without a unit ({meta['doc']}), not {value!r}")
+        raise SpecError(f"{place} must be {kind} without a unit ({meta['doc']}), not {shown}")
     if not meta["low"] <= value <= meta["high"]:
-        raise SpecError(f"{place} = {value} is outside {meta['low']:g}..{meta['high']:g} "
+        raise SpecError(f"{place} = {shown} is outside {meta['low']:g}..{meta['high']:g} "
                         f"({meta['doc']})")
     if meta["pow2"] and int(value).bit_count() != 1:
         raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
@@ -224,7 +228,7 @@ def _check(spec: AccelSpec, where: str) -> AccelSpec:
     array = spec.array
     rules = [
         (array.kind in ARRAY_KINDS,
-         f"array.kind = {array.kind!r} is not one of {', '.join(ARRAY_KINDS)}"),
+         f"array.kind = {array.kind[:50]!r} is not one of {', '.join(ARRAY_KINDS)}"),
         ((1 << array.max_gang) <= array.lanes,
          f"array.max_gang = {array.max_gang} gangs more than the {array.lanes} lanes there are"),
         (spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,

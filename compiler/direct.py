@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.records import count, read_record, text
+
+if TYPE_CHECKING:
+    from zeroskip.compiler.network import Port
 
 Array = npt.NDArray[Any]
 
@@ -47,8 +54,22 @@ class DirectPlan:
 
     @staticmethod
     def from_table(table: Mapping[str, Any]) -> DirectPlan:
+        """The plan of ``to_table``; ValueError or KeyError for anything else."""
         def sides(key: str) -> tuple[tuple[int, Scaling], ...]:
-            return tuple((int(index), Scaling(**{**fields, "shape": tuple(fields["shape"])}))
+            return tuple((count(index, key), read_record(Scaling, fields))
                          for index, fields in table[key])
 
-        return DirectPlan(str(table["program"]), sides("inputs"), sides("outputs"))
+        return DirectPlan(text(table["program"], "program"), sides("inputs"), sides("outputs"))
+
+    def check(self, program: Program, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
+        """ValueError unless the plan connects these inputs and outputs to the program's."""
+        if sorted(index for index, _ in self.outputs) != list(range(len(outputs))):
+            raise ValueError("the direct plan does not make every output once")
+        for tensors, places, ports in ((program.inputs, self.inputs, inputs),
+                                       (program.outputs, self.outputs, outputs)):
+            for tensor, (index, scaling) in zip(tensors, places, strict=True):
+                fits = (prod(ports[index].shape) == prod(scaling.shape) == tensor.nbytes
+                        and ports[index].dtype == "float32" and scaling.dtype == tensor.dtype
+                        and scaling.scale > 0)
+                if not fits:
+                    raise ValueError(f"the direct plan does not fit '{tensor.name}'")

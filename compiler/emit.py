@@ -14,6 +14,7 @@ from zeroskip.accel_model.layout import Tensor, blocks
 from zeroskip.accel_model.program import LayerInfo, Program, Tile
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
+from zeroskip.compiler.compulsory import input_bytes
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Region, Value, View
@@ -240,6 +241,7 @@ class Emitter:
             outputs=tuple(moved[v.name] for v in self.region.outputs),
             layers=tuple(self.layers), tiles=tuple(self.tiles),
             layer_of=self.stream.layer_of, tile_of=self.stream.tile_of,
+            input_bytes=input_bytes(self.region),
         )
 
 

@@ -12,9 +12,13 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from zeroskip.accel_model.box import Parts, digest, npy_parts, read_npy
+from zeroskip.compiler.passes import PACKED
 from zeroskip.relay_passes.graph import const_value, make_const
 
 LARGE = 1024  # bytes from which a constant is lifted out
+_CALLS = ("relax.call_tir", "relax.call_dps_packed")  # operators that a module may call with
+_CALLING = ("call", "packed", "extern", "closure", "intrin", ".vm.", ".builtin.", ".memory.",
+            ".cuda.", ".ptx.")
 
 
 def constant_member(array: np.ndarray) -> tuple[str, Parts]:
@@ -49,7 +53,9 @@ def dump_module(name: str, module: IRModule) -> dict[str, Parts]:
 
 def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
     """The module that ``dump_module`` wrote; ``read`` gives a member's bytes."""
-    module = tvm.ir.load_json(read(f"modules/{name}.json").decode())
+    raw = read(f"modules/{name}.json").decode()
+    _check_calls(json.loads(raw)["nodes"])
+    module = tvm.ir.load_json(raw)
     lifted = json.loads(read(f"modules/{name}.constants.json"))
     known: dict[str, Any] = {}
     for function, variables in lifted.items():
@@ -62,6 +68,22 @@ def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
         values = {variable: known[member] for variable, member in variables.items()}
         module[gvar] = _bind(module[gvar], values)
     return module
+
+
+def _check_calls(nodes: list[dict[str, Any]]) -> None:
+    """ValueError if the nodes of a module's JSON call anything by its name but ``zeroskip.run``:
+    TVM's registry has functions that load libraries."""
+    for node in nodes:
+        kind, data = node["type"], node.get("data")
+        if kind == "relax.expr.ExternFunc":
+            allowed = nodes[dict(data or {})["global_symbol"]].get("data") == PACKED
+        elif kind == "ir.EnvFunc":
+            allowed = str(data).startswith("tvm.relax.")
+        else:
+            allowed = kind != "ir.Op" or data in _CALLS or not any(
+                word in str(data) for word in _CALLING)
+        if not allowed:
+            raise ValueError(f"a module calls {str(data)[:100]!r}")
 
 
 @relax.expr_functor.mutator

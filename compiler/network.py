@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,15 +22,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zip
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program, ProgramError
-from zeroskip.accel_model.records import read_record, text
+from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.errors import CompileError
 
 FORMAT = 2
 MODULES = ("host", "reference", "floating")
+MAX_ELEMENTS = 1 << 28  # of an input or output
 
 
 class NetworkError(CompileError):
@@ -124,7 +128,7 @@ class Network:
                 NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
                 SpecError, ProgramError) as problem:
             raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "
-                               f"({problem}); compile it again") from None
+                               f"({told(problem)}); compile it again") from None
 
 
 def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: dict[str, Any],
@@ -140,7 +144,7 @@ def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: di
             raise NetworkError(f"{path}: member {name} was altered after it was written; "
                                "compile it again")
     spec = spec_from_table(head["spec"], path)
-    programs = {str(name): _program(box.read(members[member]))
+    programs = {name: _program(box.read(members[member]), name)
                 for name, member in head["programs"].items()}
     for program in programs.values():
         if program.fingerprint != spec.fingerprint:
@@ -151,17 +155,35 @@ def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: di
         def load() -> Any:
             from zeroskip.compiler.modules import load_module
 
-            with zipfile.ZipFile(path) as again:
+            with parts_of(path), zipfile.ZipFile(path) as again:
                 return load_module(name, again.read)
 
         return load
 
-    ports = {side: tuple(read_record(Port, port) for port in head[side])
-             for side in ("inputs", "outputs")}
+    ports = {side: tuple(map(_port, head[side])) for side in ("inputs", "outputs")}
     direct = None if head["direct"] is None else DirectPlan.from_table(head["direct"])
+    if direct is not None:
+        direct.check(programs[direct.program], ports["inputs"], ports["outputs"])
+    cpu = {node: text(why, "cpu") for node, why in head["cpu"].items()}
+    results = {name: [count(maker, "results") for maker in head["results"][name]]
+               for name in programs}
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(text(head["name"], "name"), spec, ports["inputs"], ports["outputs"], host,
-                   programs, reference, floating, dict(head["cpu"]), dict(head["results"]), direct)
+                   programs, reference, floating, cpu, results, direct)
+
+
+@contextmanager
+def parts_of(name: str) -> Iterator[None]:
+    """Within it, whatever TVM or numpy say of a network whose parts do not fit together becomes a
+    NetworkError: its modules are only looked at when they are used."""
+    try:
+        yield
+    except ZeroskipError:
+        raise
+    except Exception as problem:
+        raise NetworkError(f"{name}: its modules and programs do not fit together "
+                           f"({told(problem) or type(problem).__name__}); compile it again"
+                           ) from problem
 
 
 def _module(held: Any) -> Any:
@@ -172,7 +194,20 @@ def _seal(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _program(raw: bytes) -> Program:
-    """The program in a constant's member."""
+def _program(raw: bytes, name: str) -> Program:
+    """The program in a constant's member, of the region that it is said to be of."""
     blob = read_npy(raw).astype(np.uint8, casting="safe", copy=False)
-    return Program.from_bytes(blob.reshape(-1).data)
+    program = Program.from_bytes(blob.reshape(-1).data)
+    if program.name != name:
+        raise ValueError(f"region {name[:100]!r} has the program of {program.name[:100]!r}")
+    return program
+
+
+def _port(table: Any) -> Port:
+    port = read_record(Port, table)
+    for size in port.shape:
+        count(size, "Port.shape", 1)
+    count(math.prod(port.shape), "elements of Port.shape", 1, MAX_ELEMENTS)
+    if np.dtype(port.dtype).kind not in "biuf":
+        raise ValueError(f"Port.dtype is {port.dtype!r}")
+    return port

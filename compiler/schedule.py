@@ -11,10 +11,11 @@ from zeroskip.accel_model.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import emit_channels, ops
 from zeroskip.compiler.cache import PlanCache
+from zeroskip.compiler.compulsory import bytes_read
 from zeroskip.compiler.emit import Emitter
 from zeroskip.compiler.emit_conv import emit_conv
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.lower import macs, views_read
+from zeroskip.compiler.lower import macs
 from zeroskip.compiler.ops import Op, Region
 from zeroskip.compiler.plan import ChannelPlan, ConvPlan, Plan
 from zeroskip.compiler.search import candidates
@@ -79,7 +80,6 @@ def layer_info(op: Op, schedule: str, weights: Weights | None) -> LayerInfo:
     """The layer's own numbers: multiplies, and the bytes that must move at least."""
     residual = getattr(op, "residual", None)
     kind = type(op).__name__.lower() + ("+add" if residual is not None else "")
-    read = sum(view.channels * view.value.pixels for view in views_read(op))
     dense = effectual = stored = 0
     if isinstance(op, ops.Conv) and weights is not None:
         dense = macs(op)
@@ -88,7 +88,7 @@ def layer_info(op: Op, schedule: str, weights: Weights | None) -> LayerInfo:
     return LayerInfo(
         node=op.node, result=residual.node if residual is not None else op.node, kind=kind,
         shape=(1, op.y.value.channels, *op.y.value.spatial), macs=dense, effectual=effectual,
-        input_bytes=read, output_bytes=op.y.channels * op.y.value.pixels,
+        input_bytes=bytes_read(op), output_bytes=op.y.channels * op.y.value.pixels,
         weight_bytes=int(stored), schedule=schedule)
 
 

@@ -30,8 +30,17 @@ class Commands(click.Group):
         except ZeroskipError as refusal:
             if os.environ.get("DEBUG", "0") not in ("", "0"):
                 raise
-            click.echo(f"zeroskip: error: {' '.join(str(refusal).split())}", err=True)
+            click.echo(f"zeroskip: error: {_line(str(refusal))}", err=True)
             ctx.exit(2)
+        except MemoryError:
+            click.echo("zeroskip: error: this computer has not enough memory for that; take "
+                       "smaller inputs or a smaller network", err=True)
+            ctx.exit(2)
+
+
+def _line(text: str) -> str:
+    """One line of what a terminal may print: names in files may hold anything."""
+    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

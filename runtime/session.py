@@ -16,7 +16,7 @@ from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.source import SourceError, read_source
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.direct import DirectPlan
-from zeroskip.compiler.network import Network
+from zeroskip.compiler.network import Network, parts_of
 from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
@@ -90,7 +90,8 @@ class Session:
         from zeroskip.runtime import register
 
         register()
-        return run_cpu(self._executable, "main", arrays)
+        with parts_of(f"network '{self.network.name}'"):
+            return run_cpu(self._executable, "main", arrays)
 
     @cached_property
     def _executable(self) -> Any:

@@ -17,7 +17,7 @@ from zeroskip.accel_model.machine import Inputs
 from zeroskip.accel_model.program import Program, Tile
 from zeroskip.accel_model.run import Run
 from zeroskip.compiler.data import match_inputs
-from zeroskip.compiler.network import Network
+from zeroskip.compiler.network import Network, parts_of
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.runtime.packed import Hook, hooked
 from zeroskip.runtime.progress import Tell, silent
@@ -90,18 +90,19 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent)
     arrays = [matched[port.name] for port in network.inputs]
     tell("TVM's CPU, the host", 0, 1)
     seen = _run_watched(network, arrays, tell)
-    tell("TVM's CPU, compiling the reference", 0, 1)
-    executable = compile_for_cpu(network.reference_module)
     exact, layers = 0, 0
     first: Mismatch | None = None
-    for number, one in enumerate(seen.regions):
-        tell(f"TVM's CPU, {one.program.name}", number, len(seen.regions))
-        mismatch, count = _compare(network, executable, one)
-        exact += mismatch is None
-        layers += count
-        first = first or mismatch
-    tell("TVM's CPU, the float network", 0, 1)
-    snr, top1 = _against_float(network, arrays, seen.outputs)
+    with parts_of(f"network '{network.name}'"):
+        tell("TVM's CPU, compiling the reference", 0, 1)
+        executable = compile_for_cpu(network.reference_module)
+        for number, one in enumerate(seen.regions):
+            tell(f"TVM's CPU, {one.program.name}", number, len(seen.regions))
+            mismatch, count = _compare(network, executable, one)
+            exact += mismatch is None
+            layers += count
+            first = first or mismatch
+        tell("TVM's CPU, the float network", 0, 1)
+        snr, top1 = _against_float(network, arrays, seen.outputs)
     return Validation(len(seen.regions), exact, layers, first, snr, top1)
 
 

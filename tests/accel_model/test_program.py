@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.accel_model.programs import Hand
 from tests.campaigns.hostile_programs import close_file, open_file
 from tests.campaigns.programs import Sample, sample, tiny
+from zeroskip.accel_model import isa
 from zeroskip.accel_model.box import digest, npy_parts
 from zeroskip.accel_model.faults import MachineError
+from zeroskip.accel_model.layout import Tensor
+from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import LayerInfo, Program, ProgramError, Tile
 from zeroskip.accel_model.spec import load_spec
@@ -100,3 +105,43 @@ def test_effectual_multiplies_are_not_believed(one: Sample) -> None:
     lying = again(with_layer(one.program, effectual=info.effectual - 1))
     with pytest.raises(MachineError, match=f"{info.effectual} multiplies were done, not "):
         Machine(one.spec).run(lying, one.inputs[0])
+
+
+def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
+    """As much DRAM and as large a step as the limits allow, and an output that is half of DRAM."""
+    limits = Limits()
+    hand = Hand(one.spec)
+    here, result = hand.room(1, (1, 64)), hand.room(1, (1, 64))
+    hand.load(hand.input("x", np.zeros((1, 1, 1, 64), np.int8)), here)
+    side = 511
+    hand.add(isa.Kernel(rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1,
+                        col_dilation=1))
+    hand.set_input(here, (1, 64), 0, 0, -side // 2, -side // 2)
+    hand.set_output(result, (1, 64), 0, -128, 127, 0)
+    hand.add(isa.MaxPool(channels=1))
+    hand.store(hand.output("y", 1, (1, 64), "int8"), result)
+    hand.outputs.append(Tensor("all", 1 << 20, 1, (limits.dram_bytes // 2,)))
+    program = hand.program()
+    program = replace(program, dram_bytes=len(program.image) + limits.dram_bytes)
+    tracemalloc.start()
+    with pytest.raises(MachineError, match="output 'all' is not complete"):
+        Machine(one.spec).run(program, hand.data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 400 << 20 < peak < 1 << 30
+    more = replace(program, dram_bytes=program.dram_bytes + 1)
+    with pytest.raises(MachineError, match="bytes of DRAM behind its image, and the limit is"):
+        Machine(one.spec).run(more, hand.data)
+    often = replace(program, outputs=(*program.outputs, *(
+        Tensor(f"y{n}", 0, 1, (1 << 20,)) for n in range(200))))
+    with pytest.raises(MachineError, match="outputs that do not fit in its DRAM together"):
+        Machine(one.spec).run(often, hand.data)
+
+
+def test_what_a_file_holds_does_not_fill_the_sentence(one: Sample) -> None:
+    head, arrays = open_file(one.program.to_bytes())
+    raw = {name: npy_parts(array) for name, array in arrays.items()}
+    head["sha256"] = {"A" * 10_000: "", **{name: digest(parts) for name, parts in raw.items()}}
+    with pytest.raises(ProgramError) as refusal:
+        Program.from_bytes(close_file(head, {f"{name}.npy": each for name, each in raw.items()}))
+    assert len(str(refusal.value)) < 500

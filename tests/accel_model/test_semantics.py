@@ -36,7 +36,7 @@ def rng_of(seed: int) -> Rng:
 def small(kind: str, rng: Rng) -> AccelSpec:
     """The target of this kind with a small array, so that tiles are ragged and gangs full."""
     spec = load_spec(TARGETS[kind])
-    lanes = int(rng.choice([4, 16, 32]))
+    lanes = int(rng.choice([16, 32, 64]))
     array = replace(spec.array, lanes=lanes, pixels=int(rng.choice([2, 4])), max_gang=2,
                     window_entries=int(rng.choice([256, 1024])))
     sram = replace(spec.sram, wgt_bytes=spec.wgt_rows * 4 * lanes * 8)

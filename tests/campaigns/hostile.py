@@ -4,11 +4,16 @@
 
 Program files: bytes are changed, or the manifest, the arrays and the instructions within and all
 checksums made anew, so that what was altered is believed; then the program is loaded and run, with
-numbers, under limits. Hardware descriptions: lines and values of TOML. ONNX models: fields of the
-protobuf messages, then import and, for a tenth, the whole compiler. In a process of its own whose
-address space may grow by 1 GiB; a twentieth of the programs again with numba's bounds checks, so
-that a read or write beyond an array would be seen. A case may take ten seconds. Anything but an
-error of zeroskip's own, of one line, is a failure; the case is named and can be repeated alone.
+numbers and an observer of its tiles. Network files: the manifest, the program or a Relax module
+within; then loaded and run as ``zeroskip run`` does, a tenth of them validated and reported on too.
+Hardware descriptions: lines and values of TOML, then a network is compiled for what is accepted.
+ONNX models: fields of the protobuf messages, then import and, for three of ten, the whole compiler.
+
+Cases run in processes of their own whose address space may grow by 1 GiB; a twentieth of the
+programs run again with numba's bounds checks, so that a read or write beyond an array would be
+seen. A case may take ten seconds of the processor. Anything but an error of zeroskip's own, of one
+line, is a failure; the case is named and ``--repeat KIND CASE`` runs it alone. Other seeds are
+other cases, so a campaign can be run in pieces.
 """
 
 from __future__ import annotations
@@ -22,29 +27,46 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
-from tests.campaigns import hostile_onnx, hostile_programs, hostile_toml
+from tests.campaigns import hostile_networks, hostile_onnx, hostile_programs, hostile_toml
+from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.errors import ZeroskipError
 
-SECONDS = 10
+SECONDS = 10  # of the processor
+WAITING = 120  # seconds in all, on a machine that does other things too
 GROWTH = 1 << 30  # bytes of address space
-CHUNK = 10_000  # cases of one process
-CHECKED = 20  # one of so many programs runs with bounds checks
 OUTCOMES = ("ran", "refused", "failed")
 
-Attempt = Callable[[np.random.Generator], str]  # where a case ended; ZeroskipError: refused there
-ATTEMPTS: dict[str, Attempt] = {
-    "programs, bytes": hostile_programs.altered_bytes,
-    "programs, resealed": hostile_programs.altered_parts,
-    "networks, resealed": hostile_programs.altered_network,
-    "hardware, TOML": hostile_toml.altered_toml,
-    "models, ONNX": hostile_onnx.altered_model,
+
+@dataclass(frozen=True)
+class Kind:
+    """attempt: says where a case ended; a ZeroskipError: it was refused there. warm: does once
+    what is slow the first time. chunk: cases of one process. checked: with bounds checks."""
+
+    attempt: Callable[[np.random.Generator], str]
+    warm: Callable[[], None]
+    chunk: int
+    checked: bool = False
+
+
+KINDS = {
+    "programs, bytes": Kind(hostile_programs.altered_bytes, hostile_programs.warm, 10_000),
+    "programs, resealed": Kind(hostile_programs.altered_parts, hostile_programs.warm, 5_000),
+    "programs, resealed, bounds checked": Kind(hostile_programs.altered_parts,
+                                               hostile_programs.warm, 2_500, checked=True),
+    "networks, resealed": Kind(hostile_networks.altered_network, hostile_networks.warm, 1_000),
+    "hardware, TOML": Kind(hostile_toml.altered_toml, hostile_toml.warm, 5_000),
+    "models, ONNX": Kind(hostile_onnx.altered_model, hostile_onnx.warm, 500),
 }
+SHARES = {"programs, bytes": 0.25, "programs, resealed": 0.65,  # of --count
+          "programs, resealed, bounds checked": 0.05, "networks, resealed": 0.05}
 
 
 class TooLong(BaseException):
@@ -53,21 +75,26 @@ class TooLong(BaseException):
 
 def attempt(kind: str, seed: int, case: int) -> tuple[str, str]:
     """'ran' or 'refused' or 'failed', and where or why."""
-    rng = np.random.default_rng([seed, list(ATTEMPTS).index(kind), case])
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    rng = np.random.default_rng([seed, list(KINDS).index(kind), case])
+    _set_timers(SECONDS, WAITING)
     try:
-        return "ran", ATTEMPTS[kind](rng)
+        return "ran", KINDS[kind].attempt(rng)
     except ZeroskipError as refusal:
         text = str(refusal)
         if not text or "\n" in text.strip() or len(text) > 2000:
             return "failed", f"a sentence of {len(text)} characters: {text[:80]!r}"
         return "refused", type(refusal).__name__
     except TooLong:
-        return "failed", f"more than {SECONDS} s"
+        return "failed", f"more than {SECONDS} s of the processor, or {WAITING} s"
     except (Exception, RecursionError) as problem:
         return "failed", f"{type(problem).__name__}: {str(problem)[:300]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _set_timers(0, 0)
+
+
+def _set_timers(seconds: float, waiting: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, waiting)
 
 
 def child(kind: str, seed: int, first: int, count: int) -> None:
@@ -76,49 +103,74 @@ def child(kind: str, seed: int, first: int, count: int) -> None:
         raise TooLong
 
     signal.signal(signal.SIGALRM, late)
-    attempt(kind, seed + 1, 0)  # whatever is loaded once is loaded
+    signal.signal(signal.SIGPROF, late)
+    KINDS[kind].warm()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + GROWTH
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     for case in range(first, first + count):
         outcome, where = attempt(kind, seed, case)
         print(f"{outcome}\t{case}\t{' '.join(where.split())}", flush=True)
-    print(f"end {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}", flush=True)
+    print("end", flush=True)
 
 
-def run(kind: str, seed: int, first: int, count: int, checked: bool
-        ) -> tuple[Counter[str], Counter[str], list[str]]:
-    """Outcomes, where they came from, and failures, of cases in a process of their own."""
+@dataclass
+class Result:
+    """Of some cases: how many ended how, where, and what failed."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, case: int, outcome: str, where: str) -> None:
+        self.outcomes[outcome] += 1
+        if outcome == "failed":
+            self.failures.append(f"{kind}, case {case}: {where}")
+        else:
+            self.places[f"{outcome} {where}"] += 1
+
+    def join(self, other: Result) -> None:
+        self.outcomes += other.outcomes
+        self.places += other.places
+        self.failures += other.failures
+
+
+def run(kind: str, seed: int, first: int, count: int) -> Result:
+    """Cases in a process of their own; in another one those behind a case that ends it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1"}
-    if checked:
+    if KINDS[kind].checked:
         environment |= {"NUMBA_BOUNDSCHECK": "1",
                         "NUMBA_CACHE_DIR": os.path.join(tempfile.gettempdir(), "zeroskip-checked")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.campaigns.hostile", "--child", kind, str(seed), str(first),
-         str(count)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=environment, check=False)
-    lines = done.stdout.splitlines()
-    outcomes: Counter[str] = Counter()
-    places: Counter[str] = Counter()
-    failures = []
-    for line in lines:
-        outcome, _, rest = line.partition("\t")
-        if outcome not in OUTCOMES:
-            continue
-        outcomes[outcome] += 1
-        case, _, where = rest.partition("\t")
-        if outcome == "failed":
-            failures.append(f"{kind}, case {case}: {where}")
-        else:
-            places[f"{outcome} {where}"] += 1
-    if done.returncode or not lines or not lines[-1].startswith("end"):
-        case = first + outcomes.total()
-        outcomes["failed"] += 1
-        failures.append(f"{kind}, case {case}: the process ended with {done.returncode}")
-        if case + 1 < first + count:
-            more = run(kind, seed, case + 1, first + count - case - 1, checked)
-            return outcomes + more[0], places + more[1], failures + more[2]
-    return outcomes, places, failures
+    result, end = Result(), first + count
+    while first < end:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.campaigns.hostile", "--child", kind, str(seed),
+             str(first), str(end - first)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+            check=False)
+        lines = done.stdout.splitlines()
+        for line in lines:
+            outcome, _, rest = line.partition("\t")
+            case, _, where = rest.partition("\t")
+            if outcome in OUTCOMES:
+                result.add(kind, int(case), outcome, where)
+                first += 1
+        if done.returncode or lines[-1:] != ["end"]:
+            result.add(kind, first, "failed", f"the process ended with {done.returncode}")
+            first += 1
+    return result
+
+
+def campaign(counts: dict[str, int], seed: int, jobs: int) -> Iterator[tuple[str, Result]]:
+    """Results of chunks of cases, by kind, as they come."""
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = {}
+        for kind, count in counts.items():
+            for first in range(0, count, KINDS[kind].chunk):
+                size = min(KINDS[kind].chunk, count - first)
+                waiting[pool.submit(run, kind, seed, first, size)] = kind
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
 
 
 def main() -> None:
@@ -129,35 +181,35 @@ def main() -> None:
     parser.add_argument("--toml", type=int, default=20_000, help="hardware descriptions")
     parser.add_argument("--onnx", type=int, default=5_000, help="models")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--repeat", nargs=2, metavar=("KIND", "CASE"), help="one case alone")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        kind, *numbers = options.child
-        child(kind, *map(int, numbers))
+        child(options.child[0], *map(int, options.child[1:]))
         return
-    begin, failures = time.monotonic(), []
-    counts = dict(zip(ATTEMPTS, (options.count * 3 // 10, options.count * 6 // 10,
-                                 options.count // 10, options.toml, options.onnx), strict=True))
-    rows = []
-    for kind, count in counts.items():
-        plans = [(kind, False, count)]
-        if kind == "programs, resealed":
-            plans.append((f"{kind}, bounds checked", True, count // CHECKED))
-        for name, checked, wanted in plans:
-            seen: Counter[str] = Counter()
-            where: Counter[str] = Counter()
-            for first in range(0, wanted, CHUNK):
-                found = run(kind, options.seed, first, min(CHUNK, wanted - first), checked)
-                seen, where = seen + found[0], where + found[1]
-                failures += found[2]
-                print(f"{name}: {seen.total()} of {wanted}, {len(failures)} failed, "
-                      f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-            places = ", ".join(f"{place} {number:,}" for place, number in where.most_common(4))
-            rows.append(f"| {name} | {seen.total():,} | "
-                        f"{' | '.join(f'{seen[each]:,}' for each in OUTCOMES)} | {places} |")
-    print(f"| what | cases | {' | '.join(OUTCOMES)} | most often |",
-          "| --- | ---: | ---: | ---: | ---: | --- |", *rows, sep="\n")
-    print(f"\nseed {options.seed}, {time.monotonic() - begin:.0f} s; {len(failures)} failed",
+    if options.repeat:
+        kind, case = options.repeat
+        print(KINDS[kind].attempt(np.random.default_rng(
+            [options.seed, list(KINDS).index(kind), int(case)])))
+        return
+    begin, ended = time.monotonic(), 0
+    counts = {kind: round(share * options.count) for kind, share in SHARES.items()}
+    counts |= {"hardware, TOML": options.toml, "models, ONNX": options.onnx}
+    results = {kind: Result() for kind, count in counts.items() if count}
+    for kind, found in campaign(counts, options.seed, options.jobs):
+        results[kind].join(found)
+        ended += found.outcomes.total()
+        print(f"{ended:,} of {sum(counts.values()):,}, {time.monotonic() - begin:.0f} s; {kind}: "
+              f"{len(results[kind].failures)} failed", *found.failures[:5], sep="\n  ",
+              file=sys.stderr, flush=True)
+    rows = [(kind, ", ".join(f"{place} {number:,}" for place, number in
+                             found.places.most_common(4)),
+             found.outcomes.total(), *(found.outcomes[each] for each in OUTCOMES))
+            for kind, found in results.items()]
+    failures = [each for found in results.values() for each in found.failures]
+    print(table(("files", "most often", "cases", *OUTCOMES), rows, texts=2))
+    print(f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; {len(failures)} failed",
           *failures[:50], sep="\n")
     sys.exit(1 if failures else 0)
 

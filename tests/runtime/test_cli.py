@@ -193,6 +193,22 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert type(done.exception).__name__ == "NetworkError"
 
 
+def test_too_little_memory_is_a_sentence(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("zeroskip.compiler.network.Network.load", load)
+    refused(zeroskip("report", compiled / "net.zsk"), "not enough memory")
+
+
+def test_names_in_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    text = (resources.files("zeroskip.accel_model.targets") / "dense256.toml").read_text("utf-8")
+    (tmp_path / "own.toml").write_text(text.replace("[dram]", '["\\u001b[2J\\u202e"]'), "utf-8")
+    line = refused(zeroskip("compile", tmp_path / "n.onnx", "-o", tmp_path / "n.zsk", "--target",
+                            tmp_path / "own.toml"), "own.toml")
+    assert line.isprintable()
+
+
 # ---------------------------------------------------------------------------- wrong usage
 
 

@@ -1,0 +1,170 @@
+"""Each rule of the audit fires on a run that breaks it, and on no other rule's account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
+from zeroskip.accel_model.faults import MachineError
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.run import COMPUTE, LANE_CYCLES, LOAD, STORE, Run, audit
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+
+Doctored = tuple[AccelSpec, Run]
+
+
+@pytest.fixture(scope="module")
+def honest() -> tuple[Program, Run]:
+    one = sample("residual", tiny(load_spec("sparse256")), "residual", seed=0)
+    return one.program, Machine(one.spec).run(one.program, one.inputs[0])
+
+
+def copied(run: Run) -> Run:
+    """The run with counters and times that may be changed."""
+    times = {name: getattr(run, name).copy() for name in ("ready", "start", "free", "end")}
+    return replace(run, counters={name: each.copy() for name, each in run.counters.items()},
+                   **times)
+
+
+def changed(counter: str, by: int, pick: Callable[[Run], np.ndarray]) -> Callable[[Run], Run]:
+    """One counter of the first instruction that is picked."""
+    def change(run: Run) -> Run:
+        run = copied(run)
+        run.counters[counter][int(np.flatnonzero(pick(run))[0])] += by
+        return run
+
+    return change
+
+
+def convolutions(run: Run) -> np.ndarray:
+    return run.counters["lane_busy"] > 0
+
+
+def all_transfers(run: Run) -> np.ndarray:
+    return run.counters["useful_bytes"] > 0
+
+
+def swapped_multiplies(run: Run) -> Run:
+    """All multiplies of a layer in one of its instructions; their sum is right."""
+    run = copied(run)
+    macs = run.counters["macs"]
+    mine = np.flatnonzero(macs)[:2]
+    macs[mine[0]], macs[mine[1]] = macs[mine].sum(), 0
+    return run
+
+
+def fast_array(run: Run) -> Run:
+    run = copied(run)
+    run.counters["cycles"][run.unit == COMPUTE] = 1
+    return run
+
+
+def nothing_moved(unit: int) -> Callable[[Run], Run]:
+    def change(run: Run) -> Run:
+        run = copied(run)
+        run.counters["useful_bytes"][run.unit == unit] = 0
+        return run
+
+    return change
+
+
+def shifted(name: str, by: int) -> Callable[[Run], Run]:
+    def change(run: Run) -> Run:
+        run = copied(run)
+        getattr(run, name)[3] += by
+        return run
+
+    return change
+
+
+def early(run: Run) -> Run:
+    """The second instruction of the load unit starts, and is free, a cycle too early."""
+    run = copied(run)
+    pc = np.flatnonzero(run.unit == LOAD)[1]
+    for times in (run.ready, run.start, run.free):
+        times[pc] -= 1
+    return run
+
+
+def busy_lanes(run: Run) -> Run:
+    run = copied(run)
+    pc = int(np.flatnonzero(convolutions(run))[0])
+    run.counters[LANE_CYCLES[-1]][pc] += 1
+    return run
+
+
+RULES: dict[str, Callable[[Run], Run]] = {
+    r"layer '.*': \d+ multiplies were done, not \d+": changed("macs", -1, convolutions),
+    r"layer '.*': \d+ multiplies took \d+ cycles, less than": fast_array,
+    r"layer '.*': \d+ bytes of weights were loaded, and they have \d+": changed(
+        "wgt_words", -500, lambda run: (run.unit == LOAD) & (run.counters["wgt_words"] > 500)),
+    r"pc \d+: it moved fewer bytes than it was asked for": changed(
+        "dram_bytes", -2000, all_transfers),
+    r"pc \d+: it moved bytes faster than the bus can": changed("cycles", -1, all_transfers),
+    r"pc \d+: it kept lanes busy for longer than it took": busy_lanes,
+    r"pc 3: it started before its tokens were there": shifted("ready", 10**6),
+    r"pc 3: it freed its unit before it was done": shifted("free", -1),
+    r"pc 3: it was complete before it was done": shifted("end", -10**6),
+    r"the load unit: two instructions overlap": early,
+    r"program: 0 bytes were loaded, and weights and inputs have \d+": nothing_moved(LOAD),
+    r"program: 0 bytes were stored, and outputs have 10": nothing_moved(STORE),
+    r"program: bytes moved faster than the bus can": lambda run: replace(run, cycles=10),
+    r"program: it ended before its last instruction": lambda run: replace(
+        run, cycles=run.cycles - 1),
+}
+
+
+@pytest.mark.parametrize("sentence", RULES)
+def test_a_run_that_breaks_a_rule(sentence: str, honest: tuple[Program, Run]) -> None:
+    program, run = honest
+    audit(program.spec, program, run)
+    with pytest.raises(MachineError, match=f"audit of {sentence}"):
+        audit(program.spec, program, RULES[sentence](run))
+
+
+def test_more_multiplies_than_multipliers(honest: tuple[Program, Run]) -> None:
+    program, run = honest
+    narrow = replace(program.spec, array=replace(program.spec.array, pixels=1))
+    with pytest.raises(MachineError, match="multiplies took"):
+        audit(narrow, program, run)
+    with pytest.raises(MachineError, match=r"pc \d+: it did more multiplies than the array has"):
+        audit(program.spec, replace(program, layers=()), _crowded(run))
+    wide = replace(program.spec, dram=replace(program.spec.dram, bytes_per_cycle=1024))
+    cycles = int(run.counters["macs"].sum()) // wide.array.macs - 1
+    with pytest.raises(MachineError, match="program: more multiplies were done than the array"):
+        audit(wide, program, replace(run, cycles=cycles))
+
+
+def _crowded(run: Run) -> Run:
+    """All multiplies in one instruction."""
+    run = copied(run)
+    macs = run.counters["macs"]
+    at, total = int(np.flatnonzero(macs)[0]), int(macs.sum())
+    macs[:] = 0
+    macs[at] = total
+    return run
+
+
+def test_outputs_count_once_and_not_where_the_image_is(honest: tuple[Program, Run]) -> None:
+    program, run = honest
+    (out,) = program.outputs
+    twice = replace(program, outputs=(out, replace(out, name="again")))
+    audit(program.spec, twice, run)
+    constant = replace(program, outputs=(replace(out, address=0),))
+    audit(program.spec, constant, nothing_moved(STORE)(run))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_needs_are_close_to_what_is_moved(name: str, target: str) -> None:
+    """Where all fits on chip, weights come with their headers and padding and no more."""
+    one = sample(name, load_spec(target), name, seed=0)
+    run = Machine(one.spec).run(one.program, one.inputs[0])
+    loaded = 4 * int(run.counters["wgt_words"][run.unit == LOAD].sum())
+    needed = sum(layer.weight_bytes for layer in one.program.layers)
+    assert needed <= loaded <= 2.5 * needed
