@@ -86,6 +86,9 @@ docs: .venv/stamp
 		> docs/ISA.md
 	$(BIN)/python -c 'from zeroskip.compiler.support import manual; print(manual(), end="")' \
 		> docs/SUPPORTED.md
+	$(BIN)/python -c 'from pathlib import Path; \
+		from zeroskip.relay_passes.pruning.manual import manual; \
+		page = Path("docs/PRUNING.md"); page.write_text(manual(page.read_text()))'
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -31,7 +31,8 @@ from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
-from zeroskip.relay_passes.pruning.recipe import parse_recipe
+from zeroskip.relay_passes.pruning.prune import prune as prune_by
+from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -56,7 +57,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     model: Model,
     target: str | AccelSpec = "dense256",
     *,
-    prune: str | None = None,
+    prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
     method: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -67,7 +68,8 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     """Compile an ONNX model for an accelerator.
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
-    prune: a recipe such as ``pattern:connectivity=0.5`` (see ``relay_passes.pruning.recipe``).
+    prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
+    values (see ``relay_passes.pruning.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
     a few random ones, good for cycles and bits but not for accuracy. method: ``minmax``,
     ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder
@@ -99,7 +101,7 @@ def lower(
     model: Model,
     spec: AccelSpec,
     *,
-    prune: str | None = None,
+    prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
     method: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -109,12 +111,12 @@ def lower(
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    pruning = parse_recipe(prune) if prune else []
+    recipe = read_recipe(prune or ())
 
     tell("import", 0, 1)
-    module = _import(model, shapes or {})
-    # Before pruning, so that the weights that are judged are those that will run.
-    module = _apply(module, FoldBatchNorm(), *pruning)
+    module = import_float(model, shapes or {})
+    tell("prune", 0, 1)
+    module = prune_by(module, recipe)
     floating = module
 
     samples = _samples(module, calibrate)
@@ -133,11 +135,14 @@ def lower(
     return Stages(floating, partitioned, module, programs_of(module, spec))
 
 
-def _import(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
-    """The model in Relax. What it was before may be as large and is gone when this returns."""
+def import_float(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
+    """The model in Relax with its normalisations folded: the weights that will run.
+
+    What the model was before may be as large and is gone when this returns.
+    """
     proto = load_onnx(model) if isinstance(model, str | Path) else model
     proto = normalise_onnx(proto, shapes)
-    return import_onnx(proto)
+    return _apply(import_onnx(proto), FoldBatchNorm())
 
 
 def _apply(module: IRModule, *passes: Any) -> IRModule:

@@ -67,20 +67,25 @@ def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str,
     return shapes
 
 
+shapes_option = click.option(
+    "--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
+    help="The shape of an input that the model leaves open; may be repeated.")
+
+
 @main.command("compile")
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, help="The compiled network to write, a .zsk file.")
 @click.option("--target", default="dense256", show_default=True,
               help="A name that `zeroskip targets` lists, or the path of a TOML file.")
 @click.option("--prune", metavar="RECIPE",
-              help="What to prune before quantising, such as pattern:connectivity=0.5; see the "
-                   "guide. Without it the model's own zeros are used.")
+              help="What to prune before quantising: schemes such as pattern:connectivity=0.5, "
+                   "which `zeroskip schemes` lists, or a .toml file of them. Without it the "
+                   "model's own zeros are used.")
 @click.option("--calibrate", type=FILE, metavar="NPZ",
               help="Sample inputs, an array for each input; the leading axis counts samples.")
 @click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True,
               help="How ranges of activations are chosen from the samples.")
-@click.option("--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
-              help="The shape of an input that the model leaves open; may be repeated.")
+@shapes_option
 @click.option("--tune", type=click.IntRange(min=1), metavar="N",
               help="Time N schedules of each layer on the accelerator and keep the fastest.")
 @click.option("--cache/--no-cache", default=True, show_default=True,
@@ -104,16 +109,31 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         "prune": prune, "calibrate": calibrate, "method": method, "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
         "cache": default_folder() if cache else None}
+    made = None
     with progress(f"compiling {model.name}") as tell:
         if emit is not None:
             text = _stage(driver.lower(model, spec, **options, progress=tell), emit)
         if output is not None:
-            driver.compile(model, spec, **options, progress=tell).save(output)
+            made = driver.compile(model, spec, **options, progress=tell)
+            made.save(output)
     if calibrate is None and _is_float(model):
         click.echo("zeroskip: warning: no --calibrate data: ranges of activations come from random "
                    "inputs; cycles and bits are right, accuracy is not to be relied on", err=True)
     if emit is not None:
         click.echo(text.rstrip("\n"))
+    elif made is not None:
+        _show_structures(made.floating_module, [spec], unless_dense=True)
+
+
+def _show_structures(module: Any, specs: Any, *, unless_dense: bool = False) -> None:
+    """What zeros the layers of a float module have; nothing if none has any and that is wanted."""
+    from zeroskip.relay_passes.pruning.detect import detect
+    from zeroskip.runtime.pruning import structures_table
+    from zeroskip.runtime.tables import show
+
+    found = detect(module)
+    if not unless_dense or any(each.kind != "dense" for each in found):
+        show(structures_table(module, found, specs))
 
 
 def _is_float(model: Path) -> bool:
@@ -135,6 +155,58 @@ def _stage(stages: Any, emit: str) -> str:
                                  for name, program in stages.programs.items()),
     }
     return texts[emit]()
+
+
+@main.command("prune")
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", type=FILE, metavar="ONNX", help="The pruned model to write.")
+@click.option("--prune", "recipe", metavar="RECIPE",
+              help="Schemes such as pattern:connectivity=0.5, joined by +, which `zeroskip "
+                   "schemes` lists, or a .toml file of them.")
+@shapes_option
+@click.option("--detect", is_flag=True,
+              help="Say what the zeros of each layer are made of, after pruning if there is a "
+                   "recipe, and in which format each target would store the layer.")
+def prune_command(model: Path, output: Path | None, recipe: str | None,
+                  shapes: dict[str, tuple[int, ...]], detect: bool) -> None:
+    """Prune an ONNX MODEL by a recipe and write it as ONNX; without -o, say what would become of
+    it. Normalisations are folded, and shapes fixed."""
+    if recipe is None and (output is not None or not detect):
+        raise click.UsageError("give a recipe with --prune, or ask with --detect what zeros the "
+                               "model has")
+    from zeroskip.accel_model.spec import load_spec
+    from zeroskip.accel_model.spec import targets as names
+    from zeroskip.compiler.driver import import_float
+    from zeroskip.relay_passes.onnx_export import export_onnx
+    from zeroskip.relay_passes.pruning.prune import layer_changes, prune
+    from zeroskip.relay_passes.pruning.recipe import read_recipe
+    from zeroskip.runtime.files import write_onnx
+    from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.pruning import changes_table
+    from zeroskip.runtime.tables import show
+
+    with progress(f"pruning {model.name}") as tell:
+        schemes = read_recipe(recipe) if recipe is not None else ()
+        tell("import", 0, 1)
+        dense = import_float(model, shapes)
+        tell("prune", 0, 1)
+        pruned = prune(dense, schemes) if schemes else dense
+        if output is not None:
+            write_onnx(output, export_onnx(pruned, model.stem))
+    if schemes:
+        show(changes_table(layer_changes(dense, pruned)))
+    if detect:
+        _show_structures(pruned, [load_spec(name) for name in names()])
+    if output is not None:
+        click.echo(f"wrote {output}")
+
+
+@main.command()
+def schemes() -> None:
+    """List the pruning schemes with their options."""
+    from zeroskip.relay_passes.pruning.recipe import describe_recipes
+
+    click.echo(describe_recipes())
 
 
 @main.command()
@@ -208,8 +280,9 @@ def validate(network: Path, inputs: Path) -> None:
               help="Write the report as one page with figures, for any browser.")
 @click.option("--worst", type=click.IntRange(min=1), metavar="N",
               help="Show only the N layers that lose most cycles, the worst first.")
+@click.option("--weights", is_flag=True, help="Say too what the zeros of each layer are made of.")
 def report(network: Path, json_file: Path | None, html_file: Path | None,
-           worst: int | None) -> None:
+           worst: int | None, weights: bool) -> None:
     """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
     from zeroskip.compiler.network import Network
     from zeroskip.runtime.files import write_page, write_report
@@ -228,6 +301,8 @@ def report(network: Path, json_file: Path | None, html_file: Path | None,
         if html_file is not None:
             write_page(html_file, made, runs, loaded.programs)
     show(*report_parts(made, worst, line_width()))
+    if weights:
+        _show_structures(loaded.floating_module, [loaded.spec])
     for path in (json_file, html_file):
         if path is not None:
             click.echo(f"wrote {path}")

@@ -25,6 +25,12 @@ def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]
     write_whole(path, lambda out: write_zip(out, members))
 
 
+def write_onnx(path: str | Path, model: Any) -> None:
+    """An onnx.ModelProto."""
+    content = model.SerializeToString()
+    write_whole(path, lambda out: out.write(content))
+
+
 def write_report(path: str | Path, report: Report) -> None:
     """A report as JSON."""
     text = json.dumps(report.to_table(), indent=1)

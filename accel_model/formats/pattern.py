@@ -108,7 +108,8 @@ def make_table(weight: Int8) -> PatternTable:
     """The patterns of a whole layer, int8 [K, C, *kernel].
 
     At most 16 different masks in a slab: those. More: 16 masks that cover every kernel, chosen
-    greedily so that few zeros are stored.
+    greedily so that few zeros are stored. A layer pruned to at most 16 patterns stores nothing
+    outside them, also if some of the weights that its patterns keep are zero.
     """
     chosen = [_choose(counts) for counts in histogram(weight)]
     most = max(1, max(len(masks) for masks in chosen))
@@ -124,20 +125,35 @@ def _choose(counts: Offsets) -> Masks:
     masks = masks[masks != 0]
     if len(masks) <= MAX_PATTERNS:
         return masks
-    weights = counts[masks]
-    union = np.bitwise_or.reduce(masks)
-    candidates = masks[np.argsort(-weights, kind="stable")[:_CANDIDATES]]
+    bases = [np.bitwise_or.reduce(masks, keepdims=True), _largest(masks)]
+    grown = [_grow(base, masks, counts[masks]) for base in bases if len(base) <= MAX_PATTERNS]
+    return min(grown, key=lambda found: found[0])[1]
+
+
+def _largest(masks: Masks) -> Masks:
+    """The masks that are not part of others, or of them 17."""
+    rest = masks[np.argsort(-np.bitwise_count(masks).astype(int), kind="stable")]
+    found: list[np.uint16] = []
+    while len(rest) and len(found) <= MAX_PATTERNS:
+        found.append(rest[0])
+        rest = rest[(rest & ~rest[0]) != 0]
+    return np.array(found, np.uint16)
+
+
+def _grow(base: Masks, masks: Masks, weights: Offsets) -> tuple[int, Masks]:
+    """Add to masks that cover all those that save most: the values stored then, and 16 masks."""
+    candidates = np.concatenate([base, masks[np.argsort(-weights, kind="stable")[:_CANDIDATES]]])
     covers = (masks[None, :] & ~candidates[:, None]) == 0
     sizes = np.bitwise_count(candidates).astype(np.int64)
-    stored = np.full(len(masks), int(np.bitwise_count(union)), np.int64)
-    taken = [union]
+    count = len(base)
+    stored = np.where(covers[:count], sizes[:count, None], SLAB).min(axis=0)
+    taken = list(base)
     while len(taken) < MAX_PATTERNS:
         saved = np.where(covers, np.maximum(stored[None, :] - sizes[:, None], 0), 0) @ weights
         best = int(np.argmax(saved))
         taken.append(candidates[best])
         stored[covers[best]] = np.minimum(stored[covers[best]], sizes[best])
-    table: Masks = np.unique(np.array(taken, np.uint16))
-    return table
+    return int(stored @ weights), np.unique(np.array(taken, np.uint16))
 
 
 def check_covered(table: PatternTable, counts: Offsets) -> None:

@@ -21,6 +21,7 @@ from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Sco
 from zeroskip.relay_passes.pruning.options import Choice, Ratio, Sizes, option
 
 Ints = npt.NDArray[np.int64]
+Parts = tuple[Ints, Ints, Ints]  # of each filter [K], channel [C/groups] and tap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ class AtomOptions(MaskOptions):
             masks.append(kept[np.ix_(*parts)].reshape(score.shape))
         return masks
 
-    def parts(self, layer: Prunable) -> tuple[Ints, Ints, Ints]:
-        """The run of each filter [K], channel [C/groups] and tap: numbered from 0."""
+    def parts(self, layer: Prunable) -> Parts:
+        """The run of each filter, channel of a group and tap: numbered from 0."""
         filters, channels, *kernel = layer.weight.shape
         high, wide, deep = self.runs(layer)
         inside = filters // layer.groups

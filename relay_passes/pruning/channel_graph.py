@@ -46,6 +46,10 @@ class Channels:
         self._parent.extend(range(first, first + count))
         return np.arange(first, first + count)
 
+    def __len__(self) -> int:
+        """How many identities there are."""
+        return len(self._parent)
+
     def find(self, one: int) -> int:
         """The identity that stands for all that are one with this."""
         while self._parent[one] != one:
@@ -125,8 +129,8 @@ def _follow(found: Channels, binding: relax.VarBinding, layer: Prunable | None) 
 
 def _producer(found: Channels, layer: Prunable, shape: Sequence[int]) -> Ids | None:
     """A layer on something that is not followed: what it makes is its own."""
-    if len(shape) < 2:
-        return None
+    if len(shape) < 2 or shape[1] != len(layer.weight):
+        return None  # a matmul whose channels are not dimension 1
     found.producers[layer.var] = layer
     made = found.new(shape[1])
     if layer.groups > 1:

@@ -133,7 +133,11 @@ class PruneChannels(_RemovalPass):
 
 def remove_channels(func: relax.Function, options: RemovalOptions) -> relax.Function:
     """The function of ``PruneFilters`` and ``PruneChannels``."""
-    kept, notes = kept_channels(func, options)
+    return without_channels(func, *kept_channels(func, options))
+
+
+def without_channels(func: relax.Function, kept: Masks, notes: Mapping[str, str]) -> relax.Function:
+    """The function in which of each tensor only the channels of its mask are left."""
 
     def visit(_builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
               ) -> relax.Expr | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import prod
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -31,7 +32,8 @@ class Prunable:
     """A convolution or matmul with constant weights.
 
     var: of its result. node: the ONNX node. weight: [K, C/groups, *kernel], of a matmul [out, in],
-    whatever way round the graph holds it. first: reads an input of the network.
+    whatever way round the graph holds it. first: reads an input of the network. positions: results
+    of each filter, so that it multiplies ``positions`` times by each of its weights.
     """
 
     var: str
@@ -39,6 +41,7 @@ class Prunable:
     weight: Floats
     groups: int
     first: bool
+    positions: int = 1
 
     @property
     def is_conv(self) -> bool:
@@ -47,6 +50,11 @@ class Prunable:
     @property
     def is_depthwise(self) -> bool:
         return self.is_conv and self.weight.shape[1] == 1 and self.groups > 1
+
+    @property
+    def macs(self) -> int:
+        """Multiplies by weights that are not zero, padding included."""
+        return self.positions * int(np.count_nonzero(self.weight))
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -74,9 +82,11 @@ def prunables(func: relax.Function, globs: Globs = "*") -> list[Prunable]:
         node = node_of(func, binding.var)
         if matches(node, globs):
             matmul = name == "relax.matmul"
+            held = cast(Floats, weight.T if matmul else weight)
+            results = prod(int(size) for size in binding.var.ty.shape)
             found.append(Prunable(
-                str(binding.var.name), node, cast(Floats, weight.T if matmul else weight),
-                1 if matmul else int(call.attrs.groups), call.args[0] in params))
+                str(binding.var.name), node, held, 1 if matmul else int(call.attrs.groups),
+                call.args[0] in params, results // len(held)))
     return found
 
 

@@ -166,7 +166,7 @@ def option(default: Any, kind: Kind) -> Any:
 
 def layers_option() -> Any:
     """The option that every scheme has: which layers it may touch."""
-    return option(EVERY, Nodes("globs on ONNX node names"))
+    return option(EVERY, Nodes("names of ONNX nodes"))
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,14 @@ class Options:
 
 
 def declared(options: type[Options]) -> list[tuple[str, Kind, Any]]:
-    """Name, kind and default of each option, in order."""
-    return [(each.name, each.metadata[KIND], each.default) for each in fields(options)]
+    """Name, kind and default of each option, the scheme's own before those that many have."""
+    lineage = options.__mro__
+
+    def home(name: str) -> int:
+        return next(at for at, each in enumerate(lineage) if name in each.__annotations__)
+
+    own_first = sorted(fields(options), key=lambda each: home(each.name))
+    return [(each.name, each.metadata[KIND], each.default) for each in own_first]
 
 
 def refused(options: type[Options], name: str, kind: Kind, value: Any) -> PassError:

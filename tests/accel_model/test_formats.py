@@ -185,6 +185,19 @@ def test_a_full_layer_costs_the_pattern_format_little() -> None:
     assert np.count_nonzero(weight) <= work.sum() <= 1.02 * np.count_nonzero(weight)
 
 
+@pytest.mark.parametrize("patterns", [1, 4, 15, 16])
+def test_up_to_16_patterns_store_nothing_outside_them(patterns: int) -> None:
+    """Weights that were rounded to zero make masks of their own, more than a table holds."""
+    rng = np.random.default_rng(patterns)
+    library = rng.permuted(np.tile(np.arange(9) < 4, (patterns, 1)), axis=1)
+    mask = library[rng.integers(0, patterns, (64, 64))] & (rng.random((64, 64)) < 0.7)[..., None]
+    weight = np.where(mask, rng.integers(-60, 61, mask.shape), 0).reshape(64, 64, 3, 3)
+    work = work_matrix("pattern", canonical(weight.astype(np.int8)), 64, 9,
+                       make_table(weight.astype(np.int8)))
+    assert np.count_nonzero(weight) < mask.sum()
+    assert work.sum() <= mask.sum()
+
+
 @settings(max_examples=50)
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=70),
        gang=st.integers(0, 3), slots=st.sampled_from([1, 2, 8, 16]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from zeroskip.relay_passes.pruning.atoms import BlockOptions
 from zeroskip.relay_passes.pruning.channels import ChannelOptions
 from zeroskip.relay_passes.pruning.counts import NmOptions
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables
+from zeroskip.relay_passes.pruning.libraries import PatternLibrary
+from zeroskip.relay_passes.pruning.manual import manual
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.pattern import PatternOptions
 from zeroskip.relay_passes.pruning.recipe import SCHEMES, parse_recipe, read_recipe
@@ -139,3 +142,24 @@ def test_every_glob_must_fit_a_layer() -> None:
     func = apply((BlockOptions(block=(1, 1), layers=("/f*", "/point"), skip_first=False),))
     assert {layer.node for layer in prunables(func) if not layer.weight.all()} == {
         "/first", "/fc", "/point"}
+
+
+def test_the_page_in_the_repository_is_current() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "PRUNING.md").read_text(encoding="utf-8")
+    assert manual(page) == page, "write it again: make docs"
+    for options, make in SCHEMES.values():
+        assert f"### {options.scheme}" in page
+        assert f"`{make.__name__}`" in page
+        assert options.paper
+    with pytest.raises(ValueError, match="lacks the marks"):
+        manual("a page")
+
+
+def test_every_toml_of_the_page_is_a_recipe_or_a_library(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "PRUNING.md").read_text(encoding="utf-8")
+    recipe, library = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert [each.scheme for each in read_recipe(written(tmp_path, recipe))] == [
+        "channels", "pattern", "nm"]
+    assert PatternLibrary.read(written(tmp_path, library)).kernel == (3, 3)
+    for text in re.findall(r"^    ((?:pattern|channels):\S+)$", page, re.MULTILINE):
+        assert read_recipe(text)

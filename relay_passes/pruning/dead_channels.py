@@ -1,0 +1,162 @@
+"""Channels that cannot matter: removed exactly, so that nothing computes, stores or loads them.
+
+A network whose filters were pruned by zeros (its masks kept every shape) has channels that are zero
+whatever the input, and channels that no layer reads with a weight other than zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+
+from zeroskip.relay_passes.graph import bindings, const_value, op_name, used_vars
+from zeroskip.relay_passes.pruning.channel_graph import PAIRWISE, Channels, analyse, channel_axis
+from zeroskip.relay_passes.pruning.channels import Masks, without_channels
+from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+
+Values = npt.NDArray[np.float64]  # [C]: what a channel is at every pixel; NaN: not known
+
+_ALIKE: dict[str, Callable[[Values, Any], Values]] = {
+    "relax.nn.relu": lambda values, _call: np.maximum(values, 0),
+    "relax.nn.leakyrelu": lambda values, call: np.where(
+        values < 0, values * float(call.attrs.alpha), values),
+    "relax.clip": lambda values, call: np.clip(values, float(call.args[1].value),
+                                               float(call.args[2].value)),
+    "relax.abs": lambda values, _call: np.abs(values),
+    "relax.negative": lambda values, _call: -values,
+    "relax.tanh": lambda values, _call: np.tanh(values),
+    "relax.nn.max_pool2d": lambda values, _call: values,
+}
+_ZERO_STAYS = {"relax.nn.avg_pool2d", "relax.nn.adaptive_avg_pool2d", "relax.mean"}
+_SAME_ELEMENTS = {"relax.reshape", "relax.squeeze", "relax.flatten"}
+
+
+@relax.transform.function_pass(opt_level=0, name="zeroskip.RemoveDeadChannels")
+class RemoveDeadChannels:
+    """Removes channels that are zero wherever they are read, and those that are read with zero
+    weights only; the network computes the same.
+
+    A channel is known to be zero where its filter is zero and so is what becomes of its bias (as
+    behind a ReLU, if the bias is negative). One that is another constant stays: at the border it
+    meets the zeros of the padding, so no bias stands for it. As in ``PruneChannels``, tensors
+    whose channels are added to each other lose them together, and what cannot be followed keeps
+    them. Every layer keeps a channel. The attribute ``zeroskip.pruned`` says what was left.
+    """
+
+    def transform_function(
+        self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
+    ) -> relax.Function:
+        return remove_dead_channels(func)
+
+
+def remove_dead_channels(func: relax.Function) -> relax.Function:
+    """The function of ``RemoveDeadChannels``."""
+    while True:
+        channels = analyse(func, "*")
+        removed = _dead(func, channels)
+        if not removed:
+            return func
+        gone = np.array(sorted(removed))
+        kept: Masks = {name: ~np.isin(channels.roots(ids), gone)
+                       for name, ids in channels.ids.items()}
+        notes = {layer.node: f"dead channels removed: {int(kept[name].sum())} of "
+                             f"{len(kept[name])} left"
+                 for name, layer in channels.producers.items() if not kept[name].all()}
+        func = without_channels(func, kept, notes)  # what read them may be dead in turn
+
+
+def _dead(func: relax.Function, channels: Channels) -> set[int]:
+    """The identities that can go."""
+    values = _known_values(func, channels)
+    layers = {layer.var: layer for layer in prunables(func)}
+    dead = set(range(len(channels))) - {channels.find(one) for one in channels.frozen}
+    dead = {one for one in dead if channels.find(one) == one}
+    for binding in bindings(func):
+        layer = layers.get(str(binding.var.name))
+        read = str(binding.value.args[0].name) if layer is not None and isinstance(
+            binding.value.args[0], relax.Var) else ""
+        if layer is None or layer.is_depthwise or read not in channels.ids:
+            continue
+        matters = _read(layer).any(axis=0) & (values[read] != 0)
+        dead -= set(channels.roots(channels.ids[read][matters]).tolist())
+    for name in channels.producers:  # every layer keeps a channel
+        own = channels.roots(channels.ids[name]).tolist()
+        if dead.issuperset(own):
+            dead.discard(own[0])
+    return dead
+
+
+def _read(layer: Prunable) -> npt.NDArray[np.bool_]:
+    """bool [K, C/groups]: whether a filter has a weight other than zero for a channel."""
+    return np.asarray(layer.weight.reshape(*layer.weight.shape[:2], -1).any(axis=2), np.bool_)
+
+
+def _known_values(func: relax.Function, channels: Channels) -> dict[str, Values]:
+    """The constants among the channels of every tensor that is followed."""
+    layers = {layer.var: layer for layer in prunables(func)}
+    values = {name: np.full(len(ids), np.nan) for name, ids in channels.ids.items()}
+    for binding in bindings(func):
+        name = str(binding.var.name)
+        if name not in values:
+            continue
+        read = [values[str(var.name)] for var in used_vars(binding.value)
+                if str(var.name) in values]
+        made = _made(binding.value, layers.get(name), read, len(values[name]))
+        if made is not None:
+            values[name] = made
+    return values
+
+
+def _made(value: relax.Expr, layer: Prunable | None, read: Sequence[Values], count: int
+          ) -> Values | None:
+    """What is known of a binding's result with ``count`` channels; None: nothing."""
+    name = op_name(value) or ""
+    if layer is not None:
+        return _made_by_layer(layer, read[0] if read else None)
+    if not read:
+        return None
+    if name in _ALIKE:
+        return _ALIKE[name](read[0], value)
+    if name in _ZERO_STAYS:
+        return np.where(read[0] == 0, 0.0, np.nan)
+    if name == "relax.concat":
+        return np.concatenate(read)
+    if name in _SAME_ELEMENTS:
+        return np.repeat(read[0], count // len(read[0]))
+    return _made_by_pair(value, read, count) if name in PAIRWISE else None
+
+
+def _made_by_layer(layer: Prunable, read: Values | None) -> Values:
+    """A filter makes zero where each of its weights is zero or meets a channel that is."""
+    matters = _read(layer)
+    if read is not None and layer.groups == 1:
+        matters &= read != 0
+    elif read is not None and layer.is_depthwise and len(read) == len(matters):
+        matters &= (read != 0)[:, None]
+    return np.where(matters.any(axis=1), np.nan, 0.0)
+
+
+def _made_by_pair(call: relax.Call, read: Sequence[Values], count: int) -> Values | None:
+    """Elementwise with a constant for each channel, or of two tensors."""
+    operands = list(read)
+    if len(read) == 1:
+        at = next(at for at, arg in enumerate(call.args) if const_value(arg) is not None)
+        constant = const_value(call.args[at])
+        assert constant is not None
+        axis = channel_axis(constant.shape, len(call.args[1 - at].ty.shape), count)
+        if constant.size != (constant.shape[axis] if axis >= 0 else 1):
+            return None
+        operands.insert(at, np.broadcast_to(constant.reshape(-1).astype(np.float64), count))
+    operator = {"relax.add": np.add, "relax.subtract": np.subtract, "relax.divide": np.divide,
+                "relax.multiply": np.multiply, "relax.maximum": np.maximum,
+                "relax.minimum": np.minimum}[str(call.op.name)]
+    with np.errstate(all="ignore"):
+        made: Values = operator(*operands)
+    if str(call.op.name) == "relax.multiply":
+        made = np.where((operands[0] == 0) | (operands[1] == 0), 0.0, made)
+    return made

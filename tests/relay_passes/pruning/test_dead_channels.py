@@ -1,0 +1,155 @@
+"""Channels that cannot matter go, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax
+
+from tests.relay_passes.float_nets import Array, Net
+from tests.relay_passes.pruning.test_channels import classify, random_net
+from zeroskip.relay_passes.pruning.channels import ChannelOptions, prune_channels
+from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
+
+
+def run(module: tvm.IRModule, x: Array) -> Array:
+    result: Array = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())["main"](
+        tvm.runtime.tensor(x)).numpy()
+    return result
+
+
+def shapes(module: tvm.IRModule) -> dict[str, tuple[int, ...]]:
+    return {layer.node: layer.weight.shape[:2] for layer in prunables(module["main"])}
+
+
+def check_same(before: tvm.IRModule) -> tvm.IRModule:
+    after = RemoveDeadChannels()(before)
+    shape = [int(size) for size in before["main"].params[0].ty.shape]
+    x = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    np.testing.assert_allclose(run(after, x), run(before, x), rtol=1e-4, atol=1e-5)
+    return after
+
+
+def silence(module: tvm.IRModule, **parts: tuple[object, object]) -> tvm.IRModule:
+    """Zero weights [filters, channels] of the layers of these names."""
+    func, weights = module["main"], {}
+    for layer in prunables(func):
+        name = layer.node.lstrip("/")
+        if name in parts:
+            weight = layer.weight.copy()
+            weight[parts[name]] = 0
+            weights[layer.var] = weight
+    return tvm.IRModule({"main": with_weights(func, weights, {})})
+
+
+ALL = slice(None)
+
+
+def chain(*, bias: float | None = None, padding: int = 1) -> tvm.IRModule:
+    """Three convolutions of 8 filters with ReLUs; ``bias``: of all filters of the first."""
+    net = Net(1, 3, 8, 8)
+    x = net.conv("c0", net.x, 8, bias=False)
+    if bias is not None:
+        x = net.op("biased", relax.op.add(x, net.const(np.full((1, 8, 1, 1), bias))))
+    x = net.relu("r0", x)
+    x = net.relu("r1", net.conv("c1", x, 8, bias=False, padding=padding))
+    return classify(net, net.relu("r2", net.conv("c2", x, 8, bias=False)))
+
+
+@pytest.mark.parametrize("bias", [None, -0.5, 0.0])
+def test_filters_of_zeros_go(bias: float | None) -> None:
+    after = check_same(silence(chain(bias=bias), c0=(slice(2, 5), ALL)))
+    assert shapes(after) == {"/c0": (5, 3), "/c1": (8, 5), "/c2": (8, 8), "/fc": (5, 8)}
+    assert dict(after["main"].attrs[PRUNED_ATTR]) == {"/c0": "dead channels removed: 5 of 8 left"}
+
+
+def test_what_is_another_constant_stays() -> None:
+    before = silence(chain(bias=0.5), c0=(slice(2, 5), ALL))
+    assert shapes(check_same(before)) == shapes(before)
+
+
+def test_channels_that_nothing_reads_go_and_what_made_only_them() -> None:
+    """c2 reads nothing of c1's first six channels; what those alone read of c0 goes in turn."""
+    before = silence(chain(bias=0.5), c2=(ALL, slice(0, 6)), c1=(slice(6, 8), slice(0, 4)))
+    after = check_same(before)
+    assert shapes(after) == {"/c0": (4, 3), "/c1": (2, 4), "/c2": (8, 2), "/fc": (5, 8)}
+    note = str(after["main"].attrs[PRUNED_ATTR]["/c0"])
+    assert note == "dead channels removed: 4 of 8 left"
+
+
+def test_every_layer_keeps_a_channel() -> None:
+    after = check_same(silence(chain(), c0=(ALL, ALL), c1=(ALL, ALL)))
+    assert shapes(after) == {"/c0": (1, 3), "/c1": (1, 1), "/c2": (1, 1), "/fc": (5, 1)}
+
+
+def test_added_tensors_lose_a_channel_together() -> None:
+    def made(both: bool) -> tvm.IRModule:
+        net = Net(1, 3, 8, 8)
+        x = net.conv("a", net.x, 8, bias=False)
+        x = net.op("add", relax.op.add(x, net.conv("b", net.x, 8, bias=False)))
+        module = classify(net, net.relu("r", net.conv("c", x, 8, bias=False)))
+        parts: dict[str, tuple[object, object]] = {"a": ([1, 2, 3], ALL)}
+        return silence(module, **parts | ({"b": ([2, 3, 4], ALL)} if both else {}))
+
+    assert shapes(check_same(made(both=False)))["/c"] == (8, 8)
+    assert shapes(check_same(made(both=True))) == {
+        "/a": (6, 3), "/b": (6, 3), "/c": (8, 6), "/fc": (5, 8)}
+
+
+def test_outputs_and_what_is_not_followed_keep_theirs() -> None:
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
+    x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
+    before = silence(net.finish(net.conv("c1", x, 8, bias=False)),
+                     c0=(slice(2, 5), ALL), c1=([1, 2], ALL))
+    assert shapes(check_same(before)) == shapes(before)
+
+
+def test_gates_flattening_and_depthwise_layers() -> None:
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
+    gate = net.op("mean", relax.op.mean(x, axis=[2, 3], keepdims=True))
+    gate = net.op("sig", relax.op.sigmoid(net.conv("s", gate, 8, kernel=1)))
+    x = net.op("mul", relax.op.multiply(x, gate))
+    x = net.relu("r1", net.conv("dw", x, 8, groups=8, bias=False))
+    x = net.op("flat", relax.op.reshape(x, (1, 512)))
+    module = net.finish(net.dense("fc", x, 5))
+    before = silence(module, c0=([1, 2], ALL), dw=([3], ALL))
+    assert shapes(check_same(before))["/dw"] == (6, 1), "the gate reads channel 3 of c0"
+    before = silence(module, c0=([1, 2], ALL), dw=([3], ALL), s=(ALL, [3]))
+    assert shapes(check_same(before)) == {
+        "/c0": (5, 3), "/s": (5, 5), "/dw": (5, 1), "/fc": (5, 320)}
+
+
+def test_random_networks() -> None:
+    smaller = 0
+    for seed in range(6):
+        module, rng = random_net(seed), np.random.default_rng(seed)
+        func, weights = module["main"], {}
+        for layer in prunables(func):
+            weight = layer.weight.copy()
+            weight[rng.random(len(weight)) < 0.3] = 0
+            weight[:, rng.random(weight.shape[1]) < 0.3] = 0
+            weights[layer.var] = weight
+        before = tvm.IRModule({"main": with_weights(func, weights, {})})
+        after = check_same(before)
+        smaller += shapes(after) != shapes(before)
+        tvm.ir.assert_structural_equal(RemoveDeadChannels()(after), after)
+    assert smaller >= 4
+
+
+def test_nothing_dead_changes_nothing() -> None:
+    module = random_net(1)
+    assert RemoveDeadChannels()(module)["main"].same_as(module["main"])
+
+
+def test_matmuls_of_sequences_are_left_whole() -> None:
+    """[1, 7, 12] x [12, 5]: dimension 1 is not what the layer makes."""
+    net = Net(1, 7, 12)
+    x = net.op("soft", relax.op.nn.softmax(net.x, axis=-1))
+    x = net.op("m", relax.op.matmul(x, net.const(net.weight(12, 5))))
+    module = net.finish(net.op("out", relax.op.nn.softmax(x)))
+    assert shapes(RemoveDeadChannels()(module)) == {"/m": (5, 12)}
+    assert dict(prune_channels(module["main"], ChannelOptions(0.5)).attrs[PRUNED_ATTR]) == {}
