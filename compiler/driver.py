@@ -31,6 +31,7 @@ from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
+from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8
@@ -116,7 +117,8 @@ def lower(
     tell("import", 0, 1)
     module = import_float(model, shapes or {})
     tell("prune", 0, 1)
-    module = prune_by(module, recipe)
+    # Channels that cannot matter go last: without them, groups of n of m no longer line up.
+    module = _apply(prune_by(module, recipe), RemoveDeadChannels())
     floating = module
 
     samples = _samples(module, calibrate)

@@ -80,8 +80,8 @@ def _dead(func: relax.Function, channels: Channels) -> set[int]:
         layer = layers.get(str(binding.var.name))
         read = str(binding.value.args[0].name) if layer is not None and isinstance(
             binding.value.args[0], relax.Var) else ""
-        if layer is None or layer.is_depthwise or read not in channels.ids:
-            continue
+        if layer is None or layer.groups > 1 or read not in channels.ids:
+            continue  # a depthwise layer passes its channels on, other groups have frozen them
         matters = _read(layer).any(axis=0) & (values[read] != 0)
         dead -= set(channels.roots(channels.ids[read][matters]).tolist())
     for name in channels.producers:  # every layer keeps a channel

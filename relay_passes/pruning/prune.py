@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import tvm
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, Prunable, prunables
 from zeroskip.relay_passes.pruning.recipe import Recipe, parse_recipe
 
 
 def prune(module: tvm.IRModule, recipe: Recipe = ()) -> tvm.IRModule:
-    """The module after the schemes of a recipe, without the channels that then cannot matter.
+    """The module after the schemes of a recipe.
 
     module: float, its normalisations folded (``FoldBatchNorm``), so that the weights that are
     judged are those that will run. PassError for a recipe that is wrong or does not fit.
@@ -22,7 +21,7 @@ def prune(module: tvm.IRModule, recipe: Recipe = ()) -> tvm.IRModule:
     if passes and not prunables(module["main"]):
         raise PassError("The model has no convolution or matmul with float weights to prune; a "
                         "quantised model is pruned before it is quantised.")
-    return tvm.transform.Sequential([*passes, RemoveDeadChannels()])(module)
+    return tvm.transform.Sequential(passes)(module)
 
 
 @dataclass(frozen=True, eq=False)

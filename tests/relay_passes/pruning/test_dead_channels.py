@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
 import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Array, Net
 from tests.relay_passes.pruning.test_channels import classify, random_net
+from zeroskip.relay_passes.onnx_export import export_onnx
 from zeroskip.relay_passes.pruning.channels import ChannelOptions, prune_channels
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
 
 
 def run(module: tvm.IRModule, x: Array) -> Array:
-    result: Array = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())["main"](
-        tvm.runtime.tensor(x)).numpy()
+    session = onnxruntime.InferenceSession(export_onnx(module).SerializeToString())
+    result: Array = session.run(None, {session.get_inputs()[0].name: x})[0]
     return result
 
 
@@ -104,6 +106,14 @@ def test_outputs_and_what_is_not_followed_keep_theirs() -> None:
     x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
     before = silence(net.finish(net.conv("c1", x, 8, bias=False)),
                      c0=(slice(2, 5), ALL), c1=([1, 2], ALL))
+    assert shapes(check_same(before)) == shapes(before)
+
+
+def test_grouped_layers_keep_what_they_read_and_make() -> None:
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
+    x = net.relu("r1", net.conv("g", x, 6, groups=2, bias=False))
+    before = silence(classify(net, net.conv("c1", x, 8)), c0=([1], ALL), g=([1], ALL))
     assert shapes(check_same(before)) == shapes(before)
 
 
