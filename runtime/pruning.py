@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,7 +23,7 @@ RANK = 4  # of the weights of the convolutions that accelerators take, at most
 
 def changes_table(changes: Sequence[LayerChange]) -> Table:
     """What pruning made of each layer, and of all together."""
-    table = Table(title="what pruning changed", title_justify="left")
+    table = _table("what pruning changed")
     table.add_column("layer", overflow="fold")
     table.add_column("what was done", overflow="fold")
     for name in ("weights", "left", "MMACs", "left", "KiB int8", "left"):
@@ -38,6 +39,11 @@ def changes_table(changes: Sequence[LayerChange]) -> Table:
     table.add_section()
     table.add_row("all", "", *_cells(sums.tolist()), "")
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+                 show_edge=False)
 
 
 def _size(layer: Prunable | None) -> tuple[int, int, int]:
@@ -57,7 +63,7 @@ def structures_table(module: Any, structures: Sequence[Structure], specs: Sequen
                      ) -> Table:
     """What the zeros of a float module's layers are made of (``detect``), and the format and bytes
     of their int8 weights on each accelerator."""
-    table = Table(title="what the weights are made of", title_justify="left")
+    table = _table("what the weights are made of")
     for name in ("layer", "weights", "structure"):
         table.add_column(name, overflow="fold")
     table.add_column("not zero", justify="right", no_wrap=True)

@@ -67,6 +67,9 @@ RECIPES = {
     "pattern:library=LIBRARY,skip=yes": {"three": "pattern: 2 patterns of 4 to 5 of 9 taps",
                                          "groups": "pattern: 2 patterns of 4 to 5 of 9 taps"},
     "channels:ratio=0.4": {"three": "dense", "wide": "dense"},
+    "filters:ratio=0.4,scope=global": {"three": "dense"},
+    "lowrank:energy=0.8,skip=yes": {"wide": "dense", "wide.basis": "dense"},
+    "lowrank:ratio=0.5,skip=yes+filters:ratio=0.25": {"three": "dense", "three.basis": "dense"},
     "channels:criterion=l2,round_to=4+unstructured:sparsity=0.5": {"wide": "unstructured"},
     "MIXED": {"three": "pattern", "point": "nm", "hidden": "block", "flat": "shape"},
 }

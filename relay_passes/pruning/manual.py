@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from zeroskip.relay_passes.pruning.masks import MaskOptions
+from zeroskip.relay_passes.pruning.masks import LayerOptions
 from zeroskip.relay_passes.pruning.options import Kind, declared
 from zeroskip.relay_passes.pruning.recipe import SCHEMES
 
@@ -29,10 +29,10 @@ def schemes_text() -> str:
     lines = ["| scheme | in short | paper |", "|---|---|---|"]
     lines += [f"| [`{name}`](#{name}) | {options.doc} | {options.paper} |"
               for name, (options, _make) in SCHEMES.items()]
-    common = declared(MaskOptions)
+    common = declared(LayerOptions)
     shrinking = ", ".join(f"`{name}`" for name, (options, _make) in SCHEMES.items()
-                          if not issubclass(options, MaskOptions))
-    lines += ["", f"Every scheme but those that change shapes ({shrinking}) has these options, "
+                          if not issubclass(options, LayerOptions))
+    lines += ["", f"Every scheme but those that remove channels ({shrinking}) has these options, "
               "with these defaults where nothing else is said below:", "", *_table(common)]
     for name, (options, make) in SCHEMES.items():
         own = [each for each in declared(options) if each not in common]

@@ -62,17 +62,15 @@ def test_the_written_model_computes_what_the_pruned_module_does(model: Path, tmp
 def test_the_written_model_compiles_to_the_same_time(model: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[[prune]]\nscheme = "channels"\n[[prune]]\nscheme = "pattern"')
-    zeroskip("prune", model, "-o", tmp_path / "p.onnx", "--prune", recipe)
+    zeroskip("prune", model, "-o", tmp_path / "net.onnx", "--prune", recipe)
     told = []
-    for name, options in (("p.onnx", ()), (model, ("--prune", recipe))):
-        made = zeroskip("compile", tmp_path / name, "-o", tmp_path / "n.zsk", "--target",
-                        "pattern256", *options)
+    for source, options in ((tmp_path / "net.onnx", ()), (model, ("--prune", recipe))):
+        made = zeroskip("compile", source, "-o", tmp_path / "n.zsk", "--target", "pattern256",
+                        *options)
         assert made.exit_code == 0, made.output
         assert "8 patterns of 4 of 9 taps" in made.stdout
-        report = zeroskip("report", tmp_path / "n.zsk", "--weights").stdout
-        assert "8 patterns of 4 of 9 taps" in report
-        told.append([line for line in report.splitlines() if "│" in line])
-    assert len(told[0]) > 10
+        told.append(zeroskip("report", tmp_path / "n.zsk", "--weights").stdout)
+        assert "8 patterns of 4 of 9 taps" in told[-1]
     assert told[0] == told[1]
 
 

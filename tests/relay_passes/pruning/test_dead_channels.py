@@ -11,7 +11,7 @@ from tvm import relax
 from tests.relay_passes.float_nets import Array, Net
 from tests.relay_passes.pruning.test_channels import classify, random_net
 from zeroskip.relay_passes.onnx_export import export_onnx
-from zeroskip.relay_passes.pruning.channels import ChannelOptions, prune_channels
+from zeroskip.relay_passes.pruning.channels import ChannelOptions, remove_channels
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
 
@@ -162,4 +162,4 @@ def test_matmuls_of_sequences_are_left_whole() -> None:
     x = net.op("m", relax.op.matmul(x, net.const(net.weight(12, 5))))
     module = net.finish(net.op("out", relax.op.nn.softmax(x)))
     assert shapes(RemoveDeadChannels()(module)) == {"/m": (5, 12)}
-    assert dict(prune_channels(module["main"], ChannelOptions(0.5)).attrs[PRUNED_ATTR]) == {}
+    assert dict(remove_channels(module["main"], ChannelOptions(0.5)).attrs[PRUNED_ATTR]) == {}
