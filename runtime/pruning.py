@@ -34,7 +34,8 @@ def changes_table(changes: Sequence[LayerChange]) -> Table:
         before, after = (_size(layer) for layer in (change.before, change.after))
         numbers = [number for pair in zip(before, after, strict=True) for number in pair]
         sums += numbers
-        table.add_row(escape(change.node), escape(change.note or "nothing"), *_cells(numbers),
+        done = change.note or ("new" if change.before is None else "nothing")
+        table.add_row(escape(change.node), escape(done), *_cells(numbers),
                       _least(change.after)[1] if change.after is not None else "")
     table.add_section()
     table.add_row("all", "", *_cells(sums.tolist()), "")

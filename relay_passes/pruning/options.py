@@ -17,6 +17,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.layers import Globs, Prunable, matches, prunables
 
 KIND = "option"
+LONGEST = 40  # characters of what a user wrote, in a refusal
 EVERY = "*"  # the glob that stands for all layers
 
 
@@ -60,8 +61,8 @@ class Ratio(Kind):
         return float(text)
 
     def takes(self, value: Any) -> bool:
-        return (isinstance(value, Real) and not isinstance(value, bool)
-                and 0 <= float(value) < 1)
+        number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else -1
+        return bool(0 <= number < 1)
 
     @property
     def wanted(self) -> str:
@@ -208,10 +209,14 @@ def declared(options: type[Options]) -> list[tuple[str, Kind, Any]]:
 
 def refused(options: type[Options], name: str, kind: Kind, value: Any) -> PassError:
     """What to raise for a value that an option does not take."""
-    text = str(value)
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
-    return PassError(f"Pruning option {options.scheme}:{name}={shown} must be {kind.wanted} "
+    return PassError(f"Pruning option {options.scheme}:{name}={brief(value)} must be {kind.wanted} "
                      f"({kind.doc}).")
+
+
+def brief(value: Any) -> str:
+    """What a user wrote, short enough to stand in a sentence."""
+    text = hex(value) if isinstance(value, int) and abs(value) >= 1 << 64 else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -239,5 +244,5 @@ def _no_such_layer(options: Options, glob: str, nodes: Sequence[str]) -> PassErr
     close = get_close_matches(glob, nodes, n=3, cutoff=0.3) or list(nodes[:3])
     names = ", ".join(f"'{name}'" for name in close)
     hint = f"; names there are {names}" if close else ""
-    return PassError(f"Pruning option {options.scheme}:layers={glob} matches no convolution or "
-                     f"matmul of the model{hint}.")
+    return PassError(f"Pruning option {options.scheme}:layers={brief(glob)} matches no convolution "
+                     f"or matmul of the model{hint}.")

@@ -45,7 +45,7 @@ from zeroskip.relay_passes.pruning.channels import (
 )
 from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, PruneGroups, PruneNm
 from zeroskip.relay_passes.pruning.low_rank import DecomposeLowRank, LowRankOptions
-from zeroskip.relay_passes.pruning.options import Options, declared, nearest, refused
+from zeroskip.relay_passes.pruning.options import Options, brief, declared, nearest, refused
 from zeroskip.relay_passes.pruning.pattern import PatternOptions, PrunePattern
 from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured, UnstructuredOptions
 
@@ -103,15 +103,15 @@ class _Entry:
     def read(self) -> Options:
         """The options that it stands for."""
         if self.scheme not in SCHEMES:
-            raise PassError(f"Pruning scheme '{self.scheme}' is not known; "
+            raise PassError(f"Pruning scheme '{brief(self.scheme)}' is not known; "
                             f"{nearest(self.scheme, SCHEMES)}")
         options, _make = SCHEMES[self.scheme]
         kinds = {name: kind.within(self.folder) for name, kind, _default in declared(options)}
         values = {}
         for name, value in self.settings.items():
             if name not in kinds:
-                raise PassError(f"'{name}' is not an option of pruning scheme '{self.scheme}'; "
-                                f"{nearest(name, kinds)}")
+                raise PassError(f"'{brief(name)}' is not an option of pruning scheme "
+                                f"'{self.scheme}'; {nearest(name, kinds)}")
             try:
                 values[name] = kinds[name].parse(value) if isinstance(value, str) else value
             except (ValueError, KeyError):
@@ -126,11 +126,11 @@ def _of_text(recipe: str) -> Iterator[Options]:
         for setting in filter(None, (each.strip() for each in rest.split(","))):
             name, equals, value = setting.partition("=")
             if not equals:
-                raise PassError(f"'{setting}' is not an option of pruning scheme '{scheme}' "
-                                f"written as option=value, as in '{recipe}'.")
+                raise PassError(f"'{brief(setting)}' is not an option of pruning scheme "
+                                f"'{brief(scheme)}' written as option=value.")
             if name in settings:
-                raise PassError(f"Pruning option {scheme}:{name} is given twice in '{recipe}'; "
-                                "say it once.")
+                raise PassError(f"Pruning option {brief(scheme)}:{brief(name)} is given twice; say "
+                                "it once.")
             settings[name] = value
         yield _Entry(scheme, settings).read()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import tvm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.relay_passes.float_nets import Net
 from zeroskip.relay_passes.errors import PassError
@@ -82,6 +85,9 @@ def test_a_library_is_found_beside_the_recipe_or_written_in_it(tmp_path: Path) -
     ('[[prune]]\nscheme = "pattern"\nconnectivity = "much"', r"at least 0 and below 1"),
     ('[[prune]]\nscheme = "nm"\nn = 5', r"table 1, line 1: .*nm:n=5 must be at most m=4"),
     ('[[prune]]\nscheme = "nm"\nn = 1.5', r"whole number from 1 to 64"),
+    ('[[prune]]\nscheme = "nm"\nn = 0x' + "f" * 9999, r"nm:n=0xf+\.\.\. must be a whole number"),
+    ('[[prune]]\nscheme = "block"\nratio = 0x' + "f" * 9999, r"at least 0 and below 1"),
+    ('[[prune]]\nscheme = "' + "n" * 9999 + '"', r"'n+\.\.\.' is not known"),
     ('[[prune]]\nscheme = "nm"\nlayers = []', r"each not empty"),
     ('[[prune]]\nscheme = "block"\nblock = [16]', r"2 sizes such as 16x16"),
     ('[[prune]]\nscheme = "pattern"\nlibrary = "none.toml"', r"none.toml' cannot be read"),
@@ -106,6 +112,37 @@ def test_recipes_that_are_none(tmp_path: Path) -> None:
         read_recipe(tmp_path / "bytes.toml")
     with pytest.raises(PassError, match="not of str"):
         read_recipe(["pattern"])  # type: ignore[list-item]
+
+
+@given(st.one_of(
+    st.text(), st.text("paternchls:=,+.05|*", max_size=40),
+    st.builds("{}:{}={}".format, st.sampled_from(sorted(SCHEMES)), st.sampled_from(
+        ["n", "m", "kernel", "layers", "library", "ratio", "sparsity", "block", "skip"]),
+        st.text(max_size=12))))
+@settings(max_examples=300)
+def test_any_text_is_a_recipe_or_refused(text: str) -> None:
+    if not text.endswith(".toml"):
+        _read_or_refuse(text)
+
+
+@given(st.integers(0, len(MIXED)), st.integers(0, 9), st.text(
+    '[]{}"=.,#\n prunescheml0159x-+_' + chr(0) + chr(0x2028), max_size=12))
+@settings(max_examples=300)
+def test_any_file_is_a_recipe_or_refused(at: int, gone: int, text: str) -> None:
+    with TemporaryDirectory() as folder:
+        _read_or_refuse(written(Path(folder), MIXED[:at] + text + MIXED[at + gone :]))
+
+
+def _read_or_refuse(recipe: str | Path) -> None:
+    try:
+        read = read_recipe(recipe)
+    except PassError as refusal:
+        said = str(refusal)
+    else:
+        assert read
+        assert read_recipe(read) == read
+        return
+    assert 20 < len(said) < 600, "a sentence"
 
 
 def net() -> tvm.IRModule:
