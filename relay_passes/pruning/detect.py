@@ -1,10 +1,11 @@
 """What an already pruned model has: of each layer the structure of its zeros.
 
 Of all structures that a layer's zeros could be, the one is named that describes them in fewest
-bits: a structure that fits only loosely needs many exceptions, and one that says little (2:4, where
-the layer is made of blocks) leaves much to be told. A structure is named only if
+bits: a structure that fits loosely needs many exceptions, and one that says little (2:4, where the
+layer is made of blocks) leaves much to be told. A structure is named only if
 
-- it is tight: of the weights that it keeps at most 5 % are zero (``SLACK``), and
+- it fits: of the weights that it keeps at most 5 % are zero (``SLACK``), and of the zeros at least
+  half are what it removes, and
 - it saves 32 bits (``MARGIN``) against the list of the weights that are not zero.
 
 The latter makes it safe: these are prefix codes, so of all masks with as many zeros at most one in
@@ -94,7 +95,7 @@ Candidate = tuple[float, str, str]  # bits, kind, detail
 
 
 def _candidates(mask: Mask, kept: int) -> Iterator[Candidate]:
-    """The structures that are tight. mask: bool [groups, K / groups, C / groups, taps]."""
+    """The structures that fit. mask: bool [groups, K / groups, C / groups, taps]."""
     yield from _channels(mask, kept)
     yield from _shapes(mask, kept)
     yield from _blocks(np.asarray(mask.any(axis=3, keepdims=True)), mask.shape[3], kept)
@@ -117,15 +118,16 @@ def _subset(of: float, some: float) -> float:
     return log2(of + 1) + (lgamma(of + 1) - lgamma(some + 1) - lgamma(of - some + 1)) / log(2)
 
 
-def _is_tight(kept: int, closure: float) -> bool:
-    return kept >= (1 - SLACK) * closure
+def _fits(size: int, kept: int, closure: int) -> bool:
+    """Whether what a structure keeps is (nearly) all there, and most zeros are what it removes."""
+    return kept >= (1 - SLACK) * closure and 2 * (size - closure) >= size - kept
 
 
 def _channels(mask: Mask, kept: int) -> Iterator[Candidate]:
     """Whole filters and whole channels, each group's own."""
     filters, channels = mask.any(axis=(2, 3)), mask.any(axis=(1, 3))
     closure = int((filters.sum(axis=1) * channels.sum(axis=1)).sum()) * mask.shape[3]
-    if _is_tight(kept, closure):
+    if _fits(mask.size, kept, closure):
         bits = (_subset(filters.size, filters.sum()) + _subset(channels.size, channels.sum())
                 + _subset(closure, kept))
         yield bits, ChannelOptions.scheme, (f"{filters.sum()} of {filters.size} filters, "
@@ -136,7 +138,8 @@ def _shapes(mask: Mask, kept: int) -> Iterator[Candidate]:
     """Positions, in those filters that are there."""
     filters, positions = mask.any(axis=(2, 3)), mask.any(axis=1)
     closure = int((positions.sum(axis=(1, 2)) * filters.sum(axis=1)).sum())
-    if _is_tight(kept, closure):
+    several = filters.sum() > len(mask)  # of one filter alone every mask is a shape
+    if several and _fits(mask.size, kept, closure):
         bits = (_subset(filters.size, filters.sum()) + _subset(positions.size, positions.sum())
                 + _subset(closure, kept))
         yield bits, ShapeOptions.scheme, f"{positions.sum()} of {positions.size} positions"
@@ -144,10 +147,10 @@ def _shapes(mask: Mask, kept: int) -> Iterator[Candidate]:
 
 def _blocks(there: Mask, taps: int, kept: int) -> Iterator[Candidate]:
     """Blocks of filters x channels, powers of two, smaller than the layer: with all ``taps``, or of
-    each tap. Where blocks are not tight, those that are made of them are not either.
+    each tap. Where blocks do not fit, larger ones that are made of them do not either.
 
     there: bool [groups, K / groups, C / groups, taps or 1]."""
-    sides = there.shape[1:3]
+    sides, total = there.shape[1:3], there.size * taps
     known, wanted = set(), [((1, 2), _halve(there, 2)), ((2, 1), _halve(there, 1))]
     while wanted:
         size, there = wanted.pop()
@@ -158,7 +161,7 @@ def _blocks(there: Mask, taps: int, kept: int) -> Iterator[Candidate]:
         closure = taps * sum(
             high * wide * int(np.count_nonzero(there[:, rows, columns]))
             for (rows, high), (columns, wide) in product(*map(_runs, size, sides)))
-        if not _is_tight(kept, closure):
+        if not _fits(total, kept, closure):
             continue
         wanted += [((size[0], 2 * size[1]), _halve(there, 2)),
                    ((2 * size[0], size[1]), _halve(there, 1))]
@@ -185,20 +188,30 @@ def _halve(there: Mask, axis: int) -> Mask:
 
 
 def _patterns(mask: Mask, kept: int) -> Iterator[Candidate]:
-    """Kernels of few patterns, and whole kernels that are not there."""
+    """Kernels of few patterns, and whole kernels that are not there.
+
+    Zeros are uneven where small weights of a trained layer went: some kernels have more, some taps.
+    So patterns must also be shorter than what tells of each kernel how many weights it has, and
+    than what tells of each tap in which kernels it is.
+    """
     taps = mask.shape[3]
     kernels = mask.reshape(-1, taps)
     present = kernels.any(axis=1)
     _codes, first, times = np.unique(_codes_of(kernels[present]), return_index=True,
                                      return_counts=True)
     masks = kernels[present][first]
+    plain = min(_groups_bits(np.bincount(kernels.sum(axis=1), minlength=taps + 1)),
+                _subset(len(kernels), present.sum()) + sum(
+                    _subset(present.sum(), count) for count in kernels.sum(axis=0).tolist()))
     for library, stored in _libraries(masks, times):
         count = len(library)
-        if count > MOST_PATTERNS or not _is_tight(kept, stored):
+        if count > MOST_PATTERNS or not _fits(mask.size, kept, stored):
             continue
         bits = (_subset(len(kernels), present.sum()) + times.sum() * log2(count)
                 + (count + 1) * taps + _subset(stored, kept))
         sizes = sorted(set(library.sum(axis=1).tolist()))
+        if sizes != [taps] and bits > plain - MARGIN:
+            continue
         what = (f"{count} pattern{'s' * (count > 1)} of {_span(sizes)} of {taps} taps"
                 if sizes != [taps] else "whole kernels")
         yield bits, "pattern", f"{what}, {present.mean():.1%} of the kernels"
@@ -244,7 +257,7 @@ def _counts(rows: npt.NDArray[np.uint8], kept: int, size: int, kind: str, what: 
     n = int(np.flatnonzero(full).max(initial=0))
     share = -(-n * rest // size)
     closure = int(n * full[1:].sum() + share * short[1:].sum())
-    if 0 < n < size and not short[share + 1 :].any() and _is_tight(kept, closure):
+    if 0 < n < size and not short[share + 1 :].any() and _fits(rows.size, kept, closure):
         yield _groups_bits(full) + _groups_bits(short), kind, f"{n} of every {size} {what}"
 
 

@@ -66,15 +66,17 @@ def test_a_count_of_zeros_anywhere_is_nothing_special(shape: tuple[int, ...], se
     assert structure((order < per_cent / 100 * len(order)).reshape(shape)).kind in PLAIN
 
 
-@given(st.integers(0, 1 << 20), st.floats(0.05, 0.6), st.sampled_from([(64, 48, 3, 3), (40, 96)]))
-@settings(max_examples=40)
-def test_filters_and_channels_of_unequal_density_are_nothing_special(
+@given(st.integers(0, 1 << 20), st.floats(0.05, 0.9),
+       st.sampled_from([(64, 48, 3, 3), (40, 96), (32, 24, 1, 3), (24, 32, 2, 2)]))
+@settings(max_examples=60)
+def test_filters_channels_and_taps_of_unequal_density_are_nothing_special(
         seed: int, density: float, shape: tuple[int, ...]) -> None:
-    """Trained weights are pruned unevenly: some filters and channels lose far more than others."""
+    """Trained weights are pruned unevenly: some filters, channels and taps lose far more."""
     rng = np.random.default_rng(seed)
     ones = (1,) * (len(shape) - 2)
     scale = (rng.lognormal(sigma=1, size=(shape[0], 1, *ones))
-             * rng.lognormal(sigma=1, size=(1, shape[1], *ones)))
+             * rng.lognormal(sigma=1, size=(1, shape[1], *ones))
+             * rng.lognormal(sigma=0.7, size=(1, 1, *shape[2:])))
     weight = np.abs(rng.standard_normal(shape)) * scale
     assert structure(weight > np.quantile(weight, 1 - density)).kind == "unstructured"
 
