@@ -29,6 +29,7 @@ from zeroskip.relay_passes.pruning.atoms import BlockOptions, KernelGroupOptions
 from zeroskip.relay_passes.pruning.channels import ChannelOptions
 from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.libraries import distinct
 from zeroskip.relay_passes.pruning.masks import Mask
 
 SLACK = 0.05  # of the weights that a structure keeps may be zero
@@ -197,9 +198,7 @@ def _patterns(mask: Mask, kept: int) -> Iterator[Candidate]:
     taps = mask.shape[3]
     kernels = mask.reshape(-1, taps)
     present = kernels.any(axis=1)
-    _codes, first, times = np.unique(_codes_of(kernels[present]), return_index=True,
-                                     return_counts=True)
-    masks = kernels[present][first]
+    masks, times = distinct(kernels[present])
     plain = min(_groups_bits(np.bincount(kernels.sum(axis=1), minlength=taps + 1)),
                 _subset(len(kernels), present.sum()) + sum(
                     _subset(present.sum(), count) for count in kernels.sum(axis=0).tolist()))
@@ -215,15 +214,6 @@ def _patterns(mask: Mask, kept: int) -> Iterator[Candidate]:
         what = (f"{count} pattern{'s' * (count > 1)} of {_span(sizes)} of {taps} taps"
                 if sizes != [taps] else "whole kernels")
         yield bits, "pattern", f"{what}, {present.mean():.1%} of the kernels"
-
-
-def _codes_of(kernels: Mask) -> npt.NDArray[np.generic]:
-    """A value for each kernel [n, taps] that is the same for the same mask."""
-    packed = np.packbits(kernels, axis=1)
-    words = -(-packed.shape[1] // 8)
-    padded = np.zeros((len(packed), 8 * words), np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return padded.view(np.uint64 if words == 1 else f"V{8 * words}")[:, 0]
 
 
 def _span(sizes: list[int]) -> str:

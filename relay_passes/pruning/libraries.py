@@ -93,11 +93,21 @@ def learn_library(scores: Sequence[Floats], count: int, kernel: tuple[int, ...] 
     votes = best_patterns(kernels[kernels.any(axis=1)], kernel, entries)
     if not len(votes):
         votes = best_patterns(kernels[:1], kernel, entries)
-    # As text of 0 and 1 in this order, the first pattern by its taps is the last.
-    patterns, times = np.unique(votes, axis=0, return_counts=True)
-    patterns, times = patterns[::-1], times[::-1]
+    patterns, times = distinct(votes)
     library: Library = patterns[np.sort(np.argsort(-times, kind="stable")[:count])]
     return library
+
+
+def distinct(masks: Library) -> tuple[Library, Ints]:
+    """The different masks of bool [n, taps], the first by their taps first, and how often each."""
+    packed = np.packbits(masks, axis=1)
+    words = -(-packed.shape[1] // 8)
+    padded = np.zeros((len(packed), 8 * words), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    codes = padded.view(">u8")[:, 0].astype(np.uint64) if words == 1 else padded.view(
+        f"V{8 * words}")[:, 0]
+    _codes, first, times = np.unique(codes, return_index=True, return_counts=True)
+    return masks[first[::-1]], times[::-1]  # a tap that stays is a 1: the first mask is largest
 
 
 def best_patterns(kernels: Floats, kernel: tuple[int, ...], entries: int) -> Library:

@@ -19,6 +19,7 @@ from zeroskip.relay_passes.pruning.libraries import (
     PatternLibrary,
     choose_patterns,
     connectivity_mask,
+    distinct,
     learn_library,
 )
 from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Scores
@@ -146,7 +147,7 @@ class PatternOptions(MaskOptions):
         what = ""
         if layer.kernel == self.patterned:
             kernels = mask.reshape(-1, mask[0, 0].size)
-            used = np.unique(kernels[kernels.any(axis=1)], axis=0)
+            used, _times = distinct(kernels[kernels.any(axis=1)])
             what = f"{len(used)} patterns, "
         return f"{what}connectivity {self.ratio(layer):g}"
 
