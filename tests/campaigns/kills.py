@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from tests.campaigns.tables import provenance, table
 from tests.runtime.nets import small_net
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.network import Network
@@ -147,13 +148,11 @@ def main() -> None:
     options = parser.parse_args()
     begin = time.monotonic()
     rows = campaign(options.count, options.seed)
-    print(f"| killed while writing | kills | {' | '.join(OUTCOMES)} |")
-    print(f"| --- |{' ---: |' * (len(OUTCOMES) + 1)}")
-    for name, seen in rows.items():
-        cells = (seen.total(), *(seen[outcome] for outcome in OUTCOMES))
-        print(f"| {name} | {' | '.join(map(str, cells))} |")
+    print(table(("killed while writing", "kills", *OUTCOMES), (
+        (name, seen.total(), *(seen[outcome] for outcome in OUTCOMES))
+        for name, seen in rows.items())))
     broken = sum(seen["broken"] for seen in rows.values())
-    print(f"\nseed {options.seed}, {time.monotonic() - begin:.0f} s; {broken} broken")
+    print(f"\n{provenance(f'seed {options.seed}', begin)}; {broken} broken")
     sys.exit(1 if broken else 0)
 
 
