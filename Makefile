@@ -71,10 +71,10 @@ roundtrips: N ?= 100000
 roundtrips: .venv/stamp
 	$(CAMPAIGN).roundtrips --count $(N) --seed $(SEED)
 
-# A compiler killed at random moments never leaves half a file.
+# Compilers killed N times never leave half a file.
 kills: N ?= 300
 kills: .venv/stamp
-	$(CAMPAIGN).kills --count $(N) --seed $(SEED)
+	$(CAMPAIGN).kills --count $(N) --seed $(SEED) --jobs $(JOBS)
 
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp
