@@ -4,8 +4,9 @@
 
 Compilers (``zeroskip compile``) are killed at any moment from their start to their end, and ten
 times as many processes that write a compiled network, outputs, a report or a timeline again and
-again over an older file of that name. Afterwards the name holds nothing (where nothing was), the older
-file to the last byte, or a new one that loads whole; so do the schedules that a compiler keeps.
+again over an older file of that name. Afterwards the name holds nothing (where nothing was), the
+older file to the last byte, or a new one that loads whole; so do the schedules that a compiler
+keeps.
 """
 
 from __future__ import annotations
