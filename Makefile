@@ -35,43 +35,46 @@ test-ocr: .venv/stamp-ocr
 test-pruning: .venv/stamp
 	$(BIN)/python -m pytest -m pruning
 
-# The campaigns of docs/TRUST.md. Each prints its table; N cases from SEED on.
+# The campaigns of docs/TRUST.md. Each prints its tables; N cases from SEED on, in JOBS processes.
 SEED ?= 0
+JOBS ?= 2
+CAMPAIGN = OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m tests.campaigns
 
 # Random networks on random hardware against a dense integer oracle, M of them against TVM too.
-fuzz: N ?= 500
-fuzz: M ?= 100
+fuzz: N ?= 10000
+fuzz: M ?= 2000
 fuzz: .venv/stamp
-	$(BIN)/python -m tests.campaigns.fuzz --count $(N) --tvm $(M) --seed $(SEED)
+	$(CAMPAIGN).fuzz --count $(N) --tvm $(M) --seed $(SEED) --jobs $(JOBS)
 
 # Programs with one mistake each: all must be found, or shown to be none.
 mutants: .venv/stamp
-	$(BIN)/python -m tests.campaigns.mutants --seed $(SEED)
+	$(CAMPAIGN).mutants --seed $(SEED) --jobs $(JOBS)
 
-# Programs in many legal orders.
+# Programs in N legal orders.
 shuffles: N ?= 200
 shuffles: .venv/stamp
-	$(BIN)/python -m tests.campaigns.shuffles --seeds $(N)
+	$(CAMPAIGN).shuffles --seeds $(N) --seed $(SEED) --jobs $(JOBS)
 
 # The machine's times and counts against references that step clock by clock.
 cycles: N ?= 2000
 cycles: .venv/stamp
-	$(BIN)/python -m tests.campaigns.cycles --count $(N) --seed $(SEED)
+	$(CAMPAIGN).cycles --count $(N) --seed $(SEED) --jobs $(JOBS)
 
-# Altered programs, networks, hardware descriptions and ONNX files.
+# Altered programs and networks, as well as hardware descriptions and M ONNX files.
 hostile: N ?= 200000
+hostile: M ?= 5000
 hostile: .venv/stamp
-	$(BIN)/python -m tests.campaigns.hostile --count $(N) --seed $(SEED)
+	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --seed $(SEED) --jobs $(JOBS)
 
 # Random instructions through assembler and encoder and back.
 roundtrips: N ?= 100000
 roundtrips: .venv/stamp
-	$(BIN)/python -m tests.campaigns.roundtrips --count $(N) --seed $(SEED)
+	$(CAMPAIGN).roundtrips --count $(N) --seed $(SEED)
 
-# A compiler killed at random moments never leaves half a file.
+# Compilers killed N times never leave half a file.
 kills: N ?= 300
 kills: .venv/stamp
-	$(BIN)/python -m tests.campaigns.kills --count $(N) --seed $(SEED)
+	$(CAMPAIGN).kills --count $(N) --seed $(SEED) --jobs $(JOBS)
 
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp

@@ -114,7 +114,7 @@ def _conv(state: State, one: isa.Conv) -> Footprint:
         return Footprint(reads, sums)
     reads.append(_par(state, one.par, PAR_ROWS * blocks(one.filters)))
     if one.residual:
-        reads += _operand(state, one.filters)
+        reads += _residual(state, one.filters)
     return Footprint(reads, _output(state, one.filters))
 
 
@@ -139,7 +139,7 @@ def _depthwise(state: State, one: isa.Depthwise) -> Footprint:
              *_input(state, one.channels),
              _par(state, one.par, PAR_ROWS * blocks(one.channels))]
     if one.residual:
-        reads += _operand(state, one.channels)
+        reads += _residual(state, one.channels)
     return Footprint(reads, _output(state, one.channels))
 
 
@@ -177,6 +177,15 @@ def _input(state: State, channels: int) -> list[Access]:
     return [Access(state.memories.act, cells.joined(), mask)
             for first, count, mask in block_masks(channels)
             for cells in window.cells(first, count)]
+
+
+def _residual(state: State, channels: int) -> list[Access]:
+    """The operand of an addition to a result of 8 bits."""
+    operand = state.register(isa.Operand)
+    if not -128 <= operand.mid_low <= operand.mid_high <= min(255, operand.mid_low + 255):
+        raise Fault(f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range "
+                    "of 8 bits")
+    return _operand(state, channels)
 
 
 def _operand(state: State, channels: int) -> list[Access]:

@@ -35,9 +35,9 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
     try:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile):
-        raise DataError(f"{path}: is truncated or holds objects that are not plain arrays"
-                        ) from None
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, MemoryError):
+        raise DataError(f"{path}: is truncated, or holds objects that are not plain arrays or "
+                        "are larger than this computer's memory") from None
 
 
 def match_inputs(

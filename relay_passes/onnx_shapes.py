@@ -19,6 +19,7 @@ from zeroskip.relay_passes.onnx_graph import (
     set_origin,
     unused_name,
 )
+from zeroskip.relay_passes.onnx_limits import MAX_ELEMENTS
 from zeroskip.relay_passes.onnx_load import first_line
 
 # The first whose BatchNormalization says itself whether it trains; with an earlier one
@@ -69,8 +70,9 @@ def _fix_shape(info: onnx.ValueInfoProto, given: Sequence[int] | None) -> None:
 
 
 def _check_shape(name: str, known: Sequence[int | None] | None, given: Sequence[int]) -> None:
-    if any(dim < 1 for dim in given):
-        raise FrontError(f"Option --shape {name}={_comma(given)} has a dimension below 1.")
+    if not all(1 <= dim <= MAX_ELEMENTS for dim in given):
+        raise FrontError(f"Option --shape {name}={_comma(given)[:100]} has a dimension outside "
+                         f"1..{MAX_ELEMENTS}.")
     if known is None:
         return
     if len(known) != len(given):

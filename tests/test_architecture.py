@@ -19,7 +19,10 @@ MAY_USE = {
 # What of the model the compiler may not look at: it must not run programs. ``lanes`` is the cost.
 MACHINE = {f"accel_model.{module}" for module in
            ("machine", "timing", "semantics", "walk", "state", "timeline", "run", "trace",
-            "occupancy")}
+            "occupancy", "reference")}
+# What the stepped references share with the fast model: declarations, and no other code.
+DECLARATIONS = {"accel_model.isa", "accel_model.encoding", "accel_model.program",
+                "accel_model.spec"}
 LIBRARIES = {"accel_model": {"numpy", "numba"}}
 TVM = {"tvm", "tvm_ffi"}
 HEAVY = {"tvm", "tvm_ffi", "numpy", "onnx", "numba", "rich", "scipy", "networkx"}
@@ -64,6 +67,22 @@ def test_imports_follow_the_arrows(path: Path) -> None:
         others = {name.split(".")[0] for name in names} - STANDARD - {"zeroskip"}
         assert others <= LIBRARIES[folder], f"{path}: {others}"
     assert not any(name.split(".")[0] in FOLDERS for name in names), f"{path}: bare folder name"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "accel_model" / "reference").glob("*.py")),
+                         ids=lambda path: path.stem)
+def test_references_share_no_code_with_the_fast_model(path: Path) -> None:
+    names = imported(ast.parse(path.read_text(encoding="utf-8")))
+    assert not {name.split(".")[0] for name in names} & {"numpy", "numba", "tests"}
+    for name in own(names):
+        shared = any(within(name, place) for place in DECLARATIONS)
+        assert shared or within(name, "accel_model.reference"), name
+
+
+def test_the_oracle_shares_no_code_with_compiler_and_machine() -> None:
+    path = ROOT / "tests" / "compiler" / "oracle.py"
+    names = own(imported(ast.parse(path.read_text(encoding="utf-8"))))
+    assert names == {"compiler.graph.LayerGraph", "relay_passes.integer_layers"}
 
 
 def test_the_check_sees_imports() -> None:

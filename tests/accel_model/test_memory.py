@@ -69,6 +69,16 @@ def convolution(**fields: int) -> Hand:
     return hand
 
 
+def residual(**fields: int) -> Hand:
+    """The same with its first rows added; fields of its ``operand``."""
+    hand = convolution(residual=1)
+    par = hand.params(scalar_row(1, 1, shift=1))
+    hand.add(isa.Operand(act=0, row=2, block=4, zero_point=0, unsigned=0, par=par, **fields))
+    pc = next(pc for pc, one in enumerate(hand.stream) if isinstance(one, isa.Conv))
+    hand.stream[pc:] = hand.stream[-2:] + hand.stream[pc:-2]
+    return hand
+
+
 def stopped(hand: Hand, numbers: bool = True) -> str:
     with pytest.raises(MachineError) as caught:
         Machine(SPEC).run(hand.program(), hand.data, numbers=numbers)
@@ -109,6 +119,8 @@ CASES: list[tuple[str, Callable[[], Hand], str]] = [
     ("acc never written", lambda: convolution(first=0), "reads ACC row 0, which was never written"),
     ("acc beyond", lambda: convolution(last=0, acc=511), "writes ACC rows 511..514"),
     ("no operand", lambda: convolution(residual=1), "needs what `operand` sets"),
+    ("own limits", lambda: residual(mid_high=128), "limits its own result to -128..128, not"),
+    ("own limits swapped", lambda: residual(mid_low=9, mid_high=8), "not a range of 8 bits"),
     ("weights size", lambda: changed(convolution(), isa.LoadWeights, size=8), "do not add up"),
     ("weights beyond", lambda: changed(convolution(), isa.LoadWeights, wgt=575), "writes WGT rows"),
 ]
@@ -126,7 +138,7 @@ def test_stops_without_numbers_too(make: Callable[[], Hand]) -> None:
 
 
 def test_unchanged_programs_run() -> None:
-    for hand in (network(), convolution()):
+    for hand in (network(), convolution(), residual()):
         Machine(SPEC).run(hand.program(), hand.data)
 
 

@@ -1,6 +1,6 @@
 """The machine's times and counts against references that step clock by clock (``make cycles``).
 
-    python -m tests.campaigns.cycles [--count 2000] [--seed 0]
+    python -m tests.campaigns.cycles [--count 2000] [--seed 0] [--jobs 2]
 
 ``--count`` random tiles of every kind of array and weight format, and of every instruction that
 treats channels alike; as many transfers of each kind; as many programs of the three units under
@@ -14,7 +14,11 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,8 @@ import numpy as np
 from tests.accel_model.test_lanes import TARGETS, Case, random_case, random_weight, some, sums
 from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
+from tests.campaigns.shuffles import CLASSIFIERS
+from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of
 from zeroskip.accel_model.isa import UNITS, Instruction
@@ -37,8 +43,8 @@ from zeroskip.accel_model.state import Incoming, State, Streams
 from zeroskip.accel_model.timeline import timeline
 from zeroskip.accel_model.timing import TIMING, Cost
 from zeroskip.accel_model.weights import Decoder
-from zeroskip.runtime.progress import Tell, progress
 
+CHUNK = 200  # cases that a process is given at once
 Rng = np.random.Generator
 Check = Callable[[Rng], str]  # what differs, "" if nothing
 
@@ -297,15 +303,51 @@ def network(program: Program) -> str:
     return "; ".join(wrong)
 
 
-def classifiers() -> Iterator[tuple[str, Program]]:
-    """The two Fashion-MNIST networks on their targets."""
-    from tests.campaigns.shuffles import CLASSIFIERS
-    from zeroskip.compiler.driver import compile as compile_network
-
+@cache
+def networks(seed: int) -> dict[str, Callable[[], Program]]:
+    """What makes each network's program, by its name: small ones, and the two Fashion-MNIST
+    classifiers on every target."""
+    made: dict[str, Callable[[], Program]] = {
+        each.name: lambda each=each: each.program for each in samples(seed)}  # type: ignore[misc]  # bound now
     for path in CLASSIFIERS:
         for target in TARGETS.values():
-            for program in compile_network(path, target).programs.values():
-                yield f"{path.stem}, {target}", program
+            made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
+    return made
+
+
+def _compiled(path: Path, target: str) -> Program:
+    from zeroskip.compiler.driver import compile as compile_network
+
+    (program,) = compile_network(path, target).programs.values()
+    return program
+
+
+# -------------------------------------------------------------------------------- the campaign
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some cases of one kind, or one network. compared: cases, or cycles of a network."""
+
+    name: str
+    compared: int
+    differences: list[str]
+
+
+def cases(number: int, seed: int, first: int, count: int) -> Part:
+    """``count`` cases of a kind from ``first`` on."""
+    kind = list(kinds())[number]
+    wrong = [f"{kind.name}, case {case}: {found}" for case in range(first, first + count)
+             if (found := kind.check(np.random.default_rng([seed, number, case])))]
+    return Part(kind.name, count, wrong)
+
+
+def whole(name: str, seed: int) -> Part:
+    """One network."""
+    program = networks(seed)[name]()
+    found = network(program)
+    cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
+    return Part(name, cycles, [f"{name}: {found}"] if found else [])
 
 
 def main() -> None:
@@ -313,44 +355,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000, help="cases of each kind")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="other seeds are other cases")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     begin = time.monotonic()
-    with progress("cycles") as tell:
-        rows = [*compare_cases(options.count, options.seed, tell),
-                *compare_networks(options.seed, tell)]
-    failures = sum(wrong for _, _, wrong in rows)
-    print("| what | compared | different |\n| --- | ---: | ---: |")
-    for name, compared, wrong in rows:
-        print(f"| {name} | {compared} | {wrong} |")
-    print(f"\nseed {options.seed}, {time.monotonic() - begin:.0f} s; {failures} differ")
+    rows = {each.name: [0, 0] for each in kinds()} | {name: [0, 0]
+                                                      for name in networks(options.seed)}
+    failures = 0
+    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
+        work = [pool.submit(whole, name, options.seed) for name in networks(options.seed)]
+        for number, _ in enumerate(kinds()):
+            work += [pool.submit(cases, number, options.seed, first,
+                                 min(CHUNK, options.count - first))
+                     for first in range(0, options.count, CHUNK)]
+        for ended, done in enumerate(as_completed(work), 1):
+            part = done.result()
+            rows[part.name][0] += part.compared
+            rows[part.name][1] += len(part.differences)
+            failures += len(part.differences)
+            print(*part.differences, sep="\n", end="\n" if part.differences else "", flush=True)
+            print(f"{ended} of {len(work)} parts, {failures} differ, "
+                  f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    whole_programs = [(name, *rows.pop(name)) for name in networks(options.seed)]
+    print(table(("random cases", "cases", "different"), ((name, *row) for name, row in
+                                                         rows.items())),
+          table(("whole programs", "cycles", "different"), whole_programs), sep="\n\n")
+    print(f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; {failures} differ")
     sys.exit(1 if failures else 0)
-
-
-def compare_cases(count: int, seed: int, tell: Tell) -> Iterator[tuple[str, str, int]]:
-    """(what, how many, how many differ) of each kind; what differs is printed."""
-    for number, kind in enumerate(kinds()):
-        wrong = 0
-        for case in range(count):
-            if case % 50 == 0:
-                tell(kind.name, case, count)
-            found = kind.check(np.random.default_rng([seed, number, case]))
-            if found:
-                wrong += 1
-                print(f"{kind.name}, case {case}: {found}", flush=True)
-        yield kind.name, f"{count:,} cases", wrong
-
-
-def compare_networks(seed: int, tell: Tell) -> Iterator[tuple[str, str, int]]:
-    """The same of each network."""
-    whole = [(each.name, each.program) for each in samples(seed)] + list(classifiers())
-    for number, (name, program) in enumerate(whole):
-        tell(name, number, len(whole))
-        found = network(program)
-        if found:
-            print(f"{name}: {found}", flush=True)
-        cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
-        yield f"network, {name}", f"{cycles:,} cycles", int(bool(found))
 
 
 if __name__ == "__main__":

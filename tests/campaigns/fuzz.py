@@ -5,7 +5,8 @@
 ``count`` networks of integer layers against a dense numpy oracle, ``tvm`` of them against TVM's CPU
 as well, and ``onnx`` ONNX models through the whole compiler. A tenth of the networks run in the
 smallest memories that hold them. A failing case is shrunk and saved in ``found/``, from where the
-quick tests replay it. Case n has seed ``seed`` + n: ranges of seeds can be run piece by piece.
+quick tests replay it. Case n has seed ``seed`` + n: ranges of seeds can be run piece by piece. The
+tables say what came of the cases, by what they were compared with and by what they contain.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ import numpy as np
 
 from tests.campaigns.fuzz_case import FOUND, Case, Form, dump_case
 from tests.campaigns.fuzz_check import Verdict, judge
+from tests.campaigns.fuzz_coverage import OUTCOMES, Feature, coverage, features
 from tests.campaigns.fuzz_random import random_case
 from tests.campaigns.fuzz_shrink import shrink
 from tests.campaigns.fuzz_smallest import squeeze
+from tests.campaigns.tables import provenance, table
 
 SMALLEST = 0.1  # of the networks of layers
 SHRINK_SECONDS = 120
 BATCH = 20  # cases that a process is given at once
+ROWS = ("the oracle", "the oracle and TVM", "TVM, as ONNX models")
 BATCHES = 10  # after which a process is replaced, as TVM keeps what it compiled
 
 
@@ -59,11 +63,16 @@ class Wanted(NamedTuple):
 class Result:
     wanted: Wanted
     verdict: Verdict
+    features: frozenset[Feature] = frozenset()
 
 
 def attempt(batch: list[Wanted]) -> list[Result]:
     """The verdict on each case."""
-    return [Result(wanted, judge(wanted.case())) for wanted in batch]
+    made = []
+    for wanted in batch:
+        case = wanted.case()
+        made.append(Result(wanted, judge(case), frozenset(features(case))))
+    return made
 
 
 def cases(count: int, tvm: int, onnx: int, seed: int) -> list[Wanted]:
@@ -110,23 +119,26 @@ def main() -> None:
     parser.add_argument("--tvm", type=int, default=100, help="of them against TVM, too")
     parser.add_argument("--onnx", type=int, help="ONNX models; a quarter of --tvm if not given")
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     onnx = options.tvm // 4 if options.onnx is None else options.onnx
     wanted = cases(options.count, min(options.tvm, options.count), onnx, options.seed)
-    print(f"seeds {options.seed}..{options.seed + max(options.count, onnx) - 1}", flush=True)
-    sys.exit(1 if run(wanted, options.jobs) else 0)
+    seeds = f"seeds {options.seed}..{options.seed + max(options.count, onnx) - 1}"
+    print(seeds, flush=True)
+    sys.exit(1 if run(wanted, options.jobs, seeds) else 0)
 
 
-def run(wanted: list[Wanted], jobs: int) -> int:
-    """Judge all, save the first of each kind of failure, print the table; failures."""
+def run(wanted: list[Wanted], jobs: int, seeds: str) -> int:
+    """Judge all, save the first of each kind of failure, print the tables; failures."""
     begin = time.monotonic()
     seen: Counter[tuple[str, str]] = Counter()
+    drawn: Counter[tuple[Feature, str]] = Counter()
     kinds: Counter[str] = Counter()
     for done, result in enumerate(results(wanted, jobs), 1):
         who, verdict = result.wanted, result.verdict
-        row = "ONNX models" if who.form == "onnx" else "layers, and TVM" if who.tvm else "layers"
+        row = ROWS[2] if who.form == "onnx" else ROWS[1] if who.tvm else ROWS[0]
         seen[row, verdict.outcome] += 1
+        drawn.update((feature, verdict.outcome) for feature in result.features)
         if verdict.outcome == "failed":
             kinds[verdict.what] += 1
             print(f"{who.form} {who.seed}: {verdict.message}", flush=True)
@@ -135,19 +147,11 @@ def run(wanted: list[Wanted], jobs: int) -> int:
         if done % max(20, len(wanted) // 50) == 0:
             print(f"{done} of {len(wanted)}, {kinds.total()} failed, "
                   f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-    print(table(seen))
-    print(f"{time.monotonic() - begin:.0f} s with {jobs} processes; kinds of failure: {len(kinds)}")
+    print(table(("compared with", "cases", *OUTCOMES), (
+        (row, sum(seen[row, each] for each in OUTCOMES), *(seen[row, each] for each in OUTCOMES))
+        for row in ROWS)), coverage(drawn), sep="\n\n")
+    print(f"\n{provenance(seeds, begin, jobs)}; {kinds.total()} failed, of {len(kinds)} kinds")
     return kinds.total()
-
-
-def table(seen: Counter[tuple[str, str]]) -> str:
-    """Cases by what they were compared with, and what came of them."""
-    outcomes = ("exact", "too small", "failed")
-    lines = [f"{'':<16}" + "".join(f"{name:>11}" for name in ("cases", *outcomes))]
-    for row in ("layers", "layers, and TVM", "ONNX models"):
-        counts = [seen[row, outcome] for outcome in outcomes]
-        lines.append(f"{row:<16}" + "".join(f"{n:>11,}" for n in (sum(counts), *counts)))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ class Case:
 
     inputs: shape and options of each, by name. order: the seed of the execution order, None for
     program order. data: kind and seed of the input data. tvm: whether TVM's CPU is compared, too.
-    settings: of the compiler (form ``onnx``). origin: the seed of the generator.
+    settings: of the compiler (form ``onnx``). squeezed: whether its memories are the smallest that
+    do. origin: the seed of the generator.
     """
 
     form: Form
@@ -57,6 +58,7 @@ class Case:
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tvm: bool = False
+    squeezed: bool = False
     origin: int | None = None
 
     def spec(self) -> AccelSpec:

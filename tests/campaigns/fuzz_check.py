@@ -22,6 +22,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.relay_passes.integer_layers import Conv, Dense
 
 Array = npt.NDArray[Any]
 SECONDS = 300  # no case takes longer than that
@@ -70,6 +71,9 @@ def check(case: Case) -> str:
         return "too small"
     data = input_data(case, graph)
     run = Machine(spec).run(program, data, seed=case.order)
+    if run.totals["macs"] != multiplies(graph):
+        raise DifferenceError(f"{run.totals['macs']} multiplies were done, the layers have "
+                              f"{multiplies(graph)}")
     wanted = evaluate(graph, data)
     found = [run.outputs[tensor.name] for tensor in program.outputs]
     compare("the oracle", graph, [wanted[name] for name in graph.outputs], found)
@@ -78,6 +82,12 @@ def check(case: Case) -> str:
 
         compare("TVM", graph, evaluate_on_cpu(graph, data), found)
     return "exact"
+
+
+def multiplies(graph: LayerGraph) -> int:
+    """By weights that are not zero, of each for every output of its filter."""
+    return sum(int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
+               for node in graph.nodes if isinstance(node.layer, Conv | Dense))
 
 
 def compile_graph(graph: LayerGraph, spec: AccelSpec) -> Program:

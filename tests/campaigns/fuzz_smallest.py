@@ -40,5 +40,5 @@ def squeeze(case: Case, rng: np.random.Generator) -> Case:
             except Exception:
                 return smaller
             else:
-                case, fits = smaller, trial
+                case, fits = replace(smaller, squeezed=True), trial
     return case

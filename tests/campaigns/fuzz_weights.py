@@ -12,7 +12,7 @@ Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
-SCHEMES = ("unstructured", "n:m", "pattern", "kernels", "filters", "channels", "taps")
+SCHEMES = ("unstructured", "n:m", "pattern", "kernels", "blocks", "filters", "channels", "taps")
 DENSITIES = (0.0, 0.05, 0.25, 0.5, 0.9)
 LARGEST_SUM = 1 << 31  # of a filter's products and its bias (support.exact_accumulator)
 
@@ -44,6 +44,10 @@ def kept(rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density:
     sizes = {"kernels": (filters, channels), "filters": (filters, 1), "channels": (1, channels)}
     if scheme in sizes:
         return np.broadcast_to(rng.random((*sizes[scheme], *whole)) < density, shape)
+    if scheme == "blocks":  # of 4 filters and 4 channels
+        blocks = rng.random((-(-filters // 4), -(-channels // 4))) < density
+        wide = blocks.repeat(4, axis=0).repeat(4, axis=1)[:filters, :channels]
+        return np.broadcast_to(wide.reshape(filters, channels, *whole), shape)
     if scheme == "taps":
         return np.broadcast_to(rng.random((1, 1, *taps)) < density, shape)
     raise InvalidCaseError(f"zeros by {scheme!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,14 @@ class Sample:
     graph: LayerGraph
     program: Program
     inputs: tuple[Data, ...]
+
+    def more_inputs(self, count: int) -> Iterator[Data]:
+        """Inputs of other kinds: uniform ones, extremes of either sign, few extremes among zero
+        points, the same extreme in a whole channel, or in a whole row."""
+        rng = np.random.default_rng(len(self.name))
+        for number in range(count):
+            yield {name: _other(rng, number % 5, self.graph.tensors[name])
+                   for name in self.graph.inputs}
 
     @property
     def spec(self) -> AccelSpec:
@@ -108,6 +116,19 @@ def sample(name: str, spec: AccelSpec, title: str, seed: int) -> Sample:
     program = emit_region(region, spec, plan_region(region, spec))
     rng = np.random.default_rng(seed)
     return Sample(title, graph, program, (b.data(), b.data(), _extreme(rng, b.data())))
+
+
+def _other(rng: np.random.Generator, kind: int, t: QTensor) -> npt.NDArray[np.generic]:
+    low, high = BOUNDS[t.dtype]
+    ends = np.where(rng.random(t.shape) < rng.random(), low, high)
+    if kind == 0:
+        ends = rng.integers(low, high + 1, t.shape)
+    elif kind == 2:
+        ends = np.where(rng.random(t.shape) < 0.1, ends, t.zero_point)
+    elif kind > 2:
+        shape = (*t.shape[:2], 1, 1) if kind == 3 else (1, *t.shape[1:3], 1)
+        ends = np.broadcast_to(np.where(rng.random(shape) < rng.random(), low, high), t.shape)
+    return ends.astype(t.dtype)
 
 
 def _extreme(rng: np.random.Generator, data: Data) -> Data:

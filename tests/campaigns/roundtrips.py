@@ -2,9 +2,10 @@
 
     python -m tests.campaigns.roundtrips [--count 100000] [--seed 0]
 
-Random instructions with any legal values, then every instruction of the programs of
-``programs.py``: ``asm -> bytes -> asm`` and ``bytes -> asm -> bytes``. Then random words of 128
-bits: what decodes encodes to the same word, and what does not is refused in one line.
+The compiled programs of ``shuffles.py``, whole and instruction by instruction, and random
+instructions with any legal values: ``asm -> bytes -> asm`` and ``bytes -> asm -> bytes``. Then
+random words of 128 bits: what decodes encodes to the same word, and what does not is refused in one
+line.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ import sys
 import time
 from collections import Counter
 
-from tests.campaigns.programs import samples
+import numpy as np
+
+from tests.campaigns.shuffles import programs
+from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.assembly import assemble, disassemble
-from zeroskip.accel_model.encoding import decode, decode_all, encode
+from zeroskip.accel_model.encoding import decode, decode_all, encode, encode_all
 from zeroskip.accel_model.isa import BY_OPCODE, UNITS, WORD_BYTES, Instruction, IsaError, layout
+from zeroskip.accel_model.program import Program
 
 
 def random_instruction(rng: random.Random) -> Instruction:
@@ -60,6 +65,16 @@ def random_word(rng: random.Random) -> bytes:
     return value.to_bytes(WORD_BYTES, "little")
 
 
+def program_survives(program: Program) -> bool:
+    """Whether a whole program comes back from its text, its words and its file."""
+    stream = decode_all(program.words)
+    text = disassemble(stream)
+    again = assemble(text)
+    return (again == stream and np.array_equal(encode_all(again), program.words)
+            and disassemble(decode_all(encode_all(again))) == text
+            and Program.from_bytes(program.to_bytes()).to_bytes() == program.to_bytes())
+
+
 def main() -> None:
     """Exit 1 if anything came back different."""
     parser = argparse.ArgumentParser(description=__doc__,
@@ -68,20 +83,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     begin, rng = time.monotonic(), random.Random(options.seed)
-    rows = {"random instructions": Counter(
-        "the same" if survives(random_instruction(rng)) else "wrong" for _ in range(options.count))}
-    compiled = [one for each in samples() for one in decode_all(each.program.words)]
-    rows["compiled instructions"] = Counter("the same" if survives(one) else "wrong"
-                                            for one in compiled)
-    rows["random words"] = Counter(word_is_faithful(random_word(rng))
-                                   for _ in range(options.count))
+    made = [make()[0] for make in programs().values()]
+    rows = {
+        "compiled programs": Counter("the same" if program_survives(each) else "wrong"
+                                     for each in made),
+        "their instructions": Counter("the same" if survives(one) else "wrong"
+                                      for each in made for one in decode_all(each.words)),
+        "random instructions": Counter("the same" if survives(random_instruction(rng)) else "wrong"
+                                       for _ in range(options.count)),
+        "random words": Counter(word_is_faithful(random_word(rng)) for _ in range(options.count))}
     columns = ("the same", "decoded", "refused", "wrong")
-    print(f"| | cases | {' | '.join(columns)} |\n| --- |{' ---: |' * (len(columns) + 1)}")
-    for name, seen in rows.items():
-        cells = (seen.total(), *(seen[column] for column in columns))
-        print(f"| {name} | {' | '.join(f'{cell:,}' for cell in cells)} |")
+    print(table(("what goes there and back", "cases", *columns), (
+        (name, seen.total(), *(seen[column] for column in columns))
+        for name, seen in rows.items())))
     wrong = sum(seen["wrong"] for seen in rows.values())
-    print(f"\nseed {options.seed}, {time.monotonic() - begin:.0f} s; {wrong} wrong")
+    print(f"\n{provenance(f'seed {options.seed}', begin)}; {wrong} wrong")
     sys.exit(1 if wrong else 0)
 
 

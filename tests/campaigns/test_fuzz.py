@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,17 @@ import pytest
 
 from tests.campaigns.fuzz import Wanted, cases
 from tests.campaigns.fuzz_case import Case, Step, dump_case, found_cases, parse_case
-from tests.campaigns.fuzz_check import judge
-from tests.campaigns.fuzz_random import random_case
+from tests.campaigns.fuzz_check import judge, multiplies
+from tests.campaigns.fuzz_coverage import CHANNELS, features
+from tests.campaigns.fuzz_layers import build_graph
+from tests.campaigns.fuzz_random import TARGETS, random_case
 from tests.campaigns.fuzz_shrink import shrink
 from tests.campaigns.fuzz_smallest import GRAIN, squeeze
+from tests.campaigns.fuzz_weights import SCHEMES
 from zeroskip.compiler import lower
 
 FIRST = 1_000_700
+KINDS_OF_LAYERS = ("conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape")
 
 
 @pytest.mark.parametrize("path", found_cases(), ids=lambda path: path.stem)
@@ -82,3 +87,35 @@ def test_steps_that_no_output_needs_are_dropped() -> None:
 def test_tvm_cases_are_spread_evenly() -> None:
     found = [wanted.tvm for wanted in cases(100, tvm=25, onnx=0, seed=7)]
     assert np.flatnonzero(found).tolist() == list(range(3, 100, 4))
+
+
+def test_the_generator_draws_every_parameter() -> None:
+    """What is promised of the networks and the hardware, each at least five times in 400 cases."""
+    drawn = Counter(feature for seed in range(FIRST, FIRST + 400)
+                    for feature in features(random_case(seed)))
+    wanted = {
+        "target": TARGETS, "bus, bytes a cycle": (4, 8, 16, 32, 64), "lanes": (16, 32, 64, 128),
+        "layers": ("1", "2 to 4", "5 to 8", "9 to 12"), "outputs": ("one", "several"),
+        "inputs": ("one", "several"), "convolution, kernel": range(1, 8),
+        "convolution, stride": (1, 2, 3), "convolution, dilation": (1, 2, 3),
+        "convolution, padding": ("none", "symmetric", "asymmetric"),
+        "convolution, groups": ("one", "several", "depthwise"), "zeros": (*SCHEMES, "none"),
+        "density of weights": (0, 0.05, 0.25, 0.5, 0.9, 1), "type": ("int8", "uint8"),
+        "spatial": ("vector", "1-D", "1x1", "odd", "other 2-D"),
+        "channels": [name for _, name in CHANNELS], "layer": KINDS_OF_LAYERS,
+        "structure": ("residual", "shared tensor", "output that is read on", "concatenation of 2",
+                      "concatenation of 3", "concatenation of 4"),
+        "pool, kernel": range(1, 8), "pool, padding": ("none", "symmetric", "asymmetric"),
+        "ACT memory": ("8 to 32 KiB", "more"), "WGT memory": ("below 8 KiB", "more")}
+    for parameter, values in wanted.items():
+        for value in values:
+            assert drawn[parameter, str(value)] >= 5, f"{parameter} {value}"
+
+
+def test_multiplies_are_counted_from_the_layers() -> None:
+    case = random_case(FIRST)
+    graph = build_graph(case)
+    (first, *_) = [node.layer for node in graph.nodes if hasattr(node.layer, "weight")]
+    rest = replace(graph, nodes=tuple(node for node in graph.nodes if node.layer is not first))
+    outputs = int(np.prod(first.y.shape[2:]))
+    assert multiplies(graph) - multiplies(rest) == np.count_nonzero(first.weight) * outputs

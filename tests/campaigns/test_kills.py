@@ -62,6 +62,7 @@ def zeroskip(folder: Path, *arguments: str, limit: int | None = None
 
 @pytest.mark.parametrize("arguments", [
     ("compile", "net.onnx", "-o", "out", "--no-cache"),
+    ("compile", "net.onnx", "-o", "out", "--target", "sparse256"),
     ("run", "net.zsk", "--input", "x.npz", "--output", "out"),
     ("run", "net.zsk", "--input", "x.npz", "--trace", "out"),
     ("report", "net.zsk", "--json", "out"),

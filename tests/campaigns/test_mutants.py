@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tests.campaigns.mutants import FIELDS, FOUND, TOKENS, Mutant, judge, mutants
-from tests.campaigns.programs import NETWORKS, TARGETS, sample, samples, tiny
-from zeroskip.accel_model.encoding import decode_all
+from tests.campaigns import symbolic
+from tests.campaigns.mutants import FIELDS, TOKENS, Mutant, Original, judge
+from tests.campaigns.programs import NETWORKS, TARGETS, Data, sample, samples, tiny
+from zeroskip.accel_model import isa
+from zeroskip.accel_model.encoding import decode_all, encode_all
 from zeroskip.accel_model.isa import BY_MNEMONIC, BY_OPCODE, layout
 from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import load_spec
 
 
@@ -31,30 +35,49 @@ def test_the_programs_use_every_instruction() -> None:
 def test_no_mutant_survives(target: str) -> None:
     seen: Counter[str] = Counter()
     for name in NETWORKS:
-        one = sample(name, tiny(load_spec(target)), name, seed=1)
-        machine = Machine(one.spec)
-        wanted = [machine.run(one.program, data).outputs for data in one.inputs]
-        every = list(mutants(decode_all(one.program.words)))
+        original = Original.of(sample(name, tiny(load_spec(target)), name, seed=1))
+        every = original.mutants()
         for n in np.random.default_rng(2).choice(len(every), 40, replace=False):
-            outcome = judge(machine, one.program, every[n], one.inputs, wanted)
+            outcome = judge(original, every[n])
             assert outcome != "survived", every[n].what
             seen[outcome] += 1
     print(seen)
-    assert {"race", "unwritten", "deadlock", "refused", "output"} <= set(seen) & set(FOUND)
+    assert {"race", "unwritten", "deadlock", "refused", "output", "proved"} <= set(seen)
+
+
+def unchanged(original: Original) -> Mutant:
+    stream = tuple(decode_all(original.sample.program.words))
+    return Mutant("none", "unchanged", stream, tuple(range(len(stream))))
 
 
 def test_a_result_that_depends_on_the_order_survives() -> None:
-    one = sample("residual", load_spec("dense256"), "residual", seed=1)
-    machine = Machine(one.spec)
-    wanted = [machine.run(one.program, data).outputs for data in one.inputs]
-    stream = tuple(decode_all(one.program.words))
-    same = Mutant("none", "unchanged", stream, tuple(range(len(stream))))
-    assert judge(machine, one.program, same, one.inputs, wanted) == "equivalent"
+    original = Original.of(sample("residual", load_spec("dense256"), "residual", seed=1))
+    assert judge(original, unchanged(original)) == "proved"
 
-    def careless(program: object, data: object, seed: int | None) -> SimpleNamespace:
-        done = machine.run(one.program, one.inputs[0] if data is None else data)  # type: ignore[arg-type]  # data
+    def careless(program: Program, data: Data, seed: int | None) -> SimpleNamespace:
+        done = original.machine.run(program, data)
         worse = {name: values + np.int8(seed == 7) for name, values in done.outputs.items()}
         return SimpleNamespace(outputs=worse)
 
-    broken = SimpleNamespace(run=careless)
-    assert judge(broken, one.program, same, one.inputs, wanted) == "survived"  # type: ignore[arg-type]  # a stand-in
+    broken = replace(original, machine=SimpleNamespace(run=careless))  # type: ignore[arg-type]  # a stand-in
+    assert judge(broken, unchanged(original)) == "survived"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_terms_tell_programs_apart(name: str) -> None:
+    """Targets and tiles do not matter to a program's function, a weight or a limit does."""
+    wide = sample(name, load_spec("dense256"), name, seed=1)
+    terms = symbolic.outputs(Machine(wide.spec), wide.program)
+    for target in TARGETS:
+        small = sample(name, tiny(load_spec(target)), name, seed=1)
+        assert symbolic.computes(Machine(small.spec), small.program, terms)
+    other = sample(name, wide.spec, name, seed=2)
+    assert not symbolic.computes(Machine(wide.spec), other.program, terms)
+    stream = decode_all(small.program.words)
+    for cls, field in ((isa.Output, "low"), (isa.Output, "zero_point"), (isa.Input, "zero_point")):
+        pc = next(pc for pc, one in enumerate(stream) if isinstance(one, cls))
+        by = 1 if getattr(stream[pc], field) < 100 else -1
+        one = replace(stream[pc], **{field: getattr(stream[pc], field) + 40 * by})
+        words = encode_all([*stream[:pc], one, *stream[pc + 1 :]])
+        assert not symbolic.computes(Machine(small.spec), replace(small.program, words=words),
+                                     terms)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -366,6 +367,14 @@ def test_inputs_of_wrong_name(compiled: Path, tmp_path: Path) -> None:
     good = np.zeros(SHAPE, np.float32)
     both = images(tmp_path, x=good, image=good)
     refused(zeroskip("run", compiled / "net.zsk", "--input", both), "'image'", "'x'")
+
+
+def test_inputs_that_claim_to_be_larger_than_memory(compiled: Path, tmp_path: Path) -> None:
+    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }"
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as box:
+        box.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+    refused(zeroskip("run", compiled / "net.zsk", "--input", tmp_path / "x.npz"), "x.npz",
+            "larger than this computer's memory")
 
 
 # ------------------------------------------------------------------------- bad network files

@@ -1,0 +1,68 @@
+"""Everything in examples/ runs as its first lines say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+from tests.runtime.nets import small_net
+from zeroskip.accel_model.source import read_source
+from zeroskip.runtime.cli import main
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(path for path in (ROOT / "examples").rglob("*") if path.is_file()
+               and path.suffix != ".pyc")
+OF_KIND = {suffix: [path for path in FILES if path.suffix == suffix]
+           for suffix in (".asm", ".py", ".toml", ".md")}
+
+
+def test_every_example_is_of_a_kind_that_is_run_here() -> None:
+    assert sorted(path for paths in OF_KIND.values() for path in paths) == FILES
+    assert all(OF_KIND.values())
+
+
+@pytest.mark.parametrize("path", OF_KIND[".asm"], ids=lambda path: path.stem)
+def test_assembly(path: Path, tmp_path: Path) -> None:
+    command = f"zeroskip run {path.relative_to(ROOT)} --input x.npz --output y.npz"
+    text = path.read_text(encoding="utf-8")
+    assert command in text
+    program = read_source(text, path.name)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", **{
+        each.name: rng.integers(-128, 128, (1, each.channels, *each.spatial)).astype(each.dtype)
+        for each in program.inputs})
+    done = CliRunner().invoke(main, ["run", str(path), "--input", str(tmp_path / "x.npz"),
+                                     "--output", str(tmp_path / "y.npz")])
+    assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "y.npz") as made:
+        assert set(made) == {each.name for each in program.outputs}
+
+
+@pytest.mark.parametrize("path", OF_KIND[".py"], ids=lambda path: path.stem)
+def test_python(path: Path, tmp_path: Path) -> None:
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    done = subprocess.run([sys.executable, path, "net.onnx"], cwd=tmp_path, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("path", OF_KIND[".toml"], ids=lambda path: path.stem)
+def test_targets(path: Path, tmp_path: Path) -> None:
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    done = CliRunner().invoke(main, ["compile", str(tmp_path / "net.onnx"), "--target", str(path),
+                                     "-o", str(tmp_path / "net.zsk")])
+    assert done.exit_code == 0, done.output
+
+
+def test_the_list_of_examples_is_complete() -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for path in FILES:
+        if path.suffix != ".md":
+            assert f"`{path.relative_to(ROOT / 'examples')}`" in text
