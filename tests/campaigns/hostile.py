@@ -97,13 +97,18 @@ def _set_timers(seconds: float, waiting: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, waiting)
 
 
-def child(kind: str, seed: int, first: int, count: int) -> None:
-    """Run cases and print what came of each, at once: after a crash the next one is known."""
+def arm() -> None:
+    """Make the timers raise TooLong."""
     def late(_signal: int, _frame: FrameType | None) -> None:
         raise TooLong
 
     signal.signal(signal.SIGALRM, late)
     signal.signal(signal.SIGPROF, late)
+
+
+def child(kind: str, seed: int, first: int, count: int) -> None:
+    """Run cases and print what came of each, at once: after a crash the next one is known."""
+    arm()
     KINDS[kind].warm()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + GROWTH
