@@ -27,6 +27,15 @@ def npy_parts(array: npt.NDArray[Any]) -> Parts:
     return head.getvalue(), flat.reshape(-1).view(np.uint8).data
 
 
+def array_of(parts: Parts) -> npt.NDArray[Any]:
+    """The array whose ``npy_parts`` these are: no copy."""
+    head, held = parts
+    stream = io.BytesIO(head)
+    np.lib.format.read_magic(stream)
+    shape, _fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    return np.frombuffer(held, dtype).reshape(shape)
+
+
 def digest(parts: Parts) -> str:
     """SHA-256 of the parts together, in hex."""
     made = hashlib.sha256()

@@ -12,7 +12,8 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from math import prod
 from typing import Any
 
@@ -30,6 +31,7 @@ Bytes = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
 _ZIP_HEADER = 30  # bytes of a member's header, before its name
 _PAR_ROW = 16
+_LIMIT = 1 << 32  # bytes of weights that are unpacked at once, of programs that are our own
 
 
 # ----------------------------------------------------------------------------- weights of a level
@@ -217,41 +219,43 @@ class Split:
 
 
 def split_program(file: Bytes, start: int, program: Program,
-                  known: Mapping[str, tuple[Source, Int8]]) -> Split:
+                  known: Mapping[str, tuple[Source, npt.NDArray[np.int8]]]) -> Split:
     """Take the weights out of a program's file.
 
-    file: the program's own begins at ``start``. known: node -> its weights, for the layers whose
-    constants a file holds. What cannot be made of them, bit for bit, stays in the rest.
+    file: the program's own begins at ``start``. known: node -> its weights and the constant that
+    has them, of the layers whose constants the network's file holds. What cannot be made of them,
+    bit for bit, stays in the rest.
     """
     base = start + _image_start(file[start:], program)
-    kind = program.spec.array.kind
+    weights: dict[Source, tuple[int, Int8]] = {}
     pieces: list[Piece] = []
     orders: list[npt.NDArray[np.uint16]] = []
-    sources: dict[Source, int] = {}
     for streams in weight_streams(program):
         node = program.layers[streams.layer].node
         if node not in known:
             continue
-        source, weight = known[node]
-        raw = file[base + streams.dram : base + streams.dram + streams.size]
-        order = _order_of(kind, raw, streams, program)
-        piece = Piece(
-            at=base + streams.dram, size=streams.size, source=sources.setdefault(source,
-                                                                                 len(sources)),
-            first_filter=streams.first_filter, filters=streams.filters,
-            first_channel=_first_channel(streams, source, weight), channels=streams.channels,
-            order=sum(map(len, orders)),
-            table=-1 if streams.table is None else base + streams.table[0],
-            id_bits=0 if streams.table is None else streams.table[1])
-        if order is not None and _makes(raw, kind, source, weight, piece, order, file):
-            pieces.append(piece)
-            orders.append(order)
+        source = replace(known[node][0], taps=streams.taps)
+        with suppress(FormatError, ValueError):  # then it stays in the rest
+            number, weight = weights.get(source) or (len(weights), source.weight(known[node][1]))
+            raw = file[base + streams.dram : base + streams.dram + streams.size]
+            order = _order_of(raw, streams, program)
+            table = (-1, 0) if streams.table is None else (base + streams.table[0],
+                                                           streams.table[1])
+            piece = Piece(base + streams.dram, streams.size, number, streams.first_filter,
+                          streams.filters, _first_channel(streams, source.groups, weight),
+                          streams.channels, sum(map(len, orders)), *table)
+            made = _packed(program.spec.array.kind, source.groups, weight, piece, order, file,
+                           _LIMIT)
+            if np.array_equal(made, raw):
+                weights[source] = number, weight
+                pieces.append(piece)
+                orders.append(order)
     inside = np.zeros(len(file), np.bool_)
     for piece in pieces:
         inside[piece.at : piece.at + piece.size] = True
-    return Split(file[~inside], np.array([astuple(piece) for piece in pieces], np.int64).reshape(
-        -1, len(fields(Piece))), np.concatenate([np.zeros(0, np.uint16), *orders]),
-        tuple(sources))
+    rows = np.array([astuple(piece) for piece in pieces], np.int64)
+    return Split(file[~inside], rows.reshape(-1, len(fields(Piece))),
+                 np.concatenate([np.zeros(0, np.uint16), *orders]), tuple(weights))
 
 
 def _image_start(file: Bytes, program: Program) -> int:
@@ -264,36 +268,21 @@ def _image_start(file: Bytes, program: Program) -> int:
     return start + member.file_size - len(program.image)
 
 
-def _order_of(kind: str, raw: Bytes, streams: WeightStreams, program: Program
-              ) -> npt.NDArray[np.uint16] | None:
+def _order_of(raw: Bytes, streams: WeightStreams, program: Program) -> npt.NDArray[np.uint16]:
     """The filters in the order of their streams."""
     table = None
     if streams.table is not None:
         rows = 2 * formats.slabs_of(streams.taps)
         held = program.image[streams.table[0] :][: rows * _PAR_ROW]
         table = PatternTable.from_rows(held.reshape(rows, -1), rows // 2, streams.table[1])
-    try:
-        order = formats.unpack(kind, raw, streams.filters, streams.channels, streams.taps,
-                               table)[2]
-    except FormatError:
-        return None
+    order = formats.unpack(program.spec.array.kind, raw, streams.filters, streams.channels,
+                           streams.taps, table)[2]
     return order.astype(np.uint16)
 
 
-def _first_channel(streams: WeightStreams, source: Source, weight: Int8) -> int:
-    """Counted through all groups: a reduction covers the groups that its filters are in."""
+def _first_channel(streams: WeightStreams, groups: int, weight: Int8) -> int:
+    """Counted through all groups: a sum is over the channels of the groups that its filters are
+    in, which are computed together."""
     filters, inside, _ = weight.shape
-    joined = streams.reduction // inside  # groups that are computed together
-    per_group = filters // source.groups
-    return (streams.first_filter // max(1, joined * per_group) * streams.reduction
-            + streams.first_channel)
-
-
-def _makes(raw: Bytes, kind: str, source: Source, weight: Int8, piece: Piece,
-           order: npt.NDArray[np.uint16], file: Bytes) -> bool:
-    """Whether a piece gives exactly these bytes."""
-    try:
-        made = _packed(kind, source.groups, weight, piece, order, file, len(file) * 64)
-    except (FormatError, ValueError):
-        return False
-    return np.array_equal(made, raw)
+    together = int(streams.reduction // inside * (filters // groups))  # filters
+    return streams.first_filter // max(1, together) * streams.reduction + streams.first_channel
