@@ -10,6 +10,7 @@ import numpy as np
 import tvm
 from tvm.ir import IRModule
 
+from zeroskip.accel_model.formats.nested import MAX_LEVELS
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.driver import (
     Arrays,
@@ -30,6 +31,8 @@ from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.pruning.layers import prunables
 from zeroskip.relay_passes.pruning.recipe import Recipe, parse_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8, choose_weight_scales
+
+LONGEST = 160  # characters of a recipe by which a level is called
 
 
 def compile_levels(
@@ -74,6 +77,9 @@ def lower_levels(
     progress: Progress | None = None,
 ) -> Iterator[Stages]:
     """The stages of each level of ``compile_levels``, when it is asked for."""
+    if not 1 <= len(levels) <= MAX_LEVELS:
+        raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
+                           f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
     module = prepare(model, shapes, prune, tell)
     scales = None
@@ -90,11 +96,10 @@ def lower_levels(
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """A recipe in words, as far as one line goes."""
-    if isinstance(recipe, str | Path):
-        return str(recipe)
-    return "+".join(f"{each.scheme}:{each.strength}={getattr(each, each.strength)}"
-                    for each in recipe)
+    """What a level is called: its recipe, not longer than a line or two."""
+    text = str(recipe) if isinstance(recipe, str | Path) else "+".join(
+        f"{each.scheme}:{each.strength}={getattr(each, each.strength)}" for each in recipe)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _tell_level(tell: Progress, level: int, what: str, done: int, total: int) -> None:

@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zeroskip.accel_model.box import Parts, digest, read_npy
-from zeroskip.accel_model.records import read_record
+from zeroskip.accel_model.records import read_record, text
 from zeroskip.compiler.derived import LevelOf, ProgramOf, join_program
 from zeroskip.compiler.network import (
     FORMAT,
@@ -44,7 +44,7 @@ from zeroskip.compiler.network import (
 
 LEVELS_FORMAT = 1
 FOLDER = "parts/"
-GROWTH = 1024  # times the bytes that are stored: the most that a member is made to
+GROWTH = 256  # times the bytes that are stored: the most that a member is made to
 
 Derived: TypeAlias = LevelOf | ProgramOf
 ReadPart: TypeAlias = Callable[[str], bytes]  # by its digest
@@ -104,9 +104,7 @@ def read_level(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], hea
     derived = {name: ProgramOf.from_table(table) if "sources" in table else
                read_record(LevelOf, table) for name, table in head["derived"].items()}
     stored = sum(info.file_size for info in members.values())
-    recipes = tuple(each["recipe"] for each in head["levels"])
-    if not all(isinstance(recipe, str) for recipe in recipes):
-        raise ValueError("a level's recipe is not a text")
+    recipes = tuple(text(each["recipe"], "recipe") for each in head["levels"])
     heads = tuple(each["network"] for each in head["levels"])
     return _network(recipes, heads, _Store(derived, partial(_reading, path), stored * GROWTH), path,
                     level)

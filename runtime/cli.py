@@ -87,7 +87,7 @@ def load_network(path: Path, level: int | None) -> Any:
 def _show_level(network: Any) -> None:
     if network.levels:
         there = ", ".join(f"{number}: {recipe}" for number, recipe in enumerate(network.levels))
-        click.echo(f"level {network.level} of {there}")
+        click.echo(_line(f"level {network.level} of {there}"))
 
 
 @main.command("compile")

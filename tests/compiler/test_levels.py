@@ -151,6 +151,12 @@ def test_a_level_only_removes_weights(second: str) -> None:
         next(levels)
 
 
+@pytest.mark.parametrize("count", [0, 256])
+def test_a_number_of_levels_that_a_file_cannot_hold(count: int) -> None:
+    with pytest.raises(CompileError, match=f"{count} levels cannot be compiled together"):
+        compile_levels(small_net(), "dense256", ["unstructured"] * count)
+
+
 def test_recipes_may_be_options() -> None:
     every = [[UnstructuredOptions(sparsity=0.5)], [UnstructuredOptions(sparsity=0.75)]]
     levels = compile_levels(small_net(), "dense256", every)
