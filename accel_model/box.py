@@ -8,6 +8,7 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
+from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,15 @@ def npy_parts(array: npt.NDArray[Any]) -> Parts:
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(flat))
     return head.getvalue(), flat.reshape(-1).view(np.uint8).data
+
+
+def array_of(parts: Parts) -> npt.NDArray[Any]:
+    """The array whose ``npy_parts`` these are: no copy."""
+    head, held = parts
+    stream = io.BytesIO(head)
+    np.lib.format.read_magic(stream)
+    shape, _fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    return np.frombuffer(held, dtype).reshape(shape)
 
 
 def digest(parts: Parts) -> str:
@@ -69,7 +79,10 @@ def read_npy(raw: bytes | memoryview) -> npt.NDArray[Any]:
     head = io.BytesIO(bytes(raw[:_HEADER]))
     if np.lib.format.read_magic(head) != (1, 0):
         raise ValueError("an array of another version of the format")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
+    try:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
+    except TokenError:  # which numpy does not turn into a ValueError
+        raise ValueError("an array whose header is cut") from None
     count = math.prod(shape)
     if fortran or dtype.kind not in "biuf" or min(shape, default=0) < 0 or (
             count * dtype.itemsize != len(raw) - head.tell()):

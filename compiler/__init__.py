@@ -1,6 +1,7 @@
 """The compiler: from an ONNX model to a network that runs on an accelerator.
 
-``compile`` does it all; ``TileAndSchedule`` and ``EmitProgram`` are passes for a TVM pipeline.
+``compile`` does it all, ``compile_levels`` at several sparsities; ``TileAndSchedule`` and
+``EmitProgram`` are passes for a TVM pipeline.
 Names are loaded when they are first used, so that what does not need TVM does not import it.
 """
 
@@ -9,9 +10,11 @@ from typing import Any
 
 _HOME = {
     "compile": "driver",
+    "compile_levels": "level_driver",
     "lower": "driver",
     "Stages": "driver",
     "Network": "network",
+    "Levels": "levels",
     "TileAndSchedule": "passes",
     "EmitProgram": "passes",
     "supports": "support",

@@ -24,7 +24,7 @@ from zeroskip.compiler.network import Network, Port
 from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.support import supports
 from zeroskip.compiler.tune import Tuning
-from zeroskip.relay_passes.calibrate import Method
+from zeroskip.relay_passes.calibrate import Method, Range
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.importer import import_onnx
@@ -82,6 +82,11 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method, shapes=shapes,
                    cache=cache, tune=tune, progress=progress)
+    return network_of(stages, model, spec)
+
+
+def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
+    """The network of a model's last stages."""
     main = stages.floating["main"]
     return Network(
         name=_name(model),
@@ -112,22 +117,37 @@ def lower(
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    recipe = read_recipe(prune or ())
+    module = prepare(model, shapes, prune, tell)
+    ranges = ranges_of(module, calibrate, method, tell)
+    return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
+
+def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
+            tell: Progress) -> IRModule:
+    """The float module that is quantised: the model imported, its normalisations folded, pruned."""
+    recipe = read_recipe(prune or ())
     tell("import", 0, 1)
     module = import_float(model, shapes or {})
     tell("prune", 0, 1)
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    module = _apply(prune_by(module, recipe), RemoveDeadChannels())
-    floating = module
+    return _apply(prune_by(module, recipe), RemoveDeadChannels())
 
+
+def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
+              tell: Progress) -> dict[str, Range]:
+    """The ranges of a float module's activations over calibration data."""
     samples = _samples(module, calibrate)
     tell("calibrate", 0, 1)
-    ranges = measure_ranges(module, samples, method=method,
-                            progress=lambda done, total: tell("calibrate", done, total))
+    return measure_ranges(module, samples, method=method,
+                          progress=lambda done, total: tell("calibrate", done, total))
+
+
+def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
+                cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
+    """The stages behind a float module whose normalisations are folded."""
     # One integer function for each layer, then whole regions of them for the accelerator.
     tell("quantise", 0, 1)
-    module = _apply(module, QuantizeInt8(ranges=ranges), PartitionForAccelerator(supports(spec)))
+    module = _apply(floating, quantise, PartitionForAccelerator(supports(spec)))
     partitioned = module
 
     module = _apply(module, TileAndSchedule(

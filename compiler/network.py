@@ -13,9 +13,9 @@ import json
 import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +24,7 @@ import numpy as np
 from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.files import write_whole
+from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
@@ -50,6 +51,7 @@ class Port:
 
 
 Loader: TypeAlias = Callable[[], Any]
+Reading: TypeAlias = Callable[[], AbstractContextManager[Callable[[str], bytes]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,8 @@ class Network:
     region a function of its own that returns the results of all its layers; floating: the network
     before quantisation; these three are IRModules or functions that load one. cpu: nodes that stay
     on the CPU, and why. results: of each region's outputs, which of its layers made them. direct:
-    how to run without TVM, where the host only quantises.
+    how to run without TVM, where the host only quantises. level and levels: of a network that is
+    one of several in a file, its number and the recipes of all.
     """
 
     name: str
@@ -74,6 +77,8 @@ class Network:
     cpu: dict[str, str]
     results: dict[str, list[int]]
     direct: DirectPlan | None = field(default=None)
+    level: int = 0
+    levels: tuple[str, ...] = ()
 
     @cached_property
     def host_module(self) -> Any:
@@ -87,8 +92,8 @@ class Network:
     def floating_module(self) -> Any:
         return _module(self.floating)
 
-    def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all."""
+    def dump(self) -> tuple[dict[str, Any], dict[str, Parts]]:
+        """The manifest and the members of the file."""
         from zeroskip.compiler.modules import constant_member, dump_module
 
         members: dict[str, Parts] = {}
@@ -109,43 +114,83 @@ class Network:
             "direct": None if self.direct is None else self.direct.to_table(),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
-        manifest["seal"] = _seal(manifest)
-        head: Parts = [json.dumps(manifest, indent=1).encode()]
-        write_whole(path, lambda out: write_zip(out, {"manifest.json": head, **members}))
+        manifest["seal"] = seal_of(manifest)
+        return manifest, members
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole or not at all."""
+        write_members(path, *self.dump())
 
     @staticmethod
-    def load(path: str | Path) -> Network:
-        """The network in a file; NetworkError if it is not exactly what ``save`` wrote."""
-        try:
-            size = Path(path).stat().st_size
-            with zipfile.ZipFile(path) as box:
-                members = read_zip(box, size)
-                return _read(box, members, json.loads(box.read(members["manifest.json"])),
-                             str(path))
-        except OSError as problem:
-            raise NetworkError(f"{path}: cannot be read: {problem.strerror or problem}") from None
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError,
-                NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
-                SpecError, ProgramError) as problem:
-            raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "
-                               f"({told(problem)}); compile it again") from None
+    def load(path: str | Path, level: int | None = None) -> Network:
+        """The network in a file; NetworkError if it is not exactly what ``save`` wrote.
+
+        level: of a file that holds several (``levels.py``), 0 and the default the densest.
+        """
+        with refusing(path), zipfile.ZipFile(path) as box:
+            members = read_zip(box, Path(path).stat().st_size)
+            head = json.loads(box.read(members["manifest.json"]))
+            if "levels" in head:
+                from zeroskip.compiler.levels import read_level
+
+                return read_level(box, members, head, str(path), level or 0)
+            if level:
+                raise NetworkError(f"{path}: holds one network without levels, not level {level}; "
+                                   "leave the level out, or compile it with --level")
+            for name, expected in check_head(head, FORMAT, path)["sha256"].items():
+                if digest([box.read(members[name])]) != expected:
+                    raise NetworkError(f"{path}: member {name} was altered after it was written; "
+                                       "compile it again")
+            if set(members) != {"manifest.json", *head["sha256"]}:
+                raise NetworkError(f"{path}: was altered after it was written; compile it again")
+            return read_network(head, partial(_reading, path), str(path))
 
 
-def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: dict[str, Any],
-          path: str) -> Network:
-    if head["format"] != FORMAT:
+def write_members(path: str | Path, manifest: Mapping[str, Any], members: Mapping[str, Parts]
+                  ) -> None:
+    """A file of a manifest and members, whole or not at all."""
+    head: Parts = [json.dumps(manifest, indent=1).encode()]
+    write_whole(path, lambda out: write_zip(out, {"manifest.json": head, **members}))
+
+
+@contextmanager
+def refusing(path: str | Path) -> Iterator[None]:
+    """Within it, whatever is wrong with a file becomes a NetworkError."""
+    try:
+        yield
+    except OSError as problem:
+        raise NetworkError(f"{path}: cannot be read: {problem.strerror or problem}") from None
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError,
+            NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
+            SpecError, ProgramError, FormatError) as problem:
+        raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "
+                           f"({told(problem)}); compile it again") from None
+
+
+def check_head(head: dict[str, Any], version: int, path: str | Path) -> dict[str, Any]:
+    """A manifest of this version whose seal is its own; the seal is taken off."""
+    if head["format"] != version:
         raise NetworkError(f"{path}: has format {str(head['format'])[:20]}, this version reads "
-                           f"{FORMAT}; compile it again")
+                           f"{version}; compile it again")
     seal = head.pop("seal")
-    if seal != _seal(head) or set(members) != {"manifest.json", *head["sha256"]}:
+    if seal != seal_of(head):
         raise NetworkError(f"{path}: was altered after it was written; compile it again")
-    for name, expected in head["sha256"].items():
-        if digest([box.read(members[name])]) != expected:
-            raise NetworkError(f"{path}: member {name} was altered after it was written; "
-                               "compile it again")
+    return head
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[Callable[[str], bytes]]:
+    """Reads members of a file."""
+    with zipfile.ZipFile(path) as box:
+        yield box.read
+
+
+def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
+    """The network of a manifest that has been checked; ``reading`` gives its members."""
     spec = spec_from_table(head["spec"], path)
-    programs = {name: _program(box.read(members[member]), name)
-                for name, member in head["programs"].items()}
+    with reading() as read:
+        programs = {name: _program(read(member), name)
+                    for name, member in head["programs"].items()}
     for program in programs.values():
         if program.fingerprint != spec.fingerprint:
             raise NetworkError(f"{path}: holds a program made for another description of "
@@ -155,8 +200,8 @@ def _read(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: di
         def load() -> Any:
             from zeroskip.compiler.modules import load_module
 
-            with parts_of(path), zipfile.ZipFile(path) as again:
-                return load_module(name, again.read)
+            with parts_of(path), reading() as read:
+                return load_module(name, read)
 
         return load
 
@@ -190,7 +235,8 @@ def _module(held: Any) -> Any:
     return held() if callable(held) and not hasattr(held, "functions") else held
 
 
-def _seal(manifest: dict[str, Any]) -> str:
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest without its seal."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 

@@ -22,7 +22,7 @@ from zeroskip.relay_passes.graph import (
 )
 from zeroskip.relay_passes.integer import build, identifier
 from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Scale, read_graph
-from zeroskip.relay_passes.quantise_layers import Step, layers_of
+from zeroskip.relay_passes.quantise_layers import Doubles, Step, layers_of, weight_scale
 from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_groups
 
 SCALES_ATTR = "zeroskip.scales"
@@ -41,7 +41,8 @@ class QuantizeInt8:
 
     The ranges of the activations are given (`calibrate`), or calibrated here from `samples`
     (input name -> float32 array, samples first). A model that brings its own scales
-    (QuantizeLinear/DequantizeLinear) keeps them and needs neither.
+    (QuantizeLinear/DequantizeLinear) keeps them and needs neither. `weight_scales` (variable ->
+    float64 [K], see `choose_weight_scales`) are used in place of those that the weights give.
 
     Attributes of the resulting `main`: `zeroskip.scales` maps every integer variable to
     "scale=<step> zp=<zero point>", `zeroskip.cpu` every ONNX node that has a form but could not
@@ -56,11 +57,13 @@ class QuantizeInt8:
         samples: Mapping[str, npt.NDArray[np.float32]] | None = None,
         method: Method = "minmax",
         activation_dtype: Literal["int8", "uint8"] = "int8",
+        weight_scales: Mapping[str, Doubles] | None = None,
     ) -> None:
         self.ranges = ranges
         self.samples = samples
         self.method = method
         self.activation_dtype = activation_dtype
+        self.weight_scales = weight_scales or {}
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         ranges = self.ranges
@@ -75,10 +78,27 @@ class QuantizeInt8:
             )
         groups = integer_groups(func, graph, scaled=ranges is not None)
         scales = choose_scales(func, graph, groups, ranges, self.activation_dtype)
-        steps = _layers(func, graph, groups, scales)
+        steps = _layers(func, graph, groups, scales, self.weight_scales)
         built = _Writer(func, graph, steps, scales).module()
         functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
         return tvm.IRModule({**functions, **dict(built.functions)}, attrs=mod.attrs)
+
+
+def choose_weight_scales(
+    mod: tvm.IRModule, ranges: Mapping[str, Range]
+) -> dict[str, Doubles]:
+    """The scale of every output channel of every weight that QuantizeInt8 would choose with these
+    ranges of activations, by the variable of its convolution or matmul.
+
+    Given to QuantizeInt8 for modules in which some of the weights are zero, those that are left
+    become the same integers.
+    """
+    func = mod["main"]
+    graph = read_graph(func)
+    groups = integer_groups(func, graph, scaled=True)
+    scales = choose_scales(func, graph, groups, ranges, "int8")
+    found = {group.name: weight_scale(group, scales) for group in groups.values()}
+    return {name: scale for name, scale in found.items() if scale is not None}
 
 
 def _layers(
@@ -86,6 +106,7 @@ def _layers(
     graph: FloatGraph,
     groups: Mapping[str, Group],
     scales: Mapping[str, Scale],
+    weight_scales: Mapping[str, Doubles],
 ) -> dict[str, tuple[Group, list[Step]]]:
     """The layers of each group that has them, by output; the others' reasons go to the graph."""
     shapes = {name: graph.shape(name) for name in scales}
@@ -93,7 +114,7 @@ def _layers(
     for name, group in groups.items():
         node = nodes_of(func).get(group.name, group.name)
         try:
-            steps = layers_of(group, shapes, scales)
+            steps = layers_of(group, shapes, scales, weight_scales.get(group.name))
         except PassError as error:
             raise PassError(f"Node '{node}': {error}") from None
         if isinstance(steps, str):

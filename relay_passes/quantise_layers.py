@@ -42,14 +42,18 @@ class Step:
 
 
 def layers_of(
-    group: Group, shapes: Mapping[str, Shape], scales: Mapping[str, Scale]
+    group: Group,
+    shapes: Mapping[str, Shape],
+    scales: Mapping[str, Scale],
+    weight_scale: Doubles | None = None,
 ) -> list[Step] | str:
     """The layers that compute the group, the last giving its output; or why there are none.
 
     Most groups are one layer. A mean that drops its axes is followed by a reshape, an input of a
-    concat with another scale goes through a requantise.
+    concat with another scale goes through a requantise. weight_scale: of each output channel, if
+    it is not to be chosen by the group's own weights.
     """
-    work = _Work(group, shapes, scales)
+    work = _Work(group, shapes, scales, weight_scale)
     match group.kind:
         case "conv" | "dense":
             return work.weighted()
@@ -69,9 +73,14 @@ def layers_of(
 
 class _Work:
     def __init__(
-        self, group: Group, shapes: Mapping[str, Shape], scales: Mapping[str, Scale]
+        self,
+        group: Group,
+        shapes: Mapping[str, Shape],
+        scales: Mapping[str, Scale],
+        weight_scale: Doubles | None,
     ) -> None:
         self.group = group
+        self.weight_scale = weight_scale
         self.shape = shapes[group.output]
         self.xs = [_tensor(shapes[x], scales[x]) for x in group.inputs]
         self.x_scales = [scales[x] for x in group.inputs]
@@ -90,12 +99,14 @@ class _Work:
         assert self.group.weight is not None
         if not np.isfinite(self.group.weight.value).all():
             return "its weights are not finite"
-        bias = np.zeros(len(self.group.weight.value))
-        if self.group.bias is not None:
-            bias = self.group.bias.value.astype(np.float64)
+        bias, sx, sy = _bias(self.group), self.x_scale.scale, self.y_scale.scale
         given = _given_weight(self.group.weight)
-        sx, sy = self.x_scale.scale, self.y_scale.scale
-        weight, scale = given or _symmetric(self.group.weight.value, bias, sx, sy)
+        if given is None:
+            scale = self.weight_scale
+            if scale is None:
+                scale = _symmetric_scale(self.group.weight.value, bias, sx, sy)
+            given = _symmetric(self.group.weight.value, scale), scale
+        weight, scale = given
         biases = np.rint(bias / (sx * scale))
         sums = np.abs(weight.reshape(len(weight), -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
         if not np.all(sums * _MAX_ACTIVATION + np.abs(biases) < 2**31):
@@ -210,23 +221,45 @@ def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | No
     return integers.astype(np.int8), rows[:, 0].astype(np.float64)
 
 
-def _symmetric(
-    weight: npt.NDArray[Any], bias: Doubles, sx: float, sy: float
-) -> tuple[npt.NDArray[np.int8], Doubles]:
-    """Symmetric int8 weights with a scale per output channel, chosen by the weights that survive.
+def weight_scale(group: Group, scales: Mapping[str, Scale]) -> Doubles | None:
+    """The scale of each output channel that ``layers_of`` chooses; None if it chooses none."""
+    if (group.weight is None or _given_weight(group.weight) is not None
+            or not np.isfinite(group.weight.value).all()):
+        return None
+    return _symmetric_scale(group.weight.value, _bias(group), scales[group.inputs[0]].scale,
+                            scales[group.output].scale)
 
-    Zeros stay zeros. The scale is also large enough for the bias to fit; a channel without
-    weights gets one that keeps its bias to a 256th of a step of the output.
+
+def _bias(group: Group) -> Doubles:
+    """The bias of each output channel, zero where there is none."""
+    assert group.weight is not None
+    if group.bias is None:
+        return np.zeros(len(group.weight.value))
+    bias: Doubles = group.bias.value.astype(np.float64)
+    return bias
+
+
+def _symmetric_scale(weight: npt.NDArray[Any], bias: Doubles, sx: float, sy: float) -> Doubles:
+    """A scale per output channel for symmetric int8 weights, by the weights that survive.
+
+    It is also large enough for the bias to fit; a channel without weights gets one that keeps its
+    bias to a 256th of a step of the output.
     """
     flat = weight.reshape(len(weight), -1)
     largest = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0))
     scale = largest.astype(np.float64) / _MAX_WEIGHT
     scale = np.where(scale < _LEAST_SCALE, sy / (sx * 256), scale)
-    scale = np.maximum(scale, np.abs(bias) / (sx * _MAX_BIAS))
-    integers = flat * (1 / scale[:, None]).astype(weight.dtype)
+    fitting: Doubles = np.maximum(scale, np.abs(bias) / (sx * _MAX_BIAS))
+    return fitting
+
+
+def _symmetric(weight: npt.NDArray[Any], scale: Doubles) -> npt.NDArray[np.int8]:
+    """Symmetric int8 weights. Zeros stay zeros."""
+    integers = weight.reshape(len(weight), -1) * (1 / scale[:, None]).astype(weight.dtype)
     np.rint(integers, out=integers)
     np.clip(integers, -_MAX_WEIGHT, _MAX_WEIGHT, out=integers)
-    return integers.astype(np.int8).reshape(weight.shape), scale
+    made: npt.NDArray[np.int8] = integers.astype(np.int8).reshape(weight.shape)
+    return made
 
 
 def _tensor(shape: Shape, scale: Scale) -> QTensor:

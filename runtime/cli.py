@@ -70,6 +70,24 @@ def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str,
 shapes_option = click.option(
     "--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
     help="The shape of an input that the model leaves open; may be repeated.")
+level_option = click.option(
+    "--level", type=click.IntRange(min=0), metavar="N",
+    help="Which level of a network that was compiled with several: 0, the densest, by default.")
+
+
+def load_network(path: Path, level: int | None) -> Any:
+    """The network in a file; says which level it is where there are several."""
+    from zeroskip.compiler.network import Network
+
+    network = Network.load(path, level)
+    _show_level(network)
+    return network
+
+
+def _show_level(network: Any) -> None:
+    if network.levels:
+        there = ", ".join(f"{number}: {recipe}" for number, recipe in enumerate(network.levels))
+        click.echo(_line(f"level {network.level} of {there}"))
 
 
 @main.command("compile")
@@ -81,6 +99,9 @@ shapes_option = click.option(
               help="What to prune before quantising: schemes such as pattern:connectivity=0.5, "
                    "which `zeroskip schemes` lists, or a .toml file of them. Without it the "
                    "model's own zeros are used.")
+@click.option("--level", "levels", multiple=True, metavar="RECIPE",
+              help="Compile several sparsities into one file: a recipe for each level, the densest "
+                   "first; each prunes what the one before left.")
 @click.option("--calibrate", type=FILE, metavar="NPZ",
               help="Sample inputs, an array for each input; the leading axis counts samples.")
 @click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True,
@@ -92,15 +113,18 @@ shapes_option = click.option(
               help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.")
 @click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
 def compile_command(model: Path, output: Path | None, target: str, prune: str | None,
-                    calibrate: Path | None, method: str, shapes: dict[str, tuple[int, ...]],
-                    tune: int | None, cache: bool, emit: str | None) -> None:
+                    levels: tuple[str, ...], calibrate: Path | None, method: str,
+                    shapes: dict[str, tuple[int, ...]], tune: int | None, cache: bool,
+                    emit: str | None) -> None:
     """Compile an ONNX MODEL for an accelerator."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
+    if levels and emit is not None:
+        raise click.UsageError("--emit prints one network; leave --level out, or --emit")
     from zeroskip.accel_model.spec import load_spec
 
     spec = load_spec(target)
-    from zeroskip.compiler import driver
+    from zeroskip.compiler import driver, level_driver
     from zeroskip.compiler.cache import default_folder
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.tuning import tuning
@@ -109,20 +133,26 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         "prune": prune, "calibrate": calibrate, "method": method, "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
         "cache": default_folder() if cache else None}
-    made = None
+    networks: list[Any] = []
     with progress(f"compiling {model.name}") as tell:
         if emit is not None:
             text = _stage(driver.lower(model, spec, **options, progress=tell), emit)
-        if output is not None:
-            made = driver.compile(model, spec, **options, progress=tell)
+        if output is not None and levels:
+            made = level_driver.compile_levels(model, spec, levels, **options, progress=tell)
             made.save(output)
+            networks = [made.network(number) for number in range(len(levels))]
+        elif output is not None:
+            networks = [driver.compile(model, spec, **options, progress=tell)]
+            networks[0].save(output)
     if calibrate is None and _is_float(model):
         click.echo("zeroskip: warning: no --calibrate data: ranges of activations come from random "
                    "inputs; cycles and bits are right, accuracy is not to be relied on", err=True)
     if emit is not None:
         click.echo(text.rstrip("\n"))
-    elif made is not None:
-        _show_structures(made.floating_module, [spec], unless_dense=True)
+        return
+    for network in networks:
+        _show_level(network)
+        _show_structures(network.floating_module, [spec], unless_dense=True)
 
 
 def _show_structures(module: Any, specs: Any, *, unless_dense: bool = False) -> None:
@@ -218,24 +248,27 @@ def schemes() -> None:
               help="Where to write the timeline of the three units, for https://ui.perfetto.dev.")
 @click.option("--seed", type=int, envvar="SEED",
               help="Shuffles the order in which the units take turns; results do not depend on it.")
+@level_option
 def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
-        seed: int | None) -> None:
+        seed: int | None, level: int | None) -> None:
     """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator."""
     from zeroskip.compiler.data import load_arrays
-    from zeroskip.compiler.network import Network
     from zeroskip.runtime.files import write_arrays, write_timeline
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.session import Session, run_source
 
+    if network.suffix == ".asm" and level is not None:
+        raise click.UsageError("a program in assembly has no levels; leave --level out")
     arrays = load_arrays(inputs)
+    loaded = None if network.suffix == ".asm" else load_network(network, level)
     with progress(f"running {network.name}") as tell:
-        if network.suffix == ".asm":
+        if loaded is None:
             program, done = run_source(network, arrays, seed, tell)
             outputs, runs, programs, spec = done.outputs, {"": done}, {"": program}, program.spec
         else:
-            session = Session(Network.load(network), seed, tell)
+            session = Session(loaded, seed, tell)
             outputs, runs = session.run(arrays), session.runs
-            programs, spec = session.network.programs, session.network.spec
+            programs, spec = loaded.programs, loaded.spec
     if output is not None:
         write_arrays(output, outputs)
     if trace is not None:
@@ -256,12 +289,12 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
 @click.argument("network", type=FILE)
 @click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
               help="An array for each input, by its name.")
-def validate(network: Path, inputs: Path) -> None:
+@level_option
+def validate(network: Path, inputs: Path, level: int | None) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.data import load_arrays
-    from zeroskip.compiler.network import Network
 
-    loaded, arrays = Network.load(network), load_arrays(inputs)
+    loaded, arrays = load_network(network, level), load_arrays(inputs)
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.validation import validate as compare
 
@@ -281,17 +314,17 @@ def validate(network: Path, inputs: Path) -> None:
 @click.option("--worst", type=click.IntRange(min=1), metavar="N",
               help="Show only the N layers that lose most cycles, the worst first.")
 @click.option("--weights", is_flag=True, help="Say too what the zeros of each layer are made of.")
+@level_option
 def report(network: Path, json_file: Path | None, html_file: Path | None,
-           worst: int | None, weights: bool) -> None:
+           worst: int | None, weights: bool, level: int | None) -> None:
     """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
-    from zeroskip.compiler.network import Network
     from zeroskip.runtime.files import write_page, write_report
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.report import report as make_report
     from zeroskip.runtime.session import Session
     from zeroskip.runtime.tables import line_width, report_parts, show
 
-    loaded = Network.load(network)
+    loaded = load_network(network, level)
     with progress(f"timing {network.name}") as tell:
         runs = Session(loaded, tell=tell).time()
         tell("report", 0, 1)

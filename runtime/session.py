@@ -16,7 +16,8 @@ from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.source import SourceError, read_source
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.direct import DirectPlan
-from zeroskip.compiler.network import Network, parts_of
+from zeroskip.compiler.levels import Levels
+from zeroskip.compiler.network import Network, NetworkError, parts_of
 from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
@@ -25,15 +26,16 @@ Array = npt.NDArray[Any]
 class Session:
     """A network that has been loaded and may be run again and again.
 
-    network: a Network or the path of its file. seed: shuffles the order in which the units take
-    turns; results do not depend on it. tell: is told how far each region's run is.
+    network: a Network, several at nested levels, or the path of a file. level: which of several, 0
+    and the default the densest. seed: shuffles the order in which the units take turns; results do
+    not depend on it. tell: is told how far each region's run is.
 
     A network whose host only quantises and dequantises around one program runs without TVM.
     """
 
-    def __init__(self, network: Network | str | Path, seed: int | None = None,
-                 tell: Tell = silent) -> None:
-        self.network = network if isinstance(network, Network) else Network.load(network)
+    def __init__(self, network: Network | Levels | str | Path, seed: int | None = None,
+                 tell: Tell = silent, level: int | None = None) -> None:
+        self.network = _level(network, level)
         self.seed, self.tell = seed, tell
         self.runs: dict[str, Run] = {}  # of the last ``run``, by region
 
@@ -98,6 +100,17 @@ class Session:
         from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 
         return compile_for_cpu(self.network.host_module)
+
+
+def _level(network: Network | Levels | str | Path, level: int | None) -> Network:
+    if isinstance(network, Levels):
+        return network.network(level or 0)
+    if not isinstance(network, Network):
+        return Network.load(network, level)
+    if level is not None and level != network.level:
+        raise NetworkError(f"the network is loaded at level {network.level}; load its file again "
+                           f"for level {level}")
+    return network
 
 
 def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None = None,

@@ -2,6 +2,7 @@
 
 One module for each format (``dense``, ``bitmap``, ``pattern``); ``stages`` has the order that all
 of them share, ``streams`` packs, unpacks and measures. docs/ARRAYS.md is the specification.
+``nested`` is for files: several sparsities of the same weights.
 """
 
 from zeroskip.accel_model.formats.pattern import PatternTable, make_table

@@ -14,7 +14,7 @@ from tests.accel_model.programs import Hand
 from tests.campaigns.hostile_programs import close_file, open_file
 from tests.campaigns.programs import Sample, sample, tiny
 from zeroskip.accel_model import isa
-from zeroskip.accel_model.box import digest, npy_parts
+from zeroskip.accel_model.box import digest, npy_parts, read_npy
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.layout import Tensor
 from zeroskip.accel_model.limits import Limits
@@ -145,3 +145,9 @@ def test_what_a_file_holds_does_not_fill_the_sentence(one: Sample) -> None:
     with pytest.raises(ProgramError) as refusal:
         Program.from_bytes(close_file(head, {f"{name}.npy": each for name, each in raw.items()}))
     assert len(str(refusal.value)) < 500
+
+
+def test_an_array_whose_header_is_cut_is_no_array() -> None:
+    raw = b"".join(npy_parts(np.zeros(3, np.uint8))).replace(b"}", b" ")
+    with pytest.raises(ValueError, match="header is cut"):
+        read_npy(raw)

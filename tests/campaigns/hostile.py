@@ -5,7 +5,8 @@
 Program files: bytes are changed, or the manifest, the arrays and the instructions within and all
 checksums made anew, so that what was altered is believed; then the program is loaded and run, with
 numbers and an observer of its tiles. Network files: the manifest, the program or a Relax module
-within; then loaded and run as ``zeroskip run`` does, a tenth of them validated and reported on too.
+within; then loaded and run as ``zeroskip run`` does, a tenth of them validated and reported on too;
+files of nested levels likewise, their parts altered.
 Hardware descriptions: lines and values of TOML, then a network is compiled for what is accepted.
 ONNX models: fields of the protobuf messages, then import and, for three of ten, the whole compiler.
 
@@ -35,7 +36,13 @@ from types import FrameType
 
 import numpy as np
 
-from tests.campaigns import hostile_networks, hostile_onnx, hostile_programs, hostile_toml
+from tests.campaigns import (
+    hostile_levels,
+    hostile_networks,
+    hostile_onnx,
+    hostile_programs,
+    hostile_toml,
+)
 from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.errors import ZeroskipError
 
@@ -64,9 +71,11 @@ KINDS = {
     "networks, resealed": Kind(hostile_networks.altered_network, hostile_networks.warm, 1_000),
     "hardware, TOML": Kind(hostile_toml.altered_toml, hostile_toml.warm, 5_000),
     "models, ONNX": Kind(hostile_onnx.altered_model, hostile_onnx.warm, 500),
+    "levels, resealed": Kind(hostile_levels.altered_levels, hostile_levels.warm, 1_000),
 }
-SHARES = {"programs, bytes": 0.25, "programs, resealed": 0.65,  # of --count
-          "programs, resealed, bounds checked": 0.05, "networks, resealed": 0.05}
+SHARES = {"programs, bytes": 0.25, "programs, resealed": 0.63,  # of --count
+          "programs, resealed, bounds checked": 0.05, "networks, resealed": 0.05,
+          "levels, resealed": 0.02}
 
 
 class TooLong(BaseException):

@@ -17,7 +17,7 @@ from tests.campaigns.programs import tiny
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.accel_model.box import Parts, digest, npy_parts, read_npy, write_zip
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.network import Network, _seal
+from zeroskip.compiler.network import Network, seal_of
 from zeroskip.runtime.report import report
 from zeroskip.runtime.session import Session
 from zeroskip.runtime.validation import validate
@@ -72,7 +72,7 @@ def close_network(head: dict[str, Any], members: Members) -> bytes:
     head = {key: value for key, value in head.items() if key != "seal"}
     head["sha256"] = {name: digest(parts) for name, parts in members.items()}
     try:
-        text = json.dumps({**head, "seal": _seal(head)}).encode("utf-8", "surrogatepass")
+        text = json.dumps({**head, "seal": seal_of(head)}).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         text = b"{}"
     out = io.BytesIO()
@@ -90,13 +90,13 @@ def _change_module(rng: Rng, members: Members) -> None:
     members[name] = [json.dumps(made).encode()]
 
 
-def use(data: bytes, everything: bool) -> str:
+def use(data: bytes, everything: bool, level: int | None = None) -> str:
     """Load the file and run it; with everything, validate it and report on it too."""
     inputs = {"x": np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)}
     with tempfile.NamedTemporaryFile(suffix=".zsk") as file:
         file.write(data)
         file.flush()
-        network = Network.load(file.name)
+        network = Network.load(file.name, level)
         session = Session(network)
         session.run(inputs)
         if everything:

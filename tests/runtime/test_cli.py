@@ -115,6 +115,38 @@ def test_validate_agrees(compiled: Path) -> None:
     assert "1 of 1 regions bit-exact" in done.stdout
 
 
+def test_levels_are_compiled_together_and_chosen_by_number(compiled: Path, tmp_path: Path) -> None:
+    done = zeroskip("compile", compiled / "net.onnx", "-o", tmp_path / "n.zsk", "--calibrate",
+                    compiled / "images.npz", "--target", "sparse256",
+                    "--level", "unstructured:sparsity=0.5", "--level", "unstructured:sparsity=0.75")
+    assert done.exit_code == 0, done.output
+    there = "0: unstructured:sparsity=0.5, 1: unstructured:sparsity=0.75"
+    cycles = []
+    for level in (["--level", "1"], ["--level", "0"], []):
+        ran = zeroskip("run", tmp_path / "n.zsk", "--input", compiled / "x.npz", *level)
+        first, _, last = ran.stdout.splitlines()
+        assert first == f"level {level[1] if level else 0} of {there}"
+        cycles.append(int(last.split()[0].replace(",", "")))
+    assert cycles[0] < cycles[1] == cycles[2]
+    done = zeroskip("validate", tmp_path / "n.zsk", "--input", compiled / "x.npz", "--level", "1")
+    assert done.exit_code == 0, done.output
+    assert "1 of 1 regions bit-exact" in done.stdout
+    shown = zeroskip("report", tmp_path / "n.zsk", "--level", "1", "--json", tmp_path / "r.json")
+    assert shown.stdout.startswith(f"level 1 of {there}")
+    assert json.loads((tmp_path / "r.json").read_text())["cycles"] == cycles[0]
+    refused(zeroskip("run", tmp_path / "n.zsk", "--input", compiled / "x.npz", "--level", "2"),
+            f"has no level 2; give one of {there}")
+    refused(zeroskip("report", compiled / "net.zsk", "--level", "1"),
+            "holds one network without levels")
+
+
+def test_a_level_that_changes_tensors_is_refused(compiled: Path, tmp_path: Path) -> None:
+    line = refused(zeroskip("compile", compiled / "net.onnx", "-o", tmp_path / "n.zsk",
+                            "--level", "unstructured", "--level", "channels"), "'channels'")
+    assert "give what changes tensors or values to --prune" in line
+    assert files(tmp_path) == {}
+
+
 def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zeroskip.runtime import validation
 
@@ -195,7 +227,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_a_sentence(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(_path: Path) -> None:
+    def load(_path: Path, _level: int | None) -> None:
         raise MemoryError
 
     monkeypatch.setattr("zeroskip.compiler.network.Network.load", load)
@@ -220,6 +252,9 @@ def test_names_in_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
     ["compile", "net.onnx", "-o", "n.zsk", "--shape", "x=1,0"],
     ["compile", "net.onnx", "-o", "n.zsk", "--method", "guess"],
     ["compile", "net.onnx", "--emit", "tir"],
+    ["compile", "net.onnx", "--emit", "asm", "--level", "unstructured"],
+    ["run", "net.asm", "--input", "x.npz", "--level", "0"],
+    ["run", "net.zsk", "--input", "x.npz", "--level", "-1"],
     ["run", "net.zsk"],
     ["frobnicate"],
 ])
