@@ -1,16 +1,16 @@
 """Runs a float function binding by binding over many samples at once.
 
 Between two bindings only what is still to be read is kept. So whoever walks with it can look at
-what a layer reads and makes, for all samples, and put another result in its place: the layers behind
-it then read that. Convolutions and matmuls are BLAS products of columns (``geometry.py``) and simple
-arithmetic is numpy's; every other operator is compiled by TVM, once for each operator and shape, and
-called for each sample.
+what a layer reads and makes, for all samples, and put another result in its place: the layers
+behind it then read that. Convolutions and matmuls are BLAS products of columns (``im2col.py``),
+simple arithmetic is numpy's; every other operator is compiled by TVM, once for each operator and
+shape, and called for each sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from zeroskip.relay_passes.graph import (
     outputs,
     used_vars,
 )
-from zeroskip.relay_passes.pruning.geometry import Geometry
+from zeroskip.relay_passes.pruning.im2col import Im2col
 
 Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = "Array | tuple[Array, ...]"  # of a variable: its values in each run, stacked
@@ -146,11 +146,11 @@ class Interpreter:
         return name
 
     def read(self, binding: relax.VarBinding) -> Array:
-        """What a layer reads, as ``Geometry`` takes it: runs and batch are one dimension."""
+        """What a layer reads, as ``Im2col`` takes it: runs and batch are one dimension."""
         return joined(self._value(binding.value.args[0]))
 
     def split(self, result: Array) -> Array:
-        """A layer's result as ``Geometry`` gives it, as the value of its variable."""
+        """A layer's result as ``Im2col`` gives it, as the value of its variable."""
         return result.reshape(self.runs, -1, *result.shape[1:])
 
     def outputs(self) -> list[Array]:
@@ -163,9 +163,14 @@ class Interpreter:
             self.step()
         return self.outputs()
 
-    def _value(self, expr: relax.Expr) -> Any:
+    def _any(self, expr: relax.Expr) -> Value:
+        """The values of a variable or constant."""
+        return self.values[str(expr.name)] if isinstance(expr, relax.Var) else self._value(expr)
+
+    def _value(self, expr: relax.Expr) -> Array:
+        """The values of a tensor."""
         if isinstance(expr, relax.Var):
-            return self.values[str(expr.name)]
+            return cast(Array, self.values[str(expr.name)])
         constant = const_value(expr)
         assert constant is not None
         return np.broadcast_to(constant, (self.runs, *constant.shape))
@@ -174,19 +179,18 @@ class Interpreter:
         value, name = binding.value, op_name(binding.value) or ""
         shape = tuple(int(size) for size in getattr(binding.var.ty, "shape", None) or ())
         if isinstance(value, relax.Var | GenericConst):
-            return self._value(value)
+            return self._any(value)
         if isinstance(value, relax.TupleGetItem):
-            return self._value(value.tuple_value)[value.index]
+            return cast(Array, self._any(value.tuple_value)[value.index])
         if isinstance(value, relax.Tuple):
             return tuple(self._value(field) for field in value.fields)
         if not isinstance(value, Call):
             raise PassError(f"Node '{node_of(self.func, binding.var)}' cannot be run alone: "
                             f"{type(value).__name__}.")
         if is_layer(value):
-            held = const_value(value.args[1])
-            assert held is not None
+            held = cast(Array, const_value(value.args[1]))
             weight = held.T if name == "relax.matmul" else held
-            return self.split(Geometry.of(value).apply(weight, self.read(binding)))
+            return self.split(Im2col.of(value).apply(weight, self.read(binding)))
         if name in _SAME_ELEMENTS:
             return self._value(value.args[0]).reshape(self.runs, *shape)
         if name in _ELEMENTWISE and str(binding.var.ty.dtype).startswith("float"):
@@ -199,8 +203,7 @@ class Interpreter:
         constant = const_value(arg)
         if constant is not None:
             return constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
-        value = self.values[str(arg.name)]
-        assert isinstance(value, np.ndarray)
+        value = self._value(arg)
         return value.reshape(self.runs, *(1,) * (rank + 1 - value.ndim), *value.shape[1:])
 
     def _by_tvm(self, call: Call) -> list[Array]:
@@ -219,7 +222,7 @@ class Interpreter:
 
 def is_layer(call: relax.Expr) -> bool:
     """Whether a call is a convolution or a matmul with constant float weights in TVM's usual
-    layout: what ``Geometry`` describes."""
+    layout: what ``Im2col`` describes."""
     name = op_name(call) or ""
     if name not in ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d", "relax.matmul"):
         return False

@@ -54,7 +54,7 @@ def _is_direct(columns: Columns, masks: Mask, rows: npt.NDArray[np.int64]) -> bo
         return False
     supports = masks.sum(axis=1, dtype=np.float64)
     direct = float((supports**3 / 6 + rows * supports**2).sum())
-    return direct <= USUAL * float(rows.sum()) * size**2
+    return bool(direct <= USUAL * float(rows.sum()) * size**2)
 
 
 def _solve(gram: Doubles, ridge: float, wanted: Doubles, change: Doubles,

@@ -191,6 +191,11 @@ class Options:
             if not kind.takes(value) and not (value is None and default is None):
                 raise refused(type(self), name, kind, value)
 
+    @property
+    def needs_samples(self) -> bool:
+        """Whether the scheme looks at sample inputs: its pass then takes them as ``samples``."""
+        return False
+
     def at(self, strength: float) -> Self:
         """These options with another ratio of what the scheme removes: what a budget varies."""
         return replace(self, **{self.strength: strength})

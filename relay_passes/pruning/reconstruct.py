@@ -10,22 +10,20 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, used_vars
 from zeroskip.relay_passes.pruning.channels import kept_filters
-from zeroskip.relay_passes.pruning.geometry import Geometry
+from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.interpreter import Array, Interpreter, Operators, joined
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables, with_weights
 from zeroskip.relay_passes.pruning.refit import Fit, bounds_of, by_statistics, by_weights
+from zeroskip.relay_passes.pruning.statistics import Samples
 
-Samples = Mapping[str, npt.NDArray[Any]]
 Progress = Callable[[str, int, int], None]  # node, layers done, layers
 
 METHODS = ("weights", "statistics")
@@ -92,16 +90,16 @@ def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method
         if progress is not None:
             progress(layer.node, len(fits), len(jobs))
         wanted = _of_filters(targets.take(jobs[layer.var]), layer, kept)
-        geometry, read = Geometry.of(binding.value), walk.read(binding)
+        im2col, read = Im2col.of(binding.value), walk.read(binding)
         if not (np.isfinite(read).all() and np.isfinite(wanted).all()):
             raise PassError(f"Node '{layer.node}' reads or gives NaN or infinity on the samples: "
                             "calibrate with inputs scaled as the model was trained.")
         if method == "weights":
-            fits[layer.var] = by_weights(layer, geometry, read, wanted, bounds_of(func, layer))
+            fits[layer.var] = by_weights(layer, im2col, read, wanted, bounds_of(func, layer))
         else:
-            fits[layer.var] = by_statistics(layer, geometry, read, wanted)
-        made = geometry.apply(fits[layer.var].weight, read)
-        walk.put(walk.split(geometry.shifted(made, fits[layer.var].shift)))
+            fits[layer.var] = by_statistics(layer, im2col, read, wanted)
+        made = im2col.apply(fits[layer.var].weight, read)
+        walk.put(walk.split(im2col.shifted(made, fits[layer.var].shift)))
     if progress is not None:
         progress("", len(jobs), len(jobs))
     _warn([layers[name].node for name, fit in fits.items() if fit.scarce])

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from zeroskip.relay_passes.graph import bindings, const_value, op_name
-from zeroskip.relay_passes.pruning.geometry import Geometry
+from zeroskip.relay_passes.graph import bindings, op_name
+from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.layers import Prunable, bias_of, only_reader
 from zeroskip.relay_passes.pruning.least_squares import fit
 from zeroskip.relay_passes.pruning.statistics import Columns, columns
@@ -72,15 +72,15 @@ def bounds_of(func: relax.Function, layer: Prunable) -> Bounds | None:
                   (high - shift).reshape(shape).astype(np.float32))
 
 
-def by_weights(layer: Prunable, geometry: Geometry, read: Floats, wanted: Floats,
+def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
                bounds: Bounds | None) -> Fit:
     """Least squares over the weights that are not zero, and the mean by the shift.
 
     read, wanted: what the layer reads and should make. Of the fits that were tried, the pruned
     weights among them, the one that comes nearest as the activation sees it.
     """
-    seen = columns(geometry, read)
-    goal = np.ascontiguousarray(seen.take(geometry.rows(wanted)), np.float32)
+    seen = columns(im2col, read)
+    goal = np.ascontiguousarray(seen.take(im2col.rows(wanted)), np.float32)
     start = layer.weight.reshape(layer.groups, -1, seen.x.shape[1]).astype(np.float64)
     support = start != 0
     tried = [(start, np.zeros((*start.shape[:2], 1)))]
@@ -119,11 +119,11 @@ def _error(made: Floats, goal: Floats, bounds: Bounds | None) -> float:
     return error / power if power > 0 else error
 
 
-def by_statistics(layer: Prunable, geometry: Geometry, read: Floats, wanted: Floats) -> Fit:
+def by_statistics(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats) -> Fit:
     """The scale and the shift of each filter that give its results the mean and the variance of
     what is wanted. A filter whose results do not vary keeps its scale."""
-    made = geometry.rows(geometry.apply(layer.weight, read))
-    goal = geometry.rows(wanted)
+    made = im2col.rows(im2col.apply(layer.weight, read))
+    goal = im2col.rows(wanted)
     mean, spread = (y.mean(axis=2, dtype=np.float64).reshape(-1) for y in (made, goal))
     wide, wished = (y.std(axis=2, dtype=np.float64).reshape(-1) for y in (made, goal))
     scale = np.divide(wished, wide, out=np.ones_like(wide), where=wide > 0)

@@ -1,4 +1,4 @@
-"""What a layer reads and makes, over samples: columns, their second moments, what follows from them.
+"""What a layer reads over samples: columns, and their second moments.
 
 A layer's squared error over its columns x is, for a change d of a filter's weights, d' H d with
 H = mean of (x - mean)(x - mean)': the Hessian of every filter of a group alike, once the bias takes
@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import tvm
 
-from zeroskip.relay_passes.pruning.geometry import Geometry
+from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.interpreter import Interpreter, Operators
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
+Samples: TypeAlias = Mapping[str, npt.NDArray[Any]]  # input -> [n, ...]
 
 COLUMNS = 1 << 15  # of a layer that are looked at, at most
 COLUMN_BYTES = 512 << 20  # that these take, at most
@@ -38,12 +39,13 @@ class Columns:
 
     @property
     def count(self) -> int:
-        return self.x.shape[2]
+        return int(self.x.shape[2])
 
     @cached_property
     def variance(self) -> Doubles:
         """The diagonal of H: [G, E]."""
-        return np.einsum("gen,gen->ge", self.x, self.x, dtype=np.float64) / self.count
+        power: Doubles = np.einsum("gen,gen->ge", self.x, self.x, dtype=np.float64)
+        return power / self.count
 
     @cached_property
     def gram(self) -> Doubles:
@@ -67,11 +69,11 @@ class Columns:
         return products / self.count
 
 
-def columns(geometry: Geometry, read: Floats, limit: int = COLUMNS) -> Columns:
+def columns(im2col: Im2col, read: Floats, limit: int = COLUMNS) -> Columns:
     """The columns of what a layer reads: all, or so many chosen at random with ``SEED`` that they
     are at most ``limit`` and take at most ``COLUMN_BYTES``."""
-    parts = [*geometry.parts(read)]
-    first = geometry.columns(read[parts[0]])
+    parts = [*im2col.parts(read)]
+    first = im2col.columns(read[parts[0]])
     places = first.shape[2] // len(read[parts[0]])
     total = len(read) * places
     most = max(1, min(limit, COLUMN_BYTES // (first.shape[0] * first.shape[1] * 4)))
@@ -81,7 +83,7 @@ def columns(geometry: Geometry, read: Floats, limit: int = COLUMNS) -> Columns:
     x = np.empty((*first.shape[:2], min(total, most)), np.float32)
     done = 0
     for part in parts:
-        found = first if part.start == 0 else geometry.columns(read[part])
+        found = first if part.start == 0 else im2col.columns(read[part])
         if chosen is not None:
             start = part.start * places
             low, high = np.searchsorted(chosen, (start, start + found.shape[2]))
@@ -93,7 +95,7 @@ def columns(geometry: Geometry, read: Floats, limit: int = COLUMNS) -> Columns:
     return Columns(x, mean, chosen)
 
 
-def layer_columns(mod: tvm.IRModule, samples: Mapping[str, npt.NDArray[Any]], names: Iterable[str],
+def layer_columns(mod: tvm.IRModule, samples: Samples, names: Iterable[str],
                   operators: Operators | None = None) -> Iterator[tuple[str, Columns]]:
     """The columns of the layers with these variables, in order, one layer at a time."""
     wanted = set(names)
@@ -103,5 +105,5 @@ def layer_columns(mod: tvm.IRModule, samples: Mapping[str, npt.NDArray[Any]], na
         name = str(binding.var.name)
         if name in wanted:
             wanted.remove(name)
-            yield name, columns(Geometry.of(binding.value), walk.read(binding))
+            yield name, columns(Im2col.of(binding.value), walk.read(binding))
         walk.step()

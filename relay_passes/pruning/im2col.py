@@ -1,8 +1,8 @@
 """How a layer looks at its input: the matrix product that a convolution or a matmul is.
 
-A layer with weights [K, C/groups, *kernel] computes, in each of its G groups, weights [K/G, E] times
-columns [E, n]: E = C/G x taps is what a filter reads, n the number of places that it is computed at.
-The order of E is that of the weights, channels and then taps.
+A layer with weights [K, C/groups, *kernel] computes, in each of its G groups, weights [K/G, E]
+times columns [E, n]: E = C/G x taps is what a filter reads, n the number of places at which it is
+computed. The order of E is that of the weights, channels and then taps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK_BYTES = 64 << 20  # of the columns that exist at a time
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Im2col:
     """Of a matmul the kernel is empty. padding: before and behind each spatial dimension."""
 
     groups: int = 1
@@ -34,14 +34,14 @@ class Geometry:
     padding: tuple[tuple[int, int], ...] = ()
 
     @staticmethod
-    def of(call: relax.Call) -> Geometry:
+    def of(call: relax.Call) -> Im2col:
         """That of a ``relax.nn.conv*`` in TVM's usual layout or of a ``relax.matmul``."""
         if op_name(call) == "relax.matmul":
-            return Geometry()
+            return Im2col()
         attrs = call.attrs
         padding = [int(size) for size in attrs.padding]
         rank = len(padding) // 2
-        return Geometry(
+        return Im2col(
             int(attrs.groups), tuple(int(size) for size in list(call.args[1].ty.shape)[2:]),
             tuple(map(int, attrs.strides)), tuple(map(int, attrs.dilation)),
             tuple(zip(padding[:rank], padding[rank:], strict=True)))
@@ -65,8 +65,9 @@ class Geometry:
             shape = [length + sum(pad)
                      for length, pad in zip(x.shape[2:], self.padding, strict=True)]
             padded = np.zeros((images, channels, *shape), x.dtype)
-            padded[(..., *(slice(first, first + length) for (first, _), length
-                           in zip(self.padding, x.shape[2:], strict=True)))] = x
+            inside = tuple(slice(first, first + length) for (first, _), length
+                           in zip(self.padding, x.shape[2:], strict=True))
+            padded[:, :, *inside] = x
         taps = prod(self.kernel)
         columns = np.empty((channels, taps, images, *size), x.dtype)
         for tap, place in enumerate(product(*map(range, self.kernel))):
@@ -74,7 +75,7 @@ class Geometry:
                 slice(at * dilation, at * dilation + (count - 1) * stride + 1, stride)
                 for at, dilation, count, stride
                 in zip(place, self.dilation, size, self.strides, strict=True))
-            columns[:, tap] = padded[(..., *window)].swapaxes(0, 1)
+            columns[:, tap] = padded[:, :, *window].swapaxes(0, 1)
         return columns.reshape(self.groups, channels // self.groups * taps, -1)
 
     def rows(self, y: Floats) -> Floats:
