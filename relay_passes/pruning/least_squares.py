@@ -11,13 +11,14 @@ from zeroskip.relay_passes.pruning.statistics import Columns
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+DAMPING = 0.01  # of the mean variance of what a layer reads
 ITERATIONS = 100
 TOLERANCE = 1e-10  # of the squared residual, of where it was at the start
 USUAL = 40  # iterations that are usually enough: what direct solutions are weighed against
 
 
-def fit(columns: Columns, cross: Doubles, start: Doubles, support: Mask, damping: float
-        ) -> Doubles:
+def fit(columns: Columns, cross: Doubles, start: Doubles, support: Mask, damping: float = DAMPING,
+        tolerance: float = TOLERANCE) -> Doubles:
     """The weights w [G, R, E] that minimise, row by row, w being zero off the support,
 
         mean |w x - y|^2 + damping h |w - start|^2
@@ -27,7 +28,8 @@ def fit(columns: Columns, cross: Doubles, start: Doubles, support: Mask, damping
 
     Directly by Cholesky where that is less work: for rows that share a support, or whose supports
     are small; else by conjugate gradients with a diagonal preconditioner, all rows at once
-    (Hestenes and Stiefel, 1952), which only come closer with each step.
+    (Hestenes and Stiefel, 1952), which only come closer with each step, until the squared residual
+    is down to a ``tolerance`` of what it was.
     """
     ridge = damping * columns.variance.mean(axis=1)
     ridge = np.where(ridge > 0, ridge, 1.0)  # a group that reads constants: start is as good
@@ -42,7 +44,7 @@ def fit(columns: Columns, cross: Doubles, start: Doubles, support: Mask, damping
         else:
             part = slice(group, group + 1)
             change[part] = _gradients(Columns(columns.x[part], columns.mean[part], columns.chosen),
-                                      ridge[group], wanted[part], support[part])
+                                      ridge[group], wanted[part], support[part], tolerance)
     return start + change
 
 
@@ -68,7 +70,8 @@ def _solve(gram: Doubles, ridge: float, wanted: Doubles, change: Doubles,
         change[at] = cho_solve(factor, wanted[at].T, check_finite=False).T
 
 
-def _gradients(columns: Columns, ridge: float, wanted: Doubles, support: Mask) -> Doubles:
+def _gradients(columns: Columns, ridge: float, wanted: Doubles, support: Mask,
+               tolerance: float) -> Doubles:
     """The change of the rows [1, R, E] of one group."""
     scale = 1 / (columns.variance[:, None] + ridge)
     change = np.zeros_like(wanted)
@@ -76,7 +79,7 @@ def _gradients(columns: Columns, ridge: float, wanted: Doubles, support: Mask) -
     residual = np.where(support, wanted, 0)
     direction = residual * scale
     power = (residual * direction).sum(axis=2, keepdims=True)
-    enough = power * TOLERANCE
+    enough = power * tolerance
     for _ in range(ITERATIONS):
         left = np.flatnonzero((power > enough)[0, :, 0])
         if len(left) < len(rows):

@@ -191,6 +191,13 @@ class Options:
             if not kind.takes(value) and not (value is None and default is None):
                 raise refused(type(self), name, kind, value)
 
+    def __str__(self) -> str:
+        """As a recipe writes it, without what is the default."""
+        settings = [f"{name}={kind.show(getattr(self, name))}"
+                    for name, kind, default in declared(type(self))
+                    if getattr(self, name) != default]
+        return ":".join(filter(None, (self.scheme, ",".join(settings))))
+
     @property
     def needs_samples(self) -> bool:
         """Whether the scheme looks at sample inputs: its pass then takes them as ``samples``."""

@@ -17,7 +17,6 @@ from zeroskip.relay_passes.pruning.statistics import Columns, columns
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
-DAMPING = 0.01  # of the mean variance of what a layer reads
 REFINEMENTS = 3  # times that targets behind an activation give way
 
 
@@ -86,7 +85,7 @@ def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
     tried = [(start, np.zeros((*start.shape[:2], 1)))]
     target = goal
     for _ in range(1 + (REFINEMENTS if bounds is not None else 0)):
-        weight = fit(seen, seen.cross(target), start, support, DAMPING)
+        weight = fit(seen, seen.cross(target), start, support)
         tried.append((weight, target.mean(axis=2, keepdims=True, dtype=np.float64)
                       - weight @ seen.mean))
         if bounds is not None:
