@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from zeroskip.relay_passes.graph import bindings, op_name
+from zeroskip.relay_passes.graph import bindings, const_number, op_name
 from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.layers import Prunable, bias_of, only_reader
 from zeroskip.relay_passes.pruning.least_squares import fit
@@ -61,10 +62,12 @@ def bounds_of(func: relax.Function, layer: Prunable) -> Bounds | None:
         shift, reader = bias.value.reshape(-1), only_reader(func, bias.var)
     if reader is None:
         return None
-    name, low, high = op_name(reader.value), 0.0, np.inf
-    if name == "relax.clip":
-        low, high = (float(arg.value.value) for arg in reader.value.args[1:3])
-    elif name != "relax.nn.relu":
+    name = op_name(reader.value)
+    if name == "relax.nn.relu":
+        low, high = 0.0, np.inf
+    elif name == "relax.clip":
+        low, high = (cast(float, const_number(arg)) for arg in reader.value.args[1:3])
+    else:
         return None
     shape = (layer.groups, -1, 1)
     return Bounds((low - shift).reshape(shape).astype(np.float32),
