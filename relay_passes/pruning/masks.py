@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from glob import escape
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,15 @@ class MaskOptions(LayerOptions):
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         """Which weights of the layers stay. scores: what each weight is worth, of its shape, not
         negative. Of sets that are worth the same, always the same one is kept."""
+
+    @property
+    def removed(self) -> float:
+        """The ratio of what the scheme removes that is removed: what ``at`` takes."""
+        return float(getattr(self, self.strength))
+
+    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+        """Options for each of the layers by itself that together prune like these."""
+        return [replace(self, layers=escape(layer.node)) for layer in layers]
 
     def note(self, layer: Prunable, mask: Mask) -> str:
         """What was done to a layer, in words, beside how much is left of it."""

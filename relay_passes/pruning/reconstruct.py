@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Container, Mapping, Sequence, Set
 
 import numpy as np
 import tvm
@@ -21,6 +21,7 @@ from zeroskip.relay_passes.pruning.channels import kept_filters
 from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.interpreter import Array, Interpreter, Operators, joined
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables, with_weights
+from zeroskip.relay_passes.pruning.masks import MaskOptions, scores_of, taken_layers
 from zeroskip.relay_passes.pruning.refit import Fit, bounds_of, by_statistics, by_weights
 from zeroskip.relay_passes.pruning.statistics import Samples
 
@@ -33,8 +34,8 @@ METHODS = ("weights", "statistics")
 class Reconstruct:
     """Fits the layers of a pruned module to what the dense module's layers make of samples.
 
-    dense: the float module that was pruned, as it was just before. samples: input -> float32
-    [n, ...], without labels. Layers are taken in order, those that pruning changed and those
+    dense: the float module that was pruned, as it was before. samples: input -> float32 [n, ...],
+    without labels. Layers are taken in order, those that pruning changed and those
     behind them; of each the targets are the dense layer's results (of the filters that are left),
     the inputs what the pruned module gives with the layers before it fitted already. Layers
     correspond by their ONNX node; one that the dense module does not have, such as the first factor
@@ -51,6 +52,10 @@ class Reconstruct:
     which is bias correction (Nagel et al., ICCV 2019) and what re-estimating a batch normalisation
     does; hundreds of times less work.
 
+    schemes: of masks, that are yet to be applied, by ``weights``: of each layer that they take the
+    mask is then chosen in a few rounds of growing strength, the weights that are left being fitted
+    after each (``refit.choose_mask``); nearer to the dense outputs than a mask chosen at once.
+
     Zeros stay zero. ``zeroskip.pruned`` says each layer's error, relative to the variance of its
     target, before and after, and whether the columns were fewer than the unknowns, of which there
     is also one RuntimeWarning. progress(node, done, total) is called before each layer.
@@ -58,24 +63,29 @@ class Reconstruct:
     """
 
     def __init__(self, dense: tvm.IRModule, samples: Samples, method: str = "weights",
-                 progress: Progress | None = None) -> None:
+                 schemes: Sequence[MaskOptions] = (), progress: Progress | None = None) -> None:
         if method not in METHODS:
             raise PassError(f"Reconstruction method '{method}' is not known; use "
                             f"{' or '.join(METHODS)}.")
-        self.dense, self.samples, self.method, self.progress = dense, samples, method, progress
+        if schemes and method != "weights":
+            raise PassError(f"Reconstruction by {method} chooses no masks: prune first, or use "
+                            "weights.")
+        self.dense, self.samples, self.method = dense, samples, method
+        self.schemes, self.progress = tuple(schemes), progress
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext
                          ) -> tvm.IRModule:
-        made = reconstruct(mod, self.dense, self.samples, self.method, self.progress)
+        made = reconstruct(mod, self.dense, self.samples, self.method, self.schemes, self.progress)
         return tvm.IRModule({var: made if var.name_hint == "main" else func
                              for var, func in mod.functions.items()})
 
 
 def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method: str = "weights",
-                progress: Progress | None = None) -> relax.Function:
+                schemes: Sequence[MaskOptions] = (), progress: Progress | None = None
+                ) -> relax.Function:
     """The function of ``Reconstruct``."""
-    func = mod["main"]
-    jobs, kept = jobs_of(func, dense["main"]), kept_filters(func)
+    func, masked = mod["main"], _by_layer(mod, schemes, samples)
+    jobs, kept = jobs_of(func, dense["main"], masked), kept_filters(func)
     operators = Operators()
     walk = Interpreter(mod, samples, operators)
     targets = _Targets(Interpreter(dense, samples, operators), set(jobs.values()))
@@ -95,7 +105,8 @@ def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method
             raise PassError(f"Node '{layer.node}' reads or gives NaN or infinity on the samples: "
                             "calibrate with inputs scaled as the model was trained.")
         if method == "weights":
-            fits[layer.var] = by_weights(layer, im2col, read, wanted, bounds_of(func, layer))
+            fits[layer.var] = by_weights(layer, im2col, read, wanted, bounds_of(func, layer),
+                                         masked.get(layer.var, ()))
         else:
             fits[layer.var] = by_statistics(layer, im2col, read, wanted)
         made = im2col.apply(fits[layer.var].weight, read)
@@ -108,9 +119,22 @@ def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method
                         {name: fit.shift for name, fit in fits.items()})
 
 
-def jobs_of(func: relax.Function, dense: relax.Function) -> dict[str, str]:
+def _by_layer(mod: tvm.IRModule, schemes: Sequence[MaskOptions], samples: Samples
+              ) -> dict[str, list[MaskOptions]]:
+    """The schemes of each layer, by variable, in order, as they prune it alone."""
+    found: dict[str, list[MaskOptions]] = {}
+    for scheme in schemes:
+        layers = taken_layers(mod["main"], scheme)
+        scores = scores_of(mod, layers, scheme.criterion, samples)
+        for layer, own in zip(layers, scheme.apart(layers, scores), strict=True):
+            found.setdefault(layer.var, []).append(own)
+    return found
+
+
+def jobs_of(func: relax.Function, dense: relax.Function, masked: Container[str] = ()
+            ) -> dict[str, str]:
     """The layers to fit and their dense ones, by variable: those that are not as in the dense
-    function or read anything that is not."""
+    function or will be masked, and those that read anything that is not as in the dense one."""
     known, own = _by_node(dense), _by_node(func)
     counterparts = {layer.var: known[node] for node, layer in own.items() if node in known}
     layers = {layer.var: layer for layer in prunables(func)}
@@ -121,7 +145,7 @@ def jobs_of(func: relax.Function, dense: relax.Function) -> dict[str, str]:
         reads_other = any(str(var.name) in other for var in used_vars(binding.value))
         counterpart = counterparts.get(name)
         if reads_other or (name in layers and (
-                counterpart is None
+                counterpart is None or name in masked
                 or not np.array_equal(layers[name].weight, counterpart.weight))):
             other.add(name)
             if counterpart is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,14 +12,17 @@ from tvm import relax
 
 from zeroskip.relay_passes.graph import bindings, const_number, op_name
 from zeroskip.relay_passes.pruning.im2col import Im2col
-from zeroskip.relay_passes.pruning.layers import Prunable, bias_of, only_reader
+from zeroskip.relay_passes.pruning.layers import Prunable, bias_of, left, only_reader
 from zeroskip.relay_passes.pruning.least_squares import fit
+from zeroskip.relay_passes.pruning.masks import MaskOptions, magnitude
 from zeroskip.relay_passes.pruning.statistics import Columns, columns
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 
 REFINEMENTS = 3  # times that targets behind an activation give way
+ROUNDS = 4  # of growing strength in which masks are chosen
+ROUGH = 1e-4  # tolerance of a fit that is not the last
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +79,21 @@ def bounds_of(func: relax.Function, layer: Prunable) -> Bounds | None:
 
 
 def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
-               bounds: Bounds | None) -> Fit:
+               bounds: Bounds | None, schemes: Sequence[MaskOptions] = ()) -> Fit:
     """Least squares over the weights that are not zero, and the mean by the shift.
 
-    read, wanted: what the layer reads and should make. Of the fits that were tried, the pruned
-    weights among them, the one that comes nearest as the activation sees it.
+    read, wanted: what the layer reads and should make. schemes: which weights are to go, of the
+    layer by itself (``choose_mask``). Of the fits that were tried, the pruned weights among them,
+    the one that comes nearest as the activation sees it.
     """
     seen = columns(im2col, read)
     goal = np.ascontiguousarray(seen.take(im2col.rows(wanted)), np.float32)
     start = layer.weight.reshape(layer.groups, -1, seen.x.shape[1]).astype(np.float64)
+    note = ""
+    if schemes:
+        start = choose_mask(layer, seen, seen.cross(goal), schemes)
+        note = "".join(f"{scheme.note(layer, (start != 0).reshape(layer.weight.shape))}: "
+                       for scheme in schemes) + f"{left(start)}; "
     support = start != 0
     tried = [(start, np.zeros((*start.shape[:2], 1)))]
     target = goal
@@ -98,11 +108,37 @@ def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
     weight, shift = tried[best]
     unknowns = int(support.sum(axis=2).max(initial=0))
     scarce = seen.count < unknowns
-    note = f"reconstructed: error {errors[0]:.3g} -> {errors[best]:.3g}"
+    note += f"reconstructed: error {errors[0]:.3g} -> {errors[best]:.3g}"
     if scarce:
         note += f", {seen.count} columns for {unknowns} unknowns: damped"
     return Fit(weight.reshape(layer.weight.shape).astype(layer.weight.dtype), shift.reshape(-1),
                note, scarce)
+
+
+def choose_mask(layer: Prunable, seen: Columns, cross: Doubles, schemes: Sequence[MaskOptions]
+                ) -> Doubles:
+    """A layer's weights [G, K/G, E] with those at zero that schemes remove, one after the other.
+
+    In ``ROUNDS`` steps of growing strength, after each of which the weights that are left are
+    fitted: what is removed next is judged by what they are then, as in Optimal Brain Surgeon
+    (Hassibi and Stork, NIPS 1992), a share of the weights at a time.
+    """
+    weight = layer.weight.reshape(cross.shape).astype(np.float64)
+    mask = np.ones(weight.shape, np.bool_)
+    for step in range(1, ROUNDS + 1):
+        for scheme in schemes:
+            now = scheme
+            if step < ROUNDS:
+                now = scheme.at(1 - (1 - scheme.removed) ** (step / ROUNDS))
+            scores = magnitude(weight)
+            if scheme.criterion == "saliency":
+                scores *= seen.variance[:, None]
+            [kept] = now.keep([layer], [scores.reshape(layer.weight.shape)])
+            mask &= kept.reshape(mask.shape)
+            weight = np.where(mask, weight, 0)
+        if step < ROUNDS:
+            weight = fit(seen, cross, weight, mask, tolerance=ROUGH)
+    return weight
 
 
 def _made(seen: Columns, weight: Doubles, shift: Doubles) -> Floats:

@@ -23,6 +23,7 @@ from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.least_squares import fit
 from zeroskip.relay_passes.pruning.masks import MaskOptions, Scores, scores_of, taken_layers
 from zeroskip.relay_passes.pruning.options import Options
+from zeroskip.relay_passes.pruning.refit import ROUGH
 from zeroskip.relay_passes.pruning.statistics import Columns, Samples, layer_columns
 
 Floats = npt.NDArray[np.floating]
@@ -30,7 +31,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 STRENGTHS = (0.0, *(1 - 2 ** (-step / 3) for step in range(1, 16)))  # what stays: 1 down to 1/32
 FILTERS = 64  # of a layer whose error is looked at
-TOLERANCE = 1e-4  # of fits that only their error is asked of
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,6 @@ def output_error(layer: Prunable, pruned: Floats, seen: Columns) -> float:
     chosen = np.unique(np.linspace(0, count - 1, min(count, FILTERS)).astype(np.int64))
     dense, start = dense[:, chosen], start[:, chosen]
     made = seen.times(dense)
-    change = dense - fit(seen, made, start, start != 0, tolerance=TOLERANCE)
+    change = dense - fit(seen, made, start, start != 0, tolerance=ROUGH)
     power = float((dense * made).sum())
     return float((change * seen.times(change)).sum()) / power if power > 0 else 0.0

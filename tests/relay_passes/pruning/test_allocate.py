@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -89,8 +89,7 @@ def test_stronger_pruning_costs_less_and_errs_more() -> None:
         assert offers[0].options is None
         assert errors[0] == 0
         assert costs == sorted(costs, reverse=True)
-        assert all(later >= earlier - 1e-3 for earlier, later
-                   in zip(errors, errors[1:], strict=False))
+        assert all(later >= earlier - 1e-3 for earlier, later in pairwise(errors))
 
 
 @pytest.mark.parametrize("what", ["macs", "weights"])
