@@ -24,9 +24,9 @@ import tvm
 from PIL import Image, ImageDraw, ImageFont
 
 from zeroskip.compiler.driver import import_float
-from zeroskip.relay_passes.pruning.allocate import snr_db
 from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.prune import prune
+from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
 
 Floats = npt.NDArray[np.float32]

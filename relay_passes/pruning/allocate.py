@@ -1,7 +1,7 @@
 """Budgets: how strongly each layer is pruned, so that all together cost no more than is allowed.
 
-The errors of the layers' outputs add up to what is minimised, their costs to what is limited: the
-multiple-choice knapsack problem, solved exactly on costs that are rounded up to 1/4096 of the
+What the layers add to the noise of the network's outputs is minimised, what they cost is limited:
+the multiple-choice knapsack problem, solved exactly on costs that are rounded up to 1/4096 of the
 budget, by dynamic programming (Kellerer, Pferschy and Pisinger, "Knapsack Problems", 2004,
 section 11.5).
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from tvm import relax
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.options import Options, nearest
+from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.recipe import pass_of
 from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.sensitivity import (
@@ -187,14 +187,6 @@ def _split(func: relax.Function, samples: Samples) -> tuple[Samples, Samples]:
     kept = runs - runs // HELD_BACK
     return ({name: each[: kept * batch[name]] for name, each in samples.items()},
             {name: each[kept * batch[name] :] for name, each in samples.items()})
-
-
-def snr_db(wanted: Sequence[npt.NDArray[Any]], made: Sequence[npt.NDArray[Any]]) -> float:
-    """Signal to noise of outputs against those that are wanted, all together, in dB."""
-    signal = sum(float(np.square(each, dtype=np.float64).sum()) for each in wanted)
-    noise = sum(float(np.square(one - other, dtype=np.float64).sum())
-                for one, other in zip(wanted, made, strict=True))
-    return 10 * math.log10(signal / noise) if noise and signal else math.inf
 
 
 def choose(layers: Sequence[Sequence[tuple[float, float]]], budget: float) -> list[int] | None:

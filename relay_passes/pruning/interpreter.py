@@ -10,6 +10,7 @@ shape, and called for each sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -144,6 +145,12 @@ class Interpreter:
             self.values.pop(dead, None)
         self._done += 1
         return name
+
+    def fork(self) -> Interpreter:
+        """Another walk on from here, with the values so far."""
+        other = copy(self)
+        other.values = dict(self.values)
+        return other
 
     def read(self, binding: relax.VarBinding) -> Array:
         """What a layer reads, as ``Im2col`` takes it: runs and batch are one dimension."""

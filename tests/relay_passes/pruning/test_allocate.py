@@ -16,9 +16,10 @@ from tests.relay_passes.float_nets import Net
 from tests.relay_passes.pruning.test_reconstruct import head
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning import allocate as allocation
-from zeroskip.relay_passes.pruning.allocate import Budget, allocate, choose, snr_db
+from zeroskip.relay_passes.pruning.allocate import Budget, allocate, choose
 from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.layers import prunables
+from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.recipe import parse_recipe, read_recipe
 from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.sensitivity import candidates, macs, output_error, weights

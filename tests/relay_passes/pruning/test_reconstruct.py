@@ -16,9 +16,9 @@ from tests.relay_passes.float_nets import Net, residual_net
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, make_const, op_name
 from zeroskip.relay_passes.pruning import refit
-from zeroskip.relay_passes.pruning.allocate import snr_db
 from zeroskip.relay_passes.pruning.interpreter import Interpreter, Operators
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, bias_of, prunables, with_weights
+from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.recipe import parse_recipe
 from zeroskip.relay_passes.pruning.reconstruct import Reconstruct, jobs_of
 
