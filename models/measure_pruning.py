@@ -1,11 +1,12 @@
-"""Accuracy of pruned networks: one-shot, reconstructed and fine-tuned, on Fashion-MNIST.
+"""Accuracy of pruned networks: one-shot, reconstructed, allocated, fine-tuned, on Fashion-MNIST.
 
     python -m models.measure_pruning --work FOLDER --output benchmarks/pruning.json
 
 Takes the dense networks of ``models/train_nets.py`` from the same folder. A row of the output is
 written when it is measured, and one that is there already is not measured again. Compression is
-that of the convolutions behind the first, of each layer alike; the first convolution and the
-classifier stay dense.
+that of the convolutions behind the first, of each layer alike; but in the stage ``allocated``,
+which is reconstructed too, a budget of weights is shared out over the layers. The first convolution
+and the classifier stay dense. Reconstruction and budgets look at training images, not at labels.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,9 +28,13 @@ from torch import nn
 from models.fashion_nets import NETS
 from models.fashion_training import FOLDER, Data, Split, read_split, right, train
 from models.torch_onnx import to_onnx
-from zeroskip.relay_passes import FoldBatchNorm, import_onnx, parse_recipe
+from zeroskip.relay_passes import FoldBatchNorm, import_onnx, read_recipe
 from zeroskip.relay_passes.onnx_export import export_onnx
+from zeroskip.relay_passes.pruning.allocate import Budget, allocate
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.options import Options
+from zeroskip.relay_passes.pruning.prune import prune
+from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.torch_masks import hold_masks
 
 BATCH = 500
@@ -37,6 +42,7 @@ EPOCHS = 2
 RATE = 0.05
 INNER = {"plain": "layers.[!0].0", "residual": "blocks.*"}  # convolutions behind the first
 TAPS, KEPT = 9, 4  # of a 3x3 kernel, and of those a pattern keeps
+IMAGES = 1000  # that reconstruction and budgets look at
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,15 @@ class Case:
         }[self.scheme]
         return f"{self.scheme}:{options},layers={INNER[net]}"
 
+    def alternatives(self, net: str) -> str:
+        """What a budget may give to a layer."""
+        offers = {
+            "unstructured": ["criterion=saliency"],
+            "nm": ["m=16,criterion=saliency"],
+            "pattern": [f"entries={entries},patterns=16,balance=layer" for entries in range(2, 8)],
+        }[self.scheme]
+        return "+".join(f"{self.scheme}:{options},layers={INNER[net]}" for options in offers)
+
 
 CASES = [*(Case(scheme, compression) for compression in (8, 4, 2)
            for scheme in ("pattern", "unstructured", "nm")), Case("pattern", 12)]
@@ -64,7 +79,8 @@ CASES = [*(Case(scheme, compression) for compression in (8, 4, 2)
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. stage: dense, one-shot, reconstructed, fine-tuned; accuracies in per cent.
+    """One measurement. stage: dense, one-shot, reconstructed, allocated, fine-tuned;
+    accuracies in per cent.
 
     kept: non-zero weights of the pruned layers, of ``size``.
     """
@@ -155,23 +171,48 @@ def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split) -> tuple[float, f
 
 def measure(dense: Dense, case: Case, data: Split, table: Table) -> None:
     """Every stage of one case that the table does not have."""
-    pruned = tvm.transform.Sequential(parse_recipe(case.recipe(dense.net)))(dense.module)
-    layers = inner(pruned, dense.net)
-    kept = sum(int(np.count_nonzero(layer.weight)) for layer in layers)
-    size = sum(layer.weight.size for layer in layers)
-    for stage, accuracies in stages(dense, pruned, data):
+    recipe, samples = read_recipe(case.recipe(dense.net)), calibration(data, dense.seed)
+    pruned = prune(dense.module, recipe)
+
+    def reconstructed(schemes: Sequence[Options]) -> tvm.IRModule:
+        return Reconstruct(dense.module, samples, schemes=schemes)(dense.module)
+
+    makers: dict[str, Callable[[], tvm.IRModule]] = {
+        "one-shot": lambda: pruned,
+        "reconstructed": lambda: reconstructed(recipe),
+        "allocated": lambda: reconstructed(shared_out(dense, case, samples)),
+        "fine-tuned": lambda: pruned,
+    }
+    for stage, make in makers.items():
         if table.missing(dense.net, dense.seed, case.scheme, case.compression, stage):
             started = time.time()
-            validation, test = accuracies()
-            table.add(Row(dense.net, dense.seed, case.scheme, case.compression, stage,
-                          validation, test, kept, size, time.time() - started))
+            made = make()
+            found = fine_tune(dense, made, data) if stage == "fine-tuned" else both(made, data)
+            kept, size = counts(made, dense.net)
+            table.add(Row(dense.net, dense.seed, case.scheme, case.compression, stage, *found, kept,
+                          size, time.time() - started))
 
 
-def stages(dense: Dense, pruned: tvm.IRModule, data: Split
-           ) -> Iterator[tuple[str, Callable[[], tuple[float, float]]]]:
-    """The name of each stage and what measures its accuracies."""
-    yield "one-shot", lambda: both(pruned, data)
-    yield "fine-tuned", lambda: fine_tune(dense, pruned, data)
+def counts(module: tvm.IRModule, net: str) -> tuple[int, int]:
+    """Weights of the inner layers that are not zero, and all."""
+    layers = inner(module, net)
+    return (sum(int(np.count_nonzero(layer.weight)) for layer in layers),
+            sum(layer.weight.size for layer in layers))
+
+
+def calibration(data: Split, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+    """Some training images without their labels."""
+    chosen = np.random.default_rng(seed).choice(len(data.train.images), IMAGES, replace=False)
+    return {"image": data.train.images[torch.from_numpy(chosen)].numpy()}
+
+
+def shared_out(dense: Dense, case: Case, samples: dict[str, npt.NDArray[np.float32]]
+               ) -> tuple[Options, ...]:
+    """The recipe under which the inner layers together keep what the case says."""
+    _kept, size = counts(dense.module, dense.net)
+    every = sum(layer.weight.size for layer in prunables(dense.module["main"]))
+    budget = Budget("weights", (every - size + size / case.compression) / every)
+    return allocate(dense.module, budget, read_recipe(case.alternatives(dense.net)), samples).recipe
 
 
 def both(module: tvm.IRModule, data: Split) -> tuple[float, float]:
@@ -182,8 +223,8 @@ def both(module: tvm.IRModule, data: Split) -> tuple[float, float]:
 def summary(rows: list[Row]) -> str:
     """Markdown: mean and standard deviation over the seeds of the test accuracy's loss."""
     dense = {(row.net, row.seed): row.test for row in rows if row.stage == "dense"}
-    names = ("one-shot", "reconstructed", "fine-tuned")
-    lines = [f"| net | scheme | compression | {' | '.join(names)} |", "| --- " * 6 + "|"]
+    names = ("one-shot", "reconstructed", "allocated", "fine-tuned")
+    lines = [f"| net | scheme | compression | {' | '.join(names)} |", "| --- " * 7 + "|"]
     groups = sorted({(row.net, row.scheme, row.compression) for row in rows
                      if row.stage != "dense"})
     for net, scheme, compression in groups:

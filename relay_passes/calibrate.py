@@ -14,7 +14,7 @@ from zeroskip.relay_passes.graph import bindings, nodes_of
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
 
-__all__ = ["Method", "Range", "calibrate"]
+__all__ = ["Method", "Range", "batches", "calibrate"]
 
 Method = Literal["minmax", "percentile", "mse"]
 Array = npt.NDArray[Any]
@@ -43,13 +43,13 @@ def calibrate(
     """
     _check_method(method, percentile)
     func = mod["main"]
-    batches = _batches(func, samples)
+    runs = batches(func, samples)
     names = observed(func, read_graph(func))
     run = _observer(mod, names)
-    total = len(batches) * (1 if method == "minmax" else 2)
+    total = len(runs) * (1 if method == "minmax" else 2)
     nodes = nodes_of(func)
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    for done, batch in enumerate(batches):
+    for done, batch in enumerate(runs):
         for i, value in enumerate(run(batch)):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
             if not np.isfinite(value).all():
@@ -63,7 +63,7 @@ def calibrate(
     ranges = [Range(float(lo), float(hi)) for lo, hi in zip(lows, highs, strict=True)]
     if method != "minmax":
         counts = [np.zeros(_BINS, np.int64) for _ in names]
-        for done, batch in enumerate(batches, len(batches)):
+        for done, batch in enumerate(runs, len(runs)):
             for i, value in enumerate(run(batch)):
                 counts[i] += np.histogram(value, _BINS, (ranges[i].lo, ranges[i].hi))[0]
             if progress is not None:
@@ -80,8 +80,8 @@ def _check_method(method: str, percentile: float) -> None:
         raise PassError(f"percentile {percentile} keeps too little: use more than 50, up to 100")
 
 
-def _batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Array]]:
-    """The arguments of each run; refuses data that do not fit the inputs."""
+def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Array]]:
+    """The arguments of each run; PassError for data that do not fit the inputs."""
     names = [str(param.name) for param in func.params]
     unknown = sorted(set(samples) - set(names))
     if unknown:

@@ -36,6 +36,14 @@ def const_value(expr: relax.Expr) -> Array | None:
     return value
 
 
+def const_number(expr: relax.Expr) -> float | None:
+    """The value of a constant or an attribute that is one number; None for all else."""
+    value = const_value(expr)
+    if value is None:
+        value = getattr(expr, "value", None)
+    return float(np.reshape(value, ())) if value is not None and np.size(value) == 1 else None
+
+
 _PLAIN = {*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
           "float16", "float32", "float64"}
 

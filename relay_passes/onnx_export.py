@@ -23,6 +23,7 @@ from zeroskip.relay_passes.graph import (
     INPUTS_ATTR,
     OUTPUTS_ATTR,
     bindings,
+    const_number,
     const_value,
     node_of,
     op_name,
@@ -197,12 +198,6 @@ def _floats(values: Any) -> list[float]:
     return [float(value) for value in values]
 
 
-def _number(expr: Any) -> float:
-    """The value of a constant argument."""
-    array = const_value(expr)
-    return float(array.reshape(())) if array is not None else float(expr.value)
-
-
 def _plainly(operator: str) -> Rule:
     return lambda writer, call, _ty: writer.emit(operator, list(call.args))
 
@@ -226,7 +221,7 @@ def _silu(writer: _Writer, call: Call, _ty: Any) -> str:
 
 @_rule("clip")
 def _clip(writer: _Writer, call: Call, ty: Any) -> str:
-    bounds = [writer.constant(np.array(_number(arg), str(ty.dtype))) for arg in call.args[1:3]]
+    bounds = [writer.constant(np.array(const_number(arg), str(ty.dtype))) for arg in call.args[1:3]]
     return writer.emit("Clip", [call.args[0], *bounds])
 
 

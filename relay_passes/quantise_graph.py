@@ -16,6 +16,7 @@ from tvm.ir import Call
 
 from zeroskip.relay_passes.graph import (
     bindings,
+    const_number,
     const_value,
     has_one_use,
     node_of,
@@ -344,7 +345,7 @@ class _Reader:
         if name == "relax.nn.relu6":
             return 0.0, 6.0
         if name == "relax.clip":
-            lo, hi = (_number(arg) for arg in call.args[1:])
+            lo, hi = (const_number(arg) for arg in call.args[1:])
             return None if lo is None or hi is None or lo > hi else (lo, hi)
         if name in ("relax.maximum", "relax.minimum"):
             bound = self.value_of(call.args[1])
@@ -368,13 +369,6 @@ def end_padding(call: Call, shape: Sequence[int]) -> tuple[int, ...]:
 
 def _ends(padding: Sequence[Any]) -> tuple[int, ...]:
     return tuple(int(p) for p in padding)[len(padding) // 2 :]
-
-
-def _number(expr: relax.Expr) -> float | None:
-    value = getattr(expr, "value", None)
-    if const_value(expr) is not None:
-        value = const_value(expr)
-    return float(value) if value is not None and np.size(value) == 1 else None
 
 
 def _given_scale(call: Call, dtype: str) -> Scale | None:

@@ -15,7 +15,7 @@ from tvm.ir import Call
 
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
 from zeroskip.relay_passes.pruning.channel_graph import Channels, Ids, analyse, channel_axis
-from zeroskip.relay_passes.pruning.layers import Globs, with_notes
+from zeroskip.relay_passes.pruning.layers import Globs, prunables, with_notes
 from zeroskip.relay_passes.pruning.options import (
     Choice,
     Count,
@@ -26,6 +26,7 @@ from zeroskip.relay_passes.pruning.options import (
     option,
 )
 
+KEPT_ATTR = "zeroskip.kept"
 Masks = dict[str, npt.NDArray[np.bool_]]
 Doubles = npt.NDArray[np.float64]
 Worth = dict[int, float]  # by the identity that stands for all that are one with it
@@ -143,7 +144,20 @@ def without_channels(func: relax.Function, kept: Masks, notes: Mapping[str, str]
               ) -> relax.Expr | None:
         return _shrink(binding, env, kept)
 
-    return with_notes(rebuild(func, visit), notes)
+    filters = {layer.node: np.flatnonzero(kept[layer.var]) for layer in prunables(func)
+               if layer.var in kept}
+    before = kept_filters(func)
+    made = with_notes(rebuild(func, visit), notes)
+    return made.with_attr(KEPT_ATTR, {node: each.tolist() for node, each in before.items()} | {
+        node: (before[node][left] if node in before else left).tolist()
+        for node, left in filters.items()})
+
+
+def kept_filters(func: relax.Function) -> dict[str, npt.NDArray[np.int64]]:
+    """Which filters of the layers as they were are left, by node: of those that were looked at."""
+    known = func.attrs[KEPT_ATTR] if func.attrs and KEPT_ATTR in func.attrs else {}
+    return {str(node): np.array([int(one) for one in left], np.int64)
+            for node, left in known.items()}
 
 
 def kept_channels(func: relax.Function, options: RemovalOptions) -> tuple[Masks, dict[str, str]]:

@@ -57,6 +57,10 @@ class CountOptions(MaskOptions):
     def at(self, strength: float) -> Self:
         return super().at(max(1, round(self.size * (1 - strength))))
 
+    @property
+    def removed(self) -> float:
+        return 1 - self.kept / self.size
+
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         masks = []
         for layer, score in zip(layers, scores, strict=True):

@@ -15,11 +15,13 @@ from zeroskip.relay_passes.graph import (
     Env,
     bindings,
     const_value,
+    has_one_use,
     make_const,
     node_of,
     op_name,
     rebuild,
     substitute,
+    users,
 )
 
 PRUNED_ATTR = "zeroskip.pruned"
@@ -90,25 +92,88 @@ def prunables(func: relax.Function, globs: Globs = "*") -> list[Prunable]:
     return found
 
 
-def with_weights(func: relax.Function, weights: Mapping[str, Floats],
-                 notes: Mapping[str, str]) -> relax.Function:
+def with_weights(func: relax.Function, weights: Mapping[str, Floats], notes: Mapping[str, str],
+                 shifts: Mapping[str, Floats] | None = None) -> relax.Function:
     """The function with some layers' weights, by variable and as in ``Prunable``, replaced.
 
-    notes: node -> what was done to it, added to the attribute ``zeroskip.pruned``.
+    notes: node -> what was done to it, added to the attribute ``zeroskip.pruned``. shifts: what is
+    added to a layer's results, [K] by variable; it goes into the bias or the batch normalisation
+    behind the layer, and becomes a bias where there is neither.
     """
+    shifts = shifts or {}
+    biases = {name: bias for name in shifts if (bias := bias_of(func, name)) is not None}
+    moved = {bias.var: (bias, shifts[name]) for name, bias in biases.items()}
 
-    def visit(_builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
               ) -> relax.Expr | None:
-        weight = weights.get(str(binding.var.name))
-        if weight is None:
+        name = str(binding.var.name)
+        if name in moved:
+            bias, shift = moved[name]
+            return _with_constant(substitute(binding.value, env), bias.at, bias.plus(shift))
+        if name not in weights:
             return None
         old = substitute(binding.value, env)
-        held = weight.T if op_name(old) == "relax.matmul" else weight
-        constant = make_const(held.astype(str(old.args[1].ty.dtype), copy=False))
-        return Call(old.op, [old.args[0], constant, *old.args[2:]], old.attrs, old.ty_args,
-                    old.span)
+        weight = weights[name].T if op_name(old) == "relax.matmul" else weights[name]
+        made = _with_constant(old, 1, weight)
+        if name not in shifts or name in biases:
+            return made
+        rank = 1 if op_name(old) == "relax.matmul" else len(binding.var.ty.shape) - 1
+        shift = shifts[name].reshape(-1, *(1,) * (rank - 1)).astype(str(binding.var.ty.dtype))
+        return relax.op.add(builder.emit(made, f"{name}_sum"), make_const(shift))
 
     return with_notes(rebuild(func, visit), notes)
+
+
+def _with_constant(call: Call, at: int, value: Floats) -> Call:
+    """The call with an argument that is a constant replaced, in its own type."""
+    args = list(call.args)
+    args[at] = make_const(value.astype(str(args[at].ty.dtype), copy=False))
+    return Call(call.op, args, call.attrs, call.ty_args, call.span)
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """Where a number is added to each channel of a layer's result: an addition, or the mean of a
+    batch normalisation, which is subtracted. var: of that operator; at: which of its arguments."""
+
+    var: str
+    at: int
+    value: Floats
+    sign: int
+
+    def plus(self, shift: Floats) -> Floats:
+        """The constant with more added to each channel. shift: [K]."""
+        moved: Floats = self.value + self.sign * shift.reshape(self.value.shape)
+        return moved
+
+
+def bias_of(func: relax.Function, layer: str) -> Bias | None:
+    """The bias of a layer, by variable: None unless nothing else reads its result."""
+    reader = only_reader(func, layer)
+    if reader is None:
+        return None
+    name, variable = op_name(reader.value), str(reader.var.name)
+    if name == "relax.nn.batch_norm":
+        mean = const_value(reader.value.args[3])
+        return None if mean is None else Bias(variable, 3, cast(Floats, mean), -1)
+    if name != "relax.add":
+        return None
+    made = next(each for each in bindings(func) if str(each.var.name) == layer)
+    shape = [int(size) for size in made.var.ty.shape]
+    channels = len(shape) - 1 if op_name(made.value) == "relax.matmul" else 1
+    for at, arg in enumerate(reader.value.args):
+        value = const_value(arg)
+        if value is not None and value.ndim <= len(shape):
+            full = (1,) * (len(shape) - value.ndim) + value.shape
+            if full[channels] == value.size == shape[channels]:
+                return Bias(variable, at, cast(Floats, value), 1)
+    return None
+
+
+def only_reader(func: relax.Function, variable: str) -> relax.VarBinding | None:
+    """The binding that reads a variable, once; None if others do, or the function returns it."""
+    readers = users(func)[variable]
+    return readers[0] if len(readers) == 1 and variable in has_one_use(func) else None
 
 
 def with_notes(func: relax.Function, notes: Mapping[str, str]) -> relax.Function:

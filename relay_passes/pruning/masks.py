@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from glob import escape
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.layers import Globs, Prunable, left, with_weights
 from zeroskip.relay_passes.pruning.options import (
     EVERY,
+    Choice,
     Flag,
     Options,
     chosen_layers,
@@ -29,6 +31,7 @@ from zeroskip.relay_passes.pruning.options import (
     layers_option,
     option,
 )
+from zeroskip.relay_passes.pruning.statistics import Samples, layer_columns
 
 Mask = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]
@@ -62,10 +65,27 @@ class LayerOptions(Options):
 class MaskOptions(LayerOptions):
     """The options of a scheme of masks, and the structure that they describe."""
 
+    criterion: str = option("magnitude", Choice(
+        "what a weight is worth: its square, or that times the variance of what it multiplies in "
+        "sample inputs", words=("magnitude", "saliency")))
+
+    @property
+    def needs_samples(self) -> bool:
+        return self.criterion == "saliency"
+
     @abstractmethod
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         """Which weights of the layers stay. scores: what each weight is worth, of its shape, not
         negative. Of sets that are worth the same, always the same one is kept."""
+
+    @property
+    def removed(self) -> float:
+        """The ratio of what the scheme removes that is removed: what ``at`` takes."""
+        return float(getattr(self, self.strength))
+
+    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+        """Options for each of the layers by itself that together prune like these."""
+        return [replace(self, layers=escape(layer.node)) for layer in layers]
 
     def note(self, layer: Prunable, mask: Mask) -> str:
         """What was done to a layer, in words, beside how much is left of it."""
@@ -92,15 +112,40 @@ def taken_layers(func: relax.Function, options: LayerOptions) -> list[Prunable]:
     return taken
 
 
-def prune_masked(func: relax.Function, options: MaskOptions) -> relax.Function:
-    """The function with the weights that a scheme removes at zero; notes say what was done."""
+def prune_masked(mod: tvm.IRModule, options: MaskOptions, samples: Samples | None = None
+                 ) -> relax.Function:
+    """``main`` with the weights that a scheme removes at zero; notes say what was done.
+
+    samples: input -> float32 [n, ...], for the criterion that looks at them."""
+    func = mod["main"]
     layers = taken_layers(func, options)
-    masks = options.keep(layers, [magnitude(layer.weight) for layer in layers])
+    masks = options.keep(layers, scores_of(mod, layers, options.criterion, samples))
     weights, notes = {}, {}
     for layer, mask in zip(layers, masks, strict=True):
         weights[layer.var] = np.where(mask, layer.weight, 0)
         notes[layer.node] = f"{options.note(layer, mask)}: {left(weights[layer.var])}"
     return with_weights(func, weights, notes)
+
+
+def scores_of(mod: tvm.IRModule, layers: Sequence[Prunable], criterion: str,
+              samples: Samples | None) -> list[Scores]:
+    """What the weights of the layers are worth: each of its layer's shape.
+
+    ``magnitude``: their squares. ``saliency``: the squared error of the layer's output if a weight
+    alone is removed, the bias making up for the mean: its square times the variance of what it
+    multiplies (Le Cun et al., "Optimal Brain Damage", NIPS 1989, for this error's own Hessian).
+    """
+    scores = [magnitude(layer.weight) for layer in layers]
+    if criterion == "magnitude":
+        return scores
+    if samples is None:
+        raise PassError("Pruning option criterion=saliency looks at sample inputs: give samples, "
+                        "or use criterion=magnitude.")
+    variance = {name: seen.variance for name, seen in layer_columns(
+        mod, samples, [layer.var for layer in layers])}
+    return [(score.reshape(layer.groups, -1, variance[layer.var].shape[1])
+             * variance[layer.var][:, None]).reshape(score.shape)
+            for layer, score in zip(layers, scores, strict=True)]
 
 
 def magnitude(weight: npt.NDArray[np.floating]) -> Scores:
@@ -132,10 +177,11 @@ class MaskPass:
 
     Options: type[MaskOptions]
 
-    def __init__(self, **options: Any) -> None:
-        self.options = self.Options(**options)
+    def __init__(self, *, samples: Samples | None = None, **options: Any) -> None:
+        self.options, self.samples = self.Options(**options), samples
 
     def transform_function(
-        self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
+        self, func: relax.Function, mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
-        return prune_masked(func, self.options)
+        current = tvm.IRModule({**mod.functions, mod.get_global_var("main"): func})
+        return prune_masked(current, self.options, self.samples)

@@ -191,6 +191,18 @@ class Options:
             if not kind.takes(value) and not (value is None and default is None):
                 raise refused(type(self), name, kind, value)
 
+    def __str__(self) -> str:
+        """As a recipe writes it, without what is the default."""
+        settings = [f"{name}={kind.show(getattr(self, name))}"
+                    for name, kind, default in declared(type(self))
+                    if getattr(self, name) != default]
+        return ":".join(filter(None, (self.scheme, ",".join(settings))))
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether the scheme looks at sample inputs: its pass then takes them as ``samples``."""
+        return False
+
     def at(self, strength: float) -> Self:
         """These options with another ratio of what the scheme removes: what a budget varies."""
         return replace(self, **{self.strength: strength})

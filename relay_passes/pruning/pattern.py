@@ -105,6 +105,25 @@ class PatternOptions(MaskOptions):
             return self.pointwise
         return self.connectivity
 
+    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+        """With the library that is learned from all of the layers, and of each the ratio of its
+        kernels that go."""
+        masks = self.keep(layers, scores)
+        size, used = self.patterned, [mask.reshape(-1, mask[0, 0].size) for layer, mask
+                                      in zip(layers, masks, strict=True)
+                                      if layer.kernel == self.patterned]
+        library = self.library
+        if self.library == "learned" and used:
+            every = np.unique(np.concatenate(used), axis=0)
+            library = PatternLibrary.of(every[every.any(axis=1)].reshape(-1, *size))
+        alone = []
+        for own, mask in zip(super().apart(layers, scores), masks, strict=True):
+            kernels = mask.reshape(-1, mask[0, 0].size).any(axis=1)
+            ratio = 1 - np.count_nonzero(kernels) / kernels.size
+            alone.append(replace(own, library=library, connectivity=ratio, pointwise=None,
+                                 balance="filter" if self.balance == "filter" else "layer"))
+        return alone
+
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         kernels = [each.reshape(*each.shape[:2], -1) for each in scores]
         masks = [np.ones(each.shape, np.bool_) for each in kernels]

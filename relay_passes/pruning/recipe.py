@@ -47,6 +47,7 @@ from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, PruneG
 from zeroskip.relay_passes.pruning.low_rank import DecomposeLowRank, LowRankOptions
 from zeroskip.relay_passes.pruning.options import Options, brief, declared, nearest, refused
 from zeroskip.relay_passes.pruning.pattern import PatternOptions, PrunePattern
+from zeroskip.relay_passes.pruning.statistics import Samples
 from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured, UnstructuredOptions
 
 Scheme = tuple[type[Options], Callable[..., Any]]
@@ -72,9 +73,11 @@ TABLE = "prune"  # of a TOML recipe: one for each scheme
 FILE = ".toml"
 
 
-def parse_recipe(recipe: Recipe) -> list[Any]:
-    """The passes of a recipe, in order; PassError names what is wrong with it."""
-    return [_pass_of(options) for options in read_recipe(recipe)]
+def parse_recipe(recipe: Recipe, samples: Samples | None = None) -> list[Any]:
+    """The passes of a recipe, in order; PassError names what is wrong with it.
+
+    samples: input -> float32 [n, ...], for the schemes that look at some."""
+    return [pass_of(options, samples) for options in read_recipe(recipe)]
 
 
 def read_recipe(recipe: Recipe) -> tuple[Options, ...]:
@@ -164,9 +167,11 @@ def _of_file(path: Path) -> Iterator[Options]:
             raise PassError(f"'{path}', table {number + 1}{line}: {refusal}") from None
 
 
-def _pass_of(options: Options) -> Any:
+def pass_of(options: Options, samples: Samples | None = None) -> Any:
+    """The pass of a scheme."""
     _kind, make = SCHEMES[options.scheme]
-    return make(**{each.name: getattr(options, each.name) for each in fields(options)})
+    given = {each.name: getattr(options, each.name) for each in fields(options)}
+    return make(**given, samples=samples) if options.needs_samples else make(**given)
 
 
 def describe_recipes() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from tvm import relax
@@ -27,6 +28,12 @@ class UnstructuredOptions(MaskOptions):
         "how the ratio is shared: by each layer alike, ranking all layers' weights together, or "
         "more of large layers", words=("layer", "global", "erk")))
     skip_first: bool = option(False, Flag("leave convolutions that read the input"))
+
+    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+        masks = self.keep(layers, scores)
+        return [replace(own, scope="layer", sparsity=1 - np.count_nonzero(mask) / mask.size)
+                if mask.any() else own
+                for own, mask in zip(super().apart(layers, scores), masks, strict=True)]
 
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         if self.scope == "layer":
