@@ -91,8 +91,8 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     return Network(
         name=_name(model),
         spec=spec,
-        inputs=_ports(main, "inputs"),
-        outputs=_ports(main, "outputs"),
+        inputs=ports_of(main, "inputs"),
+        outputs=ports_of(main, "outputs"),
         host=embed(stages.scheduled, stages.programs),
         programs=stages.programs,
         reference=reference_module(stages.partitioned),
@@ -136,7 +136,7 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
               tell: Progress) -> dict[str, Range]:
     """The ranges of a float module's activations over calibration data."""
-    samples = _samples(module, calibrate)
+    samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
     return measure_ranges(module, samples, method=method,
                           progress=lambda done, total: tell("calibrate", done, total))
@@ -171,9 +171,9 @@ def _apply(module: IRModule, *passes: Any) -> IRModule:
     return tvm.transform.Sequential(list(passes))(module)
 
 
-def _samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
+def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
     """Calibration data, or seeded random numbers in its place."""
-    ports = _ports(module["main"], "inputs")
+    ports = ports_of(module["main"], "inputs")
     for port in ports:
         if not port.shape:
             raise CompileError(f"input '{port.name}' is a single number; networks here take "
@@ -188,7 +188,7 @@ def _samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[st
     return {port.variable: matched[port.name] for port in ports}
 
 
-def _ports(main: Any, side: str) -> tuple[Port, ...]:
+def ports_of(main: Any, side: str) -> tuple[Port, ...]:
     """Names, shapes and types of the network's inputs or outputs."""
     names = [str(name) for name in main.attrs[f"zeroskip.{side}"]]
     if side == "inputs":

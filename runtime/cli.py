@@ -67,6 +67,17 @@ def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str,
     return shapes
 
 
+def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
+    """``0.5,0.75`` -> (0.5, 0.75)."""
+    try:
+        ratios = tuple(float(each) for each in value.split(","))
+    except ValueError:
+        ratios = ()
+    if not ratios or not all(0 < ratio < 1 for ratio in ratios):
+        raise click.BadParameter(f"{value!r} is not of the form 0.5,0.75: ratios above 0, below 1")
+    return ratios
+
+
 shapes_option = click.option(
     "--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
     help="The shape of an input that the model leaves open; may be repeated.")
@@ -229,6 +240,63 @@ def prune_command(model: Path, output: Path | None, recipe: str | None,
         _show_structures(pruned, [load_spec(name) for name in names()])
     if output is not None:
         click.echo(f"wrote {output}")
+
+
+@main.command("compare")
+@click.argument("model", type=FILE)
+@click.option("--schemes", multiple=True, required=True, metavar="RECIPES",
+              help="Recipes to compare, separated by spaces, such as 'unstructured nm:m=8 "
+                   "pattern'; may be repeated. One scheme is taken at each sparsity, a recipe of "
+                   "several (or a .toml file) as it is.")
+@click.option("--sparsity", default="0.5,0.75", show_default=True, callback=read_ratios,
+              metavar="RATIOS", help="Ratios of weights to remove from the layers of a scheme.")
+@click.option("--targets", default="dense256,sparse256,pattern256", show_default=True,
+              help="Accelerators, separated by commas: names, or paths of TOML files.")
+@click.option("--data", type=FILE, metavar="NPZ",
+              help="What quality is measured with: an array for each input, the leading axis counts "
+                   "samples, and 'labels' if the model classifies.")
+@click.option("--calibrate", type=FILE, metavar="NPZ",
+              help="Sample inputs for ranges and --reconstruct; the data if left out.")
+@click.option("--reconstruct", type=click.Choice(("weights", "statistics")),
+              help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.")
+@click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
+@shapes_option
+@click.option("--html", "html_file", type=FILE, metavar="FILE",
+              help="Write one page with the table, the Pareto fronts and the masks of a layer.")
+@click.option("--json", "json_file", type=FILE, metavar="FILE",
+              help="Write the comparison for machines.")
+def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float, ...], targets: str,
+                    data: Path | None, calibrate: Path | None, reconstruct: str | None,
+                    layer: str | None, shapes: dict[str, tuple[int, ...]], html_file: Path | None,
+                    json_file: Path | None) -> None:
+    """Compare pruning schemes on an ONNX MODEL: accuracy, multiplies, bytes, cycles and energy on
+    each target."""
+    from zeroskip.compiler.cache import default_folder
+    from zeroskip.runtime.compare import compare
+    from zeroskip.runtime.compare_table import comparison_parts
+    from zeroskip.runtime.files import write_comparison, write_comparison_page
+    from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.pruning import told_warnings
+    from zeroskip.runtime.tables import show
+
+    with progress(f"comparing {model.name}") as tell, told_warnings():
+        made = compare(
+            model, [each for text in schemes for each in text.split()],
+            [each.strip() for each in targets.split(",")], sparsities=sparsity, data=data,
+            calibrate=calibrate, reconstruct=reconstruct, shapes=shapes, layer=layer,
+            cache=default_folder(), progress=tell)
+        if json_file is not None:
+            write_comparison(json_file, made)
+        if html_file is not None:
+            write_comparison_page(html_file, made)
+    show(*comparison_parts(made))
+    if data is None:
+        click.echo("zeroskip: warning: no --data: quality comes from "
+                   f"{'the calibration samples' if calibrate else 'random inputs'}; cycles, bytes "
+                   "and energy are right, quality is not to be relied on", err=True)
+    for path in (json_file, html_file):
+        if path is not None:
+            click.echo(f"wrote {path}")
 
 
 @main.command()

@@ -15,8 +15,10 @@ from zeroskip.accel_model.files import write_whole
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.trace import trace_events
+from zeroskip.runtime.comparison import Comparison
+from zeroskip.runtime.pages.comparison import comparison_page
+from zeroskip.runtime.pages.report import report_page
 from zeroskip.runtime.report import Report
-from zeroskip.runtime.report_html.page import report_page
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -41,6 +43,18 @@ def write_page(path: str | Path, report: Report, runs: Mapping[str, Run],
                programs: Mapping[str, Program]) -> None:
     """A report as one HTML file. runs, programs: by region, those that it was made of."""
     text = report_page(report, runs, programs)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_comparison(path: str | Path, made: Comparison) -> None:
+    """A comparison as JSON."""
+    text = json.dumps(made.to_table(), indent=1)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_comparison_page(path: str | Path, made: Comparison) -> None:
+    """A comparison as one HTML file."""
+    text = comparison_page(made)
     write_whole(path, lambda out: out.write(text.encode()))
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from zeroskip.accel_model.run import EVENTS
 from zeroskip.runtime.losses import CAUSES
+from zeroskip.runtime.pages.elements import Element, figure, kib, percent, short, tag
+from zeroskip.runtime.pages.groups import COLOR_OF, GROUPS, TRAFFIC_LABELS, saved, spent
 from zeroskip.runtime.report import LayerReport, Report
-from zeroskip.runtime.report_html.elements import Element, figure, kib, percent, short, tag
-from zeroskip.runtime.report_html.groups import COLOR_OF, GROUPS, TRAFFIC_LABELS, saved, spent
 
 EVENT_LABELS = {
     "mac": "multiply-accumulate", "window_byte": "lane windows", "act_row": "ACT",

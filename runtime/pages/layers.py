@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zeroskip.runtime.report import MOVES, LayerReport, Report
-from zeroskip.runtime.report_html.elements import Element, figure, kib, legend, percent, tag
-from zeroskip.runtime.report_html.groups import (
+from zeroskip.runtime.pages.elements import Element, figure, kib, legend, percent, tag
+from zeroskip.runtime.pages.groups import (
     GROUPS,
     TRAFFIC_LABELS,
     listed,
     saved,
     spent,
 )
+from zeroskip.runtime.report import MOVES, LayerReport, Report
 
 MOST = 3.0  # times the bound that the relative scale shows
 

@@ -16,8 +16,8 @@ from zeroskip.accel_model.isa import BY_MNEMONIC, UNITS
 from zeroskip.accel_model.occupancy import Occupancy, occupancy
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
+from zeroskip.runtime.pages.elements import Element, figure, kib, legend, tag
 from zeroskip.runtime.report import Report
-from zeroskip.runtime.report_html.elements import Element, figure, kib, legend, tag
 from zeroskip.runtime.spans import Int64, Spans, layers_of
 
 UNIT_NAMES = tuple(str(unit.name).lower() for unit in UNITS)

@@ -21,11 +21,11 @@ from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.network import Network
 from zeroskip.runtime.files import write_page
 from zeroskip.runtime.losses import CAUSES
+from zeroskip.runtime.pages.axes import LogAxis
+from zeroskip.runtime.pages.elements import kib, short, tag
+from zeroskip.runtime.pages.groups import GROUPS, SAVED
+from zeroskip.runtime.pages.report import report_page
 from zeroskip.runtime.report import Report, report
-from zeroskip.runtime.report_html.elements import kib, short, tag
-from zeroskip.runtime.report_html.groups import GROUPS, SAVED
-from zeroskip.runtime.report_html.page import report_page
-from zeroskip.runtime.report_html.roofline import Axis
 from zeroskip.runtime.session import Session
 
 VOID = {"meta", "input", "br"}
@@ -227,7 +227,7 @@ def test_sizes() -> None:
 @pytest.mark.parametrize(("low", "high", "ticks"), [
     (0.5, 30, [0.5, 1, 2, 5, 10, 20]), (0.03, 2000, [0.1, 1, 10, 100, 1000])])
 def test_ticks_of_a_logarithmic_axis(low: float, high: float, ticks: list[float]) -> None:
-    axis = Axis(low, high, 100, 0)
+    axis = LogAxis(low, high, 100, 0)
     assert axis.ticks() == pytest.approx(ticks)
     assert (axis(low), axis(high)) == (100, 0)
     assert axis((low * high) ** 0.5) == pytest.approx(50)

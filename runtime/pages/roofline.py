@@ -8,35 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from zeroskip.runtime.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
+from zeroskip.runtime.pages.elements import Element, figure, legend, tag
 from zeroskip.runtime.report import LayerReport, Report
-from zeroskip.runtime.report_html.elements import Element, figure, legend, tag
 
 SIZES = {"wide": (720, 430), "narrow": (360, 340)}  # pixels, by the width of the screen
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40  # margins
+NAMES = ("effectual MACs per compulsory byte", "MACs per cycle")
 KINDS = {"dense-dot": "convolutions", "depthwise-dot": "depthwise"}
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A logarithmic axis: values low..high to pixels first..last."""
-
-    low: float
-    high: float
-    first: float
-    last: float
-
-    def __call__(self, value: float) -> float:
-        share = math.log(value / self.low) / math.log(self.high / self.low)
-        return self.first + share * (self.last - self.first)
-
-    def ticks(self) -> list[float]:
-        """1, 10, 100 ..., with 2 and 5 between where there is room."""
-        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        few = math.log10(self.high / self.low) < 2.5
-        found = [step * 10.0**n for n in decades for step in ((1, 2, 5) if few else (1,))]
-        return [value for value in found if self.low <= value <= self.high]
 
 
 def roofline_figure(report: Report) -> Element:
@@ -69,14 +48,14 @@ def _chart(report: Report, dots: Sequence[LayerReport], name: str, width: int, h
     xs, ys = [_intensity(layer) for layer in dots], [layer.effectual / layer.cycles
                                                      for layer in dots]
     ridge = peak / bus
-    x = Axis(min(*xs, ridge) / 1.6, max(*xs, ridge) * 1.6, LEFT, width - RIGHT)
-    y = Axis(min(*ys, peak) / 1.6, peak * 1.7, height - BOTTOM, TOP)
+    x = LogAxis(min(*xs, ridge) / 1.6, max(*xs, ridge) * 1.6, LEFT, width - RIGHT)
+    y = LogAxis(min(*ys, peak) / 1.6, peak * 1.7, height - BOTTOM, TOP)
     roof = [(x.low, min(peak, x.low * bus)), (ridge, peak), (x.high, peak)]
     if roof[0][1] < y.low:  # the slope leaves at the bottom
         roof[0] = (y.low / bus, y.low)
     line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in roof)
     return tag(
-        "svg", *_grid(x, y, width, height), tag("polyline", points=line, class_="roof"),
+        "svg", *grid(x, y, (width, height), NAMES), tag("polyline", points=line, class_="roof"),
         tag("text", f"{peak} MACs a cycle", x=width - RIGHT, y=f"{y(peak) - 6:.1f}",
             class_="roof-label end"),
         _slope_label(f"{bus} bytes a cycle", x, y, roof[0], roof[1]),
@@ -85,24 +64,6 @@ def _chart(report: Report, dots: Sequence[LayerReport], name: str, width: int, h
         viewBox=f"0 0 {width} {height}", class_=name, role="img",
         aria_label="Roofline: multiplies a cycle against multiplies a byte; the table of layers "
                    "below holds the numbers")
-
-
-def _grid(x: Axis, y: Axis, width: int, height: int) -> list[Element]:
-    found = []
-    for value in x.ticks():
-        at = f"{x(value):.1f}"
-        found += [tag("line", x1=at, x2=at, y1=TOP, y2=height - BOTTOM, class_="grid"),
-                  tag("text", f"{value:g}", x=at, y=height - BOTTOM + 15, class_="tick middle")]
-    for value in y.ticks():
-        at = f"{y(value):.1f}"
-        found += [tag("line", x1=LEFT, x2=width - RIGHT, y1=at, y2=at, class_="grid"),
-                  tag("text", f"{value:g}", x=LEFT - 6, y=at, dy="0.35em", class_="tick end")]
-    found += [
-        tag("text", "effectual MACs per compulsory byte", x=(LEFT + width - RIGHT) / 2,
-            y=height - 6, class_="axis middle"),
-        tag("text", "MACs per cycle", transform=f"translate(11 {(TOP + height - BOTTOM) / 2}) "
-            "rotate(-90)", class_="axis middle")]
-    return found
 
 
 def _slope_label(text: str, x: Axis, y: Axis, low: tuple[float, float], high: tuple[float, float]

@@ -1,0 +1,224 @@
+"""Pruning schemes side by side: what each costs in accuracy and what it gains on each accelerator.
+
+Every scheme is taken at the same sparsities, quantised and compiled as ``compile`` would do it. Its
+quality is that of the int8 network: the answers are computed by TVM's CPU from the integer module,
+whose bits the machine's are (``validate``). Cycles, bytes and energy are the machine's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.data import load_arrays, match_inputs
+from zeroskip.compiler.driver import (
+    Arrays,
+    Model,
+    Progress,
+    import_float,
+    lower_float,
+    ports_of,
+    read_samples,
+)
+from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.options import Options
+from zeroskip.relay_passes.pruning.prune import layer_changes, prune
+from zeroskip.relay_passes.pruning.quality import snr_db
+from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
+from zeroskip.relay_passes.pruning.statistics import Samples
+from zeroskip.relay_passes.pruning.strengths import at_sparsity, sparsity_of
+from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain, Mask
+from zeroskip.runtime.progress import silent
+
+LABELS = "labels"  # the array of the data that is no input
+
+Array = npt.NDArray[Any]
+
+
+class CompareError(ZeroskipError):
+    """A comparison that cannot be made as it was asked for."""
+
+
+def compare(
+    model: Model,
+    schemes: Sequence[Recipe],
+    targets: Sequence[str | AccelSpec],
+    *,
+    sparsities: Sequence[float] = (0.5, 0.75),
+    data: str | Path | Arrays | None = None,
+    calibrate: str | Path | Arrays | None = None,
+    reconstruct: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    layer: str | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Prune a model by each scheme at each sparsity, compile it for each target and measure.
+
+    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are.
+    data: an .npz path or arrays, one for each input, whose leading axis counts samples, and
+    ``labels`` [n] if the model classifies; None: the calibration data. calibrate: what ranges, and
+    with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
+    without their labels. layer: the node whose masks are kept; None: of the layer with the most
+    weights. cache: a folder for schedules.
+
+    A ZeroskipError says in one sentence what is wrong, where, and what to do.
+    """
+    tell = progress or silent
+    specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
+    if not schemes or not specs:
+        raise CompareError("Nothing to compare: name one scheme and one target at least.")
+    recipes = [(each, read_recipe(each)) for each in schemes]
+    tell("import", 0, 1)
+    dense = import_float(model, shapes or {})
+    given, labels = _read_data(dense, data)
+    samples = read_samples(dense, calibrate if calibrate is not None else given)
+    judge = _Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
+    shown = _chosen_layer(dense, layer)
+    entries: list[Entry] = []
+    masks: dict[str, Mask] = {}
+    wanted = list(_candidates(recipes, sparsities))
+    for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
+        title = name if sparsity is None else f"{name} at {sparsity:g}"
+        tell(title, done, len(wanted) + 1)
+        if sparsity is not None:
+            recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
+        pruned = dense
+        if recipe:
+            pruned = prune(dense, recipe, samples=samples, method=reconstruct)
+        entry = _measure(name, _text(recipe), dense, pruned, samples, judge, specs, cache)
+        entries.append(entry)
+        masks[entry.title] = _mask(pruned, shown.node)
+    named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
+    return Comparison(Path(named).stem, judge.count, tuple(spec.name for spec in specs),
+                      tuple(entries), shown.node, masks)
+
+
+def _candidates(recipes: Sequence[tuple[Recipe, tuple[Options, ...]]], sparsities: Sequence[float]
+                ) -> Iterator[tuple[str, tuple[Options, ...], float | None]]:
+    """Name, options and sparsity (None: as they are) of each network."""
+    for written, options in recipes:
+        name = written if isinstance(written, str) else _text(options)
+        if len(options) == 1:
+            yield from ((name, options, sparsity) for sparsity in sparsities)
+        else:
+            yield name, options, None
+
+
+def _text(recipe: Sequence[Options]) -> str:
+    return "+".join(map(str, recipe))
+
+
+def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, samples: Samples,
+             judge: _Judge, specs: Sequence[AccelSpec], cache: str | Path | None) -> Entry:
+    sparsity = sparsity_of(layer_changes(dense, pruned))
+    layers = prunables(pruned["main"])
+    runs = RemoveDeadChannels()(pruned)
+    ranges = measure_ranges(runs, samples)
+    quantise = QuantizeInt8(ranges=ranges)
+    snr, accuracy = judge.of_int8(quantise(runs))
+    return Entry(
+        scheme=name, recipe=recipe, sparsity=sparsity,
+        weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
+        macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
+        gains={spec.name: _gain(runs, spec, quantise, cache) for spec in specs})
+
+
+def _gain(floating: tvm.IRModule, spec: AccelSpec, quantise: Any, cache: str | Path | None
+          ) -> Gain:
+    stages = lower_float(floating, spec, quantise, cache=cache, tune=None, tell=silent)
+    programs = stages.programs.values()
+    runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
+    return Gain(cycles=sum(run.cycles for run in runs),
+                stored_bytes=sum(len(program.image) for program in programs),
+                microjoules=sum(run.picojoules for run in runs) / 1e6)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What the dense float network answers to data, and the labels, if there are any."""
+
+    inputs: list[list[Array]]  # of each sample
+    answers: list[list[Array]]
+    labels: Array | None
+
+    @staticmethod
+    def of(dense: tvm.IRModule, data: Samples, labels: Array | None) -> _Judge:
+        params = [str(param.name) for param in dense["main"].params]
+        batch = int(dense["main"].params[0].ty.shape[0])
+        runs = len(data[params[0]]) // batch
+        inputs = [[data[name][n * batch : (n + 1) * batch] for name in params]
+                  for n in range(runs)]
+        return _Judge(inputs, _answers(dense, inputs), labels)
+
+    @property
+    def count(self) -> int:
+        return sum(len(each[0]) for each in self.inputs)
+
+    def of_int8(self, quantised: tvm.IRModule) -> tuple[float, float | None]:
+        """Signal to noise of all outputs together, dB, and the share of labels found."""
+        made = _answers(quantised, self.inputs)
+        snr = snr_db([each for run in self.answers for each in run],
+                     [each for run in made for each in run])
+        if self.labels is None:
+            return snr, None
+        classes = np.concatenate([run[0].reshape(len(run[0]), -1).argmax(axis=1) for run in made])
+        return snr, float(np.mean(classes == self.labels))
+
+
+def _answers(module: tvm.IRModule, inputs: list[list[Array]]) -> list[list[Array]]:
+    executable = compile_for_cpu(module)
+    return [run_cpu(executable, "main", each) for each in inputs]
+
+
+def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None
+               ) -> tuple[Arrays | None, Array | None]:
+    """The data without their labels, and these."""
+    if data is None:
+        return None, None
+    arrays = dict(load_arrays(data) if isinstance(data, str | Path) else data)
+    ports = ports_of(dense["main"], "inputs")
+    labels = None
+    if LABELS not in {port.name for port in ports}:
+        labels = arrays.pop(LABELS, None)
+    count = len(next(iter(match_inputs(arrays, ports, "data", samples=True).values())))
+    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
+        raise CompareError(f"The data's labels are {labels.dtype} {list(labels.shape)}; give one "
+                           f"whole number for each of the {count} samples.")
+    return arrays, labels
+
+
+def _chosen_layer(dense: tvm.IRModule, node: str | None) -> Prunable:
+    layers = prunables(dense["main"])
+    if not layers:
+        raise CompareError("The model has no convolution or matmul with float weights to prune.")
+    if node is None:
+        return max(layers, key=lambda layer: (len(layer.kernel) > 0, layer.weight.size))
+    for layer in layers:
+        if layer.node == node:
+            return layer
+    names = ", ".join(f"'{layer.node}'" for layer in layers[:5])
+    raise CompareError(f"The model has no convolution or matmul '{node}' whose masks could be "
+                       f"shown; there are {names}, ...")
+
+
+def _mask(pruned: tvm.IRModule, node: str) -> Mask:
+    """bool [K, C, *kernel]: which weights a layer still has; empty if it has gone."""
+    for layer in prunables(pruned["main"]):
+        if layer.node == node:
+            mask: Mask = layer.weight != 0
+            return mask
+    return np.zeros((0, 0), np.bool_)

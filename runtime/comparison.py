@@ -1,0 +1,94 @@
+"""What a comparison of pruning schemes found: values, without what measures them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DENSE = "dense"  # the scheme of the network that nothing was removed from
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A network on one accelerator. stored_bytes: weights as they are packed for it, with all
+    metadata and padding, and parameters."""
+
+    cycles: int
+    stored_bytes: int
+    microjoules: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network. scheme: as it was asked for; recipe: what was applied. sparsity: of the layers
+    that it changed. weights: of all layers, not zero. macs: multiplies by them.
+
+    snr_db: of the int8 outputs against the dense float ones. accuracy: the share of labels that
+    the int8 network finds; None without labels. gains: by target.
+    """
+
+    scheme: str
+    recipe: str
+    sparsity: float
+    weights: int
+    macs: int
+    snr_db: float
+    accuracy: float | None
+    gains: dict[str, Gain]
+
+    @property
+    def quality(self) -> float:
+        """Accuracy where it is known, else dB."""
+        return self.snr_db if self.accuracy is None else self.accuracy
+
+    @property
+    def title(self) -> str:
+        return self.scheme if self.scheme == DENSE else f"{self.scheme} {self.sparsity:.0%}"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Networks in the order in which they were asked for, the dense one first.
+
+    samples: how many the quality was measured with. layer: whose masks [K, C, *kernel] are kept,
+    by the title of the entry; of layers that were cut to size, what is left; empty: it has gone.
+    """
+
+    model: str
+    samples: int
+    targets: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    layer: str
+    masks: dict[str, Mask]
+
+    @property
+    def labelled(self) -> bool:
+        return self.entries[0].accuracy is not None
+
+    def front(self, target: str) -> list[Entry]:
+        """The entries that no other one beats on a target: none is as good in fewer cycles, none
+        better in as many."""
+        return [entry for entry in self.entries
+                if not any(_beats(other, entry, target) for other in self.entries)]
+
+    def faster(self, entry: Entry, target: str) -> float:
+        """How many times as fast as the dense network on the first target."""
+        return self.entries[0].gains[self.targets[0]].cycles / entry.gains[target].cycles
+
+    def to_table(self) -> dict[str, Any]:
+        """For JSON: the fields of this class, without the masks, and the fronts."""
+        return {"model": self.model, "samples": self.samples, "targets": list(self.targets),
+                "layer": self.layer, "entries": [asdict(entry) for entry in self.entries],
+                "front": {target: [entry.title for entry in self.front(target)]
+                          for target in self.targets}}
+
+
+def _beats(one: Entry, other: Entry, target: str) -> bool:
+    mine, its = (each.gains[target].cycles for each in (one, other))
+    return (one.quality >= other.quality and mine <= its
+            and (one.quality > other.quality or mine < its))
