@@ -116,12 +116,13 @@ def lower(
 
     tell("import", 0, 1)
     module = import_float(model, shapes or {})
+    samples = read_samples(module, calibrate)
     tell("prune", 0, 1)
+    pruned = prune_by(module, recipe, samples=None if calibrate is None else samples)
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    module = _apply(prune_by(module, recipe), RemoveDeadChannels())
+    module = _apply(pruned, RemoveDeadChannels())
     floating = module
 
-    samples = _samples(module, calibrate)
     tell("calibrate", 0, 1)
     ranges = measure_ranges(module, samples, method=method,
                             progress=lambda done, total: tell("calibrate", done, total))
@@ -151,8 +152,8 @@ def _apply(module: IRModule, *passes: Any) -> IRModule:
     return tvm.transform.Sequential(list(passes))(module)
 
 
-def _samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
-    """Calibration data, or seeded random numbers in its place."""
+def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
+    """Calibration data by variable, or seeded random numbers in its place."""
     ports = _ports(module["main"], "inputs")
     for port in ports:
         if not port.shape:

@@ -34,7 +34,6 @@ from zeroskip.relay_passes.pruning.allocate import Budget, allocate
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.prune import prune
-from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.torch_masks import hold_masks
 
 BATCH = 500
@@ -175,7 +174,7 @@ def measure(dense: Dense, case: Case, data: Split, table: Table) -> None:
     pruned = prune(dense.module, recipe)
 
     def reconstructed(schemes: Sequence[Options]) -> tvm.IRModule:
-        return Reconstruct(dense.module, samples, schemes=schemes)(dense.module)
+        return prune(dense.module, schemes, samples=samples, method="weights")
 
     makers: dict[str, Callable[[], tvm.IRModule]] = {
         "one-shot": lambda: pruned,

@@ -164,36 +164,65 @@ def _stage(stages: Any, emit: str) -> str:
               help="Schemes such as pattern:connectivity=0.5, joined by +, which `zeroskip "
                    "schemes` lists, or a .toml file of them.")
 @shapes_option
+@click.option("--calibrate", type=FILE, metavar="NPZ",
+              help="Sample inputs, an array for each input; the leading axis counts samples. No "
+                   "labels. For --reconstruct, --budget and criterion=saliency.")
+@click.option("--reconstruct", "method", type=click.Choice(("weights", "statistics")),
+              help="Make the pruned layers give again what the dense ones gave: by fitting the "
+                   "weights that are left, or only the mean and variance of each channel.")
+@click.option("--budget", metavar="BUDGET",
+              help="macs=0.25, weights=0.25 or cycles=0.4: what of the dense model may be left, "
+                   "or snr=20dB: how well it must do. Each layer's strength is then chosen, and "
+                   "schemes that take the same layer are alternatives.")
+@click.option("--target", help="The accelerator whose cycles a budget counts: a name, or the path "
+                               "of a TOML file.")
 @click.option("--detect", is_flag=True,
               help="Say what the zeros of each layer are made of, after pruning if there is a "
                    "recipe, and in which format each target would store the layer.")
 def prune_command(model: Path, output: Path | None, recipe: str | None,
-                  shapes: dict[str, tuple[int, ...]], detect: bool) -> None:
+                  shapes: dict[str, tuple[int, ...]], calibrate: Path | None, method: str | None,
+                  budget: str | None, target: str | None, detect: bool) -> None:
     """Prune an ONNX MODEL by a recipe and write it as ONNX; without -o, say what would become of
     it. Normalisations are folded, and shapes fixed."""
     if recipe is None and (output is not None or not detect):
         raise click.UsageError("give a recipe with --prune, or ask with --detect what zeros the "
                                "model has")
+    for name, given in (("--reconstruct", method), ("--budget", budget)):
+        if given is not None and (calibrate is None or recipe is None):
+            raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
     from zeroskip.accel_model.spec import load_spec
     from zeroskip.accel_model.spec import targets as names
-    from zeroskip.compiler.driver import import_float
+    from zeroskip.compiler.driver import import_float, read_samples
+    from zeroskip.compiler.layer_cost import cycles_on
     from zeroskip.relay_passes.onnx_export import export_onnx
-    from zeroskip.relay_passes.pruning.prune import layer_changes, prune
+    from zeroskip.relay_passes.pruning.allocate import Budget
+    from zeroskip.relay_passes.pruning.prune import layer_changes, prune, share_out
     from zeroskip.relay_passes.pruning.recipe import read_recipe
     from zeroskip.runtime.files import write_onnx
     from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.pruning import changes_table
+    from zeroskip.runtime.pruning import changes_table, told_warnings
     from zeroskip.runtime.tables import show
 
-    with progress(f"pruning {model.name}") as tell:
+    wanted = None if budget is None else Budget.parse(budget)
+    cycles = None if target is None else cycles_on(load_spec(target))
+    share = None
+    with progress(f"pruning {model.name}") as tell, told_warnings():
         schemes = read_recipe(recipe) if recipe is not None else ()
         tell("import", 0, 1)
         dense = import_float(model, shapes)
+        samples = None if calibrate is None else read_samples(dense, calibrate)
         tell("prune", 0, 1)
-        pruned = prune(dense, schemes) if schemes else dense
+        if wanted is not None and samples is not None:
+            schemes, share = share_out(dense, schemes, wanted, samples, cycles=cycles,
+                                       method=method, progress=tell)
+        pruned = dense
+        if schemes:
+            pruned = prune(dense, schemes, samples=samples, method=method, progress=tell)
         if output is not None:
             write_onnx(output, export_onnx(pruned, model.stem))
-    if schemes:
+    if share is not None:
+        click.echo(str(share))
+    if recipe is not None:
         show(changes_table(layer_changes(dense, pruned)))
     if detect:
         _show_structures(pruned, [load_spec(name) for name in names()])
