@@ -117,20 +117,21 @@ def lower(
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, tell)
+    module = prepare(model, shapes, prune, calibrate, tell)
     ranges = ranges_of(module, calibrate, method, tell)
     return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
 
 def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
-            tell: Progress) -> IRModule:
+            calibrate: str | Path | Arrays | None, tell: Progress) -> IRModule:
     """The float module that is quantised: the model imported, its normalisations folded, pruned."""
     recipe = read_recipe(prune or ())
     tell("import", 0, 1)
     module = import_float(model, shapes or {})
     tell("prune", 0, 1)
+    pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    return _apply(prune_by(module, recipe), RemoveDeadChannels())
+    return apply_passes(pruned, RemoveDeadChannels())
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
@@ -147,10 +148,10 @@ def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
     """The stages behind a float module whose normalisations are folded."""
     # One integer function for each layer, then whole regions of them for the accelerator.
     tell("quantise", 0, 1)
-    module = _apply(floating, quantise, PartitionForAccelerator(supports(spec)))
+    module = apply_passes(floating, quantise, PartitionForAccelerator(supports(spec)))
     partitioned = module
 
-    module = _apply(module, TileAndSchedule(
+    module = apply_passes(module, TileAndSchedule(
         spec, progress=lambda node, done, total: tell(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache), tuning=tune))
     tell("emit", 0, 1)
@@ -164,15 +165,21 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
     """
     proto = load_onnx(model) if isinstance(model, str | Path) else model
     proto = normalise_onnx(proto, shapes)
-    return _apply(import_onnx(proto), FoldBatchNorm())
+    return apply_passes(import_onnx(proto), FoldBatchNorm())
 
 
-def _apply(module: IRModule, *passes: Any) -> IRModule:
+def apply_passes(module: IRModule, *passes: Any) -> IRModule:
     return tvm.transform.Sequential(list(passes))(module)
 
 
+def given_samples(module: IRModule, calibrate: str | Path | Arrays | None
+                  ) -> dict[str, Any] | None:
+    """Calibration data by variable, if there are any: what a scheme may look at."""
+    return None if calibrate is None else read_samples(module, calibrate)
+
+
 def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
-    """Calibration data, or seeded random numbers in its place."""
+    """Calibration data by variable, or seeded random numbers in its place."""
     ports = ports_of(module["main"], "inputs")
     for port in ports:
         if not port.shape:

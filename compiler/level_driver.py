@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tvm
 from tvm.ir import IRModule
 
 from zeroskip.accel_model.formats.nested import MAX_LEVELS
@@ -17,6 +16,7 @@ from zeroskip.compiler.driver import (
     Model,
     Progress,
     Stages,
+    given_samples,
     lower_float,
     network_of,
     prepare,
@@ -29,7 +29,8 @@ from zeroskip.compiler.levels import Levels
 from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.pruning.recipe import Recipe, parse_recipe
+from zeroskip.relay_passes.pruning.prune import prune as prune_by
+from zeroskip.relay_passes.pruning.recipe import Recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8, choose_weight_scales
 
 LONGEST = 160  # characters of a recipe by which a level is called
@@ -81,11 +82,11 @@ def lower_levels(
         raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, tell)
-    scales = None
+    module = prepare(model, shapes, prune, calibrate, tell)
+    samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)
-        before, module = module, tvm.transform.Sequential(parse_recipe(recipe))(module)
+        before, module = module, prune_by(module, recipe, samples=samples)
         if number > 0:
             _check_level(before, module, number, recipe_text(recipe))
         ranges = ranges_of(module, calibrate, method, told)

@@ -5,8 +5,9 @@
 Takes the dense networks of ``models/train_nets.py`` from the same folder. A row of the output is
 written when it is measured, and one that is there already is not measured again. Compression is
 that of the convolutions behind the first, of each layer alike; but in the stage ``allocated``,
-which is reconstructed too, a budget of weights is shared out over the layers. The first convolution
-and the classifier stay dense. Reconstruction and budgets look at training images, not at labels.
+which is reconstructed too, a budget of weights is shared out over the layers; ``fine-tuned`` starts
+from that. The first convolution and the classifier stay dense. Reconstruction and budgets look at
+training images, not at labels.
 """
 
 from __future__ import annotations
@@ -34,11 +35,9 @@ from zeroskip.relay_passes.pruning.allocate import Budget, allocate
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.prune import prune
-from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.torch_masks import hold_masks
 
 BATCH = 500
-EPOCHS = 2
 RATE = 0.05
 INNER = {"plain": "layers.[!0].0", "residual": "blocks.*"}  # convolutions behind the first
 TAPS, KEPT = 9, 4  # of a 3x3 kernel, and of those a pattern keeps
@@ -47,10 +46,12 @@ IMAGES = 1000  # that reconstruction and budgets look at
 
 @dataclass(frozen=True)
 class Case:
-    """A scheme at a compression of the convolutions: 4.0 keeps a quarter of their weights."""
+    """A scheme at a compression of the convolutions: 4 keeps a quarter of their weights.
+    epochs: of fine-tuning."""
 
     scheme: str
     compression: int
+    epochs: int = 2
 
     def recipe(self, net: str) -> str:
         """The scheme as ``zeroskip compile --prune`` takes it."""
@@ -73,8 +74,11 @@ class Case:
         return "+".join(f"{self.scheme}:{options},layers={INNER[net]}" for options in offers)
 
 
-CASES = [*(Case(scheme, compression) for compression in (8, 4, 2)
-           for scheme in ("pattern", "unstructured", "nm")), Case("pattern", 12)]
+CASES = [Case("pattern", 8, epochs=8),
+         *(Case(scheme, compression) for compression, scheme in (
+             *((4, each) for each in ("pattern", "unstructured", "nm")), (8, "unstructured"),
+             (8, "nm"), (12, "pattern"),
+             *((2, each) for each in ("pattern", "unstructured", "nm"))))]
 
 
 @dataclass(frozen=True)
@@ -157,37 +161,53 @@ def accuracy(module: tvm.IRModule, data: Data) -> float:
     return 100 * hits / len(data.labels)
 
 
-def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split) -> tuple[float, float]:
-    """Train the dense network on with the zeros of the pruned module; accuracies in per cent."""
-    model = NETS[dense.net]()
-    model.load_state_dict(dense.model.state_dict())
+def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split, epochs: int
+              ) -> tuple[float, float]:
+    """Train a pruned module's weights on, its zeros held; accuracies in per cent."""
+    model = unfolded(dense, pruned)
     masks = {f"{layer.node}.weight": layer.weight != 0 for layer in inner(pruned, dense.net)}
     with hold_masks(model, masks):
-        train(model, data.train, EPOCHS, RATE, seed=dense.seed, teacher=dense.model)
+        train(model, data.train, epochs, RATE, seed=dense.seed, teacher=dense.model, half=True)
     named = dict(model.named_parameters())
     assert all(not named[name].detach().numpy()[~mask].any() for name, mask in masks.items())
     return right(model, data.validation), right(model, data.test)
 
 
+def unfolded(dense: Dense, pruned: tvm.IRModule) -> nn.Module:
+    """The dense network with the weights of a pruned module: what folding its normalisations
+    multiplied them by is divided out again. Their biases are learned anew in the first steps."""
+    model = NETS[dense.net]()
+    model.load_state_dict(dense.model.state_dict())
+    parts = dict(model.named_modules())
+    with torch.no_grad():
+        for layer in inner(pruned, dense.net):
+            block, _, _ = layer.node.rpartition(".")
+            norm = parts[f"{block}.1"]
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            parts[layer.node].weight.copy_(torch.from_numpy(layer.weight)
+                                           / scale.reshape(-1, 1, 1, 1))
+    return model
+
+
 def measure(dense: Dense, case: Case, data: Split, table: Table) -> None:
     """Every stage of one case that the table does not have."""
     recipe, samples = read_recipe(case.recipe(dense.net)), calibration(data, dense.seed)
-    pruned = prune(dense.module, recipe)
 
     def reconstructed(schemes: Sequence[Options]) -> tvm.IRModule:
-        return Reconstruct(dense.module, samples, schemes=schemes)(dense.module)
+        return prune(dense.module, schemes, samples=samples, method="weights")
 
     makers: dict[str, Callable[[], tvm.IRModule]] = {
-        "one-shot": lambda: pruned,
+        "one-shot": lambda: prune(dense.module, recipe),
         "reconstructed": lambda: reconstructed(recipe),
         "allocated": lambda: reconstructed(shared_out(dense, case, samples)),
-        "fine-tuned": lambda: pruned,
+        "fine-tuned": lambda: reconstructed(shared_out(dense, case, samples)),
     }
     for stage, make in makers.items():
         if table.missing(dense.net, dense.seed, case.scheme, case.compression, stage):
             started = time.time()
             made = make()
-            found = fine_tune(dense, made, data) if stage == "fine-tuned" else both(made, data)
+            found = (fine_tune(dense, made, data, case.epochs) if stage == "fine-tuned"
+                     else both(made, data))
             kept, size = counts(made, dense.net)
             table.add(Row(dense.net, dense.seed, case.scheme, case.compression, stage, *found, kept,
                           size, time.time() - started))
@@ -250,14 +270,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     data, table = read_split(options.data), Table(options.output)
-    for seed in options.seeds:
-        for net in options.nets:
-            dense = read_dense(options.work, net, seed)
-            if table.missing(net, seed, "dense", 1, "dense"):
-                size = sum(layer.weight.size for layer in inner(dense.module, net))
-                table.add(Row(net, seed, "dense", 1, "dense", *both(dense.module, data), size,
-                              size, 0))
-            for case in CASES:
+    for case in CASES:
+        for seed in options.seeds:
+            for net in options.nets:
+                dense = read_dense(options.work, net, seed)
+                if table.missing(net, seed, "dense", 1, "dense"):
+                    size = sum(layer.weight.size for layer in inner(dense.module, net))
+                    table.add(Row(net, seed, "dense", 1, "dense", *both(dense.module, data), size,
+                                  size, 0))
                 measure(dense, case, data, table)
     print(summary(table.rows))
 

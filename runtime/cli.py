@@ -14,11 +14,12 @@ from typing import Any
 import click
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.runtime import cli_pruning
+from zeroskip.runtime.cli_options import FILE, level_option, shapes_option
 
 EMIT = ("relax", "layers", "schedule", "asm")
 QUANTISED = {"DequantizeLinear", "QLinearConv", "QLinearMatMul"}  # operators with their own scales
 METHODS = ("minmax", "percentile", "mse")
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class Commands(click.Group):
@@ -50,40 +51,6 @@ def main() -> None:
 
     DEBUG=1 shows the traceback of an error.
     """
-
-
-def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
-                ) -> dict[str, tuple[int, ...]]:
-    """``name=1,3,224,224`` -> {"name": (1, 3, 224, 224)}."""
-    shapes = {}
-    for value in values:
-        name, _, sizes = value.rpartition("=")
-        try:
-            shapes[name] = tuple(int(size) for size in sizes.split(","))
-        except ValueError:
-            shapes[name] = ()
-        if not name or not shapes[name] or min(shapes[name]) < 1:
-            raise click.BadParameter(f"{value!r} is not of the form name=1,3,224,224")
-    return shapes
-
-
-def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
-    """``0.5,0.75`` -> (0.5, 0.75)."""
-    try:
-        ratios = tuple(float(each) for each in value.split(","))
-    except ValueError:
-        ratios = ()
-    if not ratios or not all(0 < ratio < 1 for ratio in ratios):
-        raise click.BadParameter(f"{value!r} is not of the form 0.5,0.75: ratios above 0, below 1")
-    return ratios
-
-
-shapes_option = click.option(
-    "--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
-    help="The shape of an input that the model leaves open; may be repeated.")
-level_option = click.option(
-    "--level", type=click.IntRange(min=0), metavar="N",
-    help="Which level of a network that was compiled with several: 0, the densest, by default.")
 
 
 def load_network(path: Path, level: int | None) -> Any:
@@ -163,18 +130,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         return
     for network in networks:
         _show_level(network)
-        _show_structures(network.floating_module, [spec], unless_dense=True)
-
-
-def _show_structures(module: Any, specs: Any, *, unless_dense: bool = False) -> None:
-    """What zeros the layers of a float module have; nothing if none has any and that is wanted."""
-    from zeroskip.relay_passes.pruning.detect import detect
-    from zeroskip.runtime.pruning import structures_table
-    from zeroskip.runtime.tables import show
-
-    found = detect(module)
-    if not unless_dense or any(each.kind != "dense" for each in found):
-        show(structures_table(module, found, specs))
+        cli_pruning.show_structures(network.floating_module, [spec], unless_dense=True)
 
 
 def _is_float(model: Path) -> bool:
@@ -196,115 +152,6 @@ def _stage(stages: Any, emit: str) -> str:
                                  for name, program in stages.programs.items()),
     }
     return texts[emit]()
-
-
-@main.command("prune")
-@click.argument("model", type=FILE)
-@click.option("-o", "--output", type=FILE, metavar="ONNX", help="The pruned model to write.")
-@click.option("--prune", "recipe", metavar="RECIPE",
-              help="Schemes such as pattern:connectivity=0.5, joined by +, which `zeroskip "
-                   "schemes` lists, or a .toml file of them.")
-@shapes_option
-@click.option("--detect", is_flag=True,
-              help="Say what the zeros of each layer are made of, after pruning if there is a "
-                   "recipe, and in which format each target would store the layer.")
-def prune_command(model: Path, output: Path | None, recipe: str | None,
-                  shapes: dict[str, tuple[int, ...]], detect: bool) -> None:
-    """Prune an ONNX MODEL by a recipe and write it as ONNX; without -o, say what would become of
-    it. Normalisations are folded, and shapes fixed."""
-    if recipe is None and (output is not None or not detect):
-        raise click.UsageError("give a recipe with --prune, or ask with --detect what zeros the "
-                               "model has")
-    from zeroskip.accel_model.spec import load_spec
-    from zeroskip.accel_model.spec import targets as names
-    from zeroskip.compiler.driver import import_float
-    from zeroskip.relay_passes.onnx_export import export_onnx
-    from zeroskip.relay_passes.pruning.prune import layer_changes, prune
-    from zeroskip.relay_passes.pruning.recipe import read_recipe
-    from zeroskip.runtime.files import write_onnx
-    from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.pruning import changes_table
-    from zeroskip.runtime.tables import show
-
-    with progress(f"pruning {model.name}") as tell:
-        schemes = read_recipe(recipe) if recipe is not None else ()
-        tell("import", 0, 1)
-        dense = import_float(model, shapes)
-        tell("prune", 0, 1)
-        pruned = prune(dense, schemes) if schemes else dense
-        if output is not None:
-            write_onnx(output, export_onnx(pruned, model.stem))
-    if schemes:
-        show(changes_table(layer_changes(dense, pruned)))
-    if detect:
-        _show_structures(pruned, [load_spec(name) for name in names()])
-    if output is not None:
-        click.echo(f"wrote {output}")
-
-
-@main.command("compare")
-@click.argument("model", type=FILE)
-@click.option("--schemes", multiple=True, required=True, metavar="RECIPES",
-              help="Recipes to compare, separated by spaces, such as 'unstructured nm:m=8 "
-                   "pattern'; may be repeated. One scheme is taken at each sparsity, a recipe of "
-                   "several (or a .toml file) as it is.")
-@click.option("--sparsity", default="0.5,0.75", show_default=True, callback=read_ratios,
-              metavar="RATIOS", help="Ratios of weights to remove from the layers of a scheme.")
-@click.option("--targets", default="dense256,sparse256,pattern256", show_default=True,
-              help="Accelerators, separated by commas: names, or paths of TOML files.")
-@click.option("--data", type=FILE, metavar="NPZ",
-              help="What quality is measured with: an array for each input, the leading axis counts "
-                   "samples, and 'labels' if the model classifies.")
-@click.option("--calibrate", type=FILE, metavar="NPZ",
-              help="Sample inputs for ranges and --reconstruct; the data if left out.")
-@click.option("--reconstruct", type=click.Choice(("weights", "statistics")),
-              help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.")
-@click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
-@shapes_option
-@click.option("--html", "html_file", type=FILE, metavar="FILE",
-              help="Write one page with the table, the Pareto fronts and the masks of a layer.")
-@click.option("--json", "json_file", type=FILE, metavar="FILE",
-              help="Write the comparison for machines.")
-def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float, ...], targets: str,
-                    data: Path | None, calibrate: Path | None, reconstruct: str | None,
-                    layer: str | None, shapes: dict[str, tuple[int, ...]], html_file: Path | None,
-                    json_file: Path | None) -> None:
-    """Compare pruning schemes on an ONNX MODEL: accuracy, multiplies, bytes, cycles and energy on
-    each target."""
-    from zeroskip.compiler.cache import default_folder
-    from zeroskip.runtime.compare import compare
-    from zeroskip.runtime.compare_table import comparison_parts
-    from zeroskip.runtime.files import write_comparison, write_comparison_page
-    from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.pruning import told_warnings
-    from zeroskip.runtime.tables import show
-
-    with progress(f"comparing {model.name}") as tell, told_warnings():
-        made = compare(
-            model, [each for text in schemes for each in text.split()],
-            [each.strip() for each in targets.split(",")], sparsities=sparsity, data=data,
-            calibrate=calibrate, reconstruct=reconstruct, shapes=shapes, layer=layer,
-            cache=default_folder(), progress=tell)
-        if json_file is not None:
-            write_comparison(json_file, made)
-        if html_file is not None:
-            write_comparison_page(html_file, made)
-    show(*comparison_parts(made))
-    if data is None:
-        click.echo("zeroskip: warning: no --data: quality comes from "
-                   f"{'the calibration samples' if calibrate else 'random inputs'}; cycles, bytes "
-                   "and energy are right, quality is not to be relied on", err=True)
-    for path in (json_file, html_file):
-        if path is not None:
-            click.echo(f"wrote {path}")
-
-
-@main.command()
-def schemes() -> None:
-    """List the pruning schemes with their options."""
-    from zeroskip.relay_passes.pruning.recipe import describe_recipes
-
-    click.echo(describe_recipes())
 
 
 @main.command()
@@ -403,7 +250,7 @@ def report(network: Path, json_file: Path | None, html_file: Path | None,
             write_page(html_file, made, runs, loaded.programs)
     show(*report_parts(made, worst, line_width()))
     if weights:
-        _show_structures(loaded.floating_module, [loaded.spec])
+        cli_pruning.show_structures(loaded.floating_module, [loaded.spec])
     for path in (json_file, html_file):
         if path is not None:
             click.echo(f"wrote {path}")
@@ -429,3 +276,8 @@ def demo(models: Path, output: Path) -> None:
     from zeroskip.runtime.demo import run_demo
 
     run_demo(models, output)
+
+
+for command in (cli_pruning.prune_command, cli_pruning.compare_command,
+                cli_pruning.schemes_command):
+    main.add_command(command)

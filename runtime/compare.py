@@ -24,6 +24,7 @@ from zeroskip.compiler.driver import (
     Arrays,
     Model,
     Progress,
+    apply_passes,
     import_float,
     lower_float,
     ports_of,
@@ -126,10 +127,10 @@ def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, 
              judge: _Judge, specs: Sequence[AccelSpec], cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
-    runs = RemoveDeadChannels()(pruned)
+    runs = apply_passes(pruned, RemoveDeadChannels())
     ranges = measure_ranges(runs, samples)
     quantise = QuantizeInt8(ranges=ranges)
-    snr, accuracy = judge.of_int8(quantise(runs))
+    snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
     return Entry(
         scheme=name, recipe=recipe, sparsity=sparsity,
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),

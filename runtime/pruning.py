@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import click
 import numpy as np
 import numpy.typing as npt
 from rich import box
@@ -19,6 +22,17 @@ from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.prune import LayerChange
 
 RANK = 4  # of the weights of the convolutions that accelerators take, at most
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Within it, warnings of passes become lines on standard error, at the end."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        yield
+    for each in caught:
+        if each.category is RuntimeWarning:
+            click.echo(f"zeroskip: warning: {each.message}", err=True)
 
 
 def changes_table(changes: Sequence[LayerChange]) -> Table:

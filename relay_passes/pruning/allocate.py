@@ -19,6 +19,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.interpreter import Interpreter
+from zeroskip.relay_passes.pruning.masks import MaskOptions
 from zeroskip.relay_passes.pruning.options import Options, nearest
 from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.recipe import pass_of
@@ -88,7 +89,7 @@ class Allocation:
     snr: float | None = None
 
     @property
-    def recipe(self) -> tuple[Options, ...]:
+    def recipe(self) -> tuple[MaskOptions, ...]:
         """Options for each layer that is pruned."""
         return tuple(each.options for each in self.layers.values() if each.options is not None)
 
@@ -107,12 +108,13 @@ class Allocation:
 
 
 def allocate(mod: tvm.IRModule, budget: Budget, recipe: Sequence[Options], samples: Samples, *,
-             cycles: Cost | None = None, method: str | None = "weights",
-             progress: Progress | None = None) -> Allocation:
+             dense: tvm.IRModule | None = None, cycles: Cost | None = None,
+             method: str | None = "weights", progress: Progress | None = None) -> Allocation:
     """How a budget is shared out over the layers of a float module.
 
     recipe: schemes of masks; of those that take a layer it gets one or none, at some strength.
-    samples: input -> float32 [n, ...]. cycles: the cost of a layer on the target, which a budget
+    samples: input -> float32 [n, ...]. dense: what an snr is measured against, if the module was
+    pruned before. cycles: the cost of a layer on the target, which a budget
     of cycles needs; with it an snr is reached with the fewest cycles, else with the fewest
     multiplies. method: how the pruned module will be reconstructed (None: not at all); only an snr
     asks: it is measured with the last quarter of the samples, the module reconstructed with the
@@ -126,18 +128,18 @@ def allocate(mod: tvm.IRModule, budget: Budget, recipe: Sequence[Options], sampl
     offered = candidates(mod, recipe, samples, cost, progress)
     if all(len(each) == 1 for each in offered.values()):
         raise PassError(f"Budget {budget} has nothing to share out: the recipe takes no layer.")
-    dense = {node: each[0].cost for node, each in offered.items()}
+    whole = {node: each[0].cost for node, each in offered.items()}
 
     def at_most(ratio: float) -> Allocation | None:
         chosen = choose([[(one.error, one.cost) for one in each] for each in offered.values()],
-                        ratio * sum(dense.values()))
+                        ratio * sum(whole.values()))
         return None if chosen is None else Allocation(
             budget, kind, {node: each[at] for (node, each), at
-                           in zip(offered.items(), chosen, strict=True)}, dense)
+                           in zip(offered.items(), chosen, strict=True)}, whole)
 
-    least = sum(min(one.cost for one in each) for each in offered.values()) / sum(dense.values())
+    least = sum(min(one.cost for one in each) for each in offered.values()) / sum(whole.values())
     if budget.what == "snr":
-        return _cheapest(mod, budget, samples, method, least, at_most, progress)
+        return _cheapest(mod, dense or mod, budget, samples, method, least, at_most, progress)
     found = at_most(budget.limit)
     if found is None:
         raise PassError(f"Budget {budget} cannot be reached: with every layer pruned as far as "
@@ -146,12 +148,12 @@ def allocate(mod: tvm.IRModule, budget: Budget, recipe: Sequence[Options], sampl
     return found
 
 
-def _cheapest(mod: tvm.IRModule, budget: Budget, samples: Samples, method: str | None,
-              least: float, at_most: Callable[[float], Allocation | None],
+def _cheapest(mod: tvm.IRModule, dense: tvm.IRModule, budget: Budget, samples: Samples,
+              method: str | None, least: float, at_most: Callable[[float], Allocation | None],
               progress: Progress | None) -> Allocation:
     """The allocation of least cost whose measured snr reaches the budget's, by bisection."""
     known, held_back = _split(mod["main"], samples)
-    dense = Interpreter(mod, held_back).run()
+    wanted = Interpreter(dense, held_back).run()
     low, high = least * (1 + 1e-9), 1.0
     found: Allocation | None = None
     missed = (0.0, 1.0)  # snr and ratio of the last that did not do
@@ -161,10 +163,13 @@ def _cheapest(mod: tvm.IRModule, budget: Budget, samples: Samples, method: str |
         ratio = low if step == 0 else (low + high) / 2
         tried = at_most(ratio)
         assert tried is not None, "a ratio of at least the least"
-        made = tvm.transform.Sequential([pass_of(each, known) for each in tried.recipe])(mod)
-        if method is not None:
-            made = tvm.transform.Sequential([Reconstruct(mod, known, method)])(made)
-        reached = snr_db(dense, Interpreter(made, held_back).run())
+        passes = [pass_of(each, known) for each in tried.recipe]
+        if method == "weights":
+            passes = [Reconstruct(dense, known, schemes=tried.recipe)]
+        elif method is not None:
+            passes.append(Reconstruct(dense, known, method))
+        made = tvm.transform.Sequential(passes)(mod)
+        reached = snr_db(wanted, Interpreter(made, held_back).run())
         if reached >= budget.limit:
             found, high = replace(tried, snr=reached), ratio
             if step == 0:

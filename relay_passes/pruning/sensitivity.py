@@ -68,7 +68,7 @@ class Candidate:
     """A way to prune a layer: options for it alone (None: not at all), what that adds to the noise
     of the network's outputs, over their power, and the layer's cost then."""
 
-    options: Options | None
+    options: MaskOptions | None
     error: float
     cost: float
 

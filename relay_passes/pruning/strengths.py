@@ -42,8 +42,8 @@ def at_sparsity(module: tvm.IRModule, options: Options, sparsity: float,
     range, a scheme that takes no layer and whatever its pass refuses.
     """
     if not 0 < sparsity < 1:
-        raise PassError(f"A sparsity of {sparsity:g} cannot be asked for; it is a ratio above 0 and "
-                        "below 1.")
+        raise PassError(f"A sparsity of {sparsity:g} cannot be asked for; it is a ratio above 0 "
+                        "and below 1.")
     low, high, strength = 0.0, 1.0, sparsity
     best: Strength | None = None
     for _ in range(STEPS):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zeroskip.runtime.pages.elements import Element, tag
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40  # margins of a chart, pixels
+NARROW = 5  # from the least to the largest value: too few powers between
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class LogAxis(Axis):
         return self.first + share * (self.last - self.first)
 
     def ticks(self) -> list[float]:
-        """1, 10, 100 ..., with 2 and 5 between where there is room."""
+        """1, 10, 100 ..., with 2 and 5 between where there is room; of less than that the values
+        of a linear axis."""
+        if self.high < NARROW * self.low:
+            return super().ticks()
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         few = math.log10(self.high / self.low) < 2.5
         found = [step * 10.0**n for n in decades for step in ((1, 2, 5) if few else (1,))]

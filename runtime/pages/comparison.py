@@ -124,6 +124,6 @@ def _gain_cells(made: Comparison, entry: Entry, target: str, best: bool) -> list
 def _masks_figure(made: Comparison) -> Element:
     pictures = [tag("figure", mask_picture(mask, title), tag("figcaption", title))
                 for title, mask in made.masks.items()]
-    note = (f"Which weights of '{made.layer}' are left (blue), filters from top to bottom, channels "
-            f"from left to right, each kernel with its taps; the first {SHOWN} of each.")
+    note = (f"Which weights of '{made.layer}' are left (blue), filters from top to bottom, "
+            f"channels from left to right, each kernel with its taps; the first {SHOWN} of each.")
     return figure("Masks of a layer", note, tag("div", *pictures, class_="masks"))

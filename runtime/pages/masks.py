@@ -33,7 +33,7 @@ def mask_pixels(mask: Mask) -> Pixels:
     """Numbers of colours [height, width]: kernels as rectangles of their taps with gaps between,
     filters from top to bottom. Of three and more dimensions the leading ones lie side by side."""
     filters, channels, *kernel = mask.shape
-    rows, cols = (kernel[-2], kernel[-1]) if len(kernel) > 1 else (1, *kernel or (1,))
+    rows, cols = (kernel[-2], kernel[-1]) if len(kernel) > 1 else (1, kernel[0] if kernel else 1)
     planes = mask.reshape(filters, channels, -1, rows, cols).transpose(0, 3, 1, 2, 4)
     tiles = np.where(planes, LEFT, GONE).astype(np.uint8).reshape(filters, rows, channels, -1)
     if tiles.shape[1] * tiles.shape[3] > 1:

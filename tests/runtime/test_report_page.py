@@ -8,14 +8,13 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.runtime.nets import small_net
+from tests.runtime.parsed_page import Page
 from zeroskip.accel_model.run import Run
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.network import Network
@@ -28,38 +27,7 @@ from zeroskip.runtime.pages.report import report_page
 from zeroskip.runtime.report import Report, report
 from zeroskip.runtime.session import Session
 
-VOID = {"meta", "input", "br"}
 CHROMIUM = shutil.which("chromium")
-
-
-class Page(HTMLParser):
-    """Elements in order, each with its attributes, the tags around it, and its own text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[dict[str, Any]] = []
-        self._open: list[dict[str, Any]] = []
-        self.feed(text)
-        self.close()
-        assert not self._open, "an element is not closed"
-
-    def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
-        made = {"tag": name, "text": "", "within": [each["tag"] for each in self._open],
-                "class": "", **dict(attributes)}
-        self.elements.append(made)
-        if name not in VOID:
-            self._open.append(made)
-
-    def handle_endtag(self, name: str) -> None:
-        assert self._open.pop()["tag"] == name
-
-    def handle_data(self, data: str) -> None:
-        for each in self._open:
-            each["text"] += data
-
-    def all(self, name: str, class_: str = "") -> list[dict[str, Any]]:
-        return [each for each in self.elements if each["tag"] == name
-                and (not class_ or class_ in each["class"].split())]
 
 
 class Case:

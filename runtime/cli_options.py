@@ -1,0 +1,43 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+                ) -> dict[str, tuple[int, ...]]:
+    """``name=1,3,224,224`` -> {"name": (1, 3, 224, 224)}."""
+    shapes = {}
+    for value in values:
+        name, _, sizes = value.rpartition("=")
+        try:
+            shapes[name] = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            shapes[name] = ()
+        if not name or not shapes[name] or min(shapes[name]) < 1:
+            raise click.BadParameter(f"{value!r} is not of the form name=1,3,224,224")
+    return shapes
+
+
+def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
+    """``0.5,0.75`` -> (0.5, 0.75)."""
+    try:
+        ratios = tuple(float(each) for each in value.split(","))
+    except ValueError:
+        ratios = ()
+    if not ratios or not all(0 < ratio < 1 for ratio in ratios):
+        raise click.BadParameter(f"{value!r} is not of the form 0.5,0.75: ratios above 0, below 1")
+    return ratios
+
+
+shapes_option = click.option(
+    "--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
+    help="The shape of an input that the model leaves open; may be repeated.")
+level_option = click.option(
+    "--level", type=click.IntRange(min=0), metavar="N",
+    help="Which level of a network that was compiled with several: 0, the densest, by default.")

@@ -1,0 +1,237 @@
+"""`zeroskip compare`: its numbers are those of the other commands; its page and table hold them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tests.runtime.nets import SHAPE, small_net
+from tests.runtime.parsed_page import Page
+from tests.runtime.test_cli import files, refused, zeroskip
+from zeroskip.compiler.driver import compile as compile_network
+from zeroskip.compiler.driver import import_float
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.pruning.options import Options
+from zeroskip.relay_passes.pruning.prune import layer_changes, prune
+from zeroskip.relay_passes.pruning.quality import snr_db
+from zeroskip.relay_passes.pruning.recipe import read_recipe
+from zeroskip.relay_passes.pruning.strengths import at_sparsity, sparsity_of
+from zeroskip.runtime.compare import compare
+from zeroskip.runtime.compare_table import comparison_parts
+from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain
+from zeroskip.runtime.pages.comparison import comparison_page
+from zeroskip.runtime.pages.masks import LEFT, mask_pixels, png
+from zeroskip.runtime.session import Session
+
+TARGETS = ("dense256", "sparse256")
+SCHEMES = ("unstructured", "nm:m=8", "channels:ratio=0.25+unstructured:sparsity=0.6")
+COUNT = 24  # samples
+
+Array = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def images() -> Array:
+    return np.random.default_rng(3).standard_normal((COUNT, *SHAPE[1:])).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def answers(images: Array) -> Array:
+    """[n, 10] of the dense float network."""
+    executable = compile_for_cpu(import_float(small_net(), {}))
+    return np.concatenate([run_cpu(executable, "main", [image[None]])[0] for image in images])
+
+
+@pytest.fixture(scope="module")
+def made(images: Array, answers: Array) -> Comparison:
+    data = {"x": images, "labels": answers.argmax(1)}
+    return compare(small_net(), SCHEMES, TARGETS, sparsities=(0.5, 0.75), data=data)
+
+
+def test_networks_are_those_that_were_asked_for(made: Comparison) -> None:
+    assert [entry.scheme for entry in made.entries] == [
+        DENSE, "unstructured", "unstructured", "nm:m=8", "nm:m=8", SCHEMES[2]]
+    assert made.samples == COUNT
+    for entry, sparsity in zip(made.entries[1:5], (0.5, 0.75) * 2, strict=True):
+        assert entry.sparsity == pytest.approx(sparsity, abs=0.01)
+    assert all(one.weights < made.entries[0].weights for one in made.entries[1:])
+    dense = made.entries[0]
+    assert dense.weights == 16 * 27 + 16 * 144 + 10 * 1024
+    assert dense.macs == 256 * (16 * 27 + 16 * 144) + 10 * 1024
+
+
+@pytest.mark.parametrize("number", [0, 2, 5])
+def test_numbers_are_those_of_compiled_networks(made: Comparison, images: Array, answers: Array,
+                                                number: int) -> None:
+    """Run on the machine, whose every bit the comparison's CPU must have had."""
+    entry = made.entries[number]
+    for target in TARGETS:
+        network = compile_network(small_net(), target, prune=entry.recipe or None,
+                                  calibrate={"x": images})
+        session = Session(network)
+        outputs = np.concatenate([session.run({"x": image[None]})["y"] for image in images])
+        gain = entry.gains[target]
+        assert gain.cycles == sum(run.cycles for run in session.runs.values())
+        assert gain.stored_bytes == sum(len(each.image) for each in network.programs.values())
+        assert gain.microjoules == pytest.approx(
+            sum(run.picojoules for run in session.runs.values()) / 1e6, rel=1e-3)
+        assert entry.accuracy == np.mean(outputs.argmax(1) == answers.argmax(1))
+        assert entry.snr_db == pytest.approx(snr_db([answers], [outputs]), abs=1e-4)
+
+
+def test_without_labels_quality_is_noise(images: Array) -> None:
+    made = compare(small_net(), ["unstructured"], ["sparse256"], sparsities=(0.75,),
+                   data={"x": images}, reconstruct="weights")
+    plain = compare(small_net(), ["unstructured"], ["sparse256"], sparsities=(0.75,),
+                    data={"x": images})
+    assert not made.labelled
+    assert made.entries[1].quality == made.entries[1].snr_db > plain.entries[1].snr_db
+    assert made.entries[0] == plain.entries[0]
+
+
+def entry(scheme: str, quality: float, cycles: int) -> Entry:
+    return Entry(scheme, "", 0.5, 1, 1, quality, None, {"t": Gain(cycles, 1, 1.0)})
+
+
+def test_front_is_what_no_other_beats() -> None:
+    entries = (entry("dense", 30, 100), entry("worse", 20, 90), entry("fast", 20, 50),
+               entry("as fast", 20, 50), entry("slow", 30, 101), entry("least", 1, 49))
+    made = Comparison("m", 1, ("t",), entries, "conv", {})
+    assert [one.scheme for one in made.front("t")] == ["dense", "fast", "as fast", "least"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=8))
+def test_front_rises(points: list[tuple[int, int]]) -> None:
+    made = Comparison("m", 1, ("t",), tuple(entry("s", *each) for each in points), "conv", {})
+    front = sorted({(one.gains["t"].cycles, one.quality) for one in made.front("t")})
+    assert front
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(front))
+    for quality, cycles in points:
+        assert any(c <= cycles and q >= quality for c, q in front)
+
+
+def test_table_and_json_hold_every_network(made: Comparison) -> None:
+    table = comparison_parts(made)[0]
+    assert not isinstance(table, str)
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[0][::2] == [one.scheme for one in made.entries]
+    cycles = [gain.cycles for one in made.entries for gain in one.gains.values()]
+    assert [int(str(cell).rstrip(" *").replace(",", "")) for cell in cells[6]] == cycles
+    held = json.loads(json.dumps(made.to_table()))
+    assert [one["gains"]["sparse256"]["cycles"] for one in held["entries"]] == cycles[1::2]
+    assert held["front"]["sparse256"] == [one.title for one in made.front("sparse256")]
+
+
+def test_page_fetches_nothing_and_has_a_dot_for_each_network(made: Comparison) -> None:
+    text = comparison_page(made)
+    page = Page(text)
+    assert not [each for each in page.elements if each["tag"] in ("link", "iframe", "object")]
+    assert all(each["src"].startswith("data:") for each in page.elements if "src" in each)
+    assert "http://" not in text
+    assert "https://" not in text
+    for size in ("wide", "narrow"):
+        assert len(page.all("svg", size)) == len(TARGETS)
+    dots = [each for each in page.all("circle") if "data-tip" in each]
+    assert len(dots) == 2 * len(TARGETS) * len(made.entries)
+    numbers = [each["text"] for each in page.all("td")]
+    for one in made.entries:
+        assert f"{one.gains['sparse256'].cycles:,}" in numbers
+    assert len(page.all("img")) == len(made.entries)
+
+
+def unpacked(picture: bytes) -> npt.NDArray[np.uint8]:
+    """The numbers of the colours of a PNG with a palette whose lines have no filter."""
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    chunks, at = {}, 8
+    while at < len(picture):
+        (length,) = struct.unpack_from(">I", picture, at)
+        kind, content = picture[at + 4 : at + 8], picture[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", picture, at + 8 + length)[0] == zlib.crc32(kind + content)
+        chunks[kind], at = content, at + 12 + length
+    width, height = struct.unpack_from(">II", chunks[b"IHDR"])
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, width + 1)
+    assert not lines[:, 0].any()
+    return lines[:, 1:]
+
+
+@given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=5, max_side=5)))
+def test_a_mask_is_drawn_a_pixel_a_weight(mask: npt.NDArray[np.bool_]) -> None:
+    pixels = mask_pixels(mask)
+    assert int((pixels == LEFT).sum()) == int(mask.sum())
+    np.testing.assert_array_equal(unpacked(png(pixels)), pixels)
+
+
+def test_the_masks_are_those_of_the_networks(made: Comparison) -> None:
+    assert made.layer == "conv1"  # the convolution with the most weights
+    page = Page(comparison_page(made))
+    for picture, mask in zip(page.all("img"), made.masks.values(), strict=True):
+        pixels = unpacked(base64.b64decode(picture["src"].partition(",")[2]))
+        assert int((pixels == LEFT).sum()) == int(mask.sum()) > 0
+
+
+@pytest.mark.parametrize("scheme", ["unstructured", "unstructured:scope=global", "pattern:skip=yes",
+                                    "shape", "block", "channels", "filters", "lowrank:skip=yes"])
+@pytest.mark.parametrize("wanted", [0.6, 0.8])
+def test_schemes_are_brought_to_a_sparsity(scheme: str, wanted: float) -> None:
+    """As near as the scheme's steps allow: a filter, a position, a block of these small layers."""
+    module = import_float(small_net(), {})
+    (options,) = read_recipe(scheme)
+    assert isinstance(options, Options)
+    found = at_sparsity(module, options, wanted)
+    assert found.sparsity == sparsity_of(layer_changes(module, prune(module, (found.options,))))
+    assert found.sparsity == pytest.approx(wanted, abs=0.07)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--schemes", "patern"], ["patern", "pattern"]),
+    (["--schemes", "pattern", "--targets", "sparse255"], ["sparse255", "sparse256"]),
+    (["--schemes", "pattern", "--layer", "conv9"], ["conv9", "conv0"]),
+    (["--schemes", "nm:layers=none"], ["none"]),
+    (["--schemes", "unstructured", "--data", "few.npz"], ["labels", "24"]),
+    (["--schemes", "unstructured", "--data", "other.npz"], ["'x'", "3, 16, 16"]),
+    (["--schemes", "unstructured", "--data", "missing.npz"], ["missing.npz"]),
+])
+def test_bad_input_is_one_sentence(tmp_path: Path, images: Array, arguments: list[str],
+                                   words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(small_net(), "net.onnx")
+    np.savez("few.npz", x=images, labels=np.zeros(3, np.int64))
+    np.savez("other.npz", x=images[:, :2])
+    before = files(tmp_path)
+    refused(zeroskip("compare", "net.onnx", "--html", "c.html", "--json", "c.json", *arguments),
+            *words)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("ratios", ["", "0.5,", "50", "1", "0", "nan"])
+def test_sparsities_are_ratios(ratios: str) -> None:
+    done = zeroskip("compare", "net.onnx", "--schemes", "pattern", "--sparsity", ratios)
+    assert done.exit_code == 2
+    assert "ratios above 0, below 1" in " ".join(done.stderr.split())
+
+
+def test_the_command_writes_table_page_and_json(tmp_path: Path, images: Array) -> None:
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", x=images)
+    done = zeroskip("compare", tmp_path / "net.onnx", "--schemes", "unstructured nm",
+                    "--sparsity", "0.5", "--targets", "pattern256", "--calibrate",
+                    tmp_path / "x.npz", "--html", tmp_path / "c.html", "--json",
+                    tmp_path / "c.json")
+    assert done.exit_code == 0, done.output
+    assert "no --data" in done.stderr
+    held = json.loads((tmp_path / "c.json").read_text())
+    for one in held["entries"]:
+        assert f"{one['gains']['pattern256']['cycles']:,}" in done.stdout
+    assert Page((tmp_path / "c.html").read_text()).all("img")
