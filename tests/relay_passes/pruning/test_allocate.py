@@ -19,6 +19,7 @@ from zeroskip.relay_passes.pruning import allocate as allocation
 from zeroskip.relay_passes.pruning.allocate import Budget, allocate, choose
 from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.layers import prunables
+from zeroskip.relay_passes.pruning.prune import prune
 from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.recipe import parse_recipe, read_recipe
 from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
@@ -138,10 +139,8 @@ def test_an_snr_is_measured_and_reached(method: str | None) -> None:
     assert share.snr is not None
     assert share.snr >= 15
     assert share.ratio < 1
-    held_back = {"input": samples["input"][30:]}
-    made = tvm.transform.Sequential(parse_recipe(share.recipe))(dense)
-    if method is not None:
-        made = Reconstruct(dense, {"input": samples["input"][:30]})(made)
+    known, held_back = ({"input": samples["input"][part]} for part in (slice(30), slice(30, None)))
+    made = prune(dense, share.recipe, samples=known, method=method)
     outputs = (Interpreter(mod, held_back).run() for mod in (dense, made))
     assert snr_db(*outputs) == pytest.approx(share.snr, abs=0.01)
     assert " dB" in str(share).splitlines()[0]
