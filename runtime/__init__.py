@@ -1,14 +1,15 @@
 """Running compiled networks.
 
-``Session`` runs one, ``validate`` compares it with TVM, ``tuning`` times schedules for the
-compiler, ``register`` makes ``zeroskip.run`` known to TVM, for modules that were exported with
-accelerator regions in them.
+``Session`` runs one, ``validate`` compares it with TVM, ``compare`` sets pruning schemes side by
+side, ``tuning`` times schedules for the compiler, ``register`` makes ``zeroskip.run`` known to TVM,
+for modules that were exported with accelerator regions in them.
 """
 
 from importlib import import_module
 from typing import Any
 
-_HOME = {"Session": "session", "tuning": "tuning", "validate": "validation"}
+_HOME = {"Session": "session", "compare": "comparer", "tuning": "tuning",
+         "validate": "validation"}
 
 __all__ = [*sorted(_HOME), "register"]
 

@@ -114,8 +114,8 @@ def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float
     """Compare pruning schemes on an ONNX MODEL: accuracy, multiplies, bytes, cycles and energy on
     each target."""
     from zeroskip.compiler.cache import default_folder
-    from zeroskip.runtime.compare import compare
     from zeroskip.runtime.compare_table import comparison_parts
+    from zeroskip.runtime.comparer import compare
     from zeroskip.runtime.files import write_comparison, write_comparison_page
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.pruning import told_warnings

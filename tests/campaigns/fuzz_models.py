@@ -20,8 +20,12 @@ KINDS = {"Conv": 9, "BatchNormalization": 2, "Relu": 4, "Clip": 2, "Add": 4, "Mu
          "GlobalAveragePool": 1, "GlobalMaxPool": 1, "ReduceMean": 1, "Concat": 3, "Flatten": 1,
          "Reshape": 1, "Gemm": 2, "MatMul": 1, "Softmax": 1, "Transpose": 1, "Pad": 1,
          "Identity": 1, "Dropout": 1, "Squeeze": 1}
-RECIPES = ("unstructured:sparsity=0.75", "pattern:connectivity=0.5", "pattern",
-           "unstructured:sparsity=0.9,scope=global", "pattern:library=pconv,skip_first=no")
+RECIPES = ("unstructured:sparsity=0.75", "unstructured:sparsity=0.9,scope=global",
+           "unstructured:sparsity=0.8,scope=erk", "pattern:connectivity=0.5", "pattern:skip=yes",
+           "pattern:library=pconv,skip_first=no,skip=yes", "nm:skip=yes", "group:q=2,g=8", "shape",
+           "block:block=4x4", "kernel_group", "channels", "filters:scope=global",
+           "lowrank:skip=yes")
+PRUNED = {"Conv", "Gemm", "MatMul"}  # a recipe for a model without any is refused
 PROPOSALS = 30
 
 
@@ -40,7 +44,7 @@ def random_model(seed: int) -> Case:
     drawn = rng.random()
     if drawn < 0.3:
         settings = {"qdq": str(rng.choice(["int8", "uint8"])), "pairs": seed}
-    elif drawn < 0.5:
+    elif drawn < 0.5 and any(step.kind in PRUNED for step in case.steps):
         settings["prune"] = str(rng.choice(RECIPES))
     return replace(case, settings=settings)
 

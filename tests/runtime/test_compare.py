@@ -28,8 +28,8 @@ from zeroskip.relay_passes.pruning.prune import layer_changes, prune
 from zeroskip.relay_passes.pruning.quality import snr_db
 from zeroskip.relay_passes.pruning.recipe import read_recipe
 from zeroskip.relay_passes.pruning.strengths import at_sparsity, sparsity_of
-from zeroskip.runtime.compare import compare
 from zeroskip.runtime.compare_table import comparison_parts
+from zeroskip.runtime.comparer import compare
 from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.pages.comparison import comparison_page
 from zeroskip.runtime.pages.masks import LEFT, mask_pixels, png
