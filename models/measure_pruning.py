@@ -184,7 +184,7 @@ def unfolded(dense: Dense, pruned: tvm.IRModule) -> nn.Module:
             block, _, _ = layer.node.rpartition(".")
             norm = parts[f"{block}.1"]
             scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            parts[layer.node].weight.copy_(torch.from_numpy(layer.weight)
+            parts[layer.node].weight.copy_(torch.from_numpy(layer.weight.copy())
                                            / scale.reshape(-1, 1, 1, 1))
     return model
 

@@ -43,13 +43,15 @@ def objective(seen: Columns, y: np.ndarray, weight: np.ndarray, start: np.ndarra
        size=st.integers(1, 12), count=st.integers(3, 40))
 def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: int, size: int,
                                     count: int) -> None:
+    """The same weights where they are solved for; where they are approached, as small an objective:
+    of a flat one many weights are as good."""
     seen, y, start, support = problem(seed, groups, rows, size, count)
     damping = 1e-2
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(least_squares, "_is_direct", lambda *_: direct)
         found = fit(seen, seen.cross(y), start, support, damping)
     assert not found[~support].any()
-    x = seen.x.astype(np.float64)
+    x, least = seen.x.astype(np.float64), np.zeros_like(found)
     for group in range(groups):
         ridge = damping * seen.variance[group].mean()
         for row in range(rows):
@@ -60,9 +62,13 @@ def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: 
             wanted = np.concatenate([(y[group, row] - y[group, row].mean()) / np.sqrt(count),
                                      np.sqrt(ridge) * start[group, row, held]])
             best = np.linalg.lstsq(equations, wanted)[0]
-            np.testing.assert_allclose(found[group, row, held], best, rtol=1e-3, atol=1e-4)
-    assert (objective(seen, y, found, start, damping)
-            <= objective(seen, y, start, start, damping) * (1 + 1e-9)).all()
+            if direct:
+                np.testing.assert_allclose(found[group, row, held], best, rtol=1e-3, atol=1e-4)
+            least[group, row, held] = best
+    reached = objective(seen, y, found, start, damping)
+    np.testing.assert_allclose(reached, objective(seen, y, least, start, damping), rtol=1e-5,
+                               atol=1e-7)
+    assert (reached <= objective(seen, y, start, start, damping) * (1 + 1e-9)).all()
 
 
 def test_it_is_never_worse_than_the_start_however_early_it_ends(monkeypatch: pytest.MonkeyPatch
