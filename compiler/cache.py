@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -20,11 +20,9 @@ import numpy as np
 from zeroskip.accel_model import formats, lanes
 from zeroskip.accel_model.files import FileError, write_whole
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler import emit, emit_channels, emit_conv, ops, rows, search, stream, tiles
-from zeroskip.compiler import weights as weights_module
-from zeroskip.compiler.plan import Plan, plan_text, read_plan
-
-_SEARCH = (search, tiles, weights_module, lanes, emit, emit_channels, emit_conv, rows, stream)
+from zeroskip.compiler.lower import views_read
+from zeroskip.compiler.ops import Region
+from zeroskip.compiler.plan import GroupPlan, group_text, read_group
 
 
 def default_folder() -> Path:
@@ -44,28 +42,38 @@ class PlanCache:
         self.found = 0  # entries that were there
         self.made = 0  # entries that were not
 
-    def plans(self, operations: Sequence[ops.Op], spec: AccelSpec, how: str,
-              make: Callable[[], list[Plan]]) -> list[Plan]:
-        """The plans for these operations: kept ones, or those that ``make`` finds.
+    def groups(self, region: Region, spec: AccelSpec, how: str,
+               make: Callable[[], list[GroupPlan]]) -> list[GroupPlan]:
+        """The schedule of a region: the one that was kept, or the one that ``make`` finds.
 
-        how: whatever else they depend on, such as the effort that was spent.
+        how: whatever else it depends on, such as the effort that was spent.
         """
-        path = self._path(operations, spec, how)
-        known = _read(path, len(operations))
+        path = self._path(region, spec, how)
+        known = _read(path, len(region.ops))
         if known is not None:
             self.found += 1
             return known
-        plans = make()
+        groups = make()
         self.made += 1
-        _write(path, [plan_text("", plan) for plan in plans])
-        return plans
+        _write(path, [group_text(group) for group in groups])
+        return groups
 
-    def _path(self, operations: Sequence[ops.Op], spec: AccelSpec, how: str) -> Path:
-        key = hashlib.sha256(f"{_source_digest()} {spec.fingerprint} {how}".encode())
-        for op in operations:
+    def _path(self, region: Region, spec: AccelSpec, how: str) -> Path:
+        key = hashlib.sha256(f"{_source_digest()} {spec.fingerprint} {how} {_wiring(region)}"
+                             .encode())
+        for op in region.ops:
             _add(key, op)
         name = key.hexdigest()
         return self.folder / name[:2] / f"{name[2:]}.json"
+
+
+def _wiring(region: Region) -> list[list[int]]:
+    """What each operation reads and writes, and the outputs, as numbers of values."""
+    numbers: dict[str, int] = {}
+    named = [[*(view.value.name for view in views_read(op)), op.y.value.name]
+             for op in region.ops]
+    named.append([value.name for value in region.outputs])
+    return [[numbers.setdefault(name, len(numbers)) for name in names] for names in named]
 
 
 def _add(key: hashlib._Hash, value: object) -> None:
@@ -85,23 +93,29 @@ def _add(key: hashlib._Hash, value: object) -> None:
 @cache
 def _source_digest() -> str:
     """Of the code that a schedule comes from: another version never finds this one's entries."""
-    folder = Path(str(formats.__file__)).parent
-    files = [Path(str(module.__file__)) for module in _SEARCH] + sorted(folder.glob("*.py"))
+    files = [Path(str(lanes.__file__)), *_sources(Path(str(formats.__file__)).parent),
+             *_sources(Path(__file__).parent)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _read(path: Path, count: int) -> list[Plan] | None:
+def _sources(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.py"))
+
+
+def _read(path: Path, count: int) -> list[GroupPlan] | None:
+    """The groups in an entry, if it is whole and has a plan for each of ``count`` operations."""
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
-        plans = [read_plan(line) for line in entry["plans"]]
-        intact = entry["sha256"] == _seal(entry["plans"]) and len(plans) == count
+        groups = [read_group(line) for line in entry["groups"]]
+        intact = (entry["sha256"] == _seal(entry["groups"])
+                  and sum(len(group.plans) for group in groups) == count)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return plans if intact else None
+    return groups if intact else None
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    text = json.dumps({"plans": lines, "sha256": _seal(lines)})
+    text = json.dumps({"groups": lines, "sha256": _seal(lines)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda out: out.write(text.encode()))

@@ -16,10 +16,12 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
 from zeroskip.compiler.compulsory import input_bytes
 from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.layers import join_layers
 from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Region, Value, View
 from zeroskip.compiler.rows import Rows
-from zeroskip.compiler.stream import GRANULE, Ring, Stream
+from zeroskip.compiler.shelf import Shelf
+from zeroskip.compiler.stream import GRANULE, Stream
 from zeroskip.compiler.tiles import Patch, Source, Span, runs
 
 ALIGN = 64  # tensors and weight tiles start on a DRAM burst
@@ -59,20 +61,38 @@ class ActTile:
     def packed(act: int, patch: Patch) -> ActTile:
         return ActTile(act, patch, patch.cols.size, patch.pixels)
 
-    def at(self, part: Patch) -> ActTile:
-        """The same rows seen as a tile of a patch within this one."""
+    def at(self, part: Patch, block: int = 0) -> ActTile:
+        """The same rows seen as a tile of a patch within this one, from a channel block on."""
         down = part.rows.start - self.patch.rows.start
         right = part.cols.start - self.patch.cols.start
-        return ActTile(self.act + down * self.row + right, part, self.row, self.block)
+        return ActTile(self.act + block * self.block + down * self.row + right, part, self.row,
+                       self.block)
 
     def rows(self, channel_blocks: int, first: int = 0) -> Rows:
         return Rows("act", self.act + first * self.block, self.patch.cols.size,
                     self.patch.rows.size, self.row, channel_blocks, self.block)
 
 
+@dataclass(frozen=True)
+class Want:
+    """A tile that a step needs: some channels of a patch of a view. Unless it is there under its
+    key it is loaded, or, not to ``load``, only given room."""
+
+    key: Hashable
+    view: View
+    channels: Span
+    patch: Patch
+    load: bool = True
+
+
 @dataclass
 class Emitter:
-    """What the operations' emitters share: memories, stream, image, provenance."""
+    """What the operations' emitters share: memories, stream, image, provenance.
+
+    Of the band that is emitted, ``resident``: where values that stay on chip lie, by name;
+    ``stored``: of each value written, the rows that go to DRAM; ``weights_stay``: whether weights
+    are held for the bands that follow.
+    """
 
     region: Region
     spec: AccelSpec
@@ -80,10 +100,13 @@ class Emitter:
     image: Image = field(default_factory=Image)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     layers: list[LayerInfo] = field(default_factory=list)
-    tiles: list[Tile] = field(default_factory=list)
-    act: Ring = field(init=False)
-    wgt: Ring = field(init=False)
-    par: Ring = field(init=False)
+    made: list[Tile] = field(default_factory=list)
+    resident: dict[str, ActTile] = field(default_factory=dict)
+    stored: dict[str, Span] = field(default_factory=dict)
+    weights_stay: bool = False
+    act: Shelf = field(init=False)
+    wgt: Shelf = field(init=False)
+    par: Shelf = field(init=False)
     _scratch: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +115,7 @@ class Emitter:
         sizes = {"act": spec.act_rows, "wgt": spec.wgt_rows, "par": spec.par_rows,
                  "acc": spec.acc_rows, "dram": -(-end // GRANULE)}
         self.stream = Stream(sizes)
-        self.act, self.wgt, self.par = (Ring(sizes[name]) for name in ("act", "wgt", "par"))
+        self.act, self.wgt, self.par = (Shelf(sizes[name]) for name in ("act", "wgt", "par"))
 
     def _place_tensors(self) -> int:
         """Gives every value its place behind the image; returns the end, relative to there."""
@@ -114,8 +137,11 @@ class Emitter:
         self._move(isa.LoadShape, isa.Load, view, channels, tile)
 
     def store(self, view: View, channels: Span, tile: ActTile) -> None:
-        """Write a tile back to where its view lies."""
-        self._move(isa.StoreShape, isa.Store, view, channels, tile)
+        """Write those rows of a tile that go to DRAM back to where its view lies."""
+        rows = tile.patch.rows.within(self.stored[view.value.name])
+        if rows.size:
+            part = tile.at(Patch(rows, tile.patch.cols))
+            self._move(isa.StoreShape, isa.Store, view, channels, part)
 
     def _move(self, shape: type[isa.Instruction], move: type[isa.Load | isa.Store], view: View,
               channels: Span, tile: ActTile) -> None:
@@ -164,6 +190,29 @@ class Emitter:
         last = first + (count - 1) * stride + length - 1
         return Rows("dram", first // GRANULE, last // GRANULE - first // GRANULE + 1)
 
+    def tiles(self, wanted: Sequence[Want]) -> list[ActTile]:
+        """The tiles of a step, all in ACT at once: where their values stay on chip, or else in
+        rows of their own."""
+        found = [self._resident_tile(want) for want in wanted]
+        needs = [(want.key, blocks(want.channels.size) * want.patch.pixels)
+                 for want, tile in zip(wanted, found, strict=True) if tile is None]
+        places = iter(self.reserve(self.act, needs))
+        made = []
+        for want, tile in zip(wanted, found, strict=True):
+            if tile is None:
+                act, fresh = next(places)
+                tile = ActTile.packed(act, want.patch)
+                if fresh and want.load:
+                    self.load(want.view, want.channels, tile)
+            made.append(tile)
+        return made
+
+    def _resident_tile(self, want: Want) -> ActTile | None:
+        home = self.resident.get(want.view.value.name)
+        if home is None:
+            return None
+        return home.at(want.patch, (want.view.offset + want.channels.start) // isa.BLOCK)
+
     # ------------------------------------------------------------------------------ registers
 
     def set_kernel(self, window: ops.Window) -> None:
@@ -205,27 +254,48 @@ class Emitter:
                                 [Rows("par", par, len(rows))])
         return [par for par, _ in places]
 
-    def reserve(self, ring: Ring, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]]:
+    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, gang: int) -> Rows:
+        """WGT rows of packed streams, loaded if they are not there."""
+        ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)])
+        held = Rows("wgt", wgt, rows)
+        if fresh:
+            dram = self.image.add(key, raw.tobytes)
+            self.stream.add(isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=gang), [],
+                            [held])
+        if self.weights_stay:
+            self.wgt.pin(key, rows)
+        return held
+
+    def reserve(self, shelf: Shelf,
+                needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]]:
         """Places for everything a step needs at once."""
-        places = ring.reserve(needs)
+        places = shelf.reserve(needs)
         if places is None:
             rows = sum(size for _, size in needs)
             raise CompileError(f"'{self.node}': a step needs {rows} rows in one of "
-                               f"{self.spec.name}'s memories of {ring.rows}")
+                               f"{self.spec.name}'s memories of {shelf.rows}")
         return places
 
     # ----------------------------------------------------------------------------- provenance
 
     @property
     def node(self) -> str:
-        return self.layers[-1].node
+        return self.layers[self.stream.layer].node
+
+    def enter(self, layer: LayerInfo) -> int:
+        """Enters a layer; returns its number. Parts of a grouped convolution share one."""
+        if self.layers and (self.layers[-1].node, self.layers[-1].kind) == (layer.node, layer.kind):
+            self.layers[-1] = join_layers(self.layers[-1], layer)
+        else:
+            self.layers.append(layer)
+        return len(self.layers) - 1
 
     def tile(self, channel: int, channels: int, patch: Patch) -> int:
         """Enters what the next compute instruction writes; returns its index."""
-        self.tiles.append(Tile(len(self.layers) - 1, channel, channels,
-                               (patch.rows.start, patch.cols.start),
-                               (patch.rows.size, patch.cols.size)))
-        return len(self.tiles) - 1
+        self.made.append(Tile(self.stream.layer, channel, channels,
+                              (patch.rows.start, patch.cols.start),
+                              (patch.rows.size, patch.cols.size)))
+        return len(self.made) - 1
 
     def program(self) -> Program:
         """The finished program: tensors move behind the image."""
@@ -239,7 +309,7 @@ class Emitter:
             image=self.image.array(), dram_bytes=end + -end % ALIGN,
             inputs=tuple(moved[v.name] for v in self.region.inputs),
             outputs=tuple(moved[v.name] for v in self.region.outputs),
-            layers=tuple(self.layers), tiles=tuple(self.tiles),
+            layers=tuple(self.layers), tiles=tuple(self.made),
             layer_of=self.stream.layer_of, tile_of=self.stream.tile_of,
             input_bytes=input_bytes(self.region),
         )

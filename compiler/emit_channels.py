@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,181 +12,194 @@ import numpy.typing as npt
 from zeroskip.accel_model import formats, isa
 from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
-from zeroskip.compiler.emit import ActTile, Emitter, requantise_rows, scalar_rows
+from zeroskip.compiler.emit import Emitter, Want, requantise_rows, scalar_rows
 from zeroskip.compiler.ops import View, Window
 from zeroskip.compiler.plan import ChannelPlan
 from zeroskip.compiler.rows import Rows
-from zeroskip.compiler.tiles import Patch, Span, patches, source, spans
+from zeroskip.compiler.tiles import Patch, Span, full, patches, source, spans
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
-Made: TypeAlias = tuple[isa.Instruction, list[Rows]]  # and what it reads besides its tiles
-Make: TypeAlias = Callable[[ActTile | None], Made]  # of the operand's tile
 
 
-def emit_depthwise(out: Emitter, op: ops.Depthwise, plan: ChannelPlan) -> None:
-    """Append a depthwise convolution."""
-    me = len(out.stream.instructions)
-    residual = op.residual
+@dataclass(frozen=True)
+class Constants:
+    """Where a tile's constants are: first rows of its weights, parameters and scale of an addition,
+    and everything that is read of them."""
 
-    def place(channels: Span) -> Make:
-        wgt = _place_depthwise_weights(out, op, channels, me)
-        where = slice(channels.start, channels.end)
-        own = requantise_rows(op.bias[where], op.mult[where], op.shift[where])
-        wanted: list[tuple[Hashable, Bytes]] = [((me, "p", channels), own)]
-        if residual is not None:
-            wanted.append(((me, "s"), _sum_rows(residual.sum)))
-        pars = out.params(*wanted)
-        reads = [wgt, *(Rows("par", par, len(rows))
-                        for par, (_, rows) in zip(pars, wanted, strict=True))]
-
-        def make(operand: ActTile | None) -> Made:
-            if residual is not None and operand is not None:
-                out.set_operand(operand, residual.r.value, pars[1], residual)
-            made = isa.Depthwise(wgt=wgt.start, par=pars[0], channels=channels.size,
-                                 residual=int(residual is not None))
-            return made, reads
-
-        return make
-
-    clip = op.clip if residual is None else residual.sum.clip
-    _emit_tiles(out, op, plan, op.window, clip, None if residual is None else residual.r, place)
+    wgt: int
+    par: int
+    par_sum: int
+    reads: list[Rows]
 
 
-def _place_depthwise_weights(out: Emitter, op: ops.Depthwise, channels: Span, me: int) -> Rows:
-    """WGT rows of a tile's kernels, one dense stream for each channel; loaded if not there."""
-    matrix = op.weight[channels.start : channels.end].reshape(channels.size, -1)
-    raw, lengths = formats.pack("dense", matrix, 1, matrix.shape[1], np.arange(len(matrix)), None)
-    rows = int(formats.place(lengths, out.spec.array.lanes, 0)[1])
-    key = (me, "w", channels)
-    ((wgt, fresh),) = out.reserve(out.wgt, [(key, rows)])
-    held = Rows("wgt", wgt, rows)
-    if fresh:
-        load = isa.LoadWeights(wgt=wgt, dram=out.image.add(key, raw.tobytes), size=len(raw),
-                               gang=0)
-        out.stream.add(load, [], [held])
-    return held
+@dataclass(frozen=True, eq=False)
+class ChannelEmitter:
+    """Emits a depthwise convolution, a pool or an addition tile by tile. ``id`` makes its keys its
+    own."""
 
+    out: Emitter
+    op: ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add
+    plan: ChannelPlan
+    id: int
 
-def _sum_rows(total: ops.Sum) -> Bytes:
-    return scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
+    @property
+    def weight_rows(self) -> list[int]:
+        """WGT rows of each tile of weights."""
+        op = self.op
+        if not isinstance(op, ops.Depthwise):
+            return []
+        return [self._packed(op, channels)[1]
+                for channels in spans(op.y.channels, self.plan.channels)]
 
+    def emit(self, rows: Span) -> None:
+        """Append the instructions that make some rows of the output."""
+        for channels, patch in _cuts(self.op, self.plan, rows):
+            self._tile(channels, patch)
 
-def emit_max_pool(out: Emitter, op: ops.MaxPool, plan: ChannelPlan) -> None:
-    """Append a maximum pooling."""
-    _emit_tiles(out, op, plan, op.window, op.clip, None,
-                lambda channels: lambda _: (isa.MaxPool(channels=channels.size), []))
-
-
-def emit_avg_pool(out: Emitter, op: ops.AvgPool, plan: ChannelPlan) -> None:
-    """Append an average pooling or a requantise."""
-    key = (len(out.stream.instructions), "s")
-
-    def place(channels: Span) -> Make:
-        (par,) = out.params((key, scalar_rows(op.mult, shift=op.shift)))
-        made = isa.AvgPool(channels=channels.size, par=par)
-        return lambda _: (made, [Rows("par", par, 1)])
-
-    _emit_tiles(out, op, plan, op.window, op.clip, None, place)
-
-
-def emit_add(out: Emitter, op: ops.Add, plan: ChannelPlan) -> None:
-    """Append an addition of two activations."""
-    key = (len(out.stream.instructions), "s")
-
-    def place(channels: Span) -> Make:
-        (par,) = out.params((key, _sum_rows(op.sum)))
-
-        def make(operand: ActTile | None) -> Made:
-            if operand is not None:
-                out.set_operand(operand, op.r.value, par)
-            return isa.Add(channels=channels.size), [Rows("par", par, 1)]
-
-        return make
-
-    _emit_tiles(out, op, plan, Window(), op.sum.clip, op.r, place)
-
-
-def _emit_tiles(
-    out: Emitter,
-    op: ops.Op,
-    plan: ChannelPlan,
-    window: Window,
-    clip: ops.Clip,
-    operand: View | None,
-    place: Callable[[Span], Make],
-) -> None:
-    """Load, compute and store each tile.
-
-    ``place`` loads the constants of a tile's channels, before the activations since they wait for
-    no other layer, and gives what makes the instruction once the operand is in place.
-    """
-    me = len(out.stream.instructions)
-    for channels, patch in _cuts(op, plan):
-        make = place(channels)
+    def _tile(self, channels: Span, patch: Patch) -> None:
+        """Constants are loaded before the activations: they wait for no other layer."""
+        out, op, operand = self.out, self.op, _operand(self.op)
+        window, clip = getattr(op, "window", Window()), _clip(op)
+        constants = self._constants(channels)
         looked = source(window, patch, op.x.value.spatial)
-        count = blocks(channels.size)
-        needs: list[tuple[Hashable, int]] = [
-            ((me, "x", channels, patch), count * looked.patch.pixels),
-            ((me, "y", channels, patch), count * patch.pixels),
-        ]
+        wanted = [Want((self.id, "x", channels, patch), op.x, channels, looked.patch),
+                  Want((self.id, "y", channels, patch), op.y, channels, patch, load=False)]
         if operand is not None:
-            needs.append(((me, "r", channels, patch), count * patch.pixels))
-        places = [act for act, _ in out.reserve(out.act, needs)]
-        x, result = ActTile.packed(places[0], looked.patch), ActTile.packed(places[1], patch)
-        out.load(op.x, channels, x)
-        second = None
-        if operand is not None:
-            second = ActTile.packed(places[2], patch)
-            out.load(operand, channels, second)
+            wanted.append(Want((self.id, "r", channels, patch), operand, channels, patch))
+        x, y, *second = out.tiles(wanted)
         out.set_kernel(window)
         out.set_input(x, looked, op.x.value)
-        made, constants = make(second)
-        out.set_output(result, op.y.value, clip)
-        reads = [*constants, *(tile.rows(count) for tile in (x, second) if tile is not None)]
+        if operand is not None:
+            out.set_operand(second[0], operand.value, constants.par_sum,
+                            getattr(op, "residual", None))
+        out.set_output(y, op.y.value, clip)
+        count = blocks(channels.size)
+        reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
         tile = out.tile(op.y.offset + channels.start, channels.size, patch)
-        out.stream.add(made, reads, [result.rows(count)], tile)
-        out.store(op.y, channels, result)
+        out.stream.add(self._instruction(channels.size, constants), reads, [y.rows(count)], tile)
+        out.store(op.y, channels, y)
+
+    def _instruction(self, channels: int, constants: Constants) -> isa.Instruction:
+        if isinstance(self.op, ops.Depthwise):
+            return isa.Depthwise(wgt=constants.wgt, par=constants.par, channels=channels,
+                                 residual=int(self.op.residual is not None))
+        if isinstance(self.op, ops.MaxPool):
+            return isa.MaxPool(channels=channels)
+        if isinstance(self.op, ops.AvgPool):
+            return isa.AvgPool(channels=channels, par=constants.par)
+        return isa.Add(channels=channels)
+
+    # ---------------------------------------------------------------------------- constants
+
+    def _constants(self, channels: Span) -> Constants:
+        """Load what is not there."""
+        op, out = self.op, self.out
+        if isinstance(op, ops.MaxPool):
+            return Constants(0, 0, 0, [])
+        wgt = self._place_weights(op, channels) if isinstance(op, ops.Depthwise) else None
+        wanted: list[tuple[Hashable, Bytes]] = []
+        if isinstance(op, ops.Depthwise):
+            where = slice(channels.start, channels.end)
+            own = requantise_rows(op.bias[where], op.mult[where], op.shift[where])
+            wanted.append(((self.id, "p", channels), own))
+        elif isinstance(op, ops.AvgPool):
+            wanted.append(((self.id, "s"), scalar_rows(op.mult, shift=op.shift)))
+        if (total := _sum(op)) is not None:
+            scale = scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
+            wanted.append(((self.id, "t"), scale))
+        pars = out.params(*wanted)
+        reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
+        if wgt is not None:
+            reads.append(wgt)
+        return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], reads)
+
+    def _packed(self, op: ops.Depthwise, channels: Span) -> tuple[Bytes, int]:
+        """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
+        weight = op.weight[channels.start : channels.end]
+        matrix = weight.reshape(channels.size, -1)
+        raw, lengths = formats.pack("dense", matrix, 1, matrix.shape[1], np.arange(len(matrix)),
+                                    None)
+        return raw, int(formats.place(lengths, self.out.spec.array.lanes, 0)[1])
+
+    def _place_weights(self, op: ops.Depthwise, channels: Span) -> Rows:
+        raw, rows = self._packed(op, channels)
+        return self.out.weights((self.id, "w", channels), raw, rows, gang=0)
 
 
-def _cuts(op: ops.Op, plan: ChannelPlan) -> Iterator[tuple[Span, Patch]]:
+def _operand(op: ops.Op) -> View | None:
+    if isinstance(op, ops.Add):
+        return op.r
+    return op.residual.r if isinstance(op, ops.Depthwise) and op.residual is not None else None
+
+
+def _sum(op: ops.Op) -> ops.Sum | None:
+    if isinstance(op, ops.Add):
+        return op.sum
+    return op.residual.sum if isinstance(op, ops.Depthwise) and op.residual is not None else None
+
+
+def _clip(op: ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add) -> ops.Clip:
+    """Limits of the final result."""
+    total = _sum(op)
+    if total is not None:
+        return total.clip
+    assert not isinstance(op, ops.Add)
+    return op.clip
+
+
+def _cuts(op: ops.Op, plan: ChannelPlan, rows: Span) -> Iterator[tuple[Span, Patch]]:
+    band = Patch(rows, full(op.y.value.spatial).cols)
     for channels in spans(op.y.channels, plan.channels):
-        for patch in patches(op.y.value.spatial, plan.rows, plan.cols):
+        for patch in patches(band, plan.rows, plan.cols):
             yield channels, patch
 
 
-def emit_copy(out: Emitter, op: ops.Copy, plan: ChannelPlan) -> None:
-    """Append a move from one place in DRAM to another, through ACT."""
-    me = len(out.stream.instructions)
-    for channels, patch in _cuts(op, plan):
-        key = (me, channels, patch)
-        ((act, _),) = out.reserve(out.act, [(key, blocks(channels.size) * patch.pixels)])
-        tile = ActTile.packed(act, patch)
-        out.load(op.x, channels, tile)
-        out.store(op.y, channels, tile)
+@dataclass(frozen=True, eq=False)
+class CopyEmitter:
+    """Emits moves from one place in DRAM to another, through ACT."""
+
+    out: Emitter
+    op: ops.Copy
+    plan: ChannelPlan
+    id: int
+    weight_rows = ()
+
+    def emit(self, rows: Span) -> None:
+        """Append the moves of some rows."""
+        for channels, patch in _cuts(self.op, self.plan, rows):
+            (tile,) = self.out.tiles([Want((self.id, channels, patch), self.op.x, channels, patch)])
+            self.out.store(self.op.y, channels, tile)
 
 
-def emit_reshape(out: Emitter, op: ops.Reshape) -> None:
-    """Append a change of shape: channel by channel to row-major order, then into blocks."""
-    linear = out.scratch(op.x.channels * op.x.value.pixels)
-    _emit_linear(out, op.x, linear, isa.Load, isa.Store)
-    _emit_linear(out, op.y, linear, isa.Store, isa.Load)
+@dataclass(frozen=True, eq=False)
+class ReshapeEmitter:
+    """Emits a change of shape: channel by channel to row-major order, then into blocks."""
 
+    out: Emitter
+    op: ops.Reshape
+    id: int
+    weight_rows = ()
 
-def _emit_linear(out: Emitter, view: View, linear: int, blocked: type[isa.Load | isa.Store],
-                 flat: type[isa.Load | isa.Store]) -> None:
-    """Move a view to (or from) ``linear``: its elements in [C, rows, cols] order."""
-    me = len(out.stream.instructions)
-    pixels = view.value.pixels
-    rows, cols = view.value.spatial
-    high = max(1, min(rows, out.spec.act_rows // (2 * cols)))
-    for channels in spans(view.channels, isa.BLOCK):
-        for patch in patches((rows, cols), high, cols):
-            ((act, _),) = out.reserve(out.act, [((me, channels, patch), patch.pixels)])
-            tile = ActTile.packed(act, patch)
-            if blocked is isa.Load:
-                out.load(view, channels, tile)
-            for lane in range(channels.size):
-                at = linear + (channels.start + lane) * pixels + patch.rows.start * cols
-                out.move_bytes(flat, tile, lane, at)
-            if blocked is isa.Store:
-                out.store(view, channels, tile)
+    def emit(self, _rows: Span) -> None:
+        """Append all of it."""
+        linear = self.out.scratch(self.op.x.channels * self.op.x.value.pixels)
+        self._linear(self.op.x, linear, isa.Load, isa.Store)
+        self._linear(self.op.y, linear, isa.Store, isa.Load)
+
+    def _linear(self, view: View, linear: int, blocked: type[isa.Load | isa.Store],
+                flat: type[isa.Load | isa.Store]) -> None:
+        """Move a view to (or from) ``linear``: its elements in [C, rows, cols] order."""
+        out = self.out
+        pixels = view.value.pixels
+        rows, cols = view.value.spatial
+        high = max(1, min(rows, out.spec.act_rows // (2 * cols)))
+        for channels in spans(view.channels, isa.BLOCK):
+            for patch in patches(full((rows, cols)), high, cols):
+                want = Want((self.id, view.value.name, channels, patch), view, channels, patch,
+                            load=blocked is isa.Load)
+                (tile,) = out.tiles([want])
+                for lane in range(channels.size):
+                    at = linear + (channels.start + lane) * pixels + patch.rows.start * cols
+                    out.move_bytes(flat, tile, lane, at)
+                if blocked is isa.Store:
+                    out.store(view, channels, tile)

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import lanes
-from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
+from zeroskip.compiler.cost import Place
 from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.compiler.lower import lower, views_read
-from zeroskip.compiler.plan import ConvPlan
-from zeroskip.compiler.search import candidates
+from zeroskip.compiler.groups import search_of
+from zeroskip.compiler.lower import lower
 from zeroskip.compiler.support import supports
 from zeroskip.relay_passes.integer_layers import Conv, Dense, Layer, QTensor
 from zeroskip.relay_passes.pruning.sensitivity import Cost, Site
@@ -62,16 +60,10 @@ def _integer(site: Site, weight: Floats) -> Layer | None:
                 padding=(*begins, *ends), groups=site.im2col.groups)
 
 
-def _estimate(op: ops.Op, spec: AccelSpec) -> int:
-    """Cycles of an operation by itself. Of one that treats channels alike: the slower of array and
-    bus, without conflicts between banks."""
-    plan = candidates(op, spec, 1)[0]
-    if isinstance(plan, ConvPlan):
-        return plan.cycles
-    taps = op.window.taps if isinstance(op, ops.Conv) else 1
-    pixels = op.y.value.pixels
-    quads = np.ones(-(-pixels // spec.array.pixels), np.int32)
-    compute = lanes.simple_cycles(spec.array, blocks(op.y.channels), taps, quads, pixels)
-    moved = op.y.channels * pixels + sum(view.channels * view.value.pixels
-                                         for view in views_read(op))
-    return max(compute, -(-moved // spec.dram.bytes_per_cycle))
+def _estimate(op: ops.Op, spec: AccelSpec) -> float:
+    """Cycles of an operation by itself. CompileError if it does not fit."""
+    search = search_of(op, spec)
+    ranked = search.ranked(Place(op.y.value.spatial[0], spec.act_rows), 1)
+    if not ranked:
+        raise search.refusal()
+    return ranked[0].cost.alone(spec.dram.latency_cycles)

@@ -7,12 +7,14 @@ dataclasses are frozen: ``lower.py`` makes them, ``schedule.py`` and ``emit.py``
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
+Count = TypeVar("Count", int, npt.NDArray[np.int64])
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Window:
     def taps(self) -> int:
         return self.kernel[0] * self.kernel[1]
 
-    def span(self, axis: int, outputs: int) -> int:
+    def span(self, axis: int, outputs: Count) -> Count:
         """Input positions along an axis that ``outputs`` neighbouring outputs look at."""
         reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
         return (outputs - 1) * self.stride[axis] + reach

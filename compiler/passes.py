@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,15 @@ from zeroskip.accel_model.lanes import WindowError
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.cache import PlanCache
+from zeroskip.compiler.describe import describe_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.lower import lower, views_read
+from zeroskip.compiler.groups import Progress
+from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
-from zeroskip.compiler.plan import Plan, plan_text, read_plan
-from zeroskip.compiler.schedule import Progress, emit_region, plan_region
+from zeroskip.compiler.plan import GroupPlan, group_text, read_group
+from zeroskip.compiler.schedule import emit_region, plan_region
 from zeroskip.compiler.tune import Tuning, tune_region
 from zeroskip.relay_passes.graph import make_const
 
@@ -41,9 +42,9 @@ PACKED = "zeroskip.run"
 class TileAndSchedule:
     """Chooses the tiles of every layer in every region.
 
-    The plans become the region's attribute ``zeroskip.schedule``, one line of JSON for each
-    operation in execution order. cache: where plans are looked up and kept. tuning: how many
-    schedules of each layer to time.
+    The plans become the region's attribute ``zeroskip.schedule``, one line of JSON for each group
+    of operations in execution order. cache: where schedules are looked up and kept. tuning: how
+    many schedules of each layer to time.
     """
 
     def __init__(self, spec: AccelSpec, progress: Progress | None = None,
@@ -53,27 +54,24 @@ class TileAndSchedule:
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
         updated = IRModule(mod.functions, attrs=mod.attrs)
         for name in region_names(mod):
-            region = lower(extract(mod, name))
-            plans = self._plans(region)
-            lines = [plan_text(op.node, plan) for op, plan in zip(region.ops, plans, strict=True)]
+            groups = self._groups(lower(extract(mod, name)))
             gvar = mod.get_global_var(name)
+            lines = [*map(group_text, groups)]
             updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, lines))
         return updated
 
-    def _plans(self, region: Region) -> list[Plan]:
-        tuning = self.tuning
+    def _groups(self, region: Region) -> list[GroupPlan]:
+        spec, tuning = self.spec, self.tuning
+        if tuning is None:
+            return plan_region(region, spec, self.progress, self.cache)
 
-        def find() -> list[Plan]:
-            plans = plan_region(region, self.spec, self.progress, self.cache)
-            if tuning is None:
-                return plans
-            return tune_region(region, self.spec, plans, tuning, self.progress)
+        def find() -> list[GroupPlan]:
+            groups = plan_region(region, spec, self.progress, self.cache)
+            return tune_region(region, spec, groups, tuning, self.progress)
 
-        if self.cache is None or tuning is None:
+        if self.cache is None:
             return find()
-        wiring = [(*(view.value.name for view in views_read(op)), op.y.value.name)
-                  for op in region.ops]
-        return self.cache.plans(region.ops, self.spec, f"tuned {tuning.count} {wiring}", find)
+        return self.cache.groups(region, spec, f"tuned {tuning.count}", find)
 
 
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.EmitProgram")
@@ -95,8 +93,7 @@ def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
         func = mod[name]
         if SCHEDULE_ATTR not in func.attrs:
             raise CompileError(f"region '{name}' has no schedule; run TileAndSchedule first")
-        plans = [read_plan(str(line)) for line in func.attrs[SCHEDULE_ATTR]]
-        programs[name] = emit_region(lower(extract(mod, name)), spec, plans)
+        programs[name] = emit_region(lower(extract(mod, name)), spec, _schedule(func))
     return programs
 
 
@@ -150,9 +147,13 @@ def schedule_text(mod: IRModule) -> str:
     lines = []
     for name in region_names(mod):
         lines.append(f"region {name}")
-        for line in map(str, mod[name].attrs[SCHEDULE_ATTR]):
-            lines.append(f"  {json.loads(line)['node']}: {read_plan(line)}")
+        region = lower(extract(mod, name))
+        lines += [f"  {line}" for line in describe_region(region, _schedule(mod[name]))]
     return "\n".join(lines) + "\n"
+
+
+def _schedule(func: relax.Function) -> list[GroupPlan]:
+    return [read_group(str(line)) for line in func.attrs[SCHEDULE_ATTR]]
 
 
 def assembly_text(program: Program) -> str:

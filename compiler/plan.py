@@ -23,7 +23,6 @@ class ConvPlan:
     channels: int
     outer: str
     keep_input: bool
-    cycles: int
 
     def __str__(self) -> str:
         kept = ", input kept" if self.keep_input else ""
@@ -46,13 +45,33 @@ class ChannelPlan:
 Plan: TypeAlias = ConvPlan | ChannelPlan
 
 
-def plan_text(node: str, plan: Plan) -> str:
-    """A plan as one line of JSON, with the node it is for."""
-    return json.dumps({"node": node, **asdict(plan)})
+@dataclass(frozen=True)
+class Buffer:
+    """Where a value stays in ACT. maker: the first operation of its group that writes it; act:
+    first row."""
+
+    maker: int
+    act: int
 
 
-def read_plan(text: str) -> Plan:
-    """The plan of one line of JSON."""
+@dataclass(frozen=True)
+class GroupPlan:
+    """A run of operations that are executed together, ``bands`` times over (bands.py); ``plans``
+    has the tiles of each, ``buffers`` the values that stay on chip between them."""
+
+    bands: int
+    plans: tuple[Plan, ...]
+    buffers: tuple[Buffer, ...] = ()
+
+
+def group_text(group: GroupPlan) -> str:
+    """A group as one line of JSON."""
+    return json.dumps(asdict(group))
+
+
+def read_group(text: str) -> GroupPlan:
+    """The group of one line of JSON."""
     fields = json.loads(text)
-    fields.pop("node")
-    return ConvPlan(**fields) if "gang" in fields else ChannelPlan(**fields)
+    plans = tuple(ConvPlan(**each) if "gang" in each else ChannelPlan(**each)
+                  for each in fields["plans"])
+    return GroupPlan(fields["bands"], plans, tuple(Buffer(**each) for each in fields["buffers"]))

@@ -8,7 +8,7 @@ Posts and waits on a queue come in the same order, so counting queues pair them 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -108,79 +108,3 @@ class Stream:
     @property
     def tile_of(self) -> npt.NDArray[np.int32]:
         return np.array(self._tiles, np.int32)
-
-
-class Ring:
-    """Rows of a memory handed out round and round; what was there before is forgotten.
-
-    Contents are found again by key until their rows are handed out anew, so a tile that is still
-    there is not loaded twice. A pinned buffer stays until it is unpinned.
-    """
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-        self._next = 0
-        self._held: dict[Hashable, tuple[int, int]] = {}
-        self._pinned: set[Hashable] = set()
-
-    def reserve(self, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]] | None:
-        """(first row, whether it must be filled) for each (key, rows), all held at once.
-
-        None if they do not fit beside what is pinned.
-        """
-        for _ in range(2):
-            places = self._reserve(needs)
-            if places is not None:
-                return places
-            self._held = {key: self._held[key] for key in self._pinned}
-            self._next = 0
-        return None
-
-    def _reserve(self, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]] | None:
-        busy = [self._held[key] for key in self._pinned]
-        busy += [self._held[key] for key, _ in needs if key in self._held]
-        places = []
-        for key, rows in needs:
-            if key in self._held:
-                places.append((self._held[key][0], False))
-                continue
-            first = self._free_from(self._next, rows, busy)
-            if first is None:
-                first = self._free_from(0, rows, busy)
-            if first is None:
-                return None
-            busy.append((first, rows))
-            self._forget(first, rows)
-            self._held[key] = (first, rows)
-            self._next = first + rows
-            places.append((first, True))
-        return places
-
-    def _free_from(self, start: int, rows: int, busy: list[tuple[int, int]]) -> int | None:
-        """The first place at or after ``start`` that overlaps nothing busy."""
-        for first, count in sorted(busy):
-            if start + rows <= first:
-                break
-            start = max(start, first + count)
-        return start if start + rows <= self.rows else None
-
-    def _forget(self, first: int, rows: int) -> None:
-        for key, (start, count) in list(self._held.items()):
-            if start < first + rows and first < start + count:
-                del self._held[key]
-
-    def pin(self, key: Hashable, rows: int) -> tuple[int, bool] | None:
-        """Hold ``key`` at whichever end of the memory leaves the most room in one piece."""
-        if key not in self._held:
-            low = self._free_from(0, rows, [self._held[k] for k in self._pinned])
-            if low is None:
-                return None
-            self._forget(low, rows)
-            self._held[key] = (low, rows)
-            self._pinned.add(key)
-            return low, True
-        self._pinned.add(key)
-        return self._held[key][0], False
-
-    def unpin(self, key: Hashable) -> None:
-        self._pinned.discard(key)

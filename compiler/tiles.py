@@ -22,16 +22,21 @@ class Span:
     def end(self) -> int:
         return self.start + self.size
 
+    def within(self, other: Span) -> Span:
+        """The positions that are also in ``other``."""
+        start = max(self.start, other.start)
+        return Span(start, max(0, min(self.end, other.end) - start))
+
 
 def spans(total: int, size: int) -> list[Span]:
     """``total`` positions cut into pieces of ``size``; the last is what is left."""
     return [Span(start, min(size, total - start)) for start in range(0, total, size)]
 
 
-def even_spans(total: int, size: int) -> list[Span]:
+def even_spans(span: Span, size: int) -> list[Span]:
     """As many pieces as ``spans`` gives, of sizes that differ by at most one."""
-    count = -(-total // size)
-    edges = [total * index // count for index in range(count + 1)]
+    count = -(-span.size // size)
+    edges = [span.start + span.size * index // count for index in range(count + 1)]
     return [Span(low, high - low) for low, high in pairwise(edges)]
 
 
@@ -47,9 +52,14 @@ class Patch:
         return self.rows.size * self.cols.size
 
 
-def patches(spatial: tuple[int, int], rows: int, cols: int) -> list[Patch]:
-    """The image cut into rectangles of about ``rows`` x ``cols``, row by row."""
-    return [Patch(r, c) for r in even_spans(spatial[0], rows) for c in even_spans(spatial[1], cols)]
+def patches(whole: Patch, rows: int, cols: int) -> list[Patch]:
+    """A rectangle cut into smaller ones of about ``rows`` x ``cols``, row by row."""
+    return [Patch(r, c) for r in even_spans(whole.rows, rows) for c in even_spans(whole.cols, cols)]
+
+
+def full(spatial: tuple[int, int]) -> Patch:
+    """All of an image."""
+    return Patch(Span(0, spatial[0]), Span(0, spatial[1]))
 
 
 @dataclass(frozen=True)

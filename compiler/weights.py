@@ -12,7 +12,9 @@ from zeroskip.accel_model import formats
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
-from zeroskip.compiler.tiles import Span
+from zeroskip.compiler.tiles import Span, spans
+
+HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half of its last
 
 
 def group_filters(work: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
@@ -74,11 +76,61 @@ class Weights:
         """The least bytes of the layer's weights in this array's format."""
         return formats.nbytes_ideal(self.kind, self.conv.weight, self.table)
 
+    def packed_bytes(self, channels: int) -> float:
+        """About the bytes of all streams, the reduction cut into chunks of so many channels."""
+        return self.nbytes + self.filters * -(-self.channels // channels) * HEADER
+
+    def rows(self, filters: int, channels: int, slots: int, gang: int) -> npt.NDArray[np.int64]:
+        """WGT rows of each tile of so many filters and channels, int64 [tiles, chunks]: as many as
+        it takes or a few more."""
+        parts = spans(self.filters, filters)
+        order = np.concatenate([part.start + self.order(part) for part in parts])
+        words = self.words(channels)[order]
+        padded = np.pad(words, ((0, -len(words) % slots), (0, 0)))
+        groups = padded.reshape(-1, slots, words.shape[1]).max(axis=1)
+        rows: npt.NDArray[np.int64] = np.add.reduceat(
+            -(-groups // (1 << gang)), [part.start // slots for part in parts], axis=0)
+        return rows
+
+    def words(self, channels: int) -> npt.NDArray[np.int64]:
+        """Words of every filter's stream of each chunk of so many channels, int64 [K, chunks], at
+        most."""
+        chunks = spans(self.channels, channels)
+        low = np.array([chunk.start // BLOCK for chunk in chunks])
+        high = np.array([blocks(chunk.end) for chunk in chunks])
+        sizes = np.array([chunk.size for chunk in chunks])
+        if self.kind == "dense":
+            body = np.broadcast_to(sizes * self.taps, (self.filters, len(chunks)))
+        else:
+            slabs = formats.slabs_of(self.taps)
+            bits = 0 if self.table is None else sizes * slabs * self.table.id_bits
+            stages = (high - low) * (self.taps if self.kind == "bitmap" else slabs)
+            body = 2 * stages - -bits // 8 + self._stored[:, high] - self._stored[:, low]
+        return 1 - -body // 4
+
+    @cached_property
+    def _stored(self) -> npt.NDArray[np.int64]:
+        """int64 [K, blocks + 1]: weights that each filter stores before each block, at most."""
+        of_block = self.work.reshape(self.filters, blocks(self.channels), -1).sum(axis=2)
+        return np.pad(np.cumsum(of_block, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
+
     def order(self, part: Span) -> npt.NDArray[np.int32]:
         """Filters of a tile (numbered within it) in the order of their streams."""
         if self.kind == "dense":
             return np.arange(part.size, dtype=np.int32)
-        return group_filters(self.total[part.start : part.end])
+        if part not in self._orders:
+            self._orders[part] = group_filters(self.total[part.start : part.end])
+        return self._orders[part]
+
+    @cached_property
+    def _orders(self) -> dict[Span, npt.NDArray[np.int32]]:
+        return {}
+
+    def part_work(self, filters: Span, channels: Span) -> npt.NDArray[np.int32]:
+        """The rows and columns of ``work`` of a tile of filters and a chunk of channels."""
+        each = self.work.shape[1] // blocks(self.channels)
+        return self.work[filters.start : filters.end, channels.start // BLOCK * each :
+                         blocks(channels.end) * each]
 
     def part(self, filters: Span, channels: Span) -> npt.NDArray[np.int8]:
         """The rows and columns of ``matrix`` of a tile of filters and a chunk of channels."""

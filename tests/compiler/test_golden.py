@@ -9,6 +9,7 @@ import pytest
 
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.describe import describe_region
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.passes import assembly_text, graph_text
 from zeroskip.compiler.schedule import emit_region, plan_region
@@ -28,7 +29,7 @@ def _text(level: str) -> str:
     region = lower(graph)
     plans = plan_region(region, spec)
     if level == "schedule":
-        return "".join(f"{op.node}: {plan}\n" for op, plan in zip(region.ops, plans, strict=True))
+        return "".join(f"{line}\n" for line in describe_region(region, plans))
     return assembly_text(emit_region(region, spec, plans))
 
 

@@ -3,7 +3,7 @@
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.isa import Unit
 from zeroskip.compiler.rows import Rows
-from zeroskip.compiler.stream import Ring, Stream
+from zeroskip.compiler.stream import Stream
 
 
 def _load() -> isa.Load:
@@ -55,29 +55,3 @@ def test_a_register_is_set_once_for_equal_values() -> None:
     stream.set(isa.LoadShape, **shape)
     stream.set(isa.StoreShape, **shape)
     assert [made.mnemonic for made in stream.instructions] == ["loadshape", "storeshape"]
-
-
-def test_ring_finds_what_is_still_there_and_forgets_what_was_overwritten() -> None:
-    ring = Ring(10)
-    assert ring.reserve([("a", 4)]) == [(0, True)]
-    assert ring.reserve([("b", 4)]) == [(4, True)]
-    assert ring.reserve([("a", 4)]) == [(0, False)]
-    assert ring.reserve([("c", 4)]) == [(0, True)]
-    assert ring.reserve([("a", 4)]) == [(4, True)]
-
-
-def test_ring_steps_over_what_is_pinned_and_says_when_nothing_fits() -> None:
-    ring = Ring(10)
-    ring.pin("kept", 4)
-    assert ring.reserve([("a", 6)]) == [(4, True)]
-    assert ring.reserve([("b", 6)]) == [(4, True)]
-    assert ring.reserve([("c", 7)]) is None
-    ring.unpin("kept")
-    assert ring.reserve([("c", 7)]) == [(0, True)]
-
-
-def test_needs_of_one_step_do_not_evict_each_other() -> None:
-    ring = Ring(10)
-    ring.reserve([("a", 6)])
-    places = ring.reserve([("a", 6), ("b", 4)])
-    assert places == [(0, False), (6, True)]

@@ -6,14 +6,21 @@ from hypothesis import strategies as st
 
 from zeroskip.accel_model.layout import Tensor, to_dram
 from zeroskip.compiler.ops import Value, View, Window
-from zeroskip.compiler.tiles import Span, even_spans, patches, runs, source, spans
+from zeroskip.compiler.tiles import Span, even_spans, full, patches, runs, source, spans
 
 
-@given(st.integers(1, 300), st.integers(1, 300))
-def test_spans_cover_every_position_once(total: int, size: int) -> None:
-    for cut in (spans(total, size), even_spans(total, size)):
-        assert [p for span in cut for p in range(span.start, span.end)] == list(range(total))
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))
+def test_spans_cover_every_position_once(total: int, size: int, start: int) -> None:
+    for first, cut in ((0, spans(total, size)), (start, even_spans(Span(start, total), size))):
+        covered = [p for span in cut for p in range(span.start, span.end)]
+        assert covered == list(range(first, first + total))
         assert all(0 < span.size <= size for span in cut)
+
+
+@given(*[st.integers(0, 20)] * 4)
+def test_within_is_what_both_have(a: int, m: int, b: int, n: int) -> None:
+    both = Span(a, m).within(Span(b, n))
+    assert set(range(both.start, both.end)) == set(range(a, a + m)) & set(range(b, b + n))
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.data())
@@ -61,7 +68,7 @@ def test_source_is_what_the_outputs_look_at(
     out = (size + 2 * pad - reach) // stride + 1
     if out < 1:
         return
-    for patch in patches((out, 1), rows, 1):
+    for patch in patches(full((out, 1)), rows, 1):
         looked = source(window, patch, (size, 1))
         wanted = {o * stride - pad + k * dilation
                   for o in range(patch.rows.start, patch.rows.end) for k in range(kernel)}

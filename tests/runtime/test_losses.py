@@ -129,7 +129,7 @@ def test_the_bus_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
         assert sum(one.lost[cause] for cause in idle) == unit * seen[index, "idle"]
         needed = info.input_bytes + info.output_bytes + info.weight_bytes
         moved = int(run.counters["dram_bytes"][program.layer_of == index].sum())
-        share = min(Fraction(1), Fraction(needed, moved))
+        share = min(Fraction(1), Fraction(needed, moved)) if moved else Fraction(1)
         compulsory = math.floor(unit * seen[index, "own"] * share)
         assert one.lost["traffic"] == unit * seen[index, "own"] - compulsory
         assert one.lost["resident"] == -max(0, needed - moved) * unit // width

@@ -1,0 +1,106 @@
+"""Rows of a memory that are handed out, found again, held and taken back; rows over time."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeroskip.compiler.buffers import Need, largest_gap, pack
+from zeroskip.compiler.shelf import Shelf
+
+
+def test_what_is_still_there_is_found_and_what_was_overwritten_is_not() -> None:
+    shelf = Shelf(10)
+    ((a, fresh),) = shelf.reserve([("a", 4)])
+    assert fresh
+    assert shelf.reserve([("a", 4)]) == [(a, False)]
+    assert shelf.reserve([("b", 8)])[0][1]
+    assert shelf.reserve([("a", 4)])[0][1]
+
+
+def test_what_was_used_longest_ago_is_disturbed_first() -> None:
+    shelf = Shelf(9)
+    places = {key: shelf.reserve([(key, 3)])[0][0] for key in "abc"}
+    assert sorted(places.values()) == [0, 3, 6]
+    shelf.reserve([("a", 3)])
+    assert shelf.reserve([("d", 3)]) == [(places["b"], True)]
+    assert shelf.reserve([("a", 3), ("c", 3)]) == [(places["a"], False), (places["c"], False)]
+
+
+def test_what_is_pinned_stays_until_it_is_not() -> None:
+    shelf = Shelf(10)
+    assert shelf.pin("kept", 4) == (0, True)
+    for key in "ab":
+        assert shelf.reserve([(key, 6)]) == [(4, True)]
+    assert shelf.reserve([("c", 7)]) is None
+    assert shelf.pin("kept", 4) == (0, False)
+    shelf.unpin()
+    assert shelf.reserve([("c", 7)]) is not None
+
+
+def test_nothing_that_is_taken_is_handed_out() -> None:
+    shelf = Shelf(10)
+    shelf.reserve([("a", 3)])
+    shelf.take([(2, 3)])
+    places = shelf.reserve([("a", 3), ("b", 2)])
+    assert {fresh for _, fresh in places} == {True}
+    assert all(first >= 5 or first + rows <= 2
+               for (first, _), rows in zip(places, (3, 2), strict=True))
+    assert shelf.reserve([("c", 6)]) is None
+    shelf.take([])
+    assert shelf.reserve([("c", 6)]) is not None
+
+
+def test_needs_of_one_step_do_not_evict_each_other() -> None:
+    shelf = Shelf(10)
+    ((a, _),) = shelf.reserve([("a", 6)])
+    ((again, fresh), (b, _)) = shelf.reserve([("a", 6), ("b", 4)])
+    assert (again, fresh) == (a, False)
+    assert abs(a - b) >= 4
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[tuple[int, int, list[tuple[int, int]]]]:
+    """Rows that are taken, from where and how many, and pieces of one step: key and rows."""
+    pieces = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 12)), min_size=1, max_size=3,
+                      unique_by=lambda piece: piece[0])
+    return draw(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10), pieces), max_size=12))
+
+
+@given(steps())
+def test_pieces_of_a_step_never_meet_and_are_found_only_while_they_are_whole(
+        wanted: list[tuple[int, int, list[tuple[int, int]]]]) -> None:
+    shelf, content = Shelf(40), [None] * 40  # who wrote each row
+    for at, taken, pieces in wanted:
+        shelf.take([(at, taken)] if taken else [])
+        content[at : at + taken] = ["taken"] * taken
+        places = shelf.reserve([((key, rows), rows) for key, rows in pieces])
+        free = largest_gap([(at, at + taken)], 40)
+        if sum(rows for _, rows in pieces) <= free:
+            assert places is not None
+        if places is None:
+            continue
+        used: set[int] = set(range(at, at + taken))
+        for (first, fresh), (key, rows) in zip(places, pieces, strict=True):
+            mine = range(first, first + rows)
+            assert 0 <= first <= 40 - rows
+            assert used.isdisjoint(mine)
+            used.update(mine)
+            if not fresh:
+                assert content[first : first + rows] == [(key, rows)] * rows
+        for (first, _), (key, rows) in zip(places, pieces, strict=True):
+            content[first : first + rows] = [(key, rows)] * rows
+
+
+@given(st.lists(st.builds(lambda first, more, rows: Need(first, first + more, rows),
+                          st.integers(0, 8), st.integers(0, 4), st.integers(1, 20)), max_size=10))
+def test_buffers_that_are_needed_at_once_never_meet(needs: list[Need]) -> None:
+    acts = pack(needs, 64)
+    if acts is None:  # only if the plainest order does not fit either
+        assert sum(need.rows for need in needs) > 64
+        return
+    for one, low in zip(needs, acts, strict=True):
+        assert 0 <= low <= 64 - one.rows
+        for two, other in zip(needs, acts, strict=True):
+            if one is not two and one.meets(two):
+                assert low + one.rows <= other or other + two.rows <= low
