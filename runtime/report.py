@@ -176,7 +176,7 @@ def network_bound(program: Program) -> int:
     spec = program.spec
     effectual = sum(info.effectual for info in program.layers)
     moved = (sum(info.weight_bytes for info in program.layers)
-             + sum(tensor.nbytes for tensor in (*program.inputs, *program.outputs)))
+             + program.input_bytes + sum(tensor.nbytes for tensor in program.outputs))
     return max(1, math.ceil(effectual / spec.array.macs),
                math.ceil(moved / spec.dram.bytes_per_cycle))
 
