@@ -1,7 +1,7 @@
-"""Sets of addresses: strided runs of cells, and what is done to per-cell records over them.
+"""Sets of addresses: strided runs of cells, and what is done to the records of cells over them.
 
-A cell is a row of an SRAM or a byte of DRAM. Records may be kept for granules of ``1 << shift``
-neighbouring cells instead.
+A cell is a row of an SRAM or a byte of DRAM. Neighbouring cells may have a record in common. The
+compiled loops take ``Cells`` and ``Place`` as rows of int64.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.native import native
 
-Ticks = npt.NDArray[np.int32]
-Masks = npt.NDArray[Any]
+Int32 = npt.NDArray[np.int32]
+Row = npt.NDArray[np.int64]
 
 
 class Cells(NamedTuple):
@@ -87,60 +87,131 @@ class Cells(NamedTuple):
         return len(np.unique(names)) < names.size
 
 
+# ------------------------------------------------------------------------------------ records
+
+
+class Place(NamedTuple):
+    """Where the records of a memory's cells are, as a row of int64.
+
+    cells: how many there are. fixed: of those, at the start, without records. granule: log2 of the
+    cells with records in common. offset: the record of cell c is ``offset + (c >> granule)``.
+    writers, readers: units that may use the memory, as bits.
+    """
+
+    cells: int
+    fixed: int
+    granule: int
+    offset: int
+    writers: int
+    readers: int
+
+
 @native
-def latest(ticks: Ticks, cells: Cells, shift: int) -> int:
+def _span(at: int, length: int, place: Row) -> tuple[int, int]:
+    """First record of a run of cells and the one behind its last; none: the run has no records."""
+    first = max(at, place[1])
+    if at + length <= first:
+        return 0, 0
+    return place[3] + (first >> place[2]), place[3] + ((at + length - 1) >> place[2]) + 1
+
+
+@native
+def _edges(at: int, length: int, place: Row) -> tuple[int, int]:
+    """Bits of the cells of a run in its first record and in its last."""
+    low, high = max(at, place[1]) & 15, (at + length - 1) & 15
+    return (0xFFFF << low) & 0xFFFF, 0xFFFF >> (15 - high)
+
+
+@native
+def latest(ticks: Int32, cells: Row, place: Row) -> int:
     """The greatest record over the cells."""
     most = 0
-    for b in range(cells.blocks):
-        for y in range(cells.height):
-            for x in range(cells.width):
-                at = cells.first + b * cells.block + y * cells.row + x * cells.pixel
-                for i in range(at >> shift, ((at + cells.length - 1) >> shift) + 1):
-                    most = max(most, ticks[i])
+    for b in range(cells[6]):
+        for y in range(cells[4]):
+            for x in range(cells[2]):
+                at = cells[0] + b * cells[7] + y * cells[5] + x * cells[3]
+                start, end = _span(at, cells[1], place)
+                part = ticks[start:end]
+                for i in range(len(part)):
+                    most = max(most, part[i])
     return most
 
 
 @native
-def mark(ticks: Ticks, cells: Cells, shift: int, tick: int) -> None:
+def mark(ticks: Int32, cells: Row, place: Row, tick: int) -> None:
     """Set the records of the cells."""
-    for b in range(cells.blocks):
-        for y in range(cells.height):
-            for x in range(cells.width):
-                at = cells.first + b * cells.block + y * cells.row + x * cells.pixel
-                ticks[at >> shift : ((at + cells.length - 1) >> shift) + 1] = tick
+    for b in range(cells[6]):
+        for y in range(cells[4]):
+            for x in range(cells[2]):
+                at = cells[0] + b * cells[7] + y * cells[5] + x * cells[3]
+                start, end = _span(at, cells[1], place)
+                part = ticks[start:end]
+                for i in range(len(part)):
+                    part[i] = tick
 
 
 @native
-def lacking(written: Masks, cells: Cells, mask: int) -> int:
-    """The first cell in which a bit of ``mask`` is not set, or -1."""
-    for b in range(cells.blocks):
-        for y in range(cells.height):
-            for x in range(cells.width):
-                at = cells.first + b * cells.block + y * cells.row + x * cells.pixel
-                for i in range(at, at + cells.length):
-                    if written[i] & mask != mask:
-                        return i
+def _run_lacks(part: Int32, mask: int, low: int, high: int) -> bool:
+    """Whether a bit is missing: of ``mask``; in the first record also of ``low`` only, in the last
+    of ``high`` only."""
+    if len(part) == 1:
+        return bool(part[0] & (mask & low & high) != mask & low & high)
+    common = part[0] | ~(mask & low)
+    for i in range(1, len(part) - 1):
+        common &= part[i]
+    common &= part[len(part) - 1] | ~(mask & high)
+    return bool(common & mask != mask)
+
+
+@native
+def lacking(written: Int32, cells: Row, place: Row, mask: int) -> int:
+    """The first cell in which a bit of ``mask`` is not set, or -1; where cells have a record in
+    common, it has a bit for each and the mask is of all."""
+    low = high = 0xFFFF
+    for b in range(cells[6]):
+        for y in range(cells[4]):
+            for x in range(cells[2]):
+                at = cells[0] + b * cells[7] + y * cells[5] + x * cells[3]
+                start, end = _span(at, cells[1], place)
+                if place[2]:
+                    low, high = _edges(at, cells[1], place)
+                if start < end and _run_lacks(written[start:end], mask, low, high):
+                    for cell in range(max(at, place[1]), at + cells[1]):
+                        one = 1 << (cell & 15) if place[2] else mask
+                        if written[place[3] + (cell >> place[2])] & one != one:
+                            return cell
     return -1
 
 
 @native
-def add_bits(written: Masks, cells: Cells, mask: int) -> None:
+def set_bits(written: Int32, cells: Row, place: Row, mask: int) -> None:
     """Set the bits of ``mask`` in the cells."""
-    for b in range(cells.blocks):
-        for y in range(cells.height):
-            for x in range(cells.width):
-                at = cells.first + b * cells.block + y * cells.row + x * cells.pixel
-                for i in range(at, at + cells.length):
-                    written[i] |= mask
+    for b in range(cells[6]):
+        for y in range(cells[4]):
+            for x in range(cells[2]):
+                at = cells[0] + b * cells[7] + y * cells[5] + x * cells[3]
+                start, end = _span(at, cells[1], place)
+                if start == end:
+                    continue
+                low, high = _edges(at, cells[1], place) if place[2] else (0xFFFF, 0xFFFF)
+                part = written[start:end]
+                if len(part) == 1:
+                    part[0] |= mask & low & high
+                    continue
+                part[0] |= mask & low
+                part[len(part) - 1] |= mask & high
+                inner = part[1 : len(part) - 1]
+                for i in range(len(inner)):
+                    inner[i] |= mask
 
 
 @native
-def bursts(cells: Cells, size: int) -> int:
+def bursts(cells: Row, size: int) -> int:
     """Aligned bursts of ``size`` bytes that the runs touch; each run pays its own."""
     total = 0
-    for b in range(cells.blocks):
-        for y in range(cells.height):
-            for x in range(cells.width):
-                at = cells.first + b * cells.block + y * cells.row + x * cells.pixel
-                total += (at + cells.length - 1) // size - at // size + 1
+    for b in range(cells[6]):
+        for y in range(cells[4]):
+            for x in range(cells[2]):
+                at = cells[0] + b * cells[7] + y * cells[5] + x * cells[3]
+                total += (at + cells[1] - 1) // size - at // size + 1
     return total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -44,15 +43,11 @@ def encode_all(stream: Iterable[Instruction]) -> npt.NDArray[np.uint8]:
 
 def decode_all(words: npt.NDArray[np.uint8]) -> list[Instruction]:
     """The instructions of uint8 [n, 16]; IsaError names the first pc that is not one."""
-    return list(_decode_stream(words.tobytes()))
-
-
-@lru_cache(maxsize=8)  # a network is run image after image
-def _decode_stream(raw: bytes) -> tuple[Instruction, ...]:
+    raw = words.tobytes()
     stream = []
     for pc in range(len(raw) // WORD_BYTES):
         try:
             stream.append(decode(raw[pc * WORD_BYTES : (pc + 1) * WORD_BYTES]))
         except IsaError as problem:
             raise IsaError(f"pc {pc}: {problem}") from None
-    return tuple(stream)
+    return stream

@@ -1,42 +1,57 @@
-"""What each instruction reads and writes, to the cell.
+"""What each instruction reads and writes, to the cell, and how much work it asks for.
 
-Bounds, poison and races are all checked against these sets, before the instruction executes, so
-``semantics.py`` may rely on them.
+A footprint follows from the instruction and the registers alone; only how many rows of WGT its
+streams take is read from memory when it is executed (``READERS``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from zeroskip.accel_model import isa
+from zeroskip.accel_model.access import OPEN, Access
 from zeroskip.accel_model.cells import Cells
+from zeroskip.accel_model.convolution import largest_array
 from zeroskip.accel_model.faults import Fault
-from zeroskip.accel_model.formats import place
 from zeroskip.accel_model.layout import blocks
-from zeroskip.accel_model.memory import Memory
+from zeroskip.accel_model.memory import ACC, ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.state import State, accumulator_rows, block_masks, tile_cells
 
 PAR_ROWS = 9  # of the parameters of 16 channels
 
 
-class Access(NamedTuple):
-    """Cells of a memory, and which of their parts (``Memory.written``) are meant."""
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """accesses: int64 [n, 12], rows of ``Access``: what is read and then written; None: nothing.
+    work: multiplies. largest: bytes of the largest array that is needed."""
 
-    memory: Memory
-    cells: Cells
-    mask: int
-
-
-class Footprint(NamedTuple):
-    """Everything that an instruction reads and then writes."""
-
-    reads: list[Access]
-    writes: list[Access]
+    accesses: npt.NDArray[np.int64] | None
+    work: int = 0
+    largest: int = 0
 
 
-NOTHING = Footprint([], [])
+NOTHING = Footprint(None)
+
+
+def _made(reads: Sequence[Access], writes: Sequence[Access], work: int = 0,
+          largest: int = 0) -> Footprint:
+    """A footprint of what is read and what is written."""
+    return Footprint(np.array([one.row for one in (*reads, *writes)], np.int64), work, largest)
+
+
+def _read(memory: int, cells: Cells, mask: int) -> Access:
+    return Access(memory, 0, mask, 0, cells)
+
+
+def _write(state: State, memory: int, cells: Cells, mask: int) -> Access:
+    inside = cells.last < state.memories.places[memory, 0]
+    return Access(memory, 1, mask, int(inside and cells.repeats()), cells)
 
 
 def _none(_state: State, _one: isa.Instruction) -> Footprint:
@@ -55,126 +70,124 @@ def moved_cells(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
     return dram, act
 
 
-def _move(state: State, one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
-          ) -> tuple[Access, Access]:
+def _moved(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
+           ) -> tuple[Cells, Cells, int]:
+    """Bytes of DRAM, rows of ACT, and which bytes of these."""
     if one.lane + one.bytes > isa.BLOCK:
         raise Fault(f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}")
     dram, act = moved_cells(one, shape)
-    return (Access(state.memories.dram, dram.joined(), 1),
-            Access(state.memories.act, act.joined(), ((1 << one.bytes) - 1) << one.lane))
+    return dram.joined(), act.joined(), ((1 << one.bytes) - 1) << one.lane
 
 
 def _load(state: State, one: isa.Load) -> Footprint:
-    dram, act = _move(state, one, state.register(isa.LoadShape))
-    return Footprint([dram], [act])
+    dram, act, mask = _moved(one, state.register(isa.LoadShape))
+    return _made([_read(DRAM, dram, WHOLE)], [_write(state, ACT, act, mask)])
 
 
 def _store(state: State, one: isa.Store) -> Footprint:
-    dram, act = _move(state, one, state.register(isa.StoreShape))
+    dram, act, mask = _moved(one, state.register(isa.StoreShape))
     if one.dram < state.memories.image_bytes:
         raise Fault(f"writes DRAM byte {one.dram}, which holds weights and parameters")
-    return Footprint([act], [dram])
+    return _made([_read(ACT, act, mask)], [_write(state, DRAM, dram, WHOLE)])
 
 
 def _load_weights(state: State, one: isa.LoadWeights) -> Footprint:
-    array = state.spec.array
     if one.size % 4:
         raise Fault(f"loads {one.size} bytes of weights, not a multiple of 4")
-    if one.gang > array.max_gang:
-        raise Fault(f"gangs {1 << one.gang} lanes, the array {1 << array.max_gang} at most")
-    source = Access(state.memories.dram, Cells(one.dram, one.size), 1)
-    lengths = state.incoming_streams(source.cells).lengths
-    _, rows = place(lengths, array.lanes >> one.gang, one.gang)
-    return Footprint([source], [Access(state.memories.wgt, Cells(one.wgt, rows), 1)])
+    _check_gang(state, one.gang)
+    return _made([_read(DRAM, Cells(one.dram, one.size), WHOLE)],
+                 [Access(WGT, 1, 1, 0, Cells(one.wgt, OPEN))])
 
 
 def _load_params(state: State, one: isa.LoadParams) -> Footprint:
-    return Footprint([Access(state.memories.dram, Cells(one.dram, 16 * one.rows), 1)],
-                     [Access(state.memories.par, Cells(one.par, one.rows), 1)])
+    return _made([_read(DRAM, Cells(one.dram, 16 * one.rows), WHOLE)],
+                 [_write(state, PAR, Cells(one.par, one.rows), 1)])
 
 
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(state: State, one: isa.Patterns) -> Footprint:
-    return Footprint([_par(state, one.par, 2 * one.slabs)], [])
+def _patterns(_state: State, one: isa.Patterns) -> Footprint:
+    return _made([_par(one.par, 2 * one.slabs)], [])
 
 
 def _conv(state: State, one: isa.Conv) -> Footprint:
+    _check_gang(state, one.gang)
     window = state.window()
-    state.spend(window.outputs, one.channels * window.taps, one.filters)
-    streams = state.read_streams(one.wgt, one.filters, one.channels, window.taps, one.gang,
-                                 state.spec.array.kind)
-    reads = [Access(state.memories.wgt, Cells(one.wgt, streams.rows), 0),
-             *_input(state, one.channels)]
-    sums = [] if one.first and one.last else _sums(state, one)
+    reads = [_streams(one.wgt), *_input(state, one.channels)]
     if not one.first:
-        reads += sums
+        reads += [_read(ACC, *sums) for sums in _sums(state, one)]
     if not one.last:
-        return Footprint(reads, sums)
-    reads.append(_par(state, one.par, PAR_ROWS * blocks(one.filters)))
-    if one.residual:
-        reads += _residual(state, one.filters)
-    return Footprint(reads, _output(state, one.filters))
+        writes = [_write(state, ACC, *sums) for sums in _sums(state, one)]
+    else:
+        reads.append(_par(one.par, PAR_ROWS * blocks(one.filters)))
+        reads += _residual(state, one.filters) if one.residual else []
+        writes = _output(state, one.filters)
+    return _made(reads, writes,
+                 work=window.outputs * one.channels * window.taps * one.filters,
+                 largest=largest_array(window, one.channels, one.filters))
 
 
-def _sums(state: State, one: isa.Conv) -> list[Access]:
-    """Rows of ACC, see ``accumulator_rows``; one access for neighbours that are used alike."""
+def _check_gang(state: State, gang: int) -> None:
+    most = state.spec.array.max_gang
+    if gang > most:
+        raise Fault(f"gangs {1 << gang} lanes, the array {1 << most} at most")
+
+
+def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
+    """Rows of ACC, see ``accumulator_rows``, and which sums of them; neighbours that are used alike
+    together."""
     used = accumulator_rows(state.spec.array.lanes >> one.gang, one.filters)
     outputs = state.window().outputs
     found, at = [], one.acc
     for sums, alike in groupby(used):
         count = len(list(alike))
-        found.append(Access(state.memories.acc, Cells(at, count, outputs, len(used)).joined(),
-                            (1 << sums) - 1))
+        found.append((Cells(at, count, outputs, len(used)).joined(), (1 << sums) - 1))
         at += count
     return found
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> Footprint:
-    window = state.window()
-    _spend(state, one.channels)
-    streams = state.read_streams(one.wgt, one.channels, 1, window.taps, 0, "dense")
-    reads = [Access(state.memories.wgt, Cells(one.wgt, streams.rows), 0),
-             *_input(state, one.channels),
-             _par(state, one.par, PAR_ROWS * blocks(one.channels))]
-    if one.residual:
-        reads += _residual(state, one.channels)
-    return Footprint(reads, _output(state, one.channels))
+    reads = [_streams(one.wgt), *_input(state, one.channels),
+             _par(one.par, PAR_ROWS * blocks(one.channels))]
+    reads += _residual(state, one.channels) if one.residual else []
+    return _by_channel(state, one.channels, reads)
 
 
 def _max_pool(state: State, one: isa.MaxPool) -> Footprint:
-    _spend(state, one.channels)
-    return Footprint(_input(state, one.channels), _output(state, one.channels))
+    return _by_channel(state, one.channels, _input(state, one.channels))
 
 
 def _avg_pool(state: State, one: isa.AvgPool) -> Footprint:
-    _spend(state, one.channels)
-    return Footprint([*_input(state, one.channels), _par(state, one.par, 1)],
-                     _output(state, one.channels))
+    return _by_channel(state, one.channels, [*_input(state, one.channels), _par(one.par, 1)])
 
 
 def _add(state: State, one: isa.Add) -> Footprint:
     if state.window().taps != 1:
         raise Fault("needs a kernel of one tap")
-    _spend(state, one.channels)
-    return Footprint([*_input(state, one.channels), *_operand(state, one.channels)],
-                     _output(state, one.channels))
+    return _by_channel(state, one.channels,
+                       [*_input(state, one.channels), *_operand(state, one.channels)])
 
 
-def _spend(state: State, channels: int) -> None:
-    """The work of an instruction that treats channels alike."""
+def _by_channel(state: State, channels: int, reads: list[Access]) -> Footprint:
+    """Of an instruction that treats channels alike."""
     window = state.window()
-    state.spend(window.outputs, channels * window.taps)
+    return _made(reads, _output(state, channels),
+                 work=window.outputs * channels * window.taps,
+                 largest=4 * channels * max(window.outputs, window.taps))
 
 
-def _par(state: State, first: int, rows: int) -> Access:
-    return Access(state.memories.par, Cells(first, rows), 1)
+def _streams(wgt: int) -> Access:
+    return _read(WGT, Cells(wgt, OPEN), 0)
+
+
+def _par(first: int, rows: int) -> Access:
+    return _read(PAR, Cells(first, rows), 1)
 
 
 def _input(state: State, channels: int) -> list[Access]:
     window = state.window()
-    return [Access(state.memories.act, cells.joined(), mask)
+    return [_read(ACT, cells.joined(), mask)
             for first, count, mask in block_masks(channels)
             for cells in window.cells(first, count)]
 
@@ -191,7 +204,8 @@ def _residual(state: State, channels: int) -> list[Access]:
 def _operand(state: State, channels: int) -> list[Access]:
     """The operand's tile and its scale."""
     operand = state.register(isa.Operand)
-    return [*_tile(state, operand, channels), _par(state, operand.par, 1)]
+    return [*(_read(ACT, *tile) for tile in _tile(state, operand, channels)),
+            _par(operand.par, 1)]
 
 
 def _output(state: State, channels: int) -> list[Access]:
@@ -200,15 +214,16 @@ def _output(state: State, channels: int) -> list[Access]:
     if not least <= y.low <= y.high <= most:
         raise Fault(f"limits its output to {y.low}..{y.high}, not a range of "
                     f"{'uint8' if y.unsigned else 'int8'}")
-    if tile_cells(y, y.height, y.width, 0, blocks(channels)).repeats():
+    whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
+    if whole.last < state.spec.act_rows and whole.repeats():
         raise Fault("writes a row of ACT twice")
-    return _tile(state, y, channels)
+    return [_write(state, ACT, *tile) for tile in _tile(state, y, channels)]
 
 
-def _tile(state: State, tile: isa.Output | isa.Operand, channels: int) -> list[Access]:
+def _tile(state: State, tile: isa.Output | isa.Operand, channels: int) -> list[tuple[Cells, int]]:
+    """Rows of ACT of a tile like the output's, and which bytes of them."""
     y = state.register(isa.Output)
-    return [Access(state.memories.act,
-                   tile_cells(tile, y.height, y.width, first, count).joined(), mask)
+    return [(tile_cells(tile, y.height, y.width, first, count).joined(), mask)
             for first, count, mask in block_masks(channels)]
 
 
@@ -230,3 +245,34 @@ FOOTPRINTS: dict[type[isa.Instruction], Callable[[State, Any], Footprint]] = {
     isa.StoreShape: _none,
     isa.Store: _store,
 }
+
+
+# ------------------------------------------------------------------------- streams of weights
+
+
+def _take(state: State, one: isa.LoadWeights) -> int:
+    return state.take_streams(one.dram, one.size, one.gang)
+
+
+def _conv_streams(state: State, one: isa.Conv) -> int:
+    return state.read_streams(one.wgt, one.filters, one.channels, state.window().taps, one.gang,
+                              state.spec.array.kind).rows
+
+
+def _depthwise_streams(state: State, one: isa.Depthwise) -> int:
+    return state.read_streams(one.wgt, one.channels, 1, state.window().taps, 0, "dense").rows
+
+
+READERS: dict[type[isa.Instruction], Callable[[State, Any], int]] = {  # rows of WGT
+    isa.LoadWeights: _take,
+    isa.Conv: _conv_streams,
+    isa.Depthwise: _depthwise_streams,
+}
+
+
+def accesses_of(state: State, one: isa.Instruction) -> list[Access]:
+    """What an instruction that is about to be executed will read and write."""
+    footprint, reader = FOOTPRINTS[type(one)](state, one), READERS.get(type(one))
+    rows = 0 if reader is None else reader(state, one)
+    found = [] if footprint.accesses is None else footprint.accesses.tolist()
+    return [Access.of(row, rows) for row in found]

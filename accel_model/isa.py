@@ -373,3 +373,6 @@ class Store(Instruction):
     blocks: int = u(12, "channel blocks", least=1)
     bytes: int = u(5, "bytes of each pixel", least=1, most=16)
     lane: int = u(4, "first byte within the ACT row")
+
+
+BUS = (Load, LoadWeights, LoadParams, Store)  # those that use the DRAM bus

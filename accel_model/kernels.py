@@ -1,164 +1,227 @@
 """The loops over pixels and channels, compiled.
 
-act: int8 or uint8 [rows, 16]. Sums are int64 [outputs, columns]; a column is a channel, or for
-``conv`` a stream whose channel is ``order[column]``.
+act: uint8 [rows, 16]. A byte b of an int8 tensor is ``(b ^ 128) - 128``, so values are taken as
+``(b ^ flip) - offset`` for both types (``window.py``). Sums are int32 [outputs, channels], outputs
+row by row.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.formats.headers import copy
 from zeroskip.accel_model.native import native
-from zeroskip.accel_model.window import Window
+from zeroskip.accel_model.window import Operand, Target, Window
 
-Act: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+Bytes = npt.NDArray[np.uint8]
+Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
+FINE, WIDE, SHIFT = range(3)  # what ``finish`` finds
+MOST = (1 << 31) - 1  # of a sum
+MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 together
+
 
 @native
-def columns(act: Act, w: Window, channels: int, out: npt.NDArray[np.int16]) -> None:
-    """The inputs of every output: int16 [batches, channels * taps, batch], canonical order.
+def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> None:
+    """Copy runs of bytes from ``source[start:]`` to ``into[first:]``.
 
-    Output n is number n % batch of its batch.
+    runs: int64 [10], the bytes of a run, then for each of three levels, innermost first, how many
+    there are and the bytes between them in ``source`` and in ``into``.
     """
-    batch = out.shape[2]
-    for n in range(w.out_height * w.out_width):
+    size = runs[0]
+    for b in range(runs[7]):
+        for y in range(runs[4]):
+            for x in range(runs[1]):
+                a = start + b * runs[8] + y * runs[5] + x * runs[2]
+                z = first + b * runs[9] + y * runs[6] + x * runs[3]
+                copy(source[a:], into[z : z + size])
+
+
+# -------------------------------------------------------------------------------- partial sums
+
+
+@native
+def add_up(sums: Int32, order: Int32, slots: int, acc: Int32, first: int, last: int) -> bool:
+    """Unless ``first`` add what is in ACC to the sums, unless ``last`` put them there. False if one
+    does not fit in int32.
+
+    acc: int32 [outputs, places]; a group of ``slots`` streams has whole rows of 16, and stream n
+    holds the sum of channel order[n].
+    """
+    fits = True
+    rows = (slots + 15) // 16 * 16
+    for n in range(len(sums)):
+        for f in range(len(order)):
+            place = f // slots * rows + f % slots
+            total = int(sums[n, order[f]])
+            if not first:
+                total += acc[n, place]
+            sums[n, order[f]] = total
+            fits &= -MOST - 1 <= total <= MOST
+            if not last:
+                acc[n, place] = total
+    return fits
+
+
+# ----------------------------------------------------------------------------- channels alike
+
+
+@native
+def weighted_sums(act: Bytes, w: Window, weights: Int8, sums: Int32) -> None:
+    """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
+    flip, offset = np.uint8(w.flip), np.int32(w.offset)
+    for n in range(len(sums)):
+        for k in range(sums.shape[1]):
+            sums[n, k] = 0
         oy, ox = n // w.out_width, n % w.out_width
-        inputs, p = out[n // batch], n % batch
-        e = 0
-        for first in range(0, channels, 16):
-            width = min(16, channels - first)
-            base = w.act + first // 16 * w.block
-            for r in range(w.rows):
-                y = w.top + oy * w.row_stride + r * w.row_dilation
-                for s in range(w.cols):
-                    x = w.left + ox * w.col_stride + s * w.col_dilation
-                    if 0 <= y < w.height and 0 <= x < w.width:
-                        pixel = act[base + y * w.row + x]
-                        for c in range(width):
-                            inputs[e + c, p] = np.int16(pixel[c]) - w.zero_point
-                    else:
-                        inputs[e : e + width, p] = 0
-                    e += width
+        for t in range(len(weights)):
+            y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
+            x = w.left + ox * w.col_stride + t % w.cols * w.col_dilation
+            if not (0 <= y < w.height and 0 <= x < w.width):
+                continue
+            for first in range(0, sums.shape[1], 16):
+                pixel = act[w.act + first // 16 * w.block + y * w.row + x]
+                line, factors = sums[n, first : first + 16], weights[t, first : first + 16]
+                for c in range(len(line)):
+                    line[c] += (np.int32(pixel[c] ^ flip) - offset) * np.int32(factors[c])
 
 
 @native
-def filter_sums(inputs: npt.NDArray[np.int16], starts: Int64, entries: Int32,
-                weights: npt.NDArray[np.int16], sums: Int64) -> None:
-    """Multiply the weights that are not zero with ``columns``: int64 [outputs, F].
-
-    Filter f has weights[starts[f] : starts[f+1]], a multiple of four of them, at ``entries``. The
-    sums must fit in int32.
-    """
-    batch = inputs.shape[2]
-    acc = np.zeros(batch, np.int32)
-    for b in range(inputs.shape[0]):
-        for f in range(len(starts) - 1):
-            acc[:] = 0
-            for i in range(starts[f], starts[f + 1], 4):
-                x0, x1 = inputs[b, entries[i]], inputs[b, entries[i + 1]]
-                x2, x3 = inputs[b, entries[i + 2]], inputs[b, entries[i + 3]]
-                w0, w1 = np.int32(weights[i]), np.int32(weights[i + 1])
-                w2, w3 = np.int32(weights[i + 2]), np.int32(weights[i + 3])
-                for p in range(batch):
-                    acc[p] += (w0 * np.int32(x0[p]) + w1 * np.int32(x1[p])
-                               + w2 * np.int32(x2[p]) + w3 * np.int32(x3[p]))
-            for p in range(min(batch, sums.shape[0] - b * batch)):
-                sums[b * batch + p, f] = acc[p]
-
-
-@native
-def weighted_sums(act: Act, w: Window, weights: npt.NDArray[np.int8], sums: Int64) -> None:
-    """Sum over the taps, channel by channel: weights int8 [taps, channels]."""
-    channels = weights.shape[1]
-    for oy in range(w.out_height):
-        for ox in range(w.out_width):
-            line = sums[oy * w.out_width + ox]
-            line[:] = 0
-            for r in range(w.rows):
-                y = w.top + oy * w.row_stride + r * w.row_dilation
-                for s in range(w.cols):
-                    x = w.left + ox * w.col_stride + s * w.col_dilation
-                    if not (0 <= y < w.height and 0 <= x < w.width):
-                        continue
-                    for first in range(0, channels, 16):
-                        pixel = act[w.act + first // 16 * w.block + y * w.row + x]
-                        for c in range(min(16, channels - first)):
-                            value = np.int32(pixel[c]) - w.zero_point
-                            line[first + c] += value * np.int32(weights[r * w.cols + s, first + c])
-
-
-@native
-def maxima(act: Act, w: Window, channels: int, most: Int64) -> bool:
-    """Maximum over the taps within the tile; whether each output has one."""
-    for oy in range(w.out_height):
-        for ox in range(w.out_width):
-            line = most[oy * w.out_width + ox]
-            line[:] = -(1 << 32)
-            for r in range(w.rows):
-                y = w.top + oy * w.row_stride + r * w.row_dilation
-                for s in range(w.cols):
-                    x = w.left + ox * w.col_stride + s * w.col_dilation
-                    if not (0 <= y < w.height and 0 <= x < w.width):
-                        continue
-                    for first in range(0, channels, 16):
-                        pixel = act[w.act + first // 16 * w.block + y * w.row + x]
-                        for c in range(min(16, channels - first)):
-                            line[first + c] = max(line[first + c],
-                                                  np.int64(pixel[c]) - w.zero_point)
-            if line[0] < -(1 << 31):
-                return False
+def maxima(act: Bytes, w: Window, most: Int32) -> bool:
+    """Maxima over the taps within the tile, int32 [outputs, channels]; whether each has one."""
+    flip, offset = np.uint8(w.flip), np.int32(w.offset)
+    for n in range(len(most)):
+        for k in range(most.shape[1]):
+            most[n, k] = -(1 << 30)
+        oy, ox = n // w.out_width, n % w.out_width
+        for t in range(w.rows * w.cols):
+            y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
+            x = w.left + ox * w.col_stride + t % w.cols * w.col_dilation
+            if not (0 <= y < w.height and 0 <= x < w.width):
+                continue
+            for first in range(0, most.shape[1], 16):
+                pixel = act[w.act + first // 16 * w.block + y * w.row + x]
+                line = most[n, first : first + 16]
+                for c in range(len(line)):
+                    line[c] = max(line[c], np.int32(pixel[c] ^ flip) - offset)
+        if most[n, 0] == -(1 << 30):
+            return False
     return True
 
 
-@native
-def operand_values(act: Act, first: int, row: int, block: int, zero_point: int, width: int,
-                   order: Int32, values: Int64) -> None:
-    """The operand's pixels, in the columns' order."""
-    for n in range(values.shape[0]):
-        base = first + n // width * row + n % width
-        for k in range(values.shape[1]):
-            channel = order[k]
-            values[n, k] = np.int64(act[base + channel // 16 * block, channel % 16]) - zero_point
+# ------------------------------------------------------------------------------------ results
 
 
 @native
-def requantise(sums: Int64, bias: Int64, mult: Int64, shift: Int64, zero_point: int, low: int,
-               high: int) -> bool:
-    """Q of sums + bias, in place, parameters by column; False if a sum does not fit in int32."""
+def _parameters(rows: Bytes, alike: int, bias: Int32, mult: Int32, shift: Int64) -> None:
+    """Of channel k those in rows[9*(k//16) : +9], or of all ``alike`` those in rows[0]."""
+    words = rows.reshape(-1).view(np.int32)
+    for k in range(len(bias)):
+        if alike:
+            bias[k], mult[k], shift[k] = 0, words[0], rows[0, 4]
+        else:
+            row, c = 9 * (k // 16), k % 16
+            bias[k], mult[k] = words[4 * row + c], words[4 * row + 16 + c]
+            shift[k] = rows[row + 8, c]
+
+
+@native
+def _requantise(line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point: int, low: int,
+                high: int) -> bool:
+    """Q of the sums + bias of an output, in place; False if one does not fit in int32."""
     fits = True
-    for n in range(sums.shape[0]):
-        for k in range(sums.shape[1]):
-            v = sums[n, k]
-            total = v + bias[k]
-            fits &= -(1 << 31) <= v < 1 << 31 and -(1 << 31) <= total < 1 << 31
-            half = np.int64(1) << (shift[k] - 1)
-            y = ((total * mult[k] + half) >> shift[k]) + zero_point
-            sums[n, k] = min(max(y, low), high)
+    for k in range(len(line)):
+        total = np.int64(line[k]) + np.int64(bias[k])
+        v = np.int32(total)
+        fits &= np.int64(v) == total
+        half = np.int64(1) << (shift[k] - 1)
+        y = ((np.int64(v) * np.int64(mult[k]) + half) >> shift[k]) + zero_point
+        line[k] = min(max(y, low), high)
     return fits
 
 
 @native
-def add_scaled(sums: Int64, operand: Int64, offset: int, mult_a: int, mult_b: int, shift: int,
-               zero_point: int, low: int, high: int) -> None:
-    """``clip((((sums - offset)*mult_a + operand*mult_b + half) >> shift) + zero_point)``."""
-    half = np.int64(1) << (shift - 1)
-    for n in range(sums.shape[0]):
-        for k in range(sums.shape[1]):
-            total = (sums[n, k] - offset) * mult_a + operand[n, k] * mult_b
-            sums[n, k] = min(max(((total + half) >> shift) + zero_point, low), high)
+def _add(line: Int32, middle: int, act: Bytes, at: int, r: Operand, scale: tuple[int, int, int],
+         y: Target) -> None:
+    """The scaled sum of an output, less ``middle``, and of the operand's pixel at ACT row ``at``,
+    in place."""
+    mult_a, mult_b, shift = scale
+    flip, offset, half = np.uint8(r.flip), np.int32(r.offset), np.int64(1) << (shift - 1)
+    for first in range(0, len(line), 16):
+        pixel, part = act[at + first // 16 * r.block], line[first : first + 16]
+        for c in range(len(part)):
+            other = np.int64(np.int32(pixel[c] ^ flip) - offset)
+            total = (np.int64(part[c]) - middle) * mult_a + other * mult_b
+            value = int((total + half) >> shift) + y.zero_point
+            part[c] = min(max(value, y.low), y.high)
 
 
 @native
-def write_tile(act: npt.NDArray[np.uint8], first: int, row: int, block: int, width: int,
-               order: Int32, values: Int64) -> None:
-    """Write finished values, in the columns' order, to an output tile."""
-    for n in range(values.shape[0]):
-        base = first + n // width * row + n % width
-        for k in range(values.shape[1]):
-            channel = order[k]
-            act[base + channel // 16 * block, channel % 16] = np.uint8(values[n, k] & 255)
+def _scale(row: Bytes) -> tuple[int, int, int]:
+    """The two multipliers and the shift of an operand, uint8 [16]."""
+    words = row.view(np.int32)
+    return int(words[0]), int(words[1]), int(row[8])
+
+
+@native
+def _write(line: Int32, act: Bytes, at: int, block: int) -> None:
+    """Write an output to the rows of ACT from ``at`` on."""
+    for first in range(0, len(line), 16):
+        pixel, part = act[at + first // 16 * block], line[first : first + 16]
+        for c in range(len(part)):
+            pixel[c] = np.uint8(part[c])
+
+
+@native
+def finish(sums: Int32, act: Bytes, rows: Bytes, alike: int, y: Target, r: Operand, scale: Bytes
+           ) -> tuple[int, int]:
+    """Requantise sums, add the operand if there is one, and write the tile.
+
+    rows, alike: uint8 [n, 16], the parameters (``_parameters``). scale: uint8 [16], the operand's.
+    Returns FINE and 0, SHIFT and one that means nothing, or WIDE: a sum does not fit in int32.
+    """
+    bias, mult = np.empty(sums.shape[1], np.int32), np.empty(sums.shape[1], np.int32)
+    shift = np.empty(sums.shape[1], np.int64)
+    _parameters(rows, alike, bias, mult, shift)
+    for k in range(len(shift)):
+        if shift[k] < 1 or shift[k] > MAX_SHIFT:
+            return SHIFT, shift[k]
+    scaled, fits = _scale(scale), True
+    zero_point, low, high = y.zero_point, y.low, y.high
+    if r.there:
+        if not 1 <= scaled[2] <= MAX_SHIFT:
+            return SHIFT, scaled[2]
+        zero_point, low, high = r.mid_zero_point, r.mid_low, r.mid_high
+    for n in range(len(sums)):
+        row, x = n // y.width, n % y.width
+        fits &= _requantise(sums[n], bias, mult, shift, zero_point, low, high)
+        if r.there:
+            _add(sums[n], r.mid_zero_point, act, r.act + row * r.row + x, r, scaled, y)
+        _write(sums[n], act, y.act + row * y.row + x, y.block)
+    return (FINE, 0) if fits else (WIDE, 0)
+
+
+@native
+def finish_add(sums: Int32, act: Bytes, scale: Bytes, y: Target, r: Operand) -> tuple[int, int]:
+    """Add the operand and write the tile; FINE and 0, or SHIFT and one that means nothing."""
+    scaled = _scale(scale)
+    if not 1 <= scaled[2] <= MAX_SHIFT:
+        return SHIFT, scaled[2]
+    for n in range(len(sums)):
+        row, x = n // y.width, n % y.width
+        _add(sums[n], 0, act, r.act + row * r.row + x, r, scaled, y)
+        _write(sums[n], act, y.act + row * y.row + x, y.block)
+    return FINE, 0
+
+
+@native
+def finish_max(most: Int32, act: Bytes, y: Target) -> None:
+    """Clip maxima to the limits and write the tile."""
+    for n in range(len(most)):
+        line = most[n]
+        for k in range(len(line)):
+            line[k] = min(max(line[k] + y.zero_point, y.low), y.high)
+        _write(line, act, y.act + n // y.width * y.row + n % y.width, y.block)

@@ -23,6 +23,10 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
+SPENT = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")  # lane-cycles
+LONGEST_PERIOD = 64  # tiles that may repeat
+
+
 class WindowError(ZeroskipError):
     """A convolution whose smallest step does not fit in the lanes' windows."""
 
@@ -52,8 +56,7 @@ class ConvTiming:
 
 def conv_cycles(
     array: Array, kind: str, work: Int32, order: Int32, stages: Stages, tile_ft: Int32,
-    tile_pixels: Int32, gang: int, out_blocks: int, last: bool,
-    operand_ft: Int32 | None = None, max_tiles: int | None = None,
+    tile_pixels: Int32, gang: int, out_blocks: int, last: bool, operand_ft: Int32 | None = None,
 ) -> ConvTiming:
     """Time of one ``conv``.
 
@@ -63,8 +66,6 @@ def conv_cycles(
     tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``).
     tile_pixels: int32 [T], outputs of each tile. out_blocks: channel blocks of the output.
     operand_ft: int32 [T], the same as tile_ft for one block of the residual operand; None: none.
-    max_tiles: step through that many tiles only and continue at the pace of their second half.
-    For a search only: exact if all tiles are alike and the first half reaches the steady state.
 
     WindowError if one stage does not fit in the window.
     """
@@ -74,139 +75,212 @@ def conv_cycles(
                           f"{int(stages.entries.max())} entries of one step of this convolution; "
                           "use a target with larger windows")
     tiles, groups = len(tile_ft), -(-len(work) // slots)
-    streams, used, copies = _by_slot(work, slots)
-    if kind == "dense":
-        streams, used, copies = _in_step(streams, used)
-    operand = np.zeros(tiles, np.int64)
-    if operand_ft is not None:
-        operand = out_blocks * operand_ft.astype(np.int64)
-    stepped = tiles if max_tiles is None else max(2, min(tiles, max_tiles))
-    ends, slot_cycles = _simulate(
-        streams, used, drain_costs(order, slots, array.drain_width, last),
-        stages.fetches.astype(np.int64), stages.entries.astype(np.int64), array.window_entries,
-        tile_ft[:stepped].astype(np.int64), tile_pixels[:stepped].astype(np.int64),
-        operand[:stepped], out_blocks if last else 0, array.pipeline_cycles,
-    )
-    cycles = int(ends[-1]) + array.pipeline_cycles
-    taken = (slot_cycles @ copies) << gang
-    if stepped < tiles:
-        half = stepped // 2
-        pace = int(ends[-1] - ends[half - 1]) / (stepped - half)
-        longer = cycles + round((tiles - stepped) * pace)
-        taken, cycles = np.rint(taken * (longer / cycles)), longer
+    ragged = len(work) - slots * (groups - 1)  # slots of the last group that have streams
+    if kind != "dense":
+        streams, copies = _by_slot(work, groups, slots), np.ones(slots, np.int64)
+    else:  # slots that every group uses, and the rest: those of a kind do the same
+        copies = np.array([ragged, slots - ragged] if ragged < slots else [slots])
+        streams = np.tile(work[0][None, :, None], (groups, 1, len(copies)))
+        ragged = 1 if ragged < slots else slots
+    used = np.full(groups, len(copies), np.int64)
+    used[-1] = min(used[-1], ragged)
+    operand = np.zeros(tiles, np.int32) if operand_ft is None else out_blocks * operand_ft
+    spent = np.zeros((len(SPENT), len(copies)), np.int64)
+    end = array.pipeline_cycles + _simulate(
+        streams, used, drain_costs(order, slots, array.drain_width, last), stages.fetches,
+        stages.entries, array.window_entries, tile_ft, tile_pixels, operand,
+        out_blocks if last else 0, array.pipeline_cycles, spent)
     taps = int(stages.fetches.sum())
-    quads = int((-(-tile_pixels.astype(np.int64) // array.pixels)).sum())
-    busy, imbalance, fetch_wait, drain_wait, unused = (int(each) for each in taken)
+    quads = int((-(-tile_pixels // array.pixels)).sum())
+    lane_cycles = dict(zip(SPENT, ((spent @ copies) << gang).tolist(), strict=True))
     return ConvTiming(
-        cycles=cycles, passes=tiles * groups,
+        cycles=end, passes=tiles * groups,
         fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,
-        fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()),
-        lane_busy=busy, imbalance=imbalance, fetch_wait=fetch_wait, drain_wait=drain_wait,
-        unused=unused,
-    )
+        fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()), **lane_cycles)
 
 
+@native
 def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     """int64 [groups]: cycles per pixel to drain a group of ``slots`` streams.
 
     For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most slots
     whose channels are the same modulo 16 (they go to the same byte of a row).
     """
-    groups = -(-len(order) // slots)
-    n = np.arange(len(order))
-    clusters = -(-slots // width)
-    bank = order.astype(np.int64) % BLOCK if last else n % width
-    cell = ((n // slots) * clusters + n % slots // width) * max(BLOCK, width) + bank
-    counts = np.bincount(cell, minlength=groups * clusters * max(BLOCK, width))
-    cost: Int64 = counts.reshape(groups, clusters, -1).max(axis=2).sum(axis=1)
+    cost = np.zeros((len(order) + slots - 1) // slots, np.int64)
+    for group in range(len(cost)):
+        end = min((group + 1) * slots, len(order))
+        for first in range(group * slots, end, width):
+            counts = np.zeros(BLOCK, np.int64)
+            most = 1
+            for n in range(first, min(first + width, end)):
+                counts[order[n] % BLOCK] += 1
+                most = max(most, counts[order[n] % BLOCK])
+            cost[group] += most if last else 1
     return cost
 
 
-def _by_slot(work: Int32, slots: int) -> tuple[Int32, Int64, Int64]:
-    """int32 [F, J] -> int32 [groups, J, slots]; slots used of each group; ones for the slots."""
-    groups = -(-len(work) // slots)
-    padded = np.zeros((groups * slots, work.shape[1]), np.int32)
-    padded[: len(work)] = work
-    streams = np.ascontiguousarray(padded.reshape(groups, slots, -1).swapaxes(1, 2))
-    used = np.minimum(slots, len(work) - slots * np.arange(groups))
-    return streams, used, np.ones(slots, np.int64)
+@native
+def _by_slot(work: Int32, groups: int, slots: int) -> Int32:
+    """int32 [F, J] -> int32 [groups, J, slots], 0 where there is no stream."""
+    found = np.zeros((groups, work.shape[1], slots), np.int32)
+    for n in range(len(work)):
+        for j in range(work.shape[1]):
+            found[n // slots, j, n % slots] = work[n, j]
+    return found
 
 
-def _in_step(streams: Int32, used: Int64) -> tuple[Int32, Int64, Int64]:
-    """One slot for those that every group uses and one for the rest: each kind does the same."""
-    slots, ragged = streams.shape[2], int(used[-1])
-    if ragged == slots:
-        return streams[:, :, :1].copy(), np.ones_like(used), np.array([slots])
-    alike = np.ascontiguousarray(streams[:, :, [0, ragged]])
-    return alike, np.where(used == slots, 2, 1), np.array([ragged, slots - ragged])
+# --------------------------------------------------------------------------------- simulation
+
+# ``now``: when the latest fetch ended, when the latest stage was freed, ends of the drains of the
+# latest pass and the one before, ends of the write-backs of the latest tile and the one before.
+FETCHED, ROOM, DRAINED, DRAINED_BEFORE, WRITTEN, WRITTEN_BEFORE = range(6)
+# ``ring``: where the next stage in the window goes, where the oldest is, entries held by all.
+HEAD, TAIL, HELD = range(3)
+
+
+@native
+def _tile(
+    work: Int32, used: Int64, drain_cost: Int64, fetches: Int32, entries: Int32, window: int,
+    ft: int, pixels: int, out_blocks: int, now: Int64, done: Int64, ring: Int64, size: Int64,
+    until: Int64, spent: Int64,
+) -> None:
+    """Step a tile: what ``_simulate`` says. done: when each slot ended its latest stage. size,
+    until: of the stages in the window, their entries and when they are freed."""
+    fetched, room, drained, before = now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE]
+    head, tail, held = ring[HEAD], ring[TAIL], ring[HELD]
+    busy, imbalance, fetch_wait, drain_wait, unused = (
+        spent[0], spent[1], spent[2], spent[3], spent[4])
+    for f in range(len(used)):
+        finished = 0
+        for j in range(len(fetches)):
+            while held + entries[j] > window:
+                room = max(room, until[tail])
+                held -= size[tail]
+                tail = (tail + 1) % len(size)
+            blocked = max(0, room - fetched)
+            fetched += blocked + fetches[j] * ft
+            gate = before if j == 0 else 0
+            line, finished = work[f, j], 0
+            for s in range(used[f]):
+                lack = max(0, fetched - done[s])
+                fetch_wait[s] += max(0, lack - blocked)
+                imbalance[s] += min(lack, blocked)
+                ready = max(done[s], fetched)
+                drain_wait[s] += max(0, gate - ready)
+                busy[s] += line[s]
+                done[s] = max(ready, gate) + line[s]
+                finished = max(finished, done[s])
+            size[head], until[head] = entries[j], finished
+            head = (head + 1) % len(size)
+            held += entries[j]
+        for s in range(used[f], len(done)):
+            unused[s] += max(0, fetched - done[s])
+            done[s] = max(done[s], fetched)
+        start = max(finished, drained, now[WRITTEN_BEFORE])
+        before, drained = drained, start + pixels * drain_cost[f]
+    if out_blocks > 0:
+        now[WRITTEN_BEFORE] = now[WRITTEN]
+        now[WRITTEN] = max(drained, now[WRITTEN]) + pixels * out_blocks
+    now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE] = fetched, room, drained, before
+    ring[HEAD], ring[TAIL], ring[HELD] = head, tail, held
+
+
+@native
+def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, state: Int64) -> None:
+    """All that what comes after a tile depends on, times counted from the latest fetch.
+
+    A slot's end counts as it is, as its waiting does; everything else holds nobody up once it is
+    past, so that what is past counts as now.
+    """
+    fetched, at = now[FETCHED], 0
+    state[:] = 0
+    for i in range(len(now)):
+        state[at] = max(0, now[i] - fetched)
+        at += 1
+    for s in range(len(done)):
+        state[at] = done[s] - fetched
+        at += 1
+    tail = ring[TAIL]
+    while tail != ring[HEAD]:
+        state[at], state[at + 1] = size[tail], max(0, until[tail] - fetched)
+        tail = (tail + 1) % len(size)
+        at += 2
+
+
+@native
+def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
+    """Tiles after which all but the last tile repeat; as many as there are if none do."""
+    tiles = len(tile_ft)
+    for period in range(1, min(LONGEST_PERIOD, tiles // 3) + 1):
+        alike = True
+        for t in range(period, tiles - 1):
+            if (tile_ft[t] != tile_ft[t - period] or operand[t] != operand[t - period]
+                    or tile_pixels[t] != tile_pixels[t - period]):
+                alike = False
+                break
+        if alike:
+            return period
+    return tiles
 
 
 @native
 def _simulate(
-    work: Int32, used: Int64, drain_cost: Int64, fetches: Int64, entries: Int64, window: int,
-    tile_ft: Int64, tile_pixels: Int64, operand: Int64, out_blocks: int, pipeline: int,
-) -> tuple[Int64, Int64]:
-    """When each tile has left the array, int64 [T]; int64 [5, slots]: cycles each
-    slot was busy, waited for the window, for the fetch unit, for the drain, and had no stream.
+    work: Int32, used: Int64, drain_cost: Int64, fetches: Int32, entries: Int32, window: int,
+    tile_ft: Int32, tile_pixels: Int32, operand: Int32, out_blocks: int, pipeline: int,
+    spent: Int64,
+) -> int:
+    """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
+    waited for the window, for the fetch unit, for the drain, and had no stream (``SPENT``).
 
     work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
     drain_cost: per group, cycles per pixel. out_blocks: 0 if nothing is written back.
+
+    What happens depends on the state after a tile and on the tiles to come. So when tiles repeat
+    and a state comes back, what happened since it was last there happens again, and whole rounds of
+    it are added up instead of stepped. The state to come back to is moved on after 1, 2, 4...
+    periods of the tiles (R. Brent, "An improved Monte Carlo factorization algorithm", 1980).
     """
-    groups, steps, slots = work.shape
-    busy, imbalance = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
-    fetch_wait, drain_wait = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
-    unused = np.zeros(slots, np.int64)
-    done = np.zeros(slots, np.int64)  # when each slot ended its latest stage
+    slots, tiles, t = work.shape[2], len(tile_ft), 0
+    now, ring, done = np.zeros(6, np.int64), np.zeros(3, np.int64), np.zeros(slots, np.int64)
     size, until = np.zeros(window + 1, np.int64), np.zeros(window + 1, np.int64)
-    head, tail, held = 0, 0, 0  # ring of the stages in the window: their entries, when freed
-    fetched, room = 0, 0  # when the latest fetch ended, when the latest stage was freed
-    drained, drained_before = 0, 0  # ends of the drains of passes p-1 and p-2
-    written, written_before = 0, 0  # ends of the write-backs of tiles t-1 and t-2
-    ends = np.zeros(len(tile_ft), np.int64)
-    for t in range(len(tile_ft)):
-        fetched += operand[t]
-        for f in range(groups):
-            finished = 0
-            for j in range(steps):
-                while held + entries[j] > window:
-                    room = max(room, until[tail])
-                    held -= size[tail]
-                    tail = (tail + 1) % (window + 1)
-                blocked = max(0, room - fetched)
-                fetched += blocked + fetches[j] * tile_ft[t]
-                gate = drained_before if j == 0 else 0
-                finished = 0
-                for s in range(used[f]):
-                    lack = max(0, fetched - done[s])
-                    fetch_wait[s] += max(0, lack - blocked)
-                    imbalance[s] += min(lack, blocked)
-                    ready = max(done[s], fetched)
-                    drain_wait[s] += max(0, gate - ready)
-                    busy[s] += work[f, j, s]
-                    done[s] = max(ready, gate) + work[f, j, s]
-                    finished = max(finished, done[s])
-                size[head], until[head] = entries[j], finished
-                head = (head + 1) % (window + 1)
-                held += entries[j]
-            for s in range(used[f], slots):
-                unused[s] += max(0, fetched - done[s])
-                done[s] = max(done[s], fetched)
-            start = max(finished, drained, written_before)
-            drained_before, drained = drained, start + tile_pixels[t] * drain_cost[f]
-        if out_blocks > 0:
-            written_before = written
-            written = max(drained, written) + tile_pixels[t] * out_blocks
-        ends[t] = max(drained, written)
-    end = ends[-1] + pipeline
+    period, mark, mark_time, patience = _period(tile_ft, tile_pixels, operand), 0, 0, 1
+    state = np.zeros(len(now) + slots + 2 * len(size), np.int64)
+    mark_state, mark_spent = np.zeros(len(state), np.int64), np.zeros((5, slots), np.int64)
+    while t < tiles:
+        now[FETCHED] += operand[t]
+        _tile(work, used, drain_cost, fetches, entries, window, tile_ft[t], tile_pixels[t],
+              out_blocks, now, done, ring, size, until, spent)
+        t += 1
+        if t % period != 0 or t >= tiles - 1:
+            continue
+        _state(now, done, ring, size, until, state)
+        back = mark > 0
+        for i in range(len(state)):
+            back &= state[i] == mark_state[i]
+        if back:
+            rounds = (tiles - 1 - t) // (t - mark)
+            later = rounds * (now[FETCHED] - mark_time)
+            for s in range(slots):
+                done[s] += later
+                for kind in range(5):
+                    spent[kind, s] += rounds * (spent[kind, s] - mark_spent[kind, s])
+            for i in range(len(now)):
+                now[i] += later
+            for i in range(len(until)):
+                until[i] += later
+            t += rounds * (t - mark)
+            period = tiles
+        elif t - mark >= patience * period:
+            mark, mark_time, patience = t, now[FETCHED], 2 * patience
+            for i in range(len(state)):
+                mark_state[i] = state[i]
+            for s in range(slots):
+                for kind in range(5):
+                    mark_spent[kind, s] = spent[kind, s]
+    end = int(max(now[DRAINED], now[WRITTEN]))
     for s in range(slots):
-        if s < used[-1]:
-            drain_wait[s] += end - done[s]
-        else:
-            unused[s] += end - done[s]
-    spent = np.empty((5, slots), np.int64)
-    spent[0], spent[1], spent[2], spent[3], spent[4] = (
-        busy, imbalance, fetch_wait, drain_wait, unused)
-    return ends, spent
+        spent[3 if s < used[-1] else 4, s] += end + pipeline - done[s]
+    return end
 
 
 # ------------------------------------------------------------------------ fetches and quads
@@ -217,14 +291,15 @@ def _conflicts(
     cf: Int32, outputs: int, width: int, row: int, top: int, left: int, row_stride: int,
     col_stride: int, banks: int, pixels: int,
 ) -> None:
-    hits = np.zeros(banks, np.int32)
     for quad in range(len(cf)):
-        hits[:] = 0
+        hits, most = np.zeros(banks, np.int32), 0
         for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
             y = top + n // width * row_stride
             x = left + n % width * col_stride
-            hits[(y * row + x) % banks] += 1
-        cf[quad] = hits.max()
+            bank = (y * row + x) % banks
+            hits[bank] += 1
+            most = max(most, hits[bank])
+        cf[quad] = most
 
 
 def quad_conflicts(

@@ -10,7 +10,7 @@ class Limits:
     """What a program may ask for before it is refused. By default a run stays below 1 GiB, but for
     what the program's file takes itself.
 
-    dram_bytes: of DRAM behind the program's image, of which the machine holds 2.5 bytes for each,
+    dram_bytes: of DRAM behind the program's image, of which the machine holds 2.75 bytes for each,
     and those of outputs once more. step_bytes: of the largest array that one instruction needs;
     there are two. work: multiplies of the whole run, by zeros too: some minutes.
     """

@@ -12,28 +12,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.encoding import decode_all
+from zeroskip.accel_model import tokens
 from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.isa import Instruction, IsaError
+from zeroskip.accel_model.isa import IsaError
 from zeroskip.accel_model.layout import Tensor, from_dram, to_dram
 from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.memory import Memories
+from zeroskip.accel_model.numbers import Numbers
 from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run, audit, counters, energy, units
+from zeroskip.accel_model.run import Run, audit, counters, energy
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.state import State
+from zeroskip.accel_model.stream import Stream, stream_of
 from zeroskip.accel_model.timeline import timeline
-from zeroskip.accel_model.timing import BUS, Cost
-from zeroskip.accel_model.walk import (
-    Choice,
-    Observer,
-    Progress,
-    Walk,
-    last_of_all,
-    program_order,
-    shuffled,
-)
-from zeroskip.accel_model.weights import Decoder
+from zeroskip.accel_model.timing import Cost
+from zeroskip.accel_model.walk import Observer, Progress, Walk
 
 Inputs = Mapping[str, npt.NDArray[np.generic]]
 
@@ -46,7 +39,6 @@ class Machine:
 
     def __init__(self, spec: AccelSpec, limits: Limits | None = None) -> None:
         self.spec, self.limits = spec, limits or Limits()
-        self._decoder = Decoder()
 
     def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
             seed: int | None = None, observer: Observer | None = None,
@@ -65,14 +57,15 @@ class Machine:
         stream = self._check(program)
         state, walk = self._walk(program, stream, inputs, numbers, observer)
         try:
-            walk.run(program_order if seed is None else shuffled(seed), progress)
+            walk.run(tokens.program_order(stream.unit) if seed is None else
+                     tokens.shuffled(stream.unit, seed), progress)
         except MachineError as problem:
             raise self._diagnose(program, stream, inputs, numbers, problem, seed) from None
         run = self._time(program, stream, state, walk.costs, seed)
         audit(self.spec, program, run)
         return run
 
-    def _check(self, program: Program) -> list[Instruction]:
+    def _check(self, program: Program) -> Stream:
         if program.fingerprint != self.spec.fingerprint:
             raise MachineError(f"program '{program.name}' was made for {program.target} with "
                                "another description; compile it again")
@@ -85,10 +78,11 @@ class Machine:
             raise MachineError(f"program '{program.name}' has outputs that do not fit in its DRAM "
                                "together; compile it again")
         try:
-            stream = decode_all(program.words)
+            stream = stream_of(program.words.tobytes(), self.spec, program.dram_bytes,
+                               len(program.image))
         except IsaError as problem:
             raise MachineError(f"program '{program.name}' is not one: {problem}") from None
-        count = len(stream)
+        count = len(stream.steps)
         ends = [(program.layer_of, len(program.layers)), (program.tile_of, len(program.tiles))]
         if any(len(of) != count or int(of.max(initial=-1)) >= end or int(of.min(initial=-1)) < -1
                for of, end in ends):
@@ -100,19 +94,17 @@ class Machine:
                                    "within its DRAM; compile it again")
         return stream
 
-    def _walk(self, program: Program, stream: Sequence[Instruction], inputs: Inputs, numbers: bool,
+    def _walk(self, program: Program, stream: Stream, inputs: Inputs, numbers: bool,
               observer: Observer | None = None) -> tuple[State, Walk]:
         """Everything as it is before the first instruction."""
         memories = Memories.of(self.spec, program)
         for tensor in program.inputs:
-            place = slice(tensor.address, tensor.address + tensor.nbytes)
-            memories.dram.written[place] = 1
-            if numbers:
-                memories.dram.data[place] = to_dram(_input(tensor, inputs))
-        state = State(self.spec, memories, self._decoder, numbers, self.limits)
+            memories.give(tensor, to_dram(_input(tensor, inputs)) if numbers else None)
+        state = State(self.spec, memories, Numbers(memories) if numbers else None,
+                      limits=self.limits)
         return state, Walk(program, stream, state, observer if numbers else None)
 
-    def _diagnose(self, program: Program, stream: Sequence[Instruction], inputs: Inputs,
+    def _diagnose(self, program: Program, stream: Stream, inputs: Inputs,
                   numbers: bool, problem: MachineError, seed: int | None) -> MachineError:
         """The error to report: the same for every seed, and a race rather than what it led to.
 
@@ -120,34 +112,32 @@ class Machine:
         sense if they happen in the wrong order, so another order is tried in which they do not.
         """
         if seed is not None:
-            problem = self._fails(program, stream, inputs, numbers, program_order) or problem
+            order = tokens.program_order(stream.unit)
+            problem = self._fails(program, stream, inputs, numbers, order) or problem
         if not problem.race and problem.pcs:
-            late = last_of_all(stream[problem.pcs[0]].unit)
+            late = tokens.last_of_all(stream.unit, int(stream.unit[problem.pcs[0]]))
             other = self._fails(program, stream, inputs, numbers, late)
             if other is not None and other.race:
                 return other
         return problem
 
-    def _fails(self, program: Program, stream: Sequence[Instruction], inputs: Inputs,
-               numbers: bool, order: Choice) -> MachineError | None:
+    def _fails(self, program: Program, stream: Stream, inputs: Inputs,
+               numbers: bool, priority: npt.NDArray[np.int64]) -> MachineError | None:
         """What stops the program when it is run in this order."""
         try:
-            self._walk(program, stream, inputs, numbers)[1].run(order)
+            self._walk(program, stream, inputs, numbers)[1].run(priority)
         except MachineError as problem:
             return problem
         return None
 
-    def _time(self, program: Program, stream: Sequence[Instruction], state: State,
+    def _time(self, program: Program, stream: Stream, state: State,
               costs: Sequence[Cost], seed: int | None) -> Run:
-        found, unit = counters(costs), units(stream)
-        when = timeline(
-            unit, np.array([one.wait for one in stream], np.int64),
-            np.array([one.post for one in stream], np.int64), found["cycles"],
-            np.array([isinstance(one, BUS) for one in stream], np.bool_),
-            self.spec.dram.latency_cycles)
+        found = counters(costs)
+        when = timeline(stream.unit, stream.wait, stream.post, found["cycles"], stream.on_bus,
+                        self.spec.dram.latency_cycles)
         outputs = {tensor.name: _output(tensor, state.memories) for tensor in program.outputs}
-        return Run(outputs=outputs if state.numbers else {},
-                   cycles=int(when.end.max(initial=0)), unit=unit, ready=when.ready,
+        return Run(outputs=outputs if state.numbers is not None else {},
+                   cycles=int(when.end.max(initial=0)), unit=stream.unit, ready=when.ready,
                    start=when.start, free=when.free, end=when.end, counters=found,
                    energy=energy(self.spec, found), seed=seed)
 
@@ -167,9 +157,8 @@ def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
 
 
 def _output(tensor: Tensor, memories: Memories) -> npt.NDArray[np.generic]:
-    place = slice(tensor.address, tensor.address + tensor.nbytes)
-    written = memories.dram.written[place]
-    if not written.all():
-        raise MachineError(f"output '{tensor.name}' is not complete: its byte "
-                           f"{int(written.argmin())} was never written")
-    return from_dram(memories.dram.data[place], tensor)
+    missing = memories.missing(tensor)
+    if missing >= 0:
+        raise MachineError(f"output '{tensor.name}' is not complete: its byte {missing} was never "
+                           "written")
+    return from_dram(memories.dram.read(tensor.address, tensor.nbytes), tensor)

@@ -1,101 +1,159 @@
-"""Memories of the machine: rows that know whether they were written, and who used them last.
+"""Memories of the machine, and what their cells remember: whether they were written, and who used
+them last.
 
 Memory is poisoned: a cell knows which of its parts were ever written (a bit for each byte of an
 ACT row or each sum of an ACC row, one bit for the others), and reading anything else is a fault.
+DRAM keeps its records for 16 bytes together, with a bit for each. The program's image (packed
+weights and parameters) is there from the start and never written, so it needs none.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model import isa
-from zeroskip.accel_model.cells import Cells, Ticks, add_bits, lacking
+from zeroskip.accel_model.cells import Cells, Place, lacking, set_bits
 from zeroskip.accel_model.faults import Fault
-from zeroskip.accel_model.isa import Unit
+from zeroskip.accel_model.layout import Tensor
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 
-GRANULE_BITS = 4  # DRAM accesses are ordered in granules of 16 bytes
-WHOLE_ROW = 0xFFFF
+ACT, WGT, ACC, PAR, DRAM = range(5)
+NAMES = ("ACT", "WGT", "ACC", "PAR", "DRAM")
+CELLS = ("row", "row", "row", "row", "byte")
+GRANULE_BITS = 4  # log2 of the bytes of DRAM with records in common
+WHOLE = 0xFFFF  # all bits of a record
+
+Bytes = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+# who may write and who may read each memory: bits of units
+_WRITERS = (isa.Unit.LOAD | isa.Unit.COMPUTE, isa.Unit.LOAD, isa.Unit.COMPUTE, isa.Unit.LOAD,
+            isa.Unit.STORE)
+_READERS = (isa.Unit.COMPUTE | isa.Unit.STORE, isa.Unit.COMPUTE, isa.Unit.COMPUTE,
+            isa.Unit.COMPUTE, isa.Unit.LOAD)
 
 
-@dataclass(eq=False)
-class Memory:
-    """One memory. ``data`` is [cells, ...], ``written`` [cells] a bit mask.
+@dataclass(frozen=True, eq=False)
+class Dram:
+    """fixed: the bytes from address 0 on, never written by anyone. arena: those behind them."""
 
-    writes, reads: for each unit that may write or read it, when it last did so with each granule
-    of ``1 << shift`` cells: the count of the unit's own instructions, 0 for never.
+    fixed: Bytes
+    arena: Bytes
+
+    @staticmethod
+    def of(program: Program) -> Dram:
+        """DRAM with the program's image. What is of the image itself, not a copy, ends with it, or
+        before an input that the host will write in its midst."""
+        image = program.image
+        end = min([len(image), *(tensor.address for tensor in program.inputs)])
+        fixed, arena = image[:end], np.zeros(program.dram_bytes - end, np.uint8)
+        fixed.flags.writeable = False
+        arena[: len(image) - end] = image[end:]
+        return Dram(fixed, arena)
+
+    def read(self, first: int, length: int) -> Bytes:
+        """A run of bytes, not to be written."""
+        start = first - len(self.fixed)
+        if start + length <= 0:
+            return self.fixed[first : first + length]
+        found = (self.arena[start : start + length] if start >= 0 else
+                 np.concatenate([self.fixed[first:], self.arena[: start + length]]))
+        found.flags.writeable = False
+        return found
+
+    def write(self, first: int, values: Bytes) -> None:
+        """Put bytes into the arena."""
+        start = first - len(self.fixed)
+        self.arena[start : start + len(values)] = values
+
+
+@dataclass(frozen=True, eq=False)
+class Memories:
+    """act uint8 [rows, 16]; wgt uint32 [lanes, rows], each bank in one piece; acc int32 [rows, 16];
+    par uint8 [rows, 16].
+
+    wgt_written: bool [lanes, rows], the words of WGT that were written. records: int32
+    [7, records], of the cells of all memories: which of their parts were written; then for each
+    unit when it last wrote, and for each unit when it last read, as the count of the unit's own
+    instructions (0: never). places: int64 [memories, 6], ``cells.Place``.
     """
 
-    name: str
-    cell: str
-    data: npt.NDArray[Any]
-    written: npt.NDArray[Any]
-    writers: tuple[Unit, ...]
-    readers: tuple[Unit, ...]
-    shift: int = 0
-    writes: dict[Unit, Ticks] = field(init=False)
-    reads: dict[Unit, Ticks] = field(init=False)
-
-    def __post_init__(self) -> None:
-        granules = (len(self.written) >> self.shift) + 1
-        self.writes = {unit: np.zeros(granules, np.int32) for unit in self.writers}
-        self.reads = {unit: np.zeros(granules, np.int32) for unit in self.readers}
-
-    def check_bounds(self, cells: Cells, verb: str) -> None:
-        """Fault if an address is beyond the memory."""
-        if cells.last >= len(self.written):
-            raise Fault(f"{verb} {self.name} {self.cell}s {cells.first}..{cells.last}, "
-                        f"but there are {len(self.written)}")
-
-    def check_written(self, cells: Cells, mask: int) -> None:
-        """Fault if a bit of ``mask`` is missing in a cell."""
-        missing = lacking(self.written, cells, mask)
-        if missing >= 0:
-            part = "" if int(self.written[missing]) == 0 else " in part"
-            raise Fault(f"reads {self.name} {self.cell} {missing}, "
-                        f"which was never written{part}")
-
-    def set_written(self, cells: Cells, mask: int) -> None:
-        add_bits(self.written, cells, mask)
-
-
-@dataclass(frozen=True)
-class Memories:
-    """act uint8 [rows, 16]; wgt uint32 [rows, lanes]; acc int32 [rows, 16]; par uint8 [rows, 16];
-    dram uint8 [bytes]. wgt_words bool [rows, lanes]: the words of WGT that were written."""
-
-    act: Memory
-    wgt: Memory
-    acc: Memory
-    par: Memory
-    dram: Memory
-    wgt_words: npt.NDArray[np.bool_]
+    act: Bytes
+    wgt: npt.NDArray[np.uint32]
+    wgt_written: npt.NDArray[np.bool_]
+    acc: Int32
+    par: Bytes
+    dram: Dram
     image_bytes: int
+    records: Int32
+    places: Int64
 
     @staticmethod
     def of(spec: AccelSpec, program: Program) -> Memories:
         """Empty memories; DRAM holds the program's image."""
-        load, compute, store = isa.UNITS
-        dram = np.zeros(program.dram_bytes, np.uint8)
-        dram[: len(program.image)] = program.image
-        known = np.zeros(program.dram_bytes, np.uint8)
-        known[: len(program.image)] = 1
+        dram = Dram.of(program)
+        counts = (spec.act_rows, spec.wgt_rows, spec.acc_rows, spec.par_rows, program.dram_bytes)
+        places, used = [], 0
+        for memory, count in enumerate(counts):
+            granule, start = (GRANULE_BITS, len(dram.fixed)) if memory == DRAM else (0, 0)
+            places.append(Place(count, start, granule, used - (start >> granule),
+                                int(_WRITERS[memory]), int(_READERS[memory])))
+            used += (count >> granule) - (start >> granule) + 1
         lanes = spec.array.lanes
-        return Memories(
-            act=Memory("ACT", "row", np.zeros((spec.act_rows, 16), np.uint8),
-                       np.zeros(spec.act_rows, np.uint16), (load, compute), (compute, store)),
-            wgt=Memory("WGT", "row", np.zeros((spec.wgt_rows, lanes), np.uint32),
-                       np.zeros(spec.wgt_rows, np.uint8), (load,), (compute,)),
-            acc=Memory("ACC", "row", np.zeros((spec.acc_rows, 16), np.int32),
-                       np.zeros(spec.acc_rows, np.uint16), (compute,), (compute,)),
-            par=Memory("PAR", "row", np.zeros((spec.par_rows, 16), np.uint8),
-                       np.zeros(spec.par_rows, np.uint8), (load,), (compute,)),
-            dram=Memory("DRAM", "byte", dram, known, (store,), (load,), GRANULE_BITS),
-            wgt_words=np.zeros((spec.wgt_rows, lanes), np.bool_),
-            image_bytes=len(program.image),
-        )
+        made = Memories(
+            act=np.zeros((spec.act_rows, 16), np.uint8),
+            wgt=np.zeros((lanes, spec.wgt_rows), np.uint32),
+            wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
+            acc=np.zeros((spec.acc_rows, 16), np.int32),
+            par=np.zeros((spec.par_rows, 16), np.uint8),
+            dram=dram, image_bytes=len(program.image),
+            records=np.zeros((7, used), np.int32),
+            places=np.array(places, np.int64))
+        made._set_written(len(dram.fixed), len(program.image) - len(dram.fixed))
+        return made
+
+    def give(self, tensor: Tensor, values: Bytes | None) -> None:
+        """The host puts a tensor into DRAM; without ``values`` it only says that it is there."""
+        self._set_written(tensor.address, tensor.nbytes)
+        if values is not None:
+            self.dram.write(tensor.address, values)
+
+    def _set_written(self, first: int, length: int) -> None:
+        if length:
+            set_bits(self.records[0], np.array(Cells(first, length), np.int64),
+                     self.places[DRAM], WHOLE)
+
+    def check_readable(self, first: int, length: int) -> None:
+        """Fault if there is a byte in a run of DRAM that is not there or was never written."""
+        if first + length <= len(self.dram.fixed):
+            return
+        cells = Cells(first, length)
+        if cells.last >= self.places[DRAM, 0]:
+            raise out_of_bounds(DRAM, 0, cells, int(self.places[DRAM, 0]))
+        bad = int(lacking(self.records[0], np.array(cells), self.places[DRAM], WHOLE))
+        if bad >= 0:
+            raise self.never_written(DRAM, bad)
+
+    def missing(self, tensor: Tensor) -> int:
+        """The number of the first byte of a tensor that was never written, or -1."""
+        cells = np.array(Cells(tensor.address, tensor.nbytes), np.int64)
+        found = int(lacking(self.records[0], cells, self.places[DRAM], WHOLE))
+        return found if found < 0 else found - tensor.address
+
+    def never_written(self, memory: int, cell: int) -> Fault:
+        """What is wrong with reading a cell."""
+        _, _, granule, offset, *_ = self.places[memory].tolist()
+        some = not granule and self.records[0, offset + cell]
+        return Fault(f"reads {NAMES[memory]} {CELLS[memory]} {cell}, which was never written"
+                     f"{' in part' if some else ''}")
+
+
+def out_of_bounds(memory: int, write: int, cells: Cells, count: int) -> Fault:
+    """What is wrong with an access to cells of a memory that has ``count``."""
+    return Fault(f"{'writes' if write else 'reads'} {NAMES[memory]} {CELLS[memory]}s "
+                 f"{cells.first}..{cells.last}, but there are {count}")

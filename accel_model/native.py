@@ -13,5 +13,12 @@ R = TypeVar("R")
 
 def native(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator: numba compiles the function at its first call; its type stays what it says."""
-    compiled: Callable[P, R] = numba.njit(cache=True)(function)
+    compiled: Callable[P, R] = numba.njit(cache=True, error_model="numpy")(function)
+    return compiled
+
+
+def native_in_any_order(function: Callable[P, R]) -> Callable[P, R]:
+    """``native``, and sums of floats may be taken in any order."""
+    compiled: Callable[P, R] = numba.njit(
+        cache=True, error_model="numpy", fastmath={"reassoc", "contract"})(function)
     return compiled

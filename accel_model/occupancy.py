@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.access import Access
 from zeroskip.accel_model.cells import Cells
 from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.footprint import FOOTPRINTS, Access
-from zeroskip.accel_model.memory import Memories
+from zeroskip.accel_model.footprint import accesses_of
+from zeroskip.accel_model.memory import DRAM, NAMES, Memories
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.semantics import SEMANTICS
 from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
 from zeroskip.accel_model.state import State
-from zeroskip.accel_model.weights import Decoder
 
 Int64 = npt.NDArray[np.int64]
 
@@ -85,24 +85,24 @@ def _touched(program: Program, run: Run) -> dict[int, _Touched]:
     stream = decode_all(program.words)
     memories = Memories.of(program.spec, program)
     for tensor in program.inputs:
-        memories.dram.written[tensor.address : tensor.address + tensor.nbytes] = 1
-    state = State(program.spec, memories, Decoder(), False)
+        memories.give(tensor, None)
+    state = State(program.spec, memories, None)
     found = {}
     # In the order of their start, which their tokens allow.
     for pc in np.lexsort((np.arange(len(stream)), run.start)).tolist():
         one = stream[pc]
-        footprint = FOOTPRINTS[type(one)](state, one)
+        accesses = accesses_of(state, one)
         SEMANTICS[type(one)](state, one)
-        touched = _Touched(_on_chip(footprint.reads), _on_chip(footprint.writes))
+        touched = _Touched(*(_on_chip(accesses, write) for write in (0, 1)))
         if touched.read or touched.written:
             found[pc] = touched
     return found
 
 
-def _on_chip(accesses: list[Access]) -> list[_Rows]:
+def _on_chip(accesses: list[Access], write: int) -> list[_Rows]:
     # A row of WGT or PAR has one part; what reads WGT names rows without parts.
-    return [_Rows(access.memory.name, access.cells, access.mask or 1) for access in accesses
-            if access.memory.name != "DRAM"]
+    return [_Rows(NAMES[one.memory], one.cells, one.mask or 1) for one in accesses
+            if one.write == write and one.memory != DRAM]
 
 
 def _set(live: npt.NDArray[np.uint16], cells: Cells, parts: int, on: bool) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.isa import UNITS, Instruction, Unit
+from zeroskip.accel_model.isa import UNITS, Unit
 from zeroskip.accel_model.program import LayerInfo, Program
 from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing import Cost
@@ -57,15 +58,11 @@ class Run:
         return sum(self.energy.values())
 
 
-def units(stream: Sequence[Instruction]) -> Int64:
-    """int64 [n]: 0 load, 1 compute, 2 store."""
-    numbers = {unit: index for index, unit in enumerate(UNITS)}
-    return np.array([numbers[one.unit] for one in stream], np.int64)
-
-
 def counters(costs: Sequence[Cost]) -> dict[str, Int64]:
     """The fields of the costs as arrays."""
-    table = np.array(costs, np.int64).reshape(-1, len(Cost._fields))
+    width = len(Cost._fields)
+    table = np.fromiter(chain.from_iterable(costs), np.int64, width * len(costs))
+    table = table.reshape(-1, width)
     return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(Cost._fields)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -15,44 +16,52 @@ from zeroskip.accel_model.formats import PatternTable
 from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.memory import Memories
+from zeroskip.accel_model.numbers import Numbers
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.weights import Decoder, Filters, gather, measure, stream_lengths
+from zeroskip.accel_model.weights import Filters, decode, gather, placed_rows
 from zeroskip.accel_model.window import Window
+
+MOST_REMEMBERED = 1 << 24  # decoded weights, of what is in WGT
 
 R = TypeVar("R", bound=isa.Instruction)
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Filters in WGT: decoded, and the rows that they take."""
+    """Filters in WGT: decoded, and the rows that they take from ``first`` on."""
 
     filters: Filters
+    first: int
     rows: int
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """Filter streams in DRAM: their words and the length of each."""
-
-    words: npt.NDArray[np.uint32]
-    lengths: npt.NDArray[np.int32]
 
 
 @dataclass(eq=False)
 class State:
-    """``numbers``: whether activations are computed, or only time and safety. ``work``: multiplies
-    that were asked for."""
+    """What an instruction may look at.
+
+    numbers: the values of activations; None: only time and safety are computed. work: multiplies
+    that were asked for. streams: what the instruction being executed reads of WGT. incoming: the
+    words that it loads into WGT, and the rows that they take.
+    """
 
     spec: AccelSpec
     memories: Memories
-    decoder: Decoder
-    numbers: bool
+    numbers: Numbers | None
     limits: Limits = field(default_factory=Limits)
     work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
     table: PatternTable | None = None
-    streams: Streams | None = None  # of the instruction being executed, as `incoming`
-    incoming: Incoming | None = None
+    streams: Streams | None = None
+    incoming: tuple[npt.NDArray[np.uint32], int] | None = None
+    _window: Window | None = None
+    _read: dict[tuple[object, ...], Streams] = field(default_factory=dict)
+    _weights: int = 0
+    _words: npt.NDArray[np.uint32] | None = None
+
+    def set(self, one: isa.Instruction) -> None:
+        """Set a register."""
+        self.registers[type(one)] = one
+        self._window = None
 
     def register(self, cls: type[R]) -> R:
         """What the latest ``cls`` set; Fault if there was none."""
@@ -61,68 +70,95 @@ class State:
             raise Fault(f"needs what `{cls.mnemonic}` sets, and none came before it")
         return found
 
-    def spend(self, outputs: int, terms: int, filters: int = 1) -> None:
+    def window(self) -> Window:
+        """What `input`, `kernel` and `output` say together."""
+        if self._window is None:
+            self._window = Window.of(self.register(isa.Input), self.register(isa.Kernel),
+                                     self.register(isa.Output))
+        return self._window
+
+    def spend(self, work: int, largest: int) -> None:
         """Fault if an instruction, or all so far, ask for more than the limits allow.
 
-        terms: multiplies for one output of one filter.
+        work: its multiplies. largest: bytes of the largest array that it needs.
         """
-        largest = terms * max(2 * outputs, filters)
         if largest > self.limits.step_bytes:
             raise Fault(f"needs an array of {largest} bytes, and the limit is "
                         f"{self.limits.step_bytes}; cut it into smaller tiles")
-        self.work += outputs * terms * filters
+        self.work += work
         if self.work > self.limits.work:
             raise Fault(f"brings the program's multiplies to {self.work}, and the limit is "
                         f"{self.limits.work}; run it with higher limits")
 
-    def window(self) -> Window:
-        return Window.of(self.register(isa.Input), self.register(isa.Kernel),
-                         self.register(isa.Output))
+    # --------------------------------------------------------------------------------- weights
 
-    def input_bytes(self) -> npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
-        """ACT [rows, 16] as the type of the input."""
-        return self.act_as(self.register(isa.Input).unsigned)
+    def take_streams(self, first: int, size: int, gang: int) -> int:
+        """Take up the streams in a run of DRAM bytes; the rows of WGT that they will take."""
+        memories = self.memories
+        memories.check_readable(first, size)
+        words = memories.dram.read(first, size).view(np.uint32)
+        if not words.flags.aligned:
+            words = words.copy()
+            words.flags.writeable = False
+        rows = int(placed_rows(words, self.spec.array.lanes >> gang, gang))
+        if rows < 0:
+            raise Fault("loads weight streams whose headers do not add up to its size")
+        self.incoming = words, rows
+        return rows
 
-    def act_as(self, unsigned: int) -> npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
-        act: npt.NDArray[np.uint8] = self.memories.act.data
-        return act if unsigned else act.view(np.int8)
-
-    def incoming_streams(self, cells: Cells) -> Incoming:
-        """The streams in a run of DRAM bytes."""
-        dram = self.memories.dram
-        dram.check_bounds(cells, "reads")
-        dram.check_written(cells, 1)
-        words = dram.data[cells.first : cells.first + cells.length].copy().view(np.uint32)
-        self.incoming = Incoming(words, stream_lengths(words))
-        return self.incoming
-
-    def read_streams(self, wgt: int, count: int, channels: int, taps: int, gang: int,
+    def read_streams(self, first: int, count: int, channels: int, taps: int, gang: int,
                      kind: str) -> Streams:
-        """Read ``count`` filters from WGT row ``wgt`` on and decode them."""
-        array, memory = self.spec.array, self.memories.wgt
-        if gang > array.max_gang:
-            raise Fault(f"gangs {1 << gang} lanes, the array {1 << array.max_gang} at most")
-        table = None
-        if kind == "pattern":
-            if self.table is None:
-                raise Fault("needs what `patterns` sets, and none came before it")
-            table = self.table
-        slots = array.lanes >> gang
-        lengths = np.zeros(count, np.int32)
-        rows, bad = measure(memory.data, self.memories.wgt_words, wgt, slots, gang, lengths)
+        """Read ``count`` filters from WGT row ``first`` on and decode them.
+
+        They are remembered until one of their rows is written (``overwrite_streams``).
+        """
+        table = self._patterns() if kind == "pattern" else None
+        key = (first, count, channels, taps, gang, kind, table)
+        found = self._read.get(key)
+        if found is None:
+            found = self._decode(first, count, channels, taps, gang, kind, table)
+            self._remember(key, found)
+        self.streams = found
+        return found
+
+    def _remember(self, key: tuple[object, ...], found: Streams) -> None:
+        self._read[key] = found
+        self._weights += found.filters.matrix.size
+        while self._weights > MOST_REMEMBERED and len(self._read) > 1:
+            self._forget(next(iter(self._read)))
+
+    def _forget(self, key: tuple[object, ...]) -> None:
+        self._weights -= self._read.pop(key).filters.matrix.size
+
+    def overwrite_streams(self, first: int, rows: int) -> None:
+        """Rows of WGT are written: what was read of them is no longer so."""
+        gone = [key for key, one in self._read.items()
+                if one.first < first + rows and first < one.first + one.rows]
+        for key in gone:
+            self._forget(key)
+
+    def _patterns(self) -> PatternTable:
+        if self.table is None:
+            raise Fault("needs what `patterns` sets, and none came before it")
+        return self.table
+
+    def _decode(self, first: int, count: int, channels: int, taps: int, gang: int, kind: str,
+                table: PatternTable | None) -> Streams:
+        array, memories = self.spec.array, self.memories
+        if self._words is None:
+            self._words = np.empty(memories.wgt.size, np.uint32)
+        rows, words, bad = gather(memories.wgt, memories.wgt_written, first, count,
+                                  array.lanes >> gang, gang, self._words)
         if bad >= 0:
-            raise Fault(f"reads WGT row {bad}, which was never written" if rows >= 0 else
-                        f"reads WGT rows {bad} and on, but there are {len(memory.data)} and "
-                        "the stream there does not end before")
-        words = np.empty(int(lengths.sum()), np.uint32)
-        gather(memory.data, wgt, slots, gang, lengths, words)
-        filters = self.decoder.filters(kind, words, count, channels, taps, table)
-        self.streams = Streams(filters, int(rows))
-        return self.streams
+            raise Fault(f"reads WGT rows {bad} and on, but there are {self.spec.wgt_rows} and the "
+                        "stream there does not end before" if rows == -1 else
+                        f"reads WGT row {bad}, which was never written")
+        raw = self._words[:words].view(np.uint8)
+        return Streams(decode(kind, raw, count, channels, taps, table), first, int(rows))
 
     def decoded(self) -> Filters:
         """The filters of the instruction being executed."""
-        assert self.streams is not None  # its footprint was taken before
+        assert self.streams is not None  # its streams were read before
         return self.streams.filters
 
 
@@ -140,14 +176,15 @@ def block_masks(channels: int) -> list[tuple[int, int, int]]:
     return parts + ([(whole, 1, (1 << rest) - 1)] if rest else [])
 
 
-def accumulator_rows(slots: int, filters: int) -> list[int]:
+@lru_cache(maxsize=1024)
+def accumulator_rows(slots: int, filters: int) -> tuple[int, ...]:
     """Sums used in each of the ACC rows of one pixel.
 
     ACC row ``acc + n*len + i`` is row i of output pixel n. Each group of ``slots`` streams has
     rows of its own, 16 slots in each; a sum belongs to its slot, not to a channel.
     """
-    rows = []
+    rows: list[int] = []
     for start in range(0, filters, slots):
         group = min(slots, filters - start)
         rows += [min(isa.BLOCK, group - isa.BLOCK * i) for i in range(blocks(group))]
-    return rows
+    return tuple(rows)

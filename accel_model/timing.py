@@ -11,12 +11,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.cells import Cells, bursts
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.faults import Fault
 from zeroskip.accel_model.footprint import moved_cells
-from zeroskip.accel_model.formats import stages_of
+from zeroskip.accel_model.formats import dense, stages_of
 from zeroskip.accel_model.lanes import (
     ConvTiming,
     Int32,
@@ -58,9 +60,6 @@ class Cost(NamedTuple):
     requantised: int = 0
 
 
-BUS = (isa.Load, isa.LoadWeights, isa.LoadParams, isa.Store)
-
-
 def _register(_state: State, _one: isa.Instruction) -> Cost:
     return Cost()
 
@@ -70,7 +69,7 @@ def _register(_state: State, _one: isa.Instruction) -> Cost:
 
 def _transfer(state: State, cells: Cells, **events: int) -> Cost:
     dram = state.spec.dram
-    moved = bursts(cells.joined(), dram.burst_bytes) * dram.burst_bytes
+    moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
     return Cost(cycles=moved // dram.bytes_per_cycle, dram_bytes=moved, useful_bytes=cells.total,
                 **events)
 
@@ -109,11 +108,6 @@ def _operand_conflicts(height: int, width: int, row: int, banks: int, pixels: in
     return quad_conflicts(height, width, row=row, banks=banks, pixels=pixels)
 
 
-def _anywhere(window: Window) -> Window:
-    """The same window without what time does not depend on, so that equal times are found."""
-    return window._replace(act=0, block=0, zero_point=0)
-
-
 def _operand_row(state: State, residual: int) -> int | None:
     return state.register(isa.Operand).row if residual else None
 
@@ -139,33 +133,56 @@ def _conv(state: State, one: isa.Conv) -> Cost:
         unused=timing.unused,
         window_bytes=(copies * entries + read) * outputs,
         act_rows=(pixel_reads + ends * out_blocks) * outputs,
-        wgt_words=filters.words * len(group_pixels(outputs, array.pixels << one.gang)),
+        wgt_words=filters.words * -(-outputs // (array.pixels << one.gang)),
         acc_rows=((1 - one.first) + (1 - one.last)) * sums * outputs,
         requantised=ends * one.filters * outputs,
     )
 
 
 def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
-    array, banks, filters = state.spec.array, state.spec.sram.act_banks, state.decoded()
-    window = _anywhere(state.window())
-    operand_row = _operand_row(state, one.last and one.residual)
-    key = (array, banks, window, one.gang, one.last, operand_row)
-    if key not in filters.timings:
-        operand = None
-        if operand_row is not None:
-            operand = tile_fetch(_operand_conflicts(window.out_height, window.out_width,
-                                                    operand_row, banks, array.pixels), one.gang)
+    filters, array, banks = state.decoded(), state.spec.array, state.spec.sram.act_banks
+    place = (state.window().anywhere, one.gang, one.last, _operand_row(state,
+                                                                        one.last and one.residual))
+    found: ConvTiming | None = filters.timings.get(place)
+    if found is None:
         try:
-            filters.timings[key] = conv_cycles(
-                array, array.kind, filters.work, filters.order,
-                stages_of(array.kind, one.channels, window.taps),
-                tile_fetch(_input_conflicts(window, banks, array.pixels), one.gang),
-                group_pixels(window.outputs, array.pixels << one.gang), one.gang,
-                blocks(one.filters), bool(one.last), operand)
+            if array.kind == "dense":  # no weight makes a difference
+                found = _dense_timing(array, banks, *place, one.channels, filters.order.tobytes())
+            else:
+                found = _timing(array, banks, *place, one.channels, filters.order, filters.work)
         except ZeroskipError as problem:
             raise Fault(str(problem)) from None
-    timing: ConvTiming = filters.timings[key]
-    return timing
+        filters.timings[place] = found
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _dense_timing(array: Array, banks: int, window: Window, gang: int, last: int,
+                  operand_row: int | None, channels: int, order: bytes) -> ConvTiming:
+    streams = np.frombuffer(order, np.int32)
+    work = dense.work(len(streams), channels, window.taps)
+    return _timing(array, banks, window, gang, last, operand_row, channels, streams, work)
+
+
+def _timing(array: Array, banks: int, window: Window, gang: int, last: int,
+            operand_row: int | None, channels: int, order: Int32, work: Int32) -> ConvTiming:
+    tile_ft, pixels, operand = _tiles(window, banks, array.pixels, gang, operand_row)
+    return conv_cycles(array, array.kind, work, order,
+                       stages_of(array.kind, channels, window.taps), tile_ft, pixels, gang,
+                       blocks(len(order)), bool(last), operand)
+
+
+@lru_cache(maxsize=4096)
+def _tiles(window: Window, banks: int, pixels: int, gang: int, operand_row: int | None
+           ) -> tuple[Int32, Int32, Int32 | None]:
+    """Of each tile: cycles to fetch a tap of a block, outputs, cycles to fetch a block of the
+    operand."""
+    operand = None
+    if operand_row is not None:
+        operand = tile_fetch(_operand_conflicts(window.out_height, window.out_width, operand_row,
+                                                banks, pixels), gang)
+    return (tile_fetch(_input_conflicts(window, banks, pixels), gang),
+            group_pixels(window.outputs, pixels << gang), operand)
 
 
 @lru_cache(maxsize=4096)
@@ -182,7 +199,7 @@ def _simple_cycles(array: Array, banks: int, window: Window, count: int,
 def _by_channel(state: State, channels: int, operand: int, **events: int) -> Cost:
     """Of an instruction that treats channels alike: rows are read once for each tap."""
     window, count = state.window(), blocks(channels)
-    cycles = _simple_cycles(state.spec.array, state.spec.sram.act_banks, _anywhere(window), count,
+    cycles = _simple_cycles(state.spec.array, state.spec.sram.act_banks, window.anywhere, count,
                             _operand_row(state, operand))
     return Cost(cycles=cycles, act_rows=count * (window.taps + operand + 1) * window.outputs,
                 **events)
@@ -227,3 +244,5 @@ TIMING: dict[type[isa.Instruction], Callable[[State, Any], Cost]] = {
     isa.StoreShape: _register,
     isa.Store: _move,
 }
+
+DECIDED_BY_WEIGHTS = (isa.Conv, isa.Depthwise)  # the other costs follow from the registers

@@ -6,143 +6,110 @@ vector clocks, so a race is found whatever the order.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import prod
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.cells import latest
-from zeroskip.accel_model.clocks import Clocks, record
+from zeroskip.accel_model import access, isa, tokens
+from zeroskip.accel_model.access import Access
 from zeroskip.accel_model.faults import Fault, MachineError
-from zeroskip.accel_model.footprint import FOOTPRINTS, Access, Footprint
-from zeroskip.accel_model.isa import UNITS, Instruction, Unit
+from zeroskip.accel_model.footprint import FOOTPRINTS, READERS, Footprint
+from zeroskip.accel_model.isa import UNITS
+from zeroskip.accel_model.memory import CELLS, NAMES, out_of_bounds
 from zeroskip.accel_model.program import Program, Tile
 from zeroskip.accel_model.semantics import SEMANTICS, result_channels, written_values
 from zeroskip.accel_model.state import State
-from zeroskip.accel_model.timing import TIMING, Cost
+from zeroskip.accel_model.stream import Step, Stream
+from zeroskip.accel_model.timing import DECIDED_BY_WEIGHTS, TIMING, Cost
 
 Observer: TypeAlias = Callable[[int, Tile, npt.NDArray[np.generic]], None]
-Choice: TypeAlias = Callable[[Sequence[tuple[int, Unit]]], Unit]  # of (pc, unit) that could go on
 Progress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
+Int64 = npt.NDArray[np.int64]
 
 TOLD_EVERY = 64  # instructions
-
-
-def program_order(ready: Sequence[tuple[int, Unit]]) -> Unit:
-    """The instruction that comes first in the program."""
-    return min(ready)[1]
-
-
-def shuffled(seed: int) -> Choice:
-    """Any unit, for a few instructions at a time."""
-    rng = random.Random(seed)
-    burst: list[Unit] = []
-
-    def choose(ready: Sequence[tuple[int, Unit]]) -> Unit:
-        units = [unit for _, unit in ready]
-        if not burst or burst[-1] not in units:
-            burst[:] = [rng.choice(units)] * rng.randint(1, 6)
-        return burst.pop()
-
-    return choose
-
-
-def last_of_all(unit: Unit) -> Choice:
-    """``unit`` only if no other can go on: whatever is not ordered before it comes before it."""
-
-    def choose(ready: Sequence[tuple[int, Unit]]) -> Unit:
-        return min(ready, key=lambda each: (each[1] == unit, each))[1]
-
-    return choose
 
 
 class Walk:
     """One execution of a program."""
 
-    def __init__(self, program: Program, stream: Sequence[Instruction], state: State,
+    def __init__(self, program: Program, stream: Stream, state: State,
                  observer: Observer | None = None) -> None:
-        self.costs: list[Cost] = [Cost()] * len(stream)
+        self.costs: list[Cost] = [Cost()] * len(stream.steps)
         self._program, self._stream, self._state = program, stream, state
         self._observer = observer
-        self._clocks = Clocks()
-        self._pcs: dict[Unit, list[int]] = {
-            unit: [pc for pc, one in enumerate(stream) if one.unit == unit] for unit in UNITS}
-        self._at = dict.fromkeys(UNITS, 0)
-        self._layer_of = program.layer_of.tolist()
+        self._units = stream.unit.tolist()
         self._tile_of = program.tile_of.tolist()
 
-    def run(self, choose: Choice, progress: Progress | None = None) -> None:
-        """Execute everything; MachineError at the first instruction that must not run."""
-        done = 0
-        while waiting := self._next():
+    def run(self, priority: Int64, progress: Progress | None = None) -> None:
+        """Execute everything; MachineError at the first instruction that must not run.
+
+        priority: int64 [n], of the instructions that the tokens allow the least goes on.
+        """
+        stream = self._stream
+        order = tokens.follow(stream.unit, stream.wait, stream.post, priority)
+        for done, pc in enumerate(order.pcs.tolist()):
             if progress is not None and done % TOLD_EVERY == 0:
-                progress(done, len(self._stream))
-            done += 1
-            ready = [(pc, unit) for pc, unit in waiting
-                     if not self._clocks.missing(unit, self._stream[pc].wait)]
-            if not ready:
-                raise self._deadlock(waiting)
-            unit = ready[0][1] if len(ready) == 1 else choose(ready)
-            pc = self._pcs[unit][self._at[unit]]
-            self._at[unit] += 1
+                progress(done, len(stream.steps))
             try:
-                self._execute(pc, self._stream[pc])
+                self._execute(pc, stream.steps[pc], order.known)
             except Fault as fault:
                 raise MachineError(f"{self.place(pc)}: {fault}", (pc,)) from None
+        if len(order.pcs) < len(stream.steps):
+            raise self._deadlock(order.pcs)
 
-    def _next(self) -> list[tuple[int, Unit]]:
-        return [(self._pcs[unit][at], unit) for unit, at in self._at.items()
-                if at < len(self._pcs[unit])]
-
-    def _execute(self, pc: int, one: Instruction) -> None:
-        unit, state, cls = one.unit, self._state, type(one)
-        tick = self._clocks.begin(unit, one.wait)
-        footprint = FOOTPRINTS[cls](state, one)
-        self._check(pc, unit, tick, footprint)
-        self.costs[pc] = TIMING[cls](state, one)
+    def _execute(self, pc: int, step: Step, known: npt.NDArray[np.int32]) -> None:
+        state, one = self._state, step.one
+        cls = type(one)
+        footprint = step.footprint
+        if footprint is None:
+            footprint = step.footprint = FOOTPRINTS[cls](state, one)
+        if footprint.accesses is not None:
+            self._touch(pc, one, footprint, footprint.accesses, known)
+        cost = step.cost
+        if cost is None:
+            cost = TIMING[cls](state, one)
+            if cls not in DECIDED_BY_WEIGHTS:
+                step.cost = cost
+        self.costs[pc] = cost
         SEMANTICS[cls](state, one)
-        for access in footprint.writes:
-            access.memory.set_written(access.cells, access.mask)
-            record(unit, tick, access.memory, access.cells, True)
         if self._observer is not None and self._tile_of[pc] >= 0:
             self._observe(pc, self._observer)
-        self._clocks.finish(unit, one.post)
 
-    def _check(self, pc: int, unit: Unit, tick: int, footprint: Footprint) -> None:
-        for access in footprint.reads:
-            access.memory.check_bounds(access.cells, "reads")
-        for access in footprint.writes:
-            access.memory.check_bounds(access.cells, "writes")
-            if access.cells.repeats():
-                raise Fault(f"writes a {access.memory.cell} of {access.memory.name} twice")
-        for access in footprint.reads:
-            self._check_order(pc, unit, access, False)
-            access.memory.check_written(access.cells, access.mask)
-            record(unit, tick, access.memory, access.cells, False)
-        for access in footprint.writes:
-            self._check_order(pc, unit, access, True)
-            own = access.memory.reads.get(unit)
-            if own is not None and access.memory.name == "ACT" and latest(
-                    own, access.cells, 0) == tick:
-                raise Fault("writes ACT rows that it reads itself")
+    def _touch(self, pc: int, one: isa.Instruction, footprint: Footprint, accesses: Int64,
+               known: npt.NDArray[np.int32]) -> None:
+        """Check and record what the instruction reads and writes."""
+        state, reader = self._state, READERS.get(type(one))
+        state.spend(footprint.work, footprint.largest)
+        rows = 0 if reader is None else reader(state, one)
+        memories = state.memories
+        found, number, what, tick = access.touch(memories.records, memories.places, accesses, rows,
+                                                 known, pc, self._units[pc])
+        if found == access.FINE:
+            return
+        memory, write, _, _, cells = Access.of(accesses[number].tolist(), rows)
+        if found == access.BOUNDS:
+            raise out_of_bounds(memory, write, cells, int(memories.places[memory, 0]))
+        if found == access.UNWRITTEN:
+            raise memories.never_written(memory, what)
+        if found == access.RACE:
+            raise self._race(pc, what, tick, memory)
+        if found == access.TWICE:
+            raise Fault(f"writes a {CELLS[memory]} of {NAMES[memory]} twice")
+        raise Fault(f"writes {NAMES[memory]} {CELLS[memory]}s that it reads itself")
 
-    def _check_order(self, pc: int, unit: Unit, access: Access, write: bool) -> None:
-        found = self._clocks.unordered(unit, access.memory, access.cells, write)
-        if found is not None:
-            other, tick = found
-            first = self._pcs[other][tick - 1]
-            raise MachineError(
-                f"race: {self.place(min(pc, first))} and {self.place(max(pc, first))} touch the "
-                f"same {access.memory.name} {access.memory.cell}s and no token orders them",
-                (min(pc, first), max(pc, first)), race=True)
+    def _race(self, pc: int, unit: int, tick: int, memory: int) -> MachineError:
+        """Between ``pc`` and the tick-th instruction of a unit."""
+        first, second = sorted((pc, int(np.flatnonzero(self._stream.unit == unit)[tick - 1])))
+        return MachineError(
+            f"race: {self.place(first)} and {self.place(second)} touch the same {NAMES[memory]} "
+            f"{CELLS[memory]}s and no token orders them", (first, second), race=True)
 
     def _observe(self, pc: int, observer: Observer) -> None:
         tile = self._program.tiles[self._tile_of[pc]]
-        channels = result_channels(self._stream[pc])
+        channels = result_channels(self._stream.steps[pc].one)
         y = self._state.register(isa.Output)
         if (channels, y.height * y.width) != (tile.channels, prod(tile.size)):
             raise Fault(f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
@@ -152,16 +119,15 @@ class Walk:
 
     def place(self, pc: int) -> str:
         """pc, mnemonic and layer of an instruction."""
-        layer = self._layer_of[pc]
+        layer = int(self._program.layer_of[pc])
         known = 0 <= layer < len(self._program.layers)
         node = f" of '{self._program.layers[layer].node}'" if known else ""
-        return f"pc {pc} {self._stream[pc].mnemonic}{node}"
+        return f"pc {pc} {self._stream.steps[pc].one.mnemonic}{node}"
 
-    def _deadlock(self, waiting: Sequence[tuple[int, Unit]]) -> MachineError:
-        stuck = []
-        for pc, unit in waiting:
-            missing = self._clocks.missing(unit, self._stream[pc].wait)
-            names = " and ".join(str(other.name).lower() for other in missing)
-            stuck.append(f"{str(unit.name).lower()} at {self.place(pc)} waits for {names}")
-        return MachineError(f"deadlock: {'; '.join(stuck)}", tuple(pc for pc, _ in waiting))
-
+    def _deadlock(self, pcs: Int64) -> MachineError:
+        stream = self._stream
+        names = [str(unit.name).lower() for unit in UNITS]
+        stuck = tokens.stuck(stream.unit, stream.wait, stream.post, pcs)
+        sentences = [f"{names[int(stream.unit[pc])]} at {self.place(pc)} waits for "
+                     f"{' and '.join(names[giver] for giver in missing)}" for pc, missing in stuck]
+        return MachineError(f"deadlock: {'; '.join(sentences)}", tuple(pc for pc, _ in stuck))

@@ -13,7 +13,10 @@ from zeroskip.accel_model.cells import Cells
 
 
 class Window(NamedTuple):
-    """Input tile, taps and output size (isa.Input, isa.Kernel, isa.Output), as in the registers."""
+    """Input tile, taps and output size (isa.Input, isa.Kernel, isa.Output), as in the registers.
+
+    Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8.
+    """
 
     act: int
     row: int
@@ -22,7 +25,8 @@ class Window(NamedTuple):
     width: int
     top: int
     left: int
-    zero_point: int
+    flip: int
+    offset: int
     rows: int
     cols: int
     row_stride: int
@@ -34,9 +38,20 @@ class Window(NamedTuple):
 
     @staticmethod
     def of(x: isa.Input, kernel: isa.Kernel, y: isa.Output) -> Window:
-        return Window(x.act, x.row, x.block, x.height, x.width, x.top, x.left, x.zero_point,
-                      kernel.rows, kernel.cols, kernel.row_stride, kernel.col_stride,
-                      kernel.row_dilation, kernel.col_dilation, y.height, y.width)
+        return Window(x.act, x.row, x.block, x.height, x.width, x.top, x.left,
+                      *_as_bytes(x.unsigned, x.zero_point), kernel.rows, kernel.cols,
+                      kernel.row_stride, kernel.col_stride, kernel.row_dilation,
+                      kernel.col_dilation, y.height, y.width)
+
+    @property
+    def anywhere(self) -> Window:
+        """The same window without what time does not depend on, so that equal times are found."""
+        return self._replace(act=0, block=0, flip=0, offset=0)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest value that an input can have, 0 included."""
+        return min(0, -self.offset), max(0, 255 - self.offset)
 
     @property
     def taps(self) -> int:
@@ -59,6 +74,49 @@ class Window(NamedTuple):
             found.append(Cells(first, run[0], run[1], x_step, height, y_step * self.row,
                                blocks, self.block))
         return found
+
+
+class Target(NamedTuple):
+    """An output tile (isa.Output); flat, as the loops take it."""
+
+    act: int
+    row: int
+    block: int
+    width: int
+    zero_point: int
+    low: int
+    high: int
+
+    @staticmethod
+    def of(y: isa.Output) -> Target:
+        return Target(y.act, y.row, y.block, y.width, y.zero_point, y.low, y.high)
+
+
+class Operand(NamedTuple):
+    """The second operand (isa.Operand), if it is ``there``; flat, as the loops take it."""
+
+    there: int
+    act: int
+    row: int
+    block: int
+    flip: int
+    offset: int
+    mid_zero_point: int
+    mid_low: int
+    mid_high: int
+
+    @staticmethod
+    def of(r: isa.Operand) -> Operand:
+        return Operand(1, r.act, r.row, r.block, *_as_bytes(r.unsigned, r.zero_point),
+                       r.mid_zero_point, r.mid_low, r.mid_high)
+
+
+NO_OPERAND = Operand(*[0] * len(Operand._fields))
+
+
+def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:
+    """``flip`` and ``offset`` by which a byte b stands for the value ``(b ^ flip) - offset``."""
+    return (0, zero_point) if unsigned else (128, zero_point + 128)
 
 
 @lru_cache(maxsize=4096)

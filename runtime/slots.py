@@ -105,9 +105,8 @@ def _channelwise(spec: AccelSpec, one: Channelwise, registers: Registers, counts
 
 
 def _window(registers: Registers) -> Window:
-    """The window of the next instruction; where in ACT it is does not matter here."""
-    x, kernel, y = (registers[cls] for cls in (isa.Input, isa.Kernel, isa.Output))
-    return Window.of(x, kernel, y)._replace(act=0, block=0, zero_point=0)
+    """The window of the next instruction, as far as time depends on it."""
+    return Window.of(*(registers[cls] for cls in (isa.Input, isa.Kernel, isa.Output))).anywhere
 
 
 def _conflicts(spec: AccelSpec, window: Window) -> Int32:

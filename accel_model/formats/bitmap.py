@@ -9,6 +9,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.formats.headers import (
+    BEHIND,
+    ENDS_EARLY,
+    NO_CHANNEL,
+    NO_HEADER,
+    count_nonzero,
+    name,
+    padding_fault,
+    stream_end,
+)
 from zeroskip.accel_model.formats.stages import Int8, Int32
 from zeroskip.accel_model.native import native
 
@@ -56,47 +66,63 @@ def write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Offsets) 
 
 
 @native
-def read(
-    raw: Bytes, starts: Offsets, ends: Offsets, channels: int, taps: int,
-    matrix: Bytes, work: Int32, used: Offsets,
-) -> int:
-    """Read bodies into ``matrix`` (zero before) and ``work``; ``used[f]`` is the bytes of body f.
+def expand(raw: Bytes, value: int, bits: int, out: Bytes, at: int) -> int:
+    """Write a weight for each of 16 bits at ``out[at:]``: the next one of ``raw`` or, for a bit
+    that is not set, 0. Returns where the next weight is.
 
-    Returns 0, or a fault of stream ``used[0]``: 1 it ends early, 2 a bit of no channel is set.
+    No branch depends on the bits: 16 bytes from ``value`` on are read whatever they are.
     """
-    for f in range(matrix.shape[0]):
-        at, end = starts[f], ends[f]
+    here, there = np.uint64(value), np.uint64(at)
+    for c in range(16):
+        bit = (np.uint64(bits) >> np.uint64(c)) & np.uint64(1)
+        out[there + np.uint64(c)] = raw[here] * np.uint8(bit)
+        here += bit
+    return int(here)
+
+
+@native
+def read(
+    padded: Bytes, channels: int, taps: int, filters: int, out: Bytes, work: Int32, order: Int32
+) -> tuple[int, int, int]:
+    """Read streams into ``out`` [F * E and 16 more], ``work`` [F, J] and the channels they name.
+
+    padded: the streams and 16 bytes more. Returns a fault or 0, its stream, and the weights that
+    are not zero. Sixteen positions are written at a time; those too many are written again by what
+    follows.
+    """
+    raw = padded[: len(padded) - 16]
+    at, e = 0, 0
+    for f in range(filters):
+        end = stream_end(raw, at)
+        if end < 0:
+            return NO_HEADER, f, 0
+        order[f] = name(raw, at)
+        at += 4
         value = at + bitmap_bytes(channels, taps)
         if value > end:
-            used[0] = f
-            return 1
-        e, j = 0, 0
+            return ENDS_EARLY, f, 0
+        j = 0
         for first in range(0, channels, 16):
             width = min(16, channels - first)
             for _ in range(taps):
-                bits = np.uint32(raw[at])
+                bits = int(raw[at])
                 if width > 8:
-                    bits |= np.uint32(raw[at + 1]) << np.uint32(8)
-                if bits >> np.uint32(width):
-                    used[0] = f
-                    return 2
+                    bits |= int(raw[at + 1]) << 8
+                if bits >> width:
+                    return NO_CHANNEL, f, 0
                 begin = value
-                c = 0
-                while bits != 0:
-                    if bits & np.uint32(1):
-                        if value >= end:
-                            used[0] = f
-                            return 1
-                        matrix[f, e + c] = raw[value]
-                        value += 1
-                    bits >>= np.uint32(1)
-                    c += 1
+                if begin > end:
+                    return ENDS_EARLY, f, 0
+                value = expand(padded, begin, bits, out, e)
                 work[f, j] = max(1, value - begin)
                 at += (width + 7) // 8
                 e += width
                 j += 1
-        used[f] = value - starts[f]
-    return 0
+        fault = padding_fault(raw, value, end)
+        if fault != 0:
+            return fault, f, 0
+        at = end
+    return (0 if at == len(raw) else BEHIND), filters - 1, count_nonzero(out[:e])
 
 
 @native

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.formats.headers import (
+    BEHIND,
+    NO_HEADER,
+    copy,
+    count_nonzero,
+    name,
+    padding_fault,
+    stream_end,
+)
 from zeroskip.accel_model.formats.stages import Int8, Int32, stages_of
 from zeroskip.accel_model.native import native
 
@@ -25,18 +36,28 @@ def write(matrix: Bytes, out: Bytes, starts: Offsets) -> None:
 
 
 @native
-def read(raw: Bytes, starts: Offsets, ends: Offsets, matrix: Bytes, used: Offsets) -> int:
-    """Read bodies into ``matrix``; ``used[f]`` is the bytes of body f. 0, or 1: it ends early."""
+def read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
+    """Read streams into ``matrix`` [F, E] and the channels that they name into ``order``.
+
+    Returns a fault or 0, its stream, and the weights that are not zero.
+    """
+    at, nonzeros = 0, 0
     for f in range(matrix.shape[0]):
-        used[f] = matrix.shape[1]
-        if ends[f] - starts[f] < used[f]:
-            used[0] = f
-            return 1
-        matrix[f] = raw[starts[f] : starts[f] + used[f]]
-    return 0
+        end = stream_end(raw, at)
+        if end < 0:
+            return NO_HEADER, f, 0
+        order[f] = name(raw, at)
+        fault = padding_fault(raw, at + 4 + matrix.shape[1], end)
+        if fault != 0:
+            return fault, f, 0
+        copy(raw[at + 4 :], matrix[f])
+        nonzeros += count_nonzero(matrix[f])
+        at = end
+    return (0 if at == len(raw) else BEHIND), matrix.shape[0] - 1, nonzeros
 
 
-def work(matrix: Int8, channels: int, taps: int) -> Int32:
-    """int32 [F, J]: cycles of each stage, its weight positions."""
+@lru_cache(maxsize=1024)
+def work(filters: int, channels: int, taps: int) -> Int32:
+    """int32 [F, J]: cycles of each stage, its weight positions; a view of one row."""
     entries = stages_of("dense", channels, taps).entries
-    return np.repeat(entries[None, :], len(matrix), axis=0)
+    return np.broadcast_to(entries, (filters, len(entries)))

@@ -18,6 +18,18 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.formats.headers import (
+    BEHIND,
+    DIRTY,
+    ENDS_EARLY,
+    NO_CHANNEL,
+    NO_HEADER,
+    NO_PATTERN,
+    count_nonzero,
+    name,
+    padding_fault,
+    stream_end,
+)
 from zeroskip.accel_model.formats.stages import SLAB, FormatError, Int8, Int32, slabs_of
 from zeroskip.accel_model.native import native
 
@@ -28,6 +40,7 @@ _NONE = 255  # in ``numbers``: no mask of the table covers these taps
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 Masks = npt.NDArray[np.uint16]
+Places = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,79 +289,118 @@ def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     for first in range(0, channels, 16):
         width = min(16, channels - first)
         for _ in range(slabs):
-            for c in range((width + 7) // 8 * 8):
-                if (raw[at + c // 8] >> (c % 8)) & 1:
-                    if c >= width:
-                        return -1
-                    total += 1
+            bits = int(raw[at])
+            if width > 8:
+                bits |= int(raw[at + 1]) << 8
+            if bits >> width:
+                return -1
+            for c in range(width):
+                total += (bits >> c) & 1
             at += (width + 7) // 8
     return total
 
 
 @native
+def _places(masks: Masks, taps: int, width: int, counts: Offsets, places: Places) -> None:
+    """Where the weights of a kernel lie in a filter, from its first tap of the slab on.
+
+    places: uint64 [slabs, numbers, 16], in a block of ``width`` channels; counts: int64 [slabs,
+    numbers], how many there are, -1: there is no such pattern.
+    """
+    for slab in range(masks.shape[0]):
+        for number in range(masks.shape[1]):
+            mask, n = int(masks[slab, number]), 0
+            for i in range(16):
+                if (mask >> i) & 1:
+                    places[slab, number, n] = i * width
+                    n += 1
+            real = mask != 0 and mask >> min(16, taps - 16 * slab) == 0
+            counts[slab, number] = n if real else -1
+
+
+@native
+def _number(raw: Bytes, bit: int, bits: int) -> int:
+    """An unsigned number of up to 8 bits, LSB first."""
+    if bits == 0:
+        return 0
+    pair = int(raw[bit // 8])
+    if bit % 8 + bits > 8:
+        pair |= int(raw[bit // 8 + 1]) << 8
+    return (pair >> (bit % 8)) & ((1 << bits) - 1)
+
+
+@native
 def _read_one(
-    raw: Bytes, start: int, end: int, channels: int, taps: int, masks: Masks, id_bits: int,
-    row: Bytes, work: Int32,
+    raw: Bytes, start: int, end: int, channels: int, taps: int, id_bits: int, counts: Offsets,
+    whole: Places, last: Places, row: Bytes, work: Int32
 ) -> int:
-    """Read one body; its bytes, or minus a fault (see ``read``)."""
-    slabs = masks.shape[0]
+    """Read one body; where its contents end, or minus a fault. whole, last: ``_places`` in blocks
+    of 16 channels and in a narrower one."""
+    slabs = counts.shape[0]
     at = start
     bit = 8 * (at + connectivity_bytes(channels, taps))
     if bit > 8 * end:
-        return -1
+        return -ENDS_EARLY
     total = _connected(raw, at, channels, slabs)
     if total < 0:
-        return -2
+        return -NO_CHANNEL
     value = bit // 8 + (total * id_bits + 7) // 8
     if value > end:
-        return -1
-    for unused in range(bit + total * id_bits, 8 * value):
-        if (raw[unused // 8] >> (unused % 8)) & 1:
-            return -4
+        return -ENDS_EARLY
+    if _number(raw, bit + total * id_bits, -(total * id_bits) % 8) != 0:
+        return -DIRTY
     e, j = 0, 0
     for first in range(0, channels, 16):
         width = min(16, channels - first)
+        places = whole if width == 16 else last
         for slab in range(slabs):
-            inside = min(16, taps - 16 * slab)
             begin = value
             for c in range(width):
                 if not (raw[at + c // 8] >> (c % 8)) & 1:
                     continue
-                number = 0
-                for i in range(id_bits):
-                    number |= ((raw[bit // 8] >> (bit % 8)) & 1) << i
-                    bit += 1
-                mask = np.int64(masks[slab, number])
-                if mask == 0 or mask >> inside:
-                    return -3
-                for i in range(inside):
-                    if (mask >> i) & 1:
-                        if value >= end:
-                            return -1
-                        row[e + c + i * width] = raw[value]
-                        value += 1
+                number = _number(raw, bit, id_bits)
+                bit += id_bits
+                count = counts[slab, number]
+                if count < 0:
+                    return -NO_PATTERN
+                if value + count > end:
+                    return -ENDS_EARLY
+                for i in range(count):
+                    row[np.uint64(e + c) + places[slab, number, i]] = raw[value + i]
+                value += count
             work[j] = max(1, value - begin)
             at += (width + 7) // 8
-            e += inside * width
+            e += min(16, taps - 16 * slab) * width
             j += 1
-    return value - start
+    return value
 
 
 @native
 def read(
-    raw: Bytes, starts: Offsets, ends: Offsets, channels: int, taps: int, masks: Masks,
-    id_bits: int, matrix: Bytes, work: Int32, used: Offsets,
-) -> int:
-    """Read bodies into ``matrix`` (zero before) and ``work``; ``used[f]`` is the bytes of body f.
+    raw: Bytes, channels: int, taps: int, masks: Masks, id_bits: int, matrix: Bytes, work: Int32,
+    order: Int32,
+) -> tuple[int, int, int]:
+    """Read streams into ``matrix`` [F, E] (zero before), ``work`` [F, J] and the channels that
+    they name.
 
-    Returns 0, or a fault of stream ``used[0]``: 1 it ends early, 2 a bit of no channel is set,
-    3 a number without a pattern, 4 bits that should be padding.
+    Returns a fault or 0, its stream, and the weights that are not zero.
     """
+    counts = np.empty(masks.shape, np.int64)
+    whole = np.empty((masks.shape[0], masks.shape[1], 16), np.uint64)
+    last = np.empty((masks.shape[0], masks.shape[1], 16), np.uint64)
+    _places(masks, taps, 16, counts, whole)
+    _places(masks, taps, channels % 16, counts, last)
+    at, nonzeros = 0, 0
     for f in range(matrix.shape[0]):
-        found = _read_one(raw, starts[f], ends[f], channels, taps, masks, id_bits,
+        end = stream_end(raw, at)
+        if end < 0:
+            return NO_HEADER, f, 0
+        order[f] = name(raw, at)
+        found = _read_one(raw, at + 4, end, channels, taps, id_bits, counts, whole, last,
                           matrix[f], work[f])
-        if found < 0:
-            used[0] = f
-            return -found
-        used[f] = found
-    return 0
+        fault = -found if found < 0 else padding_fault(raw, found, end)
+        if fault != 0:
+            return fault, f, 0
+        nonzeros += count_nonzero(matrix[f])
+        at = end
+    return (0 if at == len(raw) else BEHIND), matrix.shape[0] - 1, nonzeros

@@ -8,6 +8,7 @@ tap (row-major over the kernel), for each channel of the block.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -53,6 +54,7 @@ def slabs_of(taps: int) -> int:
     return -(-taps // SLAB)
 
 
+@lru_cache(maxsize=1024)
 def stages_of(kind: str, channels: int, taps: int) -> Stages:
     """Stages of a reduction: (block, tap) for dense and bitmap, (block, slab) for pattern."""
     check_kind(kind)
@@ -61,7 +63,10 @@ def stages_of(kind: str, channels: int, taps: int) -> Stages:
     widths = np.minimum(BLOCK, channels - np.arange(0, channels, BLOCK))
     fetches = np.tile(taken, len(widths))
     entries = np.outer(widths, taken).reshape(-1)
-    return Stages(fetches.astype(np.int32), entries.astype(np.int32))
+    made = Stages(fetches.astype(np.int32), entries.astype(np.int32))
+    for array in (made.fetches, made.entries):
+        array.flags.writeable = False
+    return made
 
 
 def canonical(weight: Int8) -> Int8:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats import bitmap, dense, pattern
+from zeroskip.accel_model.formats.headers import FAULTS
 from zeroskip.accel_model.formats.pattern import PatternTable
 from zeroskip.accel_model.formats.stages import (
     FormatError,
@@ -19,18 +20,10 @@ from zeroskip.accel_model.formats.stages import (
     slabs_of,
     stages_of,
 )
-from zeroskip.accel_model.native import native
+from zeroskip.accel_model.isa import BLOCK
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
-
-_FAULTS = {
-    1: "ends before its contents do",
-    2: "has a bit set for a channel that the layer does not have",
-    3: "has a pattern number that is not in the table",
-    4: "has bits set in its padding",
-    5: "is longer than its contents",
-}
 
 
 def pack(
@@ -89,26 +82,28 @@ def unpack(
     weights that are not zero. FormatError for bytes that ``pack`` cannot have made.
     """
     check_kind(kind)
-    raw = np.ascontiguousarray(raw)
-    order, starts, ends = _split(raw, filters)
-    used = np.zeros(max(1, filters), np.int64)
-    fresh = np.zeros((filters, channels * taps), np.uint8)
+    order = np.empty(filters, np.int32)
     if kind == "dense":
-        work = dense.work(fresh.view(np.int8), channels, taps)
-        fault = dense.read(raw, starts, ends, fresh, used)
+        matrix = np.empty((filters, channels * taps), np.uint8)
+        work = dense.work(filters, channels, taps)
+        fault, stream, nonzeros = dense.read(raw, matrix, order)
     else:
         work = np.empty((filters, len(stages_of(kind, channels, taps))), np.int32)
         if kind == "bitmap":
-            fault = bitmap.read(raw, starts, ends, channels, taps, fresh, work, used)
+            flat = np.empty(filters * channels * taps + BLOCK, np.uint8)
+            padded = np.empty(len(raw) + BLOCK, np.uint8)
+            padded[: len(raw)] = raw
+            fault, stream, nonzeros = bitmap.read(padded, channels, taps, filters, flat, work,
+                                                  order)
+            matrix = flat[:-BLOCK].reshape(filters, -1)
         else:
             table = _table(table, taps)
-            fault = pattern.read(raw, starts, ends, channels, taps, table.masks, table.id_bits,
-                                 fresh, work, used)
+            matrix = np.zeros((filters, channels * taps), np.uint8)
+            fault, stream, nonzeros = pattern.read(raw, channels, taps, table.masks, table.id_bits,
+                                                   matrix, work, order)
     if fault:
-        _refuse(kind, int(used[0]), fault)
-    _check_padding(kind, raw, starts + used[:filters], ends)
-    matrix = fresh.view(np.int8)
-    return matrix, work, order, int(np.count_nonzero(matrix))
+        raise FormatError(f"{kind} weight stream {stream} {FAULTS[fault].format(filters=filters)}")
+    return matrix.view(np.int8), work, order, nonzeros
 
 
 def work_matrix(
@@ -117,7 +112,7 @@ def work_matrix(
     """int32 [F, J]: cycles of each stage of each filter, as ``unpack`` finds them."""
     matrix = _checked(kind, matrix, channels, taps)
     if kind == "dense":
-        return dense.work(matrix, channels, taps)
+        return dense.work(len(matrix), channels, taps)
     if kind == "bitmap":
         return bitmap.work(matrix, channels, taps)
     return _measure(matrix.view(np.uint8), channels, taps, _table(table, taps))[2]
@@ -185,50 +180,3 @@ def _measure(
         raise FormatError("a kernel has taps that no mask of the pattern table covers; "
                           "make the table from the whole layer")
     return present, stored, work
-
-
-@native
-def _walk(raw: Bytes, order: Int32, starts: Offsets, ends: Offsets) -> int:
-    """Follow the headers; the number of streams found before one that cannot be."""
-    at = 0
-    for f in range(len(order)):
-        if at + 4 > len(raw):
-            return f
-        words = int(raw[at + 2]) + (int(raw[at + 3]) << 8)
-        if words < 1 or at + 4 * words > len(raw):
-            return f
-        order[f] = int(raw[at]) + (int(raw[at + 1]) << 8)
-        starts[f], ends[f] = at + 4, at + 4 * words
-        at += 4 * words
-    return len(order)
-
-
-def _split(raw: Bytes, filters: int) -> tuple[Int32, Offsets, Offsets]:
-    """Output channels, and where the bodies start and end."""
-    order = np.empty(filters, np.int32)
-    starts, ends = np.empty(filters, np.int64), np.empty(filters, np.int64)
-    found = int(_walk(raw, order, starts, ends))
-    if found < filters:
-        raise FormatError(f"weight stream {found} of {filters}: its header asks for more words "
-                          "than there are")
-    if len(raw) != (ends[-1] if filters else 0):
-        raise FormatError(f"there are bytes behind the last of {filters} weight streams")
-    return order, starts, ends
-
-
-def _check_padding(kind: str, raw: Bytes, after: Offsets, ends: Offsets) -> None:
-    """``after``: where the contents of each body end."""
-    long = np.flatnonzero(ends - after > 3)
-    if len(long):
-        _refuse(kind, int(long[0]), 5)
-    for k in range(3):
-        rest = np.flatnonzero(after + k < ends)
-        dirty = rest[raw[after[rest] + k] != 0]
-        if len(dirty):
-            _refuse(kind, int(dirty[0]), 4)
-
-
-def _refuse(kind: str, stream: int, fault: int) -> None:
-    raise FormatError(f"{kind} weight stream {stream} {_FAULTS[fault]}")
-
-

@@ -9,15 +9,15 @@ import pytest
 
 from tests.accel_model.programs import Hand
 from zeroskip.accel_model import isa
-from zeroskip.accel_model.footprint import FOOTPRINTS
+from zeroskip.accel_model.footprint import accesses_of
 from zeroskip.accel_model.formats import pack, place
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.memory import Memories
+from zeroskip.accel_model.numbers import Numbers
 from zeroskip.accel_model.semantics import SEMANTICS
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.state import State
 from zeroskip.accel_model.timing import TIMING, Cost
-from zeroskip.accel_model.weights import Decoder
 
 SPEC = load_spec("sparse256")  # bus 16 bytes per cycle, bursts of 64, latency 100
 
@@ -28,8 +28,8 @@ def state(image: bytes = b"") -> State:
     hand.end = 1 << 16
     hand.image += image
     made = Memories.of(SPEC, hand.program())
-    made.dram.data[len(image) :] = (np.arange(len(image), 1 << 16) % 251).astype(np.uint8)
-    return State(SPEC, made, Decoder(), numbers=True)
+    made.dram.write(len(image), (np.arange(len(image), 1 << 16) % 251).astype(np.uint8))
+    return State(SPEC, made, Numbers(made))
 
 
 def cost(move: isa.Instruction, **shape: int) -> Cost:
@@ -87,7 +87,7 @@ def test_bytes_go_where_the_equation_says() -> None:
     machine.registers[isa.StoreShape] = isa.StoreShape(**shape)
     one = load(act=3, dram=11, width=4, height=5, blocks=2, bytes=6, lane=9)
     SEMANTICS[isa.Load](machine, one)
-    act, dram = machine.memories.act.data, machine.memories.dram.data
+    act, dram = machine.memories.act, machine.memories.dram.arena
     expected = np.zeros_like(act)
     for b in range(2):
         for y in range(5):
@@ -111,18 +111,18 @@ def test_streams_go_to_the_banks_of_their_slots(gang: int) -> None:
     raw, lengths = pack("bitmap", matrix, 40, 1, np.arange(150))
     machine = state(raw.tobytes())
     one = isa.LoadWeights(wgt=5, dram=0, size=len(raw), gang=gang)
-    (written,) = FOOTPRINTS[isa.LoadWeights](machine, one).writes
+    _, written = accesses_of(machine, one)
     SEMANTICS[isa.LoadWeights](machine, one)
     slots, words = SPEC.array.lanes >> gang, raw.view(np.uint32)
     rows, total = place(lengths, slots, gang)
-    expected = np.zeros_like(machine.memories.wgt.data)
+    expected = np.zeros_like(machine.memories.wgt)
     starts = np.cumsum(lengths) - lengths
     for n in range(150):
         row = 5 + int(rows[: n // slots].sum())
         for k in range(lengths[n]):
-            expected[row + (k >> gang), ((n % slots) << gang) + k % (1 << gang)] = words[
+            expected[((n % slots) << gang) + k % (1 << gang), row + (k >> gang)] = words[
                 starts[n] + k]
-    assert np.array_equal(machine.memories.wgt.data, expected)
+    assert np.array_equal(machine.memories.wgt, expected)
     assert (written.cells.first, written.cells.total) == (5, total)
     streams = machine.read_streams(5, 150, 40, 1, gang, "bitmap")
     assert np.array_equal(streams.filters.matrix, matrix)

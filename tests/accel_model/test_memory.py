@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import isa
-from zeroskip.accel_model.cells import Cells, bursts, lacking, latest, mark
+from zeroskip.accel_model.cells import Cells, Place, bursts, lacking, latest, mark, set_bits
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.isa import Instruction
 from zeroskip.accel_model.machine import Machine
@@ -219,6 +219,9 @@ CELLS = st.builds(Cells, st.integers(0, 20), st.integers(1, 6), st.integers(1, 4
                   st.integers(0, 60))
 
 
+PLAIN = np.array(Place(400, 0, 0, 0, 0, 0))
+
+
 def named(cells: Cells) -> list[int]:
     """The addresses, one by one."""
     return [cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
@@ -231,7 +234,7 @@ def named(cells: Cells) -> list[int]:
 def test_cells_are_the_addresses_of_their_equation(cells: Cells) -> None:
     names = named(cells)
     ticks = np.zeros(400, np.int32)
-    mark(ticks, cells, 0, 7)
+    mark(ticks, np.array(cells), PLAIN, 7)
     assert set(np.flatnonzero(ticks)) == set(names)
     assert cells.last == max(names)
     assert cells.total == len(names)
@@ -243,13 +246,36 @@ def test_cells_are_the_addresses_of_their_equation(cells: Cells) -> None:
 @settings(derandomize=True)
 @given(CELLS, st.integers(0, 399))
 def test_records_over_cells(cells: Cells, odd: int) -> None:
-    names = named(cells)
-    ticks, written = np.zeros(400, np.int32), np.full(400, 3, np.uint16)
+    names, row = named(cells), np.array(cells)
+    ticks, written = np.zeros(400, np.int32), np.full(400, 3, np.int32)
     ticks[odd], written[odd] = 5, 1
-    assert latest(ticks, cells, 0) == (5 if odd in names else 0)
-    assert lacking(written, cells, 2) == (odd if odd in names else -1)
-    granules = np.zeros(26, np.int32)
-    granules[odd >> 4] = 5
-    assert latest(granules, cells, 4) == (5 if odd >> 4 in {n >> 4 for n in names} else 0)
+    assert latest(ticks, row, PLAIN) == (5 if odd in names else 0)
+    assert lacking(written, row, PLAIN, 2) == (odd if odd in names else -1)
     runs = [named(cells)[i : i + cells.length] for i in range(0, len(names), cells.length)]
-    assert bursts(cells, 8) == sum(len({n // 8 for n in run}) for run in runs)
+    assert bursts(row, 8) == sum(len({n // 8 for n in run}) for run in runs)
+    set_bits(written, row, PLAIN, 12)
+    assert [n for n in range(400) if written[n] & 12 == 12] == sorted(set(names))
+
+
+@settings(derandomize=True)
+@given(CELLS, st.integers(0, 399), st.integers(0, 100), st.integers(0, 5))
+def test_records_of_16_cells_together(cells: Cells, odd: int, fixed: int, gap: int) -> None:
+    """The first ``fixed`` cells have no records; those of the others begin ``gap`` records in."""
+    place = np.array(Place(400, fixed, 4, gap - (fixed >> 4), 0, 0))
+    names, row = {n for n in named(cells) if n >= fixed}, np.array(cells)
+    records = np.zeros(gap + 26, np.int32)
+    mark(records, row, place, 7)
+    assert set(np.flatnonzero(records)) == {gap + (n >> 4) - (fixed >> 4) for n in names}
+    if odd >= fixed:
+        records[:] = 0
+        records[gap + (odd >> 4) - (fixed >> 4)] = 5
+        assert latest(records, row, place) == (5 if odd >> 4 in {n >> 4 for n in names} else 0)
+    written = np.zeros(gap + 26, np.int32)
+    set_bits(written, row, place, 0xFFFF)
+    seen = {n for n in range(fixed, 400)
+            if written[gap + (n >> 4) - (fixed >> 4)] >> (n & 15) & 1}
+    assert seen == names
+    assert lacking(written, row, place, 0xFFFF) == -1
+    if odd in names:
+        written[gap + (odd >> 4) - (fixed >> 4)] &= ~(1 << (odd & 15))
+        assert lacking(written, row, place, 0xFFFF) == odd

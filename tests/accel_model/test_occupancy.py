@@ -13,16 +13,15 @@ from tests.accel_model.test_memory import SPEC, convolution, network
 from tests.campaigns.programs import TARGETS, sample, tiny
 from zeroskip.accel_model.cells import Cells
 from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.footprint import FOOTPRINTS
+from zeroskip.accel_model.footprint import accesses_of
 from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.memory import Memories
+from zeroskip.accel_model.memory import NAMES, Memories
 from zeroskip.accel_model.occupancy import Occupancy, occupancy
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.semantics import SEMANTICS
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.state import State
-from zeroskip.accel_model.weights import Decoder
 
 
 def at(one: Occupancy, cycle: int) -> int:
@@ -88,21 +87,22 @@ def lives(program: Program, run: Run) -> dict[str, list[tuple[int, int]]]:
     """Of each memory, when a row was live: from a write to the reads of what it wrote, for each
     byte of it; times that touch or overlap joined."""
     memories = Memories.of(program.spec, program)
-    memories.dram.written[:] = 1
-    state = State(program.spec, memories, Decoder(), False)
+    for tensor in program.inputs:
+        memories.give(tensor, None)
+    state = State(program.spec, memories, None)
     stream = decode_all(program.words)
     wrote: dict[tuple[str, int, int], int] = {}
     spans: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for pc in sorted(range(len(stream)), key=lambda pc: (int(run.start[pc]), pc)):
-        footprint = FOOTPRINTS[type(stream[pc])](state, stream[pc])
+        accesses = accesses_of(state, stream[pc])
         SEMANTICS[type(stream[pc])](state, stream[pc])
-        for access in footprint.reads:
-            for row, bit in parts_of(access.memory.name, access.cells, access.mask):
-                since = wrote[access.memory.name, row, bit]
-                spans[access.memory.name, row].append((since, int(run.free[pc])))
-        for access in footprint.writes:
-            for row, bit in parts_of(access.memory.name, access.cells, access.mask):
-                wrote[access.memory.name, row, bit] = int(run.start[pc])
+        for access in accesses:
+            name = NAMES[access.memory]
+            for row, bit in parts_of(name, access.cells, access.mask):
+                if access.write:
+                    wrote[name, row, bit] = int(run.start[pc])
+                else:
+                    spans[name, row].append((wrote[name, row, bit], int(run.free[pc])))
     found: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for (name, _), times in spans.items():
         joined: list[tuple[int, int]] = []

@@ -39,10 +39,10 @@ from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.dma import Transfer, step_transfer
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.accel_model.state import Incoming, State, Streams
+from zeroskip.accel_model.state import State, Streams
 from zeroskip.accel_model.timeline import timeline
 from zeroskip.accel_model.timing import TIMING, Cost
-from zeroskip.accel_model.weights import Decoder
+from zeroskip.accel_model.weights import decode
 
 CHUNK = 200  # cases that a process is given at once
 Rng = np.random.Generator
@@ -73,7 +73,7 @@ def kinds() -> Iterator[Kind]:
 def fast(spec: AccelSpec, one: Instruction, *registers: Instruction,
          **held: Any) -> Cost:
     """The cost of an instruction after others that set registers."""
-    state = State(spec, None, Decoder(), False)  # type: ignore[arg-type]  # time needs no memory
+    state = State(spec, None, None)  # type: ignore[arg-type]  # time needs no memory
     for register in registers:
         state.registers[type(register)] = register
     for name, value in held.items():
@@ -143,7 +143,7 @@ def _decoded(case: Case, kind: str) -> Streams:
     taps = case.kernel[0] * case.kernel[1]
     table = make_table(case.weight) if kind == "pattern" else None
     raw, _ = pack(kind, canonical(case.weight), channels, taps, case.order, table)
-    return Streams(Decoder().filters(kind, raw.view(np.uint32), filters, channels, taps, table), 0)
+    return Streams(decode(kind, raw, filters, channels, taps, table), 0, 0)
 
 
 def channelwise(rng: Rng, name: str) -> str:
@@ -170,7 +170,7 @@ def channelwise(rng: Rng, name: str) -> str:
         order = np.arange(channels, dtype=np.int32)
         raw, lengths = pack("dense", canonical(weight), 1, taps, order, None)
         held["streams"] = Streams(
-            Decoder().filters("dense", raw.view(np.uint32), channels, 1, taps, None), 0)
+            decode("dense", raw, channels, 1, taps, None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
     one: Instruction = {
         "depthwise": lambda: isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
@@ -218,9 +218,8 @@ def transfer(rng: Rng, name: str) -> str:
         size = 4 * int(rng.integers(1, 600))
         outcome = step_transfer(dram, Transfer(first, size))
         outcome.events["wgt_words"] = size // 4
-        empty = Incoming(np.zeros(0, np.uint32), np.zeros(0, np.int32))
-        return difference(fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0),
-                               incoming=empty), outcome)
+        return difference(fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0)),
+                          outcome)
     counts = tuple(int(n) for n in rng.integers(1, 7, 3))
     length = int(rng.integers(1, 17))
     steps, whole = [], length

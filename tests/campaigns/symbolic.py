@@ -15,22 +15,22 @@ unwritten memory and deadlocks; here nothing is checked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import isa
+from zeroskip.accel_model import isa, tokens
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.footprint import PAR_ROWS, moved_cells
 from zeroskip.accel_model.formats import from_canonical
-from zeroskip.accel_model.isa import BLOCK, Instruction
+from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.state import State, accumulator_rows
-from zeroskip.accel_model.walk import Walk, program_order
+from zeroskip.accel_model.stream import Step, Stream
+from zeroskip.accel_model.walk import Walk
 
 Terms = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ def outputs(machine: Machine, program: Program) -> dict[str, Terms]:
     state, _ = machine._walk(program, stream, {}, False)
     with np.errstate(over="ignore"):
         walk = _Symbolic(program, stream, state)
-        walk.run(program_order)
+        walk.run(tokens.program_order(stream.unit))
     return {each.name: walk.dram[each.address : each.address + each.nbytes]
             for each in program.outputs}
 
@@ -77,7 +77,7 @@ class _Symbolic(Walk):
     """A walk that also computes terms. ``act`` is [rows, 16], ``acc`` [rows, 16], ``dram`` [bytes];
     a byte of the image has a term of its value."""
 
-    def __init__(self, program: Program, stream: Sequence[Instruction], state: State) -> None:
+    def __init__(self, program: Program, stream: Stream, state: State) -> None:
         super().__init__(program, stream, state)
         memories = state.memories
         self.dram = np.zeros(program.dram_bytes, np.uint64)
@@ -85,15 +85,15 @@ class _Symbolic(Walk):
         for number, tensor in enumerate(program.inputs):
             place = slice(tensor.address, tensor.address + tensor.nbytes)
             self.dram[place] = mix(2, number, np.arange(tensor.nbytes))
-        self.act = np.zeros(memories.act.data.shape, np.uint64)
-        self.acc = np.zeros(memories.acc.data.shape, np.uint64)
+        self.act = np.zeros(memories.act.shape, np.uint64)
+        self.acc = np.zeros(memories.acc.shape, np.uint64)
         self._image = len(program.image)
 
-    def _execute(self, pc: int, one: Instruction) -> None:
-        super()._execute(pc, one)
-        apply = getattr(self, f"_{one.mnemonic}", None)
+    def _execute(self, pc: int, step: Step, known: npt.NDArray[np.int32]) -> None:
+        super()._execute(pc, step, known)
+        apply = getattr(self, f"_{step.one.mnemonic}", None)
         if apply is not None:
-            apply(one)
+            apply(step.one)
 
     # ------------------------------------------------------------------------------ transfers
 
@@ -153,7 +153,7 @@ class _Symbolic(Walk):
         self._write(mix(6, found, y.zero_point - x.zero_point, y.low, y.high))
 
     def _avgpool(self, one: isa.AvgPool) -> None:
-        y, row = self._state.register(isa.Output), self._state.memories.par.data[one.par]
+        y, row = self._state.register(isa.Output), self._state.memories.par[one.par]
         weight = np.ones((one.channels, 1, self._state.window().taps), np.int64)
         sums = self._inputs(one.channels).sum(axis=2, dtype=np.uint64)
         scale = np.full(one.channels, int(row[:4].view("<i4")[0])), np.full(one.channels, row[4])
@@ -165,7 +165,7 @@ class _Symbolic(Walk):
     def _finish(self, sums: Terms, order: npt.NDArray[Any], par: int, residual: bool,
                 reach: tuple[Int64, Int64] | None) -> None:
         count = blocks(len(order))
-        raw = self._state.memories.par.data[par : par + PAR_ROWS * count].reshape(count, -1)
+        raw = self._state.memories.par[par : par + PAR_ROWS * count].reshape(count, -1)
         words = np.ascontiguousarray(raw[:, :128]).view("<i4").astype(np.int64)
         bias, mult = words[:, :16].reshape(-1)[order], words[:, 16:].reshape(-1)[order]
         shift = raw[:, 128:].reshape(-1)[order].astype(np.int64)
@@ -183,7 +183,7 @@ class _Symbolic(Walk):
     def _total(self, values: Terms, order: npt.NDArray[Any]) -> Terms:
         """The scaled sum of values [outputs, columns] and the operand."""
         y, r = self._state.register(isa.Output), self._state.register(isa.Operand)
-        row = self._state.memories.par.data[r.par]
+        row = self._state.memories.par[r.par]
         mult_a, mult_b = (int(each) for each in row[:8].view("<i4"))
         n = np.arange(y.height * y.width)
         rows = r.act + n // y.width * r.row + n % y.width
