@@ -74,7 +74,8 @@ class Case:
         return "+".join(f"{self.scheme}:{options},layers={INNER[net]}" for options in offers)
 
 
-CASES = [Case("pattern", 8, epochs=8),
+STAGES = ("one-shot", "reconstructed", "allocated", "fine-tuned")
+CASES = [Case("pattern", 8, epochs=16),
          *(Case(scheme, compression) for compression, scheme in (
              *((4, each) for each in ("pattern", "unstructured", "nm")), (8, "unstructured"),
              (8, "nm"), (12, "pattern"),
@@ -189,8 +190,8 @@ def unfolded(dense: Dense, pruned: tvm.IRModule) -> nn.Module:
     return model
 
 
-def measure(dense: Dense, case: Case, data: Split, table: Table) -> None:
-    """Every stage of one case that the table does not have."""
+def measure(dense: Dense, case: Case, stages: Sequence[str], data: Split, table: Table) -> None:
+    """The stages of one case that the table does not have."""
     recipe, samples = read_recipe(case.recipe(dense.net)), calibration(data, dense.seed)
 
     def reconstructed(schemes: Sequence[Options]) -> tvm.IRModule:
@@ -202,10 +203,10 @@ def measure(dense: Dense, case: Case, data: Split, table: Table) -> None:
         "allocated": lambda: reconstructed(shared_out(dense, case, samples)),
         "fine-tuned": lambda: reconstructed(shared_out(dense, case, samples)),
     }
-    for stage, make in makers.items():
+    for stage in stages:
         if table.missing(dense.net, dense.seed, case.scheme, case.compression, stage):
             started = time.time()
-            made = make()
+            made = makers[stage]()
             found = (fine_tune(dense, made, data, case.epochs) if stage == "fine-tuned"
                      else both(made, data))
             kept, size = counts(made, dense.net)
@@ -243,13 +244,12 @@ def both(module: tvm.IRModule, data: Split) -> tuple[float, float]:
 def summary(rows: list[Row]) -> str:
     """Markdown: mean and standard deviation over the seeds of the test accuracy's loss."""
     dense = {(row.net, row.seed): row.test for row in rows if row.stage == "dense"}
-    names = ("one-shot", "reconstructed", "allocated", "fine-tuned")
-    lines = [f"| net | scheme | compression | {' | '.join(names)} |", "| --- " * 7 + "|"]
+    lines = [f"| net | scheme | compression | {' | '.join(STAGES)} |", "| --- " * 7 + "|"]
     groups = sorted({(row.net, row.scheme, row.compression) for row in rows
                      if row.stage != "dense"})
     for net, scheme, compression in groups:
         cells = []
-        for stage in names:
+        for stage in STAGES:
             lost = [row.test - dense[row.net, row.seed] for row in rows
                     if (row.net, row.scheme, row.compression, row.stage)
                     == (net, scheme, compression, stage)]
@@ -266,11 +266,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the dense networks")
     parser.add_argument("--output", type=Path, required=True, help="JSON file of the rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--compressions", type=int, nargs="+",
+                        default=sorted({case.compression for case in CASES}))
     parser.add_argument("--nets", nargs="+", choices=sorted(NETS), default=sorted(NETS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     data, table = read_split(options.data), Table(options.output)
-    for case in CASES:
+    for case in (case for case in CASES if case.compression in options.compressions):
         for seed in options.seeds:
             for net in options.nets:
                 dense = read_dense(options.work, net, seed)
@@ -278,7 +281,7 @@ def main() -> None:
                     size = sum(layer.weight.size for layer in inner(dense.module, net))
                     table.add(Row(net, seed, "dense", 1, "dense", *both(dense.module, data), size,
                                   size, 0))
-                measure(dense, case, data, table)
+                measure(dense, case, options.stages, data, table)
     print(summary(table.rows))
 
 
