@@ -12,7 +12,8 @@ demo: .venv/stamp
 	$(BIN)/zeroskip demo
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow and not ocr and not pruning"
+	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+		-m "not slow and not ocr and not pruning"
 
 lint: .venv/stamp
 	$(BIN)/ruff check .

@@ -10,7 +10,9 @@ from hypothesis import settings
 settings.register_profile("zeroskip", deadline=None)
 settings.load_profile("zeroskip")
 
-SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
+# Processes that share the tests (pytest-xdist) collect the same ones: the first draws for all.
+SEED = int(os.environ.get("SEED") or os.environ.setdefault(
+    "ZEROSKIP_TEST_SEED", str(random.SystemRandom().randrange(1 << 32))))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -44,7 +44,9 @@ def objective(seen: Columns, y: np.ndarray, weight: np.ndarray, start: np.ndarra
 def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: int, size: int,
                                     count: int) -> None:
     """The same weights where they are solved for; where they are approached, as small an objective:
-    of a flat one many weights are as good."""
+    of a flat one many weights are as good. What is left of it is at most the tolerance of the
+    residual times the largest eigenvalue (the size, of matrices scaled to a unit diagonal) and over
+    the least (the damping): 1e-10 * 12 * 12 / 0.01 of where it started."""
     seen, y, start, support = problem(seed, groups, rows, size, count)
     damping = 1e-2
     with pytest.MonkeyPatch.context() as patch:
@@ -66,9 +68,9 @@ def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: 
                 np.testing.assert_allclose(found[group, row, held], best, rtol=1e-3, atol=1e-4)
             least[group, row, held] = best
     reached = objective(seen, y, found, start, damping)
-    np.testing.assert_allclose(reached, objective(seen, y, least, start, damping), rtol=1e-5,
-                               atol=1e-7)
-    assert (reached <= objective(seen, y, start, start, damping) * (1 + 1e-9)).all()
+    begun = objective(seen, y, start, start, damping)
+    assert (reached <= objective(seen, y, least, start, damping) + 2e-6 * begun).all()
+    assert (reached <= begun * (1 + 1e-9)).all()
 
 
 def test_it_is_never_worse_than_the_start_however_early_it_ends(monkeypatch: pytest.MonkeyPatch
