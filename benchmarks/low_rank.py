@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "models" / "fashion_test.npz")
     options = parser.parse_args()
     arrays = np.load(options.data)
-    images, labels = arrays["images"].astype(np.float32) / 255, arrays["labels"]
+    images, labels = arrays["image"], arrays["labels"]
     for path in options.models:
         dense = FoldBatchNorm()(import_onnx(normalise_onnx(load_onnx(path))))
         whole = multiplies(dense)

@@ -93,10 +93,9 @@ def _left(masks: Mapping[str, np.ndarray]) -> str:
 
 
 def write_data(folder: Path, test: Data, known: Data, seed: int) -> None:
-    """The images that the demonstration classifies, and some training images to calibrate by."""
-    as_bytes = (test.images * 255).round().to(torch.uint8).numpy()
-    np.savez_compressed(folder / "fashion_test.npz", images=as_bytes,
-                        labels=test.labels.numpy().astype(np.uint8))
+    """Images with labels, as `zeroskip compare --data` takes them, and some training images to calibrate by."""
+    np.savez_compressed(folder / "fashion_test.npz", image=test.images.numpy(),
+                        labels=test.labels.numpy())
     chosen = np.random.default_rng(seed).choice(len(known.images), CALIBRATION, replace=False)
     np.savez_compressed(folder / "fashion_calibration.npz",
                         image=known.images[torch.from_numpy(chosen)].numpy())

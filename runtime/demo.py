@@ -51,11 +51,11 @@ class Images:
 
     @staticmethod
     def read(path: Path) -> Images:
-        """From uint8 'images' and 'labels'."""
+        """From 'image' and 'labels', as `zeroskip compare --data` takes them."""
         arrays = load_arrays(path)
-        if not {"images", "labels"} <= set(arrays):
-            raise DemoError(f"{path}: lacks 'images' or 'labels'; run models/train_fashion.py")
-        return Images(arrays["images"].astype(np.float32) / np.float32(255), arrays["labels"])
+        if not {"image", "labels"} <= set(arrays):
+            raise DemoError(f"{path}: lacks 'image' or 'labels'; run models/train_fashion.py")
+        return Images(arrays["image"], arrays["labels"])
 
 
 def run_demo(models: Path, output: Path) -> None:
