@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -32,7 +33,12 @@ def test_demo(tmp_path: Path) -> None:
     assert len(shares) == 6
     assert min(shares) > 80  # 50 images: a few per cent more or less than the 92.7 of all
     events = json.loads((tmp_path / "out" / "timeline.json").read_text())["traceEvents"]
-    assert len(events) > 100
+    slices = [event for event in events if event["ph"] == "X"]
+    assert {event["tid"] for event in slices} == {0, 1, 2}  # the three units
+    graph = onnx.load(MODELS / "fashion_pattern.onnx").graph
+    for node in graph.node:
+        if node.op_type == "Conv":
+            assert any(event["name"].startswith(f"{node.name} conv") for event in slices), node.name
 
 
 def test_demo_without_its_files(tmp_path: Path) -> None:
