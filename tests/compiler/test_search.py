@@ -78,7 +78,7 @@ def timed(layer: Layer, target: str
 
 @pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
 @pytest.mark.parametrize("layers", [
-    pytest.param(LAYERS, id="few"), pytest.param(MORE, id="many", marks=pytest.mark.slow)])
+    pytest.param(LAYERS, id="few"), pytest.param(LAYERS + MORE, id="all", marks=pytest.mark.slow)])
 def test_the_answer_is_near_the_best_of_all(target: str, layers: list[Layer]) -> None:
     found_total = tuned_total = best_total = 0
     for layer in layers:
