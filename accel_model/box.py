@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from tokenize import TokenError
@@ -18,6 +19,11 @@ Parts: TypeAlias = Sequence[bytes | memoryview]  # the bytes of a member, one pi
 
 _HEADER = 1 << 14  # bytes in which the header of an .npy file ends
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal contents are equal files
+_DAY = 0 << 9 | 1 << 5 | 1  # the same as it is stored: years since 1980, month, day
+_UNIX, _MODE = 3, 0o600 << 16  # the system and the rights that members are said to have
+_ENTRY = struct.Struct("<4s4B4H3L5H2L")  # of the directory; the member's name follows
+_END = struct.Struct("<4s4H2LH")  # of the directory: disks, members, size and place, a comment
+_PLAIN, _FEW = 2_000_000_000, 1 << 16  # bytes, members: a larger zip has other headers
 
 
 def npy_parts(array: npt.NDArray[Any]) -> Parts:
@@ -49,17 +55,25 @@ def write_zip(out: Any, members: Mapping[str, Parts]) -> None:
     """A zip of these members in this order; ``out`` is a file open for writing bytes."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as box:
         for name, parts in members.items():
-            info = zipfile.ZipInfo(name, _DATE)
-            info.file_size = sum(len(part) for part in parts)
+            info = _info(name, sum(len(part) for part in parts))
             with box.open(info, "w") as member:
                 for part in parts:
                     member.write(part)
 
 
+def _info(name: str, size: int) -> zipfile.ZipInfo:
+    """What is said of a member."""
+    info = zipfile.ZipInfo(name, _DATE)
+    info.file_size = info.compress_size = size
+    info.create_system, info.external_attr = _UNIX, _MODE
+    return info
+
+
 def read_zip(box: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:
     """The members of a zip that ``write_zip`` may have made; ValueError for any other.
 
-    limit: bytes of the file. Members are stored as they are, so none is larger than that.
+    limit: bytes of the file. Members are stored as they are, so none is larger than that. Of files
+    below 2 GB every byte beside the members' own is what ``write_zip`` writes.
     """
     found = {info.filename: info for info in box.infolist()}
     for info in box.infolist():
@@ -67,7 +81,31 @@ def read_zip(box: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:
             raise ValueError(f"member {info.filename!r} is compressed or larger than the file")
     if len(found) != len(box.infolist()):
         raise ValueError("a member is there twice")
+    if limit < _PLAIN and len(found) < _FEW:
+        _check_headers(box, limit)
     return found
+
+
+def _check_headers(box: zipfile.ZipFile, size: int) -> None:
+    """ValueError if anything but the members of a zip of ``size`` bytes is not as written."""
+    file: Any = box.fp
+    at, directory = 0, bytearray()
+    for info in box.infolist():
+        made = _info(info.filename, info.file_size)
+        made.CRC = info.CRC
+        header, name = made.FileHeader(), info.filename.encode("ascii")
+        file.seek(at)
+        if file.read(len(header)) != header:
+            raise ValueError(f"member {info.filename!r} has another header")
+        directory += _ENTRY.pack(
+            b"PK\1\2", made.create_version, _UNIX, made.extract_version, 0, 0, 0, 0, _DAY, info.CRC,
+            info.file_size, info.file_size, len(name), 0, 0, 0, 0, _MODE, at) + name
+        at += len(header) + info.file_size
+    count = len(box.infolist())
+    directory += _END.pack(b"PK\5\6", 0, 0, count, count, len(directory), at, 0)
+    file.seek(at)
+    if at + len(directory) != size or file.read(len(directory)) != directory:
+        raise ValueError("the directory of its members is another one")
 
 
 def read_npy(raw: bytes | memoryview) -> npt.NDArray[Any]:

@@ -28,6 +28,14 @@ class Scaling:
     dtype: str
     shape: tuple[int, ...]
 
+    @property
+    def usable(self) -> bool:
+        """Whether the scale is a positive float32 and the zero point a value of the type."""
+        limits = np.iinfo(self.dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            scale = np.float32(self.scale)
+        return bool(0 < scale < np.inf and limits.min <= self.zero_point <= limits.max)
+
     def quantise(self, real: Array) -> Array:
         """Round half to even, as ``relax.quantize`` does on TVM's CPU."""
         limits = np.iinfo(self.dtype)
@@ -68,8 +76,9 @@ class DirectPlan:
         for tensors, places, ports in ((program.inputs, self.inputs, inputs),
                                        (program.outputs, self.outputs, outputs)):
             for tensor, (index, scaling) in zip(tensors, places, strict=True):
-                fits = (prod(ports[index].shape) == prod(scaling.shape) == tensor.nbytes
+                fits = (index < len(ports)
+                        and prod(ports[index].shape) == prod(scaling.shape) == tensor.nbytes
                         and ports[index].dtype == "float32" and scaling.dtype == tensor.dtype
-                        and scaling.scale > 0)
+                        and scaling.usable)
                 if not fits:
                     raise ValueError(f"the direct plan does not fit '{tensor.name}'")

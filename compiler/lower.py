@@ -93,7 +93,7 @@ class _Lowering:
         if x is None or x.value.pixels > LARGEST_MAP:
             x = self.read(node.inputs[0])
         kernel = x.value.spatial
-        weight = layer.weight.reshape(-1, x.channels, *kernel)
+        weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
         self.ops.append(ops.Conv(node.node, x, y, Window(kernel), weight, layer.bias, layer.mult,
                                  layer.shift, Clip(layer.lo, layer.hi)))
 

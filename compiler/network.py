@@ -160,7 +160,7 @@ def refusing(path: str | Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise NetworkError(f"{path}: cannot be read: {problem.strerror or problem}") from None
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError,
+    except (zipfile.BadZipFile, LookupError, TypeError, ValueError, AttributeError,
             NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
             SpecError, ProgramError, FormatError) as problem:
         raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "

@@ -10,11 +10,11 @@ from tvm import relax
 
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, nodes_of
+from zeroskip.relay_passes.graph import bindings, nodes_of, op_name
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
 
-__all__ = ["Method", "Range", "batches", "calibrate"]
+__all__ = ["Method", "Range", "batches", "calibrate", "has_own_scales"]
 
 Method = Literal["minmax", "percentile", "mse"]
 Array = npt.NDArray[Any]
@@ -71,6 +71,12 @@ def calibrate(
         choose = _least_error if method == "mse" else _quantiles(percentile)
         ranges = [choose(count, seen) for count, seen in zip(counts, ranges, strict=True)]
     return dict(zip(names, ranges, strict=True))
+
+
+def has_own_scales(func: relax.Function) -> bool:
+    """Whether a float function quantises activations itself, as that of a quantised model does."""
+    return any(op_name(binding.value) == "relax.quantize"
+               and isinstance(binding.value.args[0], relax.Var) for binding in bindings(func))
 
 
 def _check_method(method: str, percentile: float) -> None:

@@ -9,7 +9,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import const_value
+from zeroskip.relay_passes.graph import const_value, make_const
 from zeroskip.relay_passes.integer_layers import QTensor
 
 NODE_ATTR = "zeroskip.node"
@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 
 def constant(value: npt.ArrayLike, dtype: str) -> Any:
-    """A Relax constant of exactly this dtype (``relax.const`` narrows a bare 64-bit array)."""
-    return relax.const(np.array(value, dtype, order="C"), dtype)
+    """A Relax constant of exactly this dtype."""
+    return make_const(np.asarray(value, dtype))
 
 
 def along_channels(values: npt.ArrayLike, rank: int, dtype: str) -> Any:

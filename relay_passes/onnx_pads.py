@@ -19,6 +19,7 @@ from zeroskip.relay_passes.onnx_graph import (
 )
 
 _WINDOWED = ("Conv", "AveragePool", "MaxPool", "LpPool")
+_SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
 def make_pads_explicit(model: onnx.ModelProto) -> None:
@@ -133,7 +134,10 @@ def _spatial(node: onnx.NodeProto, index: Index) -> tuple[int, ...]:
 
 
 def refuse_empty_windows(model: onnx.ModelProto) -> None:
-    """FrontError for a convolution or pooling whose window nowhere fits into its padded input."""
+    """FrontError for a convolution or pooling whose window nowhere fits into its padded input.
+
+    Automatic padding to the same size makes every window fit.
+    """
     index = Index.of(model)
     for node in model.graph.node:
         shape = index.shape(node.input[0]) if node.op_type in _WINDOWED else None
@@ -147,6 +151,8 @@ def refuse_empty_windows(model: onnx.ModelProto) -> None:
                 [1, *kernel, *sizes["strides"], *sizes["dilations"]]) < 1:
             raise FrontError(f"Node '{node.name}' ({node.op_type}) has a window of {kernel} with "
                              f"{sizes} and pads {pads} on {rank} axes: export the model again.")
+        if attrs.get("auto_pad") in _SAME:
+            continue
         padded = [size + pads[i] + pads[i + rank] for i, size in enumerate(shape[2:])]
         extent = [(k - 1) * d + 1 for k, d in zip(kernel, sizes["dilations"], strict=True)]
         if any(e > size for e, size in zip(extent, padded, strict=True)):

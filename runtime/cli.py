@@ -18,7 +18,6 @@ from zeroskip.runtime import cli_pruning
 from zeroskip.runtime.cli_options import FILE, level_option, shapes_option
 
 EMIT = ("relax", "layers", "schedule", "asm")
-QUANTISED = {"DequantizeLinear", "QLinearConv", "QLinearMatMul"}  # operators with their own scales
 METHODS = ("minmax", "percentile", "mse")
 
 
@@ -104,6 +103,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     spec = load_spec(target)
     from zeroskip.compiler import driver, level_driver
     from zeroskip.compiler.cache import default_folder
+    from zeroskip.relay_passes.calibrate import has_own_scales
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.tuning import tuning
 
@@ -112,9 +112,11 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         "tune": None if tune is None else tuning(tune),
         "cache": default_folder() if cache else None}
     networks: list[Any] = []
+    floating: Any = None
     with progress(f"compiling {model.name}") as tell:
         if emit is not None:
-            text = _stage(driver.lower(model, spec, **options, progress=tell), emit)
+            stages = driver.lower(model, spec, **options, progress=tell)
+            text, floating = _stage(stages, emit), stages.floating
         if output is not None and levels:
             made = level_driver.compile_levels(model, spec, levels, **options, progress=tell)
             made.save(output)
@@ -122,7 +124,9 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         elif output is not None:
             networks = [driver.compile(model, spec, **options, progress=tell)]
             networks[0].save(output)
-    if calibrate is None and _is_float(model):
+    if networks:
+        floating = networks[0].floating_module
+    if calibrate is None and not has_own_scales(floating["main"]):
         click.echo("zeroskip: warning: no --calibrate data: ranges of activations come from random "
                    "inputs; cycles and bits are right, accuracy is not to be relied on", err=True)
     if emit is not None:
@@ -131,14 +135,6 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     for network in networks:
         _show_level(network)
         cli_pruning.show_structures(network.floating_module, [spec], unless_dense=True)
-
-
-def _is_float(model: Path) -> bool:
-    """Whether a model does not bring the scales of its activations along."""
-    import onnx
-
-    kinds = {node.op_type for node in onnx.load(model, load_external_data=False).graph.node}
-    return not kinds & QUANTISED
 
 
 def _stage(stages: Any, emit: str) -> str:

@@ -129,8 +129,8 @@ def _follow(found: Channels, binding: relax.VarBinding, layer: Prunable | None) 
 
 def _producer(found: Channels, layer: Prunable, shape: Sequence[int]) -> Ids | None:
     """A layer on something that is not followed: what it makes is its own."""
-    if len(shape) < 2 or shape[1] != len(layer.weight):
-        return None  # a matmul whose channels are not dimension 1
+    if not layer.is_conv and len(shape) != 2:
+        return None  # its channels are the last dimension
     found.producers[layer.var] = layer
     made = found.new(shape[1])
     if layer.groups > 1:

@@ -73,15 +73,14 @@ def remove_dead_channels(func: relax.Function) -> relax.Function:
 def _dead(func: relax.Function, channels: Channels) -> set[int]:
     """The identities that can go."""
     values = _known_values(func, channels)
-    layers = {layer.var: layer for layer in prunables(func)}
+    readers = {layer.var: layer for layer, _ in channels.readers}
     dead = set(range(len(channels))) - {channels.find(one) for one in channels.frozen}
     dead = {one for one in dead if channels.find(one) == one}
     for binding in bindings(func):
-        layer = layers.get(str(binding.var.name))
-        read = str(binding.value.args[0].name) if layer is not None and isinstance(
-            binding.value.args[0], relax.Var) else ""
-        if layer is None or layer.groups > 1 or read not in channels.ids:
-            continue  # a depthwise layer passes its channels on, other groups have frozen them
+        layer = readers.get(str(binding.var.name))
+        if layer is None:
+            continue  # a depthwise layer passes its channels on, others have frozen them
+        read = str(binding.value.args[0].name)
         matters = _read(layer).any(axis=0) & (values[read] != 0)
         dead -= set(channels.roots(channels.ids[read][matters]).tolist())
     for name in channels.producers:  # every layer keeps a channel

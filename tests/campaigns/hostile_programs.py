@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -123,11 +124,11 @@ def change_json(rng: Rng, head: dict[str, Any]) -> None:
         if kind == 0 and isinstance(at, dict):
             del at[key]
         elif kind == 1 and isinstance(at, list):
-            at.append(at[key])
+            at.append(deepcopy(at[key]))
         elif kind == 2 and isinstance(at[key], int):
             at[key] += int(rng.choice([-1, 1, 16, -16]))
         else:
-            at[key] = VALUES[rng.integers(len(VALUES))]
+            at[key] = deepcopy(VALUES[rng.integers(len(VALUES))])
         return
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from conftest import SEED
 from tests.campaigns import hostile
 from tests.campaigns.hostile import KINDS, Kind, arm, attempt, run
+from tests.campaigns.hostile_programs import VALUES, change_json
 from zeroskip.accel_model.errors import ZeroskipError
 
 SAMPLES = {"programs, bytes": 200, "programs, resealed": 200, "networks, resealed": 25,
@@ -75,6 +78,18 @@ def test_a_case_that_ends_its_process_is_a_failure(monkeypatch: pytest.MonkeyPat
     assert found.outcomes == {"ran": 1, "failed": 1, "refused": 1}
     assert found.failures == ["programs, bytes, case 6: the process ended with -11"]
     assert asked == [["5", "3"], ["7", "1"]]
+
+
+def test_alterations_do_not_touch_what_others_draw() -> None:
+    """A value that is put into itself would be one without end."""
+    before = json.dumps(VALUES)
+    for case in range(100):
+        head: dict[str, Any] = {"a": [{}], "b": {"c": [1, 2]}}
+        rng = np.random.default_rng(case)
+        for _ in range(100):
+            change_json(rng, head)
+        json.dumps(head)
+    assert json.dumps(VALUES) == before
 
 
 def test_cases_differ_by_seed_kind_and_number() -> None:

@@ -83,6 +83,12 @@ def test_a_stride_beyond_the_kernel_needs_no_padding() -> None:
     assert_close(reference(result, {"x": x}), [np.maximum(rows[..., ::3], rows[..., 1::3])])
 
 
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+def test_auto_pad_makes_windows_fit_that_are_larger_than_the_input(mode: str) -> None:
+    [node] = check(windowed("Conv", f'auto_pad="{mode}"', 2, 5)).graph.node
+    assert attributes(node)["pads"] == [2, 2, 2, 2]
+
+
 def test_auto_pad_counts_dilation() -> None:
     model = windowed("Conv", 'auto_pad="SAME_UPPER", dilations=[2,2], strides=[2,2]', 9, 3)
     [node] = normalise_onnx(model).graph.node

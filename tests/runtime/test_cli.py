@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.nets import SHAPE, small_net
+from zeroskip.accel_model.box import write_zip
 from zeroskip.runtime.cli import main
 
 SMALL_TARGET = "tiny.toml"
@@ -451,9 +452,8 @@ def test_a_network_made_for_another_spec(compiled: Path, tmp_path: Path) -> None
     head.pop("seal")
     head["seal"] = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
     members["manifest.json"] = json.dumps(head).encode()
-    with zipfile.ZipFile(tmp_path / "other.zsk", "w") as box:
-        for name, raw in members.items():
-            box.writestr(name, raw)
+    with (tmp_path / "other.zsk").open("wb") as out:
+        write_zip(out, {name: [raw] for name, raw in members.items()})
     for command in ("report", "run"):
         refused(reading(command, tmp_path / "other.zsk", compiled), "other.zsk", "description")
 

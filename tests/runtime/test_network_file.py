@@ -55,6 +55,18 @@ def wrong_scale(plan: Any) -> None:
     plan["inputs"][0][1]["scale"] = -1.0
 
 
+def endless_scale(plan: Any) -> None:
+    plan["inputs"][0][1]["scale"] = 1e300
+
+
+def wrong_zero_point(plan: Any) -> None:
+    plan["outputs"][0][1]["zero_point"] = 1 << 40
+
+
+def wrong_input(plan: Any) -> None:
+    plan["inputs"][0][0] = 1
+
+
 def wrong_index(plan: Any) -> None:
     plan["outputs"][0][0] = 7
 
@@ -71,8 +83,8 @@ def missing_output(plan: Any) -> None:
     plan["outputs"] = []
 
 
-@pytest.mark.parametrize("change", [wrong_scale, wrong_index, wrong_type, wrong_shape,
-                                    missing_output])
+@pytest.mark.parametrize("change", [wrong_scale, endless_scale, wrong_zero_point, wrong_input,
+                                    wrong_index, wrong_type, wrong_shape, missing_output])
 def test_direct_plans_that_do_not_fit(change: Callable[[Any], None], tmp_path: Path) -> None:
     head, members = open_network(network_file(cpu_node=False))
     change(head["direct"])

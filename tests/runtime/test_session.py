@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -79,24 +78,14 @@ def test_saving_twice_gives_the_same_file(network: Network, tmp_path: Path) -> N
     assert (tmp_path / "a.zsk").read_bytes() == (tmp_path / "b.zsk").read_bytes()
 
 
-def members(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as file:
-        return {info.filename: file.read(info) for info in file.infolist()}
-
-
 def test_altered_and_truncated_files_are_refused(network: Network, tmp_path: Path) -> None:
     network.save(tmp_path / "net.zsk")
     raw = (tmp_path / "net.zsk").read_bytes()
-    with zipfile.ZipFile(tmp_path / "net.zsk") as file:  # a member's second date: nobody reads it
-        unread = {info.header_offset + byte for info in file.infolist() for byte in range(10, 14)}
     rng = np.random.default_rng(0)
     for at in rng.integers(0, len(raw), 60):
         bad = bytearray(raw)
         bad[at] ^= 1 << int(rng.integers(8))
         (tmp_path / "bad.zsk").write_bytes(bad)
-        if int(at) in unread:
-            assert members(tmp_path / "bad.zsk") == members(tmp_path / "net.zsk")
-            continue
         with pytest.raises(NetworkError, match="compile it again"):
             Network.load(tmp_path / "bad.zsk")
     for size in (0, 10, len(raw) // 2, len(raw) - 1):

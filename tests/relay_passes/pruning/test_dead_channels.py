@@ -109,6 +109,18 @@ def test_outputs_and_what_is_not_followed_keep_theirs() -> None:
     assert shapes(check_same(before)) == shapes(before)
 
 
+@pytest.mark.parametrize("columns", [8, 6])  # as many as there are channels, and not
+def test_matmuls_over_the_last_axis_keep_what_they_read_and_make(columns: int) -> None:
+    net = Net(1, 3, 8, columns)
+    x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
+    x = net.op("m0", relax.op.matmul(x, net.const(net.weight(8, columns).T)))
+    x = net.op("turned", relax.op.permute_dims(x, [0, 1, 3, 2]))
+    x = net.op("m1", relax.op.matmul(x, net.const(net.weight(8, 8).T)))
+    before = silence(classify(net, net.conv("c1", x, 8)), c0=([1], ALL), m0=([2], ALL),
+                     m1=([3], ALL), c1=(ALL, [4]))
+    assert shapes(check_same(before)) == shapes(before)
+
+
 def test_grouped_layers_keep_what_they_read_and_make() -> None:
     net = Net(1, 3, 8, 8)
     x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
