@@ -29,7 +29,7 @@ from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.onnx_load import load_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
@@ -163,8 +163,10 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
 
     What the model was before may be as large and is gone when this returns.
     """
-    proto = load_onnx(model) if isinstance(model, str | Path) else model
-    proto = normalise_onnx(proto, shapes)
+    if isinstance(model, str | Path):
+        proto = normalise_own(load_onnx(model), shapes)
+    else:
+        proto = normalise_onnx(model, shapes)
     return apply_passes(import_onnx(proto), FoldBatchNorm())
 
 

@@ -93,7 +93,8 @@ def _left(masks: Mapping[str, np.ndarray]) -> str:
 
 
 def write_data(folder: Path, test: Data, known: Data, seed: int) -> None:
-    """Images with labels, as `zeroskip compare --data` takes them, and some training images to calibrate by."""
+    """Images with labels, as `zeroskip compare --data` takes them, and some training images to
+    calibrate by."""
     np.savez_compressed(folder / "fashion_test.npz", image=test.images.numpy(),
                         labels=test.labels.numpy())
     chosen = np.random.default_rng(seed).choice(len(known.images), CALIBRATION, replace=False)

@@ -51,6 +51,13 @@ def normalise_onnx(
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
+    return normalise_own(result, shapes)
+
+
+def normalise_own(
+    result: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
+) -> onnx.ModelProto:
+    """``normalise_onnx`` of a model that nobody else needs: it is not copied but changed."""
     own_initializers(result)
     refuse_missing_ends(result)
     refuse_many_nodes(result)
