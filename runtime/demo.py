@@ -159,14 +159,14 @@ def _speed(reports: Mapping[tuple[str, str], Report]) -> Table:
     table = Table(title="one image", title_justify="left")
     for column in ("network", "target"):
         table.add_column(column)
-    for column in ("MMACs done", "cycles", "us", "speed-up", "x bound", "MACs used", "DRAM KiB",
-                   "uJ"):
+    for column in ("MMACs done", "cycles", "us", "speed-up", "x network bound", "MACs used",
+                   "DRAM KiB", "uJ"):
         table.add_column(column, justify="right")
     base = reports[CASES[0]].cycles
     for (name, target), made in sorted(reports.items()):
         table.add_row(name, target, f"{made.effectual / 1e6:.2f}", f"{made.cycles:,}",
                       f"{made.milliseconds * 1000:.0f}", f"{base / made.cycles:.2f}",
-                      f"{made.x_bound:.2f}", f"{made.utilisation:.0%}",
+                      f"{made.x_network_bound:.2f}", f"{made.utilisation:.0%}",
                       f"{made.dram_bytes / 1024:.0f}", f"{made.microjoules:.0f}")
     return table
 
