@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
@@ -64,18 +63,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ------------------------------------------------------------------------------- what it does
 
 
-def test_help_is_quick_and_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
+    """Which makes it quick; how quick, `benchmarks/bench.py` measures."""
     code = ("import sys, zeroskip.runtime.cli; "
             "print([n for n in ('tvm', 'numpy', 'onnx', 'numba', 'rich') if n in sys.modules])")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
-    command = Path(sys.executable).with_name("zeroskip")
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([command, "--help"], capture_output=True, check=True)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.3
 
 
 def test_every_command_has_help() -> None:
