@@ -49,6 +49,7 @@ class _GroupEmitter:
         self.homes = [(each, act[each.first]) for each in uses.resident(first, last)
                       if each.first in act]
         self.layers: list[int] = []
+        self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a band
         self.missing: dict[str, Span] = {}  # rows that a band needs and that are not on chip yet
 
     def emit(self) -> None:
@@ -88,31 +89,35 @@ class _GroupEmitter:
         raise CompileError(f"'{op.node}': {type(op).__name__} has no instructions")
 
     def _open(self, band: int) -> None:
-        """Say what stays on chip and what goes to DRAM in a band."""
-        out = self.out
-        out.resident = {of.value.name: ActTile(
+        """Say where values stay on chip and what goes to DRAM in a band."""
+        self.places = {of.value.name: ActTile(
             act, Patch(of.span(of.needed, of.end, band), Span(0, of.value.spatial[1])),
             of.value.spatial[1], of.value.spatial[1] * of.height)
             for of, act in ((self.strips[each.value.name], act) for each, act in self.homes)}
-        out.stored = {name: of.span(of.carried if name in out.resident and name not in self.needed
-                                    else of.made, of.end, band)
-                      for name, of in self.strips.items()}
+        self.out.stored = {
+            name: of.span(of.carried if name in self.places and name not in self.needed
+                          else of.made, of.end, band)
+            for name, of in self.strips.items()}
         self.missing = {name: self.strips[name].span(self.strips[name].needed,
                                                      self.strips[name].made, band)
-                        for name in out.resident}
+                        for name in self.places}
 
     def _enter(self, index: int) -> None:
-        """Make room for what is made or read from this operation on."""
+        """Make room for what is made or read from this operation on. A value that stays until its
+        last reader is in DRAM alone for an operation behind that, which only moves it."""
+        live = [(each, act) for each, act in self.homes if each.first <= index <= each.last]
         self.out.stream.layer = self.layers[index]
-        self.out.act.take([(act, self.strips[each.value.name].buffer_rows)
-                           for each, act in self.homes if each.first <= index <= each.last])
+        self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}
+        self.out.act.take([(act, self.strips[each.value.name].buffer_rows) for each, act in live])
 
     def _bring(self, op: Op) -> None:
         """Load what is missing of what an operation reads: rows that earlier bands have made."""
         for view in views_read(op):
             value = view.value
+            home = self.out.resident.get(value.name)
+            if home is None:
+                continue
             rows = self.missing.pop(value.name, Span(0, 0))
             if rows.size:
-                home = self.out.resident[value.name]
                 self.out.load(whole(value), Span(0, value.channels),
                               home.at(Patch(rows, home.patch.cols)))

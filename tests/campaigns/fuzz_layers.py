@@ -7,6 +7,7 @@ its result. A max pooling, concatenation or reshape has the type of what it read
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from zeroskip.relay_passes.integer_layers import QTensor
 
 Array = npt.NDArray[np.generic]
 Shape = tuple[int, ...]
+
+MOST_WEIGHTS = 1 << 22  # of a layer: of more, a case takes minutes and gigabytes
 
 
 def build_graph(case: Case) -> LayerGraph:
@@ -133,6 +136,8 @@ def _conv(step: Step, x: QTensor) -> layers.Layer:
 
 
 def _weights(step: Step, shape: Shape) -> dict[str, Any]:
+    if prod(shape) > MOST_WEIGHTS:
+        raise InvalidCaseError("more weights than are quick")
     rng = np.random.default_rng(step.get("seed", 0))
     extreme = step.get("extreme", False)
     weight = random_weight(rng, shape, step.get("zeros", "unstructured"), step.get("density", 1),
