@@ -13,7 +13,7 @@ from tvm import relax
 from zeroskip.relay_passes.graph import bindings, const_number, op_name
 from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.layers import Prunable, bias_of, left, only_reader
-from zeroskip.relay_passes.pruning.least_squares import fit
+from zeroskip.relay_passes.pruning.least_squares import Places, Problem, fit, problems
 from zeroskip.relay_passes.pruning.masks import MaskOptions, magnitude
 from zeroskip.relay_passes.pruning.statistics import Columns, columns
 
@@ -42,6 +42,10 @@ class Bounds:
 
     low: Floats
     high: Floats
+
+    def of(self, rows: tuple[int, Places]) -> Bounds:
+        """Those of some rows of a group."""
+        return Bounds(self.low[rows], self.high[rows])
 
     def cut(self, y: Floats) -> Floats:
         """Results as the activation sees them."""
@@ -83,8 +87,8 @@ def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
     """Least squares over the weights that are not zero, and the mean by the shift.
 
     read, wanted: what the layer reads and should make. schemes: which weights are to go, of the
-    layer by itself (``choose_mask``). Of the fits that were tried, the pruned weights among them,
-    the one that comes nearest as the activation sees it.
+    layer by itself (``choose_mask``). Of each filter, of its pruned weights and the fits that were
+    tried, what comes nearest as the activation sees it.
     """
     seen = columns(im2col, read)
     goal = np.ascontiguousarray(seen.take(im2col.rows(wanted)), np.float32)
@@ -95,24 +99,42 @@ def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
         note = "".join(f"{scheme.note(layer, (start != 0).reshape(layer.weight.shape))}: "
                        for scheme in schemes) + f"{left(start)}; "
     support = start != 0
-    tried = [(start, np.zeros((*start.shape[:2], 1)))]
-    target = goal
-    for _ in range(1 + (REFINEMENTS if bounds is not None else 0)):
-        weight = fit(seen, seen.cross(target), start, support)
-        tried.append((weight, target.mean(axis=2, keepdims=True, dtype=np.float64)
-                      - weight @ seen.mean))
-        if bounds is not None:
-            target = bounds.eased(goal, _made(seen, *tried[-1]))
-    errors = [_error(_made(seen, *each), goal, bounds) for each in tried]
-    best = int(np.argmin(errors))
-    weight, shift = tried[best]
+    weight, shift = start.copy(), np.zeros((*start.shape[:2], 1))
+    errors = np.zeros(3)
+    for part in problems(seen, start, support):
+        weight[part.at], shift[part.at], some = _fit_rows(
+            part, goal[part.at], None if bounds is None else bounds.of(part.at))
+        errors += some
+    before, after = errors[:2] / (errors[2] if errors[2] > 0 else 1.0)
     unknowns = int(support.sum(axis=2).max(initial=0))
     scarce = seen.count < unknowns
-    note += f"reconstructed: error {errors[0]:.3g} -> {errors[best]:.3g}"
+    note += f"reconstructed: error {before:.3g} -> {after:.3g}"
     if scarce:
         note += f", {seen.count} columns for {unknowns} unknowns: damped"
     return Fit(weight.reshape(layer.weight.shape).astype(layer.weight.dtype), shift.reshape(-1),
                note, scarce)
+
+
+def _fit_rows(part: Problem, goal: Floats, bounds: Bounds | None
+              ) -> tuple[Doubles, Doubles, Doubles]:
+    """Weights [r, E] and shifts [r, 1] of rows of a layer for their goal [r, n]; the sums of their
+    errors before and after, and of the variances of the goal, all as the activation sees them."""
+    columns, target = part.columns, goal
+    seen = goal if bounds is None else bounds.cut(goal)
+    weight, shift = part.start, np.zeros((len(goal), 1))
+    before = least = _errors(_made(columns, weight, shift), seen, bounds)
+    for _ in range(1 if bounds is None else 1 + REFINEMENTS):
+        tried = part.solve(columns.cross(target[None])[0])
+        moved = target.mean(axis=1, keepdims=True, dtype=np.float64) - tried @ columns.mean[0]
+        made = _made(columns, tried, moved)
+        errors = _errors(made, seen, bounds)
+        better = (errors < least)[:, None]
+        weight, shift = np.where(better, tried, weight), np.where(better, moved, shift)
+        least = np.minimum(errors, least)
+        if bounds is not None:
+            target = bounds.eased(goal, made)
+    power = seen.var(axis=1, dtype=np.float64)
+    return weight, shift, np.array([before.sum(), least.sum(), power.sum()])
 
 
 def choose_mask(layer: Prunable, seen: Columns, cross: Doubles, schemes: Sequence[MaskOptions]
@@ -141,20 +163,19 @@ def choose_mask(layer: Prunable, seen: Columns, cross: Doubles, schemes: Sequenc
     return weight
 
 
-def _made(seen: Columns, weight: Doubles, shift: Doubles) -> Floats:
-    """What weights and a shift make of the columns: [G, K/G, n]."""
-    made: Floats = weight.astype(np.float32) @ seen.x
-    made += (shift + weight @ seen.mean).astype(np.float32)
+def _made(columns: Columns, weight: Doubles, shift: Doubles) -> Floats:
+    """What weights [r, E] and shifts [r, 1] make of the columns of a group: [r, n]."""
+    made: Floats = weight.astype(np.float32) @ columns.x[0]
+    made += (shift + weight @ columns.mean[0]).astype(np.float32)
     return made
 
 
-def _error(made: Floats, goal: Floats, bounds: Bounds | None) -> float:
-    """The mean squared error, relative to the variance of the goal, as the activation sees them."""
+def _errors(made: Floats, seen: Floats, bounds: Bounds | None) -> Doubles:
+    """The mean squared error of each row [r] against what the activation is to see."""
     if bounds is not None:
-        made, goal = bounds.cut(made), bounds.cut(goal)
-    power = float(goal.var(axis=2, dtype=np.float64).sum())
-    error = float(np.square(made - goal).mean(axis=2, dtype=np.float64).sum())
-    return error / power if power > 0 else error
+        made = bounds.cut(made)
+    errors: Doubles = np.square(made - seen).mean(axis=1, dtype=np.float64)
+    return errors
 
 
 def by_statistics(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats) -> Fit:

@@ -50,8 +50,15 @@ class Columns:
     @cached_property
     def gram(self) -> Doubles:
         """H of each group: [G, E, E]."""
-        products: Doubles = (self.x @ self.x.swapaxes(1, 2)).astype(np.float64)
-        return products / self.count
+        return self.cross(self.x)
+
+    @cached_property
+    def groups(self) -> tuple[Columns, ...]:
+        """Of each group alone: G = 1."""
+        if len(self.x) == 1:
+            return (self,)
+        return tuple(Columns(x[None], mean[None], self.chosen)
+                     for x, mean in zip(self.x, self.mean, strict=True))
 
     def times(self, rows: Doubles) -> Doubles:
         """rows H: [G, R, E] -> [G, R, E], through what is smaller, H or the columns."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zeroskip.relay_passes.pruning import least_squares
 from zeroskip.relay_passes.pruning.im2col import Im2col
-from zeroskip.relay_passes.pruning.least_squares import fit
+from zeroskip.relay_passes.pruning.least_squares import fit, problems
 from zeroskip.relay_passes.pruning.statistics import Columns, columns
 
 MATMUL = Im2col()
@@ -76,13 +76,44 @@ def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: 
 def test_it_is_never_worse_than_the_start_however_early_it_ends(monkeypatch: pytest.MonkeyPatch
                                                                ) -> None:
     seen, y, start, support = problem(1, 2, 6, 30, 25)  # fewer columns than unknowns
-    assert not least_squares._is_direct(seen, support[0], np.ones(6, np.int64))
+    assert not least_squares._is_direct(seen, support[0], np.ones(6, np.int64), 1e-10)
     before = objective(seen, y, start, start, 1e-2)
     for iterations in range(6):
         monkeypatch.setattr(least_squares, "ITERATIONS", iterations)
         after = objective(seen, y, fit(seen, seen.cross(y), start, support, 1e-2), start, 1e-2)
         assert (after <= before * (1 + 1e-9)).all()
         before = after
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1 << 16), groups=st.integers(1, 2), rows=st.integers(1, 6),
+       different=st.integers(1, 4), room=st.integers(0, 900))
+def test_solved_in_parts_of_as_many_supports_as_there_is_room_for(
+        seed: int, groups: int, rows: int, different: int, room: int) -> None:
+    seen, y, start, support = problem(seed, groups, rows, 8, 30)
+    support = support[:, np.arange(rows) % different]
+    start = np.where(support, start, 0)
+    at_once = fit(seen, seen.cross(y), start, support)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(least_squares, "FACTOR_BYTES", room)
+        parts = [*problems(seen, start, support)]
+        np.testing.assert_allclose(fit(seen, seen.cross(y), start, support), at_once, atol=1e-12)
+    places = sorted((part.group, int(row)) for part in parts for row in part.rows)
+    assert places == [(group, row) for group in range(groups) for row in range(rows)]
+    for part in parts:
+        assert part.factors is not None
+        held = sum(factor.lower.nbytes for factor in part.factors)
+        assert held <= room or len(part.factors) == 1
+
+
+def test_a_problem_is_solved_for_one_target_after_another() -> None:
+    seen, y, start, support = problem(3, 2, 4, 9, 40)
+    other = np.random.default_rng(4).standard_normal(y.shape)
+    for part in problems(seen, start, support):
+        for target in (y, other):
+            cross = seen.cross(target)
+            np.testing.assert_allclose(part.solve(cross[part.at]),
+                                       fit(seen, cross, start, support)[part.at], atol=1e-12)
 
 
 def test_a_group_that_reads_constants_keeps_its_weights() -> None:
