@@ -52,11 +52,11 @@ class Columns:
         """H of each group: [G, E, E]."""
         return self.cross(self.x)
 
-    @cached_property
+    @property
     def groups(self) -> tuple[Columns, ...]:
         """Of each group alone: G = 1."""
         if len(self.x) == 1:
-            return (self,)
+            return (self,)  # which is not kept: it would keep itself
         return tuple(Columns(x[None], mean[None], self.chosen)
                      for x, mean in zip(self.x, self.mean, strict=True))
 

@@ -25,6 +25,7 @@ OPSET = 17
 SAME = ("SAME_UPPER", "SAME_LOWER")
 OWN = ("filters", "bias", "seed", "zeros", "density", "constant", "kernel", "depthwise")
 UNMOVED = ("Flatten", "Reshape", "MaxPool", "Identity", "Dropout", "Squeeze")  # keep their scale
+INT32 = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
 def build_model(case: Case) -> onnx.ModelProto:
@@ -304,7 +305,8 @@ def _quantise_weights(node: onnx.NodeProto, source: tuple[Array, Array] | None,
     if len(node.input) > 2 and source is not None:
         name = node.input[2]
         scale = scale * source[0]
-        constants[name] = np.round(constants[name] / scale).astype(np.int32)
+        steps = np.round(constants[name].astype(np.float64) / scale)
+        constants[name] = np.clip(steps, *INT32).astype(np.int32)
         _dequantise(node, 2, scale, np.zeros(len(scale), np.int32), 0, constants, nodes)
 
 

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from tests.runtime.parsed_page import Page
-from tests.runtime.test_cli import files, refused, zeroskip
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
-from tests.runtime.test_cli import files, refused, zeroskip
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.pruning.detect import detect

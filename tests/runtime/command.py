@@ -1,0 +1,30 @@
+"""The command line inside of the test's process, and what a refusal looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from zeroskip.runtime.cli import main
+
+
+def zeroskip(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Result:
+    return CliRunner(env=environment).invoke(main, [str(one) for one in arguments])
+
+
+def refused(result: Result, *words: str) -> str:
+    """Asserts one sentence on standard error and exit code 2; gives the sentence."""
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("zeroskip: error: ")
+    for word in words:
+        assert word in lines[0]
+    assert result.stdout == ""
+    return lines[0]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

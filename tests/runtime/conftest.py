@@ -1,0 +1,27 @@
+"""A compiled network for the tests of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.runtime.command import zeroskip
+from tests.runtime.nets import SHAPE, small_net
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with net.onnx, x.npz and net.zsk; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("compiled")
+    onnx.save(small_net(), folder / "net.onnx")
+    rng = np.random.default_rng(1)
+    np.savez(folder / "x.npz", x=rng.standard_normal(SHAPE).astype(np.float32))
+    np.savez(folder / "images.npz", x=rng.standard_normal((4, *SHAPE[1:])).astype(np.float32))
+    done = zeroskip("compile", folder / "net.onnx", "-o", folder / "net.zsk",
+                    "--target", "pattern256", "--calibrate", folder / "images.npz")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    return folder
