@@ -2,7 +2,7 @@
 
     python benchmarks/low_rank.py models/fashion_dense.onnx [--data models/fashion_test.npz]
 
-Float networks in onnxruntime, on images of uint8 and their labels.
+Float networks in onnxruntime, on images and their labels as `zeroskip compare --data` takes them.
 """
 
 from __future__ import annotations
