@@ -92,8 +92,13 @@ class Session:
         from zeroskip.runtime import register
 
         register()
-        with parts_of(f"network '{self.network.name}'"):
-            return run_cpu(self._executable, "main", arrays)
+        name, ports = self.network.name, self.network.outputs
+        with parts_of(f"network '{name}'"):
+            results: list[Array] = run_cpu(self._executable, "main", arrays)
+        if len(results) != len(ports):
+            raise NetworkError(f"network '{name}': its host module makes {len(results)} outputs, "
+                               f"its manifest names {len(ports)}; compile it again")
+        return results
 
     @cached_property
     def _executable(self) -> Any:
