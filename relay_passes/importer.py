@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import onnx
 import tvm
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
 
@@ -31,7 +31,7 @@ from zeroskip.relay_passes.graph import (
     substitute,
 )
 from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_shape, unused_name
-from zeroskip.relay_passes.onnx_load import first_line
+from zeroskip.relay_passes.onnx_load import NUMBERS, first_line, refused_type
 
 _LISTS = ("Concat", "Max", "Mean", "Min", "Sum")  # take any number of inputs
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -128,11 +128,11 @@ def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
             raise FrontError(
                 f"Input '{item.name}' has no static shape: normalise the model before importing it."
             )
-        dtype = str(helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
-        if dtype == "object":
-            raise FrontError(f"Input '{item.name}' is text: networks here take numbers.")
+        number = item.type.tensor_type.elem_type
+        if number not in NUMBERS:
+            raise FrontError(f"Input '{item.name}' is {refused_type(number)}")
         name = unused_name(_identifier(item.name), taken)
-        params.append(relax.Var(name, relax.TensorType(shape, dtype)))
+        params.append(relax.Var(name, relax.TensorType(shape, str(NUMBERS[number]))))
     return params
 
 

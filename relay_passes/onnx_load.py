@@ -11,7 +11,7 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from zeroskip.relay_passes.errors import FrontError
 
-_NUMBERS = {
+NUMBERS = {  # ONNX's types that layers take
     number: dtype for number in onnx.TensorProto.DataType.values()
     if number not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
     and (dtype := helper.tensor_dtype_to_np_dtype(number)).isbuiltin == 1 and dtype.kind in "biuf"
@@ -62,15 +62,19 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
             yield from attribute.tensors
 
 
+def refused_type(number: int) -> str:
+    """What is wrong with a type that is not one of ``NUMBERS``, and the remedy."""
+    kinds = {number: word for word, number in onnx.TensorProto.DataType.items()}
+    return (f"of type {kinds.get(number, number)}, which no layer here takes: export it with "
+            "floats or integers of 8 to 64 bits.")
+
+
 def _check_tensor(tensor: onnx.TensorProto, file: Path) -> None:
     """FrontError for a type that has no numbers, or other than as many as its shape says."""
     name = tensor.name or "without a name"
-    dtype = _NUMBERS.get(tensor.data_type)
+    dtype = NUMBERS.get(tensor.data_type)
     if dtype is None:
-        kinds = {number: word for word, number in onnx.TensorProto.DataType.items()}
-        kind = kinds.get(tensor.data_type, tensor.data_type)
-        raise FrontError(f"'{file}' holds a constant '{name}' of type {kind}, which no layer here "
-                         "takes: export it with floats or integers of 8 to 64 bits.")
+        raise FrontError(f"'{file}' holds a constant '{name}' {refused_type(tensor.data_type)}")
     if tensor.HasField("raw_data"):
         held = len(tensor.raw_data) / dtype.itemsize
     else:

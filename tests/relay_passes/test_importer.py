@@ -90,6 +90,15 @@ def test_variables_are_called_after_their_nodes() -> None:
     }
 
 
+@pytest.mark.parametrize("word", ["UINT4", "STRING", "COMPLEX64", "BFLOAT16"])
+def test_an_input_of_a_type_that_no_layer_takes(word: str) -> None:
+    """TVM packs four bits, which numpy's arrays do not."""
+    model = parse("g (float[2] x) => (float[2] y) { y = Identity(x) }")
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DataType.Value(word)
+    with pytest.raises(FrontError, match=f"Input 'x' is of type {word}, .* export it with floats"):
+        import_onnx(model)
+
+
 def test_input_and_output_names_are_recorded() -> None:
     model = parse(
         "g (float[2] a, float[2] b) => (float[2] y, float[2] z) { y=Add(a,b) z=Sub(a,b) }"
