@@ -90,7 +90,7 @@ def test_variables_are_called_after_their_nodes() -> None:
     }
 
 
-@pytest.mark.parametrize("word", ["UINT4", "STRING", "COMPLEX64", "BFLOAT16"])
+@pytest.mark.parametrize("word", ["UINT4", "STRING", "COMPLEX64", "BFLOAT16", "UNDEFINED"])
 def test_an_input_of_a_type_that_no_layer_takes(word: str) -> None:
     """TVM packs four bits, which numpy's arrays do not."""
     model = parse("g (float[2] x) => (float[2] y) { y = Identity(x) }")
