@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 MOST = 1 << 48  # of any count or address
-LONGEST = 1 << 10  # of a text, characters
+LONGEST = 1 << 16  # of a text, characters
 
 
 def read_record(cls: type[T], table: Any) -> T:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.files import refuse_irregular
 
 ARRAY_KINDS = ("dense", "bitmap", "pattern")
 ACT_ROW_BYTES = 16
@@ -153,6 +154,7 @@ def load_spec(name_or_path: str) -> AccelSpec:
     if path.suffix != ".toml":
         raise SpecError(f"target {name_or_path!r} is not known; it is one of "
                         f"{', '.join(targets())}, or the path of a .toml file")
+    refuse_irregular(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tokenize import TokenError
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.compiler.errors import CompileError
 
 if TYPE_CHECKING:
     from zeroskip.compiler.network import Port
 
 Array = npt.NDArray[Any]
+MAX_BYTES = 4 << 30  # of all arrays of a file together
 
 
 class DataError(CompileError):
@@ -24,20 +29,51 @@ class DataError(CompileError):
 
 def load_arrays(path: str | Path) -> dict[str, Array]:
     """The arrays of an .npz file by name; an .npy file is one array named after the file."""
+    refuse_irregular(path)
     try:
+        size = _size(Path(path))
+        if size > MAX_BYTES:
+            raise DataError(f"{path}: holds {size / 2**30:,.1f} GiB of arrays, more than the "
+                            f"{MAX_BYTES >> 30} GiB that are read; give fewer samples")
         loaded = np.load(path, allow_pickle=False)
     except OSError as problem:
         raise DataError(f"{path}: cannot be read: {problem.strerror or problem}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
+    except (ValueError, EOFError, TokenError, zipfile.BadZipFile, zlib.error, NotImplementedError,
+            RuntimeError, MemoryError):
         raise DataError(f"{path}: is not an .npz or .npy file of plain arrays") from None
     if isinstance(loaded, np.ndarray):
         return {Path(path).stem: loaded}
     try:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, MemoryError):
+    except (ValueError, EOFError, OSError, TokenError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError, RuntimeError, MemoryError):
         raise DataError(f"{path}: is truncated, or holds objects that are not plain arrays or "
                         "are larger than this computer's memory") from None
+
+
+def _size(path: Path) -> int:
+    """Bytes of all arrays of an .npz or .npy file, as their headers say: nothing is inflated."""
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            file.seek(0)
+            return _claimed(file)
+        with zipfile.ZipFile(file) as box:
+            total = 0
+            for info in box.infolist():
+                with box.open(info) as member:
+                    total += _claimed(member)
+            return total
+
+
+def _claimed(file: IO[bytes]) -> int:
+    """Bytes of the array whose header a file of it begins with."""
+    major, minor = np.lib.format.read_magic(file)
+    if (major, minor) == (1, 0):
+        shape, _fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    else:  # numpy writes version 3 only where the names of fields are not ASCII
+        shape, _fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    return math.prod(shape) * dtype.itemsize
 
 
 def match_inputs(

@@ -23,7 +23,7 @@ import numpy as np
 
 from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.files import write_whole
+from zeroskip.accel_model.files import refuse_irregular, write_whole
 from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.program import Program, ProgramError
 from zeroskip.accel_model.records import count, read_record, text, told
@@ -127,6 +127,7 @@ class Network:
 
         level: of a file that holds several (``levels.py``), 0 and the default the densest.
         """
+        refuse_irregular(path)
         with refusing(path), zipfile.ZipFile(path) as box:
             members = read_zip(box, Path(path).stat().st_size)
             head = json.loads(box.read(members["manifest.json"]))
@@ -150,7 +151,19 @@ def write_members(path: str | Path, manifest: Mapping[str, Any], members: Mappin
                   ) -> None:
     """A file of a manifest and members, whole or not at all."""
     head: Parts = [json.dumps(manifest, indent=1).encode()]
-    write_whole(path, lambda out: write_zip(out, {"manifest.json": head, **members}))
+    write_whole(path, lambda out: write_zip(out, {"manifest.json": head, **members}),
+                check=partial(_check_loads, path))
+
+
+def _check_loads(path: str | Path, written: Path) -> None:
+    """NetworkError unless every network in the file that was written can be loaded again."""
+    try:
+        first = Network.load(written)
+        for level in range(1, len(first.levels)):
+            Network.load(written, level)
+    except NetworkError as problem:
+        raise NetworkError(f"{path}: not written, as what was compiled could not be loaded again: "
+                           f"{str(problem).removeprefix(f'{written}: ')}") from None
 
 
 @contextmanager

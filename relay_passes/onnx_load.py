@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper
 from onnx.external_data_helper import load_external_data_for_model
 
+from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.relay_passes.errors import FrontError
 
 NUMBERS = {  # ONNX's types that layers take
@@ -91,6 +92,7 @@ def first_line(error: BaseException) -> str:
 
 
 def _parse(file: Path) -> onnx.ModelProto:
+    refuse_irregular(file)
     try:
         content = file.read_bytes()
     except FileNotFoundError as error:

@@ -5,7 +5,6 @@ Whatever is heavy (TVM, NumPy) is imported by the command that needs it.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,34 +12,12 @@ from typing import Any
 
 import click
 
-from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.runtime import cli_pruning
+from zeroskip.runtime.cli_guard import Commands, one_line
 from zeroskip.runtime.cli_options import FILE, level_option, shapes_option
 
 EMIT = ("relax", "layers", "schedule", "asm")
 METHODS = ("minmax", "percentile", "mse")
-
-
-class Commands(click.Group):
-    """Turns refusals into one line and exit code 2; DEBUG=1 shows where they come from."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ZeroskipError as refusal:
-            if os.environ.get("DEBUG", "0") not in ("", "0"):
-                raise
-            click.echo(f"zeroskip: error: {_line(str(refusal))}", err=True)
-            ctx.exit(2)
-        except MemoryError:
-            click.echo("zeroskip: error: this computer has not enough memory for that; take "
-                       "smaller inputs or a smaller network", err=True)
-            ctx.exit(2)
-
-
-def _line(text: str) -> str:
-    """One line of what a terminal may print: names in files may hold anything."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,7 +41,7 @@ def load_network(path: Path, level: int | None) -> Any:
 def _show_level(network: Any) -> None:
     if network.levels:
         there = ", ".join(f"{number}: {recipe}" for number, recipe in enumerate(network.levels))
-        click.echo(_line(f"level {network.level} of {there}"))
+        click.echo(one_line(f"level {network.level} of {there}"))
 
 
 @main.command("compile")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -33,6 +34,18 @@ def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     if not ratios or not all(0 < ratio < 1 for ratio in ratios):
         raise click.BadParameter(f"{value!r} is not of the form 0.5,0.75: ratios above 0, below 1")
     return ratios
+
+
+def read_list(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+              ) -> tuple[str, ...]:
+    """Items separated by spaces or commas, of an option that may be repeated.
+
+    A comma before ``option=`` belongs to the item: ``pattern:patterns=8,layers=conv*`` is one.
+    """
+    found = [item for value in values for item in re.split(r"\s+|,(?!\s*\w+=)\s*", value) if item]
+    if not found:
+        raise click.BadParameter("it is empty; name one at least")
+    return tuple(found)
 
 
 shapes_option = click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zeroskip.runtime.cli_options import FILE, read_ratios, shapes_option
+from zeroskip.runtime.cli_options import FILE, read_list, read_ratios, shapes_option
 
 
 @click.command("prune")
@@ -86,13 +86,16 @@ def prune_command(model: Path, output: Path | None, recipe: str | None,
 @click.command("compare")
 @click.argument("model", type=FILE)
 @click.option("--schemes", multiple=True, required=True, metavar="RECIPES",
-              help="Recipes to compare, separated by spaces, such as 'unstructured nm:m=8 "
-                   "pattern'; may be repeated. One scheme is taken at each sparsity, a recipe of "
-                   "several (or a .toml file) as it is.")
+              callback=read_list,
+              help="Recipes to compare, separated by spaces or commas, such as 'unstructured "
+                   "nm:m=8 pattern'; may be repeated. One scheme is taken at each sparsity, a "
+                   "recipe of several (or a .toml file) as it is.")
 @click.option("--sparsity", default="0.5,0.75", show_default=True, callback=read_ratios,
               metavar="RATIOS", help="Ratios of weights to remove from the layers of a scheme.")
-@click.option("--targets", default="dense256,sparse256,pattern256", show_default=True,
-              help="Accelerators, separated by commas: names, or paths of TOML files.")
+@click.option("--targets", multiple=True, default=("dense256,sparse256,pattern256",),
+              show_default=True, callback=read_list,
+              help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
+                   "may be repeated.")
 @click.option("--data", type=FILE, metavar="NPZ",
               help="What quality is measured with: an array for each input, the leading axis "
                    "counts samples, and 'labels' if the model classifies.")
@@ -107,7 +110,7 @@ def prune_command(model: Path, output: Path | None, recipe: str | None,
 @click.option("--json", "json_file", type=FILE, metavar="FILE",
               help="Write the comparison for machines.")
 def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float, ...],
-                    targets: str, data: Path | None, calibrate: Path | None,
+                    targets: tuple[str, ...], data: Path | None, calibrate: Path | None,
                     reconstruct: str | None, layer: str | None,
                     shapes: dict[str, tuple[int, ...]], html_file: Path | None,
                     json_file: Path | None) -> None:
@@ -123,8 +126,7 @@ def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float
 
     with progress(f"comparing {model.name}") as tell, told_warnings():
         made = compare(
-            model, [each for text in schemes for each in text.split()],
-            [each.strip() for each in targets.split(",")], sparsities=sparsity, data=data,
+            model, schemes, targets, sparsities=sparsity, data=data,
             calibrate=calibrate, reconstruct=reconstruct, shapes=shapes, layer=layer,
             cache=default_folder(), progress=tell)
         if json_file is not None:

@@ -1,13 +1,19 @@
-"""Progress on standard error while people watch, nothing otherwise."""
+"""Progress on standard error: a bar while people watch, a line now and then otherwise."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
 Tell: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+
+_QUIET = 5.0  # seconds without a line at the beginning: what takes less says nothing
+_APART = 2.0  # seconds between two lines at least
+_SILENCE = 30.0  # seconds without a line at most
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -18,10 +24,13 @@ def silent(what: str, done: int, total: int) -> None:
 def progress(title: str) -> Iterator[Tell]:
     """Within it, a function that shows how far something is; it disappears at the end.
 
-    A total of 1 stands for work whose length is not known.
+    Where standard error is no terminal there is a line when something else is begun and at least
+    every 30 seconds, but none in the first five. A total of 1 stands for work whose length is not
+    known.
     """
     if not sys.stderr.isatty():
-        yield silent
+        with _Lines(title).shown() as tell:
+            yield tell
         return
     from rich.console import Console
     from rich.markup import escape
@@ -35,8 +44,51 @@ def progress(title: str) -> Iterator[Tell]:
 
         def tell(what: str, done: int, total: int) -> None:
             known = total > 1
-            count = f" ({done:,} of {total:,})" if known else ""
-            bar.description = escape(f"{title}: {what}{count}")
+            bar.description = escape(f"{title}: {_state(what, done, total)}")
             bar.completed, bar.total = done, total if known else None
 
         yield tell
+
+
+def _state(what: str, done: int, total: int) -> str:
+    return f"{what} ({done:,} of {total:,})" if total > 1 else what
+
+
+class _Lines:
+    """Prints lines from a thread of its own: long work may be within one call."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.now = ("", 0, 1)
+        self.out = sys.stderr
+        self.changed, self.ended = threading.Event(), threading.Event()
+
+    @contextmanager
+    def shown(self) -> Iterator[Tell]:
+        """Within it, lines are printed; gives the function that takes what is being done."""
+        thread = threading.Thread(target=self._print, daemon=True)
+        thread.start()
+        try:
+            yield self._tell
+        finally:
+            self.ended.set()
+            self.changed.set()
+            thread.join()
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        begun = what != self.now[0]
+        self.now = (what, done, total)
+        if begun:
+            self.changed.set()
+
+    def _print(self) -> None:
+        start = time.monotonic()
+        self.ended.wait(_QUIET)
+        while not self.ended.is_set():
+            self.changed.clear()
+            what, done, total = self.now
+            seconds = time.monotonic() - start
+            print(f"{self.title}: {_state(what, done, total)}, {seconds:.0f} s" if what else
+                  f"{self.title}: {seconds:.0f} s", file=self.out, flush=True)
+            self.ended.wait(_APART)
+            self.changed.wait(_SILENCE - _APART)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
@@ -125,6 +126,7 @@ def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None =
     inputs: [1, C, *spatial] by name. A ZeroskipError names the line that is wrong, or the
     instruction that must not run.
     """
+    refuse_irregular(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("accel_model", "relay_passes", "compiler", "runtime")
 MAY_USE = {
     "accel_model": {"accel_model"},
-    "relay_passes": {"relay_passes", "accel_model.errors"},
+    "relay_passes": {"relay_passes", "accel_model.errors", "accel_model.files"},
     "compiler": {"compiler", "relay_passes", "accel_model"},
     "runtime": {"runtime", "compiler", "relay_passes", "accel_model"},
 }

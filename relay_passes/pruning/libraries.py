@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.relay_passes.errors import PassError
 
 Library = npt.NDArray[np.bool_]
@@ -49,6 +50,7 @@ class PatternLibrary:
     @staticmethod
     def read(path: Path) -> PatternLibrary:
         """From a TOML file whose only key ``patterns`` holds nested lists of 0 and 1."""
+        refuse_irregular(path)
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as problem:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.atoms import (
     BlockOptions,
@@ -139,6 +140,7 @@ def _of_text(recipe: str) -> Iterator[Options]:
 
 
 def _of_file(path: Path) -> Iterator[Options]:
+    refuse_irregular(path)
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)

@@ -187,7 +187,7 @@ def test_inputs_that_claim_to_be_larger_than_memory(compiled: Path, tmp_path: Pa
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as box:
         box.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
     refused(zeroskip("run", compiled / "net.zsk", "--input", tmp_path / "x.npz"), "x.npz",
-            "larger than this computer's memory")
+            "more than the 4 GiB that are read")
 
 
 # ------------------------------------------------------------------------- bad network files

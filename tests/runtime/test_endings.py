@@ -1,0 +1,102 @@
+"""How commands end (internal errors, interrupts, closed pipes) and what they say meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.runtime.command import files, zeroskip
+from tests.runtime.nets import SHAPE, small_net
+from zeroskip.compiler import driver
+from zeroskip.runtime import progress as progress_module
+from zeroskip.runtime.progress import progress
+
+# A command that says "here" when it is in the middle of its work, and then goes on for a minute.
+_SLOW = """
+import sys, time
+from zeroskip.{module} import {name} as place
+real = place.{function}
+def slow(*args, **kwargs):
+    print("here", flush=True)
+    time.sleep(60)
+    return real(*args, **kwargs)
+place.{function} = slow
+from zeroskip.runtime.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_an_error_of_our_own_asks_to_be_reported(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise AttributeError("no such thing\nwith a second line")
+
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    monkeypatch.setattr(driver, "import_float", broken)
+    before = files(tmp_path)
+    done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk")
+    assert done.exit_code == 3
+    assert done.stderr.count("\n") == 1
+    assert "internal error, please report it" in done.stderr
+    assert "AttributeError: no such thing" in done.stderr
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("module", "name", "function"), [
+    ("compiler", "driver", "import_float"), ("accel_model", "machine", "Machine.run")])
+def test_an_interrupt_ends_in_silence(tmp_path: Path, number: signal.Signals, code: int,
+                                      module: str, name: str, function: str) -> None:
+    """Also within a call of TVM, which turns exceptions into its own."""
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    arguments = ["compile", "net.onnx", "-o", "out.zsk"]
+    if name == "machine":
+        driver.compile(small_net(cpu_node=True), "sparse256").save(tmp_path / "net.zsk")
+        x = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+        np.savez(tmp_path / "x.npz", x=x)
+        arguments = ["validate", "net.zsk", "--input", "x.npz"]
+    before = files(tmp_path)
+    script = _SLOW.format(module=module, name=name, function=function)
+    child = subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=tmp_path, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "here\n"
+    child.send_signal(number)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, out, err) == (code, "", "")
+    assert files(tmp_path) == before
+
+
+def test_output_that_nobody_reads_is_no_difference() -> None:
+    command = [str(Path(sys.executable).with_name("zeroskip")), "schemes"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    assert child.wait(30) == 141
+    assert child.stderr.read() == ""
+
+
+def test_long_work_without_a_terminal_says_what_it_does(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seconds in (("_QUIET", 0.1), ("_APART", 0.02), ("_SILENCE", 0.2)):
+        monkeypatch.setattr(progress_module, name, seconds)
+    with progress("compiling") as tell:
+        tell("import", 0, 1)
+        assert capsys.readouterr().err == ""
+        time.sleep(0.5)
+        tell("calibrate", 3, 8)
+        time.sleep(0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("compiling: import, ") for line in lines) >= 2  # not silent for long
+    assert any(line.startswith("compiling: calibrate (3 of 8), ") for line in lines)
+    with progress("quick") as tell:
+        tell("import", 0, 1)
+    assert capsys.readouterr().err == ""
