@@ -25,6 +25,7 @@ from zeroskip.relay_passes.pruning.options import (
     layers_option,
     option,
 )
+from zeroskip.relay_passes.pruning.repeatable import repeatable
 
 KEPT_ATTR = "zeroskip.kept"
 Masks = dict[str, npt.NDArray[np.bool_]]
@@ -92,6 +93,7 @@ class _RemovalPass:
     def __init__(self, *args: Any, **options: Any) -> None:
         self.options = self.Options(*args, **options)
 
+    @repeatable
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:

@@ -36,6 +36,7 @@ from zeroskip.relay_passes.pruning.factors import (
 from zeroskip.relay_passes.pruning.layers import Prunable, with_notes
 from zeroskip.relay_passes.pruning.masks import LayerOptions, taken_layers
 from zeroskip.relay_passes.pruning.options import EVERY, Choice, Count, Ratio, option
+from zeroskip.relay_passes.pruning.repeatable import repeatable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +234,7 @@ class DecomposeLowRank:
     def __init__(self, *, grams: Mapping[str, Floats] | None = None, **options: Any) -> None:
         self.options, self.grams = LowRankOptions(**options), grams
 
+    @repeatable
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:

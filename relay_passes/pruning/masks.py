@@ -31,6 +31,7 @@ from zeroskip.relay_passes.pruning.options import (
     layers_option,
     option,
 )
+from zeroskip.relay_passes.pruning.repeatable import repeatable
 from zeroskip.relay_passes.pruning.statistics import Samples, layer_columns
 
 Mask = npt.NDArray[np.bool_]
@@ -180,6 +181,7 @@ class MaskPass:
     def __init__(self, *, samples: Samples | None = None, **options: Any) -> None:
         self.options, self.samples = self.Options(**options), samples
 
+    @repeatable
     def transform_function(
         self, func: relax.Function, mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:

@@ -14,10 +14,12 @@ from zeroskip.relay_passes.pruning.masks import MaskOptions
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.recipe import Recipe, pass_of, read_recipe
 from zeroskip.relay_passes.pruning.reconstruct import Progress, Reconstruct
+from zeroskip.relay_passes.pruning.repeatable import repeatable
 from zeroskip.relay_passes.pruning.sensitivity import Cost
 from zeroskip.relay_passes.pruning.statistics import Samples
 
 
+@repeatable
 def prune(module: tvm.IRModule, recipe: Recipe = (), *, samples: Samples | None = None,
           method: str | None = None, progress: Progress | None = None) -> tvm.IRModule:
     """The module after the schemes of a recipe.
@@ -26,6 +28,7 @@ def prune(module: tvm.IRModule, recipe: Recipe = (), *, samples: Samples | None 
     judged are those that will run. samples: input -> float32 [n, ...], for schemes that look at
     some and to reconstruct with. method: of ``Reconstruct``; None: the weights that stay are as
     they were. The masks of ``weights`` are chosen while it fits.
+    The same bits whatever the number of threads.
     PassError for a recipe that is wrong or does not fit.
     """
     shrinking, masks = _parts(module, recipe)
@@ -40,6 +43,7 @@ def prune(module: tvm.IRModule, recipe: Recipe = (), *, samples: Samples | None 
     return tvm.transform.Sequential([reconstruct])(made)
 
 
+@repeatable
 def share_out(module: tvm.IRModule, recipe: Recipe, budget: Budget, samples: Samples, *,
               cycles: Cost | None = None, method: str | None = None,
               progress: Progress | None = None) -> tuple[tuple[Options, ...], Allocation]:

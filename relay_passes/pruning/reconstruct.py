@@ -23,6 +23,7 @@ from zeroskip.relay_passes.pruning.interpreter import Array, Interpreter, Operat
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables, with_weights
 from zeroskip.relay_passes.pruning.masks import MaskOptions, scores_of, taken_layers
 from zeroskip.relay_passes.pruning.refit import Fit, bounds_of, by_statistics, by_weights
+from zeroskip.relay_passes.pruning.repeatable import repeatable
 from zeroskip.relay_passes.pruning.statistics import Samples
 
 Progress = Callable[[str, int, int], None]  # node, layers done, layers
@@ -73,6 +74,7 @@ class Reconstruct:
         self.dense, self.samples, self.method = dense, samples, method
         self.schemes, self.progress = tuple(schemes), progress
 
+    @repeatable
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext
                          ) -> tvm.IRModule:
         made = reconstruct(mod, self.dense, self.samples, self.method, self.schemes, self.progress)

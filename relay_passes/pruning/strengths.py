@@ -16,6 +16,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.prune import LayerChange, layer_changes
 from zeroskip.relay_passes.pruning.recipe import pass_of
+from zeroskip.relay_passes.pruning.repeatable import repeatable
 from zeroskip.relay_passes.pruning.statistics import Samples
 
 STEPS = 10  # halvings of the interval of strengths
@@ -31,6 +32,7 @@ class Strength:
     sparsity: float
 
 
+@repeatable
 def at_sparsity(module: tvm.IRModule, options: Options, sparsity: float,
                 samples: Samples | None = None) -> Strength:
     """The options with the strength that comes nearest to a sparsity.
