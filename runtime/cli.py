@@ -40,7 +40,11 @@ class Commands(click.Group):
 
 def _line(text: str) -> str:
     """One line of what a terminal may print: names in files may hold anything."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,6 +107,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     spec = load_spec(target)
     from zeroskip.compiler import driver, level_driver
     from zeroskip.compiler.cache import default_folder
+    from zeroskip.compiler.placement import notice
     from zeroskip.relay_passes.calibrate import has_own_scales
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.tuning import tuning
@@ -134,6 +139,8 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         return
     for network in networks:
         _show_level(network)
+        for line in notice(network.placement, spec.name, network.cpu, network.host_macs):
+            click.echo(f"zeroskip: {_printable(line)}", err=True)
         cli_pruning.show_structures(network.floating_module, [spec], unless_dense=True)
 
 
@@ -165,6 +172,7 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
     """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator."""
     from zeroskip.compiler.data import load_arrays
     from zeroskip.runtime.files import write_arrays, write_timeline
+    from zeroskip.runtime.headline import cycles_line
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.session import Session, run_source
 
@@ -188,9 +196,9 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
         click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element at "
                    f"{int(values.argmax())}")
     cycles = sum(each.cycles for each in runs.values())
-    click.echo(f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
-               f"{spec.clock_mhz:g} MHz"
-               + ("" if seed is None else f", units in the order of seed {seed}"))
+    figure = (f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
+              f"{spec.clock_mhz:g} MHz" if loaded is None else _line(cycles_line(loaded, cycles)))
+    click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     for path in (output, trace):
         if path is not None:
             click.echo(f"wrote {path}")
