@@ -30,6 +30,7 @@ from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.multiplies import weighted_of
+from zeroskip.relay_passes.onnx_batch import for_one_image
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
@@ -44,6 +45,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, ste
 
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
+BATCH_ATTR = "zeroskip.batch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,7 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
         cpu=cpu,
         placement=placement,
         host_macs=host_macs,
+        batch=int(main.attrs.get(BATCH_ATTR, 1)),
         results={name: makers(extract(stages.partitioned, name)) for name in stages.programs},
         direct=direct_plan(stages.scheduled),
     )
@@ -165,16 +168,23 @@ def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
     return Stages(floating, partitioned, module, programs_of(module, spec))
 
 
-def import_float(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
+def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image: bool = True
+                 ) -> IRModule:
     """The model in Relax with its normalisations folded: the weights that will run.
 
-    What the model was before may be as large and is gone when this returns.
+    by_image: a batch of images that do not depend on each other becomes one image; attribute
+    ``zeroskip.batch`` of main says how many there are. What the model was before may be as large
+    and is gone when this returns.
     """
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
         proto = normalise_onnx(model, shapes)
-    return apply_passes(import_onnx(proto), FoldBatchNorm())
+    proto, batch = for_one_image(proto) if by_image else (proto, 1)
+    module = apply_passes(import_onnx(proto), FoldBatchNorm())
+    if batch > 1:
+        module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
+    return module
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:
