@@ -20,14 +20,17 @@ from zeroskip.compiler.data import load_arrays, match_inputs
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
-from zeroskip.compiler.network import Network, Port
+from zeroskip.compiler.network import Network, Port, crossing_bytes
 from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
+from zeroskip.compiler.placement import Placement
 from zeroskip.compiler.support import supports
 from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method, Range
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.importer import import_onnx
+from zeroskip.relay_passes.multiplies import weighted_of
+from zeroskip.relay_passes.onnx_batch import for_one_image
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
@@ -42,6 +45,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, ste
 
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
+BATCH_ATTR = "zeroskip.batch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,9 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
 def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     """The network of a model's last stages."""
     main = stages.floating["main"]
+    reference = reference_module(stages.partitioned)
+    cpu = reasons_of(stages.partitioned)
+    placement, host_macs = placement_of(reference, stages.programs, cpu)
     return Network(
         name=_name(model),
         spec=spec,
@@ -95,9 +102,12 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
         outputs=ports_of(main, "outputs"),
         host=embed(stages.scheduled, stages.programs),
         programs=stages.programs,
-        reference=reference_module(stages.partitioned),
+        reference=reference,
         floating=stages.floating,
-        cpu={str(node): str(why) for node, why in _cpu(stages.partitioned).items()},
+        cpu=cpu,
+        placement=placement,
+        host_macs=host_macs,
+        batch=int(main.attrs.get(BATCH_ATTR, 1)),
         results={name: makers(extract(stages.partitioned, name)) for name in stages.programs},
         direct=direct_plan(stages.scheduled),
     )
@@ -158,16 +168,23 @@ def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
     return Stages(floating, partitioned, module, programs_of(module, spec))
 
 
-def import_float(model: Model, shapes: Mapping[str, Sequence[int]]) -> IRModule:
+def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image: bool = True
+                 ) -> IRModule:
     """The model in Relax with its normalisations folded: the weights that will run.
 
-    What the model was before may be as large and is gone when this returns.
+    by_image: a batch of images that do not depend on each other becomes one image; attribute
+    ``zeroskip.batch`` of main says how many there are. What the model was before may be as large
+    and is gone when this returns.
     """
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
         proto = normalise_onnx(model, shapes)
-    return apply_passes(import_onnx(proto), FoldBatchNorm())
+    proto, batch = for_one_image(proto) if by_image else (proto, 1)
+    module = apply_passes(import_onnx(proto), FoldBatchNorm())
+    if batch > 1:
+        module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
+    return module
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:
@@ -212,10 +229,27 @@ def ports_of(main: Any, side: str) -> tuple[Port, ...]:
     )
 
 
-def _cpu(module: IRModule) -> Mapping[Any, Any]:
+def reasons_of(module: IRModule) -> dict[str, str]:
+    """The nodes of a partitioned module that stay on the CPU, and why."""
     attrs = module["main"].attrs
     reasons: Mapping[Any, Any] = attrs.get(CPU_ATTR, {}) if attrs else {}
-    return reasons
+    return {str(node): str(why) for node, why in reasons.items()}
+
+
+def placement_of(reference: IRModule, programs: Mapping[str, Program], cpu: Mapping[str, str]
+                 ) -> tuple[Placement, dict[str, int]]:
+    """What is where, counted in the ordinary ops of main and of each region; and multiplies of the
+    nodes on the CPU."""
+    host = weighted_of(reference["main"])
+    every = [*host, *(each for name in programs for each in weighted_of(reference[name]))]
+    host_macs: dict[str, int] = {}
+    for each in host:
+        host_macs[each.node] = host_macs.get(each.node, 0) + each.macs
+    placement = Placement(
+        regions=len(programs), crossing=crossing_bytes(programs), nodes_on_cpu=len(cpu),
+        layers=len(every), layers_on_cpu=len(host), macs=sum(each.macs for each in every),
+        macs_on_cpu=sum(each.macs for each in host))
+    return placement, host_macs
 
 
 def _name(model: Model) -> str:

@@ -14,7 +14,7 @@ import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,10 +30,12 @@ from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.placement import Placement
 
-FORMAT = 2
+FORMAT = 3
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
+MAX_BATCH = 1 << 16
 
 
 class NetworkError(CompileError):
@@ -61,9 +63,12 @@ class Network:
     host: the module whose ``main`` calls the programs; reference: the same in integer TVM ops, each
     region a function of its own that returns the results of all its layers; floating: the network
     before quantisation; these three are IRModules or functions that load one. cpu: nodes that stay
-    on the CPU, and why. results: of each region's outputs, which of its layers made them. direct:
-    how to run without TVM, where the host only quantises. level and levels: of a network that is
-    one of several in a file, its number and the recipes of all.
+    on the CPU, and why. results: of each region's outputs, which of its layers made them.
+    placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
+    batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
+    of one image, ``run_inputs`` and ``run_outputs`` those of a run. direct: how to run without TVM,
+    where the host only quantises. level and levels: of a network that is one of several in a file,
+    its number and the recipes of all.
     """
 
     name: str
@@ -76,9 +81,21 @@ class Network:
     floating: Any
     cpu: dict[str, str]
     results: dict[str, list[int]]
+    placement: Placement
+    host_macs: dict[str, int]
+    batch: int = 1
     direct: DirectPlan | None = field(default=None)
     level: int = 0
     levels: tuple[str, ...] = ()
+
+    @property
+    def run_inputs(self) -> tuple[Port, ...]:
+        """What a run takes: of ``batch`` images at once."""
+        return _of_batch(self.inputs, self.batch)
+
+    @property
+    def run_outputs(self) -> tuple[Port, ...]:
+        return _of_batch(self.outputs, self.batch)
 
     @cached_property
     def host_module(self) -> Any:
@@ -110,7 +127,8 @@ class Network:
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "programs": programs, "cpu": self.cpu,
-            "results": self.results,
+            "placement": asdict(self.placement), "host_macs": self.host_macs,
+            "batch": self.batch, "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
@@ -225,9 +243,34 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     cpu = {node: text(why, "cpu") for node, why in head["cpu"].items()}
     results = {name: [count(maker, "results") for maker in head["results"][name]]
                for name in programs}
+    placement, host_macs = _placement(head, programs)
+    batch = count(head["batch"], "batch", 1, MAX_BATCH)
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(text(head["name"], "name"), spec, ports["inputs"], ports["outputs"], host,
-                   programs, reference, floating, cpu, results, direct)
+                   programs, reference, floating, cpu, results, placement, host_macs, batch, direct)
+
+
+def _placement(head: Mapping[str, Any], programs: Mapping[str, Program]
+               ) -> tuple[Placement, dict[str, int]]:
+    """Both as the manifest says; ValueError unless they agree with its programs and nodes."""
+    placement = read_record(Placement, head["placement"])
+    host_macs = {node: count(macs, "host_macs") for node, macs in head["host_macs"].items()}
+    known = (len(programs), crossing_bytes(programs), len(head["cpu"]), sum(host_macs.values()))
+    if known != (placement.regions, placement.crossing, placement.nodes_on_cpu,
+                 placement.macs_on_cpu):
+        raise ValueError("its placement is not that of its programs and nodes")
+    return placement, host_macs
+
+
+def crossing_bytes(programs: Mapping[str, Program]) -> int:
+    """Inputs and outputs of all programs: what goes from the host and back to it."""
+    return sum(program.input_bytes + sum(tensor.nbytes for tensor in program.outputs)
+               for program in programs.values())
+
+
+def _of_batch(ports: tuple[Port, ...], batch: int) -> tuple[Port, ...]:
+    return ports if batch == 1 else tuple(
+        replace(port, shape=(port.shape[0] * batch, *port.shape[1:])) for port in ports)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
-Each step is a rewrite of its own, in `onnx_shapes`, `onnx_fold`, `onnx_dequantise` and
-`onnx_pads`; this is their order and the reason for it.
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_dequantise`
+and `onnx_pads`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ import onnx
 from onnx import inliner
 
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
+from zeroskip.relay_passes.onnx_floats import cast_floats
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
 from zeroskip.relay_passes.onnx_limits import (
@@ -42,8 +43,8 @@ def normalise_onnx(
 
     The copy has static input shapes, opset 15 or later, one name per node (and, on nodes that
     stand for one of the user's, that node's name in `metadata_props`), the inferred shape of
-    every tensor, no computation on constants or on shapes, no Identity or Dropout, explicit
-    pads, and quantised operators in Q/DQ form.
+    every tensor, float32 for all floats but its inputs and outputs, no computation on constants
+    or on shapes, no Identity or Dropout, explicit pads, and quantised operators in Q/DQ form.
 
     FrontError for what cannot be normalised: a dynamic or contradictory shape, a window larger than
     its input, control flow, training mode, an old operator that cannot be upgraded, and what
@@ -72,6 +73,7 @@ def normalise_own(
     drop_unused(result)
     upgrade_opset(result)
     hoist_constants(result)
+    cast_floats(result)
     dequantise_operators(result)
     refuse_empty_windows(guess_shapes(result))
     # Each round may show the shapes that the next one folds: Shape -> Concat -> Reshape -> ...

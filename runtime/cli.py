@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from zeroskip.runtime import cli_pruning
-from zeroskip.runtime.cli_guard import Commands, one_line
+from zeroskip.runtime.cli_guard import Commands, one_line, printable
 from zeroskip.runtime.cli_options import FILE, level_option, shapes_option
 
 EMIT = ("relax", "layers", "schedule", "asm")
@@ -80,6 +80,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     spec = load_spec(target)
     from zeroskip.compiler import driver, level_driver
     from zeroskip.compiler.cache import default_folder
+    from zeroskip.compiler.placement import notice
     from zeroskip.relay_passes.calibrate import has_own_scales
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.tuning import tuning
@@ -111,6 +112,8 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         return
     for network in networks:
         _show_level(network)
+        for line in notice(network.placement, spec.name, network.cpu, network.host_macs):
+            click.echo(f"zeroskip: {printable(line)}", err=True)
         cli_pruning.show_structures(network.floating_module, [spec], unless_dense=True)
 
 
@@ -142,6 +145,7 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
     """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator."""
     from zeroskip.compiler.data import load_arrays
     from zeroskip.runtime.files import write_arrays, write_timeline
+    from zeroskip.runtime.headline import cycles_line
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.session import Session, run_source
 
@@ -165,9 +169,11 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
         click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element at "
                    f"{int(values.argmax())}")
     cycles = sum(each.cycles for each in runs.values())
-    click.echo(f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
-               f"{spec.clock_mhz:g} MHz"
-               + ("" if seed is None else f", units in the order of seed {seed}"))
+    figure = (f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
+              f"{spec.clock_mhz:g} MHz")
+    if loaded is not None:
+        figure = one_line(cycles_line(loaded, cycles))
+    click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     for path in (output, trace):
         if path is not None:
             click.echo(f"wrote {path}")

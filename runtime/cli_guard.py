@@ -69,7 +69,12 @@ def _ending(problem: Exception) -> tuple[int, str]:
 
 def one_line(text: str) -> str:
     """One line of what a terminal may print: names in files may hold anything."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each character that may do something to a terminal."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 class _Interrupt(SystemExit):

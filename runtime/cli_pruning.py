@@ -62,7 +62,7 @@ def prune_command(model: Path, output: Path | None, recipe: str | None,
     with progress(f"pruning {model.name}") as tell, told_warnings():
         schemes = read_recipe(recipe) if recipe is not None else ()
         tell("import", 0, 1)
-        dense = import_float(model, shapes)
+        dense = import_float(model, shapes, by_image=False)
         samples = given_samples(dense, calibrate)
         tell("prune", 0, 1)
         if wanted is not None and samples is not None:

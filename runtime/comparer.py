@@ -27,11 +27,14 @@ from zeroskip.compiler.driver import (
     apply_passes,
     import_float,
     lower_float,
+    placement_of,
     ports_of,
     read_samples,
+    reasons_of,
 )
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.options import Options
@@ -145,7 +148,9 @@ def _gain(floating: tvm.IRModule, spec: AccelSpec, quantise: Any, cache: str | P
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     return Gain(cycles=sum(run.cycles for run in runs),
                 stored_bytes=sum(len(program.image) for program in programs),
-                microjoules=sum(run.picojoules for run in runs) / 1e6)
+                microjoules=sum(run.picojoules for run in runs) / 1e6,
+                placement=placement_of(reference_module(stages.partitioned), stages.programs,
+                                       reasons_of(stages.partitioned))[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.compiler.placement import Placement
+
 DENSE = "dense"  # the scheme of the network that nothing was removed from
 
 Mask = npt.NDArray[np.bool_]
@@ -16,11 +18,12 @@ Mask = npt.NDArray[np.bool_]
 @dataclass(frozen=True)
 class Gain:
     """A network on one accelerator. stored_bytes: weights as they are packed for it, with all
-    metadata and padding, and parameters."""
+    metadata and padding, and parameters. placement: how much of the network these are for."""
 
     cycles: int
     stored_bytes: int
     microjoules: float
+    placement: Placement
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,25 @@ class Comparison:
                 if not any(_beats(other, entry, target) for other in self.entries)]
 
     def faster(self, entry: Entry, target: str) -> float:
-        """How many times as fast as the dense network on the first target."""
-        return self.entries[0].gains[self.targets[0]].cycles / entry.gains[target].cycles
+        """How many times as fast as the dense network on the first target; NaN where nothing
+        runs on the accelerator."""
+        cycles = entry.gains[target].cycles
+        return self.entries[0].gains[self.targets[0]].cycles / cycles if cycles else float("nan")
+
+    def coverages(self) -> list[str]:
+        """What the figures of each target are for; networks that differ in it are named."""
+        lines = []
+        for target in self.targets:
+            titles: dict[str, list[str]] = {}
+            for entry in self.entries:
+                placement = entry.gains[target].placement
+                words = placement.coverage() if placement.regions else (
+                    "for none of the multiplies: nothing runs there, `zeroskip report` says why")
+                titles.setdefault(words, []).append(entry.title)
+            for words, named in titles.items():
+                which = "" if len(titles) == 1 else f" of {', '.join(named)}"
+                lines.append(f"cycles{which} on {target}: {words}")
+        return lines
 
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class, without the masks, and the fronts."""

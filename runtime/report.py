@@ -24,6 +24,8 @@ from zeroskip.accel_model.program import LayerInfo, Program
 from zeroskip.accel_model.run import EVENTS, Run
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.network import Network
+from zeroskip.compiler.placement import Placement
+from zeroskip.runtime.headline import cycles_line
 from zeroskip.runtime.losses import CAUSES, Losses, losses_of, parts
 from zeroskip.runtime.spans import Int64, layers_of, sums
 
@@ -95,7 +97,9 @@ class Report:
     milliseconds: cycles at the target's clock. macs_per_cycle, bytes_per_cycle: the widths of the
     array and the bus. bound: the sum of the layers' bounds. network_bound: the regions' bounds if
     no tensor between two layers of a region went through DRAM. lost: cycles - bound by cause.
-    cpu: nodes that stay on the CPU, and why.
+    cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
+    placement: how much of the network all the figures are for. batch: images of a run, one after
+    another; every figure is of one. headline: the line that says so.
     """
 
     network: str
@@ -119,6 +123,10 @@ class Report:
     microjoules: float
     regions: tuple[RegionReport, ...]
     cpu: dict[str, str]
+    host_macs: dict[str, int]
+    placement: Placement
+    batch: int
+    headline: str
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
@@ -127,7 +135,7 @@ class Report:
 
     def to_table(self) -> dict[str, Any]:
         """For JSON; the fields and their names are this class's."""
-        return asdict(self)
+        return {**asdict(self), "cpu_share": self.placement.cpu_share}
 
 
 def report(network: Network, runs: Mapping[str, Run]) -> Report:
@@ -151,7 +159,8 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         dram_bytes=sum(layer.dram_bytes for layer in layers),
         energy=_added(EVENTS, (layer.energy for layer in layers)),
         microjoules=sum(layer.microjoules for layer in layers), regions=regions,
-        cpu=dict(network.cpu))
+        cpu=dict(network.cpu), host_macs=dict(network.host_macs), placement=network.placement,
+        batch=network.batch, headline=cycles_line(network, cycles))
 
 
 def region_report(run: Run, program: Program) -> RegionReport:

@@ -47,16 +47,19 @@ class Session:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name. inputs: an array for each of the network's inputs, by name.
 
-        DataError if they do not fit.
+        A batch is run image by image; ``runs`` are those of the last one, whose cycles are those of
+        every one. DataError if the inputs do not fit.
         """
-        ports = self.network.inputs
-        matched = match_inputs(inputs, ports, "input data")
-        arrays = [matched[port.name] for port in ports]
+        matched = match_inputs(inputs, self.network.run_inputs, "input data")
+        made = [self._run_image(image) for image in images_of(self.network, matched)]
+        return {port.name: results[0] if len(results) == 1 else np.concatenate(results)
+                for port, results in zip(self.network.outputs, zip(*made, strict=True),
+                                         strict=True)}
+
+    def _run_image(self, arrays: list[Array]) -> list[Array]:
         self.runs = {}
         direct = self.network.direct
-        results = self._on_host(arrays) if direct is None else self._directly(direct, arrays)
-        return {port.name: result
-                for port, result in zip(self.network.outputs, results, strict=True)}
+        return self._on_host(arrays) if direct is None else self._directly(direct, arrays)
 
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
@@ -106,6 +109,13 @@ class Session:
         from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 
         return compile_for_cpu(self.network.host_module)
+
+
+def images_of(network: Network, matched: Mapping[str, Array]) -> list[list[Array]]:
+    """The inputs of each image of a run, in the network's order."""
+    parts = [np.split(matched[port.name], network.batch) if network.batch > 1 else
+             [matched[port.name]] for port in network.inputs]
+    return [list(image) for image in zip(*parts, strict=True)]
 
 
 def _level(network: Network | Levels | str | Path, level: int | None) -> Network:

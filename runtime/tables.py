@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.placement import percent
 from zeroskip.runtime.losses import CAUSES
 from zeroskip.runtime.report import LayerReport, Report
 
@@ -41,7 +42,7 @@ def report_parts(report: Report, worst: int | None = None, width: int = WIDTH
     worst: instead of each region's layers in their order, the ones of all that lose most cycles.
     width: of a line; columns that matter less are left out where it is short.
     """
-    if worst is None:
+    if worst is None or not report.layers:
         parts: list[Table | str] = [
             _layers_table(f"region {escape(region.name)}: {region.cycles:,} cycles",
                           region.layers, width) for region in report.regions]
@@ -53,8 +54,15 @@ def report_parts(report: Report, worst: int | None = None, width: int = WIDTH
     parts.append(f"{len(report.cpu)} nodes stay on the CPU"
                  + (":" if report.cpu else "; the accelerator does everything but quantise the "
                     "inputs and dequantise the outputs"))
-    parts += [f"  {escape(node)}: {escape(why)}" for node, why in report.cpu.items()]
+    parts += [f"  {escape(node)}: {escape(why)}{_host_share(report, node)}"
+              for node, why in report.cpu.items()]
     return parts
+
+
+def _host_share(report: Report, node: str) -> str:
+    """Of all multiplies, those of a node on the CPU; nothing if it has none."""
+    macs = report.host_macs.get(node, 0)
+    return f" ({percent(macs / report.placement.macs)} of the multiplies)" if macs else ""
 
 
 def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Table:
@@ -99,11 +107,15 @@ def _largest(layer: LayerReport) -> str:
 
 
 def _totals(report: Report) -> list[Table | str]:
+    first = escape(f"{report.network}: {report.headline}")
+    if not report.placement.regions:
+        return [first]
+    whole = ("whole network" if report.placement.whole and report.placement.regions == 1 else
+             f"part on the accelerator, {_regions(report)}")
     lines: list[Table | str] = [
-        f"{escape(report.network)} on {report.target}: {report.cycles:,} cycles, "
-        f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz",
+        first,
         f"{report.x_bound:.3f} x the sum of the layers' bounds, {report.bound:,} cycles",
-        f"{report.x_network_bound:.3f} x the bound of the whole network, {report.network_bound:,} "
+        f"{report.x_network_bound:.3f} x the bound of the {whole}, {report.network_bound:,} "
         "cycles, if all between its layers stayed on chip",
         f"{report.effectual / 1e6:.2f} of {report.macs / 1e6:.2f} million MACs have a weight that "
         f"is not zero; {report.utilisation:.1%} of the multipliers used",
@@ -120,6 +132,12 @@ def _totals(report: Report) -> list[Table | str]:
         if round(lost):
             table.add_row(cause, f"{lost:+,.0f}", f"{lost / report.bound:+.1%}", CAUSES[cause])
     return ["", table, "", *lines]
+
+
+def _regions(report: Report) -> str:
+    count = report.placement.regions
+    share = percent(1 - report.placement.cpu_share)
+    return f"{share} of the multiplies in {count:,} region{'s' * (count != 1)}"
 
 
 def targets_table(specs: Sequence[AccelSpec]) -> Table:

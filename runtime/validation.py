@@ -18,10 +18,11 @@ from zeroskip.accel_model.program import Program, Tile
 from zeroskip.accel_model.run import Run
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.network import Network, parts_of
+from zeroskip.compiler.placement import nothing_runs
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.runtime.packed import Hook, hooked
 from zeroskip.runtime.progress import Tell, silent
-from zeroskip.runtime.session import Session
+from zeroskip.runtime.session import Session, images_of
 
 Array = npt.NDArray[Any]
 LAYERS_ATTR = "zeroskip.layers"
@@ -48,7 +49,8 @@ class Mismatch:
 @dataclass(frozen=True)
 class Validation:
     """What was compared. snr_db: of the outputs against the float network, by output's name;
-    top1_agree: whether the largest element is at the same place, where that means something."""
+    top1_agree: whether the largest element is at the same place, where that means something;
+    coverage: how much of the network the regions are, in words."""
 
     regions: int
     exact_regions: int
@@ -56,6 +58,7 @@ class Validation:
     mismatch: Mismatch | None
     snr_db: dict[str, float]
     top1_agree: dict[str, bool]
+    coverage: str = ""
 
     @property
     def exact(self) -> bool:
@@ -64,7 +67,8 @@ class Validation:
     def text(self) -> str:
         """A few lines for people."""
         lines = [f"{self.exact_regions} of {self.regions} regions bit-exact against TVM's CPU "
-                 f"({self.layers} layers compared)"]
+                 f"({self.layers} layers compared)" if self.regions else "nothing was compared"]
+        lines[0] += f", {self.coverage}" if self.coverage else ""
         if self.mismatch is not None:
             lines.append(f"first difference: {self.mismatch}")
         for name, snr in self.snr_db.items():
@@ -86,24 +90,28 @@ class _Seen:
 
 def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent) -> Validation:
     """Compare one run. DataError if the inputs do not fit. tell: is told how far it is."""
-    matched = match_inputs(inputs, network.inputs, "input data")
-    arrays = [matched[port.name] for port in network.inputs]
+    images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
     tell("TVM's CPU, the host", 0, 1)
-    seen = _run_watched(network, arrays, tell)
+    session = Session(network)
+    seen = [_run_watched(session, arrays, tell) for arrays in images]
+    regions = [each for image in seen for each in image.regions]
     exact, layers = 0, 0
     first: Mismatch | None = None
     with parts_of(f"network '{network.name}'"):
         tell("TVM's CPU, compiling the reference", 0, 1)
-        executable = compile_for_cpu(network.reference_module)
-        for number, one in enumerate(seen.regions):
-            tell(f"TVM's CPU, {one.program.name}", number, len(seen.regions))
+        executable = compile_for_cpu(network.reference_module) if regions else None
+        for number, one in enumerate(regions):
+            tell(f"TVM's CPU, {one.program.name}", number, len(regions))
             mismatch, count = _compare(network, executable, one)
             exact += mismatch is None
             layers += count
             first = first or mismatch
         tell("TVM's CPU, the float network", 0, 1)
-        snr, top1 = _against_float(network, arrays, seen.outputs)
-    return Validation(len(seen.regions), exact, layers, first, snr, top1)
+        snr, top1 = _against_float(network, images, [image.outputs for image in seen])
+    placement = network.placement
+    coverage = placement.coverage() if placement.regions else nothing_runs(
+        network.spec.name, network.cpu, network.host_macs)
+    return Validation(len(regions), exact, layers, first, snr, top1, coverage)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +120,8 @@ class _Watched:
     outputs: list[Array]
 
 
-def _run_watched(network: Network, arrays: list[Array], tell: Tell) -> _Watched:
-    """The network through TVM's host module, every region watched."""
+def _run_watched(session: Session, arrays: list[Array], tell: Tell) -> _Watched:
+    """An image through TVM's host module, every region watched."""
     regions: list[_Seen] = []
     watching: list[Layers] = []
 
@@ -126,7 +134,7 @@ def _run_watched(network: Network, arrays: list[Array], tell: Tell) -> _Watched:
         regions.append(_Seen(program, kept, run, watching.pop()))
 
     with hooked(Hook(done, observe, tell=tell)):
-        outputs = Session(network).run_host(arrays)
+        outputs = session.run_host(arrays)
     return _Watched(regions, outputs)
 
 
@@ -211,14 +219,18 @@ def _first(differs: npt.NDArray[np.bool_]) -> tuple[int, ...] | None:
     return tuple(int(n) for n in np.unravel_index(flat, differs.shape))
 
 
-def _against_float(network: Network, arrays: list[Array], outputs: list[Array]
+def _against_float(network: Network, images: list[list[Array]], outputs: list[list[Array]]
                    ) -> tuple[dict[str, float], dict[str, bool]]:
-    """Signal-to-noise in dB and top-1 agreement of each output with the float network's."""
-    floats = run_cpu(compile_for_cpu(network.floating_module), "main", arrays)
+    """Signal-to-noise in dB and top-1 agreement of each output with the float network's, over all
+    images of a run."""
+    executable = compile_for_cpu(network.floating_module)
+    floats = [run_cpu(executable, "main", arrays) for arrays in images]
     snr, top1 = {}, {}
-    for port, want, got in zip(network.outputs, floats, outputs, strict=True):
-        noise = float(np.square(want.astype(np.float64) - got).sum())
-        signal = float(np.square(want.astype(np.float64)).sum())
+    for port, wants, gots in zip(network.outputs, zip(*floats, strict=True),
+                                 zip(*outputs, strict=True), strict=True):
+        pairs = [(want.astype(np.float64), got) for want, got in zip(wants, gots, strict=True)]
+        noise = sum(float(np.square(want - got).sum()) for want, got in pairs)
+        signal = sum(float(np.square(want).sum()) for want, _ in pairs)
         snr[port.name] = 10 * np.log10(signal / noise) if noise and signal else float("inf")
-        top1[port.name] = bool(np.argmax(want) == np.argmax(got))
+        top1[port.name] = all(bool(np.argmax(want) == np.argmax(got)) for want, got in pairs)
     return snr, top1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zeroskip.compiler.placement import percent
 from zeroskip.runtime.compare_table import explanations, quality_name, quality_text
 from zeroskip.runtime.comparison import DENSE, Comparison, Entry
 from zeroskip.runtime.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
@@ -20,7 +21,8 @@ def comparison_page(made: Comparison) -> str:
     """The page as HTML."""
     charts = [_front_figure(made, target) for target in made.targets]
     return document(f"{made.model}: pruning schemes side by side",
-                    [tag("div", *charts, class_="charts"), _table(made), _masks_figure(made)],
+                    [*(tag("p", line, class_="headline") for line in made.coverages()),
+                     tag("div", *charts, class_="charts"), _table(made), _masks_figure(made)],
                     ["tips.js"])
 
 
@@ -45,13 +47,15 @@ def _schemes(made: Comparison) -> dict[str, int]:
 def _chart(made: Comparison, target: str, schemes: dict[str, int], name: str,
            size: tuple[int, int]) -> Element:
     width, height = size
-    cycles = [entry.gains[target].cycles for entry in made.entries]
+    # Nothing has a place at no cycles on a logarithmic axis; the line above says what runs.
+    cycles = [max(1, entry.gains[target].cycles) for entry in made.entries]
     quality = [_shown(entry) for entry in made.entries]
     room = max(max(quality) - min(quality), 1e-3) * (SPREAD + 0.04)
     x = LogAxis(min(cycles) / 1.15, max(cycles) * 1.15, LEFT, width - RIGHT)
     y = Axis(min(quality) - room, max(quality) + room, height - BOTTOM, TOP)
     texts = [short(value) for value in x.ticks()], [f"{value:g}" for value in y.ticks()]
-    front = sorted((entry.gains[target].cycles, _shown(entry)) for entry in made.front(target))
+    front = sorted((max(1, entry.gains[target].cycles), _shown(entry))
+                   for entry in made.front(target))
     line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)
     return tag(
         "svg", *grid(x, y, size, ("cycles", _quality_axis(made)), texts),
@@ -72,7 +76,7 @@ def _quality_axis(made: Comparison) -> str:
 def _dot(made: Comparison, entry: Entry, target: str, x: Axis, y: Axis, schemes: dict[str, int]
          ) -> list[Element]:
     gain = entry.gains[target]
-    at, up = x(gain.cycles), y(_shown(entry))
+    at, up = x(max(1, gain.cycles)), y(_shown(entry))
     tip = [entry.title, f"{quality_name(made)} {quality_text(entry)}, {gain.cycles:,} cycles, "
            f"{made.faster(entry, target):.2f}x", entry.recipe or "nothing removed"]
     label = "" if entry.scheme == DENSE else f"{entry.sparsity:.0%}"
@@ -86,7 +90,7 @@ def _dot(made: Comparison, entry: Entry, target: str, x: Axis, y: Axis, schemes:
 
 def _table(made: Comparison) -> Element:
     own = ("sparsity", "weights", "MMACs", quality_name(made))
-    gains = ("cycles", "faster", "KiB", "uJ")
+    gains = ("cycles", "faster", "on CPU", "KiB", "uJ")
     head = tag("thead",
                tag("tr", tag("th", "scheme", rowspan=2), *(tag("th", name, rowspan=2)
                                                            for name in own),
@@ -115,6 +119,7 @@ def _gain_cells(made: Comparison, entry: Entry, target: str, best: bool) -> list
     return [tag("td", tag("b", f"{gain.cycles:,}") if best else f"{gain.cycles:,}",
                 class_="first"),
             tag("td", f"{made.faster(entry, target):.2f}x"),
+            tag("td", percent(gain.placement.cpu_share)),
             tag("td", f"{gain.stored_bytes / 1024:,.1f}"), tag("td", f"{gain.microjoules:,.1f}")]
 
 

@@ -20,7 +20,7 @@ def report_page(report: Report, runs: Mapping[str, Run], programs: Mapping[str, 
     """The report as HTML. runs, programs: by region, those that the report was made of."""
     figures = _figures(report, runs, programs) if report.layers else []
     return document(f"{report.network} on {report.target}",
-                    [totals.headline(report), *figures, totals.cpu_list(report.cpu)], SCRIPTS)
+                    [totals.headline(report), *figures, totals.cpu_list(report)], SCRIPTS)
 
 
 def _figures(report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]

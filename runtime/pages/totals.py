@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from zeroskip.accel_model.run import EVENTS
+from zeroskip.compiler.placement import percent as whole_percent
+from zeroskip.compiler.placement import size
 from zeroskip.runtime.losses import CAUSES
 from zeroskip.runtime.pages.elements import Element, figure, kib, percent, short, tag
 from zeroskip.runtime.pages.groups import COLOR_OF, GROUPS, TRAFFIC_LABELS, saved, spent
@@ -17,18 +19,29 @@ EVENT_LABELS = {
 
 
 def headline(report: Report) -> Element:
-    """The numbers that one asks for first."""
+    """What the figures are for, and the numbers that one asks for first."""
+    line = tag("p", report.headline, class_="headline")
+    return tag("div", line, _tiles(report)) if report.placement.regions else line
+
+
+def _tiles(report: Report) -> Element:
+    placement = report.placement
     tiles = [
         (f"{short(report.cycles)}", "cycles",
          f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz"),
         (f"{report.x_bound:.3f}x", "the layers' bounds",
          f"{report.cycles - report.bound:+,} cycles"),
-        (f"{report.x_network_bound:.3f}x", "the network's bound", "if tensors stayed on the chip"),
+        (f"{report.x_network_bound:.3f}x", "the network's bound" if placement.whole else
+         "the bound of what runs there", "if tensors stayed on the chip"),
         (f"{report.utilisation:.1%}", "of the multipliers used",
          f"{short(report.effectual)} of {short(report.macs)} MACs effectual"),
         (kib(report.dram_bytes), "over the DRAM bus",
          f"{report.dram_bytes / report.cycles if report.cycles else 0:.1f} of "
          f"{report.bytes_per_cycle} bytes a cycle"),
+        (f"{whole_percent(1 - placement.cpu_share)}", "of the multiplies are in these figures",
+         f"{placement.nodes_on_cpu:,} nodes stay on the CPU"),
+        (f"{placement.regions:,}", "regions" if placement.regions != 1 else "region",
+         f"{size(placement.crossing)} cross to the host"),
         (_joules(report.microjoules), "energy", f"{report.target}'s table of events"),
     ]
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", tag("strong", number)),
@@ -158,10 +171,15 @@ def _alignment(value: object) -> str | None:
     return "text" if isinstance(value, str) else None
 
 
-def cpu_list(cpu: Mapping[str, str]) -> Element:
+def cpu_list(report: Report) -> Element:
     """Nodes that the accelerator does not do."""
+    cpu, macs, every = report.cpu, report.host_macs, report.placement.macs
     if not cpu:
         return figure("On the CPU", "Nothing but quantising the inputs and dequantising the "
                       "outputs.")
-    items: Sequence[Element] = [tag("li", tag("b", node), f": {why}") for node, why in cpu.items()]
-    return figure("On the CPU", f"{len(cpu)} nodes stay there.", tag("ul", *items))
+    items: Sequence[Element] = [
+        tag("li", tag("b", node), f": {why}", f" ({whole_percent(macs[node] / every)} of the "
+            "multiplies)" if macs.get(node) else "") for node, why in cpu.items()]
+    share = whole_percent(report.placement.cpu_share)
+    return figure("On the CPU", f"{len(cpu)} nodes stay there, {share} of the multiplies.",
+                  tag("ul", *items))

@@ -22,6 +22,7 @@ from tests.runtime.nets import SHAPE, small_net
 from tests.runtime.parsed_page import Page
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import import_float
+from zeroskip.compiler.placement import Placement
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.prune import layer_changes, prune
@@ -36,6 +37,7 @@ from zeroskip.runtime.pages.masks import LEFT, mask_pixels, png
 from zeroskip.runtime.session import Session
 
 TARGETS = ("dense256", "sparse256")
+WHOLE = Placement(1, 1, 0, 1, 0, 1, 0)
 SCHEMES = ("unstructured", "nm:m=8", "channels:ratio=0.25+unstructured:sparsity=0.6")
 COUNT = 24  # samples
 
@@ -102,7 +104,7 @@ def test_without_labels_quality_is_noise(images: Array) -> None:
 
 
 def entry(scheme: str, quality: float, cycles: int) -> Entry:
-    return Entry(scheme, "", 0.5, 1, 1, quality, None, {"t": Gain(cycles, 1, 1.0)})
+    return Entry(scheme, "", 0.5, 1, 1, quality, None, {"t": Gain(cycles, 1, 1.0, WHOLE)})
 
 
 def test_front_is_what_no_other_beats() -> None:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from tests.runtime.test_report import networks, timed
+from zeroskip.compiler.placement import Placement
 from zeroskip.runtime.losses import CAUSES
 from zeroskip.runtime.report import LayerReport, Report, Traffic, region_report
 from zeroskip.runtime.tables import report_parts
@@ -25,7 +26,8 @@ def made() -> Report:
         milliseconds=1.0, bound=region.bound, x_bound=region.cycles / region.bound,
         network_bound=region.network_bound, x_network_bound=1.0, utilisation=0.5,
         lost=region.lost, traffic={"inputs": Traffic(0, 0)}, dram_bytes=0, energy={},
-        microjoules=0.0, regions=(replace(region, layers=layers),), cpu={"a[b]": "why"})
+        microjoules=0.0, regions=(replace(region, layers=layers),), cpu={"a[b]": "why"},
+        host_macs={"a[b]": 1}, placement=Placement(1, 1, 1, 2, 1, 10, 1), batch=1, headline="head")
 
 
 def shown(report: Report, width: int, worst: int | None = None) -> list[str]:

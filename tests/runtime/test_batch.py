@@ -1,0 +1,110 @@
+"""A batch of N images runs as N images of one program, each with the bits that it has alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.runtime.command import zeroskip
+from tests.runtime.nets import SHAPE, small_net
+from zeroskip import compiler
+from zeroskip.compiler.network import Network
+from zeroskip.relay_passes.onnx_batch import for_one_image
+from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.runtime.session import Session
+from zeroskip.runtime.validation import validate
+
+RNG = np.random.default_rng(5)
+IMAGES = RNG.standard_normal((6, *SHAPE[1:])).astype(np.float32)
+
+
+def of_batch(batch: int, *, cpu_node: bool = False) -> onnx.ModelProto:
+    """``small_net`` (Flatten and Gemm at its end) with a batch written into its inputs, its outputs
+    and a Reshape."""
+    model = small_net(cpu_node=cpu_node)
+    graph = model.graph
+    for item in (*graph.input, *graph.output):
+        item.type.tensor_type.shape.dim[0].dim_value = batch
+    flat = next(node for node in graph.node if node.op_type == "Flatten")
+    flat.op_type = "Reshape"
+    flat.input.append("shape")
+    graph.initializer.append(numpy_helper.from_array(np.array([batch, 16 * 64]), "shape"))
+    return model
+
+
+@pytest.mark.parametrize(("batch", "cpu_node"), [(2, False), (3, True)])
+def test_each_image_has_its_own_bits(batch: int, cpu_node: bool, tmp_path: Path) -> None:
+    one = compiler.compile(small_net(cpu_node=cpu_node), "sparse256", calibrate={"x": IMAGES})
+    many = compiler.compile(of_batch(batch, cpu_node=cpu_node), "sparse256",
+                            calibrate={"x": IMAGES})
+    many.save(tmp_path / "net.zsk")
+    many = Network.load(tmp_path / "net.zsk")
+    assert many.batch == batch
+    assert many.placement == one.placement
+    session = Session(many)
+    got = session.run({"x": IMAGES[:batch]})["y"]
+    alone = Session(one)
+    want = np.concatenate([alone.run({"x": IMAGES[n : n + 1]})["y"] for n in range(batch)])
+    assert got.shape == (batch, 10)
+    assert np.array_equal(got, want)
+    assert {name: run.cycles for name, run in session.runs.items()} == {
+        name: run.cycles for name, run in alone.runs.items()}
+    result = validate(many, {"x": IMAGES[:batch]})
+    assert result.exact
+    assert result.regions == batch * len(many.programs)
+
+
+def test_the_headline_has_an_image_and_the_batch(tmp_path: Path) -> None:
+    onnx.save(of_batch(3), tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", x=IMAGES[:3])
+    done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk", "--calibrate",
+                    tmp_path / "x.npz")
+    assert done.exit_code == 0, done.output
+    for command in (("report",), ("run", "--input", tmp_path / "x.npz")):
+        done = zeroskip(command[0], tmp_path / "net.zsk", *command[1:])
+        assert done.exit_code == 0, done.output
+        (line,) = [each for each in done.stdout.splitlines() if "for the batch of 3" in each]
+        words = line.replace(",", "").split()
+        figures = [int(words[at - 1]) for at, word in enumerate(words) if word == "cycles"]
+        assert figures[1] == 3 * figures[0] > 0
+
+
+def network(nodes: list[Any], shape: list[int], result: list[int], **constants: Any
+            ) -> onnx.ModelProto:
+    held = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(
+        nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, result)], held)
+    return normalise_onnx(helper.make_model(graph, ir_version=9,
+                                            opset_imports=[helper.make_opsetid("", 17)]))
+
+
+def test_images_that_depend_on_each_other_stay_together() -> None:
+    softmax = helper.make_node("Softmax", ["x"], ["y"], "mix", axis=0)
+    mean = [helper.make_node("ReduceMean", ["x"], ["m"], "mean", axes=[0], keepdims=1),
+            helper.make_node("Sub", ["x", "m"], ["y"], "less")]
+    rows = helper.make_node("Add", ["x", "rows"], ["y"], "rows")
+    whole = helper.make_node("ReduceSum", ["x"], ["y"], "sum", keepdims=1)
+    for nodes, result, constants in (
+            ([softmax], [2, 4], {}), (mean, [2, 4], {}), ([whole], [1, 1], {}),
+            ([rows], [2, 4], {"rows": np.arange(8, dtype=np.float32).reshape(2, 4)})):
+        model = network(nodes, [2, 4], result, **constants)
+        assert for_one_image(model) == (model, 1)
+
+
+def test_what_is_the_same_for_every_image_is_halved() -> None:
+    """Equal rows of a constant, and axes that begin with a multiple of the batch."""
+    nodes = [helper.make_node("Concat", ["x", "token"], ["a"], "token", axis=1),
+             helper.make_node("Reshape", ["a", "wide"], ["b"], "wide"),
+             helper.make_node("Relu", ["b"], ["c"], "relu"),
+             helper.make_node("Reshape", ["c", "back"], ["y"], "back")]
+    model = network(nodes, [2, 4, 3], [2, 5, 3], token=np.full((2, 1, 3), 7, np.float32),
+                    wide=np.array([10, 3]), back=np.array([2, 5, 3]))
+    single, batch = for_one_image(model)
+    assert batch == 2
+    assert [dim.dim_value for dim in single.graph.output[0].type.tensor_type.shape.dim] == [1, 5, 3]
