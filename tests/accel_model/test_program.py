@@ -20,6 +20,7 @@ from zeroskip.accel_model.layout import Tensor
 from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import LayerInfo, Program, ProgramError, Tile
+from zeroskip.accel_model.records import LONGEST
 from zeroskip.accel_model.spec import load_spec
 
 
@@ -52,7 +53,7 @@ def test_a_program_survives_its_file(one: Sample) -> None:
     ({"shape": (1, 24, 7)}, "is not within its layer's result, [24, 7]"),
     ({"macs": -1}, "LayerInfo.macs = -1 is outside 0.."),
     ({"weight_bytes": -1}, "LayerInfo.weight_bytes = -1 is outside 0.."),
-    ({"node": "x" * 2000}, "LayerInfo.node is"),
+    ({"node": "x" * (LONGEST + 1)}, "LayerInfo.node is"),
 ])
 def test_layers_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ProgramError, match=re.escape(sentence)):

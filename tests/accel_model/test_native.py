@@ -1,0 +1,95 @@
+"""Machine code on disk is that of the sources as they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zeroskip.accel_model import native
+
+# Runs a copy of the package under the name that the real one has.
+_RUN = """
+import importlib.util, sys, types
+package = types.ModuleType("zeroskip"); package.__path__ = []
+sys.modules["zeroskip"] = package
+spec = importlib.util.spec_from_file_location(
+    "zeroskip.accel_model", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
+module = importlib.util.module_from_spec(spec)
+sys.modules["zeroskip.accel_model"] = module
+spec.loader.exec_module(module)
+from zeroskip.accel_model.outer import outer
+from zeroskip.accel_model.native import code_folder
+print(outer(1), code_folder())
+"""
+_OUTER = """from zeroskip.accel_model.native import native
+from zeroskip.accel_model.inner import inner
+@native
+def outer(x: int) -> int:
+    return inner(x) + 1
+"""
+_INNER = """from zeroskip.accel_model.native import native
+from zeroskip.accel_model.constants import STEP
+@native
+def inner(x: int) -> int:
+    return x + STEP
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package of two compiled functions, one of which reads a constant of a third file."""
+    folder = tmp_path / "accel_model"
+    folder.mkdir()
+    shutil.copy(native.__file__, folder / "native.py")
+    for name, text in (("__init__", ""), ("outer", _OUTER), ("inner", _INNER),
+                       ("constants", "STEP = 10\n")):
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def run(package: Path, **environment: str) -> tuple[int, Path]:
+    given = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR",)}
+    done = subprocess.run([sys.executable, "-c", _RUN, str(package)], text=True, check=True,
+                          capture_output=True, env=given | environment)
+    value, folder = done.stdout.split()
+    return int(value), Path(folder)
+
+
+def test_an_edit_elsewhere_finds_no_stale_code(package: Path) -> None:
+    """Of what is inlined, and of a constant; undone, the first code serves again."""
+    value, first = run(package)
+    assert value == 12
+    assert list(first.glob("*.nbc"))
+    (package / "constants.py").write_text("STEP = 20\n")
+    value, second = run(package)
+    assert (value, first != second) == (22, True)
+    (package / "constants.py").write_text("STEP = 10\n")
+    assert run(package) == (12, first)
+
+
+def test_without_a_place_of_its_own_code_goes_to_a_temporary_folder(
+        package: Path, tmp_path: Path) -> None:
+    """Neither the package nor a home can be written, even by root: files stand in the way."""
+    (package / "__pycache__").write_text("")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "temporary").mkdir()
+    value, folder = run(package, HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path / "temporary"),
+                        PYTHONDONTWRITEBYTECODE="1")
+    assert value == 12
+    own = tmp_path / "temporary" / f"zeroskip-{os.getuid()}"
+    assert folder.is_relative_to(own)
+    assert own.stat().st_mode & 0o777 == 0o700
+    own.chmod(0o777)  # now others may have put code there
+    with pytest.raises(subprocess.CalledProcessError):
+        run(package, HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path / "temporary"))
+
+
+def test_every_compiled_source_counts() -> None:
+    found = {str(path.relative_to(native.PACKAGE)) for path in native.compiled_sources()}
+    assert {"access.py", "cells.py", "kernels.py", "isa.py", "formats/headers.py", "lanes.py",
+            "convolution.py", "timeline.py"} <= found
