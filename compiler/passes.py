@@ -35,6 +35,7 @@ for _error in (CompileError, FormatError, IsaError, WindowError):
     tvm_ffi.register_error(_error)
 
 SCHEDULE_ATTR = "zeroskip.schedule"
+TARGET_ATTR = "zeroskip.target"  # name and fingerprint of the schedule's accelerator
 PACKED = "zeroskip.run"
 
 
@@ -43,8 +44,8 @@ class TileAndSchedule:
     """Chooses the tiles of every layer in every region.
 
     The plans become the region's attribute ``zeroskip.schedule``, one line of JSON for each group
-    of operations in execution order. cache: where schedules are looked up and kept. tuning: how
-    many schedules of each layer to time.
+    of operations in execution order; ``zeroskip.target`` says what accelerator they are for.
+    cache: where schedules are looked up and kept. tuning: how many schedules of each layer to time.
     """
 
     def __init__(self, spec: AccelSpec, progress: Progress | None = None,
@@ -57,7 +58,8 @@ class TileAndSchedule:
             groups = self._groups(lower(extract(mod, name)))
             gvar = mod.get_global_var(name)
             lines = [*map(group_text, groups)]
-            updated.update_func(gvar, mod[name].with_attr(SCHEDULE_ATTR, lines))
+            updated.update_func(gvar, mod[name].with_attrs(
+                {SCHEDULE_ATTR: lines, TARGET_ATTR: [self.spec.name, self.spec.fingerprint]}))
         return updated
 
     def _groups(self, region: Region) -> list[GroupPlan]:
@@ -93,6 +95,12 @@ def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
         func = mod[name]
         if SCHEDULE_ATTR not in func.attrs:
             raise CompileError(f"region '{name}' has no schedule; run TileAndSchedule first")
+        made_for, fingerprint = map(str, func.attrs.get(TARGET_ATTR, ("an unknown target", "")))
+        if fingerprint != spec.fingerprint:
+            another = "another description of it" if made_for == spec.name else spec.name
+            raise CompileError(f"region '{name}' has a schedule for {made_for} and cannot be "
+                               f"emitted for {another}; give TileAndSchedule and EmitProgram the "
+                               "same target")
         programs[name] = emit_region(lower(extract(mod, name)), spec, _schedule(func))
     return programs
 

@@ -11,6 +11,7 @@ from tvm import relax
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, nodes_of, op_name
+from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
 
@@ -42,6 +43,7 @@ def calibrate(
     PassError names the input whose data do not fit, or the node whose result is not finite.
     """
     _check_method(method, percentile)
+    mod = with_unique_names(mod)
     func = mod["main"]
     runs = batches(func, samples)
     names = observed(func, read_graph(func))

@@ -26,6 +26,7 @@ from zeroskip.relay_passes.graph import (
     rebuild,
     substitute,
 )
+from zeroskip.relay_passes.passes import function_pass
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -44,7 +45,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
 }
 
 
-@relax.transform.function_pass(opt_level=0, name="FoldConstants")
+@function_pass("FoldConstants")
 class FoldConstants:
     """The pass of `fold_constants`."""
 
@@ -120,7 +121,7 @@ class _Step:
     is_norm: bool
 
 
-@relax.transform.function_pass(opt_level=0, name="FoldBatchNorm")
+@function_pass("FoldBatchNorm")
 class FoldBatchNorm:
     """The pass of `fold_batch_norm`."""
 

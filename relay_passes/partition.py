@@ -27,6 +27,7 @@ from zeroskip.relay_passes.integer import (
     read_layer,
     write_layer,
 )
+from zeroskip.relay_passes.passes import module_pass
 from zeroskip.relay_passes.quantise import CPU_ATTR
 
 CODEGEN_ATTR = "Codegen"
@@ -40,7 +41,7 @@ Supports = Callable[[Layer], str | None]
 Inline = Callable[[relax.BlockBuilder, Sequence[Any]], Any]
 
 
-@tvm.transform.module_pass(opt_level=0, name="PartitionForAccelerator")
+@module_pass("PartitionForAccelerator")
 class PartitionForAccelerator:
     """Joins the integer layers that the accelerator takes into regions.
 

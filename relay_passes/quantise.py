@@ -21,6 +21,7 @@ from zeroskip.relay_passes.graph import (
     used_vars,
 )
 from zeroskip.relay_passes.integer import build, identifier
+from zeroskip.relay_passes.passes import module_pass, with_unique_names
 from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Scale, read_graph
 from zeroskip.relay_passes.quantise_layers import Doubles, Step, layers_of, weight_scale
 from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_groups
@@ -29,7 +30,7 @@ SCALES_ATTR = "zeroskip.scales"
 CPU_ATTR = "zeroskip.cpu"
 
 
-@tvm.transform.module_pass(opt_level=0, name="QuantizeInt8")
+@module_pass("QuantizeInt8")
 class QuantizeInt8:
     """Post-training quantisation to int8 (Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing
     deep convolutional networks", 2018): asymmetric activations, symmetric weights per channel.
@@ -93,7 +94,7 @@ def choose_weight_scales(
     Given to QuantizeInt8 for modules in which some of the weights are zero, those that are left
     become the same integers.
     """
-    func = mod["main"]
+    func = with_unique_names(mod)["main"]
     graph = read_graph(func)
     groups = integer_groups(func, graph, scaled=True)
     scales = choose_scales(func, graph, groups, ranges, "int8")

@@ -14,8 +14,8 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from tvm import relax
 
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.layers import Prunable
 from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Scores, strongest
 from zeroskip.relay_passes.pruning.options import Choice, Ratio, Sizes, option
@@ -103,7 +103,7 @@ class KernelGroupOptions(AtomOptions):
         return *self.group, 1 if self.form == "kgs" else prod(layer.kernel)
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneShapes")
+@function_pass("zeroskip.PruneShapes")
 class PruneShapes(MaskPass):
     """One position goes out of all filters of a layer (the shape-wise sparsity of Wen et al.,
     "Learning Structured Sparsity in Deep Neural Networks", NIPS 2016, section 3.1).
@@ -117,7 +117,7 @@ class PruneShapes(MaskPass):
     Options = ShapeOptions
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneBlocks")
+@function_pass("zeroskip.PruneBlocks")
 class PruneBlocks(MaskPass):
     """Blocks of the weight matrix become zero (Narang et al., "Block-Sparse Recurrent Neural
     Networks", 2017; Gray et al., "GPU Kernels for Block-Sparse Weights", 2017).
@@ -131,7 +131,7 @@ class PruneBlocks(MaskPass):
     Options = BlockOptions
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneKernelGroups")
+@function_pass("zeroskip.PruneKernelGroups")
 class PruneKernelGroups(MaskPass):
     """Kernel groups of 3-D convolutions, and of others (Niu et al., "RT3D: Achieving Real-Time
     Execution of 3D Convolutional Neural Networks on Mobile Devices", AAAI 2021, section 3).

@@ -14,6 +14,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.channel_graph import Channels, Ids, analyse, channel_axis
 from zeroskip.relay_passes.pruning.layers import Globs, prunables, with_notes
 from zeroskip.relay_passes.pruning.options import (
@@ -100,7 +101,7 @@ class _RemovalPass:
         return remove_channels(func, self.options)
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneFilters")
+@function_pass("zeroskip.PruneFilters")
 class PruneFilters(_RemovalPass):
     """Removes the filters of least norm (Li et al., "Pruning Filters for Efficient ConvNets", ICLR
     2017) and carries the removal through the graph.
@@ -119,7 +120,7 @@ class PruneFilters(_RemovalPass):
     Options = FilterOptions
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneChannels")
+@function_pass("zeroskip.PruneChannels")
 class PruneChannels(_RemovalPass):
     """Removes the channels that the next layers weigh least, and the filters that make them.
 

@@ -14,9 +14,9 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.layers import Prunable
 from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Scores
 from zeroskip.relay_passes.pruning.options import Count, option
@@ -141,7 +141,7 @@ def reduction_order(channels: int, taps: int) -> Ints:
     return np.lexsort((channel, tap, channel // FETCHED))
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneNm")
+@function_pass("zeroskip.PruneNm")
 class PruneNm(MaskPass):
     """n of every m stay along the input channels: 2:4, 1:4 (Mishra et al., "Accelerating Sparse
     Deep Neural Networks", 2021).
@@ -155,7 +155,7 @@ class PruneNm(MaskPass):
     Options = NmOptions
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneGroups")
+@function_pass("zeroskip.PruneGroups")
 class PruneGroups(MaskPass):
     """q of every g weights stay that are fetched together (Kang, "Accelerator-Aware Pruning for
     Convolutional Neural Networks", IEEE TCSVT 30(7), 2020).

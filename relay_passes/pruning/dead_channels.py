@@ -15,6 +15,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.graph import bindings, const_value, op_name, used_vars
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.channel_graph import PAIRWISE, Channels, analyse, channel_axis
 from zeroskip.relay_passes.pruning.channels import Masks, without_channels
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
@@ -36,7 +37,7 @@ _ZERO_STAYS = {"relax.nn.avg_pool2d", "relax.nn.adaptive_avg_pool2d", "relax.mea
 _SAME_ELEMENTS = {"relax.reshape", "relax.squeeze", "relax.flatten"}
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.RemoveDeadChannels")
+@function_pass("zeroskip.RemoveDeadChannels")
 class RemoveDeadChannels:
     """Removes channels that are zero wherever they are read, and those that are read with zero
     weights only; the network computes the same.

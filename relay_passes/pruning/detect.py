@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
+from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.pruning.atoms import BlockOptions, KernelGroupOptions, ShapeOptions
 from zeroskip.relay_passes.pruning.channels import ChannelOptions
 from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions
@@ -67,7 +68,7 @@ class Structure:
 
 def detect(module: tvm.IRModule) -> list[Structure]:
     """The structures of the layers of a float module, in order."""
-    return [structure_of(layer) for layer in prunables(module["main"])]
+    return [structure_of(layer) for layer in prunables(with_unique_names(module)["main"])]
 
 
 def structure_of(layer: Prunable) -> Structure:

@@ -24,6 +24,7 @@ from zeroskip.relay_passes.graph import (
     substitute,
 )
 from zeroskip.relay_passes.onnx_graph import unused_name
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.factors import (
     Axes,
     Doubles,
@@ -203,7 +204,7 @@ def _part(old: Call, x: relax.Expr, weight: Floats, axes: Set[int]) -> Call:
         out_dtype=old.attrs.out_dtype)
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.DecomposeLowRank")
+@function_pass("zeroskip.DecomposeLowRank")
 class DecomposeLowRank:
     """Layers become two of low rank: the first step of LAP (Chen et al., "Deep Neural Network
     Acceleration Based on Low-Rank Approximated Channel Pruning", IEEE TCAS-I, 2020), which removes

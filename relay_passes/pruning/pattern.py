@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.layers import Prunable
 from zeroskip.relay_passes.pruning.libraries import (
     PCONV,
@@ -186,7 +186,7 @@ def _relative(norms: Scores) -> Scores:
     return scaled
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PrunePattern")
+@function_pass("zeroskip.PrunePattern")
 class PrunePattern(MaskPass):
     """Kernel patterns and connectivity pruning (PCONV, Ma et al., AAAI 2020; PatDNN, Niu et al.,
     ASPLOS 2020).

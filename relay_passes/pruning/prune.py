@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import tvm
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.pruning.allocate import Allocation, Budget, allocate
 from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, Prunable, prunables
 from zeroskip.relay_passes.pruning.masks import MaskOptions
@@ -31,6 +32,7 @@ def prune(module: tvm.IRModule, recipe: Recipe = (), *, samples: Samples | None 
     The same bits whatever the number of threads.
     PassError for a recipe that is wrong or does not fit.
     """
+    module = with_unique_names(module)
     shrinking, masks = _parts(module, recipe)
     made = _apply(module, shrinking, samples)
     if method == "weights":
@@ -49,6 +51,7 @@ def share_out(module: tvm.IRModule, recipe: Recipe, budget: Budget, samples: Sam
               progress: Progress | None = None) -> tuple[tuple[Options, ...], Allocation]:
     """A recipe in whose place its last schemes, those of masks, have the strengths that keep to a
     budget, and how that was shared out (``allocate``). The schemes before them are as given."""
+    module = with_unique_names(module)
     shrinking, masks = _parts(module, recipe)
     share = allocate(_apply(module, shrinking, samples), budget, masks, samples, dense=module,
                      cycles=cycles, method=method, progress=progress)

@@ -17,6 +17,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, used_vars
+from zeroskip.relay_passes.passes import module_pass, with_unique_names
 from zeroskip.relay_passes.pruning.channels import kept_filters
 from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.interpreter import Array, Interpreter, Operators, joined
@@ -31,7 +32,7 @@ Progress = Callable[[str, int, int], None]  # node, layers done, layers
 METHODS = ("weights", "statistics")
 
 
-@tvm.transform.module_pass(opt_level=0, name="zeroskip.Reconstruct")
+@module_pass("zeroskip.Reconstruct")
 class Reconstruct:
     """Fits the layers of a pruned module to what the dense module's layers make of samples.
 
@@ -71,7 +72,7 @@ class Reconstruct:
         if schemes and method != "weights":
             raise PassError(f"Reconstruction by {method} chooses no masks: prune first, or use "
                             "weights.")
-        self.dense, self.samples, self.method = dense, samples, method
+        self.dense, self.samples, self.method = with_unique_names(dense), samples, method
         self.schemes, self.progress = tuple(schemes), progress
 
     @repeatable

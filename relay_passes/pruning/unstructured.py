@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from tvm import relax
 
+from zeroskip.relay_passes.passes import function_pass
 from zeroskip.relay_passes.pruning.layers import Prunable
 from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, MaskPass, Scores, most, strongest
 from zeroskip.relay_passes.pruning.options import Choice, Flag, Ratio, option
@@ -74,7 +74,7 @@ def erk_counts(shapes: Sequence[tuple[int, ...]], sparsity: float) -> list[int]:
     return [int(count) for count in counts]
 
 
-@relax.transform.function_pass(opt_level=0, name="zeroskip.PruneUnstructured")
+@function_pass("zeroskip.PruneUnstructured")
 class PruneUnstructured(MaskPass):
     """The weights that are worth least become zero (Han et al., "Learning both Weights and
     Connections for Efficient Neural Networks", NIPS 2015).
