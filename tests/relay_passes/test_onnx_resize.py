@@ -9,6 +9,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 
 
 def resize(version: int, scales: Any = None, sizes: Any = None, rank: int = 4,
