@@ -152,9 +152,8 @@ def _import_check(module: IRModule, model: Model) -> Callable[[list[Any], list[A
         main = module["main"]
         sources = [str(name) for name in main.attrs["zeroskip.inputs"]]
         ends = [str(name) for name in main.attrs["zeroskip.outputs"]]
-        proto = model
-        if isinstance(model, str | Path):
-            proto = onnx.load(model, load_external_data=False)
+        proto: Any = (onnx.load(model, load_external_data=False)
+                      if isinstance(model, str | Path) else model)
         check_import(model, list(proto.graph.node), dict(zip(sources, batch, strict=True)),
                      {n: x for n, x in zip(ends, results, strict=True) if x is not None})
 
