@@ -28,6 +28,7 @@ from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method, Range
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
+from zeroskip.relay_passes.import_check import check_import
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.onnx_batch import for_one_image
@@ -128,7 +129,8 @@ def lower(
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
     module = prepare(model, shapes, prune, calibrate, tell)
-    ranges = ranges_of(module, calibrate, method, tell)
+    # A pruned network is another than the model: only one that is not pruned is compared.
+    ranges = ranges_of(module, calibrate, method, tell, None if read_recipe(prune or ()) else model)
     return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
 
@@ -145,12 +147,28 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
-              tell: Progress) -> dict[str, Range]:
-    """The ranges of a float module's activations over calibration data."""
+              tell: Progress, model: Model | None = None) -> dict[str, Range]:
+    """The ranges of a float module's activations over calibration data; with the model that it
+    was imported from, its outputs on the first sample are compared with onnxruntime's."""
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
     return measure_ranges(module, samples, method=method,
+                          check=None if model is None else _import_check(module, model),
                           progress=lambda done, total: tell("calibrate", done, total))
+
+
+def _import_check(module: IRModule, model: Model) -> Callable[[list[Any], list[Any]], None]:
+    def check(batch: list[Any], results: list[Any]) -> None:
+        main = module["main"]
+        sources = [str(name) for name in main.attrs["zeroskip.inputs"]]
+        ends = [str(name) for name in main.attrs["zeroskip.outputs"]]
+        proto: Any = (onnx.load(model, load_external_data=False)
+                      if isinstance(model, str | Path) else model)
+        check_import(model, list(proto.graph.node), dict(zip(sources, batch, strict=True)),
+                     {n: x for n, x in zip(ends, results, strict=True) if x is not None},
+                     int(main.attrs.get(BATCH_ATTR, 1)))
+
+    return check
 
 
 def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,

@@ -10,7 +10,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, nodes_of, op_name
+from zeroskip.relay_passes.graph import bindings, nodes_of, op_name, outputs
 from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
@@ -31,6 +31,7 @@ def calibrate(
     method: Method = "minmax",
     percentile: float = 99.99,
     progress: Callable[[int, int], None] | None = None,
+    check: Callable[[list[Array], list[Array | None]], None] | None = None,
 ) -> dict[str, Range]:
     """The range of every activation that QuantizeInt8 asks for, by variable.
 
@@ -38,7 +39,8 @@ def calibrate(
     multiple of the model's batch. The module runs on this machine's CPU. ``minmax`` takes the
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
-    (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run.
+    (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run,
+    ``check(inputs, outputs)`` after the first one; an output that is a constant is None.
 
     PassError names the input whose data do not fit, or the node whose result is not finite.
     """
@@ -47,12 +49,18 @@ def calibrate(
     func = mod["main"]
     runs = batches(func, samples)
     names = observed(func, read_graph(func))
-    run = _observer(mod, names)
+    ends = [str(out.name) if isinstance(out, relax.Var) else None for out in outputs(func)]
+    kept = list(dict.fromkeys(n for n in ends if n)) if check is not None else []
+    run = _observer(mod, [*names, *(n for n in kept if n not in names)])
     total = len(runs) * (1 if method == "minmax" else 2)
     nodes = nodes_of(func)
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for done, batch in enumerate(runs):
-        for i, value in enumerate(run(batch)):
+        values = run(batch)
+        if check is not None and not done:
+            seen = dict(zip([*names, *(n for n in kept if n not in names)], values, strict=True))
+            check(batch, [seen[n] if n else None for n in ends])
+        for i, value in enumerate(values[:len(names)]):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
             if not np.isfinite(value).all():
                 node = nodes.get(names[i], names[i])
@@ -66,7 +74,7 @@ def calibrate(
     if method != "minmax":
         counts = [np.zeros(_BINS, np.int64) for _ in names]
         for done, batch in enumerate(runs, len(runs)):
-            for i, value in enumerate(run(batch)):
+            for i, value in enumerate(run(batch)[:len(names)]):
                 counts[i] += np.histogram(value, _BINS, (ranges[i].lo, ranges[i].hi))[0]
             if progress is not None:
                 progress(done + 1, total)

@@ -1,7 +1,7 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
-Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_dequantise`
-and `onnx_pads`; this is their order and the reason for it.
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_dequantise`,
+`onnx_resize` and `onnx_pads`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ from zeroskip.relay_passes.onnx_pads import (
     merge_pads,
     refuse_empty_windows,
 )
+from zeroskip.relay_passes.onnx_resize import rewrite_resizes
 from zeroskip.relay_passes.onnx_shapes import (
     fix_input_shapes,
     guess_shapes,
@@ -80,6 +81,8 @@ def normalise_own(
     infer_shapes(result)
     while fold_constants(result):
         infer_shapes(result)
+    # What TVM would import as another Resize becomes what it imports right.
+    rewrite_resizes(result)
     remove_identities(result)
     make_pads_explicit(result)
     merge_pads(result)
