@@ -1,7 +1,7 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
-Each step is a rewrite of its own, in `onnx_shapes`, `onnx_fold`, `onnx_dequantise` and
-`onnx_pads`; this is their order and the reason for it.
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_fold`, `onnx_noops`,
+`onnx_dequantise` and `onnx_pads`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from zeroskip.relay_passes.onnx_limits import (
     refuse_numbers,
     refuse_sizes,
 )
+from zeroskip.relay_passes.onnx_noops import remove_noops
 from zeroskip.relay_passes.onnx_pads import (
     make_pads_explicit,
     merge_pads,
@@ -79,6 +80,7 @@ def normalise_own(
     while fold_constants(result):
         infer_shapes(result)
     remove_identities(result)
+    remove_noops(result)
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
