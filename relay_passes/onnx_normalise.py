@@ -12,6 +12,7 @@ from onnx import inliner
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
+from zeroskip.relay_passes.onnx_layout import move_transposes
 from zeroskip.relay_passes.onnx_limits import (
     refuse_many_nodes,
     refuse_missing_ends,
@@ -80,6 +81,9 @@ def normalise_own(
     while fold_constants(result):
         infer_shapes(result)
     remove_identities(result)
+    remove_noops(result)
+    move_transposes(result)
+    infer_shapes(result)
     remove_noops(result)
     make_pads_explicit(result)
     merge_pads(result)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from tests.relay_passes.onnx_oracle import parse
@@ -21,3 +22,12 @@ def test_what_changes_nothing_goes(body: str, left: list[str]) -> None:
     result = check_same(model)
     assert ops(result) == left
     assert all(len(node.output) == 1 for node in result.graph.node)
+
+
+def test_transposes_meet_across_bias_norm_and_relu() -> None:
+    text = """g (float[1,3,4,5] x) => (float[1,3,4,5] y) {
+        a = Transpose<perm=[0,2,3,1]>(x)  b = Sub(c, a)  d = Mul(b, c4)  e = Relu(d)
+        f = Transpose<perm=[0,3,1,2]>(e)  y = Sigmoid(f) }"""
+    c = np.asarray([0.5, -2, 3], np.float32)
+    result = check_same(parse(text, c=c, c4=c[::-1].reshape(1, 1, 1, 3)))
+    assert ops(result) == ["Sub", "Mul", "Relu", "Sigmoid"]
