@@ -1,7 +1,8 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
-Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_dequantise`,
-`onnx_resize` and `onnx_pads`; this is their order and the reason for it.
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_noops`,
+`onnx_dequantise`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is their order and the reason
+for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,14 @@ from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_floats import cast_floats
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
+from zeroskip.relay_passes.onnx_layout import move_transposes
 from zeroskip.relay_passes.onnx_limits import (
     refuse_many_nodes,
     refuse_missing_ends,
     refuse_numbers,
     refuse_sizes,
 )
+from zeroskip.relay_passes.onnx_noops import remove_noops
 from zeroskip.relay_passes.onnx_pads import (
     make_pads_explicit,
     merge_pads,
@@ -84,6 +87,10 @@ def normalise_own(
     # What TVM would import as another Resize becomes what it imports right.
     rewrite_resizes(result)
     remove_identities(result)
+    remove_noops(result)
+    move_transposes(result)
+    infer_shapes(result)
+    remove_noops(result)
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
