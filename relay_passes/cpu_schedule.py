@@ -22,12 +22,12 @@ _VECTOR_ELEMENT_BITS = 32  # float32 and int32, the types that a reduction sums 
 _WORTH_A_VECTOR = 4
 # The functions of one number that LLVM, or TVM for it, has for vectors; of the others (cosh, sinh,
 # erf, ...) there is only the C library's, which takes one number.
-_OF_VECTORS = frozenset(
-    "abs bitwise_and bitwise_not bitwise_or bitwise_xor ceil exp exp10 exp2 fabs floor fma "
-    "if_then_else isinf isnan large_uint_imm likely log log10 log1p log2 nearbyint pow "
-    "q_multiply_shift "
-    "reinterpret round rsqrt shift_left shift_right sigmoid sqrt tanh trunc".split()
-)
+_OF_VECTORS = {
+    "abs", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "exp", "exp10",
+    "exp2", "fabs", "floor", "fma", "if_then_else", "isinf", "isnan", "large_uint_imm", "likely",
+    "log", "log10", "log1p", "log2", "nearbyint", "pow", "q_multiply_shift", "reinterpret", "round",
+    "rsqrt", "shift_left", "shift_right", "sigmoid", "sqrt", "tanh", "trunc",
+}
 
 
 def cpu_target() -> Target:
