@@ -16,9 +16,18 @@ from tvm.relax.backend.cpu_generic import pipeline as cpu_passes
 from tvm.s_tir import dlight
 from tvm.s_tir.dlight.analysis import SBlockInfo, normalize_prim_func
 from tvm.target import Target, codegen
+from tvm_ffi.structural import structural_walk
 
 _VECTOR_ELEMENT_BITS = 32  # float32 and int32, the types that a reduction sums in
 _WORTH_A_VECTOR = 4
+# The functions of one number that LLVM, or TVM for it, has for vectors; of the others (cosh, sinh,
+# erf, ...) there is only the C library's, which takes one number.
+_OF_VECTORS = {
+    "abs", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "exp", "exp10",
+    "exp2", "fabs", "floor", "fma", "if_then_else", "isinf", "isnan", "large_uint_imm", "likely",
+    "log", "log10", "log1p", "log2", "nearbyint", "pow", "q_multiply_shift", "reinterpret", "round",
+    "rsqrt", "shift_left", "shift_right", "sigmoid", "sqrt", "tanh", "trunc",
+}
 
 
 def cpu_target() -> Target:
@@ -30,26 +39,26 @@ def compile_for_cpu(mod: tvm.IRModule) -> Any:
     """A TVM executable of the float or integer module, scheduled for this machine's CPU."""
     target = cpu_target()
     legalize = cpu_passes.legalize_passes(target)
+    # TVM 0.27's FuseTIR fails on some large graphs in some processes and not in others
+    # ("buffer_idx == buffers.size()"); unfused, the same ops give the same numbers.
+    plain = [one for one in legalize if one.info.name not in ("FuseOps", "FuseTIR")]
+    ours = dlight.ApplyDefaultSchedule(ScheduleRule("reduction", _schedule_reduction),
+                                       ScheduleRule("elementwise", _schedule_elementwise))
     with target:
-        try:
-            return tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
-        except tvm.error.InternalError:
-            # TVM 0.27's FuseTIR fails on some large graphs in some processes and not in others
-            # ("buffer_idx == buffers.size()"); unfused, the same ops give the same numbers.
-            plain = [one for one in legalize if one.info.name not in ("FuseOps", "FuseTIR")]
-            return tvm.compile(mod, target, relax_pipeline=_pipeline(target, plain))
+        for passes in ([*legalize, ours], [*plain, ours]):
+            try:
+                return tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
+            except Exception:  # of many kinds, from a pass or from LLVM
+                continue
+        return tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
 
 
 def _pipeline(target: Target, legalize: Sequence[Any]) -> Any:
-    """TVM's own pipeline for a CPU with our schedules in the middle."""
+    """TVM's own pipeline for a CPU with these passes in the middle."""
     return tvm.transform.Sequential(
         [
             *cpu_passes.library_dispatch_passes(target),
             *legalize,
-            dlight.ApplyDefaultSchedule(
-                ScheduleRule("reduction", _schedule_reduction),
-                ScheduleRule("elementwise", _schedule_elementwise),
-            ),
             *cpu_passes.dataflow_lower_passes(target),
             *cpu_passes.finalize_passes(target),
         ]
@@ -69,7 +78,8 @@ def run_cpu(
 class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]  # TVM has no types
     """A dlight rule: ``schedule(sch, blocks, lanes)`` says whether it took the function.
 
-    What it refuses, or cannot schedule, keeps TVM's default schedule.
+    What it refuses, or cannot schedule, and what calls a function that there is only of single
+    numbers, keeps TVM's default schedule.
     """
 
     def __init__(
@@ -80,13 +90,26 @@ class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]  # TVM has no typ
         self._schedule = schedule
 
     def apply(self, func: Any, target: Target, _tunable: bool) -> s_tir.Schedule | None:
-        sch = s_tir.Schedule(func)
-        blocks = normalize_prim_func(sch)
+        if not _calls(func) <= _OF_VECTORS:
+            return None
         lanes = codegen.llvm_get_vector_width(target) // _VECTOR_ELEMENT_BITS
         try:
+            sch = s_tir.Schedule(func)
+            blocks = normalize_prim_func(sch)
             return sch if blocks and self._schedule(sch, blocks, max(lanes, 1)) else None
-        except s_tir.ScheduleError:
+        except Exception:  # ScheduleError and what TVM's analysis raises on forms it does not know
             return None
+
+
+def _calls(func: Any) -> set[str]:
+    """The operators that a function calls, without their dialect's name."""
+    found: set[str] = set()
+
+    def look(call: Any) -> None:
+        found.add(str(getattr(call.op, "name", call.op)).rpartition(".")[2])
+
+    structural_walk(func.body, (tvm.ir.Call, look))
+    return found
 
 
 def _schedule_elementwise(sch: s_tir.Schedule, blocks: list[SBlockInfo], lanes: int) -> bool:
@@ -140,7 +163,7 @@ def _schedule_reduction(sch: s_tir.Schedule, blocks: list[SBlockInfo], lanes: in
     if _extent(sch, vector) >= _WORTH_A_VECTOR:
         sch.vectorize(vector)
         sch.vectorize(sums[-1])
-        if outer:
+        if outer and channel < spatial - 1:
             sch.unroll(sums[channel])
     sch.decompose_reduction(block.block_rv, terms[0])
     return True

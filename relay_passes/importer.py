@@ -95,12 +95,12 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
             for node in model.graph.node:
                 with _refusing(node):
                     _convert_node(importer, node)
-                for name in filter(None, node.output):
-                    result = importer._nodes[name]
-                    if not is_leaf(result):
-                        result = importer._nodes[name] = builder.emit(result)
-                    if isinstance(result, relax.Var) and result not in params:
-                        nodes.setdefault(str(result.name), origin(node))
+                    for name in filter(None, node.output):
+                        result = importer._nodes[name]
+                        if not is_leaf(result):
+                            result = importer._nodes[name] = builder.emit(result)
+                        if isinstance(result, relax.Var) and result not in params:
+                            nodes.setdefault(str(result.name), origin(node))
             results = [importer._nodes[item.name] for item in model.graph.output]
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(left[0] if len(left) == 1 else relax.Tuple(left))

@@ -1,5 +1,6 @@
 """The CPU schedule: TVM's default results, bit for bit for integers, and what it refuses."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -88,3 +89,23 @@ def test_results_come_back_in_order() -> None:
     first, second = run_cpu(compile_for_cpu(builder.get()), "main", [values])
     np.testing.assert_array_equal(first, values * 2)
     np.testing.assert_array_equal(second, -values)
+
+
+@pytest.mark.parametrize("name", ["cosh", "sinh", "erf", "atan", "asinh", "tan", "exp", "tanh"])
+def test_functions_of_floats(name: str) -> None:
+    reference = {"erf": np.vectorize(math.erf), "atan": np.arctan, "asinh": np.arcsinh}
+    x = np.linspace(0.1, 0.9, 96, dtype=np.float32).reshape(1, 3, 4, 8)
+    module = module_of(x.shape, "float32", getattr(relax.op, name))
+    [got] = run_cpu(compile_for_cpu(module), "main", [x])
+    np.testing.assert_allclose(got, reference.get(name, getattr(np, name, None))(x), rtol=2e-6)
+
+
+def test_mean_over_three_axes_and_what_follows_it() -> None:
+    def normalised(x: Any) -> Any:
+        mean = relax.op.mean(relax.op.multiply(x, x), [1, 2, 3], keepdims=True)
+        return relax.op.divide(x, relax.op.sqrt(mean))
+
+    x = np.random.default_rng(SEED).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    [got] = run_cpu(compile_for_cpu(module_of(x.shape, "float32", normalised)), "main", [x])
+    mean = (x * x).mean(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(got, x / np.sqrt(mean), rtol=1e-5)
