@@ -8,7 +8,6 @@ from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.support import supports
 from zeroskip.relay_passes.integer_layers import Dense, MaxPool, QTensor
 
-
 refused = supports(load_spec("dense256"))
 
 
