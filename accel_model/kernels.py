@@ -127,12 +127,12 @@ def _parameters(rows: Bytes, bias: Int32, mult: Int32, shift: Int64) -> None:
 
 
 @native
-def even(p: int, shift: int) -> int:
+def even(p: np.int64, shift: int) -> int:
     """int64 ``p / 2^shift``, halves to even, as isa.py says it; shift 1 to 62."""
     dropped = max(shift - FRACTION, 0)
     kept = shift - dropped
     t = (p + ((np.int64(1) << dropped) >> 1)) >> dropped
-    return (t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept
+    return int((t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept)
 
 
 @native

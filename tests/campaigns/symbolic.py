@@ -238,7 +238,7 @@ def _half_up(p: Int64, shift: Int64) -> Int64:
 
 
 def _even(p: Int64, shift: Int64) -> Int64:
-    return np.array([even(int(a), int(b)) for a, b in zip(p, shift, strict=True)], np.int64)
+    return np.array([even(a, int(b)) for a, b in zip(p, shift, strict=True)], np.int64)
 
 
 def _scaled(sums: Terms, mult: Int64, shift: Int64, zero_point: int, low: int, high: int,
