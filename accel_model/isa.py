@@ -24,6 +24,10 @@ DRAM   bytes
 
 Notation: ``x[b, y, x, c]`` is block, row, column and channel of an activation tile; ``Q`` is
 ``clip(((v * mult + (1 << (shift - 1))) >> shift) + zero_point, low, high)`` computed in int64.
+``even(p, shift)`` is ``p / 2^shift`` in int64, halves to the even neighbour as ONNX rounds: with
+d = max(shift - 16, 0) and f = min(shift, 16), ``t = (p + ((1 << d) >> 1)) >> d`` keeps 16 bits of
+fraction, so that a multiplier's error of 2^-31 parts nothing that lies halfway, and
+``even = (t + (1 << (f - 1)) - 1 + ((t >> f) & 1)) >> f``.
 """
 
 from __future__ import annotations
@@ -294,7 +298,7 @@ class Conv(Instruction):
     ``acc[k, oy, ox] = sum over c, r, s of w[k, c, r, s] * x[c, ...]``; unless ``first``, ACC is
     added to it; unless ``last``, it goes to ACC and nothing else happens. At the last,
     ``v = acc + bias[k]``, ``y = Q(v)`` with mult[k], shift[k]; with ``residual``,
-    ``y = clip((((y - mid_zero_point)*mult_a + r*mult_b + (1 << (shift-1))) >> shift) + zp)``.
+    ``y = clip(even((y - mid_zero_point)*mult_a + r*mult_b, shift) + zp, low, high)``.
     PAR[par + 9*(k//16) : +9] holds bias (4 rows), mult (4 rows), shift (1 row) of 16 channels.
     Sums lie in ACC output by output from row ``acc`` on, 16 slots of a group to a row: a sum has
     the place of its stream, so the streams of all chunks of a reduction are in one order.
@@ -335,7 +339,10 @@ class MaxPool(Instruction):
 
 @instruction(19, Unit.COMPUTE)
 class AvgPool(Instruction):
-    """``y = Q(sum over taps of x)``; PAR[par] holds {i32 mult, u8 shift}. One tap: a requantise."""
+    """``y = clip(even(mult * sum over taps of x, shift) + zero_point, low, high)``.
+
+    PAR[par] holds {i32 mult, u8 shift}. One tap: a requantise.
+    """
 
     channels: int = u(16, "channels", least=1)
     par: int = u(14, "PAR row of multiplier and shift")
@@ -343,7 +350,7 @@ class AvgPool(Instruction):
 
 @instruction(20, Unit.COMPUTE)
 class Add(Instruction):
-    """``y = clip(((x*mult_a + r*mult_b + (1 << (shift-1))) >> shift) + zp, low, high)``."""
+    """``y = clip(even(x*mult_a + r*mult_b, shift) + zero_point, low, high)``."""
 
     channels: int = u(16, "channels", least=1)
 

@@ -21,6 +21,7 @@ Int64 = npt.NDArray[np.int64]
 
 FINE, WIDE, SHIFT = range(3)  # what ``finish`` finds
 MOST = (1 << 31) - 1  # of a sum
+FRACTION = 16  # bits that ``even`` looks at
 MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 together
 
 
@@ -116,16 +117,30 @@ def maxima(act: Bytes, w: Window, most: Int32) -> bool:
 
 
 @native
-def _parameters(rows: Bytes, alike: int, bias: Int32, mult: Int32, shift: Int64) -> None:
-    """Of channel k those in rows[9*(k//16) : +9], or of all ``alike`` those in rows[0]."""
+def _parameters(rows: Bytes, bias: Int32, mult: Int32, shift: Int64) -> None:
+    """Of channel k those in rows[9*(k//16) : +9]."""
     words = rows.reshape(-1).view(np.int32)
     for k in range(len(bias)):
-        if alike:
-            bias[k], mult[k], shift[k] = 0, words[0], rows[0, 4]
-        else:
-            row, c = 9 * (k // 16), k % 16
-            bias[k], mult[k] = words[4 * row + c], words[4 * row + 16 + c]
-            shift[k] = rows[row + 8, c]
+        row, c = 9 * (k // 16), k % 16
+        bias[k], mult[k] = words[4 * row + c], words[4 * row + 16 + c]
+        shift[k] = rows[row + 8, c]
+
+
+@native
+def even(p: np.int64, shift: int) -> int:
+    """int64 ``p / 2^shift``, halves to even, as isa.py says it; shift 1 to 62."""
+    dropped = max(shift - FRACTION, 0)
+    kept = shift - dropped
+    t = (p + ((np.int64(1) << dropped) >> 1)) >> dropped
+    return int((t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept)
+
+
+@native
+def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
+    """The scaled sums of an output, in place."""
+    for k in range(len(line)):
+        value = even(np.int64(line[k]) * np.int64(mult), shift) + y.zero_point
+        line[k] = min(max(value, y.low), y.high)
 
 
 @native
@@ -149,13 +164,13 @@ def _add(line: Int32, middle: int, act: Bytes, at: int, r: Operand, scale: tuple
     """The scaled sum of an output, less ``middle``, and of the operand's pixel at ACT row ``at``,
     in place."""
     mult_a, mult_b, shift = scale
-    flip, offset, half = np.uint8(r.flip), np.int32(r.offset), np.int64(1) << (shift - 1)
+    flip, offset = np.uint8(r.flip), np.int32(r.offset)
     for first in range(0, len(line), 16):
         pixel, part = act[at + first // 16 * r.block], line[first : first + 16]
         for c in range(len(part)):
             other = np.int64(np.int32(pixel[c] ^ flip) - offset)
             total = (np.int64(part[c]) - middle) * mult_a + other * mult_b
-            value = int((total + half) >> shift) + y.zero_point
+            value = even(total, shift) + y.zero_point
             part[c] = min(max(value, y.low), y.high)
 
 
@@ -176,16 +191,16 @@ def _write(line: Int32, act: Bytes, at: int, block: int) -> None:
 
 
 @native
-def finish(sums: Int32, act: Bytes, rows: Bytes, alike: int, y: Target, r: Operand, scale: Bytes
+def finish(sums: Int32, act: Bytes, rows: Bytes, y: Target, r: Operand, scale: Bytes
            ) -> tuple[int, int]:
     """Requantise sums, add the operand if there is one, and write the tile.
 
-    rows, alike: uint8 [n, 16], the parameters (``_parameters``). scale: uint8 [16], the operand's.
+    rows: uint8 [n, 16], the parameters (``_parameters``). scale: uint8 [16], the operand's.
     Returns FINE and 0, SHIFT and one that means nothing, or WIDE: a sum does not fit in int32.
     """
     bias, mult = np.empty(sums.shape[1], np.int32), np.empty(sums.shape[1], np.int32)
     shift = np.empty(sums.shape[1], np.int64)
-    _parameters(rows, alike, bias, mult, shift)
+    _parameters(rows, bias, mult, shift)
     for k in range(len(shift)):
         if shift[k] < 1 or shift[k] > MAX_SHIFT:
             return SHIFT, shift[k]
@@ -214,6 +229,21 @@ def finish_add(sums: Int32, act: Bytes, scale: Bytes, y: Target, r: Operand) -> 
         row, x = n // y.width, n % y.width
         _add(sums[n], 0, act, r.act + row * r.row + x, r, scaled, y)
         _write(sums[n], act, y.act + row * y.row + x, y.block)
+    return FINE, 0
+
+
+@native
+def finish_average(sums: Int32, act: Bytes, row: Bytes, y: Target) -> tuple[int, int]:
+    """Scale the sums and write the tile; FINE and 0, or SHIFT and one that means nothing.
+
+    row: uint8 [16], multiplier and shift.
+    """
+    mult, shift = int(row.view(np.int32)[0]), int(row[4])
+    if not 1 <= shift <= MAX_SHIFT:
+        return SHIFT, shift
+    for n in range(len(sums)):
+        _average(sums[n], mult, shift, y)
+        _write(sums[n], act, y.act + n // y.width * y.row + n % y.width, y.block)
     return FINE, 0
 
 

@@ -33,12 +33,10 @@ class Moved(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How sums become an output: the rows of PAR with bias, multipliers and shifts, 1 if they are
-    ``alike`` for all channels, the tile, and the operand that is added with the row of its scale,
-    or none."""
+    """How sums become an output: the rows of PAR with bias, multipliers and shifts, the tile, and
+    the operand that is added with the row of its scale, or none."""
 
     rows: Bytes
-    alike: int
     y: Target
     operand: Operand = NO_OPERAND
     scale: Bytes = np.zeros(16, np.uint8)
@@ -83,9 +81,12 @@ class Numbers:
 
     def weighted(self, window: Window, weights: Int8, result: Result) -> None:
         """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
-        sums = np.empty((window.outputs, weights.shape[1]), np.int32)
-        kernels.weighted_sums(self._act, window, weights, sums)
-        self._finish(sums, window, result)
+        self._finish(self._weighted_sums(window, weights), window, result)
+
+    def average(self, window: Window, channels: int, y: Target, scale: Bytes) -> None:
+        """scale: uint8 [16], the row of PAR with multiplier and shift."""
+        sums = self._weighted_sums(window, np.ones((window.taps, channels), np.int8))
+        _check_shift(*kernels.finish_average(sums, self._act, scale, y))
 
     def maxima(self, window: Window, channels: int, y: Target) -> None:
         most = np.empty((window.outputs, channels), np.int32)
@@ -94,13 +95,17 @@ class Numbers:
         kernels.finish_max(most, self._act, y)
 
     def add(self, window: Window, channels: int, y: Target, operand: Operand, scale: Bytes) -> None:
-        sums = np.empty((window.outputs, channels), np.int32)
-        kernels.weighted_sums(self._act, window, np.ones((1, channels), np.int8), sums)
+        sums = self._weighted_sums(window, np.ones((1, channels), np.int8))
         _check_shift(*kernels.finish_add(sums, self._act, scale, y, operand))
 
+    def _weighted_sums(self, window: Window, weights: Int8) -> Int32:
+        sums = np.empty((window.outputs, weights.shape[1]), np.int32)
+        kernels.weighted_sums(self._act, window, weights, sums)
+        return sums
+
     def _finish(self, sums: Int32, window: Window, result: Result) -> None:
-        found, shift = kernels.finish(sums, self._act, result.rows, result.alike, result.y,
-                                      result.operand, result.scale)
+        found, shift = kernels.finish(sums, self._act, result.rows, result.y, result.operand,
+                                      result.scale)
         _check_shift(found, shift)
         if found == kernels.WIDE:
             raise Fault(NOT_IN_INT32)

@@ -24,7 +24,7 @@ from zeroskip.accel_model.layout import Tensor
 from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 2
+FORMAT = 3
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 

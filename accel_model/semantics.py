@@ -110,7 +110,7 @@ def _conv(state: State, one: isa.Conv) -> None:
 def _result(state: State, par: int, channels: int, residual: int) -> Result:
     rows = state.memories.par[par : par + PAR_ROWS * blocks(channels)]
     y = _target(state)
-    return Result(rows, 0, y, *_operand(state)) if residual else Result(rows, 0, y)
+    return Result(rows, y, *_operand(state)) if residual else Result(rows, y)
 
 
 def _target(state: State) -> Target:
@@ -141,9 +141,8 @@ def _max_pool(state: State, one: isa.MaxPool) -> None:
 
 def _avg_pool(state: State, one: isa.AvgPool) -> None:
     if state.numbers is not None:
-        window, rows = state.window(), state.memories.par[one.par : one.par + 1]
-        state.numbers.weighted(window, np.ones((window.taps, one.channels), np.int8),
-                               Result(rows, 1, _target(state)))
+        state.numbers.average(state.window(), one.channels, _target(state),
+                              state.memories.par[one.par])
 
 
 def _add(state: State, one: isa.Add) -> None:

@@ -73,6 +73,10 @@ _PREFIX = "zeroskip."
 _CENTRE = ("astype", "subtract")
 _SCALE = ("astype", "multiply")
 _ROUND = ("add", "right_shift", "add", "maximum", "minimum", "astype")
+_EVEN = (
+    *("add", "right_shift", "right_shift", "bitwise_and", "add", "add", "right_shift"),
+    *("add", "maximum", "minimum", "astype"),
+)
 _AFFINE = ("add", *_SCALE, *_ROUND)
 
 
@@ -198,12 +202,13 @@ def _write_add(emit: BodyWriter, layer: Add, args: Sequence[Any]) -> Any:
     a = emit.scaled(emit.centred(args[0], layer.a.zero_point), layer.mult_a)
     b = emit.scaled(emit.centred(args[1], layer.b.zero_point), layer.mult_b)
     total = emit(relax.op.add(a, b))
-    return emit.rounded(total, layer.shift, layer.lo, layer.hi, layer.y)
+    return emit.evened(total, layer.shift, layer.lo, layer.hi, layer.y)
 
 
 def _read_add(body: BodyReader) -> Add:
-    body.expect((*_CENTRE, *_SCALE, *_CENTRE, *_SCALE, "add", *_ROUND), constants=9)
-    zero_a, mult_a, zero_b, mult_b, _, shift, zero_y, lo, hi = map(int, body.constants)
+    body.expect((*_CENTRE, *_SCALE, *_CENTRE, *_SCALE, "add", *_EVEN), constants=13)
+    zero_a, mult_a, zero_b, mult_b, *rest = map(int, body.constants)
+    shift, zero_y, lo, hi = _read_even(rest)
     return Add(
         a=body.input(0, zero_a),
         b=body.input(1, zero_b),
@@ -229,14 +234,15 @@ def _write_avgpool(emit: BodyWriter, layer: AvgPool, args: Sequence[Any]) -> Any
         out_dtype="int32",
     )
     scaled = emit.scaled(emit(total), layer.mult)
-    return emit.rounded(scaled, layer.shift, layer.lo, layer.hi, layer.y)
+    return emit.evened(scaled, layer.shift, layer.lo, layer.hi, layer.y)
 
 
 def _read_avgpool(body: BodyReader) -> AvgPool:
     name, _ = _conv(len(body.function.params[0].ty.shape))
-    body.expect((*_CENTRE, name, *_SCALE, *_ROUND), constants=8)
+    body.expect((*_CENTRE, name, *_SCALE, *_EVEN), constants=12)
     zero_x, ones, *numbers = body.constants
-    mult, _half, shift, zero_y, lo, hi = map(int, numbers)
+    mult, *rest = map(int, numbers)
+    shift, zero_y, lo, hi = _read_even(rest)
     attrs = body.calls[2].attrs
     return AvgPool(
         x=body.input(0, int(zero_x)),
@@ -249,6 +255,12 @@ def _read_avgpool(body: BodyReader) -> AvgPool:
         lo=lo,
         hi=hi,
     )
+
+
+def _read_even(numbers: Sequence[int]) -> tuple[int, int, int, int]:
+    """Shift, zero point, lo and hi from the constants of ``BodyWriter.evened``."""
+    _half, dropped, kept, _one, _below_half, _kept, zero_y, lo, hi = numbers
+    return dropped + kept, zero_y, lo, hi
 
 
 def _write_maxpool(emit: BodyWriter, layer: MaxPool, args: Sequence[Any]) -> Any:
@@ -281,12 +293,13 @@ def _read_maxpool(body: BodyReader) -> MaxPool:
 
 def _write_requantise(emit: BodyWriter, layer: Requantise, args: Sequence[Any]) -> Any:
     v = emit.scaled(emit.centred(args[0], layer.x.zero_point), layer.mult)
-    return emit.rounded(v, layer.shift, layer.lo, layer.hi, layer.y)
+    return emit.evened(v, layer.shift, layer.lo, layer.hi, layer.y)
 
 
 def _read_requantise(body: BodyReader) -> Requantise:
-    body.expect((*_CENTRE, *_SCALE, *_ROUND), constants=7)
-    zero_x, mult, _, shift, zero_y, lo, hi = map(int, body.constants)
+    body.expect((*_CENTRE, *_SCALE, *_EVEN), constants=11)
+    zero_x, mult, *rest = map(int, body.constants)
+    shift, zero_y, lo, hi = _read_even(rest)
     x, y = body.input(0, zero_x), body.output(zero_y)
     return Requantise(x=x, y=y, mult=mult, shift=shift, lo=lo, hi=hi)
 

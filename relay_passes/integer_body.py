@@ -10,7 +10,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import const_value, make_const
-from zeroskip.relay_passes.integer_layers import QTensor
+from zeroskip.relay_passes.integer_layers import FRACTION, QTensor
 
 NODE_ATTR = "zeroskip.node"
 ZERO_POINT_ATTR = "zeroskip.zero_point"
@@ -55,6 +55,25 @@ class BodyWriter:
         rank, half = len(v.ty.shape), np.int64(1) << (np.asarray(shift, np.int64) - 1)
         v = self(relax.op.add(v, along_channels(half, rank, "int64")))
         v = self(relax.op.right_shift(v, along_channels(shift, rank, "int64")))
+        return self._placed(v, lo, hi, y)
+
+    def evened(self, v: Any, shift: int, lo: int, hi: int, y: QTensor) -> Any:
+        """``clip(even(v, shift) + y.zero_point, lo, hi)`` of an int64 v, its last op not emitted.
+
+        Its constants: half of what is dropped, bits dropped, bits kept, 1, less than half of what
+        is kept, bits kept, then zero point and limits.
+        """
+        dropped = max(shift - FRACTION, 0)
+        kept = constant(shift - dropped, "int64")
+        t = self(relax.op.add(v, constant((1 << dropped) >> 1, "int64")))
+        t = self(relax.op.right_shift(t, constant(dropped, "int64")))
+        odd = self(relax.op.right_shift(t, kept))
+        odd = self(relax.op.bitwise_and(odd, constant(1, "int64")))
+        t = self(relax.op.add(t, constant((1 << (shift - dropped - 1)) - 1, "int64")))
+        t = self(relax.op.right_shift(self(relax.op.add(t, odd)), kept))
+        return self._placed(t, lo, hi, y)
+
+    def _placed(self, v: Any, lo: int, hi: int, y: QTensor) -> Any:
         v = self(relax.op.add(v, constant(y.zero_point, "int64")))
         return relax.op.astype(self(self.clipped(v, lo, hi, "int64")), y.dtype)
 

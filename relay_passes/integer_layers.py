@@ -6,6 +6,15 @@ Integer-Arithmetic-Only Inference", CVPR 2018, with one rounding shift of the wh
     requantise(v) = clip(((v * mult + (1 << (shift - 1))) >> shift) + y.zero_point, lo, hi)
 
 with ``v`` int32, ``mult`` in [0, 2^31) and ``shift`` in 1..62, so that the int64 sum never wraps.
+Averages, changes of scale and additions round halves to even, as ONNX's QuantizeLinear does: small
+integers over a power of two lie halfway often (a quarter of all averages of 2 x 2, half of all
+(a + b) / 2), sums of products next to never.
+
+    even(p, shift) = (t + (1 << (f - 1)) - 1 + ((t >> f) & 1)) >> f
+    with t = (p + ((1 << d) >> 1)) >> d, d = max(shift - 16, 0), f = min(shift, 16)
+
+``t`` has 16 bits of fraction: what lies halfway does so again in spite of the 2^-31 by which
+``mult`` is off, and nothing else does that float32 could tell from it.
 A zero activation is one equal to its zero point, padding is the zero point, a zero weight is 0.
 """
 
@@ -19,6 +28,7 @@ import numpy.typing as npt
 from zeroskip.relay_passes.errors import PassError
 
 MAX_SHIFT = 62
+FRACTION = 16  # bits that ``even`` looks at
 BOUNDS = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-(2**31), 2**31 - 1)}
 
 DType = Literal["int8", "uint8", "int32"]
@@ -142,8 +152,8 @@ class Dense(Unary):
 class Add(Layer):
     """Sum of two activations of one shape, each brought to the scale of the output.
 
-    ``y = clip((((a - a.zero_point) * mult_a + (b - b.zero_point) * mult_b + (1 << (shift - 1)))
-    >> shift) + y.zero_point, lo, hi)`` with the sum in int64.
+    ``y = clip(even((a - a.zero_point) * mult_a + (b - b.zero_point) * mult_b, shift)
+    + y.zero_point, lo, hi)`` with the sum in int64.
     """
 
     kind: ClassVar[str] = "add"
@@ -166,7 +176,8 @@ class Add(Layer):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AvgPool(Unary):
-    """Average over windows: ``y = requantise(sum over taps of (x - x.zero_point))``.
+    """Average over windows:
+    ``y = clip(even(mult * sum over taps of (x - x.zero_point), shift) + y.zero_point, lo, hi)``.
 
     ``mult`` and ``shift`` hold the area of the kernel, so every window divides by the same number:
     the padding, if any, counts.
@@ -207,7 +218,8 @@ class MaxPool(Unary):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Requantise(Unary):
-    """``y = requantise(x - x.zero_point)`` element by element: a clip, or a change of scale."""
+    """A clip, or a change of scale, element by element:
+    ``y = clip(even((x - x.zero_point) * mult, shift) + y.zero_point, lo, hi)``."""
 
     kind: ClassVar[str] = "requantise"
     mult: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,22 @@ def q(v: Array, mult: Any, shift: Any, zero_point: int, low: int, high: int) -> 
 
 def scaled_sum(a: Array, b: Array, mult_a: int, mult_b: int, shift: int, zero_point: int,
                low: int, high: int) -> Array:
-    total = a * mult_a + b * mult_b + (1 << (shift - 1))
-    clipped: Array = np.clip((total >> shift) + zero_point, low, high)
+    clipped: Array = np.clip(even(a * mult_a + b * mult_b, shift) + zero_point, low, high)
     return clipped
+
+
+def average(x: Array, taps: Taps, mult: int, shift: int, zero_point: int, low: int,
+            high: int) -> Array:
+    clipped: Array = np.clip(even(seen(x, taps, 0).sum(axis=-1) * mult, shift) + zero_point, low,
+                             high)
+    return clipped
+
+
+def even(p: Array, shift: int) -> Array:
+    """``even`` of isa.py in Python's own integers: to 16 bits of fraction, then ``round``'s way."""
+    def one(value: int) -> int:
+        bits = min(shift, 16)
+        fine = (value * 2 + (1 << (shift - bits))) // (2 << (shift - bits)) if shift > 16 else value
+        return round(Fraction(fine, 1 << bits))
+
+    return np.array([one(int(v)) for v in p.flat], np.int64).reshape(p.shape)

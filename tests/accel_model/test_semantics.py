@@ -198,20 +198,22 @@ def test_channel_by_channel(name: str, seed: int) -> None:
         expected = np.clip(seen.max(axis=3) + y.zero_point, low, high)
         hand.add(isa.MaxPool(channels=channels))
     elif name == "avgpool":
-        par = hand.params(scalar_row((1 << 28) // area, shift=28))
-        expected = eq.q(eq.seen(x.centred, taps, 0).sum(axis=3), (1 << 28) // area, 28,
-                        y.zero_point, low, high)
+        shift = int(rng.choice([7, 16, 17, 28]))
+        par = hand.params(scalar_row((1 << shift) // area, shift=shift))
+        expected = eq.average(x.centred, taps, (1 << shift) // area, shift, y.zero_point, low, high)
         hand.add(isa.AvgPool(channels=channels, par=par))
     else:
         r = Values(rng, channels, taps.out)
         there = hand.room(channels, taps.out)
         hand.load(hand.input("r", r.raw), there)
-        mult_a, mult_b = (int(m) for m in rng.integers(-(1 << 29), 1 << 29, 2))
-        par = hand.params(scalar_row(mult_a, mult_b, shift=28))
+        shift = int(rng.choice([7, 16, 17, 28]))
+        mult_a, mult_b = (int(m) for m in rng.integers(-(2 << shift), 2 << shift, 2))
+        par = hand.params(scalar_row(mult_a, mult_b, shift=shift))
         hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, par=par,
                              zero_point=r.zero_point, unsigned=r.unsigned),
                  isa.Add(channels=channels))
-        expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, 28, y.zero_point, low, high)
+        expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, shift, y.zero_point, low,
+                                 high)
     hand.store(hand.output("y", channels, taps.out, y.dtype), result)
     assert np.array_equal(run(hand), expected)
 

@@ -15,6 +15,7 @@ unwritten memory and deadlocks; here nothing is checked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.footprint import PAR_ROWS, moved_cells
 from zeroskip.accel_model.formats import from_canonical
 from zeroskip.accel_model.isa import BLOCK
+from zeroskip.accel_model.kernels import even
 from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
@@ -157,7 +159,7 @@ class _Symbolic(Walk):
         weight = np.ones((one.channels, 1, self._state.window().taps), np.int64)
         sums = self._inputs(one.channels).sum(axis=2, dtype=np.uint64)
         scale = np.full(one.channels, int(row[:4].view("<i4")[0])), np.full(one.channels, row[4])
-        self._write(_scaled(sums, *scale, y.zero_point, y.low, y.high, self._reach(weight)))
+        self._write(_scaled(sums, *scale, y.zero_point, y.low, y.high, self._reach(weight), _even))
 
     def _add(self, one: isa.Add) -> None:
         self._write(self._total(self._inputs(one.channels)[:, :, 0], np.arange(one.channels)))
@@ -230,13 +232,22 @@ def _whole(number: int) -> np.uint64:
     return np.uint64(number % (1 << 64))
 
 
+def _half_up(p: Int64, shift: Int64) -> Int64:
+    found: Int64 = (p + (1 << (shift - 1))) >> shift
+    return found
+
+
+def _even(p: Int64, shift: Int64) -> Int64:
+    return np.array([even(a, int(b)) for a, b in zip(p, shift, strict=True)], np.int64)
+
+
 def _scaled(sums: Terms, mult: Int64, shift: Int64, zero_point: int, low: int, high: int,
-            reach: tuple[Int64, Int64] | None) -> Terms:
-    """Q of sums [outputs, columns], see isa.py."""
+            reach: tuple[Int64, Int64] | None,
+            rounded: Callable[[Int64, Int64], Int64] = _half_up) -> Terms:
+    """Scaled sums [outputs, columns], see isa.py."""
     lows, highs = np.full(len(mult), low), np.full(len(mult), high)
     if reach is not None:
-        ends = np.stack([((end * mult + (1 << (shift - 1))) >> shift) + zero_point
-                         for end in reach])
+        ends = np.stack([rounded(end * mult, shift) + zero_point for end in reach])
         lows[ends.min(axis=0) >= low] = -NONE
         highs[ends.max(axis=0) <= high] = NONE
     return mix(4, sums, mult, shift, zero_point, lows, highs)

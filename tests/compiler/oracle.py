@@ -16,6 +16,17 @@ def requantise(v: Array, mult: Array, shift: Array, zp: int, lo: int, hi: int) -
     return np.clip(((v * mult + (np.int64(1) << (shift - 1))) >> shift) + zp, lo, hi)
 
 
+def evened(p: Array, layer: layers.Add | layers.AvgPool | layers.Requantise) -> Array:
+    """``p / 2^shift`` to 16 bits of fraction, halves to even, in units of 2^-f."""
+    f = min(layer.shift, 16)
+    t = p >> (layer.shift - f)
+    if layer.shift > f:
+        t = t + ((p >> (layer.shift - f - 1)) & 1)
+    whole, rest = t >> f, t & ((1 << f) - 1)
+    whole = whole + (2 * rest + (whole & 1) > 1 << f)
+    return np.clip(whole + layer.y.zero_point, layer.lo, layer.hi)
+
+
 def per_channel(values: Array, rank: int) -> Array:
     return np.asarray(values, np.int64).reshape(1, -1, *[1] * (rank - 2))
 
@@ -66,8 +77,7 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
     elif isinstance(layer, layers.Add):
         total = ((x.astype(np.int64) - layer.a.zero_point) * layer.mult_a
                  + (args[1].astype(np.int64) - layer.b.zero_point) * layer.mult_b)
-        y = requantise(total, np.int64(1), np.int64(layer.shift), layer.y.zero_point, layer.lo,
-                       layer.hi)
+        y = evened(total, layer)
     elif isinstance(layer, layers.MaxPool):
         seen = windows(padded(x.astype(np.int64), layer.padding, -(1 << 20)), layer.kernel,
                        layer.strides, layer.dilation)
@@ -76,11 +86,9 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
         seen = windows(padded(x.astype(np.int64) - layer.x.zero_point, layer.padding, 0),
                        layer.kernel, layer.strides, (1,) * len(layer.kernel))
         total = seen.sum(axis=tuple(range(x.ndim, seen.ndim)))
-        y = requantise(total, np.int64(layer.mult), np.int64(layer.shift), layer.y.zero_point,
-                       layer.lo, layer.hi)
+        y = evened(total * layer.mult, layer)
     elif isinstance(layer, layers.Requantise):
-        y = requantise(x.astype(np.int64) - layer.x.zero_point, np.int64(layer.mult),
-                       np.int64(layer.shift), layer.y.zero_point, layer.lo, layer.hi)
+        y = evened((x.astype(np.int64) - layer.x.zero_point) * layer.mult, layer)
     elif isinstance(layer, layers.Concat):
         y = np.concatenate(args, axis=layer.axis)
     elif isinstance(layer, layers.Reshape):

@@ -43,16 +43,16 @@ def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
         case Add():
             a = (x - layer.a.zero_point) * layer.mult_a
             b = (inputs[1].astype(np.int64) - layer.b.zero_point) * layer.mult_b
-            result = requantise(a + b, layer.shift, layer)
+            result = evened(a + b, layer)
         case AvgPool():
             ones = np.ones((x.shape[1], 1, *layer.kernel), np.int64)
             acc = sum_taps(x - layer.x.zero_point, ones, layer, (1,) * (x.ndim - 2), x.shape[1])
-            result = requantise(acc * layer.mult, layer.shift, layer)
+            result = evened(acc * layer.mult, layer)
         case MaxPool():
             windows = taps(x, layer.kernel, layer, layer.dilation, fill=-(2**40))
             result = np.clip(np.max([window for _, window in windows], axis=0), layer.lo, layer.hi)
         case Requantise():
-            result = requantise((x - layer.x.zero_point) * layer.mult, layer.shift, layer)
+            result = evened((x - layer.x.zero_point) * layer.mult, layer)
         case Concat():
             result = np.concatenate(inputs, axis=layer.axis)
         case Reshape():
@@ -64,6 +64,21 @@ def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
 def requantise(v: Array, shift: Any, layer: Any) -> Array:
     v = ((v + (1 << (shift - 1))) >> shift) + layer.y.zero_point
     return np.clip(v, layer.lo, layer.hi)
+
+
+def evened(p: Array, layer: Any) -> Array:
+    return np.clip(even(p, layer.shift) + layer.y.zero_point, layer.lo, layer.hi)
+
+
+def even(p: Array, shift: Any) -> Array:
+    """``p / 2^shift`` to 16 bits of fraction, then to the nearest integer, halves to even."""
+    finest = max(int(shift) - 16, 0)
+    fine = (p + (1 << finest >> 1)) >> finest
+    below, rest = np.divmod(fine, 1 << (int(shift) - finest))
+    half = 1 << (int(shift) - finest) >> 1
+    up = (rest > half) | ((rest == half) & (below % 2 == 1))
+    result: Array = below + up
+    return result
 
 
 def convolve(x: Array, layer: Conv) -> Array:
