@@ -32,7 +32,7 @@ from zeroskip.relay_passes.import_check import check_import
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.onnx_batch import for_one_image
-from zeroskip.relay_passes.onnx_load import load_onnx
+from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
@@ -197,6 +197,7 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image:
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
+        check_constants(model)
         proto = normalise_onnx(model, shapes)
     proto, batch = for_one_image(proto) if by_image else (proto, 1)
     module = apply_passes(import_onnx(proto), FoldBatchNorm())

@@ -37,7 +37,7 @@ def check_import(model: str | Path | onnx.ModelProto, nodes: Sequence[onnx.NodeP
     """
     if any(node.op_type in _RANDOM for node in nodes):
         warnings.warn("The import is not compared with onnxruntime: the model draws random "
-                      "numbers.", stacklevel=2)
+                      "numbers.", RuntimeWarning, stacklevel=2)
         return
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -52,7 +52,7 @@ def check_import(model: str | Path | onnx.ModelProto, nodes: Sequence[onnx.NodeP
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
         warnings.warn(f"The import is not compared with onnxruntime, which cannot run this model "
-                      f"({reason}).", stacklevel=2)
+                      f"({reason}).", RuntimeWarning, stacklevel=2)
         return
     quantized = any("Quantize" in n.op_type or n.op_type.startswith("QLinear") for n in nodes)
     limit = QUANTIZED_DB if quantized else FLOAT_DB

@@ -99,12 +99,26 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
                         result = importer._nodes[name]
                         if not is_leaf(result):
                             result = importer._nodes[name] = builder.emit(result)
+                        _refuse_dynamic(node, result)
                         if isinstance(result, relax.Var) and result not in params:
                             nodes.setdefault(str(result.name), origin(node))
             results = [importer._nodes[item.name] for item in model.graph.output]
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(left[0] if len(left) == 1 else relax.Tuple(left))
     return builder.finalize(), nodes
+
+
+def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr) -> None:
+    """FrontError for a result whose sizes are numbers only at run time."""
+    kinds = getattr(result.ty, "fields", [result.ty])
+    for kind in kinds:
+        shape = getattr(kind, "shape", None)
+        static = shape is not None and all(isinstance(size, int) or hasattr(size, "value")
+                                           for size in shape)
+        if not isinstance(kind, relax.TensorType) or not static:
+            raise FrontError(f"Node '{origin(node)}' ({node.op_type}) makes a tensor whose shape "
+                             "depends on values that are known only at run time: export the model "
+                             "with fixed shapes.")
 
 
 @contextlib.contextmanager

@@ -123,6 +123,8 @@ def _fold(
             return None
         inputs[name] = value
     shapes = [index.shape(name) for name in node.output]
+    if node.op_type == "ConstantOfShape":  # ONNX leaves out its shape where a dimension is 0
+        shapes = [tuple(int(size) for size in inputs[node.input[0]])]
     if any(node.op_type in _GROWING if shape is None else math.prod(shape) > _LARGEST
            for shape in shapes):
         return None

@@ -48,9 +48,18 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
         raise FrontError(
             f"'{file}' is larger than ONNX's checker takes, 2 GiB: use a smaller model."
         ) from error
-    for tensor in _tensors(model):
-        _check_tensor(tensor, file)
+    check_constants(model, f"'{file}'")
     return model
+
+
+def check_constants(model: onnx.ModelProto, where: str = "The model") -> None:
+    """FrontError for a constant that is kept in a file which was not loaded, of a type without
+    numbers, or of other than as many as its shape says. where: what holds them, in messages."""
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise FrontError(f"{where} keeps the constant '{tensor.name}' in a file that was not "
+                             "loaded: give the model's path, or load it with its external data.")
+        _check_tensor(tensor, where)
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -70,18 +79,18 @@ def refused_type(number: int) -> str:
             "floats or integers of 8 to 64 bits.")
 
 
-def _check_tensor(tensor: onnx.TensorProto, file: Path) -> None:
+def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     """FrontError for a type that has no numbers, or other than as many as its shape says."""
     name = tensor.name or "without a name"
     dtype = NUMBERS.get(tensor.data_type)
     if dtype is None:
-        raise FrontError(f"'{file}' holds a constant '{name}' {refused_type(tensor.data_type)}")
+        raise FrontError(f"{where} holds a constant '{name}' {refused_type(tensor.data_type)}")
     if tensor.HasField("raw_data"):
         held = len(tensor.raw_data) / dtype.itemsize
     else:
         held = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type)))
     if min(tensor.dims, default=0) < 0 or held != math.prod(tensor.dims):
-        raise FrontError(f"'{file}' holds {held:g} numbers for the constant '{name}' of shape "
+        raise FrontError(f"{where} holds {held:g} numbers for the constant '{name}' of shape "
                          f"{list(tensor.dims)}: export or copy it again.")
 
 

@@ -83,6 +83,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     from zeroskip.compiler.placement import notice
     from zeroskip.relay_passes.calibrate import has_own_scales
     from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.pruning import told_warnings
     from zeroskip.runtime.tuning import tuning
 
     options: dict[str, Any] = {
@@ -91,7 +92,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         "cache": default_folder() if cache else None}
     networks: list[Any] = []
     floating: Any = None
-    with progress(f"compiling {model.name}") as tell:
+    with progress(f"compiling {model.name}") as tell, told_warnings():
         if emit is not None:
             stages = driver.lower(model, spec, **options, progress=tell)
             text, floating = _stage(stages, emit), stages.floating

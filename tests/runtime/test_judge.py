@@ -70,7 +70,7 @@ def test_signal_to_noise_is_against_the_float_network(monkeypatch: pytest.Monkey
     monkeypatch.setattr(validation, "compile_for_cpu", lambda _: None)
     monkeypatch.setattr(validation, "run_cpu", lambda *_: floats)
     snr, same = validation._against_float(
-        network, [], [np.array([3.0, 5.0]), np.array([5.0, 4.0])])
+        network, [[]], [[np.array([3.0, 5.0]), np.array([5.0, 4.0])]])
     assert snr["same"] == pytest.approx(13.9794, abs=1e-4)
     assert snr["other"] == pytest.approx(7.9588, abs=1e-4)
     assert same == {"same": True, "other": False}
