@@ -113,8 +113,8 @@ def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr) -> None:
     kinds = getattr(result.ty, "fields", [result.ty])
     for kind in kinds:
         shape = getattr(kind, "shape", None)
-        static = shape is not None and all(isinstance(size, int) or hasattr(size, "value")
-                                           for size in shape)
+        static = isinstance(shape, relax.ShapeExpr) and all(
+            isinstance(size, int) or hasattr(size, "value") for size in shape)
         if not isinstance(kind, relax.TensorType) or not static:
             raise FrontError(f"Node '{origin(node)}' ({node.op_type}) makes a tensor whose shape "
                              "depends on values that are known only at run time: export the model "
@@ -157,6 +157,8 @@ def _refusing(node: onnx.NodeProto) -> Iterator[None]:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
+    except FrontError:
+        raise
     except Exception as error:
         raise FrontError(
             f"Node '{origin(node)}' ({node.op_type}) cannot be imported by TVM "

@@ -78,7 +78,8 @@ def test_a_proto_whose_weights_were_not_loaded_takes_no_file_of_that_name(
     model = helper.make_model(helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"])], "g",
         [helper.make_tensor_value_info("x", 1, [1, 1, 4, 4])],
-        [helper.make_tensor_value_info("y", 1, None)], [numpy_helper.from_array(weight, "w")]),
+        [helper.make_tensor_value_info("y", 1, [1, 1, 4, 4])],
+        [numpy_helper.from_array(weight, "w")]),
         opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="w.bin",
               size_threshold=0)
