@@ -23,6 +23,7 @@ from zeroskip.relay_passes.graph import (
     substitute,
     users,
 )
+from zeroskip.relay_passes.pruning.raw_inputs import raw_inputs
 
 PRUNED_ATTR = "zeroskip.pruned"
 Floats = npt.NDArray[np.floating]
@@ -34,8 +35,9 @@ class Prunable:
     """A convolution or matmul with constant weights.
 
     var: of its result. node: the ONNX node. weight: [K, C/groups, *kernel], of a matmul [out, in],
-    whatever way round the graph holds it. first: reads an input of the network. positions: results
-    of each filter, so that it multiplies ``positions`` times by each of its weights.
+    whatever way round the graph holds it. first: reads inputs of the network, whatever was done to
+    them before by operators without weights. positions: results of each filter, so that it
+    multiplies ``positions`` times by each of its weights.
     """
 
     var: str
@@ -70,7 +72,7 @@ def matches(node: str, globs: Globs) -> bool:
 
 def prunables(func: relax.Function, globs: Globs = "*") -> list[Prunable]:
     """The layers of a float function whose node matches, in order."""
-    params = set(func.params)
+    raw = raw_inputs(func)
     found = []
     for binding in bindings(func):
         call, name = binding.value, op_name(binding.value) or ""
@@ -88,7 +90,7 @@ def prunables(func: relax.Function, globs: Globs = "*") -> list[Prunable]:
             results = prod(int(size) for size in binding.var.ty.shape)
             found.append(Prunable(
                 str(binding.var.name), node, held, 1 if matmul else int(call.attrs.groups),
-                call.args[0] in params, results // len(held)))
+                call.args[0] in raw, results // len(held)))
     return found
 
 

@@ -217,7 +217,7 @@ class DecomposeLowRank:
     et al., "Speeding up Convolutional Neural Networks with Low Rank Expansions", BMVC 2014), in
     either order; of more dimensions, any split. ``auto``: of both, what has fewer multiplies at the
     energy asked for. A 1x1 convolution or a matmul becomes two of its kind, if ``layers`` or
-    ``kernel`` name it; the convolution that reads the input stays with ``skip_first`` (default).
+    ``kernel`` name it; the one before all layers stays with ``skip_first`` (default).
 
     energy: the share of the squared singular values that every layer keeps decides its rank.
     ratio: of each layer's multiplies to leave out, decides in place of energy if given. round_to:

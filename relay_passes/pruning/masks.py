@@ -47,7 +47,7 @@ class LayerOptions(Options):
     cannot take it (``refusal``) is refused by name, or with ``skip`` stays as it is.
     """
 
-    skip_first: bool = option(True, Flag("leave convolutions that read the input"))
+    skip_first: bool = option(True, Flag("leave convolutions that no layer comes before"))
     skip: bool = option(False, Flag("leave layers that cannot take the scheme"))
     kernel: tuple[int, ...] | None = kernel_option()
     layers: Globs = layers_option()

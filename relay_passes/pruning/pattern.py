@@ -200,7 +200,7 @@ class PrunePattern(MaskPass):
     has one threshold for the network on norms relative to each layer's mean, under which a layer
     keeps at least one kernel. For a 1x1 layer a kernel is one weight; its ratio is ``pointwise``.
     Other kernel sizes lose whole kernels only. Depthwise convolutions and matmuls stay, and with
-    ``skip_first`` convolutions that read the network's input. What was done is in the attribute
+    ``skip_first`` convolutions that no layer comes before. What was done is in the attribute
     ``zeroskip.pruned``.
     Arguments are those of ``PatternOptions``; PassError for a value out of range.
     """

@@ -27,7 +27,7 @@ class UnstructuredOptions(MaskOptions):
     scope: str = option("layer", Choice(
         "how the ratio is shared: by each layer alike, ranking all layers' weights together, or "
         "more of large layers", words=("layer", "global", "erk")))
-    skip_first: bool = option(False, Flag("leave convolutions that read the input"))
+    skip_first: bool = option(False, Flag("leave convolutions that no layer comes before"))
 
     def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
         masks = self.keep(layers, scores)
