@@ -37,7 +37,7 @@ def test_load(seed: int | None) -> None:
 def test_compute(seed: int | None) -> None:
     x, out = run("compute", seed)
     quads = x.reshape(16, 2, 2, 2, 2)
-    best, mean = quads.max(axis=(2, 4)), (quads.sum(axis=(2, 4)) + 2) >> 2
+    best, mean = quads.max(axis=(2, 4)), np.rint(quads.sum(axis=(2, 4)) / 4).astype(np.int64)
     total = np.clip(best + mean, -128, 127)
     edge = quads[:, :, :, :, 0].sum(axis=2) - quads[:, :, :, :, 1].sum(axis=2)
     assert np.array_equal(out["total"], total)
