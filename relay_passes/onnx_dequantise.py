@@ -6,6 +6,7 @@ stay in the graph as the operands of a DequantizeLinear, for QuantizeInt8 to tak
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,14 +19,17 @@ from zeroskip.relay_passes.onnx_graph import (
     attributes,
     drop_unused,
     input_name,
+    opset,
+    set_attributes,
 )
 
 MICROSOFT = "com.microsoft"
 
 
 def dequantise_operators(model: onnx.ModelProto) -> None:
-    """Rewrite QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger and com.microsoft's
-    QLinearAdd, QLinearMul, QLinearGlobalAveragePool, QLinearConcat and QGemm.
+    """Rewrite QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger and com.microsoft's QGemm,
+    MatMulIntegerToFloat, QuantizeLinear, DequantizeLinear and QLinear operators: Add, Mul, Concat,
+    Conv, AveragePool, GlobalAveragePool, ReduceMean, Sigmoid, LeakyRelu, Softmax and Where.
 
     FrontError where a scale that the form needs is no constant.
     """
@@ -165,13 +169,90 @@ def _elementwise(op_type: str) -> Callable[[Rewriter, onnx.NodeProto], None]:
     return rewrite
 
 
-def _global_average_pool(rewriter: Rewriter, node: onnx.NodeProto) -> None:
-    """x, x_scale, x_zero, y_scale, y_zero."""
+def _unary(
+    op_type: str, forward: Callable[[onnx.NodeProto], dict[str, Any]] | None = None
+) -> Callable[[Rewriter, onnx.NodeProto], None]:
+    """com.microsoft operators of x, x_scale, x_zero, y_scale, y_zero. forward: the attributes of
+    the float operator, else all of the node's."""
+
+    def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+        real = rewriter.make(op_type, [_dequantised(rewriter, node, 0, "dequantize")],
+                             **(forward or attributes)(node))
+        _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+
+    return rewrite
+
+
+def _refuse_channels_last(node: onnx.NodeProto) -> None:
     if attributes(node).get("channels_last", 0):
         raise FrontError(
-            f"Node '{node.name}' (QLinearGlobalAveragePool) has its channels last: "
+            f"Node '{node.name}' ({node.op_type}) has its channels last: "
             "export the model with channels first."
         )
+
+
+def _channels_first(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node that may have its channels last; FrontError if it has."""
+    _refuse_channels_last(node)
+    return {name: x for name, x in attributes(node).items() if name != "channels_last"}
+
+
+def _microsoft_conv(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    kept = _channels_first(node)
+    set_attributes(node, **{name: kept.get(name) for name in attributes(node)})
+    _qlinear_conv(rewriter, node)
+
+
+def _reduce_mean(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    """data, scale, zero, y_scale, y_zero; the axes are an operand from opset 18 on."""
+    attrs, operands = attributes(node), [_dequantised(rewriter, node, 0, "dequantize")]
+    if opset(rewriter.model) >= 18 and "axes" in attrs:
+        operands.append(rewriter.constant("axes", np.asarray(attrs.pop("axes"), np.int64)))
+    real = rewriter.make("ReduceMean", operands, **attrs)
+    _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+
+
+def _softmax(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    """x, x_scale, x_zero, y_scale, y_zero. Of an opset before 13 it runs over all axes from its
+    own on."""
+    attrs, real = attributes(node), _dequantised(rewriter, node, 0, "dequantize")
+    if attrs.get("opset", 13) >= 13:
+        real = rewriter.make("Softmax", [real], axis=attrs.get("axis", -1))
+    else:
+        shape = rewriter.make("Shape", [real], role="shape")
+        flat = rewriter.make("Flatten", [real], role="flatten", axis=attrs.get("axis", -1))
+        real = rewriter.make("Softmax", [flat], axis=-1)
+        real = rewriter.make("Reshape", [real, shape], role="reshape")
+    _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+
+
+def _where(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    """condition, x, x_scale, x_zero, y, y_scale, y_zero, z_scale, z_zero."""
+    x = _dequantised(rewriter, node, 1, "dequantize_x")
+    y = _dequantised(rewriter, node, 4, "dequantize_y")
+    real = rewriter.make("Where", [node.input[0], x, y])
+    _quantise(rewriter, node, real, input_name(node, 7), input_name(node, 8))
+
+
+def _matmul_to_float(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    """a, b, a_scale, b_scale, a_zero, b_zero, bias; b's scales are per column."""
+    a = _dequantise(rewriter, node.input[0], node.input[2], input_name(node, 4), "dequantize", 1)
+    b = _dequantise(rewriter, node.input[1], node.input[3], input_name(node, 5),
+                    "dequantize_weight", -1)
+    bias = input_name(node, 6)
+    real = rewriter.make("MatMul", [a, b], output="" if bias else node.output[0])
+    if bias:
+        rewriter.make("Add", [real, bias], role="bias", output=node.output[0])
+
+
+def _of_default_domain(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    """com.microsoft's QuantizeLinear and DequantizeLinear are the standard's of more types."""
+    rewriter.make(node.op_type, node.input, output=node.output[0], **attributes(node))
+
+
+def _global_average_pool(rewriter: Rewriter, node: onnx.NodeProto) -> None:
+    """x, x_scale, x_zero, y_scale, y_zero."""
+    _refuse_channels_last(node)
     real = rewriter.make("GlobalAveragePool", [_dequantised(rewriter, node, 0, "dequantize")])
     _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
 
@@ -195,5 +276,15 @@ _REWRITES: dict[tuple[str, str], Callable[[Rewriter, onnx.NodeProto], None]] = {
     (MICROSOFT, "QLinearMul"): _elementwise("Mul"),
     (MICROSOFT, "QLinearGlobalAveragePool"): _global_average_pool,
     (MICROSOFT, "QLinearConcat"): _concat,
+    (MICROSOFT, "QLinearConv"): _microsoft_conv,
+    (MICROSOFT, "QLinearAveragePool"): _unary("AveragePool", _channels_first),
+    (MICROSOFT, "QLinearReduceMean"): _reduce_mean,
+    (MICROSOFT, "QLinearSigmoid"): _unary("Sigmoid"),
+    (MICROSOFT, "QLinearLeakyRelu"): _unary("LeakyRelu"),
+    (MICROSOFT, "QLinearSoftmax"): _softmax,
+    (MICROSOFT, "QLinearWhere"): _where,
     (MICROSOFT, "QGemm"): _qgemm,
+    (MICROSOFT, "MatMulIntegerToFloat"): _matmul_to_float,
+    (MICROSOFT, "QuantizeLinear"): _of_default_domain,
+    (MICROSOFT, "DequantizeLinear"): _of_default_domain,
 }

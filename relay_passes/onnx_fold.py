@@ -19,6 +19,7 @@ from zeroskip.relay_passes.onnx_graph import (
     rename_reads,
     replace_nodes,
 )
+from zeroskip.relay_passes.onnx_qdq import quantized_constant
 
 # Elements of a folded tensor, and of all of them; what is larger (a broadcast grid, say) is left to
 # run time.
@@ -26,8 +27,8 @@ _LARGEST = 1 << 24
 _LARGEST_SUM = 1 << 26
 # Their results may be larger than any of their operands.
 _GROWING = {"ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot"}
-# Quantisers stay: their scales and int8 weights are what later passes read. Random ones are not
-# constants.
+# Dequantisers stay: their scales and int8 weights are what later passes read. Of quantisers see
+# `quantized_constant`. Random ones are not constants.
 _NEVER_FOLDED = {
     "DequantizeLinear",
     "QuantizeLinear",
@@ -109,6 +110,10 @@ def _fold(
     node: onnx.NodeProto, index: Index, known: dict[str, Array], version: int
 ) -> list[Array] | None:
     """The node's outputs, None unless they are constants of a bounded size."""
+    if node.domain in DEFAULT_DOMAINS and node.op_type == "QuantizeLinear":
+        integers = quantized_constant(
+            node, index, known, lambda maker, operands: _evaluate(maker, operands, version))
+        return None if integers is None else [integers]
     if node.domain not in DEFAULT_DOMAINS or node.op_type in _NEVER_FOLDED:
         return None
     if node.op_type in ("Shape", "Size"):

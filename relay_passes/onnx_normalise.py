@@ -1,8 +1,8 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_noops`,
-`onnx_dequantise`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is their order and the reason
-for it.
+`onnx_dequantise`, `onnx_qdq`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is their order and
+the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ from zeroskip.relay_passes.onnx_pads import (
     merge_pads,
     refuse_empty_windows,
 )
+from zeroskip.relay_passes.onnx_qdq import move_integer_limits
 from zeroskip.relay_passes.onnx_resize import rewrite_resizes
 from zeroskip.relay_passes.onnx_shapes import (
     fix_input_shapes,
@@ -83,6 +84,9 @@ def normalise_own(
     # Each round may show the shapes that the next one folds: Shape -> Concat -> Reshape -> ...
     infer_shapes(result)
     while fold_constants(result):
+        infer_shapes(result)
+    # Limits on integers, of activations: those of weights are folded by now.
+    if move_integer_limits(result):
         infer_shapes(result)
     # What TVM would import as another Resize becomes what it imports right.
     rewrite_resizes(result)

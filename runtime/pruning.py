@@ -84,7 +84,8 @@ def structures_table(module: Any, structures: Sequence[Structure], specs: Sequen
     table.add_column("not zero", justify="right", no_wrap=True)
     for spec in specs:
         table.add_column(f"KiB on {escape(spec.name)}", justify="right", no_wrap=True)
-    for layer, found in zip(prunables(module["main"]), structures, strict=True):
+    layers = prunables(module["main"], dequantized=True)
+    for layer, found in zip(layers, structures, strict=True):
         table.add_row(escape(layer.node), "x".join(map(str, layer.weight.shape)), str(found),
                       f"{found.density:.1%}", *(_on(layer, spec.array.kind) for spec in specs))
     return table

@@ -68,7 +68,8 @@ class Structure:
 
 def detect(module: tvm.IRModule) -> list[Structure]:
     """The structures of the layers of a float module, in order."""
-    return [structure_of(layer) for layer in prunables(with_unique_names(module)["main"])]
+    main = with_unique_names(module)["main"]
+    return [structure_of(layer) for layer in prunables(main, dequantized=True)]
 
 
 def structure_of(layer: Prunable) -> Structure:

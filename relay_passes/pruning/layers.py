@@ -24,6 +24,7 @@ from zeroskip.relay_passes.graph import (
     users,
 )
 from zeroskip.relay_passes.pruning.raw_inputs import raw_inputs
+from zeroskip.relay_passes.quantise_graph import read_graph
 
 PRUNED_ATTR = "zeroskip.pruned"
 Floats = npt.NDArray[np.floating]
@@ -70,15 +71,21 @@ def matches(node: str, globs: Globs) -> bool:
     return any(fnmatchcase(node, glob) for glob in ((globs,) if isinstance(globs, str) else globs))
 
 
-def prunables(func: relax.Function, globs: Globs = "*") -> list[Prunable]:
-    """The layers of a float function whose node matches, in order."""
+def prunables(
+    func: relax.Function, globs: Globs = "*", dequantized: bool = False
+) -> list[Prunable]:
+    """The layers of a float function whose node matches, in order; those whose weights are
+    dequantized integers, which no scheme changes, only if asked for."""
     raw = raw_inputs(func)
+    constants = read_graph(func).constants if dequantized else {}
     found = []
     for binding in bindings(func):
         call, name = binding.value, op_name(binding.value) or ""
         if not name.startswith("relax.nn.conv") and name != "relax.matmul":
             continue
         weight = const_value(call.args[1])
+        if isinstance(call.args[1], relax.Var) and str(call.args[1].name) in constants:
+            weight = constants[str(call.args[1].name)].value
         if weight is None or "transpose" in name or weight.dtype.kind != "f" or weight.ndim < 2:
             continue
         if name == "relax.matmul" and weight.ndim > 2:

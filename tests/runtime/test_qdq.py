@@ -1,0 +1,208 @@
+"""Models that are quantized already, against onnxruntime: on the accelerator, and its integers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+
+from tests.relay_passes.onnx_oracle import inputs_of, parse
+from zeroskip import compiler, runtime
+from zeroskip.compiler.network import Network
+from zeroskip.relay_passes.pruning.detect import detect
+
+Array = npt.NDArray[np.generic]
+SEED = 12
+RNG = np.random.default_rng(SEED)
+W = RNG.standard_normal((8, 3, 3, 3)).astype(np.float32)
+SW = (np.abs(W).max((1, 2, 3)) / 127).astype(np.float32)
+CONSTANTS: dict[str, npt.ArrayLike] = {
+    "w": W, "sw": SW, "zw": np.zeros(8, np.int8), "sx": np.float32(0.03), "zx": np.int8(3),
+    "sy": np.float32(0.05), "zy": np.int8(-128), "z0": np.int8(0), "lo": np.int8(-8),
+    "hi": np.int8(7), "wide": np.float32(0.5)}
+X = "float[1,3,6,6] x"
+Y = "float[1,8,4,4] y"
+HEAD = "q0 = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q0, sx, zx)"
+TAIL = "r = Relu(c) q1 = QuantizeLinear(r, sy, zy) y = DequantizeLinear(q1, sy, zy)"
+WEIGHT = "qw = QuantizeLinear<axis=0>(w, sw, zw) dw = DequantizeLinear<axis=0>(qw, sw, zw)"
+
+
+def network(body: str, x: str = X, y: str = Y, opset: int = 17, **constants: npt.ArrayLike
+            ) -> onnx.ModelProto:
+    """A model of the nodes and of those constants that they read."""
+    every = CONSTANTS | constants
+    names = set(re.findall(r"\w+", body))
+    return parse(f"g ({x}) => ({y}) {{ {body} }}", opset=opset,
+                 **{name: value for name, value in every.items() if name in names})
+
+
+def both(model: onnx.ModelProto, x: Mapping[str, Array] | None = None
+         ) -> tuple[Network, Array, Array]:
+    """The compiled network, its output and onnxruntime's without its own fusions."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    x = inputs_of(model, SEED) if x is None else x
+    [want] = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, dict(x))
+    made = compiler.compile(model, "sparse256")
+    return made, runtime.Session(made).run(x)["y"], want
+
+
+def check_exact(model: onnx.ModelProto, cpu: int = 0) -> Network:
+    made, got, want = both(model)
+    assert len(made.cpu) == cpu, made.cpu
+    np.testing.assert_array_equal(got, want)
+    return made
+
+
+WT = np.ascontiguousarray(W.transpose(2, 3, 1, 0))
+WEIGHTS: dict[str, tuple[str, dict[str, npt.ArrayLike]]] = {
+    "per channel": (WEIGHT, {}),
+    "per tensor": ("qw = QuantizeLinear(w, sw, z0) dw = DequantizeLinear(qw, sw, z0)",
+                   {"sw": np.float32(0.03)}),
+    "unsigned": ("qw = QuantizeLinear(w, sw, zw) dw = DequantizeLinear(qw, sw, zw)",
+                 {"sw": np.float32(0.03), "zw": np.uint8(128)}),
+    "cast between": ("qw = QuantizeLinear<axis=0>(w, sw, zw) qi = Identity(qw) "
+                     "qc = Cast<to=3>(qi) dw = DequantizeLinear<axis=0>(qc, sw, zw)", {}),
+    "transpose between": ("qw = QuantizeLinear<axis=3>(w, sw, zw) "
+                          "qt = Transpose<perm=[3,2,0,1]>(qw) "
+                          "dw = DequantizeLinear<axis=0>(qt, sw, zw)", {"w": WT}),
+    "transpose behind": ("qw = QuantizeLinear<axis=3>(w, sw, zw) "
+                         "dt = DequantizeLinear<axis=3>(qw, sw, zw) "
+                         "dw = Transpose<perm=[3,2,0,1]>(dt)", {"w": WT}),
+    "reshape between": ("qw = QuantizeLinear<axis=0>(w, sw, zw) qr = Reshape(qw, shape) "
+                        "dw = DequantizeLinear<axis=0>(qr, sw, zw)",
+                        {"w": W.reshape(8, 27), "shape": np.array([8, 3, 3, 3])}),
+    "twice": ("qa = QuantizeLinear<axis=0>(w, sw, zw) da = DequantizeLinear<axis=0>(qa, sw, zw) "
+              "qw = QuantizeLinear<axis=0>(da, sw, zw) dw = DequantizeLinear<axis=0>(qw, sw, zw)",
+              {}),
+    "clipped": ("qa = QuantizeLinear<axis=0>(w, sw, zw) qw = Clip(qa, lo, hi) "
+                "dw = DequantizeLinear<axis=0>(qw, sw, zw)", {"sw": SW * 16}),
+    "com.microsoft": ("qw = com.microsoft.QuantizeLinear<axis=0>(w, sw, zw) "
+                      "dw = com.microsoft.DequantizeLinear<axis=0>(qw, sw, zw)", {}),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_weights_quantized_inside_the_model_are_its_integers(kind: str) -> None:
+    nodes, constants = WEIGHTS[kind]
+    made = check_exact(network(f"{HEAD} {nodes} c = Conv(d, dw) {TAIL}", **constants))
+    assert len(made.programs) == 1
+
+
+def test_a_bias_may_be_quantized_inside_the_model() -> None:
+    # Ten steps of the sums to one of the bias: it is held exactly.
+    weight, _ = WEIGHTS["per tensor"]
+    check_exact(network(
+        f"{HEAD} {weight} qb = QuantizeLinear(b, sb, z0) db = DequantizeLinear(qb, sb, z0) "
+        f"c = Conv(d, dw, db) {TAIL}", b=RNG.standard_normal(8).astype(np.float32),
+        sw=np.float32(0.03), sb=np.float32(0.009)))
+    check_exact(network(
+        f"{HEAD} {WEIGHT} bi = Cast<to=6>(b) bj = Identity(bi) "
+        f"db = DequantizeLinear<axis=0>(bj, sb) c = Conv(d, dw, db) {TAIL}",
+        b=RNG.integers(-500, 500, 8).astype(np.float32), sb=SW * np.float32(0.03)))
+
+
+def test_gemm_takes_weights_that_are_quantized_along_either_axis() -> None:
+    w = RNG.standard_normal((10, 12)).astype(np.float32)
+    scale = np.abs(w).max(1) / 127
+    for axis, transposed in ((0, 1), (1, 0), (-1, 0)):
+        check_exact(network(
+            f"{HEAD} qw = QuantizeLinear<axis={axis}>(w, sw, zw) "
+            f"dw = DequantizeLinear<axis={axis}>(qw, sw, zw) "
+            f"c = Gemm<transB={transposed}>(d, dw) {TAIL}", "float[1,12] x", "float[1,10] y",
+            w=w if transposed else w.T, sw=scale, zw=np.zeros(10, np.int8)))
+
+
+def test_detect_sees_the_zeros_of_quantized_weights() -> None:
+    pruned = W.copy()
+    pruned[:4] = 0
+    made = check_exact(network(f"{HEAD} {WEIGHT} c = Conv(d, dw) {TAIL}", w=pruned))
+    [structure] = detect(made.floating_module)
+    assert (structure.kept, structure.filters) == (4 * 27, 4)
+
+
+ACTIVATIONS = {
+    "clip": "q1 = Clip(qc, lo, hi) y = DequantizeLinear(q1, wide, z0)",
+    "maximum and minimum": "qm = Max(qc, lo) q1 = Min(hi, qm) y = DequantizeLinear(q1, wide, z0)",
+    "relu": "q1 = Relu(qc) y = DequantizeLinear(q1, wide, z0)",
+    "behind a pool": "qm = MaxPool<kernel_shape=[2,2], pads=[0,0,1,1]>(qc) q1 = Clip(qm, lo, hi) "
+                     "y = DequantizeLinear(q1, wide, z0)",
+}
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_limits_between_quantizers_are_the_layers(kind: str) -> None:
+    made = check_exact(network(f"{HEAD} {WEIGHT} c = Conv(d, dw) qc = QuantizeLinear(c, wide, z0) "
+                               f"{ACTIVATIONS[kind]}"))
+    assert len(made.programs) == 1
+
+
+def test_limits_on_a_quantized_input_and_with_a_zero_point() -> None:
+    check_exact(network(
+        "qx = QuantizeLinear(x, coarse, z3) q0 = Clip(qx, least, most) "
+        f"d = DequantizeLinear(q0, coarse, z3) {WEIGHT} c = Conv(d, dw) {TAIL}",
+        coarse=np.float32(0.2), z3=np.uint8(9), least=np.uint8(3), most=np.uint8(16)))
+
+
+UNARY: dict[str, tuple[str, str, int]] = {
+    "AveragePool": ("<kernel_shape=[2,2], strides=[2,2]>", "1,8,3,3", 0),
+    "GlobalAveragePool": ("", "1,8,1,1", 0),
+    "Sigmoid": ("", "1,8,6,6", 1),
+    "LeakyRelu": ("<alpha=0.2>", "1,8,6,6", 1),
+}
+EIGHT: dict[str, npt.ArrayLike] = {"xs": np.float32(0.05), "xz": np.uint8(120),
+                                   "ys": np.float32(0.0317), "yz": np.uint8(100)}  # few ties
+
+
+@pytest.mark.parametrize("kind", UNARY)
+def test_qlinear_operators_are_their_float_forms(kind: str) -> None:
+    attrs, shape, cpu = UNARY[kind]
+    check_exact(network(f"y = com.microsoft.QLinear{kind}{attrs}(x, xs, xz, ys, yz)",
+                        "uint8[1,8,6,6] x", f"uint8[{shape}] y", **EIGHT), cpu)
+
+
+@pytest.mark.parametrize(("opset", "axes"), [(13, (1,)), (11, (1, 2, 3))])
+def test_qlinear_softmax_is_its_definition(opset: int, axes: tuple[int, ...]) -> None:
+    """onnxruntime's own is a table of integers, some values a step off the numbers' definition."""
+    model = network(f"y = com.microsoft.QLinearSoftmax<axis=1, opset={opset}>(x, xs, xz, ys, yz)",
+                    "uint8[1,8,6,6] x", "uint8[1,8,6,6] y",
+                    **EIGHT | {"ys": np.float32(2**-8), "yz": np.uint8(0)})
+    x = inputs_of(model, SEED)
+    _, got, theirs = both(model, x)
+    real = np.float64(np.float32(0.05)) * (x["x"].astype(int) - 120)
+    powers = np.exp(real - real.max(axes, keepdims=True))
+    want = np.clip(np.rint(powers / powers.sum(axes, keepdims=True) * 256), 0, 255)
+    np.testing.assert_array_equal(got, want)
+    assert np.abs(got.astype(int) - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_qlinear_reduce_mean_is_a_mean(opset: int) -> None:
+    """onnxruntime's CPU has no such operator: ours is compared with the numbers' definition."""
+    model = network("y = com.microsoft.QLinearReduceMean<axes=[2,3], keepdims=1>"
+                    "(x, xs, xz, ys, yz)", "uint8[1,8,6,6] x", "uint8[1,8,1,1] y", opset=opset,
+                    **EIGHT)
+    x = inputs_of(model, SEED)
+    with pytest.warns(RuntimeWarning, match="not compared with onnxruntime"):
+        made = compiler.compile(model, "sparse256")
+    assert not made.cpu
+    real = np.float64(np.float32(0.05)) * (x["x"].astype(int) - 120).mean((2, 3), keepdims=True)
+    want = np.clip(np.rint(real / np.float64(np.float32(0.0317))) + 100, 0, 255)
+    np.testing.assert_array_equal(runtime.Session(made).run(x)["y"], want)
+
+
+def test_qlinear_where_and_conv_of_com_microsoft() -> None:
+    check_exact(network(
+        "y = com.microsoft.QLinearWhere(pick, x, xs, xz, b, bs, bz, ys, yz)",
+        "uint8[1,8,6,6] x", "uint8[1,8,6,6] y", pick=RNG.integers(0, 2, (1, 8, 6, 6)).astype(bool),
+        b=RNG.integers(0, 256, (1, 8, 6, 6)).astype(np.uint8), bs=np.float32(0.02),
+        bz=np.uint8(9), **EIGHT), cpu=1)
+    check_exact(network(
+        "y = com.microsoft.QLinearConv<channels_last=0>(x, xs, xz, w, sw, z0, ys, yz)",
+        "uint8[1,3,6,6] x", "uint8[1,8,4,4] y", w=RNG.integers(-127, 128, W.shape).astype(np.int8),
+        sw=np.float32(0.002), **EIGHT))
