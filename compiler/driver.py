@@ -25,7 +25,7 @@ from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.placement import Placement
 from zeroskip.compiler.support import supports
 from zeroskip.compiler.tune import Tuning
-from zeroskip.relay_passes.calibrate import Method, Range
+from zeroskip.relay_passes.calibrate import Method, Range, has_own_scales
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.import_check import check_import
@@ -77,7 +77,8 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
     values (see ``relay_passes.pruning.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
-    a few random ones, good for cycles and bits but not for accuracy. method: ``minmax``,
+    a few random ones, good for cycles and bits but not for accuracy; of a model that has scales,
+    what it gives none stays float. method: ``minmax``,
     ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder
     in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n schedules of
     each layer and keeps the fastest; the result is never slower than without.
@@ -147,14 +148,19 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
-              tell: Progress, model: Model | None = None) -> dict[str, Range]:
+              tell: Progress, model: Model | None = None) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; with the model that it
-    was imported from, its outputs on the first sample are compared with onnxruntime's."""
+    was imported from, its outputs on the first sample are compared with onnxruntime's.
+
+    None without data for a module that brings scales: those of random inputs are none for what it
+    gives no scale, which stays float.
+    """
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
-    return measure_ranges(module, samples, method=method,
-                          check=None if model is None else _import_check(module, model),
-                          progress=lambda done, total: tell("calibrate", done, total))
+    ranges = measure_ranges(module, samples, method=method,
+                            check=None if model is None else _import_check(module, model),
+                            progress=lambda done, total: tell("calibrate", done, total))
+    return None if calibrate is None and has_own_scales(module["main"]) else ranges
 
 
 def _import_check(module: IRModule, model: Model) -> Callable[[list[Any], list[Any]], None]:

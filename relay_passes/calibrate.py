@@ -84,8 +84,12 @@ def calibrate(
 
 
 def has_own_scales(func: relax.Function) -> bool:
-    """Whether a float function quantises activations itself, as that of a quantised model does."""
-    return any(op_name(binding.value) == "relax.quantize"
+    """Whether a float function quantises any activation itself, to whatever type.
+
+    Such a function is quantised by its scales alone where there are no samples; which activations
+    have one is asked of each (``integer_groups``).
+    """
+    return any(op_name(binding.value) in ("relax.quantize", "relax.dequantize")
                and isinstance(binding.value.args[0], relax.Var) for binding in bindings(func))
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.calibrate import Method, calibrate
+from zeroskip.relay_passes.calibrate import Method, calibrate, has_own_scales
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import (
     NODES_ATTR,
@@ -42,7 +42,8 @@ class QuantizeInt8:
 
     The ranges of the activations are given (`calibrate`), or calibrated here from `samples`
     (input name -> float32 array, samples first). A model that brings its own scales
-    (QuantizeLinear/DequantizeLinear) keeps them and needs neither. `weight_scales` (variable ->
+    (QuantizeLinear/DequantizeLinear) keeps them and needs neither: what has none, or one of 16
+    bits, then stays float. `weight_scales` (variable ->
     float64 [K], see `choose_weight_scales`) are used in place of those that the weights give.
 
     Attributes of the resulting `main`: `zeroskip.scales` maps every integer variable to
@@ -72,7 +73,7 @@ class QuantizeInt8:
             ranges = calibrate(mod, self.samples, method=self.method)
         func = mod["main"]
         graph = read_graph(func)
-        if ranges is None and graph.groups and not graph.scales:
+        if ranges is None and graph.groups and not has_own_scales(func):
             raise PassError(
                 "QuantizeInt8 has neither ranges nor samples and the model brings no scales: "
                 "give samples, or the ranges of calibrate()"
@@ -86,17 +87,17 @@ class QuantizeInt8:
 
 
 def choose_weight_scales(
-    mod: tvm.IRModule, ranges: Mapping[str, Range]
+    mod: tvm.IRModule, ranges: Mapping[str, Range] | None
 ) -> dict[str, Doubles]:
     """The scale of every output channel of every weight that QuantizeInt8 would choose with these
-    ranges of activations, by the variable of its convolution or matmul.
+    ranges of activations (None: with the model's own scales), by the variable of its layer.
 
     Given to QuantizeInt8 for modules in which some of the weights are zero, those that are left
     become the same integers.
     """
     func = with_unique_names(mod)["main"]
     graph = read_graph(func)
-    groups = integer_groups(func, graph, scaled=True)
+    groups = integer_groups(func, graph, scaled=ranges is not None)
     scales = choose_scales(func, graph, groups, ranges, "int8")
     found = {group.name: weight_scale(group, scales) for group in groups.values()}
     return {name: scale for name, scale in found.items() if scale is not None}

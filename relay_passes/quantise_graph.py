@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call
 
@@ -23,8 +22,8 @@ from zeroskip.relay_passes.graph import (
     op_name,
     users,
 )
+from zeroskip.relay_passes.quantise_constants import Constant, dequantized, moved, reshaped
 
-Array = npt.NDArray[Any]
 Kind = Literal["conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape"]
 
 _SAME_DATA = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
@@ -33,6 +32,7 @@ _MAX_POOLS = ("relax.nn.max_pool1d", "relax.nn.max_pool2d", "relax.nn.max_pool3d
 _AVG_POOLS = ("relax.nn.avg_pool1d", "relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
 _CLIPPED: tuple[Kind, ...] = ("conv", "dense", "add", "maxpool", "avgpool", "requantise")
 _INTEGERS = ("int8", "uint8")
+_WIDE = ("int16", "uint16")
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,6 @@ class Scale:
 
     def __str__(self) -> str:
         return f"scale={self.scale:.6g} zp={self.zero_point}"
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A constant's real values; of a dequantised one also its integers and their scale, which
-    broadcasts over them."""
-
-    value: Array
-    integers: Array | None = None
-    scale: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +81,7 @@ class FloatGraph:
     scales: dict[str, Scale] = field(default_factory=dict)  # those the model gives
     real_of: dict[str, str] = field(default_factory=dict)  # dequantize's result -> tensor
     integer_of: dict[str, str] = field(default_factory=dict)  # quantize's result -> tensor
+    wide: set[str] = field(default_factory=set)  # tensors that the model gives 16 bits
     reasons: dict[str, str] = field(default_factory=dict)  # ONNX node -> why it stays float
 
     def source(self, name: str) -> str:
@@ -112,6 +103,7 @@ def read_graph(func: relax.Function) -> FloatGraph:
         reader.note_constant(binding)
     for binding in bindings(func):
         reader.find_group(binding)
+    reader.pass_scales_back()
     return reader.graph
 
 
@@ -155,6 +147,15 @@ class _Reader:
             group = self._extend(group)
             graph.groups[group.output] = group
 
+    def pass_scales_back(self) -> None:
+        """Give what only a pool by maximum, a reshape or a concat reads the scale of its result:
+        quantised before or behind it, the integers are the same."""
+        graph = self.graph
+        for name, group in reversed(graph.groups.items()):
+            if group.kind in ("maxpool", "reshape", "concat") and name in graph.scales:
+                for x in {*group.inputs} & graph.groups.keys() & self.single:
+                    graph.scales.setdefault(x, graph.scales[name])
+
     # ---------------------------------------------------------------- constants, given scales
 
     def value_of(self, expr: relax.Expr) -> Constant | None:
@@ -170,7 +171,7 @@ class _Reader:
         """A dequantised constant, or another layout of one."""
         name = op_name(call)
         if name == "relax.dequantize":
-            return _dequantised([const_value(arg) for arg in call.args], int(call.attrs.axis))
+            return dequantized([const_value(arg) for arg in call.args], int(call.attrs.axis))
         if name not in (*_SAME_DATA, "relax.permute_dims"):
             return None
         constant = self.value_of(call.args[0])
@@ -178,8 +179,8 @@ class _Reader:
             return None
         if name == "relax.permute_dims":
             axes = call.attrs.axes
-            return _moved(constant, None if axes is None else [int(axis) for axis in axes])
-        return _reshaped(constant, tuple(int(d) for d in var.ty.shape))
+            return moved(constant, None if axes is None else [int(axis) for axis in axes])
+        return reshaped(constant, tuple(int(d) for d in var.ty.shape))
 
     def _note_scale(self, name: str, call: Call) -> None:
         """The scale that a quantize gives its operand, a dequantize an input of the model, and
@@ -190,8 +191,12 @@ class _Reader:
             scale = _given_scale(call, str(call.attrs.out_dtype))
             if scale is not None and graph.scales.setdefault(source, scale) == scale:
                 graph.integer_of[name] = source
+            if str(call.attrs.out_dtype) in _WIDE:
+                graph.wide.add(source)
         elif op == "relax.dequantize" and isinstance(first, relax.Var):
             scale = _given_scale(call, str(first.ty.dtype))
+            if str(first.ty.dtype) in _WIDE:
+                graph.wide.add(name)
             if first in list(self.func.params) and scale is not None:
                 graph.scales.setdefault(str(first.name), scale)
                 graph.integer_of[str(first.name)] = str(first.name)
@@ -246,7 +251,7 @@ class _Reader:
             raise _StaysFloatError(
                 f"its operand has {len(call.args[0].ty.shape)} dimensions, not 2"
             )
-        return replace(self._unary("dense", name, call), weight=_moved(weight, None))
+        return replace(self._unary("dense", name, call), weight=moved(weight, None))
 
     def _pool(self, name: str, call: Call, kind: Kind) -> Group:
         attrs = call.attrs
@@ -334,7 +339,7 @@ class _Reader:
         shape = (1,) * (rank - bias.value.ndim) + bias.value.shape
         if len(shape) != rank or shape[1] not in (1, channels) or bias.value.size != shape[1]:
             return None
-        flat = _reshaped(bias, (shape[1],))
+        flat = reshaped(bias, (shape[1],))
         return flat if shape[1] == channels else Constant(np.repeat(flat.value, channels))
 
     def _bounds(self, call: relax.Expr) -> tuple[float, float] | None:
@@ -379,35 +384,3 @@ def _given_scale(call: Call, dtype: str) -> Scale | None:
     if dtype not in _INTEGERS:
         return None
     return Scale(float(scale.reshape(())), int(zero_point.reshape(())), dtype)  # type: ignore[arg-type]
-
-
-def _dequantised(args: Sequence[Array | None], axis: int) -> Constant | None:
-    integers, scale, zero_point = args
-    if integers is None or scale is None or zero_point is None:
-        return None
-    along = [1] * integers.ndim
-    if scale.size > 1:
-        along[axis] = -1
-    scales = scale.astype(np.float64).reshape(along)
-    zeros = zero_point.astype(np.int64).reshape(along if zero_point.size > 1 else [1] * len(along))
-    centred = integers.astype(np.int64) - zeros
-    return Constant(centred * scales, centred, scales)
-
-
-def _moved(constant: Constant, axes: Sequence[int] | None) -> Constant:
-    """The constant with its axes permuted (reversed for None)."""
-    integers, scale = constant.integers, constant.scale
-    return Constant(
-        constant.value.transpose(axes),
-        None if integers is None else integers.transpose(axes),
-        None if scale is None else scale.transpose(axes),
-    )
-
-
-def _reshaped(constant: Constant, shape: tuple[int, ...]) -> Constant:
-    value, integers, scale = constant.value, constant.integers, constant.scale
-    if integers is None or scale is None:
-        return Constant(value.reshape(shape))
-    full = scale if scale.size == 1 else np.broadcast_to(scale, value.shape)
-    new = (1,) * len(shape) if scale.size == 1 else shape
-    return Constant(value.reshape(shape), integers.reshape(shape), full.reshape(new))

@@ -21,7 +21,8 @@ from zeroskip.relay_passes.integer import (
     Reshape,
     quantise_multiplier,
 )
-from zeroskip.relay_passes.quantise_graph import Constant, Group, Scale, end_padding
+from zeroskip.relay_passes.quantise_constants import Constant
+from zeroskip.relay_passes.quantise_graph import Group, Scale, end_padding
 
 Doubles = npt.NDArray[np.float64]
 Shape = tuple[int, ...]

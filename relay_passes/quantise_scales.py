@@ -15,6 +15,7 @@ from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Kind, Scale
 _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 _CARRIERS: tuple[Kind, ...] = ("requantise", "concat", "reshape")
 _INHERITING: tuple[Kind, ...] = ("maxpool", "reshape")
+_KEEPING: tuple[Kind, ...] = ("maxpool", "reshape", "requantise")  # exact in their input's scale
 _SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise")
 
 
@@ -49,7 +50,7 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
     chosen: dict[str, Group] = {}
     for name, group in graph.groups.items():
         if not scaled and not _has_scales(group, known, graph):
-            _note(func, graph, group, "the quantised model gives it no scale")
+            _note(func, graph, group, _lack(group, graph))
         elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):
             chosen[name] = group
             known = known | {name}
@@ -68,8 +69,14 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
 
 def _has_scales(group: Group, known: Set[str], graph: FloatGraph) -> bool:
     """Whether a quantised model says enough: its own scales, or those that pass through."""
-    keeps = group.kind not in ("conv", "dense", "add", "concat")
+    keeps = group.kind in _KEEPING
     return (keeps or group.output in graph.scales) and all(x in known for x in group.inputs)
+
+
+def _lack(group: Group, graph: FloatGraph) -> str:
+    if graph.wide & {*group.inputs, group.output}:
+        return "the quantised model gives it 16 bits, the accelerator takes 8"
+    return "the quantised model gives it no scale, and there are no --calibrate samples"
 
 
 def _note(func: relax.Function, graph: FloatGraph, group: Group, reason: str) -> None:

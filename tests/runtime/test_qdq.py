@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import onnxruntime
 import pytest
 
 from tests.relay_passes.onnx_oracle import inputs_of, parse
+from tests.runtime.command import zeroskip
 from zeroskip import compiler, runtime
 from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.pruning.detect import detect
@@ -206,3 +208,65 @@ def test_qlinear_where_and_conv_of_com_microsoft() -> None:
         "y = com.microsoft.QLinearConv<channels_last=0>(x, xs, xz, w, sw, z0, ys, yz)",
         "uint8[1,3,6,6] x", "uint8[1,8,4,4] y", w=RNG.integers(-127, 128, W.shape).astype(np.int8),
         sw=np.float32(0.002), **EIGHT))
+
+
+PART = (f"{HEAD} {WEIGHT} c = Conv(d, dw) r = Relu(c) q1 = QuantizeLinear(r, sy, zy) "
+        "e = DequantizeLinear(q1, sy, zy) p = GlobalAveragePool(e) f = Flatten(p) "
+        "[classify] y = Gemm<transB=1>(f, fc, fcb)")
+FC: dict[str, npt.ArrayLike] = {"fc": RNG.standard_normal((10, 8)).astype(np.float32),
+                                "fcb": RNG.standard_normal(10).astype(np.float32)}
+# Far from the random inputs that stand in for samples: their ranges would hold none of these.
+FAR: dict[str, npt.ArrayLike] = {"sx": np.float32(2.5), "sy": np.float32(2.0)}
+
+
+def far(count: int) -> dict[str, Array]:
+    rng = np.random.default_rng(SEED)
+    return {"x": (rng.standard_normal((count, 3, 6, 6)) * 100 + 40).astype(np.float32)}
+
+
+def test_what_a_part_quantized_model_gives_no_scale_stays_float_without_samples() -> None:
+    model = network(PART, y="float[1,10] y", **FC, **FAR)
+    made, got, want = both(model, far(1))
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    assert len(made.programs) == 1
+    assert "no scale" in made.cpu["classify"]
+    assert not any("Conv" in node for node in made.cpu)
+
+
+def test_a_part_quantized_model_is_calibrated_with_samples_where_it_has_no_scale() -> None:
+    model = network(PART, y="float[1,10] y", **FC, **FAR)
+    made = compiler.compile(model, "sparse256", calibrate=far(8))
+    assert not made.cpu
+    want = both(model, far(1))[2]
+    noise = runtime.Session(made).run(far(1))["y"] - want
+    assert 10 * np.log10((want**2).sum() / (noise**2).sum()) > 25
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft."])
+@pytest.mark.parametrize("wide", [np.int16(3), np.uint16(30000)])
+def test_activations_of_16_bits_stay_float_without_samples(
+        domain: str, wide: np.generic) -> None:
+    model = network(
+        f"qx = {domain}QuantizeLinear(x, fine, wide) d = {domain}DequantizeLinear(qx, fine, wide) "
+        f"{WEIGHT} [first] c = Conv(d, dw) {TAIL}", opset=17 if domain else 21,
+        fine=np.float32(3e-4), wide=wide)
+    made, got, want = both(model)
+    np.testing.assert_array_equal(got, want)
+    assert "16 bits" in made.cpu["first"]
+
+
+def test_a_scale_behind_a_pool_a_reshape_or_a_concat_is_the_layers() -> None:
+    made = check_exact(network(
+        f"{HEAD} {WEIGHT} c = Conv(d, dw) b = Conv(d, dw) r = Relu(c) j = Concat<axis=1>(r, b) "
+        "p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(j) f = Flatten(p) "
+        "q1 = QuantizeLinear(f, sy, zx) y = DequantizeLinear(q1, sy, zx)", y="float[1,64] y"))
+    assert len(made.programs) == 1
+
+
+def test_compile_names_what_has_no_scale(tmp_path: Path) -> None:
+    onnx.save(network(PART, y="float[1,10] y", **FC, **FAR), tmp_path / "part.onnx")
+    done = zeroskip("compile", tmp_path / "part.onnx", "--no-cache", "-o", tmp_path / "part.zsk")
+    assert done.exit_code == 0, done.output
+    assert "random" not in done.stderr
+    assert "'classify'" in done.stderr
+    assert "--calibrate" in done.stderr
