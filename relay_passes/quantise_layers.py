@@ -27,7 +27,7 @@ from zeroskip.relay_passes.quantise_graph import Group, Scale, end_padding
 Doubles = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 
-_MAX_WEIGHT = 127  # symmetric: -128 is not used
+_MAX_WEIGHT = 127  # of weights that are quantised here: symmetric, without -128
 _MAX_ACTIVATION = 255  # of |x - zero_point|
 _MAX_BIAS = 2.0**29  # leaves the accumulator room for the products
 _LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
@@ -102,6 +102,8 @@ class _Work:
             return "its weights are not finite"
         bias, sx, sy = _bias(self.group), self.x_scale.scale, self.y_scale.scale
         given = _given_weight(self.group.weight)
+        if isinstance(given, str):
+            return given
         if given is None:
             scale = self.weight_scale
             if scale is None:
@@ -211,14 +213,23 @@ class _Work:
         return [Step(layer), Step(rescale, (1,))]
 
 
-def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | None:
-    """The integers of an already quantised weight and their scale per output channel."""
+def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | str | None:
+    """The integers of an already quantised weight, zero point subtracted, and their scale per
+    output channel; why int8 does not hold them; None if it is not quantised.
+
+    They are kept or the layer is not: other integers would be another model's.
+    """
     integers, scale = weight.integers, weight.scale
-    if integers is None or scale is None or np.abs(integers).max(initial=0) > 128:
+    if integers is None or scale is None:
         return None
+    low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
+    if low < BOUNDS["int8"][0] or high > BOUNDS["int8"][1]:
+        return (f"its weights less their zero point reach from {low} to {high}: that takes more "
+                "than 8 bits; quantise weights to symmetric int8")
     rows = np.broadcast_to(scale, (len(integers), *scale.shape[1:])).reshape(len(integers), -1)
-    if integers.max(initial=0) > _MAX_WEIGHT or np.any(rows != rows[:, :1]):
-        return None
+    if np.any(rows != rows[:, :1]):
+        return ("its weights have several scales in an output channel; quantise them by output "
+                "channel")
     return integers.astype(np.int8), rows[:, 0].astype(np.float64)
 
 

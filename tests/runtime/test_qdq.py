@@ -270,3 +270,46 @@ def test_compile_names_what_has_no_scale(tmp_path: Path) -> None:
     assert "random" not in done.stderr
     assert "'classify'" in done.stderr
     assert "--calibrate" in done.stderr
+
+
+INTEGERS = RNG.integers(0, 256, (8, 3, 3, 3)).astype(np.uint8)
+INTEGERS.flat[:2] = 0, 255
+HELD = f"{HEAD} dw = DequantizeLinear<axis=0>(w, sw, zw) [first] c = Conv(d, dw) {TAIL}"
+
+
+@pytest.mark.parametrize(("zero", "on_cpu"), [(128, False), (127, True), (129, True), (0, True),
+                                              (200, True)])
+def test_unsigned_weights_are_kept_or_their_layer_is_on_the_cpu(zero: int, on_cpu: bool) -> None:
+    model = network(HELD, w=INTEGERS, sw=np.float32(0.01), zw=np.uint8(zero))
+    made = check_exact(model, cpu=2 if on_cpu else 0)
+    assert ("first" in made.cpu) == on_cpu
+    if on_cpu:
+        assert f"from {-zero} to {255 - zero}" in made.cpu["first"]
+
+
+@pytest.mark.parametrize("target", ["dense256", "pattern256", "sparse256"])
+def test_every_format_holds_minus_128(target: str) -> None:
+    weight = INTEGERS.astype(np.int16) - 128
+    weight.flat[:100] = -128
+    model = network(HELD, w=weight.astype(np.int8), sw=np.float32(0.01), zw=np.int8(0))
+    x, want = inputs_of(model, SEED), both(model)[2]
+    np.testing.assert_array_equal(
+        runtime.Session(compiler.compile(model, target)).run(x)["y"], want)
+
+
+def test_signed_weights_keep_a_zero_point_for_each_channel() -> None:
+    check_exact(network(HELD, w=RNG.integers(-100, 101, W.shape).astype(np.int8), sw=SW,
+                        zw=RNG.integers(-20, 21, 8).astype(np.int8)))
+
+
+@pytest.mark.parametrize("weight", [
+    ("dw = DequantizeLinear<axis=1>(w, sw3, z3)", RNG.integers(-99, 99, W.shape).astype(np.int8)),
+    ("dw = DequantizeLinear(w, fine, z16)", RNG.integers(-9999, 9999, W.shape).astype(np.int16)),
+], ids=["a scale for each input channel", "16 bits"])
+def test_other_weights_are_not_quantized_anew(weight: tuple[str, Array]) -> None:
+    nodes, integers = weight
+    made = check_exact(network(
+        f"{HEAD} {nodes} [first] c = Conv(d, dw) {TAIL}", opset=21, w=integers,
+        sw3=np.float32([0.001, 0.01, 0.03]), z3=np.zeros(3, np.int8), fine=np.float32(1e-4),
+        z16=np.int16(0)), cpu=2)
+    assert "quantise" in made.cpu["first"]
