@@ -131,7 +131,8 @@ def lower(
     tell = progress or (lambda what, done, total: None)
     module = prepare(model, shapes, prune, calibrate, tell)
     # A pruned network is another than the model: only one that is not pruned is compared.
-    ranges = ranges_of(module, calibrate, method, tell, None if read_recipe(prune or ()) else model)
+    ranges = ranges_of(module, calibrate, method, tell,
+                       None if read_recipe(prune or ()) else model, shapes)
     return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
 
@@ -148,7 +149,8 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
-              tell: Progress, model: Model | None = None) -> dict[str, Range] | None:
+              tell: Progress, model: Model | None = None,
+              shapes: Mapping[str, Sequence[int]] | None = None) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; with the model that it
     was imported from, its outputs on the first sample are compared with onnxruntime's.
 
@@ -158,21 +160,22 @@ def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: M
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
     ranges = measure_ranges(module, samples, method=method,
-                            check=None if model is None else _import_check(module, model),
+                            check=None if model is None else _import_check(
+                                module, model, shapes or {}),
                             progress=lambda done, total: tell("calibrate", done, total))
     return None if calibrate is None and has_own_scales(module["main"]) else ranges
 
 
-def _import_check(module: IRModule, model: Model) -> Callable[[list[Any], list[Any]], None]:
+def _import_check(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]]
+                  ) -> Callable[[list[Any], list[Any]], None]:
+    """Takes inputs and outputs of the module, and refuses it if they are not the model's."""
+    main = module["main"]
+    sources, ends = ([port.name for port in ports_of(main, side)] for side in ("inputs", "outputs"))
+
     def check(batch: list[Any], results: list[Any]) -> None:
-        main = module["main"]
-        sources = [str(name) for name in main.attrs["zeroskip.inputs"]]
-        ends = [str(name) for name in main.attrs["zeroskip.outputs"]]
-        proto: Any = (onnx.load(model, load_external_data=False)
-                      if isinstance(model, str | Path) else model)
-        check_import(model, list(proto.graph.node), dict(zip(sources, batch, strict=True)),
+        check_import(model, module, dict(zip(sources, batch, strict=True)),
                      {n: x for n, x in zip(ends, results, strict=True) if x is not None},
-                     int(main.attrs.get(BATCH_ATTR, 1)))
+                     int(main.attrs.get(BATCH_ATTR, 1)), lambda: _imported(model, shapes)[0])
 
     return check
 
@@ -200,16 +203,23 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image:
     ``zeroskip.batch`` of main says how many there are. What the model was before may be as large
     and is gone when this returns.
     """
+    module, batch = _imported(model, shapes, by_image)
+    module = apply_passes(module, FoldBatchNorm())
+    if batch > 1:
+        module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
+    return module
+
+
+def _imported(model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool = True
+              ) -> tuple[IRModule, int]:
+    """The model in Relax, nothing folded, and how many images of its batch it stands for."""
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
         check_constants(model)
         proto = normalise_onnx(model, shapes)
     proto, batch = for_one_image(proto) if by_image else (proto, 1)
-    module = apply_passes(import_onnx(proto), FoldBatchNorm())
-    if batch > 1:
-        module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
-    return module
+    return import_onnx(proto), batch
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:

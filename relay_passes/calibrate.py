@@ -50,17 +50,18 @@ def calibrate(
     runs = batches(func, samples)
     names = observed(func, read_graph(func))
     ends = [str(out.name) if isinstance(out, relax.Var) else None for out in outputs(func)]
-    kept = list(dict.fromkeys(n for n in ends if n)) if check is not None else []
-    run = _observer(mod, [*names, *(n for n in kept if n not in names)])
+    results = [name for name in ends if name is not None] if check is not None else []
+    watched = list(dict.fromkeys([*names, *results]))
+    run = observer(mod, watched)
     total = len(runs) * (1 if method == "minmax" else 2)
     nodes = nodes_of(func)
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for done, batch in enumerate(runs):
         values = run(batch)
         if check is not None and not done:
-            seen = dict(zip([*names, *(n for n in kept if n not in names)], values, strict=True))
-            check(batch, [seen[n] if n else None for n in ends])
-        for i, value in enumerate(values[:len(names)]):
+            seen = dict(zip(watched, values, strict=True))
+            check(batch, [None if name is None else seen[name] for name in ends])
+        for i, value in enumerate(values[: len(names)]):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
             if not np.isfinite(value).all():
                 node = nodes.get(names[i], names[i])
@@ -74,7 +75,7 @@ def calibrate(
     if method != "minmax":
         counts = [np.zeros(_BINS, np.int64) for _ in names]
         for done, batch in enumerate(runs, len(runs)):
-            for i, value in enumerate(run(batch)[:len(names)]):
+            for i, value in enumerate(run(batch)[: len(names)]):
                 counts[i] += np.histogram(value, _BINS, (ranges[i].lo, ranges[i].hi))[0]
             if progress is not None:
                 progress(done + 1, total)
@@ -135,7 +136,7 @@ def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Arr
     return [list(batch) for batch in zip(*columns, strict=True)]
 
 
-def _observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], list[Array]]:
+def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], list[Array]]:
     """A function from the inputs to the values of these variables."""
     func = mod["main"]
     inputs = {str(param.name): i for i, param in enumerate(func.params)}

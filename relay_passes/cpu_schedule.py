@@ -48,7 +48,7 @@ def compile_for_cpu(mod: tvm.IRModule) -> Any:
         for passes in ([*legalize, ours], [*plain, ours]):
             try:
                 return tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
-            except Exception:  # of many kinds, from a pass or from LLVM
+            except tvm.error.InternalError:  # from a pass or from LLVM
                 continue
         return tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
 
@@ -97,7 +97,7 @@ class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]  # TVM has no typ
             sch = s_tir.Schedule(func)
             blocks = normalize_prim_func(sch)
             return sch if blocks and self._schedule(sch, blocks, max(lanes, 1)) else None
-        except Exception:  # ScheduleError and what TVM's analysis raises on forms it does not know
+        except (s_tir.ScheduleError, tvm.error.InternalError):  # TVM's, of forms it does not know
             return None
 
 

@@ -7,18 +7,24 @@ may move a value over a rounding edge, by a whole step: ``QUANTIZED_DB``, chosen
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+import tvm
 
+from zeroskip.relay_passes.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.graph import bindings, node_of
+from zeroskip.relay_passes.onnx_load import load_onnx
+from zeroskip.relay_passes.passes import with_unique_names
 
 Array = npt.NDArray[Any]
+Model: TypeAlias = str | Path | onnx.ModelProto
 FLOAT_DB = 40.0
 QUANTIZED_DB = 15.0
 HALF_DB = 25.0  # of a model whose own numbers are float16: the import computes in float32
@@ -26,49 +32,91 @@ _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLi
            "Multinomial", "Bernoulli"}
 
 
-def check_import(model: str | Path | onnx.ModelProto, nodes: Sequence[onnx.NodeProto],
-                 sample: Mapping[str, Array], got: Mapping[str, Array], images: int = 1) -> None:
-    """Compare outputs by name, ``got``, with onnxruntime's for ``sample``, by input name.
+def check_import(model: Model, module: tvm.IRModule, sample: Mapping[str, Array],
+                 got: Mapping[str, Array], images: int, again: Callable[[], tvm.IRModule]) -> None:
+    """Compare outputs by name, ``got``, of the imported module with onnxruntime's of the model for
+    ``sample``, by input name.
 
     images: of the model's batch, where the import is of one of them; each is the sample then.
+    again: imports the model once more, nothing folded; called where an output differs, to name the
+    first node, in the model's order, whose result does.
 
-    FrontError names the node that makes the first output that differs. A model that onnxruntime
-    cannot run, or that draws random numbers, is not checked and a warning says so.
+    FrontError where an output differs. A model that onnxruntime cannot run, or that draws random
+    numbers, is not compared, and a warning says so.
     """
-    if any(node.op_type in _RANDOM for node in nodes):
+    source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+    try:
+        want = _run(source, sample, list(got), images)
+    except Exception as error:  # onnxruntime's, of many kinds
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
+        warnings.warn("The import is not compared with onnxruntime, which cannot run this model "
+                      f"({reason}).", RuntimeWarning, stacklevel=2)
+        return
+    limit = QUANTIZED_DB if has_own_scales(module["main"]) else FLOAT_DB
+    levels = {name: _level(want[name], got[name], limit) for name in got}
+    wrong = next((name for name, (level, least) in levels.items() if level < least), None)
+    if wrong is None:
+        return
+    proto = load_onnx(model) if isinstance(model, str | Path) else model
+    if any(node.op_type in _RANDOM for node in proto.graph.node):
         warnings.warn("The import is not compared with onnxruntime: the model draws random "
                       "numbers.", RuntimeWarning, stacklevel=2)
         return
+    level, least = levels[wrong]
+    first = _first_difference(proto, again(), sample, images, limit)
+    place = f"Node '{first}'" if first else f"Output '{wrong}', or a node before it,"
+    raise FrontError(
+        f"{place} does not give what onnxruntime gives (output '{wrong}' agrees to {level:.0f} dB, "
+        f"{least:.0f} are asked): replace it by other ONNX operators before export.")
+
+
+def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], images: int
+         ) -> dict[str, Array]:
+    """What onnxruntime makes of these tensors, of one image."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+    session = onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
+    known = {item.name for item in session.get_inputs()}
+    inputs = {name: np.concatenate([x] * images) if images > 1 else x
+              for name, x in sample.items() if name in known}
+    results = session.run(names, inputs)
+    return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
+            for name, value in zip(names, results, strict=True)}
+
+
+def _level(want: Array, got: Array, limit: float) -> tuple[float, float]:
+    """How well two tensors agree, and how well they have to, in dB."""
+    return agreement(want, got), min(limit, HALF_DB) if want.dtype == np.float16 else limit
+
+
+def _first_difference(model: onnx.ModelProto, module: tvm.IRModule, sample: Mapping[str, Array],
+                      images: int, limit: float) -> str | None:
+    """The first node whose result differs, of those whose result the module holds in the same
+    shape; None if all agree, or onnxruntime cannot give the tensors between."""
+    module = with_unique_names(module)
+    main = module["main"]
+    variables = {node_of(main, each.var): str(each.var.name) for each in bindings(main)}
+    tensors = {node.output[0]: node.name or f"{node.op_type}_{node.output[0]}"
+               for node in model.graph.node if len(list(filter(None, node.output))) == 1}
+    wanted = {tensor: name for tensor, name in tensors.items() if name in variables}
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    own = {item.name for item in watched.graph.output}
+    watched.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in wanted if name not in own)
+    inputs = [np.asarray(sample[str(name)]) for name in main.attrs["zeroskip.inputs"]]
     try:
-        session = onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
-        known = {item.name for item in session.get_inputs()}
-        names = list(got)
-        want = session.run(names, {n: np.concatenate([x] * images) if images > 1 else x
-                                   for n, x in sample.items() if n in known})
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
-        warnings.warn(f"The import is not compared with onnxruntime, which cannot run this model "
-                      f"({reason}).", RuntimeWarning, stacklevel=2)
-        return
-    quantized = any("Quantize" in n.op_type or n.op_type.startswith("QLinear") for n in nodes)
-    limit = QUANTIZED_DB if quantized else FLOAT_DB
-    for name, right in zip(names, want, strict=True):
-        if images > 1:
-            right = np.split(right, images)[0]
-        if right.dtype == np.float16:
-            limit = min(limit, HALF_DB)
-        level = agreement(np.asarray(right), got[name])
-        if level < limit:
-            made = [n.name or n.op_type for n in nodes if name in n.output]
-            place = f"Node '{made[0]}'" if made else f"Output '{name}'"
-            raise FrontError(
-                f"{place} does not give what onnxruntime gives (output '{name}' agrees to "
-                f"{level:.0f} dB, {limit:.0f} are asked): replace it, or an operator before it, "
-                "by other ONNX operators before export.")
+        want = _run(watched.SerializeToString(), sample, list(wanted), images)
+    except Exception:  # what can be said without is said
+        return None
+    got = dict(zip(wanted, observer(module, [variables[name] for name in wanted.values()])(inputs),
+                   strict=True))
+    for tensor, name in wanted.items():
+        level, least = _level(want[tensor], got[tensor], limit)
+        if want[tensor].shape == got[tensor].shape and level < least:
+            return name
+    return None
 
 
 def agreement(want: Array, got: Array) -> float:

@@ -51,19 +51,25 @@ def _rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
             indices = rewriter.constant(f"indices{axis}", matrix.argmax(1).astype(np.int64))
             value = rewriter.make("Gather", [value, indices], role=role, output=name, axis=axis)
             continue
-        order = [*(a for a in range(len(shape)) if a != axis), axis]
-        turned = order != sorted(order)
-        if turned:
-            value = rewriter.make("Transpose", [value], role=f"axis{axis}/to_last", perm=order)
-        weights = rewriter.constant(f"matrix{axis}", matrix.T.astype(np.float32))
-        value = rewriter.make("MatMul", [value, weights], output="" if turned else name,
-                              role=f"axis{axis}/product" if turned else role)
-        if turned:
-            back = [order.index(a) for a in range(len(shape))]
-            value = rewriter.make("Transpose", [value], role=role, output=name, perm=back)
+        value = _product(rewriter, matrix, value, axis, len(shape), role, name)
     if not moved:
         rewriter.make("Identity", [value], output=node.output[0])
     return True
+
+
+def _product(rewriter: Rewriter, matrix: Doubles, value: str, axis: int, rank: int, role: str,
+             output: str) -> str:
+    """The matrix times an axis of a tensor. The constant is the first operand: a second one would
+    be a layer's weights, which are pruned."""
+    weights = rewriter.constant(f"matrix{axis}", matrix.astype(np.float32))
+    order = [*(a for a in range(rank) if a != axis)]
+    order.insert(max(rank - 2, 0), axis)  # a product runs over the last axis but one
+    if order == sorted(order):
+        return rewriter.make("MatMul", [weights, value], role=role, output=output)
+    turned = rewriter.make("Transpose", [value], role=f"axis{axis}/to_rows", perm=order)
+    product = rewriter.make("MatMul", [weights, turned], role=f"axis{axis}/product")
+    back = [order.index(a) for a in range(rank)]
+    return rewriter.make("Transpose", [product], role=role, output=output, perm=back)
 
 
 def _factors(shape: tuple[int, ...], scales: Array | None, sizes: Array | None,

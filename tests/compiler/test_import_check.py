@@ -34,6 +34,31 @@ def test_a_wrong_import_is_refused_with_its_node(monkeypatch: pytest.MonkeyPatch
         compiler.compile(model("Abs"), "dense256")
 
 
+DEEP = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[1,2,4,4] x) => (float[1,2,4,4] y) {
+    [first] a = Sigmoid(x)
+    [wrong] b = Abs(a)
+    [third] c = Add(b, x)
+    [last] y = Tanh(c)
+}
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_first_node_that_differs_is_named(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """Not the one that makes the output, three nodes behind it."""
+    real = importer._convert_node
+
+    def wrong(of: Any, node: Any) -> None:
+        if node.op_type == "Abs":
+            node.op_type = "Neg"
+        real(of, node)
+
+    monkeypatch.setattr(importer, "_convert_node", wrong)
+    with pytest.raises(FrontError, match="Node 'wrong' does not give what onnxruntime gives"):
+        compiler.compile(parser.parse_model(DEEP.replace("[1,", f"[{batch},")), "dense256")
+
+
 def test_a_right_import_is_not_refused() -> None:
     compiler.compile(model("Abs"), "dense256")
 

@@ -10,7 +10,12 @@ import pytest
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.cpu_schedule import (
+    ScheduleRule,
+    _schedule_reduction,
+    compile_for_cpu,
+    run_cpu,
+)
 
 SEED = 20240607
 Ops = Callable[[Any], Any]
@@ -109,3 +114,17 @@ def test_mean_over_three_axes_and_what_follows_it() -> None:
     [got] = run_cpu(compile_for_cpu(module_of(x.shape, "float32", normalised)), "main", [x])
     mean = (x * x).mean(axis=(1, 2, 3), keepdims=True)
     np.testing.assert_allclose(got, x / np.sqrt(mean), rtol=1e-5)
+
+
+def test_a_convolution_takes_our_schedule() -> None:
+    """A mistake in the rule would leave every function to TVM's default, slowly and in silence."""
+    weight = relax.const(np.ones((16, 8, 3, 3), np.float32))
+    module = module_of((1, 8, 16, 16), "float32",
+                       lambda x: relax.op.nn.conv2d(x, weight, padding=1))
+    legal = relax.transform.LegalizeOps()(module)
+    (function,) = (func for func in legal.functions.values()
+                   if not isinstance(func, relax.Function))
+    with tvm.target.Target("llvm") as target:
+        made = ScheduleRule("reduction", _schedule_reduction).apply(function, target, False)
+    assert made is not None
+    assert "T.vectorized" in made.mod.script()

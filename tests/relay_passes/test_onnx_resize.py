@@ -10,6 +10,7 @@ from onnx import ModelProto, helper, numpy_helper
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.pruning.layers import prunables
 
 
 def resize(version: int, scales: Any = None, sizes: Any = None, rank: int = 4,
@@ -50,6 +51,7 @@ CASES = [
       for mode in ("linear", "nearest")
       for how in ("asymmetric", "align_corners", "pytorch_half_pixel")),
     dict(version=13, scales=[1, 1, 1.5], rank=3, mode="linear"),
+    dict(version=13, scales=[1, 1.5], rank=2, mode="linear"),
 ]
 
 
@@ -72,3 +74,9 @@ def test_tvm_computes_a_resize_by_a_scale_that_is_not_whole(mode: str) -> None:
     x = np.random.default_rng(0).standard_normal((1, 2, 7, 9)).astype(np.float32)
     got = run_cpu(compile_for_cpu(import_float(model, {})), "main", [x])[0]
     np.testing.assert_allclose(got, outputs(model, x), rtol=0, atol=2e-5)
+
+
+def test_a_resize_has_no_weights_that_could_be_pruned() -> None:
+    """Its matrices are constants of a product, as a layer's weights are."""
+    module = import_float(resize(13, [1, 1, 1.5, 0.6], mode="linear"), {})
+    assert prunables(module["main"]) == []
