@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := accel_model relay_passes compiler runtime
 
 .PHONY: demo test lint types test-networks test-ocr test-pruning fuzz mutants shuffles cycles hostile \
-	roundtrips kills bench bench-networks docs clean
+	replay roundtrips kills bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -76,6 +76,10 @@ roundtrips: .venv/stamp
 kills: N ?= 300
 kills: .venv/stamp
 	$(CAMPAIGN).kills --count $(N) --seed $(SEED) --jobs $(JOBS)
+
+# Programs and reports of some 70 compiles against the committed table; RENEW=1 writes it anew.
+replay: .venv/stamp
+	$(CAMPAIGN).replay --jobs $(JOBS) $(if $(RENEW),--renew)
 
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp
