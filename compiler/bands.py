@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.layout import blocks
 from zeroskip.compiler import ops
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Op, Value, View, Window
 from zeroskip.compiler.tiles import Span
 
@@ -72,7 +71,7 @@ class Cutting:
         """Put an operation before the others; False if the group cannot be cut then: a value must
         be complete before it is read, and rows stay rows."""
         if self.bands > 1 and (isinstance(op, ops.Reshape) or any(
-                view.value.name in self.strips for view in views_read(op))):
+                view.value.name in self.strips for view in op.reads)):
             return False
         value = op.y.value
         rows, numbers = value.spatial[0], np.arange(1, self.bands + 1)
@@ -109,5 +108,5 @@ def cut(steps: Sequence[Op], bands: int) -> dict[str, Strips]:
 
 def _reads(op: Op) -> Iterator[tuple[View, Window]]:
     """Everything an operation reads, and through which window."""
-    for index, view in enumerate(views_read(op)):
+    for index, view in enumerate(op.reads):
         yield view, getattr(op, "window", Window()) if index == 0 else Window()

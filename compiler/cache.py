@@ -20,7 +20,6 @@ import numpy as np
 from zeroskip.accel_model import formats, lanes
 from zeroskip.accel_model.files import FileError, write_whole
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan, group_text, read_group
 
@@ -70,7 +69,7 @@ class PlanCache:
 def _wiring(region: Region) -> list[list[int]]:
     """What each operation reads and writes, and the outputs, as numbers of values."""
     numbers: dict[str, int] = {}
-    named = [[*(view.value.name for view in views_read(op)), op.y.value.name]
+    named = [[*(view.value.name for view in op.reads), op.y.value.name]
              for op in region.ops]
     named.append([value.name for value in region.outputs])
     return [[numbers.setdefault(name, len(numbers)) for name in names] for names in named]

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler import ops
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Op, Region
 
 Mask = npt.NDArray[np.bool_]
@@ -18,7 +17,7 @@ def touched(op: Op) -> dict[str, Mask]:
     """Of each value that an operation reads, by name, which elements [C, rows, cols] its result
     depends on: not padding's neighbours that a stride passes over, nor what only zeros weigh."""
     found: dict[str, Mask] = {}
-    for view in views_read(op):
+    for view in op.reads:
         mask = found.setdefault(view.value.name,
                                 np.zeros((view.value.channels, *view.value.spatial), np.bool_))
         part = mask[view.offset : view.offset + view.channels]
@@ -40,7 +39,7 @@ def input_bytes(region: Region) -> int:
     needed = {value.name: np.zeros((value.channels, *value.spatial), np.bool_)
               for value in region.inputs}
     for op in region.ops:
-        if needed.keys() & {view.value.name for view in views_read(op)}:
+        if needed.keys() & {view.value.name for view in op.reads}:
             for name, mask in touched(op).items():
                 if name in needed:
                     needed[name] |= mask

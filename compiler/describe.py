@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Op, Region
 from zeroskip.compiler.plan import GroupPlan
 from zeroskip.compiler.uses import Uses
@@ -17,7 +16,7 @@ def describe_step(group: GroupPlan, steps: Sequence[Op], index: int) -> str:
     op, kept = steps[index], {buffer.maker for buffer in group.buffers}
     on_chip = {each.value.name for each in Uses(steps).resident(0, len(steps))
                if each.first in kept}
-    named = [*zip(ROLES, views_read(op), strict=False), ("output", op.y)]
+    named = [*zip(ROLES, op.reads, strict=False), ("output", op.y)]
     roles = [role for role, view in named if view.value.name in on_chip]
     bands = f", {group.bands} bands" if group.bands > 1 else ""
     return f"{group.plans[index]}{bands}{'; on chip: ' * bool(roles)}{', '.join(roles)}"

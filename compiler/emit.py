@@ -17,7 +17,6 @@ from zeroskip.compiler import ops
 from zeroskip.compiler.compulsory import input_bytes
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.layers import join_layers
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Region, Value, View
 from zeroskip.compiler.rows import Rows
 from zeroskip.compiler.shelf import Shelf
@@ -327,7 +326,7 @@ def _values(region: Region) -> list[Value]:
     """Every value that lies in DRAM, in order of first appearance."""
     seen: dict[str, Value] = {value.name: value for value in region.inputs}
     for op in region.ops:
-        for view in (*views_read(op), op.y):
+        for view in (*op.reads, op.y):
             seen.setdefault(view.value.name, view.value)
     for value in region.outputs:
         seen.setdefault(value.name, value)

@@ -13,7 +13,6 @@ from zeroskip.compiler.emit_channels import ChannelEmitter, CopyEmitter, Reshape
 from zeroskip.compiler.emit_conv import ConvEmitter
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.layers import layer_info
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Op, whole
 from zeroskip.compiler.plan import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.tiles import Patch, Span
@@ -112,7 +111,7 @@ class _GroupEmitter:
 
     def _bring(self, op: Op) -> None:
         """Load what is missing of what an operation reads: rows that earlier bands have made."""
-        for view in views_read(op):
+        for view in op.reads:
             value = view.value
             home = self.out.resident.get(value.name)
             if home is None:

@@ -20,7 +20,6 @@ from zeroskip.compiler import ops
 from zeroskip.compiler.bands import Cutting, Strips
 from zeroskip.compiler.buffers import Need, largest_gap, pack
 from zeroskip.compiler.cost import Choice, Floats, Place
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Op, Region
 from zeroskip.compiler.pipeline import (
     ARRAY,
@@ -180,7 +179,7 @@ class GroupSearch:
 
     def _place(self, op: Op, rows: int, act: int, on_chip: frozenset[str]) -> Place:
         """Room is rounded, and does not matter where nothing moves."""
-        x, *r = [view.value.name in on_chip for view in views_read(op)]
+        x, *r = [view.value.name in on_chip for view in op.reads]
         y = op.y.value.name in on_chip
         grain = max(1, self.spec.act_rows // GRAIN)
         free = act // grain * grain if act >= 4 * grain else act

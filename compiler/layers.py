@@ -8,7 +8,6 @@ from dataclasses import replace
 from zeroskip.accel_model.program import LayerInfo
 from zeroskip.compiler import ops
 from zeroskip.compiler.compulsory import bytes_read
-from zeroskip.compiler.lower import macs
 from zeroskip.compiler.ops import Op
 from zeroskip.compiler.weights import Weights
 
@@ -19,7 +18,7 @@ def layer_info(op: Op, schedule: str, weights: Weights | None) -> LayerInfo:
     kind = type(op).__name__.lower() + ("+add" if residual is not None else "")
     dense = effectual = stored = 0
     if isinstance(op, ops.Conv) and weights is not None:
-        dense = macs(op)
+        dense = op.macs
         effectual = int((op.weight != 0).sum()) * op.y.value.pixels
         stored = op.weight.size if isinstance(op, ops.Depthwise) else weights.nbytes
     return LayerInfo(

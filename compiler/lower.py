@@ -5,14 +5,14 @@ into the convolution before them, concatenations into the place where their inpu
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import gcd, lcm, prod
+from math import gcd, lcm
 
 import numpy as np
 
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.compiler import ops
 from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.compiler.ops import Clip, Op, Region, Sum, Value, View, Window, whole
+from zeroskip.compiler.ops import Clip, Op, Region, Sum, Value, View, Window, planar, whole
 from zeroskip.relay_passes import integer_layers as layers
 
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
@@ -28,12 +28,6 @@ def lower(graph: LayerGraph) -> Region:
     outputs = tuple(work.finish_output(name) for name in graph.outputs)
     inputs = tuple(work.views[name].value for name in graph.inputs)
     return _place_concats(fuse_residuals(Region(graph.name, inputs, outputs, tuple(work.ops))))
-
-
-def planar(shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
-    """(channels, (rows, cols)) of a [1, C, ...] shape with up to two spatial dimensions."""
-    spatial = (1, 1, *shape[2:])[-2:] if len(shape) > 2 else (1, 1)
-    return shape[1], (spatial[0], spatial[1])
 
 
 def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
@@ -217,18 +211,8 @@ def _swapped(total: Sum) -> Sum:
     return replace(total, mult_a=total.mult_b, mult_b=total.mult_a)
 
 
-def views_read(op: Op) -> list[View]:
-    """Everything an operation reads."""
-    read = [op.x]
-    if isinstance(op, ops.Add):
-        read.append(op.r)
-    if isinstance(op, ops.Conv) and op.residual is not None:
-        read.append(op.residual.r)
-    return read
-
-
 def _reads(region: Region, name: str) -> int:
-    inside = sum(view.value.name == name for op in region.ops for view in views_read(op))
+    inside = sum(view.value.name == name for op in region.ops for view in op.reads)
     return inside + sum(value.name == name for value in region.outputs)
 
 
@@ -278,8 +262,3 @@ def _rename(op: Op, moved: dict[str, View]) -> Op:
     if isinstance(op, ops.Conv) and op.residual is not None:
         op = replace(op, residual=replace(op.residual, r=at(op.residual.r)))
     return replace(op, x=at(op.x), y=at(op.y))
-
-
-def macs(op: Op) -> int:
-    """Multiplies of a convolution counted without skipping: its weights times its pixels."""
-    return prod(op.weight.shape) * op.y.value.pixels if isinstance(op, ops.Conv) else 0

@@ -45,6 +45,12 @@ def whole(value: Value) -> View:
     return View(value, 0, value.channels)
 
 
+def planar(shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
+    """(channels, (rows, cols)) of a [1, C, ...] shape with up to two spatial dimensions."""
+    spatial = (1, 1, *shape[2:])[-2:] if len(shape) > 2 else (1, 1)
+    return shape[1], (spatial[0], spatial[1])
+
+
 @dataclass(frozen=True)
 class Window:
     """Taps, strides, dilations and padding before the first row and column."""
@@ -104,6 +110,16 @@ class Op:
     x: View
     y: View
 
+    @property
+    def reads(self) -> tuple[View, ...]:
+        """Everything the operation reads."""
+        return (self.x,)
+
+    @property
+    def macs(self) -> int:
+        """Multiplies counted without skipping."""
+        return 0
+
 
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
@@ -116,6 +132,15 @@ class Conv(Op):
     shift: Int32
     clip: Clip
     residual: Residual | None = None
+
+    @property
+    def reads(self) -> tuple[View, ...]:
+        return (self.x,) if self.residual is None else (self.x, self.residual.r)
+
+    @property
+    def macs(self) -> int:
+        """All weights, zeros too, at every pixel of the output."""
+        return self.weight.size * self.y.value.pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +168,10 @@ class AvgPool(Op):
 class Add(Op):
     r: View
     sum: Sum
+
+    @property
+    def reads(self) -> tuple[View, ...]:
+        return (self.x, self.r)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
 from zeroskip.compiler.cost import Bools, Choice, Cost, Costs, Cuts, Floats, Ints, Place
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Window
 from zeroskip.compiler.plan import ChannelPlan
 from zeroskip.compiler.search import too_big
@@ -30,7 +29,7 @@ class ChannelSearch:
     def __init__(self, op: ops.Op, spec: AccelSpec) -> None:
         self.op, self.spec = op, spec
         self.window = getattr(op, "window", Window())
-        self.operand = len(views_read(op)) > 1
+        self.operand = len(op.reads) > 1
         taps = self.window.taps
         self.words = -(-taps // 4) + 1 if isinstance(op, ops.Depthwise) else 0  # of a stream
         self.paces: dict[int, float] = {}

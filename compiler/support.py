@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.lower import planar
+from zeroskip.compiler.ops import planar
 from zeroskip.relay_passes import integer_layers as layers
 
 Predicate: TypeAlias = Callable[[layers.Layer], str | None]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.compiler import ops
-from zeroskip.compiler.lower import views_read
 from zeroskip.compiler.ops import Op, Value, View
 
 
@@ -40,7 +39,7 @@ class Uses:
         self._steps = steps
         self._of: dict[str, _Use] = {}
         for index, op in enumerate(steps):
-            for view in views_read(op):
+            for view in op.reads:
                 use = self._note(view)
                 (use.movers if moves_only(op) else use.readers).append(index)
             use = self._note(op.y)
@@ -71,7 +70,7 @@ class Uses:
         reads on chip; None if there is none."""
         if moves_only(self._steps[index]):
             return None
-        read = (self._of[view.value.name] for view in views_read(self._steps[index]))
+        read = (self._of[view.value.name] for view in self._steps[index].reads)
         return max((use.writers[0] for use in read
                     if use.can_stay and use.writers and use.writers[-1] < index), default=None)
 
@@ -83,7 +82,7 @@ class Uses:
 
     def given(self, first: int, last: int) -> tuple[Value, ...]:
         """Values that operations first..last-1 read and do not make themselves, or not all of."""
-        read = {view.value.name for op in self._steps[first:last] for view in views_read(op)}
+        read = {view.value.name for op in self._steps[first:last] for view in op.reads}
         return tuple(use.value for name, use in self._of.items() if name in read and not (
             use.writers and first <= use.writers[0] and use.writers[-1] < last))
 

@@ -129,7 +129,7 @@ def line(case: Case) -> str:
             numbers.update(run.outputs[output].tobytes())
         numbers.update(_numbers(run, program, name).encode())
         cycles += run.cycles
-    return (f"{str(case):<52}{code.hexdigest()[:16]}  {numbers.hexdigest()[:16]}  {cycles:>11,}")
+    return (f"{case!s:<52}{code.hexdigest()[:16]}  {numbers.hexdigest()[:16]}  {cycles:>11,}")
 
 
 def _inputs(program: Program) -> dict[str, Any]:

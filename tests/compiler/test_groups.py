@@ -17,7 +17,7 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.bands import cut
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.groups import Found, GroupSearch
-from zeroskip.compiler.lower import lower, views_read
+from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan
 from zeroskip.compiler.schedule import emit_region, plan_region
@@ -111,7 +111,7 @@ def test_bands_make_every_row_once_and_look_only_at_rows_that_are_there(name: st
         for op in steps:
             made = range(int(strips[op.y.value.name].made[band]),
                          int(strips[op.y.value.name].end[band]))
-            for number, view in enumerate(views_read(op)):
+            for number, view in enumerate(op.reads):
                 if view.value.name not in strips:
                     continue  # an input: all of it is in DRAM
                 of, window = strips[view.value.name], getattr(op, "window", None)
