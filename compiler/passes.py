@@ -19,6 +19,7 @@ from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.describe import describe_region
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
@@ -26,7 +27,7 @@ from zeroskip.compiler.groups import Progress
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan, group_text, read_group
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.compiler.tune import Tuning, tune_region
 from zeroskip.relay_passes.graph import make_const
 

@@ -15,11 +15,11 @@ from typing import TypeAlias
 
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.groups import BANDS, GroupSearch, Progress
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan
-from zeroskip.compiler.schedule import emit_region
 from zeroskip.compiler.uses import Uses
 
 Measure: TypeAlias = Callable[[Program], int]

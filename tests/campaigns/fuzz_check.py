@@ -18,10 +18,11 @@ from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.relay_passes.integer_layers import Conv, Dense
 
 Array = npt.NDArray[Any]

@@ -12,9 +12,10 @@ from tests.campaigns.programs import NETWORKS
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import parse_spec, targets
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 
 Rng = np.random.Generator
 VALUES = ["0", "1", "-1", "2", "3", "16", "64", "100", "4096", "65536", "1048576", "1e9", "0.5",

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.relay_passes.integer_layers import BOUNDS, QTensor
 
 Data = dict[str, npt.NDArray[np.generic]]

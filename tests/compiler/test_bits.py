@@ -11,9 +11,10 @@ from tests.compiler.networks import Builder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 
 TARGETS = ("dense256", "sparse256", "pattern256")
 

@@ -14,7 +14,7 @@ from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.cache import PlanCache, default_folder
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
-from zeroskip.compiler.schedule import plan_region
+from zeroskip.compiler.plan_region import plan_region
 
 SPEC = load_spec("sparse256")
 

@@ -13,10 +13,11 @@ from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler import ops
 from zeroskip.compiler.compulsory import bytes_read, input_bytes, touched
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Clip, Value, View, Window
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 
 
 def random_op(rng: np.random.Generator) -> ops.Op:

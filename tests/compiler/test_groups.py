@@ -15,12 +15,13 @@ from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.run import LOAD, STORE
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.bands import cut
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.groups import Found, GroupSearch
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.runtime.tuning import tuning
 
 BANDS = (1, 2, 3, 7)

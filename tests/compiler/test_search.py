@@ -14,10 +14,11 @@ from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler import ops
 from zeroskip.compiler.cost import Cuts, Place
 from zeroskip.compiler.emit_conv import steps
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.plan import ConvPlan, GroupPlan
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.compiler.search import LOOPS, ConvSearch
 from zeroskip.compiler.tiles import Span
 from zeroskip.runtime.tuning import tuning

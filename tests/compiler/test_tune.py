@@ -12,10 +12,11 @@ from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.compiler.tune import Tuning, tune_region
 from zeroskip.runtime.tuning import tuning
 

@@ -26,9 +26,10 @@ from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.runtime.losses import CAUSES, SAVED, Losses, losses_of, parts
 from zeroskip.runtime.report import region_report
 from zeroskip.runtime.slots import USES, uses_of

@@ -16,8 +16,9 @@ from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.spec import load_spec, targets
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.runtime.losses import CAUSES
 from zeroskip.runtime.report import LayerReport, RegionReport, region_report
 

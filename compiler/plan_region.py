@@ -1,14 +1,9 @@
-"""Planning and emitting a whole region: region -> plans -> program."""
+"""Planning a whole region: the groups of its operations, kept ones or those that are found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.cache import PlanCache
-from zeroskip.compiler.emit import Emitter
-from zeroskip.compiler.emit_group import emit_group
 from zeroskip.compiler.groups import GroupSearch, Progress
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan
@@ -23,13 +18,3 @@ def plan_region(region: Region, spec: AccelSpec, progress: Progress | None = Non
     """
     search = GroupSearch(region, spec, progress)
     return search.best() if cache is None else cache.groups(region, spec, "", search.best)
-
-
-def emit_region(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> Program:
-    """The program of a planned region."""
-    out = Emitter(region, spec)
-    first = 0
-    for group in groups:
-        emit_group(out, first, group)
-        first += len(group.plans)
-    return out.program()
