@@ -1,0 +1,38 @@
+"""zeroskip compiles pruned convolutional networks for modeled sparse accelerators.
+
+``compile`` makes a network of an ONNX model, ``Session`` runs it, ``validate`` compares it with
+TVM bit by bit, ``report`` says where its cycles went. The packages, in the order in which a model
+passes through them: ``relay_passes`` (ONNX and Relax), ``compiler`` (tiles, schedules,
+instructions), ``accel_model`` (the machine), ``runtime`` (sessions, judgement, reports, the command
+line). Names are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zeroskip.compiler.driver import compile as compile
+    from zeroskip.runtime.report import report as report
+    from zeroskip.runtime.session import Session as Session
+    from zeroskip.runtime.validation import validate as validate
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "compile": "compiler.driver",
+    "report": "runtime.report",
+    "Session": "runtime.session",
+    "validate": "runtime.validation",
+}
+
+__all__ = ["Session", "__version__", "compile", "report", "validate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,6 @@
+"""``python -m zeroskip``: the command line."""
+
+from zeroskip.runtime.cli import main
+
+if __name__ == "__main__":
+    main()
