@@ -26,7 +26,7 @@ from zeroskip.relay_passes.graph import (
     rebuild,
     substitute,
 )
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
 
 
 @function_pass("FoldConstants")
-class FoldConstants:
+class FoldConstants(Pass):
     """The pass of `fold_constants`."""
 
     def transform_function(
@@ -122,7 +122,7 @@ class _Step:
 
 
 @function_pass("FoldBatchNorm")
-class FoldBatchNorm:
+class FoldBatchNorm(Pass):
     """The pass of `fold_batch_norm`."""
 
     def transform_function(

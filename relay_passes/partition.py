@@ -27,7 +27,7 @@ from zeroskip.relay_passes.integer import (
     read_layer,
     write_layer,
 )
-from zeroskip.relay_passes.passes import module_pass
+from zeroskip.relay_passes.passes import Pass, module_pass
 from zeroskip.relay_passes.quantise import CPU_ATTR
 
 CODEGEN_ATTR = "Codegen"
@@ -42,7 +42,7 @@ Inline = Callable[[relax.BlockBuilder, Sequence[Any]], Any]
 
 
 @module_pass("PartitionForAccelerator")
-class PartitionForAccelerator:
+class PartitionForAccelerator(Pass):
     """Joins the integer layers that the accelerator takes into regions.
 
     ``supports(layer)`` returns None when the accelerator takes the layer, else the reason why not,

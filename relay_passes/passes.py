@@ -8,7 +8,7 @@ measured of a module by one function is found in it by the next.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tvm
 from tvm import relax
@@ -16,7 +16,16 @@ from tvm import relax
 from zeroskip.relay_passes.graph import NODES_ATTR, nodes_of, substitute, used_vars
 from zeroskip.relay_passes.onnx_graph import unused_name
 
-C = TypeVar("C", bound=type)
+
+class Pass:
+    """Declares of a class that it is decorated here: its instances are TVM passes."""
+
+    if TYPE_CHECKING:  # the decorators replace the class by a tvm.transform.Pass, which has it
+
+        def __call__(self, mod: tvm.IRModule) -> tvm.IRModule: ...
+
+
+C = TypeVar("C", bound=type[Pass])
 
 
 def function_pass(name: str) -> Callable[[C], C]:

@@ -21,7 +21,7 @@ from zeroskip.relay_passes.graph import (
     used_vars,
 )
 from zeroskip.relay_passes.integer import build, identifier
-from zeroskip.relay_passes.passes import module_pass, with_unique_names
+from zeroskip.relay_passes.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Scale, read_graph
 from zeroskip.relay_passes.quantise_layers import Doubles, Step, layers_of, weight_scale
 from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_groups
@@ -31,7 +31,7 @@ CPU_ATTR = "zeroskip.cpu"
 
 
 @module_pass("QuantizeInt8")
-class QuantizeInt8:
+class QuantizeInt8(Pass):
     """Post-training quantisation to int8 (Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing
     deep convolutional networks", 2018): asymmetric activations, symmetric weights per channel.
 

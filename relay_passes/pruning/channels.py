@@ -14,7 +14,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.graph import Env, const_value, make_const, op_name, rebuild, substitute
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 from zeroskip.relay_passes.pruning.channel_graph import Channels, Ids, analyse, channel_axis
 from zeroskip.relay_passes.pruning.layers import Globs, prunables, with_notes
 from zeroskip.relay_passes.pruning.options import (
@@ -86,7 +86,7 @@ class ChannelOptions(RemovalOptions):
             for layer, ids in channels.readers], self.power)
 
 
-class _RemovalPass:
+class _RemovalPass(Pass):
     """The body of both passes: subclasses name their options and are decorated."""
 
     Options: type[RemovalOptions]

@@ -15,7 +15,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.graph import bindings, const_value, op_name, used_vars
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 from zeroskip.relay_passes.pruning.channel_graph import PAIRWISE, Channels, analyse, channel_axis
 from zeroskip.relay_passes.pruning.channels import Masks, without_channels
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
@@ -38,7 +38,7 @@ _SAME_ELEMENTS = {"relax.reshape", "relax.squeeze", "relax.flatten"}
 
 
 @function_pass("zeroskip.RemoveDeadChannels")
-class RemoveDeadChannels:
+class RemoveDeadChannels(Pass):
     """Removes channels that are zero wherever they are read, and those that are read with zero
     weights only; the network computes the same.
 

@@ -24,7 +24,7 @@ from zeroskip.relay_passes.graph import (
     substitute,
 )
 from zeroskip.relay_passes.onnx_graph import unused_name
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 from zeroskip.relay_passes.pruning.factors import (
     Axes,
     Doubles,
@@ -205,7 +205,7 @@ def _part(old: Call, x: relax.Expr, weight: Floats, axes: Set[int]) -> Call:
 
 
 @function_pass("zeroskip.DecomposeLowRank")
-class DecomposeLowRank:
+class DecomposeLowRank(Pass):
     """Layers become two of low rank: the first step of LAP (Chen et al., "Deep Neural Network
     Acceleration Based on Low-Rank Approximated Channel Pruning", IEEE TCAS-I, 2020), which removes
     what is redundant within filters and then prunes channels of the result; ``PruneChannels``

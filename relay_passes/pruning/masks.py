@@ -20,6 +20,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.passes import Pass
 from zeroskip.relay_passes.pruning.layers import Globs, Prunable, left, with_weights
 from zeroskip.relay_passes.pruning.options import (
     EVERY,
@@ -173,7 +174,7 @@ def most(scores: Scores, kept: int) -> Mask:
     return mask.reshape(scores.shape)
 
 
-class MaskPass:
+class MaskPass(Pass):
     """The body of every pass of this kind: subclasses name their options and are decorated."""
 
     Options: type[MaskOptions]

@@ -17,7 +17,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, used_vars
-from zeroskip.relay_passes.passes import module_pass, with_unique_names
+from zeroskip.relay_passes.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.pruning.channels import kept_filters
 from zeroskip.relay_passes.pruning.im2col import Im2col
 from zeroskip.relay_passes.pruning.interpreter import Array, Interpreter, Operators, joined
@@ -33,7 +33,7 @@ METHODS = ("weights", "statistics")
 
 
 @module_pass("zeroskip.Reconstruct")
-class Reconstruct:
+class Reconstruct(Pass):
     """Fits the layers of a pruned module to what the dense module's layers make of samples.
 
     dense: the float module that was pruned, as it was before. samples: input -> float32 [n, ...],
