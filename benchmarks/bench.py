@@ -149,10 +149,13 @@ def compiling(folder: str) -> dict[str, float]:
         onnx.save(MODELS["resnet50"](), path)
     images = np.random.default_rng(0).standard_normal((8, 3, 224, 224)).astype(np.float32)
     moments: dict[str, float] = {}
+
+    def tell(what: str, _done: int, _total: int) -> None:
+        moments.setdefault(what.split()[0], time.perf_counter())
+
     started = time.perf_counter()
     compile_network(path, "sparse256", calibrate={"image": images}, cache=Path(folder, "schedules"),
-                    progress=lambda what, _done, _total: moments.setdefault(
-                        what.split()[0], time.perf_counter()))
+                    progress=tell)
     whole = time.perf_counter() - started
     calibrate = moments["quantise"] - moments["calibrate"]
     return {"compile": whole - calibrate, "calibrate": calibrate}
@@ -177,8 +180,10 @@ def simulating(network: str) -> dict[str, float]:
                "time": _fastest(session.time)}
     tensor = tvm.runtime.tensor(image)
     floating = made.floating_module
-    for name, build in (("default", lambda: tvm.compile(floating, "llvm")),
-                        ("scheduled", lambda: compile_for_cpu(floating))):
+    builds: dict[str, Callable[[], tvm.runtime.Executable]] = {
+        "default": lambda: tvm.compile(floating, "llvm"),
+        "scheduled": lambda: compile_for_cpu(floating)}
+    for name, build in builds.items():
         machine = relax.VirtualMachine(build(), tvm.cpu())
         seconds[name] = _fastest(lambda machine=machine: machine["main"](tensor))  # type: ignore[misc]  # bound now
     return seconds
@@ -247,7 +252,7 @@ def _command(*arguments: object) -> dict[str, float]:
 
 
 def _help() -> float:
-    command = [Path(sys.executable).with_name("zeroskip"), "--help"]
+    command: list[str | Path] = [Path(sys.executable).with_name("zeroskip"), "--help"]
     return _seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 

@@ -56,7 +56,7 @@ def centred(pages: npt.NDArray[np.uint8]) -> Floats:
     return _planes((pages[..., ::-1] / np.float32(255) - np.float32(0.5)) / np.float32(0.5))
 
 
-def _planes(pages: Floats) -> Floats:
+def _planes(pages: npt.NDArray[np.floating]) -> Floats:
     return np.ascontiguousarray(pages.transpose(0, 3, 1, 2), np.float32)
 
 

@@ -6,6 +6,7 @@ batch normalisation. In torch; ``models/torch_onnx.py`` writes them as ONNX.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -104,4 +105,4 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is optional
         return self.classifier(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 
 
-NETS = {"plain": Plain, "residual": Residual}
+NETS: dict[str, Callable[[], nn.Module]] = {"plain": Plain, "residual": Residual}

@@ -34,7 +34,7 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
     assert command in text
     program = read_source(text, path.name)
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "x.npz", **{
+    np.savez(tmp_path / "x.npz", allow_pickle=False, **{
         each.name: rng.integers(-128, 128, (1, each.channels, *each.spatial)).astype(each.dtype)
         for each in program.inputs})
     done = CliRunner().invoke(main, ["run", str(path), "--input", str(tmp_path / "x.npz"),

@@ -198,22 +198,21 @@ def test_channel_by_channel(name: str, seed: int) -> None:
         expected = np.clip(seen.max(axis=3) + y.zero_point, low, high)
         hand.add(isa.MaxPool(channels=channels))
     elif name == "avgpool":
-        shift = int(rng.choice([7, 16, 17, 28]))
-        par = hand.params(scalar_row((1 << shift) // area, shift=shift))
-        expected = eq.average(x.centred, taps, (1 << shift) // area, shift, y.zero_point, low, high)
+        by = int(rng.choice([7, 16, 17, 28]))
+        par = hand.params(scalar_row((1 << by) // area, shift=by))
+        expected = eq.average(x.centred, taps, (1 << by) // area, by, y.zero_point, low, high)
         hand.add(isa.AvgPool(channels=channels, par=par))
     else:
         r = Values(rng, channels, taps.out)
         there = hand.room(channels, taps.out)
         hand.load(hand.input("r", r.raw), there)
-        shift = int(rng.choice([7, 16, 17, 28]))
-        mult_a, mult_b = (int(m) for m in rng.integers(-(2 << shift), 2 << shift, 2))
-        par = hand.params(scalar_row(mult_a, mult_b, shift=shift))
+        by = int(rng.choice([7, 16, 17, 28]))
+        mult_a, mult_b = (int(m) for m in rng.integers(-(2 << by), 2 << by, 2))
+        par = hand.params(scalar_row(mult_a, mult_b, shift=by))
         hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, par=par,
                              zero_point=r.zero_point, unsigned=r.unsigned),
                  isa.Add(channels=channels))
-        expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, shift, y.zero_point, low,
-                                 high)
+        expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, by, y.zero_point, low, high)
     hand.store(hand.output("y", channels, taps.out, y.dtype), result)
     assert np.array_equal(run(hand), expected)
 

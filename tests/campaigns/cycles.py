@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -59,11 +60,11 @@ class Kind:
 
 def kinds() -> Iterator[Kind]:
     for kind in TARGETS:
-        yield Kind(f"convolution, {kind} weights", lambda rng, kind=kind: convolution(rng, kind))
+        yield Kind(f"convolution, {kind} weights", partial(convolution, kind=kind))
     for name in ("depthwise", "maxpool", "avgpool", "add"):
-        yield Kind(name, lambda rng, name=name: channelwise(rng, name))
+        yield Kind(name, partial(channelwise, name=name))
     for name in ("load", "store", "loadweights", "loadparams"):
-        yield Kind(f"transfer, {name}", lambda rng, name=name: transfer(rng, name))
+        yield Kind(f"transfer, {name}", partial(transfer, name=name))
     yield Kind("tokens and bus", tokens)
 
 
@@ -172,15 +173,15 @@ def channelwise(rng: Rng, name: str) -> str:
         held["streams"] = Streams(
             decode("dense", raw, channels, 1, taps, None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
-    one: Instruction = {
-        "depthwise": lambda: isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
-        "maxpool": lambda: isa.MaxPool(channels=channels),
-        "avgpool": lambda: isa.AvgPool(channels=channels, par=0),
-        "add": lambda: isa.Add(channels=channels)}[name]()
+    instructions: dict[str, Instruction] = {
+        "depthwise": isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
+        "maxpool": isa.MaxPool(channels=channels),
+        "avgpool": isa.AvgPool(channels=channels, par=0),
+        "add": isa.Add(channels=channels)}
     outcome = step_channels(spec.array, banks, Channelwise(
         channels=channels, row=row, kernel=kernel, stride=stride, dilation=dilation, top=top,
         left=left, output=output, operand_row=operand_row, **more))
-    return difference(fast(spec, one, *registers, **held), outcome)
+    return difference(fast(spec, instructions[name], *registers, **held), outcome)
 
 
 def _input(row: int, shape: tuple[int, ...], top: int, left: int) -> isa.Input:
@@ -220,7 +221,8 @@ def transfer(rng: Rng, name: str) -> str:
         outcome.events["wgt_words"] = size // 4
         return difference(fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0)),
                           outcome)
-    counts = tuple(int(n) for n in rng.integers(1, 7, 3))
+    width, height, deep = (int(n) for n in rng.integers(1, 7, 3))
+    counts = width, height, deep
     length = int(rng.integers(1, 17))
     steps, whole = [], length
     for count in counts:
@@ -244,8 +246,7 @@ def tokens(rng: Rng) -> str:
     """A program of up to 40 instructions of any length, whose waits are for tokens it gives."""
     stream, cycles = random_stream(rng)
     latency = int(some(rng, 0, 1, 7, 100))
-    stepped = step_tokens(stream, latency, lambda pc, _one: Outcome().events | {
-        "cycles": cycles[pc]})  # type: ignore[arg-type]  # a Counter
+    stepped = step_tokens(stream, latency, lambda pc, _one: Counter(cycles=cycles[pc]))
     numbers = {unit: n for n, unit in enumerate(UNITS)}
     found = timeline(
         np.array([numbers[one.unit] for one in stream]), np.array([one.wait for one in stream]),

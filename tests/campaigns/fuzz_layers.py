@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
 from tests.campaigns.fuzz_weights import random_scales, random_weight
+from tests.compiler.fields import DilatedWindow, Limits, Shape, Weights, Window
 from zeroskip.compiler.graph import LayerGraph, Node
 from zeroskip.compiler.support import PREDICATES
 from zeroskip.relay_passes import integer_layers as layers
@@ -22,7 +23,6 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer_layers import QTensor
 
 Array = npt.NDArray[np.generic]
-Shape = tuple[int, ...]
 
 MOST_WEIGHTS = 1 << 22  # of a layer: of more, a case takes minutes and gigabytes
 
@@ -92,12 +92,12 @@ def _result(step: Step, shape: Shape) -> QTensor:
     return QTensor(shape, step.get("dtype", "int8"), step.get("zero_point", 0))
 
 
-def _limits(step: Step, y: QTensor) -> dict[str, int]:
+def _limits(step: Step, y: QTensor) -> Limits:
     low, high = step.get("clip", layers.BOUNDS[y.dtype])
     return {"lo": low, "hi": high}
 
 
-def _window(step: Step, x: QTensor) -> dict[str, Shape]:
+def _window(step: Step, x: QTensor) -> DilatedWindow:
     """Kernel, strides, padding and dilation, one for each spatial dimension."""
     rank = len(x.shape) - 2
     if rank < 1:
@@ -107,10 +107,11 @@ def _window(step: Step, x: QTensor) -> dict[str, Shape]:
     if any(len(value) != rank * (2 if name == "padding" else 1) or min(value) < (name != "padding")
            for name, value in given.items()):
         raise InvalidCaseError("a window of another rank")
-    return given
+    return {"kernel": given["kernel"], "strides": given["strides"], "padding": given["padding"],
+            "dilation": given["dilation"]}
 
 
-def _outputs(x: QTensor, window: Mapping[str, Shape]) -> Shape:
+def _outputs(x: QTensor, window: DilatedWindow) -> Shape:
     """Spatial size of what slides a window over x."""
     pads = spatial_pads(list(window["padding"]), len(x.shape) - 2)
     return tuple(
@@ -135,7 +136,7 @@ def _conv(step: Step, x: QTensor) -> layers.Layer:
         **_weights(step, (filters, x.shape[1] // groups, *window["kernel"])))
 
 
-def _weights(step: Step, shape: Shape) -> dict[str, Any]:
+def _weights(step: Step, shape: Shape) -> Weights:
     if prod(shape) > MOST_WEIGHTS:
         raise InvalidCaseError("more weights than are quick")
     rng = np.random.default_rng(step.get("seed", 0))
@@ -177,8 +178,9 @@ def _avgpool(step: Step, x: QTensor) -> layers.Layer:
         window |= {"kernel": x.shape[2:], "padding": (0,) * len(window["padding"])}
     y = _result(step, (1, x.shape[1], *_outputs(x, window)))
     mult, shift = layers.quantise_multiplier(1 / int(np.prod(window["kernel"])))
-    del window["dilation"]
-    return layers.AvgPool(x=x, y=y, **window, mult=step.get("mult", mult),
+    plain: Window = {"kernel": window["kernel"], "strides": window["strides"],
+                     "padding": window["padding"]}
+    return layers.AvgPool(x=x, y=y, **plain, mult=step.get("mult", mult),
                           shift=step.get("shift", shift), **_limits(step, y))
 
 

@@ -156,7 +156,8 @@ def _rng(step: Step) -> np.random.Generator:
 def _floats(rng: np.random.Generator, *shape: int) -> Array:
     """Normal values scaled to keep the size of what they multiply."""
     terms = int(np.prod(shape[1:])) or 1
-    return (rng.standard_normal(shape) / np.sqrt(terms)).astype(np.float32)
+    values: Array = (rng.standard_normal(shape) / np.sqrt(terms)).astype(np.float32)
+    return values
 
 
 def _conv(step: Step, shapes: list[Shape]) -> Constants:
@@ -286,7 +287,7 @@ def _scale_of(values: Array, kind: np.dtype[Any]) -> tuple[Array, Array]:
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-3)
     least, most = np.iinfo(kind).min, np.iinfo(kind).max
     scale = (high - low) / (most - least)
-    return np.float32(scale), np.array(round(least - low / scale), kind)
+    return np.array(scale, np.float32), np.array(round(least - low / scale), kind)
 
 
 def _quantise_weights(node: onnx.NodeProto, source: tuple[Array, Array] | None,

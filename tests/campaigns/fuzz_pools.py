@@ -49,7 +49,11 @@ def windows(node: OpRun, x: Array, fill: float, around: float) -> Array:
     return view[(slice(None), slice(None), *every, *(slice(None, None, d) for d in dilations))]
 
 
-class MaxPool(OpRun):
+class Pool(OpRun):  # type: ignore[misc]  # mypy does not follow onnx: its classes are Any
+    """What the three share."""
+
+
+class MaxPool(Pool):
     """The greatest of each window; of a window without a pixel, the least number there is."""
 
     def _run(self, x: Array, **_: Any) -> tuple[Array]:
@@ -58,7 +62,7 @@ class MaxPool(OpRun):
         return (seen.max(axis=tuple(range(x.ndim, seen.ndim))).astype(x.dtype),)
 
 
-class AveragePool(OpRun):
+class AveragePool(Pool):
     """The mean of each window's pixels, or with ``count_include_pad`` of its pads, too."""
 
     def _run(self, x: Array, **_: Any) -> tuple[Array]:
@@ -69,7 +73,7 @@ class AveragePool(OpRun):
         return ((total.sum(axis=axes) / count.sum(axis=axes)).astype(x.dtype),)
 
 
-class GlobalMaxPool(OpRun):
+class GlobalMaxPool(Pool):
     """The greatest of all."""
 
     def _run(self, x: Array, **_: Any) -> tuple[Array]:

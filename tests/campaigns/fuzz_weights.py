@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import InvalidCaseError
+from tests.compiler.fields import Int8, Scales
 from zeroskip.relay_passes import integer_layers as layers
 
-Int8 = npt.NDArray[np.int8]
-Int32 = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 SCHEMES = ("unstructured", "n:m", "pattern", "kernels", "blocks", "filters", "channels", "taps")
@@ -56,10 +55,11 @@ def kept(rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density:
 def _most(rank: npt.NDArray[np.float64], density: float, axis: int) -> Mask:
     """As many of each group along an axis as the density says."""
     count = round(density * rank.shape[axis])
-    return np.argsort(np.argsort(rank, axis=axis), axis=axis) < count
+    most: Mask = np.argsort(np.argsort(rank, axis=axis), axis=axis) < count
+    return most
 
 
-def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> dict[str, Int32]:
+def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> Scales:
     """bias, mult and shift, int32 [K]: results spread over 8 bits, or anything that is allowed."""
     count = len(weight)
     flat = weight.reshape(count, -1).astype(np.int64)

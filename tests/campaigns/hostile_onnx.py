@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]  # has no types
 from onnx import parser
 
 from tests.runtime.nets import small_net
@@ -137,7 +137,7 @@ def _change_list(rng: Rng, items: Any, field: Any, messages: list[Any]) -> None:
             items.append(items[at])
         elif kind == 2 and len(items) > 1:
             copies = list(items)
-            rng.shuffle(copies)  # type: ignore[arg-type]  # messages
+            rng.shuffle(copies)
             kept = [type(each).FromString(each.SerializeToString()) for each in copies]
             del items[:]
             items.extend(kept)

@@ -58,8 +58,7 @@ def change_text(rng: Rng, text: str) -> str:
         at = int(rng.integers(len(lines)))
         kind = rng.integers(8)
         if kind < 4:
-            value = VALUES[rng.integers(len(VALUES))]
-            lines[at] = re.sub(r"=\s*[^#\s]+", lambda _match, value=value: f"= {value}", lines[at])
+            lines[at] = with_value(lines[at], VALUES[rng.integers(len(VALUES))])
         elif kind == 4:
             lines[at] = lines[at].replace("=", str(rng.choice(["", "==", ":", ".x ="])))
         elif kind == 5:
@@ -72,3 +71,7 @@ def change_text(rng: Rng, text: str) -> str:
         if not lines:
             break
     return "\n".join(lines)
+
+
+def with_value(line: str, value: str) -> str:
+    return re.sub(r"=\s*[^#\s]+", lambda _match: f"= {value}", line)

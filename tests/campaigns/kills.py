@@ -97,7 +97,8 @@ def kill_a_writer(write: Callable[[Path], object], path: Path, seconds: float) -
 
 def kill_a_compiler(model: Path, path: Path, cache: Path, seconds: float) -> None:
     """Start ``zeroskip compile`` and kill it after a while."""
-    command = [Path(sys.executable).with_name("zeroskip"), "compile", model, "-o", path]
+    command: list[str | Path] = [Path(sys.executable).with_name("zeroskip"), "compile", model,
+                                 "-o", path]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                              env={**os.environ, "ZEROSKIP_CACHE": str(cache)})
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tests.compiler.fields import Limits, Scales
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
@@ -54,11 +55,11 @@ class Lively(Builder):
         low, high = BOUNDS[made.dtype]
         return replace(made, zero_point=(low + high) // 2 + int(self.rng.integers(-20, 21)))
 
-    def limits(self, y: QTensor) -> dict[str, int]:
+    def limits(self, y: QTensor) -> Limits:
         low, high = BOUNDS[y.dtype]
         return {"lo": low, "hi": high}
 
-    def scales(self, count: int, terms: int) -> dict[str, npt.NDArray[np.int32]]:
+    def scales(self, count: int, terms: int) -> Scales:
         made = super().scales(count, terms)
         return {**made, "shift": made["shift"] + 3}
 
@@ -133,6 +134,7 @@ def _other(rng: np.random.Generator, kind: int, t: QTensor) -> npt.NDArray[np.ge
 
 
 def _extreme(rng: np.random.Generator, data: Data) -> Data:
-    return {name: np.where(rng.random(values.shape) < 0.5, np.iinfo(values.dtype).min,
-                           np.iinfo(values.dtype).max).astype(values.dtype)
+    limits = {name: np.iinfo(values.dtype.name) for name, values in data.items()}
+    return {name: np.where(rng.random(values.shape) < 0.5, limits[name].min,
+                           limits[name].max).astype(values.dtype)
             for name, values in data.items()}

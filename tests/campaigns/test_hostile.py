@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -73,7 +74,7 @@ def test_a_case_that_ends_its_process_is_a_failure(monkeypatch: pytest.MonkeyPat
         asked.append(command[-2:])
         return next(answers)
 
-    monkeypatch.setattr(hostile.subprocess, "run", process)
+    monkeypatch.setattr(subprocess, "run", process)
     found = run("programs, bytes", 0, 5, 3)
     assert found.outcomes == {"ran": 1, "failed": 1, "refused": 1}
     assert found.failures == ["programs, bytes, case 6: the process ended with -11"]

@@ -56,7 +56,7 @@ def test_a_result_that_depends_on_the_order_survives() -> None:
 
     def careless(program: Program, data: Data, seed: int | None) -> SimpleNamespace:
         done = original.machine.run(program, data)
-        worse = {name: values + np.int8(seed == 7) for name, values in done.outputs.items()}
+        worse = {name: np.add(values, np.int8(seed == 7)) for name, values in done.outputs.items()}
         return SimpleNamespace(outputs=worse)
 
     broken = replace(original, machine=SimpleNamespace(run=careless))  # type: ignore[arg-type]  # a stand-in

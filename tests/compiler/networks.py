@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.compiler.fields import Int8, Limits, Scale, Scales, Window
 from zeroskip.compiler.graph import LayerGraph, Node
 from zeroskip.relay_passes import integer_layers as layers
-from zeroskip.relay_passes.integer_layers import QTensor
+from zeroskip.relay_passes.integer_layers import DType, QTensor
 
 
 @dataclass
@@ -30,11 +31,11 @@ class Builder:
     def tensor(self, shape: tuple[int, ...], like: QTensor | None = None) -> QTensor:
         if like is not None:
             return QTensor(shape, like.dtype, like.zero_point)
-        dtype = "uint8" if self.rng.random() < 0.3 else "int8"
+        dtype: DType = "uint8" if self.rng.random() < 0.3 else "int8"
         low, high = layers.BOUNDS[dtype]
         return QTensor(shape, dtype, int(self.rng.integers(low, high + 1)))
 
-    def limits(self, y: QTensor) -> dict[str, int]:
+    def limits(self, y: QTensor) -> Limits:
         low, high = layers.BOUNDS[y.dtype]
         return {"lo": y.zero_point if self.rng.random() < 0.5 else low, "hi": high}
 
@@ -44,14 +45,14 @@ class Builder:
         self.nodes.append(Node(f"{layer.kind}{len(self.nodes)}", layer, inputs, name))
         return name
 
-    def scales(self, count: int, terms: int) -> dict[str, np.ndarray]:
+    def scales(self, count: int, terms: int) -> Scales:
         real = self.rng.uniform(0.5, 2.0, count) / (20 * np.sqrt(max(terms, 1)))
         pairs = [layers.quantise_multiplier(float(r)) for r in real]
         return {"mult": np.array([m for m, _ in pairs], np.int32),
                 "shift": np.array([n for _, n in pairs], np.int32),
                 "bias": self.rng.integers(-3000, 3000, count).astype(np.int32)}
 
-    def weight(self, *shape: int) -> np.ndarray:
+    def weight(self, *shape: int) -> Int8:
         w = self.rng.integers(-127, 128, shape).astype(np.int8)
         w[self.rng.random(shape) >= self.density] = 0
         return w
@@ -76,7 +77,7 @@ class Builder:
         return self.add(layers.Dense(x=t, y=y, weight=weight, **self.limits(y),
                                      **self.scales(units, int(t.shape[1] * self.density))), x)
 
-    def scale(self, real: float) -> dict[str, int]:
+    def scale(self, real: float) -> Scale:
         mult, shift = layers.quantise_multiplier(real)
         return {"mult": mult, "shift": shift}
 
@@ -89,13 +90,14 @@ class Builder:
     def pool(self, x: str, kind: str, kernel: int, stride: int, pad: int = 0) -> str:
         t = self.tensors[x]
         shape = tuple((size + 2 * pad - kernel) // stride + 1 for size in t.shape[2:])
-        common = {"kernel": (kernel, kernel), "strides": (stride, stride), "padding": (pad,) * 4}
+        window: Window = {"kernel": (kernel, kernel), "strides": (stride, stride),
+                          "padding": (pad,) * 4}
         if kind == "max":
             y = self.tensor((1, t.shape[1], *shape), t)
-            return self.add(layers.MaxPool(x=t, y=y, dilation=(1, 1), **common,
+            return self.add(layers.MaxPool(x=t, y=y, dilation=(1, 1), **window,
                                            **self.limits(y)), x)
         y = self.tensor((1, t.shape[1], *shape))
-        return self.add(layers.AvgPool(x=t, y=y, **common, **self.scale(1 / kernel**2),
+        return self.add(layers.AvgPool(x=t, y=y, **window, **self.scale(1 / kernel**2),
                                        **self.limits(y)), x)
 
     def global_pool(self, x: str) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler.graph import LayerGraph
 from zeroskip.relay_passes import integer_layers as layers
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 def requantise(v: Array, mult: Array, shift: Array, zp: int, lo: int, hi: int) -> Array:
     v = v.astype(np.int64)
-    return np.clip(((v * mult + (np.int64(1) << (shift - 1))) >> shift) + zp, lo, hi)
+    result: Array = np.clip(((v * mult + (np.int64(1) << (shift - 1))) >> shift) + zp, lo, hi)
+    return result
 
 
 def evened(p: Array, layer: layers.Add | layers.AvgPool | layers.Requantise) -> Array:
@@ -24,7 +27,8 @@ def evened(p: Array, layer: layers.Add | layers.AvgPool | layers.Requantise) -> 
         t = t + ((p >> (layer.shift - f - 1)) & 1)
     whole, rest = t >> f, t & ((1 << f) - 1)
     whole = whole + (2 * rest + (whole & 1) > 1 << f)
-    return np.clip(whole + layer.y.zero_point, layer.lo, layer.hi)
+    result: Array = np.clip(whole + layer.y.zero_point, layer.lo, layer.hi)
+    return result
 
 
 def per_channel(values: Array, rank: int) -> Array:
@@ -42,10 +46,11 @@ def windows(x: Array, kernel: tuple[int, ...], strides: tuple[int, ...],
     """[1, C, *out, *kernel] of a padded input."""
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     axes = tuple(range(2, x.ndim))
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=axes)
+    view: Array = np.lib.stride_tricks.sliding_window_view(x, reach, axis=axes)
     index = [slice(None)] * 2 + [slice(None, None, s) for s in strides]
     index += [slice(None, None, d) for d in dilation]
-    return view[tuple(index)]
+    every: Array = view[tuple(index)]
+    return every
 
 
 def conv(layer: layers.Conv, x: Array) -> Array:

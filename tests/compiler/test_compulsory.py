@@ -23,8 +23,8 @@ from zeroskip.compiler.plan_region import plan_region
 def random_op(rng: np.random.Generator) -> ops.Op:
     """A windowed operation on a part of a value, with few weights."""
     kernel, stride, dilation, pad = (
-        tuple(int(n) for n in rng.integers(low, high, 2))
-        for low, high in ((1, 4), (1, 4), (1, 3), (0, 3)))
+        (int(rows), int(cols)) for rows, cols in (
+            rng.integers(low, high, 2) for low, high in ((1, 4), (1, 4), (1, 3), (0, 3))))
     window = Window(kernel, stride, dilation, pad)
     value = Value("x", 6, (int(rng.integers(4, 9)), int(rng.integers(4, 9))), "int8", 0)
     view = View(value, int(rng.integers(0, 3)), int(rng.integers(1, 4)))
@@ -45,7 +45,8 @@ def weighs(op: ops.Conv | ops.MaxPool, channel: int, tap: tuple[int, ...]) -> bo
     if isinstance(op, ops.MaxPool):
         return True
     weights = op.weight[channel] if isinstance(op, ops.Depthwise) else op.weight[:, channel]
-    return bool(np.any(weights[:, *tap]))
+    row, col = tap
+    return bool(np.any(weights[:, row, col]))
 
 
 def counted(op: ops.Op) -> np.ndarray:

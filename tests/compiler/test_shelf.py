@@ -9,18 +9,25 @@ from zeroskip.compiler.buffers import Need, largest_gap, pack
 from zeroskip.compiler.shelf import Shelf
 
 
+def reserved(shelf: Shelf, *needs: tuple[str, int]) -> list[tuple[int, bool]]:
+    """The places of needs that fit."""
+    places = shelf.reserve(needs)
+    assert places is not None
+    return places
+
+
 def test_what_is_still_there_is_found_and_what_was_overwritten_is_not() -> None:
     shelf = Shelf(10)
-    ((a, fresh),) = shelf.reserve([("a", 4)])
+    ((a, fresh),) = reserved(shelf, ("a", 4))
     assert fresh
     assert shelf.reserve([("a", 4)]) == [(a, False)]
-    assert shelf.reserve([("b", 8)])[0][1]
-    assert shelf.reserve([("a", 4)])[0][1]
+    assert reserved(shelf, ("b", 8))[0][1]
+    assert reserved(shelf, ("a", 4))[0][1]
 
 
 def test_what_was_used_longest_ago_is_disturbed_first() -> None:
     shelf = Shelf(9)
-    places = {key: shelf.reserve([(key, 3)])[0][0] for key in "abc"}
+    places = {key: reserved(shelf, (key, 3))[0][0] for key in "abc"}
     assert sorted(places.values()) == [0, 3, 6]
     shelf.reserve([("a", 3)])
     assert shelf.reserve([("d", 3)]) == [(places["b"], True)]
@@ -42,7 +49,7 @@ def test_nothing_that_is_taken_is_handed_out() -> None:
     shelf = Shelf(10)
     shelf.reserve([("a", 3)])
     shelf.take([(2, 3)])
-    places = shelf.reserve([("a", 3), ("b", 2)])
+    places = reserved(shelf, ("a", 3), ("b", 2))
     assert {fresh for _, fresh in places} == {True}
     assert all(first >= 5 or first + rows <= 2
                for (first, _), rows in zip(places, (3, 2), strict=True))
@@ -53,8 +60,8 @@ def test_nothing_that_is_taken_is_handed_out() -> None:
 
 def test_needs_of_one_step_do_not_evict_each_other() -> None:
     shelf = Shelf(10)
-    ((a, _),) = shelf.reserve([("a", 6)])
-    ((again, fresh), (b, _)) = shelf.reserve([("a", 6), ("b", 4)])
+    ((a, _),) = reserved(shelf, ("a", 6))
+    ((again, fresh), (b, _)) = reserved(shelf, ("a", 6), ("b", 4))
     assert (again, fresh) == (a, False)
     assert abs(a - b) >= 4
 
@@ -70,7 +77,8 @@ def steps(draw: st.DrawFn) -> list[tuple[int, int, list[tuple[int, int]]]]:
 @given(steps())
 def test_pieces_of_a_step_never_meet_and_are_found_only_while_they_are_whole(
         wanted: list[tuple[int, int, list[tuple[int, int]]]]) -> None:
-    shelf, content = Shelf(40), [None] * 40  # who wrote each row
+    shelf = Shelf(40)
+    content: list[object] = [None] * 40  # who wrote each row
     for at, taken, pieces in wanted:
         shelf.take([(at, taken)] if taken else [])
         content[at : at + taken] = ["taken"] * taken

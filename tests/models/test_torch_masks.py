@@ -9,13 +9,15 @@ import numpy.typing as npt
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from models.fashion_nets import NETS  # noqa: E402
-from models.torch_onnx import to_onnx  # noqa: E402
-from zeroskip.relay_passes.errors import PassError  # noqa: E402
-from zeroskip.relay_passes.pruning.pattern import PatternOptions  # noqa: E402
-from zeroskip.relay_passes.pruning.torch_masks import (  # noqa: E402
+import torch
+
+from models.fashion_nets import NETS
+from models.torch_onnx import to_onnx
+from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.pruning.pattern import PatternOptions
+from zeroskip.relay_passes.pruning.torch_masks import (
     Admm,
     hold_masks,
     masker,

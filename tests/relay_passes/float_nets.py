@@ -34,7 +34,8 @@ class Net:
 
     def weight(self, *shape: int) -> Array:
         fan_in = np.prod(shape[1:])
-        return (self.rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
+        values: Array = self.rng.standard_normal(shape) * np.sqrt(2 / fan_in)
+        return values.astype(np.float32)
 
     def conv(self, name: str, x: Any, k: int, kernel: int = 3, bias: bool = True, **kw: Any) -> Any:
         rank = len(x.ty.shape) - 2

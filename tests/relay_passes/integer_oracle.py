@@ -67,7 +67,8 @@ def requantise(v: Array, shift: Any, layer: Any) -> Array:
 
 
 def evened(p: Array, layer: Any) -> Array:
-    return np.clip(even(p, layer.shift) + layer.y.zero_point, layer.lo, layer.hi)
+    result: Array = np.clip(even(p, layer.shift) + layer.y.zero_point, layer.lo, layer.hi)
+    return result
 
 
 def even(p: Array, shift: Any) -> Array:

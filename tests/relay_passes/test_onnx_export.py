@@ -80,7 +80,8 @@ def in_tvm(module: tvm.IRModule, x: np.ndarray) -> list[np.ndarray]:
 
 def in_onnxruntime(made: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(made.SerializeToString())
-    return session.run(None, {session.get_inputs()[0].name: x})
+    answers: list[np.ndarray] = session.run(None, {session.get_inputs()[0].name: x})
+    return answers
 
 
 def check(module: tvm.IRModule, made: onnx.ModelProto, shape: tuple[int, ...]) -> None:

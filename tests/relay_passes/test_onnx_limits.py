@@ -85,7 +85,7 @@ def test_models_that_cannot_be(body: str, words: str, capfd: pytest.CaptureFixtu
                  "minus": -np.ones(4, np.float32), "zero": np.float32(0)}
     used = {name: np.asarray(value) for name, value in constants.items()
             if f"{name})" in body or f"{name}," in body}
-    assert words in refused(parse(f"g {IMAGE} => ({body}", **used), capfd)
+    assert words in refused(parse(f"g {IMAGE} => ({body}", opset=17, **used), capfd)
 
 
 def test_a_model_without_ends(capfd: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_a_layer_whose_smallest_tile_does_not_fit(compiled: Path, tmp_path: Path
 
 def images(folder: Path, **arrays: np.ndarray) -> Path:
     path = folder / "data.npz"
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
     return path
 
 
@@ -171,7 +171,7 @@ def test_calibration_data_that_are_no_arrays(compiled: Path, tmp_path: Path) -> 
 def test_inputs_of_wrong_shape_or_type(compiled: Path, tmp_path: Path, command: str, name: str,
                                        array: np.ndarray, word: str) -> None:
     data = images(tmp_path, **{name: array})
-    output = ["--output", tmp_path / "y.npz"] if command == "run" else []
+    output: list[str | Path] = ["--output", tmp_path / "y.npz"] if command == "run" else []
     refused(zeroskip(command, compiled / "net.zsk", "--input", data, *output), "'x'", word)
     assert list(files(tmp_path)) == [str(data)]
 
@@ -202,7 +202,7 @@ def test_a_truncated_network(compiled: Path, tmp_path: Path, command: str, part:
 
 
 def reading(command: str, network: Path, compiled: Path) -> Result:
-    inputs = ["--input", compiled / "x.npz"] if command == "run" else []
+    inputs: list[str | Path] = ["--input", compiled / "x.npz"] if command == "run" else []
     return zeroskip(command, network, *inputs)
 
 

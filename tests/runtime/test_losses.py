@@ -86,10 +86,12 @@ def test_losses_add_up_on_random_programs(seed: int) -> None:
 def with_other_needs(program: Program, rng: np.random.Generator) -> Program:
     """The program with compulsory bytes far below or above what moves, as if more moved twice or
     stayed on the chip."""
-    sizes = ("input_bytes", "output_bytes", "weight_bytes")
+    def other(size: int) -> int:
+        return int(size * rng.choice([0, 0.3, 1, 2, 5]))
+
     layers = tuple(
-        replace(info, **{name: int(getattr(info, name) * rng.choice([0, 0.3, 1, 2, 5]))
-                         for name in sizes}) for info in program.layers)
+        replace(info, input_bytes=other(info.input_bytes), output_bytes=other(info.output_bytes),
+                weight_bytes=other(info.weight_bytes)) for info in program.layers)
     return replace(program, layers=layers)
 
 
@@ -210,10 +212,11 @@ def test_fragmentation_is_what_pixel_groups_lack() -> None:
     rows = uses_of(run, program.spec, array, stream)
     lacking, outputs = 0, 0
     for pc, row in zip(array, rows.tolist(), strict=True):
-        if isinstance(stream[pc], isa.Output):
-            outputs = stream[pc].height * stream[pc].width
-        if isinstance(stream[pc], isa.Conv):
-            group = program.spec.array.pixels << stream[pc].gang
+        one = stream[pc]
+        if isinstance(one, isa.Output):
+            outputs = one.height * one.width
+        if isinstance(one, isa.Conv):
+            group = program.spec.array.pixels << one.gang
             missing = -outputs % group
             lacking += missing
             found = dict(zip(USES, row, strict=True))

@@ -94,10 +94,10 @@ def test_a_terminal_is_shown_what_is_done(network: Network, tmp_path: Path) -> N
     network.save(tmp_path / "net.zsk")
     onnx.save(small_net(), tmp_path / "net.onnx")
     command = Path(sys.executable).with_name("zeroskip")
-    for arguments, last in (
-            (["report", tmp_path / "net.zsk"], "timing net.zsk: report"),
-            (["compile", tmp_path / "net.onnx", "-o", tmp_path / "n.zsk"],
-             "compiling net.onnx: emit")):
+    cases: list[tuple[list[str | Path], str]] = [
+        (["report", tmp_path / "net.zsk"], "timing net.zsk: report"),
+        (["compile", tmp_path / "net.onnx", "-o", tmp_path / "n.zsk"], "compiling net.onnx: emit")]
+    for arguments, last in cases:
         shown, out = in_a_terminal([command, *arguments])
         assert last in shown
         assert shown.index("\x1b[2K", shown.rindex(last))  # the line is erased at the end

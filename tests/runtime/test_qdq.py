@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,13 @@ from zeroskip import compiler, runtime
 from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.pruning.detect import detect
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
+Constants = dict[str, npt.ArrayLike]
 SEED = 12
 RNG = np.random.default_rng(SEED)
 W = RNG.standard_normal((8, 3, 3, 3)).astype(np.float32)
 SW = (np.abs(W).max((1, 2, 3)) / 127).astype(np.float32)
-CONSTANTS: dict[str, npt.ArrayLike] = {
+CONSTANTS: Constants = {
     "w": W, "sw": SW, "zw": np.zeros(8, np.int8), "sx": np.float32(0.03), "zx": np.int8(3),
     "sy": np.float32(0.05), "zy": np.int8(-128), "z0": np.int8(0), "lo": np.int8(-8),
     "hi": np.int8(7), "wide": np.float32(0.5)}
@@ -34,10 +36,10 @@ TAIL = "r = Relu(c) q1 = QuantizeLinear(r, sy, zy) y = DequantizeLinear(q1, sy, 
 WEIGHT = "qw = QuantizeLinear<axis=0>(w, sw, zw) dw = DequantizeLinear<axis=0>(qw, sw, zw)"
 
 
-def network(body: str, x: str = X, y: str = Y, opset: int = 17, **constants: npt.ArrayLike
-            ) -> onnx.ModelProto:
+def network(body: str, x: str = X, y: str = Y, constants: Mapping[str, npt.ArrayLike] = {}, *,
+            opset: int = 17, **more: npt.ArrayLike) -> onnx.ModelProto:
     """A model of the nodes and of those constants that they read."""
-    every = CONSTANTS | constants
+    every = {**CONSTANTS, **constants, **more}
     names = set(re.findall(r"\w+", body))
     return parse(f"g ({x}) => ({y}) {{ {body} }}", opset=opset,
                  **{name: value for name, value in every.items() if name in names})
@@ -62,7 +64,7 @@ def check_exact(model: onnx.ModelProto, cpu: int = 0) -> Network:
 
 
 WT = np.ascontiguousarray(W.transpose(2, 3, 1, 0))
-WEIGHTS: dict[str, tuple[str, dict[str, npt.ArrayLike]]] = {
+WEIGHTS: dict[str, tuple[str, Constants]] = {
     "per channel": (WEIGHT, {}),
     "per tensor": ("qw = QuantizeLinear(w, sw, z0) dw = DequantizeLinear(qw, sw, z0)",
                    {"sw": np.float32(0.03)}),
@@ -92,7 +94,7 @@ WEIGHTS: dict[str, tuple[str, dict[str, npt.ArrayLike]]] = {
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_weights_quantized_inside_the_model_are_its_integers(kind: str) -> None:
     nodes, constants = WEIGHTS[kind]
-    made = check_exact(network(f"{HEAD} {nodes} c = Conv(d, dw) {TAIL}", **constants))
+    made = check_exact(network(f"{HEAD} {nodes} c = Conv(d, dw) {TAIL}", constants=constants))
     assert len(made.programs) == 1
 
 
@@ -157,7 +159,7 @@ UNARY: dict[str, tuple[str, str, int]] = {
     "Sigmoid": ("", "1,8,6,6", 1),
     "LeakyRelu": ("<alpha=0.2>", "1,8,6,6", 1),
 }
-EIGHT: dict[str, npt.ArrayLike] = {"xs": np.float32(0.05), "xz": np.uint8(120),
+EIGHT: Constants = {"xs": np.float32(0.05), "xz": np.uint8(120),
                                    "ys": np.float32(0.0317), "yz": np.uint8(100)}  # few ties
 
 
@@ -165,7 +167,7 @@ EIGHT: dict[str, npt.ArrayLike] = {"xs": np.float32(0.05), "xz": np.uint8(120),
 def test_qlinear_operators_are_their_float_forms(kind: str) -> None:
     attrs, shape, cpu = UNARY[kind]
     check_exact(network(f"y = com.microsoft.QLinear{kind}{attrs}(x, xs, xz, ys, yz)",
-                        "uint8[1,8,6,6] x", f"uint8[{shape}] y", **EIGHT), cpu)
+                        "uint8[1,8,6,6] x", f"uint8[{shape}] y", EIGHT), cpu)
 
 
 @pytest.mark.parametrize(("opset", "axes"), [(13, (1,)), (11, (1, 2, 3))])
@@ -173,7 +175,7 @@ def test_qlinear_softmax_is_its_definition(opset: int, axes: tuple[int, ...]) ->
     """onnxruntime's own is a table of integers, some values a step off the numbers' definition."""
     model = network(f"y = com.microsoft.QLinearSoftmax<axis=1, opset={opset}>(x, xs, xz, ys, yz)",
                     "uint8[1,8,6,6] x", "uint8[1,8,6,6] y",
-                    **EIGHT | {"ys": np.float32(2**-8), "yz": np.uint8(0)})
+                    EIGHT, ys=np.float32(2**-8), yz=np.uint8(0))
     x = inputs_of(model, SEED)
     _, got, theirs = both(model, x)
     real = np.float64(np.float32(0.05)) * (x["x"].astype(int) - 120)
@@ -187,8 +189,8 @@ def test_qlinear_softmax_is_its_definition(opset: int, axes: tuple[int, ...]) ->
 def test_qlinear_reduce_mean_is_a_mean(opset: int) -> None:
     """onnxruntime's CPU has no such operator: ours is compared with the numbers' definition."""
     model = network("y = com.microsoft.QLinearReduceMean<axes=[2,3], keepdims=1>"
-                    "(x, xs, xz, ys, yz)", "uint8[1,8,6,6] x", "uint8[1,8,1,1] y", opset=opset,
-                    **EIGHT)
+                    "(x, xs, xz, ys, yz)", "uint8[1,8,6,6] x", "uint8[1,8,1,1] y", EIGHT,
+                    opset=opset)
     x = inputs_of(model, SEED)
     with pytest.warns(RuntimeWarning, match="not compared with onnxruntime"):
         made = compiler.compile(model, "sparse256")
@@ -201,22 +203,23 @@ def test_qlinear_reduce_mean_is_a_mean(opset: int) -> None:
 def test_qlinear_where_and_conv_of_com_microsoft() -> None:
     check_exact(network(
         "y = com.microsoft.QLinearWhere(pick, x, xs, xz, b, bs, bz, ys, yz)",
-        "uint8[1,8,6,6] x", "uint8[1,8,6,6] y", pick=RNG.integers(0, 2, (1, 8, 6, 6)).astype(bool),
+        "uint8[1,8,6,6] x", "uint8[1,8,6,6] y", EIGHT,
+        pick=RNG.integers(0, 2, (1, 8, 6, 6)).astype(bool),
         b=RNG.integers(0, 256, (1, 8, 6, 6)).astype(np.uint8), bs=np.float32(0.02),
-        bz=np.uint8(9), **EIGHT), cpu=1)
+        bz=np.uint8(9)), cpu=1)
     check_exact(network(
         "y = com.microsoft.QLinearConv<channels_last=0>(x, xs, xz, w, sw, z0, ys, yz)",
-        "uint8[1,3,6,6] x", "uint8[1,8,4,4] y", w=RNG.integers(-127, 128, W.shape).astype(np.int8),
-        sw=np.float32(0.002), **EIGHT))
+        "uint8[1,3,6,6] x", "uint8[1,8,4,4] y", EIGHT,
+        w=RNG.integers(-127, 128, W.shape).astype(np.int8), sw=np.float32(0.002)))
 
 
 PART = (f"{HEAD} {WEIGHT} c = Conv(d, dw) r = Relu(c) q1 = QuantizeLinear(r, sy, zy) "
         "e = DequantizeLinear(q1, sy, zy) p = GlobalAveragePool(e) f = Flatten(p) "
         "[classify] y = Gemm<transB=1>(f, fc, fcb)")
-FC: dict[str, npt.ArrayLike] = {"fc": RNG.standard_normal((10, 8)).astype(np.float32),
+FC: Constants = {"fc": RNG.standard_normal((10, 8)).astype(np.float32),
                                 "fcb": RNG.standard_normal(10).astype(np.float32)}
 # Far from the random inputs that stand in for samples: their ranges would hold none of these.
-FAR: dict[str, npt.ArrayLike] = {"sx": np.float32(2.5), "sy": np.float32(2.0)}
+FAR: Constants = {"sx": np.float32(2.5), "sy": np.float32(2.0)}
 
 
 def far(count: int) -> dict[str, Array]:
@@ -225,7 +228,7 @@ def far(count: int) -> dict[str, Array]:
 
 
 def test_what_a_part_quantized_model_gives_no_scale_stays_float_without_samples() -> None:
-    model = network(PART, y="float[1,10] y", **FC, **FAR)
+    model = network(PART, y="float[1,10] y", constants=FC | FAR)
     made, got, want = both(model, far(1))
     np.testing.assert_allclose(got, want, rtol=1e-5)
     assert len(made.programs) == 1
@@ -234,7 +237,7 @@ def test_what_a_part_quantized_model_gives_no_scale_stays_float_without_samples(
 
 
 def test_a_part_quantized_model_is_calibrated_with_samples_where_it_has_no_scale() -> None:
-    model = network(PART, y="float[1,10] y", **FC, **FAR)
+    model = network(PART, y="float[1,10] y", constants=FC | FAR)
     made = compiler.compile(model, "sparse256", calibrate=far(8))
     assert not made.cpu
     want = both(model, far(1))[2]
@@ -264,7 +267,7 @@ def test_a_scale_behind_a_pool_a_reshape_or_a_concat_is_the_layers() -> None:
 
 
 def test_compile_names_what_has_no_scale(tmp_path: Path) -> None:
-    onnx.save(network(PART, y="float[1,10] y", **FC, **FAR), tmp_path / "part.onnx")
+    onnx.save(network(PART, y="float[1,10] y", constants=FC | FAR), tmp_path / "part.onnx")
     done = zeroskip("compile", tmp_path / "part.onnx", "--no-cache", "-o", tmp_path / "part.zsk")
     assert done.exit_code == 0, done.output
     assert "random" not in done.stderr
@@ -310,6 +313,6 @@ def test_other_weights_are_not_quantized_anew(weight: tuple[str, Array]) -> None
     nodes, integers = weight
     made = check_exact(network(
         f"{HEAD} {nodes} [first] c = Conv(d, dw) {TAIL}", opset=21, w=integers,
-        sw3=np.float32([0.001, 0.01, 0.03]), z3=np.zeros(3, np.int8), fine=np.float32(1e-4),
-        z16=np.int16(0)), cpu=2)
+        sw3=np.array([0.001, 0.01, 0.03], np.float32), z3=np.zeros(3, np.int8),
+        fine=np.float32(1e-4), z16=np.int16(0)), cpu=2)
     assert "quantise" in made.cpu["first"]

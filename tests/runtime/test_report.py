@@ -71,7 +71,8 @@ def test_causes_add_up_to_what_is_above_the_bound(made: tuple[Run, Program, Regi
                                                   ) -> None:
     """Exactly, in the numbers that the JSON has."""
     report = made[2]
-    for one in (*report.layers, report):
+    rows: list[LayerReport | RegionReport] = [*report.layers, report]
+    for one in rows:
         assert list(one.lost) == list(CAUSES)
         assert sum(one.lost.values()) == one.cycles - one.bound
 

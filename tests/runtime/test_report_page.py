@@ -19,10 +19,10 @@ from zeroskip.accel_model.run import Run
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.network import Network
 from zeroskip.runtime.files import write_page
-from zeroskip.runtime.losses import CAUSES
+from zeroskip.runtime.losses import CAUSES, SAVED
 from zeroskip.runtime.pages.axes import LogAxis
 from zeroskip.runtime.pages.elements import kib, short, tag
-from zeroskip.runtime.pages.groups import GROUPS, SAVED
+from zeroskip.runtime.pages.groups import GROUPS
 from zeroskip.runtime.pages.report import report_page
 from zeroskip.runtime.report import Report, report
 from zeroskip.runtime.session import Session

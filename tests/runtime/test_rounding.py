@@ -44,7 +44,8 @@ def network() -> onnx.ModelProto:
 
 def averages(x: np.ndarray, rows: int, cols: int) -> np.ndarray:
     shape = (*x.shape[:2], x.shape[2] // rows, rows, x.shape[3] // cols, cols)
-    return x.reshape(shape).sum((3, 5)) / (rows * cols)
+    means: np.ndarray = x.reshape(shape).sum((3, 5)) / (rows * cols)
+    return means
 
 
 def test_halves_go_to_even_as_in_onnx() -> None:

@@ -221,7 +221,7 @@ def test_filters_go_by_their_own_norm_and_channels_by_what_reads_them() -> None:
 
     def left(options: RemovalOptions) -> dict[str, list[list[float]]]:
         func = check_exact(module, options)
-        return {layer.node: layer.weight.reshape(layer.weight.shape[:2]).tolist()
+        return {layer.node: [*map(list, layer.weight.reshape(layer.weight.shape[:2]))]
                 for layer in prunables(func) if layer.is_conv}
 
     assert left(FilterOptions(0.3, layers="/a"))["/a"] == [[4, 0], [3, 0]]

@@ -34,7 +34,10 @@ def check_same(before: tvm.IRModule) -> tvm.IRModule:
     return after
 
 
-def silence(module: tvm.IRModule, **parts: tuple[object, object]) -> tvm.IRModule:
+Part = slice | list[int]
+
+
+def silence(module: tvm.IRModule, **parts: tuple[Part, Part]) -> tvm.IRModule:
     """Zero weights [filters, channels] of the layers of these names."""
     func, weights = module["main"], {}
     for layer in prunables(func):
@@ -92,7 +95,7 @@ def test_added_tensors_lose_a_channel_together() -> None:
         x = net.conv("a", net.x, 8, bias=False)
         x = net.op("add", relax.op.add(x, net.conv("b", net.x, 8, bias=False)))
         module = classify(net, net.relu("r", net.conv("c", x, 8, bias=False)))
-        parts: dict[str, tuple[object, object]] = {"a": ([1, 2, 3], ALL)}
+        parts: dict[str, tuple[Part, Part]] = {"a": ([1, 2, 3], ALL)}
         return silence(module, **parts | ({"b": ([2, 3, 4], ALL)} if both else {}))
 
     assert shapes(check_same(made(both=False)))["/c"] == (8, 8)

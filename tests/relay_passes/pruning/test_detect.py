@@ -131,7 +131,7 @@ def test_whole_filters_and_channels() -> None:
     found = structure(mask)
     assert (found.filters, found.channels) == (4, 2)
     assert found.detail == "28 of 32 filters, 14 of 16 channels"
-    assert str(structure(np.zeros((8, 8, 3, 3)))).startswith("empty")
+    assert str(structure(np.zeros((8, 8, 3, 3), bool))).startswith("empty")
 
 
 @pytest.mark.parametrize("recipe", ["nm", "shape", "kernel_group", "block:block=4x4", "pattern"])

@@ -34,7 +34,8 @@ def objective(seen: Columns, y: np.ndarray, weight: np.ndarray, start: np.ndarra
     x = seen.x.astype(np.float64)
     error = np.square(weight @ x - (y - y.mean(axis=2, keepdims=True))).mean(axis=2)
     ridge = damping * seen.variance.mean(axis=1)[:, None]
-    return error + ridge * np.square(weight - start).sum(axis=2)
+    total: np.ndarray = error + ridge * np.square(weight - start).sum(axis=2)
+    return total
 
 
 @pytest.mark.parametrize("direct", [True, False])

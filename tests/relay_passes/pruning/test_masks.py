@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from typing import TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,11 +17,13 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.atoms import BlockOptions, KernelGroupOptions, ShapeOptions
 from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, reduction_order
 from zeroskip.relay_passes.pruning.layers import Prunable
+from zeroskip.relay_passes.pruning.libraries import PatternLibrary
 from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, magnitude
 from zeroskip.relay_passes.pruning.pattern import PatternOptions
 from zeroskip.relay_passes.pruning.unstructured import UnstructuredOptions, erk_counts
 
 Weight = np.ndarray
+T = TypeVar("T", bound=np.generic)
 
 
 def layer_of(weight: Weight, groups: int = 1) -> Prunable:
@@ -30,9 +34,14 @@ def keep(options: MaskOptions, *layers: Prunable) -> list[Mask]:
     return options.keep(layers, [magnitude(layer.weight) for layer in layers])
 
 
-def by_group(mask: Mask, groups: int) -> Mask:
+def by_group(values: npt.NDArray[T], groups: int) -> npt.NDArray[T]:
     """[groups, K / groups, C / groups, taps]."""
-    return mask.reshape(groups, -1, mask.shape[1], int(np.prod(mask.shape[2:])))
+    return values.reshape(groups, -1, values.shape[1], int(np.prod(values.shape[2:])))
+
+
+def unsettled(library: npt.ArrayLike) -> PatternLibrary:
+    """A library as options take it, too: their field is of the type that they settle it to."""
+    return cast(PatternLibrary, library)
 
 
 @st.composite
@@ -95,7 +104,7 @@ BEST: dict[str, tuple[MaskOptions, tuple[int, ...], Callable[[Mask], bool]]] = {
         lambda m: m.transpose(0, 2, 1).reshape(-1, 3), (slice(0, 2), 1), (slice(2, 3), 1))),
     "group": (GroupOptions(q=2, g=4), (2, 3, 2), counted(
         lambda m: m.transpose(0, 2, 1).reshape(-1, 6), (slice(0, 4), 2), (slice(4, 6), 1))),
-    "pattern": (PatternOptions(library=OWN, connectivity=0.5), (2, 2, 3), patterned(1)),
+    "pattern": (PatternOptions(library=unsettled(OWN), connectivity=0.5), (2, 2, 3), patterned(1)),
 }
 
 
@@ -188,7 +197,8 @@ def test_blocks_and_kernel_groups_are_whole(layer: Prunable, ratio: float, high:
     [mask] = keep(options, layer)
     grouped = by_group(mask, layer.groups)
     scores = by_group(magnitude(layer.weight), layer.groups)
-    kept, gone = [], []
+    kept: list[float] = []
+    gone: list[float] = []
     for group, k, c in product(range(layer.groups), range(0, grouped.shape[1], high),
                                range(0, grouped.shape[2], wide)):
         block = np.s_[group, k : k + high, c : c + wide]
@@ -275,7 +285,7 @@ def test_a_library_of_ones_own_is_all_that_is_used(layer: Prunable, seed: int, c
     masks = np.random.default_rng(seed).integers(0, 2, (count, taps)).astype(np.bool_)
     masks[:, 0] |= ~masks.any(axis=1)
     library = masks.reshape(count, *layer.kernel)
-    [mask] = keep(PatternOptions(library=library, connectivity=ratio), layer)
+    [mask] = keep(PatternOptions(library=unsettled(library), connectivity=ratio), layer)
     allowed = {*map(tuple, masks.tolist()), (False,) * taps}
     assert {tuple(kernel) for kernel in mask.reshape(-1, taps).tolist()} <= allowed
 
@@ -309,10 +319,10 @@ def test_refusals_name_the_remedy() -> None:
     (lambda: GroupOptions(q=17), "group:q=17 must be at most g=16"),
     (lambda: PatternOptions(entries=10), "entries=10 must be at most 9"),
     (lambda: PatternOptions(kernel=(1, 3)), "entries=4 must be at most 3"),
-    (lambda: BlockOptions(block=(16,)), "2 sizes such as 16x16"),
+    (lambda: BlockOptions(block=cast(tuple[int, int], (16,))), "2 sizes such as 16x16"),
     (lambda: BlockOptions(block=(0, 4)), "2 sizes such as 16x16"),
     (lambda: BlockOptions(ratio=True), "must be a number"),
-    (lambda: PatternOptions(library=np.full((2, 3, 3), 2)), "must be 0 and 1"),
+    (lambda: PatternOptions(library=unsettled(np.full((2, 3, 3), 2))), "must be 0 and 1"),
 ])
 def test_options_that_are_wrong(wrong: Callable[[], object], sentence: str) -> None:
     with pytest.raises(PassError, match=sentence):
@@ -320,9 +330,10 @@ def test_options_that_are_wrong(wrong: Callable[[], object], sentence: str) -> N
 
 
 def test_options_are_values() -> None:
-    library = np.eye(3, dtype=bool)[None]
-    assert PatternOptions(library=library) == PatternOptions(library=library.tolist())
-    assert hash(PatternOptions(library=library, layers=["a", "b"])) == hash(
+    array = np.eye(3, dtype=bool)[None]
+    library, layers = unsettled(array), cast(tuple[str, ...], ["a", "b"])
+    assert PatternOptions(library=library) == PatternOptions(library=unsettled(array.tolist()))
+    assert hash(PatternOptions(library=library, layers=layers)) == hash(
         PatternOptions(library=library, layers=("a", "b")))
     assert UnstructuredOptions().at(0.75) == UnstructuredOptions(sparsity=0.75)
     assert NmOptions(n=2, m=4).at(0.75) == NmOptions(n=1, m=4)

@@ -149,7 +149,7 @@ def test_unstructured(scope: str) -> None:
         if name == "dw":
             assert not changed.any()
             continue
-        total, kept = total + weight.size, kept + np.count_nonzero(weight)
+        total, kept = total + weight.size, kept + int(np.count_nonzero(weight))
         if scope == "layer":
             assert np.count_nonzero(weight) == weight.size - int(0.75 * weight.size)
     assert kept == pytest.approx(total * 0.25, abs=len(after))

@@ -1,0 +1,54 @@
+"""Fields that kinds of integer layers share, as keyword arguments."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Shape = tuple[int, ...]
+
+
+class Limits(TypedDict):
+    """Least and greatest value of the result."""
+
+    lo: int
+    hi: int
+
+
+class Scale(TypedDict):
+    """One factor for all of the tensor."""
+
+    mult: int
+    shift: int
+
+
+class Scales(TypedDict):
+    """int32 [K]: of every channel."""
+
+    mult: Int32
+    shift: Int32
+    bias: Int32
+
+
+class Weights(Scales):
+    """int8 [K, C / groups, *kernel], and what scales their sums."""
+
+    weight: Int8
+
+
+class Window(TypedDict):
+    """Of a pool: one of each for every spatial dimension, of the padding two."""
+
+    kernel: Shape
+    strides: Shape
+    padding: Shape
+
+
+class DilatedWindow(Window):
+    """Of a pool whose taps may lie apart."""
+
+    dilation: Shape
