@@ -1,7 +1,9 @@
-"""Options of all tests: seeds are printed and can be given, goldens can be written anew."""
+"""Options of all tests: seeds are printed and can be given, goldens can be written anew; at the
+end, the slowest files of tests."""
 
 import os
 import random
+from collections import defaultdict
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,8 @@ settings.load_profile("zeroskip")
 # Processes that share the tests (pytest-xdist) collect the same ones: the first draws for all.
 SEED = int(os.environ.get("SEED") or os.environ.setdefault(
     "ZEROSKIP_TEST_SEED", str(random.SystemRandom().randrange(1 << 32))))
+
+SLOWEST = 15  # files that are named
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +30,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of hypothesis: {config.getoption('hypothesisseed', SEED)} (SEED=n repeats a run)"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the time went, if more than one file ran: fixtures count, imports do not.
+
+    Processes that share the tests (pytest-xdist) have reported to the first by now.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    for report in (each for kind in terminalreporter.stats.values() for each in kind):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.partition("::")[0]] += report.duration
+    if len(seconds) < 2:
+        return
+    terminalreporter.section("seconds by file")
+    for path in sorted(seconds, key=seconds.__getitem__, reverse=True)[:SLOWEST]:
+        terminalreporter.line(f"{seconds[path]:8.1f}  {path}")
+    terminalreporter.line(f"{sum(seconds.values()):8.1f}  all {len(seconds)} files")
 
 
 @pytest.fixture(scope="session", autouse=True)
