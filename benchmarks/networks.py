@@ -20,7 +20,7 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import onnx
@@ -84,7 +84,7 @@ def measure(network: str, target: str, scheme: str) -> dict[str, float]:
             "x bound": found.x_bound, "x network": found.x_network_bound}
 
 
-def table(rows: list[dict[str, object]]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     base = {row["network"]: row["cycles"] for row in rows
@@ -95,7 +95,7 @@ def table(rows: list[dict[str, object]]) -> str:
             value = row.get(column)
             if column == "speed-up":
                 first = base.get(row["network"])
-                value = "" if first is None else f"{first / row['cycles']:.2f}"  # type: ignore[operator]  # an int, from JSON
+                value = "" if first is None else f"{first / row['cycles']:.2f}"
             elif column in ("cycles", "bound"):
                 value = f"{value:,}"
             elif isinstance(value, float):
@@ -118,7 +118,7 @@ def main() -> None:
     if options.row:
         print(json.dumps(measure(*options.row)))
         return
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for network in options.networks:
         for target in options.targets:
             for scheme in options.schemes:

@@ -12,7 +12,7 @@ those at the end of a stage are taken, the test images are looked at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +57,13 @@ def main() -> None:
     torch.manual_seed(options.seed)
     model = Classifier()
 
-    def stage(name: str, **settings: object) -> None:
+    def stage(name: str, penalty: Callable[[], torch.Tensor] | None = None,
+              after_epoch: Callable[[], object] | None = None) -> None:
         print(f"{name}, seed {options.seed}", flush=True)
         train(model, data.train, EPOCHS[name], RATES[name], seed=options.seed,
               checkpoint=(options.work / f"fashion-{name}-{options.seed}.pt"
                           if name in KEPT else None),
-              **settings)  # type: ignore[arg-type]  # a stage's own
+              penalty=penalty, after_epoch=after_epoch)
 
     def report(name: str) -> None:
         onnx.save(to_onnx(model, f"fashion_{name}", (1, 1, 28, 28)),

@@ -308,7 +308,7 @@ def networks(seed: int) -> dict[str, Callable[[], Program]]:
     """What makes each network's program, by its name: small ones, and the two Fashion-MNIST
     classifiers on every target."""
     made: dict[str, Callable[[], Program]] = {
-        each.name: lambda each=each: each.program for each in samples(seed)}  # type: ignore[misc]  # bound now
+        each.name: partial(getattr, each, "program") for each in samples(seed)}
     for path in CLASSIFIERS:
         for target in TARGETS.values():
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)

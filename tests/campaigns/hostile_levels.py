@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,11 +60,11 @@ def altered_levels(rng: Rng) -> str:
     return use(data, everything=bool(rng.random() < 0.1), level=int(rng.integers(len(LEVELS))))
 
 
-def _close(head: dict[str, object], parts: dict[str, bytes]) -> bytes:
+def _close(head: dict[str, Any], parts: dict[str, bytes]) -> bytes:
     """The file of a manifest and parts, all of it sealed."""
     head.pop("seal", None)
     try:
-        for level in head["levels"]:  # type: ignore[attr-defined]  # then it cannot be sealed
+        for level in head["levels"]:  # else it cannot be sealed
             level["network"].pop("seal", None)
             level["network"]["seal"] = seal_of(level["network"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):

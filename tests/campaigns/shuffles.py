@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.campaigns.programs import TARGETS, Data, samples
+from tests.campaigns.programs import TARGETS, Data, Sample, samples
 from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
@@ -31,11 +31,15 @@ CLASSIFIERS = sorted((Path(__file__).parents[2] / "models").glob("fashion_*.onnx
 def programs() -> dict[str, Callable[[], tuple[Program, Data]]]:
     """What makes each program and its inputs, by its name."""
     made: dict[str, Callable[[], tuple[Program, Data]]] = {
-        each.name: lambda each=each: (each.program, each.inputs[0]) for each in samples()}  # type: ignore[misc]  # bound now
+        each.name: partial(_of_sample, each) for each in samples()}
     for path in CLASSIFIERS:
         for target in TARGETS:
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
     return made
+
+
+def _of_sample(one: Sample) -> tuple[Program, Data]:
+    return one.program, one.inputs[0]
 
 
 def _compiled(path: Path, target: str) -> tuple[Program, Data]:

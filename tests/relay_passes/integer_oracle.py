@@ -14,6 +14,7 @@ from zeroskip.relay_passes.integer import (
     Concat,
     Conv,
     Dense,
+    DType,
     Layer,
     MaxPool,
     QTensor,
@@ -198,9 +199,9 @@ def random_affine(rng: np.random.Generator, k: int) -> dict[str, Any]:
 
 
 def random_tensor(rng: np.random.Generator, shape: tuple[int, ...]) -> QTensor:
-    dtype: Any = rng.choice(["int8", "uint8"])
+    dtype: DType = "uint8" if rng.choice(2) else "int8"
     low, high = BOUNDS[dtype]
-    return QTensor(shape, str(dtype), int(rng.integers(low, high + 1)))  # type: ignore[arg-type]
+    return QTensor(shape, dtype, int(rng.integers(low, high + 1)))
 
 
 def random_shape(rng: np.random.Generator) -> tuple[int, ...]:

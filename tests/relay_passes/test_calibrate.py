@@ -1,6 +1,6 @@
 """Calibration: the ranges seen, the outliers cut, and data that do not fit refused."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
-from zeroskip.relay_passes.calibrate import Range, calibrate
+from zeroskip.relay_passes.calibrate import Method, Range, calibrate
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantise import QuantizeInt8
 
@@ -105,6 +105,6 @@ def test_an_overflow_inside_names_its_node() -> None:
 def test_unknown_methods_are_refused() -> None:
     module, _ = scaling_net()
     with pytest.raises(PassError, match="'entropy'"):
-        calibrate(module, data(1), method="entropy")  # type: ignore[arg-type]
+        calibrate(module, data(1), method=cast(Method, "entropy"))
     with pytest.raises(PassError, match="percentile 10"):
         calibrate(module, data(1), method="percentile", percentile=10)

@@ -13,6 +13,7 @@ from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer import (
     KINDS,
+    Conv,
     Layer,
     QTensor,
     Requantise,
@@ -64,7 +65,8 @@ def test_layers_differ_when_one_weight_does() -> None:
     layer = random_layer(np.random.default_rng(1), KINDS[0])
     other = random_layer(np.random.default_rng(1), KINDS[0])
     assert layer == other
-    other.weight.flat[0] ^= 1  # type: ignore[attr-defined]
+    assert isinstance(other, Conv)
+    other.weight.flat[0] ^= 1
     assert layer != other
 
 

@@ -21,7 +21,7 @@ SHAPE = (1, 3, 10, 10)
 IMAGES = 5
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, images: list[Array]) -> None:
         self.images = iter(images)
 

@@ -96,7 +96,9 @@ def test_bars_are_drawn_to_scale(case: Case) -> None:
             inside.append(0.0)
         elif each["tag"] == "i" and inside and "width" in each.get("style", "") \
                 and "length" not in each["class"].split():
-            inside[-1] += float(re.search(r"width:([\d.]+)%", each["style"]).group(1))  # type: ignore[union-attr]  # it is there
+            width = re.search(r"width:([\d.]+)%", each["style"])
+            assert width is not None
+            inside[-1] += float(width.group(1))
     assert len(inside) == 1 + 2 * len(case.layers)
     moved = [100.0 * (layer["dram_bytes"] > 0) for layer in case.layers]  # nothing: all on chip
     assert inside == pytest.approx([100.0] * (1 + len(case.layers)) + moved, abs=0.05)

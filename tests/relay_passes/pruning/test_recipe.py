@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_recipes_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(PassError, match="is not TOML"):
         read_recipe(tmp_path / "bytes.toml")
     with pytest.raises(PassError, match="not of str"):
-        read_recipe(["pattern"])  # type: ignore[list-item]
+        read_recipe(cast(list[Options], ["pattern"]))
 
 
 @given(st.one_of(
