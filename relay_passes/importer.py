@@ -30,7 +30,8 @@ from zeroskip.relay_passes.graph import (
     outputs,
     substitute,
 )
-from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_shape, unused_name
+from zeroskip.relay_passes.names import unused_name
+from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_shape
 from zeroskip.relay_passes.onnx_load import NUMBERS, first_line, refused_type
 
 _LISTS = ("Concat", "Max", "Mean", "Min", "Sum")  # take any number of inputs

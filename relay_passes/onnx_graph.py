@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.names import unused_name
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -142,16 +143,6 @@ def names_in_use(model: onnx.ModelProto) -> set[str]:
         named.update(node.input)
         named.update(node.output)
     return named
-
-
-def unused_name(stem: str, taken: set[str]) -> str:
-    """`stem`, or `stem` with the first number that makes it new; added to `taken`."""
-    name, count = stem, 0
-    while name in taken:
-        count += 1
-        name = f"{stem}_{count}"
-    taken.add(name)
-    return name
 
 
 def replace_nodes(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> None:

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper, shape_inference, version_converter
 
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.onnx_graph import (
     attributes,
     dimensions,
@@ -17,7 +18,6 @@ from zeroskip.relay_passes.onnx_graph import (
     replace_nodes,
     set_attributes,
     set_origin,
-    unused_name,
 )
 from zeroskip.relay_passes.onnx_limits import MAX_ELEMENTS
 from zeroskip.relay_passes.onnx_load import first_line

@@ -14,7 +14,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.graph import NODES_ATTR, nodes_of, substitute, used_vars
-from zeroskip.relay_passes.onnx_graph import unused_name
+from zeroskip.relay_passes.names import unused_name
 
 
 class Pass:

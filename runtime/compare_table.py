@@ -7,9 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zeroskip.compiler.placement import percent
-from zeroskip.runtime.comparison import Comparison, Entry
-
-FRONT = "*"
+from zeroskip.runtime.comparison import FRONT, Comparison, Entry
 
 
 def comparison_parts(made: Comparison) -> list[Table | str]:
@@ -17,7 +15,7 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
     table = Table(title=f"{escape(made.model)}: pruning schemes side by side", title_justify="left",
                   box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("scheme", overflow="fold", max_width=40)
-    for name in ("sparsity", "weights", "MMACs", quality_name(made)):
+    for name in ("sparsity", "weights", "MMACs", made.quality_name):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("target", no_wrap=True)
     for name in ("cycles", "faster", "on CPU", "KiB", "uJ"):
@@ -33,31 +31,9 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
                           percent(gain.placement.cpu_share), f"{gain.stored_bytes / 1024:,.1f}",
                           f"{gain.microjoules:,.1f}")
         table.add_section()
-    return [table, "", *map(escape, made.coverages()), *explanations(made)]
+    return [table, "", *map(escape, made.coverages()), *made.explanations()]
 
 
 def _own_cells(entry: Entry) -> tuple[str, ...]:
     return (escape(entry.scheme), f"{entry.sparsity:.1%}", f"{entry.weights:,}",
-            f"{entry.macs / 1e6:,.2f}", quality_text(entry))
-
-
-def quality_name(made: Comparison) -> str:
-    return "accuracy" if made.labelled else "SNR dB"
-
-
-def quality_text(entry: Entry) -> str:
-    return f"{entry.snr_db:.1f}" if entry.accuracy is None else f"{entry.accuracy:.2%}"
-
-
-def explanations(made: Comparison) -> list[str]:
-    """What the columns mean."""
-    quality = ("accuracy: labels that the int8 network finds" if made.labelled else
-               "SNR: of the int8 outputs against the dense float network's")
-    return [
-        f"{quality}, over {made.samples:,} samples; sparsity: of the layers that a scheme changed; "
-        "weights and MMACs: not zero, of the whole network",
-        f"faster: than the dense network on {made.targets[0]}; on CPU: of the multiplies, which "
-        f"cycles and energy leave out; KiB: weights as packed for the "
-        f"target, with metadata, and parameters; {FRONT}: on the target's Pareto front, no other "
-        "is as good in fewer cycles",
-    ]
+            f"{entry.macs / 1e6:,.2f}", entry.quality_text)

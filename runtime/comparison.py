@@ -11,6 +11,7 @@ import numpy.typing as npt
 from zeroskip.compiler.placement import Placement
 
 DENSE = "dense"  # the scheme of the network that nothing was removed from
+FRONT = "*"  # the mark of what no other entry beats
 
 Mask = npt.NDArray[np.bool_]
 
@@ -50,6 +51,10 @@ class Entry:
         return self.snr_db if self.accuracy is None else self.accuracy
 
     @property
+    def quality_text(self) -> str:
+        return f"{self.snr_db:.1f}" if self.accuracy is None else f"{self.accuracy:.2%}"
+
+    @property
     def title(self) -> str:
         return self.scheme if self.scheme == DENSE else f"{self.scheme} {self.sparsity:.0%}"
 
@@ -72,6 +77,10 @@ class Comparison:
     @property
     def labelled(self) -> bool:
         return self.entries[0].accuracy is not None
+
+    @property
+    def quality_name(self) -> str:
+        return "accuracy" if self.labelled else "SNR dB"
 
     def front(self, target: str) -> list[Entry]:
         """The entries that no other one beats on a target: none is as good in fewer cycles, none
@@ -99,6 +108,19 @@ class Comparison:
                 which = "" if len(titles) == 1 else f" of {', '.join(named)}"
                 lines.append(f"cycles{which} on {target}: {words}")
         return lines
+
+    def explanations(self) -> list[str]:
+        """What the columns mean."""
+        quality = ("accuracy: labels that the int8 network finds" if self.labelled else
+                   "SNR: of the int8 outputs against the dense float network's")
+        return [
+            f"{quality}, over {self.samples:,} samples; sparsity: of the layers that a scheme "
+            "changed; weights and MMACs: not zero, of the whole network",
+            f"faster: than the dense network on {self.targets[0]}; on CPU: of the multiplies, "
+            "which cycles and energy leave out; KiB: weights as packed for the target, with "
+            f"metadata, and parameters; {FRONT}: on the target's Pareto front, no other is as "
+            "good in fewer cycles",
+        ]
 
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class, without the masks, and the fronts."""

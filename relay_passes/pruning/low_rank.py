@@ -23,7 +23,7 @@ from zeroskip.relay_passes.graph import (
     rebuild,
     substitute,
 )
-from zeroskip.relay_passes.onnx_graph import unused_name
+from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.passes import Pass, function_pass
 from zeroskip.relay_passes.pruning.factors import (
     Axes,

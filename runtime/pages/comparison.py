@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zeroskip.compiler.placement import percent
-from zeroskip.runtime.compare_table import explanations, quality_name, quality_text
 from zeroskip.runtime.comparison import DENSE, Comparison, Entry
 from zeroskip.runtime.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
 from zeroskip.runtime.pages.document import document
@@ -30,7 +29,7 @@ def comparison_page(made: Comparison) -> str:
 
 
 def _front_figure(made: Comparison, target: str) -> Element:
-    note = (f"Quality ({quality_name(made)}) against cycles; up and to the left is better. On the "
+    note = (f"Quality ({made.quality_name}) against cycles; up and to the left is better. On the "
             "line lies what no other network beats.")
     schemes = _schemes(made)
     return figure(target, note, legend((f"series-{number}", name)
@@ -77,7 +76,7 @@ def _dot(made: Comparison, entry: Entry, target: str, x: Axis, y: Axis, schemes:
          ) -> list[Element]:
     gain = entry.gains[target]
     at, up = x(max(1, gain.cycles)), y(_shown(entry))
-    tip = [entry.title, f"{quality_name(made)} {quality_text(entry)}, {gain.cycles:,} cycles, "
+    tip = [entry.title, f"{made.quality_name} {entry.quality_text}, {gain.cycles:,} cycles, "
            f"{made.faster(entry, target):.2f}x", entry.recipe or "nothing removed"]
     label = "" if entry.scheme == DENSE else f"{entry.sparsity:.0%}"
     return [tag("circle", cx=f"{at:.1f}", cy=f"{up:.1f}", r=6, data_tip="\n".join(tip),
@@ -89,7 +88,7 @@ def _dot(made: Comparison, entry: Entry, target: str, x: Axis, y: Axis, schemes:
 
 
 def _table(made: Comparison) -> Element:
-    own = ("sparsity", "weights", "MMACs", quality_name(made))
+    own = ("sparsity", "weights", "MMACs", made.quality_name)
     gains = ("cycles", "faster", "on CPU", "KiB", "uJ")
     head = tag("thead",
                tag("tr", tag("th", "scheme", rowspan=2), *(tag("th", name, rowspan=2)
@@ -100,7 +99,7 @@ def _table(made: Comparison) -> Element:
     fronts = {target: made.front(target) for target in made.targets}
     rows = [tag("tr", tag("th", entry.scheme), tag("td", f"{entry.sparsity:.1%}"),
                 tag("td", f"{entry.weights:,}"), tag("td", f"{entry.macs / 1e6:,.2f}"),
-                tag("td", quality_text(entry)),
+                tag("td", entry.quality_text),
                 *(cell for target in made.targets
                   for cell in _gain_cells(made, entry, target, entry in fronts[target])))
             for entry in made.entries]
@@ -110,7 +109,7 @@ def _table(made: Comparison) -> Element:
 
 
 def _sentences(made: Comparison) -> Sequence[str]:
-    first, second = explanations(made)
+    first, second = made.explanations()
     return first, second.partition("; *")[0] + "; in bold: on the target's Pareto front"
 
 
