@@ -5,7 +5,7 @@ into the convolution before them, concatenations into the place where their inpu
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import gcd, lcm, prod
+from math import gcd, lcm
 
 import numpy as np
 
@@ -153,11 +153,11 @@ def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
                               clip)]
     made: list[Op] = []
     for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
-        part = slice(k0, k0 + count)
+        part, joined = slice(k0, k0 + count), groups * channels // x.channels
         made.append(ops.Conv(
             node, View(x.value, x.offset + c0, channels), View(y.value, y.offset + k0, count),
-            window, _block_diagonal(weight[part], channels, groups * channels // x.channels),
-            layer.bias[part], layer.mult[part], layer.shift[part], clip))
+            window, _block_diagonal(weight[part], channels, joined), layer.bias[part],
+            layer.mult[part], layer.shift[part], clip, groups=joined))
     return made
 
 
@@ -282,4 +282,4 @@ def _rename(op: Op, moved: dict[str, View]) -> Op:
 
 def macs(op: Op) -> int:
     """Multiplies of a convolution counted without skipping: its weights times its pixels."""
-    return prod(op.weight.shape) * op.y.value.pixels if isinstance(op, ops.Conv) else 0
+    return op.weight.size // op.groups * op.y.value.pixels if isinstance(op, ops.Conv) else 0

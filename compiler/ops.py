@@ -107,7 +107,11 @@ class Op:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
-    """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K]."""
+    """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K].
+
+    groups: blocks of as many filters and channels on the weight's diagonal; what lies outside them
+    is zeros that the layer does not have.
+    """
 
     window: Window
     weight: Int8
@@ -116,6 +120,7 @@ class Conv(Op):
     shift: Int32
     clip: Clip
     residual: Residual | None = None
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,8 +178,8 @@ def channelwise(rng: Rng, name: str) -> str:
         "avgpool": lambda: isa.AvgPool(channels=channels, par=0),
         "add": lambda: isa.Add(channels=channels)}[name]()
     outcome = step_channels(spec.array, banks, Channelwise(
-        channels=channels, row=row, kernel=kernel, stride=stride, dilation=dilation, top=top,
-        left=left, output=output, operand_row=operand_row, **more))
+        channels=channels, size=(9, 9), row=row, kernel=kernel, stride=stride, dilation=dilation,
+        top=top, left=left, output=output, operand_row=operand_row, **more))
     return difference(fast(spec, one, *registers, **held), outcome)
 
 

@@ -25,7 +25,7 @@ from zeroskip.accel_model.isa import UNITS, Unit
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.schedule import emit_region, plan_region
@@ -58,7 +58,7 @@ def check(run: Run, program: Program) -> None:
         assert sum(one.lost.values()) == unit * (one.cycles - bound)
         for cause, lost in one.lost.items():
             assert lost <= 0 if cause in SAVED else lost >= 0, (info.node, cause)
-        needs = {"array": Fraction(info.effectual, spec.array.macs),
+        needs = {"array": Fraction(info.real_macs, spec.array.macs),
                  "bus": Fraction(info.input_bytes + info.output_bytes + info.weight_bytes,
                                  spec.dram.bytes_per_cycle)}
         assert needs[one.limit] == max(needs.values())
@@ -80,6 +80,26 @@ def test_losses_add_up_on_random_programs(seed: int) -> None:
         run, program = made
         check(run, program)
         check(run, with_other_needs(program, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("target", targets())
+def test_multiplies_by_padding_are_lost_to_padding(target: str) -> None:
+    """3 x 3 on 7 x 7: of 441 places a channel's taps look at, 80 are outside, 18.1 %."""
+    spec = load_spec(target)
+    b = Builder(np.random.default_rng(0), 2.0)
+    b.conv(b.input(64, 7, 7), 64, (3, 3), pad=(1,) * 4)
+    weight = b.nodes[0].layer.weight
+    weight[weight == 0] = 1
+    region = lower(b.graph(b.nodes[-1].output))
+    spec = replace(spec, dram=replace(spec.dram, bytes_per_cycle=spec.dram.burst_bytes))
+    program = emit_region(region, spec, plan_region(region, spec))
+    run = Machine(spec).run(program, {}, numbers=False)
+    (one,) = region_report(run, program).layers
+    assert one.limit == "array"
+    assert one.lost["padding"] == 64 * 64 * 80 / spec.array.macs
+    assert one.bound == math.ceil(64 * 64 * 361 / spec.array.macs)
+    assert used(run, program)["padding"] == 64 * 64 * 80
+    check(run, program)
 
 
 def with_other_needs(program: Program, rng: np.random.Generator) -> Program:

@@ -22,7 +22,7 @@ def made() -> Report:
     layers = (replace(first, node="[bold]stage.0.block.17.branch.3.conv.1"), *rest)
     return Report(
         network="net", target="sparse256", clock_mhz=500.0, macs_per_cycle=256, bytes_per_cycle=16,
-        macs=sum(layer.macs for layer in layers), effectual=0, cycles=region.cycles,
+        macs=sum(layer.macs for layer in layers), effectual=0, real_macs=0, cycles=region.cycles,
         milliseconds=1.0, bound=region.bound, x_bound=region.cycles / region.bound,
         network_bound=region.network_bound, x_network_bound=1.0, utilisation=0.5,
         lost=region.lost, traffic={"inputs": Traffic(0, 0)}, dram_bytes=0, energy={},
