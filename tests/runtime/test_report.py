@@ -133,6 +133,12 @@ def test_every_cycle_goes_where_it_is_said_to(made: Made) -> None:
 
 def owners(run: Run, program: Program) -> list[int]:
     """The layer of each cycle."""
+    return [layer for layer, _ in activity(run, program)]
+
+
+def activity(run: Run, program: Program) -> list[tuple[int, str]]:
+    """Of each cycle its layer, and whether the array is "busy", "waits", "moves" (it idles for a
+    layer that only moves data) or is done: "tail"."""
     stream = decode_all(program.words)
     layer_of, start, free, end = (values.tolist() for values in
                                   (program.layer_of, run.start, run.free, run.end))
@@ -141,18 +147,18 @@ def owners(run: Run, program: Program) -> list[int]:
     computing = {layer_of[pc] for pc in ahead}
     moves = sorted((pc for pc in range(len(stream)) if layer_of[pc] not in computing),
                    key=lambda pc: int(end[pc]))
-    found: list[int] = []
+    found: list[tuple[int, str]] = []
     for cycle in range(run.cycles):
         while ahead and free[ahead[0]] <= cycle:
             del ahead[0]
         while moves and end[moves[0]] <= cycle:
             del moves[0]
         if ahead and start[ahead[0]] <= cycle:
-            found.append(layer_of[ahead[0]])
+            found.append((layer_of[ahead[0]], "busy"))
         elif moves and (not ahead or end[moves[0]] <= start[ahead[0]]):
-            found.append(layer_of[moves[0]])
+            found.append((layer_of[moves[0]], "moves"))
         else:
-            found.append(layer_of[ahead[0]] if ahead else last)
+            found.append((layer_of[ahead[0]], "waits") if ahead else (last, "tail"))
     return found
 
 
