@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.bound import Needs
 from zeroskip.accel_model.box import digest, npy_parts, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.layout import Tensor
 from zeroskip.accel_model.records import count, read_record, text, told
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 3
+FORMAT = 4
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 
@@ -39,7 +40,8 @@ class LayerInfo:
 
     ``result`` is the node whose output the layer's tiles hold: ``node`` itself, or the addition
     that was fused into it. ``macs`` counts every multiply of the dense layer, ``effectual`` those
-    with a non-zero weight. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are what the
+    with a non-zero weight, ``real_macs`` those of them whose input lies within the image: the
+    others multiply by padding. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are what the
     layer needs: inputs that its result depends on and outputs, each once, and weights in the ideal
     size of the target's format. ``shape`` is the output's.
     """
@@ -50,16 +52,20 @@ class LayerInfo:
     shape: tuple[int, ...]
     macs: int
     effectual: int
+    real_macs: int
     input_bytes: int
     output_bytes: int
     weight_bytes: int
     schedule: str
 
+    @property
+    def needs(self) -> Needs:
+        """With its tensors in DRAM."""
+        return Needs(self.real_macs, self.input_bytes + self.output_bytes + self.weight_bytes)
+
     def bound(self, macs_per_cycle: int, bytes_per_cycle: int) -> int:
-        """Cycles no machine of this width can beat: multiplies or bytes, whichever is more."""
-        moved = self.input_bytes + self.output_bytes + self.weight_bytes
-        return max(1, math.ceil(self.effectual / macs_per_cycle),
-                   math.ceil(moved / bytes_per_cycle))
+        """Cycles of its needs: multiplies or bytes, whichever take longer."""
+        return self.needs.bound(macs_per_cycle, bytes_per_cycle)
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,23 @@ class Program:
     def fingerprint(self) -> str:
         """Of the accelerator's description: every number of it."""
         return self.spec.fingerprint
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of DRAM that belong to an output and not to the image, each once."""
+        total, reached = 0, len(self.image)
+        for first, last in sorted((each.address, each.address + each.nbytes)
+                                  for each in self.outputs):
+            total += max(0, last - max(first, reached))
+            reached = max(reached, last)
+        return total
+
+    @property
+    def needs(self) -> Needs:
+        """Of all layers, with every tensor between two of them on the chip."""
+        weights = sum(layer.weight_bytes for layer in self.layers)
+        return Needs(sum(layer.real_macs for layer in self.layers),
+                     weights + self.input_bytes + self.output_bytes)
 
     def to_bytes(self) -> bytes:
         """The program file."""
@@ -199,8 +222,10 @@ def _flat_tile(tile: Tile) -> list[int]:
 
 def _layer(table: Any) -> LayerInfo:
     made = read_record(LayerInfo, table)
-    for name in ("macs", "effectual", "input_bytes", "output_bytes", "weight_bytes"):
+    for name in ("macs", "input_bytes", "output_bytes", "weight_bytes"):
         count(getattr(made, name), f"LayerInfo.{name}")
+    count(made.effectual, "LayerInfo.effectual", 0, made.macs)
+    count(made.real_macs, "LayerInfo.real_macs", 0, made.effectual)
     for size in made.shape:
         count(size, "LayerInfo.shape", 1)
     count(math.prod(made.shape), "elements of LayerInfo.shape", 1, MAX_RESULT)

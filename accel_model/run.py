@@ -88,12 +88,16 @@ def audit(spec: AccelSpec, program: Program, run: Run) -> None:
 
 
 def _audit_layer(spec: AccelSpec, layer: LayerInfo, run: Run, mine: npt.NDArray[np.bool_]) -> None:
-    """Multiplies done are the effectual ones, the array takes no less time than they need, and all
-    weights come over the bus. Inputs and outputs need not: they may stay on chip."""
+    """Multiplies done are the effectual ones, as many as the layer has by real inputs among them,
+    the array takes no less time than they need, and all weights come over the bus. Inputs and
+    outputs need not: they may stay on chip."""
     where = f"layer '{layer.node}'"
     macs = int(run.counters["macs"][mine].sum())
     _require(macs == layer.effectual, where,
              f"{macs} multiplies were done, not {layer.effectual}")
+    real = int(run.counters["real_macs"][mine].sum())
+    _require(real == layer.real_macs, where,
+             f"{real} multiplies were by inputs within the image, not {layer.real_macs}")
     cycles = int(run.counters["cycles"][mine & (run.unit == COMPUTE)].sum())
     _require(cycles >= math.ceil(macs / spec.array.macs), where,
              f"{macs} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each")
@@ -112,6 +116,7 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
          "moved bytes faster than the bus can"),
         (count["cycles"] * spec.array.macs >= count["macs"],
          "did more multiplies than the array has multipliers"),
+        (count["macs"] >= count["real_macs"], "did fewer multiplies than it has real inputs for"),
         (count["cycles"] * spec.array.lanes >= sum(count[name] for name in LANE_CYCLES),
          "kept lanes busy for longer than it took"),
         (run.ready <= run.start, "started before its tokens were there"),
@@ -137,7 +142,7 @@ def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
     _require(asked >= needed, "program",
              f"{asked} bytes were loaded, and weights and inputs have {needed}")
     asked = int(run.counters["useful_bytes"][run.unit == STORE].sum())
-    needed = _output_bytes(program)
+    needed = program.output_bytes
     _require(asked >= needed, "program", f"{asked} bytes were stored, and outputs have {needed}")
     _require(run.cycles * spec.dram.bytes_per_cycle >= moved, "program",
              "bytes moved faster than the bus can")
@@ -145,16 +150,6 @@ def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
              "more multiplies were done than the array has time for")
     _require(run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last "
              "instruction")
-
-
-def _output_bytes(program: Program) -> int:
-    """Bytes of DRAM that belong to an output and not to the image."""
-    total, reached = 0, len(program.image)
-    for first, last in sorted((each.address, each.address + each.nbytes)
-                              for each in program.outputs):
-        total += max(0, last - max(first, reached))
-        reached = max(reached, last)
-    return total
 
 
 def _require(holds: bool, where: str, sentence: str) -> None:

@@ -31,6 +31,7 @@ from zeroskip.accel_model.lanes import (
 from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.spec import Array
 from zeroskip.accel_model.state import State, accumulator_rows
+from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import Window
 
 
@@ -38,14 +39,16 @@ class Cost(NamedTuple):
     """Of one instruction.
 
     cycles: its unit is busy (a DMA: the bus too). macs: multiplies by a weight that is not zero,
-    padding included. dram_bytes: on the bus, in whole bursts; useful_bytes: of those, asked for.
-    lane_busy, imbalance, fetch_wait, drain_wait, unused: lane-cycles of a ``conv``, together
-    cycles * lanes (see ``lanes.ConvTiming``). The rest count energy events: window_bytes, act_rows,
-    wgt_words, acc_rows read or written, and outputs requantised or added.
+    padding included; real_macs: of those, by inputs within the tile. dram_bytes: on the bus, in
+    whole bursts; useful_bytes: of those, asked for. lane_busy, imbalance, fetch_wait,
+    drain_wait, unused: lane-cycles of a ``conv``, together cycles * lanes (see
+    ``lanes.ConvTiming``). The rest count energy events: window_bytes, act_rows, wgt_words, acc_rows
+    read or written, and outputs requantised or added.
     """
 
     cycles: int = 1
     macs: int = 0
+    real_macs: int = 0
     dram_bytes: int = 0
     useful_bytes: int = 0
     lane_busy: int = 0
@@ -128,7 +131,7 @@ def _conv(state: State, one: isa.Conv) -> Cost:
     ends = one.last * (1 + one.residual)
     sums = len(accumulator_rows(slots, one.filters))
     return Cost(
-        cycles=timing.cycles, macs=filters.nonzeros * outputs, lane_busy=timing.lane_busy,
+        cycles=timing.cycles, **_multiplies(filters, window), lane_busy=timing.lane_busy,
         imbalance=timing.imbalance, fetch_wait=timing.fetch_wait, drain_wait=timing.drain_wait,
         unused=timing.unused,
         window_bytes=(copies * entries + read) * outputs,
@@ -137,6 +140,14 @@ def _conv(state: State, one: isa.Conv) -> Cost:
         acc_rows=((1 - one.first) + (1 - one.last)) * sums * outputs,
         requantised=ends * one.filters * outputs,
     )
+
+
+def _multiplies(filters: Filters, window: Window) -> dict[str, int]:
+    """All of the outputs' multiplies by weights that are not zero, and those by real inputs."""
+    macs, real = filters.nonzeros * window.outputs, window.real
+    if int(real.min()) == window.outputs:
+        return {"macs": macs, "real_macs": macs}
+    return {"macs": macs, "real_macs": int(filters.nonzeros_at @ real)}
 
 
 def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
@@ -207,11 +218,11 @@ def _by_channel(state: State, channels: int, operand: int, **events: int) -> Cos
 
 def _depthwise(state: State, one: isa.Depthwise) -> Cost:
     """Events: the weights of a block are read again for every quad of outputs."""
-    filters, outputs = state.decoded(), state.window().outputs
-    quads = -(-outputs // state.spec.array.pixels)
-    return _by_channel(state, one.channels, one.residual, macs=filters.nonzeros * outputs,
+    filters, window = state.decoded(), state.window()
+    quads = -(-window.outputs // state.spec.array.pixels)
+    return _by_channel(state, one.channels, one.residual, **_multiplies(filters, window),
                        wgt_words=filters.words * quads,
-                       requantised=(1 + one.residual) * one.channels * outputs)
+                       requantised=(1 + one.residual) * one.channels * window.outputs)
 
 
 def _max_pool(state: State, one: isa.MaxPool) -> Cost:

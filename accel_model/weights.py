@@ -7,6 +7,7 @@ nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from zeroskip.accel_model import formats
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.faults import Fault
 from zeroskip.accel_model.formats import PatternTable
+from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.native import native
 
 Bytes = npt.NDArray[np.uint8]
@@ -28,8 +30,9 @@ Int32 = npt.NDArray[np.int32]
 class Filters:
     """Decoded streams, in the order of the streams.
 
-    matrix: int8 [F, E], canonical order. work: int32 [F, J], cycles of each stage. order: int32
-    [F], output channel of each. nonzeros: weights that are not zero. words: of all streams.
+    matrix: int8 [F, E], canonical order, of kernels of ``taps``. work: int32 [F, J], cycles of each
+    stage. order: int32 [F], output channel of each. nonzeros: weights that are not zero. words: of
+    all streams.
     timings, factors: what ``timing`` and ``convolution`` have made of them, by what else it depends
     on.
     """
@@ -39,8 +42,19 @@ class Filters:
     order: Int32
     nonzeros: int
     words: int
+    taps: int
     timings: dict[Any, Any] = field(default_factory=dict)
     factors: dict[Any, Any] = field(default_factory=dict)
+
+    @cached_property
+    def nonzeros_at(self) -> npt.NDArray[np.int64]:
+        """int64 [taps]: weights that are not zero at each tap."""
+        filters = np.count_nonzero(self.matrix, axis=0)
+        blocks = len(filters) // (BLOCK * self.taps)  # whole ones
+        whole = filters[: blocks * BLOCK * self.taps].reshape(blocks, self.taps, BLOCK)
+        rest = filters[whole.size :].reshape(self.taps, -1)
+        found: npt.NDArray[np.int64] = whole.sum(axis=(0, 2)) + rest.sum(axis=1)
+        return found
 
 
 def decode(kind: str, raw: Bytes, count: int, channels: int, taps: int,
@@ -53,7 +67,7 @@ def decode(kind: str, raw: Bytes, count: int, channels: int, taps: int,
     if not _is_permutation(order):
         raise Fault(f"has filter streams that do not name each of the output channels "
                     f"0..{count - 1} once")
-    return Filters(matrix, work, order, nonzeros, len(raw) // 4)
+    return Filters(matrix, work, order, nonzeros, len(raw) // 4, taps)
 
 
 @native

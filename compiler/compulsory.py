@@ -1,8 +1,9 @@
-"""The bytes that no schedule can do without: what the operations look at, each byte once."""
+"""What no schedule can do without: the multiplies by inputs that are there, and the bytes that the
+operations look at, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +30,19 @@ def touched(op: Op) -> dict[str, Mask]:
     return found
 
 
-def bytes_read(op: Op) -> int:
-    """Bytes that an operation needs besides its weights."""
-    return sum(int(mask.sum()) for mask in touched(op).values())
+def elements(masks: Mapping[str, Mask]) -> int:
+    """How many there are, of all values."""
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def shared(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> int:
+    """How many both have."""
+    return elements({name: one[name] & two[name] for name in one.keys() & two.keys()})
+
+
+def joined(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> dict[str, Mask]:
+    """What either has."""
+    return {**one, **two, **{name: one[name] | two[name] for name in one.keys() & two.keys()}}
 
 
 def input_bytes(region: Region) -> int:
@@ -43,7 +54,17 @@ def input_bytes(region: Region) -> int:
             for name, mask in touched(op).items():
                 if name in needed:
                     needed[name] |= mask
-    return sum(int(mask.sum()) for mask in needed.values())
+    return elements(needed)
+
+
+def real_macs(op: Op) -> int:
+    """Multiplies of a weight that is not zero by an input within the image, not by padding."""
+    if not isinstance(op, ops.Conv):
+        return 0
+    held = np.count_nonzero(op.weight, axis=(0, 1))
+    down, right = ([len(range(*_positions(op, axis, tap).indices(op.x.value.spatial[axis])))
+                    for tap in range(op.window.kernel[axis])] for axis in range(2))
+    return int(np.array(down) @ held @ np.array(right))
 
 
 def _taps(op: ops.Conv | ops.MaxPool | ops.AvgPool) -> Iterator[tuple[slice | Mask, slice, slice]]:

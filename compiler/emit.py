@@ -14,7 +14,7 @@ from zeroskip.accel_model.layout import Tensor, blocks
 from zeroskip.accel_model.program import LayerInfo, Program, Tile
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
-from zeroskip.compiler.compulsory import input_bytes
+from zeroskip.compiler.compulsory import Mask, input_bytes, joined, shared
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.layers import join_layers
 from zeroskip.compiler.ops import Region, Value, View
@@ -107,6 +107,7 @@ class Emitter:
     wgt: Shelf = field(init=False)
     par: Shelf = field(init=False)
     _scratch: Tensor = field(init=False)
+    _read: dict[str, Mask] = field(default_factory=dict)  # elements that the last layer reads
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -281,12 +282,15 @@ class Emitter:
     def node(self) -> str:
         return self.layers[self.stream.layer].node
 
-    def enter(self, layer: LayerInfo) -> int:
-        """Enters a layer; returns its number. Parts of a grouped convolution share one."""
+    def enter(self, layer: LayerInfo, read: dict[str, Mask]) -> int:
+        """Enters a layer and what it reads; returns its number. Parts of a grouped convolution or
+        of a concatenation share one."""
         if self.layers and (self.layers[-1].node, self.layers[-1].kind) == (layer.node, layer.kind):
-            self.layers[-1] = join_layers(self.layers[-1], layer)
+            self.layers[-1] = join_layers(self.layers[-1], layer, shared(self._read, read))
+            self._read = joined(self._read, read)
         else:
             self.layers.append(layer)
+            self._read = read
         return len(self.layers) - 1
 
     def tile(self, channel: int, channels: int, patch: Patch) -> int:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from zeroskip.compiler import ops
 from zeroskip.compiler.bands import cut
+from zeroskip.compiler.compulsory import touched
 from zeroskip.compiler.describe import describe_step
 from zeroskip.compiler.emit import ActTile, Emitter
 from zeroskip.compiler.emit_channels import ChannelEmitter, CopyEmitter, ReshapeEmitter
@@ -75,7 +76,8 @@ class _GroupEmitter:
         op, plan, number = self.steps[index], self.group.plans[index], self.first + index
         weights = Weights(op, self.out.spec.array.kind) if isinstance(op, ops.Conv) else None
         schedule = describe_step(self.group, self.steps, index)
-        self.layers.append(self.out.enter(layer_info(op, schedule, weights)))
+        read = touched(op)
+        self.layers.append(self.out.enter(layer_info(op, schedule, weights, read), read))
         if isinstance(plan, ConvPlan) and isinstance(op, ops.Conv) and weights is not None:
             return ConvEmitter(self.out, op, plan, weights, number)
         if isinstance(op, ops.Reshape):

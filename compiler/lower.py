@@ -147,11 +147,11 @@ def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
                               clip)]
     made: list[Op] = []
     for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
-        part = slice(k0, k0 + count)
+        part, joined = slice(k0, k0 + count), groups * channels // x.channels
         made.append(ops.Conv(
             node, View(x.value, x.offset + c0, channels), View(y.value, y.offset + k0, count),
-            window, _block_diagonal(weight[part], channels, groups * channels // x.channels),
-            layer.bias[part], layer.mult[part], layer.shift[part], clip))
+            window, _block_diagonal(weight[part], channels, joined), layer.bias[part],
+            layer.mult[part], layer.shift[part], clip, groups=joined))
     return made
 
 

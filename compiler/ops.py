@@ -123,7 +123,11 @@ class Op:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
-    """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K]."""
+    """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K].
+
+    groups: blocks of as many filters and channels on the weight's diagonal; what lies outside them
+    is zeros that the layer does not have.
+    """
 
     window: Window
     weight: Int8
@@ -132,6 +136,7 @@ class Conv(Op):
     shift: Int32
     clip: Clip
     residual: Residual | None = None
+    groups: int = 1
 
     @property
     def reads(self) -> tuple[View, ...]:
@@ -140,7 +145,7 @@ class Conv(Op):
     @property
     def macs(self) -> int:
         """All weights, zeros too, at every pixel of the output."""
-        return self.weight.size * self.y.value.pixels
+        return self.weight.size // self.groups * self.y.value.pixels
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Where the cycles above the bound went: each lost cycle by cause, exactly.
 
 The bound of a layer is that of the resource that it needs for longer: the *array*, for its
-multiplies by weights that are not zero, or the *bus*, for its compulsory bytes (``LayerInfo``).
+multiplies of weights that are not zero by inputs within the image, or the *bus*, for its compulsory
+bytes (``LayerInfo.needs``).
 Cycles in which that resource does what the bound counts are not lost; all others are:
 
 - Where the array is the limit, so is the time of its multipliers: what they do in each slot
@@ -32,7 +33,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.isa import Instruction, Unit
-from zeroskip.accel_model.program import LayerInfo, Program
+from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.runtime.slots import USES, WORKING, uses_of
@@ -46,6 +47,7 @@ CAUSES = {
     "fragmentation": "lanes at work on outputs that the last group of pixels of a tile lacks",
     "zeros": "lanes at zero weights that the array does not skip, or decoding words of a stream "
              "that hold no weight",
+    "padding": "lanes multiplying weights that are not zero by padding, where no input is",
     "unused": "lanes without a filter: fewer filters than lanes, or a last group that is not full",
     "fetch": "lanes waiting for activations from ACT, at one fetch a cycle",
     "conflicts": "the same, for fetches that take longer because rows share a bank",
@@ -88,7 +90,8 @@ def losses_of(run: Run, program: Program) -> list[Losses]:
     spec, stream, spans = program.spec, decode_all(program.words), Spans.of(run, program)
     count, unit = len(program.layers), parts(program.spec)
     cycles = sums(spans.owner, spans.length, count)
-    limits = np.array([_limit(info, spec) for info in program.layers])
+    width = spec.array.macs, spec.dram.bytes_per_cycle
+    limits = np.array([info.needs.limit(*width) for info in program.layers])
     at_bus = (limits == "bus")[spans.owner] & (spans.bus != NONE)
     own = at_bus & (spans.bus == spans.owner)
     found = {cause: np.zeros(count, np.int64) for cause in CAUSES}
@@ -99,36 +102,19 @@ def losses_of(run: Run, program: Program) -> list[Losses]:
     made = []
     for index, info in enumerate(program.layers):
         lost = {cause: int(values[index]) for cause, values in found.items()}
+        needed = int(info.needs.times(*width)[limits[index]] * unit)
         if limits[index] == "bus":
-            lost |= _of_bus(info, spec, int(inside[index]), int(moved[index]))
+            lost |= _of_bus(unit, needed, int(inside[index]), int(moved[index]))
         else:
             lost["multiply"] = 0  # these are what the bound counts
-        lost["rounding"] = _exact(info, spec)[limits[index]] - unit * bound_of(info, spec)
+        lost["rounding"] = needed - unit * info.bound(*width)
         made.append(Losses(int(cycles[index]), str(limits[index]), lost))
     return made
 
 
-def bound_of(info: LayerInfo, spec: AccelSpec) -> int:
-    """Cycles that no machine as wide as this can beat, if the layer's tensors are in DRAM."""
-    return info.bound(spec.array.macs, spec.dram.bytes_per_cycle)
-
-
-def _exact(info: LayerInfo, spec: AccelSpec) -> Parts:
-    """The time that each resource needs at least, in parts of a cycle."""
-    bytes_moved = info.input_bytes + info.output_bytes + info.weight_bytes
-    return {"array": info.effectual * parts(spec) // spec.array.macs,
-            "bus": bytes_moved * parts(spec) // spec.dram.bytes_per_cycle}
-
-
-def _limit(info: LayerInfo, spec: AccelSpec) -> str:
-    exact = _exact(info, spec)
-    return "array" if exact["array"] >= exact["bus"] else "bus"
-
-
-def _of_bus(info: LayerInfo, spec: AccelSpec, inside: int, moved: int) -> Parts:
-    """What the bus did for a layer that it limits. moved: cycles in which it moved the layer's
-    bytes; inside: those among the layer's own cycles."""
-    unit, needed = parts(spec), _exact(info, spec)["bus"]
+def _of_bus(unit: int, needed: int, inside: int, moved: int) -> Parts:
+    """What the bus did for a layer that it limits and that needs so many parts of a cycle. moved:
+    cycles in which it moved the layer's bytes; inside: those among the layer's own cycles."""
     compulsory = unit * inside
     if unit * moved > needed:
         compulsory = compulsory * needed // (unit * moved)

@@ -1,16 +1,15 @@
 """The report of a run: per layer where the cycles, the bytes and the energy went.
 
 Everything is counted from the run of the program itself. Of each layer the report states how far
-it is from its bound, max(multiplies by weights that are not zero / multipliers, compulsory DRAM
-bytes / bus width), and by which causes (``losses.py``); cycles belong to layers as ``spans.py``
-says. A layer whose weights were loaded while the array was still at the layer before it, or whose
-tensors stayed on the chip, may come out below its own bound; the run as a whole may not take less
-than its multiplies or the bytes that it must move.
+it is from its bound, max(multiplies of weights that are not zero by inputs within the image /
+multipliers, compulsory DRAM bytes / bus width), and by which causes (``losses.py``); cycles belong
+to layers as ``spans.py`` says. A layer whose weights were loaded while the array was still at the
+layer before it, or whose tensors stayed on the chip, may come out below its own bound; the run as a
+whole may not take less than its multiplies or the bytes that it must move.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,8 +44,10 @@ class Traffic:
 class LayerReport:
     """One layer. node: the ONNX node, fused: the addition computed with it, or "".
 
-    macs: multiplies of the dense layer; effectual: those by a weight that is not zero. bound:
-    cycles that no such machine can beat while every tensor goes through DRAM; limit: what sets it,
+    macs: multiplies of the dense layer; effectual: those by a weight that is not zero; real_macs:
+    of these, by inputs within the image, not by padding. bound: cycles that no such machine can
+    beat while every tensor goes through DRAM (``LayerInfo.needs``); utilisation: real_macs of what
+    the multipliers could have done; limit: what sets it,
     "array" or "bus". lost: cycles by cause (``CAUSES``), together exactly cycles - bound: all are
     multiples of 1/2**n, small enough for floats to be exact, sums too. traffic: of inputs, weights
     (with parameters) and outputs; dram_bytes: all that moved. energy: microjoules by event,
@@ -59,6 +60,7 @@ class LayerReport:
     shape: tuple[int, ...]
     macs: int
     effectual: int
+    real_macs: int
     cycles: int
     bound: int
     limit: str
@@ -109,6 +111,7 @@ class Report:
     bytes_per_cycle: int
     macs: int
     effectual: int
+    real_macs: int
     cycles: int
     milliseconds: float
     bound: int
@@ -146,14 +149,16 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
     layers = [layer for region in regions for layer in region.layers]
     cycles, bound, network_bound = (sum(getattr(region, name) for region in regions)
                                     for name in ("cycles", "bound", "network_bound"))
-    effectual = sum(layer.effectual for layer in layers)
+    effectual, real = (sum(getattr(layer, name) for layer in layers)
+                       for name in ("effectual", "real_macs"))
     return Report(
         network=network.name, target=spec.name, clock_mhz=spec.clock_mhz,
         macs_per_cycle=spec.array.macs, bytes_per_cycle=spec.dram.bytes_per_cycle,
-        macs=sum(layer.macs for layer in layers), effectual=effectual, cycles=cycles,
-        milliseconds=cycles / spec.clock_mhz / 1000, bound=bound, x_bound=_ratio(cycles, bound),
+        macs=sum(layer.macs for layer in layers), effectual=effectual, real_macs=real,
+        cycles=cycles, milliseconds=cycles / spec.clock_mhz / 1000, bound=bound,
+        x_bound=_ratio(cycles, bound),
         network_bound=network_bound, x_network_bound=_ratio(cycles, network_bound),
-        utilisation=_ratio(effectual, cycles * spec.array.macs),
+        utilisation=_ratio(real, cycles * spec.array.macs),
         lost=_added(CAUSES, (region.lost for region in regions)),
         traffic=_all_traffic([layer.traffic for layer in layers]),
         dram_bytes=sum(layer.dram_bytes for layer in layers),
@@ -175,31 +180,26 @@ def region_report(run: Run, program: Program) -> RegionReport:
             zip(program.layers, losses_of(run, program), strict=True)))
     return RegionReport(
         name=program.name, cycles=run.cycles, bound=sum(layer.bound for layer in layers),
-        network_bound=network_bound(program), lost=_added(CAUSES, (one.lost for one in layers)),
-        layers=layers)
+        network_bound=program.needs.bound(*_width(program.spec)),
+        lost=_added(CAUSES, (one.lost for one in layers)), layers=layers)
 
 
-def network_bound(program: Program) -> int:
-    """Cycles that no machine as wide as this can beat, even if every tensor between two layers
-    stays on the chip: all multiplies, or weights, inputs and outputs of the program each once."""
-    spec = program.spec
-    effectual = sum(info.effectual for info in program.layers)
-    moved = (sum(info.weight_bytes for info in program.layers)
-             + program.input_bytes + sum(tensor.nbytes for tensor in program.outputs))
-    return max(1, math.ceil(effectual / spec.array.macs),
-               math.ceil(moved / spec.dram.bytes_per_cycle))
+def _width(spec: AccelSpec) -> tuple[int, int]:
+    """Multiplies and bytes of a cycle."""
+    return spec.array.macs, spec.dram.bytes_per_cycle
 
 
 def _layer(info: LayerInfo, spec: AccelSpec, losses: Losses, moved: Mapping[str, int],
            energy: dict[str, float]) -> LayerReport:
-    bound = info.bound(spec.array.macs, spec.dram.bytes_per_cycle)
+    bound = info.bound(*_width(spec))
     compulsory = {"inputs": info.input_bytes, "weights": info.weight_bytes,
                   "outputs": info.output_bytes}
     return LayerReport(
         node=info.node, fused=info.result if info.result != info.node else "", kind=info.kind,
-        shape=info.shape, macs=info.macs, effectual=info.effectual, cycles=losses.cycles,
-        bound=bound, limit=losses.limit, x_bound=_ratio(losses.cycles, bound),
-        utilisation=_ratio(info.effectual, losses.cycles * spec.array.macs),
+        shape=info.shape, macs=info.macs, effectual=info.effectual,
+        real_macs=info.real_macs, cycles=losses.cycles, bound=bound, limit=losses.limit,
+        x_bound=_ratio(losses.cycles, bound),
+        utilisation=_ratio(info.real_macs, losses.cycles * spec.array.macs),
         lost={cause: lost / parts(spec) for cause, lost in losses.lost.items()},
         traffic={kind: Traffic(compulsory[kind], moved[kind]) for kind in MOVES},
         dram_bytes=sum(moved.values()), energy=energy, microjoules=sum(energy.values()),

@@ -5,8 +5,8 @@ A slot is one multiplier in one cycle. The machine counts lane-cycles by what th
 its registers:
 
 - Of a busy lane's slots, those on outputs that the last group of pixels lacks are *fragmentation*:
-  every group takes as long as a full one. Of the rest, those that multiply by a weight that is not
-  zero are *multiply*, the others *zeros*.
+  every group takes as long as a full one. Of the rest, those that multiply a weight that is not
+  zero by an input within the image are *multiply*, by padding *padding*, the others *zeros*.
 - Of the waits for the fetch unit, *conflicts* are as large a part as of the unit's cycles are lost
   to bank conflicts: every cycle beyond one for each fetch of a quad.
 - An instruction that treats channels alike would take so much less without conflicts.
@@ -32,8 +32,8 @@ from zeroskip.accel_model.window import Window
 Int64 = npt.NDArray[np.int64]
 Registers = dict[type[Instruction], Any]  # of each register the instruction that set it
 
-USES = ("multiply", "fragmentation", "zeros", "imbalance", "fetch", "conflicts", "drain", "unused",
-        "channelwise", "setup")
+USES = ("multiply", "fragmentation", "zeros", "padding", "imbalance", "fetch", "conflicts", "drain",
+        "unused", "channelwise", "setup")
 Channelwise: TypeAlias = isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add
 CHANNELWISE = (isa.Depthwise, isa.MaxPool, isa.AvgPool, isa.Add)
 WORKING = (isa.Conv, *CHANNELWISE)
@@ -72,11 +72,15 @@ def _conv(spec: AccelSpec, one: isa.Conv, registers: Registers, counts: dict[str
     waits = counts["fetch_wait"] * pixels
     conflicts = _of_conflicts(waits, spec, one, registers)
     return {
-        "multiply": counts["macs"], "fragmentation": busy - useful,
+        **_multiplies(counts), "fragmentation": busy - useful,
         "zeros": useful - counts["macs"], "imbalance": counts["imbalance"] * pixels,
         "fetch": waits - conflicts, "conflicts": conflicts, "drain": counts["drain_wait"] * pixels,
         "unused": counts["unused"] * pixels,
     }
+
+
+def _multiplies(counts: dict[str, int]) -> dict[str, int]:
+    return {"multiply": counts["real_macs"], "padding": counts["macs"] - counts["real_macs"]}
 
 
 def _of_conflicts(waits: int, spec: AccelSpec, one: isa.Conv, registers: Registers) -> int:
@@ -100,7 +104,7 @@ def _channelwise(spec: AccelSpec, one: Channelwise, registers: Registers, counts
     free = simple_cycles(spec.array, blocks(one.channels), window.taps, np.ones_like(conflicts),
                          window.outputs, None if operand is None else np.ones_like(operand))
     lost = (counts["cycles"] - free) * spec.array.macs
-    return {"multiply": counts["macs"], "conflicts": lost,
+    return {**_multiplies(counts), "conflicts": lost,
             "channelwise": free * spec.array.macs - counts["macs"]}
 
 

@@ -69,7 +69,9 @@ def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Tabl
     """All columns where there is room for them; the last one takes what room is left."""
     wide = width >= WIDE
     texts = ("layer", "kind", "output") if wide else ("layer",)
-    numbers = ("MMACs", "effectual", *SHORT, "MACs used", "DRAM KiB", "uJ") if wide else SHORT
+    numbers: tuple[str, ...] = SHORT
+    if wide:
+        numbers = ("MMACs", "effectual", "real", *SHORT, "MACs used", "DRAM KiB", "uJ")
     rows = [_layer_cells(layer, wide) for layer in layers]
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
                   show_edge=False)
@@ -90,8 +92,9 @@ def _layer_cells(layer: LayerReport, wide: bool) -> tuple[str, ...]:
     if not wide:
         return (title, *short, lost)
     return (title, layer.kind, "x".join(map(str, layer.shape[1:])), f"{layer.macs / 1e6:.2f}",
-            f"{layer.effectual / 1e6:.2f}", *short, f"{layer.utilisation:.0%}",
-            f"{layer.dram_bytes / 1024:.1f}", f"{layer.microjoules:.1f}", lost)
+            f"{layer.effectual / 1e6:.2f}", f"{layer.real_macs / 1e6:.2f}", *short,
+            f"{layer.utilisation:.0%}", f"{layer.dram_bytes / 1024:.1f}",
+            f"{layer.microjoules:.1f}", lost)
 
 
 def _shortened(title: str, most: int) -> str:
@@ -118,7 +121,8 @@ def _totals(report: Report) -> list[Table | str]:
         f"{report.x_network_bound:.3f} x the bound of the {whole}, {report.network_bound:,} "
         "cycles, if all between its layers stayed on chip",
         f"{report.effectual / 1e6:.2f} of {report.macs / 1e6:.2f} million MACs have a weight that "
-        f"is not zero; {report.utilisation:.1%} of the multipliers used",
+        f"is not zero, {report.real_macs / 1e6:.2f} an input that is not padding too; these use "
+        f"{report.utilisation:.1%} of the multipliers",
         f"{report.dram_bytes / 1024:,.1f} KiB over the DRAM bus, {report.microjoules:,.1f} uJ",
     ]
     table = Table(title="where the cycles above the bound went", title_justify="left",

@@ -10,7 +10,7 @@ from zeroskip.accel_model.spec import Array
 
 @dataclass(frozen=True)
 class Channelwise:
-    """An instruction on ``channels`` channels of one tile.
+    """An instruction on ``channels`` channels of one tile of ``size`` rows and columns.
 
     row: ACT rows from one image row of the input to the next. operand_row: the same of a second
     operand, None without one. weights: of each channel its taps, None for pools and additions.
@@ -18,6 +18,7 @@ class Channelwise:
     """
 
     channels: int
+    size: tuple[int, int]
     row: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -39,11 +40,19 @@ class Channelwise:
                             for n in quad])
         return fetches
 
+    def inside(self, tap: int, n: int) -> bool:
+        """Whether a tap of an output lies in the tile and not in padding."""
+        place = self._at(*divmod(tap, self.kernel[1]), n)
+        return all(0 <= at < size for at, size in zip(place, self.size, strict=True))
+
     def _place(self, r: int, s: int, n: int) -> int:
-        oy, ox = divmod(n, self.output[1])
-        y = self.top + oy * self.stride[0] + r * self.dilation[0]
-        x = self.left + ox * self.stride[1] + s * self.dilation[1]
+        y, x = self._at(r, s, n)
         return y * self.row + x
+
+    def _at(self, r: int, s: int, n: int) -> tuple[int, int]:
+        oy, ox = divmod(n, self.output[1])
+        return (self.top + oy * self.stride[0] + r * self.dilation[0],
+                self.left + ox * self.stride[1] + s * self.dilation[1])
 
 
 def step_channels(array: Array, banks: int, work: Channelwise) -> Outcome:
@@ -61,7 +70,9 @@ def step_channels(array: Array, banks: int, work: Channelwise) -> Outcome:
             events["requantised"] += scalings * width * len(quad)
             if work.weights is not None:
                 for taps in work.weights[first : first + width]:
-                    events["macs"] += sum(weight != 0 for weight in taps) * len(quad)
+                    held = [tap for tap, weight in enumerate(taps) if weight != 0]
+                    events["macs"] += len(held) * len(quad)
+                    events["real_macs"] += sum(work.inside(tap, n) for tap in held for n in quad)
     events["wgt_words"] += work.words * len(quads)
     for _ in quads[-1]:  # the last quad's rows leave after it
         outcome.cycles += 1

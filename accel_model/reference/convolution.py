@@ -91,6 +91,20 @@ class Plan:
         n = run % self.groups * self.slots + slot
         return self.conv.streams[n] if n < len(self.conv.streams) else None
 
+    def place(self, tap: int, output: int) -> tuple[int, int]:
+        """The row and the column of the image that a tap of an output looks at."""
+        conv = self.conv
+        r, s = divmod(tap, conv.kernel[1])
+        oy, ox = divmod(output, conv.output[1])
+        return (conv.top + oy * conv.stride[0] + r * conv.dilation[0],
+                conv.left + ox * conv.stride[1] + s * conv.dilation[1])
+
+    def inside(self, tap: int, output: int) -> bool:
+        """Whether that is a place of the image and not padding."""
+        y, x = self.place(tap, output)
+        image = self.conv.image[0]
+        return 0 <= y < len(image) and 0 <= x < len(image[0])
+
     def quads(self, tile: int) -> list[range]:
         """The outputs of each quad of a tile."""
         outputs, size = self.tiles[tile], self.array.pixels

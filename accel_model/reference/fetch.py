@@ -91,22 +91,15 @@ class FetchUnit:
         if step is None:
             assert conv.operand_row is not None
             return output // conv.output[1] * conv.operand_row + output % conv.output[1]
-        y, x = self._place(tap, output)
+        y, x = self.plan.place(tap, output)
         return y * conv.row + x
-
-    def _place(self, tap: int, output: int) -> tuple[int, int]:
-        conv = self.plan.conv
-        r, s = divmod(tap, conv.kernel[1])
-        oy, ox = divmod(output, conv.output[1])
-        return (conv.top + oy * conv.stride[0] + r * conv.dilation[0],
-                conv.left + ox * conv.stride[1] + s * conv.dilation[1])
 
     def _deliver(self, step: Step, tap: int, quad: range) -> None:
         image = self.plan.conv.image
         values = self.window.values[step.run, step.index]
         for n in quad:
-            y, x = self._place(tap, n)
-            inside = 0 <= y < len(image[0]) and 0 <= x < len(image[0][0])
+            y, x = self.plan.place(tap, n)
+            inside = self.plan.inside(tap, n)
             self.outcome.events["window_bytes"] += step.width * self._windows(step)
             for c in range(step.width):
                 value = image[BLOCK * step.block + c][y][x] if inside else 0

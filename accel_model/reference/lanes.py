@@ -94,7 +94,9 @@ class Lane:
             self.sums[self.run % 2][i] += weight.value * values[weight.tap, weight.channel, n]
         events = self.outcome.events
         if weight.value:
+            tap = self.plan.stages[self.index][1][weight.tap]
             events["macs"] += len(outputs)
+            events["real_macs"] += sum(self.plan.inside(tap, n) for n in outputs)
         # Lanes in step share one window, which slot 0 reads for all; others read their own.
         if self.slot == 0 if self.plan.array.kind == "dense" else weight.value:
             events["window_bytes"] += len(outputs)

@@ -245,8 +245,9 @@ class _Engine:
                 "dilation": (kernel.row_dilation, kernel.col_dilation)}
 
     def _channelwise(self, channels: int, **more: Any) -> Outcome:
+        x = self.registers["input"]
         return step_channels(self.spec.array, self.spec.sram.act_banks, Channelwise(
-            channels=channels, row=self.registers["input"].row, **self._window(), **more))
+            channels=channels, size=(x.height, x.width), row=x.row, **self._window(), **more))
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:
         taps = self.registers["kernel"].rows * self.registers["kernel"].cols

@@ -1,4 +1,4 @@
-"""What has which colour. Causes of lost cycles share some: nineteen could not be told apart."""
+"""What has which colour. Causes of lost cycles share some: twenty could not be told apart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Group(NamedTuple):
 GROUPS = (
     Group("imbalance", "imbalance", ("imbalance",)),
     Group("ragged", "fragmentation, unused lanes", ("fragmentation", "unused")),
-    Group("zeros", "zero weights", ("zeros",)),
+    Group("zeros", "zero weights, padding", ("zeros", "padding")),
     Group("fetch", "fetch, bank conflicts", ("fetch", "conflicts")),
     Group("drain", "drain", ("drain",)),
     Group("work", "other work not covered", ("channelwise", "multiply", "setup")),

@@ -14,13 +14,13 @@ from zeroskip.runtime.pages.elements import Element, figure, legend, tag
 from zeroskip.runtime.report import LayerReport, Report
 
 SIZES = {"wide": (720, 430), "narrow": (360, 340)}  # pixels, by the width of the screen
-NAMES = ("effectual MACs per compulsory byte", "MACs per cycle")
+NAMES = ("MACs by real inputs per compulsory byte", "MACs per cycle")
 KINDS = {"dense-dot": "convolutions", "depthwise-dot": "depthwise"}
 
 
 def roofline_figure(report: Report) -> Element:
     """A dot for each layer that multiplies."""
-    dots = [layer for layer in report.layers if layer.effectual]
+    dots = [layer for layer in report.layers if layer.real_macs]
     others = len(report.layers) - len(dots)
     note = ("A dot is a layer, its area the layer's cycles; its distance below the roof is its "
             "multiple of the bound.")
@@ -39,13 +39,13 @@ def _kind(layer: LayerReport) -> str:
 
 
 def _intensity(layer: LayerReport) -> float:
-    return layer.effectual / sum(moved.compulsory for moved in layer.traffic.values())
+    return layer.real_macs / sum(moved.compulsory for moved in layer.traffic.values())
 
 
 def _chart(report: Report, dots: Sequence[LayerReport], name: str, width: int, height: int
            ) -> Element:
     peak, bus = report.macs_per_cycle, report.bytes_per_cycle
-    xs, ys = [_intensity(layer) for layer in dots], [layer.effectual / layer.cycles
+    xs, ys = [_intensity(layer) for layer in dots], [layer.real_macs / layer.cycles
                                                      for layer in dots]
     ridge = peak / bus
     x = LogAxis(min(*xs, ridge) / 1.6, max(*xs, ridge) * 1.6, LEFT, width - RIGHT)
@@ -77,7 +77,7 @@ def _slope_label(text: str, x: Axis, y: Axis, low: tuple[float, float], high: tu
 
 def _dot(layer: LayerReport, x: float, y: float, intensity: float, report: Report) -> Element:
     radius = 3 + 22 * math.sqrt(layer.cycles / report.cycles)
-    tip = [layer.title, f"{intensity:.3g} MACs a byte, {layer.effectual / layer.cycles:.1f} MACs "
+    tip = [layer.title, f"{intensity:.3g} MACs a byte, {layer.real_macs / layer.cycles:.1f} MACs "
            "a cycle", f"{layer.x_bound:.3f} x bound, {layer.cycles:,} cycles"]
     return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}", data_tip="\n".join(tip),
                class_=_kind(layer))

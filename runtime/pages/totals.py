@@ -34,7 +34,7 @@ def _tiles(report: Report) -> Element:
         (f"{report.x_network_bound:.3f}x", "the network's bound" if placement.whole else
          "the bound of what runs there", "if tensors stayed on the chip"),
         (f"{report.utilisation:.1%}", "of the multipliers used",
-         f"{short(report.effectual)} of {short(report.macs)} MACs effectual"),
+         f"{short(report.real_macs)} of {short(report.macs)} MACs are needed"),
         (kib(report.dram_bytes), "over the DRAM bus",
          f"{report.dram_bytes / report.cycles if report.cycles else 0:.1f} of "
          f"{report.bytes_per_cycle} bytes a cycle"),
@@ -143,6 +143,7 @@ def _columns(layer: LayerReport) -> list[_Column]:
         _Column("DRAM KiB", layer.dram_bytes, f"{layer.dram_bytes / 1024:,.1f}"),
         _Column("uJ", layer.microjoules, f"{layer.microjoules:,.1f}"),
         _Column("effectual M", layer.effectual, f"{layer.effectual / 1e6:,.2f}"),
+        _Column("real M", layer.real_macs, f"{layer.real_macs / 1e6:,.2f}"),
         _Column("MACs M", layer.macs, f"{layer.macs / 1e6:,.2f}"),
         _Column("schedule", layer.schedule, layer.schedule),
     ]

@@ -22,7 +22,7 @@ Array = np.ndarray
 def filters_of(weight: Array, order: Array) -> Filters:
     """Weights int8 [F, C, rows, cols]; stream n holds channel order[n]."""
     matrix = canonical(weight[order])
-    return Filters(matrix, np.zeros((len(matrix), 1), np.int32), order.astype(np.int32), 0, 0)
+    return Filters(matrix, np.zeros((len(matrix), 1), np.int32), order.astype(np.int32), 0, 0, 1)
 
 
 def sums_of(image: Array, zero_point: int, weight: Array, taps: eq.Taps, order: Array) -> Array:

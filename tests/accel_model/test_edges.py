@@ -40,7 +40,7 @@ def test_energies_are_the_published_ones(target: str) -> None:
 
 def test_a_manifest_that_its_seal_does_not_fit_is_refused() -> None:
     """Every array is as it was; only a number of the manifest is another."""
-    info = LayerInfo("n", "n", "conv", (1, 1, 1, 1), 1, 1, 1, 1, 1, "")
+    info = LayerInfo("n", "n", "conv", (1, 1, 1, 1), 1, 1, 1, 1, 1, 1, "")
     made = replace(Hand(load_spec("dense256")).program(), layers=(info,),
                    tiles=(Tile(0, 0, 1, (0, 0), (1, 1)),))
     raw = made.to_bytes()

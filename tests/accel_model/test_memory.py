@@ -26,8 +26,8 @@ SHAPE = isa.LoadShape(dram_pixel=16, dram_row=64, dram_block=256, act_row=4, act
 def network() -> Hand:
     """A maximum over 3 x 3 of a [1, 20, 4, 4] input, with provenance."""
     hand = Hand(SPEC)
-    hand.layers.append(LayerInfo("features.3", "features.3", "maxpool", (1, 20, 4, 4), 0, 0, 1, 1,
-                                 0, ""))
+    hand.layers.append(LayerInfo("features.3", "features.3", "maxpool", (1, 20, 4, 4), 0, 0, 0,
+                                 1, 1, 0, ""))
     here, result = hand.room(20, (4, 4)), hand.room(20, (4, 4))
     hand.load(hand.input("x", np.zeros((1, 20, 4, 4), np.int8)), here)
     hand.add(isa.Kernel(rows=3, cols=3, row_stride=1, col_stride=1, row_dilation=1,
@@ -212,6 +212,10 @@ def test_multiplies_are_audited() -> None:
     hand = network()
     hand.layers[0] = replace(hand.layers[0], effectual=5)
     assert stopped(hand) == ("audit of layer 'features.3': 0 multiplies were done, not 5")
+    hand = network()
+    hand.layers[0] = replace(hand.layers[0], real_macs=5)
+    assert stopped(hand) == ("audit of layer 'features.3': 0 multiplies were by inputs within the "
+                             "image, not 5")
 
 
 CELLS = st.builds(Cells, st.integers(0, 20), st.integers(1, 6), st.integers(1, 4),

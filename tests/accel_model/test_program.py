@@ -108,6 +108,34 @@ def test_effectual_multiplies_are_not_believed(one: Sample) -> None:
         Machine(one.spec).run(lying, one.inputs[0])
 
 
+def test_real_multiplies_are_not_believed(one: Sample) -> None:
+    info: LayerInfo = one.program.layers[0]
+    assert 0 < info.real_macs < info.effectual < info.macs
+    lying = again(with_layer(one.program, real_macs=info.real_macs + 1))
+    with pytest.raises(MachineError, match=f"{info.real_macs} multiplies were by inputs within "):
+        Machine(one.spec).run(lying, one.inputs[0])
+
+
+@pytest.mark.parametrize(("more", "of"), [("real_macs", "effectual"), ("effectual", "macs")])
+def test_a_layer_has_no_more_of_the_fewer(one: Sample, more: str, of: str) -> None:
+    most = getattr(one.program.layers[0], of)
+    lying = with_layer(one.program, **{more: most + 1})
+    with pytest.raises(ProgramError, match=rf"LayerInfo.{more} = {most + 1} is outside "
+                                           rf"0\.\.{most}\); compile it again"):
+        again(lying)
+
+
+def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
+    """Before format 4 no layer said which of its multiplies are by padding."""
+    head, arrays = open_file(one.program.to_bytes())
+    assert head["format"] == 4
+    head["format"] = 3
+    old = close_file(head, {f"{name}.npy": npy_parts(array) for name, array in arrays.items()})
+    with pytest.raises(ProgramError, match="the program has format 3, this version reads 4; "
+                                           "compile it again"):
+        Program.from_bytes(old)
+
+
 def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
     """As much DRAM and as large a step as the limits allow, and an output that is half of DRAM."""
     limits = Limits()

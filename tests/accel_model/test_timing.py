@@ -91,8 +91,10 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
         hand.load(hand.input("r", np.zeros((1, filters, *out), np.int8)), there)
         hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, zero_point=0,
                              unsigned=0, par=hand.params(scalar_row(1, 1, shift=1))))
+    above = np.count_nonzero(weight[:, :, 0]) * out[1]  # of the first row of outputs
+    real = int(np.count_nonzero(weight)) * 30 - above
     hand.layers.append(LayerInfo("conv1", "conv1", "conv", (1, filters, *out), 0,
-                                 int(np.count_nonzero(weight)) * 30, 1, 1, 1, ""))
+                                 int(np.count_nonzero(weight)) * 30, real, 1, 1, 1, ""))
     pc = hand.add(isa.Conv(wgt=wgt, par=par, acc=0, filters=filters, channels=channels, gang=gang,
                            first=1, last=1, residual=residual))
     hand.store(hand.output("y", filters, out, "int8"), result)
@@ -127,6 +129,7 @@ def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
     assert sum(taken[name] for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait",
                                         "unused")) == timing.cycles * array.lanes
     assert taken["macs"] == np.count_nonzero(weight) * 30
+    assert taken["real_macs"] == taken["macs"] - np.count_nonzero(weight[:, :, 0]) * 6
     assert taken["requantised"] == 30 * filters * (1 if operand is None else 2)
     assert run.cycles == int(run.end.max())
 
@@ -207,7 +210,8 @@ def test_partial_sums_move_through_acc() -> None:
     pc = made["pc"]
     first = replace(hand.stream[pc], last=0)
     hand.stream[pc : pc + 1] = [first, replace(first, first=0, last=1)]
-    hand.layers[0] = replace(hand.layers[0], effectual=2 * hand.layers[0].effectual)
+    hand.layers[0] = replace(hand.layers[0], effectual=2 * hand.layers[0].effectual,
+                             real_macs=2 * hand.layers[0].real_macs)
     run = run_of(hand)
     rows = 30 * -(-made["weight"].shape[0] // 16)
     assert run.counters["acc_rows"][pc : pc + 2].tolist() == [rows, rows]

@@ -179,8 +179,8 @@ def channelwise(rng: Rng, name: str) -> str:
         "avgpool": isa.AvgPool(channels=channels, par=0),
         "add": isa.Add(channels=channels)}
     outcome = step_channels(spec.array, banks, Channelwise(
-        channels=channels, row=row, kernel=kernel, stride=stride, dilation=dilation, top=top,
-        left=left, output=output, operand_row=operand_row, **more))
+        channels=channels, size=(9, 9), row=row, kernel=kernel, stride=stride, dilation=dilation,
+        top=top, left=left, output=output, operand_row=operand_row, **more))
     return difference(fast(spec, instructions[name], *registers, **held), outcome)
 
 

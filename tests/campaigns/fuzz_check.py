@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import Case, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_data
+from tests.compiler.least import real_macs
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
@@ -75,6 +76,10 @@ def check(case: Case) -> str:
     if run.totals["macs"] != multiplies(graph):
         raise DifferenceError(f"{run.totals['macs']} multiplies were done, the layers have "
                               f"{multiplies(graph)}")
+    real = sum(real_macs(node.layer) for node in graph.nodes)
+    if run.totals["real_macs"] != real:
+        raise DifferenceError(f"{run.totals['real_macs']} multiplies were by inputs within the "
+                              f"image, the layers have {real}")
     wanted = evaluate(graph, data)
     found = [run.outputs[tensor.name] for tensor in program.outputs]
     compare("the oracle", graph, [wanted[name] for name in graph.outputs], found)

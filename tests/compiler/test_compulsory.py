@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.compiler import least
 from tests.compiler.networks import Builder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler import ops
-from zeroskip.compiler.compulsory import bytes_read, input_bytes, touched
+from zeroskip.compiler import compulsory, ops
+from zeroskip.compiler.compulsory import elements, input_bytes, touched
 from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.graph import LayerGraph
+from zeroskip.compiler.graph import LayerGraph, Node
+from zeroskip.compiler.layers import grouped, join_layers, layer_info
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Clip, Value, View, Window
 from zeroskip.compiler.plan_region import plan_region
+from zeroskip.compiler.weights import Weights
+from zeroskip.relay_passes.integer_layers import Concat, Conv, QTensor
 
 
 def random_op(rng: np.random.Generator) -> ops.Op:
@@ -70,6 +77,101 @@ def test_touched_is_what_loops_touch(seed: int) -> None:
     assert np.array_equal(touched(op)["x"], counted(op))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 40))
+def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
+    """Of convolutions of every shape, groups and depthwise included, as they are lowered."""
+    rng = np.random.default_rng(seed)
+    layer = random_layer(rng)
+    name = f"conv{seed}"
+    graph = LayerGraph("net", ("x",), ("y",), (Node(name, layer, ("x",), "y"),),
+                       {"x": layer.x, "y": layer.y})
+    made = lower(graph).ops
+    assert sum(map(compulsory.real_macs, made)) == least.real_macs(layer)
+    for kind in ("dense", "bitmap", "pattern"):
+        found = None
+        for op in made:
+            assert isinstance(op, ops.Conv)
+            read = touched(op)
+            info = layer_info(op, "", Weights(op, kind), read)
+            assert 0 <= info.real_macs <= info.effectual <= info.macs
+            found = info if found is None else join_layers(found, info, 0)
+        assert found is not None
+        assert found.macs == layer.weight.size * prod(layer.y.shape[2:])
+        assert found.effectual == np.count_nonzero(layer.weight) * prod(layer.y.shape[2:])
+        assert found.needs[0] == least.real_macs(layer)
+        assert found.input_bytes == len(least.looked_at(layer))
+        if len(made) == 1:  # bits of parts are rounded up to bytes
+            assert found.weight_bytes == least.weight_bytes(layer, kind)
+
+
+def random_layer(rng: np.random.Generator) -> Conv:
+    """A convolution with any strides, dilations and paddings, each of an axis and a side alone."""
+    kernel, strides, dilation = (tuple(int(n) for n in rng.integers(1, most, 2))
+                                 for most in (5, 4, 4))
+    padding = tuple(int(n) for n in rng.integers(0, 6, 4))
+    spatial = []
+    for axis in range(2):
+        reach = (kernel[axis] - 1) * dilation[axis] + 1
+        spatial.append(int(rng.integers(max(1, reach - padding[axis] - padding[axis + 2]), 12)))
+    outputs = tuple((spatial[axis] + padding[axis] + padding[axis + 2]
+                     - (kernel[axis] - 1) * dilation[axis] - 1) // strides[axis] + 1
+                    for axis in range(2))
+    groups, per_in, per_out = (int(n) for n in rng.integers(1, [6, 20, 20]))
+    if rng.random() < 0.3:
+        per_in = per_out = 1
+    weight = rng.integers(-127, 128, (groups * per_out, per_in, *kernel)).astype(np.int8)
+    weight[rng.random(weight.shape) < rng.random()] = 0
+    ones = np.ones(len(weight), np.int32)
+    return Conv(x=QTensor((1, groups * per_in, *spatial), "int8", 0),
+                y=QTensor((1, len(weight), *outputs), "int8", 0), weight=weight, bias=ones,
+                mult=ones, shift=ones, strides=strides, padding=padding, dilation=dilation,
+                groups=groups, lo=-128, hi=127)
+
+
+@pytest.mark.parametrize(("size", "real"), [(14, 40 * 40), (7, 19 * 19), (1, 1)])
+def test_a_padded_layer_needs_what_its_inputs_meet(size: int, real: int) -> None:
+    """3 x 3 with padding 1: along an axis of n, 3 n - 2 of the 3 n pairs are with an input."""
+    b = Builder(np.random.default_rng(0), density=2)
+    b.conv(b.input(64, size, size), 64, (3, 3), pad=(1,) * 4)
+    b.nodes[0].layer.weight[b.nodes[0].layer.weight == 0] = 1
+    (op,) = lower(b.graph(b.nodes[0].output)).ops
+    assert isinstance(op, ops.Conv)
+    info = layer_info(op, "", Weights(op, "dense"), touched(op))
+    assert info.macs == info.effectual == 64 * 64 * 9 * size * size
+    assert info.real_macs == 64 * 64 * real
+    assert info.bound(256, 1 << 20) == 16 * real
+
+
+def test_zeros_between_groups_are_no_weights() -> None:
+    """Four groups of 4 channels lie in one matrix of 16 by 16, of which a quarter is weights."""
+    b = Builder(np.random.default_rng(0), density=1)
+    b.conv(b.input(16, 4, 4), 16, (3, 3), groups=4)
+    (op,) = lower(b.graph(b.nodes[0].output)).ops
+    assert isinstance(op, ops.Conv)
+    assert op.weight.shape == (16, 16, 3, 3)
+    assert np.array_equal(grouped(op), b.nodes[0].layer.weight)
+    info = layer_info(op, "", Weights(op, "dense"), touched(op))
+    assert info.macs == 16 * 4 * 9 * 4
+    assert info.weight_bytes == 16 * 4 * 9
+
+
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+def test_what_two_parts_of_a_layer_read_counts_once(target: str) -> None:
+    """A concatenation of an input with itself reads it once."""
+    b = Builder(np.random.default_rng(0))
+    x = b.input(16, 4, 4)
+    t = b.tensors[x]
+    y = QTensor((1, 32, 4, 4), t.dtype, t.zero_point)
+    out = b.add(Concat(xs=(t, t), y=y, axis=1), x, x)
+    spec, region = load_spec(target), lower(b.graph(out))
+    program = emit_region(region, spec, plan_region(region, spec))
+    (layer,) = program.layers
+    assert (layer.input_bytes, layer.output_bytes) == (256, 512)
+    assert program.needs == (0, 256 + 512)
+    Machine(spec).run(program, b.data())
+
+
 def strided() -> tuple[Builder, LayerGraph]:
     """Only every fourth pixel of the input is looked at, and twice by the addition."""
     b = Builder(np.random.default_rng(0), density=1)
@@ -81,7 +183,7 @@ def test_an_element_counts_once() -> None:
     _, graph = strided()
     region = lower(graph)
     assert input_bytes(region) == 20 * 16
-    assert [bytes_read(op) for op in region.ops] == [20 * 16, 5 * 16]
+    assert [elements(touched(op)) for op in region.ops] == [20 * 16, 5 * 16]
 
 
 def test_nothing_else_changes_the_result() -> None:

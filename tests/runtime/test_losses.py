@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,14 +19,14 @@ from tests.campaigns.fuzz_check import compile_graph
 from tests.campaigns.fuzz_layers import build_graph
 from tests.campaigns.fuzz_random import random_case
 from tests.compiler.networks import Builder
-from tests.runtime.test_report import CASES, networks, owners, timed
+from tests.runtime.test_report import CASES, activity, networks, owners, timed
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.isa import UNITS, Unit
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import lower
@@ -59,7 +60,7 @@ def check(run: Run, program: Program) -> None:
         assert sum(one.lost.values()) == unit * (one.cycles - bound)
         for cause, lost in one.lost.items():
             assert lost <= 0 if cause in SAVED else lost >= 0, (info.node, cause)
-        needs = {"array": Fraction(info.effectual, spec.array.macs),
+        needs = {"array": Fraction(info.real_macs, spec.array.macs),
                  "bus": Fraction(info.input_bytes + info.output_bytes + info.weight_bytes,
                                  spec.dram.bytes_per_cycle)}
         assert needs[one.limit] == max(needs.values())
@@ -81,6 +82,26 @@ def test_losses_add_up_on_random_programs(seed: int) -> None:
         run, program = made
         check(run, program)
         check(run, with_other_needs(program, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("target", targets())
+def test_multiplies_by_padding_are_lost_to_padding(target: str) -> None:
+    """3 x 3 on 7 x 7: of 441 places a channel's taps look at, 80 are outside, 18.1 %."""
+    spec = load_spec(target)
+    b = Builder(np.random.default_rng(0), 2.0)
+    b.conv(b.input(64, 7, 7), 64, (3, 3), pad=(1,) * 4)
+    weight = b.nodes[0].layer.weight
+    weight[weight == 0] = 1
+    region = lower(b.graph(b.nodes[-1].output))
+    spec = replace(spec, dram=replace(spec.dram, bytes_per_cycle=spec.dram.burst_bytes))
+    program = emit_region(region, spec, plan_region(region, spec))
+    run = Machine(spec).run(program, {}, numbers=False)
+    (one,) = region_report(run, program).layers
+    assert one.limit == "array"
+    assert one.lost["padding"] == 64 * 64 * 80 / spec.array.macs
+    assert one.bound == math.ceil(64 * 64 * 361 / spec.array.macs)
+    assert used(run, program)["padding"] == 64 * 64 * 80
+    check(run, program)
 
 
 def with_other_needs(program: Program, rng: np.random.Generator) -> Program:
@@ -139,29 +160,64 @@ def test_the_bus_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
         assert one.lost["overlap"] == -(min(needed, moved) * unit // width - compulsory)
 
 
+def array_only(program: Program) -> Program:
+    """The program with no byte that must move, so that the array limits every layer."""
+    return replace(program, layers=tuple(
+        replace(info, input_bytes=0, output_bytes=0, weight_bytes=0) for info in program.layers))
+
+
 def test_the_array_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
     """The slow way: in a layer that the array limits, what it waits for in each idle cycle."""
     run, program = made
-    stream = decode_all(program.words)
+    check_waits(run, program)
+    check_waits(run, array_only(program))
+
+
+@pytest.mark.parametrize("target", ["dense256", "sparse256"])
+def test_waits_go_to_the_unit_that_is_late(target: str) -> None:
+    """Little memory, many outputs: the array waits for loads, and for stores before the end."""
+    run, program = single(target, filters=128, size=16, sram__act_bytes=8192)
+    seen = check_waits(run, array_only(program))
+    assert min(seen[0, "load"], seen[0, "store"], seen[0, "tail"], seen[0, "prologue"]) > 0
+    assert seen[0, "load"] not in (seen[0, "store"], seen[0, "store"] + seen[0, "tail"])
+
+
+def check_waits(run: Run, program: Program) -> Counter[tuple[int, str]]:
+    """Of the layers that the array limits; the cycles of each layer by what is waited for."""
+    stream, seen = decode_all(program.words), Counter[tuple[int, str]]()
     array = [pc for pc, one in enumerate(stream) if one.unit == Unit.COMPUTE]
-    seen: Counter[tuple[int, str]] = Counter()
-    at = 0
+    at, came = 0, last_givers(run, stream)
     started: set[int] = set()
-    for cycle, owner in enumerate(owners(run, program)):
+    for cycle, (owner, does) in enumerate(activity(run, program)):
         while at < len(array) and run.free[array[at]] <= cycle:
             if stream[array[at]].mnemonic in ("conv", "depthwise", "maxpool", "avgpool", "add"):
                 started.add(int(program.layer_of[array[at]]))
             at += 1
-        if at == len(array):
-            seen[owner, "tail"] += 1
-        elif run.start[array[at]] > cycle:
-            seen[owner, "waits" if owner in started else "prologue"] += 1
+        if does == "waits":
+            does = came[array[at]] if owner in started else "prologue"
+        seen[owner, does] += 1
+    unit = parts(program.spec)
     for index, one in enumerate(losses_of(run, program)):
         if one.limit == "array":
-            unit = parts(program.spec)
             assert one.lost["prologue"] == unit * seen[index, "prologue"]
-            assert (one.lost["load"] + one.lost["store"]
-                    == unit * (seen[index, "waits"] + seen[index, "tail"]))
+            assert one.lost["load"] == unit * seen[index, "load"]
+            assert one.lost["store"] == unit * (seen[index, "store"] + seen[index, "tail"])
+            assert one.lost["move"] == unit * seen[index, "moves"]
+    return seen
+
+
+def last_givers(run: Run, stream: Sequence[isa.Instruction]) -> dict[int, str]:
+    """Of each instruction of the array the unit whose token came last, the load unit's if both came
+    together. Tokens queue up in order."""
+    queues = {unit: deque(int(run.end[pc]) for pc, one in enumerate(stream)
+                          if one.unit == unit and one.post & Unit.COMPUTE)
+              for unit in (Unit.LOAD, Unit.STORE)}
+    found = {}
+    for pc, one in enumerate(stream):
+        if one.unit == Unit.COMPUTE:
+            came = {unit: queues[unit].popleft() if one.wait & unit else -1 for unit in queues}
+            found[pc] = "load" if came[Unit.LOAD] >= came[Unit.STORE] else "store"
+    return found
 
 
 def test_the_guide_explains_every_cause() -> None:
@@ -196,6 +252,53 @@ def used(run: Run, program: Program) -> dict[str, int]:
     assert (uses.sum(axis=1) == run.counters["cycles"][array] * program.spec.array.macs).all()
     assert uses.min(initial=0) >= 0
     return dict(zip(USES, uses.sum(axis=0).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("name", ["convolutions", "channelwise"])
+def test_each_count_of_an_instruction_has_its_use(name: str, target: str) -> None:
+    """Slots by the counters that the machine has of each instruction."""
+    run, program = timed(networks()[name], target)
+    check_slots(run, program)
+
+
+@pytest.mark.parametrize("target", targets())
+def test_slots_where_lanes_wait_for_much(target: str) -> None:
+    """Few banks, windows that just fit, ragged groups: every kind of wait, each another number."""
+    run, program = single(target, channels=48, filters=72, size=7, kernel=3, density=0.3,
+                          sram__act_banks=2, array__window_entries=256)
+    found = check_slots(run, program)
+    waits = [found[use] for use in ("imbalance", "drain", "unused", "conflicts")]
+    assert len(set(waits)) == 4
+    assert min(found["drain"], found["unused"]) > 0
+    if target != "dense256":
+        assert found["imbalance"] > 0
+
+
+def check_slots(run: Run, program: Program) -> dict[str, int]:
+    """The sums over all compute instructions."""
+    array = np.flatnonzero(run.unit == UNITS.index(Unit.COMPUTE))
+    stream, spec = decode_all(program.words), program.spec
+    for pc, row in zip(array.tolist(), uses_of(run, spec, array, stream).tolist(), strict=True):
+        found = dict(zip(USES, row, strict=True))
+        counts = {key: int(values[pc]) for key, values in run.counters.items()}
+        assert found["multiply"] == counts["real_macs"]
+        assert found["padding"] == counts["macs"] - counts["real_macs"]
+        if isinstance(stream[pc], isa.Conv):
+            pixels = spec.array.pixels
+            assert found["imbalance"] == counts["imbalance"] * pixels
+            assert found["fetch"] + found["conflicts"] == counts["fetch_wait"] * pixels
+            assert found["drain"] == counts["drain_wait"] * pixels
+            assert found["unused"] == counts["unused"] * pixels
+            assert (found["multiply"] + found["padding"] + found["zeros"] + found["fragmentation"]
+                    == counts["lane_busy"] * pixels)
+        elif isinstance(stream[pc], isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add):
+            assert (found["multiply"] + found["padding"] + found["channelwise"]
+                    + found["conflicts"] == counts["cycles"] * spec.array.macs)
+            assert found["channelwise"] > 0
+        else:
+            assert found["setup"] == counts["cycles"] * spec.array.macs
+    return used(run, program)
 
 
 def test_slots_of_a_full_dense_layer_are_multiplies() -> None:

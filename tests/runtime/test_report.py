@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.compiler.least import needs, weight_bytes
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.isa import Unit
@@ -48,17 +49,24 @@ def timed(builder: Builder, target: str) -> tuple[Run, Program]:
     return Machine(spec).run(program, {}, numbers=False), program
 
 
+Made = tuple[Run, Program, RegionReport]
 CASES = [(name, target) for name in networks() for target in targets()]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
-def made(request: pytest.FixtureRequest) -> tuple[Run, Program, RegionReport]:
-    name, target = request.param
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def made(case: tuple[str, str]) -> Made:
+    name, target = case
     run, program = timed(networks()[name], target)
     return run, program, region_report(run, program)
 
 
-def test_layers_add_up_to_the_run(made: tuple[Run, Program, RegionReport]) -> None:
+def test_layers_add_up_to_the_run(made: Made) -> None:
     run, program, report = made
     assert sum(layer.cycles for layer in report.layers) == run.cycles == report.cycles
     assert sum(layer.dram_bytes for layer in report.layers) == run.totals["dram_bytes"]
@@ -67,8 +75,7 @@ def test_layers_add_up_to_the_run(made: tuple[Run, Program, RegionReport]) -> No
     assert [layer.node for layer in report.layers] == [each.node for each in program.layers]
 
 
-def test_causes_add_up_to_what_is_above_the_bound(made: tuple[Run, Program, RegionReport]
-                                                  ) -> None:
+def test_causes_add_up_to_what_is_above_the_bound(made: Made) -> None:
     """Exactly, in the numbers that the JSON has."""
     report = made[2]
     rows: list[LayerReport | RegionReport] = [*report.layers, report]
@@ -77,7 +84,7 @@ def test_causes_add_up_to_what_is_above_the_bound(made: tuple[Run, Program, Regi
         assert sum(one.lost.values()) == one.cycles - one.bound
 
 
-def test_numbers_of_a_layer_fit_together(made: tuple[Run, Program, RegionReport]) -> None:
+def test_numbers_of_a_layer_fit_together(made: Made) -> None:
     spec = made[1].spec
     for layer, info in zip(made[2].layers, made[1].layers, strict=True):
         assert layer.bound == info.bound(spec.array.macs, spec.dram.bytes_per_cycle)
@@ -86,25 +93,38 @@ def test_numbers_of_a_layer_fit_together(made: tuple[Run, Program, RegionReport]
         assert layer.cycles >= layer.effectual / spec.array.macs
         assert list(layer.traffic) == ["inputs", "weights", "outputs"]
         assert sum(one.moved for one in layer.traffic.values()) == layer.dram_bytes
-        moved = sum(one.compulsory for one in layer.traffic.values())
-        assert layer.bound == max(1, math.ceil(layer.effectual / spec.array.macs),
-                                  math.ceil(moved / spec.dram.bytes_per_cycle))
+        assert layer.utilisation == layer.real_macs / (layer.cycles * spec.array.macs)
         assert sum(layer.energy.values()) == layer.microjoules
 
 
-def test_the_network_bound_keeps_tensors_on_the_chip(made: tuple[Run, Program, RegionReport]
-                                                     ) -> None:
-    _, program, report = made
-    multiplies = sum(info.effectual for info in program.layers) / program.spec.array.macs
-    moved = sum(info.weight_bytes for info in program.layers)
-    moved += sum(int(np.prod(tensor.spatial)) * tensor.channels
-                 for tensor in (*program.inputs, *program.outputs))
+def test_bounds_are_what_the_layers_need(case: tuple[str, str], made: Made) -> None:
+    """Counted from the graph, place by place."""
+    run, program, report = made
+    builder, spec = networks()[case[0]], program.spec
+    graph = builder.graph(builder.nodes[-1].output)
+    nodes = {node.node: node for node in graph.nodes}
+    multiplies = weights = 0
+    for layer in report.layers:
+        node = nodes.get(layer.node)
+        if layer.kind in ("copy", "reshape") or node is None:
+            real, moved = 0, 2 * layer.traffic["outputs"].compulsory
+        else:
+            real, moved = needs(graph, spec.array.kind, node, nodes.get(layer.fused))
+            weights += weight_bytes(node.layer, spec.array.kind)
+        assert layer.real_macs == real
+        times = {"array": real / spec.array.macs, "bus": moved / spec.dram.bytes_per_cycle}
+        assert layer.bound == max(1, math.ceil(max(times.values())))
+        assert times[layer.limit] == max(times.values())
+        multiplies += real
+    assert sum(run.counters["real_macs"]) == multiplies
+    ends = [graph.tensors[name].shape for name in (*graph.inputs, *graph.outputs)]
+    moved = weights + sum(math.prod(shape) for shape in ends)  # all of the inputs is looked at
     assert report.network_bound == math.ceil(
-        max(multiplies, moved / program.spec.dram.bytes_per_cycle))
+        max(multiplies / spec.array.macs, moved / spec.dram.bytes_per_cycle))
     assert report.network_bound <= min(report.bound, report.cycles)
 
 
-def test_every_cycle_goes_where_it_is_said_to(made: tuple[Run, Program, RegionReport]) -> None:
+def test_every_cycle_goes_where_it_is_said_to(made: Made) -> None:
     """The slow way: ask of each cycle what the array does, and if nothing, what comes next."""
     run, program, report = made
     counted = [0] * len(program.layers)
@@ -115,6 +135,12 @@ def test_every_cycle_goes_where_it_is_said_to(made: tuple[Run, Program, RegionRe
 
 def owners(run: Run, program: Program) -> list[int]:
     """The layer of each cycle."""
+    return [layer for layer, _ in activity(run, program)]
+
+
+def activity(run: Run, program: Program) -> list[tuple[int, str]]:
+    """Of each cycle its layer, and whether the array is "busy", "waits", "moves" (it idles for a
+    layer that only moves data) or is done: "tail"."""
     stream = decode_all(program.words)
     layer_of, start, free, end = (values.tolist() for values in
                                   (program.layer_of, run.start, run.free, run.end))
@@ -123,18 +149,18 @@ def owners(run: Run, program: Program) -> list[int]:
     computing = {layer_of[pc] for pc in ahead}
     moves = sorted((pc for pc in range(len(stream)) if layer_of[pc] not in computing),
                    key=lambda pc: int(end[pc]))
-    found: list[int] = []
+    found: list[tuple[int, str]] = []
     for cycle in range(run.cycles):
         while ahead and free[ahead[0]] <= cycle:
             del ahead[0]
         while moves and end[moves[0]] <= cycle:
             del moves[0]
         if ahead and start[ahead[0]] <= cycle:
-            found.append(layer_of[ahead[0]])
+            found.append((layer_of[ahead[0]], "busy"))
         elif moves and (not ahead or end[moves[0]] <= start[ahead[0]]):
-            found.append(layer_of[moves[0]])
+            found.append((layer_of[moves[0]], "moves"))
         else:
-            found.append(layer_of[ahead[0]] if ahead else last)
+            found.append((layer_of[ahead[0]], "waits") if ahead else (last, "tail"))
     return found
 
 

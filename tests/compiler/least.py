@@ -1,0 +1,92 @@
+"""What layers need at least, counted from their definitions by looking at every place: multiplies
+of a weight that is not zero by an input that is there, inputs that a result depends on, bytes of
+weights. Shares no code with what the compiler counts."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.formats import nbytes_ideal
+from zeroskip.compiler.graph import LayerGraph, Node
+from zeroskip.relay_passes.integer_layers import Add, AvgPool, Conv, Dense, Layer, MaxPool
+
+Numbers = npt.NDArray[np.int64]
+
+
+def places(layer: Conv | MaxPool | AvgPool) -> Numbers:
+    """[C, taps, outputs]: of each channel the element that each tap of each output looks at,
+    counted from 1; 0 for padding."""
+    channels, *spatial = layer.x.shape[1:]
+    kernel = layer.weight.shape[2:] if isinstance(layer, Conv) else layer.kernel
+    dilation = getattr(layer, "dilation", (1,) * len(kernel))
+    begins, ends = layer.padding[: len(kernel)], layer.padding[len(kernel) :]
+    image = 1 + np.arange(channels * prod(spatial)).reshape(channels, *spatial)
+    image = np.pad(image, [(0, 0), *zip(begins, ends, strict=True)])
+    reach = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilation, strict=True)]
+    axes = tuple(range(1, 1 + len(kernel)))
+    view = np.lib.stride_tricks.sliding_window_view(image, reach, axis=axes)  # type: ignore[call-overload]  # a tuple is fine
+    view = view[:, *(slice(None, None, step) for step in layer.strides),
+                *(slice(None, None, step) for step in dilation)]
+    assert view.shape[1 : 1 + len(kernel)] == layer.y.shape[2:]
+    flat = view.reshape(channels, prod(layer.y.shape[2:]), prod(kernel))
+    return flat.swapaxes(1, 2)
+
+
+def real_macs(layer: Layer) -> int:
+    """Multiplies of a weight that is not zero by an input within the image."""
+    if isinstance(layer, Dense):
+        return int(np.count_nonzero(layer.weight))
+    if not isinstance(layer, Conv):
+        return 0
+    there = (places(layer) > 0).sum(axis=2)  # [C, taps]
+    held = layer.weight.reshape(*layer.weight.shape[:2], -1) != 0
+    of_group, each = len(held) // layer.groups, held.shape[1]
+    return sum(int((mask * there[k // of_group * each :][:each]).sum())
+               for k, mask in enumerate(held))
+
+
+def looked_at(layer: Layer) -> set[int]:
+    """Elements of the first input that the result depends on, counted from 1."""
+    if isinstance(layer, Conv):
+        held = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:]) != 0
+        weighed = held.any(axis=1).reshape(layer.x.shape[1], -1)  # [C, taps]
+        return set(places(layer)[weighed].ravel().tolist()) - {0}
+    if isinstance(layer, MaxPool | AvgPool):
+        return set(places(layer).ravel().tolist()) - {0}
+    if isinstance(layer, Dense):
+        return set((1 + np.flatnonzero(layer.weight.any(axis=0))).tolist())
+    return set(range(1, 1 + prod(first_input(layer).shape)))
+
+
+def first_input(layer: Layer) -> object:
+    return layer.a if isinstance(layer, Add) else layer.x  # type: ignore[attr-defined]  # one has
+
+
+def needs(graph: LayerGraph, kind: str, node: Node, fused: Node | None) -> tuple[int, int]:
+    """Multiplies, and bytes of inputs, weights and outputs, of a node with the addition that is
+    computed with it. kind: of the array."""
+    seen = {(node.inputs[0], element) for element in looked_at(node.layer)}
+    for add in (node, fused):
+        if add is not None and isinstance(add.layer, Add):
+            seen |= {(name, element) for name in add.inputs if name != node.output
+                     for element in range(1, 1 + prod(graph.tensors[name].shape))}
+    moved = len(seen) + prod((fused or node).layer.y.shape) + weight_bytes(node.layer, kind)
+    return real_macs(node.layer), moved
+
+
+def weight_bytes(layer: Layer, kind: str) -> int:
+    """In the format of the array, the zeros between groups not counted."""
+    if not isinstance(layer, Conv | Dense):
+        return 0
+    weight = layer.weight
+    if kind == "dense" or (isinstance(layer, Conv)
+                           and 1 < layer.groups == layer.x.shape[1] == len(weight)):
+        return weight.size
+    if kind == "bitmap":
+        return int(np.count_nonzero(weight)) + (weight.size + 7) // 8
+    if isinstance(layer, Dense):  # kernels of one weight
+        weight = weight[..., np.newaxis]
+    return nbytes_ideal(kind, weight)  # test_formats.py counts it
