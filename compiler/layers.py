@@ -26,7 +26,8 @@ def layer_info(op: Op, schedule: str, weights: Weights | None) -> LayerInfo:
         node=op.node, result=residual.node if residual is not None else op.node, kind=kind,
         shape=(1, op.y.value.channels, *op.y.value.spatial), macs=dense, effectual=effectual,
         input_bytes=bytes_read(op), output_bytes=op.y.channels * op.y.value.pixels,
-        weight_bytes=int(stored), schedule=schedule)
+        weight_bytes=int(stored), schedule=schedule, value=op.y.value.name,
+        before=residual.mid.name if residual is not None else "")
 
 
 def join_layers(one: LayerInfo, two: LayerInfo) -> LayerInfo:

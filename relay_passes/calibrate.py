@@ -1,6 +1,6 @@
 """The ranges of a float module's activations over sample inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -138,24 +138,34 @@ def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Arr
 
 def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], list[Array]]:
     """A function from the inputs to the values of these variables."""
-    func = mod["main"]
-    inputs = {str(param.name): i for i, param in enumerate(func.params)}
-    computed = [name for name in names if name not in inputs]
-    variables = {str(binding.var.name): binding.var for binding in bindings(func)}
-    block = relax.DataflowBlock
-    outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
-    copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
-    body = relax.SeqExpr([block([*bindings(func), *copies])], relax.Tuple(outs))
-    watched = relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", "main")
     functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
-    module = tvm.IRModule({**functions, relax.GlobalVar("main"): watched})
+    module = tvm.IRModule({**functions, relax.GlobalVar("main"): watching(mod["main"], names)})
     vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())
 
     def run(batch: list[Array]) -> list[Array]:
-        results = iter(vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch)))
-        return [batch[inputs[n]] if n in inputs else next(results).numpy() for n in names]
+        results = vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch))
+        return watched(mod["main"], names, batch, [each.numpy() for each in results])
 
     return run
+
+
+def watching(func: relax.Function, names: Sequence[str], symbol: str = "main") -> relax.Function:
+    """A function that returns the values of these variables instead, without its inputs."""
+    inputs = {str(param.name) for param in func.params}
+    computed = [name for name in names if name not in inputs]
+    variables = {str(binding.var.name): binding.var for binding in bindings(func)}
+    outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
+    copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
+    body = relax.SeqExpr([relax.DataflowBlock([*bindings(func), *copies])], relax.Tuple(outs))
+    return relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", symbol)
+
+
+def watched(func: relax.Function, names: Sequence[str], inputs: list[Array],
+            results: list[Array]) -> list[Array]:
+    """The variables' values: inputs, and what ``watching(func, names)`` returned."""
+    given = {str(param.name): value for param, value in zip(func.params, inputs, strict=True)}
+    rest = iter(results)
+    return [given[name] if name in given else next(rest) for name in names]
 
 
 def _quantiles(percentile: float) -> Callable[[npt.NDArray[np.int64], Range], Range]:

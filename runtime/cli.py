@@ -184,18 +184,32 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
 @click.argument("network", type=FILE)
 @click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
               help="An array for each input, by its name.")
+@click.option("--layers", is_flag=True,
+              help="Show the signal-to-noise of each layer against the float network.")
+@click.option("--json", "json_file", type=FILE, metavar="FILE",
+              help="Write what was found for machines.")
 @level_option
-def validate(network: Path, inputs: Path, level: int | None) -> None:
+def validate(network: Path, inputs: Path, layers: bool, json_file: Path | None,
+             level: int | None) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.data import load_arrays
 
     loaded, arrays = load_network(network, level), load_arrays(inputs)
+    from zeroskip.runtime.files import write_validation
     from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.quality_table import quality_table
+    from zeroskip.runtime.tables import show
     from zeroskip.runtime.validation import validate as compare
 
     with progress(f"checking {network.name}") as tell:
-        result = compare(loaded, arrays, tell)
+        result = compare(loaded, arrays, tell, layers=layers)
+        if json_file is not None:
+            write_validation(json_file, result)
+    if layers and result.quality:
+        show(quality_table(result.quality), "")
     click.echo(result.text())
+    if json_file is not None:
+        click.echo(f"wrote {json_file}")
     if result.mismatch is not None:
         sys.exit(1)
 
