@@ -82,7 +82,7 @@ def lower_levels(
         raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, calibrate, tell)
+    module, _ = prepare(model, shapes, prune, calibrate, tell, more=True)
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)

@@ -31,7 +31,7 @@ def calibrate(
     method: Method = "minmax",
     percentile: float = 99.99,
     progress: Callable[[int, int], None] | None = None,
-    check: Callable[[list[Array], list[Array | None]], None] | None = None,
+    check: Callable[[list[Array | None]], None] | None = None,
 ) -> dict[str, Range]:
     """The range of every activation that QuantizeInt8 asks for, by variable.
 
@@ -40,7 +40,7 @@ def calibrate(
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
     (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run,
-    ``check(inputs, outputs)`` after the first one; an output that is a constant is None.
+    ``check(outputs)`` after the first one; an output that is a constant is None.
 
     PassError names the input whose data do not fit, or the node whose result is not finite.
     """
@@ -60,7 +60,7 @@ def calibrate(
         values = run(batch)
         if check is not None and not done:
             seen = dict(zip(watched, values, strict=True))
-            check(batch, [None if name is None else seen[name] for name in ends])
+            check([None if name is None else seen[name] for name in ends])
         for i, value in enumerate(values[: len(names)]):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
             if not np.isfinite(value).all():

@@ -51,8 +51,9 @@ def quality_text(entry: Entry) -> str:
 
 def explanations(made: Comparison) -> list[str]:
     """What the columns mean."""
+    before = f", before their {made.before}," if made.before else ""
     quality = ("accuracy: labels that the int8 network finds" if made.labelled else
-               "SNR: of the int8 outputs against the dense float network's")
+               f"SNR: of the int8 outputs{before} against the dense float network's")
     return [
         f"{quality}, over {made.samples:,} samples; sparsity: of the layers that a scheme changed; "
         "weights and MMACs: not zero, of the whole network",

@@ -60,6 +60,7 @@ class Comparison:
 
     samples: how many the quality was measured with. layer: whose masks [K, C, *kernel] are kept,
     by the title of the entry; of layers that were cut to size, what is left; empty: it has gone.
+    before: the functions at the end before which signal-to-noise is taken, in words, or "".
     """
 
     model: str
@@ -68,6 +69,7 @@ class Comparison:
     entries: tuple[Entry, ...]
     layer: str
     masks: dict[str, Mask]
+    before: str = ""
 
     @property
     def labelled(self) -> bool:
@@ -103,7 +105,8 @@ class Comparison:
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class, without the masks, and the fronts."""
         return {"model": self.model, "samples": self.samples, "targets": list(self.targets),
-                "layer": self.layer, "entries": [asdict(entry) for entry in self.entries],
+                "layer": self.layer, "snr_before": self.before,
+                "entries": [asdict(entry) for entry in self.entries],
                 "front": {target: [entry.title for entry in self.front(target)]
                           for target in self.targets}}
 

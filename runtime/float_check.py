@@ -9,20 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm
-from tvm import relax
 
 from zeroskip.compiler.network import Network
-from zeroskip.relay_passes.calibrate import watched, watching
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.graph import bindings
 from zeroskip.relay_passes.partition import LAYERS_ATTR, Held, held_in
 from zeroskip.relay_passes.passes import with_unique_names
-from zeroskip.relay_passes.saturation import Before, before_saturation
+from zeroskip.relay_passes.saturation import before_saturation
 from zeroskip.runtime.region_check import Checked, Seen
+from zeroskip.runtime.watch import Watch, compared, ends_of
 
 Array = npt.NDArray[Any]
-WATCH = "zeroskip_watch"  # the function that returns tensors between
 
 
 @dataclass
@@ -75,47 +71,38 @@ def finite(value: float) -> float | None:
 class FloatCheck:
     """Takes runs of a network, image by image. layers: whether layers are looked at.
 
-    reference: the network's reference module, with a function that returns what is before the
-    saturating functions at its end.
+    reference: the network's reference, and what is before the saturating functions at its end.
     """
 
     def __init__(self, network: Network, layers: bool) -> None:
         self._network = network
-        self._floating = with_unique_names(network.floating_module)
-        self._reference = with_unique_names(network.reference_module)
-        self._before = _both(before_saturation(self._floating["main"]),
-                             before_saturation(self._reference["main"]))
+        floating = with_unique_names(network.floating_module)
+        reference = with_unique_names(network.reference_module)
+        self._ends = ends_of(*map(before_saturation, (floating["main"], reference["main"])))
+        if not network.programs:  # both are the same
+            self._ends = [None] * len(self._ends)
         self._held = {name: held_in(network.reference_module[name])
                       for name in network.programs} if layers else {}
         self._order = {str(binding.var.name): at
-                       for at, binding in enumerate(bindings(self._floating["main"]))}
-        leaves = [name for pair in self._before if pair for name in pair[0].names]
-        tensors = [each.tensor for held in self._held.values() for each in held]
-        inputs = {str(param.name) for param in self._floating["main"].params}
-        self._names = list(dict.fromkeys(name for name in (*leaves, *tensors)
-                                         if name in self._order or name in inputs))
-        self._leaves = [name for pair in self._before if pair for name in pair[1].names]
-        self._executable = compile_for_cpu(_with_watch(self._floating, self._names))
-        self.reference = _with_watch(self._reference, self._leaves)
+                       for at, binding in enumerate(bindings(floating["main"]))}
+        known = self._order.keys() | {str(param.name) for param in floating["main"].params}
+        self._tensors = known & {each.tensor for held in self._held.values() for each in held}
+        pairs = [pair for pair in self._ends if pair]
+        self._float = Watch(floating, [*(name for pair in pairs for name in pair[0].names),
+                                       *sorted(self._tensors)])
+        self.reference = Watch(reference, [name for pair in pairs for name in pair[1].names])
         self._outputs = [Power() for _ in network.outputs]
         self._same = [True for _ in network.outputs]
         self._layers = {name: [Power() for _ in held] for name, held in self._held.items()}
 
-    def add(self, arrays: list[Array], outputs: list[Array], executable: Any,
+    def add(self, arrays: list[Array], outputs: list[Array],
             regions: Sequence[tuple[Seen, Checked]]) -> None:
-        """An image: inputs and outputs of the network, the compiled reference, and the regions."""
-        wanted = run_cpu(self._executable, "main", arrays)
-        floats = _watch(self._executable, self._floating, self._names, arrays)
-        integers = {} if executable is None else _watch(executable, self._reference, self._leaves,
-                                                        arrays)
-        for at, (want, got) in enumerate(zip(wanted, outputs, strict=True)):
+        """An image: inputs and outputs of the network, and its regions."""
+        floats, integers = self._float.values(arrays), self.reference.values(arrays)
+        for at, (want, got) in enumerate(zip(self._float.outputs(arrays), outputs, strict=True)):
             self._same[at] &= bool(np.argmax(want) == np.argmax(got))
-            pair = self._before[at]
-            if pair is None or executable is None:
-                self._outputs[at].add(want, got)
-                continue
-            for name, other in zip(pair[0].names, pair[1].names, strict=True):
-                self._outputs[at].add(floats[name], integers[other])
+            for pair in compared(self._ends[at], (want, floats), (got, integers)):
+                self._outputs[at].add(*pair)
         for seen, checked in regions if self._held else ():
             self._add_region(floats, seen, checked)
 
@@ -129,10 +116,9 @@ class FloatCheck:
 
     def outputs(self) -> dict[str, OutputQuality]:
         """By name."""
-        pairs = zip(self._network.outputs, self._outputs, self._same, self._before, strict=True)
-        return {port.name: OutputQuality(power.db, same, pair[0].words() if pair and
-                                         self._network.programs else "")
-                for port, power, same, pair in pairs}
+        found = zip(self._network.outputs, self._outputs, self._same, self._ends, strict=True)
+        return {port.name: OutputQuality(power.db, same, pair[0].words() if pair else "")
+                for port, power, same, pair in found}
 
     def layers(self) -> list[LayerQuality]:
         """In the order of the network."""
@@ -147,32 +133,8 @@ class FloatCheck:
         return [row for _, row in sorted(rows, key=lambda row: row[0])]
 
     def _quality(self, region: str, node: str, held: list[Held], at: int) -> LayerQuality:
-        known = [power.db if one.tensor in self._names else math.nan
+        known = [power.db if one.tensor in self._tensors else math.nan
                  for one, power in zip(held, self._layers[region], strict=True)]
         read = min((known[x] for x in held[at].reads), default=math.nan)
         lost = read - known[at] if math.isfinite(read) and math.isfinite(known[at]) else math.nan
         return LayerQuality(region, node, held[at].kind, known[at], lost)
-
-
-def _both(floats: list[Before | None], integers: list[Before | None]
-          ) -> list[tuple[Before, Before] | None]:
-    """Both networks' tensors before the end of each output, where they are of the same kind."""
-    return [(one, other) if one and other and one.functions == other.functions else None
-            for one, other in zip(floats, integers, strict=True)]
-
-
-def _with_watch(module: tvm.IRModule, names: Sequence[str]) -> tvm.IRModule:
-    """The module with a function that returns these variables of its main."""
-    if not names:
-        return module
-    made = tvm.IRModule(module.functions, attrs=module.attrs)
-    made[relax.GlobalVar(WATCH)] = watching(module["main"], names, WATCH)
-    return made
-
-
-def _watch(executable: Any, module: tvm.IRModule, names: Sequence[str], arrays: list[Array]
-           ) -> dict[str, Array]:
-    if not names:
-        return {}
-    values = run_cpu(executable, WATCH, arrays)
-    return dict(zip(names, watched(module["main"], names, arrays, values), strict=True))

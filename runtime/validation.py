@@ -20,7 +20,7 @@ from zeroskip.accel_model.run import Run
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.network import Network, parts_of
 from zeroskip.compiler.placement import nothing_runs
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.cpu_schedule import run_cpu
 from zeroskip.runtime.float_check import FloatCheck, LayerQuality, OutputQuality, finite
 from zeroskip.runtime.packed import Hook, hooked
 from zeroskip.runtime.progress import Tell, silent
@@ -102,14 +102,14 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent,
     with parts_of(f"network '{network.name}'"):
         tell("TVM's CPU, compiling the reference", 0, 1)
         floats = FloatCheck(network, layers and bool(network.programs))
-        executable = compile_for_cpu(floats.reference) if network.programs else None
+        executable = floats.reference.executable if network.programs else None
         checked = []
         for number, (arrays, image) in enumerate(zip(images, seen, strict=True)):
             if executable is not None:
                 tell("TVM's CPU, the reference", number, len(images))
                 checked.append(_check_image(network, executable, arrays, image))
             tell("TVM's CPU, the float network", number, len(images))
-            floats.add(arrays, image.outputs, executable,
+            floats.add(arrays, image.outputs,
                        list(zip(image.regions, checked[-1].regions if checked else [],
                                 strict=True)))
     placement = network.placement
