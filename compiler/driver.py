@@ -44,6 +44,7 @@ from zeroskip.relay_passes.quantise import QuantizeInt8
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
@@ -71,6 +72,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     cache: str | Path | None = None,
     tune: Tuning | None = None,
     progress: Progress | None = None,
+    first: First | None = None,
 ) -> Network:
     """Compile an ONNX model for an accelerator.
 
@@ -82,13 +84,14 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     what it gives none stays float. method: ``minmax``,
     ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder
     in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n schedules of
-    each layer and keeps the fastest; the result is never slower than without.
+    each layer and keeps the fastest; the result is never slower than without. first: gets inputs
+    and float activations of the first calibration image (``runtime.losing_layers``).
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method, shapes=shapes,
-                   cache=cache, tune=tune, progress=progress)
+                   cache=cache, tune=tune, progress=progress, first=first)
     return network_of(stages, model, spec)
 
 
@@ -127,11 +130,12 @@ def lower(
     cache: str | Path | None = None,
     tune: Tuning | None = None,
     progress: Progress | None = None,
+    first: First | None = None,
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
     module, check = prepare(model, shapes, prune, calibrate, tell)
-    ranges = ranges_of(module, calibrate, method, tell, check)
+    ranges = ranges_of(module, calibrate, method, tell, check, first)
     return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
 
@@ -160,7 +164,8 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
-              tell: Progress, check: ImportCheck | None = None) -> dict[str, Range] | None:
+              tell: Progress, check: ImportCheck | None = None, first: First | None = None
+              ) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; its outputs on the first
     sample are checked.
 
@@ -169,7 +174,7 @@ def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: M
     """
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
-    ranges = measure_ranges(module, samples, method=method, check=check,
+    ranges = measure_ranges(module, samples, method=method, check=check, first=first,
                             progress=lambda done, total: tell("calibrate", done, total))
     return None if calibrate is None and has_own_scales(module["main"]) else ranges
 

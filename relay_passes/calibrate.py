@@ -32,6 +32,7 @@ def calibrate(
     percentile: float = 99.99,
     progress: Callable[[int, int], None] | None = None,
     check: Callable[[list[Array | None]], None] | None = None,
+    first: Callable[[list[Array], dict[str, Array]], None] | None = None,
 ) -> dict[str, Range]:
     """The range of every activation that QuantizeInt8 asks for, by variable.
 
@@ -40,7 +41,8 @@ def calibrate(
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
     (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run,
-    ``check(outputs)`` after the first one; an output that is a constant is None.
+    ``check(outputs)`` after the first one; an output that is a constant is None. ``first(inputs,
+    values)`` then gets the network's inputs and the activations, by variable.
 
     PassError names the input whose data do not fit, or the node whose result is not finite.
     """
@@ -58,9 +60,11 @@ def calibrate(
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for done, batch in enumerate(runs):
         values = run(batch)
+        seen = dict(zip(watched, values, strict=True)) if not done else {}
         if check is not None and not done:
-            seen = dict(zip(watched, values, strict=True))
             check([None if name is None else seen[name] for name in ends])
+        if first is not None and not done:
+            first(batch, seen)
         for i, value in enumerate(values[: len(names)]):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
             if not np.isfinite(value).all():

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from zeroskip.runtime.float_check import LayerQuality
+    from zeroskip.runtime.layer_quality import LayerQuality
 
 
 def quality_table(layers: Sequence[LayerQuality]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.machine import Inputs
-from zeroskip.accel_model.program import Program, Tile
+from zeroskip.accel_model.program import Place, Program, Tile
 from zeroskip.accel_model.run import Run
 from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.cpu_schedule import run_cpu
 from zeroskip.relay_passes.partition import LAYERS_ATTR
+from zeroskip.runtime.packed import Hook, hooked
+from zeroskip.runtime.progress import Tell
+from zeroskip.runtime.session import Session
 
 Array = npt.NDArray[Any]
 
@@ -87,9 +91,50 @@ class Seen:
     """A run of one region: its inputs, the run, and what its tiles held."""
 
     program: Program
-    inputs: Inputs
+    inputs: Mapping[str, Array]
     run: Run
     written: Written
+
+    @property
+    def given(self) -> list[Array]:
+        """The inputs in the program's order."""
+        return [self.inputs[tensor.name] for tensor in self.program.inputs]
+
+    def results(self) -> list[Array]:
+        """Of each layer of the network, as it lies in the machine."""
+        return [self.result(place)[0] for place in self.program.places]
+
+    def result(self, place: Place) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """A layer's result as the machine has it, and which elements were never written: from DRAM
+        where it was moved there, else from the tiles. Empty if nothing of it was written."""
+        channels = slice(place.offset, place.offset + place.channels)
+        whole = {**self.inputs, **self.run.moved, **self.run.outputs}.get(place.value)
+        if whole is not None:
+            got = np.asarray(whole)[:, channels]
+            return got, np.zeros(got.shape, np.bool_)
+        if place.value not in self.written.tensors:
+            return np.empty(0), np.empty(0, np.bool_)
+        return (self.written.tensors[place.value][:, channels],
+                ~self.written.mask(place.value)[:, channels])
+
+
+def run_watched(session: Session, arrays: list[Array], tell: Tell
+                ) -> tuple[list[Seen], list[Array]]:
+    """An image through TVM's host module: every region, watched, and the network's outputs."""
+    regions: list[Seen] = []
+    watching: list[Written] = []
+
+    def observe(program: Program) -> Written:
+        watching.append(Written(program))
+        return watching[-1]
+
+    def done(program: Program, inputs: Inputs, run: Run) -> None:
+        kept = {name: np.array(values) for name, values in inputs.items()}
+        regions.append(Seen(program, kept, run, watching.pop()))
+
+    with hooked(Hook(done, observe, tell=tell)):
+        outputs = session.run_host(arrays)
+    return regions, outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +161,9 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
     found: list[Mismatch] = []
     results = []
     for name, place, want in zip(names, program.places, expected, strict=True):
-        there = slice(place.offset, place.offset + place.channels)
-        got, missing = _found(seen, place.value, there, want)
+        got, missing = seen.result(place)
+        if not got.size:
+            got, missing = np.zeros_like(want), np.ones(want.shape, np.bool_)
         results.append(got.reshape(want.shape))
         at = _first((want.reshape(got.shape) != got) | missing)
         if at is not None:
@@ -133,19 +179,6 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
             found.append(Mismatch(program.name, names[maker], at, -1, int(want[at]),
                                   int(got[at])))
     return Checked(found[0] if found else None, len(results), len(names), results)
-
-
-def _found(seen: Seen, name: str, channels: slice, want: Array
-           ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Channels of a tensor as the machine has them, and which elements were never written: from
-    DRAM where it was moved there, else from the tiles."""
-    whole = {**seen.inputs, **seen.run.moved, **seen.run.outputs}.get(name)
-    if whole is not None:
-        got = np.asarray(whole)[:, channels]
-        return got, np.zeros(got.shape, np.bool_)
-    if name not in seen.written.tensors:
-        return np.zeros_like(want), np.ones(want.shape, np.bool_)
-    return seen.written.tensors[name][:, channels], ~seen.written.mask(name)[:, channels]
 
 
 def _first(differs: npt.NDArray[np.bool_]) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ outputs are compared with a run of the whole reference.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,23 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.machine import Inputs
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.network import Network, parts_of
 from zeroskip.compiler.placement import nothing_runs
 from zeroskip.relay_passes.cpu_schedule import run_cpu
-from zeroskip.runtime.float_check import FloatCheck, LayerQuality, OutputQuality, finite
-from zeroskip.runtime.packed import Hook, hooked
+from zeroskip.runtime.float_check import FloatCheck, OutputQuality
+from zeroskip.runtime.layer_quality import LayerQuality
 from zeroskip.runtime.progress import Tell, silent
 from zeroskip.runtime.region_check import (
     Checked,
     Mismatch,
     Seen,
-    Written,
     check_outputs,
     check_region,
+    run_watched,
 )
 from zeroskip.runtime.session import Session, dequantised, images_of, quantised
 
@@ -86,8 +84,8 @@ class Validation:
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class; null for a signal-to-noise without noise."""
         return {**asdict(self), "exact": self.exact,
-                "snr_db": {name: finite(snr) for name, snr in self.snr_db.items()},
-                "quality": [{name: finite(value) if isinstance(value, float) else value
+                "snr_db": {name: _finite(snr) for name, snr in self.snr_db.items()},
+                "quality": [{name: _finite(value) if isinstance(value, float) else value
                              for name, value in asdict(each).items()} for each in self.quality]}
 
 
@@ -98,30 +96,28 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent,
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
     tell("TVM's CPU, the host", 0, 1)
     session = Session(network)
-    seen = [_run_watched(session, arrays, tell) for arrays in images]
+    seen = [run_watched(session, arrays, tell) for arrays in images]
     with parts_of(f"network '{network.name}'"):
         tell("TVM's CPU, compiling the reference", 0, 1)
         floats = FloatCheck(network, layers and bool(network.programs))
         executable = floats.reference.executable if network.programs else None
         checked = []
-        for number, (arrays, image) in enumerate(zip(images, seen, strict=True)):
+        for number, (arrays, (regions, outputs)) in enumerate(zip(images, seen, strict=True)):
             if executable is not None:
                 tell("TVM's CPU, the reference", number, len(images))
-                checked.append(_check_image(network, executable, arrays, image))
+                checked.append(_check_image(network, executable, arrays, regions, outputs))
             tell("TVM's CPU, the float network", number, len(images))
-            floats.add(arrays, image.outputs,
-                       list(zip(image.regions, checked[-1].regions if checked else [],
-                                strict=True)))
+            floats.add(arrays, outputs, list(zip(
+                regions, checked[-1].regions if checked else [], strict=True)))
     placement = network.placement
     coverage = placement.coverage() if placement.regions else nothing_runs(
         network.spec.name, network.cpu, network.host_macs)
     return _summary(checked, floats, coverage)
 
 
-@dataclass(frozen=True, eq=False)
-class _Watched:
-    regions: list[Seen]
-    outputs: list[Array]
+def _finite(value: float) -> float | None:
+    """For JSON, which has no infinities."""
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,31 +129,14 @@ class _Image:
     outputs: int
 
 
-def _run_watched(session: Session, arrays: list[Array], tell: Tell) -> _Watched:
-    """An image through TVM's host module, every region watched."""
-    regions: list[Seen] = []
-    watching: list[Written] = []
-
-    def observe(program: Program) -> Written:
-        watching.append(Written(program))
-        return watching[-1]
-
-    def done(program: Program, inputs: Inputs, run: Run) -> None:
-        kept = {name: np.array(values) for name, values in inputs.items()}
-        regions.append(Seen(program, kept, run, watching.pop()))
-
-    with hooked(Hook(done, observe, tell=tell)):
-        outputs = session.run_host(arrays)
-    return _Watched(regions, outputs)
-
-
-def _check_image(network: Network, executable: Any, arrays: list[Array], image: _Watched) -> _Image:
+def _check_image(network: Network, executable: Any, arrays: list[Array], seen: list[Seen],
+                 outputs: list[Array]) -> _Image:
     """Every region of an image, then the network's outputs."""
-    regions = [check_region(network, executable, each) for each in image.regions]
+    regions = [check_region(network, executable, each) for each in seen]
     expected = run_cpu(executable, "main", arrays)
     names = [port.name for port in network.outputs]
     mismatch = next((each.mismatch for each in regions if each.mismatch is not None), None)
-    for made in (image.outputs, *_without_tvm(network, arrays, image.regions)):
+    for made in (outputs, *_without_tvm(network, arrays, seen)):
         mismatch = mismatch or check_outputs(names, expected, made)
     return _Image(regions, mismatch, len(expected))
 

@@ -17,7 +17,7 @@ from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.pruning.quality import noise, snr_db
 from zeroskip.runtime import region_check, validation
-from zeroskip.runtime.float_check import Power
+from zeroskip.runtime.layer_quality import Power
 from zeroskip.runtime.region_check import Checked, Mismatch, Seen, Written, check_outputs
 from zeroskip.runtime.session import Session
 from zeroskip.runtime.validation import Validation, validate
@@ -180,6 +180,16 @@ def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.Monke
     assert found.exact_regions == found.regions
     assert found.mismatch is not None
     assert (found.mismatch.region, found.mismatch.layer) == ("", "y")
+
+
+def test_signal_to_noise_is_taken_before_a_softmax(moving: tuple[Network, Validation, Seen]
+                                                   ) -> None:
+    """It is that of the logits, which the last layer makes."""
+    _, right, _ = moving
+    assert right.snr_before == {"y": "softmax"}
+    (logits,) = [each for each in right.quality if each.layer == "dense"]
+    assert right.snr_db["y"] == pytest.approx(logits.snr_db)
+    assert f"{logits.snr_db:.1f} dB signal-to-noise before its softmax, same top-1" in right.text()
 
 
 def test_exact_is_whether_there_is_no_difference() -> None:
