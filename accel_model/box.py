@@ -8,7 +8,7 @@ import io
 import math
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tokenize import TokenError
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Parts: TypeAlias = Sequence[bytes | memoryview]  # the bytes of a member, one piece after another
 
+PIECE = 1 << 20  # bytes that are read at once
 _HEADER = 1 << 14  # bytes in which the header of an .npy file ends
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal contents are equal files
 _DAY = 0 << 9 | 1 << 5 | 1  # the same as it is stored: years since 1980, month, day
@@ -43,12 +44,19 @@ def array_of(parts: Parts) -> npt.NDArray[Any]:
     return np.frombuffer(held, dtype).reshape(shape)
 
 
-def digest(parts: Parts) -> str:
+def digest(parts: Iterable[bytes | memoryview]) -> str:
     """SHA-256 of the parts together, in hex."""
     made = hashlib.sha256()
     for part in parts:
         made.update(part)
     return made.hexdigest()
+
+
+def pieces(box: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A member's bytes, piece by piece: it may be as large as all the weights."""
+    with box.open(info) as member:
+        while piece := member.read(PIECE):
+            yield piece
 
 
 def write_zip(out: Any, members: Mapping[str, Parts]) -> None:

@@ -48,7 +48,9 @@ class Machine:
         inputs: [1, C, *spatial] of the program's types, by name; without ``numbers`` only time and
         safety are computed and they are not looked at. seed: of the order in which the units take
         turns; None for program order. The result does not depend on it. ``observer(pc, tile,
-        values)`` sees what each final compute instruction wrote, [1, channels, *tile.size].
+        values, before)`` sees what each final compute instruction wrote, [1, channels, *tile.size],
+        and what that was before a fused addition (None: there is none); with it the run has
+        ``moved`` too.
         ``progress(done, total)`` is told now and then how many instructions were executed.
 
         MachineError if the program is for another description or must not run as it is: a race,
@@ -61,7 +63,7 @@ class Machine:
                      tokens.shuffled(stream.unit, seed), progress)
         except MachineError as problem:
             raise self._diagnose(program, stream, inputs, numbers, problem, seed) from None
-        run = self._time(program, stream, state, walk.costs, seed)
+        run = self._time(program, stream, state, walk.costs, seed, observer is not None)
         audit(self.spec, program, run)
         return run
 
@@ -74,9 +76,10 @@ class Machine:
             raise MachineError(f"program '{program.name}' asks for {behind} bytes of DRAM behind "
                                f"its image, and the limit is {self.limits.dram_bytes}; run it "
                                "with higher limits")
-        if sum(tensor.nbytes for tensor in set(program.outputs)) > program.dram_bytes:
-            raise MachineError(f"program '{program.name}' has outputs that do not fit in its DRAM "
-                               "together; compile it again")
+        for tensors in (program.outputs, program.moved):
+            if sum(tensor.nbytes for tensor in set(tensors)) > program.dram_bytes:
+                raise MachineError(f"program '{program.name}' has outputs that do not fit in its "
+                                   "DRAM together; compile it again")
         try:
             stream = stream_of(program.words.tobytes(), self.spec, program.dram_bytes,
                                len(program.image))
@@ -88,7 +91,7 @@ class Machine:
                for of, end in ends):
             raise MachineError(f"program '{program.name}' has instructions of unknown origin; "
                                "compile it again")
-        for tensor in (*program.inputs, *program.outputs):
+        for tensor in (*program.inputs, *program.outputs, *program.moved):
             if tensor.address + tensor.nbytes > program.dram_bytes:
                 raise MachineError(f"tensor '{tensor.name}' of program '{program.name}' is not "
                                    "within its DRAM; compile it again")
@@ -100,7 +103,8 @@ class Machine:
         memories = Memories.of(self.spec, program)
         for tensor in program.inputs:
             memories.give(tensor, to_dram(_input(tensor, inputs)) if numbers else None)
-        state = State(self.spec, memories, Numbers(memories) if numbers else None,
+        state = State(self.spec, memories,
+                      Numbers(memories, observer is not None) if numbers else None,
                       limits=self.limits)
         return state, Walk(program, stream, state, observer if numbers else None)
 
@@ -131,12 +135,14 @@ class Machine:
         return None
 
     def _time(self, program: Program, stream: Stream, state: State,
-              costs: Sequence[Cost], seed: int | None) -> Run:
+              costs: Sequence[Cost], seed: int | None, watched: bool) -> Run:
         found = counters(costs)
         when = timeline(stream.unit, stream.wait, stream.post, found["cycles"], stream.on_bus,
                         self.spec.dram.latency_cycles)
-        outputs = {tensor.name: _output(tensor, state.memories) for tensor in program.outputs}
-        return Run(outputs=outputs if state.numbers is not None else {},
+        outputs, moved = ({tensor.name: _output(tensor, state.memories) for tensor in tensors}
+                          for tensors in (program.outputs, program.moved if watched else ()))
+        numbers = state.numbers is not None
+        return Run(outputs=outputs if numbers else {}, moved=moved if numbers else {},
                    cycles=int(when.end.max(initial=0)), unit=stream.unit, ready=when.ready,
                    start=when.start, free=when.free, end=when.end, counters=found,
                    energy=energy(self.spec, found), seed=seed)

@@ -13,7 +13,9 @@ import numpy as np
 from zeroskip.accel_model import kernels
 from zeroskip.accel_model.convolution import Convolver
 from zeroskip.accel_model.faults import Fault
+from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.kernels import Int8, Int32, Int64
+from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.memory import Bytes, Memories
 from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import NO_OPERAND, Operand, Target, Window
@@ -54,11 +56,17 @@ class Partial(NamedTuple):
 
 
 class Numbers:
-    """What the values are in, and what becomes of them."""
+    """What the values are in, and what becomes of them.
 
-    def __init__(self, memories: Memories) -> None:
+    before: if ``watched``, what the last instruction made of its sums before an operand was added
+    to it, int8 or uint8 [channels, pixels]; None if there was none.
+    """
+
+    def __init__(self, memories: Memories, watched: bool = False) -> None:
         self._act, self._acc, self._dram = memories.act, memories.acc, memories.dram
         self._convolver = Convolver()
+        self._watched = watched
+        self.before: Int8 | Bytes | None = None
 
     def load(self, moved: Moved) -> None:
         kernels.move(self._dram.read(moved.dram, moved.reach), self._act.reshape(-1), 0,
@@ -104,11 +112,26 @@ class Numbers:
         return sums
 
     def _finish(self, sums: Int32, window: Window, result: Result) -> None:
+        if self._watched and result.operand.there:
+            self.before = _before(sums, result)
         found, shift = kernels.finish(sums, self._act, result.rows, result.y, result.operand,
                                       result.scale)
         _check_shift(found, shift)
         if found == kernels.WIDE:
             raise Fault(NOT_IN_INT32)
+
+
+def _before(sums: Int32, result: Result) -> Int8 | Bytes:
+    """The sums requantised as they are before the operand is added, [channels, pixels]."""
+    y, r = result.y, result.operand
+    pixels, channels = sums.shape
+    made = np.zeros((blocks(channels) * pixels, BLOCK), np.uint8)
+    alone = Target(0, y.width, pixels, y.width, r.mid_zero_point, r.mid_low, r.mid_high)
+    found, shift = kernels.finish(sums.copy(), made, result.rows, alone, NO_OPERAND, result.scale)
+    _check_shift(found, shift)
+    tile = np.ascontiguousarray(made.reshape(-1, pixels, BLOCK).swapaxes(1, 2))
+    whole = tile.reshape(-1, pixels)[:channels]
+    return whole if r.mid_high > 127 else whole.view(np.int8)
 
 
 def _check_shift(found: int, shift: int) -> None:

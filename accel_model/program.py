@@ -43,7 +43,8 @@ class LayerInfo:
     with a non-zero weight, ``real_macs`` those of them whose input lies within the image: the
     others multiply by padding. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are what the
     layer needs: inputs that its result depends on and outputs, each once, and weights in the ideal
-    size of the target's format. ``shape`` is the output's.
+    size of the target's format. ``shape`` is that of the tensor ``value``, of which its tiles are a
+    part. ``before``: what is called what it computes before the addition that is fused into it.
     """
 
     node: str
@@ -57,6 +58,8 @@ class LayerInfo:
     output_bytes: int
     weight_bytes: int
     schedule: str
+    value: str = ""
+    before: str = ""
 
     @property
     def needs(self) -> Needs:
@@ -80,6 +83,16 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a result of the network is: channels from ``offset`` on of the tensor ``value``, which
+    is an input, one that layers write, or one before a fused addition."""
+
+    value: str
+    offset: int
+    channels: int
+
+
+@dataclass(frozen=True)
 class Program:
     """One accelerator region, ready to run.
 
@@ -90,6 +103,9 @@ class Program:
     layer_of: int32 [n], the layer of each instruction (-1: none).
     tile_of: int32 [n], index in ``tiles`` of what the instruction writes (-1: nothing final).
     input_bytes: of the inputs, those that some layer's result depends on.
+    moved: tensors in DRAM that are no outputs and of which no compute instruction writes all.
+    places: of the result of each layer of the network, in its order; those that are joined into
+    one operation and those that only move data included.
     """
 
     name: str
@@ -104,6 +120,8 @@ class Program:
     layer_of: npt.NDArray[np.int32]
     tile_of: npt.NDArray[np.int32]
     input_bytes: int = 0
+    moved: tuple[Tensor, ...] = ()
+    places: tuple[Place, ...] = ()
 
     @property
     def target(self) -> str:
@@ -147,6 +165,8 @@ class Program:
             "inputs": [asdict(t) for t in self.inputs],
             "outputs": [asdict(t) for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
+            "moved": [asdict(t) for t in self.moved],
+            "places": [asdict(place) for place in self.places],
             "sha256": {name: digest(parts) for name, parts in raw.items()},
         }
         head["seal"] = _seal(head)
@@ -194,7 +214,8 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         raise ProgramError("the program's provenance does not match its instructions; "
                            "compile it again")
     layers = tuple(_layer(table) for table in head["layers"])
-    tensors = {key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs")}
+    tensors = {key: tuple(_tensor(table) for table in head[key])
+               for key in ("inputs", "outputs", "moved")}
     return Program(
         name=text(head["name"], "name"), spec=spec_from_table(head["spec"], "the program"),
         words=words, image=image,
@@ -202,7 +223,8 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         inputs=tensors["inputs"], outputs=tensors["outputs"], layers=layers,
         tiles=tuple(_tile(row, layers) for row in tiles.tolist()),
         layer_of=layer_of, tile_of=tile_of,
-        input_bytes=count(head["input_bytes"], "input_bytes"))
+        input_bytes=count(head["input_bytes"], "input_bytes"), moved=tensors["moved"],
+        places=tuple(_place(table) for table in head["places"]))
 
 
 def _tensor(table: Any) -> Tensor:
@@ -213,6 +235,13 @@ def _tensor(table: Any) -> Tensor:
         count(size, "Tensor.spatial", 1)
     if made.dtype not in ("int8", "uint8"):
         raise ValueError(f"Tensor.dtype is {made.dtype[:20]!r}")
+    return made
+
+
+def _place(table: Any) -> Place:
+    made = read_record(Place, table)
+    count(made.offset, "Place.offset")
+    count(made.channels, "Place.channels", 1)
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -31,7 +31,8 @@ EVENTS = {  # key of spec.Energy -> counter
 class Run:
     """What a program computed and how long it took. Arrays have an element for each pc.
 
-    outputs: [1, C, *spatial] by name; empty without numbers. cycles: until the last completion.
+    outputs: [1, C, *spatial] by name; empty without numbers. moved: the program's, likewise; empty
+    without an observer. cycles: until the last completion.
     unit: 0 load, 1 compute, 2 store. ready: cycle at which its tokens were there; start; free: its
     unit was free again; end: completed (a transfer's latency included). counters: the fields of
     ``timing.Cost``. energy: picojoules by event. seed: of the order, None for program order.
@@ -47,6 +48,7 @@ class Run:
     counters: dict[str, Int64]
     energy: dict[str, float]
     seed: int | None
+    moved: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
 
     @property
     def totals(self) -> dict[str, int]:

@@ -25,7 +25,8 @@ from zeroskip.accel_model.state import State
 from zeroskip.accel_model.stream import Step, Stream
 from zeroskip.accel_model.timing import DECIDED_BY_WEIGHTS, TIMING, Cost
 
-Observer: TypeAlias = Callable[[int, Tile, npt.NDArray[np.generic]], None]
+Values: TypeAlias = npt.NDArray[np.generic]
+Observer: TypeAlias = Callable[[int, Tile, Values, Values | None], None]  # machine.py
 Progress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
 Int64 = npt.NDArray[np.int64]
 
@@ -74,6 +75,8 @@ class Walk:
             if cls not in DECIDED_BY_WEIGHTS:
                 step.cost = cost
         self.costs[pc] = cost
+        if state.numbers is not None:
+            state.numbers.before = None
         SEMANTICS[cls](state, one)
         if self._observer is not None and self._tile_of[pc] >= 0:
             self._observe(pc, self._observer)
@@ -115,7 +118,10 @@ class Walk:
             raise Fault(f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
                         f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}")
         values = written_values(self._state, tile.channels)
-        observer(pc, tile, values.reshape(1, tile.channels, *tile.size))
+        shape = (1, tile.channels, *tile.size)
+        numbers = self._state.numbers
+        before = None if numbers is None else numbers.before
+        observer(pc, tile, values.reshape(shape), None if before is None else before.reshape(shape))
 
     def place(self, pc: int) -> str:
         """pc, mnemonic and layer of an instruction."""

@@ -25,10 +25,11 @@ from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.placement import Placement
 from zeroskip.compiler.support import supports
 from zeroskip.compiler.tune import Tuning
-from zeroskip.relay_passes.calibrate import Method, Range, has_own_scales
+from zeroskip.relay_passes.calibrate import Method, Range, batches, has_own_scales
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.import_check import check_import
+from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.onnx_batch import for_one_image
@@ -43,6 +44,7 @@ from zeroskip.relay_passes.quantise import QuantizeInt8
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
@@ -70,6 +72,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     cache: str | Path | None = None,
     tune: Tuning | None = None,
     progress: Progress | None = None,
+    first: First | None = None,
 ) -> Network:
     """Compile an ONNX model for an accelerator.
 
@@ -81,13 +84,14 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     what it gives none stays float. method: ``minmax``,
     ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder
     in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n schedules of
-    each layer and keeps the fastest; the result is never slower than without.
+    each layer and keeps the fastest; the result is never slower than without. first: gets inputs
+    and float activations of the first calibration image (``runtime.losing_layers``).
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method, shapes=shapes,
-                   cache=cache, tune=tune, progress=progress)
+                   cache=cache, tune=tune, progress=progress, first=first)
     return network_of(stages, model, spec)
 
 
@@ -126,58 +130,62 @@ def lower(
     cache: str | Path | None = None,
     tune: Tuning | None = None,
     progress: Progress | None = None,
+    first: First | None = None,
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, calibrate, tell)
-    # A pruned network is another than the model: only one that is not pruned is compared.
-    ranges = ranges_of(module, calibrate, method, tell,
-                       None if read_recipe(prune or ()) else model, shapes)
+    module, check = prepare(model, shapes, prune, calibrate, tell)
+    ranges = ranges_of(module, calibrate, method, tell, check, first)
     return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
 
 def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
-            calibrate: str | Path | Arrays | None, tell: Progress) -> IRModule:
-    """The float module that is quantised: the model imported, its normalisations folded, pruned."""
+            calibrate: str | Path | Arrays | None, tell: Progress, more: bool = False
+            ) -> tuple[IRModule, ImportCheck | None]:
+    """The float module that is quantised: the model imported, its normalisations folded, pruned;
+    and what its outputs on the first calibration sample are to be compared with.
+
+    A pruned network is another than the model: where it is pruned here, or will be (``more``), it
+    is compared before, and there is no check to be made later.
+    """
     recipe = read_recipe(prune or ())
     tell("import", 0, 1)
     module = import_float(model, shapes or {})
+    tell("onnxruntime", 0, 1)
+    first = batches(module["main"], read_samples(module, calibrate))[0]
+    check = _import_check(module, model, shapes or {}, first)
+    if recipe or more:
+        tell("compare with onnxruntime", 0, 1)
+        check(run_cpu(compile_for_cpu(module), "main", first))
     tell("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    return apply_passes(pruned, RemoveDeadChannels())
+    return apply_passes(pruned, RemoveDeadChannels()), None if recipe or more else check
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
-              tell: Progress, model: Model | None = None,
-              shapes: Mapping[str, Sequence[int]] | None = None) -> dict[str, Range] | None:
-    """The ranges of a float module's activations over calibration data; with the model that it
-    was imported from, its outputs on the first sample are compared with onnxruntime's.
+              tell: Progress, check: ImportCheck | None = None, first: First | None = None
+              ) -> dict[str, Range] | None:
+    """The ranges of a float module's activations over calibration data; its outputs on the first
+    sample are checked.
 
     None without data for a module that brings scales: those of random inputs are none for what it
     gives no scale, which stays float.
     """
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
-    ranges = measure_ranges(module, samples, method=method,
-                            check=None if model is None else _import_check(
-                                module, model, shapes or {}),
+    ranges = measure_ranges(module, samples, method=method, check=check, first=first,
                             progress=lambda done, total: tell("calibrate", done, total))
     return None if calibrate is None and has_own_scales(module["main"]) else ranges
 
 
-def _import_check(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]]
-                  ) -> Callable[[list[Any], list[Any]], None]:
-    """Takes inputs and outputs of the module, and refuses it if they are not the model's."""
+def _import_check(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]],
+                  first: list[Any]) -> ImportCheck:
+    """What to compare the module's outputs with, for the first sample."""
     main = module["main"]
-    sources, ends = ([port.name for port in ports_of(main, side)] for side in ("inputs", "outputs"))
-
-    def check(batch: list[Any], results: list[Any]) -> None:
-        check_import(model, module, dict(zip(sources, batch, strict=True)),
-                     {n: x for n, x in zip(ends, results, strict=True) if x is not None},
-                     int(main.attrs.get(BATCH_ATTR, 1)), lambda: _imported(model, shapes)[0])
-
-    return check
+    sources = [port.name for port in ports_of(main, "inputs")]
+    return ImportCheck(model, module, dict(zip(sources, first, strict=True)),
+                       int(main.attrs.get(BATCH_ATTR, 1)), lambda: _imported(model, shapes)[0])
 
 
 def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,

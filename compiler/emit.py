@@ -11,7 +11,7 @@ import numpy.typing as npt
 from zeroskip.accel_model import isa
 from zeroskip.accel_model.encoding import encode_all
 from zeroskip.accel_model.layout import Tensor, blocks
-from zeroskip.accel_model.program import LayerInfo, Program, Tile
+from zeroskip.accel_model.program import LayerInfo, Place, Program, Tile
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler import ops
 from zeroskip.compiler.compulsory import Mask, input_bytes, joined, shared
@@ -285,7 +285,8 @@ class Emitter:
     def enter(self, layer: LayerInfo, read: dict[str, Mask]) -> int:
         """Enters a layer and what it reads; returns its number. Parts of a grouped convolution or
         of a concatenation share one."""
-        if self.layers and (self.layers[-1].node, self.layers[-1].kind) == (layer.node, layer.kind):
+        last = self.layers[-1] if self.layers else None
+        if last and (last.node, last.kind, last.value) == (layer.node, layer.kind, layer.value):
             self.layers[-1] = join_layers(self.layers[-1], layer, shared(self._read, read))
             self._read = joined(self._read, read)
         else:
@@ -315,6 +316,8 @@ class Emitter:
             layers=tuple(self.layers), tiles=tuple(self.made),
             layer_of=self.stream.layer_of, tile_of=self.stream.tile_of,
             input_bytes=input_bytes(self.region),
+            moved=tuple(moved[name] for name in _moved(self.region)),
+            places=tuple(_place(view, self.region) for view in self.region.places),
         )
 
 
@@ -335,6 +338,22 @@ def _values(region: Region) -> list[Value]:
     for value in region.outputs:
         seen.setdefault(value.name, value)
     return list(seen.values())
+
+
+def _place(view: View, region: Region) -> Place:
+    """Where a result is; one before a fused addition lies as the sum does in its tensor."""
+    name = view.value.name
+    offset = next((op.y.offset for op in region.ops if isinstance(op, ops.Conv)
+                   and op.residual is not None and op.residual.mid.name == name), 0)
+    return Place(name, offset + view.offset, view.channels)
+
+
+def _moved(region: Region) -> list[str]:
+    """Values that moves write and that are no outputs."""
+    left = {value.name for value in region.outputs}
+    return list(dict.fromkeys(op.y.value.name for op in region.ops
+                              if isinstance(op, ops.Copy | ops.Reshape)
+                              and op.y.value.name not in left))
 
 
 def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:

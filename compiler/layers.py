@@ -28,7 +28,8 @@ def layer_info(op: Op, schedule: str, weights: Weights | None, touched: dict[str
         node=op.node, result=residual.node if residual is not None else op.node, kind=kind,
         shape=(1, op.y.value.channels, *op.y.value.spatial), macs=op.macs, effectual=effectual,
         real_macs=real_macs(op), input_bytes=elements(touched),
-        output_bytes=op.y.channels * op.y.value.pixels, weight_bytes=stored, schedule=schedule)
+        output_bytes=op.y.channels * op.y.value.pixels, weight_bytes=stored, schedule=schedule,
+        value=op.y.value.name, before=residual.mid.name if residual is not None else "")
 
 
 def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:

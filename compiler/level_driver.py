@@ -13,6 +13,7 @@ from zeroskip.accel_model.formats.nested import MAX_LEVELS
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.driver import (
     Arrays,
+    First,
     Model,
     Progress,
     Stages,
@@ -48,16 +49,18 @@ def compile_levels(
     cache: str | Path | None = None,
     tune: Tuning | None = None,
     progress: Progress | None = None,
+    first: Sequence[First] = (),
 ) -> Levels:
     """Compile an ONNX model at several sparsities whose weights are stored once.
 
     levels: recipes, the densest first; each prunes what the one before left and may only remove
-    weights. prune: what they have in common, applied first; it may change tensors. All else as in
-    ``compile``. CompileError for a level that does more than remove weights.
+    weights. prune: what they have in common, applied first; it may change tensors. first: as of
+    ``compile``, one for each level. All else as in ``compile``. CompileError for a level that does
+    more than remove weights.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     every = lower_levels(model, spec, levels, prune=prune, calibrate=calibrate, method=method,
-                         shapes=shapes, cache=cache, tune=tune, progress=progress)
+                         shapes=shapes, cache=cache, tune=tune, progress=progress, first=first)
     return pack_levels(
         Level(recipe_text(recipe), network_of(stages, model, spec),
               {name: extract(stages.partitioned, name) for name in stages.programs})
@@ -76,20 +79,22 @@ def lower_levels(
     cache: str | Path | None = None,
     tune: Tuning | None = None,
     progress: Progress | None = None,
+    first: Sequence[First] = (),
 ) -> Iterator[Stages]:
     """The stages of each level of ``compile_levels``, when it is asked for."""
     if not 1 <= len(levels) <= MAX_LEVELS:
         raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, calibrate, tell)
+    module, _ = prepare(model, shapes, prune, calibrate, tell, more=True)
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)
         before, module = module, prune_by(module, recipe, samples=samples)
         if number > 0:
             _check_level(before, module, number, recipe_text(recipe))
-        ranges = ranges_of(module, calibrate, method, told)
+        ranges = ranges_of(module, calibrate, method, told,
+                           first=first[number] if first else None)
         # Each level has its own activations, but a weight is one integer in all of them.
         scales = choose_weight_scales(module, ranges) if scales is None else scales
         yield lower_float(module, spec, QuantizeInt8(ranges=ranges, weight_scales=scales),

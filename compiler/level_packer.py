@@ -131,7 +131,10 @@ class _Packer:
         split = split_program(np.frombuffer(b"".join(parts), np.uint8), len(parts[0]), program,
                               known)
         pieces = split.pieces
-        if not pieces.size or pieces.max() < 1 << 31:
+        if not pieces.size:  # all its weights are too small to be members
+            self._store(names[member], parts)
+            return
+        if pieces.max() < 1 << 31:
             pieces = pieces.astype(np.int32)
         self.derived[names[member]] = ProgramOf(
             program.spec.array.kind, self._keep([split.rest.tobytes()]),

@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zeroskip.accel_model.box import Parts, digest, read_npy
+from zeroskip.accel_model.box import Parts, digest, pieces, read_npy
 from zeroskip.accel_model.records import read_record, text
 from zeroskip.compiler.derived import LevelOf, ProgramOf, join_program
 from zeroskip.compiler.network import (
@@ -98,7 +98,7 @@ def read_level(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], hea
     if set(members) != {"manifest.json", *(f"{FOLDER}{name}" for name in head["parts"])}:
         raise NetworkError(f"{path}: was altered after it was written; compile it again")
     for name in head["parts"]:
-        if digest([box.read(members[f"{FOLDER}{name}"])]) != name:
+        if digest(pieces(box, members[f"{FOLDER}{name}"])) != name:
             raise NetworkError(f"{path}: member {FOLDER}{name} was altered after it was written; "
                                "compile it again")
     derived = {name: ProgramOf.from_table(table) if "sources" in table else

@@ -27,7 +27,10 @@ def lower(graph: LayerGraph) -> Region:
         work.add(node)
     outputs = tuple(work.finish_output(name) for name in graph.outputs)
     inputs = tuple(work.views[name].value for name in graph.inputs)
-    return _place_concats(fuse_residuals(Region(graph.name, inputs, outputs, tuple(work.ops))))
+    places = tuple(work.flattened.get(node.output) or work.views[node.output]
+                   for node in graph.nodes)
+    region = Region(graph.name, inputs, outputs, tuple(work.ops), places)
+    return _place_concats(fuse_residuals(region))
 
 
 def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
@@ -239,7 +242,8 @@ def _place_concats(region: Region) -> Region:
             if not (isinstance(op, ops.Copy) and moved.get(op.x.value.name) == op.y)]
     for name in list(moved):
         moved[name] = _resolve(moved, moved[name])
-    return replace(region, ops=tuple(_rename(op, moved) for op in kept))
+    return replace(region, ops=tuple(_rename(op, moved) for op in kept),
+                   places=tuple(_at(moved, view) for view in region.places))
 
 
 def _resolve(moved: dict[str, View], view: View) -> View:
@@ -252,13 +256,14 @@ def _within(home: View, view: View) -> View:
     return View(home.value, home.offset + view.offset, view.channels)
 
 
-def _rename(op: Op, moved: dict[str, View]) -> Op:
-    def at(view: View) -> View:
-        home = moved.get(view.value.name)
-        return view if home is None else _within(home, view)
+def _at(moved: dict[str, View], view: View) -> View:
+    home = moved.get(view.value.name)
+    return view if home is None else _within(home, view)
 
+
+def _rename(op: Op, moved: dict[str, View]) -> Op:
     if isinstance(op, ops.Add):
-        op = replace(op, r=at(op.r))
+        op = replace(op, r=_at(moved, op.r))
     if isinstance(op, ops.Conv) and op.residual is not None:
-        op = replace(op, residual=replace(op.residual, r=at(op.residual.r)))
-    return replace(op, x=at(op.x), y=at(op.y))
+        op = replace(op, residual=replace(op.residual, r=_at(moved, op.residual.r)))
+    return replace(op, x=_at(moved, op.x), y=_at(moved, op.y))

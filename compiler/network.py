@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zeroskip.accel_model.box import Parts, digest, read_npy, read_zip, write_zip
+from zeroskip.accel_model.box import Parts, digest, pieces, read_npy, read_zip, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.files import refuse_irregular, write_whole
 from zeroskip.accel_model.formats import FormatError
@@ -157,7 +157,7 @@ class Network:
                 raise NetworkError(f"{path}: holds one network without levels, not level {level}; "
                                    "leave the level out, or compile it with --level")
             for name, expected in check_head(head, FORMAT, path)["sha256"].items():
-                if digest([box.read(members[name])]) != expected:
+                if digest(pieces(box, members[name])) != expected:
                     raise NetworkError(f"{path}: member {name} was altered after it was written; "
                                        "compile it again")
             if set(members) != {"manifest.json", *head["sha256"]}:

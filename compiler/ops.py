@@ -191,9 +191,11 @@ class Reshape(Op):
 
 @dataclass(frozen=True)
 class Region:
-    """A region in execution order. ``shapes`` are the sizes that the host gives and expects."""
+    """A region in execution order. places: where the result of each layer of the network is, in the
+    network's order; that of one before a fused addition is no operation's."""
 
     name: str
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     ops: tuple[Op, ...]
+    places: tuple[View, ...] = ()

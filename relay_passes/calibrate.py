@@ -1,6 +1,6 @@
 """The ranges of a float module's activations over sample inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +31,8 @@ def calibrate(
     method: Method = "minmax",
     percentile: float = 99.99,
     progress: Callable[[int, int], None] | None = None,
-    check: Callable[[list[Array], list[Array | None]], None] | None = None,
+    check: Callable[[list[Array | None]], None] | None = None,
+    first: Callable[[list[Array], dict[str, Array]], None] | None = None,
 ) -> dict[str, Range]:
     """The range of every activation that QuantizeInt8 asks for, by variable.
 
@@ -40,7 +41,8 @@ def calibrate(
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
     (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run,
-    ``check(inputs, outputs)`` after the first one; an output that is a constant is None.
+    ``check(outputs)`` after the first one; an output that is a constant is None. ``first(inputs,
+    values)`` then gets the network's inputs and the activations, by variable.
 
     PassError names the input whose data do not fit, or the node whose result is not finite.
     """
@@ -58,9 +60,11 @@ def calibrate(
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for done, batch in enumerate(runs):
         values = run(batch)
+        seen = dict(zip(watched, values, strict=True)) if not done else {}
         if check is not None and not done:
-            seen = dict(zip(watched, values, strict=True))
-            check(batch, [None if name is None else seen[name] for name in ends])
+            check([None if name is None else seen[name] for name in ends])
+        if first is not None and not done:
+            first(batch, seen)
         for i, value in enumerate(values[: len(names)]):
             lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
             if not np.isfinite(value).all():
@@ -138,24 +142,34 @@ def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Arr
 
 def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], list[Array]]:
     """A function from the inputs to the values of these variables."""
-    func = mod["main"]
-    inputs = {str(param.name): i for i, param in enumerate(func.params)}
-    computed = [name for name in names if name not in inputs]
-    variables = {str(binding.var.name): binding.var for binding in bindings(func)}
-    block = relax.DataflowBlock
-    outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
-    copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
-    body = relax.SeqExpr([block([*bindings(func), *copies])], relax.Tuple(outs))
-    watched = relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", "main")
     functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
-    module = tvm.IRModule({**functions, relax.GlobalVar("main"): watched})
+    module = tvm.IRModule({**functions, relax.GlobalVar("main"): watching(mod["main"], names)})
     vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())
 
     def run(batch: list[Array]) -> list[Array]:
-        results = iter(vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch)))
-        return [batch[inputs[n]] if n in inputs else next(results).numpy() for n in names]
+        results = vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch))
+        return watched(mod["main"], names, batch, [each.numpy() for each in results])
 
     return run
+
+
+def watching(func: relax.Function, names: Sequence[str], symbol: str = "main") -> relax.Function:
+    """A function that returns the values of these variables instead, without its inputs."""
+    inputs = {str(param.name) for param in func.params}
+    computed = [name for name in names if name not in inputs]
+    variables = {str(binding.var.name): binding.var for binding in bindings(func)}
+    outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
+    copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
+    body = relax.SeqExpr([relax.DataflowBlock([*bindings(func), *copies])], relax.Tuple(outs))
+    return relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", symbol)
+
+
+def watched(func: relax.Function, names: Sequence[str], inputs: list[Array],
+            results: list[Array]) -> list[Array]:
+    """The variables' values: inputs, and what ``watching(func, names)`` returned."""
+    given = {str(param.name): value for param, value in zip(func.params, inputs, strict=True)}
+    rest = iter(results)
+    return [given[name] if name in given else next(rest) for name in names]
 
 
 def _quantiles(percentile: float) -> Callable[[npt.NDArray[np.int64], Range], Range]:

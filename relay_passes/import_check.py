@@ -7,8 +7,9 @@ may move a value over a rounding edge, by a whole step: ``QUANTIZED_DB``, chosen
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ import tvm
 
 from zeroskip.relay_passes.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.graph import bindings, node_of
+from zeroskip.relay_passes.graph import OUTPUTS_ATTR, bindings, node_of
+from zeroskip.relay_passes.onnx_floats import cast_floats
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.passes import with_unique_names
 
@@ -28,46 +30,125 @@ Model: TypeAlias = str | Path | onnx.ModelProto
 FLOAT_DB = 40.0
 QUANTIZED_DB = 15.0
 HALF_DB = 25.0  # of a model whose own numbers are float16: the import computes in float32
+LARGE = 64 << 20  # bytes of a model from which on it is not handed over in memory
+_PAGE = 4096
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
            "Multinomial", "Bernoulli"}
 
 
-def check_import(model: Model, module: tvm.IRModule, sample: Mapping[str, Array],
-                 got: Mapping[str, Array], images: int, again: Callable[[], tvm.IRModule]) -> None:
-    """Compare outputs by name, ``got``, of the imported module with onnxruntime's of the model for
-    ``sample``, by input name.
+class ImportCheck:
+    """What onnxruntime makes of a model for one sample, to be compared with its import.
 
-    images: of the model's batch, where the import is of one of them; each is the sample then.
-    again: imports the model once more, nothing folded; called where an output differs, to name the
-    first node, in the model's order, whose result does.
-
-    FrontError where an output differs. A model that onnxruntime cannot run, or that draws random
-    numbers, is not compared, and a warning says so.
+    It is found when this is made, so that onnxruntime, which holds the weights once more, has gone
+    before the import is compiled.
     """
-    source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+
+    def __init__(self, model: Model, module: tvm.IRModule, sample: Mapping[str, Array],
+                 images: int, again: Callable[[], tvm.IRModule]) -> None:
+        """module: the import. sample: by input name. images: of the model's batch, where the import
+        is of one of them; each is the sample then. again: imports the model once more, nothing
+        folded; called where an output differs, to name the first node, in the model's order, whose
+        result does."""
+        self._model, self._sample, self._images, self._again = model, sample, images, again
+        self._names = [str(name) for name in module["main"].attrs[OUTPUTS_ATTR]]
+        self._limit = QUANTIZED_DB if has_own_scales(module["main"]) else FLOAT_DB
+        self._why = ""
+        try:
+            self._want = _run_model(model, sample, self._names, images)
+        except Exception as error:  # onnxruntime's, of many kinds
+            self._want, text = {}, str(error).strip()
+            self._why = text.splitlines()[0][:200] if text else "no reason"
+
+    def __call__(self, results: Sequence[Array | None]) -> None:
+        """Compare the outputs of the imported module for the sample; None: one is a constant.
+
+        FrontError where an output differs. A model that onnxruntime cannot run, or that draws
+        random numbers, is not compared, and a warning says so.
+        """
+        if self._why:
+            warnings.warn("The import is not compared with onnxruntime, which cannot run this "
+                          f"model ({self._why}).", RuntimeWarning, stacklevel=2)
+            return
+        got = {name: x for name, x in zip(self._names, results, strict=True) if x is not None}
+        levels = {name: _level(self._want[name], x, self._limit) for name, x in got.items()}
+        wrong = next((name for name, (level, least) in levels.items() if level < least), None)
+        if wrong is not None:
+            self._refuse(wrong, *levels[wrong])
+
+    def _refuse(self, wrong: str, level: float, least: float) -> None:
+        """FrontError for an output, unless the model draws random numbers."""
+        model = self._model
+        proto = load_onnx(model) if isinstance(model, str | Path) else model
+        if any(node.op_type in _RANDOM for node in proto.graph.node):
+            warnings.warn("The import is not compared with onnxruntime: the model draws random "
+                          "numbers.", RuntimeWarning, stacklevel=3)
+            return
+        first = _first_difference(proto, self._again(), self._sample, self._images, self._limit)
+        place = f"Node '{first}'" if first else f"Output '{wrong}', or a node before it,"
+        raise FrontError(
+            f"{place} does not give what onnxruntime gives (output '{wrong}' agrees to "
+            f"{level:.0f} dB, {least:.0f} are asked): replace it by other ONNX operators before "
+            "export.")
+
+
+def _run_model(model: Model, sample: Mapping[str, Array], names: list[str], images: int
+               ) -> dict[str, Array]:
+    """What onnxruntime makes of these tensors, of one image; where it lacks an operator for floats
+    of other widths, with float32 within, as the import has."""
     try:
-        want = _run(source, sample, list(got), images)
-    except Exception as error:  # onnxruntime's, of many kinds
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
-        warnings.warn("The import is not compared with onnxruntime, which cannot run this model "
-                      f"({reason}).", RuntimeWarning, stacklevel=2)
-        return
-    limit = QUANTIZED_DB if has_own_scales(module["main"]) else FLOAT_DB
-    levels = {name: _level(want[name], got[name], limit) for name in got}
-    wrong = next((name for name, (level, least) in levels.items() if level < least), None)
-    if wrong is None:
-        return
-    proto = load_onnx(model) if isinstance(model, str | Path) else model
-    if any(node.op_type in _RANDOM for node in proto.graph.node):
-        warnings.warn("The import is not compared with onnxruntime: the model draws random "
-                      "numbers.", RuntimeWarning, stacklevel=2)
-        return
-    level, least = levels[wrong]
-    first = _first_difference(proto, again(), sample, images, limit)
-    place = f"Node '{first}'" if first else f"Output '{wrong}', or a node before it,"
-    raise FrontError(
-        f"{place} does not give what onnxruntime gives (output '{wrong}' agrees to {level:.0f} dB, "
-        f"{least:.0f} are asked): replace it by other ONNX operators before export.")
+        if isinstance(model, str | Path):
+            return _run(str(model), sample, names, images)
+        if model.ByteSize() < LARGE:
+            return _run(model.SerializeToString(), sample, names, images)
+        with TemporaryDirectory() as folder:
+            return _run(_beside(model, Path(folder)), sample, names, images)
+    except Exception:
+        cast = load_onnx(model) if isinstance(model, str | Path) else _copy(model)
+        if not cast_floats(cast):
+            raise
+        return _run(cast.SerializeToString(), sample, names, images)
+
+
+def _beside(model: onnx.ModelProto, folder: Path) -> str:
+    """A file of the model whose weights lie in another beside it, where onnxruntime need not hold
+    them twice."""
+    made = onnx.ModelProto()
+    _set_fields(model, made, "graph")
+    _set_fields(model.graph, made.graph, "initializer")
+    with (folder / "weights").open("wb") as weights:
+        for item in model.graph.initializer:
+            kept = made.graph.initializer.add()
+            if len(item.raw_data) < _PAGE:
+                kept.CopyFrom(item)
+                continue
+            _set_fields(item, kept, "raw_data")
+            kept.data_location = onnx.TensorProto.EXTERNAL
+            place = {"location": "weights", "offset": weights.tell(), "length": len(item.raw_data)}
+            for key, value in place.items():
+                kept.external_data.add(key=key, value=str(value))
+            weights.write(item.raw_data)
+            weights.write(bytes(-weights.tell() % _PAGE))
+    (folder / "model.onnx").write_bytes(made.SerializeToString())
+    return str(folder / "model.onnx")
+
+
+def _set_fields(source: Any, made: Any, but: str) -> None:
+    """Copy the fields of a message, but one."""
+    for field, value in source.ListFields():
+        if field.name == but:
+            continue
+        if hasattr(value, "extend"):
+            getattr(made, field.name).extend(value)
+        elif field.message_type is not None:
+            getattr(made, field.name).CopyFrom(value)
+        else:
+            setattr(made, field.name, value)
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    return made
 
 
 def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], images: int
@@ -76,6 +157,8 @@ def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], ima
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    # One inference does not repay a second copy of the weights in another order.
+    options.add_session_config_entry("session.disable_prepacking", "1")
     session = onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
     known = {item.name for item in session.get_inputs()}
     inputs = {name: np.concatenate([x] * images) if images > 1 else x
@@ -100,14 +183,13 @@ def _first_difference(model: onnx.ModelProto, module: tvm.IRModule, sample: Mapp
     tensors = {node.output[0]: node.name or f"{node.op_type}_{node.output[0]}"
                for node in model.graph.node if len(list(filter(None, node.output))) == 1}
     wanted = {tensor: name for tensor, name in tensors.items() if name in variables}
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = _copy(model)
     own = {item.name for item in watched.graph.output}
     watched.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in wanted if name not in own)
     inputs = [np.asarray(sample[str(name)]) for name in main.attrs["zeroskip.inputs"]]
     try:
-        want = _run(watched.SerializeToString(), sample, list(wanted), images)
+        want = _run_model(watched, sample, list(wanted), images)
     except Exception:  # what can be said without is said
         return None
     got = dict(zip(wanted, observer(module, [variables[name] for name in wanted.values()])(inputs),

@@ -1,6 +1,8 @@
 """Integer layers into accelerator regions; what a region does not take goes back into main."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import tvm
@@ -28,11 +30,12 @@ from zeroskip.relay_passes.integer import (
     write_layer,
 )
 from zeroskip.relay_passes.passes import Pass, module_pass
-from zeroskip.relay_passes.quantise import CPU_ATTR
+from zeroskip.relay_passes.quantise import CPU_ATTR, FLOATS_ATTR
 
 CODEGEN_ATTR = "Codegen"
 CODEGEN = "zeroskip"
 LAYERS_ATTR = "zeroskip.layers"
+HELD_ATTR = "zeroskip.held"
 
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
 _MOVES_ONLY = "it only moves data, and no layer beside it is on the accelerator"
@@ -85,8 +88,9 @@ def reference_module(partitioned: tvm.IRModule) -> tvm.IRModule:
     """The partitioned module in ordinary ops, for llvm: what the accelerator must agree with.
 
     Each region becomes a function of the same name and inputs that returns a tuple of the results
-    of all its layers, in order; its attribute `zeroskip.layers` has their ONNX nodes. `main` calls
-    these functions and takes of each tuple what the region returned.
+    of all its layers, in order; its attribute `zeroskip.layers` has their ONNX nodes,
+    `zeroskip.held` what they stand for (`held_in`). `main` calls these functions and takes of each
+    tuple what the region returned.
     """
     functions: dict[GlobalVar, Any] = {}
     inlined: dict[str, Inline] = {}
@@ -175,7 +179,51 @@ def _observable(name: str, region: relax.Function) -> relax.Function:
     made_by = {b.var: str(b.value.attrs[NODE_ATTR]) for b in bindings(region)
                if isinstance(b.value, relax.Function)}
     nodes = [made_by[b.value.op] for b in bindings(region) if isinstance(b.value, Call)]
-    return builder.finalize()[name].with_attr(LAYERS_ATTR, nodes)
+    return builder.finalize()[name].with_attrs(
+        {LAYERS_ATTR: nodes, HELD_ATTR: json.dumps([asdict(each) for each in _held(region)])})
+
+
+@dataclass(frozen=True)
+class Held:
+    """An integer tensor of a region: the float variable that it stands for ("": none is known),
+    ``float = scale * (value - zero_point)``; kind of the layer that makes it, "" of an input; and
+    which tensors of the region that layer reads, inputs first."""
+
+    tensor: str
+    scale: float
+    zero_point: int
+    kind: str = ""
+    reads: tuple[int, ...] = ()
+
+
+def held_in(function: relax.Function) -> list[Held]:
+    """What the inputs of a region of a ``reference_module`` hold, then its layers' results."""
+    return [Held(str(each["tensor"]), float(each["scale"]), int(each["zero_point"]),
+                 str(each["kind"]), tuple(map(int, each["reads"])))
+            for each in json.loads(str(function.attrs[HELD_ATTR]))]
+
+
+def _held(region: relax.Function) -> list[Held]:
+    known = {param: at for at, param in enumerate(region.params)}
+    found = [Held("", 1.0, 0)] * len(region.params)
+    layers: dict[Any, relax.Function] = {}
+    for binding in bindings(region):
+        if isinstance(binding.value, relax.Function):
+            layers[binding.var] = binding.value
+        elif isinstance(binding.value, Call):
+            function = layers[binding.value.op]
+            reads = tuple(known[arg] for arg in binding.value.args)
+            text = function.attrs.get(FLOATS_ATTR)
+            floats = [("", 1.0, 0)] * (len(reads) + 1) if text is None else json.loads(str(text))
+            for at, held in zip(reads, floats, strict=False):
+                if at < len(region.params):
+                    found[at] = Held(*held)
+            known[binding.var] = len(found)
+            name, scale, zero_point = floats[-1]
+            found.append(Held(name, scale, zero_point, kind_of(function), reads))
+        elif binding.value in known:
+            known[binding.var] = known[binding.value]
+    return found
 
 
 def _inline(main: relax.Function, inlined: Mapping[str, Inline]) -> relax.Function:

@@ -1,5 +1,6 @@
 """Float Relax into integer layers, one private function each, with float ops around them."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_
 
 SCALES_ATTR = "zeroskip.scales"
 CPU_ATTR = "zeroskip.cpu"
+FLOATS_ATTR = "zeroskip.floats"
 
 
 @module_pass("QuantizeInt8")
@@ -231,11 +233,14 @@ class _Writer:
     def _emit_group(self, group: Group, steps: list[Step]) -> None:
         node = self.known.get(group.name, group.name)
         values = [self._integer(x) for x in group.inputs]
-        for step in steps:
+        floats = self._floats(group, steps)
+        for number, step in enumerate(steps):
             last = step is steps[-1]
             hint = group.output if last else f"{group.output}_{step.layer.kind}"
             title = identifier(node) if last else f"{identifier(node)}_{step.layer.kind}"
-            function = self.builder.add_func(build(step.layer, node), f"int8_{title}")
+            own = [floats[at] for at in (*step.args, len(group.inputs) + number)]
+            layer = build(step.layer, node).with_attr(FLOATS_ATTR, json.dumps(own))
+            function = self.builder.add_func(layer, f"int8_{title}")
             call = tvm.ir.Call(function, [values[i] for i in step.args])
             if last:
                 leaves = group.output in self.leaving_integers
@@ -243,6 +248,20 @@ class _Writer:
             else:
                 values.append(self._bind(call, hint, group.name, leaves=False))
         self.integers[group.output] = values[-1]
+
+    def _floats(self, group: Group, steps: list[Step]) -> list[tuple[str, float, int]]:
+        """The float tensors that the group's inputs and its steps' results stand for, and their
+        scales and zero points: what a comparison with the float network needs."""
+        held = [(x, self.scales[x]) for x in group.inputs]
+        for step in steps[:-1]:
+            x, scale = held[step.args[0]]
+            if group.kind == "concat":
+                held.append((x, self.scales[group.output]))
+            else:
+                held.append((group.output, self.scales[group.output]
+                             if group.kind == "avgpool" else scale))
+        held.append((group.output, self.scales[group.output]))
+        return [(name, scale.scale, scale.zero_point) for name, scale in held]
 
     def _leave(self, out: relax.Expr) -> Any:
         """What the function returns for one of its results."""

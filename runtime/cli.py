@@ -82,6 +82,7 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     from zeroskip.compiler.cache import default_folder
     from zeroskip.compiler.placement import notice
     from zeroskip.relay_passes.calibrate import has_own_scales
+    from zeroskip.runtime.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.pruning import told_warnings
     from zeroskip.runtime.tuning import tuning
@@ -91,18 +92,25 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
         "tune": None if tune is None else tuning(tune),
         "cache": default_folder() if cache else None}
     networks: list[Any] = []
+    losing: list[list[str]] = []
+    images = [FirstImage() for _ in levels or ("",)] if calibrate is not None else []
     floating: Any = None
     with progress(f"compiling {model.name}") as tell, told_warnings():
         if emit is not None:
             stages = driver.lower(model, spec, **options, progress=tell)
             text, floating = _stage(stages, emit), stages.floating
         if output is not None and levels:
-            made = level_driver.compile_levels(model, spec, levels, **options, progress=tell)
+            made = level_driver.compile_levels(model, spec, levels, **options, progress=tell,
+                                               first=images)
             made.save(output)
             networks = [made.network(number) for number in range(len(levels))]
         elif output is not None:
-            networks = [driver.compile(model, spec, **options, progress=tell)]
+            networks = [driver.compile(model, spec, **options, progress=tell,
+                                       first=images[0] if images else None)]
             networks[0].save(output)
+        # Of random inputs it would say nothing.
+        losing = [losing_layers(network, image, tell)
+                  for network, image in zip(networks, images, strict=False)]
     if networks:
         floating = networks[0].floating_module
     if calibrate is None and not has_own_scales(floating["main"]):
@@ -111,10 +119,12 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     if emit is not None:
         click.echo(text.rstrip("\n"))
         return
-    for network in networks:
+    for number, network in enumerate(networks):
         _show_level(network)
         for line in notice(network.placement, spec.name, network.cpu, network.host_macs):
             click.echo(f"zeroskip: {printable(line)}", err=True)
+        for line in losing[number] if losing else ():
+            click.echo(f"zeroskip: warning: {printable(line)}", err=True)
         cli_pruning.show_structures(network.floating_module, [spec], unless_dense=True)
 
 
@@ -184,18 +194,32 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
 @click.argument("network", type=FILE)
 @click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
               help="An array for each input, by its name.")
+@click.option("--layers", is_flag=True,
+              help="Show the signal-to-noise of each layer against the float network.")
+@click.option("--json", "json_file", type=FILE, metavar="FILE",
+              help="Write what was found for machines.")
 @level_option
-def validate(network: Path, inputs: Path, level: int | None) -> None:
+def validate(network: Path, inputs: Path, layers: bool, json_file: Path | None,
+             level: int | None) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.data import load_arrays
 
     loaded, arrays = load_network(network, level), load_arrays(inputs)
+    from zeroskip.runtime.files import write_validation
     from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.quality_table import quality_table
+    from zeroskip.runtime.tables import show
     from zeroskip.runtime.validation import validate as compare
 
     with progress(f"checking {network.name}") as tell:
-        result = compare(loaded, arrays, tell)
+        result = compare(loaded, arrays, tell, layers=layers)
+        if json_file is not None:
+            write_validation(json_file, result)
+    if layers and result.quality:
+        show(quality_table(result.quality), "")
     click.echo(result.text())
+    if json_file is not None:
+        click.echo(f"wrote {json_file}")
     if result.mismatch is not None:
         sys.exit(1)
 

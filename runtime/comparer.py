@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,6 @@ from zeroskip.compiler.driver import (
     reasons_of,
 )
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
@@ -44,12 +43,15 @@ from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.pruning.statistics import Samples
 from zeroskip.relay_passes.pruning.strengths import at_sparsity, sparsity_of
 from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.saturation import Before, before_saturation
 from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.progress import silent
+from zeroskip.runtime.watch import Watch, compared, ends_of
 
 LABELS = "labels"  # the array of the data that is no input
 
 Array = npt.NDArray[Any]
+Answer: TypeAlias = tuple[list[Array], dict[str, Array]]  # outputs, and variables before them
 
 
 class CompareError(ZeroskipError):
@@ -108,7 +110,7 @@ def compare(
         masks[entry.title] = _mask(pruned, shown.node)
     named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
     return Comparison(Path(named).stem, judge.count, tuple(spec.name for spec in specs),
-                      tuple(entries), shown.node, masks)
+                      tuple(entries), shown.node, masks, judge.before)
 
 
 def _candidates(recipes: Sequence[tuple[Recipe, tuple[Options, ...]]], sparsities: Sequence[float]
@@ -158,7 +160,8 @@ class _Judge:
     """What the dense float network answers to data, and the labels, if there are any."""
 
     inputs: list[list[Array]]  # of each sample
-    answers: list[list[Array]]
+    ends: list[Before | None]
+    answers: list[Answer]
     labels: Array | None
 
     @staticmethod
@@ -168,26 +171,38 @@ class _Judge:
         runs = len(data[params[0]]) // batch
         inputs = [[data[name][n * batch : (n + 1) * batch] for name in params]
                   for n in range(runs)]
-        return _Judge(inputs, _answers(dense, inputs), labels)
+        ends = before_saturation(dense["main"])
+        return _Judge(inputs, ends, _answers(dense, ends, inputs), labels)
+
+    @property
+    def before(self) -> str:
+        """The functions before which signal-to-noise is taken, in words."""
+        return " and ".join(dict.fromkeys(end.words() for end in self.ends if end))
 
     @property
     def count(self) -> int:
         return sum(len(each[0]) for each in self.inputs)
 
     def of_int8(self, quantised: tvm.IRModule) -> tuple[float, float | None]:
-        """Signal to noise of all outputs together, dB, and the share of labels found."""
-        made = _answers(quantised, self.inputs)
-        snr = snr_db([each for run in self.answers for each in run],
-                     [each for run in made for each in run])
+        """Signal to noise of all outputs together, dB, before what saturates at their end; and the
+        share of labels found."""
+        ends = before_saturation(quantised["main"])
+        made = _answers(quantised, ends, self.inputs)
+        pairs = [pair for (wants, floats), (gots, integers) in zip(self.answers, made, strict=True)
+                 for end, want, got in zip(ends_of(self.ends, ends), wants, gots, strict=True)
+                 for pair in compared(end, (want, floats), (got, integers))]
+        snr = snr_db([want for want, _ in pairs], [got for _, got in pairs])
         if self.labels is None:
             return snr, None
-        classes = np.concatenate([run[0].reshape(len(run[0]), -1).argmax(axis=1) for run in made])
+        classes = np.concatenate([first.reshape(len(first), -1).argmax(axis=1)
+                                  for (first, *_), _ in made])
         return snr, float(np.mean(classes == self.labels))
 
 
-def _answers(module: tvm.IRModule, inputs: list[list[Array]]) -> list[list[Array]]:
-    executable = compile_for_cpu(module)
-    return [run_cpu(executable, "main", each) for each in inputs]
+def _answers(module: tvm.IRModule, ends: Sequence[Before | None], inputs: list[list[Array]]
+             ) -> list[Answer]:
+    watch = Watch(module, [name for end in ends if end for name in end.names])
+    return [(watch.outputs(each), watch.values(each)) for each in inputs]
 
 
 def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None

@@ -65,6 +65,7 @@ class Comparison:
 
     samples: how many the quality was measured with. layer: whose masks [K, C, *kernel] are kept,
     by the title of the entry; of layers that were cut to size, what is left; empty: it has gone.
+    before: the functions at the end before which signal-to-noise is taken, in words, or "".
     """
 
     model: str
@@ -73,6 +74,7 @@ class Comparison:
     entries: tuple[Entry, ...]
     layer: str
     masks: dict[str, Mask]
+    before: str = ""
 
     @property
     def labelled(self) -> bool:
@@ -111,8 +113,9 @@ class Comparison:
 
     def explanations(self) -> list[str]:
         """What the columns mean."""
+        before = f", before their {self.before}," if self.before else ""
         quality = ("accuracy: labels that the int8 network finds" if self.labelled else
-                   "SNR: of the int8 outputs against the dense float network's")
+                   f"SNR: of the int8 outputs{before} against the dense float network's")
         return [
             f"{quality}, over {self.samples:,} samples; sparsity: of the layers that a scheme "
             "changed; weights and MMACs: not zero, of the whole network",
@@ -125,7 +128,8 @@ class Comparison:
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class, without the masks, and the fronts."""
         return {"model": self.model, "samples": self.samples, "targets": list(self.targets),
-                "layer": self.layer, "entries": [asdict(entry) for entry in self.entries],
+                "layer": self.layer, "snr_before": self.before,
+                "entries": [asdict(entry) for entry in self.entries],
                 "front": {target: [entry.title for entry in self.front(target)]
                           for target in self.targets}}
 

@@ -175,8 +175,10 @@ def _exactness(checked: Mapping[tuple[str, str], Validation]) -> str:
     exact = sum(each.exact_regions for each in checked.values())
     regions = sum(each.regions for each in checked.values())
     layers = sum(each.layers for each in checked.values())
+    all_layers = sum(each.of_layers for each in checked.values())
     lines = [f"{exact} of {regions} regions bit-exact against TVM's CPU, one in each of the "
-             f"{len(checked)} compiled networks ({layers} layers compared)"]
+             f"{len(checked)} compiled networks ({layers} of {all_layers} layers compared, and "
+             "their outputs)"]
     lines += [f"{name} on {target}: {each.mismatch}" for (name, target), each in checked.items()
               if each.mismatch is not None]
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from zeroskip.runtime.comparison import Comparison
 from zeroskip.runtime.pages.comparison import comparison_page
 from zeroskip.runtime.pages.report import report_page
 from zeroskip.runtime.report import Report
+
+if TYPE_CHECKING:
+    from zeroskip.runtime.validation import Validation
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -36,6 +39,12 @@ def write_onnx(path: str | Path, model: Any) -> None:
 def write_report(path: str | Path, report: Report) -> None:
     """A report as JSON."""
     text = json.dumps(report.to_table(), indent=1)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_validation(path: str | Path, found: Validation) -> None:
+    """A validation as JSON."""
+    text = json.dumps(found.to_table(), indent=1)
     write_whole(path, lambda out: out.write(text.encode()))
 
 

@@ -69,17 +69,10 @@ class Session:
 
     def _directly(self, plan: DirectPlan, arrays: list[Array]) -> list[Array]:
         program = self.network.programs[plan.program]
-        values = {}
-        for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True):
-            quantised = scaling.quantise(arrays[index])
-            values[tensor.name] = quantised.reshape(1, tensor.channels, *tensor.spatial)
-        run = self._machine.run(program, values, seed=self.seed,
+        run = self._machine.run(program, quantised(plan, program, arrays), seed=self.seed,
                                 progress=partial(self.tell, program.name))
         self.runs[program.name] = run
-        results: list[Array] = [np.empty(0)] * len(self.network.outputs)
-        for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
-            results[index] = scaling.dequantise(run.outputs[tensor.name])
-        return results
+        return dequantised(plan, program, run.outputs)
 
     def _on_host(self, arrays: list[Array]) -> list[Array]:
         from zeroskip.runtime.packed import Hook, hooked
@@ -109,6 +102,21 @@ class Session:
         from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 
         return compile_for_cpu(self.network.host_module)
+
+
+def quantised(plan: DirectPlan, program: Program, arrays: list[Array]) -> dict[str, Array]:
+    """The inputs of the program of a network that runs without TVM."""
+    return {tensor.name: scaling.quantise(arrays[index]).reshape(1, tensor.channels,
+                                                                 *tensor.spatial)
+            for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)}
+
+
+def dequantised(plan: DirectPlan, program: Program, outputs: Mapping[str, Array]) -> list[Array]:
+    """The outputs of such a network, of its program's."""
+    results: list[Array] = [np.empty(0)] * len(plan.outputs)
+    for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
+        results[index] = scaling.dequantise(outputs[tensor.name])
+    return results
 
 
 def images_of(network: Network, matched: Mapping[str, Array]) -> list[list[Array]]:

@@ -262,6 +262,6 @@ def test_observer_sees_what_each_final_instruction_wrote() -> None:
     calls = []
     Machine(hand.spec).run(hand.program(), hand.data,
                            observer=lambda *seen: calls.append(seen))
-    assert [(at, tile.size) for at, tile, _ in calls] == [(pc, (4, 5))]
+    assert [(at, tile.size) for at, tile, *_ in calls] == [(pc, (4, 5))]
     assert np.array_equal(calls[0][2], np.clip(x, -50, 60))
     assert calls[0][2].dtype == np.int8

@@ -1,13 +1,16 @@
 """A wrong import is refused at compile with the node's name; what cannot be checked is said."""
 
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import parser
+from onnx import numpy_helper, parser
 
 from zeroskip import compiler
-from zeroskip.relay_passes import importer
+from zeroskip.relay_passes import import_check, importer
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.import_check import agreement
 
@@ -47,14 +50,7 @@ g (float[1,2,4,4] x) => (float[1,2,4,4] y) {
 @pytest.mark.parametrize("batch", [1, 2])
 def test_the_first_node_that_differs_is_named(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """Not the one that makes the output, three nodes behind it."""
-    real = importer._convert_node
-
-    def wrong(of: Any, node: Any) -> None:
-        if node.op_type == "Abs":
-            node.op_type = "Neg"
-        real(of, node)
-
-    monkeypatch.setattr(importer, "_convert_node", wrong)
+    falsify(monkeypatch)
     with pytest.raises(FrontError, match="Node 'wrong' does not give what onnxruntime gives"):
         compiler.compile(parser.parse_model(DEEP.replace("[1,", f"[{batch},")), "dense256")
 
@@ -69,3 +65,76 @@ def test_agreement_sees_shapes_and_places_of_nan() -> None:
     assert agreement(x, x[::-1][:2]) == -np.inf
     assert agreement(x, np.array([np.nan, 1, 3], np.float32)) == -np.inf
     assert agreement(x, np.array([1, np.nan, 2.7], np.float32)) == pytest.approx(20.5, abs=0.1)
+
+
+CONV = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[1,4,6,6] x) => (float[1,8,4,4] y) {
+    [conv] c = Conv(x, w)
+    [wrong] y = Abs(c)
+}
+"""
+
+
+def conv_net(dtype: str = "float32") -> Any:
+    text = CONV.replace("float[", "double[") if dtype == "float64" else CONV
+    result = parser.parse_model(text)
+    weight = np.random.default_rng(0).standard_normal((8, 4, 3, 3)).astype(dtype)
+    result.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    return result
+
+
+def compile_pruned(model: Any) -> None:
+    compiler.compile(model, "dense256", prune="unstructured:sparsity=0.5")
+
+
+def compile_nested(model: Any) -> None:
+    compiler.compile_levels(model, "dense256", ["unstructured:sparsity=0.5",
+                                                "unstructured:sparsity=0.75"])
+
+
+@pytest.mark.parametrize("make", [compile_pruned, compile_nested])
+def test_the_import_is_compared_before_it_is_pruned(
+        make: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    make(conv_net())
+    falsify(monkeypatch)
+    with pytest.raises(FrontError, match="Node 'wrong' does not give what onnxruntime gives"):
+        make(conv_net())
+
+
+def test_a_network_of_doubles_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime has no convolution of doubles: it gets the model with float32 within."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        compiler.compile(conv_net("float64"), "dense256")
+    falsify(monkeypatch)
+    with pytest.raises(FrontError, match="Node 'wrong' does not give what onnxruntime gives"):
+        compiler.compile(conv_net("float64"), "dense256")
+
+
+def test_a_large_model_is_handed_over_by_its_weights_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What onnxruntime computes is the same."""
+    model, x = conv_net(), np.ones((1, 4, 6, 6), np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(
+        np.random.default_rng(1).standard_normal((64, 4, 3, 3)).astype(np.float32), "w"))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    want = import_check._run_model(model, {"x": x}, ["y"], 1)["y"]
+    monkeypatch.setattr(import_check, "LARGE", 0)
+    real, given = import_check._run, []
+    monkeypatch.setattr(import_check, "_run", lambda source, *rest: (
+        given.append(source) or real(source, *rest)))
+    assert np.array_equal(import_check._run_model(model, {"x": x}, ["y"], 1)["y"], want)
+    (path,) = given
+    assert isinstance(path, str)
+    assert not Path(path).exists()
+
+
+def falsify(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import Abs as Neg."""
+    real = importer._convert_node
+
+    def wrong(of: Any, node: Any) -> None:
+        if node.op_type == "Abs":
+            node.op_type = "Neg"
+        real(of, node)
+
+    monkeypatch.setattr(importer, "_convert_node", wrong)

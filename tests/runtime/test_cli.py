@@ -99,7 +99,7 @@ def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.Mon
     from zeroskip.runtime import validation
 
     wrong = validation.Mismatch("region", "conv0", (0, 1, 2, 3), 17, 5, 6)
-    monkeypatch.setattr(validation, "validate", lambda *_: validation.Validation(
+    monkeypatch.setattr(validation, "validate", lambda *_, **__: validation.Validation(
         1, 0, 3, wrong, {}, {}))
     done = zeroskip("validate", compiled / "net.zsk", "--input", compiled / "x.npz")
     assert done.exit_code == 1

@@ -7,53 +7,189 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper, parser
 
-from zeroskip.accel_model.program import Tile
+from tests.runtime.nets import SHAPE, small_net
+from zeroskip import compiler
+from zeroskip.accel_model.program import Place, Tile
+from zeroskip.compiler.direct import Scaling
+from zeroskip.compiler.network import Network
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.pruning.quality import noise, snr_db
-from zeroskip.runtime import validation
-from zeroskip.runtime.validation import Layers, Mismatch, Validation
+from zeroskip.runtime import region_check, validation
+from zeroskip.runtime.layer_quality import Power
+from zeroskip.runtime.region_check import Checked, Mismatch, Seen, Written, check_outputs
+from zeroskip.runtime.session import Session
+from zeroskip.runtime.validation import Validation, validate
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray, *, tiles: int,
-           output: np.ndarray | None = None) -> tuple[Mismatch | None, int]:
+           output: np.ndarray | None = None) -> Checked:
     """A region of one layer of two pixels, of which the first ``tiles`` are written as zeros."""
-    info = SimpleNamespace(result="conv", shape=(1, 1, 1, 2))
+    info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
     outputs = () if output is None else (SimpleNamespace(name="y"),)
-    program: Any = SimpleNamespace(name="r", inputs=(), outputs=outputs, layers=(info,))
-    seen = Layers(program)
+    program: Any = SimpleNamespace(name="r", inputs=(), outputs=outputs, layers=(info,),
+                                   places=(Place("v", 0, 1),))
+    written = Written(program)
     for x in range(tiles):
-        seen(7 + x, Tile(0, 0, 1, (0, x), (1, 1)), np.zeros((1, 1, 1, 1), np.int8))
-    function = SimpleNamespace(params=(), attrs={validation.LAYERS_ATTR: ["conv"]})
+        written(7 + x, Tile(0, 0, 1, (0, x), (1, 1)), np.zeros((1, 1, 1, 1), np.int8), None)
+    function = SimpleNamespace(params=(), attrs={region_check.LAYERS_ATTR: ["conv"]})
     network: Any = SimpleNamespace(reference_module={"r": function},
                                    results={"r": [] if output is None else [0]})
-    one: Any = SimpleNamespace(program=program, inputs={}, layers=seen,
-                               run=SimpleNamespace(outputs={"y": output}))
-    monkeypatch.setattr(validation, "run_cpu", lambda *_: [expected])
-    return validation._compare(network, None, one)
+    run: Any = SimpleNamespace(outputs={"y": output} if outputs else {}, moved={})
+    monkeypatch.setattr(region_check, "run_cpu", lambda *_: [expected])
+    return region_check.check_region(network, None, Seen(program, {}, run, written))
 
 
+IMAGE = np.random.default_rng(2).standard_normal(SHAPE).astype(np.float32)
 ZEROS = np.zeros((1, 1, 1, 2), np.int8)
 
 
 def test_a_region_that_is_right_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert judged(monkeypatch, ZEROS, tiles=2, output=ZEROS) == (None, 1)
+    found = judged(monkeypatch, ZEROS, tiles=2, output=ZEROS)
+    assert (found.mismatch, found.compared, found.layers) == (None, 1, 1)
 
 
-def test_an_element_that_nothing_wrote_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tiles", [0, 1])
+def test_an_element_that_nothing_wrote_is_a_difference(monkeypatch: pytest.MonkeyPatch,
+                                                       tiles: int) -> None:
     """Even if TVM has there what the buffer happens to hold."""
-    found, _ = judged(monkeypatch, ZEROS, tiles=1)
+    found = judged(monkeypatch, ZEROS, tiles=tiles).mismatch
     assert found is not None
-    assert (found.index, found.pc) == ((0, 0, 0, 1), -1)
+    assert (found.index, found.pc) == ((0, 0, 0, tiles), -1)
 
 
 def test_a_wrong_layer_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = judged(monkeypatch, np.array([[[[0, 3]]]], np.int8), tiles=2)
-    assert found == Mismatch("r", "conv", (0, 0, 0, 1), 8, 3, 0)
+    found = judged(monkeypatch, np.array([[[[0, 3]]]], np.int8), tiles=2)
+    assert found.mismatch == Mismatch("r", "conv", (0, 0, 0, 1), 8, 3, 0)
 
 
 def test_a_wrong_output_of_right_layers_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = judged(monkeypatch, ZEROS, tiles=2, output=np.array([[[[0, 5]]]], np.int8))
-    assert found == Mismatch("r", "conv", (0, 0, 0, 1), -1, 0, 5)
+    found = judged(monkeypatch, ZEROS, tiles=2, output=np.array([[[[0, 5]]]], np.int8))
+    assert found.mismatch == Mismatch("r", "conv", (0, 0, 0, 1), -1, 0, 5)
+
+
+def test_every_bit_of_the_networks_outputs_is_compared() -> None:
+    """Of floats too: NaN is NaN, and a zero has a sign."""
+    y = np.array([0.0, np.nan, 3.0], np.float32)
+    assert check_outputs(["y"], [y], [y.copy()]) is None
+    assert check_outputs(["y"], [y], [-y]) is not None
+    assert check_outputs(["y"], [y], [np.nextafter(y, np.float32(9))]) is not None
+    found = check_outputs(["x", "y"], [y, y], [y, np.array([0, np.nan, 4], np.float32)])
+    assert found == Mismatch("", "y", (2,), -1, 3.0, 4.0)
+    assert "output 'y', element [2]: TVM has 3.0, the network 4.0" in str(found)
+
+
+TEXT = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[1,4,6,6] x) => (float[1,10] y) {
+    [one] a = Conv<pads=[1,1,1,1]>(x, w1)
+    [ra] ra = Relu(a)
+    [two] b = Conv<pads=[1,1,1,1]>(ra, w2)
+    [add] c = Add(b, ra)
+    [three] d = Conv(x, w3)
+    [joined] e = Concat<axis=1>(c, d, x)
+    [pool] f = MaxPool<kernel_shape=[2,2], strides=[2,2]>(e)
+    [moved] g = Reshape(f, shape)
+    [four] h = Conv(g, w4)
+    [flat] i = Flatten(h)
+    [dense] j = Gemm(i, w5)
+    [last] y = Softmax(j)
+}
+"""
+SIZES = {"w1": (8, 4, 3, 3), "w2": (8, 8, 3, 3), "w3": (5, 4, 1, 1), "w4": (6, 51, 1, 1),
+         "w5": (18, 10)}
+
+
+@pytest.fixture(scope="module")
+def moving() -> tuple[Network, Validation, Seen]:
+    """A convolution with an addition behind it as a part of a concatenation, a part that is
+    copied, a reshape that moves data, one that does not, and a softmax on the CPU; a validation
+    of it, and the run of its region that was judged."""
+    rng = np.random.default_rng(0)
+    model = parser.parse_model(TEXT)
+    held = {name: (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+            for name, shape in SIZES.items()}
+    held["shape"] = np.array([1, 51, 3, 1])
+    model.graph.initializer.extend(numpy_helper.from_array(value, name)
+                                   for name, value in held.items())
+    network = compiler.compile(model, "sparse256", calibrate={"x": images(4)})
+    seen: list[Seen] = []
+
+    def check(network: Network, executable: Any, one: Seen) -> Checked:
+        seen.append(one)
+        return region_check.check_region(network, executable, one)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "check_region", check)
+        found = validate(network, {"x": images(1)}, layers=True)
+    return network, found, seen[0]
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((count, 4, 6, 6)).astype(np.float32)
+
+
+def test_every_layer_is_compared(moving: tuple[Network, Validation, Seen],
+                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit that TVM has otherwise in any result of any layer is found, and named."""
+    network, right, one = moving
+    assert right.exact
+    names = [str(name) for name in
+             network.reference_module["region_00"].attrs[region_check.LAYERS_ATTR]]
+    assert {"one", "two", "add", "three", "joined", "pool", "moved", "four", "flat",
+            "dense"} <= set(names)
+    assert right.layers == right.of_layers == len(names)
+    assert f"{len(names)} of {len(names)} layers compared, and 1 network output)" in right.text()
+    executable = compile_for_cpu(network.reference_module)
+    real = region_check.run_cpu
+    for number, name in enumerate(names):
+        def altered(*given: Any, number: int = number) -> list[np.ndarray]:
+            results = [each.copy() for each in real(*given)]
+            results[number].reshape(-1)[-1] ^= 1
+            return results
+
+        monkeypatch.setattr(region_check, "run_cpu", altered)
+        found = region_check.check_region(network, executable, one).mismatch
+        assert found is not None
+        assert found.layer == name
+        assert found.pc >= 0 or name in ("joined", "moved")
+
+
+def test_the_networks_outputs_are_compared(moving: tuple[Network, Validation, Seen],
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the whole reference's: bits of right regions are not enough."""
+    network, right, _ = moving
+    assert right.top1_agree == {"y": True}
+    real = Session.run_host
+    monkeypatch.setattr(Session, "run_host", lambda self, arrays: [
+        np.roll(each, 1) for each in real(self, arrays)])
+    found = validate(network, {"x": images(1)})
+    assert found.exact_regions == found.regions
+    assert not found.exact
+    assert found.top1_agree == {"y": False}
+    assert "first difference: output 'y', element [0, 0]: TVM has " in found.text()
+
+
+def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its quantising and dequantising are our own."""
+    network = compiler.compile(small_net(), "sparse256")
+    assert network.direct is not None
+    monkeypatch.setattr(Scaling, "dequantise",
+                        lambda self, value: np.zeros(self.shape, np.float32))
+    found = validate(network, {"x": IMAGE})
+    assert found.exact_regions == found.regions
+    assert found.mismatch is not None
+    assert (found.mismatch.region, found.mismatch.layer) == ("", "y")
+
+
+def test_signal_to_noise_is_taken_before_a_softmax(moving: tuple[Network, Validation, Seen]
+                                                   ) -> None:
+    """It is that of the logits, which the last layer makes."""
+    _, right, _ = moving
+    assert right.snr_before == {"y": "softmax"}
+    (logits,) = [each for each in right.quality if each.layer == "dense"]
+    assert right.snr_db["y"] == pytest.approx(logits.snr_db)
+    assert f"{logits.snr_db:.1f} dB signal-to-noise before its softmax, same top-1" in right.text()
 
 
 def test_exact_is_whether_there_is_no_difference() -> None:
@@ -62,18 +198,13 @@ def test_exact_is_whether_there_is_no_difference() -> None:
     assert not Validation(1, 0, 1, wrong, {}, {}).exact
 
 
-def test_signal_to_noise_is_against_the_float_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signal 25, noise 1: 10 log10 25; and a largest element that is elsewhere is said."""
-    ports = (SimpleNamespace(name="same"), SimpleNamespace(name="other"))
-    network: Any = SimpleNamespace(floating_module=None, outputs=ports)
-    floats = [np.array([3.0, 4.0]), np.array([3.0, 4.0])]
-    monkeypatch.setattr(validation, "compile_for_cpu", lambda _: None)
-    monkeypatch.setattr(validation, "run_cpu", lambda *_: floats)
-    snr, same = validation._against_float(
-        network, [[]], [[np.array([3.0, 5.0]), np.array([5.0, 4.0])]])
-    assert snr["same"] == pytest.approx(13.9794, abs=1e-4)
-    assert snr["other"] == pytest.approx(7.9588, abs=1e-4)
-    assert same == {"same": True, "other": False}
+def test_signal_to_noise_is_against_the_float_network() -> None:
+    """Signal 25, noise 1: 10 log10 25; then what is added up over images: 50 to 3."""
+    power = Power()
+    power.add(np.array([3.0, 4.0]), np.array([3.0, 5.0]))
+    assert power.db == pytest.approx(13.9794, abs=1e-4)
+    power.add(np.array([5.0, 0.0]), np.array([4.0, 1.0]))
+    assert power.db == pytest.approx(12.2185, abs=1e-4)
 
 
 def test_the_signal_of_a_pruned_network_is_that_of_the_dense_one() -> None:

@@ -1,0 +1,68 @@
+"""A module on TVM's CPU whose variables can be looked at, and what is compared at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy.typing as npt
+import tvm
+from tvm import relax
+
+from zeroskip.relay_passes.calibrate import watched, watching
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.passes import with_unique_names
+from zeroskip.relay_passes.saturation import Before
+
+Array = npt.NDArray[Any]
+WATCH = "zeroskip_watch"  # the function that returns the variables
+
+
+class Watch:
+    """A module and the variables of its main that are looked at besides its outputs."""
+
+    def __init__(self, module: tvm.IRModule, names: Sequence[str]) -> None:
+        self._module, self._names = with_unique_names(module), list(dict.fromkeys(names))
+
+    @cached_property
+    def executable(self) -> Any:
+        """The module compiled, with a function that returns the variables."""
+        module = self._module
+        if self._names:
+            made = tvm.IRModule(module.functions, attrs=module.attrs)
+            made[relax.GlobalVar(WATCH)] = watching(module["main"], self._names, WATCH)
+            module = made
+        return compile_for_cpu(module)
+
+    def outputs(self, arrays: list[Array]) -> list[Array]:
+        """What main returns."""
+        results: list[Array] = run_cpu(self.executable, "main", arrays)
+        return results
+
+    def values(self, arrays: list[Array]) -> dict[str, Array]:
+        """The variables."""
+        if not self._names:
+            return {}
+        results = run_cpu(self.executable, WATCH, arrays)
+        return dict(zip(self._names, watched(self._module["main"], self._names, arrays, results),
+                        strict=True))
+
+
+Ends = list[tuple[Before, Before] | None]
+
+
+def ends_of(floats: Sequence[Before | None], integers: Sequence[Before | None]) -> Ends:
+    """Both networks' tensors before the end of each output, where they are of the same kind."""
+    return [(one, other) if one and other and one.functions == other.functions else None
+            for one, other in zip(floats, integers, strict=True)]
+
+
+def compared(pair: tuple[Before, Before] | None, want: tuple[Array, dict[str, Array]],
+             got: tuple[Array, dict[str, Array]]) -> list[tuple[Array, Array]]:
+    """The tensors by which an output is judged. want, got: the output of the float and of the
+    integer network, and their variables."""
+    if pair is None:
+        return [(want[0], got[0])]
+    return [(want[1][name], got[1][other])
+            for name, other in zip(pair[0].names, pair[1].names, strict=True)]
