@@ -12,6 +12,7 @@ tell what it can do and we do not. ``--only TEXT`` takes the cases whose name ho
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -19,9 +20,11 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from tests.campaigns.onnx_cases import FORMS, KINDS, Wanted, every, form_of
@@ -51,6 +54,9 @@ class Result:
 
 def serve(pipe: Connection) -> None:
     """Answer questions about cases until there are no more."""
+    import_module("zeroskip.runtime.validation")  # what every case needs
+
+    gc.freeze()
     while (asked := pipe.recv()) is not None:
         question, wanted = asked
         case = form_of(wanted)
@@ -123,8 +129,6 @@ def results(wanted: list[Wanted], jobs: int) -> Iterator[Result]:
         for each in chunk:
             done(attempt(worker, each))
         worker.stop()
-
-    from queue import SimpleQueue
 
     queue: SimpleQueue[Result] = SimpleQueue()
     with ThreadPoolExecutor(jobs) as pool:
