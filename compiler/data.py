@@ -100,9 +100,13 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
     if port.name not in arrays:
         raise DataError(f"{what} lacks input '{port.name}'; the inputs are {known}")
     array = np.asarray(arrays[port.name])
-    fits = (array.ndim == len(port.shape) and array.shape[1:] == port.shape[1:]
-            and len(array) > 0 and len(array) % port.shape[0] == 0
-            if samples else array.shape == port.shape)
+    shape = port.shape
+    if samples:
+        shape = port.shape or (1,)  # a sample of a single number is one number
+        array = array.reshape(1) if not array.ndim and not port.shape else array
+    fits = (array.ndim == len(shape) and array.shape[1:] == shape[1:]
+            and len(array) > 0 and len(array) % shape[0] == 0
+            if samples else array.shape == shape)
     if not fits:
         wanted = ["samples", *port.shape[1:]] if samples else list(port.shape)
         raise DataError(f"{what} for '{port.name}' has shape {list(array.shape)}; the network "

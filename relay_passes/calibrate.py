@@ -113,23 +113,24 @@ def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Arr
     columns: list[list[Array]] = []
     for param in func.params:
         name, shape = str(param.name), tuple(int(d) for d in param.ty.shape)
-        expected = f"{param.ty.dtype} of [samples, {', '.join(map(str, shape[1:]))}]"
+        expected = f"{param.ty.dtype} of [{', '.join(map(str, ('samples', *shape[1:])))}]"
+        batch = shape[0] if shape else 1  # of a number there are as many as samples
         if name not in samples:
             raise PassError(f"calibration data lack input '{name}': give {expected}")
         data = np.asarray(samples[name])
-        if str(data.dtype) != str(param.ty.dtype) or data.shape[1:] != shape[1:]:
+        if str(data.dtype) != str(param.ty.dtype) or data.shape[1:] != shape[1:] or not data.ndim:
             raise PassError(
                 f"calibration data of input '{name}' are {data.dtype} of {list(data.shape)}: "
                 f"give {expected}"
             )
-        if not len(data) or len(data) % shape[0]:
+        if not len(data) or len(data) % batch:
             raise PassError(
                 f"calibration data of input '{name}' hold {len(data)} samples: "
-                f"give a multiple of the model's batch, {shape[0]}"
+                f"give a multiple of the model's batch, {batch}"
             )
         if data.dtype.kind == "f" and not np.isfinite(data).all():
             raise PassError(f"calibration data of input '{name}' hold NaN or infinity: remove them")
-        columns.append(np.split(data, len(data) // shape[0]))
+        columns.append([part.reshape(shape) for part in np.split(data, len(data) // batch)])
     if len({len(column) for column in columns}) != 1:
         counts = ", ".join(f"'{n}' {len(samples[n])}" for n in names)
         raise PassError(f"calibration data differ in their number of samples: {counts}")
@@ -152,7 +153,7 @@ def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], lis
     vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())
 
     def run(batch: list[Array]) -> list[Array]:
-        results = iter(vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch)))
+        results = iter(vm["main"](*(tvm.runtime.tensor(np.asarray(x, order="C")) for x in batch)))
         return [batch[inputs[n]] if n in inputs else next(results).numpy() for n in names]
 
     return run
