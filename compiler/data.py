@@ -117,6 +117,10 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
         raise DataError(f"{what} for '{port.name}' is {array.dtype}; the network takes "
                         f"{port.dtype}")
     array = array.astype(port.dtype, copy=False)
+    if array.dtype == np.float64 and np.isfinite(array).all() and (
+            np.abs(array) > np.finfo(np.float32).max).any():
+        raise DataError(f"{what} for '{port.name}' holds numbers beyond float32, in which networks "
+                        "are computed here; scale them down")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{what} for '{port.name}' holds NaN or infinity; remove those samples")
     return array

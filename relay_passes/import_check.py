@@ -6,6 +6,7 @@ far above ``FLOAT_DB``: below that it is another network. In a quantised model s
 may move a value over a rounding edge, by a whole step: ``QUANTIZED_DB``, chosen and not measured.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import tvm
+from onnx.reference import ReferenceEvaluator
 
 from zeroskip.relay_passes.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.errors import FrontError
@@ -28,6 +30,7 @@ Model: TypeAlias = str | Path | onnx.ModelProto
 FLOAT_DB = 40.0
 QUANTIZED_DB = 15.0
 HALF_DB = 25.0  # of a model whose own numbers are float16: the import computes in float32
+_REFERENCE_NODES, _REFERENCE_ELEMENTS = 64, 1 << 16  # some tenths of a second
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
            "Multinomial", "Bernoulli"}
 
@@ -41,14 +44,18 @@ def check_import(model: Model, module: tvm.IRModule, sample: Mapping[str, Array]
     again: imports the model once more, nothing folded; called where an output differs, to name the
     first node, in the model's order, whose result does.
 
-    FrontError where an output differs. A model that onnxruntime cannot run, or that draws random
-    numbers, is not compared, and a warning says so.
+    FrontError where an output differs. A small model that onnxruntime cannot run is compared with
+    ONNX's own reference; a large one, or one that draws random numbers, is not compared, and a
+    warning says so.
     """
     source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
+    judge = "onnxruntime"
     try:
         want = _run(source, sample, list(got), images)
     except Exception as error:  # onnxruntime's, of many kinds
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
+        want, judge = _run_reference(model, sample, list(got), images), "ONNX's reference"
+    if want is None:
         warnings.warn("The import is not compared with onnxruntime, which cannot run this model "
                       f"({reason}).", RuntimeWarning, stacklevel=2)
         return
@@ -66,7 +73,7 @@ def check_import(model: Model, module: tvm.IRModule, sample: Mapping[str, Array]
     first = _first_difference(proto, again(), sample, images, limit)
     place = f"Node '{first}'" if first else f"Output '{wrong}', or a node before it,"
     raise FrontError(
-        f"{place} does not give what onnxruntime gives (output '{wrong}' agrees to {level:.0f} dB, "
+        f"{place} does not give what {judge} gives (output '{wrong}' agrees to {level:.0f} dB, "
         f"{least:.0f} are asked): replace it by other ONNX operators before export.")
 
 
@@ -81,6 +88,24 @@ def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], ima
     inputs = {name: np.concatenate([x] * images) if images > 1 else x
               for name, x in sample.items() if name in known}
     results = session.run(names, inputs)
+    return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
+            for name, value in zip(names, results, strict=True)}
+
+
+def _run_reference(model: Model, sample: Mapping[str, Array], names: list[str], images: int
+                   ) -> dict[str, Array] | None:
+    """The same by ONNX's own reference, which knows all operators but takes long; None for a model
+    that is not small, and where it fails."""
+    proto = load_onnx(model) if isinstance(model, str | Path) else model
+    elements = sum(math.prod(item.dims) for item in proto.graph.initializer) + images * sum(
+        x.size for x in sample.values())
+    if len(proto.graph.node) > _REFERENCE_NODES or elements > _REFERENCE_ELEMENTS:
+        return None
+    inputs = {name: np.concatenate([x] * images) if images > 1 else x for name, x in sample.items()}
+    try:
+        results = ReferenceEvaluator(proto).run(names, inputs)
+    except Exception:  # it lacks some operators, too
+        return None
     return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
             for name, value in zip(names, results, strict=True)}
 

@@ -169,7 +169,7 @@ def _refusing(node: onnx.NodeProto, constants: set[str]) -> Iterator[None]:
 
 
 def _convert_node(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:
-    own = {"Clip": _clip, "Gather": _gather}.get(node.op_type)
+    own = {"BitShift": _refuse_signed, "Clip": _clip, "Gather": _gather}.get(node.op_type)
     result = own(importer, node) if own is not None else None
     if result is not None:
         importer._nodes[node.output[0]] = result
@@ -196,7 +196,16 @@ def _clip(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> re
     )
     if low == 0 and high == float("inf"):
         return importer.bb.normalize(relax.op.nn.relu(data))
-    return importer.bb.normalize(relax.op.clip(data, low, high))
+    return importer.bb.normalize(relax.op.clip(data, min(low, high), high))
+
+
+def _refuse_signed(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:
+    """FrontError for a BitShift by a number that may be negative: processors differ there."""
+    amount = importer._nodes[node.input[1]]
+    known = const_value(amount)
+    if str(amount.ty.dtype).startswith("int") and (known is None or (known < 0).any()):
+        raise FrontError(f"Node '{origin(node)}' (BitShift) may shift by a negative number: export "
+                         "it with unsigned integers, or a constant.")
 
 
 def _gather(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> relax.Expr:

@@ -23,6 +23,7 @@ from typing import Any
 import click
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.runtime.quiet import quiet
 
 INTERNAL, PIPE = 3, 128 + signal.SIGPIPE
 
@@ -31,7 +32,7 @@ class Commands(click.Group):
     """A group of commands that end as the table says; DEBUG=1 shows where an error comes from."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with interruptible():
+        with quiet(), interruptible():
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -48,8 +48,11 @@ def judge(case: Example) -> Verdict:
 
 
 def _outcome(case: Example) -> Verdict:
+    from zeroskip.runtime.quiet import quiet
+
     try:
-        return _judge(case)
+        with quiet():  # as the command line does
+            return _judge(case)
     except ZeroskipError as refusal:
         text = str(refusal)
         if not text or "\n" in text.strip() or len(text) > LONGEST:
