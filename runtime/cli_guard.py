@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -53,6 +54,7 @@ class Commands(click.Group):
                 raise
             code, line = _ending(problem)
             click.echo(f"zeroskip: {one_line(line)}", err=True)
+            _forget(problem)
             ctx.exit(code)
 
 
@@ -66,6 +68,13 @@ def _ending(problem: Exception) -> tuple[int, str]:
     what = str(problem).strip().partition("\n")[0][:200]
     return INTERNAL, (f"internal error, please report it with the command and its files "
                       f"({type(problem).__name__}: {what}); DEBUG=1 shows where it arose")
+
+
+def _forget(problem: Exception) -> None:
+    """Let go of what an error holds while nobody hears it: TVM complains of builders that are not
+    finished."""
+    problem.__cause__ = problem.__context__ = problem.__traceback__ = None
+    gc.collect()
 
 
 def one_line(text: str) -> str:
