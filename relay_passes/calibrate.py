@@ -10,7 +10,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, nodes_of, op_name, outputs
+from zeroskip.relay_passes.graph import NODES_ATTR, bindings, nodes_of, op_name, outputs
 from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
@@ -147,7 +147,8 @@ def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], lis
     outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
     copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
     body = relax.SeqExpr([block([*bindings(func), *copies])], relax.Tuple(outs))
-    watched = relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", "main")
+    watched = relax.Function(func.params, body, body.body.ty).with_attrs(
+        {"global_symbol": "main", NODES_ATTR: nodes_of(func)})
     functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
     module = tvm.IRModule({**functions, relax.GlobalVar("main"): watched})
     vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())

@@ -112,7 +112,7 @@ class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]  # TVM has no typ
             sch = s_tir.Schedule(func)
             blocks = normalize_prim_func(sch)
             return sch if blocks and self._schedule(sch, blocks, max(lanes, 1)) else None
-        except (s_tir.ScheduleError, tvm.error.InternalError):  # TVM's, of forms it does not know
+        except Exception:  # TVM's, of forms it does not know, and ours of sizes that are none yet
             return None
 
 

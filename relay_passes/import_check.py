@@ -71,7 +71,9 @@ def check_import(model: Model, module: tvm.IRModule, sample: Mapping[str, Array]
         return
     level, least = levels[wrong]
     first = _first_difference(proto, again(), sample, images, limit)
-    place = f"Node '{first}'" if first else f"Output '{wrong}', or a node before it,"
+    maker = next((node.name or f"{node.op_type}_{node.output[0]}" for node in proto.graph.node
+                  if wrong in node.output), wrong)
+    place = f"Node '{first}'" if first else f"Node '{maker}', or one before it,"
     raise FrontError(
         f"{place} does not give what {judge} gives (output '{wrong}' agrees to {level:.0f} dB, "
         f"{least:.0f} are asked): replace it by other ONNX operators before export.")
