@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint types test-networks test-ocr test-pruning fuzz mutants shuffles cycles hostile \
-	replay roundtrips kills bench bench-networks docs clean
+.PHONY: demo test lint types test-networks test-ocr test-pruning test-onnx fuzz mutants shuffles \
+	cycles hostile replay roundtrips kills bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -31,6 +31,10 @@ test-ocr: .venv/stamp-ocr
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
 	$(BIN)/python -m pytest -m pruning
+
+# Every case that ONNX's own generator makes, as it is and with inputs frozen; some 20 minutes.
+test-onnx: .venv/stamp
+	$(CAMPAIGN).onnx_backend --jobs $(JOBS)
 
 # The campaigns of docs/TRUST.md. Each prints its tables; N cases from SEED on, in JOBS processes.
 SEED ?= 0

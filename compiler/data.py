@@ -100,9 +100,13 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
     if port.name not in arrays:
         raise DataError(f"{what} lacks input '{port.name}'; the inputs are {known}")
     array = np.asarray(arrays[port.name])
-    fits = (array.ndim == len(port.shape) and array.shape[1:] == port.shape[1:]
-            and len(array) > 0 and len(array) % port.shape[0] == 0
-            if samples else array.shape == port.shape)
+    shape = port.shape
+    if samples:
+        shape = port.shape or (1,)  # a sample of a single number is one number
+        array = array.reshape(1) if not array.ndim and not port.shape else array
+    fits = (array.ndim == len(shape) and array.shape[1:] == shape[1:]
+            and len(array) > 0 and len(array) % shape[0] == 0
+            if samples else array.shape == shape)
     if not fits:
         wanted = ["samples", *port.shape[1:]] if samples else list(port.shape)
         raise DataError(f"{what} for '{port.name}' has shape {list(array.shape)}; the network "
@@ -113,6 +117,10 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
         raise DataError(f"{what} for '{port.name}' is {array.dtype}; the network takes "
                         f"{port.dtype}")
     array = array.astype(port.dtype, copy=False)
+    if array.dtype == np.float64 and np.isfinite(array).all() and (
+            np.abs(array) > np.finfo(np.float32).max).any():
+        raise DataError(f"{what} for '{port.name}' holds numbers beyond float32, in which networks "
+                        "are computed here; scale them down")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{what} for '{port.name}' holds NaN or infinity; remove those samples")
     return array

@@ -17,7 +17,6 @@ from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.data import load_arrays, match_inputs
-from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port, crossing_bytes
@@ -243,14 +242,11 @@ def given_samples(module: IRModule, calibrate: str | Path | Arrays | None
 def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
     """Calibration data by variable, or seeded random numbers in its place."""
     ports = ports_of(module["main"], "inputs")
-    for port in ports:
-        if not port.shape:
-            raise CompileError(f"input '{port.name}' is a single number; networks here take "
-                               "tensors, whose leading axis counts samples")
     if calibrate is None:
         rng = np.random.default_rng(0)
         return {port.variable: rng.standard_normal(
-            (SAMPLES * port.shape[0], *port.shape[1:])).astype(port.dtype) for port in ports}
+            (SAMPLES * (port.shape or (1,))[0], *port.shape[1:])).astype(port.dtype)
+            for port in ports}
     if isinstance(calibrate, str | Path):
         calibrate = load_arrays(calibrate)
     matched = match_inputs(calibrate, ports, "calibration data", samples=True)

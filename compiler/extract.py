@@ -15,6 +15,7 @@ from zeroskip.relay_passes.integer import NODE_ATTR, QTensor, read_layer
 
 CODEGEN_ATTR = "Codegen"
 CODEGEN = "zeroskip"
+_CONVERSIONS = ("relax.quantize", "relax.dequantize")
 
 
 def region_names(mod: IRModule) -> list[str]:
@@ -100,10 +101,11 @@ def direct_plan(mod: IRModule) -> DirectPlan | None:
     for binding in bindings(func):
         var, value = binding.var, binding.value
         kind = op_name(value)
-        if kind == "relax.quantize" and value.args[0] in params:
-            scaled[var] = params[value.args[0]], _scaling(value, var.ty)
-        elif kind == "relax.dequantize" and value.args[0] in made:
-            left[var] = made[value.args[0]], _scaling(value, var.ty)
+        scaling = _scaling(value, var.ty) if kind in _CONVERSIONS else None
+        if scaling is not None and kind == "relax.quantize" and value.args[0] in params:
+            scaled[var] = params[value.args[0]], scaling
+        elif scaling is not None and kind == "relax.dequantize" and value.args[0] in made:
+            left[var] = made[value.args[0]], scaling
         elif isinstance(value, Call) and isinstance(value.op, GlobalVar) and inputs is None:
             name, inputs = value.op.name_hint, [scaled.get(arg) for arg in value.args]
             made[var] = 0
@@ -125,10 +127,11 @@ def direct_plan(mod: IRModule) -> DirectPlan | None:
                       tuple((index, scaling) for _, index, scaling in order))
 
 
-def _scaling(call: Any, ty: Any) -> Scaling:
-    """Scale and zero point of a quantize or dequantize; the type is that of the 8-bit side."""
+def _scaling(call: Any, ty: Any) -> Scaling | None:
+    """Scale and zero point of a quantize or dequantize, None unless they are one number each; the
+    type is that of the 8-bit side."""
     scale, zero_point = const_value(call.args[1]), const_value(call.args[2])
     if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
-        raise CompileError("a network's inputs and outputs have one constant scale each")
+        return None
     return Scaling(float(scale.item()), int(zero_point.item()), str(zero_point.dtype),
                    tuple(int(n) for n in ty.shape))

@@ -10,7 +10,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, nodes_of, op_name, outputs
+from zeroskip.relay_passes.graph import NODES_ATTR, bindings, nodes_of, op_name, outputs
 from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
@@ -117,23 +117,24 @@ def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Arr
     columns: list[list[Array]] = []
     for param in func.params:
         name, shape = str(param.name), tuple(int(d) for d in param.ty.shape)
-        expected = f"{param.ty.dtype} of [samples, {', '.join(map(str, shape[1:]))}]"
+        expected = f"{param.ty.dtype} of [{', '.join(map(str, ('samples', *shape[1:])))}]"
+        batch = shape[0] if shape else 1  # of a number there are as many as samples
         if name not in samples:
             raise PassError(f"calibration data lack input '{name}': give {expected}")
         data = np.asarray(samples[name])
-        if str(data.dtype) != str(param.ty.dtype) or data.shape[1:] != shape[1:]:
+        if str(data.dtype) != str(param.ty.dtype) or data.shape[1:] != shape[1:] or not data.ndim:
             raise PassError(
                 f"calibration data of input '{name}' are {data.dtype} of {list(data.shape)}: "
                 f"give {expected}"
             )
-        if not len(data) or len(data) % shape[0]:
+        if not len(data) or len(data) % batch:
             raise PassError(
                 f"calibration data of input '{name}' hold {len(data)} samples: "
-                f"give a multiple of the model's batch, {shape[0]}"
+                f"give a multiple of the model's batch, {batch}"
             )
         if data.dtype.kind == "f" and not np.isfinite(data).all():
             raise PassError(f"calibration data of input '{name}' hold NaN or infinity: remove them")
-        columns.append(np.split(data, len(data) // shape[0]))
+        columns.append([part.reshape(shape) for part in np.split(data, len(data) // batch)])
     if len({len(column) for column in columns}) != 1:
         counts = ", ".join(f"'{n}' {len(samples[n])}" for n in names)
         raise PassError(f"calibration data differ in their number of samples: {counts}")
@@ -147,7 +148,7 @@ def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], lis
     vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())
 
     def run(batch: list[Array]) -> list[Array]:
-        results = vm["main"](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in batch))
+        results = vm["main"](*(tvm.runtime.tensor(np.asarray(x, order="C")) for x in batch))
         return watched(mod["main"], names, batch, [each.numpy() for each in results])
 
     return run
@@ -161,7 +162,8 @@ def watching(func: relax.Function, names: Sequence[str], symbol: str = "main") -
     outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
     copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
     body = relax.SeqExpr([relax.DataflowBlock([*bindings(func), *copies])], relax.Tuple(outs))
-    return relax.Function(func.params, body, body.body.ty).with_attr("global_symbol", symbol)
+    return relax.Function(func.params, body, body.body.ty).with_attrs(
+        {"global_symbol": symbol, NODES_ATTR: nodes_of(func)})
 
 
 def watched(func: relax.Function, names: Sequence[str], inputs: list[Array],

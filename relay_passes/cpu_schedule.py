@@ -18,6 +18,8 @@ from tvm.s_tir.dlight.analysis import SBlockInfo, normalize_prim_func
 from tvm.target import Target, codegen
 from tvm_ffi.structural import structural_walk
 
+from zeroskip.relay_passes.cpu_refusal import refused_compile
+
 _VECTOR_ELEMENT_BITS = 32  # float32 and int32, the types that a reduction sums in
 _WORTH_A_VECTOR = 4
 # The functions of one number that LLVM, or TVM for it, has for vectors; of the others (cosh, sinh,
@@ -36,7 +38,20 @@ def cpu_target() -> Target:
 
 
 def compile_for_cpu(mod: tvm.IRModule) -> Any:
-    """A TVM executable of the float or integer module, scheduled for this machine's CPU."""
+    """A TVM executable of the float or integer module, scheduled for this machine's CPU.
+
+    PassError names the ONNX node for which TVM has no code.
+    """
+    try:
+        return _compile(mod)
+    except Exception as error:  # TVM's, of many kinds
+        refusal = refused_compile(mod, _compile)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def _compile(mod: tvm.IRModule) -> Any:
     target = cpu_target()
     legalize = cpu_passes.legalize_passes(target)
     # TVM 0.27's FuseTIR fails on some large graphs in some processes and not in others
@@ -70,7 +85,7 @@ def run_cpu(
 ) -> list[npt.NDArray[Any]]:
     """Call one function of an executable of ``compile_for_cpu``; its results, in order."""
     vm = relax.VirtualMachine(executable, tvm.cpu())
-    result = vm[fn_name](*(tvm.runtime.tensor(np.ascontiguousarray(x)) for x in inputs))
+    result = vm[fn_name](*(tvm.runtime.tensor(np.asarray(x, order="C")) for x in inputs))
     tensors = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
     return [tensor.numpy() for tensor in tensors]
 
@@ -97,7 +112,7 @@ class ScheduleRule(dlight.ScheduleRule):  # type: ignore[misc]  # TVM has no typ
             sch = s_tir.Schedule(func)
             blocks = normalize_prim_func(sch)
             return sch if blocks and self._schedule(sch, blocks, max(lanes, 1)) else None
-        except (s_tir.ScheduleError, tvm.error.InternalError):  # TVM's, of forms it does not know
+        except Exception:  # TVM's, of forms it does not know, and ours of sizes that are none yet
             return None
 
 

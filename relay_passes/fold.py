@@ -58,9 +58,9 @@ class FoldConstants(Pass):
 def fold_constants(func: relax.Function) -> relax.Function:
     """Evaluate layout changes, casts and elementwise arithmetic on constants.
 
-    Folds reshape, expand_dims, squeeze, flatten, permute_dims, broadcast_to, astype, add,
-    subtract, multiply, divide, maximum, minimum, negative and sqrt. Quantise and dequantise are
-    left, since later passes read their scales.
+    Folds reshape, expand_dims, squeeze, flatten, permute_dims, broadcast_to, astype, take, add,
+    subtract, multiply, divide, maximum, minimum, negative, sqrt and the sizes of a static shape.
+    Quantise and dequantise are left, since later passes read their scales.
     """
 
     def visit(
@@ -77,6 +77,10 @@ def evaluate(expr: relax.Expr, ty: relax.Type) -> Array | None:
     name = op_name(expr)
     if name is None:
         return None
+    if name == "relax.shape_to_tensor":
+        return _static_sizes(expr.args[0].ty)
+    if not isinstance(ty, relax.TensorType):
+        return None
     tensors = [arg for arg in expr.args if not isinstance(arg, relax.ShapeExpr)]
     values = [const_value(arg) for arg in tensors]
     known = [value for value in values if value is not None]
@@ -90,11 +94,21 @@ def evaluate(expr: relax.Expr, ty: relax.Type) -> Array | None:
         result = np.transpose(known[0], None if axes is None else [int(axis) for axis in axes])
     elif name == "relax.broadcast_to":
         result = np.broadcast_to(known[0], shape)
+    elif name == "relax.take" and expr.attrs.mode == "wrap" and expr.attrs.axis is not None:
+        result = np.take(known[0], known[1], int(expr.attrs.axis), mode="wrap")
     elif name in _ELEMENTWISE:
         result = np.asarray(_ELEMENTWISE[name](*known))
     else:
         return None
     return result.astype(str(ty.dtype), copy=False)
+
+
+def _static_sizes(ty: relax.Type) -> Array | None:
+    """The sizes of a shape that is known, as the tensor that holds them."""
+    sizes = getattr(ty, "values", None)
+    if sizes is None or not all(isinstance(size, int) or hasattr(size, "value") for size in sizes):
+        return None
+    return np.array([int(size) for size in sizes], np.int64)
 
 
 @dataclass(frozen=True)

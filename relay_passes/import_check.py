@@ -6,6 +6,7 @@ far above ``FLOAT_DB``: below that it is another network. In a quantised model s
 may move a value over a rounding edge, by a whole step: ``QUANTIZED_DB``, chosen and not measured.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import tvm
+from onnx.reference import ReferenceEvaluator
 
 from zeroskip.relay_passes.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.errors import FrontError
@@ -32,6 +34,7 @@ QUANTIZED_DB = 15.0
 HALF_DB = 25.0  # of a model whose own numbers are float16: the import computes in float32
 LARGE = 64 << 20  # bytes of a model from which on it is not handed over in memory
 _PAGE = 4096
+_REFERENCE_NODES, _REFERENCE_ELEMENTS = 64, 1 << 16  # some tenths of a second
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
            "Multinomial", "Bernoulli"}
 
@@ -52,18 +55,22 @@ class ImportCheck:
         self._model, self._sample, self._images, self._again = model, sample, images, again
         self._names = [str(name) for name in module["main"].attrs[OUTPUTS_ATTR]]
         self._limit = QUANTIZED_DB if has_own_scales(module["main"]) else FLOAT_DB
-        self._why = ""
+        self._why, self._judge = "", "onnxruntime"
         try:
             self._want = _run_model(model, sample, self._names, images)
         except Exception as error:  # onnxruntime's, of many kinds
-            self._want, text = {}, str(error).strip()
-            self._why = text.splitlines()[0][:200] if text else "no reason"
+            text, self._judge = str(error).strip(), "ONNX's reference"
+            want = _run_reference(model, sample, self._names, images)
+            if want is None:
+                self._why = text.splitlines()[0][:200] if text else "no reason"
+            self._want = want or {}
 
     def __call__(self, results: Sequence[Array | None]) -> None:
         """Compare the outputs of the imported module for the sample; None: one is a constant.
 
-        FrontError where an output differs. A model that onnxruntime cannot run, or that draws
-        random numbers, is not compared, and a warning says so.
+        FrontError where an output differs. A small model that onnxruntime cannot run is compared
+        with ONNX's own reference; a large one, or one that draws random numbers, is not compared,
+        and a warning says so.
         """
         if self._why:
             warnings.warn("The import is not compared with onnxruntime, which cannot run this "
@@ -84,9 +91,11 @@ class ImportCheck:
                           "numbers.", RuntimeWarning, stacklevel=3)
             return
         first = _first_difference(proto, self._again(), self._sample, self._images, self._limit)
-        place = f"Node '{first}'" if first else f"Output '{wrong}', or a node before it,"
+        maker = next((node.name or f"{node.op_type}_{node.output[0]}" for node in proto.graph.node
+                      if wrong in node.output), wrong)
+        place = f"Node '{first}'" if first else f"Node '{maker}', or one before it,"
         raise FrontError(
-            f"{place} does not give what onnxruntime gives (output '{wrong}' agrees to "
+            f"{place} does not give what {self._judge} gives (output '{wrong}' agrees to "
             f"{level:.0f} dB, {least:.0f} are asked): replace it by other ONNX operators before "
             "export.")
 
@@ -164,6 +173,24 @@ def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], ima
     inputs = {name: np.concatenate([x] * images) if images > 1 else x
               for name, x in sample.items() if name in known}
     results = session.run(names, inputs)
+    return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
+            for name, value in zip(names, results, strict=True)}
+
+
+def _run_reference(model: Model, sample: Mapping[str, Array], names: list[str], images: int
+                   ) -> dict[str, Array] | None:
+    """The same by ONNX's own reference, which knows all operators but takes long; None for a model
+    that is not small, and where it fails."""
+    proto = load_onnx(model) if isinstance(model, str | Path) else model
+    elements = sum(math.prod(item.dims) for item in proto.graph.initializer) + images * sum(
+        x.size for x in sample.values())
+    if len(proto.graph.node) > _REFERENCE_NODES or elements > _REFERENCE_ELEMENTS:
+        return None
+    inputs = {name: np.concatenate([x] * images) if images > 1 else x for name, x in sample.items()}
+    try:
+        results = ReferenceEvaluator(proto).run(names, inputs)
+    except Exception:  # it lacks some operators, too
+        return None
     return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
             for name, value in zip(names, results, strict=True)}
 

@@ -6,7 +6,9 @@ import keyword
 import re
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import onnx
 import tvm
 from onnx import numpy_helper
@@ -18,6 +20,8 @@ from zeroskip.relay_passes.fold import fold_constants
 from zeroskip.relay_passes.graph import (
     INPUTS_ATTR,
     NODES_ATTR,
+    OPAQUE,
+    OPERATORS_ATTR,
     OUTPUTS_ATTR,
     Env,
     bind,
@@ -26,13 +30,15 @@ from zeroskip.relay_passes.graph import (
     inherit_nodes,
     is_leaf,
     make_const,
+    node_of,
     op_name,
     outputs,
     substitute,
 )
+from zeroskip.relay_passes.import_refusals import refused_node, refused_operator, refused_shape
 from zeroskip.relay_passes.names import unused_name
-from zeroskip.relay_passes.onnx_graph import input_name, opset, origin, static_shape
-from zeroskip.relay_passes.onnx_load import NUMBERS, first_line, refused_type
+from zeroskip.relay_passes.onnx_graph import attributes, input_name, opset, origin, static_shape
+from zeroskip.relay_passes.onnx_load import NUMBERS, refused_type
 
 _LISTS = ("Concat", "Max", "Mean", "Min", "Sum")  # take any number of inputs
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -49,7 +55,8 @@ def import_onnx(model: onnx.ModelProto) -> tvm.IRModule:
     Clip with constant bounds is `R.clip(x, lo, hi)`, or `R.nn.relu` for bounds 0 and infinity.
 
     Attributes of `main`: `zeroskip.nodes` maps every variable to the ONNX node that made it,
-    `zeroskip.inputs` and `zeroskip.outputs` are the ONNX names, in order. Variables are called
+    `zeroskip.inputs` and `zeroskip.outputs` are the ONNX names, in order, and `zeroskip.operators`
+    the ONNX operators of nodes that are opaque to Relax, if there are any. Variables are called
     after their node: its result bears the node's name, what leads up to it that name and its
     own operator's.
 
@@ -57,12 +64,16 @@ def import_onnx(model: onnx.ModelProto) -> tvm.IRModule:
     """
     for node in model.graph.node:
         _refuse_unknown(node)
-    mod, nodes = _convert(model)
+    mod, nodes, operators = _convert(model)
     func = _named(mod["main"], nodes)
-    attrs = {
+    opaque = {node_of(func, each.var) for each in bindings(func)
+              if op_name(each.value) in OPAQUE}
+    attrs: dict[str, Any] = {
         INPUTS_ATTR: [item.name for item in model.graph.input],
         OUTPUTS_ATTR: [item.name for item in model.graph.output],
     }
+    if opaque:
+        attrs[OPERATORS_ATTR] = {node: operators.get(node, "its operator") for node in opaque}
     mod["main"] = fold_constants(func.with_attrs(attrs))
     return mod
 
@@ -71,17 +82,15 @@ def _refuse_unknown(node: onnx.NodeProto) -> None:
     known = onnx_frontend._get_convert_map()
     if node.op_type not in known or node.domain not in _DOMAINS:
         name = node.op_type if node.domain in _DOMAINS[:2] else f"{node.domain}.{node.op_type}"
-        raise FrontError(
-            f"Node '{origin(node)}' has operator {name}, which TVM cannot import: "
-            "replace it by other ONNX operators before export."
-        )
+        raise refused_operator(node, name)
     if node.op_type in _LISTS and not all(node.input):
         raise FrontError(f"Node '{origin(node)}' ({node.op_type}) lacks one of its inputs: export "
                          "the model again.")
 
 
-def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
-    """TVM's own translation, and the node of each variable that is the result of one."""
+def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str], dict[str, str]]:
+    """TVM's own translation, the node of each variable that is the result of one, and the operator
+    of each node."""
     importer = onnx_frontend.ONNXGraphImporter({}, "float32")
     importer.opset = opset(model)
     for item in model.graph.initializer:
@@ -90,26 +99,29 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
     for item, param in zip(model.graph.input, params, strict=True):
         importer._nodes[item.name] = param
     nodes: dict[str, str] = {}
+    operators: dict[str, str] = {}
+    constants = {item.name for item in model.graph.initializer}
     builder = importer.bb
     with _main(builder, params):
         with builder.dataflow():
             for node in model.graph.node:
-                with _refusing(node):
+                with _refusing(node, constants):
                     _convert_node(importer, node)
                     for name in filter(None, node.output):
                         result = importer._nodes[name]
                         if not is_leaf(result):
                             result = importer._nodes[name] = builder.emit(result)
-                        _refuse_dynamic(node, result)
+                        _refuse_dynamic(node, result, constants)
                         if isinstance(result, relax.Var) and result not in params:
                             nodes.setdefault(str(result.name), origin(node))
+                            operators.setdefault(origin(node), str(node.op_type))
             results = [importer._nodes[item.name] for item in model.graph.output]
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(left[0] if len(left) == 1 else relax.Tuple(left))
-    return builder.finalize(), nodes
+    return builder.finalize(), nodes, operators
 
 
-def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr) -> None:
+def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr, constants: set[str]) -> None:
     """FrontError for a result whose sizes are numbers only at run time."""
     kinds = getattr(result.ty, "fields", [result.ty])
     for kind in kinds:
@@ -117,9 +129,7 @@ def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr) -> None:
         static = isinstance(shape, relax.ShapeExpr) and all(
             isinstance(size, int) or hasattr(size, "value") for size in shape)
         if not isinstance(kind, relax.TensorType) or not static:
-            raise FrontError(f"Node '{origin(node)}' ({node.op_type}) makes a tensor whose shape "
-                             "depends on values that are known only at run time: export the model "
-                             "with fixed shapes.")
+            raise refused_shape(node, constants)
 
 
 @contextlib.contextmanager
@@ -152,7 +162,7 @@ def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
 
 
 @contextlib.contextmanager
-def _refusing(node: onnx.NodeProto) -> Iterator[None]:
+def _refusing(node: onnx.NodeProto, constants: set[str]) -> Iterator[None]:
     """Silence the frontend; what it raises becomes a FrontError that names the node."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -161,18 +171,15 @@ def _refusing(node: onnx.NodeProto) -> Iterator[None]:
     except FrontError:
         raise
     except Exception as error:
-        raise FrontError(
-            f"Node '{origin(node)}' ({node.op_type}) cannot be imported by TVM "
-            f"({first_line(error)}): replace it by other ONNX operators before export."
-        ) from error
+        raise refused_node(node, constants, error) from error
 
 
 def _convert_node(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:
-    if node.op_type == "Clip":
-        clipped = _clip(importer, node)
-        if clipped is not None:
-            importer._nodes[node.output[0]] = clipped
-            return
+    own = {"BitShift": _refuse_signed, "Clip": _clip, "Gather": _gather}.get(node.op_type)
+    result = own(importer, node) if own is not None else None
+    if result is not None:
+        importer._nodes[node.output[0]] = result
+        return
     importer._construct_nodes(onnx.GraphProto(node=[node]))
 
 
@@ -195,7 +202,32 @@ def _clip(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> re
     )
     if low == 0 and high == float("inf"):
         return importer.bb.normalize(relax.op.nn.relu(data))
-    return importer.bb.normalize(relax.op.clip(data, low, high))
+    return importer.bb.normalize(relax.op.clip(data, min(low, high), high))
+
+
+def _refuse_signed(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:
+    """FrontError for a BitShift by a number that may be negative: processors differ there."""
+    amount = importer._nodes[node.input[1]]
+    known = const_value(amount)
+    if str(amount.ty.dtype).startswith("int") and (known is None or (known < 0).any()):
+        raise FrontError(f"Node '{origin(node)}' (BitShift) may shift by a negative number: export "
+                         "it with unsigned integers, or a constant.")
+
+
+def _gather(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> relax.Expr:
+    """Gather, with indices beyond the end taken for the last one: TVM's own translation reads
+    whatever lies in memory there, or beyond it."""
+    data, indices = (importer._nodes[name] for name in node.input)
+    axis = int(attributes(node).get("axis", 0))
+    size, kind = int(data.ty.shape[axis]), str(indices.ty.dtype)
+    known = const_value(indices)
+    if known is not None:
+        indices = make_const(np.where(known < 0, known + size, known).astype(known.dtype))
+    elif not kind.startswith("uint"):
+        negative = relax.op.less(indices, relax.const(0, kind))
+        below = relax.op.add(indices, relax.const(size, kind))
+        indices = relax.op.where(negative, below, indices)
+    return importer.bb.normalize(relax.op.take(data, indices, axis, mode="clip"))
 
 
 def _named(func: relax.Function, nodes: dict[str, str]) -> relax.Function:

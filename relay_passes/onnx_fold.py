@@ -15,9 +15,11 @@ from zeroskip.relay_passes.onnx_graph import (
     attributes,
     drop_unused,
     input_name,
+    names_in_use,
     opset,
     rename_reads,
     replace_nodes,
+    unused_name,
 )
 from zeroskip.relay_passes.onnx_qdq import quantized_constant
 
@@ -82,15 +84,16 @@ def fold_constants(model: onnx.ModelProto) -> bool:
     """Turn every node whose inputs are constants, and every Shape or Size of a tensor of known
     shape, into constants; True if any was.
 
-    Each is evaluated by itself with `onnx.reference`. Nodes that make an output of the graph stay.
+    Each is evaluated by itself with `onnx.reference`. What is an output of the graph becomes an
+    Identity of a constant, with the node's name.
     """
     index = Index.of(model)
     known: dict[str, Array] = {}
     kept: list[onnx.NodeProto] = []
-    left = _LARGEST_SUM
+    taken = names_in_use(model)
+    left, changed = _LARGEST_SUM, False
     for node in model.graph.node:
-        returned = index.outputs.intersection(node.output)
-        values = None if returned else _fold(node, index, known, opset(model))
+        values = None if node.op_type == "Identity" else _fold(node, index, known, opset(model))
         size = sum(value.size for value in values or ())
         if values is None or size > left:
             kept.append(node)
@@ -98,12 +101,23 @@ def fold_constants(model: onnx.ModelProto) -> bool:
         left -= size
         for name, value in zip(node.output, values, strict=False):
             known[name] = value
-            model.graph.initializer.append(numpy_helper.from_array(value, name))
-    changed = len(kept) < len(model.graph.node)
+            held = name
+            if name in index.outputs:
+                held = unused_name(f"{name}_value", taken)
+                kept.append(_copy_of(node, held, name))
+            model.graph.initializer.append(numpy_helper.from_array(value, held))
+            changed = True
     if changed:
         replace_nodes(model, kept)
         drop_unused(model)
     return changed
+
+
+def _copy_of(node: onnx.NodeProto, source: str, result: str) -> onnx.NodeProto:
+    """An Identity that stands for the node."""
+    copy = helper.make_node("Identity", [source], [result], name=node.name)
+    copy.metadata_props.extend(node.metadata_props)
+    return copy
 
 
 def _fold(

@@ -10,10 +10,13 @@ import onnx
 
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import DEFAULT_DOMAINS, Array, Index, input_name
+from zeroskip.relay_passes.onnx_load import NUMBERS, refused_type
 
 MAX_NODES = 10_000  # some 45 s and 1.5 GiB to compile
 MAX_ELEMENTS = 1 << 28  # of a tensor: 1 GiB of float32
 
+_CONTAINERS = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional",
+               "sparse_tensor_type": "a sparse tensor"}
 _Function: TypeAlias = tuple[str, str, str]  # domain, name, overload
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
 _SCALED = ("QuantizeLinear", "DequantizeLinear")
@@ -64,6 +67,30 @@ def refuse_sizes(model: onnx.ModelProto) -> None:
         if math.prod(dims) > MAX_ELEMENTS:
             raise FrontError(f"{place} has shape {dims}, more than {MAX_ELEMENTS} elements: give "
                              "smaller inputs with --shape.")
+
+
+def refuse_types(model: onnx.ModelProto) -> None:
+    """FrontError for an input or a result of a node that is no tensor, or one of a type that no
+    layer takes, as far as types are known."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for item in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+        node, what = makers.get(item.name), item.type.WhichOneof("value")
+        place = f"Node '{node.name}' ({node.op_type})" if node else f"Input '{item.name}'"
+        if what not in (None, "tensor_type"):
+            raise FrontError(f"{place} {'makes' if node else 'is'} {_CONTAINERS.get(what, what)}, "
+                             "where layers here take tensors: export the model with tensors only.")
+        number = item.type.tensor_type.elem_type
+        if number and number not in (*NUMBERS, onnx.TensorProto.BFLOAT16):
+            made = "makes a tensor" if node else "is"
+            raise FrontError(f"{place} {made} {refused_type(number)}")
+
+
+def refuse_domains(model: onnx.ModelProto) -> None:
+    """FrontError for an operator that is neither ONNX's nor onnxruntime's."""
+    for node in model.graph.node:
+        if node.domain not in (*DEFAULT_DOMAINS, "com.microsoft"):
+            raise FrontError(f"Node '{node.name}' has operator {node.domain}.{node.op_type}, which "
+                             "TVM cannot import: replace it by other ONNX operators before export.")
 
 
 def refuse_numbers(model: onnx.ModelProto) -> None:

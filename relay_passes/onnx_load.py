@@ -83,6 +83,8 @@ def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     """FrontError for a type that has no numbers, or other than as many as its shape says."""
     name = tensor.name or "without a name"
     dtype = NUMBERS.get(tensor.data_type)
+    if tensor.data_type == onnx.TensorProto.BFLOAT16:  # `onnx_floats` makes them float32
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     if dtype is None:
         raise FrontError(f"{where} holds a constant '{name}' {refused_type(tensor.data_type)}")
     if tensor.HasField("raw_data"):

@@ -16,10 +16,12 @@ from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, rem
 from zeroskip.relay_passes.onnx_graph import drop_unused
 from zeroskip.relay_passes.onnx_layout import move_transposes
 from zeroskip.relay_passes.onnx_limits import (
+    refuse_domains,
     refuse_many_nodes,
     refuse_missing_ends,
     refuse_numbers,
     refuse_sizes,
+    refuse_types,
 )
 from zeroskip.relay_passes.onnx_noops import remove_noops
 from zeroskip.relay_passes.onnx_pads import (
@@ -70,6 +72,7 @@ def normalise_own(
     if result.functions:
         result = inliner.inline_local_functions(result)
     name_nodes(result)
+    refuse_domains(result)
     refuse_control_flow(result)
     refuse_training(result)
     fix_input_shapes(result, shapes or {})
@@ -80,7 +83,9 @@ def normalise_own(
     hoist_constants(result)
     cast_floats(result)
     dequantise_operators(result)
-    refuse_empty_windows(guess_shapes(result))
+    guessed = guess_shapes(result)
+    refuse_types(guessed)
+    refuse_empty_windows(guessed)
     # Each round may show the shapes that the next one folds: Shape -> Concat -> Reshape -> ...
     infer_shapes(result)
     while fold_constants(result):
@@ -99,6 +104,7 @@ def normalise_own(
     merge_pads(result)
     infer_shapes(result)
     refuse_empty_windows(result)
+    refuse_types(result)
     refuse_sizes(result)
     refuse_numbers(result)
     return result

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
-from onnx import helper, shape_inference, version_converter
+from onnx import helper, numpy_helper, shape_inference, version_converter
 
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.names import unused_name
@@ -172,6 +173,8 @@ def upgrade_opset(model: onnx.ModelProto) -> None:
     model.opset_import.extend(converted.opset_import)
     if version < 11:
         _keep_old_resize(model)
+    if version < 7:
+        _keep_old_slopes(model)
     _restore_names(model, named)
 
 
@@ -181,6 +184,32 @@ def _keep_old_resize(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type == "Resize":
             set_attributes(node, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+def _keep_old_slopes(model: onnx.ModelProto) -> None:
+    """PRelu before opset 7 has a slope for each channel, axis 1; the later one's line up with the
+    last axis, and the converter leaves them as they are."""
+    guessed = guess_shapes(model)
+    infos = {item.name: item for item in (*guessed.graph.value_info, *guessed.graph.input)}
+    held = {item.name: list(item.dims) for item in model.graph.initializer}
+
+    def sizes(name: str) -> list[int | None]:
+        known = dimensions(infos[name]) if name in infos else None
+        return list(held.get(name, known or ()))
+
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type == "PRelu":
+            rank, slopes = len(sizes(node.input[0])), sizes(node.input[1])
+            if len(slopes) == 1 and slopes != [1] and rank > 2:
+                name = f"{node.output[0]}/slope"
+                axes = numpy_helper.from_array(np.arange(1, rank - 1), f"{name}/axes")
+                model.graph.initializer.append(axes)
+                nodes.append(helper.make_node("Unsqueeze", [node.input[1], axes.name], [name],
+                                              name=f"{node.name}/Unsqueeze"))
+                node.input[1] = name
+        nodes.append(node)
+    replace_nodes(model, nodes)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from tvm import relax
 from tvm.ir import Call, GlobalVar
 
 from zeroskip.relay_passes.graph import (
+    OPAQUE,
+    OPERATORS_ATTR,
     Env,
     bindings,
     node_of,
@@ -310,9 +312,12 @@ def _float_reasons(main: relax.Function) -> dict[str, str]:
     attrs = main.attrs
     given = attrs[CPU_ATTR].items() if attrs and CPU_ATTR in attrs else ()
     reasons = {str(node): str(reason) for node, reason in given}
+    known = attrs[OPERATORS_ATTR] if attrs and OPERATORS_ATTR in attrs else {}
     for binding in bindings(main):
         name = op_name(binding.value)
         if name is not None and name not in _CONVERSIONS:
-            form = name.removeprefix("relax.").removeprefix("nn.")
-            reasons.setdefault(node_of(main, binding.var), f"no int8 form of {form}")
+            node = node_of(main, binding.var)
+            form = name.removeprefix("relax.").removeprefix("nn.").removeprefix("image.")
+            form = str(known.get(node, "its operator")) if name in OPAQUE else form
+            reasons.setdefault(node, f"no int8 form of {form}")
     return reasons

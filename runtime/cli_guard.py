@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 import click
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.runtime.quiet import quiet
 
 INTERNAL, PIPE = 3, 128 + signal.SIGPIPE
 
@@ -31,7 +33,7 @@ class Commands(click.Group):
     """A group of commands that end as the table says; DEBUG=1 shows where an error comes from."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with interruptible():
+        with quiet(), interruptible():
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -52,6 +54,7 @@ class Commands(click.Group):
                 raise
             code, line = _ending(problem)
             click.echo(f"zeroskip: {one_line(line)}", err=True)
+            _forget(problem)
             ctx.exit(code)
 
 
@@ -65,6 +68,13 @@ def _ending(problem: Exception) -> tuple[int, str]:
     what = str(problem).strip().partition("\n")[0][:200]
     return INTERNAL, (f"internal error, please report it with the command and its files "
                       f"({type(problem).__name__}: {what}); DEBUG=1 shows where it arose")
+
+
+def _forget(problem: Exception) -> None:
+    """Let go of what an error holds while nobody hears it: TVM complains of builders that are not
+    finished."""
+    problem.__cause__ = problem.__context__ = problem.__traceback__ = None
+    gc.collect()
 
 
 def one_line(text: str) -> str:
