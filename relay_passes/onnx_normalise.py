@@ -88,13 +88,13 @@ def normalise_own(
     # Limits on integers, of activations: those of weights are folded by now.
     if move_integer_limits(result):
         infer_shapes(result)
-    # What TVM would import as another Resize becomes what it imports right.
-    rewrite_resizes(result)
     remove_identities(result)
-    remove_noops(result)
-    move_transposes(result)
-    infer_shapes(result)
-    remove_noops(result)
+    _tidy(result)
+    # What TVM would import as another Resize becomes what it imports right: behind the Transposes,
+    # since it takes more of them in the layout of layers.
+    if rewrite_resizes(result):
+        infer_shapes(result)
+        _tidy(result)
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
@@ -102,3 +102,11 @@ def normalise_own(
     refuse_sizes(result)
     refuse_numbers(result)
     return result
+
+
+def _tidy(model: onnx.ModelProto) -> None:
+    """Remove what has no effect, and the Transposes and Reshapes that need not be."""
+    remove_noops(model)
+    move_transposes(model)
+    infer_shapes(model)
+    remove_noops(model)
