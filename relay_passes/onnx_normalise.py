@@ -1,8 +1,8 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
-Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_noops`,
-`onnx_dequantise`, `onnx_qdq`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is their order and
-the reason for it.
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
+`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is
+their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import inliner
 
+from zeroskip.relay_passes.onnx_branches import inline_branches
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_floats import cast_floats
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
@@ -70,9 +71,10 @@ def normalise_own(
     if result.functions:
         result = inliner.inline_local_functions(result)
     name_nodes(result)
+    fix_input_shapes(result, shapes or {})
+    inline_branches(result)
     refuse_control_flow(result)
     refuse_training(result)
-    fix_input_shapes(result, shapes or {})
     # Weights are initializers from here on, whatever the exporter made of them.
     hoist_constants(result)
     drop_unused(result)
