@@ -28,6 +28,7 @@ from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method, Range, has_own_scales
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold import FoldBatchNorm
+from zeroskip.relay_passes.fold_forward import AffineLayers, FoldForward
 from zeroskip.relay_passes.import_check import check_import
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.multiplies import weighted_of
@@ -145,7 +146,7 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     tell("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    return apply_passes(pruned, RemoveDeadChannels())
+    return apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
@@ -204,7 +205,7 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image:
     and is gone when this returns.
     """
     module, batch = _imported(model, shapes, by_image)
-    module = apply_passes(module, FoldBatchNorm())
+    module = apply_passes(module, FoldBatchNorm(), FoldForward())
     if batch > 1:
         module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
     return module
