@@ -1,8 +1,8 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
-`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is
-their order and the reason for it.
+`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout` and
+`onnx_pads`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_floats import cast_floats
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
+from zeroskip.relay_passes.onnx_layer_norm import rewrite_layer_norms
 from zeroskip.relay_passes.onnx_layout import move_transposes
 from zeroskip.relay_passes.onnx_limits import (
     refuse_many_nodes,
@@ -89,6 +90,8 @@ def normalise_own(
         infer_shapes(result)
     # Limits on integers, of activations: those of weights are folded by now.
     if move_integer_limits(result):
+        infer_shapes(result)
+    if rewrite_layer_norms(result):
         infer_shapes(result)
     remove_identities(result)
     _tidy(result)
