@@ -41,7 +41,7 @@ _BROADCAST = ("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
               "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where",
               "Xor")
 _QUANTIZERS = ("DequantizeLinear", "QuantizeLinear")
-_REDUCING = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+REDUCING = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
              "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare")
 ELEMENTWISE = frozenset({*_UNARY, *_BROADCAST})
 
@@ -457,7 +457,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(_UNARY, _unary),
     **dict.fromkeys(_BROADCAST, _broadcast),
-    **dict.fromkeys(_REDUCING, _reduce),
+    **dict.fromkeys(REDUCING, _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _choose),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys(("MatMul", "Gemm"), _dense),

@@ -36,7 +36,7 @@ def remove_noops(model: onnx.ModelProto) -> None:
         if node.domain not in DEFAULT_DOMAINS or not node.output:
             continue
         _drop_unread_indices(node, index)
-        find = _SOURCES.get(node.op_type)
+        find = SOURCES.get(node.op_type)
         found = None if find is None or sum(map(bool, node.output)) != 1 else find(node, index)
         if found is None:
             continue
@@ -117,7 +117,7 @@ def _if(holds: object, node: onnx.NodeProto) -> str | None:
     return str(node.input[0]) if holds else None
 
 
-_SOURCES: dict[str, _Source] = {
+SOURCES: dict[str, _Source] = {
     "Cast": _same_type,
     **dict.fromkeys(("Concat", "Max", "Mean", "Min", "Sum"), _only),
     **dict.fromkeys(("Expand", "Tile", "Split", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax",
