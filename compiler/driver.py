@@ -22,16 +22,17 @@ from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port, crossing_bytes
 from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.placement import Placement
-from zeroskip.compiler.support import supports
+from zeroskip.compiler.support import BATCH_OF_ONE, supports
 from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method, Range, batches, has_own_scales
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.fold import FoldBatchNorm
+from zeroskip.relay_passes.fold_forward import AffineLayers, FoldForward
 from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.multiplies import weighted_of
-from zeroskip.relay_passes.onnx_batch import for_one_image
+from zeroskip.relay_passes.onnx_batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
@@ -48,6 +49,7 @@ First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activa
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
 BATCH_ATTR = "zeroskip.batch"
+TOGETHER_ATTR = "zeroskip.together"  # why the images of a batch do not run one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,9 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     main = stages.floating["main"]
     reference = reference_module(stages.partitioned)
     cpu = reasons_of(stages.partitioned)
+    if TOGETHER_ATTR in main.attrs:
+        more = f"{BATCH_OF_ONE}, and {main.attrs[TOGETHER_ATTR]}"
+        cpu = {node: why.replace(BATCH_OF_ONE, more) for node, why in cpu.items()}
     placement, host_macs = placement_of(reference, stages.programs, cpu)
     return Network(
         name=_name(model),
@@ -159,7 +164,8 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     tell("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    return apply_passes(pruned, RemoveDeadChannels()), None if recipe or more else check
+    pruned = apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
+    return pruned, None if recipe or more else check
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
@@ -210,23 +216,27 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image:
     ``zeroskip.batch`` of main says how many there are. What the model was before may be as large
     and is gone when this returns.
     """
-    module, batch = _imported(model, shapes, by_image)
-    module = apply_passes(module, FoldBatchNorm())
+    module, batch, together = _imported(model, shapes, by_image)
+    module = apply_passes(module, FoldBatchNorm(), FoldForward())
     if batch > 1:
         module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
+    if together:
+        module["main"] = module["main"].with_attr(TOGETHER_ATTR, together)
     return module
 
 
 def _imported(model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool = True
-              ) -> tuple[IRModule, int]:
-    """The model in Relax, nothing folded, and how many images of its batch it stands for."""
+              ) -> tuple[IRModule, int, str]:
+    """The model in Relax, nothing folded; how many images of its batch it stands for; and if that
+    is one of several, why."""
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
         check_constants(model)
         proto = normalise_onnx(model, shapes)
     proto, batch = for_one_image(proto) if by_image else (proto, 1)
-    return import_onnx(proto), batch
+    together = why_together(proto) if by_image and batch_of(proto) > 1 else ""
+    return import_onnx(proto), batch, together
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:

@@ -20,13 +20,14 @@ MAX_KERNEL = 511
 MAX_STEP = 127
 MAX_SIZE = 8191
 MAX_CHANNELS = 32767
+BATCH_OF_ONE = "the accelerator takes a batch of 1"
 
 
 def batch_of_one(layer: layers.Layer) -> str | None:
     """Every tensor has a batch of 1 and two dimensions or more."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or tensor.shape[0] != 1:
-            return f"shape {tensor.shape}: the accelerator takes a batch of 1"
+            return f"shape {tensor.shape}: {BATCH_OF_ONE}"
     return None
 
 

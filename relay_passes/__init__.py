@@ -13,6 +13,8 @@ _HOME = {
     "import_onnx": "importer",
     "FoldConstants": "fold",
     "FoldBatchNorm": "fold",
+    "FoldForward": "fold_forward",
+    "AffineLayers": "fold_forward",
     "PrunePattern": "pruning.pattern",
     "PruneUnstructured": "pruning.unstructured",
     "PruneChannels": "pruning.channels",

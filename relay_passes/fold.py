@@ -30,8 +30,8 @@ from zeroskip.relay_passes.passes import Pass, function_pass
 
 _Doubles = npt.NDArray[np.float64]
 
-_CONVOLUTIONS = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d")
-_SAME_ELEMENTS = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
+CONVOLUTIONS = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d")
+SAME_ELEMENTS = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "relax.add": np.add,
     "relax.subtract": np.subtract,
@@ -87,7 +87,7 @@ def evaluate(expr: relax.Expr, ty: relax.Type) -> Array | None:
     if len(known) < len(values) or not values:
         return None
     shape = tuple(int(dim) for dim in ty.shape)
-    if name in _SAME_ELEMENTS:
+    if name in SAME_ELEMENTS:
         result: Array = known[0].reshape(shape)
     elif name == "relax.permute_dims":
         axes = expr.attrs.axes
@@ -112,18 +112,23 @@ def _static_sizes(ty: relax.Type) -> Array | None:
 
 
 @dataclass(frozen=True)
-class _Affine:
+class Affine:
     """y = scale * x + shift with one number per channel (axis 1), in float64."""
 
     scale: _Doubles
     shift: _Doubles
 
-    def after(self, first: "_Affine") -> "_Affine":
+    def of(self, channels: int) -> "Affine":
+        """With a number for each of so many channels."""
+        return Affine(np.broadcast_to(self.scale, (channels,)),
+                      np.broadcast_to(self.shift, (channels,)))
+
+    def after(self, first: "Affine") -> "Affine":
         """This one applied to the result of `first`."""
-        return _Affine(self.scale * first.scale, self.scale * first.shift + self.shift)
+        return Affine(self.scale * first.scale, self.scale * first.shift + self.shift)
 
 
-_IDENTITY = _Affine(np.ones(1), np.zeros(1))
+_IDENTITY = Affine(np.ones(1), np.zeros(1))
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ class _Step:
     """One binding that is an affine function of the variable `source`."""
 
     source: relax.Var
-    affine: _Affine
+    affine: Affine
     is_norm: bool
 
 
@@ -160,7 +165,7 @@ def fold_batch_norm(func: relax.Function) -> relax.Function:
     add. One whose constants are not constants, or that is training, is left.
     """
 
-    chains = _find_chains(func)
+    chains = find_chains(func)
     weights = {str(chain.root.name): chain for chain in chains.values() if chain.layer is not None}
 
     def visit(
@@ -175,11 +180,11 @@ def fold_batch_norm(func: relax.Function) -> relax.Function:
 
 
 @dataclass(frozen=True)
-class _Chain:
+class Chain:
     """Affine steps on the value of `root`; `layer` is its call if that takes the scale."""
 
     root: relax.Var
-    affine: _Affine
+    affine: Affine
     layer: Call | None
 
     def emit(self, builder: relax.BlockBuilder, name: str, env: Env) -> relax.Expr:
@@ -187,21 +192,22 @@ class _Chain:
         value, rank = env[self.root], len(self.root.ty.shape)
         dtype = str(self.root.ty.dtype)
         if self.layer is None:
-            scale = make_const(_along_channels(self.affine.scale, rank).astype(dtype))
+            scale = make_const(along_channels(self.affine.scale, rank).astype(dtype))
             value = builder.emit(relax.op.multiply(value, scale), f"{name}_multiply")
         elif not self.affine.shift.any():
             return value
-        shift = make_const(_along_channels(self.affine.shift, rank).astype(dtype))
+        shift = make_const(along_channels(self.affine.shift, rank).astype(dtype))
         return relax.op.add(value, shift)
 
 
-def _find_chains(func: relax.Function) -> dict[str, _Chain]:
-    """The chains worth folding, by the name of their last variable."""
+def find_chains(func: relax.Function, *, worth_only: bool = True) -> dict[str, Chain]:
+    """The chains worth folding into the layer before, or all, by the name of their last
+    variable."""
     made = {str(binding.var.name): binding.value for binding in bindings(func)}
     single = has_one_use(func)
     steps = _find_steps(made, single)
     inner = {str(step.source.name) for step in steps.values()} & single
-    chains: dict[str, _Chain] = {}
+    chains: dict[str, Chain] = {}
     for name, step in steps.items():
         if name in inner:
             continue
@@ -210,12 +216,12 @@ def _find_chains(func: relax.Function) -> dict[str, _Chain]:
             path.append(steps[str(path[-1].source.name)])
         affine = reduce(lambda first, later: later.affine.after(first), path[::-1], _IDENTITY)
         root = path[-1].source
-        takes_scale = root.name in single and _takes_scale(made.get(str(root.name)))
-        layer = made[str(root.name)] if takes_scale else None
+        scaled = root.name in single and takes_scale(made.get(str(root.name)))
+        layer = made[str(root.name)] if scaled else None
         is_done = len(path) == 1 and _is_bias(made[name])
         has_norm = any(step.is_norm for step in path)
-        if has_norm or (takes_scale and not is_done):
-            chains[name] = _Chain(root, affine, layer)
+        if not worth_only or has_norm or (scaled and not is_done):
+            chains[name] = Chain(root, affine, layer)
     return chains
 
 
@@ -258,7 +264,7 @@ def _norm_step(value: relax.Expr, made: Mapping[str, relax.Expr], single: Set[st
     ):
         return None
     scale = gamma / np.sqrt(var + float(call.attrs.epsilon))
-    return _Step(data, _Affine(scale, beta - mean * scale), is_norm=True)
+    return _Step(data, Affine(scale, beta - mean * scale), is_norm=True)
 
 
 def _arithmetic_step(value: relax.Expr) -> _Step | None:
@@ -278,10 +284,10 @@ def _arithmetic_step(value: relax.Expr) -> _Step | None:
         return None
     zeros, ones = np.zeros_like(numbers), np.ones_like(numbers)
     if name == "relax.divide":
-        return None if not numbers.all() else _Step(data, _Affine(1 / numbers, zeros), False)
+        return None if not numbers.all() else _Step(data, Affine(1 / numbers, zeros), False)
     if name == "relax.multiply":
-        return _Step(data, _Affine(numbers, zeros), False)
-    return _Step(data, _Affine(ones, numbers if name == "relax.add" else -numbers), False)
+        return _Step(data, Affine(numbers, zeros), False)
+    return _Step(data, Affine(ones, numbers if name == "relax.add" else -numbers), False)
 
 
 def _per_channel(constant: Array, shape: Sequence[int]) -> _Doubles | None:
@@ -295,13 +301,13 @@ def _per_channel(constant: Array, shape: Sequence[int]) -> _Doubles | None:
     return np.broadcast_to(constant.reshape(-1).astype(np.float64), (shape[1],))
 
 
-def _along_channels(numbers: _Doubles, rank: int) -> _Doubles:
+def along_channels(numbers: _Doubles, rank: int) -> _Doubles:
     return numbers.reshape(1, -1, *([1] * (rank - 2)))
 
 
-def _takes_scale(call: relax.Expr | None) -> bool:
+def takes_scale(call: relax.Expr | None) -> bool:
     """A layer whose output channels are rows or columns of a constant weight."""
-    if call is None or op_name(call) not in (*_CONVOLUTIONS, "relax.matmul"):
+    if call is None or op_name(call) not in (*CONVOLUTIONS, "relax.matmul"):
         return False
     weight = const_value(call.args[1])
     if weight is None or not np.issubdtype(weight.dtype, np.floating):

@@ -14,7 +14,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from zeroskip.relay_passes.onnx_graph import DEFAULT_DOMAINS, Index, input_name, static_shape
+from zeroskip.relay_passes.onnx_graph import (
+    DEFAULT_DOMAINS,
+    Index,
+    input_name,
+    origin,
+    static_shape,
+)
 from zeroskip.relay_passes.onnx_shapes import infer_shapes
 
 # Operators whose constant operand may hold a row for each image.
@@ -41,6 +47,40 @@ def for_one_image(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
         return model, 1
     single = _reduced(model, batch)
     return (single, batch) if single is not None and _agrees(model, single, batch) else (model, 1)
+
+
+def why_together(model: onnx.ModelProto) -> str:
+    """Why the images of a batch, which ``for_one_image`` left together, cannot run one by one: a
+    phrase that names the first node whose result depends on several of them."""
+    batch = batch_of(model)
+    found = _mixing(model, batch)
+    if found is None:
+        return "the model does not treat the images of a batch alike"
+    return (f"node '{origin(found)}' ({found.op_type}) makes the images of a batch depend on each "
+            "other")
+
+
+def _mixing(model: onnx.ModelProto, batch: int) -> onnx.NodeProto | None:
+    """The first node of which one number changes with the first image and with the second."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    own = {item.name for item in model.graph.output}
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in makers
+                                if name not in own)
+    rng = np.random.default_rng(0)
+    first = {item.name: _random(rng, item) for item in model.graph.input}
+    other = {item.name: _random(rng, item) for item in model.graph.input}
+    try:
+        base, *changed = (_run(watched, {
+            name: np.concatenate([value[:n], other[name][n : n + 1], value[n + 1 :]])
+            for name, value in first.items()}) for n in (batch, 0, 1))
+    except Exception:  # onnxruntime's own, of what it cannot run
+        return None
+    names = [item.name for item in watched.graph.output]
+    mixed = {name for name, *values in zip(names, base, *changed, strict=True)
+             if ((values[0] != values[1]) & (values[0] != values[2])).any()}
+    return next((node for name, node in makers.items() if name in mixed), None)
 
 
 def _reduced(model: onnx.ModelProto, batch: int) -> onnx.ModelProto | None:

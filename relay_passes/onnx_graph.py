@@ -160,13 +160,28 @@ def rename_reads(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
                 node.input[position] = names[name]
 
 
+def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """The graphs that a node of control flow holds."""
+    found = [item.g for item in node.attribute if item.type == onnx.AttributeProto.GRAPH]
+    return found + [graph for item in node.attribute for graph in item.graphs]
+
+
+def reads(node: onnx.NodeProto) -> set[str]:
+    """Every tensor that a node reads, those that the graphs within it take from around them (and
+    perhaps some of their own) included."""
+    found = {name for name in node.input if name}
+    for graph in subgraphs(node):
+        found.update(*map(reads, graph.node), (item.name for item in graph.output))
+    return found
+
+
 def drop_unused(model: onnx.ModelProto) -> None:
     """Remove the nodes and constants on which no output depends."""
     needed = {item.name for item in model.graph.output}
     kept: list[onnx.NodeProto] = []
     for node in reversed(model.graph.node):
         if needed.intersection(node.output):
-            needed.update(node.input)
+            needed |= reads(node)
             kept.append(node)
     if len(kept) < len(model.graph.node):
         replace_nodes(model, reversed(kept))

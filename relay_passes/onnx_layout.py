@@ -1,86 +1,327 @@
-"""Transposes moved past elementwise nodes to the Transpose that follows, where they merge."""
+"""Transposes and Reshapes moved along the graph, to where they meet others and vanish.
+
+A walk in the order of the nodes holds back every Transpose and Reshape: a tensor is then a `View`
+of another one, its source. A node that has a form for the source's layout (`onnx_layout_rules`)
+computes there, and its result is a view again; any other node reads the view, made at last. What
+moved together stands or falls together: a group that would move as many elements as before stays
+as the model has it, unless layers of a convolution's own layout gain by it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import numpy_helper
 
+from zeroskip.relay_passes.onnx_fold import remove_identities
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,
+    Array,
     Index,
-    Rewriter,
     attributes,
-    input_name,
+    drop_unused,
+    names_in_use,
+    origin,
+    replace_nodes,
+    set_attributes,
+    set_origin,
+    unused_name,
+)
+from zeroskip.relay_passes.onnx_layout_rules import ELEMENTWISE, RULES
+from zeroskip.relay_passes.onnx_views import (
+    Lazy,
+    Shape,
+    View,
+    axes_of,
+    identity,
+    transpose_first,
+    transposed,
 )
 
-_UNARY = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "HardSigmoid", "HardSwish", "Clip", "Cast")
-_BINARY = ("Add", "Sub", "Mul", "Div")
+# Their results are in the layout of layers, channels second.
+_PLANAR = {"Conv", "ConvTranspose", "AveragePool", "MaxPool", "GlobalAveragePool",
+           "BatchNormalization", "Gemm"}
 
 
 def move_transposes(model: onnx.ModelProto) -> None:
-    """Move every Transpose that reaches another one through elementwise nodes next to it,
-    permuting the constants of those nodes. Tensors keep the names that others read."""
-    while _move_one_step(model):
-        pass
+    """Move Transposes and Reshapes to where they merge, cancel or fold into constants.
+
+    Needs inferred shapes, and leaves those of new tensors to be inferred. Linear in the number of
+    nodes.
+    """
+    first = Walk(model, frozenset())
+    kept = first.losing()
+    last = Walk(model, kept) if kept else first
+    if last.changed:
+        last.commit()
+        remove_identities(model)
+        drop_unused(model)
 
 
-def _move_one_step(model: onnx.ModelProto) -> bool:
-    index = Index.of(model)
-    for node in model.graph.node:
-        before = next((index.producer[name] for name in node.input if name in index.producer
-                       and index.producer[name].op_type == "Transpose"), None)
-        if before is None or not _moves(node, before.output[0], index):
-            continue
-        perm = attributes(before).get("perm")
-        if perm is None or before.domain not in DEFAULT_DOMAINS or not _meets(node, index):
-            continue
-        _swap(model, node, before, [int(axis) for axis in perm])
-        return True
-    return False
+@dataclass
+class _Group:
+    """What a group saves: elements that no Transpose moves any more, and nodes."""
+
+    members: set[str] = field(default_factory=set)
+    removed: int = 0
+    elements: int = 0
+    nodes: int = 0
+    useful: bool = False
+
+    def take(self, other: "_Group") -> None:
+        self.members |= other.members
+        self.removed += other.removed
+        self.elements += other.elements
+        self.nodes += other.nodes
+        self.useful |= other.useful
+
+    @property
+    def wins(self) -> bool:
+        if self.elements:
+            return self.elements > 0
+        return self.nodes > 0 or (self.useful and (self.removed > 0 or self.nodes == 0))
 
 
-def _moves(node: onnx.NodeProto, data: str, index: Index) -> bool:
-    """Whether the node is elementwise on `data`, which it alone reads."""
-    if node.domain not in DEFAULT_DOMAINS or index.only_reader(data) is None:
-        return False
-    if node.op_type in _UNARY:
-        return input_name(node, 0) == data
-    if node.op_type not in _BINARY:
-        return False
-    others = [name for name in node.input if name != data]
-    rank = len(index.shape(data) or ())
-    return len(others) == 1 and others[0] in index.constants and rank >= len(
-        index.shape(others[0]) or ())
+class Walk:
+    """One walk over the graph, which it reads only; `commit` writes what it found.
+
+    frozen: Transposes and Reshapes to be left where they are, by name.
+    """
+
+    def __init__(self, model: onnx.ModelProto, frozen: frozenset[str]) -> None:
+        self.model, self.frozen, self.index = model, frozen, Index.of(model)
+        self.lazies: dict[str, Lazy] = {}
+        self.changed = False
+        self._groups: list[_Group] = []
+        self._parents: list[int] = []
+        self._made: dict[tuple[str, View], str] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, Array] = {}
+        self._tensors = names_in_use(model)
+        self._names = {node.name for node in model.graph.node}
+        self._planar: set[str] = set()
+        for name, transpose in _seeds(model, self.index).items():
+            if name not in frozen:
+                self._turn_input(name, transpose)
+        for node in model.graph.node:
+            self._step(node)
+
+    def _step(self, node: onnx.NodeProto) -> None:
+        rule = RULES.get(node.op_type) if node.domain in DEFAULT_DOMAINS else None
+        if rule is None or node.name in self.frozen or not rule(self, node):
+            self._keep(node)
+            return
+        self.changed = True
+        for name in self.index.outputs.intersection(node.output):
+            if name in self.lazies:
+                self._output(name)
+
+    def losing(self) -> frozenset[str]:
+        """The Transposes and Reshapes that are better left where they are."""
+        roots = {self._root(at) for at in range(len(self._groups))}
+        return frozenset(name for at in roots if not self._groups[at].wins
+                         for name in self._groups[at].members)
+
+    def commit(self) -> None:
+        """Give the model the nodes and constants of this walk."""
+        replace_nodes(self.model, self._nodes)
+        self.model.graph.initializer.extend(
+            numpy_helper.from_array(np.ascontiguousarray(value), name)
+            for name, value in self._constants.items())
+        del self.model.graph.value_info[:]
+
+    # --------------------------------------------------------------------------- what rules ask
+
+    def shape(self, name: str) -> Shape | None:
+        """The shape of a tensor of the model, None if it is unknown or holds nothing."""
+        shape = self.index.shape(name)
+        return None if shape is None or 0 in shape else shape
+
+    def lazy(self, name: str) -> Lazy | None:
+        """The view that a tensor is, None if it stands in the graph itself."""
+        found = self.lazies.get(name)
+        return None if found is None or found.trivial else found
+
+    def plain(self, name: str, node: onnx.NodeProto) -> Lazy:
+        """Any tensor as a view, whose group a view that `node` begins would have."""
+        found, shape = self.lazies.get(name), self.shape(name) or ()
+        if found is not None and not found.trivial:
+            return found
+        source = name if found is None else found.source
+        return Lazy(source, shape, identity(shape), -1, node, source in self._planar)
+
+    def cost(self, lazy: Lazy, view: View) -> int:
+        """The elements that must be moved to have another view of a source."""
+        return view.size if view.moves and (lazy.source, view) not in self._made else 0
+
+    # ------------------------------------------------------------------------- what rules make
+
+    def hold(self, node: onnx.NodeProto, lazy: Lazy, view: View, elements: int = 0) -> None:
+        """Let the node's result be a view; the node goes, and moves no elements."""
+        self._groups.append(_Group({node.name}, elements, elements, 1))
+        self._parents.append(len(self._parents))
+        at = len(self._groups) - 1
+        if lazy.group >= 0:
+            self.join([at, lazy.group])
+        self.lazies[node.output[0]] = replace(lazy, view=view, group=at, node=node)
+
+    def join(self, groups: Sequence[int]) -> None:
+        """Make these groups one."""
+        roots = sorted({self._root(at) for at in groups if at >= 0})
+        for other in roots[1:]:
+            self._groups[roots[0]].take(self._groups[other])
+            self._parents[other] = roots[0]
+
+    def read(self, lazy: Lazy, view: View, output: str = "") -> str:
+        """A tensor that is this view of the source, made if there is none."""
+        if not output and not view.moves and view.shape == lazy.shape:
+            return lazy.source
+        key = (lazy.source, view)
+        if key in self._made and not output:
+            return self._made[key]
+        steps = _steps(view, lazy.shape)
+        value = lazy.source
+        for at, (op_type, numbers) in enumerate(steps):
+            last = at == len(steps) - 1
+            value = self._move(lazy.node, op_type, numbers, value, output if last else "")
+        if not steps:
+            value = self._move(lazy.node, "Identity", (), value, output)
+        if lazy.group >= 0:
+            group = self._groups[self._root(lazy.group)]
+            group.elements -= view.size if view.moves else 0
+            group.nodes -= len(steps)
+        self._made[key] = value
+        return value
+
+    def sink(self, node: onnx.NodeProto, inputs: Sequence[str], lazy: Lazy,
+             views: Sequence[tuple[Shape, View]], *, elementwise: bool = False,
+             **attrs: Any) -> None:
+        """Compute the node in the source's layout, from these inputs and with these attributes;
+        each of its results has a shape there and is a view of it."""
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        made.input[:] = inputs
+        set_attributes(made, **attrs)
+        for at, (shape, view) in enumerate(views):
+            if node.output[at]:
+                made.output[at] = unused_name(f"{node.output[at]}_moved", self._tensors)
+                self.lazies[node.output[at]] = replace(
+                    lazy, source=made.output[at], shape=shape, view=view)
+        self._nodes.append(made)
+        if elementwise and lazy.planar and lazy.group >= 0:
+            self._groups[self._root(lazy.group)].useful = True
+
+    def fold(self, node: onnx.NodeProto, inputs: Sequence[str]) -> None:
+        """Keep the node, reading these."""
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        made.input[:] = [self.read(found, found.view) if (found := self.lazies.get(name)) else name
+                         for name in inputs]
+        self._nodes.append(made)
+        if node.op_type in _PLANAR or (
+                node.op_type in ELEMENTWISE and self._planar.intersection(node.input)):
+            self._planar.update(node.output)
+
+    def copy(self, node: onnx.NodeProto, inputs: Sequence[str]) -> str:
+        """A second node like this one, reading these; its result's name."""
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        made.name = unused_name(f"{node.name}/moved", self._names)
+        made.input[:] = inputs
+        made.output[:] = [unused_name(f"{node.output[0]}_moved", self._tensors)]
+        set_origin(made, origin(node))
+        self._nodes.append(made)
+        return str(made.output[0])
+
+    def constant(self, name: str, value: Array) -> str:
+        """A constant of the same name, with a number if need be."""
+        made = unused_name(f"{name}_moved", self._tensors)
+        self._constants[made] = value
+        return made
+
+    # ----------------------------------------------------------------------------------- inside
+
+    def _turn_input(self, name: str, transpose: onnx.NodeProto) -> None:
+        """Transpose an input of the graph at once, as a node behind it does later."""
+        shape = self.index.shape(name) or ()
+        perm = attributes(transpose)["perm"]
+        inner = tuple(shape[axis] for axis in perm)
+        back = transposed(identity(inner), [int(axis) for axis in np.argsort(perm)])
+        assert back is not None
+        made = self._move(transpose, "Transpose", tuple(perm), name, "")
+        self._groups.append(_Group({name}, 0, -back.size, -1, useful=True))
+        self._parents.append(len(self._parents))
+        self.lazies[name] = Lazy(made, inner, back, self._parents[-1], transpose, True)
+
+    def _keep(self, node: onnx.NodeProto) -> None:
+        self.fold(node, node.input)
+
+    def _output(self, name: str) -> None:
+        """Make an output of the graph under its name; those who read it still see a view."""
+        lazy = self.lazies[name]
+        self.read(lazy, lazy.view, name)
+
+    def _move(self, node: onnx.NodeProto, op_type: str, numbers: Shape, value: str, output: str
+              ) -> str:
+        """A Transpose or Reshape that stands for one of the model; its result's name."""
+        name = unused_name(f"{origin(node)}/{op_type}", self._names)
+        inputs, attrs = [value], {}
+        if op_type == "Reshape":
+            inputs.append(self.constant(f"{name}/shape", np.asarray(numbers, np.int64)))
+        elif op_type == "Transpose":
+            attrs["perm"] = list(numbers)
+        result = output or unused_name(f"{name}_output", self._tensors)
+        made = onnx.helper.make_node(op_type, inputs, [result], name, **attrs)
+        set_origin(made, origin(node))
+        self._nodes.append(made)
+        return str(made.output[0])
+
+    def _root(self, group: int) -> int:
+        while self._parents[group] != group:
+            self._parents[group] = self._parents[self._parents[group]]
+            group = self._parents[group]
+        return group
 
 
-def _meets(node: onnx.NodeProto, index: Index) -> bool:
-    """Whether elementwise nodes lead from this one to a Transpose."""
-    at = index.only_reader(node.output[0])
-    while at is not None and at.op_type != "Transpose":
-        data = node.output[0]
-        if not _moves(at, data, index):
-            return False
-        node, at = at, index.only_reader(at.output[0])
-    return at is not None
+def _seeds(model: onnx.ModelProto, index: Index) -> dict[str, onnx.NodeProto]:
+    """The Transpose to which each input of the graph comes by nodes that can compute behind it, for
+    inputs that come to one."""
+    found: dict[str, onnx.NodeProto] = {}
+    for item in model.graph.input:
+        name, shape = item.name, index.shape(item.name)
+        while (node := index.only_reader(name)) is not None and _goes_before(node, name, index):
+            name = node.output[0]
+        if node is not None and node.op_type == "Transpose" and name != item.name:
+            perm = attributes(node).get("perm")
+            turned = None if perm is None or shape is None or 0 in shape or (
+                len(shape) != len(perm)) else transposed(identity(shape), perm)
+            if turned is not None and turned.moves:
+                found[item.name] = node
+    return found
 
 
-def _swap(model: onnx.ModelProto, node: onnx.NodeProto, before: onnx.NodeProto,
-          perm: list[int]) -> None:
-    inverse = [int(axis) for axis in np.argsort(perm)]
+def _goes_before(node: onnx.NodeProto, name: str, index: Index) -> bool:
+    """Whether nothing but constants goes into a node beside this tensor."""
+    return (node.domain in DEFAULT_DOMAINS and node.op_type in {*ELEMENTWISE, "Pad"}
+            and all(each in index.constants for each in node.input if each not in ("", name)))
 
-    def rewrite(rewriter: Rewriter, each: onnx.NodeProto) -> bool:
-        if each.name != node.name:
-            return False
-        inputs = list(each.input)
-        for position, name in enumerate(inputs):
-            value = rewriter.index.constant(name)
-            if name == before.output[0]:
-                inputs[position] = before.input[0]
-            elif value is not None and each.op_type in _BINARY:
-                full = value.reshape((1,) * (len(perm) - value.ndim) + value.shape)
-                inputs[position] = rewriter.constant("permuted", full.transpose(inverse))
-        attrs = {item.name: helper.get_attribute_value(item) for item in each.attribute}
-        made = rewriter.make(each.op_type, inputs, **attrs)
-        rewriter.make("Transpose", [made], role="Transpose", output=each.output[0], perm=perm)
-        return True
 
-    Rewriter(model).expand(rewrite)
+def _steps(view: View, source: Shape) -> list[tuple[str, Shape]]:
+    """The fewest Transposes and Reshapes that make a view."""
+    steps: list[tuple[str, Shape]] = []
+    shape = source
+    axes = axes_of(view, source)
+    if view.moves:
+        perm = None if axes is not None and axes.shape == source else transpose_first(view, source)
+        if perm is None:
+            whole = (view.dims, view.perm) if axes is None else (axes.shape, axes.perm)
+            if whole[0] != source:
+                steps.append(("Reshape", whole[0]))
+            shape, perm = whole
+        steps.append(("Transpose", perm))
+        shape = tuple(shape[axis] for axis in perm)
+    if shape != view.shape:
+        steps.append(("Reshape", view.shape))
+    return steps

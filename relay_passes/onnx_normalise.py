@@ -1,8 +1,8 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
-Each step is a rewrite of its own, in `onnx_shapes`, `onnx_floats`, `onnx_fold`, `onnx_noops`,
-`onnx_dequantise`, `onnx_qdq`, `onnx_resize`, `onnx_layout` and `onnx_pads`; this is their order and
-the reason for it.
+Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
+`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout` and
+`onnx_pads`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import inliner
 
+from zeroskip.relay_passes.onnx_branches import inline_branches
 from zeroskip.relay_passes.onnx_dequantise import dequantise_operators
 from zeroskip.relay_passes.onnx_floats import cast_floats
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants, remove_identities
 from zeroskip.relay_passes.onnx_graph import drop_unused
+from zeroskip.relay_passes.onnx_layer_norm import rewrite_layer_norms
 from zeroskip.relay_passes.onnx_layout import move_transposes
 from zeroskip.relay_passes.onnx_limits import (
     refuse_domains,
@@ -73,9 +75,10 @@ def normalise_own(
         result = inliner.inline_local_functions(result)
     name_nodes(result)
     refuse_domains(result)
+    fix_input_shapes(result, shapes or {})
+    inline_branches(result)
     refuse_control_flow(result)
     refuse_training(result)
-    fix_input_shapes(result, shapes or {})
     # Weights are initializers from here on, whatever the exporter made of them.
     hoist_constants(result)
     drop_unused(result)
@@ -93,13 +96,15 @@ def normalise_own(
     # Limits on integers, of activations: those of weights are folded by now.
     if move_integer_limits(result):
         infer_shapes(result)
-    # What TVM would import as another Resize becomes what it imports right.
-    rewrite_resizes(result)
+    if rewrite_layer_norms(result):
+        infer_shapes(result)
     remove_identities(result)
-    remove_noops(result)
-    move_transposes(result)
-    infer_shapes(result)
-    remove_noops(result)
+    _tidy(result)
+    # What TVM would import as another Resize becomes what it imports right: behind the Transposes,
+    # since it takes more of them in the layout of layers.
+    if rewrite_resizes(result):
+        infer_shapes(result)
+        _tidy(result)
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
@@ -108,3 +113,11 @@ def normalise_own(
     refuse_sizes(result)
     refuse_numbers(result)
     return result
+
+
+def _tidy(model: onnx.ModelProto) -> None:
+    """Remove what has no effect, and the Transposes and Reshapes that need not be."""
+    remove_noops(model)
+    move_transposes(model)
+    infer_shapes(model)
+    remove_noops(model)

@@ -19,9 +19,12 @@ Doubles = npt.NDArray[np.float64]
 _KEPT = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
 
 
-def rewrite_resizes(model: onnx.ModelProto) -> None:
-    """Replace every Resize with constant scales or sizes that TVM would import as another."""
+def rewrite_resizes(model: onnx.ModelProto) -> bool:
+    """Replace every Resize with constant scales or sizes that TVM would import as another; True if
+    there was one."""
+    before = {node.name for node in model.graph.node if node.op_type == "Resize"}
     Rewriter(model).expand(_rewrite)
+    return before != {node.name for node in model.graph.node if node.op_type == "Resize"}
 
 
 def _rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:

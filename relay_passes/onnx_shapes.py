@@ -264,13 +264,14 @@ def infer_shapes(model: onnx.ModelProto) -> None:
 
 
 def guess_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without its Slices, with the shapes that can be told without them.
+    """The graph without its Slices and control flow, with the shapes that can be told without them.
 
     ONNX's own inference aborts the process on a Slice of a negative size, such as a window that is
-    larger than its input makes: look for that here first.
+    larger than its input makes: look for that here first. Branches that are never taken may say
+    what they like of their shapes.
     """
     light = _without_weights(model)
-    nodes = [node for node in light.graph.node if node.op_type != "Slice"]
+    nodes = [node for node in light.graph.node if node.op_type not in ("Slice", "If")]
     del light.graph.node[:]
     light.graph.node.extend(nodes)
     del light.graph.output[:]

@@ -33,6 +33,7 @@ from zeroskip.compiler.driver import (
     reasons_of,
 )
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
+from zeroskip.relay_passes.fold_forward import AffineLayers
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
@@ -132,7 +133,7 @@ def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, 
              judge: _Judge, specs: Sequence[AccelSpec], cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
-    runs = apply_passes(pruned, RemoveDeadChannels())
+    runs = apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
     ranges = measure_ranges(runs, samples)
     quantise = QuantizeInt8(ranges=ranges)
     snr, accuracy = judge.of_int8(apply_passes(runs, quantise))

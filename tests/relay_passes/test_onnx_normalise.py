@@ -198,3 +198,17 @@ def test_local_functions_are_inlined() -> None:
     model.functions.append(helper.make_function("local", "twice", ["a"], ["b"], [body], imports))
     model.opset_import.append(helper.make_opsetid("local", 1))
     assert ops(check_same(model)) == ["Add"]
+
+
+@pytest.mark.parametrize("version", [17, 18])
+@pytest.mark.parametrize("operands", ["x, s", "x, s, b"])
+def test_layer_normalization_whose_statistics_are_read(operands: str, version: int) -> None:
+    text = f"""g (float[2,3,4] x) => (float[2,3,4] y, float[2,1,1] i) {{
+        z, m, i = LayerNormalization<axis=1, epsilon=0.1>({operands})  y = Add(z, m) }}"""
+    rng = np.random.default_rng(0)
+    held = {"s": rng.standard_normal((3, 4)), "b": rng.standard_normal((3, 4))}
+    model = parse(text, opset=version, **{name: value.astype(np.float32) for name, value
+                                          in held.items() if f", {name}" in operands})
+    result = check_same(model)
+    assert "LayerNormalization" not in ops(result)
+    assert {origin(node) for node in result.graph.node} == {"LayerNormalization_z", "Add_y"}

@@ -14,7 +14,7 @@ from tests.runtime.command import zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
 from zeroskip.compiler.network import Network
-from zeroskip.relay_passes.onnx_batch import for_one_image
+from zeroskip.relay_passes.onnx_batch import for_one_image, why_together
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 from zeroskip.runtime.session import Session
 from zeroskip.runtime.validation import validate
@@ -108,3 +108,27 @@ def test_what_is_the_same_for_every_image_is_halved() -> None:
     single, batch = for_one_image(model)
     assert batch == 2
     assert [dim.dim_value for dim in single.graph.output[0].type.tensor_type.shape.dim] == [1, 5, 3]
+
+
+def test_the_node_that_joins_the_images_is_named() -> None:
+    """Behind nodes that only move data; none where constants differ from image to image."""
+    turn = {"perm": [1, 0]}
+    nodes = [helper.make_node("Sigmoid", ["x"], ["a"], "gate"),
+             helper.make_node("Transpose", ["a"], ["b"], "turn", **turn),
+             helper.make_node("Softmax", ["b"], ["c"], "mix", axis=1),
+             helper.make_node("Transpose", ["c"], ["d"], "back", **turn),
+             helper.make_node("MatMul", ["d", "w"], ["y"], "dense")]
+    weight = np.ones((4, 3), np.float32)
+    assert why_together(network(nodes, [2, 4], [2, 3], w=weight)) == (
+        "node 'mix' (Softmax) makes the images of a batch depend on each other")
+    rows = helper.make_node("Add", ["x", "rows"], ["y"], "rows")
+    assert why_together(network([rows], [2, 4], [2, 4], rows=np.arange(
+        8, dtype=np.float32).reshape(2, 4))) == (
+        "the model does not treat the images of a batch alike")
+    model = of_batch(2)
+    model.graph.node[-1].output[0] = "logits"
+    model.graph.node.append(helper.make_node("Softmax", ["logits"], ["y"], "mix", axis=0))
+    net = compiler.compile(model, "dense256")
+    assert all(why.endswith("node 'mix' (Softmax) makes the images of a batch depend on each other")
+               for node, why in net.cpu.items() if "batch of 1" in why)
+    assert any("batch of 1" in why for why in net.cpu.values())

@@ -1,0 +1,110 @@
+"""Networks in channels last: where their Transposes go, and that the numbers stay."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from tests.relay_passes.keras_net import CASTS, TRANSPOSES, keras_net
+from tests.relay_passes.onnx_oracle import Array, assert_close, inputs_of, parse
+from tests.relay_passes.test_onnx_normalise import ops
+from zeroskip import compiler
+from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+
+TO_LAST, TO_FIRST = "Transpose<perm=[0,2,3,1]>", "Transpose<perm=[0,3,1,2]>"
+
+
+def test_a_keras_network_is_one_region() -> None:
+    """Outside it are the input's Transpose and the softmax."""
+    model = keras_net()
+    count = Counter(ops(model))
+    assert (count["Cast"], count["Transpose"]) == (CASTS, TRANSPOSES)
+    made = Counter(ops(normalise_onnx(model)))
+    assert (made["Cast"], made["Transpose"], made["Reshape"], made["Pad"]) == (0, 1, 0, 0)
+    net = compiler.compile(model, "dense256")  # compares with onnxruntime
+    assert net.placement.regions == 1
+    assert sorted(node.partition("_")[0] for node in net.cpu) == ["Softmax", "Transpose"]
+
+
+@pytest.mark.parametrize(("body", "left"), [
+    # Reductions over the axes where they are now, kept or not.
+    (f"a = {TO_LAST}(x)  axes = Constant<value_ints=[1,2]>()  b = ReduceMean<keepdims=0>(a, axes) "
+     "y = Relu(b)", ["ReduceMean", "Relu"]),
+    (f"a = {TO_LAST}(x)  axes = Constant<value_ints=[-2,1]>()  b = ReduceSum(a, axes) "
+     f"y = {TO_FIRST}(b)", ["ReduceSum"]),
+    (f"a = {TO_LAST}(x)  b = ReduceMax<keepdims=0>(a)  y = Relu(b)", ["ReduceMax", "Relu"]),
+    (f"a = {TO_LAST}(x)  b = ArgMax<axis=3>(a)  y = {TO_FIRST}(b)", ["ArgMax"]),
+    # Along an axis.
+    (f"a = {TO_LAST}(x)  b = Softmax(a)  y = {TO_FIRST}(b)", ["Softmax"]),
+    (f"a = {TO_LAST}(x)  b = Concat<axis=-1>(a, a, c4)  y = {TO_FIRST}(b)", ["Concat"]),
+    (f"a = {TO_LAST}(x)  p, q = Split<axis=3>(a, split)  b = Add(p, q)  y = {TO_FIRST}(b)",
+     ["Split", "Add"]),
+    (f"a = {TO_LAST}(x)  b = Slice(a, one, two, three)  y = {TO_FIRST}(b)", ["Slice"]),
+    (f"a = {TO_LAST}(x)  b = Pad(a, pads)  y = {TO_FIRST}(b)", ["Pad"]),
+    (f"a = {TO_LAST}(x)  b = Resize<mode=\"nearest\">(a, , scales)  y = {TO_FIRST}(b)",
+     ["Resize"]),
+    (f"a = {TO_LAST}(x)  b = Tile(a, repeats)  y = {TO_FIRST}(b)", ["Tile"]),
+    (f"a = {TO_LAST}(x)  b = Gather<axis=3>(a, picked)  y = {TO_FIRST}(b)", ["Gather"]),
+    # Elementwise: constants, both sides, a factor for each channel, a slope.
+    (f"a = {TO_LAST}(x)  b = Relu(x)  c = {TO_LAST}(b)  d = Add(c, a)  y = {TO_FIRST}(d)",
+     ["Relu", "Add"]),
+    (f"a = {TO_LAST}(x)  g = GlobalAveragePool(x)  h = {TO_LAST}(g)  i = Mul(a, h) "
+     f"y = {TO_FIRST}(i)", ["GlobalAveragePool", "Mul"]),
+    (f"a = {TO_LAST}(x)  b = PRelu(a, c4)  c = Where(mask, b, a)  y = {TO_FIRST}(c)",
+     ["PRelu", "Where"]),
+    # Into the dense layer behind a Flatten; both of its forms.
+    (f"a = {TO_LAST}(x)  b = Flatten(a)  c = Relu(b)  y = MatMul(c, w)",
+     ["Relu", "Reshape", "MatMul"]),
+    (f"a = {TO_LAST}(x)  b = Flatten(a)  c = Add(b, c24)  y = Gemm<transB=1>(c, v)",
+     ["Add", "Reshape", "Gemm"]),
+    # Moves of axes of 1 only, and chains.
+    ("g = GlobalAveragePool(x)  a = Transpose<perm=[0,2,3,1]>(g)  s = Constant<value_ints=[1,3]>() "
+     "b = Reshape(a, s)  y = Relu(b)", ["GlobalAveragePool", "Relu", "Reshape"]),
+    ("s = Constant<value_ints=[1,3,8]>()  a = Reshape(x, s)  b = Relu(a) "
+     "t = Constant<value_ints=[1,3,2,4]>()  y = Reshape(b, t)", ["Relu"]),
+    ("s = Constant<value_ints=[1,3,2,2,2]>()  a = Reshape(x, s)  b = Transpose<perm=[0,2,1,3,4]>(a)"
+     " c = Transpose<perm=[0,2,1,3,4]>(b)  t = Constant<value_ints=[1,3,2,4]>()  d = Reshape(c, t) "
+     "y = Relu(d)", ["Relu"]),
+])
+def test_transposes_vanish(body: str, left: list[str]) -> None:
+    rng = np.random.default_rng(3)
+    constants = {
+        "c4": rng.standard_normal((1, 2, 4, 2)), "c24": rng.standard_normal(24),
+        "w": rng.standard_normal((24, 5)), "v": rng.standard_normal((5, 24)),
+        "scales": np.asarray([1, 2, 3, 1])}
+    held = {name: value.astype(np.float32) for name, value in constants.items()}
+    if "PRelu" in body:
+        held["c4"] = rng.standard_normal(3).astype(np.float32)
+    held |= {"split": np.asarray([1, 1]), "picked": np.asarray([2, 1]),
+             "one": np.asarray([1]), "two": np.asarray([3]),
+             "three": np.asarray([2]), "pads": np.asarray([0, 1, 2, 0, 0, 0, 0, 3]),
+             "repeats": np.asarray([1, 2, 1, 3]), "mask": rng.random((4, 1)) < 0.5}
+    channels = 2 if "Split" in body else 3
+    text = f"g (float[1,{channels},2,4] x) => (float y) {{ {body} }}"
+    if "ArgMax" in body:
+        text = text.replace("(float y)", "(int64 y)")
+    used = {name: value for name, value in held.items()
+            if f"{name})" in body or f"{name}," in body}
+    model = parse(text, opset=18, **used)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert ops(same_in_onnxruntime(model)) == left
+
+
+def same_in_onnxruntime(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The normalised model, of which onnxruntime computes what it computes of the model."""
+    made = normalise_onnx(model)
+    onnx.checker.check_model(made, full_check=True)
+    values = inputs_of(model, 5)
+    before, after = (run_onnxruntime(each, values) for each in (model, made))
+    assert_close(after, before, 1e-6)
+    return made
+
+
+def run_onnxruntime(model: onnx.ModelProto, values: dict[str, Array]) -> list[Array]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return [np.asarray(each) for each in session.run(None, values)]
