@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := accel_model relay_passes compiler runtime
 
 .PHONY: demo test lint types test-networks test-ocr test-pruning fuzz mutants shuffles cycles hostile \
-	roundtrips kills bench bench-networks docs clean
+	roundtrips kills mutants-code bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -76,6 +76,12 @@ roundtrips: .venv/stamp
 kills: N ?= 300
 kills: .venv/stamp
 	$(CAMPAIGN).kills --count $(N) --seed $(SEED) --jobs $(JOBS)
+
+# Our own code with one mistake each: the tests that are named must notice; ONLY: a part of a file or
+# of what is changed.
+mutants-code: ONLY ?=
+mutants-code: .venv/stamp
+	$(BIN)/python -m tests.mutants_code --only "$(ONLY)" --jobs $(JOBS)
 
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp
