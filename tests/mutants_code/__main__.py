@@ -82,15 +82,9 @@ class Scratch:
         environment = {
             **os.environ, "PYTHONPATH": str(self.links), "NUMBA_CACHE_DIR": str(self.machine_code),
             "OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1", "SEED": SEED}
-        with subprocess.Popen([sys.executable, *arguments], cwd=self.root, env=environment,
+        return subprocess.run([sys.executable, *arguments], cwd=self.root, env=environment,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              start_new_session=True) as child:
-            try:
-                out, _ = child.communicate(timeout=longest)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, 9)  # with whatever it has started
-                raise
-        return subprocess.CompletedProcess(child.args, child.returncode, out)
+                              timeout=longest, check=False)
 
     def tests(self, nodes: Sequence[str], longest: float) -> str:
         """"" if the tests pass, else what stopped them."""
