@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test lint types test-networks test-ocr test-pruning test-onnx fuzz mutants shuffles \
-	cycles hostile replay roundtrips kills bench bench-networks docs clean
+	cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -80,6 +80,12 @@ kills: .venv/stamp
 # Programs and reports of some 70 compiles against the committed table; RENEW=1 writes it anew.
 replay: .venv/stamp
 	$(CAMPAIGN).replay --jobs $(JOBS) $(if $(RENEW),--renew)
+
+# Our own code with one mistake each: the tests that are named must notice; ONLY: a part of a file or
+# of what is changed.
+mutants-code: ONLY ?=
+mutants-code: .venv/stamp
+	$(BIN)/python -m tests.mutants_code --only "$(ONLY)" --jobs $(JOBS)
 
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 
 from tests.accel_model.programs import Hand
 from zeroskip.accel_model.box import write_zip
-from zeroskip.accel_model.kernels import MOST, add_up
+from zeroskip.accel_model.kernels import MOST, _requantise, add_up
 from zeroskip.accel_model.program import LayerInfo, Program, ProgramError, Tile
+from zeroskip.accel_model.run import energy
 from zeroskip.accel_model.spec import load_spec, targets
 
 ENERGY = {  # 45 nm, M. Horowitz, "Computing's energy problem", ISSCC 2014, fig. 1.1.9
@@ -31,6 +33,24 @@ def test_a_partial_sum_beyond_32_bits_is_seen(sign: int, there: int) -> None:
         assert add_up(np.array([[value]], np.int32), order, 16, acc, 0, 1) == fits
 
 
+def test_halves_of_a_convolution_go_up() -> None:
+    sums = np.array([-3, -2, -1, 0, 1, 2, 3], np.int32)
+    zeros = np.zeros(len(sums), np.int32)
+    half, shift = zeros + np.int32(1 << 30), zeros + np.int64(31)
+    assert _requantise(sums, zeros, half, shift, 0, -128, 127)
+    assert sums.tolist() == [-1, -1, 0, 0, 1, 1, 2]
+
+
+def test_each_event_costs_its_own_energy() -> None:
+    spec = load_spec("dense256")
+    counted = {"macs": 2, "window_bytes": 3, "act_rows": 5, "wgt_words": 7, "acc_rows": 11,
+               "requantised": 13, "dram_bytes": 17}
+    events = ("mac", "window_byte", "act_row", "wgt_word", "acc_row", "requantise", "dram_byte")
+    found = energy(spec, {name: np.array([count]) for name, count in counted.items()})
+    assert found == {event: pytest.approx(getattr(spec.energy, event) * count)
+                     for event, count in zip(events, counted.values(), strict=True)}
+
+
 @pytest.mark.parametrize("target", targets())
 def test_energies_are_the_published_ones(target: str) -> None:
     found = asdict(load_spec(target).energy)
@@ -38,19 +58,38 @@ def test_energies_are_the_published_ones(target: str) -> None:
     assert found["window_byte"] == WINDOW_BYTE[target]
 
 
+def altered(raw: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """A program's file with another member, whose checksum in the zip is right."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as box:
+        members = {each: box.read(each) for each in box.namelist()}
+    members[name] = change(members[name])
+    out = io.BytesIO()
+    write_zip(out, {each: [data] for each, data in members.items()})
+    return out.getvalue()
+
+
+def sealed() -> Program:
+    info = LayerInfo("n", "n", "conv", (1, 1, 1, 1), 1, 1, 1, 1, 1, 1, "")
+    return replace(Hand(load_spec("dense256")).program(), layers=(info,),
+                   tiles=(Tile(0, 0, 1, (0, 0), (1, 1)),))
+
+
 def test_a_manifest_that_its_seal_does_not_fit_is_refused() -> None:
     """Every array is as it was; only a number of the manifest is another."""
-    info = LayerInfo("n", "n", "conv", (1, 1, 1, 1), 1, 1, 1, 1, 1, 1, "")
-    made = replace(Hand(load_spec("dense256")).program(), layers=(info,),
-                   tiles=(Tile(0, 0, 1, (0, 0), (1, 1)),))
-    raw = made.to_bytes()
-    with zipfile.ZipFile(io.BytesIO(raw)) as box:
-        members = {name: box.read(name) for name in box.namelist()}
-    head = json.loads(members["manifest.json"])
-    head["dram_bytes"] += 64
-    members["manifest.json"] = json.dumps(head, indent=1).encode()
-    out = io.BytesIO()
-    write_zip(out, {name: [data] for name, data in members.items()})
-    assert Program.from_bytes(raw).dram_bytes == head["dram_bytes"] - 64
+    def longer(raw: bytes) -> bytes:
+        head = json.loads(raw)
+        return json.dumps({**head, "dram_bytes": head["dram_bytes"] + 64}, indent=1).encode()
+
+    raw = sealed().to_bytes()
+    assert Program.from_bytes(raw).to_bytes() == raw
     with pytest.raises(ProgramError, match="altered after it was written"):
-        Program.from_bytes(out.getvalue())
+        Program.from_bytes(altered(raw, "manifest.json", longer))
+
+
+def test_an_array_that_its_digest_does_not_fit_is_refused() -> None:
+    """The manifest is as it was; the tile has an origin that would do as well."""
+    def moved(raw: bytes) -> bytes:
+        return raw[:-1] + bytes([raw[-1] ^ 1])
+
+    with pytest.raises(ProgramError, match="altered after it was written"):
+        Program.from_bytes(altered(sealed().to_bytes(), "tiles.npy", moved))

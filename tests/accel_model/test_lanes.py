@@ -224,6 +224,26 @@ def test_rounds_that_repeat_are_added_up_exactly(
     assert len(stepped) == len(case["tile_ft"])
 
 
+@pytest.mark.parametrize("what", ["now", "done", "size", "until"])
+def test_a_state_that_comes_back_is_the_same_in_all_that_matters(what: str) -> None:
+    """Two stages in the window, four slots; one time or size of them after the latest fetch."""
+    state = {"now": np.full(6, 9), "done": np.full(4, 9), "size": np.full(3, 2),
+             "until": np.full(3, 9)}
+    state["now"][lanes.FETCHED] = 5
+    window = np.array([2, 0, 4])  # head, tail, held
+
+    def found() -> list[int]:
+        made = np.zeros(16, np.int64)
+        lanes._state(state["now"], state["done"], window, state["size"], state["until"], made)
+        return made.tolist()
+
+    before = found()
+    for at in range(1, 2 if what in ("size", "until") else len(state[what])):
+        state[what][at] += 1
+        assert found() != before, at
+        state[what][at] -= 1
+
+
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
 def test_more_hardware_is_never_slower(kind: str) -> None:
     case = large_case(kind, SEED + 1)

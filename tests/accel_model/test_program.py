@@ -64,6 +64,7 @@ def test_layers_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: st
     ({"layer": 99}, "a tile is [99,"),
     ({"channels": 4000}, "is not within its layer's result"),
     ({"origin": (6, 6)}, "is not within its layer's result"),
+    ({"origin": (1, 0), "size": (7, 6)}, "is not within its layer's result"),
     ({"origin": (-1, 0)}, "a tile is "),
 ])
 def test_tiles_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str) -> None:

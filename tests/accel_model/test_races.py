@@ -15,6 +15,7 @@ from zeroskip.accel_model.isa import Instruction, Unit
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.tokens import shuffled
 
 SPEC = load_spec("sparse256")
 SEEDS = [None, *range(12)]
@@ -179,3 +180,10 @@ def test_config_instructions_complete_after_the_transfers_before_them() -> None:
     assert run.end[pc + 1] == run.end[pc]
     conv = next(at for at, one in enumerate(stream) if isinstance(one, isa.Conv))
     assert run.ready[conv] == run.end[pc]
+
+
+def test_a_seed_is_an_order_of_its_own() -> None:
+    unit = np.arange(60) % 3
+    first, again, *others = (shuffled(unit, seed).tolist() for seed in (1, 1, 2, 3))
+    assert first == again
+    assert first not in others

@@ -1,46 +1,188 @@
-"""What the accelerator takes: each number at its edge, and one beyond it."""
+"""What the accelerator takes: each number at its edge, which runs exactly, and one beyond it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 
+from tests.compiler.oracle import evaluate
+from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.graph import LayerGraph, Node
+from zeroskip.compiler.lower import lower
+from zeroskip.compiler.schedule import emit_region, plan_region
 from zeroskip.compiler.support import supports
-from zeroskip.relay_passes.integer_layers import Dense, MaxPool, QTensor
+from zeroskip.relay_passes.integer_layers import (
+    Add,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    DType,
+    Layer,
+    MaxPool,
+    QTensor,
+    Requantise,
+    Reshape,
+    quantise_multiplier,
+)
 
-refused = supports(load_spec("dense256"))
+SPEC = load_spec("dense256")
+refused = supports(SPEC)
+
+
+def tensor(*shape: int, dtype: DType = "int8", zero_point: int = 0) -> QTensor:
+    return QTensor(shape, dtype, zero_point)
+
+
+def outputs(size: int, kernel: int, stride: int = 1, pads: int = 0, dilation: int = 1) -> int:
+    return (size + pads - (kernel - 1) * dilation - 1) // stride + 1
 
 
 def dense(bias: int) -> Dense:
     one = np.ones(1, np.int32)
-    return Dense(x=QTensor((1, 2), "int8", 0), y=QTensor((1, 1), "int8", 0),
-                 weight=np.array([[100, -27]], np.int8), bias=one * np.int32(bias), mult=one,
-                 shift=one, lo=-128, hi=127)
+    return Dense(x=tensor(1, 2), y=tensor(1, 1), weight=np.array([[100, -27]], np.int8),
+                 bias=one * np.int32(bias), mult=one << 30, shift=one * np.int32(54), lo=-128,
+                 hi=127)
 
 
-def pool(size: int, kernel: int, stride: int, before: int, after: int) -> MaxPool:
-    outputs = (size + before + after - kernel) // stride + 1
-    return MaxPool(x=QTensor((1, 1, size), "int8", 0), y=QTensor((1, 1, outputs), "int8", 0),
-                   kernel=(kernel,), strides=(stride,), padding=(before, after), dilation=(1,),
-                   lo=-128, hi=127)
+def pool(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1
+         ) -> MaxPool:
+    count = outputs(size, kernel, stride, before + after, dilation)
+    return MaxPool(x=tensor(1, 1, size), y=tensor(1, 1, count), kernel=(kernel,),
+                   strides=(stride,), padding=(before, after), dilation=(dilation,), lo=-128,
+                   hi=127)
 
 
-def test_a_sum_may_reach_the_last_number_of_32_bits() -> None:
-    """Inputs less their zero point reach 255 in size, weights 127 together."""
-    last = (1 << 31) - 1 - 127 * 255
-    assert refused(dense(last)) is None
-    assert refused(dense(last + 1)) is not None
-    assert refused(dense(-last - 1)) is not None
+def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
+    """Of two channels; of two dimensions, the second of which has a single position."""
+    weight = np.random.default_rng(kernel).integers(-9, 9, (3, 2, kernel, 1)).astype(np.int8)
+    count = outputs(size, kernel, stride, dilation=dilation)
+    ones = np.ones(3, np.int32)
+    return Conv(x=tensor(1, 2, size, 1), y=tensor(1, 3, count, 1), weight=weight, bias=5 * ones,
+                mult=ones << 30, shift=38 * ones, strides=(stride, 1), padding=(0,) * 4,
+                dilation=(dilation, 1), groups=1, lo=-128, hi=127)
 
 
-def test_windows_of_padding_alone_stay_on_the_cpu() -> None:
-    assert refused(pool(4, 2, 1, 1, 1)) is None
-    assert refused(pool(4, 2, 1, 2, 0)) is not None
-    assert refused(pool(4, 2, 1, 0, 2)) is not None
+def rescale(*shape: int, x: DType = "int8", y: DType = "int8") -> Requantise:
+    return Requantise(x=tensor(*shape, dtype=x, zero_point=3), y=tensor(*shape, dtype=y), lo=0,
+                      hi=127, mult=1 << 30, shift=31)
 
 
-def test_kernels_and_steps_at_their_limits() -> None:
-    assert refused(pool(600, 511, 1, 0, 0)) is None
-    assert refused(pool(600, 512, 1, 0, 0)) is not None
-    assert refused(pool(600, 2, 127, 0, 0)) is None
-    assert refused(pool(600, 2, 128, 0, 0)) is not None
+def average(kernel: int) -> AvgPool:
+    """Of everything: a global pool."""
+    mult, shift = quantise_multiplier(1 / kernel)
+    return AvgPool(x=tensor(1, 2, kernel), y=tensor(1, 2, 1), kernel=(kernel,), strides=(1,),
+                   padding=(0, 0), mult=mult, shift=shift, lo=-128, hi=127)
+
+
+def concat(axis: int, *shape: int) -> Concat:
+    x = tensor(*shape)
+    joined = [size * (1 + (at == axis % len(shape))) for at, size in enumerate(shape)]
+    return Concat(xs=(x, x), y=tensor(*joined), axis=axis)
+
+
+def add(*shape: int, b: int = 1) -> Add:
+    return Add(a=tensor(*shape), b=tensor(b, *shape[1:]), y=tensor(*shape), mult_a=1 << 30,
+               mult_b=3 << 28, shift=31, lo=-128, hi=127)
+
+
+def exact(*layers: Layer) -> None:
+    """Compile a chain of layers, the first with all its inputs, and run it with random data."""
+    names = [f"in{n}" for n in range(len(layers[0].inputs))]
+    nodes = [Node(f"node{n}", layer, tuple(names) if n == 0 else (f"v{n - 1}",), f"v{n}")
+             for n, layer in enumerate(layers)]
+    tensors = dict(zip(names, layers[0].inputs, strict=True))
+    tensors |= {node.output: node.layer.y for node in nodes}
+    graph = LayerGraph("net", tuple(names), (nodes[-1].output,), tuple(nodes), tensors)
+    rng = np.random.default_rng(0)
+    data: dict[str, Any] = {}
+    for name in names:
+        limits = np.iinfo(tensors[name].dtype)
+        data[name] = rng.integers(limits.min, limits.max + 1, tensors[name].shape).astype(
+            tensors[name].dtype)
+    region = lower(graph)
+    program = emit_region(region, SPEC, plan_region(region, SPEC))
+    (made,) = Machine(SPEC).run(program, data).outputs.values()
+    wanted = evaluate(graph, data)[nodes[-1].output]
+    assert np.array_equal(made.reshape(wanted.shape), wanted)
+
+
+LAST = (1 << 31) - 1 - 127 * 255  # a bias: inputs less their zero point reach 255, weights 127
+
+TAKEN = {
+    "largest sum": dense(LAST),
+    "least sum": dense(-LAST),
+    "largest kernel of a pool": pool(600, 511, 1, 0, 0),
+    "largest kernel of an average": average(511),
+    "largest kernel of a convolution": conv(511, 511),
+    "largest stride of a pool": pool(600, 2, 127, 0, 0),
+    "largest stride of a convolution": conv(300, 3, stride=127),
+    "largest dilation of a pool": pool(600, 2, 1, 0, 0, dilation=127),
+    "largest dilation of a convolution": conv(300, 3, dilation=127),
+    "padding that every window leaves": pool(4, 2, 1, 1, 1),
+    "windows of a pixel behind a gap": pool(3, 2, 1, 3, 3, dilation=3),
+    "most positions": rescale(1, 1, 8191),
+    "most rows": rescale(1, 1, 8191, 2),
+    "most columns": rescale(1, 1, 2, 8191),
+    "most channels": rescale(1, 32767),
+    "bytes without a sign": rescale(1, 20, x="uint8", y="uint8"),
+    "bytes with a sign made of others": rescale(1, 3, 4, x="uint8"),
+    "channels joined": concat(1, 1, 5, 2, 3),
+    "channels joined, counted from the end": concat(-3, 1, 20, 2, 3),
+    "channels of no positions joined": concat(-1, 1, 5),
+    "an addition": add(1, 4, 3),
+}
+
+REFUSED = {
+    "a sum beyond 32 bits": dense(LAST + 1),
+    "a sum beyond 32 bits, negative": dense(-LAST - 1),
+    "a larger kernel of a pool": pool(600, 512, 1, 0, 0),
+    "a larger kernel of an average": average(512),
+    "a larger kernel of a convolution": conv(512, 512),
+    "a larger stride of a pool": pool(600, 2, 128, 0, 0),
+    "a larger stride of a convolution": conv(300, 3, stride=128),
+    "a larger dilation of a pool": pool(600, 2, 1, 0, 0, dilation=128),
+    "a larger dilation of a convolution": conv(300, 3, dilation=128),
+    "windows of padding before": pool(4, 2, 1, 2, 0),
+    "windows of padding behind": pool(4, 2, 1, 0, 2),
+    "windows of padding around a gap": pool(2, 2, 1, 3, 3, dilation=5),
+    "more positions": rescale(1, 1, 8192),
+    "more rows": rescale(1, 1, 8192, 2),
+    "more columns": rescale(1, 1, 2, 8192),
+    "more channels": rescale(1, 32768),
+    "a batch of two": rescale(2, 4, 3),
+    "a batch of two of one operand": add(1, 4, 3, b=2),
+    "no channels": rescale(1),
+    "three spatial dimensions": rescale(1, 2, 3, 3, 3),
+    "32 bits read": rescale(1, 4, x="int32"),
+    "32 bits made": rescale(1, 4, y="int32"),
+    "rows joined": concat(2, 1, 5, 2, 3),
+    "columns joined, counted from the end": concat(-1, 1, 5, 2, 3),
+}
+
+
+@pytest.mark.parametrize("layer", TAKEN.values(), ids=TAKEN)
+def test_what_is_taken_runs_exactly(layer: Layer) -> None:
+    assert refused(layer) is None
+    exact(layer)
+
+
+@pytest.mark.parametrize("layer", REFUSED.values(), ids=REFUSED)
+def test_one_beyond_stays_on_the_cpu(layer: Layer) -> None:
+    assert refused(layer)
+
+
+def test_a_dense_layer_on_a_map_of_any_size_runs_exactly() -> None:
+    """One that would not fit in WGT as a kernel, and one that is read in place."""
+    rng, ones = np.random.default_rng(1), np.ones(20, np.int32)
+    for side in (100, 4):
+        weight = rng.integers(-127, 128, (20, side * side)).astype(np.int8)
+        flat = Reshape(x=tensor(1, 1, side, side), y=tensor(1, side * side))
+        layer = Dense(x=flat.y, y=tensor(1, 20), weight=weight, bias=ones, mult=ones << 30,
+                      shift=46 * ones, lo=-128, hi=127)
+        assert refused(flat) is None
+        assert refused(layer) is None
+        exact(flat, layer)

@@ -9,7 +9,14 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
-from zeroskip.relay_passes.calibrate import Method, Range, calibrate
+from zeroskip.relay_passes.calibrate import (
+    _BINS,
+    Method,
+    Range,
+    _least_error,
+    _quantiles,
+    calibrate,
+)
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantise import QuantizeInt8
 
@@ -58,6 +65,23 @@ def test_a_lone_outlier_is_cut(method: Any) -> None:
     assert full[name].hi == 16.0
     assert 1.9 < ranges[name].hi < (2.1 if method == "percentile" else 15.9)
     assert ranges[name].lo < (-1.9 if method == "percentile" else -1.0)
+
+
+def test_a_percentile_cuts_half_at_each_end() -> None:
+    """A value in each bin of width 1; of 10 % of 2048, 102.4 go at either end."""
+    counts = np.ones(_BINS, np.int64)
+    assert _quantiles(90)(counts, Range(0, _BINS)) == Range(102, _BINS - 102)
+    assert _quantiles(100)(counts, Range(-1, 1)) == Range(-1, 1)
+
+
+def test_the_least_error_is_of_rounding_and_clipping_together() -> None:
+    counts = np.zeros(_BINS, np.int64)
+    counts[_BINS // 2] = 1_000_000
+    counts[[0, -1]] = 1
+    cut = _least_error(counts, Range(-1, 1))
+    assert -1 < cut.lo == -cut.hi < 0
+    counts[[0, -1]] = 1_000_000
+    assert _least_error(counts, Range(-1, 1)).hi > 0.98
 
 
 def test_mse_keeps_what_fits_eight_bits() -> None:

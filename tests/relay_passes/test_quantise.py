@@ -14,7 +14,7 @@ from tests.relay_passes.integer_oracle import evaluate
 from zeroskip.relay_passes.calibrate import Range, calibrate
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, op_name
+from zeroskip.relay_passes.graph import bindings, op_name, outputs
 from zeroskip.relay_passes.integer import (
     AvgPool,
     Concat,
@@ -28,6 +28,8 @@ from zeroskip.relay_passes.integer import (
     read_layer,
 )
 from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.quantise_graph import Scale
+from zeroskip.relay_passes.quantise_scales import scale_of
 
 Array = npt.NDArray[Any]
 
@@ -123,6 +125,43 @@ def test_zero_weights_stay_zero_and_channels_have_their_own_scale() -> None:
     expected, result = run(module, samples["input"][:1])[0], run(quantised, samples["input"][:1])[0]
     step = (expected.max() - expected.min()) / 255
     assert np.abs(expected - result)[:, 2].max() <= step
+
+
+@pytest.mark.parametrize(("seen", "dtype", "width", "zero_point"), [
+    (Range(-0.33, 1), "int8", 1.33, -65),  # 63.27 steps above -128
+    (Range(-0.3, 1), "int8", 1.3, -69),  # 58.85
+    (Range(-0.33, 1), "uint8", 1.33, 63),
+    (Range(0.5, 2), "int8", 2, -128),
+    (Range(-2, -0.5), "int8", 2, 127),
+    (Range(0, 0), "int8", 255, 0),
+])
+def test_a_scale_spans_its_range_and_zero_is_a_step_of_it(
+        seen: Range, dtype: Any, width: float, zero_point: int) -> None:
+    assert scale_of(seen, dtype) == Scale(float(np.float32(width / 255)), zero_point, dtype)
+
+
+def test_weights_biases_and_bounds_are_rounded() -> None:
+    """Of the third channel the bias, not the weights, decides the scale."""
+    net = Net(1, 2, 6, 6)
+    weight = net.weight(3, 2, 1, 1)
+    weight[2] = 1e-12
+    bias = np.array([0.337, -0.773, 40.0])
+    value = net.op("conv", relax.op.nn.conv2d(net.x, net.const(weight)))
+    value = net.op("bias", relax.op.add(value, net.const(bias.reshape(1, 3, 1, 1))))
+    module = net.finish(net.op("clip", relax.op.clip(value, -0.777, 0.553)))
+    (result,) = outputs(module["main"])
+    ranges = {"input": Range(-1, 2), str(result.name): Range(-1, 0.9)}
+    (layer,) = layers(QuantizeInt8(ranges)(module))["/conv"]
+    assert isinstance(layer, Conv)
+    sx, sy = (float(np.float32(width / 255)) for width in (3, 1.9))
+    scale = np.abs(weight.astype(np.float64)).max(axis=(1, 2, 3)) / 127
+    scale[2] = 40 / (sx * 2**29)
+    expected = np.rint(weight / scale.reshape(-1, 1, 1, 1))
+    np.testing.assert_array_equal(layer.weight, expected)
+    np.testing.assert_allclose(layer.bias, np.rint(bias / (sx * scale)), rtol=1e-6)
+    assert layer.bias[:2].tolist() == np.rint(bias / (sx * scale))[:2].tolist()
+    np.testing.assert_allclose(layer.mult / 2.0**layer.shift, sx * scale / sy, rtol=1e-9)
+    assert (layer.y.zero_point, layer.lo, layer.hi) == (6, -98, 80)
 
 
 def test_the_scales_of_a_concat_are_joined() -> None:

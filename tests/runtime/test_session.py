@@ -18,7 +18,7 @@ from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import lower
 from zeroskip.compiler.network import Network, NetworkError
 from zeroskip.compiler.passes import embed
-from zeroskip.runtime.session import Session
+from zeroskip.runtime.session import Session, run_source
 from zeroskip.runtime.validation import validate
 
 
@@ -61,6 +61,22 @@ def test_the_host_module_runs_in_a_process_that_imported_only_the_session(
 def test_the_order_of_the_units_does_not_matter(network: Network) -> None:
     outputs = [Session(network, seed=seed).run(_x())["y"] for seed in (None, 1, 2)]
     assert all(np.array_equal(each, outputs[0]) for each in outputs)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_seed_is_the_machine_s(network: Network, direct: bool) -> None:
+    """With and without TVM."""
+    chosen = network if direct else dataclasses.replace(network, direct=None)
+    for seed in (None, 5):
+        session = Session(chosen, seed=seed)
+        session.run(_x())
+        assert {run.seed for run in session.runs.values()} == {seed}
+
+
+def test_the_seed_is_that_of_a_program_in_assembly_too() -> None:
+    source = Path(__file__).parents[2] / "examples" / "assembly" / "store.asm"
+    x = np.zeros((1, 16, 4, 6), np.int8)
+    assert [run_source(source, {"x": x}, seed=seed)[1].seed for seed in (None, 5)] == [None, 5]
 
 
 def test_file_round_trip(mixed: Network, tmp_path: Path) -> None:

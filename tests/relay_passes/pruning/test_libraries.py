@@ -135,3 +135,8 @@ def test_connectivity(seed: int, filters: int, channels: int, ratio: float,
     else:
         assert mask.sum() == max(1, round(norms.size * (1 - ratio)))
         assert norms[mask].min() >= norms[~mask].max(initial=0)
+
+
+@pytest.mark.parametrize("balance", ["filter", "layer"])
+def test_of_kernels_of_equal_norm_the_last_goes(balance: str) -> None:
+    assert connectivity_mask(np.ones((1, 4)), 0.5, balance).tolist() == [[True, True, False, False]]

@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from zeroskip.accel_model.formats import canonical
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.atoms import BlockOptions, KernelGroupOptions, ShapeOptions
-from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions, reduction_order
+from zeroskip.relay_passes.pruning.counts import (
+    GroupOptions,
+    NmOptions,
+    most_of_each,
+    reduction_order,
+)
 from zeroskip.relay_passes.pruning.layers import Prunable
 from zeroskip.relay_passes.pruning.libraries import PatternLibrary
-from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, magnitude
+from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, magnitude, most
 from zeroskip.relay_passes.pruning.pattern import PatternOptions
 from zeroskip.relay_passes.pruning.unstructured import UnstructuredOptions, erk_counts
 
@@ -228,6 +233,13 @@ def test_nm_keeps_n_of_every_m_channels(layer: Prunable, n: int, m: int) -> None
         assert (group.sum(axis=-1) == (n if width == m else -(-n * width // m))).all()
         part = scores[..., first : first + m]
         assert (np.where(group, part, np.inf).min(-1) >= np.where(group, 0, part).max(-1)).all()
+
+
+def test_of_equal_weights_always_the_same_ones_stay() -> None:
+    """The earlier in a group of n of m, the later among the largest of all."""
+    assert most_of_each(np.ones((1, 6)), 2, 4).tolist() == [[True, True, False, False, True, False]]
+    assert most(np.ones(4), 1).tolist() == [False, False, False, True]
+    assert most(np.array([1.0, 1, 0, 2]), 2).tolist() == [False, True, False, True]
 
 
 @given(weights(), st.sampled_from([(1, 8), (4, 8), (4, 16), (3, 5)]))
