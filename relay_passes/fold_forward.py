@@ -34,7 +34,7 @@ from zeroskip.relay_passes.graph import (
     used_vars,
     users,
 )
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 
 _MAX_POOLS = ("relax.nn.max_pool1d", "relax.nn.max_pool2d", "relax.nn.max_pool3d")
 _AVG_POOLS = ("relax.nn.avg_pool1d", "relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
@@ -44,7 +44,7 @@ _BESIDE = (*_MAX_POOLS, *_AVG_POOLS, "relax.mean", *SAME_ELEMENTS)
 
 
 @function_pass("FoldForward")
-class FoldForward:
+class FoldForward(Pass):
     """The pass of `fold_forward`."""
 
     def transform_function(
@@ -201,7 +201,7 @@ def _per_input(weight: Any, affine: Affine, call: Call) -> tuple[Any, Any]:
 
 
 @function_pass("AffineLayers")
-class AffineLayers:
+class AffineLayers(Pass):
     """The pass of `affine_layers`."""
 
     def transform_function(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import onnx
 
+from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.onnx_fold import fold_constants, hoist_constants
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,
@@ -15,7 +16,6 @@ from zeroskip.relay_passes.onnx_graph import (
     replace_nodes,
     set_origin,
     subgraphs,
-    unused_name,
 )
 from zeroskip.relay_passes.onnx_shapes import guess_shapes
 

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zeroskip.relay_passes.onnx_graph import names_in_use, unused_name
+from zeroskip.relay_passes.names import unused_name
+from zeroskip.relay_passes.onnx_graph import names_in_use
 
 OTHERS = (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 _TYPED = ("to", "dtype", "output_datatype", "stash_type")  # attributes that name a type

@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,
     Array,
@@ -19,7 +20,6 @@ from zeroskip.relay_passes.onnx_graph import (
     opset,
     rename_reads,
     replace_nodes,
-    unused_name,
 )
 from zeroskip.relay_passes.onnx_qdq import quantized_constant
 

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.onnx_fold import remove_identities
 from zeroskip.relay_passes.onnx_graph import (
     DEFAULT_DOMAINS,
@@ -27,7 +28,6 @@ from zeroskip.relay_passes.onnx_graph import (
     replace_nodes,
     set_attributes,
     set_origin,
-    unused_name,
 )
 from zeroskip.relay_passes.onnx_layout_rules import ELEMENTWISE, RULES
 from zeroskip.relay_passes.onnx_views import (

@@ -91,7 +91,7 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
         hand.load(hand.input("r", np.zeros((1, filters, *out), np.int8)), there)
         hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, zero_point=0,
                              unsigned=0, par=hand.params(scalar_row(1, 1, shift=1))))
-    above = np.count_nonzero(weight[:, :, 0]) * out[1]  # of the first row of outputs
+    above = int(np.count_nonzero(weight[:, :, 0])) * out[1]  # of the first row of outputs
     real = int(np.count_nonzero(weight)) * 30 - above
     hand.layers.append(LayerInfo("conv1", "conv1", "conv", (1, filters, *out), 0,
                                  int(np.count_nonzero(weight)) * 30, real, 1, 1, 1, ""))

@@ -118,7 +118,7 @@ def test_a_wrong_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     (np.array([1, 2]), np.array([1, 3]), "differs in 1 of 2"),
     (np.array([1.0, np.nan]), np.array([1.0, 0.0]), "off by"),
     (np.array([1.0, np.nan]), np.array([1.0005, np.nan]), ""),
-    (np.float16([1, 2048]), np.float16([1, 2050]), ""),
+    (np.array([1, 2048], np.float16), np.array([1, 2050], np.float16), ""),
 ])
 def test_differences(want: Any, got: Any, why: str) -> None:
     difference = compare(want, got, 1e-3, 1e-7)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.formats import nbytes_ideal
 from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.relay_passes.integer_layers import Add, AvgPool, Conv, Dense, Layer, MaxPool
+from zeroskip.relay_passes.integer_layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, QTensor
 
 Numbers = npt.NDArray[np.int64]
 
@@ -27,7 +27,7 @@ def places(layer: Conv | MaxPool | AvgPool) -> Numbers:
     image = np.pad(image, [(0, 0), *zip(begins, ends, strict=True)])
     reach = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilation, strict=True)]
     axes = tuple(range(1, 1 + len(kernel)))
-    view = np.lib.stride_tricks.sliding_window_view(image, reach, axis=axes)  # type: ignore[call-overload]  # a tuple is fine
+    view = np.lib.stride_tricks.sliding_window_view(image, reach, axis=axes)
     view = view[:, *(slice(None, None, step) for step in layer.strides),
                 *(slice(None, None, step) for step in dilation)]
     assert view.shape[1 : 1 + len(kernel)] == layer.y.shape[2:]
@@ -61,8 +61,9 @@ def looked_at(layer: Layer) -> set[int]:
     return set(range(1, 1 + prod(first_input(layer).shape)))
 
 
-def first_input(layer: Layer) -> object:
-    return layer.a if isinstance(layer, Add) else layer.x  # type: ignore[attr-defined]  # one has
+def first_input(layer: Layer) -> QTensor:
+    found: QTensor = layer.a if isinstance(layer, Add) else vars(layer)["x"]
+    return found
 
 
 def needs(graph: LayerGraph, kind: str, node: Node, fused: Node | None) -> tuple[int, int]:

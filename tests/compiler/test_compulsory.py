@@ -6,6 +6,7 @@ from itertools import product
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,12 +130,20 @@ def random_layer(rng: np.random.Generator) -> Conv:
                 groups=groups, lo=-128, hi=127)
 
 
+def weight_of(b: Builder) -> npt.NDArray[np.int8]:
+    """Of the first layer."""
+    layer = b.nodes[0].layer
+    assert isinstance(layer, Conv)
+    return layer.weight
+
+
 @pytest.mark.parametrize(("size", "real"), [(14, 40 * 40), (7, 19 * 19), (1, 1)])
 def test_a_padded_layer_needs_what_its_inputs_meet(size: int, real: int) -> None:
     """3 x 3 with padding 1: along an axis of n, 3 n - 2 of the 3 n pairs are with an input."""
     b = Builder(np.random.default_rng(0), density=2)
     b.conv(b.input(64, size, size), 64, (3, 3), pad=(1,) * 4)
-    b.nodes[0].layer.weight[b.nodes[0].layer.weight == 0] = 1
+    weight = weight_of(b)
+    weight[weight == 0] = 1
     (op,) = lower(b.graph(b.nodes[0].output)).ops
     assert isinstance(op, ops.Conv)
     info = layer_info(op, "", Weights(op, "dense"), touched(op))
@@ -150,7 +159,7 @@ def test_zeros_between_groups_are_no_weights() -> None:
     (op,) = lower(b.graph(b.nodes[0].output)).ops
     assert isinstance(op, ops.Conv)
     assert op.weight.shape == (16, 16, 3, 3)
-    assert np.array_equal(grouped(op), b.nodes[0].layer.weight)
+    assert np.array_equal(grouped(op), weight_of(b))
     info = layer_info(op, "", Weights(op, "dense"), touched(op))
     assert info.macs == 16 * 4 * 9 * 4
     assert info.weight_bytes == 16 * 4 * 9

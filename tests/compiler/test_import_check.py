@@ -120,8 +120,12 @@ def test_a_large_model_is_handed_over_by_its_weights_file(monkeypatch: pytest.Mo
     want = import_check._run_model(model, {"x": x}, ["y"], 1)["y"]
     monkeypatch.setattr(import_check, "LARGE", 0)
     real, given = import_check._run, []
-    monkeypatch.setattr(import_check, "_run", lambda source, *rest: (
-        given.append(source) or real(source, *rest)))
+
+    def run(source: str | bytes, *rest: Any) -> dict[str, Any]:
+        given.append(source)
+        return real(source, *rest)
+
+    monkeypatch.setattr(import_check, "_run", run)
     assert np.array_equal(import_check._run_model(model, {"x": x}, ["y"], 1)["y"], want)
     (path,) = given
     assert isinstance(path, str)

@@ -10,9 +10,10 @@ import pytest
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.graph import LayerGraph, Node
 from zeroskip.compiler.lower import lower
-from zeroskip.compiler.schedule import emit_region, plan_region
+from zeroskip.compiler.plan_region import plan_region
 from zeroskip.compiler.support import supports
 from zeroskip.relay_passes.integer_layers import (
     Add,

@@ -1,8 +1,10 @@
 """Networks in channels last: where their Transposes go, and that the numbers stay."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -74,7 +76,8 @@ def test_transposes_vanish(body: str, left: list[str]) -> None:
         "c4": rng.standard_normal((1, 2, 4, 2)), "c24": rng.standard_normal(24),
         "w": rng.standard_normal((24, 5)), "v": rng.standard_normal((5, 24)),
         "scales": np.asarray([1, 2, 3, 1])}
-    held = {name: value.astype(np.float32) for name, value in constants.items()}
+    held: dict[str, npt.NDArray[Any]] = {
+        name: value.astype(np.float32) for name, value in constants.items()}
     if "PRelu" in body:
         held["c4"] = rng.standard_normal(3).astype(np.float32)
     held |= {"split": np.asarray([1, 1]), "picked": np.asarray([2, 1]),

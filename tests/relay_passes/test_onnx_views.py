@@ -34,7 +34,8 @@ def test_a_view_is_what_numpy_makes_of_the_same_steps(data: st.DataObject) -> No
                 break
             view, y = made, y.transpose(perm)
         else:
-            left, sizes = y.size, []
+            sizes: list[int] = []
+            left = y.size
             for _ in range(data.draw(st.integers(0, 3))):
                 sizes.append(data.draw(st.sampled_from([n for n in range(1, left + 1)
                                                         if left % n == 0])))

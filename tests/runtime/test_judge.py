@@ -14,7 +14,8 @@ from zeroskip import compiler
 from zeroskip.accel_model.program import Place, Tile
 from zeroskip.compiler.direct import Scaling
 from zeroskip.compiler.network import Network
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.partition import LAYERS_ATTR
 from zeroskip.relay_passes.pruning.quality import noise, snr_db
 from zeroskip.runtime import region_check, validation
 from zeroskip.runtime.layer_quality import Power
@@ -33,7 +34,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray, *, tiles: int,
     written = Written(program)
     for x in range(tiles):
         written(7 + x, Tile(0, 0, 1, (0, x), (1, 1)), np.zeros((1, 1, 1, 1), np.int8), None)
-    function = SimpleNamespace(params=(), attrs={region_check.LAYERS_ATTR: ["conv"]})
+    function = SimpleNamespace(params=(), attrs={LAYERS_ATTR: ["conv"]})
     network: Any = SimpleNamespace(reference_module={"r": function},
                                    results={"r": [] if output is None else [0]})
     run: Any = SimpleNamespace(outputs={"y": output} if outputs else {}, moved={})
@@ -135,13 +136,13 @@ def test_every_layer_is_compared(moving: tuple[Network, Validation, Seen],
     network, right, one = moving
     assert right.exact
     names = [str(name) for name in
-             network.reference_module["region_00"].attrs[region_check.LAYERS_ATTR]]
+             network.reference_module["region_00"].attrs[LAYERS_ATTR]]
     assert {"one", "two", "add", "three", "joined", "pool", "moved", "four", "flat",
             "dense"} <= set(names)
     assert right.layers == right.of_layers == len(names)
     assert f"{len(names)} of {len(names)} layers compared, and 1 network output)" in right.text()
     executable = compile_for_cpu(network.reference_module)
-    real = region_check.run_cpu
+    real = run_cpu
     for number, name in enumerate(names):
         def altered(*given: Any, number: int = number) -> list[np.ndarray]:
             results = [each.copy() for each in real(*given)]

@@ -31,6 +31,7 @@ from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.plan_region import plan_region
+from zeroskip.relay_passes.integer_layers import Conv
 from zeroskip.runtime.losses import CAUSES, SAVED, Losses, losses_of, parts
 from zeroskip.runtime.report import region_report
 from zeroskip.runtime.slots import USES, uses_of
@@ -90,7 +91,9 @@ def test_multiplies_by_padding_are_lost_to_padding(target: str) -> None:
     spec = load_spec(target)
     b = Builder(np.random.default_rng(0), 2.0)
     b.conv(b.input(64, 7, 7), 64, (3, 3), pad=(1,) * 4)
-    weight = b.nodes[0].layer.weight
+    layer = b.nodes[0].layer
+    assert isinstance(layer, Conv)
+    weight = layer.weight
     weight[weight == 0] = 1
     region = lower(b.graph(b.nodes[-1].output))
     spec = replace(spec, dram=replace(spec.dram, bytes_per_cycle=spec.dram.burst_bytes))
