@@ -17,11 +17,15 @@ def zeroskip(*arguments: str | Path, environment: Mapping[str, str] | None = Non
     return CliRunner(env=environment).invoke(main, [str(one) for one in arguments])
 
 
+def said(result: Result) -> list[str]:
+    """Lines on standard error, without those by which a slow machine says how far it is."""
+    return [line for line in result.stderr.splitlines() if not PROGRESS.fullmatch(line)]
+
+
 def refused(result: Result, *words: str) -> str:
     """Asserts one sentence on standard error and exit code 2; gives the sentence."""
     assert result.exit_code == 2, result.output
-    # A slow machine has said how far it was before.
-    lines = [line for line in result.stderr.splitlines() if not PROGRESS.fullmatch(line)]
+    lines = said(result)
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("zeroskip: error: ")
     for word in words:
