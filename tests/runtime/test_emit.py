@@ -12,6 +12,7 @@ import onnx
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.runtime.command import said
 from zeroskip.runtime.cli import main
 
 GOLDEN = Path(__file__).parent / "golden"
