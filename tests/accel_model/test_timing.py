@@ -102,12 +102,9 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
                   "stride": stride, "operand_row": there.row if residual else None}
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("kind", TARGETS)
-def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
-    hand, made = random_conv(kind, seed)
-    run = Machine(hand.spec).run(hand.program(), hand.data)
-    weight, gang, pc, array = made["weight"], made["gang"], made["pc"], hand.spec.array
+def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lanes.ConvTiming:
+    """What the lanes take for a convolution of ``random_conv``."""
+    weight, gang, array = made["weight"], made["gang"], hand.spec.array
     filters, channels = weight.shape[:2]
     table = make_table(weight) if kind == "pattern" else None
     banks = {"banks": hand.spec.sram.act_banks, "pixels": array.pixels}
@@ -117,20 +114,29 @@ def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
     if made["operand_row"] is not None:
         operand = lanes.tile_fetch(lanes.quad_conflicts(5, 6, row=made["operand_row"], **banks),
                                    gang)
-    timing = lanes.conv_cycles(
+    return lanes.conv_cycles(
         array, kind, work_matrix(kind, canonical(weight), channels, 9, table),
         made["order"].astype(np.int32), stages_of(kind, channels, 9),
         lanes.tile_fetch(conflicts, gang), lanes.group_pixels(30, array.pixels << gang), gang,
         blocks(filters), True, operand)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", TARGETS)
+def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
+    hand, made = random_conv(kind, seed)
+    run = Machine(hand.spec).run(hand.program(), hand.data)
+    filters, pc, array = len(made["weight"]), made["pc"], hand.spec.array
+    timing = timing_of(kind, hand, made)
     taken = {name: int(values[pc]) for name, values in run.counters.items()}
     assert taken["cycles"] == timing.cycles == run.free[pc] - run.start[pc]
     for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused"):
         assert taken[name] == getattr(timing, name)
     assert sum(taken[name] for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait",
                                         "unused")) == timing.cycles * array.lanes
-    assert taken["macs"] == np.count_nonzero(weight) * 30
-    assert taken["real_macs"] == taken["macs"] - np.count_nonzero(weight[:, :, 0]) * 6
-    assert taken["requantised"] == 30 * filters * (1 if operand is None else 2)
+    assert taken["macs"] == np.count_nonzero(made["weight"]) * 30
+    assert taken["real_macs"] == taken["macs"] - np.count_nonzero(made["weight"][:, :, 0]) * 6
+    assert taken["requantised"] == 30 * filters * (1 if made["operand_row"] is None else 2)
     assert run.cycles == int(run.end.max())
 
 

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.accel_model.test_lanes import TARGETS
+from tests.accel_model.test_timing import random_conv, timing_of
 from tests.campaigns.fuzz_check import compile_graph
 from tests.campaigns.fuzz_layers import build_graph
 from tests.campaigns.fuzz_random import random_case
@@ -183,6 +185,9 @@ def test_waits_go_to_the_unit_that_is_late(target: str) -> None:
     seen = check_waits(run, array_only(program))
     assert min(seen[0, "load"], seen[0, "store"], seen[0, "tail"], seen[0, "prologue"]) > 0
     assert seen[0, "load"] not in (seen[0, "store"], seen[0, "store"] + seen[0, "tail"])
+    for seed in range(3):  # tokens that come in another order than their transfers start
+        took = np.random.default_rng(seed).integers(0, 5000, len(run.end))
+        check_waits(replace(run, end=run.start + took), array_only(program))
 
 
 def check_waits(run: Run, program: Program) -> Counter[tuple[int, str]]:
@@ -344,16 +349,44 @@ def test_conflicts_are_what_fewer_banks_cost() -> None:
     assert slow["conflicts"] == 3 * slow["fetch"] > 0
 
 
-def test_pools_lose_what_conflicts_cost_them() -> None:
+@pytest.mark.parametrize("kind", TARGETS)
+def test_conflicts_are_the_fetch_units_cycles_beyond_one(kind: str) -> None:
+    """Of the waits for it as large a part as of its cycles, the operand's fetches among them."""
+    lost = residual = 0
+    for seed in range(8):
+        hand, made = random_conv(kind, seed)
+        hand.spec = replace(hand.spec, sram=replace(hand.spec.sram, act_banks=2))
+        run, program = Machine(hand.spec).run(hand.program(), hand.data), hand.program()
+        timing = timing_of(kind, hand, made)
+        waits = timing.fetch_wait * hand.spec.array.pixels
+        expected = waits * (timing.fetch_cycles - timing.fetches) // timing.fetch_cycles
+        assert used(run, program)["conflicts"] == expected
+        lost += expected
+        residual += made["operand_row"] is not None and expected > 0
+    assert lost > 0
+    assert residual > 0
+
+
+@pytest.mark.parametrize("kind", ["pool", "addition", "depthwise", "depthwise and addition"])
+def test_channelwise_work_loses_what_conflicts_cost_it(kind: str) -> None:
     """The difference between the cycles with one bank and with enough of them is exact."""
-    found = {}
+    found, groups = {}, None
     for banks in (16, 1):
         spec = load_spec("dense256")
         spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
-        b = Builder(np.random.default_rng(0))
-        b.pool(b.input(16, 12, 12), "max", 3, 1, 1)
+        b = Builder(np.random.default_rng(0), 1.0)
+        x = b.input(16, 12, 12)
+        if kind == "pool":
+            b.pool(x, "max", 3, 1, 1)
+        elif kind == "addition":
+            b.sum(x, b.input(16, 12, 12))
+        else:
+            made = b.conv(x, 16, (3, 3), pad=(1,) * 4, groups=16)
+            if kind != "depthwise":
+                b.sum(made, b.input(16, 12, 12))
         region = lower(b.graph(b.nodes[-1].output))
-        program = emit_region(region, spec, plan_region(region, spec))
+        groups = plan_region(region, spec) if groups is None else groups
+        program = emit_region(region, spec, groups)
         run = Machine(spec).run(program, {}, numbers=False)
         cycles = int(run.counters["cycles"][run.unit == 1].sum())
         found[banks] = (cycles, used(run, program))
