@@ -166,6 +166,14 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     return apply_passes(pruned, RemoveDeadChannels()), None if recipe or more else check
 
 
+def compare_import(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]],
+                   calibrate: str | Path | Arrays | None) -> None:
+    """FrontError unless what ``import_float`` made of a model computes what onnxruntime does, for
+    the first calibration sample."""
+    first = batches(module["main"], read_samples(module, calibrate))[0]
+    _compare_now(module, _import_check(module, model, shapes, first), first)
+
+
 def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None:
     """Check an import that will not be compiled as it is. Its convolutions, products and simple
     arithmetic are numpy's, all else TVM's, which saves the time of compiling them; what differs
