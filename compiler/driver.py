@@ -27,6 +27,7 @@ from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method, Range, batches, has_own_scales
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.fold_forward import AffineLayers, FoldForward
 from zeroskip.relay_passes.import_check import ImportCheck
@@ -36,7 +37,9 @@ from zeroskip.relay_passes.onnx_batch import batch_of, for_one_image, why_togeth
 from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
+from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8
@@ -160,12 +163,38 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     check = _import_check(module, model, shapes or {}, first)
     if recipe or more:
         tell("compare with onnxruntime", 0, 1)
-        check(run_cpu(compile_for_cpu(module), "main", first))
+        _compare_now(module, check, first)
     tell("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
     pruned = apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
     return pruned, None if recipe or more else check
+
+
+def compare_import(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]],
+                   calibrate: str | Path | Arrays | None) -> None:
+    """FrontError unless what ``import_float`` made of a model computes what onnxruntime does, for
+    the first calibration sample."""
+    first = batches(module["main"], read_samples(module, calibrate))[0]
+    _compare_now(module, _import_check(module, model, shapes, first), first)
+
+
+def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None:
+    """Check an import that will not be compiled as it is. Its convolutions, products and simple
+    arithmetic are numpy's, all else TVM's, which saves the time of compiling them; what differs
+    then, or cannot be run so, is asked of TVM's run of the whole."""
+    if not check.comparable:
+        check(())
+        return
+    unique = with_unique_names(module)
+    names = [str(param.name) for param in unique["main"].params]
+    try:
+        results = Interpreter(unique, dict(zip(names, first, strict=True))).run()
+        agrees = check.agrees([each[0] for each in results])
+    except (PassError, ValueError, TypeError, tvm.error.InternalError):
+        agrees = False
+    if not agrees:
+        check(run_cpu(compile_for_cpu(module), "main", first))
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,

@@ -72,15 +72,31 @@ class ImportCheck:
         with ONNX's own reference; a large one, or one that draws random numbers, is not compared,
         and a warning says so.
         """
-        if self._why:
+        if not self.comparable:
             warnings.warn("The import is not compared with onnxruntime, which cannot run this "
                           f"model ({self._why}).", RuntimeWarning, stacklevel=2)
             return
-        got = {name: x for name, x in zip(self._names, results, strict=True) if x is not None}
-        levels = {name: _level(self._want[name], x, self._limit) for name, x in got.items()}
-        wrong = next((name for name, (level, least) in levels.items() if level < least), None)
+        wrong = self._wrong(results)
         if wrong is not None:
-            self._refuse(wrong, *levels[wrong])
+            self._refuse(*wrong)
+
+    def agrees(self, results: Sequence[Array | None]) -> bool:
+        """Whether these outputs would pass; not if nothing is known of them."""
+        return self.comparable and self._wrong(results) is None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether onnxruntime could run the model."""
+        return not self._why
+
+    def _wrong(self, results: Sequence[Array | None]) -> tuple[str, float, float] | None:
+        """The first output that differs, how well it agrees and how well it has to."""
+        for name, got in zip(self._names, results, strict=True):
+            if got is not None:
+                level, least = _level(self._want[name], got, self._limit)
+                if level < least:
+                    return name, level, least
+        return None
 
     def _refuse(self, wrong: str, level: float, least: float) -> None:
         """FrontError for an output, unless the model draws random numbers."""

@@ -25,6 +25,7 @@ from zeroskip.compiler.driver import (
     Model,
     Progress,
     apply_passes,
+    compare_import,
     import_float,
     lower_float,
     placement_of,
@@ -92,6 +93,7 @@ def compare(
     tell("import", 0, 1)
     dense = import_float(model, shapes or {})
     given, labels = _read_data(dense, data)
+    compare_import(dense, model, shapes or {}, calibrate if calibrate is not None else given)
     samples = read_samples(dense, calibrate if calibrate is not None else given)
     judge = _Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
     shown = _chosen_layer(dense, layer)
