@@ -196,12 +196,14 @@ class Walk:
         return value
 
     def sink(self, node: onnx.NodeProto, inputs: Sequence[str], lazy: Lazy,
-             views: Sequence[tuple[Shape, View]], *, elementwise: bool = False,
+             views: Sequence[tuple[Shape, View]], *, elementwise: bool = False, op_type: str = "",
              **attrs: Any) -> None:
         """Compute the node in the source's layout, from these inputs and with these attributes;
-        each of its results has a shape there and is a view of it."""
+        each of its results has a shape there and is a view of it. op_type: of another operator,
+        which is the same there."""
         made = onnx.NodeProto()
         made.CopyFrom(node)
+        made.op_type = op_type or node.op_type
         made.input[:] = inputs
         set_attributes(made, **attrs)
         for at, (shape, view) in enumerate(views):

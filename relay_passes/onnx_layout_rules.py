@@ -359,8 +359,10 @@ def _dense(walk: Walk, node: onnx.NodeProto) -> bool:
     """The order of the columns goes into the rows of a constant matrix."""
     lazy = walk.lazy(node.input[0])
     attrs = attributes(node)
-    if lazy is None or not lazy.view.moves or len(lazy.view.shape) != 2 or attrs.get("transA", 0):
+    if lazy is None or not lazy.view.moves or attrs.get("transA", 0):
         return False
+    if len(lazy.view.shape) != 2:
+        return _pointwise(walk, node, lazy)
     order = row_order(lazy.view)
     axis = 1 if attrs.get("transB", 0) else 0
     weight = None if order is None else _reordered(walk, node.input[1], order, axis)
@@ -368,6 +370,21 @@ def _dense(walk: Walk, node: onnx.NodeProto) -> bool:
         return False
     data = walk.read(lazy, reshaped(identity(lazy.shape), lazy.view.shape))
     walk.fold(node, [data, weight, *node.input[2:]])
+    return True
+
+
+def _pointwise(walk: Walk, node: onnx.NodeProto, lazy: Lazy) -> bool:
+    """A dense layer on every pixel of channels last is a convolution of one pixel, channels
+    first."""
+    weight, axes = walk.index.constant(node.input[1]), axes_of(lazy.view, lazy.shape)
+    if weight is None or weight.ndim != 2 or axes is None or not 3 <= len(axes.perm) <= 5:
+        return False
+    if axes.perm[0] != 0 or axes.perm[-1] != 1:
+        return False
+    kernel = walk.constant(node.input[1], weight.T.reshape(
+        *weight.shape[::-1], *(1,) * (len(axes.perm) - 2)))
+    _compute(walk, node, replace(lazy, planar=True), axes, [kernel], elementwise=True,
+             op_type="Conv")
     return True
 
 
@@ -416,13 +433,13 @@ def _by_axes(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
 
 
 def _compute(walk: Walk, node: onnx.NodeProto, lazy: Lazy, axes: Axes, others: Sequence[str], *,
-             elementwise: bool = False, **attrs: Any) -> None:
+             elementwise: bool = False, op_type: str = "", **attrs: Any) -> None:
     """Compute a node that keeps the number of axes, in the source's layout."""
     data = walk.read(lazy, reshaped(identity(lazy.shape), axes.shape))
     shapes = [_inner(axes, walk.shape(name) or ()) for name in node.output]
     walk.sink(node, [data, *others], lazy,
               [(shape, _turned(identity(shape), axes.perm)) for shape in shapes],
-              elementwise=elementwise, **attrs)
+              elementwise=elementwise, op_type=op_type, **attrs)
 
 
 def _inner(axes: Axes, shape: Shape) -> Shape:
