@@ -43,33 +43,38 @@ _BROADCAST = ("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
 _QUANTIZERS = ("DequantizeLinear", "QuantizeLinear")
 REDUCING = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
              "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare")
+MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 ELEMENTWISE = frozenset({*_UNARY, *_BROADCAST})
 
 
 # ------------------------------------------------------------------------- what only moves data
 
 
-def _reshape(walk: Walk, node: onnx.NodeProto) -> bool:
-    shape = walk.shape(node.output[0])
-    if shape is None or walk.shape(node.input[0]) is None:
-        return False
+def moved(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, View, int] | None:
+    """What a Transpose or Reshape makes, as a view, and how many elements the node itself moves;
+    None for other nodes and unknown shapes."""
+    if node.op_type not in MOVES:
+        return None
+    before, after = walk.shape(node.input[0]), walk.shape(node.output[0])
+    if before is None or after is None:
+        return None
     lazy = walk.plain(node.input[0], node)
-    walk.hold(node, lazy, reshaped(lazy.view, shape))
-    return True
-
-
-def _transpose(walk: Walk, node: onnx.NodeProto) -> bool:
-    shape = walk.shape(node.input[0])
-    if shape is None:
-        return False
-    perm = attributes(node).get("perm", list(range(len(shape)))[::-1])
-    own = _turned(identity(shape), perm)
-    lazy = walk.plain(node.input[0], node)
+    if node.op_type != "Transpose":
+        return lazy, reshaped(lazy.view, after), 0
+    perm = attributes(node).get("perm", list(range(len(before)))[::-1])
+    own = _turned(identity(before), perm)
     view = transposed(lazy.view, perm)
     if view is None:  # not by axes: the one before is made, and this one begins anew
         made = walk.read(lazy, lazy.view)
-        lazy, view = Lazy(made, shape, identity(shape), -1, node, False), own
-    walk.hold(node, lazy, view, view.size if own.moves else 0)
+        lazy, view = Lazy(made, before, identity(before), -1, node, False), own
+    return lazy, view, view.size if own.moves else 0
+
+
+def _hold(walk: Walk, node: onnx.NodeProto) -> bool:
+    found = moved(walk, node)
+    if found is None:
+        return False
+    walk.hold(node, *found)
     return True
 
 
@@ -470,8 +475,7 @@ def _listed(walk: Walk, node: onnx.NodeProto, name: str, place: int) -> list[int
 
 
 RULES: dict[str, Rule] = {
-    "Transpose": _transpose,
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(MOVES, _hold),
     **dict.fromkeys(_UNARY, _unary),
     **dict.fromkeys(_BROADCAST, _broadcast),
     **dict.fromkeys(REDUCING, _reduce),
