@@ -29,7 +29,7 @@ from zeroskip.relay_passes.onnx_graph import (
     set_attributes,
     set_origin,
 )
-from zeroskip.relay_passes.onnx_layout_rules import ELEMENTWISE, RULES
+from zeroskip.relay_passes.onnx_layout_rules import ELEMENTWISE, RULES, moved
 from zeroskip.relay_passes.onnx_views import (
     Lazy,
     Shape,
@@ -111,6 +111,8 @@ class Walk:
     def _step(self, node: onnx.NodeProto) -> None:
         rule = RULES.get(node.op_type) if node.domain in DEFAULT_DOMAINS else None
         if rule is None or node.name in self.frozen or not rule(self, node):
+            if rule is not None and node.name in self.frozen:
+                self._remember(node)
             self._keep(node)
             return
         self.changed = True
@@ -196,12 +198,14 @@ class Walk:
         return value
 
     def sink(self, node: onnx.NodeProto, inputs: Sequence[str], lazy: Lazy,
-             views: Sequence[tuple[Shape, View]], *, elementwise: bool = False,
+             views: Sequence[tuple[Shape, View]], *, elementwise: bool = False, op_type: str = "",
              **attrs: Any) -> None:
         """Compute the node in the source's layout, from these inputs and with these attributes;
-        each of its results has a shape there and is a view of it."""
+        each of its results has a shape there and is a view of it. op_type: of another operator,
+        which is the same there."""
         made = onnx.NodeProto()
         made.CopyFrom(node)
+        made.op_type = op_type or node.op_type
         made.input[:] = inputs
         set_attributes(made, **attrs)
         for at, (shape, view) in enumerate(views):
@@ -254,6 +258,12 @@ class Walk:
         self._groups.append(_Group({name}, 0, -back.size, -1, useful=True))
         self._parents.append(len(self._parents))
         self.lazies[name] = Lazy(made, inner, back, self._parents[-1], transpose, True)
+
+    def _remember(self, node: onnx.NodeProto) -> None:
+        """Let others that want the view that a frozen node makes read its result."""
+        if self.lazy(node.input[0]) is None and (found := moved(self, node)) is not None:
+            lazy, view, _ = found
+            self._made.setdefault((lazy.source, view), node.output[0])
 
     def _keep(self, node: onnx.NodeProto) -> None:
         self.fold(node, node.input)

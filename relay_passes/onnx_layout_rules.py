@@ -43,33 +43,38 @@ _BROADCAST = ("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
 _QUANTIZERS = ("DequantizeLinear", "QuantizeLinear")
 REDUCING = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
              "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare")
+MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 ELEMENTWISE = frozenset({*_UNARY, *_BROADCAST})
 
 
 # ------------------------------------------------------------------------- what only moves data
 
 
-def _reshape(walk: Walk, node: onnx.NodeProto) -> bool:
-    shape = walk.shape(node.output[0])
-    if shape is None or walk.shape(node.input[0]) is None:
-        return False
+def moved(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, View, int] | None:
+    """What a Transpose or Reshape makes, as a view, and how many elements the node itself moves;
+    None for other nodes and unknown shapes."""
+    if node.op_type not in MOVES:
+        return None
+    before, after = walk.shape(node.input[0]), walk.shape(node.output[0])
+    if before is None or after is None:
+        return None
     lazy = walk.plain(node.input[0], node)
-    walk.hold(node, lazy, reshaped(lazy.view, shape))
-    return True
-
-
-def _transpose(walk: Walk, node: onnx.NodeProto) -> bool:
-    shape = walk.shape(node.input[0])
-    if shape is None:
-        return False
-    perm = attributes(node).get("perm", list(range(len(shape)))[::-1])
-    own = _turned(identity(shape), perm)
-    lazy = walk.plain(node.input[0], node)
+    if node.op_type != "Transpose":
+        return lazy, reshaped(lazy.view, after), 0
+    perm = attributes(node).get("perm", list(range(len(before)))[::-1])
+    own = _turned(identity(before), perm)
     view = transposed(lazy.view, perm)
     if view is None:  # not by axes: the one before is made, and this one begins anew
         made = walk.read(lazy, lazy.view)
-        lazy, view = Lazy(made, shape, identity(shape), -1, node, False), own
-    walk.hold(node, lazy, view, view.size if own.moves else 0)
+        lazy, view = Lazy(made, before, identity(before), -1, node, False), own
+    return lazy, view, view.size if own.moves else 0
+
+
+def _hold(walk: Walk, node: onnx.NodeProto) -> bool:
+    found = moved(walk, node)
+    if found is None:
+        return False
+    walk.hold(node, *found)
     return True
 
 
@@ -359,8 +364,10 @@ def _dense(walk: Walk, node: onnx.NodeProto) -> bool:
     """The order of the columns goes into the rows of a constant matrix."""
     lazy = walk.lazy(node.input[0])
     attrs = attributes(node)
-    if lazy is None or not lazy.view.moves or len(lazy.view.shape) != 2 or attrs.get("transA", 0):
+    if lazy is None or not lazy.view.moves or attrs.get("transA", 0):
         return False
+    if len(lazy.view.shape) != 2:
+        return _pointwise(walk, node, lazy)
     order = row_order(lazy.view)
     axis = 1 if attrs.get("transB", 0) else 0
     weight = None if order is None else _reordered(walk, node.input[1], order, axis)
@@ -368,6 +375,21 @@ def _dense(walk: Walk, node: onnx.NodeProto) -> bool:
         return False
     data = walk.read(lazy, reshaped(identity(lazy.shape), lazy.view.shape))
     walk.fold(node, [data, weight, *node.input[2:]])
+    return True
+
+
+def _pointwise(walk: Walk, node: onnx.NodeProto, lazy: Lazy) -> bool:
+    """A dense layer on every pixel of channels last is a convolution of one pixel, channels
+    first."""
+    weight, axes = walk.index.constant(node.input[1]), axes_of(lazy.view, lazy.shape)
+    if weight is None or weight.ndim != 2 or axes is None or not 3 <= len(axes.perm) <= 5:
+        return False
+    if axes.perm[0] != 0 or axes.perm[-1] != 1:
+        return False
+    kernel = walk.constant(node.input[1], weight.T.reshape(
+        *weight.shape[::-1], *(1,) * (len(axes.perm) - 2)))
+    _compute(walk, node, replace(lazy, planar=True), axes, [kernel], elementwise=True,
+             op_type="Conv")
     return True
 
 
@@ -416,13 +438,13 @@ def _by_axes(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
 
 
 def _compute(walk: Walk, node: onnx.NodeProto, lazy: Lazy, axes: Axes, others: Sequence[str], *,
-             elementwise: bool = False, **attrs: Any) -> None:
+             elementwise: bool = False, op_type: str = "", **attrs: Any) -> None:
     """Compute a node that keeps the number of axes, in the source's layout."""
     data = walk.read(lazy, reshaped(identity(lazy.shape), axes.shape))
     shapes = [_inner(axes, walk.shape(name) or ()) for name in node.output]
     walk.sink(node, [data, *others], lazy,
               [(shape, _turned(identity(shape), axes.perm)) for shape in shapes],
-              elementwise=elementwise, **attrs)
+              elementwise=elementwise, op_type=op_type, **attrs)
 
 
 def _inner(axes: Axes, shape: Shape) -> Shape:
@@ -453,8 +475,7 @@ def _listed(walk: Walk, node: onnx.NodeProto, name: str, place: int) -> list[int
 
 
 RULES: dict[str, Rule] = {
-    "Transpose": _transpose,
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(MOVES, _hold),
     **dict.fromkeys(_UNARY, _unary),
     **dict.fromkeys(_BROADCAST, _broadcast),
     **dict.fromkeys(REDUCING, _reduce),

@@ -1,8 +1,8 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
-`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout` and
-`onnx_pads`; this is their order and the reason for it.
+`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout`,
+`onnx_pools` and `onnx_pads`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +31,7 @@ from zeroskip.relay_passes.onnx_pads import (
     merge_pads,
     refuse_empty_windows,
 )
+from zeroskip.relay_passes.onnx_pools import make_pools
 from zeroskip.relay_passes.onnx_qdq import move_integer_limits
 from zeroskip.relay_passes.onnx_resize import rewrite_resizes
 from zeroskip.relay_passes.onnx_shapes import (
@@ -105,6 +106,8 @@ def normalise_own(
     if rewrite_resizes(result):
         infer_shapes(result)
         _tidy(result)
+    if make_pools(result):
+        infer_shapes(result)
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)

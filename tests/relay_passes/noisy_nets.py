@@ -18,7 +18,7 @@ _NOISE = ("cast", "transposes", "identity", "times", "plus", "power", "reshapes"
           "concat", "sum", "expand", "tile", "dropout", "if", "gather", "relus", "squeeze")
 _LAYERS = ("unary", "unary", "constant", "constant", "both", "transpose", "transpose", "reshape",
            "conv", "pool", "norm", "reduce", "concat", "slice", "split", "pad", "softmax", "dense",
-           "resize", "global")
+           "pointwise", "resize", "global")
 _LARGEST = 1500
 
 
@@ -231,6 +231,11 @@ class Noisy:
         rows = math.prod(shape[1:])
         weight = self.constant(self.rng.standard_normal((rows, 5)) / 4)
         return self.add("MatMul", [flat, weight]), (shape[0], 5)
+
+    def _pointwise(self, x: str, shape: Shape) -> Value:
+        weight = self.constant(self.rng.standard_normal((shape[-1], 3)) / 2)
+        made = (*shape[:-1], 3)
+        return self.add("MatMul", [x, weight]), made
 
     def _resize(self, x: str, shape: Shape) -> Value | None:
         if len(shape) != 4:

@@ -56,11 +56,18 @@ def test_a_keras_network_is_one_region() -> None:
      f"y = {TO_FIRST}(i)", ["GlobalAveragePool", "Mul"]),
     (f"a = {TO_LAST}(x)  b = PRelu(a, c4)  c = Where(mask, b, a)  y = {TO_FIRST}(c)",
      ["PRelu", "Where"]),
+    # Quantizers, of one scale and of one for each channel.
+    (f"a = {TO_LAST}(x)  b = QuantizeLinear<axis=3>(a, step, zero)  c = DequantizeLinear<axis=-1>"
+     f"(b, step, zero)  y = {TO_FIRST}(c)", ["QuantizeLinear", "DequantizeLinear"]),
+    (f"a = {TO_LAST}(x)  b = QuantizeLinear(a, one_step)  c = DequantizeLinear(b, one_step) "
+     f"y = {TO_FIRST}(c)", ["QuantizeLinear", "DequantizeLinear"]),
     # Into the dense layer behind a Flatten; both of its forms.
     (f"a = {TO_LAST}(x)  b = Flatten(a)  c = Relu(b)  y = MatMul(c, w)",
      ["Relu", "Reshape", "MatMul"]),
     (f"a = {TO_LAST}(x)  b = Flatten(a)  c = Add(b, c24)  y = Gemm<transB=1>(c, v)",
      ["Add", "Reshape", "Gemm"]),
+    (f"a = {TO_LAST}(x)  b = MatMul(a, wide)  c = Add(b, c4)  y = {TO_FIRST}(c)",
+     ["Conv", "Add"]),
     # Moves of axes of 1 only, and chains.
     ("g = GlobalAveragePool(x)  a = Transpose<perm=[0,2,3,1]>(g)  s = Constant<value_ints=[1,3]>() "
      "b = Reshape(a, s)  y = Relu(b)", ["GlobalAveragePool", "Relu", "Reshape"]),
@@ -74,7 +81,8 @@ def test_transposes_vanish(body: str, left: list[str]) -> None:
     rng = np.random.default_rng(3)
     constants = {
         "c4": rng.standard_normal((1, 2, 4, 2)), "c24": rng.standard_normal(24),
-        "w": rng.standard_normal((24, 5)), "v": rng.standard_normal((5, 24)),
+        "wide": rng.standard_normal((3, 2)), "w": rng.standard_normal((24, 5)),
+        "v": rng.standard_normal((5, 24)), "step": np.asarray([0.1, 0.2, 0.05]),
         "scales": np.asarray([1, 2, 3, 1])}
     held: dict[str, npt.NDArray[Any]] = {
         name: value.astype(np.float32) for name, value in constants.items()}
@@ -82,7 +90,8 @@ def test_transposes_vanish(body: str, left: list[str]) -> None:
         held["c4"] = rng.standard_normal(3).astype(np.float32)
     held |= {"split": np.asarray([1, 1]), "picked": np.asarray([2, 1]),
              "one": np.asarray([1]), "two": np.asarray([3]),
-             "three": np.asarray([2]), "pads": np.asarray([0, 1, 2, 0, 0, 0, 0, 3]),
+             "three": np.asarray([2]), "zero": np.asarray([1, 0, -1], np.int8),
+             "one_step": np.float32(0.1), "pads": np.asarray([0, 1, 2, 0, 0, 0, 0, 3]),
              "repeats": np.asarray([1, 2, 1, 3]), "mask": rng.random((4, 1)) < 0.5}
     channels = 2 if "Split" in body else 3
     text = f"g (float[1,{channels},2,4] x) => (float y) {{ {body} }}"
