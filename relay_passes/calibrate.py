@@ -1,5 +1,6 @@
 """The ranges of a float module's activations over sample inputs."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -8,9 +9,10 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import NODES_ATTR, bindings, nodes_of, op_name, outputs
+from zeroskip.relay_passes.graph import NODES_ATTR, bindings, node_of, nodes_of, op_name, outputs
 from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
@@ -57,7 +59,13 @@ def calibrate(
     nodes = nodes_of(func)
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for done, batch in enumerate(runs):
-        values = run(batch)
+        try:
+            values = run(batch)
+        except ZeroskipError:
+            raise
+        except Exception as error:  # TVM's, of many kinds
+            raise PassError(f"Node '{_failing(mod, batch)}' cannot be run by TVM on the CPU: "
+                            "replace it by other ONNX operators before export") from error
         if check is not None and not done:
             seen = dict(zip(watched, values, strict=True))
             check(batch, [None if name is None else seen[name] for name in ends])
@@ -149,6 +157,7 @@ def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], lis
     body = relax.SeqExpr([block([*bindings(func), *copies])], relax.Tuple(outs))
     watched = relax.Function(func.params, body, body.body.ty).with_attrs(
         {"global_symbol": "main", NODES_ATTR: nodes_of(func)})
+    watched = relax.analysis.remove_all_unused(watched)
     functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
     module = tvm.IRModule({**functions, relax.GlobalVar("main"): watched})
     vm = relax.VirtualMachine(compile_for_cpu(module), tvm.cpu())
@@ -158,6 +167,22 @@ def observer(mod: tvm.IRModule, names: list[str]) -> Callable[[list[Array]], lis
         return [batch[inputs[n]] if n in inputs else next(results).numpy() for n in names]
 
     return run
+
+
+def _failing(mod: tvm.IRModule, batch: list[Array]) -> str:
+    """The first node of a module that fails on these inputs."""
+    func = mod["main"]
+    made = bindings(func)
+    names = [str(binding.var.name) for binding in made]
+
+    def fails(count: int) -> bool:
+        try:
+            observer(mod, names[:count])(batch)
+        except Exception:
+            return True
+        return False
+
+    return node_of(func, made[bisect_left(range(1, len(names)), True, key=fails)].var)
 
 
 def _quantiles(percentile: float) -> Callable[[npt.NDArray[np.int64], Range], Range]:

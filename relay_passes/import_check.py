@@ -22,6 +22,7 @@ from onnx.reference import ReferenceEvaluator
 from zeroskip.relay_passes.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.graph import bindings, node_of
+from zeroskip.relay_passes.onnx_graph import opset
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.passes import with_unique_names
 
@@ -30,6 +31,7 @@ Model: TypeAlias = str | Path | onnx.ModelProto
 FLOAT_DB = 40.0
 QUANTIZED_DB = 15.0
 HALF_DB = 25.0  # of a model whose own numbers are float16: the import computes in float32
+_REFERENCE_OPSET = 7  # it knows no other broadcasting than numpy's
 _REFERENCE_NODES, _REFERENCE_ELEMENTS = 64, 1 << 16  # some tenths of a second
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
            "Multinomial", "Bernoulli"}
@@ -101,7 +103,8 @@ def _run_reference(model: Model, sample: Mapping[str, Array], names: list[str], 
     proto = load_onnx(model) if isinstance(model, str | Path) else model
     elements = sum(math.prod(item.dims) for item in proto.graph.initializer) + images * sum(
         x.size for x in sample.values())
-    if len(proto.graph.node) > _REFERENCE_NODES or elements > _REFERENCE_ELEMENTS:
+    if (opset(proto) < _REFERENCE_OPSET or len(proto.graph.node) > _REFERENCE_NODES
+            or elements > _REFERENCE_ELEMENTS):
         return None
     inputs = {name: np.concatenate([x] * images) if images > 1 else x for name, x in sample.items()}
     try:
