@@ -95,7 +95,7 @@ def evaluate(expr: relax.Expr, ty: relax.Type) -> Array | None:
     elif name == "relax.broadcast_to":
         result = np.broadcast_to(known[0], shape)
     elif name == "relax.take" and expr.attrs.mode == "wrap" and expr.attrs.axis is not None:
-        result = np.take(known[0], known[1], int(expr.attrs.axis), mode="wrap")
+        result = np.take(known[0], known[1].astype(np.int64), int(expr.attrs.axis), mode="wrap")
     elif name in _ELEMENTWISE:
         result = np.asarray(_ELEMENTWISE[name](*known))
     else:

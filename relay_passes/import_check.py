@@ -52,6 +52,7 @@ def check_import(model: Model, module: tvm.IRModule, sample: Mapping[str, Array]
     """
     source = str(model) if isinstance(model, str | Path) else model.SerializeToString()
     judge = "onnxruntime"
+    want: dict[str, Array] | None
     try:
         want = _run(source, sample, list(got), images)
     except Exception as error:  # onnxruntime's, of many kinds
