@@ -283,13 +283,21 @@ def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dic
     ports = ports_of(module["main"], "inputs")
     if calibrate is None:
         rng = np.random.default_rng(0)
-        return {port.variable: rng.standard_normal(
-            (SAMPLES * (port.shape or (1,))[0], *port.shape[1:])).astype(port.dtype)
-            for port in ports}
+        return {port.variable: _random(rng, port) for port in ports}
     if isinstance(calibrate, str | Path):
         calibrate = load_arrays(calibrate)
     matched = match_inputs(calibrate, ports, "calibration data", samples=True)
     return {port.variable: matched[port.name] for port in ports}
+
+
+def _random(rng: np.random.Generator, port: Port) -> npt.NDArray[Any]:
+    """Samples of an input; of wide integers such as may be indices."""
+    shape, dtype = (SAMPLES * (port.shape or (1,))[0], *port.shape[1:]), np.dtype(port.dtype)
+    if dtype.kind not in "iu":
+        return rng.standard_normal(shape).astype(dtype)
+    if dtype.itemsize > 1:
+        return rng.integers(0, 2, shape).astype(dtype)
+    return rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 def ports_of(main: Any, side: str) -> tuple[Port, ...]:

@@ -1,5 +1,6 @@
 """The ranges of a float module's activations over sample inputs."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -8,9 +9,10 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import NODES_ATTR, bindings, nodes_of, op_name, outputs
+from zeroskip.relay_passes.graph import NODES_ATTR, bindings, node_of, nodes_of, op_name, outputs
 from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
@@ -59,7 +61,13 @@ def calibrate(
     nodes = nodes_of(func)
     lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for done, batch in enumerate(runs):
-        values = run(batch)
+        try:
+            values = run(batch)
+        except ZeroskipError:
+            raise
+        except Exception as error:  # TVM's, of many kinds
+            raise PassError(f"Node '{_failing(mod, batch)}' cannot be run by TVM on the CPU: "
+                            "replace it by other ONNX operators before export") from error
         seen = dict(zip(watched, values, strict=True)) if not done else {}
         if check is not None and not done:
             check([None if name is None else seen[name] for name in ends])
@@ -162,8 +170,9 @@ def watching(func: relax.Function, names: Sequence[str], symbol: str = "main") -
     outs = [relax.Var(f"{name}_seen", variables[name].ty) for name in computed]
     copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
     body = relax.SeqExpr([relax.DataflowBlock([*bindings(func), *copies])], relax.Tuple(outs))
-    return relax.Function(func.params, body, body.body.ty).with_attrs(
+    made = relax.Function(func.params, body, body.body.ty).with_attrs(
         {"global_symbol": symbol, NODES_ATTR: nodes_of(func)})
+    return relax.analysis.remove_all_unused(made)
 
 
 def watched(func: relax.Function, names: Sequence[str], inputs: list[Array],
@@ -172,6 +181,22 @@ def watched(func: relax.Function, names: Sequence[str], inputs: list[Array],
     given = {str(param.name): value for param, value in zip(func.params, inputs, strict=True)}
     rest = iter(results)
     return [given[name] if name in given else next(rest) for name in names]
+
+
+def _failing(mod: tvm.IRModule, batch: list[Array]) -> str:
+    """The first node of a module that fails on these inputs."""
+    func = mod["main"]
+    made = bindings(func)
+    names = [str(binding.var.name) for binding in made]
+
+    def fails(count: int) -> bool:
+        try:
+            observer(mod, names[:count])(batch)
+        except Exception:
+            return True
+        return False
+
+    return node_of(func, made[bisect_left(range(1, len(names)), True, key=fails)].var)
 
 
 def _quantiles(percentile: float) -> Callable[[npt.NDArray[np.int64], Range], Range]:

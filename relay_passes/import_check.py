@@ -24,6 +24,7 @@ from zeroskip.relay_passes.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.graph import OUTPUTS_ATTR, bindings, node_of
 from zeroskip.relay_passes.onnx_floats import cast_floats
+from zeroskip.relay_passes.onnx_graph import opset
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.passes import with_unique_names
 
@@ -34,6 +35,7 @@ QUANTIZED_DB = 15.0
 HALF_DB = 25.0  # of a model whose own numbers are float16: the import computes in float32
 LARGE = 64 << 20  # bytes of a model from which on it is not handed over in memory
 _PAGE = 4096
+_REFERENCE_OPSET = 7  # it knows no other broadcasting than numpy's
 _REFERENCE_NODES, _REFERENCE_ELEMENTS = 64, 1 << 16  # some tenths of a second
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
            "Multinomial", "Bernoulli"}
@@ -200,7 +202,8 @@ def _run_reference(model: Model, sample: Mapping[str, Array], names: list[str], 
     proto = load_onnx(model) if isinstance(model, str | Path) else model
     elements = sum(math.prod(item.dims) for item in proto.graph.initializer) + images * sum(
         x.size for x in sample.values())
-    if len(proto.graph.node) > _REFERENCE_NODES or elements > _REFERENCE_ELEMENTS:
+    if (opset(proto) < _REFERENCE_OPSET or len(proto.graph.node) > _REFERENCE_NODES
+            or elements > _REFERENCE_ELEMENTS):
         return None
     inputs = {name: np.concatenate([x] * images) if images > 1 else x for name, x in sample.items()}
     try:

@@ -209,8 +209,8 @@ def _refuse_signed(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodePro
     """FrontError for a BitShift by a number that may be negative: processors differ there."""
     amount = importer._nodes[node.input[1]]
     known = const_value(amount)
-    signed = str(amount.ty.dtype).startswith("int")
-    if signed and (known is None or np.any(np.less(known, 0))):
+    if str(amount.ty.dtype).startswith("int") and (
+            known is None or known.astype(np.int64).min(initial=0) < 0):
         raise FrontError(f"Node '{origin(node)}' (BitShift) may shift by a negative number: export "
                          "it with unsigned integers, or a constant.")
 
@@ -223,8 +223,8 @@ def _gather(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> 
     size, kind = int(data.ty.shape[axis]), str(indices.ty.dtype)
     known = const_value(indices)
     if known is not None:
-        positive = np.where(np.less(known, 0), np.add(known, size), known)
-        indices = make_const(positive.astype(known.dtype))
+        places = known.astype(np.int64)
+        indices = make_const(np.where(places < 0, places + size, places).astype(known.dtype))
     elif not kind.startswith("uint"):
         negative = relax.op.less(indices, relax.const(0, kind))
         below = relax.op.add(indices, relax.const(size, kind))
