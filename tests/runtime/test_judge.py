@@ -56,6 +56,15 @@ def test_a_wrong_output_of_right_layers_is_a_difference(monkeypatch: pytest.Monk
     assert found == Mismatch("r", "conv", (0, 0, 0, 1), -1, 0, 5)
 
 
+def test_the_last_instruction_that_wrote_an_element_is_named() -> None:
+    info = SimpleNamespace(shape=(1, 1, 1, 2))
+    program: Any = SimpleNamespace(layers=(info,))
+    seen = Layers(program)
+    for pc in (3, 9):
+        seen(pc, Tile(0, 0, 1, (0, 0), (1, 2)), np.zeros((1, 1, 1, 2), np.int8))
+    assert seen.pc_of(0, (0, 0, 0, 1)) == 9
+
+
 def test_exact_is_whether_there_is_no_difference() -> None:
     wrong = Mismatch("r", "conv", (0,), 1, 2, 3)
     assert Validation(1, 1, 1, None, {}, {}).exact
