@@ -90,8 +90,8 @@ class Scratch:
     def tests(self, nodes: Sequence[str], longest: float) -> str:
         """"" if the tests pass, else what stopped them."""
         try:
-            done = self.python("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *nodes,
-                               longest=longest)
+            done = self.python("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
+                               "--hypothesis-profile=whether", *nodes, longest=longest)
         except subprocess.TimeoutExpired:
             return "too long"
         if done.returncode == _PASSED:

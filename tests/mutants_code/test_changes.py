@@ -72,6 +72,7 @@ def tiny(folder: Path) -> Scratch:
     for name in ("tree/compiler", "tree/tests", "path"):
         (folder / name).mkdir(parents=True)
     (folder / "tree/compiler/one.py").write_text("ONE = 1\n")
+    (folder / "tree/conftest.py").write_text((ROOT / "conftest.py").read_text())
     (folder / "tree/tests/test_one.py").write_text(
         "from compiler.one import ONE\n\ndef test_fails():\n    assert ONE == 1\n\n"
         "def test_passes():\n    assert ONE\n")
