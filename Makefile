@@ -81,8 +81,8 @@ kills: .venv/stamp
 replay: .venv/stamp
 	$(CAMPAIGN).replay --jobs $(JOBS) $(if $(RENEW),--renew)
 
-# Our own code with one mistake each: the tests that are named must notice; ONLY: a part of a file or
-# of what is changed.
+# Our own code with one mistake at a time, which the tests that are named for it must notice. ONLY: those
+# with this in their file or their words.
 mutants-code: ONLY ?=
 mutants-code: .venv/stamp
 	$(BIN)/python -m tests.mutants_code --only "$(ONLY)" --jobs $(JOBS)

@@ -6,11 +6,13 @@ import random
 from collections import defaultdict
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # How long a case takes is measured elsewhere: on a busy machine a deadline finds no faults.
 settings.register_profile("zeroskip", deadline=None)
 settings.load_profile("zeroskip")
+# Where it matters only whether something fails, the smallest case is not looked for.
+settings.register_profile("whether", deadline=None, phases=(Phase.explicit, Phase.generate))
 
 # Processes that share the tests (pytest-xdist) collect the same ones: the first draws for all.
 SEED = int(os.environ.get("SEED") or os.environ.setdefault(

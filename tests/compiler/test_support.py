@@ -165,15 +165,15 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("layer", REFUSED.values(), ids=REFUSED)
+def test_one_beyond_stays_on_the_cpu(layer: Layer) -> None:
+    assert refused(layer)
+
+
 @pytest.mark.parametrize("layer", TAKEN.values(), ids=TAKEN)
 def test_what_is_taken_runs_exactly(layer: Layer) -> None:
     assert refused(layer) is None
     exact(layer)
-
-
-@pytest.mark.parametrize("layer", REFUSED.values(), ids=REFUSED)
-def test_one_beyond_stays_on_the_cpu(layer: Layer) -> None:
-    assert refused(layer)
 
 
 def test_a_dense_layer_on_a_map_of_any_size_runs_exactly() -> None:

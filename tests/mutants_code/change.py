@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,11 @@ class Change:
             raise ValueError(f"{self.file} has {self.old!r} {text.count(self.old)} times")
         return text.replace(self.old, self.new)
 
-    def meaning(self, text: str) -> Any:
-        """What a file's text says, without its form; ValueError or SyntaxError for no such text."""
-        return (tomllib.loads(text) if self.file.endswith(".toml")
-                else ast.dump(ast.parse(text, self.file)))
+
+@cache
+def meaning(file: str, text: str) -> Any:
+    """What a file's text says, without its form; ValueError or SyntaxError for no such text."""
+    return tomllib.loads(text) if file.endswith(".toml") else ast.dump(ast.parse(text, file))
 
 
 def drop_compiled(path: Path) -> None:

@@ -14,6 +14,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer import (
     KINDS,
     Conv,
+    Dense,
     Layer,
     QTensor,
     Requantise,
@@ -51,6 +52,18 @@ def test_tvm_agrees_with_numpy_bit_for_bit(seed: int, kind: type[Layer]) -> None
     layer = random_layer(rng, kind)
     inputs = [random_input(rng, x) for x in layer.inputs]
     np.testing.assert_array_equal(tvm_result(layer, inputs), evaluate(layer, inputs))
+
+
+def test_halves_of_the_reference() -> None:
+    """Of sums of products they go up, of everything else to the even neighbour."""
+    x = np.arange(-128, 128, dtype=np.int8).reshape(256, 1)
+    tensor, one = QTensor((256, 1), "int8", 0), np.ones(1, np.int32)
+    limits = {"lo": -128, "hi": 127}
+    dense = Dense(x=tensor, y=tensor, weight=np.ones((1, 1), np.int8), bias=0 * one,
+                  mult=one << 30, shift=31 * one, **limits)
+    scaled = Requantise(x=tensor, y=tensor, mult=1 << 30, shift=31, **limits)
+    np.testing.assert_array_equal(tvm_result(dense, [x]), np.floor(x / 2 + 0.5))
+    np.testing.assert_array_equal(tvm_result(scaled, [x]), np.rint(x / 2))
 
 
 @pytest.mark.parametrize("shift", [1, 2, 31, 61, 62])
