@@ -43,7 +43,8 @@ def compile_levels(
     *,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: Method = "minmax",
+    method: Method = "auto",
+    float_nodes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
@@ -57,7 +58,8 @@ def compile_levels(
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     every = lower_levels(model, spec, levels, prune=prune, calibrate=calibrate, method=method,
-                         shapes=shapes, cache=cache, tune=tune, progress=progress)
+                         float_nodes=float_nodes, shapes=shapes, cache=cache, tune=tune,
+                         progress=progress)
     return pack_levels(
         Level(recipe_text(recipe), network_of(stages, model, spec),
               {name: extract(stages.partitioned, name) for name in stages.programs})
@@ -71,7 +73,8 @@ def lower_levels(
     *,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: Method = "minmax",
+    method: Method = "auto",
+    float_nodes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
@@ -82,7 +85,7 @@ def lower_levels(
         raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, calibrate, tell)
+    module = prepare(model, shapes, prune, calibrate, float_nodes, tell)
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)

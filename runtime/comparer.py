@@ -27,11 +27,13 @@ from zeroskip.compiler.driver import (
     apply_passes,
     import_float,
     lower_float,
+    method_for,
     placement_of,
     ports_of,
     read_samples,
     reasons_of,
 )
+from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.partition import reference_module
@@ -89,7 +91,8 @@ def compare(
     tell("import", 0, 1)
     dense = import_float(model, shapes or {})
     given, labels = _read_data(dense, data)
-    samples = read_samples(dense, calibrate if calibrate is not None else given)
+    known = calibrate if calibrate is not None else given
+    samples = read_samples(dense, known)
     judge = _Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
     shown = _chosen_layer(dense, layer)
     entries: list[Entry] = []
@@ -103,7 +106,8 @@ def compare(
         pruned = dense
         if recipe:
             pruned = prune(dense, recipe, samples=samples, method=reconstruct)
-        entry = _measure(name, _text(recipe), dense, pruned, samples, judge, specs, cache)
+        entry = _measure(name, _text(recipe), dense, pruned, samples, method_for(known), judge,
+                         specs, cache)
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
     named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
@@ -127,11 +131,12 @@ def _text(recipe: Sequence[Options]) -> str:
 
 
 def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, samples: Samples,
-             judge: _Judge, specs: Sequence[AccelSpec], cache: str | Path | None) -> Entry:
+             calibration: Method, judge: _Judge, specs: Sequence[AccelSpec],
+             cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
     runs = apply_passes(pruned, RemoveDeadChannels())
-    ranges = measure_ranges(runs, samples)
+    ranges = measure_ranges(runs, samples, method=calibration)
     quantise = QuantizeInt8(ranges=ranges)
     snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
     return Entry(
