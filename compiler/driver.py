@@ -32,6 +32,7 @@ from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.fold_forward import AffineLayers, FoldForward
 from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.importer import import_onnx
+from zeroskip.relay_passes.keep_float import KeepFloat
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.onnx_batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
@@ -71,7 +72,8 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     *,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: Method = "minmax",
+    method: Method = "auto",
+    float_nodes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
@@ -85,17 +87,20 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     values (see ``relay_passes.pruning.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
     a few random ones, good for cycles and bits but not for accuracy; of a model that has scales,
-    what it gives none stays float. method: ``minmax``,
-    ``percentile`` or ``mse``. shapes: sizes of inputs that the model leaves open. cache: a folder
-    in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n schedules of
-    each layer and keeps the fastest; the result is never slower than without. first: gets inputs
-    and float activations of the first calibration image (``runtime.losing_layers``).
+    what it gives none stays float. method: ``auto``,
+    ``minmax``, ``percentile`` or ``mse`` (see ``relay_passes.calibrate``); random inputs are no
+    ground to choose by, there ``auto`` is ``minmax``. float_nodes: ONNX nodes, or globs of their
+    names, that stay in float on the CPU. shapes: sizes of inputs that the model leaves open.
+    cache: a folder in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n
+    schedules of each layer and keeps the fastest; the result is never slower than without. first:
+    gets inputs and float activations of the first calibration image (``runtime.losing_layers``).
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
-    stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method, shapes=shapes,
-                   cache=cache, tune=tune, progress=progress, first=first)
+    stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method,
+                   float_nodes=float_nodes, shapes=shapes, cache=cache, tune=tune,
+                   progress=progress, first=first)
     return network_of(stages, model, spec)
 
 
@@ -132,7 +137,8 @@ def lower(
     *,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: Method = "minmax",
+    method: Method = "auto",
+    float_nodes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
@@ -141,14 +147,14 @@ def lower(
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    module, check = prepare(model, shapes, prune, calibrate, tell)
+    module, check = prepare(model, shapes, prune, calibrate, float_nodes, tell)
     ranges = ranges_of(module, calibrate, method, tell, check, first)
     return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
 
 
 def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
-            calibrate: str | Path | Arrays | None, tell: Progress, more: bool = False
-            ) -> tuple[IRModule, ImportCheck | None]:
+            calibrate: str | Path | Arrays | None, float_nodes: Sequence[str], tell: Progress,
+            more: bool = False) -> tuple[IRModule, ImportCheck | None]:
     """The float module that is quantised: the model imported, its normalisations folded, pruned;
     and what its outputs on the first calibration sample are to be compared with.
 
@@ -164,6 +170,8 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     if recipe or more:
         tell("compare with onnxruntime", 0, 1)
         _compare_now(module, check, first)
+    if float_nodes:
+        module = apply_passes(module, KeepFloat(float_nodes))
     tell("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     # Channels that cannot matter go last: without them, groups of n of m no longer line up.
@@ -208,9 +216,15 @@ def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: M
     """
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
-    ranges = measure_ranges(module, samples, method=method, check=check, first=first,
+    ranges = measure_ranges(module, samples, method=method_for(calibrate, method), check=check,
+                            first=first,
                             progress=lambda done, total: tell("calibrate", done, total))
     return None if calibrate is None and has_own_scales(module["main"]) else ranges
+
+
+def method_for(calibrate: object | None, method: Method = "auto") -> Method:
+    """The method of a calibration: random inputs, in place of none, are no ground to choose by."""
+    return "minmax" if calibrate is None and method == "auto" else method
 
 
 def _import_check(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]],

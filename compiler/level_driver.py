@@ -44,7 +44,8 @@ def compile_levels(
     *,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: Method = "minmax",
+    method: Method = "auto",
+    float_nodes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
@@ -60,7 +61,8 @@ def compile_levels(
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     every = lower_levels(model, spec, levels, prune=prune, calibrate=calibrate, method=method,
-                         shapes=shapes, cache=cache, tune=tune, progress=progress, first=first)
+                         float_nodes=float_nodes, shapes=shapes, cache=cache, tune=tune,
+                         progress=progress, first=first)
     return pack_levels(
         Level(recipe_text(recipe), network_of(stages, model, spec),
               {name: extract(stages.partitioned, name) for name in stages.programs})
@@ -74,7 +76,8 @@ def lower_levels(
     *,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
-    method: Method = "minmax",
+    method: Method = "auto",
+    float_nodes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
@@ -86,7 +89,7 @@ def lower_levels(
         raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
-    module, _ = prepare(model, shapes, prune, calibrate, tell, more=True)
+    module, _ = prepare(model, shapes, prune, calibrate, float_nodes, tell, more=True)
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)

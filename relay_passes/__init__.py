@@ -25,6 +25,7 @@ _HOME = {
     "PruneKernelGroups": "pruning.atoms",
     "PruneFilters": "pruning.channels",
     "DecomposeLowRank": "pruning.low_rank",
+    "KeepFloat": "keep_float",
     "QuantizeInt8": "quantise",
     "PartitionForAccelerator": "partition",
     "parse_recipe": "pruning.recipe",

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,8 @@ import tvm
 from tvm import relax
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.relay_passes.calibrate_judge import Judge
+from zeroskip.relay_passes.calibrate_ranges import BINS, range_by
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import NODES_ATTR, bindings, node_of, nodes_of, op_name, outputs
@@ -17,20 +19,17 @@ from zeroskip.relay_passes.passes import with_unique_names
 from zeroskip.relay_passes.quantise_graph import read_graph
 from zeroskip.relay_passes.quantise_scales import Range, observed
 
-__all__ = ["Method", "Range", "batches", "calibrate", "has_own_scales"]
+__all__ = ["METHODS", "Method", "Range", "batches", "calibrate", "has_own_scales"]
 
-Method = Literal["minmax", "percentile", "mse"]
+Method = Literal["auto", "minmax", "percentile", "mse"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Array = npt.NDArray[Any]
-
-_BINS = 2048
-_LEVELS = 255
-_SHRINKS = np.linspace(0.2, 1.0, 81)
 
 
 def calibrate(
     mod: tvm.IRModule,
     samples: Mapping[str, Array],
-    method: Method = "minmax",
+    method: Method = "auto",
     percentile: float = 99.99,
     progress: Callable[[int, int], None] | None = None,
     check: Callable[[list[Array | None]], None] | None = None,
@@ -42,9 +41,10 @@ def calibrate(
     multiple of the model's batch. The module runs on this machine's CPU. ``minmax`` takes the
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
-    (Krishnamoorthi, 2018; Sung et al., 2015). ``progress(done, total)`` is called after each run,
-    ``check(outputs)`` after the first one; an output that is a constant is None. ``first(inputs,
-    values)`` then gets the network's inputs and the activations, by variable.
+    (Krishnamoorthi, 2018; Sung et al., 2015); ``auto`` chooses one of these for each activation by
+    samples that are held back (``calibrate_auto``). ``progress(done, total)`` is called after each
+    run, ``check(outputs)`` after the first one; an output that is a constant is None.
+    ``first(inputs, values)`` then gets the network's inputs and the activations, by variable.
 
     PassError names the input whose data do not fit, or the node whose result is not finite.
     """
@@ -55,44 +55,49 @@ def calibrate(
     names = observed(func, read_graph(func))
     ends = [str(out.name) if isinstance(out, relax.Var) else None for out in outputs(func)]
     results = [name for name in ends if name is not None] if check is not None else []
-    watched = list(dict.fromkeys([*names, *results]))
+    judge = Judge(mod, names, runs) if method == "auto" else None
+    watched = list(dict.fromkeys([*names, *results, *(judge.ends if judge else ())]))
     run = observer(mod, watched)
-    total = len(runs) * (1 if method == "minmax" else 2)
+    twice = method in ("percentile", "mse")
+    total = len(runs) * (2 if twice else 1)
     nodes = nodes_of(func)
-    lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    lows, highs = np.full((2, len(runs), len(names)), np.inf) * [[[1]], [[-1]]]
     for done, batch in enumerate(runs):
         try:
-            values = run(batch)
+            values = dict(zip(watched, run(batch), strict=True))
         except ZeroskipError:
             raise
         except Exception as error:  # TVM's, of many kinds
             raise PassError(f"Node '{_failing(mod, batch)}' cannot be run by TVM on the CPU: "
                             "replace it by other ONNX operators before export") from error
-        seen = dict(zip(watched, values, strict=True)) if not done else {}
         if check is not None and not done:
-            check([None if name is None else seen[name] for name in ends])
+            check([None if name is None else values[name] for name in ends])
         if first is not None and not done:
-            first(batch, seen)
-        for i, value in enumerate(values[: len(names)]):
-            lows[i], highs[i] = min(lows[i], value.min()), max(highs[i], value.max())
-            if not np.isfinite(value).all():
-                node = nodes.get(names[i], names[i])
+            first(batch, values)
+        for i, name in enumerate(names):
+            lows[done, i], highs[done, i] = values[name].min(), values[name].max()
+            if not np.isfinite(values[name]).all():
                 raise PassError(
-                    f"Node '{node}' gives NaN or infinity on calibration run {done}: "
-                    "calibrate with inputs scaled as the model was trained"
+                    f"Node '{nodes.get(name, name)}' gives NaN or infinity on calibration run "
+                    f"{done}: calibrate with inputs scaled as the model was trained"
                 )
+        if judge is not None:
+            judge.see(done, values)
         if progress is not None:
             progress(done + 1, total)
-    ranges = [Range(float(lo), float(hi)) for lo, hi in zip(lows, highs, strict=True)]
-    if method != "minmax":
-        counts = [np.zeros(_BINS, np.int64) for _ in names]
+    if judge is not None:
+        return judge.ranges(lows, highs, percentile)
+    ranges = [Range(float(lo), float(hi))
+              for lo, hi in zip(lows.min(axis=0), highs.max(axis=0), strict=True)]
+    if twice:
+        counts = [np.zeros(BINS, np.int64) for _ in names]
         for done, batch in enumerate(runs, len(runs)):
             for i, value in enumerate(run(batch)[: len(names)]):
-                counts[i] += np.histogram(value, _BINS, (ranges[i].lo, ranges[i].hi))[0]
+                counts[i] += np.histogram(value, BINS, (ranges[i].lo, ranges[i].hi))[0]
             if progress is not None:
                 progress(done + 1, total)
-        choose = _least_error if method == "mse" else _quantiles(percentile)
-        ranges = [choose(count, seen) for count, seen in zip(counts, ranges, strict=True)]
+        ranges = [range_by(method, count, seen, percentile)
+                  for count, seen in zip(counts, ranges, strict=True)]
     return dict(zip(names, ranges, strict=True))
 
 
@@ -107,8 +112,9 @@ def has_own_scales(func: relax.Function) -> bool:
 
 
 def _check_method(method: str, percentile: float) -> None:
-    if method not in ("minmax", "percentile", "mse"):
-        raise PassError(f"calibration method '{method}' is unknown: use minmax, percentile or mse")
+    if method not in METHODS:
+        raise PassError(f"calibration method '{method}' is unknown: use {', '.join(METHODS[:-1])} "
+                        f"or {METHODS[-1]}")
     if not 50 < percentile <= 100:
         raise PassError(f"percentile {percentile} keeps too little: use more than 50, up to 100")
 
@@ -197,29 +203,3 @@ def _failing(mod: tvm.IRModule, batch: list[Array]) -> str:
         return False
 
     return node_of(func, made[bisect_left(range(1, len(names)), True, key=fails)].var)
-
-
-def _quantiles(percentile: float) -> Callable[[npt.NDArray[np.int64], Range], Range]:
-    def choose(counts: npt.NDArray[np.int64], seen: Range) -> Range:
-        edges = np.linspace(seen.lo, seen.hi, _BINS + 1)
-        cut = counts.sum() * (100 - percentile) / 200
-        below = np.searchsorted(np.cumsum(counts), cut, side="right")
-        above = np.searchsorted(np.cumsum(counts[::-1]), cut, side="right")
-        return Range(float(edges[below]), float(edges[_BINS - above]))
-
-    return choose
-
-
-def _least_error(counts: npt.NDArray[np.int64], seen: Range) -> Range:
-    """The shrunk range with the least squared error: step^2 / 12 by rounding, and the clipping."""
-    width = (seen.hi - seen.lo) / _BINS
-    centres = seen.lo + width * (np.arange(_BINS) + 0.5)
-    best, least = seen, np.inf
-    for shrink in _SHRINKS[::-1]:
-        lo, hi = seen.lo * shrink, seen.hi * shrink
-        clipped = np.square(centres - np.clip(centres, lo, hi))
-        step = (max(hi, 0.0) - min(lo, 0.0)) / _LEVELS
-        error = float(np.sum(counts * (clipped + step**2 / 12)))
-        if error < least:
-            best, least = Range(lo, hi), error
-    return best

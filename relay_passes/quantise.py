@@ -59,7 +59,7 @@ class QuantizeInt8(Pass):
         self,
         ranges: Mapping[str, Range] | None = None,
         samples: Mapping[str, npt.NDArray[np.float32]] | None = None,
-        method: Method = "minmax",
+        method: Method = "auto",
         activation_dtype: Literal["int8", "uint8"] = "int8",
         weight_scales: Mapping[str, Doubles] | None = None,
     ) -> None:

@@ -10,6 +10,7 @@ from tvm import relax
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, nodes_of, outputs, used_vars
 from zeroskip.relay_passes.integer import BOUNDS
+from zeroskip.relay_passes.keep_float import BY_REQUEST, kept_float
 from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Kind, Scale
 
 _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
@@ -42,14 +43,21 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
 
     Convolutions and matrix products always do. The others do when what they read is integer or an
     input of the model, and those that only move or clip data when an integer layer is before or
-    after them. Without calibration (``scaled`` false) a group whose output the model gives no
-    scale stays float.
+    after them. What ``KeepFloat`` marked does not. Without calibration (``scaled`` false) a group
+    whose output the model gives no scale stays float.
     """
     params = {str(p.name) for p in func.params if str(p.ty.dtype) == "float32"}
     known: Set[str] = graph.scales.keys() | (params if scaled else set())
     chosen: dict[str, Group] = {}
+    floats, nodes = kept_float(func), nodes_of(func)
     for name, group in graph.groups.items():
-        if not scaled and not _has_scales(group, known, graph):
+        asked = [nodes[each] for each in group.members if nodes.get(each) in floats]
+        if asked:
+            for node in asked:
+                graph.reasons[node] = BY_REQUEST
+            _note(func, graph, group, f"it is one operation with '{asked[0]}', which is kept in "
+                  "float by request (--float)")
+        elif not scaled and not _has_scales(group, known, graph):
             _note(func, graph, group, _lack(group, graph))
         elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):
             chosen[name] = group

@@ -17,7 +17,7 @@ from zeroskip.runtime.cli_guard import Commands, one_line, printable
 from zeroskip.runtime.cli_options import FILE, level_option, shapes_option
 
 EMIT = ("relax", "layers", "schedule", "asm")
-METHODS = ("minmax", "percentile", "mse")
+METHODS = ("auto", "minmax", "percentile", "mse")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,8 +58,12 @@ def _show_level(network: Any) -> None:
                    "first; each prunes what the one before left.")
 @click.option("--calibrate", type=FILE, metavar="NPZ",
               help="Sample inputs, an array for each input; the leading axis counts samples.")
-@click.option("--method", type=click.Choice(METHODS), default="minmax", show_default=True,
-              help="How ranges of activations are chosen from the samples.")
+@click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True,
+              help="How ranges of activations are chosen from the samples; auto: the best method "
+                   "for each activation by samples that are held back.")
+@click.option("--float", "float_nodes", multiple=True, metavar="NODE",
+              help="An ONNX node, or a glob of names, that stays in float on the CPU; may be "
+                   "repeated.")
 @shapes_option
 @click.option("--tune", type=click.IntRange(min=1), metavar="N",
               help="Time N schedules of each layer on the accelerator and keep the fastest.")
@@ -68,8 +72,8 @@ def _show_level(network: Any) -> None:
 @click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
 def compile_command(model: Path, output: Path | None, target: str, prune: str | None,
                     levels: tuple[str, ...], calibrate: Path | None, method: str,
-                    shapes: dict[str, tuple[int, ...]], tune: int | None, cache: bool,
-                    emit: str | None) -> None:
+                    float_nodes: tuple[str, ...], shapes: dict[str, tuple[int, ...]],
+                    tune: int | None, cache: bool, emit: str | None) -> None:
     """Compile an ONNX MODEL for an accelerator."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
@@ -88,7 +92,8 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     from zeroskip.runtime.tuning import tuning
 
     options: dict[str, Any] = {
-        "prune": prune, "calibrate": calibrate, "method": method, "shapes": shapes,
+        "prune": prune, "calibrate": calibrate, "method": method,
+        "float_nodes": float_nodes, "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
         "cache": default_folder() if cache else None}
     networks: list[Any] = []

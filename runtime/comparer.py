@@ -28,11 +28,13 @@ from zeroskip.compiler.driver import (
     compare_import,
     import_float,
     lower_float,
+    method_for,
     placement_of,
     ports_of,
     read_samples,
     reasons_of,
 )
+from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.fold_forward import AffineLayers
 from zeroskip.relay_passes.partition import reference_module
@@ -93,8 +95,9 @@ def compare(
     tell("import", 0, 1)
     dense = import_float(model, shapes or {})
     given, labels = _read_data(dense, data)
-    compare_import(dense, model, shapes or {}, calibrate if calibrate is not None else given)
-    samples = read_samples(dense, calibrate if calibrate is not None else given)
+    known = calibrate if calibrate is not None else given
+    compare_import(dense, model, shapes or {}, known)
+    samples = read_samples(dense, known)
     judge = _Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
     shown = _chosen_layer(dense, layer)
     entries: list[Entry] = []
@@ -108,7 +111,8 @@ def compare(
         pruned = dense
         if recipe:
             pruned = prune(dense, recipe, samples=samples, method=reconstruct)
-        entry = _measure(name, _text(recipe), dense, pruned, samples, judge, specs, cache)
+        entry = _measure(name, _text(recipe), dense, pruned, samples, method_for(known), judge,
+                         specs, cache)
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
     named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
@@ -132,11 +136,12 @@ def _text(recipe: Sequence[Options]) -> str:
 
 
 def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, samples: Samples,
-             judge: _Judge, specs: Sequence[AccelSpec], cache: str | Path | None) -> Entry:
+             calibration: Method, judge: _Judge, specs: Sequence[AccelSpec],
+             cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
     runs = apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
-    ranges = measure_ranges(runs, samples)
+    ranges = measure_ranges(runs, samples, method=calibration)
     quantise = QuantizeInt8(ranges=ranges)
     snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
     return Entry(

@@ -39,7 +39,7 @@ def test_ranges_are_the_extremes_of_all_samples() -> None:
     module, name = scaling_net()
     samples = np.zeros((3, 1, 4, 4), np.float32)
     samples[0, 0, 1, 1], samples[2, 0, 3, 3] = -1.5, 4.0
-    assert calibrate(module, {"input": samples}) == {
+    assert calibrate(module, {"input": samples}, "minmax") == {
         "input": Range(-1.5, 4.0),
         name: Range(-3.0, 8.0),
     }
@@ -61,7 +61,7 @@ def test_a_lone_outlier_is_cut(method: Any) -> None:
     samples = np.random.default_rng(7).uniform(-1, 1, (4000, 1, 4, 4)).astype(np.float32)
     samples[0, 0, 0, 0] = 8.0
     ranges = calibrate(module, {"input": samples}, method=method, percentile=99.9)
-    full = calibrate(module, {"input": samples})
+    full = calibrate(module, {"input": samples}, "minmax")
     assert full[name].hi == 16.0
     assert 1.9 < ranges[name].hi < (2.1 if method == "percentile" else 15.9)
     assert ranges[name].lo < (-1.9 if method == "percentile" else -1.0)

@@ -194,12 +194,12 @@ def test_signal_to_noise_is_taken_before_a_softmax(moving: tuple[Network, Valida
 
 
 def test_the_last_instruction_that_wrote_an_element_is_named() -> None:
-    info = SimpleNamespace(shape=(1, 1, 1, 2))
+    info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
     program: Any = SimpleNamespace(layers=(info,))
-    seen = Layers(program)
+    written = Written(program)
     for pc in (3, 9):
-        seen(pc, Tile(0, 0, 1, (0, 0), (1, 2)), np.zeros((1, 1, 1, 2), np.int8))
-    assert seen.pc_of(0, (0, 0, 0, 1)) == 9
+        written(pc, Tile(0, 0, 1, (0, 0), (1, 2)), np.zeros((1, 1, 1, 2), np.int8), None)
+    assert written.pc_of("v", (0, 0, 0, 1)) == 9
 
 
 def test_exact_is_whether_there_is_no_difference() -> None:

@@ -1,0 +1,68 @@
+"""Ranges chosen by what the network makes of them, on samples that they were not taken from."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tvm
+from tvm import relax
+
+from tests.relay_passes.float_nets import Net
+from zeroskip.relay_passes.calibrate import calibrate
+from zeroskip.relay_passes.calibrate_auto import choose_by_outputs, least_local_error
+from zeroskip.relay_passes.quantise_scales import Range
+
+Array = npt.NDArray[Any]
+
+
+def outlier_net(weight: float) -> tvm.IRModule:
+    """Channel 1, which holds outliers, is read with this weight, channel 0 with 1."""
+    net = Net(1, 2, 128, 128)
+    both = net.op("both", relax.op.nn.conv2d(
+        net.x, net.const(np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))))
+    kernel = np.array([1.0, weight], np.float32).reshape(1, 2, 1, 1)
+    return net.finish(net.op("sum", relax.op.nn.conv2d(both, net.const(kernel))))
+
+
+def outliers(count: int = 12) -> dict[str, Array]:
+    x = np.random.default_rng(3).uniform(-1, 1, (count, 2, 128, 128)).astype(np.float32)
+    x[:, 1, 30, 40] = 24.0
+    return {"input": x}
+
+
+@pytest.mark.parametrize(("weight", "cut"), [(0.0, True), (1.0, False)])
+def test_outliers_stay_where_the_output_needs_them(weight: float, cut: bool) -> None:
+    ranges = calibrate(outlier_net(weight), outliers())
+    assert (ranges["both"].hi < 20) == cut, ranges
+
+
+def test_the_same_ranges_each_time_and_of_a_single_sample() -> None:
+    module, samples = outlier_net(0.0), outliers()
+    assert calibrate(module, samples) == calibrate(module, samples)
+    assert calibrate(module, outliers(1))["both"].hi < 20
+
+
+def test_what_onnx_cannot_hold_is_chosen_by_each_tensor(monkeypatch: Any) -> None:
+    monkeypatch.setattr("zeroskip.relay_passes.calibrate_judge.trial_of", lambda *_: None)
+    ranges, full = (calibrate(outlier_net(0.0), outliers(), method) for method in
+                    ("auto", "minmax"))
+    assert ranges.keys() == full.keys()
+    assert all(0 < ranges[name].hi <= full[name].hi for name in full)
+
+
+def test_a_choice_by_its_own_error_and_by_groups() -> None:
+    names = ["a", "b", "c", "d"]
+    candidates = {"wide": dict.fromkeys(names, Range(0, 8)),
+                  "tight": dict.fromkeys(names, Range(0, 1))}
+    uniform = np.linspace(0, 1, 100, dtype=np.float32)
+    far = np.append(uniform, np.float32(8))
+    local = least_local_error(candidates, {"a": uniform, "b": far, "c": uniform, "d": far})
+    assert local == {"a": "tight", "b": "wide", "c": "tight", "d": "wide"}
+    right = dict(zip(names, ("wide", "tight", "tight", "tight"), strict=True))
+
+    def noise(ranges: Any) -> Array:
+        wrong = sum(ranges[name] != candidates[right[name]][name] for name in names)
+        return np.full(3, float(wrong))
+
+    assert choose_by_outputs(candidates, local, noise, 40) == right
