@@ -9,14 +9,14 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import nodes_of
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 
 FLOAT_ATTR = "zeroskip.float"
 BY_REQUEST = "it is kept in float by request (--float)"
 
 
 @function_pass("zeroskip.KeepFloat")
-class KeepFloat:
+class KeepFloat(Pass):
     """Marks ONNX nodes that QuantizeInt8 is to leave in float, on the CPU.
 
     Names or globs, as pruning's ``layers`` takes them. What of a layer is one integer operation

@@ -108,7 +108,7 @@ def compiled(case: Case) -> dict[str, Program]:
         spec = programs.tiny(spec) if case.scheme == "tiny" else spec
         return {case.network: programs.sample(case.network, spec, str(case), 0).program}
     model = _model(case.network)
-    module = prepare(model, None, SCHEMES[case.scheme], None, _silent)
+    module, _ = prepare(model, None, SCHEMES[case.scheme], None, (), _silent)
     ranges = coarse(ranges_of(module, None, "minmax", _silent) or {})
     stages = lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=None, tune=None,
                          tell=_silent)

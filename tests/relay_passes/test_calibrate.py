@@ -9,14 +9,8 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
-from zeroskip.relay_passes.calibrate import (
-    _BINS,
-    Method,
-    Range,
-    _least_error,
-    _quantiles,
-    calibrate,
-)
+from zeroskip.relay_passes.calibrate import Method, Range, calibrate
+from zeroskip.relay_passes.calibrate_ranges import BINS, range_by
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantise import QuantizeInt8
 
@@ -69,19 +63,19 @@ def test_a_lone_outlier_is_cut(method: Any) -> None:
 
 def test_a_percentile_cuts_half_at_each_end() -> None:
     """A value in each bin of width 1; of 10 % of 2048, 102.4 go at either end."""
-    counts = np.ones(_BINS, np.int64)
-    assert _quantiles(90)(counts, Range(0, _BINS)) == Range(102, _BINS - 102)
-    assert _quantiles(100)(counts, Range(-1, 1)) == Range(-1, 1)
+    counts = np.ones(BINS, np.int64)
+    assert range_by("percentile", counts, Range(0, BINS), 90) == Range(102, BINS - 102)
+    assert range_by("percentile", counts, Range(-1, 1), 100) == Range(-1, 1)
 
 
 def test_the_least_error_is_of_rounding_and_clipping_together() -> None:
-    counts = np.zeros(_BINS, np.int64)
-    counts[_BINS // 2] = 1_000_000
+    counts = np.zeros(BINS, np.int64)
+    counts[BINS // 2] = 1_000_000
     counts[[0, -1]] = 1
-    cut = _least_error(counts, Range(-1, 1))
+    cut = range_by("mse", counts, Range(-1, 1), 0)
     assert -1 < cut.lo == -cut.hi < 0
     counts[[0, -1]] = 1_000_000
-    assert _least_error(counts, Range(-1, 1)).hi > 0.98
+    assert range_by("mse", counts, Range(-1, 1), 0).hi > 0.98
 
 
 def test_mse_keeps_what_fits_eight_bits() -> None:

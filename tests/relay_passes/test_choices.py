@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroskip.relay_passes.calibrate import _quantiles
+from zeroskip.relay_passes.calibrate_ranges import range_by
 from zeroskip.relay_passes.pruning.masks import most, strongest
 from zeroskip.relay_passes.quantise_scales import Range, scale_of
 
@@ -16,7 +16,7 @@ def test_zero_points_are_rounded() -> None:
 
 def test_percentiles_cut_both_ends() -> None:
     """Of 2,048 values alike, a tenth goes: 102 at each end."""
-    found = _quantiles(90)(np.ones(2048, np.int64), Range(0.0, 2048.0))
+    found = range_by("percentile", np.ones(2048, np.int64), Range(0.0, 2048.0), 90)
     assert found == Range(102.0, 1946.0)
 
 

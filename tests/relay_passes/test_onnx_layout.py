@@ -91,7 +91,7 @@ def test_transposes_vanish(body: str, left: list[str]) -> None:
     held |= {"split": np.asarray([1, 1]), "picked": np.asarray([2, 1]),
              "one": np.asarray([1]), "two": np.asarray([3]),
              "three": np.asarray([2]), "zero": np.asarray([1, 0, -1], np.int8),
-             "one_step": np.float32(0.1), "pads": np.asarray([0, 1, 2, 0, 0, 0, 0, 3]),
+             "one_step": np.asarray(0.1, np.float32), "pads": np.asarray([0, 1, 2, 0, 0, 0, 0, 3]),
              "repeats": np.asarray([1, 2, 1, 3]), "mask": rng.random((4, 1)) < 0.5}
     channels = 2 if "Split" in body else 3
     text = f"g (float[1,{channels},2,4] x) => (float y) {{ {body} }}"

@@ -28,11 +28,11 @@ def test_a_view_is_what_numpy_makes_of_the_same_steps(data: st.DataObject) -> No
     view, y = identity(shape), x
     for _ in range(data.draw(st.integers(1, 5))):
         if data.draw(st.booleans()):
-            perm = data.draw(st.permutations(range(y.ndim)))
-            made = transposed(view, perm)
+            drawn = data.draw(st.permutations(range(y.ndim)))
+            made = transposed(view, drawn)
             if made is None:
                 break
-            view, y = made, y.transpose(perm)
+            view, y = made, y.transpose(drawn)
         else:
             sizes: list[int] = []
             left = y.size
@@ -40,7 +40,7 @@ def test_a_view_is_what_numpy_makes_of_the_same_steps(data: st.DataObject) -> No
                 sizes.append(data.draw(st.sampled_from([n for n in range(1, left + 1)
                                                         if left % n == 0])))
                 left //= sizes[-1]
-            view, y = reshaped(view, [*sizes, left]), y.reshape([*sizes, left])
+            view, y = reshaped(view, [*sizes, left]), np.reshape(y, [*sizes, left])
     assert np.array_equal(apply(view, x), y)
     assert np.array_equal(apply(inverse(view, shape), y), x)
     assert view.moves == (not np.array_equal(x.reshape(-1), y.reshape(-1)))

@@ -39,20 +39,22 @@ def compiled(model: onnx.ModelProto, inputs: dict[str, Any], **options: Any) -> 
      "{ z = Relu(x) s = Shape(z) y = Slice(s, a, e) }", {"x": IMAGE}),
     ("(int64[2,3] x) => (float[2,3,8] y) { y = Gather(t, x) }",
      {"x": np.array([[0, 4, -1], [-5, 2, 2]])}),
-    ("(uint8[2,3] x) => (float[2,3,8] y) { y = Gather(t, x) }", {"x": np.uint8([[0, 4, 1]] * 2)}),
+    ("(uint8[2,3] x) => (float[2,3,8] y) { y = Gather(t, x) }",
+     {"x": np.array([[0, 4, 1]] * 2, np.uint8)}),
     ("(float[1,3] x, float lo, float hi) => (float[1,3] y) { y = Clip(x, lo, hi) }",
-     {"x": np.float32([[-3, 0, 3]]), "lo": np.float32(-1), "hi": np.float32(2)}),
+     {"x": np.array([[-3, 0, 3]], np.float32), "lo": np.float32(-1), "hi": np.float32(2)}),
     ("(float s) => (float y) { y = Exp(s) }", {"s": np.float32(0.5)}),
     ("(float[1,3] x) => (float[1,3] y) <float lo = {2.0}, float hi = {1.0}> "
-     "{ y = Clip(x, lo, hi) }", {"x": np.float32([[0, 1.5, 3]])}),
+     "{ y = Clip(x, lo, hi) }", {"x": np.array([[0, 1.5, 3]], np.float32)}),
     ("(int32[1,4] a, int32[1,4] b) => (int32[1,4] y, bool[1,4] z) { y = Mul(a, b) "
-     "z = Less(a, b) }", {"a": np.int32([[1, -2, 3, 4]]), "b": np.int32([[5, 6, -7, 0]])}),
+     "z = Less(a, b) }", {"a": np.array([[1, -2, 3, 4]], np.int32),
+                        "b": np.array([[5, 6, -7, 0]], np.int32)}),
     ("(bool[1,4] a, bool[1,4] b) => (bool[1,4] y) { y = Xor(a, b) }",
      {"a": np.array([[True, True, False, False]]), "b": np.array([[True, False] * 2])}),
     ("(float[1,4] x) => (uint8[1,4] y) <float s = {0.5}, uint8 z = {3}> "
-     "{ y = QuantizeLinear(x, s, z) }", {"x": np.float32([[0, 1, 2, 3]])}),
+     "{ y = QuantizeLinear(x, s, z) }", {"x": np.array([[0, 1, 2, 3]], np.float32)}),
     ("(float[1,2] x) => (int16[1,2] y) <float[2] s = {0.5, 0.25}, int16[2] z = {0, 0}> "
-     "{ y = QuantizeLinear<axis = 1>(x, s, z) }", {"x": np.float32([[1, 2]])}),
+     "{ y = QuantizeLinear<axis = 1>(x, s, z) }", {"x": np.array([[1, 2]], np.float32)}),
 ])
 def test_what_is_right(text: str, inputs: dict[str, Any]) -> None:
     model = parse(f"g {text}", opset=21, **({"t": TABLE} if "t," in text else {}))
@@ -76,11 +78,11 @@ def test_indices_beyond_the_end_read_the_last_row() -> None:
 def test_slopes_of_an_old_model_are_those_of_channels() -> None:
     x = RNG.standard_normal((1, 4, 3, 4)).astype(np.float32)
     model = parse("g (float[1,4,3,4] x) => (float[1,4,3,4] y) { [leak] y = PRelu(x, s) }", opset=6,
-                  s=np.float32([0.0, 0.5, 1.0, 2.0]))
+                  s=np.array([0.0, 0.5, 1.0, 2.0], np.float32))
     model.ir_version = 3
     model.graph.input.append(helper.make_tensor_value_info("s", TensorProto.FLOAT, [4]))
     found = Session(compiled(model, {"x": x})).run({"x": x})["y"]
-    want = np.where(x < 0, x * np.float32([0, 0.5, 1, 2]).reshape(1, 4, 1, 1), x)
+    want = np.where(x < 0, x * np.array([0, 0.5, 1, 2], np.float32).reshape(1, 4, 1, 1), x)
     assert np.abs(found - want).max() < 0.05
 
 
