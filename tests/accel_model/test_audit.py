@@ -100,6 +100,8 @@ def busy_lanes(run: Run) -> Run:
 
 RULES: dict[str, Callable[[Run], Run]] = {
     r"layer '.*': \d+ multiplies were done, not \d+": changed("macs", -1, convolutions),
+    r"layer '.*': \d+ multiplies were by inputs within the image, not \d+": changed(
+        "real_macs", 1, convolutions),
     r"layer '.*': \d+ multiplies took \d+ cycles, less than": fast_array,
     r"layer '.*': \d+ bytes of weights were loaded, and they have \d+": changed(
         "wgt_words", -500, lambda run: (run.unit == LOAD) & (run.counters["wgt_words"] > 500)),
@@ -125,6 +127,18 @@ def test_a_run_that_breaks_a_rule(sentence: str, honest: tuple[Program, Run]) ->
     audit(program.spec, program, run)
     with pytest.raises(MachineError, match=f"audit of {sentence}"):
         audit(program.spec, program, RULES[sentence](run))
+
+
+def test_more_real_multiplies_than_multiplies(honest: tuple[Program, Run]) -> None:
+    """All of a layer's in one of its instructions; their sum is right."""
+    program, run = honest[0], copied(honest[1])
+    real, layer_of = run.counters["real_macs"], program.layer_of
+    first, other = next((a, b) for a in np.flatnonzero(real) for b in np.flatnonzero(real)
+                        if a < b and layer_of[a] == layer_of[b])
+    real[first], real[other] = real[first] + real[other], 0
+    with pytest.raises(MachineError, match=rf"pc {first}: it did fewer multiplies than it has real "
+                                           "inputs for"):
+        audit(program.spec, program, run)
 
 
 def test_more_multiplies_than_multipliers(honest: tuple[Program, Run]) -> None:

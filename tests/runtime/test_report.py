@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.plan_region import plan_region
-from zeroskip.runtime.losses import CAUSES
+from zeroskip.runtime.losses import CAUSES, losses_of
 from zeroskip.runtime.report import LayerReport, RegionReport, region_report
 
 
@@ -131,6 +133,17 @@ def test_every_cycle_goes_where_it_is_said_to(made: Made) -> None:
     for layer in owners(run, program):
         counted[layer] += 1
     assert counted == [layer.cycles for layer in report.layers]
+
+
+def test_moves_count_in_the_order_of_their_ends() -> None:
+    """Not in that of their starts: the two units' moves may end in any order."""
+    run, program = timed(networks()["moves"], "dense256")
+    for seed in range(3):
+        took = np.random.default_rng(seed).integers(0, 400, len(run.end))
+        late = replace(run, end=np.minimum(run.start + took, run.cycles))
+        counted = Counter(owners(late, program))
+        assert [one.cycles for one in losses_of(late, program)] == [
+            counted[layer] for layer in range(len(program.layers))]
 
 
 def owners(run: Run, program: Program) -> list[int]:
