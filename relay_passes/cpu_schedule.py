@@ -37,6 +37,12 @@ def cpu_target() -> Target:
 
 def compile_for_cpu(mod: tvm.IRModule) -> Any:
     """A TVM executable of the float or integer module, scheduled for this machine's CPU."""
+    return compile_alike([mod])[0]
+
+
+def compile_alike(mods: Sequence[tvm.IRModule]) -> list[Any]:
+    """An executable of each module, all by the same passes: floats round alike in all of them where
+    they compute the same (a multiply and an add that are fused round once)."""
     target = cpu_target()
     legalize = cpu_passes.legalize_passes(target)
     # TVM 0.27's FuseTIR fails on some large graphs in some processes and not in others
@@ -47,10 +53,12 @@ def compile_for_cpu(mod: tvm.IRModule) -> Any:
     with target:
         for passes in ([*legalize, ours], [*plain, ours]):
             try:
-                return tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
+                return [tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
+                        for mod in mods]
             except tvm.error.InternalError:  # from a pass or from LLVM
                 continue
-        return tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
+        return [tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
+                for mod in mods]
 
 
 def _pipeline(target: Target, legalize: Sequence[Any]) -> Any:
