@@ -42,16 +42,26 @@ def compile_for_cpu(mod: tvm.IRModule) -> Any:
 
     PassError names the ONNX node for which TVM has no code.
     """
+    return compile_alike([mod])[0]
+
+
+def compile_alike(mods: Sequence[tvm.IRModule]) -> list[Any]:
+    """An executable of each module, all by the same passes: floats round alike in all of them where
+    they compute the same (a multiply and an add that are fused round once).
+
+    PassError as ``compile_for_cpu``.
+    """
     try:
-        return _compile(mod)
+        return _compile(mods)
     except Exception as error:  # TVM's, of many kinds
-        refusal = refused_compile(mod, _compile)
+        refusals = (refused_compile(mod, lambda one: _compile([one])) for mod in mods)
+        refusal = next((each for each in refusals if each is not None), None)
         if refusal is None:
             raise
         raise refusal from error
 
 
-def _compile(mod: tvm.IRModule) -> Any:
+def _compile(mods: Sequence[tvm.IRModule]) -> list[Any]:
     target = cpu_target()
     legalize = cpu_passes.legalize_passes(target)
     # TVM 0.27's FuseTIR fails on some large graphs in some processes and not in others
@@ -62,10 +72,12 @@ def _compile(mod: tvm.IRModule) -> Any:
     with target:
         for passes in ([*legalize, ours], [*plain, ours]):
             try:
-                return tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
+                return [tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
+                        for mod in mods]
             except tvm.error.InternalError:  # from a pass or from LLVM
                 continue
-        return tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
+        return [tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
+                for mod in mods]
 
 
 def _pipeline(target: Target, legalize: Sequence[Any]) -> Any:

@@ -29,13 +29,15 @@ class Session:
 
     network: a Network, several at nested levels, or the path of a file. level: which of several, 0
     and the default the densest. seed: shuffles the order in which the units take turns; results do
-    not depend on it. tell: is told how far each region's run is.
+    not depend on it. tell: is told how far each region's run is. host: the network's host module
+    compiled, where somebody has it.
 
     A network whose host only quantises and dequantises around one program runs without TVM.
     """
 
     def __init__(self, network: Network | Levels | str | Path, seed: int | None = None,
-                 tell: Tell = silent, level: int | None = None) -> None:
+                 tell: Tell = silent, level: int | None = None, host: Any = None) -> None:
+        self._host = host
         self.network = _level(network, level)
         self.seed, self.tell = seed, tell
         self.runs: dict[str, Run] = {}  # of the last ``run``, by region
@@ -101,7 +103,7 @@ class Session:
     def _executable(self) -> Any:
         from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
 
-        return compile_for_cpu(self.network.host_module)
+        return self._host or compile_for_cpu(self.network.host_module)
 
 
 def quantised(plan: DirectPlan, program: Program, arrays: list[Array]) -> dict[str, Array]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.network import Network, parts_of
 from zeroskip.compiler.placement import nothing_runs
-from zeroskip.relay_passes.cpu_schedule import run_cpu
+from zeroskip.relay_passes.cpu_schedule import compile_alike
 from zeroskip.runtime.float_check import FloatCheck, OutputQuality
 from zeroskip.runtime.layer_quality import LayerQuality
 from zeroskip.runtime.progress import Tell, silent
@@ -94,21 +94,27 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent,
     """Compare one run. DataError if the inputs do not fit. tell: is told how far it is. layers:
     take the signal-to-noise of each layer too."""
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
-    tell("TVM's CPU, the host", 0, 1)
-    session = Session(network)
+    with parts_of(f"network '{network.name}'"):
+        tell("TVM's CPU, compiling", 0, 1)
+        floats = FloatCheck(network, layers and bool(network.programs))
+        reference, host = floats.reference, None
+        if network.programs:
+            reference.executable, host = compile_alike([reference.module, network.host_module])
+    session = Session(network, host=host)
     seen = [run_watched(session, arrays, tell) for arrays in images]
     with parts_of(f"network '{network.name}'"):
-        tell("TVM's CPU, compiling the reference", 0, 1)
-        floats = FloatCheck(network, layers and bool(network.programs))
-        executable = floats.reference.executable if network.programs else None
         checked = []
         for number, (arrays, (regions, outputs)) in enumerate(zip(images, seen, strict=True)):
-            if executable is not None:
-                tell("TVM's CPU, the reference", number, len(images))
-                checked.append(_check_image(network, executable, arrays, regions, outputs))
-            tell("TVM's CPU, the float network", number, len(images))
-            floats.add(arrays, outputs, list(zip(
-                regions, checked[-1].regions if checked else [], strict=True)))
+            made: list[Checked] = []
+            for done, each in enumerate(regions):
+                tell(f"TVM's CPU, {each.program.name}", number * len(regions) + done,
+                     len(images) * len(regions))
+                made.append(check_region(network, reference.executable, each))
+            if network.programs:
+                expected = reference.outputs(arrays)
+                checked.append(_check_outputs(network, arrays, regions, made, expected, outputs))
+            tell("TVM's CPU, the float network", 0, 1)
+            floats.add(arrays, outputs, list(zip(regions, made, strict=True)))
     placement = network.placement
     coverage = placement.coverage() if placement.regions else nothing_runs(
         network.spec.name, network.cpu, network.host_macs)
@@ -129,11 +135,9 @@ class _Image:
     outputs: int
 
 
-def _check_image(network: Network, executable: Any, arrays: list[Array], seen: list[Seen],
-                 outputs: list[Array]) -> _Image:
-    """Every region of an image, then the network's outputs."""
-    regions = [check_region(network, executable, each) for each in seen]
-    expected = run_cpu(executable, "main", arrays)
+def _check_outputs(network: Network, arrays: list[Array], seen: list[Seen], regions: list[Checked],
+                   expected: list[Array], outputs: list[Array]) -> _Image:
+    """An image whose regions were compared: the network's outputs."""
     names = [port.name for port in network.outputs]
     mismatch = next((each.mismatch for each in regions if each.mismatch is not None), None)
     for made in (outputs, *_without_tvm(network, arrays, seen)):

@@ -25,15 +25,25 @@ class Watch:
     def __init__(self, module: tvm.IRModule, names: Sequence[str]) -> None:
         self._module, self._names = with_unique_names(module), list(dict.fromkeys(names))
 
+    @property
+    def module(self) -> tvm.IRModule:
+        """The module with a function that returns the variables, but inputs."""
+        if not self._computed:
+            return self._module
+        made = tvm.IRModule(self._module.functions, attrs=self._module.attrs)
+        made[relax.GlobalVar(WATCH)] = relax.analysis.remove_all_unused(
+            watching(self._module["main"], self._names, WATCH))
+        return made
+
+    @property
+    def _computed(self) -> bool:
+        """Whether one of the variables is no input."""
+        return bool({*self._names} - {str(param.name) for param in self._module["main"].params})
+
     @cached_property
     def executable(self) -> Any:
-        """The module compiled, with a function that returns the variables."""
-        module = self._module
-        if self._names:
-            made = tvm.IRModule(module.functions, attrs=module.attrs)
-            made[relax.GlobalVar(WATCH)] = watching(module["main"], self._names, WATCH)
-            module = made
-        return compile_for_cpu(module)
+        """The module compiled."""
+        return compile_for_cpu(self.module)
 
     def outputs(self, arrays: list[Array]) -> list[Array]:
         """What main returns."""
@@ -42,9 +52,7 @@ class Watch:
 
     def values(self, arrays: list[Array]) -> dict[str, Array]:
         """The variables."""
-        if not self._names:
-            return {}
-        results = run_cpu(self.executable, WATCH, arrays)
+        results = run_cpu(self.executable, WATCH, arrays) if self._computed else []
         return dict(zip(self._names, watched(self._module["main"], self._names, arrays, results),
                         strict=True))
 
