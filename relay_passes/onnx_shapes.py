@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper, shape_inference, version_converter
 
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.onnx_graph import (
+    DEFAULT_DOMAINS,
     OPERATORS,
     attributes,
     dimensions,
@@ -257,6 +258,7 @@ def infer_shapes(model: onnx.ModelProto) -> None:
 
     Weights go in as types only, so that the cost does not depend on their size.
     """
+    _fill_defaults(model)
     light = _without_weights(model)
     try:
         inferred = shape_inference.infer_shapes(light, strict_mode=True)
@@ -269,6 +271,15 @@ def infer_shapes(model: onnx.ModelProto) -> None:
     model.graph.value_info.extend(inferred.graph.value_info)
     del model.graph.output[:]
     model.graph.output.extend(inferred.graph.output)
+
+
+def _fill_defaults(model: onnx.ModelProto) -> None:
+    """Give MeanVarianceNormalization its default axes: ONNX infers shapes through its definition
+    by other operators, which takes them from the node."""
+    for node in model.graph.node:
+        if (node.op_type == "MeanVarianceNormalization" and node.domain in DEFAULT_DOMAINS
+                and not node.attribute):
+            set_attributes(node, axes=[0, 2, 3])
 
 
 def guess_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
