@@ -17,6 +17,7 @@ from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.data import load_arrays, match_inputs
+from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port, crossing_bytes
@@ -35,7 +36,7 @@ from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.keep_float import KeepFloat
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.onnx_batch import batch_of, for_one_image, why_together
-from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
+from zeroskip.relay_passes.onnx_load import check_model, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
 from zeroskip.relay_passes.passes import with_unique_names
@@ -275,7 +276,7 @@ def _imported(model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool 
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
-        check_constants(model)
+        check_model(model)
         proto = normalise_onnx(model, shapes)
     proto, batch = for_one_image(proto) if by_image else (proto, 1)
     together = why_together(proto) if by_image and batch_of(proto) > 1 else ""
@@ -300,6 +301,9 @@ def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dic
         return {port.variable: _random(rng, port) for port in ports}
     if isinstance(calibrate, str | Path):
         calibrate = load_arrays(calibrate)
+    if not isinstance(calibrate, Mapping):
+        raise CompileError(f"calibration data are a {type(calibrate).__name__}; give the path of "
+                           "an .npz file, or arrays by the names of inputs")
     matched = match_inputs(calibrate, ports, "calibration data", samples=True)
     return {port.variable: matched[port.name] for port in ports}
 

@@ -18,7 +18,6 @@ from zeroskip.relay_passes.errors import PassError
 
 NODES_ATTR = "zeroskip.nodes"
 OPERATORS_ATTR = "zeroskip.operators"
-OPAQUE = {"relax.call_tir", "relax.call_dps_packed"}  # they say nothing of what they compute
 INPUTS_ATTR = "zeroskip.inputs"
 OUTPUTS_ATTR = "zeroskip.outputs"
 

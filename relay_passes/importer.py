@@ -20,7 +20,6 @@ from zeroskip.relay_passes.fold import fold_constants
 from zeroskip.relay_passes.graph import (
     INPUTS_ATTR,
     NODES_ATTR,
-    OPAQUE,
     OPERATORS_ATTR,
     OUTPUTS_ATTR,
     Env,
@@ -30,14 +29,21 @@ from zeroskip.relay_passes.graph import (
     inherit_nodes,
     is_leaf,
     make_const,
-    node_of,
+    nodes_of,
     op_name,
     outputs,
     substitute,
 )
 from zeroskip.relay_passes.import_refusals import refused_node, refused_operator, refused_shape
 from zeroskip.relay_passes.names import unused_name
-from zeroskip.relay_passes.onnx_graph import attributes, input_name, opset, origin, static_shape
+from zeroskip.relay_passes.onnx_graph import (
+    attributes,
+    input_name,
+    operators,
+    opset,
+    origin,
+    static_shape,
+)
 from zeroskip.relay_passes.onnx_load import NUMBERS, refused_type
 
 _LISTS = ("Concat", "Max", "Mean", "Min", "Sum")  # take any number of inputs
@@ -55,8 +61,8 @@ def import_onnx(model: onnx.ModelProto) -> tvm.IRModule:
     Clip with constant bounds is `R.clip(x, lo, hi)`, or `R.nn.relu` for bounds 0 and infinity.
 
     Attributes of `main`: `zeroskip.nodes` maps every variable to the ONNX node that made it,
-    `zeroskip.inputs` and `zeroskip.outputs` are the ONNX names, in order, and `zeroskip.operators`
-    the ONNX operators of nodes that are opaque to Relax, if there are any. Variables are called
+    `zeroskip.operators` every node to its ONNX operator, and `zeroskip.inputs` and
+    `zeroskip.outputs` are the ONNX names, in order. Variables are called
     after their node: its result bears the node's name, what leads up to it that name and its
     own operator's.
 
@@ -64,16 +70,16 @@ def import_onnx(model: onnx.ModelProto) -> tvm.IRModule:
     """
     for node in model.graph.node:
         _refuse_unknown(node)
-    mod, nodes, operators = _convert(model)
+    mod, nodes = _convert(model)
     func = _named(mod["main"], nodes)
-    opaque = {node_of(func, each.var) for each in bindings(func)
-              if op_name(each.value) in OPAQUE}
+    known = operators(model)
+    kinds = {node: known[node] for node in nodes_of(func).values() if node in known}
     attrs: dict[str, Any] = {
         INPUTS_ATTR: [item.name for item in model.graph.input],
         OUTPUTS_ATTR: [item.name for item in model.graph.output],
     }
-    if opaque:
-        attrs[OPERATORS_ATTR] = {node: operators.get(node, "its operator") for node in opaque}
+    if kinds:
+        attrs[OPERATORS_ATTR] = kinds
     mod["main"] = fold_constants(func.with_attrs(attrs))
     return mod
 
@@ -88,9 +94,8 @@ def _refuse_unknown(node: onnx.NodeProto) -> None:
                          "the model again.")
 
 
-def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str], dict[str, str]]:
-    """TVM's own translation, the node of each variable that is the result of one, and the operator
-    of each node."""
+def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
+    """TVM's own translation, and the node of each variable that is the result of one."""
     importer = onnx_frontend.ONNXGraphImporter({}, "float32")
     importer.opset = opset(model)
     for item in model.graph.initializer:
@@ -99,7 +104,6 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str], dict
     for item, param in zip(model.graph.input, params, strict=True):
         importer._nodes[item.name] = param
     nodes: dict[str, str] = {}
-    operators: dict[str, str] = {}
     constants = {item.name for item in model.graph.initializer}
     builder = importer.bb
     with _main(builder, params):
@@ -114,11 +118,10 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str], dict
                         _refuse_dynamic(node, result, constants)
                         if isinstance(result, relax.Var) and result not in params:
                             nodes.setdefault(str(result.name), origin(node))
-                            operators.setdefault(origin(node), str(node.op_type))
             results = [importer._nodes[item.name] for item in model.graph.output]
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(left[0] if len(left) == 1 else relax.Tuple(left))
-    return builder.finalize(), nodes, operators
+    return builder.finalize(), nodes
 
 
 def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr, constants: set[str]) -> None:

@@ -1,5 +1,6 @@
 """Reading and editing an ONNX graph: what the rewrites of `onnx_normalise` are written with."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,6 +17,8 @@ Array: TypeAlias = npt.NDArray[Any]
 
 # NodeProto.metadata_props key: the node of the user's file that a rewritten node stands for.
 ORIGIN = "zeroskip.node"
+# ModelProto.metadata_props key: the operators of the user's nodes, JSON.
+OPERATORS = "zeroskip.operators"
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -61,6 +64,12 @@ def set_origin(node: onnx.NodeProto, name: str) -> None:
     """Record which node of the user's file `node` stands for."""
     if name != node.name and origin(node) == node.name:
         node.metadata_props.add(key=ORIGIN, value=name)
+
+
+def operators(model: onnx.ModelProto) -> dict[str, str]:
+    """The operator of each node of the user's file, as far as the model records them."""
+    held = next((item.value for item in model.metadata_props if item.key == OPERATORS), "{}")
+    return {str(node): str(operator) for node, operator in json.loads(held).items()}
 
 
 def opset(model: onnx.ModelProto) -> int:

@@ -34,22 +34,46 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
             f"'{file}' keeps weights in a file beside it that cannot be read "
             f"({first_line(error)}): put that file into '{file.parent}'."
         ) from error
+    check_model(model, f"'{file}'")
+    return model
+
+
+def check_model(model: onnx.ModelProto, where: str = "The model") -> None:
+    """FrontError for what is no model, breaks ONNX's specification or fails `check_constants`.
+    where: what it is, in messages."""
+    if not isinstance(model, onnx.ModelProto):
+        raise FrontError(f"A {type(model).__name__} is no model: give the path of an ONNX file or "
+                         "a ModelProto.")
+    check_constants(model, where)
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(_with_shapes(model))
     except onnx.checker.ValidationError as error:
         raise FrontError(
-            f"'{file}' breaks the ONNX specification ({first_line(error)}): export it again."
+            f"{where} breaks the ONNX specification ({first_line(error)}): export it again."
         ) from error
     except UnicodeDecodeError as error:
         raise FrontError(
-            f"'{file}' breaks the ONNX specification (a name in it is not UTF-8): export it again."
+            f"{where} breaks the ONNX specification (a name in it is not UTF-8): export it again."
         ) from error
     except ValueError as error:
         raise FrontError(
-            f"'{file}' is larger than ONNX's checker takes, 2 GiB: use a smaller model."
+            f"{where} is larger than ONNX's checker takes, 2 GiB: use a smaller model."
         ) from error
-    check_constants(model, f"'{file}'")
-    return model
+
+
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which inputs and outputs have a shape, if one has none: that is for later stages to
+    ask for, or to infer."""
+    ends = (*model.graph.input, *model.graph.output)
+    if all(each.type.tensor_type.HasField("shape") for each in ends
+           if each.type.HasField("tensor_type")):
+        return model
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    for each in (*made.graph.input, *made.graph.output):
+        if each.type.HasField("tensor_type"):
+            each.type.tensor_type.shape.SetInParent()
+    return made
 
 
 def check_constants(model: onnx.ModelProto, where: str = "The model") -> None:

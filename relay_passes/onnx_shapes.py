@@ -1,8 +1,10 @@
 """Fixed input shapes, one operator set, one name per node, and the shape of every tensor."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import onnx
@@ -11,6 +13,8 @@ from onnx import helper, numpy_helper, shape_inference, version_converter
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.onnx_graph import (
+    DEFAULT_DOMAINS,
+    OPERATORS,
     attributes,
     dimensions,
     input_name,
@@ -71,6 +75,8 @@ def _fix_shape(info: onnx.ValueInfoProto, given: Sequence[int] | None) -> None:
 
 
 def _check_shape(name: str, known: Sequence[int | None] | None, given: Sequence[int]) -> None:
+    if not all(isinstance(dim, Integral) for dim in given):
+        raise FrontError(f"The shape of input '{name}' is {given!r}: give whole numbers.")
     if not all(1 <= dim <= MAX_ELEMENTS for dim in given):
         raise FrontError(f"Option --shape {name}={_comma(given)[:100]} has a dimension outside "
                          f"1..{MAX_ELEMENTS}.")
@@ -138,13 +144,16 @@ def refuse_training(model: onnx.ModelProto) -> None:
 
 def name_nodes(model: onnx.ModelProto) -> None:
     """Give every node a name of its own: an anonymous one becomes its operator and first output,
-    a second one of the same name gets a number."""
+    a second one of the same name gets a number. The model records the operator of each, which
+    rewrites may replace."""
     taken: set[str] = set()
     for node in model.graph.node:
         given = node.name or f"{node.op_type}_{node.output[0] if node.output else ''}"
         name = unused_name(given, taken)
         node.name = name
         set_origin(node, given)
+    helper.set_model_props(model, {OPERATORS: json.dumps(
+        {origin(node): node.op_type for node in model.graph.node})})
 
 
 def upgrade_opset(model: onnx.ModelProto) -> None:
@@ -249,6 +258,7 @@ def infer_shapes(model: onnx.ModelProto) -> None:
 
     Weights go in as types only, so that the cost does not depend on their size.
     """
+    _fill_defaults(model)
     light = _without_weights(model)
     try:
         inferred = shape_inference.infer_shapes(light, strict_mode=True)
@@ -261,6 +271,15 @@ def infer_shapes(model: onnx.ModelProto) -> None:
     model.graph.value_info.extend(inferred.graph.value_info)
     del model.graph.output[:]
     model.graph.output.extend(inferred.graph.output)
+
+
+def _fill_defaults(model: onnx.ModelProto) -> None:
+    """Give MeanVarianceNormalization its default axes: ONNX infers shapes through its definition
+    by other operators, which takes them from the node."""
+    for node in model.graph.node:
+        if (node.op_type == "MeanVarianceNormalization" and node.domain in DEFAULT_DOMAINS
+                and not node.attribute):
+            set_attributes(node, axes=[0, 2, 3])
 
 
 def guess_shapes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -10,7 +10,6 @@ from tvm import relax
 from tvm.ir import Call, GlobalVar
 
 from zeroskip.relay_passes.graph import (
-    OPAQUE,
     OPERATORS_ATTR,
     Env,
     bindings,
@@ -318,6 +317,5 @@ def _float_reasons(main: relax.Function) -> dict[str, str]:
         if name is not None and name not in _CONVERSIONS:
             node = node_of(main, binding.var)
             form = name.removeprefix("relax.").removeprefix("nn.").removeprefix("image.")
-            form = str(known.get(node, "its operator")) if name in OPAQUE else form
-            reasons.setdefault(node, f"no int8 form of {form}")
+            reasons.setdefault(node, f"no int8 form of {known.get(node, form)}")
     return reasons

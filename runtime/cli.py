@@ -25,7 +25,7 @@ METHODS = ("auto", "minmax", "percentile", "mse")
 def main() -> None:
     """Compile pruned CNNs for modeled sparse accelerators, run them there, check every bit.
 
-    DEBUG=1 shows the traceback of an error.
+    DEBUG=1 shows the traceback of an error, and TVM's own warnings.
     """
 
 

@@ -49,6 +49,8 @@ def compiled(model: onnx.ModelProto, inputs: dict[str, Any], **options: Any) -> 
     ("(int32[1,4] a, int32[1,4] b) => (int32[1,4] y, bool[1,4] z) { y = Mul(a, b) "
      "z = Less(a, b) }", {"a": np.array([[1, -2, 3, 4]], np.int32),
                         "b": np.array([[5, 6, -7, 0]], np.int32)}),
+    ("(float[1,3,4,4] x) => (float[1,3,4,4] y) { y = MeanVarianceNormalization(x) }",
+     {"x": IMAGE}),
     ("(bool[1,4] a, bool[1,4] b) => (bool[1,4] y) { y = Xor(a, b) }",
      {"a": np.array([[True, True, False, False]]), "b": np.array([[True, False] * 2])}),
     ("(float[1,4] x) => (uint8[1,4] y) <float s = {0.5}, uint8 z = {3}> "
