@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,9 +102,20 @@ def _several(b: Builder) -> list[str]:
     return [z, b.requantise(z), b.conv(z, 16, (1, 1))]
 
 
+def _side_by_side(b: Builder) -> list[str]:
+    """Of the two operands the one that is made first cannot take the other in."""
+    x = b.input(20, 6, 6)
+    return [b.sum(b.conv(x, 24, (1, 1)), b.conv(x, 24, (3, 3), pad=(1, 1, 1, 1)))]
+
+
+def _passed_on(b: Builder) -> list[str]:
+    x = b.input(16, 4, 4)
+    return [b.reshape(x, 256), b.conv(x, 8, (1, 1))]
+
+
 NETWORKS: list[Callable[[Builder], list[str]]] = [
     _plain, _strided, _dilated, _deep, _residual, _swapped_residual, _depthwise, _grouped, _pools,
-    _concat, _classifier, _reshapes, _several,
+    _concat, _classifier, _reshapes, _several, _side_by_side, _passed_on,
 ]
 
 
@@ -128,3 +140,11 @@ def test_any_density(density: float, target: str) -> None:
     b = Builder(np.random.default_rng(5), density)
     outputs = _plain(b)
     check(b.graph(*outputs), b.data(), load_spec(target))
+
+
+@pytest.mark.parametrize("acc_bytes", [64, 4096])
+def test_partial_sums_take_no_more_room_than_there_is(acc_bytes: int) -> None:
+    spec = load_spec("sparse256")
+    b = Builder(np.random.default_rng(7))
+    outputs = _deep(b)
+    check(b.graph(*outputs), b.data(), replace(spec, sram=replace(spec.sram, acc_bytes=acc_bytes)))

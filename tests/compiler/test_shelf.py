@@ -100,6 +100,14 @@ def test_pieces_of_a_step_never_meet_and_are_found_only_while_they_are_whole(
             content[first : first + rows] = [(key, rows)] * rows
 
 
+def test_buffers_meet_where_a_step_needs_both() -> None:
+    early = Need(0, 1, 1)
+    assert early.meets(early)
+    assert early.meets(Need(1, 2, 1))
+    assert Need(1, 2, 1).meets(early)
+    assert not early.meets(Need(2, 3, 1))
+
+
 @given(st.lists(st.builds(lambda first, more, rows: Need(first, first + more, rows),
                           st.integers(0, 8), st.integers(0, 4), st.integers(1, 20)), max_size=10))
 def test_buffers_that_are_needed_at_once_never_meet(needs: list[Need]) -> None:

@@ -1,5 +1,6 @@
 """Models beyond all size, empty, or full of numbers that are none: refused in one sentence."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper
 from tests.relay_passes.onnx_oracle import parse
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_limits import MAX_NODES
+from zeroskip.relay_passes.onnx_limits import MAX_ELEMENTS, MAX_NODES, refuse_sizes
 from zeroskip.relay_passes.onnx_load import load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 
@@ -101,3 +102,10 @@ def test_names_that_are_not_text(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(raw)
     with pytest.raises(FrontError, match=r"m\.onnx' .* \(a name in it is not UTF-8\)"):
         load_onnx(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(("size", "fits"), [(MAX_ELEMENTS, True), (MAX_ELEMENTS + 1, False)])
+def test_the_largest_tensor(size: int, fits: bool) -> None:
+    model = parse(f"g (float[1,{size}] x) => (float[1,{size}] y) {{ y = Relu(x) }}")
+    with nullcontext() if fits else pytest.raises(FrontError, match="more than 268435456"):
+        refuse_sizes(model)

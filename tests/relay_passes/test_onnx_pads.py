@@ -117,8 +117,10 @@ def padded(reader: str, value: float = 0.0, pads: str = "[0,0,1,2,0,0,0,1]") -> 
     text = f"""g (float[1,2,6,7] x) => (float[A,B,C,D] y) {{
         p = Constant<value_ints={pads}>()  v = Constant<value_float={value}>()
         a = Pad(x, p, v)  [n] y = {reader} }}"""
-    weight = np.random.default_rng(SEED).standard_normal((3, 2, 3, 3)).astype(np.float32)
-    return parse(text, w=weight) if "w)" in reader else parse(text)
+    rng = np.random.default_rng(SEED)
+    weights = {name: rng.standard_normal((3, channels, 3, 3)).astype(np.float32)
+               for name, channels in (("w", 2), ("w3", 3)) if f"{name})" in reader}
+    return parse(text, **weights)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +139,12 @@ def test_zero_pad_merges(reader: str) -> None:
     "model",
     [
         padded("Conv(a, w)", value=1.0),
+        padded("Conv(a, w3)", pads="[0,1,1,2,0,0,0,1]"),
         padded("MaxPool<kernel_shape=[3,3]>(a)"),
         padded("AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(a)"),
         padded("AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(a)"),
     ],
-    ids=["value", "max", "uncounted", "ceil"],
+    ids=["value", "channels", "max", "uncounted", "ceil"],
 )
 def test_a_pad_that_means_something_else_stays(model: onnx.ModelProto) -> None:
     assert check(model).graph.node[0].op_type == "Pad"

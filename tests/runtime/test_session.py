@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.accel_model.encoding import decode_all
@@ -18,6 +19,7 @@ from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import lower
 from zeroskip.compiler.network import Network, NetworkError
 from zeroskip.compiler.passes import embed
+from zeroskip.runtime import packed
 from zeroskip.runtime.session import Session, run_source
 from zeroskip.runtime.validation import validate
 
@@ -77,6 +79,33 @@ def test_the_seed_is_that_of_a_program_in_assembly_too() -> None:
     source = Path(__file__).parents[2] / "examples" / "assembly" / "store.asm"
     x = np.zeros((1, 16, 4, 6), np.int8)
     assert [run_source(source, {"x": x}, seed=seed)[1].seed for seed in (None, 5)] == [None, 5]
+
+
+def test_programs_of_one_length_are_told_apart(network: Network) -> None:
+    (program,) = network.programs.values()
+    image = program.image.copy()
+    image[0] ^= 1
+    for one in (program, dataclasses.replace(program, image=image)):
+        found = packed._program(np.frombuffer(one.to_bytes(), np.uint8))
+        assert np.array_equal(found.image, one.image)
+
+
+def test_several_outputs_have_their_names() -> None:
+    """With and without TVM, of two convolutions of one size, one after the other."""
+    weights = np.random.default_rng(0).standard_normal((2, 3, 3, 1, 1)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", [("x", "y0")[n], f"w{n}"], [f"y{n}"], f"conv{n}")
+         for n in range(2)],
+        "two", [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+        [helper.make_tensor_value_info(f"y{n}", TensorProto.FLOAT, SHAPE)
+         for n in range(2)],
+        [numpy_helper.from_array(weight, f"w{n}") for n, weight in enumerate(weights)])
+    made = compile_network(helper.make_model(
+        graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]), "sparse256")
+    assert made.direct is not None
+    one, two = (Session(each).run(_x()) for each in (made, dataclasses.replace(made, direct=None)))
+    assert not np.array_equal(one["y0"], one["y1"])
+    assert all(np.array_equal(one[name], two[name]) for name in ("y0", "y1"))
 
 
 def test_file_round_trip(mixed: Network, tmp_path: Path) -> None:
