@@ -21,7 +21,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port, crossing_bytes
-from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
+from zeroskip.compiler.passes import TileAndSchedule, embed, estimated_cycles, programs_of
 from zeroskip.compiler.placement import Placement
 from zeroskip.compiler.support import supports
 from zeroskip.compiler.tune import Tuning
@@ -37,6 +37,7 @@ from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.layers import prunables
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8
@@ -45,6 +46,7 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 
+BLOCK = 16  # channels that the arrays treat together
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
 BATCH_ATTR = "zeroskip.batch"
@@ -135,11 +137,14 @@ def lower(
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    pruned = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    # Channels that cannot matter go last: without them, groups of n of m no longer line up.
+    module = apply_passes(pruned, RemoveDeadChannels())
     # A pruned network is another than the model: only one that is not pruned is compared.
     ranges = ranges_of(module, calibrate, method, tell,
                        None if read_recipe(prune or ()) else model, shapes)
-    return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
+    return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune,
+                         tell=tell)
 
 
 def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
@@ -152,9 +157,7 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     if float_nodes:
         module = apply_passes(module, KeepFloat(float_nodes))
     tell("prune", 0, 1)
-    pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
-    # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    return apply_passes(pruned, RemoveDeadChannels())
+    return prune_by(module, recipe, samples=given_samples(module, calibrate))
 
 
 def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
@@ -207,6 +210,44 @@ def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
         cache=None if cache is None else PlanCache(cache), tuning=tune))
     tell("emit", 0, 1)
     return Stages(floating, partitioned, module, programs_of(module, spec))
+
+
+def lower_fastest(pruned: IRModule, least: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
+                  cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
+    """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
+    them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
+
+    Cycles are measured where schedules are tuned, estimated elsewhere. ``quantise`` has the ranges
+    of ``least``.
+    """
+    stages = lower_float(least, spec, quantise, cache=cache, tune=tune, tell=tell)
+    others = _with_more(pruned, least, quantise)
+    cycles = _cycles(stages, spec, tune) if others else 0.0
+    for other in others:
+        made = lower_float(other, spec, quantise, cache=cache, tune=tune, tell=tell)
+        taken = _cycles(made, spec, tune)
+        if taken < cycles:
+            stages, cycles = made, taken
+    return stages
+
+
+def _with_more(pruned: IRModule, least: IRModule, quantise: QuantizeInt8) -> list[IRModule]:
+    """The modules with some and with all of the dead channels, as far as they differ and the
+    ranges are enough."""
+    sizes = [[layer.weight.shape for layer in prunables(least["main"])]]
+    found = []
+    for module in (apply_passes(pruned, RemoveDeadChannels(BLOCK)), pruned):
+        shapes = [layer.weight.shape for layer in prunables(module["main"])]
+        if shapes not in sizes and quantise.has_ranges(module):
+            sizes.append(shapes)
+            found.append(module)
+    return found
+
+
+def _cycles(stages: Stages, spec: AccelSpec, tune: Tuning | None) -> float:
+    if tune is not None:
+        return sum(tune.measure(program) for program in stages.programs.values())
+    return estimated_cycles(stages.scheduled, spec)
 
 
 def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image: bool = True

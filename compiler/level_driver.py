@@ -16,6 +16,7 @@ from zeroskip.compiler.driver import (
     Model,
     Progress,
     Stages,
+    apply_passes,
     given_samples,
     lower_float,
     network_of,
@@ -28,6 +29,7 @@ from zeroskip.compiler.level_packer import Level, pack_levels
 from zeroskip.compiler.levels import Levels
 from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method
+from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import prunables
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe
@@ -85,7 +87,8 @@ def lower_levels(
         raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
-    module = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    module = apply_passes(prepare(model, shapes, prune, calibrate, float_nodes, tell),
+                          RemoveDeadChannels())
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)

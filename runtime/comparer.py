@@ -26,7 +26,7 @@ from zeroskip.compiler.driver import (
     Progress,
     apply_passes,
     import_float,
-    lower_float,
+    lower_fastest,
     method_for,
     placement_of,
     ports_of,
@@ -143,12 +143,13 @@ def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, 
         scheme=name, recipe=recipe, sparsity=sparsity,
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
         macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
-        gains={spec.name: _gain(runs, spec, quantise, cache) for spec in specs})
+        gains={spec.name: _gain(pruned, runs, spec, quantise, cache) for spec in specs})
 
 
-def _gain(floating: tvm.IRModule, spec: AccelSpec, quantise: Any, cache: str | Path | None
-          ) -> Gain:
-    stages = lower_float(floating, spec, quantise, cache=cache, tune=None, tell=silent)
+def _gain(pruned: tvm.IRModule, least: tvm.IRModule, spec: AccelSpec, quantise: Any,
+          cache: str | Path | None) -> Gain:
+    # What stays of dead channels depends on the target; the bits, which were judged, do not.
+    stages = lower_fastest(pruned, least, spec, quantise, cache=cache, tune=None, tell=silent)
     programs = stages.programs.values()
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     return Gain(cycles=sum(run.cycles for run in runs),

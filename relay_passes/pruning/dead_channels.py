@@ -47,19 +47,25 @@ class RemoveDeadChannels:
     meets the zeros of the padding, so no bias stands for it. As in ``PruneChannels``, tensors
     whose channels are added to each other lose them together, and what cannot be followed keeps
     them. Every layer keeps a channel. The attribute ``zeroskip.pruned`` says what was left.
+
+    block: of channels that always occur together only whole multiples go. An accelerator that works
+    on blocks of channels gains nothing by a part of one.
     """
+
+    def __init__(self, block: int = 1) -> None:
+        self.block = block
 
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
-        return remove_dead_channels(func)
+        return remove_dead_channels(func, self.block)
 
 
-def remove_dead_channels(func: relax.Function) -> relax.Function:
+def remove_dead_channels(func: relax.Function, block: int = 1) -> relax.Function:
     """The function of ``RemoveDeadChannels``."""
     while True:
         channels = analyse(func, "*")
-        removed = _dead(func, channels)
+        removed = _whole(_dead(func, channels), channels, block)
         if not removed:
             return func
         gone = np.array(sorted(removed))
@@ -89,6 +95,18 @@ def _dead(func: relax.Function, channels: Channels) -> set[int]:
         if dead.issuperset(own):
             dead.discard(own[0])
     return dead
+
+
+def _whole(dead: set[int], channels: Channels, block: int) -> set[int]:
+    """Of the dead identities that the same tensors have, a multiple of ``block``, the first."""
+    places: dict[int, list[str]] = {one: [] for one in sorted(dead)}
+    for name, ids in channels.ids.items() if block > 1 else ():
+        for one in set(channels.roots(ids).tolist()) & dead:
+            places[one].append(name)
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for one, names in places.items():
+        alike.setdefault(tuple(names), []).append(one)
+    return {one for ones in alike.values() for one in ones[: len(ones) // block * block]}
 
 
 def _read(layer: Prunable) -> npt.NDArray[np.bool_]:
