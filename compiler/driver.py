@@ -37,6 +37,7 @@ from zeroskip.relay_passes.onnx_load import check_constants, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.pruning.layers import prunables
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
@@ -47,6 +48,8 @@ Model: TypeAlias = str | Path | onnx.ModelProto
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 
 BLOCK = 16  # channels that the arrays treat together
+ALL = 2**31  # a block of more channels than there are
+ODD = 0.02  # of the cycles; measured on stems of 25, 57 and 63 channels
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
 BATCH_ATTR = "zeroskip.batch"
@@ -147,6 +150,15 @@ def lower(
                          tell=tell)
 
 
+def without_idle(pruned: IRModule, quantise: QuantizeInt8) -> IRModule:
+    """The module without filters that cannot move a step of what QuantizeInt8 makes of them."""
+    if quantise.ranges is None or not quantise.has_ranges(pruned):
+        return pruned
+    dropped = apply_passes(pruned, DropIdleFilters(quantise.ranges))
+    enough = quantise.has_ranges(apply_passes(dropped, RemoveDeadChannels()))
+    return dropped if enough else pruned
+
+
 def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
             calibrate: str | Path | Arrays | None, float_nodes: Sequence[str], tell: Progress
             ) -> IRModule:
@@ -217,16 +229,19 @@ def lower_fastest(pruned: IRModule, least: IRModule, spec: AccelSpec, quantise: 
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
-    Cycles are measured where schedules are tuned, estimated elsewhere. ``quantise`` has the ranges
-    of ``least``.
+    Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
+    of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``.
     """
-    stages = lower_float(least, spec, quantise, cache=cache, tune=tune, tell=tell)
+    some = without_idle(pruned, quantise)
+    if not some["main"].same_as(pruned["main"]):
+        pruned, least = some, apply_passes(some, RemoveDeadChannels())
+    stages = first = lower_float(least, spec, quantise, cache=cache, tune=tune, tell=tell)
     others = _with_more(pruned, least, quantise)
     cycles = _cycles(stages, spec, tune) if others else 0.0
     for other in others:
         made = lower_float(other, spec, quantise, cache=cache, tune=tune, tell=tell)
         taken = _cycles(made, spec, tune)
-        if taken < cycles:
+        if taken * (1.0 if tune is not None or stages is not first else 1 - ODD) < cycles:
             stages, cycles = made, taken
     return stages
 
@@ -236,7 +251,8 @@ def _with_more(pruned: IRModule, least: IRModule, quantise: QuantizeInt8) -> lis
     ranges are enough."""
     sizes = [[layer.weight.shape for layer in prunables(least["main"])]]
     found = []
-    for module in (apply_passes(pruned, RemoveDeadChannels(BLOCK)), pruned):
+    for block in (BLOCK, ALL):
+        module = apply_passes(pruned, RemoveDeadChannels(block))
         shapes = [layer.weight.shape for layer in prunables(module["main"])]
         if shapes not in sizes and quantise.has_ranges(module):
             sizes.append(shapes)

@@ -32,6 +32,7 @@ from zeroskip.compiler.driver import (
     ports_of,
     read_samples,
     reasons_of,
+    without_idle,
 )
 from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
@@ -138,6 +139,8 @@ def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, 
     runs = apply_passes(pruned, RemoveDeadChannels())
     ranges = measure_ranges(runs, samples, method=calibration)
     quantise = QuantizeInt8(ranges=ranges)
+    pruned = without_idle(pruned, quantise)
+    runs = apply_passes(pruned, RemoveDeadChannels())
     snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
     return Entry(
         scheme=name, recipe=recipe, sparsity=sparsity,
