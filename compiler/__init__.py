@@ -12,7 +12,7 @@ _HOME = {
     "compile": "driver",
     "compile_levels": "level_driver",
     "lower": "driver",
-    "Stages": "driver",
+    "Stages": "stages",
     "Network": "network",
     "Levels": "levels",
     "TileAndSchedule": "passes",

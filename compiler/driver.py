@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,22 +14,22 @@ from tvm.ir import IRModule
 
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.cache import PlanCache
 from zeroskip.compiler.data import load_arrays, match_inputs
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import direct_plan, extract
 from zeroskip.compiler.graph import makers
 from zeroskip.compiler.network import Network, Port, crossing_bytes
-from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
+from zeroskip.compiler.passes import embed
 from zeroskip.compiler.placement import Placement
-from zeroskip.compiler.support import BATCH_OF_ONE, supports
+from zeroskip.compiler.stages import Progress, Stages, apply_passes, lower_fastest, without_dead
+from zeroskip.compiler.support import BATCH_OF_ONE
 from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method, Range, batches, has_own_scales
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.fold_forward import AffineLayers, FoldForward
+from zeroskip.relay_passes.fold_forward import FoldForward
 from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.keep_float import KeepFloat
@@ -38,9 +37,8 @@ from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.onnx_batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.onnx_load import check_model, load_onnx
 from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
-from zeroskip.relay_passes.partition import PartitionForAccelerator, reference_module
+from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.passes import with_unique_names
-from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
@@ -48,23 +46,12 @@ from zeroskip.relay_passes.quantise import QuantizeInt8
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
 SAMPLES = 4  # random images that stand in for calibration data
 CPU_ATTR = "zeroskip.cpu"
 BATCH_ATTR = "zeroskip.batch"
 TOGETHER_ATTR = "zeroskip.together"  # why the images of a batch do not run one by one
-
-
-@dataclass(frozen=True, eq=False)
-class Stages:
-    """The module after each stage, for those who want to look (``--emit``)."""
-
-    floating: IRModule
-    partitioned: IRModule
-    scheduled: IRModule
-    programs: dict[str, Program]
 
 
 def compile(  # the name that users expect: zeroskip.compiler.compile
@@ -148,9 +135,11 @@ def lower(
 ) -> Stages:
     """Every stage of ``compile``."""
     tell = progress or (lambda what, done, total: None)
-    module, check = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    pruned, check = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    module = without_dead(pruned)
     ranges = ranges_of(module, calibrate, method, tell, check, first)
-    return lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell)
+    return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune,
+                         tell=tell)
 
 
 def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
@@ -175,8 +164,6 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
         module = apply_passes(module, KeepFloat(float_nodes))
     tell("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
-    # Channels that cannot matter go last: without them, groups of n of m no longer line up.
-    pruned = apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
     return pruned, None if recipe or more else check
 
 
@@ -237,21 +224,6 @@ def _import_check(module: IRModule, model: Model, shapes: Mapping[str, Sequence[
                        int(main.attrs.get(BATCH_ATTR, 1)), lambda: _imported(model, shapes)[0])
 
 
-def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
-                cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
-    """The stages behind a float module whose normalisations are folded."""
-    # One integer function for each layer, then whole regions of them for the accelerator.
-    tell("quantise", 0, 1)
-    module = apply_passes(floating, quantise, PartitionForAccelerator(supports(spec)))
-    partitioned = module
-
-    module = apply_passes(module, TileAndSchedule(
-        spec, progress=lambda node, done, total: tell(f"schedule {node}", done, total),
-        cache=None if cache is None else PlanCache(cache), tuning=tune))
-    tell("emit", 0, 1)
-    return Stages(floating, partitioned, module, programs_of(module, spec))
-
-
 def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image: bool = True
                  ) -> IRModule:
     """The model in Relax with its normalisations folded: the weights that will run.
@@ -281,10 +253,6 @@ def _imported(model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool 
     proto, batch = for_one_image(proto) if by_image else (proto, 1)
     together = why_together(proto) if by_image and batch_of(proto) > 1 else ""
     return import_onnx(proto), batch, together
-
-
-def apply_passes(module: IRModule, *passes: Any) -> IRModule:
-    return tvm.transform.Sequential(list(passes))(module)
 
 
 def given_samples(module: IRModule, calibrate: str | Path | Arrays | None

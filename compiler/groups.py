@@ -247,6 +247,16 @@ class GroupSearch:
         return work
 
 
+def estimate(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> float:
+    """Estimated cycles of the groups of a region, each with its best tiles."""
+    search, first, cycles = GroupSearch(region, spec), 0, 0.0
+    for group in groups:
+        found = search.group(first, first + len(group.plans), group.bands)
+        first += len(group.plans)
+        cycles += found.cycles if found is not None else 0.0
+    return cycles
+
+
 def _enough(found: Sequence[Found]) -> bool:
     """Whether other numbers of bands are hardly better: where the values fit whole, one is tried
     against two; it is worse where they leave little room for tiles."""

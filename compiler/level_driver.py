@@ -15,10 +15,7 @@ from zeroskip.compiler.driver import (
     Arrays,
     First,
     Model,
-    Progress,
-    Stages,
     given_samples,
-    lower_float,
     network_of,
     prepare,
     ranges_of,
@@ -27,6 +24,12 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract
 from zeroskip.compiler.level_packer import Level, pack_levels
 from zeroskip.compiler.levels import Levels
+from zeroskip.compiler.stages import (
+    Progress,
+    Stages,
+    lower_float,
+    without_dead,
+)
 from zeroskip.compiler.tune import Tuning
 from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.pruning.layers import prunables
@@ -90,6 +93,7 @@ def lower_levels(
                            f"{MAX_LEVELS} recipes")
     tell = progress or (lambda what, done, total: None)
     module, _ = prepare(model, shapes, prune, calibrate, float_nodes, tell, more=True)
+    module = without_dead(module)
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)

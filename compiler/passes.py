@@ -23,7 +23,7 @@ from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract, is_region, region_names
 from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.groups import Progress
+from zeroskip.compiler.groups import Progress, estimate
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
 from zeroskip.compiler.plan import GroupPlan, group_text, read_group
@@ -104,6 +104,12 @@ def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
                                "same target")
         programs[name] = emit_region(lower(extract(mod, name)), spec, _schedule(func))
     return programs
+
+
+def estimated_cycles(mod: IRModule, spec: AccelSpec) -> float:
+    """Of all scheduled regions."""
+    return sum(estimate(lower(extract(mod, name)), spec, _schedule(mod[name]))
+               for name in region_names(mod))
 
 
 def embed(mod: IRModule, programs: dict[str, Program]) -> IRModule:

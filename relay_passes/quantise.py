@@ -25,7 +25,7 @@ from zeroskip.relay_passes.integer import build, identifier
 from zeroskip.relay_passes.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Scale, read_graph
 from zeroskip.relay_passes.quantise_layers import Doubles, Step, layers_of, weight_scale
-from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_groups
+from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_groups, observed
 
 SCALES_ATTR = "zeroskip.scales"
 CPU_ATTR = "zeroskip.cpu"
@@ -68,6 +68,12 @@ class QuantizeInt8(Pass):
         self.method = method
         self.activation_dtype = activation_dtype
         self.weight_scales = weight_scales or {}
+
+    def has_ranges(self, mod: tvm.IRModule) -> bool:
+        """Whether the ranges that were given are enough for a module."""
+        func = with_unique_names(mod)["main"]
+        return self.ranges is None or all(
+            name in self.ranges for name in observed(func, read_graph(func)))
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         ranges = self.ranges

@@ -23,22 +23,24 @@ from zeroskip.compiler.data import load_arrays, match_inputs
 from zeroskip.compiler.driver import (
     Arrays,
     Model,
-    Progress,
-    apply_passes,
     compare_import,
     import_float,
-    lower_float,
     method_for,
     placement_of,
     ports_of,
     read_samples,
     reasons_of,
 )
+from zeroskip.compiler.stages import (
+    Progress,
+    apply_passes,
+    lower_fastest,
+    without_dead,
+    without_idle,
+)
 from zeroskip.relay_passes.calibrate import Method
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
-from zeroskip.relay_passes.fold_forward import AffineLayers
 from zeroskip.relay_passes.partition import reference_module
-from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.options import Options
 from zeroskip.relay_passes.pruning.prune import layer_changes, prune
@@ -140,20 +142,23 @@ def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, 
              cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
-    runs = apply_passes(pruned, RemoveDeadChannels(), AffineLayers())
+    runs = without_dead(pruned)
     ranges = measure_ranges(runs, samples, method=calibration)
     quantise = QuantizeInt8(ranges=ranges)
+    pruned = without_idle(pruned, quantise)
+    runs = without_dead(pruned)
     snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
     return Entry(
         scheme=name, recipe=recipe, sparsity=sparsity,
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
         macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
-        gains={spec.name: _gain(runs, spec, quantise, cache) for spec in specs})
+        gains={spec.name: _gain(pruned, runs, spec, quantise, cache) for spec in specs})
 
 
-def _gain(floating: tvm.IRModule, spec: AccelSpec, quantise: Any, cache: str | Path | None
-          ) -> Gain:
-    stages = lower_float(floating, spec, quantise, cache=cache, tune=None, tell=silent)
+def _gain(pruned: tvm.IRModule, least: tvm.IRModule, spec: AccelSpec, quantise: Any,
+          cache: str | Path | None) -> Gain:
+    # What stays of dead channels depends on the target; the bits, which were judged, do not.
+    stages = lower_fastest(pruned, least, spec, quantise, cache=cache, tune=None, tell=silent)
     programs = stages.programs.values()
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     return Gain(cycles=sum(run.cycles for run in runs),

@@ -18,7 +18,7 @@ from zeroskip.relay_passes.graph import bindings, const_value, op_name, used_var
 from zeroskip.relay_passes.passes import Pass, function_pass
 from zeroskip.relay_passes.pruning.channel_graph import PAIRWISE, Channels, analyse, channel_axis
 from zeroskip.relay_passes.pruning.channels import Masks, without_channels
-from zeroskip.relay_passes.pruning.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.layers import Prunable, prunables, with_weights
 
 Values = npt.NDArray[np.float64]  # [C]: what a channel is at every pixel; NaN: not known
 
@@ -32,8 +32,9 @@ _ALIKE: dict[str, Callable[[Values, Any], Values]] = {
     "relax.negative": lambda values, _call: -values,
     "relax.tanh": lambda values, _call: np.tanh(values),
     "relax.nn.max_pool2d": lambda values, _call: values,
+    "relax.mean": lambda values, _call: values,
 }
-_ZERO_STAYS = {"relax.nn.avg_pool2d", "relax.nn.adaptive_avg_pool2d", "relax.mean"}
+_ZERO_STAYS = {"relax.nn.avg_pool2d", "relax.nn.adaptive_avg_pool2d"}
 _SAME_ELEMENTS = {"relax.reshape", "relax.squeeze", "relax.flatten"}
 
 
@@ -43,23 +44,32 @@ class RemoveDeadChannels(Pass):
     weights only; the network computes the same.
 
     A channel is known to be zero where its filter is zero and so is what becomes of its bias (as
-    behind a ReLU, if the bias is negative). One that is another constant stays: at the border it
-    meets the zeros of the padding, so no bias stands for it. As in ``PruneChannels``, tensors
+    behind a ReLU, if the bias is negative). One that is another constant goes into the bias of a
+    layer without padding that reads it; where there is padding it stays, because at the border it
+    meets zeros, so no bias stands for it. As in ``PruneChannels``, tensors
     whose channels are added to each other lose them together, and what cannot be followed keeps
     them. Every layer keeps a channel. The attribute ``zeroskip.pruned`` says what was left.
+
+    block: of channels that always occur together only whole multiples go. An accelerator that works
+    on blocks of channels gains nothing by a part of one.
     """
+
+    def __init__(self, block: int = 1) -> None:
+        self.block = block
 
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
-        return remove_dead_channels(func)
+        return remove_dead_channels(func, self.block)
 
 
-def remove_dead_channels(func: relax.Function) -> relax.Function:
+def remove_dead_channels(func: relax.Function, block: int = 1) -> relax.Function:
     """The function of ``RemoveDeadChannels``."""
+    while (folded := _without_constants(func)) is not func:
+        func = folded  # a filter that reads constants only is one in turn
     while True:
         channels = analyse(func, "*")
-        removed = _dead(func, channels)
+        removed = _whole(_dead(func, channels), channels, block)
         if not removed:
             return func
         gone = np.array(sorted(removed))
@@ -89,6 +99,44 @@ def _dead(func: relax.Function, channels: Channels) -> set[int]:
         if dead.issuperset(own):
             dead.discard(own[0])
     return dead
+
+
+def _without_constants(func: relax.Function) -> relax.Function:
+    """The function in which layers without padding have a bias in place of constant channels."""
+    channels = analyse(func, "*")
+    values = _known_values(func, channels)
+    readers = {layer.var: layer for layer, _ in channels.readers}
+    weights, shifts, notes = {}, {}, {}
+    for binding in bindings(func):
+        layer, call = readers.get(str(binding.var.name)), binding.value
+        if layer is None:
+            continue
+        read = values[str(call.args[0].name)]
+        constant = np.isfinite(read) & (read != 0) & _read(layer).any(axis=0)
+        if not constant.any():
+            continue
+        if layer.is_conv and any(int(size) for size in call.attrs.padding):
+            notes[layer.node] = (f"reads {constant.sum()} constant channels, which stay: at its "
+                                 "padding they are zero")
+            continue
+        sums = layer.weight.reshape(*layer.weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
+        shifts[layer.var] = (sums[:, constant] @ read[constant]).astype(layer.weight.dtype)
+        weights[layer.var] = layer.weight.copy()
+        weights[layer.var][:, constant] = 0
+        notes[layer.node] = f"{constant.sum()} constant channels went into its bias"
+    return with_weights(func, weights, notes, shifts) if weights else func
+
+
+def _whole(dead: set[int], channels: Channels, block: int) -> set[int]:
+    """Of the dead identities that the same tensors have, a multiple of ``block``, the first."""
+    places: dict[int, list[str]] = {one: [] for one in sorted(dead)}
+    for name, ids in channels.ids.items() if block > 1 else ():
+        for one in set(channels.roots(ids).tolist()) & dead:
+            places[one].append(name)
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for one, names in places.items():
+        alike.setdefault(tuple(names), []).append(one)
+    return {one for ones in alike.values() for one in ones[: len(ones) // block * block]}
 
 
 def _read(layer: Prunable) -> npt.NDArray[np.bool_]:

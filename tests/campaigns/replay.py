@@ -37,7 +37,8 @@ from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.driver import lower_float, network_of, prepare, ranges_of
+from zeroskip.compiler.driver import network_of, prepare, ranges_of
+from zeroskip.compiler.stages import lower_fastest, without_dead
 from zeroskip.relay_passes.calibrate import Range
 from zeroskip.relay_passes.quantise import QuantizeInt8
 from zeroskip.runtime.report import region_report
@@ -108,10 +109,11 @@ def compiled(case: Case) -> dict[str, Program]:
         spec = programs.tiny(spec) if case.scheme == "tiny" else spec
         return {case.network: programs.sample(case.network, spec, str(case), 0).program}
     model = _model(case.network)
-    module, _ = prepare(model, None, SCHEMES[case.scheme], None, (), _silent)
+    pruned, _ = prepare(model, None, SCHEMES[case.scheme], None, (), _silent)
+    module = without_dead(pruned)
     ranges = coarse(ranges_of(module, None, "minmax", _silent) or {})
-    stages = lower_float(module, spec, QuantizeInt8(ranges=ranges), cache=None, tune=None,
-                         tell=_silent)
+    stages = lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), cache=None,
+                           tune=None, tell=_silent)
     return network_of(stages, model, spec).programs
 
 

@@ -19,13 +19,13 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.weight_streams import weight_streams
 from zeroskip.compiler.derived import LevelOf, ProgramOf
-from zeroskip.compiler.driver import Stages
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract
 from zeroskip.compiler.level_driver import compile_levels, lower_levels
 from zeroskip.compiler.levels import Levels
 from zeroskip.compiler.network import Network, NetworkError, seal_of
+from zeroskip.compiler.stages import Stages
 from zeroskip.relay_passes.integer_layers import Conv, Dense
 from zeroskip.relay_passes.pruning.layers import prunables
 from zeroskip.relay_passes.pruning.unstructured import UnstructuredOptions

@@ -75,6 +75,19 @@ def test_what_is_another_constant_stays() -> None:
     assert shapes(check_same(before)) == shapes(before)
 
 
+def test_constants_go_into_the_bias_of_a_layer_without_padding() -> None:
+    after = check_same(silence(chain(bias=0.5, padding=0), c0=(slice(2, 5), ALL)))
+    assert shapes(after)["/c0"] == (5, 3)
+    assert str(after["main"].attrs[PRUNED_ATTR]["/c1"]).startswith(
+        "3 constant channels went into its bias")
+
+
+def test_only_whole_blocks_go() -> None:
+    before = silence(chain(), c0=(slice(2, 7), ALL))
+    left = [shapes(RemoveDeadChannels(block)(before))["/c0"][0] for block in (1, 2, 4, 8)]
+    assert left == [3, 4, 4, 8]
+
+
 def test_channels_that_nothing_reads_go_and_what_made_only_them() -> None:
     """c2 reads nothing of c1's first six channels; what those alone read of c0 goes in turn."""
     before = silence(chain(bias=0.5), c2=(ALL, slice(0, 6)), c1=(slice(6, 8), slice(0, 4)))

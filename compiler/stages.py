@@ -1,0 +1,119 @@
+"""The stages behind a float module: quantised, partitioned, scheduled, emitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import tvm
+from tvm.ir import IRModule
+
+from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.cache import PlanCache
+from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, programs_of
+from zeroskip.compiler.support import supports
+from zeroskip.compiler.tune import Tuning
+from zeroskip.relay_passes.fold_forward import AffineLayers
+from zeroskip.relay_passes.partition import PartitionForAccelerator
+from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.idle_filters import DropIdleFilters
+from zeroskip.relay_passes.pruning.layers import prunables
+from zeroskip.relay_passes.quantise import QuantizeInt8
+
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+
+BLOCK = 16  # channels that the arrays treat together
+ALL = 2**31  # a block of more channels than there are
+ODD = 0.02  # of the cycles; measured on stems of 25, 57 and 63 channels
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The module after each stage, for those who want to look (``--emit``)."""
+
+    floating: IRModule
+    partitioned: IRModule
+    scheduled: IRModule
+    programs: dict[str, Program]
+
+
+def apply_passes(module: IRModule, *passes: Any) -> IRModule:
+    return tvm.transform.Sequential(list(passes))(module)
+
+
+def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
+                cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
+    """The stages behind a float module whose normalisations are folded."""
+    # One integer function for each layer, then whole regions of them for the accelerator.
+    tell("quantise", 0, 1)
+    module = apply_passes(floating, quantise, PartitionForAccelerator(supports(spec)))
+    partitioned = module
+
+    module = apply_passes(module, TileAndSchedule(
+        spec, progress=lambda node, done, total: tell(f"schedule {node}", done, total),
+        cache=None if cache is None else PlanCache(cache), tuning=tune))
+    tell("emit", 0, 1)
+    return Stages(floating, partitioned, module, programs_of(module, spec))
+
+
+def lower_fastest(pruned: IRModule, least: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
+                  cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
+    """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
+    them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
+
+    Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
+    of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``.
+    """
+    some = without_idle(pruned, quantise)
+    if not some["main"].same_as(pruned["main"]):
+        pruned, least = some, without_dead(some)
+    stages = first = lower_float(least, spec, quantise, cache=cache, tune=tune, tell=tell)
+    others = _with_more(pruned, least, quantise)
+    cycles = _cycles(stages, spec, tune) if others else 0.0
+    for other in others:
+        made = lower_float(other, spec, quantise, cache=cache, tune=tune, tell=tell)
+        taken = _cycles(made, spec, tune)
+        if taken * (1.0 if tune is not None or stages is not first else 1 - ODD) < cycles:
+            stages, cycles = made, taken
+    return stages
+
+
+def without_dead(pruned: IRModule, block: int = 1) -> IRModule:
+    """The module without channels that cannot matter, as far as whole blocks of them go; affine
+    arithmetic that is left is layers then.
+
+    This comes after pruning: with fewer channels, groups of n of m no longer line up.
+    """
+    return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers())
+
+
+def without_idle(pruned: IRModule, quantise: QuantizeInt8) -> IRModule:
+    """The module without filters that cannot move a step of what QuantizeInt8 makes of them."""
+    if quantise.ranges is None or not quantise.has_ranges(pruned):
+        return pruned
+    dropped = apply_passes(pruned, DropIdleFilters(quantise.ranges))
+    enough = quantise.has_ranges(without_dead(dropped))
+    return dropped if enough else pruned
+
+
+def _with_more(pruned: IRModule, least: IRModule, quantise: QuantizeInt8) -> list[IRModule]:
+    """The modules with some and with all of the dead channels, as far as they differ and the
+    ranges are enough."""
+    sizes = [[layer.weight.shape for layer in prunables(least["main"])]]
+    found = []
+    for block in (BLOCK, ALL):
+        module = without_dead(pruned, block)
+        shapes = [layer.weight.shape for layer in prunables(module["main"])]
+        if shapes not in sizes and quantise.has_ranges(module):
+            sizes.append(shapes)
+            found.append(module)
+    return found
+
+
+def _cycles(stages: Stages, spec: AccelSpec, tune: Tuning | None) -> float:
+    if tune is not None:
+        return sum(tune.measure(program) for program in stages.programs.values())
+    return estimated_cycles(stages.scheduled, spec)

@@ -1,0 +1,77 @@
+"""Dead channels go where the schedule is not slower for it, and idle filters are dead."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+
+from tests.relay_passes.float_nets import Net
+from tests.relay_passes.pruning.test_dead_channels import silence
+from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler import driver
+from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.layers import prunables, with_weights
+from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.quantise_graph import read_graph
+from zeroskip.relay_passes.quantise_scales import Range, observed
+
+ALL = slice(None)
+
+
+def quantiser(module: tvm.IRModule) -> QuantizeInt8:
+    func = module["main"]
+    return QuantizeInt8(ranges=dict.fromkeys(observed(func, read_graph(func)), Range(-3.0, 3.0)))
+
+
+def filters(module: tvm.IRModule) -> int:
+    return len(prunables(module["main"])[0].weight)
+
+
+def stem(size: int, channels: int) -> tvm.IRModule:
+    """A strided convolution, a depthwise and two pointwise ones: as MobileNets begin."""
+    net = Net(1, 3, size, size)
+    x = net.relu("r0", net.conv("c0", net.x, channels, bias=False, strides=2))
+    x = net.relu("r1", net.conv("dw", x, channels, groups=channels, bias=False))
+    x = net.relu("r2", net.conv("c2", x, 24, kernel=1, padding=0, bias=False))
+    return net.finish(net.conv("c3", x, 64, kernel=1, padding=0, bias=False))
+
+
+@pytest.mark.parametrize(("size", "channels", "dead", "left"), [(224, 64, 1, 64), (28, 64, 40, 24)])
+def test_the_faster_of_fewer_channels_and_all(size: int, channels: int, dead: int, left: int
+                                              ) -> None:
+    spec = load_spec("dense256")
+    pruned = silence(stem(size, channels), c0=(slice(0, dead), ALL))
+    least, quantise = RemoveDeadChannels()(pruned), quantiser(pruned)
+    options: dict[str, Any] = {"cache": None, "tune": None, "tell": lambda *_: None}
+
+    def cycles(stages: Any) -> int:
+        return sum(Machine(spec).run(program, {}, numbers=False).cycles
+                   for program in stages.programs.values())
+
+    chosen = driver.lower_fastest(pruned, least, spec, quantise, **options)
+    assert filters(chosen.floating) == left
+    others = [cycles(driver.lower_float(each, spec, quantise, **options))
+              for each in (least, pruned)]
+    print(cycles(chosen), others)
+    assert cycles(chosen) == min(others)
+
+
+def test_filters_that_cannot_move_a_step_go() -> None:
+    net = Net(1, 3, 8, 8)
+    x = net.relu("r0", net.conv("c0", net.x, 32, bias=False))
+    module = net.finish(net.conv("c1", x, 8, bias=False))
+    layer = prunables(module["main"])[0]
+    weight = layer.weight.copy()
+    weight[:16] *= 1e-11
+    module = tvm.IRModule({"main": with_weights(module["main"], {layer.var: weight}, {})})
+    quantise = quantiser(module)
+    dropped = driver.without_idle(module, quantise)
+    least = RemoveDeadChannels()(dropped)
+    assert filters(least) == 16
+    x_ = np.random.default_rng(2).standard_normal((1, 3, 8, 8)).astype(np.float32)
+    before, after = (run_cpu(compile_for_cpu(quantise(each)), "main", [x_])[0]
+                     for each in (module, least))
+    assert np.abs(before - after).max() <= 1.01 * 6 / 255
