@@ -105,9 +105,10 @@ def before_softmax(graph: onnx.GraphProto) -> None:
 
 
 def _pages(count: int, seed: int) -> Floats:
-    from pruning_pretrained import centred, draw_pages
+    from benchmarks.pruning_pretrained import centred, draw_pages
 
-    return centred(draw_pages(count, seed))
+    pages: Floats = centred(draw_pages(count, seed))
+    return pages
 
 
 def _lines(count: int, seed: int, width: int) -> Floats:

@@ -13,14 +13,14 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.integer import BOUNDS
-from zeroskip.relay_passes.passes import function_pass
+from zeroskip.relay_passes.passes import Pass, function_pass
 from zeroskip.relay_passes.pruning.layers import prunables, with_weights
 from zeroskip.relay_passes.quantise_graph import Scale, read_graph
 from zeroskip.relay_passes.quantise_scales import Range, choose_scales, integer_groups
 
 
 @function_pass("zeroskip.DropIdleFilters")
-class DropIdleFilters:
+class DropIdleFilters(Pass):
     """Makes zeros of filters whose whole sum is less than half a step of their result for every
     input in range; what is left of their channel is its bias. The attribute ``zeroskip.pruned``
     says how many. ranges: of the activations, as QuantizeInt8 takes them.

@@ -10,7 +10,7 @@ from tests.relay_passes.float_nets import Net
 from tests.relay_passes.pruning.test_dead_channels import silence
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler import driver
+from zeroskip.compiler import stages
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.layers import prunables, with_weights
@@ -47,13 +47,13 @@ def test_the_faster_of_fewer_channels_and_all(size: int, channels: int, dead: in
     least, quantise = RemoveDeadChannels()(pruned), quantiser(pruned)
     options: dict[str, Any] = {"cache": None, "tune": None, "tell": lambda *_: None}
 
-    def cycles(stages: Any) -> int:
+    def cycles(made: Any) -> int:
         return sum(Machine(spec).run(program, {}, numbers=False).cycles
-                   for program in stages.programs.values())
+                   for program in made.programs.values())
 
-    chosen = driver.lower_fastest(pruned, least, spec, quantise, **options)
+    chosen = stages.lower_fastest(pruned, least, spec, quantise, **options)
     assert filters(chosen.floating) == left
-    others = [cycles(driver.lower_float(each, spec, quantise, **options))
+    others = [cycles(stages.lower_float(each, spec, quantise, **options))
               for each in (least, pruned)]
     print(cycles(chosen), others)
     assert cycles(chosen) == min(others)
@@ -68,7 +68,7 @@ def test_filters_that_cannot_move_a_step_go() -> None:
     weight[:16] *= 1e-11
     module = tvm.IRModule({"main": with_weights(module["main"], {layer.var: weight}, {})})
     quantise = quantiser(module)
-    dropped = driver.without_idle(module, quantise)
+    dropped = stages.without_idle(module, quantise)
     least = RemoveDeadChannels()(dropped)
     assert filters(least) == 16
     x_ = np.random.default_rng(2).standard_normal((1, 3, 8, 8)).astype(np.float32)
