@@ -1,10 +1,10 @@
 """The sums of a convolution: the inputs under the taps of its outputs, multiplied with the filters.
 
-Inputs are laid out for a few columns of outputs at a time, which stay in the processor's caches
-while all filters are multiplied with them. If a kernel moves down by as much as its rows are apart,
-an output needs a *line* for each of its kernel rows, and all but the last of these are lines of the
-output above: lines then hold a kernel row each and are laid out once. Otherwise every output has a
-line of its own.
+Inputs are laid out for a few columns of outputs at a time, or for a few images, which stay in the
+processor's caches while all filters are multiplied with them. If a kernel moves down by as much as
+its rows are apart, an output needs a *line* for each of its kernel rows, and all but the last of
+these are lines of the output above: lines then hold a kernel row each and are laid out once.
+Otherwise every output has a line of its own.
 
 Products are summed in float32, and that is exact: it holds every whole number up to 2**24, inputs
 and products are such numbers, and in whatever order products are added up, what is ever held is the
@@ -69,15 +69,15 @@ class Convolver:
         self._room = np.empty(ROOM, np.float32)
 
     def sums(self, act: Bytes, window: Window, channels: int, filters: Filters) -> Int32:
-        """int32 [outputs, F], filters by their channel. Fault if a sum may not fit in int32.
+        """int32 [N, outputs, F], filters by their channel. Fault if a sum may not fit in int32.
 
-        act: uint8 [rows, 16].
+        act: uint8 [N, rows, 16].
         """
         lines = lines_of(window, channels)
         weights, edges = _weights(filters, window)
         if len(self._room) < lines.number * lines.terms:
             self._room = np.empty(lines.number * lines.terms, np.float32)
-        sums = np.empty((window.outputs, len(weights)), np.int32)
+        sums = np.empty((len(act), window.outputs, len(weights)), np.int32)
         _convolve(act, window, channels, lines, weights, edges, self._room, sums)
         return sums
 
@@ -216,28 +216,30 @@ def _dot(x: Float32, w: Int8) -> int:
 
 
 @native_in_any_order
-def _products(inputs: Float32, weights: Int8, edges: Int64, first_x: int, width: int, sums: Int32
-              ) -> None:
+def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_x: int, width: int,
+              sums: Int32) -> None:
     """``_convolve`` for the outputs from column ``first_x`` on, of ``width`` in a row.
 
-    inputs: float32 [columns, lines, K]; an output takes its line and those after it. The sums of 4
-    outputs and 4 filters are made together, in registers.
+    inputs: float32 [N * columns, lines, K]; an output takes its line and those after it. The sums
+    of 4 outputs and 4 filters are made together, in registers.
     """
-    columns, lines, terms = inputs.shape
-    flat, tall, whole = inputs.reshape(-1), len(sums) // width, len(weights) // 4 * 4
+    lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[1]
+    tall, count = outputs // width, len(sums) * columns * (outputs // width)
+    flat, made, whole = inputs.reshape(-1), sums.reshape(-1, sums.shape[2]), len(weights) // 4 * 4
     at, place = np.empty(4, np.int64), np.empty(4, np.int64)
-    for n in range(0, columns * tall, 4):
-        outputs = min(4, columns * tall - n)
-        for i in range(outputs):
+    for n in range(0, count, 4):
+        together = min(4, count - n)
+        for i in range(together):
             x, y = (n + i) // tall, (n + i) % tall
-            at[i], place[i] = (x * lines + y) * terms, y * width + first_x + x
+            at[i] = (x * lines + y) * terms
+            place[i] = x // columns * outputs + y * width + first_x + x % columns
             for f in range(len(weights)):
-                sums[place[i], f] = 0
-        for piece in range(len(edges) - 1 if outputs == 4 else 0):
+                made[place[i], f] = 0
+        for piece in range(len(edges) - 1 if together == 4 else 0):
             first, end = edges[piece], edges[piece + 1]
             x0, x1 = flat[at[0] + first :], flat[at[1] + first :]
             x2, x3 = flat[at[2] + first :], flat[at[3] + first :]
-            s0, s1, s2, s3 = sums[place[0]], sums[place[1]], sums[place[2]], sums[place[3]]
+            s0, s1, s2, s3 = made[place[0]], made[place[1]], made[place[2]], made[place[3]]
             for f in range(0, whole, 4):
                 w0, w1 = weights[f, first:end], weights[f + 1, first:end]
                 w2, w3 = weights[f + 2, first:end], weights[f + 3, first:end]
@@ -269,23 +271,28 @@ def _products(inputs: Float32, weights: Int8, edges: Int64, first_x: int, width:
                     line[f + 1] += int(g1)
                     line[f + 2] += int(g2)
                     line[f + 3] += int(g3)
-        for i in range(outputs):
-            for f in range(whole if outputs == 4 else 0, len(weights)):
-                sums[place[i], f] = _dot(flat[at[i] :], weights[f])
+        for i in range(together):
+            for f in range(whole if together == 4 else 0, len(weights)):
+                made[place[i], f] = _dot(flat[at[i] :], weights[f])
 
 
 @native
 def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8, edges: Int64,
              room: Float32, sums: Int32) -> None:
-    """Sums of the products of inputs and weights, int32 [outputs, F]; they must fit.
+    """Sums of the products of inputs and weights, int32 [N, outputs, F]; they must fit.
 
     weights: int8 [F, E] as ``_by_rows`` makes them. edges: int64 [pieces + 1], where a reduction is
     cut so that float32 is exact (``_reach``). room: float32, for one column of outputs at least.
     """
     size = lines.number * lines.terms
-    together = min(w.out_width, len(room) // size)
-    for x in range(0, w.out_width, together):
-        columns = min(together, w.out_width - x)
-        inputs = room[: columns * size].reshape(columns, lines.number, lines.terms)
-        _columns(act, w, channels, x, lines.step, lines.tall, inputs)
-        _products(inputs, weights, edges, x, w.out_width, sums)
+    wide = min(w.out_width, len(room) // size)
+    together = max(1, len(room) // (size * w.out_width))  # images
+    for first in range(0, len(act), together):
+        made = sums[first : first + together]
+        for x in range(0, w.out_width, wide):
+            columns = min(wide, w.out_width - x)
+            inputs = room[: len(made) * columns * size].reshape(-1, lines.number, lines.terms)
+            for i in range(len(made)):
+                _columns(act[first + i], w, channels, x, lines.step, lines.tall,
+                         inputs[i * columns : (i + 1) * columns])
+            _products(inputs, columns, weights, edges, x, w.out_width, made)

@@ -1,8 +1,8 @@
 """The loops over pixels and channels, compiled.
 
-act: uint8 [rows, 16]. A byte b of an int8 tensor is ``(b ^ 128) - 128``, so values are taken as
-``(b ^ flip) - offset`` for both types (``window.py``). Sums are int32 [outputs, channels], outputs
-row by row.
+act: uint8 [N, rows, 16], of N images, which all loops go through one after another. A byte b of an
+int8 tensor is ``(b ^ 128) - 128``, so values are taken as ``(b ^ flip) - offset`` for both types
+(``window.py``). Sums are int32 [N, outputs, channels], outputs row by row.
 """
 
 from __future__ import annotations
@@ -27,44 +27,52 @@ MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 togethe
 
 @native
 def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> None:
-    """Copy runs of bytes from ``source[start:]`` to ``into[first:]``.
+    """Copy runs of bytes of each image from ``source[:, start:]`` to ``into[:, first:]``.
 
-    runs: int64 [10], the bytes of a run, then for each of three levels, innermost first, how many
-    there are and the bytes between them in ``source`` and in ``into``.
+    source: uint8 [N, bytes], or [1, bytes] for all images of ``into``. runs: int64 [10], the bytes
+    of a run, then for each of three levels, innermost first, how many there are and the bytes
+    between them in ``source`` and in ``into``.
     """
     size = runs[0]
-    for b in range(runs[7]):
-        for y in range(runs[4]):
-            for x in range(runs[1]):
-                a = start + b * runs[8] + y * runs[5] + x * runs[2]
-                z = first + b * runs[9] + y * runs[6] + x * runs[3]
-                copy(source[a:], into[z : z + size])
+    for i in range(len(into)):
+        given, taken = source[min(i, len(source) - 1)], into[i]
+        for b in range(runs[7]):
+            for y in range(runs[4]):
+                for x in range(runs[1]):
+                    a = start + b * runs[8] + y * runs[5] + x * runs[2]
+                    z = first + b * runs[9] + y * runs[6] + x * runs[3]
+                    copy(given[a:], taken[z : z + size])
 
 
 # -------------------------------------------------------------------------------- partial sums
 
 
 @native
-def add_up(sums: Int32, order: Int32, slots: int, acc: Int32, first: int, last: int) -> bool:
-    """Unless ``first`` add what is in ACC to the sums, unless ``last`` put them there. False if one
-    does not fit in int32.
+def add_up(sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int
+           ) -> int:
+    """Unless ``first`` add what is in ACC to the sums, unless ``last`` put them there. The first
+    image with a sum that does not fit in int32, or -1.
 
-    acc: int32 [outputs, places]; a group of ``slots`` streams has whole rows of 16, and stream n
-    holds the sum of channel order[n].
+    acc: int32 [N, rows, 16]; from row ``at`` on each output has as many rows: a group of ``slots``
+    streams has whole ones, and stream n holds the sum of channel order[n].
     """
-    fits = True
+    bad = -1
     rows = (slots + 15) // 16 * 16
-    for n in range(len(sums)):
-        for f in range(len(order)):
-            place = f // slots * rows + f % slots
-            total = int(sums[n, order[f]])
-            if not first:
-                total += acc[n, place]
-            sums[n, order[f]] = total
-            fits &= -MOST - 1 <= total <= MOST
-            if not last:
-                acc[n, place] = total
-    return fits
+    places = len(order) // slots * rows + (len(order) % slots + 15) // 16 * 16
+    for i in range(len(sums) - 1, -1, -1):
+        held = acc[i, at:].reshape(-1)
+        for n in range(sums.shape[1]):
+            for f in range(len(order)):
+                place = n * places + f // slots * rows + f % slots
+                total = int(sums[i, n, order[f]])
+                if not first:
+                    total += held[place]
+                sums[i, n, order[f]] = total
+                if not -MOST - 1 <= total <= MOST:
+                    bad = i
+                if not last:
+                    held[place] = total
+    return bad
 
 
 # ----------------------------------------------------------------------------- channels alike
@@ -74,42 +82,46 @@ def add_up(sums: Int32, order: Int32, slots: int, acc: Int32, first: int, last: 
 def weighted_sums(act: Bytes, w: Window, weights: Int8, sums: Int32) -> None:
     """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
     flip, offset = np.uint8(w.flip), np.int32(w.offset)
-    for n in range(len(sums)):
-        for k in range(sums.shape[1]):
-            sums[n, k] = 0
-        oy, ox = n // w.out_width, n % w.out_width
-        for t in range(len(weights)):
-            y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
-            x = w.left + ox * w.col_stride + t % w.cols * w.col_dilation
-            if not (0 <= y < w.height and 0 <= x < w.width):
-                continue
-            for first in range(0, sums.shape[1], 16):
-                pixel = act[w.act + first // 16 * w.block + y * w.row + x]
-                line, factors = sums[n, first : first + 16], weights[t, first : first + 16]
-                for c in range(len(line)):
-                    line[c] += (np.int32(pixel[c] ^ flip) - offset) * np.int32(factors[c])
+    for i in range(len(act)):
+        image, made = act[i], sums[i]
+        for n in range(len(made)):
+            for k in range(made.shape[1]):
+                made[n, k] = 0
+            oy, ox = n // w.out_width, n % w.out_width
+            for t in range(len(weights)):
+                y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
+                x = w.left + ox * w.col_stride + t % w.cols * w.col_dilation
+                if not (0 <= y < w.height and 0 <= x < w.width):
+                    continue
+                for first in range(0, made.shape[1], 16):
+                    pixel = image[w.act + first // 16 * w.block + y * w.row + x]
+                    line, factors = made[n, first : first + 16], weights[t, first : first + 16]
+                    for c in range(len(line)):
+                        line[c] += (np.int32(pixel[c] ^ flip) - offset) * np.int32(factors[c])
 
 
 @native
 def maxima(act: Bytes, w: Window, most: Int32) -> bool:
-    """Maxima over the taps within the tile, int32 [outputs, channels]; whether each has one."""
+    """Maxima over the taps within the tile, int32 [N, outputs, channels]; whether each has one."""
     flip, offset = np.uint8(w.flip), np.int32(w.offset)
-    for n in range(len(most)):
-        for k in range(most.shape[1]):
-            most[n, k] = -(1 << 30)
-        oy, ox = n // w.out_width, n % w.out_width
-        for t in range(w.rows * w.cols):
-            y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
-            x = w.left + ox * w.col_stride + t % w.cols * w.col_dilation
-            if not (0 <= y < w.height and 0 <= x < w.width):
-                continue
-            for first in range(0, most.shape[1], 16):
-                pixel = act[w.act + first // 16 * w.block + y * w.row + x]
-                line = most[n, first : first + 16]
-                for c in range(len(line)):
-                    line[c] = max(line[c], np.int32(pixel[c] ^ flip) - offset)
-        if most[n, 0] == -(1 << 30):
-            return False
+    for i in range(len(act)):
+        image, made = act[i], most[i]
+        for n in range(len(made)):
+            for k in range(made.shape[1]):
+                made[n, k] = -(1 << 30)
+            oy, ox = n // w.out_width, n % w.out_width
+            for t in range(w.rows * w.cols):
+                y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
+                x = w.left + ox * w.col_stride + t % w.cols * w.col_dilation
+                if not (0 <= y < w.height and 0 <= x < w.width):
+                    continue
+                for first in range(0, made.shape[1], 16):
+                    pixel = image[w.act + first // 16 * w.block + y * w.row + x]
+                    line = made[n, first : first + 16]
+                    for c in range(len(line)):
+                        line[c] = max(line[c], np.int32(pixel[c] ^ flip) - offset)
+            if made[n, 0] == -(1 << 30):
+                return False
     return True
 
 
@@ -196,27 +208,32 @@ def finish(sums: Int32, act: Bytes, rows: Bytes, y: Target, r: Operand, scale: B
     """Requantise sums, add the operand if there is one, and write the tile.
 
     rows: uint8 [n, 16], the parameters (``_parameters``). scale: uint8 [16], the operand's.
-    Returns FINE and 0, SHIFT and one that means nothing, or WIDE: a sum does not fit in int32.
+    Returns FINE and 0, SHIFT and one that means nothing, or WIDE and the first image with a sum
+    that does not fit in int32.
     """
-    bias, mult = np.empty(sums.shape[1], np.int32), np.empty(sums.shape[1], np.int32)
-    shift = np.empty(sums.shape[1], np.int64)
+    bias, mult = np.empty(sums.shape[2], np.int32), np.empty(sums.shape[2], np.int32)
+    shift = np.empty(sums.shape[2], np.int64)
     _parameters(rows, bias, mult, shift)
     for k in range(len(shift)):
         if shift[k] < 1 or shift[k] > MAX_SHIFT:
             return SHIFT, shift[k]
-    scaled, fits = _scale(scale), True
+    scaled = _scale(scale)
     zero_point, low, high = y.zero_point, y.low, y.high
     if r.there:
         if not 1 <= scaled[2] <= MAX_SHIFT:
             return SHIFT, scaled[2]
         zero_point, low, high = r.mid_zero_point, r.mid_low, r.mid_high
-    for n in range(len(sums)):
-        row, x = n // y.width, n % y.width
-        fits &= _requantise(sums[n], bias, mult, shift, zero_point, low, high)
-        if r.there:
-            _add(sums[n], r.mid_zero_point, act, r.act + row * r.row + x, r, scaled, y)
-        _write(sums[n], act, y.act + row * y.row + x, y.block)
-    return (FINE, 0) if fits else (WIDE, 0)
+    for i in range(len(sums)):
+        fits = True
+        for n in range(sums.shape[1]):
+            line, row, x = sums[i, n], n // y.width, n % y.width
+            fits &= _requantise(line, bias, mult, shift, zero_point, low, high)
+            if r.there:
+                _add(line, r.mid_zero_point, act[i], r.act + row * r.row + x, r, scaled, y)
+            _write(line, act[i], y.act + row * y.row + x, y.block)
+        if not fits:
+            return WIDE, i
+    return FINE, 0
 
 
 @native
@@ -225,10 +242,11 @@ def finish_add(sums: Int32, act: Bytes, scale: Bytes, y: Target, r: Operand) -> 
     scaled = _scale(scale)
     if not 1 <= scaled[2] <= MAX_SHIFT:
         return SHIFT, scaled[2]
-    for n in range(len(sums)):
-        row, x = n // y.width, n % y.width
-        _add(sums[n], 0, act, r.act + row * r.row + x, r, scaled, y)
-        _write(sums[n], act, y.act + row * y.row + x, y.block)
+    for i in range(len(sums)):
+        for n in range(sums.shape[1]):
+            line, row, x = sums[i, n], n // y.width, n % y.width
+            _add(line, 0, act[i], r.act + row * r.row + x, r, scaled, y)
+            _write(line, act[i], y.act + row * y.row + x, y.block)
     return FINE, 0
 
 
@@ -241,17 +259,20 @@ def finish_average(sums: Int32, act: Bytes, row: Bytes, y: Target) -> tuple[int,
     mult, shift = int(row.view(np.int32)[0]), int(row[4])
     if not 1 <= shift <= MAX_SHIFT:
         return SHIFT, shift
-    for n in range(len(sums)):
-        _average(sums[n], mult, shift, y)
-        _write(sums[n], act, y.act + n // y.width * y.row + n % y.width, y.block)
+    for i in range(len(sums)):
+        for n in range(sums.shape[1]):
+            line = sums[i, n]
+            _average(line, mult, shift, y)
+            _write(line, act[i], y.act + n // y.width * y.row + n % y.width, y.block)
     return FINE, 0
 
 
 @native
 def finish_max(most: Int32, act: Bytes, y: Target) -> None:
     """Clip maxima to the limits and write the tile."""
-    for n in range(len(most)):
-        line = most[n]
-        for k in range(len(line)):
-            line[k] = min(max(line[k] + y.zero_point, y.low), y.high)
-        _write(line, act, y.act + n // y.width * y.row + n % y.width, y.block)
+    for i in range(len(most)):
+        for n in range(most.shape[1]):
+            line = most[i, n]
+            for k in range(len(line)):
+                line[k] = min(max(line[k] + y.zero_point, y.low), y.high)
+            _write(line, act[i], y.act + n // y.width * y.row + n % y.width, y.block)

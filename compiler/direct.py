@@ -43,9 +43,10 @@ class Scaling:
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)
 
     def dequantise(self, value: Array) -> Array:
-        """float32 of the network's output shape."""
+        """float32 of the network's output shape, of each of N images along its first axis."""
         centred = (value.astype(np.int32) - self.zero_point).astype(np.float32)
-        return (centred * np.float32(self.scale)).reshape(self.shape)
+        made = centred * np.float32(self.scale)
+        return made.reshape(-1, *self.shape[1:]) if self.shape else made.reshape(())
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.run import Run, joined
 from zeroskip.accel_model.source import SourceError, read_source
-from zeroskip.compiler.data import match_inputs
+from zeroskip.compiler.data import DataError, match_inputs
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.levels import Levels
 from zeroskip.compiler.network import Network, NetworkError, parts_of
@@ -45,21 +45,21 @@ class Session:
         return Machine(self.network.spec)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs by name. inputs: an array for each of the network's inputs, by name.
+        """Outputs by name. inputs: an array for each of the network's inputs, by name, or several
+        along its first axis, equally many for every input; outputs have as many.
 
-        A batch is run image by image; ``runs`` are those of the last one, whose cycles are those of
-        every one. DataError if the inputs do not fit.
+        ``runs`` are those of all images; time is that of one, which is the same for every one.
+        DataError if the inputs do not fit.
         """
-        matched = match_inputs(inputs, self.network.run_inputs, "input data")
-        made = [self._run_image(image) for image in images_of(self.network, matched)]
-        return {port.name: results[0] if len(results) == 1 else np.concatenate(results)
-                for port, results in zip(self.network.outputs, zip(*made, strict=True),
-                                         strict=True)}
-
-    def _run_image(self, arrays: list[Array]) -> list[Array]:
+        images = images_of(self.network, match_inputs(inputs, self.network.run_inputs,
+                                                      "input data"))
         self.runs = {}
+        single = [port.name for port in self.network.outputs if not port.shape]
+        if single and len(images) > 1:
+            raise DataError(f"output '{single[0]}' is a single number, which has no axis to count "
+                            "images; run them one at a time")
         direct = self.network.direct
-        return self._on_host(arrays) if direct is None else self._directly(direct, arrays)
+        return self._on_host(images) if direct is None else self._directly(direct, images)
 
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
@@ -67,28 +67,49 @@ class Session:
                                         progress=partial(self.tell, name))
                 for name, program in self.network.programs.items()}
 
-    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> list[Array]:
+    def _directly(self, plan: DirectPlan, images: list[list[Array]]) -> dict[str, Array]:
         program = self.network.programs[plan.program]
-        values = {}
-        for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True):
-            quantised = scaling.quantise(arrays[index])
-            values[tensor.name] = quantised.reshape(1, tensor.channels, *tensor.spatial)
+        values = {
+            tensor.name: np.concatenate([
+                scaling.quantise(image[index]).reshape(1, tensor.channels, *tensor.spatial)
+                for image in images])
+            for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)}
         run = self._machine.run(program, values, seed=self.seed,
                                 progress=partial(self.tell, program.name))
-        self.runs[program.name] = run
-        results: list[Array] = [np.empty(0)] * len(self.network.outputs)
+        self.runs = {program.name: run}
+        results = {}
         for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
-            results[index] = scaling.dequantise(run.outputs[tensor.name])
-        return results
+            results[self.network.outputs[index].name] = scaling.dequantise(
+                run.outputs[tensor.name])
+        return {port.name: results[port.name] for port in self.network.outputs}
 
-    def _on_host(self, arrays: list[Array]) -> list[Array]:
+    def _on_host(self, images: list[list[Array]]) -> dict[str, Array]:
+        from zeroskip.runtime.packed import in_lockstep
+
+        runs: dict[str, list[Run]] = {}
+        made: list[list[Array]] = []
+        for outputs, done in in_lockstep([partial(self._host_image, image) for image in images],
+                                         self.seed, self.tell):
+            made.append(outputs)
+            for run, program in done:
+                runs.setdefault(program.name, []).append(run)
+        self.runs = {name: joined(self.network.programs[name], of)
+                     for name, of in runs.items()}
+        return {port.name: results[0] if len(results) == 1 else np.concatenate(results)
+                for port, results in zip(self.network.outputs, zip(*made, strict=True),
+                                         strict=True)}
+
+    def _host_image(self, arrays: list[Array]) -> tuple[list[Array], list[tuple[Run, Program]]]:
+        """Outputs of an image, and its runs."""
         from zeroskip.runtime.packed import Hook, hooked
 
+        done: list[tuple[Run, Program]] = []
+
         def keep(program: Program, _inputs: Any, run: Run) -> None:
-            self.runs[program.name] = run
+            done.append((run, program))
 
         with hooked(Hook(keep, seed=self.seed, tell=self.tell)):
-            return self.run_host(arrays)
+            return self.run_host(arrays), done
 
     def run_host(self, arrays: list[Array]) -> list[Array]:
         """The host module on TVM's CPU; its regions call ``zeroskip.run`` (packed.py)."""
@@ -113,9 +134,14 @@ class Session:
 
 def images_of(network: Network, matched: Mapping[str, Array]) -> list[list[Array]]:
     """The inputs of each image of a run, in the network's order."""
-    parts = [np.split(matched[port.name], network.batch) if network.batch > 1 else
-             [matched[port.name]] for port in network.inputs]
-    return [list(image) for image in zip(*parts, strict=True)]
+    found: list[list[Array]] = []
+    for port in network.inputs:
+        array = matched[port.name]
+        parts = np.split(array, len(array) // port.shape[0]) if port.shape else [array]
+        found = found or [[] for _ in parts]
+        for image, part in zip(found, parts, strict=True):
+            image.append(part)
+    return found or [[]]
 
 
 def _level(network: Network | Levels | str | Path, level: int | None) -> Network:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from zeroskip.compiler.data import match_inputs
 from zeroskip.compiler.network import Network, parts_of
 from zeroskip.compiler.placement import nothing_runs
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.runtime.packed import Hook, hooked
+from zeroskip.runtime.packed import Hook, hooked, in_lockstep
 from zeroskip.runtime.progress import Tell, silent
 from zeroskip.runtime.session import Session, images_of
 
@@ -93,7 +94,8 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent)
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
     tell("TVM's CPU, the host", 0, 1)
     session = Session(network)
-    seen = [_run_watched(session, arrays, tell) for arrays in images]
+    seen = list(in_lockstep([partial(_run_watched, session, arrays, tell) for arrays in images],
+                            tell=tell))
     regions = [each for image in seen for each in image.regions]
     exact, layers = 0, 0
     first: Mismatch | None = None
