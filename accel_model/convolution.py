@@ -26,7 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.faults import Fault
+from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.kernels import MOST, Bytes, Int8, Int32, Int64
+from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.native import native, native_in_any_order
 from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import Window
@@ -35,6 +37,8 @@ Float32 = npt.NDArray[np.float32]
 
 EXACT = 1 << 24  # whole numbers that float32 holds
 ROOM = 1 << 17  # inputs that are laid out at a time, if not more are needed for a column
+SHORT = 32  # terms below which a reduction is not worth vectors of terms
+NO_TERMS = np.empty((0, 0), np.float32)
 
 
 class Lines(NamedTuple):
@@ -69,28 +73,32 @@ class Convolver:
         self._room = np.empty(ROOM, np.float32)
 
     def sums(self, act: Bytes, window: Window, channels: int, filters: Filters) -> Int32:
-        """int32 [N, outputs, F], filters by their channel. Fault if a sum may not fit in int32.
+        """int32 [N, blocks, outputs, 16], filters by their channel. Fault if a sum may not fit in
+        int32.
 
         act: uint8 [N, rows, 16].
         """
         lines = lines_of(window, channels)
-        weights, edges = _weights(filters, window)
+        weights, terms, edges = _weights(filters, window)
         if len(self._room) < lines.number * lines.terms:
             self._room = np.empty(lines.number * lines.terms, np.float32)
-        sums = np.empty((len(act), window.outputs, len(weights)), np.int32)
-        _convolve(act, window, channels, lines, weights, edges, self._room, sums)
+        made = np.empty if len(weights) % BLOCK == 0 else np.zeros
+        sums = made((len(act), blocks(len(weights)), window.outputs, BLOCK), np.int32)
+        _convolve(act, window, channels, lines, weights, terms, edges, self._room, sums)
         return sums
 
 
-def _weights(filters: Filters, window: Window) -> tuple[Int8, Int64]:
-    """As ``_convolve`` takes them: int8 [F, E]; int64 [pieces + 1], where a reduction is cut."""
+def _weights(filters: Filters, window: Window) -> tuple[Int8, Float32, Int64]:
+    """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions; int64
+    [pieces + 1], where a reduction is cut."""
     key = (window.rows, window.cols, window.limits)
-    found: tuple[Int8, Int64] | None = filters.factors.get(key)
+    found: tuple[Int8, Float32, Int64] | None = filters.factors.get(key)
     if found is None:
         check_fit(filters.matrix, *window.limits)
         made = np.empty_like(filters.matrix)
         _by_rows(filters.matrix, filters.order, window.rows, window.cols, made)
-        found = filters.factors[key] = made, exact_pieces(made, *window.limits)
+        terms = np.ascontiguousarray(made.T, np.float32) if made.shape[1] < SHORT else NO_TERMS
+        found = filters.factors[key] = made, terms, exact_pieces(made, *window.limits)
     return found
 
 
@@ -215,6 +223,12 @@ def _dot(x: Float32, w: Int8) -> int:
     return int(total)
 
 
+@native
+def _place(image: int, output: int, shape: tuple[int, int, int, int]) -> int:
+    """Where the sum of an output and of filter 0 is, of all sums [N, blocks, outputs, 16]."""
+    return (image * shape[1] * shape[2] + output) * 16
+
+
 @native_in_any_order
 def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_x: int, width: int,
               sums: Int32) -> None:
@@ -223,24 +237,25 @@ def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_
     inputs: float32 [N * columns, lines, K]; an output takes its line and those after it. The sums
     of 4 outputs and 4 filters are made together, in registers.
     """
-    lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[1]
+    lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
-    flat, made, whole = inputs.reshape(-1), sums.reshape(-1, sums.shape[2]), len(weights) // 4 * 4
+    flat, made, whole = inputs.reshape(-1), sums.reshape(-1), len(weights) // 4 * 4
     at, place = np.empty(4, np.int64), np.empty(4, np.int64)
     for n in range(0, count, 4):
         together = min(4, count - n)
         for i in range(together):
             x, y = (n + i) // tall, (n + i) % tall
             at[i] = (x * lines + y) * terms
-            place[i] = x // columns * outputs + y * width + first_x + x % columns
-            for f in range(len(weights)):
-                made[place[i], f] = 0
+            place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
+            for first in range(0, len(weights), 16):
+                made[place[i] + first * outputs : place[i] + first * outputs + 16] = 0
         for piece in range(len(edges) - 1 if together == 4 else 0):
             first, end = edges[piece], edges[piece + 1]
             x0, x1 = flat[at[0] + first :], flat[at[1] + first :]
             x2, x3 = flat[at[2] + first :], flat[at[3] + first :]
-            s0, s1, s2, s3 = made[place[0]], made[place[1]], made[place[2]], made[place[3]]
+            s0, s1, s2, s3 = made[place[0] :], made[place[1] :], made[place[2] :], made[place[3] :]
             for f in range(0, whole, 4):
+                o = f // 16 * 16 * outputs + f % 16
                 w0, w1 = weights[f, first:end], weights[f + 1, first:end]
                 w2, w3 = weights[f + 2, first:end], weights[f + 3, first:end]
                 a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
@@ -267,22 +282,55 @@ def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_
                     d3 += s * w
                 for line, g0, g1, g2, g3 in ((s0, a0, a1, a2, a3), (s1, b0, b1, b2, b3),
                                              (s2, c0, c1, c2, c3), (s3, d0, d1, d2, d3)):
-                    line[f] += int(g0)
-                    line[f + 1] += int(g1)
-                    line[f + 2] += int(g2)
-                    line[f + 3] += int(g3)
+                    line[o] += int(g0)
+                    line[o + 1] += int(g1)
+                    line[o + 2] += int(g2)
+                    line[o + 3] += int(g3)
         for i in range(together):
             for f in range(whole if together == 4 else 0, len(weights)):
-                made[place[i], f] = _dot(flat[at[i] :], weights[f])
+                made[place[i] + f // 16 * 16 * outputs + f % 16] = _dot(flat[at[i] :], weights[f])
+
+
+@native_in_any_order
+def _short_products(inputs: Float32, columns: int, terms: Float32, first_x: int, width: int,
+                    sums: Int32) -> None:
+    """``_products`` of reductions of few terms, float32 [E, F]: vectors are of filters."""
+    lines, size, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
+    tall, count = outputs // width, len(sums) * columns * (outputs // width)
+    flat, made = inputs.reshape(-1), sums.reshape(-1)
+    totals = np.empty((4, terms.shape[1]), np.float32)
+    t0, t1, t2, t3 = totals[0], totals[1], totals[2], totals[3]
+    at, place = np.zeros(4, np.int64), np.empty(4, np.int64)
+    for n in range(0, count, 4):
+        together = min(4, count - n)  # of fewer than 4 the others are old ones again
+        for i in range(together):
+            x, y = (n + i) // tall, (n + i) % tall
+            at[i] = (x * lines + y) * size
+            place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
+        totals[:] = 0
+        for e in range(len(terms)):
+            line = terms[e]
+            p, q, r, s = flat[at[0] + e], flat[at[1] + e], flat[at[2] + e], flat[at[3] + e]
+            for f in range(len(line)):
+                t0[f] += p * line[f]
+                t1[f] += q * line[f]
+                t2[f] += r * line[f]
+                t3[f] += s * line[f]
+        for i in range(together):
+            for first in range(0, totals.shape[1], 16):
+                line, total = made[place[i] + first * outputs :], totals[i, first : first + 16]
+                for c in range(len(total)):
+                    line[c] = int(total[c])
 
 
 @native
-def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8, edges: Int64,
-             room: Float32, sums: Int32) -> None:
-    """Sums of the products of inputs and weights, int32 [N, outputs, F]; they must fit.
+def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8, terms: Float32,
+             edges: Int64, room: Float32, sums: Int32) -> None:
+    """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
-    weights: int8 [F, E] as ``_by_rows`` makes them. edges: int64 [pieces + 1], where a reduction is
-    cut so that float32 is exact (``_reach``). room: float32, for one column of outputs at least.
+    weights: int8 [F, E] as ``_by_rows`` makes them. terms: float32 [E, F], the same, or nothing.
+    edges: int64 [pieces + 1], where a reduction is cut so that float32 is exact (``_reach``). room:
+    float32, for one column of outputs at least.
     """
     size = lines.number * lines.terms
     wide = min(w.out_width, len(room) // size)
@@ -295,4 +343,7 @@ def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8,
             for i in range(len(made)):
                 _columns(act[first + i], w, channels, x, lines.step, lines.tall,
                          inputs[i * columns : (i + 1) * columns])
-            _products(inputs, columns, weights, edges, x, w.out_width, made)
+            if len(terms):
+                _short_products(inputs, columns, terms, x, w.out_width, made)
+            else:
+                _products(inputs, columns, weights, edges, x, w.out_width, made)

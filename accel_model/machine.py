@@ -41,7 +41,7 @@ from zeroskip.accel_model.walk import Observer, Progress, Walk
 Inputs = Mapping[str, npt.NDArray[np.generic]]
 
 
-MOST_IMAGES = 64  # in a walk: what is done once for all of them is next to nothing then
+MOST_IMAGES = 128  # in a walk: what is done once for all of them is next to nothing then
 
 
 class Machine:

@@ -56,7 +56,7 @@ class Dram:
         before an input that the host will write in its midst."""
         image = program.image
         end = min([len(image), *(tensor.address for tensor in program.inputs)])
-        fixed, arena = image[:end], np.zeros((images, program.dram_bytes - end), np.uint8)
+        fixed, arena = image[:end], np.empty((images, program.dram_bytes - end), np.uint8)
         fixed.flags.writeable = False
         arena[:, : len(image) - end] = image[end:]
         return Dram(fixed, arena)
@@ -119,7 +119,7 @@ class Memories:
 
     @staticmethod
     def of(spec: AccelSpec, program: Program, images: int = 1) -> Memories:
-        """Empty memories; DRAM holds the program's image."""
+        """Memories that hold anything, as it cannot be read; DRAM holds the program's image."""
         dram = Dram.of(program, images)
         counts = (spec.act_rows, spec.wgt_rows, spec.acc_rows, spec.par_rows, program.dram_bytes)
         places, used = [], 0
@@ -130,10 +130,10 @@ class Memories:
             used += (count >> granule) - (start >> granule) + 1
         lanes = spec.array.lanes
         made = Memories(
-            act=np.zeros((images, spec.act_rows, 16), np.uint8),
+            act=np.empty((images, spec.act_rows, 16), np.uint8),
             wgt=np.zeros((lanes, spec.wgt_rows), np.uint32),
             wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
-            acc=np.zeros((images, spec.acc_rows, 16), np.int32),
+            acc=np.empty((images, spec.acc_rows, 16), np.int32),
             par=np.zeros((spec.par_rows, 16), np.uint8),
             dram=dram, image_bytes=len(program.image),
             records=np.zeros((7, used), np.int32),

@@ -14,12 +14,14 @@ import numpy as np
 from zeroskip.accel_model import kernels
 from zeroskip.accel_model.convolution import Convolver
 from zeroskip.accel_model.faults import Fault
+from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.kernels import Int8, Int32, Int64
+from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.memory import Bytes, Memories
 from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import NO_OPERAND, Operand, Target, Window
 
-SUMS = 1 << 20  # bytes of the sums of several images
+SUMS = 1 << 19  # bytes of the sums of several images
 NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
 
@@ -85,47 +87,47 @@ class Numbers:
                 if bad >= 0:
                     raise Fault(NOT_IN_INT32, images.start + bad)
             if result is not None:
-                self._finish(sums, images, result)
+                self._finish(sums, images, len(filters.matrix), result)
 
     def weighted(self, window: Window, weights: Int8, result: Result) -> None:
         """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
         for images, sums in self._weighted_sums(window, weights):
-            self._finish(sums, images, result)
+            self._finish(sums, images, weights.shape[1], result)
 
     def average(self, window: Window, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
         ones = np.ones((window.taps, channels), np.int8)
         for images, sums in self._weighted_sums(window, ones):
-            _check_shift(*kernels.finish_average(sums, self._act[images], scale, y))
+            _check_shift(*kernels.finish_average(sums, self._act[images], channels, scale, y))
 
     def maxima(self, window: Window, channels: int, y: Target) -> None:
         for images in self._together(window, channels):
             act = self._act[images]
-            most = np.empty((len(act), window.outputs, channels), np.int32)
+            most = np.empty((len(act), blocks(channels), window.outputs, BLOCK), np.int32)
             if not kernels.maxima(act, window, most):
                 raise Fault("has an output that no pixel of the input tile reaches")
-            kernels.finish_max(most, act, y)
+            kernels.finish_max(most, act, channels, y)
 
     def add(self, window: Window, channels: int, y: Target, operand: Operand, scale: Bytes) -> None:
         ones = np.ones((1, channels), np.int8)
         for images, sums in self._weighted_sums(window, ones):
-            _check_shift(*kernels.finish_add(sums, self._act[images], scale, y, operand))
+            _check_shift(*kernels.finish_add(sums, self._act[images], channels, scale, y, operand))
 
     def _together(self, window: Window, channels: int) -> list[slice]:
         """The images in runs whose sums have at most ``SUMS`` bytes, or of one image."""
         count = len(self._act)
-        step = max(1, SUMS // (4 * window.outputs * channels))
+        step = max(1, SUMS // (4 * BLOCK * window.outputs * blocks(channels)))
         return [slice(first, min(first + step, count)) for first in range(0, count, step)]
 
     def _weighted_sums(self, window: Window, weights: Int8) -> Iterator[tuple[slice, Int32]]:
         for images in self._together(window, weights.shape[1]):
             act = self._act[images]
-            sums = np.empty((len(act), window.outputs, weights.shape[1]), np.int32)
+            sums = np.empty((len(act), blocks(weights.shape[1]), window.outputs, BLOCK), np.int32)
             kernels.weighted_sums(act, window, weights, sums)
             yield images, sums
 
-    def _finish(self, sums: Int32, images: slice, result: Result) -> None:
-        found, which = kernels.finish(sums, self._act[images], result.rows, result.y,
+    def _finish(self, sums: Int32, images: slice, channels: int, result: Result) -> None:
+        found, which = kernels.finish(sums, self._act[images], channels, result.rows, result.y,
                                       result.operand, result.scale)
         _check_shift(found, which)
         if found == kernels.WIDE:

@@ -51,15 +51,13 @@ class Session:
         ``runs`` are those of all images; time is that of one, which is the same for every one.
         DataError if the inputs do not fit.
         """
-        images = images_of(self.network, match_inputs(inputs, self.network.run_inputs,
-                                                      "input data"))
+        matched = match_inputs(inputs, self.network.run_inputs, "input data")
         self.runs = {}
-        single = [port.name for port in self.network.outputs if not port.shape]
-        if single and len(images) > 1:
-            raise DataError(f"output '{single[0]}' is a single number, which has no axis to count "
-                            "images; run them one at a time")
+        count_images(self.network, matched)
         direct = self.network.direct
-        return self._on_host(images) if direct is None else self._directly(direct, images)
+        if direct is not None:
+            return self._directly(direct, [matched[port.name] for port in self.network.inputs])
+        return self._on_host(images_of(self.network, matched))
 
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
@@ -67,13 +65,11 @@ class Session:
                                         progress=partial(self.tell, name))
                 for name, program in self.network.programs.items()}
 
-    def _directly(self, plan: DirectPlan, images: list[list[Array]]) -> dict[str, Array]:
+    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> dict[str, Array]:
         program = self.network.programs[plan.program]
-        values = {
-            tensor.name: np.concatenate([
-                scaling.quantise(image[index]).reshape(1, tensor.channels, *tensor.spatial)
-                for image in images])
-            for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)}
+        values = {tensor.name: scaling.quantise_all(arrays[index]).reshape(
+                      -1, tensor.channels, *tensor.spatial)
+                  for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)}
         run = self._machine.run(program, values, seed=self.seed,
                                 progress=partial(self.tell, program.name))
         self.runs = {program.name: run}
@@ -134,14 +130,20 @@ class Session:
 
 def images_of(network: Network, matched: Mapping[str, Array]) -> list[list[Array]]:
     """The inputs of each image of a run, in the network's order."""
-    found: list[list[Array]] = []
-    for port in network.inputs:
-        array = matched[port.name]
-        parts = np.split(array, len(array) // port.shape[0]) if port.shape else [array]
-        found = found or [[] for _ in parts]
-        for image, part in zip(found, parts, strict=True):
-            image.append(part)
-    return found or [[]]
+    count = count_images(network, matched)
+    parts = [np.split(matched[port.name], count) if count > 1 else [matched[port.name]]
+             for port in network.inputs]
+    return [[part[number] for part in parts] for number in range(count)]
+
+
+def count_images(network: Network, matched: Mapping[str, Array]) -> int:
+    """Of a run. DataError for several if an output cannot hold them."""
+    counts = [len(matched[port.name]) // port.shape[0] for port in network.inputs if port.shape]
+    single = [port.name for port in network.outputs if not port.shape]
+    if single and counts and counts[0] > 1:
+        raise DataError(f"output '{single[0]}' is a single number, which has no axis to count "
+                        "images; run them one at a time")
+    return counts[0] if counts else 1
 
 
 def _level(network: Network | Levels | str | Path, level: int | None) -> Network:

@@ -28,7 +28,8 @@ def test_a_partial_sum_beyond_32_bits_is_seen(sign: int, there: int) -> None:
     order = np.zeros(1, np.int32)
     for values, bad in ([last - there], -1), ([last], 0), ([0, 0, last, last], 2):
         acc = np.full((len(values), 3, 16), there, np.int32)
-        sums = np.array(values, np.int32).reshape(-1, 1, 1)
+        sums = np.zeros((len(values), 1, 1, 16), np.int32)
+        sums[:, 0, 0, 0] = values
         assert add_up(sums, order, 16, acc, 1, 0, 1) == bad
 
 
