@@ -1,14 +1,15 @@
 """Pruning schemes side by side: what each costs in accuracy and what it gains on each accelerator.
 
 Every scheme is taken at the same sparsities, quantised and compiled as ``compile`` would do it. Its
-quality is that of the int8 network: the answers are computed by TVM's CPU from the integer module,
-whose bits the machine's are (``validate``). Cycles, bytes and energy are the machine's own.
+quality is that of the int8 network: the answers are computed by the machine of the first target,
+all samples together, and are the same on every one. Cycles, bytes and energy are each machine's
+own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,17 @@ from zeroskip.compiler.driver import (
     Arrays,
     Model,
     Progress,
+    Stages,
     apply_passes,
     import_float,
     lower_float,
+    network_of,
     placement_of,
     ports_of,
     read_samples,
     reasons_of,
 )
+from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.partition import reference_module
@@ -46,6 +50,7 @@ from zeroskip.relay_passes.pruning.strengths import at_sparsity, sparsity_of
 from zeroskip.relay_passes.quantise import QuantizeInt8
 from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.progress import silent
+from zeroskip.runtime.session import Session
 
 LABELS = "labels"  # the array of the data that is no input
 
@@ -103,7 +108,7 @@ def compare(
         pruned = dense
         if recipe:
             pruned = prune(dense, recipe, samples=samples, method=reconstruct)
-        entry = _measure(name, _text(recipe), dense, pruned, samples, judge, specs, cache)
+        entry = _measure(name, _text(recipe), model, dense, pruned, samples, judge, specs, cache)
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
     named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
@@ -126,24 +131,25 @@ def _text(recipe: Sequence[Options]) -> str:
     return "+".join(map(str, recipe))
 
 
-def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, samples: Samples,
-             judge: _Judge, specs: Sequence[AccelSpec], cache: str | Path | None) -> Entry:
+def _measure(name: str, recipe: str, model: Model, dense: tvm.IRModule, pruned: tvm.IRModule,
+             samples: Samples, judge: _Judge, specs: Sequence[AccelSpec],
+             cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
     runs = apply_passes(pruned, RemoveDeadChannels())
     ranges = measure_ranges(runs, samples)
     quantise = QuantizeInt8(ranges=ranges)
-    snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
+    stages = {spec.name: lower_float(runs, spec, quantise, cache=cache, tune=None, tell=silent)
+              for spec in specs}
+    snr, accuracy = judge.of_int8(network_of(stages[specs[0].name], model, specs[0]))
     return Entry(
         scheme=name, recipe=recipe, sparsity=sparsity,
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
         macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
-        gains={spec.name: _gain(runs, spec, quantise, cache) for spec in specs})
+        gains={spec.name: _gain(stages[spec.name], spec) for spec in specs})
 
 
-def _gain(floating: tvm.IRModule, spec: AccelSpec, quantise: Any, cache: str | Path | None
-          ) -> Gain:
-    stages = lower_float(floating, spec, quantise, cache=cache, tune=None, tell=silent)
+def _gain(stages: Stages, spec: AccelSpec) -> Gain:
     programs = stages.programs.values()
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     return Gain(cycles=sum(run.cycles for run in runs),
@@ -157,7 +163,7 @@ def _gain(floating: tvm.IRModule, spec: AccelSpec, quantise: Any, cache: str | P
 class _Judge:
     """What the dense float network answers to data, and the labels, if there are any."""
 
-    inputs: list[list[Array]]  # of each sample
+    inputs: list[list[Array]]  # of each run
     answers: list[list[Array]]
     labels: Array | None
 
@@ -174,9 +180,9 @@ class _Judge:
     def count(self) -> int:
         return sum(len(each[0]) for each in self.inputs)
 
-    def of_int8(self, quantised: tvm.IRModule) -> tuple[float, float | None]:
+    def of_int8(self, network: Network) -> tuple[float, float | None]:
         """Signal to noise of all outputs together, dB, and the share of labels found."""
-        made = _answers(quantised, self.inputs)
+        made = _machine_answers(network, self.inputs)
         snr = snr_db([each for run in self.answers for each in run],
                      [each for run in made for each in run])
         if self.labels is None:
@@ -188,6 +194,19 @@ class _Judge:
 def _answers(module: tvm.IRModule, inputs: list[list[Array]]) -> list[list[Array]]:
     executable = compile_for_cpu(module)
     return [run_cpu(executable, "main", each) for each in inputs]
+
+
+def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[Array]]:
+    """The answers of each run; all are run together."""
+    images = [{port.name: array for port, array in zip(network.inputs, run, strict=True)}
+              for run in inputs]
+    session = Session(replace(network, batch=1))
+    if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
+        return [list(session.run(image).values()) for image in images]
+    made = session.run({port.name: np.concatenate([image[port.name] for image in images])
+                        for port in network.inputs})
+    parts = [np.split(values, len(images)) for values in made.values()]
+    return [list(run) for run in zip(*parts, strict=True)]
 
 
 def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None
