@@ -161,8 +161,8 @@ def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None =
                tell: Tell = silent) -> tuple[Program, Run]:
     """Run a program written by hand (``accel_model/source.py``).
 
-    inputs: [1, C, *spatial] by name. A ZeroskipError names the line that is wrong, or the
-    instruction that must not run.
+    inputs: [N, C, *spatial] of N images, by name. A ZeroskipError names the line that is wrong, or
+    the instruction that must not run.
     """
     refuse_irregular(path)
     try:

@@ -186,6 +186,23 @@ def test_inputs_are_of_equally_many_images() -> None:
         Session(made).run({"x": x, "z": x[:2]})
 
 
+def test_the_command_runs_and_checks_all_images(mixed: Network, tmp_path: Path) -> None:
+    mixed.save(tmp_path / "net.zsk")
+    np.savez(tmp_path / "x.npz", x=IMAGES[:4])
+    done = zeroskip("run", tmp_path / "net.zsk", "--input", tmp_path / "x.npz", "--output",
+                    tmp_path / "y.npz")
+    assert done.exit_code == 0, done.output
+    classes = ", ".join(map(str, Session(mixed).run({"x": IMAGES[:4]})["y"].argmax(axis=1)))
+    assert f"y: float32 [4, 10], largest element of each image at {classes}\n" in done.stdout
+    (line,) = [each for each in done.stdout.splitlines() if "ms for 4 images" in each]
+    words = line.replace(",", "").split()
+    one, all_of_them = [int(words[at - 1]) for at, word in enumerate(words) if word == "cycles"]
+    assert all_of_them == 4 * one == 4 * sum(run.cycles for run in Session(mixed).time().values())
+    done = zeroskip("validate", tmp_path / "net.zsk", "--input", tmp_path / "x.npz")
+    assert done.exit_code == 0, done.output
+    assert "8 of 8 regions bit-exact" in done.stdout
+
+
 def network(nodes: list[Any], shape: list[int], result: list[int], **constants: Any
             ) -> onnx.ModelProto:
     held = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
