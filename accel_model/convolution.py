@@ -247,8 +247,6 @@ def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_
             x, y = (n + i) // tall, (n + i) % tall
             at[i] = (x * lines + y) * terms
             place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
-            for first in range(0, len(weights), 16):
-                made[place[i] + first * outputs : place[i] + first * outputs + 16] = 0
         for piece in range(len(edges) - 1 if together == 4 else 0):
             first, end = edges[piece], edges[piece + 1]
             x0, x1 = flat[at[0] + first :], flat[at[1] + first :]
@@ -282,10 +280,10 @@ def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_
                     d3 += s * w
                 for line, g0, g1, g2, g3 in ((s0, a0, a1, a2, a3), (s1, b0, b1, b2, b3),
                                              (s2, c0, c1, c2, c3), (s3, d0, d1, d2, d3)):
-                    line[o] += int(g0)
-                    line[o + 1] += int(g1)
-                    line[o + 2] += int(g2)
-                    line[o + 3] += int(g3)
+                    line[o] = int(g0) + (line[o] if piece else 0)
+                    line[o + 1] = int(g1) + (line[o + 1] if piece else 0)
+                    line[o + 2] = int(g2) + (line[o + 2] if piece else 0)
+                    line[o + 3] = int(g3) + (line[o + 3] if piece else 0)
         for i in range(together):
             for f in range(whole if together == 4 else 0, len(weights)):
                 made[place[i] + f // 16 * 16 * outputs + f % 16] = _dot(flat[at[i] :], weights[f])
@@ -308,14 +306,23 @@ def _short_products(inputs: Float32, columns: int, terms: Float32, first_x: int,
             at[i] = (x * lines + y) * size
             place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
         totals[:] = 0
-        for e in range(len(terms)):
-            line = terms[e]
-            p, q, r, s = flat[at[0] + e], flat[at[1] + e], flat[at[2] + e], flat[at[3] + e]
-            for f in range(len(line)):
-                t0[f] += p * line[f]
-                t1[f] += q * line[f]
-                t2[f] += r * line[f]
-                t3[f] += s * line[f]
+        x0, x1, x2, x3 = flat[at[0] :], flat[at[1] :], flat[at[2] :], flat[at[3] :]
+        for e in range(0, len(terms) - 2, 3):
+            u, v, w = terms[e], terms[e + 1], terms[e + 2]
+            a0, a1, a2, b0, b1, b2 = x0[e], x0[e + 1], x0[e + 2], x1[e], x1[e + 1], x1[e + 2]
+            c0, c1, c2, d0, d1, d2 = x2[e], x2[e + 1], x2[e + 2], x3[e], x3[e + 1], x3[e + 2]
+            for f in range(len(u)):
+                t0[f] += a0 * u[f] + a1 * v[f] + a2 * w[f]
+                t1[f] += b0 * u[f] + b1 * v[f] + b2 * w[f]
+                t2[f] += c0 * u[f] + c1 * v[f] + c2 * w[f]
+                t3[f] += d0 * u[f] + d1 * v[f] + d2 * w[f]
+        for e in range(len(terms) // 3 * 3, len(terms)):
+            u, a0, b0, c0, d0 = terms[e], x0[e], x1[e], x2[e], x3[e]
+            for f in range(len(u)):
+                t0[f] += a0 * u[f]
+                t1[f] += b0 * u[f]
+                t2[f] += c0 * u[f]
+                t3[f] += d0 * u[f]
         for i in range(together):
             for first in range(0, totals.shape[1], 16):
                 line, total = made[place[i] + first * outputs :], totals[i, first : first + 16]
