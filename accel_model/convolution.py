@@ -1,10 +1,10 @@
 """The sums of a convolution: the inputs under the taps of its outputs, multiplied with the filters.
 
-Inputs are laid out for a few columns of outputs at a time, which stay in the processor's caches
-while all filters are multiplied with them. If a kernel moves down by as much as its rows are apart,
-an output needs a *line* for each of its kernel rows, and all but the last of these are lines of the
-output above: lines then hold a kernel row each and are laid out once. Otherwise every output has a
-line of its own.
+Inputs are laid out for a few columns of outputs at a time, or for a few images, which stay in the
+processor's caches while all filters are multiplied with them. If a kernel moves down by as much as
+its rows are apart, an output needs a *line* for each of its kernel rows, and all but the last of
+these are lines of the output above: lines then hold a kernel row each and are laid out once.
+Otherwise every output has a line of its own.
 
 Products are summed in float32, and that is exact: it holds every whole number up to 2**24, inputs
 and products are such numbers, and in whatever order products are added up, what is ever held is the
@@ -26,7 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.faults import Fault
+from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.kernels import MOST, Bytes, Int8, Int32, Int64
+from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.native import native, native_in_any_order
 from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import Window
@@ -35,6 +37,8 @@ Float32 = npt.NDArray[np.float32]
 
 EXACT = 1 << 24  # whole numbers that float32 holds
 ROOM = 1 << 17  # inputs that are laid out at a time, if not more are needed for a column
+SHORT = 32  # terms below which a reduction is not worth vectors of terms
+NO_TERMS = np.empty((0, 0), np.float32)
 
 
 class Lines(NamedTuple):
@@ -69,28 +73,32 @@ class Convolver:
         self._room = np.empty(ROOM, np.float32)
 
     def sums(self, act: Bytes, window: Window, channels: int, filters: Filters) -> Int32:
-        """int32 [outputs, F], filters by their channel. Fault if a sum may not fit in int32.
+        """int32 [N, blocks, outputs, 16], filters by their channel. Fault if a sum may not fit in
+        int32.
 
-        act: uint8 [rows, 16].
+        act: uint8 [N, rows, 16].
         """
         lines = lines_of(window, channels)
-        weights, edges = _weights(filters, window)
+        weights, terms, edges = _weights(filters, window)
         if len(self._room) < lines.number * lines.terms:
             self._room = np.empty(lines.number * lines.terms, np.float32)
-        sums = np.empty((window.outputs, len(weights)), np.int32)
-        _convolve(act, window, channels, lines, weights, edges, self._room, sums)
+        made = np.empty if len(weights) % BLOCK == 0 else np.zeros
+        sums = made((len(act), blocks(len(weights)), window.outputs, BLOCK), np.int32)
+        _convolve(act, window, channels, lines, weights, terms, edges, self._room, sums)
         return sums
 
 
-def _weights(filters: Filters, window: Window) -> tuple[Int8, Int64]:
-    """As ``_convolve`` takes them: int8 [F, E]; int64 [pieces + 1], where a reduction is cut."""
+def _weights(filters: Filters, window: Window) -> tuple[Int8, Float32, Int64]:
+    """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions; int64
+    [pieces + 1], where a reduction is cut."""
     key = (window.rows, window.cols, window.limits)
-    found: tuple[Int8, Int64] | None = filters.factors.get(key)
+    found: tuple[Int8, Float32, Int64] | None = filters.factors.get(key)
     if found is None:
         check_fit(filters.matrix, *window.limits)
         made = np.empty_like(filters.matrix)
         _by_rows(filters.matrix, filters.order, window.rows, window.cols, made)
-        found = filters.factors[key] = made, exact_pieces(made, *window.limits)
+        terms = np.ascontiguousarray(made.T, np.float32) if made.shape[1] < SHORT else NO_TERMS
+        found = filters.factors[key] = made, terms, exact_pieces(made, *window.limits)
     return found
 
 
@@ -215,30 +223,37 @@ def _dot(x: Float32, w: Int8) -> int:
     return int(total)
 
 
+@native
+def _place(image: int, output: int, shape: tuple[int, int, int, int]) -> int:
+    """Where the sum of an output and of filter 0 is, of all sums [N, blocks, outputs, 16]."""
+    return (image * shape[1] * shape[2] + output) * 16
+
+
 @native_in_any_order
-def _products(inputs: Float32, weights: Int8, edges: Int64, first_x: int, width: int, sums: Int32
-              ) -> None:
+def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_x: int, width: int,
+              sums: Int32) -> None:
     """``_convolve`` for the outputs from column ``first_x`` on, of ``width`` in a row.
 
-    inputs: float32 [columns, lines, K]; an output takes its line and those after it. The sums of 4
-    outputs and 4 filters are made together, in registers.
+    inputs: float32 [N * columns, lines, K]; an output takes its line and those after it. The sums
+    of 4 outputs and 4 filters are made together, in registers.
     """
-    columns, lines, terms = inputs.shape
-    flat, tall, whole = inputs.reshape(-1), len(sums) // width, len(weights) // 4 * 4
+    lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
+    tall, count = outputs // width, len(sums) * columns * (outputs // width)
+    flat, made, whole = inputs.reshape(-1), sums.reshape(-1), len(weights) // 4 * 4
     at, place = np.empty(4, np.int64), np.empty(4, np.int64)
-    for n in range(0, columns * tall, 4):
-        outputs = min(4, columns * tall - n)
-        for i in range(outputs):
+    for n in range(0, count, 4):
+        together = min(4, count - n)
+        for i in range(together):
             x, y = (n + i) // tall, (n + i) % tall
-            at[i], place[i] = (x * lines + y) * terms, y * width + first_x + x
-            for f in range(len(weights)):
-                sums[place[i], f] = 0
-        for piece in range(len(edges) - 1 if outputs == 4 else 0):
+            at[i] = (x * lines + y) * terms
+            place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
+        for piece in range(len(edges) - 1 if together == 4 else 0):
             first, end = edges[piece], edges[piece + 1]
             x0, x1 = flat[at[0] + first :], flat[at[1] + first :]
             x2, x3 = flat[at[2] + first :], flat[at[3] + first :]
-            s0, s1, s2, s3 = sums[place[0]], sums[place[1]], sums[place[2]], sums[place[3]]
+            s0, s1, s2, s3 = made[place[0] :], made[place[1] :], made[place[2] :], made[place[3] :]
             for f in range(0, whole, 4):
+                o = f // 16 * 16 * outputs + f % 16
                 w0, w1 = weights[f, first:end], weights[f + 1, first:end]
                 w2, w3 = weights[f + 2, first:end], weights[f + 3, first:end]
                 a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
@@ -265,27 +280,77 @@ def _products(inputs: Float32, weights: Int8, edges: Int64, first_x: int, width:
                     d3 += s * w
                 for line, g0, g1, g2, g3 in ((s0, a0, a1, a2, a3), (s1, b0, b1, b2, b3),
                                              (s2, c0, c1, c2, c3), (s3, d0, d1, d2, d3)):
-                    line[f] += int(g0)
-                    line[f + 1] += int(g1)
-                    line[f + 2] += int(g2)
-                    line[f + 3] += int(g3)
-        for i in range(outputs):
-            for f in range(whole if outputs == 4 else 0, len(weights)):
-                sums[place[i], f] = _dot(flat[at[i] :], weights[f])
+                    line[o] = int(g0) + (line[o] if piece else 0)
+                    line[o + 1] = int(g1) + (line[o + 1] if piece else 0)
+                    line[o + 2] = int(g2) + (line[o + 2] if piece else 0)
+                    line[o + 3] = int(g3) + (line[o + 3] if piece else 0)
+        for i in range(together):
+            for f in range(whole if together == 4 else 0, len(weights)):
+                made[place[i] + f // 16 * 16 * outputs + f % 16] = _dot(flat[at[i] :], weights[f])
+
+
+@native_in_any_order
+def _short_products(inputs: Float32, columns: int, terms: Float32, first_x: int, width: int,
+                    sums: Int32) -> None:
+    """``_products`` of reductions of few terms, float32 [E, F]: vectors are of filters."""
+    lines, size, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
+    tall, count = outputs // width, len(sums) * columns * (outputs // width)
+    flat, made = inputs.reshape(-1), sums.reshape(-1)
+    totals = np.empty((4, terms.shape[1]), np.float32)
+    t0, t1, t2, t3 = totals[0], totals[1], totals[2], totals[3]
+    at, place = np.zeros(4, np.int64), np.empty(4, np.int64)
+    for n in range(0, count, 4):
+        together = min(4, count - n)  # of fewer than 4 the others are old ones again
+        for i in range(together):
+            x, y = (n + i) // tall, (n + i) % tall
+            at[i] = (x * lines + y) * size
+            place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
+        totals[:] = 0
+        x0, x1, x2, x3 = flat[at[0] :], flat[at[1] :], flat[at[2] :], flat[at[3] :]
+        for e in range(0, len(terms) - 2, 3):
+            u, v, w = terms[e], terms[e + 1], terms[e + 2]
+            a0, a1, a2, b0, b1, b2 = x0[e], x0[e + 1], x0[e + 2], x1[e], x1[e + 1], x1[e + 2]
+            c0, c1, c2, d0, d1, d2 = x2[e], x2[e + 1], x2[e + 2], x3[e], x3[e + 1], x3[e + 2]
+            for f in range(len(u)):
+                t0[f] += a0 * u[f] + a1 * v[f] + a2 * w[f]
+                t1[f] += b0 * u[f] + b1 * v[f] + b2 * w[f]
+                t2[f] += c0 * u[f] + c1 * v[f] + c2 * w[f]
+                t3[f] += d0 * u[f] + d1 * v[f] + d2 * w[f]
+        for e in range(len(terms) // 3 * 3, len(terms)):
+            u, a0, b0, c0, d0 = terms[e], x0[e], x1[e], x2[e], x3[e]
+            for f in range(len(u)):
+                t0[f] += a0 * u[f]
+                t1[f] += b0 * u[f]
+                t2[f] += c0 * u[f]
+                t3[f] += d0 * u[f]
+        for i in range(together):
+            for first in range(0, totals.shape[1], 16):
+                line, total = made[place[i] + first * outputs :], totals[i, first : first + 16]
+                for c in range(len(total)):
+                    line[c] = int(total[c])
 
 
 @native
-def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8, edges: Int64,
-             room: Float32, sums: Int32) -> None:
-    """Sums of the products of inputs and weights, int32 [outputs, F]; they must fit.
+def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8, terms: Float32,
+             edges: Int64, room: Float32, sums: Int32) -> None:
+    """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
-    weights: int8 [F, E] as ``_by_rows`` makes them. edges: int64 [pieces + 1], where a reduction is
-    cut so that float32 is exact (``_reach``). room: float32, for one column of outputs at least.
+    weights: int8 [F, E] as ``_by_rows`` makes them. terms: float32 [E, F], the same, or nothing.
+    edges: int64 [pieces + 1], where a reduction is cut so that float32 is exact (``_reach``). room:
+    float32, for one column of outputs at least.
     """
     size = lines.number * lines.terms
-    together = min(w.out_width, len(room) // size)
-    for x in range(0, w.out_width, together):
-        columns = min(together, w.out_width - x)
-        inputs = room[: columns * size].reshape(columns, lines.number, lines.terms)
-        _columns(act, w, channels, x, lines.step, lines.tall, inputs)
-        _products(inputs, weights, edges, x, w.out_width, sums)
+    wide = min(w.out_width, len(room) // size)
+    together = max(1, len(room) // (size * w.out_width))  # images
+    for first in range(0, len(act), together):
+        made = sums[first : first + together]
+        for x in range(0, w.out_width, wide):
+            columns = min(wide, w.out_width - x)
+            inputs = room[: len(made) * columns * size].reshape(-1, lines.number, lines.terms)
+            for i in range(len(made)):
+                _columns(act[first + i], w, channels, x, lines.step, lines.tall,
+                         inputs[i * columns : (i + 1) * columns])
+            if len(terms):
+                _short_products(inputs, columns, terms, x, w.out_width, made)
+            else:
+                _products(inputs, columns, weights, edges, x, w.out_width, made)

@@ -49,19 +49,22 @@ class Tensor:
 
 
 def to_dram(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """[1, C, *spatial] int8 or uint8 -> its bytes in DRAM, uint8 [C * pixels]."""
-    flat = np.ascontiguousarray(values).view(np.uint8).reshape(values.shape[1], -1)
-    whole = flat.shape[0] // BLOCK * BLOCK
-    head = flat[:whole].reshape(-1, BLOCK, flat.shape[1]).swapaxes(1, 2)
-    return np.concatenate([head.reshape(-1), flat[whole:].T.reshape(-1)])
+    """[N, C, *spatial] int8 or uint8 -> each image's bytes in DRAM, uint8 [N, C * pixels]."""
+    images, channels = values.shape[:2]
+    flat = np.ascontiguousarray(values).view(np.uint8).reshape(images, channels, -1)
+    whole, pixels = channels // BLOCK * BLOCK, flat.shape[2]
+    head = flat[:, :whole].reshape(images, -1, BLOCK, pixels).swapaxes(2, 3)
+    tail = flat[:, whole:].swapaxes(1, 2)
+    return np.concatenate([head.reshape(images, -1), tail.reshape(images, -1)], axis=1)
 
 
 def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.generic]:
-    """Bytes in DRAM, uint8 [C * pixels] -> [1, C, *spatial] of the tensor's dtype."""
-    channels, pixels = tensor.channels, tensor.pixels
+    """Bytes in DRAM, uint8 [N, C * pixels] -> [N, C, *spatial] of the tensor's dtype."""
+    images, channels, pixels = len(raw), tensor.channels, tensor.pixels
     whole = channels // BLOCK * BLOCK
-    out = np.empty((channels, pixels), np.uint8)
-    head = raw[: whole * pixels].reshape(-1, pixels, BLOCK).swapaxes(1, 2)
-    out[:whole] = head.reshape(whole, pixels)
-    out[whole:] = raw[whole * pixels :].reshape(pixels, channels - whole).T
-    return out.view(tensor.dtype).reshape(1, channels, *tensor.spatial)
+    out = np.empty((images, channels, pixels), np.uint8)
+    head = raw[:, : whole * pixels].reshape(images, -1, pixels, BLOCK).swapaxes(2, 3)
+    out[:, :whole] = head.reshape(images, whole, pixels)
+    tail = raw[:, whole * pixels :].reshape(images, pixels, channels - whole)
+    out[:, whole:] = tail.swapaxes(1, 2)
+    return out.view(tensor.dtype).reshape(images, channels, *tensor.spatial)

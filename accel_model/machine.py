@@ -3,11 +3,21 @@
 Two walks over one stream. The functional walk (``walk.py``) executes it, proves it free of races,
 deadlocks and reads of unwritten memory, and finds what each instruction costs from the weights that
 it decodes. The timing walk (``timeline.py``) makes start and end of every instruction out of that.
+
+Several images go through a program in one functional walk. Addresses, weights, parameters, checks
+and times do not depend on the values of activations, so all that is done once; ``numbers.py`` then
+computes the values of all images, which have an axis of their own in front in the memories that
+hold activations. What comes out is what each image has by itself, to the bit, errors too: when a
+walk of several is stopped, the first image that is stopped by itself is looked for. A program that
+loads weights or parameters from where activations may be is walked for each image by itself. An
+array whose time depends on activations would keep a time of each image in ``Run``, behind
+``Run.of_image``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +30,7 @@ from zeroskip.accel_model.limits import Limits
 from zeroskip.accel_model.memory import Memories
 from zeroskip.accel_model.numbers import Numbers
 from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run, audit, counters, energy
+from zeroskip.accel_model.run import Run, audit, counters, energy, joined
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.state import State
 from zeroskip.accel_model.stream import Stream, stream_of
@@ -29,6 +39,9 @@ from zeroskip.accel_model.timing import Cost
 from zeroskip.accel_model.walk import Observer, Progress, Walk
 
 Inputs = Mapping[str, npt.NDArray[np.generic]]
+
+
+MOST_IMAGES = 128  # in a walk: what is done once for all of them is next to nothing then
 
 
 class Machine:
@@ -41,30 +54,70 @@ class Machine:
         self.spec, self.limits = spec, limits or Limits()
 
     def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
-            seed: int | None = None, observer: Observer | None = None,
+            seed: int | None = None, observers: Sequence[Observer] = (),
             progress: Progress | None = None) -> Run:
-        """Run a program.
+        """Run a program on one image or on several, each as if it were the only one.
 
-        inputs: [1, C, *spatial] of the program's types, by name; without ``numbers`` only time and
-        safety are computed and they are not looked at. seed: of the order in which the units take
-        turns; None for program order. The result does not depend on it. ``observer(pc, tile,
-        values, before)`` sees what each final compute instruction wrote, [1, channels, *tile.size],
-        and what that was before a fused addition (None: there is none); with it the run has
-        ``moved`` too.
-        ``progress(done, total)`` is told now and then how many instructions were executed.
+        inputs: [N, C, *spatial] of the program's types, by name, of N images; without ``numbers``
+        only time and safety are computed and they are not looked at. seed: of the order in which
+        the units take turns; None for program order. The result does not depend on it. observers:
+        one for each image; ``observer(pc, tile, values, before)`` sees what each final compute
+        instruction wrote, [1, channels, *tile.size], and what that was before a fused addition
+        (None: there is none); with them the run has ``moved`` too. ``progress(done, total)`` is
+        told now and then how many instructions were executed.
 
         MachineError if the program is for another description or must not run as it is: a race,
         a deadlock, memory read before it was written, an address or a register that is not there.
         """
         stream = self._check(program)
-        state, walk = self._walk(program, stream, inputs, numbers, observer)
+        task = Task(program, stream, numbers, seed, observers,
+                     _inputs(program, inputs) if numbers else {}, progress)
+        if task.images == 1:
+            return self._run(task)
+        runs: list[Run] = []
+        together = self._together(program) if _alike(program, stream) else 1
+        for images in task.parts(together):
+            runs += self._run_together(task, images)
+        return joined(program, runs)
+
+    def _together(self, program: Program) -> int:
+        """How many images a walk takes: their memories stay within the limit of DRAM."""
+        behind = program.dram_bytes - len(program.image)
+        each = behind + self.spec.act_rows * 16 + self.spec.acc_rows * 64
+        return max(1, min(MOST_IMAGES, self.limits.dram_bytes // each))
+
+    def _run_together(self, task: Task, images: slice) -> list[Run]:
+        """The runs of neighbouring images: one, if their walk is one."""
+        part = task.of(images)
+        if part.images == 1:
+            return [self._run_alone(task, images.start)]
         try:
-            walk.run(tokens.program_order(stream.unit) if seed is None else
-                     tokens.shuffled(stream.unit, seed), progress)
+            return [self._run(part)]
         except MachineError as problem:
-            raise self._diagnose(program, stream, inputs, numbers, problem, seed) from None
-        run = self._time(program, stream, state, walk.costs, seed, observer is not None)
-        audit(self.spec, program, run)
+            stopped = images.start + (problem.image or 0)
+            if problem.image:  # one before it may be stopped by a later instruction
+                self._run_together(task, slice(images.start, stopped))
+            self._run_alone(task, stopped)
+            raise
+
+    def _run_alone(self, task: Task, image: int) -> Run:
+        try:
+            return self._run(task.of(slice(image, image + 1)))
+        except MachineError as problem:
+            if problem.image is None:
+                raise
+            raise MachineError(f"image {image}: {problem}", problem.pcs, image=image) from None
+
+    def _run(self, task: Task) -> Run:
+        """One walk."""
+        state, walk = self._walk(task)
+        try:
+            walk.run(tokens.program_order(task.stream.unit) if task.seed is None else
+                     tokens.shuffled(task.stream.unit, task.seed), task.progress)
+        except MachineError as problem:
+            raise (self._diagnose(task, problem) if task.images == 1 else problem) from None
+        run = self._time(task, state, walk.costs)
+        audit(self.spec, task.program, run)
         return run
 
     def _check(self, program: Program) -> Stream:
@@ -97,69 +150,117 @@ class Machine:
                                    "within its DRAM; compile it again")
         return stream
 
-    def _walk(self, program: Program, stream: Stream, inputs: Inputs, numbers: bool,
-              observer: Observer | None = None) -> tuple[State, Walk]:
+    def _walk(self, task: Task) -> tuple[State, Walk]:
         """Everything as it is before the first instruction."""
-        memories = Memories.of(self.spec, program)
+        program = task.program
+        memories = Memories.of(self.spec, program, task.images)
         for tensor in program.inputs:
-            memories.give(tensor, to_dram(_input(tensor, inputs)) if numbers else None)
-        state = State(self.spec, memories,
-                      Numbers(memories, observer is not None) if numbers else None,
+            memories.give(tensor, to_dram(task.inputs[tensor.name]) if task.numbers else None)
+        watched = bool(task.observers)
+        state = State(self.spec, memories, Numbers(memories, watched) if task.numbers else None,
                       limits=self.limits)
-        return state, Walk(program, stream, state, observer if numbers else None)
+        return state, Walk(program, task.stream, state, task.observers if task.numbers else ())
 
-    def _diagnose(self, program: Program, stream: Stream, inputs: Inputs,
-                  numbers: bool, problem: MachineError, seed: int | None) -> MachineError:
+    def _diagnose(self, task: Task, problem: MachineError) -> MachineError:
         """The error to report: the same for every seed, and a race rather than what it led to.
 
         Instructions that race may show as a read of unwritten memory or as weights that make no
         sense if they happen in the wrong order, so another order is tried in which they do not.
         """
-        if seed is not None:
-            order = tokens.program_order(stream.unit)
-            problem = self._fails(program, stream, inputs, numbers, order) or problem
+        unit = task.stream.unit
+        if task.seed is not None:
+            problem = self._fails(task, tokens.program_order(unit)) or problem
         if not problem.race and problem.pcs:
-            late = tokens.last_of_all(stream.unit, int(stream.unit[problem.pcs[0]]))
-            other = self._fails(program, stream, inputs, numbers, late)
+            other = self._fails(task, tokens.last_of_all(unit, int(unit[problem.pcs[0]])))
             if other is not None and other.race:
                 return other
         return problem
 
-    def _fails(self, program: Program, stream: Stream, inputs: Inputs,
-               numbers: bool, priority: npt.NDArray[np.int64]) -> MachineError | None:
+    def _fails(self, task: Task, priority: npt.NDArray[np.int64]) -> MachineError | None:
         """What stops the program when it is run in this order."""
         try:
-            self._walk(program, stream, inputs, numbers)[1].run(priority)
+            self._walk(replace(task, observers=()))[1].run(priority)
         except MachineError as problem:
             return problem
         return None
 
-    def _time(self, program: Program, stream: Stream, state: State,
-              costs: Sequence[Cost], seed: int | None, watched: bool) -> Run:
-        found = counters(costs)
+    def _time(self, task: Task, state: State, costs: Sequence[Cost]) -> Run:
+        stream, found = task.stream, counters(costs)
         when = timeline(stream.unit, stream.wait, stream.post, found["cycles"], stream.on_bus,
                         self.spec.dram.latency_cycles)
-        outputs, moved = ({tensor.name: _output(tensor, state.memories) for tensor in tensors}
-                          for tensors in (program.outputs, program.moved if watched else ()))
+        outputs, moved = (
+            {tensor.name: _output(tensor, state.memories) for tensor in tensors}
+            for tensors in (task.program.outputs, task.program.moved if task.observers else ()))
         numbers = state.numbers is not None
         return Run(outputs=outputs if numbers else {}, moved=moved if numbers else {},
+                   images=task.images,
                    cycles=int(when.end.max(initial=0)), unit=stream.unit, ready=when.ready,
                    start=when.start, free=when.free, end=when.end, counters=found,
-                   energy=energy(self.spec, found), seed=seed)
+                   energy=energy(self.spec, found), seed=task.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A program to be run on images. inputs: [N, C, *spatial] by name; empty without numbers."""
+
+    program: Program
+    stream: Stream
+    numbers: bool = False
+    seed: int | None = None
+    observers: Sequence[Observer] = ()
+    inputs: Inputs = field(default_factory=dict)
+    progress: Progress | None = None
+
+    @property
+    def images(self) -> int:
+        return len(next(iter(self.inputs.values()))) if self.inputs else 1
+
+    def parts(self, together: int) -> Iterator[slice]:
+        """The images, at most ``together`` at a time."""
+        for first in range(0, self.images, together):
+            yield slice(first, min(first + together, self.images))
+
+    def of(self, images: slice) -> Task:
+        """The same of some of the images."""
+        return replace(self, observers=self.observers[images], progress=self._progress(images),
+                       inputs={name: values[images] for name, values in self.inputs.items()})
+
+    def _progress(self, images: slice) -> Progress | None:
+        """Tells of these images as a part of all."""
+        tell, count = self.progress, self.images
+        if tell is None:
+            return None
+        return lambda done, total: tell(images.start * total + (images.stop - images.start) * done,
+                                        count * total)
+
+
+def _alike(program: Program, stream: Stream) -> bool:
+    """Whether weights and parameters are surely the same for all images."""
+    image = len(program.image)
+    return stream.constants <= image and all(each.address >= image for each in program.inputs)
+
+
+def _inputs(program: Program, inputs: Inputs) -> dict[str, npt.NDArray[np.generic]]:
+    """[N, C, *spatial] by name, of as many images each."""
+    found = {tensor.name: _input(tensor, inputs) for tensor in program.inputs}
+    counts = {name: len(values) for name, values in found.items()}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"'{name}' {count}" for name, count in counts.items())
+        raise MachineError(f"the inputs are of different numbers of images: {said}")
+    return found
 
 
 def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
+    wanted = f"{tensor.dtype} [1, {tensor.channels}, {', '.join(map(str, tensor.spatial))}]"
     if tensor.name not in inputs:
-        raise MachineError(f"input '{tensor.name}' is missing; give it as {tensor.dtype} "
-                           f"[1, {tensor.channels}, {', '.join(map(str, tensor.spatial))}]")
+        raise MachineError(f"input '{tensor.name}' is missing; give it as {wanted}")
     given = np.asarray(inputs[tensor.name])
-    fits = (given.shape[:2] == (1, tensor.channels) and given.size == tensor.nbytes
-            and str(given.dtype) == tensor.dtype)
+    fits = (given.ndim > 1 and given.shape[0] > 0 and given.shape[1] == tensor.channels
+            and given.size == given.shape[0] * tensor.nbytes and str(given.dtype) == tensor.dtype)
     if not fits:
         raise MachineError(f"input '{tensor.name}' is {given.dtype} {list(given.shape)}; give it "
-                           f"as {tensor.dtype} "
-                           f"[1, {tensor.channels}, {', '.join(map(str, tensor.spatial))}]")
-    return given.reshape(1, tensor.channels, *tensor.spatial)
+                           f"as {wanted}, or several of these along the first axis")
+    return given.reshape(-1, tensor.channels, *tensor.spatial)
 
 
 def _output(tensor: Tensor, memories: Memories) -> npt.NDArray[np.generic]:

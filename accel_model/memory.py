@@ -5,6 +5,10 @@ Memory is poisoned: a cell knows which of its parts were ever written (a bit for
 ACT row or each sum of an ACC row, one bit for the others), and reading anything else is a fault.
 DRAM keeps its records for 16 bytes together, with a bit for each. The program's image (packed
 weights and parameters) is there from the start and never written, so it needs none.
+
+A walk may compute the numbers of several images. What holds activations (ACT, ACC, DRAM behind the
+image) then has a leading axis that counts them; weights, parameters and all records are there once,
+as no address depends on a value.
 """
 
 from __future__ import annotations
@@ -40,42 +44,62 @@ _READERS = (isa.Unit.COMPUTE | isa.Unit.STORE, isa.Unit.COMPUTE, isa.Unit.COMPUT
 
 @dataclass(frozen=True, eq=False)
 class Dram:
-    """fixed: the bytes from address 0 on, never written by anyone. arena: those behind them."""
+    """fixed: the bytes from address 0 on, never written by anyone. arena: uint8 [N, bytes], those
+    behind them, of each image."""
 
     fixed: Bytes
     arena: Bytes
 
     @staticmethod
-    def of(program: Program) -> Dram:
+    def of(program: Program, images: int = 1) -> Dram:
         """DRAM with the program's image. What is of the image itself, not a copy, ends with it, or
         before an input that the host will write in its midst."""
         image = program.image
         end = min([len(image), *(tensor.address for tensor in program.inputs)])
-        fixed, arena = image[:end], np.zeros(program.dram_bytes - end, np.uint8)
+        fixed, arena = image[:end], np.empty((images, program.dram_bytes - end), np.uint8)
         fixed.flags.writeable = False
-        arena[: len(image) - end] = image[end:]
+        arena[:, : len(image) - end] = image[end:]
         return Dram(fixed, arena)
 
-    def read(self, first: int, length: int) -> Bytes:
-        """A run of bytes, not to be written."""
+    @property
+    def images(self) -> int:
+        return len(self.arena)
+
+    def source(self, first: int, length: int) -> tuple[Bytes, int]:
+        """Where to read a run of bytes: uint8 [N, bytes], or [1, bytes] if all images have the
+        same, not to be written; and its first byte there."""
         start = first - len(self.fixed)
         if start + length <= 0:
-            return self.fixed[first : first + length]
-        found = (self.arena[start : start + length] if start >= 0 else
-                 np.concatenate([self.fixed[first:], self.arena[: start + length]]))
+            return self.fixed[np.newaxis], first
+        if start >= 0:
+            found = self.arena[:]
+        else:
+            parts = [np.broadcast_to(self.fixed[first:], (self.images, -start)),
+                     self.arena[:, : start + length]]
+            found, start = np.concatenate(parts, axis=1), 0
         found.flags.writeable = False
-        return found
+        return found, start
+
+    def read(self, first: int, length: int) -> Bytes:
+        """A run of bytes of each image, uint8 [N, length], not to be written."""
+        found, start = self.source(first, length)
+        return np.broadcast_to(found[:, start : start + length], (self.images, length))
+
+    def constant(self, first: int, length: int) -> Bytes:
+        """A run of bytes that are the same for all images, uint8 [length], not to be written."""
+        found, start = self.source(first, length)
+        return found[0, start : start + length]
 
     def write(self, first: int, values: Bytes) -> None:
-        """Put bytes into the arena."""
+        """Put bytes into the arena: uint8 [N, length], or [length] for all images."""
         start = first - len(self.fixed)
-        self.arena[start : start + len(values)] = values
+        self.arena[:, start : start + values.shape[-1]] = values
 
 
 @dataclass(frozen=True, eq=False)
 class Memories:
-    """act uint8 [rows, 16]; wgt uint32 [lanes, rows], each bank in one piece; acc int32 [rows, 16];
-    par uint8 [rows, 16].
+    """act uint8 [N, rows, 16] and acc int32 [N, rows, 16], of N images; wgt uint32 [lanes, rows],
+    each bank in one piece; par uint8 [rows, 16].
 
     wgt_written: bool [lanes, rows], the words of WGT that were written. records: int32
     [7, records], of the cells of all memories: which of their parts were written; then for each
@@ -94,9 +118,9 @@ class Memories:
     places: Int64
 
     @staticmethod
-    def of(spec: AccelSpec, program: Program) -> Memories:
-        """Empty memories; DRAM holds the program's image."""
-        dram = Dram.of(program)
+    def of(spec: AccelSpec, program: Program, images: int = 1) -> Memories:
+        """Memories that hold anything, as it cannot be read; DRAM holds the program's image."""
+        dram = Dram.of(program, images)
         counts = (spec.act_rows, spec.wgt_rows, spec.acc_rows, spec.par_rows, program.dram_bytes)
         places, used = [], 0
         for memory, count in enumerate(counts):
@@ -106,10 +130,10 @@ class Memories:
             used += (count >> granule) - (start >> granule) + 1
         lanes = spec.array.lanes
         made = Memories(
-            act=np.zeros((spec.act_rows, 16), np.uint8),
+            act=np.empty((images, spec.act_rows, 16), np.uint8),
             wgt=np.zeros((lanes, spec.wgt_rows), np.uint32),
             wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
-            acc=np.zeros((spec.acc_rows, 16), np.int32),
+            acc=np.empty((images, spec.acc_rows, 16), np.int32),
             par=np.zeros((spec.par_rows, 16), np.uint8),
             dram=dram, image_bytes=len(program.image),
             records=np.zeros((7, used), np.int32),
@@ -118,7 +142,8 @@ class Memories:
         return made
 
     def give(self, tensor: Tensor, values: Bytes | None) -> None:
-        """The host puts a tensor into DRAM; without ``values`` it only says that it is there."""
+        """The host puts a tensor of each image into DRAM, uint8 [N, bytes]; without ``values`` it
+        only says that it is there."""
         self._set_written(tensor.address, tensor.nbytes)
         if values is not None:
             self.dram.write(tensor.address, values)

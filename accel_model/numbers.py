@@ -6,7 +6,8 @@ values (registers, weights, parameters) is given with each call.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from zeroskip.accel_model.memory import Bytes, Memories
 from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import NO_OPERAND, Operand, Target, Window
 
+SUMS = 1 << 19  # bytes of the sums of several images
 NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
 
@@ -45,92 +47,119 @@ class Result(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """Sums of a part of a reduction: rows of ACC, slots of a group of filters, and whether this is
-    the first part and the last."""
+    """Sums of a part of a reduction: first row of ACC, slots of a group of filters, and whether
+    this is the first part and the last."""
 
     acc: int
-    rows: int
     slots: int
     first: int
     last: int
 
 
 class Numbers:
-    """What the values are in, and what becomes of them.
+    """What the values are in, and what becomes of them: of all images of a walk, in each call.
 
-    before: if ``watched``, what the last instruction made of its sums before an operand was added
-    to it, int8 or uint8 [channels, pixels]; None if there was none.
+    An instruction goes through as many images at a time as have sums that stay in the processor's
+    caches together.
     """
 
     def __init__(self, memories: Memories, watched: bool = False) -> None:
         self._act, self._acc, self._dram = memories.act, memories.acc, memories.dram
+        self._bytes = self._act.reshape(len(self._act), -1)
         self._convolver = Convolver()
         self._watched = watched
-        self.before: Int8 | Bytes | None = None
+        self._before: list[Int8 | Bytes] = []  # of runs of images, one after the other
 
     def load(self, moved: Moved) -> None:
-        kernels.move(self._dram.read(moved.dram, moved.reach), self._act.reshape(-1), 0,
-                     moved.act, moved.to_act)
+        source, start = self._dram.source(moved.dram, moved.reach)
+        kernels.move(source, self._bytes, start, moved.act, moved.to_act)
 
     def store(self, moved: Moved) -> None:
-        kernels.move(self._act.reshape(-1), self._dram.arena, moved.act,
+        kernels.move(self._bytes, self._dram.arena, moved.act,
                      moved.dram - len(self._dram.fixed), moved.to_dram)
 
     def conv(self, window: Window, channels: int, filters: Filters, part: Partial | None,
              result: Result | None) -> None:
         """part: None if the reduction is whole; result: None if it is not the last."""
-        sums = self._convolver.sums(self._act, window, channels, filters)
-        if part is not None:
-            acc = self._acc[part.acc : part.acc + part.rows].reshape(len(sums), -1)
-            if not kernels.add_up(sums, filters.order, part.slots, acc, part.first, part.last):
-                raise Fault(NOT_IN_INT32)
-        if result is not None:
-            self._finish(sums, window, result)
+        for images in self._together(window, len(filters.matrix)):
+            sums = self._convolver.sums(self._act[images], window, channels, filters)
+            if part is not None:
+                bad = kernels.add_up(sums, filters.order, part.slots, self._acc[images], part.acc,
+                                     part.first, part.last)
+                if bad >= 0:
+                    raise Fault(NOT_IN_INT32, images.start + bad)
+            if result is not None:
+                self._finish(sums, images, len(filters.matrix), result)
 
     def weighted(self, window: Window, weights: Int8, result: Result) -> None:
         """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
-        self._finish(self._weighted_sums(window, weights), window, result)
+        for images, sums in self._weighted_sums(window, weights):
+            self._finish(sums, images, weights.shape[1], result)
 
     def average(self, window: Window, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
-        sums = self._weighted_sums(window, np.ones((window.taps, channels), np.int8))
-        _check_shift(*kernels.finish_average(sums, self._act, scale, y))
+        ones = np.ones((window.taps, channels), np.int8)
+        for images, sums in self._weighted_sums(window, ones):
+            _check_shift(*kernels.finish_average(sums, self._act[images], channels, scale, y))
 
     def maxima(self, window: Window, channels: int, y: Target) -> None:
-        most = np.empty((window.outputs, channels), np.int32)
-        if not kernels.maxima(self._act, window, most):
-            raise Fault("has an output that no pixel of the input tile reaches")
-        kernels.finish_max(most, self._act, y)
+        for images in self._together(window, channels):
+            act = self._act[images]
+            most = np.empty((len(act), blocks(channels), window.outputs, BLOCK), np.int32)
+            if not kernels.maxima(act, window, most):
+                raise Fault("has an output that no pixel of the input tile reaches")
+            kernels.finish_max(most, act, channels, y)
 
     def add(self, window: Window, channels: int, y: Target, operand: Operand, scale: Bytes) -> None:
-        sums = self._weighted_sums(window, np.ones((1, channels), np.int8))
-        _check_shift(*kernels.finish_add(sums, self._act, scale, y, operand))
+        ones = np.ones((1, channels), np.int8)
+        for images, sums in self._weighted_sums(window, ones):
+            _check_shift(*kernels.finish_add(sums, self._act[images], channels, scale, y, operand))
 
-    def _weighted_sums(self, window: Window, weights: Int8) -> Int32:
-        sums = np.empty((window.outputs, weights.shape[1]), np.int32)
-        kernels.weighted_sums(self._act, window, weights, sums)
-        return sums
+    def _together(self, window: Window, channels: int) -> list[slice]:
+        """The images in runs whose sums have at most ``SUMS`` bytes, or of one image."""
+        count = len(self._act)
+        step = max(1, SUMS // (4 * BLOCK * window.outputs * blocks(channels)))
+        return [slice(first, min(first + step, count)) for first in range(0, count, step)]
 
-    def _finish(self, sums: Int32, window: Window, result: Result) -> None:
+    @property
+    def before(self) -> npt.NDArray[np.integer[Any]] | None:
+        """What the last instruction made of its sums before an operand was added to it, int8 or
+        uint8 [N, channels, pixels], if ``watched``; None if there was none."""
+        return np.concatenate(self._before) if self._before else None
+
+    def forget(self) -> None:
+        """Before an instruction: of the one before it nothing is known."""
+        self._before.clear()
+
+    def _weighted_sums(self, window: Window, weights: Int8) -> Iterator[tuple[slice, Int32]]:
+        for images in self._together(window, weights.shape[1]):
+            act = self._act[images]
+            sums = np.empty((len(act), blocks(weights.shape[1]), window.outputs, BLOCK), np.int32)
+            kernels.weighted_sums(act, window, weights, sums)
+            yield images, sums
+
+    def _finish(self, sums: Int32, images: slice, channels: int, result: Result) -> None:
         if self._watched and result.operand.there:
-            self.before = _before(sums, result)
-        found, shift = kernels.finish(sums, self._act, result.rows, result.y, result.operand,
-                                      result.scale)
-        _check_shift(found, shift)
+            self._before.append(_unadded(sums, channels, result))
+        found, which = kernels.finish(sums, self._act[images], channels, result.rows, result.y,
+                                      result.operand, result.scale)
+        _check_shift(found, which)
         if found == kernels.WIDE:
-            raise Fault(NOT_IN_INT32)
+            raise Fault(NOT_IN_INT32, images.start + which)
 
 
-def _before(sums: Int32, result: Result) -> Int8 | Bytes:
-    """The sums requantised as they are before the operand is added, [channels, pixels]."""
-    y, r = result.y, result.operand
-    pixels, channels = sums.shape
-    made = np.zeros((blocks(channels) * pixels, BLOCK), np.uint8)
-    alone = Target(0, y.width, pixels, y.width, r.mid_zero_point, r.mid_low, r.mid_high)
-    found, shift = kernels.finish(sums.copy(), made, result.rows, alone, NO_OPERAND, result.scale)
+def _unadded(sums: Int32, channels: int, result: Result) -> Int8 | Bytes:
+    """The sums requantised as they are before the operand is added, [images, channels, pixels]."""
+    r = result.operand
+    images, _, pixels, _ = sums.shape
+    made = np.zeros((images, blocks(channels) * pixels, BLOCK), np.uint8)
+    alone = Target(0, result.y.width, pixels, result.y.width, r.mid_zero_point, r.mid_low,
+                   r.mid_high)
+    found, shift = kernels.finish(sums.copy(), made, channels, result.rows, alone, NO_OPERAND,
+                                  result.scale)
     _check_shift(found, shift)
-    tile = np.ascontiguousarray(made.reshape(-1, pixels, BLOCK).swapaxes(1, 2))
-    whole = tile.reshape(-1, pixels)[:channels]
+    tile = np.ascontiguousarray(made.reshape(images, -1, pixels, BLOCK).swapaxes(2, 3))
+    whole = np.ascontiguousarray(tile.reshape(images, -1, pixels)[:, :channels])
     return whole if r.mid_high > 127 else whole.view(np.int8)
 
 

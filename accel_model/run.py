@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -31,11 +31,12 @@ EVENTS = {  # key of spec.Energy -> counter
 class Run:
     """What a program computed and how long it took. Arrays have an element for each pc.
 
-    outputs: [1, C, *spatial] by name; empty without numbers. moved: the program's, likewise; empty
-    without an observer. cycles: until the last completion.
-    unit: 0 load, 1 compute, 2 store. ready: cycle at which its tokens were there; start; free: its
-    unit was free again; end: completed (a transfer's latency included). counters: the fields of
-    ``timing.Cost``. energy: picojoules by event. seed: of the order, None for program order.
+    outputs: [N, C, *spatial] by name, of N ``images``; empty without numbers. moved: the program's,
+    likewise; empty without observers. All else is of one image, whichever: activations do not
+    change it. cycles: until the last completion. unit: 0 load, 1 compute, 2 store. ready: cycle at
+    which its tokens were there; start; free: its unit was free again; end: completed (a transfer's
+    latency included). counters: the fields of ``timing.Cost``. energy: picojoules by event. seed:
+    of the order, None for program order.
     """
 
     outputs: dict[str, npt.NDArray[np.generic]]
@@ -48,7 +49,16 @@ class Run:
     counters: dict[str, Int64]
     energy: dict[str, float]
     seed: int | None
+    images: int = 1
     moved: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+
+    def of_image(self, number: int) -> Run:
+        """The run of one of the images."""
+        if self.images == 1:
+            return self
+        outputs, moved = ({name: values[number : number + 1] for name, values in tensors.items()}
+                          for tensors in (self.outputs, self.moved))
+        return replace(self, images=1, outputs=outputs, moved=moved)
 
     @property
     def totals(self) -> dict[str, int]:
@@ -72,6 +82,20 @@ def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
     """Picojoules of each kind of event."""
     return {event: float(getattr(spec.energy, event)) * int(found[counter].sum())
             for event, counter in EVENTS.items()}
+
+
+def joined(program: Program, runs: Sequence[Run]) -> Run:
+    """One run of the images of several; MachineError if they do not take the same time."""
+    first = runs[0]
+    for run in runs[1:]:
+        if any((run.counters[name] != found).any() for name, found in first.counters.items()):
+            raise MachineError(f"program '{program.name}' takes another time for each of the "
+                               "images; run them one at a time")
+    return replace(
+        first, images=sum(run.images for run in runs),
+        outputs={name: np.concatenate([run.outputs[name] for run in runs])
+                 for name in first.outputs},
+        moved={name: np.concatenate([run.moved[name] for run in runs]) for name in first.moved})
 
 
 # --------------------------------------------------------------------------------------- audit

@@ -23,7 +23,7 @@ from zeroskip.accel_model.formats import PatternTable
 from zeroskip.accel_model.kernels import Int64
 from zeroskip.accel_model.layout import blocks
 from zeroskip.accel_model.numbers import Moved, Partial, Result
-from zeroskip.accel_model.state import State, accumulator_rows, tile_cells
+from zeroskip.accel_model.state import State, tile_cells
 from zeroskip.accel_model.weights import scatter
 from zeroskip.accel_model.window import Operand, Target
 
@@ -79,7 +79,7 @@ def _load_weights(state: State, one: isa.LoadWeights) -> None:
 
 
 def _load_params(state: State, one: isa.LoadParams) -> None:
-    raw = state.memories.dram.read(one.dram, 16 * one.rows)
+    raw = state.memories.dram.constant(one.dram, 16 * one.rows)
     state.memories.par[one.par : one.par + one.rows] = raw.reshape(-1, 16)
 
 
@@ -99,9 +99,7 @@ def _conv(state: State, one: isa.Conv) -> None:
         return
     window, part, result = state.window(), None, None
     if not (one.first and one.last):
-        slots = state.spec.array.lanes >> one.gang
-        rows = window.outputs * len(accumulator_rows(slots, one.filters))
-        part = Partial(one.acc, rows, slots, one.first, one.last)
+        part = Partial(one.acc, state.spec.array.lanes >> one.gang, one.first, one.last)
     if one.last:
         result = _result(state, one.par, one.filters, one.residual)
     state.numbers.conv(window, one.channels, state.decoded(), part, result)
@@ -159,11 +157,12 @@ def result_channels(one: isa.Instruction) -> int:
 
 
 def written_values(state: State, channels: int) -> npt.NDArray[np.generic]:
-    """int8 or uint8 [channels, height, width]: what a compute instruction has just written."""
+    """int8 or uint8 [N, channels, height, width]: what a compute instruction has just written."""
     y = state.register(isa.Output)
-    rows = tile_cells(y, y.height, y.width, 0, blocks(channels)).of(state.memories.act)
-    tile = rows[:, :, 0].transpose(0, 3, 1, 2).reshape(-1, y.height, y.width)[:channels]
-    return np.ascontiguousarray(tile).view(np.uint8 if y.unsigned else np.int8)
+    act = state.memories.act
+    rows = tile_cells(y, y.height, y.width, 0, blocks(channels)).of(act.swapaxes(0, 1))
+    tile = rows[:, :, 0].transpose(3, 0, 4, 1, 2).reshape(len(act), -1, y.height, y.width)
+    return np.ascontiguousarray(tile[:, :channels]).view(np.uint8 if y.unsigned else np.int8)
 
 
 SEMANTICS: dict[type[isa.Instruction], Callable[[State, Any], None]] = {

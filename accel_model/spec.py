@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 from collections.abc import Set
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ class AccelSpec:
         return (own.act_bytes + own.wgt_bytes + own.acc_bytes + own.par_bytes
                 + own.staging_bytes + self.window_bytes)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hex digest of every number; a program runs only on the spec it was made for."""
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:16]

@@ -96,7 +96,7 @@ class State:
         """Take up the streams in a run of DRAM bytes; the rows of WGT that they will take."""
         memories = self.memories
         memories.check_readable(first, size)
-        words = memories.dram.read(first, size).view(np.uint32)
+        words = memories.dram.constant(first, size).view(np.uint32)
         if not words.flags.aligned:
             words = words.copy()
             words.flags.writeable = False

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.footprint import Footprint
-from zeroskip.accel_model.isa import BUS, UNITS, Instruction
+from zeroskip.accel_model.isa import BUS, UNITS, Instruction, LoadParams, LoadWeights
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import Cost
 
@@ -30,13 +30,14 @@ class Step:
 @dataclass(frozen=True, eq=False)
 class Stream:
     """unit: int64 [n], 0 load, 1 compute, 2 store. wait, post: int64 [n], units as bits. on_bus:
-    bool [n]."""
+    bool [n]. constants: where the weights and parameters that it loads end in DRAM."""
 
     steps: tuple[Step, ...]
     unit: Int64
     wait: Int64
     post: Int64
     on_bus: npt.NDArray[np.bool_]
+    constants: int
 
 
 @lru_cache(maxsize=8)  # a network is run image after image
@@ -47,4 +48,12 @@ def stream_of(words: bytes, spec: AccelSpec, dram_bytes: int, image_bytes: int) 
     numbers = {unit: number for number, unit in enumerate(UNITS)}
     columns = [(numbers[one.unit], one.wait, one.post, isinstance(one, BUS)) for one in stream]
     unit, wait, post, on_bus = np.ascontiguousarray(np.array(columns, np.int64).reshape(-1, 4).T)
-    return Stream(tuple(Step(one) for one in stream), unit, wait, post, on_bus.astype(np.bool_))
+    return Stream(tuple(Step(one) for one in stream), unit, wait, post, on_bus.astype(np.bool_),
+                  max(map(_constants, stream), default=0))
+
+
+def _constants(one: Instruction) -> int:
+    """Where the weights or parameters that an instruction loads end in DRAM; 0 if it loads none."""
+    if isinstance(one, LoadWeights):
+        return one.dram + one.size
+    return one.dram + 16 * one.rows if isinstance(one, LoadParams) else 0

@@ -6,7 +6,7 @@ vector clocks, so a race is found whatever the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TypeAlias
 
@@ -26,7 +26,7 @@ from zeroskip.accel_model.stream import Step, Stream
 from zeroskip.accel_model.timing import DECIDED_BY_WEIGHTS, TIMING, Cost
 
 Values: TypeAlias = npt.NDArray[np.generic]
-Observer: TypeAlias = Callable[[int, Tile, Values, Values | None], None]  # machine.py
+Observer: TypeAlias = Callable[[int, Tile, Values, Values | None], None]  # of one image: machine.py
 Progress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
 Int64 = npt.NDArray[np.int64]
 
@@ -37,10 +37,10 @@ class Walk:
     """One execution of a program."""
 
     def __init__(self, program: Program, stream: Stream, state: State,
-                 observer: Observer | None = None) -> None:
+                 observers: Sequence[Observer] = ()) -> None:
         self.costs: list[Cost] = [Cost()] * len(stream.steps)
         self._program, self._stream, self._state = program, stream, state
-        self._observer = observer
+        self._observers = observers
         self._units = stream.unit.tolist()
         self._tile_of = program.tile_of.tolist()
 
@@ -57,7 +57,8 @@ class Walk:
             try:
                 self._execute(pc, stream.steps[pc], order.known)
             except Fault as fault:
-                raise MachineError(f"{self.place(pc)}: {fault}", (pc,)) from None
+                raise MachineError(f"{self.place(pc)}: {fault}", (pc,),
+                                   image=fault.image) from None
         if len(order.pcs) < len(stream.steps):
             raise self._deadlock(order.pcs)
 
@@ -76,10 +77,10 @@ class Walk:
                 step.cost = cost
         self.costs[pc] = cost
         if state.numbers is not None:
-            state.numbers.before = None
+            state.numbers.forget()
         SEMANTICS[cls](state, one)
-        if self._observer is not None and self._tile_of[pc] >= 0:
-            self._observe(pc, self._observer)
+        if self._observers and self._tile_of[pc] >= 0:
+            self._observe(pc)
 
     def _touch(self, pc: int, one: isa.Instruction, footprint: Footprint, accesses: Int64,
                known: npt.NDArray[np.int32]) -> None:
@@ -110,7 +111,7 @@ class Walk:
             f"race: {self.place(first)} and {self.place(second)} touch the same {NAMES[memory]} "
             f"{CELLS[memory]}s and no token orders them", (first, second), race=True)
 
-    def _observe(self, pc: int, observer: Observer) -> None:
+    def _observe(self, pc: int) -> None:
         tile = self._program.tiles[self._tile_of[pc]]
         channels = result_channels(self._stream.steps[pc].one)
         y = self._state.register(isa.Output)
@@ -118,10 +119,11 @@ class Walk:
             raise Fault(f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
                         f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}")
         values = written_values(self._state, tile.channels)
+        before = None if self._state.numbers is None else self._state.numbers.before
         shape = (1, tile.channels, *tile.size)
-        numbers = self._state.numbers
-        before = None if numbers is None else numbers.before
-        observer(pc, tile, values.reshape(shape), None if before is None else before.reshape(shape))
+        for image, observer in enumerate(self._observers):
+            observer(pc, tile, values[image].reshape(shape),
+                     None if before is None else before[image].reshape(shape))
 
     def place(self, pc: int) -> str:
         """pc, mnemonic and layer of an instruction."""

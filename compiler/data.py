@@ -81,10 +81,10 @@ def match_inputs(
 ) -> dict[str, Array]:
     """One array for each input, by the input's name.
 
-    Shapes and types must be those of the inputs. With ``samples`` (calibration) the leading axis
-    counts samples, numbers of another type are taken if they are of the same kind, and a single
-    array serves a single input whatever its name. DataError for anything else, NaN and infinity
-    included.
+    Types must be those of the inputs, and shapes too, or as many of them along the leading axis,
+    equally many for all. With ``samples`` (calibration) numbers of another type are taken if they
+    are of the same kind, and a single array serves a single input whatever its name. DataError for
+    anything else, NaN and infinity included.
     """
     if samples and len(ports) == 1 and len(arrays) == 1:
         arrays = {ports[0].name: next(iter(arrays.values()))}
@@ -92,7 +92,14 @@ def match_inputs(
     for name in arrays:
         if name not in {port.name for port in ports}:
             raise DataError(f"{what} has '{name}', which is not an input; the inputs are {known}")
-    return {port.name: _matched(arrays, port, what, samples, known) for port in ports}
+    found = {port.name: _matched(arrays, port, what, samples, known) for port in ports}
+    times = {port.name: len(found[port.name]) // port.shape[0] if port.shape else 1
+             for port in ports}
+    if not samples and len(set(times.values())) > 1:
+        counts = ", ".join(f"'{name}' {count}" for name, count in times.items())
+        raise DataError(f"{what} are for different numbers of runs: {counts}; give equally many "
+                        "for every input")
+    return found
 
 
 def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
@@ -105,12 +112,12 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
         shape = port.shape or (1,)  # a sample of a single number is one number
         array = array.reshape(1) if not array.ndim and not port.shape else array
     fits = (array.ndim == len(shape) and array.shape[1:] == shape[1:]
-            and len(array) > 0 and len(array) % shape[0] == 0
-            if samples else array.shape == shape)
+            and (array.ndim == 0 or (len(array) > 0 and len(array) % shape[0] == 0)))
     if not fits:
         wanted = ["samples", *port.shape[1:]] if samples else list(port.shape)
+        more = ", or several of these along the first axis" if port.shape and not samples else ""
         raise DataError(f"{what} for '{port.name}' has shape {list(array.shape)}; the network "
-                        f"takes {wanted}".replace("'samples'", "samples"))
+                        f"takes {wanted}{more}".replace("'samples'", "samples"))
     taken = np.can_cast(array.dtype, port.dtype, "same_kind") if samples else (
         array.dtype == port.dtype)
     if not taken:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zeroskip.compiler.network import Port
 
 Array = npt.NDArray[Any]
+AT_ONCE = 1 << 20  # numbers that are quantised at a time
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,21 @@ class Scaling:
         steps = np.rint(real / np.float32(self.scale)) + np.float32(self.zero_point)
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)
 
+    def quantise_all(self, real: Array) -> Array:
+        """``quantise`` of many, which needs little more memory than the result."""
+        step = max(1, AT_ONCE // max(1, real[:1].size))
+        if len(real) <= step:
+            return self.quantise(real)
+        made = np.empty(real.shape, self.dtype)
+        for first in range(0, len(real), step):
+            made[first : first + step] = self.quantise(real[first : first + step])
+        return made
+
     def dequantise(self, value: Array) -> Array:
-        """float32 of the network's output shape."""
+        """float32 of the network's output shape, of each of N images along its first axis."""
         centred = (value.astype(np.int32) - self.zero_point).astype(np.float32)
-        return (centred * np.float32(self.scale)).reshape(self.shape)
+        made = centred * np.float32(self.scale)
+        return made.reshape(-1, *self.shape[1:]) if self.shape else made.reshape(())
 
 
 @dataclass(frozen=True)

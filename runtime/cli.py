@@ -17,6 +17,7 @@ from zeroskip.runtime.cli_guard import Commands, one_line, printable
 from zeroskip.runtime.cli_options import FILE, level_option, shapes_option
 
 EMIT = ("relax", "layers", "schedule", "asm")
+SHOWN = 10  # images whose largest element is printed
 METHODS = ("auto", "minmax", "percentile", "mse")
 
 
@@ -158,7 +159,10 @@ def _stage(stages: Any, emit: str) -> str:
 @level_option
 def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
         seed: int | None, level: int | None) -> None:
-    """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator."""
+    """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator.
+
+    Arrays may hold several images along their first axis: they are run together.
+    """
     from zeroskip.compiler.data import load_arrays
     from zeroskip.runtime.files import write_arrays, write_timeline
     from zeroskip.runtime.headline import cycles_line
@@ -181,14 +185,18 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
         write_arrays(output, outputs)
     if trace is not None:
         write_timeline(trace, runs, programs)
+    images = max((each.images for each in runs.values()), default=1)
     for name, values in outputs.items():
-        click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element at "
-                   f"{int(values.argmax())}")
+        largest = values.reshape(images, -1).argmax(axis=1).tolist()
+        more = ", ..." if images > SHOWN else ""
+        click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element "
+                   f"{'of each image ' if images > 1 else ''}at "
+                   f"{', '.join(map(str, largest[:SHOWN]))}{more}")
     cycles = sum(each.cycles for each in runs.values())
     figure = (f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
               f"{spec.clock_mhz:g} MHz")
     if loaded is not None:
-        figure = one_line(cycles_line(loaded, cycles))
+        figure = one_line(cycles_line(loaded, cycles, images))
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     for path in (output, trace):
         if path is not None:

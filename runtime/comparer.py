@@ -1,14 +1,15 @@
 """Pruning schemes side by side: what each costs in accuracy and what it gains on each accelerator.
 
 Every scheme is taken at the same sparsities, quantised and compiled as ``compile`` would do it. Its
-quality is that of the int8 network: the answers are computed by TVM's CPU from the integer module,
-whose bits the machine's are (``validate``). Cycles, bytes and energy are the machine's own.
+quality is that of the int8 network: the answers are computed by the machine of the first target,
+all samples together, and are the same on every one. Cycles, bytes and energy are each machine's
+own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,13 +27,16 @@ from zeroskip.compiler.driver import (
     compare_import,
     import_float,
     method_for,
+    network_of,
     placement_of,
     ports_of,
     read_samples,
     reasons_of,
 )
+from zeroskip.compiler.network import Network
 from zeroskip.compiler.stages import (
     Progress,
+    Stages,
     apply_passes,
     lower_fastest,
     without_dead,
@@ -52,6 +56,7 @@ from zeroskip.relay_passes.quantise import QuantizeInt8
 from zeroskip.relay_passes.saturation import Before, before_saturation
 from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.progress import silent
+from zeroskip.runtime.session import Session
 from zeroskip.runtime.watch import Watch, compared, ends_of
 
 LABELS = "labels"  # the array of the data that is no input
@@ -113,8 +118,8 @@ def compare(
         pruned = dense
         if recipe:
             pruned = prune(dense, recipe, samples=samples, method=reconstruct)
-        entry = _measure(name, _text(recipe), dense, pruned, samples, method_for(known), judge,
-                         specs, cache)
+        entry = _measure(name, _text(recipe), model, dense, pruned, samples, method_for(known),
+                         judge, specs, cache)
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
     named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
@@ -137,8 +142,8 @@ def _text(recipe: Sequence[Options]) -> str:
     return "+".join(map(str, recipe))
 
 
-def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, samples: Samples,
-             calibration: Method, judge: _Judge, specs: Sequence[AccelSpec],
+def _measure(name: str, recipe: str, model: Model, dense: tvm.IRModule, pruned: tvm.IRModule,
+             samples: Samples, calibration: Method, judge: _Judge, specs: Sequence[AccelSpec],
              cache: str | Path | None) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
@@ -147,18 +152,19 @@ def _measure(name: str, recipe: str, dense: tvm.IRModule, pruned: tvm.IRModule, 
     quantise = QuantizeInt8(ranges=ranges)
     pruned = without_idle(pruned, quantise)
     runs = without_dead(pruned)
-    snr, accuracy = judge.of_int8(apply_passes(runs, quantise))
+    # What stays of dead channels depends on the target; the bits, which are judged, do not.
+    stages = {spec.name: lower_fastest(pruned, runs, spec, quantise, cache=cache, tune=None,
+                                       tell=silent) for spec in specs}
+    snr, accuracy = judge.of_int8(network_of(stages[specs[0].name], model, specs[0]),
+                                  apply_passes(runs, quantise))
     return Entry(
         scheme=name, recipe=recipe, sparsity=sparsity,
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
         macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
-        gains={spec.name: _gain(pruned, runs, spec, quantise, cache) for spec in specs})
+        gains={spec.name: _gain(stages[spec.name], spec) for spec in specs})
 
 
-def _gain(pruned: tvm.IRModule, least: tvm.IRModule, spec: AccelSpec, quantise: Any,
-          cache: str | Path | None) -> Gain:
-    # What stays of dead channels depends on the target; the bits, which were judged, do not.
-    stages = lower_fastest(pruned, least, spec, quantise, cache=cache, tune=None, tell=silent)
+def _gain(stages: Stages, spec: AccelSpec) -> Gain:
     programs = stages.programs.values()
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     return Gain(cycles=sum(run.cycles for run in runs),
@@ -172,7 +178,7 @@ def _gain(pruned: tvm.IRModule, least: tvm.IRModule, spec: AccelSpec, quantise: 
 class _Judge:
     """What the dense float network answers to data, and the labels, if there are any."""
 
-    inputs: list[list[Array]]  # of each sample
+    inputs: list[list[Array]]  # of each run
     ends: list[Before | None]
     answers: list[Answer]
     labels: Array | None
@@ -196,11 +202,15 @@ class _Judge:
     def count(self) -> int:
         return sum(len(each[0]) for each in self.inputs)
 
-    def of_int8(self, quantised: tvm.IRModule) -> tuple[float, float | None]:
+    def of_int8(self, network: Network, quantised: tvm.IRModule) -> tuple[float, float | None]:
         """Signal to noise of all outputs together, dB, before what saturates at their end; and the
-        share of labels found."""
+        share of labels found. The machine answers; what is before an end is TVM's of the same
+        integers."""
         ends = before_saturation(quantised["main"])
-        made = _answers(quantised, ends, self.inputs)
+        watch = Watch(quantised, [name for end in ends if end for name in end.names])
+        outputs = _machine_answers(network, self.inputs)
+        made = [(each, watch.values(inputs))
+                for each, inputs in zip(outputs, self.inputs, strict=True)]
         pairs = [pair for (wants, floats), (gots, integers) in zip(self.answers, made, strict=True)
                  for end, want, got in zip(ends_of(self.ends, ends), wants, gots, strict=True)
                  for pair in compared(end, (want, floats), (got, integers))]
@@ -216,6 +226,19 @@ def _answers(module: tvm.IRModule, ends: Sequence[Before | None], inputs: list[l
              ) -> list[Answer]:
     watch = Watch(module, [name for end in ends if end for name in end.names])
     return [(watch.outputs(each), watch.values(each)) for each in inputs]
+
+
+def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[Array]]:
+    """The answers of each run; all are run together."""
+    images = [{port.name: array for port, array in zip(network.inputs, run, strict=True)}
+              for run in inputs]
+    session = Session(replace(network, batch=1))
+    if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
+        return [list(session.run(image).values()) for image in images]
+    made = session.run({port.name: np.concatenate([image[port.name] for image in images])
+                        for port in network.inputs})
+    parts = [np.split(values, len(images)) for values in made.values()]
+    return [list(run) for run in zip(*parts, strict=True)]
 
 
 def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None

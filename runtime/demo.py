@@ -107,8 +107,9 @@ def classify(network: Path, images: Floats) -> npt.NDArray[np.int64]:
     """The class of each image [n, 1, 28, 28], computed by the machine; int64 [n]."""
     session = Session(network)
     port = session.network.inputs[0].name
-    return np.array([int(np.argmax(next(iter(session.run({port: image[np.newaxis]}).values()))))
-                     for image in images], np.int64)
+    (scores,) = session.run({port: images}).values()
+    classes: npt.NDArray[np.int64] = scores.reshape(len(images), -1).argmax(axis=1)
+    return classes
 
 
 def _classify_float(network: Network, images: Floats) -> npt.NDArray[np.int64]:

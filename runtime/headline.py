@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from zeroskip.compiler.network import Network
 
 
-def cycles_line(network: Network, cycles: int) -> str:
-    """What one image takes on the accelerator, of which share of the multiplies, and what all
-    images of a batch do. cycles: of one image."""
+def cycles_line(network: Network, cycles: int, images: int | None = None) -> str:
+    """What one image takes on the accelerator, of which share of the multiplies, and what all do.
+    cycles: of one image. images: that were run, None for the model's batch."""
     spec, placement = network.spec, network.placement
     if not placement.regions:
         return nothing_runs(spec.name, network.cpu, network.host_macs)
     rate = spec.clock_mhz * 1000  # cycles of a millisecond
-    batch = ""
-    if network.batch > 1:
-        whole = cycles * network.batch
-        batch = (f" an image, {whole:,} cycles, {whole / rate:.3f} ms for the batch of "
-                 f"{network.batch}")
+    batch, count = "", network.batch if images is None else images
+    if count > 1:
+        whole = cycles * count
+        which = f"the batch of {count}" if count == network.batch else f"{count} images"
+        batch = f" an image, {whole:,} cycles, {whole / rate:.3f} ms for {which}"
     return (f"{cycles:,} cycles on {spec.name}, {cycles / rate:.3f} ms at {spec.clock_mhz:g} MHz"
-            f"{batch}, {placement.coverage()}{' an image' if network.batch > 1 else ''}")
+            f"{batch}, {placement.coverage()}{' an image' if count > 1 else ''}")

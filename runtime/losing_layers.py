@@ -59,7 +59,7 @@ def _run(network: Network, arrays: list[Array], tell: Tell) -> list[Seen]:
         return run_watched(Session(network), arrays, tell)[0]
     program = network.programs[network.direct.program]
     given, written = quantised(network.direct, program, arrays), Written(program)
-    run = Machine(network.spec).run(program, given, observer=written,
+    run = Machine(network.spec).run(program, given, observers=[written],
                                     progress=partial(tell, program.name))
     return [Seen(program, given, run, written)]
 

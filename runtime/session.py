@@ -13,9 +13,9 @@ import numpy.typing as npt
 from zeroskip.accel_model.files import refuse_irregular
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.run import Run, joined
 from zeroskip.accel_model.source import SourceError, read_source
-from zeroskip.compiler.data import match_inputs
+from zeroskip.compiler.data import DataError, match_inputs
 from zeroskip.compiler.direct import DirectPlan
 from zeroskip.compiler.levels import Levels
 from zeroskip.compiler.network import Network, NetworkError, parts_of
@@ -47,21 +47,19 @@ class Session:
         return Machine(self.network.spec)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs by name. inputs: an array for each of the network's inputs, by name.
+        """Outputs by name. inputs: an array for each of the network's inputs, by name, or several
+        along its first axis, equally many for every input; outputs have as many.
 
-        A batch is run image by image; ``runs`` are those of the last one, whose cycles are those of
-        every one. DataError if the inputs do not fit.
+        ``runs`` are those of all images; time is that of one, which is the same for every one.
+        DataError if the inputs do not fit.
         """
         matched = match_inputs(inputs, self.network.run_inputs, "input data")
-        made = [self._run_image(image) for image in images_of(self.network, matched)]
-        return {port.name: results[0] if len(results) == 1 else np.concatenate(results)
-                for port, results in zip(self.network.outputs, zip(*made, strict=True),
-                                         strict=True)}
-
-    def _run_image(self, arrays: list[Array]) -> list[Array]:
         self.runs = {}
+        count_images(self.network, matched)
         direct = self.network.direct
-        return self._on_host(arrays) if direct is None else self._directly(direct, arrays)
+        if direct is not None:
+            return self._directly(direct, [matched[port.name] for port in self.network.inputs])
+        return self._on_host(images_of(self.network, matched))
 
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
@@ -69,21 +67,41 @@ class Session:
                                         progress=partial(self.tell, name))
                 for name, program in self.network.programs.items()}
 
-    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> list[Array]:
+    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> dict[str, Array]:
         program = self.network.programs[plan.program]
         run = self._machine.run(program, quantised(plan, program, arrays), seed=self.seed,
                                 progress=partial(self.tell, program.name))
-        self.runs[program.name] = run
-        return dequantised(plan, program, run.outputs)
+        self.runs = {program.name: run}
+        return {port.name: made for port, made in zip(
+            self.network.outputs, dequantised(plan, program, run.outputs), strict=True)}
 
-    def _on_host(self, arrays: list[Array]) -> list[Array]:
+    def _on_host(self, images: list[list[Array]]) -> dict[str, Array]:
+        from zeroskip.runtime.packed import in_lockstep
+
+        runs: dict[str, list[Run]] = {}
+        made: list[list[Array]] = []
+        for outputs, done in in_lockstep([partial(self._host_image, image) for image in images],
+                                         self.seed, self.tell):
+            made.append(outputs)
+            for run, program in done:
+                runs.setdefault(program.name, []).append(run)
+        self.runs = {name: joined(self.network.programs[name], of)
+                     for name, of in runs.items()}
+        return {port.name: results[0] if len(results) == 1 else np.concatenate(results)
+                for port, results in zip(self.network.outputs, zip(*made, strict=True),
+                                         strict=True)}
+
+    def _host_image(self, arrays: list[Array]) -> tuple[list[Array], list[tuple[Run, Program]]]:
+        """Outputs of an image, and its runs."""
         from zeroskip.runtime.packed import Hook, hooked
 
+        done: list[tuple[Run, Program]] = []
+
         def keep(program: Program, _inputs: Any, run: Run) -> None:
-            self.runs[program.name] = run
+            done.append((run, program))
 
         with hooked(Hook(keep, seed=self.seed, tell=self.tell)):
-            return self.run_host(arrays)
+            return self.run_host(arrays), done
 
     def run_host(self, arrays: list[Array]) -> list[Array]:
         """The host module on TVM's CPU; its regions call ``zeroskip.run`` (packed.py)."""
@@ -107,9 +125,9 @@ class Session:
 
 
 def quantised(plan: DirectPlan, program: Program, arrays: list[Array]) -> dict[str, Array]:
-    """The inputs of the program of a network that runs without TVM."""
-    return {tensor.name: scaling.quantise(arrays[index]).reshape(1, tensor.channels,
-                                                                 *tensor.spatial)
+    """The inputs of the program of a network that runs without TVM, of any number of images."""
+    return {tensor.name: scaling.quantise_all(arrays[index]).reshape(-1, tensor.channels,
+                                                                     *tensor.spatial)
             for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)}
 
 
@@ -123,9 +141,20 @@ def dequantised(plan: DirectPlan, program: Program, outputs: Mapping[str, Array]
 
 def images_of(network: Network, matched: Mapping[str, Array]) -> list[list[Array]]:
     """The inputs of each image of a run, in the network's order."""
-    parts = [np.split(matched[port.name], network.batch) if network.batch > 1 else
-             [matched[port.name]] for port in network.inputs]
-    return [list(image) for image in zip(*parts, strict=True)]
+    count = count_images(network, matched)
+    parts = [np.split(matched[port.name], count) if count > 1 else [matched[port.name]]
+             for port in network.inputs]
+    return [[part[number] for part in parts] for number in range(count)]
+
+
+def count_images(network: Network, matched: Mapping[str, Array]) -> int:
+    """Of a run. DataError for several if an output cannot hold them."""
+    counts = [len(matched[port.name]) // port.shape[0] for port in network.inputs if port.shape]
+    single = [port.name for port in network.outputs if not port.shape]
+    if single and counts and counts[0] > 1:
+        raise DataError(f"output '{single[0]}' is a single number, which has no axis to count "
+                        "images; run them one at a time")
+    return counts[0] if counts else 1
 
 
 def _level(network: Network | Levels | str | Path, level: int | None) -> Network:
@@ -143,8 +172,8 @@ def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None =
                tell: Tell = silent) -> tuple[Program, Run]:
     """Run a program written by hand (``accel_model/source.py``).
 
-    inputs: [1, C, *spatial] by name. A ZeroskipError names the line that is wrong, or the
-    instruction that must not run.
+    inputs: [N, C, *spatial] of N images, by name. A ZeroskipError names the line that is wrong, or
+    the instruction that must not run.
     """
     refuse_irregular(path)
     try:

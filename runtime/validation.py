@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from zeroskip.compiler.placement import nothing_runs
 from zeroskip.relay_passes.cpu_schedule import compile_alike
 from zeroskip.runtime.float_check import FloatCheck, OutputQuality
 from zeroskip.runtime.layer_quality import LayerQuality
+from zeroskip.runtime.packed import in_lockstep
 from zeroskip.runtime.progress import Tell, silent
 from zeroskip.runtime.region_check import (
     Checked,
@@ -101,7 +103,8 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent,
         if network.programs:
             reference.executable, host = compile_alike([reference.module, network.host_module])
     session = Session(network, host=host)
-    seen = [run_watched(session, arrays, tell) for arrays in images]
+    seen = list(in_lockstep([partial(run_watched, session, arrays, tell) for arrays in images],
+                            tell=tell))
     with parts_of(f"network '{network.name}'"):
         checked = []
         for number, (arrays, (regions, outputs)) in enumerate(zip(images, seen, strict=True)):

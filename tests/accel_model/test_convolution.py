@@ -34,8 +34,10 @@ def sums_of(image: Array, zero_point: int, weight: Array, taps: eq.Taps, order: 
         act[channel // 16, :, channel % 16] = image[channel].reshape(-1)
     window = Window(0, width, height * width, height, width, taps.top, taps.left, 0, zero_point,
                     *taps.kernel, *taps.stride, *taps.dilation, *taps.out)
-    found = Convolver().sums(act.reshape(-1, 16), window, channels, filters_of(weight, order))
-    return found.T.reshape(len(weight), *taps.out).astype(np.int64)
+    found = Convolver().sums(act.reshape(1, -1, 16), window, channels,
+                             filters_of(weight, order))
+    sums: eq.Array = found[0].swapaxes(1, 2).reshape(-1, *taps.out)
+    return sums[: len(weight)].astype(np.int64)
 
 
 @settings(max_examples=60, deadline=None)

@@ -86,8 +86,9 @@ def test_bytes_go_where_the_equation_says() -> None:
     machine.registers[isa.LoadShape] = isa.LoadShape(**shape)
     machine.registers[isa.StoreShape] = isa.StoreShape(**shape)
     one = load(act=3, dram=11, width=4, height=5, blocks=2, bytes=6, lane=9)
+    machine.memories.act[:] = 0
     SEMANTICS[isa.Load](machine, one)
-    act, dram = machine.memories.act, machine.memories.dram.arena
+    act, dram = machine.memories.act[0], machine.memories.dram.arena[0]
     expected = np.zeros_like(act)
     for b in range(2):
         for y in range(5):

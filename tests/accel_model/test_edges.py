@@ -28,9 +28,11 @@ WINDOW_BYTE = {"dense256": 0.06, "sparse256": 0.6, "pattern256": 0.6}  # shared,
 def test_a_partial_sum_beyond_32_bits_is_seen(sign: int, there: int) -> None:
     last = MOST if sign > 0 else -MOST - 1
     order = np.zeros(1, np.int32)
-    for value, fits in ((last - there, True), (last, False)):
-        acc = np.full((1, 16), there, np.int32)
-        assert add_up(np.array([[value]], np.int32), order, 16, acc, 0, 1) == fits
+    for values, bad in ([last - there], -1), ([last], 0), ([0, 0, last, last], 2):
+        acc = np.full((len(values), 3, 16), there, np.int32)
+        sums = np.zeros((len(values), 1, 1, 16), np.int32)
+        sums[:, 0, 0, 0] = values
+        assert add_up(sums, order, 16, acc, 1, 0, 1) == bad
 
 
 def test_halves_of_a_convolution_go_up() -> None:

@@ -98,7 +98,8 @@ def test_an_instruction_writes_the_tile_that_it_is_said_to_write(one: Sample) ->
 def watch(one: Sample, program: Program) -> list[Tile]:
     """Run it with an observer."""
     seen: list[Tile] = []
-    Machine(one.spec).run(program, one.inputs[0], observer=lambda _pc, tile, *_: seen.append(tile))
+    Machine(one.spec).run(program, one.inputs[0],
+                          observers=[lambda _pc, tile, *_: seen.append(tile)])
     return seen
 
 

@@ -261,7 +261,7 @@ def test_observer_sees_what_each_final_instruction_wrote() -> None:
     hand.store(hand.output("y", 21, (4, 5), "int8"), result)
     calls = []
     Machine(hand.spec).run(hand.program(), hand.data,
-                           observer=lambda *seen: calls.append(seen))
+                           observers=[lambda *seen: calls.append(seen)])
     assert [(at, tile.size) for at, tile, *_ in calls] == [(pc, (4, 5))]
     assert np.array_equal(calls[0][2], np.clip(x, -50, 60))
     assert calls[0][2].dtype == np.int8

@@ -18,6 +18,7 @@ from tests.compiler.least import real_macs
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine import Machine
 from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.run import Run
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
@@ -80,6 +81,7 @@ def check(case: Case) -> str:
     if run.totals["real_macs"] != real:
         raise DifferenceError(f"{run.totals['real_macs']} multiplies were by inputs within the "
                               f"image, the layers have {real}")
+    _check_images(spec, program, data, run)
     wanted = evaluate(graph, data)
     found = [run.outputs[tensor.name] for tensor in program.outputs]
     compare("the oracle", graph, [wanted[name] for name in graph.outputs], found)
@@ -88,6 +90,22 @@ def check(case: Case) -> str:
 
         compare("TVM", graph, evaluate_on_cpu(graph, data), found)
     return "exact"
+
+
+def _check_images(spec: AccelSpec, program: Program, data: dict[str, Array], run: Run) -> None:
+    """Images that go through a walk together have each what it has by itself."""
+    images = [data, *({name: np.roll(values.reshape(-1), step).reshape(values.shape)
+                       for name, values in data.items()} for step in (1, 5))]
+    alone = [run, *(Machine(spec).run(program, image, seed=run.seed) for image in images[1:])]
+    together = Machine(spec).run(program, {
+        name: np.concatenate([image[name] for image in images]) for name in data}, seed=run.seed)
+    for number, want in enumerate(alone):
+        found = together.of_image(number)
+        for name, values in want.outputs.items():
+            if not np.array_equal(found.outputs[name], values):
+                raise DifferenceError(f"output '{name}' of image {number} is not what it has alone")
+        if (found.end != want.end).any() or found.totals != want.totals:
+            raise DifferenceError(f"image {number} does not take the time that it takes alone")
 
 
 def multiplies(graph: LayerGraph) -> int:

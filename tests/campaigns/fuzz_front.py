@@ -40,6 +40,7 @@ def check_front(case: Case) -> str:
     found = Session(network, seed=case.order).run(inputs)
     checked = validate(network, inputs)
     assert checked.exact, f"validate: {checked.mismatch}"
+    _check_images(network, inputs, found)
     _check_reference(network, inputs, found)
     _check_file(network, inputs, found)
     if not case.settings.keys() & {"prune", "qdq"}:
@@ -50,6 +51,19 @@ def check_front(case: Case) -> str:
 def _compile(case: Case, model: onnx.ModelProto, spec: AccelSpec) -> Network:
     options = {key: case.settings[key] for key in ("prune", "method") if key in case.settings}
     return compile_model(model, spec, **options)
+
+
+def _check_images(network: Network, inputs: dict[str, Array], found: dict[str, Array]) -> None:
+    """Images that are run together have each what it has by itself."""
+    if not all(port.shape for port in (*network.inputs, *network.outputs)):
+        return
+    flipped = {name: np.ascontiguousarray(np.flip(values)) for name, values in inputs.items()}
+    alone = [found, Session(network).run(flipped), found]
+    together = Session(network).run({
+        name: np.concatenate([values, flipped[name], values]) for name, values in inputs.items()})
+    for name, values in together.items():
+        want = np.concatenate([each[name] for each in alone])
+        _same(f"output '{name}' of three images", want, values)
 
 
 def _check_reference(network: Network, inputs: dict[str, Array], found: dict[str, Array]) -> None:

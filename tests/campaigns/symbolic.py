@@ -28,7 +28,7 @@ from zeroskip.accel_model.formats import from_canonical
 from zeroskip.accel_model.isa import BLOCK
 from zeroskip.accel_model.kernels import even
 from zeroskip.accel_model.layout import blocks
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine import Machine, Task
 from zeroskip.accel_model.program import Program
 from zeroskip.accel_model.state import State, accumulator_rows
 from zeroskip.accel_model.stream import Step, Stream
@@ -46,7 +46,7 @@ class UnprovableError(Exception):
 def outputs(machine: Machine, program: Program) -> dict[str, Terms]:
     """The terms of every byte of the outputs. MachineError if the program must not run."""
     stream = machine._check(program)
-    state, _ = machine._walk(program, stream, {}, False)
+    state, _ = machine._walk(Task(program, stream))
     with np.errstate(over="ignore"):
         walk = _Symbolic(program, stream, state)
         walk.run(tokens.program_order(stream.unit))
@@ -87,8 +87,8 @@ class _Symbolic(Walk):
         for number, tensor in enumerate(program.inputs):
             place = slice(tensor.address, tensor.address + tensor.nbytes)
             self.dram[place] = mix(2, number, np.arange(tensor.nbytes))
-        self.act = np.zeros(memories.act.shape, np.uint64)
-        self.acc = np.zeros(memories.acc.shape, np.uint64)
+        self.act = np.zeros(memories.act.shape[1:], np.uint64)
+        self.acc = np.zeros(memories.acc.shape[1:], np.uint64)
         self._image = len(program.image)
 
     def _execute(self, pc: int, step: Step, known: npt.NDArray[np.int32]) -> None:

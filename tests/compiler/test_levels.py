@@ -90,7 +90,11 @@ def test_every_level_agrees_with_tvm(case: tuple[str, Levels, Path]) -> None:
         assert found.exact
         assert found.regions == 2
         direct = Session(levels, level=number).run(X)["y"]
-        assert np.array_equal(Session(path, level=number).run(X)["y"], direct)
+        two = {name: np.concatenate([values, -values]) for name, values in X.items()}
+        together = Session(path, level=number).run(two)["y"]
+        assert np.array_equal(together[:1], direct)
+        assert np.array_equal(together[1:], Session(levels, level=number).run(
+            {name: -values for name, values in X.items()})["y"])
 
 
 def test_weights_are_stored_once(case: tuple[str, Levels, Path]) -> None:

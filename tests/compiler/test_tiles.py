@@ -32,7 +32,7 @@ def test_runs_bring_a_view_into_rows(channels: int, wanted: int, data: st.DataOb
     spatial = (2, 3)
     home = Tensor("t", 0, channels, spatial)
     values = np.arange(channels * 6, dtype=np.uint8).reshape(1, channels, *spatial)
-    dram = to_dram(values)
+    dram = to_dram(values)[0]
     view = View(Value("t", channels, spatial, "int8", 0), offset, wanted)
     part = Span(start, wanted - start)
     rows = np.zeros((-(-part.size // 16), 6, 16), np.uint8)

@@ -77,7 +77,7 @@ def test_networks_are_those_that_were_asked_for(made: Comparison) -> None:
 @pytest.mark.parametrize("number", [0, 2, 5])
 def test_numbers_are_those_of_compiled_networks(made: Comparison, images: Array, answers: Array,
                                                 number: int) -> None:
-    """Run on the machine, whose every bit the comparison's CPU must have had."""
+    """Compiled anew for each target, and run image by image."""
     entry = made.entries[number]
     for target in TARGETS:
         network = compile_network(small_net(), target, prune=entry.recipe or None,
