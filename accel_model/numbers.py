@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from zeroskip.accel_model import kernels
 from zeroskip.accel_model.convolution import Convolver
