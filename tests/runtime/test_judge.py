@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,11 +16,13 @@ from zeroskip import compiler
 from zeroskip.accel_model.program import Place, Tile
 from zeroskip.compiler.direct import Scaling
 from zeroskip.compiler.network import Network
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.cpu_schedule import run_cpu
 from zeroskip.relay_passes.partition import LAYERS_ATTR
 from zeroskip.relay_passes.pruning.quality import noise, snr_db
-from zeroskip.runtime import region_check, validation
+from zeroskip.runtime import losing_layers, region_check, validation
+from zeroskip.runtime.float_check import FloatCheck
 from zeroskip.runtime.layer_quality import Power
+from zeroskip.runtime.progress import silent
 from zeroskip.runtime.region_check import Checked, Mismatch, Seen, Written, check_outputs
 from zeroskip.runtime.session import Session
 from zeroskip.runtime.validation import Validation, validate
@@ -101,11 +105,21 @@ SIZES = {"w1": (8, 4, 3, 3), "w2": (8, 8, 3, 3), "w3": (5, 4, 1, 1), "w4": (6, 5
          "w5": (18, 10)}
 
 
+@dataclass
+class Judgement:
+    """A validation, and what its parts were given."""
+
+    network: Network
+    found: Validation
+    region: tuple[Network, Any, Seen]  # arguments of check_region
+    outputs: tuple[Any, ...]  # and of _check_outputs
+    floats: FloatCheck
+
+
 @pytest.fixture(scope="module")
-def moving() -> tuple[Network, Validation, Seen]:
+def moving() -> Judgement:
     """A convolution with an addition behind it as a part of a concatenation, a part that is
-    copied, a reshape that moves data, one that does not, and a softmax on the CPU; a validation
-    of it, and the run of its region that was judged."""
+    copied, a reshape that moves data, one that does not, and a softmax on the CPU."""
     rng = np.random.default_rng(0)
     model = parser.parse_model(TEXT)
     held = {name: (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
@@ -114,34 +128,39 @@ def moving() -> tuple[Network, Validation, Seen]:
     model.graph.initializer.extend(numpy_helper.from_array(value, name)
                                    for name, value in held.items())
     network = compiler.compile(model, "sparse256", calibrate={"x": images(4)})
-    seen: list[Seen] = []
+    given: dict[str, Any] = {}
 
-    def check(network: Network, executable: Any, one: Seen) -> Checked:
-        seen.append(one)
-        return region_check.check_region(network, executable, one)
+    def keeping(name: str) -> Callable[..., Any]:
+        real = getattr(validation, name)
+
+        def call(*args: Any) -> Any:
+            given[name] = args
+            return given.setdefault(f"{name} made", real(*args))
+
+        return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validation, "check_region", check)
+        for name in ("check_region", "_check_outputs", "FloatCheck"):
+            patch.setattr(validation, name, keeping(name))
         found = validate(network, {"x": images(1)}, layers=True)
-    return network, found, seen[0]
+    return Judgement(network, found, given["check_region"], given["_check_outputs"],
+                     given["FloatCheck made"])
 
 
 def images(count: int) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((count, 4, 6, 6)).astype(np.float32)
 
 
-def test_every_layer_is_compared(moving: tuple[Network, Validation, Seen],
-                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_layer_is_compared(moving: Judgement, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bit that TVM has otherwise in any result of any layer is found, and named."""
-    network, right, one = moving
+    right = moving.found
     assert right.exact
     names = [str(name) for name in
-             network.reference_module["region_00"].attrs[LAYERS_ATTR]]
+             moving.network.reference_module["region_00"].attrs[LAYERS_ATTR]]
     assert {"one", "two", "add", "three", "joined", "pool", "moved", "four", "flat",
             "dense"} <= set(names)
     assert right.layers == right.of_layers == len(names)
     assert f"{len(names)} of {len(names)} layers compared, and 1 network output)" in right.text()
-    executable = compile_for_cpu(network.reference_module)
     real = run_cpu
     for number, name in enumerate(names):
         def altered(*given: Any, number: int = number) -> list[np.ndarray]:
@@ -150,43 +169,46 @@ def test_every_layer_is_compared(moving: tuple[Network, Validation, Seen],
             return results
 
         monkeypatch.setattr(region_check, "run_cpu", altered)
-        found = region_check.check_region(network, executable, one).mismatch
+        found = region_check.check_region(*moving.region).mismatch
         assert found is not None
         assert found.layer == name
         assert found.pc >= 0 or name in ("joined", "moved")
 
 
-def test_the_networks_outputs_are_compared(moving: tuple[Network, Validation, Seen],
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_networks_outputs_are_compared(moving: Judgement) -> None:
     """With the whole reference's: bits of right regions are not enough."""
-    network, right, _ = moving
-    assert right.top1_agree == {"y": True}
-    real = Session.run_host
-    monkeypatch.setattr(Session, "run_host", lambda self, arrays: [
-        np.roll(each, 1) for each in real(self, arrays)])
-    found = validate(network, {"x": images(1)})
-    assert found.exact_regions == found.regions
-    assert not found.exact
-    assert found.top1_agree == {"y": False}
-    assert "first difference: output 'y', element [0, 0]: TVM has " in found.text()
+    *given, expected, outputs = moving.outputs
+    assert validation._check_outputs(*given, expected, outputs).mismatch is None
+    rolled = [np.roll(each, 1) for each in outputs]
+    found = validation._check_outputs(*given, expected, rolled).mismatch
+    assert found is not None
+    assert str(found).startswith("output 'y', element [0, 0]: TVM has ")
+    assert moving.found.top1_agree == {"y": True}
+    moving.floats.add([images(1)], rolled, [])
+    assert not moving.floats.outputs()["y"].top1_agree
 
 
 def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its quantising and dequantising are our own."""
     network = compiler.compile(small_net(), "sparse256")
     assert network.direct is not None
-    monkeypatch.setattr(Scaling, "dequantise",
-                        lambda self, value: np.zeros(self.shape, np.float32))
-    found = validate(network, {"x": IMAGE})
-    assert found.exact_regions == found.regions
-    assert found.mismatch is not None
-    assert (found.mismatch.region, found.mismatch.layer) == ("", "y")
+    seen = losing_layers._run(network, [IMAGE], silent)
+    made = [*Session(network).run({"x": IMAGE}).values()]
+    given = (network, [IMAGE], seen, [], made, made)
+    assert validation._check_outputs(*given).mismatch is None
+    with monkeypatch.context() as patch:
+        patch.setattr(Scaling, "dequantise",
+                      lambda self, value: np.zeros(self.shape, np.float32))
+        found = validation._check_outputs(*given).mismatch
+    assert found is not None
+    assert (found.region, found.layer) == ("", "y")
+    monkeypatch.setattr(Scaling, "quantise", lambda self, real: np.zeros(self.shape, np.int8))
+    assert validation._check_outputs(*given).mismatch is not None
 
 
-def test_signal_to_noise_is_taken_before_a_softmax(moving: tuple[Network, Validation, Seen]
-                                                   ) -> None:
+def test_signal_to_noise_is_taken_before_a_softmax(moving: Judgement) -> None:
     """It is that of the logits, which the last layer makes."""
-    _, right, _ = moving
+    right = moving.found
     assert right.snr_before == {"y": "softmax"}
     (logits,) = [each for each in right.quality if each.layer == "dense"]
     assert right.snr_db["y"] == pytest.approx(logits.snr_db)
