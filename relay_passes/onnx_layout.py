@@ -154,6 +154,23 @@ class Walk:
         source = name if found is None else found.source
         return Lazy(source, shape, identity(shape), -1, node, source in self._planar)
 
+    def known(self, name: str) -> Array | None:
+        """A constant, or the integers of one that is dequantized by one scale."""
+        value, maker = self.index.constant(name), self.index.producer.get(name)
+        if value is not None or maker is None or maker.op_type != "DequantizeLinear":
+            return value
+        scales = [self.index.constant(each) for each in maker.input[1:] if each]
+        if not all(scale is not None and scale.size == 1 for scale in scales):
+            return None
+        return self.index.constant(maker.input[0])
+
+    def remade(self, name: str, value: Array) -> str:
+        """Another value in place of what `known` gives; its name."""
+        if name in self.index.constants:
+            return self.constant(name, value)
+        maker = self.index.producer[name]
+        return self.copy(maker, [self.constant(maker.input[0], value), *maker.input[1:]])
+
     def cost(self, lazy: Lazy, view: View) -> int:
         """The elements that must be moved to have another view of a source."""
         return view.size if view.moves and (lazy.source, view) not in self._made else 0

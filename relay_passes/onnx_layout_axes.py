@@ -35,7 +35,8 @@ def by_axes(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
     """The view that the node reads first, by its axes."""
     lazy = walk.lazy(node.input[0])
     axes = None if lazy is None else axes_of(lazy.view, lazy.shape)
-    if lazy is None or axes is None or any(walk.shape(name) is None for name in node.output):
+    if lazy is None or axes is None or not axes.perm or any(
+            walk.shape(name) is None for name in node.output):
         return None
     if not all(name in walk.index.constants for name in filter(None, node.input[1:])):
         return None

@@ -148,7 +148,7 @@ def _plan_flat(walk: Walk, node: onnx.NodeProto, lazy: Lazy, shape: Shape) -> _P
     operands: list[_Operand] = []
     back = inverse(lazy.view, lazy.shape)
     for each in node.input:
-        value, other = walk.index.constant(each), walk.lazy(each)
+        value, other = walk.known(each), walk.lazy(each)
         if value is not None and value.size == 1:
             operands.append(value.reshape(()))
         elif size(walk, each) == 1 and (single := walk.plain(each, node)).view != lazy.view:
@@ -171,14 +171,14 @@ def _operand(walk: Walk, name: str, operand: _Operand, lazy: Lazy) -> str:
         other, view = operand
         return walk.read(replace(other, group=lazy.group)
                          if other.group < 0 else other, view)
-    return walk.constant(name, operand)
+    return walk.remade(name, operand)
 
 
 def _along(walk: Walk, node: onnx.NodeProto, name: str, axes: Axes, rank: int) -> _Operand | None:
     """An operand, of this rank after broadcasting, in the layout of a source."""
     shape = walk.shape(name) or ()
     full = (1,) * (rank - len(shape)) + shape
-    value = walk.index.constant(name)
+    value = walk.known(name)
     if value is not None:
         return value.reshape(full).transpose(axes.inverse)
     lazy = walk.plain(name, node)

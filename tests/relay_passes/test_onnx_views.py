@@ -21,7 +21,7 @@ SIZES = st.sampled_from([1, 1, 2, 3, 4, 6])
 
 
 @given(st.data())
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=150)
 def test_a_view_is_what_numpy_makes_of_the_same_steps(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(SIZES, min_size=1, max_size=4)))
     x = np.arange(math.prod(shape)).reshape(shape)
