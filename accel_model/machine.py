@@ -45,13 +45,15 @@ MOST_IMAGES = 128  # in a walk: what is done once for all of them is next to not
 
 
 class Machine:
-    """An accelerator as its description says. It may run any number of programs.
+    """An accelerator as its description says. It may run any number of programs, and keeps the
+    room for activations of several images from one walk to the next.
 
     limits: what a program may ask of this computer.
     """
 
     def __init__(self, spec: AccelSpec, limits: Limits | None = None) -> None:
         self.spec, self.limits = spec, limits or Limits()
+        self._spare: Memories | None = None
 
     def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
             seed: int | None = None, observers: Sequence[Observer] = (),
@@ -117,6 +119,7 @@ class Machine:
         except MachineError as problem:
             raise (self._diagnose(task, problem) if task.images == 1 else problem) from None
         run = self._time(task, state, walk.costs)
+        self._spare = state.memories if task.images > 1 else None
         audit(self.spec, task.program, run)
         return run
 
@@ -153,7 +156,8 @@ class Machine:
     def _walk(self, task: Task) -> tuple[State, Walk]:
         """Everything as it is before the first instruction."""
         program = task.program
-        memories = Memories.of(self.spec, program, task.images)
+        spare, self._spare = self._spare, None
+        memories = Memories.of(self.spec, program, task.images, spare)
         for tensor in program.inputs:
             memories.give(tensor, to_dram(task.inputs[tensor.name]) if task.numbers else None)
         watched = bool(task.observers)

@@ -51,12 +51,13 @@ class Dram:
     arena: Bytes
 
     @staticmethod
-    def of(program: Program, images: int = 1) -> Dram:
+    def of(program: Program, images: int = 1, spare: Dram | None = None) -> Dram:
         """DRAM with the program's image. What is of the image itself, not a copy, ends with it, or
         before an input that the host will write in its midst."""
         image = program.image
         end = min([len(image), *(tensor.address for tensor in program.inputs)])
-        fixed, arena = image[:end], np.empty((images, program.dram_bytes - end), np.uint8)
+        fixed = image[:end]
+        arena = _room(None if spare is None else spare.arena, (images, program.dram_bytes - end))
         fixed.flags.writeable = False
         arena[:, : len(image) - end] = image[end:]
         return Dram(fixed, arena)
@@ -118,9 +119,11 @@ class Memories:
     places: Int64
 
     @staticmethod
-    def of(spec: AccelSpec, program: Program, images: int = 1) -> Memories:
-        """Memories that hold anything, as it cannot be read; DRAM holds the program's image."""
-        dram = Dram.of(program, images)
+    def of(spec: AccelSpec, program: Program, images: int = 1, spare: Memories | None = None
+           ) -> Memories:
+        """Memories that hold anything, as it cannot be read; DRAM holds the program's image. spare:
+        memories that are no longer used, whose arrays may be taken."""
+        dram = Dram.of(program, images, None if spare is None else spare.dram)
         counts = (spec.act_rows, spec.wgt_rows, spec.acc_rows, spec.par_rows, program.dram_bytes)
         places, used = [], 0
         for memory, count in enumerate(counts):
@@ -130,7 +133,7 @@ class Memories:
             used += (count >> granule) - (start >> granule) + 1
         lanes = spec.array.lanes
         made = Memories(
-            act=np.empty((images, spec.act_rows, 16), np.uint8),
+            act=_room(None if spare is None else spare.act, (images, spec.act_rows, 16)),
             wgt=np.zeros((lanes, spec.wgt_rows), np.uint32),
             wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
             acc=np.empty((images, spec.acc_rows, 16), np.int32),
@@ -176,6 +179,13 @@ class Memories:
         some = not granule and self.records[0, offset + cell]
         return Fault(f"reads {NAMES[memory]} {CELLS[memory]} {cell}, which was never written"
                      f"{' in part' if some else ''}")
+
+
+def _room(spare: Bytes | None, shape: tuple[int, ...]) -> Bytes:
+    """Bytes: those that are spare if they are of as many images or more, of the same size."""
+    if spare is not None and spare.shape[1:] == shape[1:] and len(spare) >= shape[0]:
+        return spare[: shape[0]]
+    return np.empty(shape, np.uint8)
 
 
 def out_of_bounds(memory: int, write: int, cells: Cells, count: int) -> Fault:

@@ -22,7 +22,7 @@ from zeroskip.accel_model.memory import Bytes, Memories
 from zeroskip.accel_model.weights import Filters
 from zeroskip.accel_model.window import NO_OPERAND, Operand, Target, Window
 
-SUMS = 1 << 19  # bytes of the sums of several images
+SUMS = 1 << 20  # bytes of the sums of several images
 NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
 
