@@ -97,6 +97,7 @@ def frozen(case: Example) -> Example | None:
         return None
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
+    model.ir_version = max(model.ir_version, 4)  # before, initializers were inputs as well
     del model.graph.input[:]
     model.graph.input.append(kept)
     model.graph.initializer.extend(
