@@ -85,10 +85,10 @@ RUNTIME: tuple[Change, ...] = (
     Change("runtime/comparison.py", "faster is slower",
            "return self.entries[0].gains[self.targets[0]].cycles / cycles if",
            "return cycles / self.entries[0].gains[self.targets[0]].cycles if",
-           "runtime/test_compare.py"),
+           "runtime/test_compare.py::test_faster_is_how_many_times_as_fast_as_the_dense_network"),
     Change("runtime/comparer.py", "labels are compared with the dense network's answers",
            ".argmax(axis=1) for run in made])", ".argmax(axis=1) for run in self.answers])",
-           "runtime/test_compare.py"),
+           "runtime/test_compare.py::test_numbers_are_those_of_compiled_networks"),
     # -------------------------------------------------------------------- commands and their ends
     Change("runtime/cli_guard.py", "a user's mistake exits as an error of ours",
            "return 2, f\"error: {problem}\"", "return 3, f\"error: {problem}\"",
