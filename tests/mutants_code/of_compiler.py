@@ -180,7 +180,7 @@ COMPILER: tuple[Change, ...] = (
            "compiler/test_cache.py::test_a_plan_changed_by_hand_is_not_believed"),
     Change("compiler/network.py", "the seal of a network is not checked",
            "    if seal != seal_of(head):", "    if not seal:",
-           "runtime/test_session.py::test_altered_and_truncated_files_are_refused"),
+           "runtime/test_session.py::test_a_manifest_that_its_seal_does_not_fit_is_refused"),
     Change("compiler/network.py", "a placement need not be that of the programs",
            "    if known != (placement.regions,", "    if known == (placement.regions,",
            "runtime/test_placement.py::test_a_placement_that_lies_is_refused"),

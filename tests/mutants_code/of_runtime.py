@@ -101,7 +101,7 @@ RUNTIME: tuple[Change, ...] = (
            "runtime/test_endings.py::test_an_interrupt_ends_in_silence"),
     Change("runtime/cli_guard.py", "names may steer the terminal",
            "each if each.isprintable() else \"?\"", "each",
-           "runtime/test_cli.py::test_names_in_files_cannot_steer_the_terminal"),
+           "runtime/test_cli.py::test_what_steers_a_terminal_is_a_question_mark"),
     Change("runtime/cli_guard.py", "too little memory is an error of ours",
            "if isinstance(problem, MemoryError):", "if isinstance(problem, EOFError):",
            "runtime/test_cli.py::test_too_little_memory_is_a_sentence"),
