@@ -20,6 +20,7 @@ from zeroskip.compiler.graph import LayerGraph
 from zeroskip.compiler.groups import Found, GroupSearch
 from zeroskip.compiler.lower import lower
 from zeroskip.compiler.ops import Region
+from zeroskip.compiler.pipeline import ARRAY, COLUMNS, FIRST, LATE, LOADS, overlapped
 from zeroskip.compiler.plan import GroupPlan
 from zeroskip.compiler.plan_region import plan_region
 from zeroskip.runtime.tuning import tuning
@@ -190,3 +191,13 @@ def test_what_stays_on_chip_is_not_moved() -> None:
     assert moved[run.unit == STORE].sum() == sum(
         value.channels * value.pixels for value in region.outputs)
     assert given + weights <= moved[run.unit == LOAD].sum() <= given + 1.15 * weights
+
+
+@pytest.mark.parametrize(("late", "cycles"), [(0, 110), (1, 160)])
+def test_the_bus_works_ahead_where_there_is_room(late: int, cycles: int) -> None:
+    """50 cycles of activations for an operation of 10, while the one before computes for 100."""
+    works = np.zeros((2, COLUMNS))
+    works[0, ARRAY], works[1, ARRAY] = 100, 10
+    works[1, FIRST] = works[1, LOADS] = 50
+    works[1, LATE] = late
+    assert overlapped(works, 10, 0) == cycles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.compiler.networks import Builder
 from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler import ops
-from zeroskip.compiler.cost import Cuts, Place
+from zeroskip.compiler.cost import Costs, Cuts, Place
 from zeroskip.compiler.emit_conv import steps
 from zeroskip.compiler.emit_region import emit_region
 from zeroskip.compiler.errors import CompileError
@@ -21,6 +22,7 @@ from zeroskip.compiler.plan import ConvPlan, GroupPlan
 from zeroskip.compiler.plan_region import plan_region
 from zeroskip.compiler.search import LOOPS, ConvSearch
 from zeroskip.compiler.tiles import Span
+from zeroskip.compiler.weights import group_filters
 from zeroskip.runtime.tuning import tuning
 
 Layer: TypeAlias = tuple[int, int, int, int, int, float]
@@ -96,3 +98,50 @@ def test_the_answer_is_near_the_best_of_all(target: str, layers: list[Layer]) ->
     print(f"all: {found_total / best_total:.3f}, best of 8 {tuned_total / best_total:.3f}")
     assert found_total <= 1.04 * best_total
     assert tuned_total <= 1.025 * best_total
+
+
+def one_layer(channels: int, size: int, filters: int) -> ops.Conv:
+    """A 3x3 convolution without a zero."""
+    b = Builder(np.random.default_rng(0), density=1.0)
+    x = b.conv(b.input(channels, size, size), filters, (3, 3), pad=(1,) * 4)
+    (op,) = lower(b.graph(x)).ops
+    assert isinstance(op, ops.Conv)
+    return op
+
+
+def test_the_tiles_of_two_steps_are_in_act_together() -> None:
+    spec = load_spec("dense256")
+    spec = replace(spec, sram=replace(spec.sram, act_bytes=2048))
+    search = ConvSearch(one_layer(64, 14, 64), spec)
+    ranked = search.ranked(Place(14, spec.act_rows), 1 << 20)
+    assert len(ranked) > 4
+    assert max(2 * each.cost.act for each in ranked) <= spec.act_rows == 128
+
+
+def test_weights_that_do_not_stay_are_loaded_for_each_patch() -> None:
+    """Half a megabyte of them, for the same rows whole and cut."""
+    spec = load_spec("dense256")
+    search = ConvSearch(one_layer(512, 7, 96), spec)
+    costs = {each.plan: each.cost for each in search.ranked(Place(7, spec.act_rows), 1 << 20)}
+    seen = 0
+    for plan, cost in costs.items():
+        assert isinstance(plan, ConvPlan)
+        whole = costs.get(replace(plan, rows=7, cols=7))
+        if plan.outer == "pixels" and whole is not None and cost.all_rows > spec.wgt_rows:
+            assert cost.weights >= whole.weights * -(-7 // plan.rows) * -(-7 // plan.cols)
+            seen += plan.rows < 7
+    assert seen
+
+
+def test_the_slower_of_array_and_bus_decides() -> None:
+    """The first schedule computes for longer than the second one moves."""
+    zero = np.zeros(2)
+    costs = Costs(array=np.array([100.0, 10]), loads=np.array([10.0, 90]), weights=zero,
+                  stores=zero, tile=zero, first=zero, last=zero, rows=zero, all_rows=zero,
+                  act=zero, fits=np.ones(2, np.bool_))
+    assert costs.order(2, None) == [1, 0]
+
+
+def test_neighbouring_filters_have_similar_work() -> None:
+    """The more of two of a residue first, residues in turn."""
+    assert group_filters(np.arange(32)).tolist() == [*range(16, 32), *range(16)]

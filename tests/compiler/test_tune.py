@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -47,18 +48,22 @@ def test_never_worse_the_same_again_and_exact(target: str) -> None:
     assert np.array_equal(run.outputs[program.outputs[0].name].reshape(wanted.shape), wanted)
 
 
-def test_what_is_better_only_alone_is_not_taken() -> None:
-    spec = load_spec("sparse256")
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_is_better_only_alone_is_not_taken(beside: bool) -> None:
+    """beside: or only with its neighbours."""
+    whole = load_spec("sparse256")
+    spec = replace(whole, sram=replace(whole.sram, act_bytes=4096))
     _, graph = network(4)
     region = lower(graph)
     plans = plan_region(region, spec)
+    assert len(plans) > 1  # groups, or there would be no neighbourhood
 
     untouched = emit_region(region, spec, plans).words.tobytes()
     falling = count(1 << 20, -1)
 
     def measure(program: Program) -> int:
-        if len(program.layers) < len(region.ops):  # a neighbourhood: the last tried seems fastest
-            return next(falling)
+        if len(program.layers) < len(region.ops):  # the last tried, or the longest, seems fastest
+            return -len(program.words) if beside else next(falling)
         return 100 if program.words.tobytes() == untouched else 101
 
     assert tune_region(region, spec, plans, Tuning(4, measure)) == plans

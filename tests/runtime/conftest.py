@@ -10,6 +10,13 @@ import pytest
 
 from tests.runtime.command import said, zeroskip
 from tests.runtime.nets import SHAPE, small_net
+from zeroskip.runtime import progress
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_takes_long() -> None:
+    """On a busy machine commands would say what they do, which is another test's concern."""
+    progress._QUIET = 600.0
 
 
 @pytest.fixture(scope="module")

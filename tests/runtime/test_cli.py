@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.runtime.command import files, refused, zeroskip
 from zeroskip.runtime.cli import main
+from zeroskip.runtime.cli_guard import one_line
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -180,6 +181,10 @@ def test_too_little_memory_is_a_sentence(compiled: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("zeroskip.compiler.network.Network.load", load)
     refused(zeroskip("report", compiled / "net.zsk"), "not enough memory")
+
+
+def test_what_steers_a_terminal_is_a_question_mark() -> None:
+    assert one_line("a\x1b[2J \n b\u202ec\x07") == "a?[2J b?c?"
 
 
 def test_names_in_files_cannot_steer_the_terminal(tmp_path: Path) -> None:

@@ -114,6 +114,13 @@ def test_front_is_what_no_other_beats() -> None:
     assert [one.scheme for one in made.front("t")] == ["dense", "fast", "as fast", "least"]
 
 
+def test_faster_is_how_many_times_as_fast_as_the_dense_network() -> None:
+    entries = (entry("dense", 30, 100), entry("fast", 20, 50), entry("nothing there", 20, 0))
+    made = Comparison("m", 1, ("t",), entries, "conv", {})
+    assert [made.faster(one, "t") for one in entries[:2]] == [1, 2]
+    assert np.isnan(made.faster(entries[2], "t"))
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=8))
 def test_front_rises(points: list[tuple[int, int]]) -> None:
     made = Comparison("m", 1, ("t",), tuple(entry("s", *each) for each in points), "conv", {})

@@ -158,7 +158,7 @@ def test_reasons_are_grouped_with_most_multiplies_first() -> None:
 
 
 def test_shares_and_sizes_never_round_to_nothing_or_all() -> None:
-    assert [percent(share) for share in (0, 1e-9, 0.13, 0.9999, 1)] == [
-        "0 %", "<1 %", "13 %", ">99 %", "100 %"]
+    assert [percent(share) for share in (0, 1e-9, 0.004, 0.13, 0.9999, 1)] == [
+        "0 %", "<1 %", "<1 %", "13 %", ">99 %", "100 %"]
     assert [size(count) for count in (5, 2048, 3 << 20, 5 << 30)] == [
         "5 bytes", "2.0 KiB", "3.0 MiB", "5.0 GiB"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.nets import SHAPE, small_net
+from zeroskip.accel_model.box import write_zip
 from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.isa import LoadParams
 from zeroskip.compiler.data import DataError
@@ -137,6 +140,22 @@ def test_altered_and_truncated_files_are_refused(network: Network, tmp_path: Pat
         (tmp_path / "cut.zsk").write_bytes(raw[:size])
         with pytest.raises(NetworkError, match="compile it again"):
             Network.load(tmp_path / "cut.zsk")
+
+
+def test_a_manifest_that_its_seal_does_not_fit_is_refused(network: Network, tmp_path: Path
+                                                          ) -> None:
+    """Every other member is as it was, and so is what zip says of all."""
+    network.save(tmp_path / "net.zsk")
+    with zipfile.ZipFile(tmp_path / "net.zsk") as box:
+        members = {name: box.read(name) for name in box.namelist()}
+    head = json.loads(members["manifest.json"])
+    for name in ("small", "another"):
+        members["manifest.json"] = json.dumps({**head, "name": name}, indent=1).encode()
+        with (tmp_path / f"{name}.zsk").open("wb") as out:
+            write_zip(out, {each: [raw] for each, raw in members.items()})
+    assert Network.load(tmp_path / "small.zsk").name == head["name"] == "small"
+    with pytest.raises(NetworkError, match="was altered after it was written"):
+        Network.load(tmp_path / "another.zsk")
 
 
 def test_every_layer_is_compared(mixed: Network) -> None:
