@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,6 +31,7 @@ from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.fold import FoldBatchNorm
 from zeroskip.relay_passes.fold_forward import FoldForward
+from zeroskip.relay_passes.graph import nodes_of
 from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.importer import import_onnx
 from zeroskip.relay_passes.keep_float import KeepFloat
@@ -43,6 +45,7 @@ from zeroskip.relay_passes.pruning.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.prune import prune as prune_by
 from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.quantise_scales import wide_observed
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
@@ -207,7 +210,22 @@ def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: M
     ranges = measure_ranges(module, samples, method=method_for(calibrate, method), check=check,
                             first=first,
                             progress=lambda done, total: tell("calibrate", done, total))
-    return None if calibrate is None and has_own_scales(module["main"]) else ranges
+    if calibrate is None and has_own_scales(module["main"]):
+        return None
+    _tell_narrowed(module["main"])
+    return ranges
+
+
+def _tell_narrowed(main: Any) -> None:
+    """Warn of tensors that the model gives 16 bits and that get 8."""
+    nodes = nodes_of(main)
+    found = sorted({nodes.get(name, name) for name in wide_observed(main)})
+    if found:
+        named = ", ".join(f"'{node}'" for node in found[:3])
+        named += f" and {len(found) - 3} more" if len(found) > 3 else ""
+        warnings.warn("Tensors that the model gives 16 bits become 8 bits by the samples: those of "
+                      f"{named}; leave the samples out to keep these in float, or name "
+                      "their nodes with --float.", RuntimeWarning, stacklevel=3)
 
 
 def method_for(calibrate: object | None, method: Method = "auto") -> Method:

@@ -11,7 +11,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.graph import bindings, nodes_of, outputs, used_vars
 from zeroskip.relay_passes.integer import BOUNDS
 from zeroskip.relay_passes.keep_float import BY_REQUEST, kept_float
-from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Kind, Scale
+from zeroskip.relay_passes.quantise_graph import FloatGraph, Group, Kind, Scale, read_graph
 
 _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 _CARRIERS: tuple[Kind, ...] = ("requantise", "concat", "reshape")
@@ -97,6 +97,12 @@ def observed(func: relax.Function, graph: FloatGraph) -> list[str]:
     for name, group in integer_groups(func, graph, scaled=True).items():
         names.update(dict.fromkeys((*group.inputs, name)))
     return [name for name in names if name not in graph.scales]
+
+
+def wide_observed(func: relax.Function) -> list[str]:
+    """Those of ``observed`` that the model gives 16 bits."""
+    graph = read_graph(func)
+    return [name for name in observed(func, graph) if name in graph.wide]
 
 
 def choose_scales(

@@ -256,6 +256,9 @@ def test_activations_of_16_bits_stay_float_without_samples(
     made, got, want = both(model)
     np.testing.assert_array_equal(got, want)
     assert "16 bits" in made.cpu["first"]
+    samples = {"x": np.concatenate([inputs_of(model, SEED)["x"]] * 2)}
+    with pytest.warns(RuntimeWarning, match="16 bits become 8 .* those of 'Deq"):
+        assert "first" not in compiler.compile(model, "sparse256", calibrate=samples).cpu
 
 
 def test_a_scale_behind_a_pool_a_reshape_or_a_concat_is_the_layers() -> None:
