@@ -177,10 +177,11 @@ def test_every_layer_is_compared(moving: Judgement, monkeypatch: pytest.MonkeyPa
 
 def test_the_networks_outputs_are_compared(moving: Judgement) -> None:
     """With the whole reference's: bits of right regions are not enough."""
-    *given, expected, outputs = moving.outputs
-    assert validation._check_outputs(*given, expected, outputs).mismatch is None
+    arguments: Any = moving.outputs
+    *given, expected, outputs = arguments
+    assert validation._check_outputs(*[*given, expected, outputs]).mismatch is None
     rolled = [np.roll(each, 1) for each in outputs]
-    found = validation._check_outputs(*given, expected, rolled).mismatch
+    found = validation._check_outputs(*[*given, expected, rolled]).mismatch
     assert found is not None
     assert str(found).startswith("output 'y', element [0, 0]: TVM has ")
     assert moving.found.top1_agree == {"y": True}
@@ -194,7 +195,7 @@ def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.Monke
     assert network.direct is not None
     seen = losing_layers._run(network, [IMAGE], silent)
     made = [*Session(network).run({"x": IMAGE}).values()]
-    given = (network, [IMAGE], seen, [], made, made)
+    given: Any = (network, [IMAGE], seen, [], made, made)
     assert validation._check_outputs(*given).mismatch is None
     with monkeypatch.context() as patch:
         patch.setattr(Scaling, "dequantise",
