@@ -18,11 +18,12 @@ from zeroskip.accel_model.box import read_npy, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.weight_streams import weight_streams
-from zeroskip.compiler.derived import LevelOf, ProgramOf
+from zeroskip.compiler.derived import LevelOf, ProgramOf, Source, split_program
 from zeroskip.compiler.driver import compile as compile_network
+from zeroskip.compiler.driver import import_float, lower
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.extract import extract
-from zeroskip.compiler.level_driver import compile_levels, lower_levels
+from zeroskip.compiler.level_driver import _check_level, compile_levels, lower_levels
 from zeroskip.compiler.levels import Levels
 from zeroskip.compiler.network import Network, NetworkError, seal_of
 from zeroskip.compiler.stages import Stages
@@ -153,6 +154,25 @@ def test_a_level_only_removes_weights(second: str) -> None:
     next(levels)
     with pytest.raises(CompileError, match=r"level 1 '.*' does more to 'conv.*--prune"):
         next(levels)
+
+
+def test_a_level_has_no_other_weights() -> None:
+    one, other = (import_float(small_net(seed=seed), {}) for seed in range(2))
+    _check_level(one, one, 1, "same")
+    with pytest.raises(CompileError, match="level 1 'other' does more to 'conv0'"):
+        _check_level(one, other, 1, "other")
+
+
+def test_only_what_comes_back_bit_for_bit_is_taken_out_of_a_program() -> None:
+    """Weights that are the program's, and others of which as many are not zero."""
+    stages = lower(small_net(), load_spec("dense256"))
+    ((name, program),) = stages.programs.items()
+    file = np.frombuffer(program.to_bytes(), np.uint8)
+    node = next(node for node in extract(stages.partitioned, name).nodes
+                if isinstance(node.layer, Conv))
+    for weight, pieces in ((node.layer.weight, 1), (-node.layer.weight, 0)):
+        known = {node.node: (Source("w", node.layer.groups, 1, 0), weight)}
+        assert min(len(split_program(file, 0, program, known).pieces), 1) == pieces
 
 
 @pytest.mark.parametrize("count", [0, 256])

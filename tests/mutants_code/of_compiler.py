@@ -204,8 +204,8 @@ COMPILER: tuple[Change, ...] = (
     Change("compiler/level_driver.py", "a level may have weights that the one before has not",
            "(layer.weight == 0) | (layer.weight == old[layer.var].weight)",
            "layer.weight == layer.weight",
-           "compiler/test_levels.py::test_a_level_only_removes_weights"),
+           "compiler/test_levels.py::test_a_level_has_no_other_weights"),
     Change("compiler/derived.py", "what is not the same bit for bit is taken out of a program",
            "if np.array_equal(made, raw):", "if len(made) == len(raw):",
-           "compiler/test_levels.py::test_a_level_is_the_program_that_compiling_it_gives"),
+           "compiler/test_levels.py::test_only_what_comes_back_bit_for_bit_is_taken_out_of_a_program"),
 )

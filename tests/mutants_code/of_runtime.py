@@ -122,5 +122,5 @@ RUNTIME: tuple[Change, ...] = (
            "runtime/test_endings.py::test_long_work_without_a_terminal_says_what_it_does"),
     Change("runtime/files.py", "regions of a timeline begin together",
            "event[\"ts\"] += start", "event[\"ts\"] += 0",
-           "runtime/test_cli.py::test_run_writes_outputs_and_trace"),
+           "runtime/test_session.py::test_regions_of_a_timeline_come_one_after_another"),
 )

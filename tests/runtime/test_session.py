@@ -23,6 +23,7 @@ from zeroskip.compiler.driver import lower
 from zeroskip.compiler.network import Network, NetworkError
 from zeroskip.compiler.passes import embed
 from zeroskip.runtime import packed
+from zeroskip.runtime.files import write_timeline
 from zeroskip.runtime.session import Session, run_source
 from zeroskip.runtime.validation import validate
 
@@ -140,6 +141,16 @@ def test_altered_and_truncated_files_are_refused(network: Network, tmp_path: Pat
         (tmp_path / "cut.zsk").write_bytes(raw[:size])
         with pytest.raises(NetworkError, match="compile it again"):
             Network.load(tmp_path / "cut.zsk")
+
+
+def test_regions_of_a_timeline_come_one_after_another(network: Network, tmp_path: Path) -> None:
+    ((program, run),) = zip(network.programs.values(), Session(network).time().values(),
+                            strict=True)
+    write_timeline(tmp_path / "t.json", {"a": run, "b": run}, {"a": program, "b": program})
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    first, second = ([one["ts"] for one in events if one["pid"] == region and "ts" in one]
+                     for region in range(2))
+    assert second == [moment + run.cycles for moment in first] != first
 
 
 def test_a_manifest_that_its_seal_does_not_fit_is_refused(network: Network, tmp_path: Path
