@@ -55,8 +55,10 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
         if asked:
             for node in asked:
                 graph.reasons[node] = BY_REQUEST
-            _note(func, graph, group, f"it is one operation with '{asked[0]}', which is kept in "
-                  "float by request (--float)")
+            for each in group.members:
+                graph.reasons.setdefault(
+                    nodes.get(each, each), f"it is one operation with '{asked[0]}', which is kept "
+                    "in float by request (--float)")
         elif not scaled and not _has_scales(group, known, graph):
             _note(func, graph, group, _lack(group, graph))
         elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):
