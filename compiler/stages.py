@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -65,8 +65,10 @@ def lower_fastest(pruned: IRModule, least: IRModule, spec: AccelSpec, quantise: 
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
     Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
-    of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``.
+    of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``, which is the float
+    network that the result is judged by: with the filters that cannot move a step.
     """
+    measured = least
     some = without_idle(pruned, quantise)
     if not some["main"].same_as(pruned["main"]):
         pruned, least = some, without_dead(some)
@@ -78,7 +80,7 @@ def lower_fastest(pruned: IRModule, least: IRModule, spec: AccelSpec, quantise: 
         taken = _cycles(made, spec, tune)
         if taken * (1.0 if tune is not None or stages is not first else 1 - ODD) < cycles:
             stages, cycles = made, taken
-    return stages
+    return replace(stages, floating=measured)
 
 
 def without_dead(pruned: IRModule, block: int = 1) -> IRModule:

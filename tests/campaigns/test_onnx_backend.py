@@ -20,6 +20,7 @@ RIGHT: dict[Form, str] = {
         basic_conv_with_padding batchnorm_example clip_min_greater_than_max
         concat_2d_axis_1 conv_with_autopad_same convtranspose_pads dequantizelinear
         flatten_axis2 gathernd_example_int32 gemm_all_attributes globalaveragepool hardswish
+        layer_normalization_2d_axis0
         lppool_2d_default lrn maxpool_2d_dilations mod_mixed_sign_int32
         prelu_broadcast qlinearconv quantizelinear_axis shape_start_1 size softmax_axis_1
         spacetodepth where_example""",
@@ -33,7 +34,6 @@ REFUSED = {
     "cast_FLOAT_to_INT4": "Node 'Cast_output' (Cast) makes a tensor of type INT4",
     "expand_dim_changed": "Node 'Expand_expanded' (Expand) depends on the values of 'new_shape'",
     "identity_sequence": "Input 'x' is not a tensor",
-    "layer_normalization_2d_axis0": "Node 'LayerNormalization_Y'",
     "loop11": "Node 'Loop_res_y' (Loop) is control flow",
     "momentum": "has operator ai.onnx.preview.training.Momentum, which TVM cannot import",
     "sequence_insert_at_back": "Input 'sequence' is not a tensor",

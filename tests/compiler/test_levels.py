@@ -170,8 +170,10 @@ def test_only_what_comes_back_bit_for_bit_is_taken_out_of_a_program() -> None:
     file = np.frombuffer(program.to_bytes(), np.uint8)
     node = next(node for node in extract(stages.partitioned, name).nodes
                 if isinstance(node.layer, Conv))
-    for weight, pieces in ((node.layer.weight, 1), (-node.layer.weight, 0)):
-        known = {node.node: (Source("w", node.layer.groups, 1, 0), weight)}
+    layer = node.layer
+    assert isinstance(layer, Conv)
+    for weight, pieces in ((layer.weight, 1), (-layer.weight, 0)):
+        known = {node.node: (Source("w", layer.groups, 1, 0), weight)}
         assert min(len(split_program(file, 0, program, known).pieces), 1) == pieces
 
 
