@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.files import refuse_irregular
+from zeroskip.accel_model.io.atomic_write import refuse_irregular
 
 ARRAY_KINDS = ("dense", "bitmap", "pattern")
 ACT_ROW_BYTES = 16

@@ -56,7 +56,7 @@ def seconds(run: Callable[[], object], times: int) -> float:
 
 def rows(name: str) -> list[list[str]]:
     """A row for each number of images."""
-    from zeroskip.runtime.session import Session
+    from zeroskip.runtime.execution.session import Session
 
     network, images = made(name)
     session, port = Session(network), network.inputs[0].name

@@ -125,8 +125,8 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
 def tuned(network: str, target: str, weights: str) -> dict[str, float]:
     """Cycles when eight schedules of each layer are timed, and what that takes."""
     from zeroskip.compiler.driver import compile as compile_network
-    from zeroskip.runtime.session import Session
-    from zeroskip.runtime.tuning import tuning
+    from zeroskip.runtime.execution.session import Session
+    from zeroskip.runtime.execution.tuning import tuning
 
     model, recipe = networks.model(network, weights)
     with tempfile.TemporaryDirectory() as folder:
@@ -169,8 +169,8 @@ def simulating(network: str) -> dict[str, float]:
     from tvm import relax
 
     from zeroskip.compiler.driver import compile as compile_network
-    from zeroskip.relay_passes.cpu_schedule import compile_for_cpu
-    from zeroskip.runtime.session import Session
+    from zeroskip.relay_passes.relax.cpu import compile_for_cpu
+    from zeroskip.runtime.execution.session import Session
 
     model, _ = networks.model(network, "dense")
     made = compile_network(model, "dense256")
@@ -221,7 +221,7 @@ def scale(network: str) -> dict[str, float]:
     import numpy as np
 
     from zeroskip.compiler.driver import compile as compile_network
-    from zeroskip.runtime.session import Session
+    from zeroskip.runtime.execution.session import Session
 
     model, _ = networks.model(network, "50 %")
     started = time.perf_counter()

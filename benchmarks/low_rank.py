@@ -26,9 +26,9 @@ from zeroskip.relay_passes import (  # noqa: E402 - found through the path above
     normalise_onnx,
     parse_recipe,
 )
-from zeroskip.relay_passes.graph import bindings  # noqa: E402
-from zeroskip.relay_passes.onnx_export import export_onnx  # noqa: E402
-from zeroskip.relay_passes.pruning.layers import prunables  # noqa: E402
+from zeroskip.relay_passes.frontend.from_relax import export_onnx  # noqa: E402
+from zeroskip.relay_passes.pruning.base.layers import prunables  # noqa: E402
+from zeroskip.relay_passes.relax.rewriting import bindings  # noqa: E402
 
 RECIPES = (
     "lowrank:energy=0.95", "lowrank:energy=0.9", "lowrank:energy=0.8",

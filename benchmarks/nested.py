@@ -22,13 +22,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from zeroskip.accel_model.box import read_npy  # noqa: E402 - found through the path above
-from zeroskip.accel_model.weight_streams import weight_streams  # noqa: E402
-from zeroskip.compiler.derived import LevelOf, ProgramOf  # noqa: E402
-from zeroskip.compiler.level_driver import compile_levels  # noqa: E402
-from zeroskip.compiler.levels import Levels  # noqa: E402
-from zeroskip.compiler.network import Network  # noqa: E402
-from zeroskip.runtime.session import Session  # noqa: E402
+from zeroskip.accel_model.io.archive import read_npy  # noqa: E402 - found through the path above
+from zeroskip.accel_model.program.weight_map import weight_streams  # noqa: E402
+from zeroskip.compiler.artifact.derived_members import LevelOf, ProgramOf  # noqa: E402
+from zeroskip.compiler.artifact.nested_file import Levels  # noqa: E402
+from zeroskip.compiler.artifact.network import Network  # noqa: E402
+from zeroskip.compiler.multi_level import compile_levels  # noqa: E402
+from zeroskip.runtime.execution.session import Session  # noqa: E402
 
 SCHEMES = {  # name: target and levels
     "unstructured 50, 75, 90 %": ("sparse256", [

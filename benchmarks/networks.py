@@ -64,8 +64,8 @@ def measure(network: str, target: str, scheme: str) -> dict[str, float]:
     import numpy as np
 
     from zeroskip.compiler.driver import compile as compile_network
-    from zeroskip.runtime.report import report
-    from zeroskip.runtime.session import Session
+    from zeroskip.runtime.analysis.report import report
+    from zeroskip.runtime.execution.session import Session
 
     made, recipe = model(network, scheme)
     started = time.perf_counter()

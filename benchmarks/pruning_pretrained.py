@@ -24,9 +24,9 @@ import tvm
 from PIL import Image, ImageDraw, ImageFont
 
 from zeroskip.compiler.driver import import_float
-from zeroskip.relay_passes.pruning.interpreter import Interpreter
-from zeroskip.relay_passes.pruning.prune import prune
-from zeroskip.relay_passes.pruning.quality import snr_db
+from zeroskip.relay_passes.metrics import snr_db
+from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
+from zeroskip.relay_passes.pruning.apply import prune
 
 Floats = npt.NDArray[np.float32]
 SIZE = 320

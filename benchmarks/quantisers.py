@@ -35,11 +35,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from models.zoo import MODELS  # noqa: E402
 from zeroskip.compiler.driver import import_float, ranges_of  # noqa: E402
 from zeroskip.compiler.stages import apply_passes  # noqa: E402
-from zeroskip.relay_passes.calibrate import METHODS  # noqa: E402
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu  # noqa: E402
-from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels  # noqa: E402
-from zeroskip.relay_passes.pruning.quality import snr_db  # noqa: E402
-from zeroskip.relay_passes.quantise import QuantizeInt8  # noqa: E402
+from zeroskip.relay_passes.metrics import snr_db  # noqa: E402
+from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels  # noqa: E402
+from zeroskip.relay_passes.quantize.calibrate import METHODS  # noqa: E402
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8  # noqa: E402
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 OCR = {"cls": ("ch_ppocr_mobile_v2.0_cls_infer", 192), "rec": ("ch_PP-OCRv4_rec_infer", 320),

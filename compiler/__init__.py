@@ -2,7 +2,16 @@
 
 ``compile`` does it all, ``compile_levels`` at several sparsities; ``TileAndSchedule`` and
 ``EmitProgram`` are passes for a TVM pipeline.
-Names are loaded when they are first used, so that what does not need TVM does not import it.
+Names are loaded when they are first used, so that what does not need TVM does not import it. The
+rooms, in the order of the flow (``driver`` is the map):
+
+- ``ir``: layers, operations, tiles, schedules as values.
+- ``lowering``: a Relax region to operations.
+- ``scheduling``: the search for tiles and groups.
+- ``codegen``: schedules to instructions.
+- ``passes``, ``autotune``, ``dump``: the same as Relax passes, timed, as text.
+- ``artifact``: networks and their files.
+- ``driver``, ``multi_level``: from a model to a network, or to nested ones.
 """
 
 from importlib import import_module
@@ -10,14 +19,14 @@ from typing import Any
 
 _HOME = {
     "compile": "driver",
-    "compile_levels": "level_driver",
+    "compile_levels": "multi_level",
     "lower": "driver",
     "Stages": "stages",
-    "Network": "network",
-    "Levels": "levels",
+    "Network": "artifact.network",
+    "Levels": "artifact.nested_file",
     "TileAndSchedule": "passes",
     "EmitProgram": "passes",
-    "supports": "support",
+    "supports": "lowering.legality",
 }
 
 __all__ = sorted(_HOME)

@@ -13,39 +13,39 @@ import onnx
 import tvm
 from tvm.ir import IRModule
 
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.data import load_arrays, match_inputs
+from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
+from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
+from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.extract import direct_plan, extract
-from zeroskip.compiler.graph import makers
-from zeroskip.compiler.network import Network, Port, crossing_bytes
+from zeroskip.compiler.ir.layer_graph import makers
+from zeroskip.compiler.lowering.from_relax import direct_plan, extract
+from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.passes import embed
-from zeroskip.compiler.placement import Placement
 from zeroskip.compiler.stages import Progress, Stages, apply_passes, lower_fastest, without_dead
-from zeroskip.compiler.support import BATCH_OF_ONE
-from zeroskip.compiler.tune import Tuning
-from zeroskip.relay_passes.calibrate import Method, Range, batches, has_own_scales
-from zeroskip.relay_passes.calibrate import calibrate as measure_ranges
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.fold_forward import FoldForward
-from zeroskip.relay_passes.graph import nodes_of
+from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
+from zeroskip.relay_passes.frontend.load import check_model, load_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx, normalise_own
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
 from zeroskip.relay_passes.import_check import ImportCheck
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.keep_float import KeepFloat
 from zeroskip.relay_passes.multiplies import weighted_of
-from zeroskip.relay_passes.onnx_batch import batch_of, for_one_image, why_together
-from zeroskip.relay_passes.onnx_load import check_model, load_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.partition import reference_module
-from zeroskip.relay_passes.passes import with_unique_names
-from zeroskip.relay_passes.pruning.interpreter import Interpreter
-from zeroskip.relay_passes.pruning.prune import prune as prune_by
-from zeroskip.relay_passes.pruning.recipe import Recipe, read_recipe
-from zeroskip.relay_passes.quantise import QuantizeInt8
-from zeroskip.relay_passes.quantise_scales import wide_observed
+from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
+from zeroskip.relay_passes.pruning.apply import prune as prune_by
+from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
+from zeroskip.relay_passes.quantize.calibrate import Method, Range, batches, has_own_scales
+from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
+from zeroskip.relay_passes.quantize.keep_float import KeepFloat
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.quantize.scales import wide_observed
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm
+from zeroskip.relay_passes.relax.fold_forward import FoldForward
+from zeroskip.relay_passes.relax.passes import with_unique_names
+from zeroskip.relay_passes.relax.rewriting import nodes_of
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto

@@ -10,26 +10,26 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
 
-from zeroskip.accel_model.assembly import disassemble
-from zeroskip.accel_model.encoding import decode_all
 from zeroskip.accel_model.formats import FormatError
-from zeroskip.accel_model.isa import IsaError
-from zeroskip.accel_model.lanes import WindowError
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa.assembly import disassemble
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import IsaError
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.cache import PlanCache
-from zeroskip.compiler.describe import describe_region
-from zeroskip.compiler.emit_region import emit_region
+from zeroskip.accel_model.timing.lane_array import WindowError
+from zeroskip.compiler.autotune import Tuning, tune_region
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.dump import describe_region
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.extract import extract, is_region, region_names
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.groups import Progress, estimate
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.ops import Region
-from zeroskip.compiler.plan import GroupPlan, group_text, read_group
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.compiler.tune import Tuning, tune_region
-from zeroskip.relay_passes.graph import make_const
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.ir.ops import Region
+from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
+from zeroskip.compiler.lowering.from_relax import extract, is_region, region_names
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.fusion import Progress, estimate
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.compiler.scheduling.schedule_cache import PlanCache
+from zeroskip.relay_passes.relax.rewriting import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
 for _error in (CompileError, FormatError, IsaError, WindowError):

@@ -10,18 +10,18 @@ from typing import Any, TypeAlias
 import tvm
 from tvm.ir import IRModule
 
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.cache import PlanCache
+from zeroskip.compiler.autotune import Tuning
+from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, programs_of
-from zeroskip.compiler.support import supports
-from zeroskip.compiler.tune import Tuning
-from zeroskip.relay_passes.fold_forward import AffineLayers
+from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.partition import PartitionForAccelerator
-from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
-from zeroskip.relay_passes.pruning.idle_filters import DropIdleFilters
-from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.relax.fold_forward import AffineLayers
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 

@@ -30,11 +30,11 @@ from models.fashion_nets import NETS
 from models.fashion_training import FOLDER, Data, Split, read_split, right, train
 from models.torch_onnx import to_onnx
 from zeroskip.relay_passes import FoldBatchNorm, import_onnx, read_recipe
-from zeroskip.relay_passes.onnx_export import export_onnx
-from zeroskip.relay_passes.pruning.allocate import Budget, allocate
-from zeroskip.relay_passes.pruning.layers import Prunable, prunables
-from zeroskip.relay_passes.pruning.options import Options
-from zeroskip.relay_passes.pruning.prune import prune
+from zeroskip.relay_passes.frontend.from_relax import export_onnx
+from zeroskip.relay_passes.pruning.apply import prune
+from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.options import Options
+from zeroskip.relay_passes.pruning.budget.allocate import Budget, allocate
 from zeroskip.relay_passes.pruning.torch_masks import hold_masks
 
 BATCH = 500

@@ -23,7 +23,7 @@ from torch import nn
 from models.fashion_nets import Classifier
 from models.fashion_training import FOLDER, Data, read_split, right, train
 from models.torch_onnx import to_onnx
-from zeroskip.relay_passes.pruning.pattern import PatternOptions
+from zeroskip.relay_passes.pruning.schemes.pattern import PatternOptions
 from zeroskip.relay_passes.pruning.torch_masks import Admm, hold_masks, masker, weights
 
 PATTERNS = PatternOptions(patterns=8, connectivity=0.5)

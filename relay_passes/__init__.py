@@ -1,35 +1,44 @@
 """Relax passes from an ONNX model to integer regions; each is a ``tvm.ir.transform.Pass``.
 
 The folder keeps the name that TVM's users know; Relay itself is gone from TVM, Relax is its
-successor. Names are loaded when they are first used.
+successor. Names are loaded when they are first used. In the order of the flow:
+
+- ``errors``, ``names``: refusals; names that nothing else has.
+- ``relax``: rewriting Relax, what every pass begins with, running on the CPU.
+- ``frontend``: ONNX to one normal form, to Relax, and back.
+- ``integer``: the integer layers that a network is quantised into.
+- ``quantize``: ranges, groups, scales: float to integer layers.
+- ``pruning``: schemes, reconstruction, budgets, detection.
+- ``import_check``: the imported module against onnxruntime.
+- ``partition``: integer layers into regions for the accelerator.
 """
 
 from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "load_onnx": "onnx_load",
-    "normalise_onnx": "onnx_normalise",
-    "import_onnx": "importer",
-    "FoldConstants": "fold",
-    "FoldBatchNorm": "fold",
-    "FoldForward": "fold_forward",
-    "AffineLayers": "fold_forward",
-    "PrunePattern": "pruning.pattern",
-    "PruneUnstructured": "pruning.unstructured",
-    "PruneChannels": "pruning.channels",
-    "PruneNm": "pruning.counts",
-    "PruneGroups": "pruning.counts",
-    "PruneShapes": "pruning.atoms",
-    "PruneBlocks": "pruning.atoms",
-    "PruneKernelGroups": "pruning.atoms",
-    "PruneFilters": "pruning.channels",
-    "DecomposeLowRank": "pruning.low_rank",
-    "KeepFloat": "keep_float",
-    "QuantizeInt8": "quantise",
+    "load_onnx": "frontend.load",
+    "normalise_onnx": "frontend.normalise",
+    "import_onnx": "frontend.to_relax",
+    "FoldConstants": "relax.fold",
+    "FoldBatchNorm": "relax.fold",
+    "FoldForward": "relax.fold_forward",
+    "AffineLayers": "relax.fold_forward",
+    "PrunePattern": "pruning.schemes.pattern",
+    "PruneUnstructured": "pruning.schemes.unstructured",
+    "PruneChannels": "pruning.schemes.channels",
+    "PruneNm": "pruning.schemes.n_of_m",
+    "PruneGroups": "pruning.schemes.n_of_m",
+    "PruneShapes": "pruning.schemes.blocks",
+    "PruneBlocks": "pruning.schemes.blocks",
+    "PruneKernelGroups": "pruning.schemes.blocks",
+    "PruneFilters": "pruning.schemes.channels",
+    "DecomposeLowRank": "pruning.schemes.low_rank",
+    "KeepFloat": "quantize.keep_float",
+    "QuantizeInt8": "quantize.quantize_int8",
     "PartitionForAccelerator": "partition",
-    "parse_recipe": "pruning.recipe",
-    "read_recipe": "pruning.recipe",
+    "parse_recipe": "pruning.schemes.recipe",
+    "read_recipe": "pruning.schemes.recipe",
 }
 
 __all__ = sorted(_HOME)

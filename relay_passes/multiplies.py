@@ -10,7 +10,7 @@ from typing import Any
 
 from tvm import relax
 
-from zeroskip.relay_passes.graph import bindings, node_of, op_name
+from zeroskip.relay_passes.relax.rewriting import bindings, node_of, op_name
 
 
 @dataclass(frozen=True)

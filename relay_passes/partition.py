@@ -9,17 +9,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
 
-from zeroskip.relay_passes.graph import (
-    OPERATORS_ATTR,
-    Env,
-    bindings,
-    node_of,
-    op_name,
-    outputs,
-    rebuild,
-    substitute,
-)
-from zeroskip.relay_passes.integer import (
+from zeroskip.relay_passes.integer.relax_functions import (
     NODE_ATTR,
     Concat,
     Layer,
@@ -30,8 +20,18 @@ from zeroskip.relay_passes.integer import (
     read_layer,
     write_layer,
 )
-from zeroskip.relay_passes.passes import Pass, module_pass
-from zeroskip.relay_passes.quantise import CPU_ATTR, FLOATS_ATTR
+from zeroskip.relay_passes.quantize.quantize_int8 import CPU_ATTR, FLOATS_ATTR
+from zeroskip.relay_passes.relax.passes import Pass, module_pass
+from zeroskip.relay_passes.relax.rewriting import (
+    OPERATORS_ATTR,
+    Env,
+    bindings,
+    node_of,
+    op_name,
+    outputs,
+    rebuild,
+    substitute,
+)
 
 CODEGEN_ATTR = "Codegen"
 CODEGEN = "zeroskip"

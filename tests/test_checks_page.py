@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.compiler.placement import Placement
-from zeroskip.relay_passes import (
-    import_check,
-    onnx_layout_axes,
-    onnx_layout_rules,
-    onnx_noops,
-    onnx_normalise,
-)
+from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.relay_passes import import_check
+from zeroskip.relay_passes.frontend import layout_axes, layout_rules, noops, normalise
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "CHECKS.md").read_text(encoding="utf-8")
@@ -22,7 +17,7 @@ WORDS = set(re.findall(r"`(\w+)`", SECTIONS["What is rewritten"]))
 
 
 def test_every_step_of_the_normalisation_is_in_the_table() -> None:
-    source = Path(onnx_normalise.__file__).read_text(encoding="utf-8")
+    source = Path(normalise.__file__).read_text(encoding="utf-8")
     steps = set(re.findall(r"from zeroskip\.relay_passes\.(onnx_\w+) import", source))
     rows = re.findall(r"^\| `(onnx_\w+)` \|", SECTIONS["What is rewritten"], re.MULTILINE)
     assert steps - set(rows) == {"onnx_graph", "onnx_limits"}  # no rewrites
@@ -30,10 +25,10 @@ def test_every_step_of_the_normalisation_is_in_the_table() -> None:
 
 
 def test_every_operator_that_is_removed_or_moved_is_named() -> None:
-    plain = {*onnx_layout_rules.ELEMENTWISE, *onnx_layout_axes.REDUCING,
-             *onnx_layout_rules.MOVES}  # "elementwise ones, the reductions"
-    assert onnx_layout_rules.RULES.keys() - plain <= WORDS
-    assert onnx_noops.SOURCES.keys() - {"Cast"} <= WORDS
+    plain = {*layout_rules.ELEMENTWISE, *layout_axes.REDUCING,
+             *layout_rules.MOVES}  # "elementwise ones, the reductions"
+    assert layout_rules.RULES.keys() - plain <= WORDS
+    assert noops.SOURCES.keys() - {"Cast"} <= WORDS
 
 
 @pytest.mark.parametrize("limit", ["FLOAT_DB", "QUANTIZED_DB", "HALF_DB"])

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.runtime.nets import small_net
-from zeroskip.accel_model.source import read_source
-from zeroskip.runtime.cli import main
+from zeroskip.accel_model.program.assembly_program import read_source
+from zeroskip.runtime.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted(path for path in (ROOT / "examples").rglob("*") if path.is_file()

@@ -9,8 +9,8 @@ import pytest
 
 from models.zoo import MODELS, prune_unstructured
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 IMAGE = {"image": np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)}
 

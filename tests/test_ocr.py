@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.runtime.validation import validate
+from zeroskip.runtime.execution.validation import validate
 
 MODELS = {
     "ch_ppocr_mobile_v2.0_cls_infer": (1, 3, 48, 192),

@@ -14,12 +14,12 @@ from onnx import numpy_helper
 from tests.runtime.pruned_nets import IMAGE, VIDEO, image_net, video_net
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import import_float
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.relay_passes.onnx_export import export_onnx
+from zeroskip.relay_passes.frontend.from_relax import export_onnx
+from zeroskip.relay_passes.pruning.apply import prune
 from zeroskip.relay_passes.pruning.detect import detect
-from zeroskip.relay_passes.pruning.prune import prune
-from zeroskip.relay_passes.pruning.recipe import SCHEMES, Recipe, read_recipe
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.pruning.schemes.recipe import SCHEMES, Recipe, read_recipe
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.runtime.execution.validation import validate
 
 TARGETS = ("dense256", "sparse256", "pattern256")
 LIBRARY = "patterns = [[[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[1, 0, 1], [0, 0, 0], [1, 0, 1]]]"

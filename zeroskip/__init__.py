@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zeroskip.compiler.driver import compile as compile
-    from zeroskip.runtime.report import report as report
-    from zeroskip.runtime.session import Session as Session
-    from zeroskip.runtime.validation import validate as validate
+    from zeroskip.runtime.analysis.report import report as report
+    from zeroskip.runtime.execution.session import Session as Session
+    from zeroskip.runtime.execution.validation import validate as validate
 
 __version__ = "0.1.0"
 
 _HOME = {
     "compile": "compiler.driver",
-    "report": "runtime.report",
-    "Session": "runtime.session",
-    "validate": "runtime.validation",
+    "report": "runtime.analysis.report",
+    "Session": "runtime.execution.session",
+    "validate": "runtime.execution.validation",
 }
 
 __all__ = ["Session", "__version__", "compile", "report", "validate"]

@@ -1,6 +1,6 @@
 """``python -m zeroskip``: the command line."""
 
-from zeroskip.runtime.cli import main
+from zeroskip.runtime.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ of them share, ``streams`` packs, unpacks and measures. docs/ARRAYS.md is the sp
 """
 
 from zeroskip.accel_model.formats.pattern import PatternTable, make_table
-from zeroskip.accel_model.formats.stages import (
+from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
     Stages,
     canonical,
@@ -14,7 +14,7 @@ from zeroskip.accel_model.formats.stages import (
     slabs_of,
     stages_of,
 )
-from zeroskip.accel_model.formats.streams import nbytes_ideal, pack, place, unpack, work_matrix
+from zeroskip.accel_model.formats.stream import nbytes_ideal, pack, place, unpack, work_matrix
 
 __all__ = [
     "FormatError",

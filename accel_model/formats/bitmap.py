@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.headers import (
+from zeroskip.accel_model.formats.reduction_order import Int8, Int32
+from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
     NO_CHANNEL,
@@ -19,8 +20,7 @@ from zeroskip.accel_model.formats.headers import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.formats.stages import Int8, Int32
-from zeroskip.accel_model.native import native
+from zeroskip.accel_model.io.jit import native
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]

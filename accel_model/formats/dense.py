@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.headers import (
+from zeroskip.accel_model.formats.reduction_order import Int8, Int32, stages_of
+from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     NO_HEADER,
     copy,
@@ -16,8 +17,7 @@ from zeroskip.accel_model.formats.headers import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.formats.stages import Int8, Int32, stages_of
-from zeroskip.accel_model.native import native
+from zeroskip.accel_model.io.jit import native
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]

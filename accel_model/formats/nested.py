@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.stages import FormatError
+from zeroskip.accel_model.formats.reduction_order import FormatError
 
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

@@ -18,7 +18,8 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.headers import (
+from zeroskip.accel_model.formats.reduction_order import SLAB, FormatError, Int8, Int32, slabs_of
+from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     DIRTY,
     ENDS_EARLY,
@@ -30,8 +31,7 @@ from zeroskip.accel_model.formats.headers import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.formats.stages import SLAB, FormatError, Int8, Int32, slabs_of
-from zeroskip.accel_model.native import native
+from zeroskip.accel_model.io.jit import native
 
 MAX_PATTERNS = 16
 _CANDIDATES = 512  # masks, the most frequent first, that the choice of a table considers

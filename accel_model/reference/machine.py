@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.isa import UNITS, Instruction, Unit
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import UNITS, Instruction, Unit
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
 from zeroskip.accel_model.reference.dma import Transfer, step_transfer

@@ -25,13 +25,17 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
-from zeroskip.relay_passes.passes import with_unique_names
-from zeroskip.relay_passes.pruning.atoms import BlockOptions, KernelGroupOptions, ShapeOptions
-from zeroskip.relay_passes.pruning.channels import ChannelOptions
-from zeroskip.relay_passes.pruning.counts import GroupOptions, NmOptions
-from zeroskip.relay_passes.pruning.layers import Prunable, prunables
-from zeroskip.relay_passes.pruning.libraries import distinct
-from zeroskip.relay_passes.pruning.masks import Mask
+from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.masks import Mask
+from zeroskip.relay_passes.pruning.schemes.blocks import (
+    BlockOptions,
+    KernelGroupOptions,
+    ShapeOptions,
+)
+from zeroskip.relay_passes.pruning.schemes.channels import ChannelOptions
+from zeroskip.relay_passes.pruning.schemes.n_of_m import GroupOptions, NmOptions
+from zeroskip.relay_passes.pruning.schemes.pattern_library import distinct
+from zeroskip.relay_passes.relax.passes import with_unique_names
 
 SLACK = 0.05  # of the weights that a structure keeps may be zero
 MARGIN = 32.0  # bits that a structure must save

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.layers import Prunable
-from zeroskip.relay_passes.pruning.masks import MaskOptions, magnitude
+from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.masks import MaskOptions, magnitude
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating]

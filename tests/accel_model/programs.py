@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.encoding import encode_all
 from zeroskip.accel_model.formats import PatternTable, canonical, make_table, pack, place
-from zeroskip.accel_model.isa import Instruction
-from zeroskip.accel_model.layout import Tensor, blocks
-from zeroskip.accel_model.program import LayerInfo, Program, Tile
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import encode_all
+from zeroskip.accel_model.isa.instructions import Instruction
+from zeroskip.accel_model.program.program import LayerInfo, Program, Tile
+from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
 from zeroskip.accel_model.spec import AccelSpec
 
 BASE = 1 << 20  # activations start here; the image lies below

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zeroskip.accel_model import access
-from zeroskip.accel_model.access import OPEN, Access, touch
-from zeroskip.accel_model.cells import Cells, Place
-from zeroskip.accel_model.memory import ACT, DRAM, PAR
+from zeroskip.accel_model.memory import access_check
+from zeroskip.accel_model.memory.access_check import OPEN, Access, touch
+from zeroskip.accel_model.memory.address_sets import Cells, Place
+from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR
 
 Rng = np.random.Generator
 
@@ -34,9 +34,9 @@ class Model:
               ) -> tuple[int, int, int, int]:
         for n, one in enumerate(accesses):
             if max(names(one.cells)) >= PLACES[one.memory].cells:
-                return access.BOUNDS, n, 0, 0
+                return access_check.BOUNDS, n, 0, 0
             if one.write and len(set(names(one.cells))) < len(names(one.cells)):
-                return access.TWICE, n, 0, 0
+                return access_check.TWICE, n, 0, 0
         for n, one in enumerate(accesses):
             place = PLACES[one.memory]
             cells = [cell for cell in names(one.cells) if cell >= place.fixed]
@@ -46,19 +46,19 @@ class Model:
                     tick = max((records.get((one.memory, granule, other), 0)
                                 for granule in granules), default=0)
                     if tick > known[other]:
-                        return access.RACE, n, other, tick
+                        return access_check.RACE, n, other, tick
             if one.write and one.memory == ACT and any(
                     self.read.get((ACT, cell, unit)) == known[unit] for cell in cells):
-                return access.OWN, n, 0, 0
+                return access_check.OWN, n, 0, 0
             for cell in cells:
                 bits = self.written.get((one.memory, cell), 0)
                 if one.write:
                     self.written[one.memory, cell] = bits | one.mask
                 elif bits & one.mask != one.mask:
-                    return access.UNWRITTEN, n, cell, 0
+                    return access_check.UNWRITTEN, n, cell, 0
             for granule in granules:
                 (self.wrote if one.write else self.read)[one.memory, granule, unit] = known[unit]
-        return access.FINE, 0, 0, 0
+        return access_check.FINE, 0, 0, 0
 
 
 def names(cells: Cells) -> list[int]:
@@ -105,10 +105,10 @@ def test_whatever_is_touched_is_checked_cell_by_cell() -> None:
                         np.array([known], np.int32), 0, unit)
             assert got == wanted, (seed, accesses, known, unit)
             found[wanted[0]] += 1
-            if wanted[0] in (access.RACE, access.OWN, access.UNWRITTEN):
+            if wanted[0] in (access_check.RACE, access_check.OWN, access_check.UNWRITTEN):
                 break  # what was recorded before a fault does not matter
-    assert all(found[kind] > 10 for kind in (access.FINE, access.BOUNDS, access.TWICE,
-                                             access.UNWRITTEN, access.RACE, access.OWN)), found
+    assert all(found[kind] > 10 for kind in (access_check.FINE, access_check.BOUNDS, access_check.TWICE,
+                                             access_check.UNWRITTEN, access_check.RACE, access_check.OWN)), found
 
 
 def test_rows_that_only_the_streams_know_are_filled_in() -> None:
@@ -116,7 +116,7 @@ def test_rows_that_only_the_streams_know_are_filled_in() -> None:
     places[ACT] = PLACES[ACT]
     one = np.array([Access(ACT, 1, 1, 0, Cells(50, OPEN)).row])
     known = np.ones((1, 3), np.int32)
-    assert touch(records, places, one, 11, known, 0, 0)[0] == access.BOUNDS
-    assert touch(records, places, one, 10, known, 0, 0)[0] == access.FINE
+    assert touch(records, places, one, 11, known, 0, 0)[0] == access_check.BOUNDS
+    assert touch(records, places, one, 10, known, 0, 0)[0] == access_check.FINE
     assert np.flatnonzero(records[0]).tolist() == list(range(50, 60))
     assert Access.of(one[0].tolist(), 10).cells == Cells(50, 10)

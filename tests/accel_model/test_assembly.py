@@ -9,8 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.accel_model.test_encoding import instructions
-from zeroskip.accel_model.assembly import assemble, disassemble, line, manual
-from zeroskip.accel_model.isa import BY_OPCODE, Conv, Instruction, IsaError, Operand, Unit, layout
+from zeroskip.accel_model.isa.assembly import assemble, disassemble, line, manual
+from zeroskip.accel_model.isa.instructions import (
+    BY_OPCODE,
+    Conv,
+    Instruction,
+    IsaError,
+    Operand,
+    Unit,
+    layout,
+)
 
 GOOD = "maxpool channels=7"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import COMPUTE, LANE_CYCLES, LOAD, STORE, Run, audit
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import COMPUTE, LANE_CYCLES, LOAD, STORE, Run, audit
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
 Doctored = tuple[AccelSpec, Run]

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from zeroskip.accel_model.bound import Needs
+from zeroskip.accel_model.program.bound import Needs
 
 
 @pytest.mark.parametrize(("macs", "moved", "limit", "bound"), [

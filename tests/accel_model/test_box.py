@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from zeroskip.accel_model.box import read_zip, write_zip
+from zeroskip.accel_model.io.archive import read_zip, write_zip
 
 MEMBERS = {"manifest.json": [b"{}"], "a/b.npy": [b"abc" * 5, b"d"]}
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.accel_model import equations as eq
-from zeroskip.accel_model.convolution import EXACT, Convolver, exact_pieces
-from zeroskip.accel_model.faults import Fault
 from zeroskip.accel_model.formats import canonical
-from zeroskip.accel_model.weights import Filters
-from zeroskip.accel_model.window import Window
+from zeroskip.accel_model.functional.convolution import EXACT, Convolver, exact_pieces
+from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.operand_window import Window
+from zeroskip.accel_model.memory.wgt_banks import Filters
 
 Array = np.ndarray
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.footprint import accesses_of
+from zeroskip.accel_model.execute.cost import TIMING, Cost
+from zeroskip.accel_model.execute.footprint import accesses_of
+from zeroskip.accel_model.execute.semantics import SEMANTICS
+from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import pack, place
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.memory import Memories
-from zeroskip.accel_model.numbers import Numbers
-from zeroskip.accel_model.semantics import SEMANTICS
+from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.memories import Memories
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.accel_model.state import State
-from zeroskip.accel_model.timing import TIMING, Cost
 
 SPEC = load_spec("sparse256")  # bus 16 bytes per cycle, bursts of 64, latency 100
 

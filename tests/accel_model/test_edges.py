@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand
-from zeroskip.accel_model.box import write_zip
-from zeroskip.accel_model.kernels import MOST, _requantise, add_up
-from zeroskip.accel_model.program import LayerInfo, Program, ProgramError, Tile
-from zeroskip.accel_model.run import energy
+from zeroskip.accel_model.functional.kernels import MOST, _requantise, add_up
+from zeroskip.accel_model.io.archive import write_zip
+from zeroskip.accel_model.machine.run import energy
+from zeroskip.accel_model.program.program import LayerInfo, Program, ProgramError, Tile
 from zeroskip.accel_model.spec import load_spec, targets
 
 ENERGY = {  # 45 nm, M. Horowitz, "Computing's energy problem", ISSCC 2014, fig. 1.1.9

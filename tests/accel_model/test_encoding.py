@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.encoding import decode, decode_all, encode, encode_all
-from zeroskip.accel_model.isa import (
+from zeroskip.accel_model.isa.encoding import decode, decode_all, encode, encode_all
+from zeroskip.accel_model.isa.instructions import (
     BY_OPCODE,
     UNITS,
     AvgPool,

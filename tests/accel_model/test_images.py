@@ -9,15 +9,15 @@ import numpy.typing as npt
 import pytest
 
 from tests.accel_model.programs import Hand, Place, par_rows, scalar_row
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.faults import MachineError
 from zeroskip.accel_model.formats import canonical, pack
-from zeroskip.accel_model.limits import Limits
-from zeroskip.accel_model.machine import MOST_IMAGES, Machine
-from zeroskip.accel_model.program import Program, Tile
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.machine.executor import Observer
+from zeroskip.accel_model.machine.machine import MOST_IMAGES, Machine
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.program.program import Program, Tile
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.accel_model.walk import Observer
 
 SPEC = load_spec("sparse256")
 SIDE = (6, 6)

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from zeroskip.accel_model import lanes
 from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of, unpack
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import Table
 from zeroskip.accel_model.spec import ARRAY_KINDS, Array, load_spec
+from zeroskip.accel_model.timing import lane_array
 
 TILES = int(os.environ.get("ZEROSKIP_TILES", "100"))
 SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))
@@ -118,24 +118,24 @@ def packed(case: Case, kind: str) -> Any:
     return pack(kind, matrix, case.weight.shape[1], taps, case.order, table), table
 
 
-def fast(case: Case, kind: str) -> lanes.ConvTiming:
+def fast(case: Case, kind: str) -> lane_array.ConvTiming:
     (raw, _), table = packed(case, kind)
     filters, channels = case.weight.shape[:2]
     taps = case.kernel[0] * case.kernel[1]
     _, work, order, _ = unpack(kind, raw, filters, channels, taps, table)
     height, width = case.output
-    cf = lanes.quad_conflicts(
+    cf = lane_array.quad_conflicts(
         height, width, row=case.row, top=case.top, left=case.left, row_stride=case.stride[0],
         col_stride=case.stride[1], banks=case.banks, pixels=case.array.pixels)
     operand = None
     if case.operand_row is not None:
-        operand = lanes.tile_fetch(
-            lanes.quad_conflicts(height, width, row=case.operand_row, banks=case.banks,
+        operand = lane_array.tile_fetch(
+            lane_array.quad_conflicts(height, width, row=case.operand_row, banks=case.banks,
                                  pixels=case.array.pixels), case.gang)
-    return lanes.conv_cycles(
+    return lane_array.conv_cycles(
         case.array, kind, work, order, stages_of(kind, channels, taps),
-        lanes.tile_fetch(cf, case.gang),
-        lanes.group_pixels(height * width, case.array.pixels << case.gang), case.gang,
+        lane_array.tile_fetch(cf, case.gang),
+        lane_array.group_pixels(height * width, case.array.pixels << case.gang), case.gang,
         case.out_blocks, case.last, operand)
 
 
@@ -184,13 +184,13 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
     work = np.maximum(1, rng.binomial(stages.entries, 0.3, (100, len(stages)))).astype(np.int32)
     if kind == "dense":
         work[:] = stages.entries
-    cf = lanes.quad_conflicts(57, width, row=width + 2, top=-1, left=-1, banks=8,
+    cf = lane_array.quad_conflicts(57, width, row=width + 2, top=-1, left=-1, banks=8,
                               pixels=array.pixels)
     return {
         "array": array, "kind": kind, "work": work, "stages": stages, "gang": 1, "out_blocks": 7,
         "order": rng.permutation(100).astype(np.int32), "last": True,
-        "tile_ft": lanes.tile_fetch(cf, 1),
-        "tile_pixels": lanes.group_pixels(57 * width, array.pixels << 1),
+        "tile_ft": lane_array.tile_fetch(cf, 1),
+        "tile_pixels": lane_array.group_pixels(57 * width, array.pixels << 1),
     }
 
 
@@ -206,21 +206,21 @@ def test_rounds_that_repeat_are_added_up_exactly(
                             drain_width=int(some(rng, 4, 16)))
     if seed % 2:
         case["operand_ft"] = case["tile_ft"]
-    found = lanes.conv_cycles(**case)
+    found = lane_array.conv_cycles(**case)
     stepped: list[int] = []
 
     def tile(*arguments: Any) -> None:
         stepped.append(1)
         plain(*arguments)
 
-    plain = lanes._tile
-    monkeypatch.setattr(lanes, "_tile", tile)
-    monkeypatch.setattr(lanes, "_simulate", lanes._simulate.py_func)  # type: ignore[attr-defined]  # numba's
-    assert lanes.conv_cycles(**case) == found
+    plain = lane_array._tile
+    monkeypatch.setattr(lane_array, "_tile", tile)
+    monkeypatch.setattr(lane_array, "_simulate", lane_array._simulate.py_func)  # type: ignore[attr-defined]  # numba's
+    assert lane_array.conv_cycles(**case) == found
     assert len(stepped) < len(case["tile_ft"]) / 2
     stepped.clear()
-    monkeypatch.setattr(lanes, "_period", lambda tile_ft, *_: len(tile_ft))
-    assert lanes.conv_cycles(**case) == found
+    monkeypatch.setattr(lane_array, "_period", lambda tile_ft, *_: len(tile_ft))
+    assert lane_array.conv_cycles(**case) == found
     assert len(stepped) == len(case["tile_ft"])
 
 
@@ -229,12 +229,12 @@ def test_a_state_that_comes_back_is_the_same_in_all_that_matters(what: str) -> N
     """Two stages in the window, four slots; one time or size of them after the latest fetch."""
     state = {"now": np.full(6, 9), "done": np.full(4, 9), "size": np.full(3, 2),
              "until": np.full(3, 9)}
-    state["now"][lanes.FETCHED] = 5
+    state["now"][lane_array.FETCHED] = 5
     window = np.array([2, 0, 4])  # head, tail, held
 
     def found() -> list[int]:
         made = np.zeros(16, np.int64)
-        lanes._state(state["now"], state["done"], window, state["size"], state["until"], made)
+        lane_array._state(state["now"], state["done"], window, state["size"], state["until"], made)
         return made.tolist()
 
     before = found()
@@ -247,10 +247,10 @@ def test_a_state_that_comes_back_is_the_same_in_all_that_matters(what: str) -> N
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
 def test_more_hardware_is_never_slower(kind: str) -> None:
     case = large_case(kind, SEED + 1)
-    base = lanes.conv_cycles(**case).cycles
+    base = lane_array.conv_cycles(**case).cycles
     for key, value in (("window_entries", 4096), ("drain_width", 64), ("pipeline_cycles", 0)):
         better = replace(case["array"], **{key: value})
-        assert lanes.conv_cycles(**{**case, "array": better}).cycles <= base
+        assert lane_array.conv_cycles(**{**case, "array": better}).cycles <= base
 
 
 def test_dense_time_is_work_when_nothing_else_binds() -> None:
@@ -258,7 +258,7 @@ def test_dense_time_is_work_when_nothing_else_binds() -> None:
     stages = stages_of("dense", 64, 9)
     work = np.tile(stages.entries, (64, 1)).astype(np.int32)
     ones = np.ones(10, np.int32)
-    timing = lanes.conv_cycles(array, "dense", work, np.arange(64, dtype=np.int32), stages,
+    timing = lane_array.conv_cycles(array, "dense", work, np.arange(64, dtype=np.int32), stages,
                                ones, 4 * ones, 0, 4, True)
     assert timing.cycles == 1 + 10 * 576 + 4 * 4 + 4 * 4 + 5  # fetch, work, drain, write-back
 
@@ -267,8 +267,8 @@ def test_stage_larger_than_the_window_is_refused() -> None:
     array = replace(load_spec("pattern256").array, window_entries=32)
     stages = stages_of("pattern", 16, 9)
     one = np.ones(1, np.int32)
-    with pytest.raises(lanes.WindowError, match=r"window_entries = 32 .* 144 entries"):
-        lanes.conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0,
+    with pytest.raises(lane_array.WindowError, match=r"window_entries = 32 .* 144 entries"):
+        lane_array.conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0,
                           1, True)
 
 
@@ -279,7 +279,7 @@ def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
                                                      some(rng, 1, 4, 8)))
     row, top, left = (int(v) for v in (rng.integers(1, 20), *rng.integers(-9, 9, 2)))
     strides = [int(v) for v in rng.integers(1, 4, 2)]
-    found = lanes.quad_conflicts(height, width, row=row, top=top, left=left,
+    found = lane_array.quad_conflicts(height, width, row=row, top=top, left=left,
                                  row_stride=strides[0], col_stride=strides[1], banks=banks,
                                  pixels=pixels)
     address = [((top + n // width * strides[0]) * row + left + n % width * strides[1]) % banks
@@ -288,7 +288,7 @@ def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
     assert found.tolist() == [max(quad.count(bank) for bank in quad) for quad in quads]
     for gang in range(3):
         size = 1 << gang
-        assert lanes.tile_fetch(found, gang).tolist() == [
+        assert lane_array.tile_fetch(found, gang).tolist() == [
             sum(found[at : at + size]) for at in range(0, len(found), size)]
 
 
@@ -301,8 +301,8 @@ def test_simple_cycles_is_the_sum_over_blocks_and_quads(seed: int) -> None:
     cf, operand = rng.integers(1, 5, (2, len(pixels))).astype(np.int32)
     expected = sum(max(taps * cf[q] + operand[q], pixels[q])
                    for _ in range(blocks) for q in range(len(pixels)))
-    assert lanes.simple_cycles(array, blocks, taps, cf, outputs, operand) == (
+    assert lane_array.simple_cycles(array, blocks, taps, cf, outputs, operand) == (
         expected + pixels[-1] + array.pipeline_cycles)
     expected = sum(max(taps * cf[q], pixels[q]) for _ in range(blocks) for q in range(len(pixels)))
-    assert lanes.simple_cycles(array, blocks, taps, cf, outputs) == (
+    assert lane_array.simple_cycles(array, blocks, taps, cf, outputs) == (
         expected + pixels[-1] + array.pipeline_cycles)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.layout import Tensor, blocks, from_dram, to_dram
+from zeroskip.accel_model.program.tensor_layout import Tensor, blocks, from_dram, to_dram
 
 
 @settings(max_examples=100)

@@ -11,12 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.accel_model.programs import Hand, par_rows, scalar_row
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.cells import Cells, Place, bursts, lacking, latest, mark, set_bits
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.isa import Instruction
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import LayerInfo
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.instructions import Instruction
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.address_sets import (
+    Cells,
+    Place,
+    bursts,
+    lacking,
+    latest,
+    mark,
+    set_bits,
+)
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.accel_model.spec import load_spec
 
 SPEC = load_spec("sparse256")

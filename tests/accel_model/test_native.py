@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.accel_model import native
+from zeroskip.accel_model.io import jit
 
 # Runs a copy of the package under the name that the real one has.
 _RUN = """
@@ -45,7 +45,7 @@ def package(tmp_path: Path) -> Path:
     """A package of two compiled functions, one of which reads a constant of a third file."""
     folder = tmp_path / "accel_model"
     folder.mkdir()
-    shutil.copy(native.__file__, folder / "native.py")
+    shutil.copy(jit.__file__, folder / "native.py")
     for name, text in (("__init__", ""), ("outer", _OUTER), ("inner", _INNER),
                        ("constants", "STEP = 10\n")):
         (folder / f"{name}.py").write_text(text)
@@ -90,6 +90,6 @@ def test_without_a_place_of_its_own_code_goes_to_a_temporary_folder(
 
 
 def test_every_compiled_source_counts() -> None:
-    found = {str(path.relative_to(native.PACKAGE)) for path in native.compiled_sources()}
+    found = {str(path.relative_to(jit.PACKAGE)) for path in jit.compiled_sources()}
     assert {"access.py", "cells.py", "kernels.py", "isa.py", "formats/headers.py", "lanes.py",
             "convolution.py", "timeline.py"} <= found

@@ -11,17 +11,17 @@ import pytest
 
 from tests.accel_model.test_memory import SPEC, convolution, network
 from tests.campaigns.programs import TARGETS, sample, tiny
-from zeroskip.accel_model.cells import Cells
-from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.footprint import accesses_of
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.memory import NAMES, Memories
-from zeroskip.accel_model.occupancy import Occupancy, occupancy
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
-from zeroskip.accel_model.semantics import SEMANTICS
+from zeroskip.accel_model.execute.footprint import accesses_of
+from zeroskip.accel_model.execute.semantics import SEMANTICS
+from zeroskip.accel_model.execute.state import State
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.occupancy import Occupancy, occupancy
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.memory.address_sets import Cells
+from zeroskip.accel_model.memory.memories import NAMES, Memories
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.accel_model.state import State
 
 
 def at(one: Occupancy, cycle: int) -> int:

@@ -13,14 +13,14 @@ import pytest
 from tests.accel_model.programs import Hand
 from tests.campaigns.hostile_programs import close_file, open_file
 from tests.campaigns.programs import Sample, sample, tiny
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.box import digest, npy_parts, read_npy
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.layout import Tensor
-from zeroskip.accel_model.limits import Limits
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import LayerInfo, Program, ProgramError, Tile
-from zeroskip.accel_model.records import LONGEST
+from zeroskip.accel_model.io.archive import digest, npy_parts, read_npy
+from zeroskip.accel_model.io.validate import LONGEST
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.program.program import LayerInfo, Program, ProgramError, Tile
+from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import load_spec
 
 

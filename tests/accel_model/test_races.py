@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand, in_series, par_rows
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.isa import Instruction, Unit
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.instructions import Instruction, Unit
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.tokens import shuffled
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.accel_model.tokens import shuffled
 
 SPEC = load_spec("sparse256")
 SEEDS = [None, *range(12)]

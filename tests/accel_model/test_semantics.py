@@ -15,13 +15,13 @@ import pytest
 
 from tests.accel_model import equations as eq
 from tests.accel_model.programs import Hand, par_rows, scalar_row
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.footprint import FOOTPRINTS
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Tile
-from zeroskip.accel_model.semantics import SEMANTICS
+from zeroskip.accel_model.execute.cost import TIMING
+from zeroskip.accel_model.execute.footprint import FOOTPRINTS
+from zeroskip.accel_model.execute.semantics import SEMANTICS
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.program import Tile
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.accel_model.timing import TIMING
 
 SEED = int(os.environ.get("ZEROSKIP_SEED", "1"))
 TARGETS = {"dense": "dense256", "bitmap": "sparse256", "pattern": "pattern256"}

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from zeroskip.accel_model.isa import BY_MNEMONIC, UNITS
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.source import SourceError, read_source
+from zeroskip.accel_model.isa.instructions import BY_MNEMONIC, UNITS
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.assembly_program import SourceError, read_source
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "assembly"
 SMALL = ".target dense256\n.input x int8 16x1x1 0x40\n.output y int8 16x1x1 0x80\n"

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand, par_rows, scalar_row
-from zeroskip.accel_model import isa, lanes
 from zeroskip.accel_model.formats import canonical, make_table, stages_of, work_matrix
-from zeroskip.accel_model.layout import blocks
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import LayerInfo
-from zeroskip.accel_model.run import EVENTS, Run
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.program.program import LayerInfo
+from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import Energy, load_spec
-from zeroskip.accel_model.timeline import timeline
+from zeroskip.accel_model.timing import lane_array
+from zeroskip.accel_model.timing.timeline import timeline
 
 LOAD, COMPUTE, STORE = range(3)
 TARGETS = {"dense": "dense256", "bitmap": "sparse256", "pattern": "pattern256"}
@@ -102,22 +103,22 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
                   "stride": stride, "operand_row": there.row if residual else None}
 
 
-def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lanes.ConvTiming:
+def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTiming:
     """What the lanes take for a convolution of ``random_conv``."""
     weight, gang, array = made["weight"], made["gang"], hand.spec.array
     filters, channels = weight.shape[:2]
     table = make_table(weight) if kind == "pattern" else None
     banks = {"banks": hand.spec.sram.act_banks, "pixels": array.pixels}
-    conflicts = lanes.quad_conflicts(5, 6, row=made["row"], top=-1, left=0,
+    conflicts = lane_array.quad_conflicts(5, 6, row=made["row"], top=-1, left=0,
                                      row_stride=made["stride"], col_stride=made["stride"], **banks)
     operand = None
     if made["operand_row"] is not None:
-        operand = lanes.tile_fetch(lanes.quad_conflicts(5, 6, row=made["operand_row"], **banks),
+        operand = lane_array.tile_fetch(lane_array.quad_conflicts(5, 6, row=made["operand_row"], **banks),
                                    gang)
-    return lanes.conv_cycles(
+    return lane_array.conv_cycles(
         array, kind, work_matrix(kind, canonical(weight), channels, 9, table),
         made["order"].astype(np.int32), stages_of(kind, channels, 9),
-        lanes.tile_fetch(conflicts, gang), lanes.group_pixels(30, array.pixels << gang), gang,
+        lane_array.tile_fetch(conflicts, gang), lane_array.group_pixels(30, array.pixels << gang), gang,
         blocks(filters), True, operand)
 
 
@@ -169,9 +170,9 @@ def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
     array, banks = hand.spec.array, hand.spec.sram.act_banks
     run = run_of(hand)
     at = {"banks": banks, "pixels": array.pixels}
-    own = lanes.quad_conflicts(*shape, row=here.row, top=-(side // 2), left=-(side // 2), **at)
-    other = lanes.quad_conflicts(*shape, row=there.row, **at)
-    cycles = lanes.simple_cycles(array, 3, taps, own, 63,
+    own = lane_array.quad_conflicts(*shape, row=here.row, top=-(side // 2), left=-(side // 2), **at)
+    other = lane_array.quad_conflicts(*shape, row=there.row, **at)
+    cycles = lane_array.simple_cycles(array, 3, taps, own, 63,
                                  other if name in ("depthwise", "add") else None)
     assert run.counters["cycles"][pc] == cycles
     assert run.counters["macs"][pc] == (channels * 9 * 63 if name == "depthwise" else 0)

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.accel_model.test_memory import SPEC, network
 from tests.accel_model.test_timing import random_conv
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.trace import trace_events
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.trace import trace_events
 
 
 def test_slices_are_the_instructions() -> None:

@@ -29,21 +29,21 @@ from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
 from tests.campaigns.shuffles import CLASSIFIERS
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model import isa
+from zeroskip.accel_model.execute.cost import TIMING, Cost
+from zeroskip.accel_model.execute.state import State, Streams
 from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of
-from zeroskip.accel_model.isa import UNITS, Instruction
-from zeroskip.accel_model.layout import blocks
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.instructions import UNITS, Instruction
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.wgt_banks import decode
+from zeroskip.accel_model.program.program import Program
+from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.dma import Transfer, step_transfer
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.accel_model.state import State, Streams
-from zeroskip.accel_model.timeline import timeline
-from zeroskip.accel_model.timing import TIMING, Cost
-from zeroskip.accel_model.weights import decode
+from zeroskip.accel_model.timing.timeline import timeline
 
 CHUNK = 200  # cases that a process is given at once
 Rng = np.random.Generator

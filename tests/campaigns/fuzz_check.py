@@ -16,16 +16,16 @@ from tests.campaigns.fuzz_case import Case, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_data
 from tests.compiler.least import real_macs
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.emit_region import emit_region
+from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.relay_passes.integer_layers import Conv, Dense
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.relay_passes.integer.layers import Conv, Dense
 
 Array = npt.NDArray[Any]
 SECONDS = 300  # no case takes longer than that

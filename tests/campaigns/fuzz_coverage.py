@@ -9,8 +9,8 @@ from typing import TypeAlias
 from tests.campaigns.fuzz_case import Case, Step
 from tests.campaigns.fuzz_layers import build_graph
 from tests.campaigns.tables import table
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.relay_passes import integer_layers as layers
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.relay_passes.integer import layers
 
 Feature: TypeAlias = tuple[str, str]  # parameter, value
 OUTCOMES = ("exact", "too small", "failed")

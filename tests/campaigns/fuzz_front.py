@@ -15,12 +15,12 @@ from tests.campaigns.fuzz_case import Case
 from tests.campaigns.fuzz_onnx import build_model, input_arrays
 from tests.campaigns.fuzz_pools import run_reference
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_model
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.network import Network
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 Array = npt.NDArray[Any]
 FLOAT_TOLERANCE = 1e-3  # of the largest magnitude of a tensor

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
 from tests.campaigns.fuzz_weights import random_scales, random_weight
 from tests.compiler.fields import DilatedWindow, Limits, Shape, Weights, Window
-from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.compiler.support import PREDICATES
-from zeroskip.relay_passes import integer_layers as layers
+from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
+from zeroskip.compiler.lowering.legality import PREDICATES
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.integer_layers import QTensor
+from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.layers import QTensor
 
 Array = npt.NDArray[np.generic]
 

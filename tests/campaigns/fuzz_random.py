@@ -12,7 +12,7 @@ from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
 from tests.campaigns.fuzz_layers import input_tensor, make_layer
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES, random_multiplier
 from zeroskip.accel_model.spec import SpecError
-from zeroskip.relay_passes.integer_layers import BOUNDS, QTensor, quantise_multiplier
+from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantise_multiplier
 
 TARGETS = ("dense256", "sparse256", "pattern256")
 SIZES = (1, 2, 3, 5, 7, 8, 13, 16, 23, 30)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.relay_passes.integer import write_layer
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.relay_passes.integer.relax_functions import write_layer
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 Array = npt.NDArray[Any]
 

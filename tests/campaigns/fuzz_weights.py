@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import InvalidCaseError
 from tests.compiler.fields import Int8, Scales
-from zeroskip.relay_passes import integer_layers as layers
+from zeroskip.relay_passes.integer import layers
 
 Mask = npt.NDArray[np.bool_]
 

@@ -16,9 +16,9 @@ from tests.campaigns.hostile_networks import use
 from tests.campaigns.hostile_programs import change_bytes, change_json
 from tests.campaigns.programs import tiny
 from tests.runtime.nets import small_net
-from zeroskip.accel_model.box import digest, write_zip
+from zeroskip.accel_model.io.archive import digest, write_zip
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.network import seal_of
+from zeroskip.compiler.artifact.network import seal_of
 
 Rng = np.random.Generator
 LEVELS = ("pattern:pointwise=0", "unstructured:sparsity=0.8")
@@ -27,7 +27,7 @@ LEVELS = ("pattern:pointwise=0", "unstructured:sparsity=0.8")
 @cache
 def levels_file() -> bytes:
     """A network at two levels."""
-    from zeroskip.compiler.level_driver import compile_levels
+    from zeroskip.compiler.multi_level import compile_levels
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net.zsk")

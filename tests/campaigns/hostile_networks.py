@@ -15,12 +15,12 @@ import numpy as np
 from tests.campaigns.hostile_programs import altered_program, change_bytes, change_json
 from tests.campaigns.programs import tiny
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.box import Parts, digest, npy_parts, read_npy, write_zip
+from zeroskip.accel_model.io.archive import Parts, digest, npy_parts, read_npy, write_zip
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.network import Network, seal_of
-from zeroskip.runtime.report import report
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.compiler.artifact.network import Network, seal_of
+from zeroskip.runtime.analysis.report import report
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 Rng = np.random.Generator
 Members = dict[str, Parts]

@@ -13,9 +13,9 @@ from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-un
 from onnx import parser
 
 from tests.runtime.nets import small_net
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_load import load_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.load import load_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
 
 Rng = np.random.Generator
 INTS = [0, 1, -1, 2, 3, 7, 16, 17, 100, 1 << 31, -(1 << 31), (1 << 63) - 1, -(1 << 63), 1 << 40]

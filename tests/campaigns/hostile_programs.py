@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.box import digest, npy_parts, write_zip
-from zeroskip.accel_model.isa import BY_OPCODE, WORD_BYTES, layout
-from zeroskip.accel_model.limits import Limits
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program, _seal
+from zeroskip.accel_model.io.archive import digest, npy_parts, write_zip
+from zeroskip.accel_model.isa.instructions import BY_OPCODE, WORD_BYTES, layout
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.program.program import Program, _seal
 from zeroskip.accel_model.spec import load_spec
 
 # Those that hold by default, but for the work: it would take minutes, and a case may take seconds.

@@ -10,12 +10,12 @@ import numpy as np
 
 from tests.campaigns.programs import NETWORKS
 from tests.compiler.networks import Builder
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import parse_spec, targets
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.ops import Region
-from zeroskip.compiler.plan_region import plan_region
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.ir.ops import Region
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
 
 Rng = np.random.Generator
 VALUES = ["0", "1", "-1", "2", "3", "16", "64", "100", "4096", "65536", "1048576", "1e9", "0.5",

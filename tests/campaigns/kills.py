@@ -31,11 +31,11 @@ import onnx
 
 from tests.campaigns.tables import provenance, table
 from tests.runtime.nets import small_net
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.compiler.network import Network
-from zeroskip.runtime.files import write_arrays, write_report, write_timeline
-from zeroskip.runtime.report import report
-from zeroskip.runtime.session import Session
+from zeroskip.runtime.analysis.report import report
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.render.files import write_arrays, write_report, write_timeline
 
 OLD = b"what was there before"
 TIMES = 3  # that a file is written before its writer is killed, at most

@@ -42,11 +42,11 @@ import numpy as np
 from tests.campaigns import symbolic
 from tests.campaigns.programs import Data, Sample, samples
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model.encoding import decode_all, encode_all
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.isa import UNITS, Instruction, IsaError, layout
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa.encoding import decode_all, encode_all
+from zeroskip.accel_model.isa.instructions import UNITS, Instruction, IsaError, layout
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.program import Program
 
 ORDERS = 10  # shuffled, for a mutant that nothing stopped
 PARTS = 4  # in which each program's mutants are judged

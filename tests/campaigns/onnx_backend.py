@@ -54,7 +54,7 @@ class Result:
 
 def serve(pipe: Connection) -> None:
     """Answer questions about cases until there are no more."""
-    import_module("zeroskip.runtime.validation")  # what every case needs
+    import_module("zeroskip.runtime.execution.validation")  # what every case needs
 
     gc.freeze()
     while (asked := pipe.recv()) is not None:

@@ -50,7 +50,7 @@ def judge(case: Example) -> Verdict:
 
 
 def _outcome(case: Example) -> Verdict:
-    from zeroskip.runtime.quiet import quiet
+    from zeroskip.runtime.cli.quiet import quiet
 
     try:
         with quiet():  # as the command line does
@@ -67,9 +67,9 @@ def _outcome(case: Example) -> Verdict:
 
 def _judge(case: Example) -> Verdict:
     from zeroskip.compiler.driver import compile as compile_model
-    from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-    from zeroskip.runtime.session import Session, images_of
-    from zeroskip.runtime.validation import validate
+    from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+    from zeroskip.runtime.execution.session import Session, images_of
+    from zeroskip.runtime.execution.validation import validate
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -127,7 +127,7 @@ def by_onnxruntime(case: Example) -> dict[str, Any]:
 
 def _converts(network: Any) -> bool:
     """Whether the host quantises what the float network does not."""
-    from zeroskip.relay_passes.graph import bindings, op_name
+    from zeroskip.relay_passes.relax.rewriting import bindings, op_name
 
     host, floating = (sum(op_name(each.value) == "relax.quantize" for each in bindings(one["main"]))
                       for one in (network.reference_module, network.floating_module))

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from tests.compiler.fields import Limits, Scales
 from tests.compiler.networks import Builder
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.relay_passes.integer_layers import BOUNDS, QTensor
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor
 
 Data = dict[str, npt.NDArray[np.generic]]
 TARGETS = ("dense256", "sparse256", "pattern256")

@@ -33,15 +33,15 @@ import onnx
 from models import zoo
 from tests.campaigns import programs
 from tests.runtime.nets import small_net
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import network_of, prepare, ranges_of
 from zeroskip.compiler.stages import lower_fastest, without_dead
-from zeroskip.relay_passes.calibrate import Range
-from zeroskip.relay_passes.quantise import QuantizeInt8
-from zeroskip.runtime.report import region_report
+from zeroskip.relay_passes.quantize.calibrate import Range
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.runtime.analysis.report import region_report
 
 ROOT = Path(__file__).parent.parent.parent
 TABLE = Path(__file__).with_name("replay.txt")

@@ -20,10 +20,17 @@ import numpy as np
 
 from tests.campaigns.shuffles import programs
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model.assembly import assemble, disassemble
-from zeroskip.accel_model.encoding import decode, decode_all, encode, encode_all
-from zeroskip.accel_model.isa import BY_OPCODE, UNITS, WORD_BYTES, Instruction, IsaError, layout
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa.assembly import assemble, disassemble
+from zeroskip.accel_model.isa.encoding import decode, decode_all, encode, encode_all
+from zeroskip.accel_model.isa.instructions import (
+    BY_OPCODE,
+    UNITS,
+    WORD_BYTES,
+    Instruction,
+    IsaError,
+    layout,
+)
+from zeroskip.accel_model.program.program import Program
 
 
 def random_instruction(rng: random.Random) -> Instruction:

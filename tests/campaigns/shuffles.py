@@ -21,8 +21,8 @@ import numpy as np
 
 from tests.campaigns.programs import TARGETS, Data, Sample, samples
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.program import Program
 
 CLASSIFIERS = sorted((Path(__file__).parents[2] / "models").glob("fashion_*.onnx"))
 

@@ -21,18 +21,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import isa, tokens
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.footprint import PAR_ROWS, moved_cells
+from zeroskip.accel_model.execute.footprint import PAR_ROWS, moved_cells
+from zeroskip.accel_model.execute.state import State, accumulator_rows
 from zeroskip.accel_model.formats import from_canonical
-from zeroskip.accel_model.isa import BLOCK
-from zeroskip.accel_model.kernels import even
-from zeroskip.accel_model.layout import blocks
-from zeroskip.accel_model.machine import Machine, Task
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.state import State, accumulator_rows
-from zeroskip.accel_model.stream import Step, Stream
-from zeroskip.accel_model.walk import Walk
+from zeroskip.accel_model.functional.kernels import even
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.machine import tokens
+from zeroskip.accel_model.machine.decoded_stream import Step, Stream
+from zeroskip.accel_model.machine.executor import Walk
+from zeroskip.accel_model.machine.machine import Machine, Task
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.program import Program
+from zeroskip.accel_model.program.tensor_layout import blocks
 
 Terms = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]

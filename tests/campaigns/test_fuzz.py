@@ -18,7 +18,7 @@ from tests.campaigns.fuzz_random import TARGETS, random_case
 from tests.campaigns.fuzz_shrink import shrink
 from tests.campaigns.fuzz_smallest import GRAIN, squeeze
 from tests.campaigns.fuzz_weights import SCHEMES
-from zeroskip.compiler import lower
+from zeroskip.compiler.lowering import lower
 
 FIRST = 1_000_700
 KINDS_OF_LAYERS = ("conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape")

@@ -12,11 +12,11 @@ import pytest
 from tests.campaigns import symbolic
 from tests.campaigns.mutants import FIELDS, TOKENS, Mutant, Original, judge
 from tests.campaigns.programs import NETWORKS, TARGETS, Data, sample, samples, tiny
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.encoding import decode_all, encode_all
-from zeroskip.accel_model.isa import BY_MNEMONIC, BY_OPCODE, layout
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import decode_all, encode_all
+from zeroskip.accel_model.isa.instructions import BY_MNEMONIC, BY_OPCODE, layout
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 
 

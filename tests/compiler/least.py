@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats import nbytes_ideal
-from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.relay_passes.integer_layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, QTensor
+from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
+from zeroskip.relay_passes.integer.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, QTensor
 
 Numbers = npt.NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tests.compiler.fields import Int8, Limits, Scale, Scales, Window
-from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.relay_passes import integer_layers as layers
-from zeroskip.relay_passes.integer_layers import DType, QTensor
+from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
+from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.layers import DType, QTensor
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.relay_passes import integer_layers as layers
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.relay_passes.integer import layers
 
 Array = npt.NDArray[Any]
 

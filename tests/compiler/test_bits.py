@@ -10,12 +10,12 @@ import pytest
 
 from tests.compiler.networks import Builder
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
 
 TARGETS = ("dense256", "sparse256", "pattern256")
 

@@ -11,10 +11,10 @@ import pytest
 
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.cache import PlanCache, default_folder
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.ops import Region
-from zeroskip.compiler.plan_region import plan_region
+from zeroskip.compiler.ir.ops import Region
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.compiler.scheduling.schedule_cache import PlanCache, default_folder
 
 SPEC = load_spec("sparse256")
 

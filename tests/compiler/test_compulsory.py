@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from tests.compiler import least
 from tests.compiler.networks import Builder
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler import compulsory, ops
-from zeroskip.compiler.compulsory import elements, input_bytes, touched
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.compiler.layers import grouped, join_layers, layer_info
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.ops import Clip, Value, View, Window
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.compiler.weights import Weights
-from zeroskip.relay_passes.integer_layers import Concat, Conv, QTensor
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.ir import compulsory_traffic, ops
+from zeroskip.compiler.ir.compulsory_traffic import elements, input_bytes, touched
+from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
+from zeroskip.compiler.ir.layer_info import grouped, join_layers, layer_info
+from zeroskip.compiler.ir.ops import Clip, Value, View, Window
+from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.relay_passes.integer.layers import Concat, Conv, QTensor
 
 
 def random_op(rng: np.random.Generator) -> ops.Op:
@@ -88,7 +88,7 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
     graph = LayerGraph("net", ("x",), ("y",), (Node(name, layer, ("x",), "y"),),
                        {"x": layer.x, "y": layer.y})
     made = lower(graph).ops
-    assert sum(map(compulsory.real_macs, made)) == least.real_macs(layer)
+    assert sum(map(compulsory_traffic.real_macs, made)) == least.real_macs(layer)
     for kind in ("dense", "bitmap", "pattern"):
         found = None
         for op in made:

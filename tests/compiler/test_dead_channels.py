@@ -8,15 +8,15 @@ import tvm
 
 from tests.relay_passes.float_nets import Net
 from tests.relay_passes.pruning.test_dead_channels import silence
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler import stages
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.relay_passes.pruning.dead_channels import RemoveDeadChannels
-from zeroskip.relay_passes.pruning.layers import prunables, with_weights
-from zeroskip.relay_passes.quantise import QuantizeInt8
-from zeroskip.relay_passes.quantise_graph import read_graph
-from zeroskip.relay_passes.quantise_scales import Range, observed
+from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
+from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.quantize.fusion_groups import read_graph
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.quantize.scales import Range, observed
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 ALL = slice(None)
 

@@ -9,11 +9,11 @@ import pytest
 
 from tests.compiler.networks import Builder
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.describe import describe_region
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.lower import lower
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.dump import describe_region
+from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.passes import assembly_text, graph_text
-from zeroskip.compiler.plan_region import plan_region
+from zeroskip.compiler.scheduling.region import plan_region
 
 FOLDER = Path(__file__).parent / "golden"
 

@@ -11,19 +11,26 @@ import pytest
 
 from tests.compiler.networks import Builder
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.run import LOAD, STORE
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import LOAD, STORE
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.bands import cut
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.groups import Found, GroupSearch
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.ops import Region
-from zeroskip.compiler.pipeline import ARRAY, COLUMNS, FIRST, LATE, LOADS, overlapped
-from zeroskip.compiler.plan import GroupPlan
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.runtime.tuning import tuning
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.ir.ops import Region
+from zeroskip.compiler.ir.schedule import GroupPlan
+from zeroskip.compiler.ir.stripes import cut
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.fusion import Found, GroupSearch
+from zeroskip.compiler.scheduling.overlap_model import (
+    ARRAY,
+    COLUMNS,
+    FIRST,
+    LATE,
+    LOADS,
+    overlapped,
+)
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.runtime.execution.tuning import tuning
 
 BANDS = (1, 2, 3, 7)
 

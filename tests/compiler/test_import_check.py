@@ -10,8 +10,9 @@ import pytest
 from onnx import numpy_helper, parser
 
 from zeroskip import compiler
-from zeroskip.relay_passes import import_check, importer
+from zeroskip.relay_passes import import_check
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.frontend import to_relax
 from zeroskip.relay_passes.import_check import agreement
 
 TEXT = """<ir_version: 8, opset_import: ["" : 17]>
@@ -26,13 +27,13 @@ def model(operator: str) -> Any:
 
 
 def test_a_wrong_import_is_refused_with_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importer._convert_node
+    real = to_relax._convert_node
 
     def wrong(of: Any, node: Any) -> None:
         node.op_type = "Relu"
         real(of, node)
 
-    monkeypatch.setattr(importer, "_convert_node", wrong)
+    monkeypatch.setattr(to_relax, "_convert_node", wrong)
     with pytest.raises(FrontError, match="'activate' does not give what onnxruntime gives"):
         compiler.compile(model("Abs"), "dense256")
 
@@ -134,11 +135,11 @@ def test_a_large_model_is_handed_over_by_its_weights_file(monkeypatch: pytest.Mo
 
 def falsify(monkeypatch: pytest.MonkeyPatch) -> None:
     """Import Abs as Neg."""
-    real = importer._convert_node
+    real = to_relax._convert_node
 
     def wrong(of: Any, node: Any) -> None:
         if node.op_type == "Abs":
             node.op_type = "Neg"
         real(of, node)
 
-    monkeypatch.setattr(importer, "_convert_node", wrong)
+    monkeypatch.setattr(to_relax, "_convert_node", wrong)

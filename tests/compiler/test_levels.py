@@ -14,24 +14,24 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.box import read_npy, write_zip
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.io.archive import read_npy, write_zip
+from zeroskip.accel_model.program.weight_map import weight_streams
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.accel_model.weight_streams import weight_streams
-from zeroskip.compiler.derived import LevelOf, ProgramOf, Source, split_program
+from zeroskip.compiler.artifact.derived_members import LevelOf, ProgramOf, Source, split_program
+from zeroskip.compiler.artifact.nested_file import Levels
+from zeroskip.compiler.artifact.network import Network, NetworkError, seal_of
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import import_float, lower
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.extract import extract
-from zeroskip.compiler.level_driver import _check_level, compile_levels, lower_levels
-from zeroskip.compiler.levels import Levels
-from zeroskip.compiler.network import Network, NetworkError, seal_of
+from zeroskip.compiler.lowering.from_relax import extract
+from zeroskip.compiler.multi_level import _check_level, compile_levels, lower_levels
 from zeroskip.compiler.stages import Stages
-from zeroskip.relay_passes.integer_layers import Conv, Dense
-from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.pruning.unstructured import UnstructuredOptions
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.integer.layers import Conv, Dense
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.schemes.unstructured import UnstructuredOptions
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 TARGETS = {  # with the levels that it is compiled at, and what they share
     "dense256": (["unstructured:sparsity=0", "nm:n=2,m=4", "nm:n=1,m=4"], None),

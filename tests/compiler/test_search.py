@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from tests.compiler.networks import Builder
-from zeroskip.accel_model.faults import MachineError
+from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler import ops
-from zeroskip.compiler.cost import Costs, Cuts, Place
-from zeroskip.compiler.emit_conv import steps
-from zeroskip.compiler.emit_region import emit_region
+from zeroskip.compiler.codegen.conv import steps
+from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan import ConvPlan, GroupPlan
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.compiler.search import LOOPS, ConvSearch
-from zeroskip.compiler.tiles import Span
-from zeroskip.compiler.weights import group_filters
-from zeroskip.runtime.tuning import tuning
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.schedule import ConvPlan, GroupPlan
+from zeroskip.compiler.ir.tiles import Span
+from zeroskip.compiler.ir.weight_packing import group_filters
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.conv_search import LOOPS, ConvSearch
+from zeroskip.compiler.scheduling.cost_model import Costs, Cuts, Place
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.runtime.execution.tuning import tuning
 
 Layer: TypeAlias = tuple[int, int, int, int, int, float]
 

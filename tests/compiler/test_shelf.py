@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroskip.compiler.buffers import Need, largest_gap, pack
-from zeroskip.compiler.shelf import Shelf
+from zeroskip.compiler.codegen.sram_cache import Shelf
+from zeroskip.compiler.scheduling.sram_allocator import Need, largest_gap, pack
 
 
 def reserved(shelf: Shelf, *needs: tuple[str, int]) -> list[tuple[int, bool]]:

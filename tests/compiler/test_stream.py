@@ -1,9 +1,9 @@
 """Tokens: every conflict between units is ordered, with no more waits than needed."""
 
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.isa import Unit
-from zeroskip.compiler.rows import Rows
-from zeroskip.compiler.stream import Stream
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.instructions import Unit
+from zeroskip.compiler.codegen.rows import Rows
+from zeroskip.compiler.codegen.token_insertion import Stream
 
 
 def _load() -> isa.Load:

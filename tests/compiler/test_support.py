@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.graph import LayerGraph, Node
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.compiler.support import supports
-from zeroskip.relay_passes.integer_layers import (
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
+from zeroskip.compiler.lowering.legality import supports
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.relay_passes.integer.layers import (
     Add,
     AvgPool,
     Concat,

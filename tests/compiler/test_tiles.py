@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.layout import Tensor, to_dram
-from zeroskip.compiler.ops import Value, View, Window
-from zeroskip.compiler.tiles import Span, even_spans, full, patches, runs, source, spans
+from zeroskip.accel_model.program.tensor_layout import Tensor, to_dram
+from zeroskip.compiler.ir.ops import Value, View, Window
+from zeroskip.compiler.ir.tiles import Span, even_spans, full, patches, runs, source, spans
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))

@@ -10,16 +10,16 @@ import pytest
 
 from tests.compiler.networks import Builder
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.emit_region import emit_region
+from zeroskip.compiler.autotune import Tuning, tune_region
+from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.graph import LayerGraph
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.compiler.tune import Tuning, tune_region
-from zeroskip.runtime.tuning import tuning
+from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.runtime.execution.tuning import tuning
 
 
 def network(seed: int) -> tuple[Builder, LayerGraph]:

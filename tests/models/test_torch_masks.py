@@ -16,7 +16,7 @@ import torch
 from models.fashion_nets import NETS
 from models.torch_onnx import to_onnx
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.pattern import PatternOptions
+from zeroskip.relay_passes.pruning.schemes.pattern import PatternOptions
 from zeroskip.relay_passes.pruning.torch_masks import (
     Admm,
     hold_masks,

@@ -9,7 +9,7 @@ and its tests run: one that fails has noticed it, and so has one that takes long
 survived; its tests must pass with it.
 
 No cache hides a change: Python's compiled form of a changed file is removed, and numba's machine
-code is in a folder of the run's own, by the digest of all compiled sources (accel_model/native.py).
+code is in a folder of the run's own, by the digest of all compiled sources (accel_model/io/jit.py).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.relay_passes.integer import (
+from zeroskip.relay_passes.integer.relax_functions import (
     BOUNDS,
     Add,
     AvgPool,

@@ -9,10 +9,10 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
-from zeroskip.relay_passes.calibrate import Method, Range, calibrate
-from zeroskip.relay_passes.calibrate_ranges import BINS, range_by
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.quantize.calibrate import Method, Range, calibrate
+from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, range_by
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 
 Array = npt.NDArray[Any]
 

@@ -9,9 +9,9 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net
-from zeroskip.relay_passes.calibrate import calibrate
-from zeroskip.relay_passes.calibrate_auto import choose_by_outputs, least_local_error
-from zeroskip.relay_passes.quantise_scales import Range
+from zeroskip.relay_passes.quantize.calibrate import calibrate
+from zeroskip.relay_passes.quantize.calibrate_auto import choose_by_outputs, least_local_error
+from zeroskip.relay_passes.quantize.scales import Range
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ def test_the_same_ranges_each_time_and_of_a_single_sample() -> None:
 
 
 def test_what_onnx_cannot_hold_is_chosen_by_each_tensor(monkeypatch: Any) -> None:
-    monkeypatch.setattr("zeroskip.relay_passes.calibrate_judge.trial_of", lambda *_: None)
+    monkeypatch.setattr("zeroskip.relay_passes.quantize.calibrate_judge.trial_of", lambda *_: None)
     ranges, full = (calibrate(outlier_net(0.0), outliers(), method) for method in
                     ("auto", "minmax"))
     assert ranges.keys() == full.keys()

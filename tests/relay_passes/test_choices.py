@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroskip.relay_passes.calibrate_ranges import range_by
-from zeroskip.relay_passes.pruning.masks import most, strongest
-from zeroskip.relay_passes.quantise_scales import Range, scale_of
+from zeroskip.relay_passes.pruning.base.masks import most, strongest
+from zeroskip.relay_passes.quantize.calibrate_ranges import range_by
+from zeroskip.relay_passes.quantize.scales import Range, scale_of
 
 
 def test_zero_points_are_rounded() -> None:

@@ -10,7 +10,7 @@ import pytest
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.cpu_schedule import (
+from zeroskip.relay_passes.relax.cpu import (
     ScheduleRule,
     _schedule_reduction,
     compile_for_cpu,

@@ -13,8 +13,10 @@ from tests.relay_passes.onnx_oracle import (
     reference,
     run_tvm,
 )
-from zeroskip.relay_passes.fold import FoldBatchNorm, FoldConstants, fold_batch_norm
-from zeroskip.relay_passes.graph import (
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm, FoldConstants, fold_batch_norm
+from zeroskip.relay_passes.relax.rewriting import (
     bind,
     bindings,
     const_value,
@@ -22,8 +24,6 @@ from zeroskip.relay_passes.graph import (
     nodes_of,
     op_name,
 )
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
 
 SEED = 19
 

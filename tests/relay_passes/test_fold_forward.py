@@ -9,11 +9,11 @@ from tvm import relax
 from tests.relay_passes.onnx_oracle import assert_close, inputs_of, parse, reference, run_tvm
 from tests.relay_passes.test_fold import calls
 from zeroskip import compiler
-from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.fold_forward import AffineLayers, FoldForward
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm
+from zeroskip.relay_passes.relax.fold_forward import AffineLayers, FoldForward
+from zeroskip.runtime.execution.validation import validate
 
 RNG = np.random.default_rng(4)
 SCALE, SHIFT = RNG.uniform(0.5, 2, (6, 1, 1)), RNG.standard_normal((6, 1, 1))

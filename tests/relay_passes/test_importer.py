@@ -15,9 +15,9 @@ from tests.relay_passes.onnx_oracle import (
     run_tvm,
 )
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.graph import bindings, const_value, nodes_of, op_name
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.relax.rewriting import bindings, const_value, nodes_of, op_name
 
 SEED = 17
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from tvm import relax
 
 from tests.relay_passes.integer_oracle import evaluate, random_input, random_layer
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.integer import (
+from zeroskip.relay_passes.integer.relax_functions import (
     KINDS,
     Conv,
     Dense,
@@ -23,6 +22,7 @@ from zeroskip.relay_passes.integer import (
     quantise_multiplier,
     read_layer,
 )
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 Arrays = list[npt.NDArray[np.integer]]
 

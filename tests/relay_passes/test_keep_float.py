@@ -6,7 +6,7 @@ import pytest
 from tests.runtime.nets import small_net
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.runtime.validation import validate
+from zeroskip.runtime.execution.validation import validate
 
 
 def test_a_layer_stays_in_float_and_is_said_to() -> None:

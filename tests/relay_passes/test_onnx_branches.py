@@ -7,8 +7,8 @@ from tests.relay_passes.onnx_oracle import parse
 from tests.relay_passes.test_onnx_layout import same_in_onnxruntime
 from tests.relay_passes.test_onnx_normalise import ops
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.onnx_graph import origin, subgraphs
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.editing import origin, subgraphs
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 
 ELSE = "else_branch = e () => (float z2) { z2 = Identity(x) }"
 

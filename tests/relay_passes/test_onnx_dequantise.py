@@ -6,9 +6,9 @@ from onnx import helper
 
 from tests.relay_passes.onnx_oracle import inputs_of, parse, reference, run_tvm
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_graph import origin
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.editing import origin
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
 
 SEED = 13
 RNG = np.random.default_rng(SEED)

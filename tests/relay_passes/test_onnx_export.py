@@ -11,12 +11,12 @@ from onnx import numpy_helper, parser
 from tvm import relax
 
 from models.zoo import MODELS
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_export import export_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.from_relax import export_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
 F = "float[1,4,9,7]"

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from zeroskip import compiler
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 CODES = {"float16": TensorProto.FLOAT16, "float64": TensorProto.DOUBLE}
 ALL = {**CODES, "float32": TensorProto.FLOAT}

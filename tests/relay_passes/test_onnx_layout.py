@@ -14,7 +14,7 @@ from tests.relay_passes.keras_net import CASTS, TRANSPOSES, keras_net
 from tests.relay_passes.onnx_oracle import Array, assert_close, inputs_of, parse
 from tests.relay_passes.test_onnx_normalise import ops
 from zeroskip import compiler
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 
 TO_LAST, TO_FIRST = "Transpose<perm=[0,2,3,1]>", "Transpose<perm=[0,3,1,2]>"
 

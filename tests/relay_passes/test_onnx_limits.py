@@ -10,10 +10,10 @@ from onnx import TensorProto, helper
 
 from tests.relay_passes.onnx_oracle import parse
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_limits import MAX_ELEMENTS, MAX_NODES, refuse_sizes
-from zeroskip.relay_passes.onnx_load import load_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.limits import MAX_ELEMENTS, MAX_NODES, refuse_sizes
+from zeroskip.relay_passes.frontend.load import load_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
 
 ONES = np.ones((4, 3, 3, 3), np.float32)
 IMAGE = "(float[1,3,8,8] x)"

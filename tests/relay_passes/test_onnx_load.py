@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from tests.relay_passes.onnx_oracle import parse
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.onnx_load import load_onnx
+from zeroskip.relay_passes.frontend.load import load_onnx
 
 
 def small() -> onnx.ModelProto:

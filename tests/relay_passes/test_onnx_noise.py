@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from tests.relay_passes.noisy_nets import noisy_models
 from tests.relay_passes.onnx_oracle import inputs_of
 from tests.relay_passes.test_onnx_layout import run_onnxruntime
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 
 
 @given(noisy_models())

@@ -5,8 +5,8 @@ from onnx import helper
 
 from tests.relay_passes.onnx_oracle import assert_close, inputs_of, parse, reference
 from zeroskip.relay_passes.errors import FrontError
-from zeroskip.relay_passes.onnx_graph import dimensions, opset, origin
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.editing import dimensions, opset, origin
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 
 SEED = 7
 

@@ -9,11 +9,11 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.onnx_oracle import assert_close, inputs_of, reference, run_tvm
-from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.graph import bindings, nodes_of, op_name
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_load import load_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.load import load_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm
+from zeroskip.relay_passes.relax.rewriting import bindings, nodes_of, op_name
 
 pytestmark = pytest.mark.ocr
 

@@ -5,9 +5,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.relay_passes.onnx_oracle import assert_close, inputs_of, parse, pool, reference, run_tvm
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_graph import attributes
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.editing import attributes
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
 
 SEED = 11
 

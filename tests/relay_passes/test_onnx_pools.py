@@ -7,7 +7,7 @@ from tests.relay_passes.onnx_oracle import parse
 from tests.relay_passes.test_onnx_layout import same_in_onnxruntime
 from tests.relay_passes.test_onnx_normalise import ops
 from zeroskip import compiler
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 
 
 @pytest.mark.parametrize(("body", "left"), [

@@ -8,9 +8,9 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from zeroskip.compiler.driver import import_float
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.relay_passes.pruning.layers import prunables
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 
 def resize(version: int, scales: Any = None, sizes: Any = None, rank: int = 4,

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.relay_passes.onnx_views import (
+from zeroskip.relay_passes.frontend.views import (
     apply,
     axes_of,
     identity,

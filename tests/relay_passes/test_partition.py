@@ -10,16 +10,16 @@ from tvm import relax
 from tvm.ir import Call
 
 from tests.relay_passes.float_nets import Net, residual_net
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.relay_passes.graph import bindings
-from zeroskip.relay_passes.integer import Conv, Layer, is_integer_layer, read_layer
+from zeroskip.relay_passes.integer.relax_functions import Conv, Layer, is_integer_layer, read_layer
 from zeroskip.relay_passes.partition import (
     PartitionForAccelerator,
     Supports,
     is_region,
     reference_module,
 )
-from zeroskip.relay_passes.quantise import QuantizeInt8
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.rewriting import bindings
 
 Array = npt.NDArray[Any]
 

@@ -11,11 +11,8 @@ from tvm.ir import Call
 
 from tests.relay_passes.float_nets import Net, residual_net
 from tests.relay_passes.integer_oracle import evaluate
-from zeroskip.relay_passes.calibrate import Range, calibrate
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, op_name, outputs
-from zeroskip.relay_passes.integer import (
+from zeroskip.relay_passes.integer.relax_functions import (
     AvgPool,
     Concat,
     Conv,
@@ -27,9 +24,12 @@ from zeroskip.relay_passes.integer import (
     is_integer_layer,
     read_layer,
 )
-from zeroskip.relay_passes.quantise import QuantizeInt8
-from zeroskip.relay_passes.quantise_graph import Scale
-from zeroskip.relay_passes.quantise_scales import scale_of
+from zeroskip.relay_passes.quantize.calibrate import Range, calibrate
+from zeroskip.relay_passes.quantize.fusion_groups import Scale
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.quantize.scales import scale_of
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.rewriting import bindings, op_name, outputs
 
 Array = npt.NDArray[Any]
 

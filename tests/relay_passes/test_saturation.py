@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from onnx import parser
 
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.relay_passes.saturation import before_saturation
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.relax.saturation import before_saturation
 
 TEXT = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[1,4,2,2] x) => (%s y) { [conv] r = Relu(x)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from zeroskip.runtime.cli import main
+from zeroskip.runtime.cli.main import main
 
 PROGRESS = re.compile(r".+, \d+ s")  # lines of runtime/progress.py
 

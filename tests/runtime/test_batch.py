@@ -16,23 +16,23 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.runtime.command import zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
-from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.faults import MachineError
-from zeroskip.accel_model.isa import LoadParams
-from zeroskip.accel_model.kernels import MOST
-from zeroskip.accel_model.machine import Inputs, Machine
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
-from zeroskip.compiler.data import DataError
+from zeroskip.accel_model.functional.kernels import MOST
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import LoadParams
+from zeroskip.accel_model.machine.machine import Inputs, Machine
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.program import Program
+from zeroskip.compiler.artifact.inputs import DataError
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import lower
-from zeroskip.compiler.network import Network
 from zeroskip.compiler.passes import embed
-from zeroskip.relay_passes.onnx_batch import for_one_image, why_together
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.runtime.lockstep import TOGETHER
-from zeroskip.runtime.packed import Hook, hooked
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.frontend.batch import for_one_image, why_together
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.runtime.execution.lockstep import TOGETHER
+from zeroskip.runtime.execution.packed import Hook, hooked
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 RNG = np.random.default_rng(5)
 IMAGES = RNG.standard_normal((6, *SHAPE[1:])).astype(np.float32)

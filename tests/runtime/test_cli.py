@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.runtime.command import files, refused, zeroskip
-from zeroskip.runtime.cli import main
-from zeroskip.runtime.cli_guard import one_line
+from zeroskip.runtime.cli.guard import one_line
+from zeroskip.runtime.cli.main import main
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -97,7 +97,7 @@ def test_a_level_that_changes_tensors_is_refused(compiled: Path, tmp_path: Path)
 
 
 def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zeroskip.runtime import validation
+    from zeroskip.runtime.execution import validation
 
     wrong = validation.Mismatch("region", "conv0", (0, 1, 2, 3), 17, 5, 6)
     monkeypatch.setattr(validation, "validate", lambda *_, **__: validation.Validation(
@@ -179,7 +179,7 @@ def test_too_little_memory_is_a_sentence(compiled: Path, monkeypatch: pytest.Mon
     def load(_path: Path, _level: int | None) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("zeroskip.compiler.network.Network.load", load)
+    monkeypatch.setattr("zeroskip.compiler.artifact.network.Network.load", load)
     refused(zeroskip("report", compiled / "net.zsk"), "not enough memory")
 
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.box import write_zip
+from zeroskip.accel_model.io.archive import write_zip
 
 SMALL_TARGET = "tiny.toml"
 

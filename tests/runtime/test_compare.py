@@ -20,21 +20,21 @@ from hypothesis.extra import numpy as hnp
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from tests.runtime.parsed_page import Page
+from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import import_float
-from zeroskip.compiler.placement import Placement
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
-from zeroskip.relay_passes.pruning.options import Options
-from zeroskip.relay_passes.pruning.prune import layer_changes, prune
-from zeroskip.relay_passes.pruning.quality import snr_db
-from zeroskip.relay_passes.pruning.recipe import read_recipe
-from zeroskip.relay_passes.pruning.strengths import at_sparsity, sparsity_of
-from zeroskip.runtime.compare_table import comparison_parts
-from zeroskip.runtime.comparer import compare
-from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain
-from zeroskip.runtime.pages.comparison import comparison_page
-from zeroskip.runtime.pages.masks import LEFT, mask_pixels, png
-from zeroskip.runtime.session import Session
+from zeroskip.relay_passes.metrics import snr_db
+from zeroskip.relay_passes.pruning.apply import layer_changes, prune
+from zeroskip.relay_passes.pruning.base.options import Options
+from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
+from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
+from zeroskip.runtime.compare import compare
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.render.comparison_table import comparison_parts
+from zeroskip.runtime.render.pages.comparison import comparison_page
+from zeroskip.runtime.render.pages.masks import LEFT, mask_pixels, png
 
 TARGETS = ("dense256", "sparse256")
 WHOLE = Placement(1, 1, 0, 1, 0, 1, 0)

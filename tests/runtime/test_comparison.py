@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from zeroskip.compiler.placement import Placement
-from zeroskip.runtime.comparison import DENSE, Comparison, Entry, Gain
+from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 
 WHOLE = Placement(1, 1, 0, 1, 0, 8, 0)
 HALF = Placement(2, 1024, 1, 2, 1, 8, 4)

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from zeroskip.runtime.cli import main
+from zeroskip.runtime.cli.main import main
 
 MODELS = Path(__file__).parent.parent.parent / "models"
 IMAGES = 50

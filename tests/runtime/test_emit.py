@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.command import said
-from zeroskip.runtime.cli import main
+from zeroskip.runtime.cli.main import main
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -15,11 +15,11 @@ import pytest
 
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.files import write_whole
-from zeroskip.compiler import data
+from zeroskip.accel_model.io.atomic_write import write_whole
+from zeroskip.compiler.artifact import inputs
+from zeroskip.compiler.artifact.network import Network, NetworkError
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.compiler.network import Network, NetworkError
-from zeroskip.runtime.cli_options import read_list
+from zeroskip.runtime.cli.options import read_list
 
 
 def test_a_device_stays_one(tmp_path: Path) -> None:
@@ -92,10 +92,10 @@ def test_an_archive_that_inflates_to_gigabytes_is_not_inflated(
     for name in ("bomb.npz", "bomb.npy"):
         refused(zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "out.zsk",
                          "--calibrate", tmp_path / name), name, "GiB", "fewer samples")
-    monkeypatch.setattr(data, "MAX_BYTES", 1000)
+    monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
     np.savez(tmp_path / "two.npz", a=np.zeros(600, np.int8), b=np.zeros(600, np.int8))
-    with pytest.raises(data.DataError, match="fewer samples"):  # the sum counts
-        data.load_arrays(tmp_path / "two.npz")
+    with pytest.raises(inputs.DataError, match="fewer samples"):  # the sum counts
+        inputs.load_arrays(tmp_path / "two.npz")
 
 
 def test_names_of_any_length_come_back(tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ from onnx import numpy_helper, parser
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
-from zeroskip.accel_model.program import Place, Tile
-from zeroskip.compiler.direct import Scaling
-from zeroskip.compiler.network import Network
-from zeroskip.relay_passes.cpu_schedule import run_cpu
+from zeroskip.accel_model.program.program import Place, Tile
+from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.ir.host_plan import Scaling
+from zeroskip.relay_passes.metrics import noise, snr_db
 from zeroskip.relay_passes.partition import LAYERS_ATTR
-from zeroskip.relay_passes.pruning.quality import noise, snr_db
-from zeroskip.runtime import losing_layers, region_check, validation
-from zeroskip.runtime.float_check import FloatCheck
-from zeroskip.runtime.layer_quality import Power
+from zeroskip.relay_passes.relax.cpu import run_cpu
+from zeroskip.runtime.execution import losing_layers, region_check, validation
+from zeroskip.runtime.execution.float_check import FloatCheck
+from zeroskip.runtime.execution.layer_quality import Power
+from zeroskip.runtime.execution.region_check import Checked, Mismatch, Seen, Written, check_outputs
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import Validation, validate
 from zeroskip.runtime.progress import silent
-from zeroskip.runtime.region_check import Checked, Mismatch, Seen, Written, check_outputs
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import Validation, validate
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray, *, tiles: int,

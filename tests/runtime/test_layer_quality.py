@@ -13,8 +13,8 @@ from onnx import numpy_helper, parser
 
 from tests.runtime.command import zeroskip
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.runtime import losing_layers
-from zeroskip.runtime.session import Session
+from zeroskip.runtime.execution import losing_layers
+from zeroskip.runtime.execution.session import Session
 
 IMAGES = np.random.default_rng(3).standard_normal((4, *SHAPE[1:])).astype(np.float32)
 

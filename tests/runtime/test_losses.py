@@ -22,21 +22,21 @@ from tests.campaigns.fuzz_layers import build_graph
 from tests.campaigns.fuzz_random import random_case
 from tests.compiler.networks import Builder
 from tests.runtime.test_report import CASES, activity, networks, owners, timed
-from zeroskip.accel_model import isa
-from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.isa import UNITS, Unit
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import UNITS, Unit
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec, targets
-from zeroskip.compiler.emit_region import emit_region
+from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.relay_passes.integer_layers import Conv
-from zeroskip.runtime.losses import CAUSES, SAVED, Losses, losses_of, parts
-from zeroskip.runtime.report import region_report
-from zeroskip.runtime.slots import USES, uses_of
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.relay_passes.integer.layers import Conv
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES, SAVED, Losses, losses_of, parts
+from zeroskip.runtime.analysis.multiplier_usage import USES, uses_of
+from zeroskip.runtime.analysis.report import region_report
 
 EXAMPLES = 40
 

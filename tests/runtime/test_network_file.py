@@ -12,9 +12,9 @@ import pytest
 
 from tests.campaigns.hostile_networks import Members, close_network, network_file, open_network
 from tests.runtime.nets import SHAPE
-from zeroskip.compiler.network import Network, NetworkError
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.compiler.artifact.network import Network, NetworkError
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 Head = dict[str, Any]
 INPUTS = {"x": np.zeros(SHAPE, np.float32)}

@@ -16,10 +16,10 @@ from zeroskip import compiler, relay_passes
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.errors import CompileError
-from zeroskip.relay_passes.calibrate import calibrate
-from zeroskip.relay_passes.cpu_schedule import run_cpu
+from zeroskip.relay_passes.quantize.calibrate import calibrate
+from zeroskip.relay_passes.relax.cpu import run_cpu
 from zeroskip.runtime import register
-from zeroskip.runtime.session import Session
+from zeroskip.runtime.execution.session import Session
 
 LOADER = """
 import sys, numpy as np, tvm

@@ -14,8 +14,8 @@ from tests.campaigns.hostile_networks import close_network, network_file, open_n
 from tests.runtime.command import zeroskip
 from tests.runtime.nets import small_net
 from zeroskip import compiler
-from zeroskip.compiler.network import Network, NetworkError
-from zeroskip.compiler.placement import Placement, notice, percent, reasons, size
+from zeroskip.compiler.artifact.network import Network, NetworkError
+from zeroskip.compiler.artifact.placement import Placement, notice, percent, reasons, size
 
 MACS = {"conv0": 16 * 3 * 9 * 256, "conv1": 16 * 16 * 9 * 256, "conv2": 16 * 16 * 9 * 256,
         "fc": 10 * 16 * 64}

@@ -14,12 +14,12 @@ import onnx
 import pytest
 
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.machine import Machine
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.compiler.network import Network
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 from zeroskip.runtime.progress import progress
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
 
 Told = list[tuple[str, int, int]]
 

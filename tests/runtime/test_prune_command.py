@@ -13,11 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.runtime.command import files, refused, said, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.compiler.driver import import_float
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.pruning.apply import layer_changes, prune
+from zeroskip.relay_passes.pruning.base.options import declared
 from zeroskip.relay_passes.pruning.detect import detect
-from zeroskip.relay_passes.pruning.options import declared
-from zeroskip.relay_passes.pruning.prune import layer_changes, prune
-from zeroskip.relay_passes.pruning.recipe import SCHEMES
+from zeroskip.relay_passes.pruning.schemes.recipe import SCHEMES
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 RECIPE = "channels:ratio=0.25+pattern:connectivity=0.5+nm:layers=fc"
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.runtime.validation import validate
+from zeroskip.runtime.execution.validation import validate
 
 
 @pytest.mark.parametrize(("target", "recipe"), [

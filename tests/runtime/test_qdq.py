@@ -16,7 +16,7 @@ import pytest
 from tests.relay_passes.onnx_oracle import inputs_of, parse
 from tests.runtime.command import zeroskip
 from zeroskip import compiler, runtime
-from zeroskip.compiler.network import Network
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.relay_passes.pruning.detect import detect
 
 Array = npt.NDArray[Any]

@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from tests.relay_passes.onnx_oracle import parse
 from zeroskip import compiler, runtime
-from zeroskip.compiler.network import Network
+from zeroskip.compiler.artifact.network import Network
 
 Array = npt.NDArray[np.generic]
 SHAPE = (1, 3, 10, 10)

@@ -13,17 +13,17 @@ import pytest
 
 from tests.compiler.least import needs, weight_bytes
 from tests.compiler.networks import Builder
-from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.isa import Unit
-from zeroskip.accel_model.machine import Machine
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import Unit
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec, targets
-from zeroskip.compiler.emit_region import emit_region
-from zeroskip.compiler.lower import lower
-from zeroskip.compiler.plan_region import plan_region
-from zeroskip.runtime.losses import CAUSES, losses_of
-from zeroskip.runtime.report import LayerReport, RegionReport, region_report
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES, losses_of
+from zeroskip.runtime.analysis.report import LayerReport, RegionReport, region_report
 
 
 def networks() -> dict[str, Builder]:

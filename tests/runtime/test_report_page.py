@@ -15,17 +15,17 @@ import pytest
 
 from tests.runtime.nets import small_net
 from tests.runtime.parsed_page import Page
-from zeroskip.accel_model.run import Run
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.compiler.network import Network
-from zeroskip.runtime.files import write_page
-from zeroskip.runtime.losses import CAUSES, SAVED
-from zeroskip.runtime.pages.axes import LogAxis
-from zeroskip.runtime.pages.elements import kib, short, tag
-from zeroskip.runtime.pages.groups import GROUPS
-from zeroskip.runtime.pages.report import report_page
-from zeroskip.runtime.report import Report, report
-from zeroskip.runtime.session import Session
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES, SAVED
+from zeroskip.runtime.analysis.report import Report, report
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.render.files import write_page
+from zeroskip.runtime.render.pages.axes import LogAxis
+from zeroskip.runtime.render.pages.elements import kib, short, tag
+from zeroskip.runtime.render.pages.groups import GROUPS
+from zeroskip.runtime.render.pages.report import report_page
 
 CHROMIUM = shutil.which("chromium")
 

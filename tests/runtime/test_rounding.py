@@ -8,8 +8,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from zeroskip import compiler, runtime
-from zeroskip.accel_model.kernels import even
-from zeroskip.relay_passes.integer import quantise_multiplier
+from zeroskip.accel_model.functional.kernels import even
+from zeroskip.relay_passes.integer.relax_functions import quantise_multiplier
 
 STEP = np.float32(2**-4)  # of the input: every number below is exact in float32
 SHAPE = (1, 16, 12, 12)

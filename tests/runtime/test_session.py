@@ -14,18 +14,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.box import write_zip
-from zeroskip.accel_model.encoding import decode_all
-from zeroskip.accel_model.isa import LoadParams
-from zeroskip.compiler.data import DataError
+from zeroskip.accel_model.io.archive import write_zip
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import LoadParams
+from zeroskip.compiler.artifact.inputs import DataError
+from zeroskip.compiler.artifact.network import Network, NetworkError
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import lower
-from zeroskip.compiler.network import Network, NetworkError
 from zeroskip.compiler.passes import embed
-from zeroskip.runtime import packed
-from zeroskip.runtime.files import write_timeline
-from zeroskip.runtime.session import Session, run_source
-from zeroskip.runtime.validation import validate
+from zeroskip.runtime.execution import packed
+from zeroskip.runtime.execution.session import Session, run_source
+from zeroskip.runtime.execution.validation import validate
+from zeroskip.runtime.render.files import write_timeline
 
 
 @pytest.fixture(scope="module")

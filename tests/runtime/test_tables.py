@@ -11,10 +11,10 @@ from rich.table import Table
 
 from tests.runtime.test_report import networks, timed
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.placement import Placement
-from zeroskip.runtime.losses import CAUSES
-from zeroskip.runtime.report import LayerReport, Report, Traffic, region_report
-from zeroskip.runtime.tables import SHOWN, report_parts, targets_table
+from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES
+from zeroskip.runtime.analysis.report import LayerReport, Report, Traffic, region_report
+from zeroskip.runtime.render.tables import SHOWN, report_parts, targets_table
 
 
 def made() -> Report:

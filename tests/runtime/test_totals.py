@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 
 from tests.runtime.test_report import networks, timed
-from zeroskip.accel_model.program import Program
-from zeroskip.accel_model.run import EVENTS, Run
+from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.network import Network
-from zeroskip.compiler.placement import Placement
-from zeroskip.runtime.headline import cycles_line
-from zeroskip.runtime.losses import CAUSES
-from zeroskip.runtime.report import Report, report
+from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.runtime.analysis.headline import cycles_line
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES
+from zeroskip.runtime.analysis.report import Report, report
 
 Made = tuple[dict[str, Run], dict[str, Program], Report]
 PLACEMENT = Placement(2, 4096, 3, 10, 1, 1000, 250)

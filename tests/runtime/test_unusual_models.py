@@ -15,14 +15,14 @@ from onnx import TensorProto, helper
 
 from tests.relay_passes.onnx_oracle import parse, reference
 from tests.runtime.command import refused, zeroskip
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_model
-from zeroskip.compiler.network import Network
 from zeroskip.relay_passes.errors import FrontError, PassError
-from zeroskip.relay_passes.onnx_batch import for_one_image
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.runtime.quiet import quiet
-from zeroskip.runtime.session import Session
-from zeroskip.runtime.validation import validate
+from zeroskip.relay_passes.frontend.batch import for_one_image
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.runtime.cli.quiet import quiet
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.validation import validate
 
 RNG = np.random.default_rng(12)
 IMAGE = RNG.standard_normal((1, 3, 4, 4)).astype(np.float32)

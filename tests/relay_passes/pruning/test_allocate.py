@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from tests.relay_passes.float_nets import Net
 from tests.relay_passes.pruning.test_reconstruct import head
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning import allocate as allocation
-from zeroskip.relay_passes.pruning.allocate import Budget, allocate, choose
-from zeroskip.relay_passes.pruning.interpreter import Interpreter
-from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.pruning.prune import prune
-from zeroskip.relay_passes.pruning.quality import snr_db
-from zeroskip.relay_passes.pruning.recipe import parse_recipe, read_recipe
-from zeroskip.relay_passes.pruning.reconstruct import Reconstruct
-from zeroskip.relay_passes.pruning.sensitivity import candidates, macs, output_error, weights
-from zeroskip.relay_passes.pruning.statistics import layer_columns
+from zeroskip.relay_passes.metrics import snr_db
+from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
+from zeroskip.relay_passes.pruning.activations.statistics import layer_columns
+from zeroskip.relay_passes.pruning.apply import prune
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.budget import allocate as allocation
+from zeroskip.relay_passes.pruning.budget.allocate import Budget, allocate, choose
+from zeroskip.relay_passes.pruning.budget.sensitivity import candidates, macs, output_error, weights
+from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Reconstruct
+from zeroskip.relay_passes.pruning.schemes.recipe import parse_recipe, read_recipe
 
 Layers = list[list[tuple[float, float]]]
 UNSTRUCTURED = read_recipe("unstructured:skip_first=no")

@@ -10,8 +10,8 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Array, Net
-from zeroskip.relay_passes.graph import Env, make_const, rebuild, substitute
-from zeroskip.relay_passes.pruning.channels import (
+from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.pruning.schemes.channels import (
     ChannelOptions,
     FilterOptions,
     PruneChannels,
@@ -20,7 +20,7 @@ from zeroskip.relay_passes.pruning.channels import (
     kept_channels,
     remove_channels,
 )
-from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.relax.rewriting import Env, make_const, rebuild, substitute
 
 
 def _run(func: relax.Function, x: Array) -> Array:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.relay_passes.pruning.test_masks import keep, layer_of
-from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_load import load_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.load import load_onnx
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.pruning.base.masks import Mask, MaskOptions
 from zeroskip.relay_passes.pruning.detect import Structure, detect, structure_of
-from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions
-from zeroskip.relay_passes.pruning.recipe import read_recipe
+from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 
 MODELS = Path(__file__).parents[3] / "models"
 PLAIN = {"unstructured", "dense", "empty"}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
-from zeroskip.relay_passes.cpu_schedule import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.im2col import Im2col
-from zeroskip.relay_passes.pruning.interpreter import Interpreter, Operators
+from zeroskip.relay_passes.pruning.activations.im2col import Im2col
+from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 OPERATORS = Operators()  # compiled once for all of these tests
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.relay_passes.pruning import least_squares
-from zeroskip.relay_passes.pruning.im2col import Im2col
-from zeroskip.relay_passes.pruning.least_squares import fit, problems
-from zeroskip.relay_passes.pruning.statistics import Columns, columns
+from zeroskip.relay_passes.pruning.activations.im2col import Im2col
+from zeroskip.relay_passes.pruning.activations.statistics import Columns, columns
+from zeroskip.relay_passes.pruning.reconstruction import least_squares
+from zeroskip.relay_passes.pruning.reconstruction.least_squares import fit, problems
 
 MATMUL = Im2col()
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.libraries import (
+from zeroskip.relay_passes.pruning.schemes.pattern_library import (
     PCONV,
     PatternLibrary,
     best_patterns,

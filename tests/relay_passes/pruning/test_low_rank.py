@@ -16,18 +16,18 @@ from tvm import relax
 from tests.relay_passes.float_nets import Array, Net
 from tests.relay_passes.pruning.test_channels import classify, notes
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, node_of
-from zeroskip.relay_passes.onnx_export import export_onnx
-from zeroskip.relay_passes.pruning.factors import Geometry, axes_of, decompose
-from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.pruning.low_rank import (
+from zeroskip.relay_passes.frontend.from_relax import export_onnx
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.schemes.factors import Geometry, axes_of, decompose
+from zeroskip.relay_passes.pruning.schemes.low_rank import (
     DecomposeLowRank,
     LowRankOptions,
     Pair,
     choose_pair,
     with_pairs,
 )
-from zeroskip.relay_passes.pruning.recipe import parse_recipe
+from zeroskip.relay_passes.pruning.schemes.recipe import parse_recipe
+from zeroskip.relay_passes.relax.rewriting import bindings, node_of
 
 
 def run(module: tvm.IRModule, x: Array) -> Array:

@@ -14,18 +14,22 @@ from hypothesis import strategies as st
 
 from zeroskip.accel_model.formats import canonical
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.atoms import BlockOptions, KernelGroupOptions, ShapeOptions
-from zeroskip.relay_passes.pruning.counts import (
+from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.masks import Mask, MaskOptions, magnitude, most
+from zeroskip.relay_passes.pruning.schemes.blocks import (
+    BlockOptions,
+    KernelGroupOptions,
+    ShapeOptions,
+)
+from zeroskip.relay_passes.pruning.schemes.n_of_m import (
     GroupOptions,
     NmOptions,
     most_of_each,
     reduction_order,
 )
-from zeroskip.relay_passes.pruning.layers import Prunable
-from zeroskip.relay_passes.pruning.libraries import PatternLibrary
-from zeroskip.relay_passes.pruning.masks import Mask, MaskOptions, magnitude, most
-from zeroskip.relay_passes.pruning.pattern import PatternOptions
-from zeroskip.relay_passes.pruning.unstructured import UnstructuredOptions, erk_counts
+from zeroskip.relay_passes.pruning.schemes.pattern import PatternOptions
+from zeroskip.relay_passes.pruning.schemes.pattern_library import PatternLibrary
+from zeroskip.relay_passes.pruning.schemes.unstructured import UnstructuredOptions, erk_counts
 
 Weight = np.ndarray
 T = TypeVar("T", bound=np.generic)

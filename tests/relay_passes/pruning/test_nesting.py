@@ -11,7 +11,7 @@ import pytest
 import tvm
 
 from tests.relay_passes.pruning.test_low_rank import network, weights_of
-from zeroskip.relay_passes.pruning.recipe import parse_recipe
+from zeroskip.relay_passes.pruning.schemes.recipe import parse_recipe
 
 
 def pruned(module: tvm.IRModule, recipe: str) -> tvm.IRModule:

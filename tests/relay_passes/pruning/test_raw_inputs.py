@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from zeroskip.relay_passes.fold import FoldBatchNorm
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.pruning.prune import layer_changes, prune
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.pruning.apply import layer_changes, prune
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 
 NCHW, NHWC = [1, 3, 12, 12], [1, 12, 12, 3]
 Node = tuple[str, list[str], str, dict[str, object]]

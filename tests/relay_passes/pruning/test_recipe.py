@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from tests.relay_passes.float_nets import Net
 from tests.relay_passes.pruning.test_masks import unsettled
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.atoms import BlockOptions
-from zeroskip.relay_passes.pruning.channels import ChannelOptions
-from zeroskip.relay_passes.pruning.counts import NmOptions
-from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables
-from zeroskip.relay_passes.pruning.libraries import PatternLibrary
-from zeroskip.relay_passes.pruning.manual import manual
-from zeroskip.relay_passes.pruning.options import Options
-from zeroskip.relay_passes.pruning.pattern import PatternOptions
-from zeroskip.relay_passes.pruning.recipe import SCHEMES, parse_recipe, read_recipe
+from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables
+from zeroskip.relay_passes.pruning.base.options import Options
+from zeroskip.relay_passes.pruning.docs import manual
+from zeroskip.relay_passes.pruning.schemes.blocks import BlockOptions
+from zeroskip.relay_passes.pruning.schemes.channels import ChannelOptions
+from zeroskip.relay_passes.pruning.schemes.n_of_m import NmOptions
+from zeroskip.relay_passes.pruning.schemes.pattern import PatternOptions
+from zeroskip.relay_passes.pruning.schemes.pattern_library import PatternLibrary
+from zeroskip.relay_passes.pruning.schemes.recipe import SCHEMES, parse_recipe, read_recipe
 
 MIXED = '''
 [[prune]]

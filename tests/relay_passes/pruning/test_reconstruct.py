@@ -14,13 +14,13 @@ from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.graph import bindings, make_const, op_name
-from zeroskip.relay_passes.pruning import refit
-from zeroskip.relay_passes.pruning.interpreter import Interpreter, Operators
-from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, bias_of, prunables, with_weights
-from zeroskip.relay_passes.pruning.quality import snr_db
-from zeroskip.relay_passes.pruning.recipe import parse_recipe
-from zeroskip.relay_passes.pruning.reconstruct import Reconstruct, jobs_of
+from zeroskip.relay_passes.metrics import snr_db
+from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
+from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, bias_of, prunables, with_weights
+from zeroskip.relay_passes.pruning.reconstruction import layer_fit
+from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Reconstruct, jobs_of
+from zeroskip.relay_passes.pruning.schemes.recipe import parse_recipe
+from zeroskip.relay_passes.relax.rewriting import bindings, make_const, op_name
 
 OPERATORS = Operators()
 SCHEMES = [
@@ -173,7 +173,7 @@ def test_a_bound_behind_a_layer_need_not_be_reproduced(monkeypatch: pytest.Monke
     dense, samples = net.finish(net.relu("relu", net.conv("conv", net.x, 8))), net.samples(40)
     pruned = pruned_by("unstructured:sparsity=0.7", dense, samples)
     eased = Reconstruct(dense, samples)(pruned)
-    monkeypatch.setattr(refit, "REFINEMENTS", 0)
+    monkeypatch.setattr(layer_fit, "REFINEMENTS", 0)
     plain = Reconstruct(dense, samples)(pruned)
     gained = snr(dense, eased, samples) - snr(dense, plain, samples)
     assert gained > 0.1

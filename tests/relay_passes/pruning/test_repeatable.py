@@ -8,9 +8,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.runtime.nets import small_net
 from zeroskip.compiler.driver import import_float
-from zeroskip.relay_passes.pruning.layers import prunables
-from zeroskip.relay_passes.pruning.prune import prune
-from zeroskip.relay_passes.pruning.repeatable import repeatable
+from zeroskip.relay_passes.pruning.apply import prune
+from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.repeatable import repeatable
 
 
 def threads() -> set[int]:

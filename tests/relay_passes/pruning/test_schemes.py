@@ -12,17 +12,21 @@ from onnx import TensorProto, helper, numpy_helper
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.fold import fold_batch_norm
-from zeroskip.relay_passes.graph import bindings, const_value, node_of
-from zeroskip.relay_passes.importer import import_onnx
-from zeroskip.relay_passes.onnx_normalise import normalise_onnx
-from zeroskip.relay_passes.pruning.channels import ChannelOptions, PruneChannels, remove_channels
-from zeroskip.relay_passes.pruning.layers import PRUNED_ATTR, prunables, with_weights
-from zeroskip.relay_passes.pruning.libraries import PCONV
-from zeroskip.relay_passes.pruning.options import declared
-from zeroskip.relay_passes.pruning.pattern import PrunePattern
-from zeroskip.relay_passes.pruning.recipe import SCHEMES, describe_recipes, parse_recipe
-from zeroskip.relay_passes.pruning.unstructured import PruneUnstructured
+from zeroskip.relay_passes.frontend.normalise import normalise_onnx
+from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.options import declared
+from zeroskip.relay_passes.pruning.schemes.channels import (
+    ChannelOptions,
+    PruneChannels,
+    remove_channels,
+)
+from zeroskip.relay_passes.pruning.schemes.pattern import PrunePattern
+from zeroskip.relay_passes.pruning.schemes.pattern_library import PCONV
+from zeroskip.relay_passes.pruning.schemes.recipe import SCHEMES, describe_recipes, parse_recipe
+from zeroskip.relay_passes.pruning.schemes.unstructured import PruneUnstructured
+from zeroskip.relay_passes.relax.fold import fold_batch_norm
+from zeroskip.relay_passes.relax.rewriting import bindings, const_value, node_of
 
 SHAPE = (1, 3, 12, 12)
 

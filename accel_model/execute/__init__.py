@@ -1,0 +1,1 @@
+"""One instruction: what it touches, what it costs, what it does."""

@@ -1,0 +1,190 @@
+"""What instructions work on: memories and registers, and the values that registers give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.formats import PatternTable
+from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.address_sets import Cells
+from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.memories import Memories
+from zeroskip.accel_model.memory.operand_window import Window
+from zeroskip.accel_model.memory.wgt_banks import Filters, decode, gather, placed_rows
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec
+
+MOST_REMEMBERED = 1 << 24  # decoded weights, of what is in WGT
+
+R = TypeVar("R", bound=isa.Instruction)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Filters in WGT: decoded, and the rows that they take from ``first`` on."""
+
+    filters: Filters
+    first: int
+    rows: int
+
+
+@dataclass(eq=False)
+class State:
+    """What an instruction may look at.
+
+    numbers: the values of activations; None: only time and safety are computed. work: multiplies
+    that were asked for. streams: what the instruction being executed reads of WGT. incoming: the
+    words that it loads into WGT, and the rows that they take.
+    """
+
+    spec: AccelSpec
+    memories: Memories
+    numbers: Numbers | None
+    limits: Limits = field(default_factory=Limits)
+    work: int = 0
+    registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
+    table: PatternTable | None = None
+    streams: Streams | None = None
+    incoming: tuple[npt.NDArray[np.uint32], int] | None = None
+    _window: Window | None = None
+    _read: dict[tuple[object, ...], Streams] = field(default_factory=dict)
+    _weights: int = 0
+    _words: npt.NDArray[np.uint32] | None = None
+
+    def set(self, one: isa.Instruction) -> None:
+        """Set a register."""
+        self.registers[type(one)] = one
+        self._window = None
+
+    def register(self, cls: type[R]) -> R:
+        """What the latest ``cls`` set; Fault if there was none."""
+        found = self.registers.get(cls)
+        if not isinstance(found, cls):
+            raise Fault(f"needs what `{cls.mnemonic}` sets, and none came before it")
+        return found
+
+    def window(self) -> Window:
+        """What `input`, `kernel` and `output` say together."""
+        if self._window is None:
+            self._window = Window.of(self.register(isa.Input), self.register(isa.Kernel),
+                                     self.register(isa.Output))
+        return self._window
+
+    def spend(self, work: int, largest: int) -> None:
+        """Fault if an instruction, or all so far, ask for more than the limits allow.
+
+        work: its multiplies. largest: bytes of the largest array that it needs.
+        """
+        if largest > self.limits.step_bytes:
+            raise Fault(f"needs an array of {largest} bytes, and the limit is "
+                        f"{self.limits.step_bytes}; cut it into smaller tiles")
+        self.work += work
+        if self.work > self.limits.work:
+            raise Fault(f"brings the program's multiplies to {self.work}, and the limit is "
+                        f"{self.limits.work}; run it with higher limits")
+
+    # --------------------------------------------------------------------------------- weights
+
+    def take_streams(self, first: int, size: int, gang: int) -> int:
+        """Take up the streams in a run of DRAM bytes; the rows of WGT that they will take."""
+        memories = self.memories
+        memories.check_readable(first, size)
+        words = memories.dram.constant(first, size).view(np.uint32)
+        if not words.flags.aligned:
+            words = words.copy()
+            words.flags.writeable = False
+        rows = int(placed_rows(words, self.spec.array.lanes >> gang, gang))
+        if rows < 0:
+            raise Fault("loads weight streams whose headers do not add up to its size")
+        self.incoming = words, rows
+        return rows
+
+    def read_streams(self, first: int, count: int, channels: int, taps: int, gang: int,
+                     kind: str) -> Streams:
+        """Read ``count`` filters from WGT row ``first`` on and decode them.
+
+        They are remembered until one of their rows is written (``overwrite_streams``).
+        """
+        table = self._patterns() if kind == "pattern" else None
+        key = (first, count, channels, taps, gang, kind, table)
+        found = self._read.get(key)
+        if found is None:
+            found = self._decode(first, count, channels, taps, gang, kind, table)
+            self._remember(key, found)
+        self.streams = found
+        return found
+
+    def _remember(self, key: tuple[object, ...], found: Streams) -> None:
+        self._read[key] = found
+        self._weights += found.filters.matrix.size
+        while self._weights > MOST_REMEMBERED and len(self._read) > 1:
+            self._forget(next(iter(self._read)))
+
+    def _forget(self, key: tuple[object, ...]) -> None:
+        self._weights -= self._read.pop(key).filters.matrix.size
+
+    def overwrite_streams(self, first: int, rows: int) -> None:
+        """Rows of WGT are written: what was read of them is no longer so."""
+        gone = [key for key, one in self._read.items()
+                if one.first < first + rows and first < one.first + one.rows]
+        for key in gone:
+            self._forget(key)
+
+    def _patterns(self) -> PatternTable:
+        if self.table is None:
+            raise Fault("needs what `patterns` sets, and none came before it")
+        return self.table
+
+    def _decode(self, first: int, count: int, channels: int, taps: int, gang: int, kind: str,
+                table: PatternTable | None) -> Streams:
+        array, memories = self.spec.array, self.memories
+        if self._words is None:
+            self._words = np.empty(memories.wgt.size, np.uint32)
+        rows, words, bad = gather(memories.wgt, memories.wgt_written, first, count,
+                                  array.lanes >> gang, gang, self._words)
+        if bad >= 0:
+            raise Fault(f"reads WGT rows {bad} and on, but there are {self.spec.wgt_rows} and the "
+                        "stream there does not end before" if rows == -1 else
+                        f"reads WGT row {bad}, which was never written")
+        raw = self._words[:words].view(np.uint8)
+        return Streams(decode(kind, raw, count, channels, taps, table), first, int(rows))
+
+    def decoded(self) -> Filters:
+        """The filters of the instruction being executed."""
+        assert self.streams is not None  # its streams were read before
+        return self.streams.filters
+
+
+def tile_cells(tile: isa.Output | isa.Operand, height: int, width: int, first_block: int,
+               count: int) -> Cells:
+    """Rows of ACT of ``count`` channel blocks of an output or operand tile."""
+    return Cells(tile.act + first_block * tile.block, width, 1, 0, height, tile.row, count,
+                 tile.block)
+
+
+def block_masks(channels: int) -> list[tuple[int, int, int]]:
+    """(first block, blocks, mask of the bytes used) for the whole blocks and for a ragged one."""
+    whole, rest = divmod(channels, isa.BLOCK)
+    parts = [(0, whole, 0xFFFF)] if whole else []
+    return parts + ([(whole, 1, (1 << rest) - 1)] if rest else [])
+
+
+@lru_cache(maxsize=1024)
+def accumulator_rows(slots: int, filters: int) -> tuple[int, ...]:
+    """Sums used in each of the ACC rows of one pixel.
+
+    ACC row ``acc + n*len + i`` is row i of output pixel n. Each group of ``slots`` streams has
+    rows of its own, 16 slots in each; a sum belongs to its slot, not to a channel.
+    """
+    rows: list[int] = []
+    for start in range(0, filters, slots):
+        group = min(slots, filters - start)
+        rows += [min(isa.BLOCK, group - isa.BLOCK * i) for i in range(blocks(group))]
+    return tuple(rows)

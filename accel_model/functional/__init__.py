@@ -1,0 +1,1 @@
+"""The numbers: convolutions, pools and additions over activations, compiled."""

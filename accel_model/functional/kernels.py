@@ -1,0 +1,327 @@
+"""The loops over pixels and channels, compiled.
+
+act: uint8 [N, rows, 16], of N images, which all loops go through one after another. A byte b of an
+int8 tensor is ``(b ^ 128) - 128``, so values are taken as ``(b ^ flip) - offset`` for both types
+(``operand_window.py``). Sums are int32 [N, blocks, outputs, 16], as tiles are: blocks of 16 channels,
+outputs row by row. So inputs, operands, sums and results of a row are neighbours, and loops are
+long. Sums of channels that are not there may be anything that fits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.formats.stream_header import copy
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.memory.operand_window import Operand, Target, Window
+
+Bytes = npt.NDArray[np.uint8]
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+FINE, WIDE, SHIFT = range(3)  # what ``finish`` finds
+MOST = (1 << 31) - 1  # of a sum
+NONE = -(1 << 30)  # no maximum yet
+FRACTION = 16  # bits that ``even`` looks at
+MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 together
+
+
+@native
+def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> None:
+    """Copy runs of bytes of each image from ``source[:, start:]`` to ``into[:, first:]``.
+
+    source: uint8 [N, bytes], or [1, bytes] for all images of ``into``. runs: int64 [10], the bytes
+    of a run, then for each of three levels, innermost first, how many there are and the bytes
+    between them in ``source`` and in ``into``.
+    """
+    size = runs[0]
+    for i in range(len(into)):
+        given, taken = source[min(i, len(source) - 1)], into[i]
+        for b in range(runs[7]):
+            for y in range(runs[4]):
+                for x in range(runs[1]):
+                    a = start + b * runs[8] + y * runs[5] + x * runs[2]
+                    z = first + b * runs[9] + y * runs[6] + x * runs[3]
+                    copy(given[a:], taken[z : z + size])
+
+
+# -------------------------------------------------------------------------------- partial sums
+
+
+@native
+def add_up(sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int
+           ) -> int:
+    """Unless ``first`` add what is in ACC to the sums, unless ``last`` put them there. The first
+    image with a sum that does not fit in int32, or -1.
+
+    acc: int32 [N, rows, 16]; from row ``at`` on each output has as many rows: a group of ``slots``
+    streams has whole ones, and stream n holds the sum of channel order[n].
+    """
+    bad = -1
+    rows = (slots + 15) // 16 * 16
+    places = len(order) // slots * rows + (len(order) % slots + 15) // 16 * 16
+    for i in range(len(sums) - 1, -1, -1):
+        held = acc[i, at:].reshape(-1)
+        for n in range(sums.shape[2]):
+            for f in range(len(order)):
+                place, channel = n * places + f // slots * rows + f % slots, order[f]
+                total = int(sums[i, channel // 16, n, channel % 16])
+                if not first:
+                    total += held[place]
+                sums[i, channel // 16, n, channel % 16] = total
+                if not -MOST - 1 <= total <= MOST:
+                    bad = i
+                if not last:
+                    held[place] = total
+    return bad
+
+
+# ----------------------------------------------------------------------------- channels alike
+
+
+@native
+def _inside(w: Window, s: int) -> tuple[int, int, int]:
+    """The first and the end of the outputs of a row whose tap in kernel column ``s`` is within the
+    tile, and the input column of the first."""
+    left, step = w.left + s * w.col_dilation, w.col_stride
+    low = min(w.out_width, max(0, (step - 1 - left) // step))
+    high = min(w.out_width, max(low, (w.width - 1 - left) // step + 1))
+    return low, high, left + low * step
+
+
+@native
+def _run(rows: Bytes, at: int, count: int, step: int, room: Bytes) -> Bytes:
+    """``count`` rows of 16 from ``at`` on, ``step`` apart: uint8 [16 * count]."""
+    if step == 1:
+        return rows[at : at + count].reshape(-1)
+    for x in range(count):
+        copy(rows[at + x * step], room[16 * x : 16 * x + 16])
+    return room[: 16 * count]
+
+
+@native
+def weighted_sums(act: Bytes, w: Window, weights: Int8, sums: Int32) -> None:
+    """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
+    flip, offset = np.uint8(w.flip), np.int32(w.offset)
+    room, factors = np.empty(16 * w.out_width, np.uint8), np.zeros(16 * w.out_width, np.int32)
+    sums[:] = 0
+    for b in range(sums.shape[1]):
+        for t in range(len(weights)):
+            low, high, column = _inside(w, t % w.cols)
+            _repeat(weights[t, 16 * b : 16 * b + 16], factors)
+            for i in range(len(act) if low < high else 0):
+                rows = act[i, w.act + b * w.block :]
+                for oy in range(w.out_height):
+                    y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
+                    if not 0 <= y < w.height:
+                        continue
+                    seen = _run(rows, y * w.row + column, high - low, w.col_stride, room)
+                    line = sums[i, b, oy * w.out_width + low :].reshape(-1)
+                    for k in range(len(seen)):
+                        line[k] += (np.int32(seen[k] ^ flip) - offset) * factors[k]
+
+
+@native
+def _repeat(values: Int8, into: Int32) -> None:
+    """Put up to 16 values and zeros at the beginning of each 16 of ``into``."""
+    for c in range(16):
+        into[c] = values[c] if c < len(values) else 0
+    for first in range(16, len(into), 16):
+        line = into[first : first + 16]
+        for c in range(len(line)):
+            line[c] = into[c]
+
+
+@native
+def maxima(act: Bytes, w: Window, most: Int32) -> bool:
+    """Maxima over the taps within the tile; whether each output has one."""
+    flip, offset = np.uint8(w.flip), np.int32(w.offset)
+    room = np.empty(16 * w.out_width, np.uint8)
+    most[:] = NONE
+    for i in range(len(act)):
+        for b in range(most.shape[1]):
+            rows = act[i, w.act + b * w.block :]
+            for t in range(w.rows * w.cols):
+                low, high, column = _inside(w, t % w.cols)
+                for oy in range(w.out_height if low < high else 0):
+                    y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
+                    if not 0 <= y < w.height:
+                        continue
+                    seen = _run(rows, y * w.row + column, high - low, w.col_stride, room)
+                    line = most[i, b, oy * w.out_width + low :].reshape(-1)
+                    for k in range(len(seen)):
+                        line[k] = max(line[k], np.int32(seen[k] ^ flip) - offset)
+    return bool(most[0, 0, :, 0].min() > NONE)
+
+
+# ------------------------------------------------------------------------------------ results
+
+
+@native
+def _parameters(rows: Bytes, bias: Int32, mult: Int32, shift: Int64) -> None:
+    """Of a block of channels, uint8 [9, 16], again for each of a row of outputs."""
+    words = rows.reshape(-1).view(np.int32)
+    for n in range(0, len(bias), 16):
+        for c in range(16):
+            bias[n + c], mult[n + c], shift[n + c] = words[c], words[16 + c], rows[8, c]
+
+
+@native
+def even(p: np.int64, shift: int) -> int:
+    """int64 ``p / 2^shift``, halves to even, as isa.py says it; shift 1 to 62."""
+    dropped = max(shift - FRACTION, 0)
+    kept = shift - dropped
+    t = (p + ((np.int64(1) << dropped) >> 1)) >> dropped
+    return int((t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept)
+
+
+@native
+def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
+    """The scaled sums of an output, in place."""
+    for k in range(len(line)):
+        value = even(np.int64(line[k]) * np.int64(mult), shift) + y.zero_point
+        line[k] = min(max(value, y.low), y.high)
+
+
+@native
+def _requantise(line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point: int, low: int,
+                high: int) -> bool:
+    """Q of the sums + bias of an output, in place; False if one does not fit in int32."""
+    fits = True
+    for k in range(len(line)):
+        total = np.int64(line[k]) + np.int64(bias[k])
+        v = np.int32(total)
+        fits &= np.int64(v) == total
+        half = np.int64(1) << (shift[k] - 1)
+        y = ((np.int64(v) * np.int64(mult[k]) + half) >> shift[k]) + zero_point
+        line[k] = min(max(y, low), high)
+    return fits
+
+
+@native
+def _add(line: Int32, middle: int, other: Bytes, r: Operand, scale: tuple[int, int, int],
+         y: Target) -> None:
+    """The scaled sum of outputs, less ``middle``, and of the operand's pixels, in place."""
+    mult_a, mult_b, shift = scale
+    flip, offset = np.uint8(r.flip), np.int32(r.offset)
+    for k in range(len(line)):
+        value = np.int64(np.int32(other[k] ^ flip) - offset)
+        total = (np.int64(line[k]) - middle) * mult_a + value * mult_b
+        line[k] = min(max(even(total, shift) + y.zero_point, y.low), y.high)
+
+
+@native
+def _scale(row: Bytes) -> tuple[int, int, int]:
+    """The two multipliers and the shift of an operand, uint8 [16]."""
+    words = row.view(np.int32)
+    return int(words[0]), int(words[1]), int(row[8])
+
+
+@native
+def _pixels(act: Bytes, at: int, width: int) -> Bytes:
+    """Pixels of a block that are neighbours: uint8 [width * 16]."""
+    return act[at : at + width].reshape(-1)
+
+
+@native
+def _write(line: Int32, pixels: Bytes, channels: int) -> None:
+    """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` bytes."""
+    if channels >= 16:
+        for k in range(len(line)):
+            pixels[k] = np.uint8(line[k])
+    else:
+        for first in range(0, len(line), 16):
+            for c in range(channels):
+                pixels[first + c] = np.uint8(line[first + c])
+
+
+@native
+def finish(sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: Operand, scale: Bytes
+           ) -> tuple[int, int]:
+    """Requantise sums, add the operand if there is one, and write the tile.
+
+    rows: uint8 [n, 16], the parameters (isa.Conv). scale: uint8 [16], the operand's. Returns FINE
+    and 0, SHIFT and one that means nothing, or WIDE and the first image with a sum that does not
+    fit in int32.
+    """
+    size, wide = 16 * y.width, len(sums)
+    bias, mult = np.empty(size, np.int32), np.empty(size, np.int32)
+    shift = np.empty(size, np.int64)
+    scaled = _scale(scale)
+    zero_point, low, high = y.zero_point, y.low, y.high
+    if r.there:
+        zero_point, low, high = r.mid_zero_point, r.mid_low, r.mid_high
+    for b in range(sums.shape[1]):
+        _parameters(rows[9 * b : 9 * b + 9], bias, mult, shift)
+        for c in range(16):
+            if c + 16 * b >= channels:
+                for k in range(c, size, 16):
+                    bias[k], mult[k], shift[k] = 0, 0, 1
+            elif not 1 <= shift[c] <= MAX_SHIFT:
+                return SHIFT, shift[c]
+        if r.there and not 1 <= scaled[2] <= MAX_SHIFT:
+            return SHIFT, scaled[2]
+        for i in range(len(sums)):
+            for row in range(sums.shape[2] // y.width):
+                line = sums[i, b, row * y.width : (row + 1) * y.width].reshape(-1)
+                if not _requantise(line, bias, mult, shift, zero_point, low, high):
+                    wide = min(wide, i)
+                if r.there:
+                    other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
+                    _add(line, r.mid_zero_point, other, r, scaled, y)
+                _write(line, _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
+                       channels - 16 * b)
+    return (FINE, 0) if wide == len(sums) else (WIDE, wide)
+
+
+@native
+def finish_add(sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, r: Operand
+               ) -> tuple[int, int]:
+    """Add the operand and write the tile; FINE and 0, or SHIFT and one that means nothing."""
+    scaled = _scale(scale)
+    if not 1 <= scaled[2] <= MAX_SHIFT:
+        return SHIFT, scaled[2]
+    for i in range(len(sums)):
+        for b in range(sums.shape[1]):
+            for row in range(sums.shape[2] // y.width):
+                line = sums[i, b, row * y.width : (row + 1) * y.width].reshape(-1)
+                other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
+                _add(line, 0, other, r, scaled, y)
+                _write(line, _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
+                       channels - 16 * b)
+    return FINE, 0
+
+
+@native
+def finish_average(sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target
+                   ) -> tuple[int, int]:
+    """Scale the sums and write the tile; FINE and 0, or SHIFT and one that means nothing.
+
+    row: uint8 [16], multiplier and shift.
+    """
+    mult, shift = int(row.view(np.int32)[0]), int(row[4])
+    if not 1 <= shift <= MAX_SHIFT:
+        return SHIFT, shift
+    for i in range(len(sums)):
+        for b in range(sums.shape[1]):
+            for oy in range(sums.shape[2] // y.width):
+                line = sums[i, b, oy * y.width : (oy + 1) * y.width].reshape(-1)
+                _average(line, mult, shift, y)
+                _write(line, _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
+                       channels - 16 * b)
+    return FINE, 0
+
+
+@native
+def finish_max(most: Int32, act: Bytes, channels: int, y: Target) -> None:
+    """Clip maxima to the limits and write the tile."""
+    for i in range(len(most)):
+        for b in range(most.shape[1]):
+            for oy in range(most.shape[2] // y.width):
+                line = most[i, b, oy * y.width : (oy + 1) * y.width].reshape(-1)
+                for k in range(len(line)):
+                    line[k] = min(max(line[k] + y.zero_point, y.low), y.high)
+                _write(line, _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
+                       channels - 16 * b)

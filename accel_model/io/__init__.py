@@ -1,0 +1,1 @@
+"""What reading and writing need: archives, records, whole files, compiled loops."""

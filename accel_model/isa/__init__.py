@@ -1,0 +1,1 @@
+"""The instruction set, declared once; words and text follow from the declarations."""

@@ -1,0 +1,1 @@
+"""Memories with a record for each cell, and what of them an instruction may touch."""

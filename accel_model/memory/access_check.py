@@ -1,0 +1,107 @@
+"""What an instruction reads and writes, checked: bounds, poison and races.
+
+Everything is checked before the instruction executes, so ``semantics.py`` may rely on it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.memory.address_sets import Cells, lacking, latest, mark, set_bits
+from zeroskip.accel_model.memory.memories import ACT, Int32, Int64
+
+FINE, BOUNDS, TWICE, UNWRITTEN, RACE, OWN = range(6)  # what ``touch`` finds
+OPEN = 0  # length of rows of WGT whose number only the streams say
+
+
+class Access(NamedTuple):
+    """Cells of a memory, and which of their parts are meant. write: 1 for a write. twice: 1 if a
+    cell is named twice."""
+
+    memory: int
+    write: int
+    mask: int
+    twice: int
+    cells: Cells
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """As ``touch`` takes it."""
+        return self[:4] + self.cells
+
+    @staticmethod
+    def of(row: list[int], rows: int) -> Access:
+        """The access of a row; ``rows``: of WGT if it is ``OPEN``."""
+        cells = Cells(*row[4:])
+        memory, write, mask, twice = row[:4]
+        if cells.length == OPEN:
+            cells = cells._replace(length=rows)
+        return Access(memory, write, mask, twice, cells)
+
+
+@native
+def _cells(access: Int64, rows: int) -> Int64:
+    if access[5] != OPEN:
+        return access[4:]
+    made = np.zeros(8, np.int64)
+    made[0], made[1], made[2], made[4], made[6] = access[4], rows, 1, 1, 1
+    return made
+
+
+@native
+def _racing(records: Int32, place: Int64, cells: Int64, write: int, unit: int, known: Int32
+            ) -> tuple[int, int]:
+    """An access by another unit that is not known to be complete: its unit and its tick, or -1.
+
+    A read must come after what was written, a write after what was read too.
+    """
+    for kind in range(1 + write):
+        for other in range(3):
+            if other != unit and (place[4 + kind] >> other) & 1:
+                tick = latest(records[1 + 3 * kind + other], cells, place)
+                if tick > known[other]:
+                    return other, tick
+    return -1, 0
+
+
+@native
+def touch(records: Int32, places: Int64, accesses: Int64, rows: int, known: Int32, pc: int,
+          unit: int) -> tuple[int, int, int, int]:
+    """Check and record what an instruction reads and then writes.
+
+    records, places: of ``Memories``. accesses: int64 [n, 12], rows of ``Access``, reads first;
+    rows: the length of the ``OPEN``. known: int32 [n, 3], what is complete when
+    instruction ``pc`` of ``unit`` starts (tokens.py).
+
+    Returns FINE or what is wrong, the number of the access, and: the cell that is UNWRITTEN; of a
+    RACE the other unit and the number of its instruction, counted from 1.
+    """
+    for n in range(len(accesses)):
+        cells = _cells(accesses[n], rows)
+        last = (cells[0] + (cells[6] - 1) * cells[7] + (cells[4] - 1) * cells[5]
+                + (cells[2] - 1) * cells[3] + cells[1] - 1)
+        if last >= places[accesses[n, 0], 0]:
+            return BOUNDS, n, 0, 0
+        if accesses[n, 1] and accesses[n, 3]:
+            return TWICE, n, 0, 0
+    tick = known[pc, unit]
+    for n in range(len(accesses)):
+        memory, write, mask = accesses[n, 0], accesses[n, 1], accesses[n, 2]
+        cells, place = _cells(accesses[n], rows), places[memory]
+        other, when = _racing(records, place, cells, write, unit, known[pc])
+        if other >= 0:
+            return RACE, n, other, when
+        if write:
+            if memory == ACT and latest(records[4 + unit], cells, place) == tick:
+                return OWN, n, 0, 0
+            mark(records[1 + unit], cells, place, tick)
+            set_bits(records[0], cells, place, mask)
+        else:
+            cell = lacking(records[0], cells, place, mask)
+            if cell >= 0:
+                return UNWRITTEN, n, cell, 0
+            mark(records[4 + unit], cells, place, tick)
+    return FINE, 0, 0, 0

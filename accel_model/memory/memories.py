@@ -1,0 +1,194 @@
+"""Memories of the machine, and what their cells remember: whether they were written, and who used
+them last.
+
+Memory is poisoned: a cell knows which of its parts were ever written (a bit for each byte of an
+ACT row or each sum of an ACC row, one bit for the others), and reading anything else is a fault.
+DRAM keeps its records for 16 bytes together, with a bit for each. The program's image (packed
+weights and parameters) is there from the start and never written, so it needs none.
+
+A walk may compute the numbers of several images. What holds activations (ACT, ACC, DRAM behind the
+image) then has a leading axis that counts them; weights, parameters and all records are there once,
+as no address depends on a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.address_sets import Cells, Place, lacking, set_bits
+from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.program.program import Program
+from zeroskip.accel_model.program.tensor_layout import Tensor
+from zeroskip.accel_model.spec import AccelSpec
+
+ACT, WGT, ACC, PAR, DRAM = range(5)
+NAMES = ("ACT", "WGT", "ACC", "PAR", "DRAM")
+CELLS = ("row", "row", "row", "row", "byte")
+GRANULE_BITS = 4  # log2 of the bytes of DRAM with records in common
+WHOLE = 0xFFFF  # all bits of a record
+
+Bytes = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+# who may write and who may read each memory: bits of units
+_WRITERS = (isa.Unit.LOAD | isa.Unit.COMPUTE, isa.Unit.LOAD, isa.Unit.COMPUTE, isa.Unit.LOAD,
+            isa.Unit.STORE)
+_READERS = (isa.Unit.COMPUTE | isa.Unit.STORE, isa.Unit.COMPUTE, isa.Unit.COMPUTE,
+            isa.Unit.COMPUTE, isa.Unit.LOAD)
+
+
+@dataclass(frozen=True, eq=False)
+class Dram:
+    """fixed: the bytes from address 0 on, never written by anyone. arena: uint8 [N, bytes], those
+    behind them, of each image."""
+
+    fixed: Bytes
+    arena: Bytes
+
+    @staticmethod
+    def of(program: Program, images: int = 1, spare: Dram | None = None) -> Dram:
+        """DRAM with the program's image. What is of the image itself, not a copy, ends with it, or
+        before an input that the host will write in its midst."""
+        image = program.image
+        end = min([len(image), *(tensor.address for tensor in program.inputs)])
+        fixed = image[:end]
+        arena = _room(None if spare is None else spare.arena, (images, program.dram_bytes - end))
+        fixed.flags.writeable = False
+        arena[:, : len(image) - end] = image[end:]
+        return Dram(fixed, arena)
+
+    @property
+    def images(self) -> int:
+        return len(self.arena)
+
+    def source(self, first: int, length: int) -> tuple[Bytes, int]:
+        """Where to read a run of bytes: uint8 [N, bytes], or [1, bytes] if all images have the
+        same, not to be written; and its first byte there."""
+        start = first - len(self.fixed)
+        if start + length <= 0:
+            return self.fixed[np.newaxis], first
+        if start >= 0:
+            found = self.arena[:]
+        else:
+            parts = [np.broadcast_to(self.fixed[first:], (self.images, -start)),
+                     self.arena[:, : start + length]]
+            found, start = np.concatenate(parts, axis=1), 0
+        found.flags.writeable = False
+        return found, start
+
+    def read(self, first: int, length: int) -> Bytes:
+        """A run of bytes of each image, uint8 [N, length], not to be written."""
+        found, start = self.source(first, length)
+        return np.broadcast_to(found[:, start : start + length], (self.images, length))
+
+    def constant(self, first: int, length: int) -> Bytes:
+        """A run of bytes that are the same for all images, uint8 [length], not to be written."""
+        found, start = self.source(first, length)
+        return found[0, start : start + length]
+
+    def write(self, first: int, values: Bytes) -> None:
+        """Put bytes into the arena: uint8 [N, length], or [length] for all images."""
+        start = first - len(self.fixed)
+        self.arena[:, start : start + values.shape[-1]] = values
+
+
+@dataclass(frozen=True, eq=False)
+class Memories:
+    """act uint8 [N, rows, 16] and acc int32 [N, rows, 16], of N images; wgt uint32 [lanes, rows],
+    each bank in one piece; par uint8 [rows, 16].
+
+    wgt_written: bool [lanes, rows], the words of WGT that were written. records: int32
+    [7, records], of the cells of all memories: which of their parts were written; then for each
+    unit when it last wrote, and for each unit when it last read, as the count of the unit's own
+    instructions (0: never). places: int64 [memories, 6], ``cells.Place``.
+    """
+
+    act: Bytes
+    wgt: npt.NDArray[np.uint32]
+    wgt_written: npt.NDArray[np.bool_]
+    acc: Int32
+    par: Bytes
+    dram: Dram
+    image_bytes: int
+    records: Int32
+    places: Int64
+
+    @staticmethod
+    def of(spec: AccelSpec, program: Program, images: int = 1, spare: Memories | None = None
+           ) -> Memories:
+        """Memories that hold anything, as it cannot be read; DRAM holds the program's image. spare:
+        memories that are no longer used, whose arrays may be taken."""
+        dram = Dram.of(program, images, None if spare is None else spare.dram)
+        counts = (spec.act_rows, spec.wgt_rows, spec.acc_rows, spec.par_rows, program.dram_bytes)
+        places, used = [], 0
+        for memory, count in enumerate(counts):
+            granule, start = (GRANULE_BITS, len(dram.fixed)) if memory == DRAM else (0, 0)
+            places.append(Place(count, start, granule, used - (start >> granule),
+                                int(_WRITERS[memory]), int(_READERS[memory])))
+            used += (count >> granule) - (start >> granule) + 1
+        lanes = spec.array.lanes
+        made = Memories(
+            act=_room(None if spare is None else spare.act, (images, spec.act_rows, 16)),
+            wgt=np.zeros((lanes, spec.wgt_rows), np.uint32),
+            wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
+            acc=np.empty((images, spec.acc_rows, 16), np.int32),
+            par=np.zeros((spec.par_rows, 16), np.uint8),
+            dram=dram, image_bytes=len(program.image),
+            records=np.zeros((7, used), np.int32),
+            places=np.array(places, np.int64))
+        made._set_written(len(dram.fixed), len(program.image) - len(dram.fixed))
+        return made
+
+    def give(self, tensor: Tensor, values: Bytes | None) -> None:
+        """The host puts a tensor of each image into DRAM, uint8 [N, bytes]; without ``values`` it
+        only says that it is there."""
+        self._set_written(tensor.address, tensor.nbytes)
+        if values is not None:
+            self.dram.write(tensor.address, values)
+
+    def _set_written(self, first: int, length: int) -> None:
+        if length:
+            set_bits(self.records[0], np.array(Cells(first, length), np.int64),
+                     self.places[DRAM], WHOLE)
+
+    def check_readable(self, first: int, length: int) -> None:
+        """Fault if there is a byte in a run of DRAM that is not there or was never written."""
+        if first + length <= len(self.dram.fixed):
+            return
+        cells = Cells(first, length)
+        if cells.last >= self.places[DRAM, 0]:
+            raise out_of_bounds(DRAM, 0, cells, int(self.places[DRAM, 0]))
+        bad = int(lacking(self.records[0], np.array(cells), self.places[DRAM], WHOLE))
+        if bad >= 0:
+            raise self.never_written(DRAM, bad)
+
+    def missing(self, tensor: Tensor) -> int:
+        """The number of the first byte of a tensor that was never written, or -1."""
+        cells = np.array(Cells(tensor.address, tensor.nbytes), np.int64)
+        found = int(lacking(self.records[0], cells, self.places[DRAM], WHOLE))
+        return found if found < 0 else found - tensor.address
+
+    def never_written(self, memory: int, cell: int) -> Fault:
+        """What is wrong with reading a cell."""
+        _, _, granule, offset, *_ = self.places[memory].tolist()
+        some = not granule and self.records[0, offset + cell]
+        return Fault(f"reads {NAMES[memory]} {CELLS[memory]} {cell}, which was never written"
+                     f"{' in part' if some else ''}")
+
+
+def _room(spare: Bytes | None, shape: tuple[int, ...]) -> Bytes:
+    """Bytes: those that are spare if they are of as many images or more, of the same size."""
+    if spare is not None and spare.shape[1:] == shape[1:] and len(spare) >= shape[0]:
+        return spare[: shape[0]]
+    return np.empty(shape, np.uint8)
+
+
+def out_of_bounds(memory: int, write: int, cells: Cells, count: int) -> Fault:
+    """What is wrong with an access to cells of a memory that has ``count``."""
+    return Fault(f"{'writes' if write else 'reads'} {NAMES[memory]} {CELLS[memory]}s "
+                 f"{cells.first}..{cells.last}, but there are {count}")

@@ -1,0 +1,162 @@
+"""Where the outputs of a compute instruction look: its registers as one value."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.address_sets import Cells
+
+
+class Window(NamedTuple):
+    """Input tile, taps and output size (isa.Input, isa.Kernel, isa.Output), as in the registers.
+
+    Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8.
+    """
+
+    act: int
+    row: int
+    block: int
+    height: int
+    width: int
+    top: int
+    left: int
+    flip: int
+    offset: int
+    rows: int
+    cols: int
+    row_stride: int
+    col_stride: int
+    row_dilation: int
+    col_dilation: int
+    out_height: int
+    out_width: int
+
+    @staticmethod
+    def of(x: isa.Input, kernel: isa.Kernel, y: isa.Output) -> Window:
+        return Window(x.act, x.row, x.block, x.height, x.width, x.top, x.left,
+                      *_as_bytes(x.unsigned, x.zero_point), kernel.rows, kernel.cols,
+                      kernel.row_stride, kernel.col_stride, kernel.row_dilation,
+                      kernel.col_dilation, y.height, y.width)
+
+    @property
+    def anywhere(self) -> Window:
+        """The same window without what time does not depend on, so that equal times are found."""
+        return self._replace(act=0, block=0, flip=0, offset=0)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest value that an input can have, 0 included."""
+        return min(0, -self.offset), max(0, 255 - self.offset)
+
+    @property
+    def taps(self) -> int:
+        return self.rows * self.cols
+
+    @property
+    def outputs(self) -> int:
+        return self.out_height * self.out_width
+
+    @property
+    def real(self) -> npt.NDArray[np.int64]:
+        """int64 [taps]: outputs for which each tap lies within the tile, not in padding."""
+        return _real(self.anywhere)
+
+    def cells(self, first_block: int, blocks: int) -> list[Cells]:
+        """Rows of ACT that some tap of some output reads in ``blocks`` blocks; padding is not."""
+        down = positions(self.top, self.row_stride, self.rows, self.row_dilation,
+                         self.out_height, self.height)
+        right = positions(self.left, self.col_stride, self.cols, self.col_dilation,
+                          self.out_width, self.width)
+        found = []
+        for (y, y_step, height), (x, x_step, width) in product(down, right):
+            first = self.act + first_block * self.block + y * self.row + x
+            run = (width, 1) if x_step == 1 else (1, width)
+            found.append(Cells(first, run[0], run[1], x_step, height, y_step * self.row,
+                               blocks, self.block))
+        return found
+
+
+class Target(NamedTuple):
+    """An output tile (isa.Output); flat, as the loops take it."""
+
+    act: int
+    row: int
+    block: int
+    width: int
+    zero_point: int
+    low: int
+    high: int
+
+    @staticmethod
+    def of(y: isa.Output) -> Target:
+        return Target(y.act, y.row, y.block, y.width, y.zero_point, y.low, y.high)
+
+
+class Operand(NamedTuple):
+    """The second operand (isa.Operand), if it is ``there``; flat, as the loops take it."""
+
+    there: int
+    act: int
+    row: int
+    block: int
+    flip: int
+    offset: int
+    mid_zero_point: int
+    mid_low: int
+    mid_high: int
+
+    @staticmethod
+    def of(r: isa.Operand) -> Operand:
+        return Operand(1, r.act, r.row, r.block, *_as_bytes(r.unsigned, r.zero_point),
+                       r.mid_zero_point, r.mid_low, r.mid_high)
+
+
+NO_OPERAND = Operand(*[0] * len(Operand._fields))
+
+
+def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:
+    """``flip`` and ``offset`` by which a byte b stands for the value ``(b ^ flip) - offset``."""
+    return (0, zero_point) if unsigned else (128, zero_point + 128)
+
+
+@lru_cache(maxsize=4096)
+def _real(window: Window) -> npt.NDArray[np.int64]:
+    down = _within(window.top, window.row_stride, window.rows, window.row_dilation,
+                   window.out_height, window.height)
+    right = _within(window.left, window.col_stride, window.cols, window.col_dilation,
+                    window.out_width, window.width)
+    both: npt.NDArray[np.int64] = (down[:, np.newaxis] * right).reshape(-1)
+    return both
+
+
+def _within(first: int, stride: int, taps: int, dilation: int, outputs: int, limit: int
+            ) -> npt.NDArray[np.int64]:
+    """int64 [taps]: outputs for which each tap of an axis lies at 0 <= p < limit."""
+    seen = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
+    inside = (seen >= 0) & (seen < limit)
+    found: npt.NDArray[np.int64] = np.count_nonzero(inside, axis=1).astype(np.int64)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def positions(
+    first: int, stride: int, taps: int, dilation: int, outputs: int, limit: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Positions 0 <= p < limit that taps of outputs look at along an axis.
+
+    As (start, step, count); one progression where one will do, else one for each tap.
+    """
+    seen = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
+    inside = [row[(row >= 0) & (row < limit)] for row in seen]
+    union = np.unique(np.concatenate(inside))
+    steps = np.diff(union)
+    if len(union) < 2 or (steps == steps[0]).all():
+        inside = [union]
+    return tuple((int(p[0]), int(p[1] - p[0]) if len(p) > 1 else 1, len(p))
+                 for p in inside if len(p))

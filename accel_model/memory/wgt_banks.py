@@ -1,0 +1,162 @@
+"""Packed filter streams: into WGT's banks, out of them, and decoded.
+
+The weights that the machine multiplies with and times are decoded here from the words in WGT, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model import formats
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.formats import PatternTable
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.memory.faults import Fault
+
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint32]
+Bools = npt.NDArray[np.bool_]
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(eq=False)
+class Filters:
+    """Decoded streams, in the order of the streams.
+
+    matrix: int8 [F, E], canonical order, of kernels of ``taps``. work: int32 [F, J], cycles of each
+    stage. order: int32 [F], output channel of each. nonzeros: weights that are not zero. words: of
+    all streams.
+    timings, factors: what ``timing`` and ``convolution`` have made of them, by what else it depends
+    on.
+    """
+
+    matrix: npt.NDArray[np.int8]
+    work: Int32
+    order: Int32
+    nonzeros: int
+    words: int
+    taps: int
+    timings: dict[Any, Any] = field(default_factory=dict)
+    factors: dict[Any, Any] = field(default_factory=dict)
+
+    @cached_property
+    def nonzeros_at(self) -> npt.NDArray[np.int64]:
+        """int64 [taps]: weights that are not zero at each tap."""
+        filters = np.count_nonzero(self.matrix, axis=0)
+        blocks = len(filters) // (BLOCK * self.taps)  # whole ones
+        whole = filters[: blocks * BLOCK * self.taps].reshape(blocks, self.taps, BLOCK)
+        rest = filters[whole.size :].reshape(self.taps, -1)
+        found: npt.NDArray[np.int64] = whole.sum(axis=(0, 2)) + rest.sum(axis=1)
+        return found
+
+
+def decode(kind: str, raw: Bytes, count: int, channels: int, taps: int,
+           table: PatternTable | None) -> Filters:
+    """The filters in concatenated streams; Fault if they are not what they should be."""
+    try:
+        matrix, work, order, nonzeros = formats.unpack(kind, raw, count, channels, taps, table)
+    except ZeroskipError as problem:
+        raise Fault(f"cannot decode its weights: {problem}") from None
+    if not _is_permutation(order):
+        raise Fault(f"has filter streams that do not name each of the output channels "
+                    f"0..{count - 1} once")
+    return Filters(matrix, work, order, nonzeros, len(raw) // 4, taps)
+
+
+@native
+def _is_permutation(order: Int32) -> bool:
+    seen = np.zeros(len(order), np.bool_)
+    for each in order:
+        if each >= len(order) or seen[each]:
+            return False
+        seen[each] = True
+    return True
+
+
+# ------------------------------------------------------------------------------- WGT's banks
+
+
+@native
+def placed_rows(words: Words, slots: int, gang: int) -> int:
+    """WGT rows that concatenated streams take, by their headers; -1: these do not add up."""
+    at, n, row, tall = 0, 0, 0, 0
+    while at < len(words):
+        length = int(words[at] >> 16)
+        if length == 0 or at + length > len(words):
+            return -1
+        if n % slots == 0:
+            row += tall
+            tall = 0
+        tall = max(tall, (length + (1 << gang) - 1) >> gang)
+        at += length
+        n += 1
+    return row + tall
+
+
+@native
+def scatter(words: Words, first: int, slots: int, gang: int, wgt: Words, written: Bools) -> None:
+    """Place streams in WGT [lanes, rows] as ``isa.LoadWeights`` says; they must fit."""
+    wide = 1 << gang
+    at, n, row, tall = 0, 0, first, 0
+    while at < len(words):
+        length = int(words[at] >> 16)
+        if n % slots == 0:
+            row += tall
+            tall = 0
+        for k in range(min(wide, length)):
+            mine = words[at + k : at + length : wide]
+            bank = n % slots * wide + k
+            into = wgt[bank, row : row + len(mine)]
+            known = written[bank, row : row + len(mine)]
+            for r in range(len(mine)):
+                into[r] = mine[r]
+                known[r] = True
+        tall = max(tall, (length + wide - 1) >> gang)
+        at += length
+        n += 1
+
+
+@native
+def gather(wgt: Words, written: Bools, first: int, count: int, slots: int, gang: int,
+           words: Words) -> tuple[int, int, int]:
+    """``scatter`` the other way round: ``count`` streams from row ``first`` on.
+
+    Returns the rows that they take, their words and -1; or -1, 0 and the row where a stream is not
+    within WGT; or -2, 0 and a row that was never written. words: as many as WGT has.
+    """
+    wide = 1 << gang
+    at, row, tall = 0, first, 0
+    for n in range(count):
+        if n % slots == 0:
+            row += tall
+            tall = 0
+        bank = n % slots * wide
+        if row >= wgt.shape[1]:
+            return -1, 0, row
+        if not written[bank, row]:
+            return -2, 0, row
+        length = int(wgt[bank, row] >> 16)
+        rows = (length + wide - 1) >> gang
+        if length == 0 or row + rows > wgt.shape[1]:
+            return -1, 0, row
+        for k in range(min(wide, length)):
+            mine = words[at + k : at + length : wide]
+            source = wgt[bank + k, row : row + len(mine)]
+            known = written[bank + k, row : row + len(mine)]
+            whole = True
+            for r in range(len(mine)):
+                mine[r] = source[r]
+                whole &= known[r]
+            for r in range(0 if whole else len(mine)):
+                if not known[r]:
+                    return -2, 0, row + r
+        tall = max(tall, rows)
+        at += length
+    return row + tall - first, at, -1

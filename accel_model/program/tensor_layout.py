@@ -1,0 +1,70 @@
+"""How an activation tensor lies in DRAM: blocks of 16 channels, the last one as wide as it is.
+
+A tensor [1, C, *spatial] is stored block by block; block b holds channels 16 b .. 16 b + w - 1 with
+w = min(16, C - 16 b), pixel by pixel (row-major over the spatial dimensions), w bytes each. So it
+takes exactly C x pixels bytes, a block is one run of bytes, and a 3-channel image is plain NHWC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.isa.instructions import BLOCK
+
+
+def blocks(channels: int) -> int:
+    """Number of blocks of 16 channels."""
+    return -(-channels // BLOCK)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor in DRAM: [1, channels, *spatial], int8 or uint8, at a byte address."""
+
+    name: str
+    address: int
+    channels: int
+    spatial: tuple[int, ...]
+    dtype: str = "int8"
+
+    @property
+    def pixels(self) -> int:
+        return prod(self.spatial)
+
+    @property
+    def nbytes(self) -> int:
+        return self.channels * self.pixels
+
+    def block_width(self, block: int) -> int:
+        """Channels (bytes of a pixel) in a block."""
+        return min(BLOCK, self.channels - BLOCK * block)
+
+    def block_address(self, block: int) -> int:
+        """DRAM byte of the first pixel of a block."""
+        return self.address + BLOCK * block * self.pixels
+
+
+def to_dram(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """[N, C, *spatial] int8 or uint8 -> each image's bytes in DRAM, uint8 [N, C * pixels]."""
+    images, channels = values.shape[:2]
+    flat = np.ascontiguousarray(values).view(np.uint8).reshape(images, channels, -1)
+    whole, pixels = channels // BLOCK * BLOCK, flat.shape[2]
+    head = flat[:, :whole].reshape(images, -1, BLOCK, pixels).swapaxes(2, 3)
+    tail = flat[:, whole:].swapaxes(1, 2)
+    return np.concatenate([head.reshape(images, -1), tail.reshape(images, -1)], axis=1)
+
+
+def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.generic]:
+    """Bytes in DRAM, uint8 [N, C * pixels] -> [N, C, *spatial] of the tensor's dtype."""
+    images, channels, pixels = len(raw), tensor.channels, tensor.pixels
+    whole = channels // BLOCK * BLOCK
+    out = np.empty((images, channels, pixels), np.uint8)
+    head = raw[:, : whole * pixels].reshape(images, -1, pixels, BLOCK).swapaxes(2, 3)
+    out[:, :whole] = head.reshape(images, whole, pixels)
+    tail = raw[:, whole * pixels :].reshape(images, pixels, channels - whole)
+    out[:, whole:] = tail.swapaxes(1, 2)
+    return out.view(tensor.dtype).reshape(images, channels, *tensor.spatial)

@@ -1,0 +1,344 @@
+"""Time of the compute instructions on the lane array, by recurrence over stages and passes.
+
+The rules are those of docs/ARRAYS.md; ``reference/lanes.py`` steps the same array clock by clock
+and a test holds the two to the same cycle. Here only the moments at which something ends are
+computed: of each stage its fetch and its last lane, of each pass its drain, of each tile its
+write-back. All lanes of a gang do the same, so a slot (one filter in flight) stands for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.formats import Stages
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.spec import Array
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+SPENT = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")  # lane-cycles
+LONGEST_PERIOD = 64  # tiles that may repeat
+
+
+class WindowError(ZeroskipError):
+    """A convolution whose smallest step does not fit in the lanes' windows."""
+
+
+@dataclass(frozen=True)
+class ConvTiming:
+    """Time of a convolution and where the lanes spent it.
+
+    cycles: from its start to its last output row written. passes: streams read by the array.
+    fetches: quads read from ACT, one tap of one block each, and the operand's. fetch_cycles: cycles
+    in which the fetch unit reads. The rest are lane-cycles; together they are cycles * lanes:
+    lane_busy (decoding or multiplying), imbalance (waiting for activations that could not be
+    fetched because another lane still holds the window), fetch_wait (waiting for the fetch unit
+    itself), drain_wait (waiting for accumulators, and for the end), unused (no filter in the slot).
+    """
+
+    cycles: int
+    passes: int
+    fetches: int
+    fetch_cycles: int
+    lane_busy: int
+    imbalance: int
+    fetch_wait: int
+    drain_wait: int
+    unused: int
+
+
+def conv_cycles(
+    array: Array, kind: str, work: Int32, order: Int32, stages: Stages, tile_ft: Int32,
+    tile_pixels: Int32, gang: int, out_blocks: int, last: bool, operand_ft: Int32 | None = None,
+) -> ConvTiming:
+    """Time of one ``conv``.
+
+    kind: the weight format of the streams; ``dense`` moves all lanes in lock step.
+    work: int32 [F, J], cycles of each stage, filters in the order of their streams.
+    order: int32 [F], output channel of each stream. stages: of the J stages, fetches and entries.
+    tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``).
+    tile_pixels: int32 [T], outputs of each tile. out_blocks: channel blocks of the output.
+    operand_ft: int32 [T], the same as tile_ft for one block of the residual operand; None: none.
+
+    WindowError if one stage does not fit in the window.
+    """
+    slots = array.lanes >> gang
+    if int(stages.entries.max()) > array.window_entries:
+        raise WindowError(f"array.window_entries = {array.window_entries} cannot hold the "
+                          f"{int(stages.entries.max())} entries of one step of this convolution; "
+                          "use a target with larger windows")
+    tiles, groups = len(tile_ft), -(-len(work) // slots)
+    ragged = len(work) - slots * (groups - 1)  # slots of the last group that have streams
+    if kind != "dense":
+        streams, copies = _by_slot(work, groups, slots), np.ones(slots, np.int64)
+    else:  # slots that every group uses, and the rest: those of a kind do the same
+        copies = np.array([ragged, slots - ragged] if ragged < slots else [slots])
+        streams = np.tile(work[0][None, :, None], (groups, 1, len(copies)))
+        ragged = 1 if ragged < slots else slots
+    used = np.full(groups, len(copies), np.int64)
+    used[-1] = min(used[-1], ragged)
+    operand = np.zeros(tiles, np.int32) if operand_ft is None else out_blocks * operand_ft
+    spent = np.zeros((len(SPENT), len(copies)), np.int64)
+    end = array.pipeline_cycles + _simulate(
+        streams, used, drain_costs(order, slots, array.drain_width, last), stages.fetches,
+        stages.entries, array.window_entries, tile_ft, tile_pixels, operand,
+        out_blocks if last else 0, array.pipeline_cycles, spent)
+    taps = int(stages.fetches.sum())
+    quads = int((-(-tile_pixels // array.pixels)).sum())
+    lane_cycles = dict(zip(SPENT, ((spent @ copies) << gang).tolist(), strict=True))
+    return ConvTiming(
+        cycles=end, passes=tiles * groups,
+        fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,
+        fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()), **lane_cycles)
+
+
+@native
+def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
+    """int64 [groups]: cycles per pixel to drain a group of ``slots`` streams.
+
+    For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most slots
+    whose channels are the same modulo 16 (they go to the same byte of a row).
+    """
+    cost = np.zeros((len(order) + slots - 1) // slots, np.int64)
+    for group in range(len(cost)):
+        end = min((group + 1) * slots, len(order))
+        for first in range(group * slots, end, width):
+            counts = np.zeros(BLOCK, np.int64)
+            most = 1
+            for n in range(first, min(first + width, end)):
+                counts[order[n] % BLOCK] += 1
+                most = max(most, counts[order[n] % BLOCK])
+            cost[group] += most if last else 1
+    return cost
+
+
+@native
+def _by_slot(work: Int32, groups: int, slots: int) -> Int32:
+    """int32 [F, J] -> int32 [groups, J, slots], 0 where there is no stream."""
+    found = np.zeros((groups, work.shape[1], slots), np.int32)
+    for n in range(len(work)):
+        for j in range(work.shape[1]):
+            found[n // slots, j, n % slots] = work[n, j]
+    return found
+
+
+# --------------------------------------------------------------------------------- simulation
+
+# ``now``: when the latest fetch ended, when the latest stage was freed, ends of the drains of the
+# latest pass and the one before, ends of the write-backs of the latest tile and the one before.
+FETCHED, ROOM, DRAINED, DRAINED_BEFORE, WRITTEN, WRITTEN_BEFORE = range(6)
+# ``ring``: where the next stage in the window goes, where the oldest is, entries held by all.
+HEAD, TAIL, HELD = range(3)
+
+
+@native
+def _tile(
+    work: Int32, used: Int64, drain_cost: Int64, fetches: Int32, entries: Int32, window: int,
+    ft: int, pixels: int, out_blocks: int, now: Int64, done: Int64, ring: Int64, size: Int64,
+    until: Int64, spent: Int64,
+) -> None:
+    """Step a tile: what ``_simulate`` says. done: when each slot ended its latest stage. size,
+    until: of the stages in the window, their entries and when they are freed."""
+    fetched, room, drained, before = now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE]
+    head, tail, held = ring[HEAD], ring[TAIL], ring[HELD]
+    busy, imbalance, fetch_wait, drain_wait, unused = (
+        spent[0], spent[1], spent[2], spent[3], spent[4])
+    for f in range(len(used)):
+        finished = 0
+        for j in range(len(fetches)):
+            while held + entries[j] > window:
+                room = max(room, until[tail])
+                held -= size[tail]
+                tail = (tail + 1) % len(size)
+            blocked = max(0, room - fetched)
+            fetched += blocked + fetches[j] * ft
+            gate = before if j == 0 else 0
+            line, finished = work[f, j], 0
+            for s in range(used[f]):
+                lack = max(0, fetched - done[s])
+                fetch_wait[s] += max(0, lack - blocked)
+                imbalance[s] += min(lack, blocked)
+                ready = max(done[s], fetched)
+                drain_wait[s] += max(0, gate - ready)
+                busy[s] += line[s]
+                done[s] = max(ready, gate) + line[s]
+                finished = max(finished, done[s])
+            size[head], until[head] = entries[j], finished
+            head = (head + 1) % len(size)
+            held += entries[j]
+        for s in range(used[f], len(done)):
+            unused[s] += max(0, fetched - done[s])
+            done[s] = max(done[s], fetched)
+        start = max(finished, drained, now[WRITTEN_BEFORE])
+        before, drained = drained, start + pixels * drain_cost[f]
+    if out_blocks > 0:
+        now[WRITTEN_BEFORE] = now[WRITTEN]
+        now[WRITTEN] = max(drained, now[WRITTEN]) + pixels * out_blocks
+    now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE] = fetched, room, drained, before
+    ring[HEAD], ring[TAIL], ring[HELD] = head, tail, held
+
+
+@native
+def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, state: Int64) -> None:
+    """All that what comes after a tile depends on, times counted from the latest fetch.
+
+    A slot's end counts as it is, as its waiting does; everything else holds nobody up once it is
+    past, so that what is past counts as now.
+    """
+    fetched, at = now[FETCHED], 0
+    state[:] = 0
+    for i in range(len(now)):
+        state[at] = max(0, now[i] - fetched)
+        at += 1
+    for s in range(len(done)):
+        state[at] = done[s] - fetched
+        at += 1
+    tail = ring[TAIL]
+    while tail != ring[HEAD]:
+        state[at], state[at + 1] = size[tail], max(0, until[tail] - fetched)
+        tail = (tail + 1) % len(size)
+        at += 2
+
+
+@native
+def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
+    """Tiles after which all but the last tile repeat; as many as there are if none do."""
+    tiles = len(tile_ft)
+    for period in range(1, min(LONGEST_PERIOD, tiles // 3) + 1):
+        alike = True
+        for t in range(period, tiles - 1):
+            if (tile_ft[t] != tile_ft[t - period] or operand[t] != operand[t - period]
+                    or tile_pixels[t] != tile_pixels[t - period]):
+                alike = False
+                break
+        if alike:
+            return period
+    return tiles
+
+
+@native
+def _simulate(
+    work: Int32, used: Int64, drain_cost: Int64, fetches: Int32, entries: Int32, window: int,
+    tile_ft: Int32, tile_pixels: Int32, operand: Int32, out_blocks: int, pipeline: int,
+    spent: Int64,
+) -> int:
+    """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
+    waited for the window, for the fetch unit, for the drain, and had no stream (``SPENT``).
+
+    work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
+    drain_cost: per group, cycles per pixel. out_blocks: 0 if nothing is written back.
+
+    What happens depends on the state after a tile and on the tiles to come. So when tiles repeat
+    and a state comes back, what happened since it was last there happens again, and whole rounds of
+    it are added up instead of stepped. The state to come back to is moved on after 1, 2, 4...
+    periods of the tiles (R. Brent, "An improved Monte Carlo factorization algorithm", 1980).
+    """
+    slots, tiles, t = work.shape[2], len(tile_ft), 0
+    now, ring, done = np.zeros(6, np.int64), np.zeros(3, np.int64), np.zeros(slots, np.int64)
+    size, until = np.zeros(window + 1, np.int64), np.zeros(window + 1, np.int64)
+    period, mark, mark_time, patience = _period(tile_ft, tile_pixels, operand), 0, 0, 1
+    state = np.zeros(len(now) + slots + 2 * len(size), np.int64)
+    mark_state, mark_spent = np.zeros(len(state), np.int64), np.zeros((5, slots), np.int64)
+    while t < tiles:
+        now[FETCHED] += operand[t]
+        _tile(work, used, drain_cost, fetches, entries, window, tile_ft[t], tile_pixels[t],
+              out_blocks, now, done, ring, size, until, spent)
+        t += 1
+        if t % period != 0 or t >= tiles - 1:
+            continue
+        _state(now, done, ring, size, until, state)
+        back = mark > 0
+        for i in range(len(state)):
+            back &= state[i] == mark_state[i]
+        if back:
+            rounds = (tiles - 1 - t) // (t - mark)
+            later = rounds * (now[FETCHED] - mark_time)
+            for s in range(slots):
+                done[s] += later
+                for kind in range(5):
+                    spent[kind, s] += rounds * (spent[kind, s] - mark_spent[kind, s])
+            for i in range(len(now)):
+                now[i] += later
+            for i in range(len(until)):
+                until[i] += later
+            t += rounds * (t - mark)
+            period = tiles
+        elif t - mark >= patience * period:
+            mark, mark_time, patience = t, now[FETCHED], 2 * patience
+            for i in range(len(state)):
+                mark_state[i] = state[i]
+            for s in range(slots):
+                for kind in range(5):
+                    mark_spent[kind, s] = spent[kind, s]
+    end = int(max(now[DRAINED], now[WRITTEN]))
+    for s in range(slots):
+        spent[3 if s < used[-1] else 4, s] += end + pipeline - done[s]
+    return end
+
+
+# ------------------------------------------------------------------------ fetches and quads
+
+
+@native
+def _conflicts(
+    cf: Int32, outputs: int, width: int, row: int, top: int, left: int, row_stride: int,
+    col_stride: int, banks: int, pixels: int,
+) -> None:
+    for quad in range(len(cf)):
+        hits, most = np.zeros(banks, np.int32), 0
+        for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
+            y = top + n // width * row_stride
+            x = left + n % width * col_stride
+            bank = (y * row + x) % banks
+            hits[bank] += 1
+            most = max(most, hits[bank])
+        cf[quad] = most
+
+
+def quad_conflicts(
+    height: int, width: int, *, row: int, top: int = 0, left: int = 0, row_stride: int = 1,
+    col_stride: int = 1, banks: int, pixels: int,
+) -> Int32:
+    """int32 [quads]: cycles to read one tap of one block for each quad of the output.
+
+    height, width: of the output, whose pixels are cut into quads of ``pixels``, row by row.
+    row: ACT rows between image rows of what is read; top, left, strides: where tap (0, 0) of an
+    output lies in it. The bank with most of a quad's addresses decides; a row asked for twice
+    counts twice. For the operand leave top, left and the strides as they are.
+    """
+    cf = np.empty(-(-height * width // pixels), np.int32)
+    _conflicts(cf, height * width, width, row, top, left, row_stride, col_stride, banks, pixels)
+    return cf
+
+
+def tile_fetch(conflicts: Int32, gang: int) -> Int32:
+    """int32 [T]: sums over the 2**gang quads of each tile; the last may have fewer."""
+    return np.add.reduceat(conflicts, np.arange(0, len(conflicts), 1 << gang)).astype(np.int32)
+
+
+def group_pixels(outputs: int, size: int) -> Int32:
+    """int32 [T]: outputs in each group of ``size`` consecutive ones; the last may have fewer."""
+    return np.minimum(size, outputs - np.arange(0, outputs, size)).astype(np.int32)
+
+
+def simple_cycles(
+    array: Array, blocks: int, taps: int, conflicts: Int32, outputs: int,
+    operand_conflicts: Int32 | None = None,
+) -> int:
+    """Time of ``depthwise``, ``maxpool``, ``avgpool`` and ``add`` (taps = 1).
+
+    Block by block, quad by quad: the reads of all taps and of the operand, or the quad's writes,
+    whichever takes longer; then the last quad's writes. conflicts: int32 [quads].
+    """
+    pixels = group_pixels(outputs, array.pixels).astype(np.int64)
+    reads = taps * conflicts.astype(np.int64)
+    if operand_conflicts is not None:
+        reads += operand_conflicts
+    return int(blocks * np.maximum(reads, pixels).sum() + pixels[-1]) + array.pipeline_cycles

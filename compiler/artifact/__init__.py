@@ -1,0 +1,1 @@
+"""Compiled networks and their files; what users bring to run them."""

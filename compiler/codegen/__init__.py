@@ -1,0 +1,1 @@
+"""From schedules to instructions, with the tokens that make them safe."""

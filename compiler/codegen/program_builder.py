@@ -1,0 +1,378 @@
+"""A planned region to a program: places tensors in DRAM, tiles in SRAM, and writes instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import encode_all
+from zeroskip.accel_model.program.program import LayerInfo, Place, Program, Tile
+from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.codegen.rows import Rows
+from zeroskip.compiler.codegen.sram_cache import Shelf
+from zeroskip.compiler.codegen.token_insertion import GRANULE, Stream
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.compulsory_traffic import Mask, input_bytes, joined, shared
+from zeroskip.compiler.ir.layer_info import join_layers
+from zeroskip.compiler.ir.ops import Region, Value, View
+from zeroskip.compiler.ir.tiles import Patch, Source, Span, runs
+
+ALIGN = 64  # tensors and weight tiles start on a DRAM burst
+
+
+class Image:
+    """The DRAM image: constants one after another, each written once."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._known: dict[Hashable, int] = {}
+        self.size = 0
+
+    def add(self, key: Hashable, make: Callable[[], bytes]) -> int:
+        """Address of the bytes under ``key``; ``make`` is called the first time."""
+        if key not in self._known:
+            raw = make()
+            self._known[key] = self.size
+            self._parts.append(raw + bytes(-len(raw) % ALIGN))
+            self.size += len(self._parts[-1])
+        return self._known[key]
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(b"".join(self._parts), np.uint8)
+
+
+@dataclass(frozen=True)
+class ActTile:
+    """A tile in ACT: channel blocks of a patch. ``row`` and ``block`` are strides in rows."""
+
+    act: int
+    patch: Patch
+    row: int
+    block: int
+
+    @staticmethod
+    def packed(act: int, patch: Patch) -> ActTile:
+        return ActTile(act, patch, patch.cols.size, patch.pixels)
+
+    def at(self, part: Patch, block: int = 0) -> ActTile:
+        """The same rows seen as a tile of a patch within this one, from a channel block on."""
+        down = part.rows.start - self.patch.rows.start
+        right = part.cols.start - self.patch.cols.start
+        return ActTile(self.act + block * self.block + down * self.row + right, part, self.row,
+                       self.block)
+
+    def rows(self, channel_blocks: int, first: int = 0) -> Rows:
+        return Rows("act", self.act + first * self.block, self.patch.cols.size,
+                    self.patch.rows.size, self.row, channel_blocks, self.block)
+
+
+@dataclass(frozen=True)
+class Want:
+    """A tile that a step needs: some channels of a patch of a view. Unless it is there under its
+    key it is loaded, or, not to ``load``, only given room."""
+
+    key: Hashable
+    view: View
+    channels: Span
+    patch: Patch
+    load: bool = True
+
+
+@dataclass
+class Emitter:
+    """What the operations' emitters share: memories, stream, image, provenance.
+
+    Of the band that is emitted, ``resident``: where values that stay on chip lie, by name;
+    ``stored``: of each value written, the rows that go to DRAM; ``weights_stay``: whether weights
+    are held for the bands that follow.
+    """
+
+    region: Region
+    spec: AccelSpec
+    stream: Stream = field(init=False)
+    image: Image = field(default_factory=Image)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    layers: list[LayerInfo] = field(default_factory=list)
+    made: list[Tile] = field(default_factory=list)
+    resident: dict[str, ActTile] = field(default_factory=dict)
+    stored: dict[str, Span] = field(default_factory=dict)
+    weights_stay: bool = False
+    act: Shelf = field(init=False)
+    wgt: Shelf = field(init=False)
+    par: Shelf = field(init=False)
+    _scratch: Tensor = field(init=False)
+    _read: dict[str, Mask] = field(default_factory=dict)  # elements that the last layer reads
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        end = self._place_tensors()
+        sizes = {"act": spec.act_rows, "wgt": spec.wgt_rows, "par": spec.par_rows,
+                 "acc": spec.acc_rows, "dram": -(-end // GRANULE)}
+        self.stream = Stream(sizes)
+        self.act, self.wgt, self.par = (Shelf(sizes[name]) for name in ("act", "wgt", "par"))
+
+    def _place_tensors(self) -> int:
+        """Gives every value its place behind the image; returns the end, relative to there."""
+        end = 0
+        for value in _values(self.region):
+            self.tensors[value.name] = Tensor(value.name, end, value.channels, value.spatial,
+                                              value.dtype)
+            end += value.channels * value.pixels
+            end += -end % ALIGN
+        moved = [op.x.channels * op.x.value.pixels for op in self.region.ops
+                 if isinstance(op, ops.Reshape)]
+        self._scratch = Tensor("scratch", end, max(moved, default=0), (1, 1))
+        return end + self._scratch.nbytes
+
+    # -------------------------------------------------------------------------- data movement
+
+    def load(self, view: View, channels: Span, tile: ActTile) -> None:
+        """Bring a patch of some channels of a view into ACT."""
+        self._move(isa.LoadShape, isa.Load, view, channels, tile)
+
+    def store(self, view: View, channels: Span, tile: ActTile) -> None:
+        """Write those rows of a tile that go to DRAM back to where its view lies."""
+        rows = tile.patch.rows.within(self.stored[view.value.name])
+        if rows.size:
+            part = tile.at(Patch(rows, tile.patch.cols))
+            self._move(isa.StoreShape, isa.Store, view, channels, part)
+
+    def _move(self, shape: type[isa.Instruction], move: type[isa.Load | isa.Store], view: View,
+              channels: Span, tile: ActTile) -> None:
+        home, patch = self.tensors[view.value.name], tile.patch
+        width = home.spatial[1]
+        down, right = patch.rows.start, patch.cols.start
+        for run in runs(view, home, channels):
+            first = run.dram + (down * width + right) * run.dram_pixel
+            self.stream.set(shape, dram_pixel=run.dram_pixel, dram_row=width * run.dram_pixel,
+                            dram_block=run.dram_block, act_row=tile.row, act_block=tile.block)
+            dram = self._dram_rows(first, run.count, run.dram_block,
+                                   ((patch.rows.size - 1) * width + patch.cols.size - 1)
+                                   * run.dram_pixel + run.bytes)
+            act = Rows("act", tile.act + run.block * tile.block, patch.cols.size,
+                       patch.rows.size, tile.row, run.count, tile.block)
+            made = move(act=act.start, dram=first, width=patch.cols.size,
+                        height=patch.rows.size, blocks=run.count, bytes=run.bytes, lane=run.lane)
+            into_act = move is isa.Load
+            self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
+
+    def move_bytes(self, move: type[isa.Load | isa.Store], tile: ActTile, lane: int,
+                   dram: int) -> None:
+        """Move one byte lane of a packed tile from or to neighbouring bytes of DRAM."""
+        shape = isa.LoadShape if move is isa.Load else isa.StoreShape
+        self.stream.set(shape, dram_pixel=1, dram_row=tile.row, dram_block=0, act_row=tile.row,
+                        act_block=tile.block)
+        patch = tile.patch
+        made = move(act=tile.act, dram=dram, width=patch.cols.size, height=patch.rows.size,
+                    blocks=1, bytes=1, lane=lane)
+        sides = [self._dram_rows(dram, 1, 0, patch.pixels)], [tile.rows(1)]
+        self.stream.add(made, *(sides if move is isa.Load else sides[::-1]))
+
+    def scratch(self, size: int) -> int:
+        """Address of ``size`` bytes of DRAM for a change of shape, shared by all of them."""
+        if size > self._scratch.channels:
+            raise CompileError(f"'{self.node}': a reshape of {size} bytes was not planned for")
+        return self._scratch.address
+
+    @staticmethod
+    def _dram_rows(first: int, count: int, stride: int, length: int) -> Rows:
+        """The granules of ``count`` pieces of DRAM; one piece if they touch each other."""
+        if count > 1 and stride % GRANULE == 0 and stride > length:
+            low = first // GRANULE
+            high = (first + length - 1) // GRANULE
+            return Rows("dram", low, high - low + 1, blocks=count, block=stride // GRANULE)
+        last = first + (count - 1) * stride + length - 1
+        return Rows("dram", first // GRANULE, last // GRANULE - first // GRANULE + 1)
+
+    def tiles(self, wanted: Sequence[Want]) -> list[ActTile]:
+        """The tiles of a step, all in ACT at once: where their values stay on chip, or else in
+        rows of their own."""
+        found = [self._resident_tile(want) for want in wanted]
+        needs = [(want.key, blocks(want.channels.size) * want.patch.pixels)
+                 for want, tile in zip(wanted, found, strict=True) if tile is None]
+        places = iter(self.reserve(self.act, needs))
+        made = []
+        for want, tile in zip(wanted, found, strict=True):
+            if tile is None:
+                act, fresh = next(places)
+                tile = ActTile.packed(act, want.patch)
+                if fresh and want.load:
+                    self.load(want.view, want.channels, tile)
+            made.append(tile)
+        return made
+
+    def _resident_tile(self, want: Want) -> ActTile | None:
+        home = self.resident.get(want.view.value.name)
+        if home is None:
+            return None
+        return home.at(want.patch, (want.view.offset + want.channels.start) // isa.BLOCK)
+
+    # ------------------------------------------------------------------------------ registers
+
+    def set_kernel(self, window: ops.Window) -> None:
+        self.stream.set(isa.Kernel, rows=window.kernel[0], cols=window.kernel[1],
+                        row_stride=window.stride[0], col_stride=window.stride[1],
+                        row_dilation=window.dilation[0], col_dilation=window.dilation[1])
+
+    def set_input(self, tile: ActTile, looked: Source, value: Value) -> None:
+        patch = looked.patch
+        self.stream.set(isa.Input, act=tile.act, row=tile.row, block=tile.block,
+                        height=patch.rows.size, width=patch.cols.size, top=looked.top,
+                        left=looked.left, zero_point=value.zero_point,
+                        unsigned=int(value.dtype == "uint8"))
+
+    def set_output(self, tile: ActTile, value: Value, clip: ops.Clip) -> None:
+        self.stream.set(isa.Output, act=tile.act, row=tile.row, block=tile.block,
+                        height=tile.patch.rows.size, width=tile.patch.cols.size,
+                        zero_point=value.zero_point, low=clip.low, high=clip.high,
+                        unsigned=int(value.dtype == "uint8"))
+
+    def set_operand(self, tile: ActTile, value: Value, par: int,
+                    mid: ops.Residual | None = None) -> None:
+        extra = {} if mid is None else {"mid_zero_point": mid.mid.zero_point,
+                                        "mid_low": mid.mid_clip.low,
+                                        "mid_high": mid.mid_clip.high}
+        self.stream.set(isa.Operand, act=tile.act, row=tile.row, block=tile.block,
+                        zero_point=value.zero_point, unsigned=int(value.dtype == "uint8"),
+                        par=par, **extra)
+
+    # ------------------------------------------------------------------------------ constants
+
+    def params(self, *wanted: tuple[Hashable, npt.NDArray[np.uint8]]) -> list[int]:
+        """PAR rows of parameter blocks that one instruction needs; loaded where not there."""
+        places = self.reserve(self.par, [(key, len(rows)) for key, rows in wanted])
+        for (key, rows), (par, fresh) in zip(wanted, places, strict=True):
+            if fresh:
+                dram = self.image.add(key, rows.tobytes)
+                self.stream.add(isa.LoadParams(par=par, dram=dram, rows=len(rows)), [],
+                                [Rows("par", par, len(rows))])
+        return [par for par, _ in places]
+
+    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, gang: int) -> Rows:
+        """WGT rows of packed streams, loaded if they are not there."""
+        ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)])
+        held = Rows("wgt", wgt, rows)
+        if fresh:
+            dram = self.image.add(key, raw.tobytes)
+            self.stream.add(isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=gang), [],
+                            [held])
+        if self.weights_stay:
+            self.wgt.pin(key, rows)
+        return held
+
+    def reserve(self, shelf: Shelf,
+                needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]]:
+        """Places for everything a step needs at once."""
+        places = shelf.reserve(needs)
+        if places is None:
+            rows = sum(size for _, size in needs)
+            raise CompileError(f"'{self.node}': a step needs {rows} rows in one of "
+                               f"{self.spec.name}'s memories of {shelf.rows}")
+        return places
+
+    # ----------------------------------------------------------------------------- provenance
+
+    @property
+    def node(self) -> str:
+        return self.layers[self.stream.layer].node
+
+    def enter(self, layer: LayerInfo, read: dict[str, Mask]) -> int:
+        """Enters a layer and what it reads; returns its number. Parts of a grouped convolution or
+        of a concatenation share one."""
+        last = self.layers[-1] if self.layers else None
+        if last and (last.node, last.kind, last.value) == (layer.node, layer.kind, layer.value):
+            self.layers[-1] = join_layers(self.layers[-1], layer, shared(self._read, read))
+            self._read = joined(self._read, read)
+        else:
+            self.layers.append(layer)
+            self._read = read
+        return len(self.layers) - 1
+
+    def tile(self, channel: int, channels: int, patch: Patch) -> int:
+        """Enters what the next compute instruction writes; returns its index."""
+        self.made.append(Tile(self.stream.layer, channel, channels,
+                              (patch.rows.start, patch.cols.start),
+                              (patch.rows.size, patch.cols.size)))
+        return len(self.made) - 1
+
+    def program(self) -> Program:
+        """The finished program: tensors move behind the image."""
+        base = self.image.size
+        stream = [_shift(each, base) for each in self.stream.instructions]
+        moved = {name: Tensor(t.name, t.address + base, t.channels, t.spatial, t.dtype)
+                 for name, t in self.tensors.items()}
+        end = base + self._scratch.address + self._scratch.nbytes
+        return Program(
+            name=self.region.name, spec=self.spec, words=encode_all(stream),
+            image=self.image.array(), dram_bytes=end + -end % ALIGN,
+            inputs=tuple(moved[v.name] for v in self.region.inputs),
+            outputs=tuple(moved[v.name] for v in self.region.outputs),
+            layers=tuple(self.layers), tiles=tuple(self.made),
+            layer_of=self.stream.layer_of, tile_of=self.stream.tile_of,
+            input_bytes=input_bytes(self.region),
+            moved=tuple(moved[name] for name in _moved(self.region)),
+            places=tuple(_place(view, self.region) for view in self.region.places),
+        )
+
+
+def _shift(made: isa.Instruction, base: int) -> isa.Instruction:
+    """Activation addresses count from the end of the image until that is known."""
+    if isinstance(made, isa.Load | isa.Store):
+        fields = {name: getattr(made, name) for name, _ in isa.layout(type(made))}
+        return type(made)(**{**fields, "dram": made.dram + base})
+    return made
+
+
+def _values(region: Region) -> list[Value]:
+    """Every value that lies in DRAM, in order of first appearance."""
+    seen: dict[str, Value] = {value.name: value for value in region.inputs}
+    for op in region.ops:
+        for view in (*op.reads, op.y):
+            seen.setdefault(view.value.name, view.value)
+    for value in region.outputs:
+        seen.setdefault(value.name, value)
+    return list(seen.values())
+
+
+def _place(view: View, region: Region) -> Place:
+    """Where a result is; one before a fused addition lies as the sum does in its tensor."""
+    name = view.value.name
+    offset = next((op.y.offset for op in region.ops if isinstance(op, ops.Conv)
+                   and op.residual is not None and op.residual.mid.name == name), 0)
+    return Place(name, offset + view.offset, view.channels)
+
+
+def _moved(region: Region) -> list[str]:
+    """Values that moves write and that are no outputs."""
+    left = {value.name for value in region.outputs}
+    return list(dict.fromkeys(op.y.value.name for op in region.ops
+                              if isinstance(op, ops.Copy | ops.Reshape)
+                              and op.y.value.name not in left))
+
+
+def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:
+    """PAR rows of the channels' parameters: per 16 channels bias, mult (4 rows each), shift."""
+    count = blocks(len(bias)) * isa.BLOCK
+    columns = np.zeros((count, 9), np.uint8)
+    columns[:, 8] = 1
+    columns[: len(bias), 0:4] = bias.astype("<i4").view(np.uint8).reshape(-1, 4)
+    columns[: len(bias), 4:8] = mult.astype("<i4").view(np.uint8).reshape(-1, 4)
+    columns[: len(bias), 8] = shift
+    grouped = columns.reshape(-1, isa.BLOCK, 9)
+    parts = [grouped[:, :, low:high].reshape(len(grouped), -1)
+             for low, high in ((0, 4), (4, 8), (8, 9))]
+    return np.concatenate(parts, axis=1).reshape(-1, 16)
+
+
+def scalar_rows(*mults: int, shift: int) -> npt.NDArray[np.uint8]:
+    """One PAR row: int32 multipliers, then the shift."""
+    row = np.zeros(16, np.uint8)
+    row[: 4 * len(mults)] = np.array(mults, "<i4").view(np.uint8)
+    row[4 * len(mults)] = shift
+    return row.reshape(1, 16)

@@ -1,0 +1,1 @@
+"""The data of the compiler: layers, operations, tiles, schedules, what lives how long."""

@@ -1,0 +1,95 @@
+"""What no schedule can do without: the multiplies by inputs that are there, and the bytes that the
+operations look at, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.ops import Op, Region
+
+Mask = npt.NDArray[np.bool_]
+
+
+def touched(op: Op) -> dict[str, Mask]:
+    """Of each value that an operation reads, by name, which elements [C, rows, cols] its result
+    depends on: not padding's neighbours that a stride passes over, nor what only zeros weigh."""
+    found: dict[str, Mask] = {}
+    for view in op.reads:
+        mask = found.setdefault(view.value.name,
+                                np.zeros((view.value.channels, *view.value.spatial), np.bool_))
+        part = mask[view.offset : view.offset + view.channels]
+        if view is op.x and isinstance(op, ops.Conv | ops.MaxPool | ops.AvgPool):
+            for channels, rows, cols in _taps(op):
+                part[channels, rows, cols] = True
+        else:
+            part[...] = True
+    return found
+
+
+def elements(masks: Mapping[str, Mask]) -> int:
+    """How many there are, of all values."""
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def shared(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> int:
+    """How many both have."""
+    return elements({name: one[name] & two[name] for name in one.keys() & two.keys()})
+
+
+def joined(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> dict[str, Mask]:
+    """What either has."""
+    return {**one, **two, **{name: one[name] | two[name] for name in one.keys() & two.keys()}}
+
+
+def input_bytes(region: Region) -> int:
+    """Bytes of a region's inputs that some operation needs."""
+    needed = {value.name: np.zeros((value.channels, *value.spatial), np.bool_)
+              for value in region.inputs}
+    for op in region.ops:
+        if needed.keys() & {view.value.name for view in op.reads}:
+            for name, mask in touched(op).items():
+                if name in needed:
+                    needed[name] |= mask
+    return elements(needed)
+
+
+def real_macs(op: Op) -> int:
+    """Multiplies of a weight that is not zero by an input within the image, not by padding."""
+    if not isinstance(op, ops.Conv):
+        return 0
+    held = np.count_nonzero(op.weight, axis=(0, 1))
+    down, right = ([len(range(*_positions(op, axis, tap).indices(op.x.value.spatial[axis])))
+                    for tap in range(op.window.kernel[axis])] for axis in range(2))
+    return int(np.array(down) @ held @ np.array(right))
+
+
+def _taps(op: ops.Conv | ops.MaxPool | ops.AvgPool) -> Iterator[tuple[slice | Mask, slice, slice]]:
+    """For each tap the channels that it weighs, and the rows and columns it looks at."""
+    weighed = _weighed(op)
+    for row in range(op.window.kernel[0]):
+        for col in range(op.window.kernel[1]):
+            channels: slice | Mask = slice(None)
+            if weighed is not None and not weighed[:, row, col].all():
+                channels = weighed[:, row, col]
+            yield channels, _positions(op, 0, row), _positions(op, 1, col)
+
+
+def _weighed(op: ops.Conv | ops.MaxPool | ops.AvgPool) -> Mask | None:
+    """Whether any weight on a channel at a tap is not zero, [C, rows, cols]; None without any."""
+    if not isinstance(op, ops.Conv):
+        return None
+    weighed: Mask = (op.weight != 0).any(axis=1 if isinstance(op, ops.Depthwise) else 0)
+    return weighed
+
+
+def _positions(op: ops.Conv | ops.MaxPool | ops.AvgPool, axis: int, tap: int) -> slice:
+    """Where a tap of the outputs lies within the input, along an axis."""
+    window, outputs, limit = op.window, op.y.value.spatial[axis], op.x.value.spatial[axis]
+    first, stride = tap * window.dilation[axis] - window.pad[axis], window.stride[axis]
+    last = first + (outputs - 1) * stride
+    start = first if first >= 0 else first % stride
+    return slice(start, max(min(last + 1, limit), 0), stride)

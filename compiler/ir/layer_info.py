@@ -1,0 +1,63 @@
+"""A layer's own numbers, for the report and the audit: its multiplies, and the bytes that must
+move at least."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from zeroskip.accel_model import formats
+from zeroskip.accel_model.program.program import LayerInfo
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
+from zeroskip.compiler.ir.ops import Op
+from zeroskip.compiler.ir.weight_packing import Weights
+
+
+def layer_info(op: Op, schedule: str, weights: Weights | None, touched: dict[str, Mask]
+               ) -> LayerInfo:
+    """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
+    residual = getattr(op, "residual", None)
+    kind = type(op).__name__.lower() + ("+add" if residual is not None else "")
+    effectual = stored = 0
+    if isinstance(op, ops.Conv) and weights is not None:
+        effectual = int(np.count_nonzero(op.weight)) * op.y.value.pixels
+        stored = least_bytes(op, weights)
+    return LayerInfo(
+        node=op.node, result=residual.node if residual is not None else op.node, kind=kind,
+        shape=(1, op.y.value.channels, *op.y.value.spatial), macs=op.macs, effectual=effectual,
+        real_macs=real_macs(op), input_bytes=elements(touched),
+        output_bytes=op.y.channels * op.y.value.pixels, weight_bytes=stored, schedule=schedule,
+        value=op.y.value.name, before=residual.mid.name if residual is not None else "")
+
+
+def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
+    """Parts of one layer, as of a grouped convolution or a concatenation. both: bytes of inputs
+    that the two read."""
+    summed = {name: getattr(one, name) + getattr(two, name) for name in
+              ("macs", "effectual", "real_macs", "input_bytes", "output_bytes", "weight_bytes")}
+    return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
+
+
+def least_bytes(op: ops.Conv, weights: Weights) -> int:
+    """Of the layer's weights in the format they are stored in; zeros between groups are none. A
+    kernel as large as the map, as a dense layer has, may be stored as one or as kernels of a
+    weight each."""
+    if isinstance(op, ops.Depthwise):
+        return op.weight.size
+    weight = grouped(op)
+    sizes = [formats.nbytes_ideal(weights.kind, weight, weights.table)]
+    if op.window.kernel == op.x.value.spatial and op.y.value.pixels == 1:
+        sizes.append(formats.nbytes_ideal(weights.kind, weight.reshape(len(weight), -1, 1, 1)))
+    return min(sizes)
+
+
+def grouped(op: ops.Conv) -> ops.Int8:
+    """The weight without the zeros between its groups: int8 [K, C / groups, rows, cols]."""
+    if op.groups == 1:
+        return op.weight
+    filters, channels = op.weight.shape[0] // op.groups, op.weight.shape[1] // op.groups
+    blocks = op.weight.reshape(op.groups, filters, op.groups, channels, *op.window.kernel)
+    each = np.arange(op.groups)
+    return blocks[each, :, each].reshape(-1, channels, *op.window.kernel)

@@ -1,0 +1,138 @@
+"""What the accelerator takes: predicates whose docstrings are ``docs/SUPPORTED.md``.
+
+Each predicate looks at one integer layer and returns None, or why the layer stays on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.ir.ops import planar
+from zeroskip.relay_passes.integer import layers
+
+Predicate: TypeAlias = Callable[[layers.Layer], str | None]
+
+MAX_KERNEL = 511
+MAX_STEP = 127
+MAX_SIZE = 8191
+MAX_CHANNELS = 32767
+BATCH_OF_ONE = "the accelerator takes a batch of 1"
+
+
+def batch_of_one(layer: layers.Layer) -> str | None:
+    """Every tensor has a batch of 1 and two dimensions or more."""
+    for tensor in (*layer.inputs, layer.y):
+        if len(tensor.shape) < 2 or tensor.shape[0] != 1:
+            return f"shape {tensor.shape}: {BATCH_OF_ONE}"
+    return None
+
+
+def up_to_two_spatial_dimensions(layer: layers.Layer) -> str | None:
+    """Tensors are [1, C], [1, C, W] or [1, C, H, W]."""
+    for tensor in (*layer.inputs, layer.y):
+        if len(tensor.shape) > 4:
+            return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 2"
+    return None
+
+
+def size_in_range(layer: layers.Layer) -> str | None:
+    """At most 8191 rows and columns and 32767 channels."""
+    for tensor in (*layer.inputs, layer.y):
+        if len(tensor.shape) < 2 or len(tensor.shape) > 4:
+            continue
+        channels, spatial = planar(tensor.shape)
+        if max(spatial) > MAX_SIZE or channels > MAX_CHANNELS:
+            return (f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
+                    f"columns and {MAX_CHANNELS} channels")
+    return None
+
+
+def eight_bits(layer: layers.Layer) -> str | None:
+    """Activations are int8 or uint8."""
+    for tensor in (*layer.inputs, layer.y):
+        if tensor.dtype not in ("int8", "uint8"):
+            return f"{tensor.dtype} activations: the accelerator takes int8 and uint8"
+    return None
+
+
+def kernel_in_range(layer: layers.Layer) -> str | None:
+    """Kernels up to 511 (a global pool included), strides and dilations up to 127."""
+    kernel = getattr(layer, "kernel", ())
+    if isinstance(layer, layers.Conv):
+        kernel = layer.weight.shape[2:]
+    if max(kernel, default=1) > MAX_KERNEL:
+        return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL}"
+    for name in ("strides", "dilation"):
+        values = getattr(layer, name, ())
+        if max(values, default=1) > MAX_STEP:
+            return f"{name} {tuple(values)}: the accelerator takes up to {MAX_STEP}"
+    return None
+
+
+def concatenates_channels(layer: layers.Layer) -> str | None:
+    """Concatenation is along the channels."""
+    if isinstance(layer, layers.Concat) and layer.axis not in (1, 1 - len(layer.y.shape)):
+        return f"axis {layer.axis}: the accelerator concatenates channels"
+    return None
+
+
+def windows_hold_pixels(layer: layers.Layer) -> str | None:
+    """Every window of a maximum has a pixel, not padding alone."""
+    if isinstance(layer, layers.MaxPool):
+        for axis, size in enumerate(layer.x.shape[2:]):
+            starts = np.arange(layer.y.shape[2 + axis]) * layer.strides[axis] - layer.padding[axis]
+            taps = starts[:, None] + np.arange(layer.kernel[axis]) * layer.dilation[axis]
+            if not ((taps >= 0) & (taps < size)).any(axis=1).all():
+                return "a window of padding alone: the accelerator takes the maximum of pixels"
+    return None
+
+
+def exact_accumulator(layer: layers.Layer) -> str | None:
+    """Any sum of a filter's products fits in the 32-bit accumulator."""
+    if isinstance(layer, layers.Conv | layers.Dense):
+        reach = [int(abs(each.astype("int64")).sum()) for each in layer.weight]
+        worst = max(each * 255 + abs(int(bias))
+                    for each, bias in zip(reach, layer.bias, strict=True))
+        if worst >= 1 << 31:
+            return f"a sum may reach {worst}: the accumulator has 32 bits"
+    return None
+
+
+PREDICATES: tuple[Predicate, ...] = (
+    batch_of_one,
+    up_to_two_spatial_dimensions,
+    size_in_range,
+    eight_bits,
+    kernel_in_range,
+    concatenates_channels,
+    windows_hold_pixels,
+    exact_accumulator,
+)
+
+
+def supports(spec: AccelSpec) -> Predicate:
+    """A predicate for PartitionForAccelerator: the first reason that holds, or None."""
+
+    def check(layer: layers.Layer) -> str | None:
+        for predicate in PREDICATES:
+            reason = predicate(layer)
+            if reason is not None:
+                return reason
+        return None
+
+    return check
+
+
+def manual() -> str:
+    """``docs/SUPPORTED.md``."""
+    kinds = ", ".join(sorted(cls.kind for cls in layers.KINDS))
+    lines = ["# What runs on the accelerator", "",
+             "Generated from the predicates in `compiler/lowering/legality.py`. Layers of the kinds "
+             f"{kinds} run on every target if each of these holds; everything else runs on TVM's "
+             "CPU in the same module, and `zeroskip report` says which node, and why.", ""]
+    lines += [f"- {(predicate.__doc__ or '').strip()}" for predicate in PREDICATES]
+    return "\n".join(lines) + "\n"

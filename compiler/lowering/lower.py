@@ -1,0 +1,269 @@
+"""Layers to accelerator operations: dense as convolution, groups as block diagonals, additions
+into the convolution before them, concatenations into the place where their inputs are written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import gcd, lcm
+
+import numpy as np
+
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
+from zeroskip.compiler.ir.ops import Clip, Op, Region, Sum, Value, View, Window, planar, whole
+from zeroskip.relay_passes.integer import layers
+
+LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
+
+
+def lower(graph: LayerGraph) -> Region:
+    """The region's operations in execution order."""
+    work = _Lowering(graph)
+    for name in graph.inputs:
+        work.views[name] = whole(work.value(name))
+    for node in graph.ordered():
+        work.add(node)
+    outputs = tuple(work.finish_output(name) for name in graph.outputs)
+    inputs = tuple(work.views[name].value for name in graph.inputs)
+    places = tuple(work.flattened.get(node.output) or work.views[node.output]
+                   for node in graph.nodes)
+    region = Region(graph.name, inputs, outputs, tuple(work.ops), places)
+    return _place_concats(fuse_residuals(region))
+
+
+def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
+    """One number per spatial dimension, as (rows, cols)."""
+    pair = ((fill, fill, *numbers))[-2:]
+    return pair[0], pair[1]
+
+
+@dataclass
+class _Lowering:
+    graph: LayerGraph
+    views: dict[str, View] = field(default_factory=dict)
+    flattened: dict[str, View] = field(default_factory=dict)  # 2-D value -> what it was before
+    ops: list[Op] = field(default_factory=list)
+
+    def value(self, name: str) -> Value:
+        tensor = self.graph.tensors[name]
+        channels, spatial = planar(tensor.shape)
+        return Value(name, channels, spatial, tensor.dtype, tensor.zero_point)
+
+    def add(self, node: Node) -> None:
+        layer, out = node.layer, node.output
+        y = whole(self.value(out))
+        if isinstance(layer, layers.Reshape):
+            self._reshape(node, y)
+            return
+        self.views[out] = y
+        if isinstance(layer, layers.Dense):
+            self._dense(node, layer, y)
+        elif isinstance(layer, layers.Concat):
+            self._concat(node, y)
+        else:
+            self.ops.extend(_lower_plain(node.node, layer, [self.read(n) for n in node.inputs], y))
+
+    def read(self, name: str) -> View:
+        """The view of a value; one that was flattened without moving is moved now."""
+        if name in self.flattened:
+            y = whole(self.value(name))
+            self.ops.append(ops.Reshape(name, self.flattened.pop(name), y))
+            self.views[name] = y
+        return self.views[name]
+
+    def _reshape(self, node: Node, y: View) -> None:
+        x = self.read(node.inputs[0])
+        if (x.channels, x.value.spatial) == (y.channels, y.value.spatial):
+            self.views[node.output] = x
+        elif y.value.pixels == 1:
+            self.flattened[node.output] = x
+        else:
+            self.ops.append(ops.Reshape(node.node, x, y))
+            self.views[node.output] = y
+
+    def _dense(self, node: Node, layer: layers.Dense, y: View) -> None:
+        """A dense layer on a flattened map is a convolution whose kernel is the whole map, unless
+        the map is so large that 16 filters over a block of it would not fit in WGT."""
+        x = self.flattened.get(node.inputs[0])
+        if x is None or x.value.pixels > LARGEST_MAP:
+            x = self.read(node.inputs[0])
+        kernel = x.value.spatial
+        weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
+        self.ops.append(ops.Conv(node.node, x, y, Window(kernel), weight, layer.bias, layer.mult,
+                                 layer.shift, Clip(layer.lo, layer.hi)))
+
+    def _concat(self, node: Node, y: View) -> None:
+        offset = 0
+        for name in node.inputs:
+            x = self.read(name)
+            part = View(y.value, offset, x.channels)
+            self.ops.append(ops.Copy(node.node, x, part))
+            offset += x.channels
+
+    def finish_output(self, name: str) -> Value:
+        """A region's output is a whole value of its own that no later step overwrites."""
+        view = self.flattened.get(name) or self.views[name]
+        taken = view.value.name in self.graph.inputs
+        if view.channels == view.value.channels and not taken:
+            return view.value
+        y = whole(replace(view.value, name=f"{name}.out", channels=view.channels))
+        self.ops.append(ops.Copy(name, view, y))
+        return y.value
+
+
+def _lower_plain(node: str, layer: layers.Layer, reads: list[View], y: View) -> list[Op]:
+    if isinstance(layer, layers.Conv):
+        return _lower_conv(node, layer, reads[0], y)
+    if isinstance(layer, layers.MaxPool):
+        window = Window(_pair(layer.kernel, 1), _pair(layer.strides, 1), _pair(layer.dilation, 1),
+                        _pair(_begins(layer.padding), 0))
+        return [ops.MaxPool(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
+    if isinstance(layer, layers.AvgPool):
+        window = Window(_pair(layer.kernel, 1), _pair(layer.strides, 1),
+                        pad=_pair(_begins(layer.padding), 0))
+        return [ops.AvgPool(node, reads[0], y, window, layer.mult, layer.shift,
+                            Clip(layer.lo, layer.hi))]
+    if isinstance(layer, layers.Requantise):
+        return [ops.AvgPool(node, reads[0], y, Window(), layer.mult, layer.shift,
+                            Clip(layer.lo, layer.hi))]
+    if isinstance(layer, layers.Add):
+        total = Sum(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
+        return [ops.Add(node, reads[0], y, reads[1], total)]
+    raise TypeError(f"{node}: no operation for a layer of kind {layer.kind}")
+
+
+def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
+    """Paddings before each spatial dimension (the ends follow from the output's size)."""
+    return padding[: len(padding) // 2]
+
+
+def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
+    window = Window(_pair(layer.weight.shape[2:], 1), _pair(layer.strides, 1),
+                    _pair(layer.dilation, 1), _pair(_begins(layer.padding), 0))
+    weight = layer.weight.reshape(*layer.weight.shape[:2], *window.kernel)
+    clip = Clip(layer.lo, layer.hi)
+    filters, groups = weight.shape[0], layer.groups
+    if groups > 1 and groups == x.channels == filters:
+        return [ops.Depthwise(node, x, y, window, weight, layer.bias, layer.mult, layer.shift,
+                              clip)]
+    made: list[Op] = []
+    for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
+        part, joined = slice(k0, k0 + count), groups * channels // x.channels
+        made.append(ops.Conv(
+            node, View(x.value, x.offset + c0, channels), View(y.value, y.offset + k0, count),
+            window, _block_diagonal(weight[part], channels, joined), layer.bias[part],
+            layer.mult[part], layer.shift[part], clip, groups=joined))
+    return made
+
+
+def _super_groups(channels: int, filters: int, groups: int) -> list[tuple[int, int, int, int]]:
+    """(first channel, channels, first filter, filters) of the convolutions that stand for groups.
+
+    Neighbouring groups are joined until both sides fill whole blocks of 16 channels; the weights
+    between joined groups are zeros, which a skipping array does not spend time on.
+    """
+    per_in, per_out = channels // groups, filters // groups
+    join = lcm(BLOCK // gcd(BLOCK, per_in), BLOCK // gcd(BLOCK, per_out))
+    join = join if groups % join == 0 else groups
+    return [(g * per_in, join * per_in, g * per_out, join * per_out)
+            for g in range(0, groups, join)]
+
+
+def _block_diagonal(weight: ops.Int8, channels: int, groups: int) -> ops.Int8:
+    """[K, C/groups, ...] -> [K, C, ...] with zeros outside each filter's own group."""
+    if groups == 1:
+        return weight
+    filters, per_in = weight.shape[:2]
+    full = np.zeros((filters, channels, *weight.shape[2:]), np.int8)
+    per_out = filters // groups
+    for group in range(groups):
+        k, c = slice(group * per_out, (group + 1) * per_out), group * per_in
+        full[k, c : c + per_in] = weight[k]
+    return full
+
+
+def fuse_residuals(region: Region) -> Region:
+    """Each addition joins the convolution that makes one of its operands, where nothing else
+    reads that operand and the other one is there by then."""
+    made = {op.y.value.name: index for index, op in enumerate(region.ops)}
+    writers = _writers(region)
+    fused: dict[int, Op] = {}
+    gone: set[int] = set()
+    for index, op in enumerate(region.ops):
+        if not isinstance(op, ops.Add):
+            continue
+        for own, other, total in ((op.x, op.r, op.sum), (op.r, op.x, _swapped(op.sum))):
+            at = made.get(own.value.name, -1)
+            conv = fused.get(at, region.ops[at])
+            if (at >= 0 and isinstance(conv, ops.Conv) and conv.residual is None
+                    and own == conv.y == whole(own.value) and len(writers[own.value.name]) == 1
+                    and _reads(region, own.value.name) == 1 and own.value != other.value
+                    and made.get(other.value.name, -1) < at):
+                residual = ops.Residual(op.node, other, total, own.value, conv.clip)
+                fused[at] = replace(conv, y=op.y, residual=residual)
+                made[op.y.value.name] = at
+                gone.add(index)
+                break
+    kept = tuple(fused.get(i, op) for i, op in enumerate(region.ops) if i not in gone)
+    return replace(region, ops=kept)
+
+
+def _swapped(total: Sum) -> Sum:
+    return replace(total, mult_a=total.mult_b, mult_b=total.mult_a)
+
+
+def _reads(region: Region, name: str) -> int:
+    inside = sum(view.value.name == name for op in region.ops for view in op.reads)
+    return inside + sum(value.name == name for value in region.outputs)
+
+
+def _writers(region: Region) -> dict[str, list[int]]:
+    writers: dict[str, list[int]] = {}
+    for index, op in enumerate(region.ops):
+        writers.setdefault(op.y.value.name, []).append(index)
+    return writers
+
+
+def _place_concats(region: Region) -> Region:
+    """An input of a concatenation that only one operation makes is written in place."""
+    moved: dict[str, View] = {}
+    steps: list[Op] = list(region.ops)
+    own = {value.name for value in (*region.inputs, *region.outputs)}
+    writers = _writers(region)
+    for index, op in enumerate(region.ops):
+        source = op.x.value.name
+        if (isinstance(op, ops.Copy) and op.x == whole(op.x.value) and source not in own
+                and source not in moved and writers.get(source) and source != op.y.value.name):
+            moved[source] = op.y
+            steps[index] = op
+    kept = [op for op in steps
+            if not (isinstance(op, ops.Copy) and moved.get(op.x.value.name) == op.y)]
+    for name in list(moved):
+        moved[name] = _resolve(moved, moved[name])
+    return replace(region, ops=tuple(_rename(op, moved) for op in kept),
+                   places=tuple(_at(moved, view) for view in region.places))
+
+
+def _resolve(moved: dict[str, View], view: View) -> View:
+    while view.value.name in moved:
+        view = _within(moved[view.value.name], view)
+    return view
+
+
+def _within(home: View, view: View) -> View:
+    return View(home.value, home.offset + view.offset, view.channels)
+
+
+def _at(moved: dict[str, View], view: View) -> View:
+    home = moved.get(view.value.name)
+    return view if home is None else _within(home, view)
+
+
+def _rename(op: Op, moved: dict[str, View]) -> Op:
+    if isinstance(op, ops.Add):
+        op = replace(op, r=_at(moved, op.r))
+    if isinstance(op, ops.Conv) and op.residual is not None:
+        op = replace(op, residual=replace(op.residual, r=_at(moved, op.residual.r)))
+    return replace(op, x=_at(moved, op.x), y=_at(moved, op.y))

@@ -1,0 +1,1 @@
+"""The search: which operations go together, how each is cut, what that costs."""

@@ -1,0 +1,139 @@
+"""The search for the schedule of an operation that treats each channel by itself, or only moves."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+
+import numpy as np
+
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.timing import lane_array
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.liveness import moves_only
+from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.schedule import ChannelPlan
+from zeroskip.compiler.scheduling.conv_mappings import PAR_ROWS, STEP
+from zeroskip.compiler.scheduling.conv_search import too_big
+from zeroskip.compiler.scheduling.cost_model import (
+    Bools,
+    Choice,
+    Cost,
+    Costs,
+    Cuts,
+    Floats,
+    Ints,
+    Place,
+)
+
+SETS = (3, 2, 1)  # tiles in ACT at once: one is loaded, one computed, one stored, if there is room
+PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 256)  # that channels are cut to
+
+
+class ChannelSearch:
+    """The schedules of an operation; what does not depend on a place is found once."""
+
+    def __init__(self, op: ops.Op, spec: AccelSpec) -> None:
+        self.op, self.spec = op, spec
+        self.window = getattr(op, "window", Window())
+        self.operand = len(op.reads) > 1
+        taps = self.window.taps
+        self.words = -(-taps // 4) + 1 if isinstance(op, ops.Depthwise) else 0  # of a stream
+        self.paces: dict[int, float] = {}
+
+    def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
+        """Up to ``count`` schedules that fit, the best first (``Costs.order``)."""
+        cuts = Cuts.of(place.rows, self.op.y.value.spatial[1])
+        for sets in SETS:
+            costs = self._costs(place, cuts, sets)
+            if costs.fits.any():
+                order = costs.order(count, None if alone else self.spec.wgt_rows)
+                return [self._choice(cuts, at, costs.pick(at)) for at in order]
+        return []
+
+    def refusal(self) -> CompileError:
+        """That not even the smallest tile fits."""
+        x = self.op.x.value.spatial
+        looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
+        return too_big(self.op.node, self.spec, BLOCK * (looked + 1 + self.operand))
+
+    @cached_property
+    def _channels(self) -> Ints:
+        """Sizes of a tile that are tried, [sizes, 1]."""
+        every = self.op.y.channels
+        sizes = {min(every, blocks(-(-every // parts)) * BLOCK) for parts in PARTS}
+        return np.array(sorted(sizes, reverse=True)).reshape(-1, 1)
+
+    def _choice(self, cuts: Cuts, at: int, cost: Cost) -> Choice:
+        size, cut = divmod(at, len(cuts.pieces))
+        plan = ChannelPlan(int(self._channels[size, 0]), int(cuts.rows.most[cut]),
+                           int(cuts.cols.most[cut]))
+
+        @cache
+        def array(rows: int) -> float:
+            patches = Cuts.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
+            return float(self._array_cycles(self._channels[size], rows, patches).sum())
+
+        return Choice(plan, cost, array)
+
+    def _costs(self, place: Place, cuts: Cuts, sets: int) -> Costs:
+        """Of every tile, of which so many must fit in ACT at once."""
+        op, dram = self.op, self.spec.dram
+        bus = dram.bytes_per_cycle
+        x = cuts.looked(self.window, op.x.value.spatial)
+        y = cuts.looked(Window(), (place.rows, op.y.value.spatial[1]))
+        channels = self._channels
+        deep = -(-channels // BLOCK)
+        operand = self.operand and not place.r
+        needed = deep * (x.patch * (not place.x) + y.patch * (not place.y) + y.patch * operand)
+        single = (channels == op.y.channels) & (cuts.pieces == 1)
+        fits = needed * np.where(single, 1, sets) <= place.act
+        read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
+        rows = self.words * -(-channels // self.spec.array.lanes)
+        return Costs.of(
+            array=self._array_cycles(channels, place.rows, cuts),
+            loads=(read * (not place.x) + written * operand) / bus,
+            weights=4 * self.words * op.y.channels / bus,
+            stores=written * (not place.y) / bus,
+            tile=4 * self.words * channels / bus,
+            first=channels * (x.patch * (not place.x) + y.patch * operand) / bus,
+            last=channels * y.patch / bus,
+            rows=rows, all_rows=rows * -(-op.y.channels // channels), act=needed,
+            fits=fits & self._constants_fit(rows))
+
+    def _constants_fit(self, rows: Ints) -> Bools:
+        """Whether the weights (``rows`` of WGT) and parameters of two tiles fit, or of the only
+        one."""
+        spec, channels = self.spec, self._channels
+        if not isinstance(self.op, ops.Depthwise):
+            return np.ones_like(channels, np.bool_)
+        several = np.where(channels == self.op.y.channels, 1, 2)
+        par = PAR_ROWS * -(-channels // BLOCK)
+        return np.asarray((several * rows <= spec.wgt_rows) & (several * par + 1 <= spec.par_rows))
+
+    def _array_cycles(self, channels: Ints, rows: int, cuts: Cuts) -> Floats:
+        """Block by block, quad by quad (``lanes.simple_cycles``)."""
+        if moves_only(self.op):
+            return np.zeros(1)
+        array = self.spec.array
+        total = np.zeros((1, len(cuts.pieces)))
+        for pixels, many in cuts.patches():
+            quads = -(-pixels // array.pixels)
+            each = -(-channels // BLOCK) * quads * self._pace(rows)
+            total = total + many * (each + array.pixels + array.pipeline_cycles + STEP)
+        return total * (self.op.y.channels / channels)
+
+    def _pace(self, rows: int) -> float:
+        """Cycles of a quad of a block, on average over so many rows of output."""
+        if rows not in self.paces:
+            array, cols = self.spec.array, self.op.y.value.spatial[1]
+            banks = {"banks": self.spec.sram.act_banks, "pixels": array.pixels}
+            reads = self.window.taps * lane_array.quad_conflicts(
+                rows, cols, row=self.op.x.value.spatial[1], row_stride=self.window.stride[0],
+                col_stride=self.window.stride[1], **banks)
+            if self.operand:
+                reads = reads + lane_array.quad_conflicts(rows, cols, row=cols, **banks)
+            self.paces[rows] = float(np.maximum(reads, array.pixels).mean())
+        return self.paces[rows]

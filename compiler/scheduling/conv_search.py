@@ -1,0 +1,198 @@
+"""The search for the fastest schedule of a convolution.
+
+A convolution is cut into tiles of filters, output rows and columns, and chunks of input channels;
+its lanes are ganged; either the weights or the pixels are the outer loop. The search prices every
+combination at once, as arrays, and ranks those that fit. Time on the array comes from the array's
+own timing function, run on the layer's own weights for a few pixel groups (``conv_mappings.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.timing.lane_array import WindowError
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.schedule import ConvPlan
+from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways
+from zeroskip.compiler.scheduling.cost_model import (
+    Bools,
+    Choice,
+    Cost,
+    Costs,
+    Cuts,
+    Floats,
+    Ints,
+    Moves,
+    Place,
+)
+
+PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
+LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
+
+
+class ConvSearch:
+    """The schedules of a convolution; what does not depend on a place is found once."""
+
+    def __init__(self, conv: ops.Conv, spec: AccelSpec) -> None:
+        self.conv, self.spec = conv, spec
+
+    def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
+        """Up to ``count`` schedules that fit, the best first (``Costs.order``), by themselves or
+        among others.
+
+        CompileError if a step of the convolution does not fit in the lanes' windows.
+        """
+        if not len(self.ways):
+            return []
+        geometry = _Geometry.of(self.conv, place.rows)
+        loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
+        costs = Costs.join([each.costs() for each in loops])
+        ranked = []
+        for at in costs.order(count, None if alone else self.spec.wgt_rows):
+            which, rest = divmod(at, len(self.ways) * len(geometry.cuts.pieces))
+            ranked.append(loops[which].choice(rest, costs.pick(at)))
+        return ranked
+
+    @cached_property
+    def ways(self) -> Ways:
+        """How the lanes can work through the weights."""
+        try:
+            return find_ways(self.conv, self.spec)
+        except WindowError as problem:
+            raise CompileError(f"'{self.conv.node}': {problem}") from None
+
+    def refusal(self) -> CompileError:
+        """That not even the smallest tile fits."""
+        spec, conv = self.spec, self.conv
+        looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
+        needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
+        words = int(Weights(conv, spec.array.kind).words(BLOCK).max())
+        return too_big(conv.node, spec, needed, 2 * 4 * spec.array.lanes * words)
+
+
+def too_big(node: str, spec: AccelSpec, act: int, wgt: int = 0) -> CompileError:
+    """The refusal of an operation whose smallest tile does not fit."""
+    weights = f" and {wgt} bytes of WGT" if wgt else ""
+    return CompileError(
+        f"'{node}': its smallest tile needs {act} bytes of ACT{weights}, {spec.name} has "
+        f"{spec.sram.act_bytes} and {spec.sram.wgt_bytes}; choose a target with more SRAM"
+    )
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """The patches of some rows of output, what they look at, and what all look at together."""
+
+    cuts: Cuts
+    y: Moves
+    x: Moves
+    band: Moves
+
+    @staticmethod
+    def of(conv: ops.Conv, rows: int) -> _Geometry:
+        size, spatial = (rows, conv.y.value.spatial[1]), conv.x.value.spatial
+        cuts = Cuts.of(*size)
+        return _Geometry(cuts, cuts.looked(Window(), size), cuts.looked(conv.window, spatial),
+                         Cuts.whole(*size).looked(conv.window, spatial))
+
+
+class _Loops:
+    """All schedules of one order of loops: arrays [ways, cuts].
+
+    outer: what stays longest, "weights" or "pixels"; keep: the input of all patches is held.
+    """
+
+    def __init__(self, search: ConvSearch, place: Place, geometry: _Geometry, outer: str,
+                 keep: bool) -> None:
+        self.conv, self.spec, self.ways = search.conv, search.spec, search.ways
+        self.place, self.geometry, self.outer, self.keep = place, geometry, outer, keep
+        self.count = len(search.conv.weight)
+        self.filters = np.minimum(search.ways.filters, self.count)  # of a tile, at most
+
+    def choice(self, at: int, cost: Cost) -> Choice:
+        """The schedule at a place of the flattened arrays."""
+        way, cut = divmod(at, len(self.geometry.cuts.pieces))
+        gang, filters, channels = self.ways.sizes(way)
+        high, wide = (int(axis.most[cut]) for axis in
+                      (self.geometry.cuts.rows, self.geometry.cuts.cols))
+        cols = self.conv.y.value.spatial[1]
+
+        @cache
+        def array(rows: int) -> float:
+            return float(self.ways.only(way).array_cycles(Cuts.into(rows, cols, high, wide))[0, 0])
+
+        plan = ConvPlan(gang, filters, high, wide, channels, self.outer, self.keep)
+        return Choice(plan, cost, array)
+
+    def costs(self) -> Costs:
+        """What each is estimated to cost."""
+        ways, place, dram = self.ways, self.place, self.spec.dram
+        pieces, bus = self.geometry.cuts.pieces, dram.bytes_per_cycle
+        operand = self.conv.residual is not None and not place.r
+        written = self.geometry.y.nbytes(dram, self.count)
+        tile = self.filters * self.geometry.y.patch
+        between = ways.part_rows if self.outer == "weights" else ways.all_rows  # two uses of a tile
+        again = (pieces > 1) & (between > self.spec.wgt_rows)
+        read, first = self._input_bytes()
+        moving = self._moving_rows()
+        return Costs.of(
+            array=ways.array_cycles(self.geometry.cuts),
+            loads=(read + written * operand) / bus,
+            weights=ways.nbytes * np.where(again, pieces, 1) / bus,
+            stores=written * (not place.y) / bus,
+            tile=ways.nbytes / (ways.tiles * ways.chunks) / bus,
+            first=(first + tile * operand) / bus, last=tile / bus,
+            rows=ways.rows, all_rows=ways.all_rows, act=moving, fits=self._fits(moving))
+
+    def _input_bytes(self) -> tuple[Floats, Floats]:
+        """Of the input, all that is loaded, and what the first step waits for."""
+        ways, geometry, channels = self.ways, self.geometry, self.conv.x.channels
+        if self.place.x:
+            return np.zeros(1), np.zeros(1)
+        if self.keep:
+            held = geometry.band.nbytes(self.spec.dram, channels)
+            return held, held
+        again = (ways.tiles > 1) & (((self.outer == "weights") & (geometry.cuts.pieces > 1))
+                                    | (ways.chunks > 1))
+        read = geometry.x.nbytes(self.spec.dram, channels) * np.where(again, ways.tiles, 1)
+        return read, np.asarray(geometry.x.patch * ways.channels, np.float64)
+
+    def _moving_rows(self) -> Ints:
+        """ACT rows of the tiles of a step that are loaded or stored."""
+        ways, place, geometry = self.ways, self.place, self.geometry
+        written = -(-self.filters // BLOCK) * geometry.y.patch
+        operand = self.conv.residual is not None and not place.r
+        rows: Ints = written * (not place.y) + written * operand
+        if not self.keep and not place.x:
+            rows = rows + -(-ways.channels // BLOCK) * geometry.x.patch
+        return rows
+
+    def _fits(self, moving: Ints) -> Bools:
+        """Whether the tiles of two steps fit in ACT, and partial sums in ACC."""
+        ways, place, geometry = self.ways, self.place, self.geometry
+        if self.keep and place.x:
+            return np.zeros(1, np.bool_)
+        kept = blocks(self.conv.x.channels) * geometry.band.patch * self.keep
+        single = geometry.cuts.pieces * ways.tiles * ways.chunks == 1
+        fits = kept + moving * np.where(single, 1, 2 / PACKED) <= place.act
+        whole = ways.chunks == 1
+        if self.keep and self.outer == "pixels":
+            fits &= whole
+        return np.asarray(fits & (whole | (self._sums() <= self.spec.acc_rows)))
+
+    def _sums(self) -> Ints:
+        """ACC rows of a patch's partial sums."""
+        slots = self.spec.array.lanes >> self.ways.gang
+        wide = self.ways.wide
+        sums: Ints = (-(-self.geometry.y.patch // wide) * wide * -(-self.filters // slots)
+                      * -(-np.minimum(slots, self.filters) // BLOCK))
+        return sums

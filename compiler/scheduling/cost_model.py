@@ -1,0 +1,218 @@
+"""What a schedule is estimated to cost: cycles of the array and of the bus.
+
+The searches price many schedules at once, so most of this takes and gives arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import Dram
+from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.schedule import Plan
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+HIDDEN = 0.5  # of a cycle on the bus, what it counts where other operations can hide it
+SHORTER = 0.1  # of a cycle of array or bus, what it counts where the other takes longer
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a schedule is searched for. rows: image rows of the output that are made at a time;
+    act: rows of ACT that are free in one piece; x, y, r: of input, output and operand, whether
+    they stay on chip, so that no tile of them is moved."""
+
+    rows: int
+    act: int
+    x: bool = False
+    y: bool = False
+    r: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated cycles. array: it computes; loads, weights, stores: the bus moves activations in,
+    weights in and activations out; tile: of weights, those for the first step; first: activations
+    for it; last: after the array is done. rows, all_rows: of WGT, of a tile of weights, of all;
+    act: rows of ACT, of the tiles of a step that are moved."""
+
+    array: float
+    loads: float
+    weights: float
+    stores: float
+    tile: float
+    first: float
+    last: float
+    rows: float
+    all_rows: float
+    act: float
+
+    @property
+    def bus(self) -> float:
+        return self.loads + self.weights + self.stores
+
+    def alone(self, latency: int) -> float:
+        """Cycles of the operation by itself: the slower of array and bus, and half of what cannot
+        overlap with either, the latencies of a load and a store too (the other half overlaps with
+        the operations before and after)."""
+        return max(self.array, self.bus) + (self.tile + self.first + self.last) / 2 + latency
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A schedule that fits. cost: for the rows it was searched for; array: cycles of the array for
+    other numbers of rows."""
+
+    plan: Plan
+    cost: Cost
+    array: Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The costs of many schedules, and whether they fit: flat arrays."""
+
+    array: Floats
+    loads: Floats
+    weights: Floats
+    stores: Floats
+    tile: Floats
+    first: Floats
+    last: Floats
+    rows: Floats
+    all_rows: Floats
+    act: Floats
+    fits: Bools
+
+    @staticmethod
+    def of(**numbers: Any) -> Costs:
+        """From numbers and arrays of several dimensions that broadcast to one shape."""
+        flat = [each.ravel() for each in np.broadcast_arrays(*numbers.values())]
+        return Costs(**dict(zip(numbers, flat, strict=True)))
+
+    @staticmethod
+    def join(several: Sequence[Costs]) -> Costs:
+        """All of them, one after another."""
+        return Costs(*(np.concatenate([getattr(each, field.name) for each in several])
+                       for field in fields(Costs)))
+
+    def order(self, count: int, wgt_rows: int | None) -> list[int]:
+        """Up to ``count`` that fit, the best first: of the fewest cycles by itself; or, among
+        others that share ``wgt_rows``, of the least time on the array, as they hide time on the
+        bus, but not that of a tile of weights for which there is no room beside another."""
+        bus = self.loads + self.weights + self.stores
+        if wgt_rows is None:
+            ends = (self.tile + self.first + self.last) / 2
+            score = np.maximum(self.array, bus) + SHORTER * np.minimum(self.array, bus) + ends
+        else:
+            score = self.array + HIDDEN * bus + np.where(2 * self.rows > wgt_rows, self.tile, 0)
+        ranked = np.argsort(np.where(self.fits, score, np.inf), kind="stable")
+        return [int(at) for at in ranked[: min(count, int(self.fits.sum()))]]
+
+    def pick(self, at: int) -> Cost:
+        """Of one schedule."""
+        return Cost(*(float(getattr(self, field.name)[at]) for field in fields(Cost)))
+
+
+# ------------------------------------------------------------------------------------- cuts
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Patches that are moved, one by one: arrays [cuts]. patch: pixels of the largest; pixels: of
+    all, those that are moved several times counted as often; runs: pieces of a channel block that
+    lie in one piece in DRAM; run: pixels of one."""
+
+    patch: Ints
+    pixels: Ints
+    runs: Ints
+    run: Ints
+
+    def nbytes(self, dram: Dram, channels: int) -> Floats:
+        """On the bus: runs that are not whole bursts also pay for parts of others."""
+        width = min(BLOCK, channels)
+        wasted = np.where(self.run * width % dram.burst_bytes, max(dram.burst_bytes - BLOCK, 0), 0)
+        return self.pixels * channels + self.runs * blocks(channels) * wasted * 1.0
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """An axis of ``total`` positions cut evenly into each of ``count`` pieces."""
+
+    total: int
+    count: Ints
+
+    @property
+    def most(self) -> Ints:
+        """Positions of the largest piece; others may have one less."""
+        return -(-self.total // self.count)
+
+    def sizes(self) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
+        """(positions of a piece, how many such pieces) twice."""
+        more = self.total - self.count * (self.most - 1)
+        return (self.most, more), (self.most - 1, self.count - more)
+
+    def looked(self, window: Window, axis: int, limit: int) -> tuple[Ints, Ints]:
+        """Of ``limit`` input positions, those that a piece looks at at most, and that all do."""
+        (most, many), (less, few) = (
+            (np.minimum(window.span(axis, size), limit), times) for size, times in self.sizes())
+        padding = max(0, window.span(axis, self.total) - limit)
+        return most, np.maximum(most, most * many + less * few - padding * (self.count > 1))
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """An image cut into patches in several ways: arrays [cuts]."""
+
+    rows: Pieces
+    cols: Pieces
+
+    @staticmethod
+    def of(rows: int, cols: int) -> Cuts:
+        """1 to 16 pieces of rows, then powers of two, then single rows of halves, quarters..."""
+        tried = {*range(1, 17), *(1 << n for n in range(5, 13)), rows}
+        down = [n for n in sorted(tried) if n <= rows]
+        across = [1] * len(down)
+        while across[-1] < cols:
+            down.append(rows)
+            across.append(min(2 * across[-1], cols))
+        return Cuts(Pieces(rows, np.array(down)), Pieces(cols, np.array(across)))
+
+    @staticmethod
+    def into(rows: int, cols: int, high: int, wide: int) -> Cuts:
+        """Patches of about ``high`` x ``wide``."""
+        return Cuts(Pieces(rows, np.array([-(-rows // high)])),
+                    Pieces(cols, np.array([-(-cols // wide)])))
+
+    @staticmethod
+    def whole(rows: int, cols: int) -> Cuts:
+        """One patch."""
+        return Cuts(Pieces(rows, np.array([1])), Pieces(cols, np.array([1])))
+
+    @property
+    def pieces(self) -> Ints:
+        return self.rows.count * self.cols.count
+
+    def patches(self) -> list[tuple[Ints, Ints]]:
+        """(pixels of a patch, how many such patches), four times."""
+        return [(high * wide, many * times) for high, many in self.rows.sizes()
+                for wide, times in self.cols.sizes()]
+
+    def looked(self, window: Window, spatial: tuple[int, int]) -> Moves:
+        """Of an image of size ``spatial``, what each patch looks at."""
+        down, all_down = self.rows.looked(window, 0, spatial[0])
+        right, all_right = self.cols.looked(window, 1, spatial[1])
+        in_one = right == spatial[1]
+        return Moves(down * right, all_down * all_right,
+                     self.pieces * np.where(in_one, 1, down),
+                     np.where(in_one, down * right, right))

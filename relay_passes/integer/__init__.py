@@ -1,0 +1,1 @@
+"""Integer layers: as values, as Relax functions, and the way back."""

@@ -1,0 +1,339 @@
+"""Integer layers as Relax functions, and back.
+
+``build`` writes a layer as one private Relax function: attributes ``Composite = "zeroskip.<kind>"``
+and ``zeroskip.node``, and a body that computes the layer in ordinary integer Relax ops, which TVM
+compiles for llvm: it is the reference. ``read_layer`` is the exact inverse. Nothing else in the
+project recognises an integer layer by its ops.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.integer.layers import (
+    BOUNDS,
+    KINDS,
+    MAX_SHIFT,
+    Add,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    DType,
+    Layer,
+    MaxPool,
+    QTensor,
+    Requantise,
+    Reshape,
+    quantise_multiplier,
+)
+from zeroskip.relay_passes.integer.relax_body import (
+    NODE_ATTR,
+    ZERO_POINT_ATTR,
+    BodyReader,
+    BodyWriter,
+    along_channels,
+    constant,
+)
+
+__all__ = [
+    "BOUNDS",
+    "COMPOSITE_ATTR",
+    "KINDS",
+    "MAX_SHIFT",
+    "NODE_ATTR",
+    "Add",
+    "AvgPool",
+    "Concat",
+    "Conv",
+    "DType",
+    "Dense",
+    "Layer",
+    "MaxPool",
+    "QTensor",
+    "Requantise",
+    "Reshape",
+    "build",
+    "identifier",
+    "is_integer_layer",
+    "kind_of",
+    "quantise_multiplier",
+    "read_layer",
+    "write_layer",
+]
+
+COMPOSITE_ATTR = "Composite"
+_PREFIX = "zeroskip."
+
+_CENTRE = ("astype", "subtract")
+_SCALE = ("astype", "multiply")
+_ROUND = ("add", "right_shift", "add", "maximum", "minimum", "astype")
+_EVEN = (
+    *("add", "right_shift", "right_shift", "bitwise_and", "add", "add", "right_shift"),
+    *("add", "maximum", "minimum", "astype"),
+)
+_AFFINE = ("add", *_SCALE, *_ROUND)
+
+
+def build(layer: Layer, node: str) -> relax.Function:
+    """The layer as a private Relax function of its inputs, marked as made by ONNX node ``node``."""
+    attrs: dict[str, Any] = {COMPOSITE_ATTR: _PREFIX + layer.kind, NODE_ATTR: node}
+    if isinstance(layer, MaxPool | Concat | Reshape):  # their arithmetic does not contain it
+        attrs[ZERO_POINT_ATTR] = layer.y.zero_point
+    params = [
+        relax.Var(f"x{i}", relax.TensorType(x.shape, x.dtype)) for i, x in enumerate(layer.inputs)
+    ]
+    builder = relax.BlockBuilder()
+    with builder.function("layer", params, attrs=attrs, private=True):
+        with builder.dataflow():
+            result = builder.emit_output(write_layer(layer, builder, params))
+        builder.emit_func_output(result)
+    return builder.get()["layer"]
+
+
+def write_layer(layer: Layer, builder: relax.BlockBuilder, args: Sequence[Any]) -> Any:
+    """Emit the layer's ops on ``args`` into the open block, all but the last: it is returned."""
+    return _BODIES[type(layer)].write(BodyWriter(builder), layer, args)
+
+
+def identifier(node: str) -> str:
+    """What functions and variables made for an ONNX node are called."""
+    return re.sub(r"\W+", "_", node, flags=re.ASCII).strip("_")
+
+
+def kind_of(function: Any) -> str:
+    """The kind of an integer layer's function, "" for any other function."""
+    attrs: Any = getattr(function, "attrs", None)
+    name = str(attrs.get(COMPOSITE_ATTR, "")) if attrs else ""
+    return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
+
+
+def is_integer_layer(function: Any) -> bool:
+    """Whether the function is one that ``build`` made."""
+    return bool(kind_of(function))
+
+
+def read_layer(function: relax.Function) -> Layer:
+    """The layer whose ``build`` made this function; PassError when a pass has rewritten it."""
+    kind = next((kind for kind in KINDS if kind.kind == kind_of(function)), None)
+    if kind is None:
+        raise PassError(f"a function of kind '{kind_of(function)}' is not an integer layer")
+    return _BODIES[kind].read(BodyReader(function))
+
+
+@dataclass(frozen=True)
+class _Body:
+    """How a kind is written in Relax ops and read back."""
+
+    write: Callable[[BodyWriter, Any, Sequence[Any]], Any]
+    read: Callable[[BodyReader], Layer]
+
+
+def _conv(rank: int) -> tuple[str, Any]:
+    """Name and op of the convolution of a tensor of ``rank`` dims."""
+    name = f"conv{rank - 2}d"
+    return f"nn.{name}", getattr(relax.op.nn, name)
+
+
+def _write_affine(emit: BodyWriter, acc: Any, layer: Conv | Dense) -> Any:
+    acc = emit(relax.op.add(acc, along_channels(layer.bias, len(acc.ty.shape), "int32")))
+    scaled = emit.scaled(acc, layer.mult)
+    return emit.rounded(scaled, layer.shift, layer.lo, layer.hi, layer.y)
+
+
+def _read_affine(body: BodyReader) -> dict[str, Any]:
+    zero_x, _, bias, mult, _, shift, zero_y, lo, hi = body.constants
+    return {
+        "x": body.input(0, int(zero_x)),
+        "y": body.output(int(zero_y)),
+        "bias": bias.reshape(-1),
+        "mult": mult.reshape(-1).astype(np.int32),
+        "shift": shift.reshape(-1).astype(np.int32),
+        "lo": int(lo),
+        "hi": int(hi),
+    }
+
+
+def _write_conv(emit: BodyWriter, layer: Conv, args: Sequence[Any]) -> Any:
+    _, conv = _conv(len(layer.x.shape))
+    acc = conv(
+        emit.centred(args[0], layer.x.zero_point),
+        constant(layer.weight, "int8"),
+        strides=list(layer.strides),
+        padding=list(layer.padding),
+        dilation=list(layer.dilation),
+        groups=layer.groups,
+        out_dtype="int32",
+    )
+    return _write_affine(emit, emit(acc), layer)
+
+
+def _read_conv(body: BodyReader) -> Conv:
+    name, _ = _conv(len(body.function.params[0].ty.shape))
+    body.expect((*_CENTRE, name, *_AFFINE), constants=9)
+    attrs = body.calls[2].attrs
+    return Conv(
+        weight=body.constants[1],
+        strides=_ints(attrs.strides),
+        padding=_ints(attrs.padding),
+        dilation=_ints(attrs.dilation),
+        groups=int(attrs.groups),
+        **_read_affine(body),
+    )
+
+
+def _write_dense(emit: BodyWriter, layer: Dense, args: Sequence[Any]) -> Any:
+    x = emit.centred(args[0], layer.x.zero_point)
+    acc = emit(relax.op.matmul(x, constant(layer.weight.T, "int8"), out_dtype="int32"))
+    return _write_affine(emit, acc, layer)
+
+
+def _read_dense(body: BodyReader) -> Dense:
+    body.expect((*_CENTRE, "matmul", *_AFFINE), constants=9)
+    return Dense(weight=np.ascontiguousarray(body.constants[1].T), **_read_affine(body))
+
+
+def _write_add(emit: BodyWriter, layer: Add, args: Sequence[Any]) -> Any:
+    a = emit.scaled(emit.centred(args[0], layer.a.zero_point), layer.mult_a)
+    b = emit.scaled(emit.centred(args[1], layer.b.zero_point), layer.mult_b)
+    total = emit(relax.op.add(a, b))
+    return emit.evened(total, layer.shift, layer.lo, layer.hi, layer.y)
+
+
+def _read_add(body: BodyReader) -> Add:
+    body.expect((*_CENTRE, *_SCALE, *_CENTRE, *_SCALE, "add", *_EVEN), constants=13)
+    zero_a, mult_a, zero_b, mult_b, *rest = map(int, body.constants)
+    shift, zero_y, lo, hi = _read_even(rest)
+    return Add(
+        a=body.input(0, zero_a),
+        b=body.input(1, zero_b),
+        y=body.output(zero_y),
+        mult_a=mult_a,
+        mult_b=mult_b,
+        shift=shift,
+        lo=lo,
+        hi=hi,
+    )
+
+
+def _write_avgpool(emit: BodyWriter, layer: AvgPool, args: Sequence[Any]) -> Any:
+    """Relax's integer pooling divides; a depthwise convolution by ones only sums."""
+    _, conv = _conv(len(layer.x.shape))
+    channels = layer.x.shape[1]
+    total = conv(
+        emit.centred(args[0], layer.x.zero_point),
+        constant(np.ones((channels, 1, *layer.kernel)), "int8"),
+        strides=list(layer.strides),
+        padding=list(layer.padding),
+        groups=channels,
+        out_dtype="int32",
+    )
+    scaled = emit.scaled(emit(total), layer.mult)
+    return emit.evened(scaled, layer.shift, layer.lo, layer.hi, layer.y)
+
+
+def _read_avgpool(body: BodyReader) -> AvgPool:
+    name, _ = _conv(len(body.function.params[0].ty.shape))
+    body.expect((*_CENTRE, name, *_SCALE, *_EVEN), constants=12)
+    zero_x, ones, *numbers = body.constants
+    mult, *rest = map(int, numbers)
+    shift, zero_y, lo, hi = _read_even(rest)
+    attrs = body.calls[2].attrs
+    return AvgPool(
+        x=body.input(0, int(zero_x)),
+        y=body.output(zero_y),
+        kernel=tuple(ones.shape[2:]),
+        strides=_ints(attrs.strides),
+        padding=_ints(attrs.padding),
+        mult=mult,
+        shift=shift,
+        lo=lo,
+        hi=hi,
+    )
+
+
+def _read_even(numbers: Sequence[int]) -> tuple[int, int, int, int]:
+    """Shift, zero point, lo and hi from the constants of ``BodyWriter.evened``."""
+    _half, dropped, kept, _one, _below_half, _kept, zero_y, lo, hi = numbers
+    return dropped + kept, zero_y, lo, hi
+
+
+def _write_maxpool(emit: BodyWriter, layer: MaxPool, args: Sequence[Any]) -> Any:
+    pool = getattr(relax.op.nn, f"max_pool{len(layer.kernel)}d")
+    best = pool(
+        args[0],
+        pool_size=list(layer.kernel),
+        strides=list(layer.strides),
+        padding=list(layer.padding),
+        dilation=list(layer.dilation),
+    )
+    return emit.clipped(emit(best), layer.lo, layer.hi, layer.x.dtype)
+
+
+def _read_maxpool(body: BodyReader) -> MaxPool:
+    rank = len(body.function.params[0].ty.shape) - 2
+    body.expect((f"nn.max_pool{rank}d", "maximum", "minimum"), constants=2)
+    attrs = body.calls[0].attrs
+    return MaxPool(
+        x=body.input(0),
+        y=body.output(),
+        kernel=_ints(attrs.pool_size),
+        strides=_ints(attrs.strides),
+        padding=_ints(attrs.padding),
+        dilation=_ints(attrs.dilation),
+        lo=int(body.constants[0]),
+        hi=int(body.constants[1]),
+    )
+
+
+def _write_requantise(emit: BodyWriter, layer: Requantise, args: Sequence[Any]) -> Any:
+    v = emit.scaled(emit.centred(args[0], layer.x.zero_point), layer.mult)
+    return emit.evened(v, layer.shift, layer.lo, layer.hi, layer.y)
+
+
+def _read_requantise(body: BodyReader) -> Requantise:
+    body.expect((*_CENTRE, *_SCALE, *_EVEN), constants=11)
+    zero_x, mult, *rest = map(int, body.constants)
+    shift, zero_y, lo, hi = _read_even(rest)
+    x, y = body.input(0, zero_x), body.output(zero_y)
+    return Requantise(x=x, y=y, mult=mult, shift=shift, lo=lo, hi=hi)
+
+
+def _write_concat(emit: BodyWriter, layer: Concat, args: Sequence[Any]) -> Any:
+    return relax.op.concat(list(args), axis=layer.axis)
+
+
+def _read_concat(body: BodyReader) -> Concat:
+    body.expect(("concat",), constants=0)
+    xs = tuple(body.input(i) for i in range(len(body.function.params)))
+    return Concat(xs=xs, y=body.output(), axis=int(body.calls[0].attrs.axis))
+
+
+def _write_reshape(emit: BodyWriter, layer: Reshape, args: Sequence[Any]) -> Any:
+    return relax.op.reshape(args[0], layer.y.shape)
+
+
+def _read_reshape(body: BodyReader) -> Reshape:
+    body.expect(("reshape",), constants=0)
+    return Reshape(x=body.input(0), y=body.output())
+
+
+def _ints(values: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)
+
+
+_BODIES: dict[type[Layer], _Body] = {
+    Conv: _Body(_write_conv, _read_conv),
+    Dense: _Body(_write_dense, _read_dense),
+    Add: _Body(_write_add, _read_add),
+    AvgPool: _Body(_write_avgpool, _read_avgpool),
+    MaxPool: _Body(_write_maxpool, _read_maxpool),
+    Requantise: _Body(_write_requantise, _read_requantise),
+    Concat: _Body(_write_concat, _read_concat),
+    Reshape: _Body(_write_reshape, _read_reshape),
+}

@@ -1,0 +1,1 @@
+"""How strongly each layer is pruned: sensitivities, and budgets shared out by them."""

@@ -1,0 +1,1 @@
+"""Weights that make again what the dense layers made, by least squares over samples."""

@@ -1,0 +1,386 @@
+"""Reading a float function as groups of ops, each of which one integer layer can compute.
+
+A group is an op that has an integer form with the bias and the activation that follow it and are
+read by nothing else. Quantize/dequantize pairs of a quantised model are seen through: they give
+the tensor between them its scale.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from tvm import relax
+from tvm.ir import Call
+
+from zeroskip.relay_passes.quantize.constants import Constant, dequantized, moved, reshaped
+from zeroskip.relay_passes.relax.rewriting import (
+    bindings,
+    const_number,
+    const_value,
+    has_one_use,
+    node_of,
+    op_name,
+    users,
+)
+
+Kind = Literal["conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape"]
+
+_SAME_DATA = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
+_CONVOLUTIONS = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d")
+_MAX_POOLS = ("relax.nn.max_pool1d", "relax.nn.max_pool2d", "relax.nn.max_pool3d")
+_AVG_POOLS = ("relax.nn.avg_pool1d", "relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
+_CLIPPED: tuple[Kind, ...] = ("conv", "dense", "add", "maxpool", "avgpool", "requantise")
+_INTEGERS = ("int8", "uint8")
+_WIDE = ("int16", "uint16")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How an activation is quantised: ``real = scale * (value - zero_point)``."""
+
+    scale: float
+    zero_point: int
+    dtype: Literal["int8", "uint8"]
+
+    def __str__(self) -> str:
+        return f"scale={self.scale:.6g} zp={self.zero_point}"
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One op with an integer form, and the bias and activation it absorbs.
+
+    ``inputs`` and ``output`` are variable names, quantize/dequantize pairs seen through;
+    ``members`` are all variables that the group computes. ``lo`` and ``hi`` are the real bounds
+    of the activation.
+    """
+
+    kind: Kind
+    call: Call
+    name: str
+    inputs: tuple[str, ...]
+    members: tuple[str, ...]
+    weight: Constant | None = None
+    bias: Constant | None = None
+    lo: float = -np.inf
+    hi: float = np.inf
+
+    @property
+    def output(self) -> str:
+        return self.members[-1]
+
+
+@dataclass(eq=False)
+class FloatGraph:
+    """What ``read_graph`` finds in a function. Keys are variable names."""
+
+    types: dict[str, Any] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)  # by output, in order
+    scales: dict[str, Scale] = field(default_factory=dict)  # those the model gives
+    real_of: dict[str, str] = field(default_factory=dict)  # dequantize's result -> tensor
+    integer_of: dict[str, str] = field(default_factory=dict)  # quantize's result -> tensor
+    wide: set[str] = field(default_factory=set)  # tensors that the model gives 16 bits
+    reasons: dict[str, str] = field(default_factory=dict)  # ONNX node -> why it stays float
+
+    def source(self, name: str) -> str:
+        """The tensor that a variable stands for."""
+        return self.real_of.get(name) or self.integer_of.get(name, name)
+
+    def is_integer(self, name: str) -> bool:
+        """Whether the variable is an integer tensor itself, not the quantized form of another."""
+        return self.integer_of.get(name) == name
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(int(d) for d in self.types[name].shape)
+
+
+def read_graph(func: relax.Function) -> FloatGraph:
+    """The groups, constants and given scales of a float function in A-normal form."""
+    reader = _Reader(func)
+    for binding in bindings(func):
+        reader.note_constant(binding)
+    for binding in bindings(func):
+        reader.find_group(binding)
+    reader.pass_scales_back()
+    return reader.graph
+
+
+class _StaysFloatError(Exception):
+    """The op stays float, for this reason."""
+
+
+class _Reader:
+    def __init__(self, func: relax.Function) -> None:
+        self.func = func
+        self.graph = FloatGraph()
+        self.users = users(func)
+        self.single = has_one_use(func)
+        self.absorbed: set[str] = set()
+        for var in (*func.params, *(binding.var for binding in bindings(func))):
+            self.graph.types[str(var.name)] = var.ty
+
+    def note_constant(self, binding: relax.VarBinding) -> None:
+        """Constants, and quantize/dequantize pairs."""
+        name, value = str(binding.var.name), binding.value
+        if not isinstance(value, Call):
+            return
+        constant = self._constant(value, binding.var)
+        if constant is not None:
+            self.graph.constants[name] = constant
+        else:
+            self._note_scale(name, value)
+
+    def find_group(self, binding: relax.VarBinding) -> None:
+        name, value, graph = str(binding.var.name), binding.value, self.graph
+        if not isinstance(value, Call) or name in self.absorbed:
+            return
+        if name in graph.constants or graph.source(name) != name:
+            return
+        try:
+            group = self._group(name, value)
+        except _StaysFloatError as refusal:
+            graph.reasons[node_of(self.func, binding.var)] = str(refusal)
+            return
+        if group is not None:
+            group = self._extend(group)
+            graph.groups[group.output] = group
+
+    def pass_scales_back(self) -> None:
+        """Give what only a pool by maximum, a reshape or a concat reads the scale of its result:
+        quantised before or behind it, the integers are the same."""
+        graph = self.graph
+        for name, group in reversed(graph.groups.items()):
+            if group.kind in ("maxpool", "reshape", "concat") and name in graph.scales:
+                for x in {*group.inputs} & graph.groups.keys() & self.single:
+                    graph.scales.setdefault(x, graph.scales[name])
+
+    # ---------------------------------------------------------------- constants, given scales
+
+    def value_of(self, expr: relax.Expr) -> Constant | None:
+        """The constant that an argument is, directly or by name."""
+        if isinstance(expr, relax.Var):
+            return self.graph.constants.get(str(expr.name))
+        value = const_value(expr)
+        if value is None or value.dtype.kind not in "fiu":
+            return None
+        return Constant(value)
+
+    def _constant(self, call: Call, var: relax.Var) -> Constant | None:
+        """A dequantised constant, or another layout of one."""
+        name = op_name(call)
+        if name == "relax.dequantize":
+            return dequantized([const_value(arg) for arg in call.args], int(call.attrs.axis))
+        if name not in (*_SAME_DATA, "relax.permute_dims"):
+            return None
+        constant = self.value_of(call.args[0])
+        if constant is None:
+            return None
+        if name == "relax.permute_dims":
+            axes = call.attrs.axes
+            return moved(constant, None if axes is None else [int(axis) for axis in axes])
+        return reshaped(constant, tuple(int(d) for d in var.ty.shape))
+
+    def _note_scale(self, name: str, call: Call) -> None:
+        """The scale that a quantize gives its operand, a dequantize an input of the model, and
+        what only moves integers keeps."""
+        graph, op, first = self.graph, op_name(call), call.args[0] if call.args else None
+        if op == "relax.quantize" and isinstance(first, relax.Var):
+            source = graph.source(str(first.name))
+            scale = _given_scale(call, str(call.attrs.out_dtype))
+            if scale is not None and graph.scales.setdefault(source, scale) == scale:
+                graph.integer_of[name] = source
+            if str(call.attrs.out_dtype) in _WIDE:
+                graph.wide.add(source)
+        elif op == "relax.dequantize" and isinstance(first, relax.Var):
+            scale = _given_scale(call, str(first.ty.dtype))
+            if str(first.ty.dtype) in _WIDE:
+                graph.wide.add(name)
+            if first in list(self.func.params) and scale is not None:
+                graph.scales.setdefault(str(first.name), scale)
+                graph.integer_of[str(first.name)] = str(first.name)
+            source = graph.integer_of.get(str(first.name), "")
+            if source and scale == graph.scales[source]:
+                graph.real_of[name] = source
+        elif op in (*_MAX_POOLS, *_SAME_DATA, "relax.concat"):
+            args = first.fields if isinstance(first, relax.Tuple) else [first]
+            names = [str(arg.name) if isinstance(arg, relax.Var) else "" for arg in args]
+            scales = {graph.scales.get(graph.integer_of.get(n, "")) for n in names}
+            only = scales.pop()
+            if only is not None and not scales:
+                graph.scales[name], graph.integer_of[name] = only, name
+
+    # -------------------------------------------------------------------------------- groups
+
+    def _group(self, name: str, call: Call) -> Group | None:
+        op = op_name(call)
+        if op in _CONVOLUTIONS:
+            return self._convolution(name, call)
+        if op == "relax.matmul":
+            return self._matmul(name, call)
+        if op in _MAX_POOLS or op in _AVG_POOLS:
+            return self._pool(name, call, "maxpool" if op in _MAX_POOLS else "avgpool")
+        if op in ("relax.mean", "relax.nn.adaptive_avg_pool2d"):
+            return self._global_pool(name, call)
+        if op == "relax.add":
+            return self._add(name, call)
+        if op == "relax.concat":
+            return self._concat(name, call)
+        if op in _SAME_DATA:
+            return self._unary("reshape", name, call)
+        bounds = self._bounds(call)
+        if bounds is not None:
+            return replace(self._unary("requantise", name, call), lo=bounds[0], hi=bounds[1])
+        return None
+
+    def _convolution(self, name: str, call: Call) -> Group:
+        weight = self.value_of(call.args[1])
+        if weight is None:
+            raise _StaysFloatError("its weights are not constant")
+        attrs = call.attrs
+        if not (str(attrs.data_layout).startswith("NC") and str(attrs.kernel_layout)[:2] == "OI"):
+            raise _StaysFloatError(f"its layout is {attrs.data_layout}, not channels first")
+        return replace(self._unary("conv", name, call), weight=weight)
+
+    def _matmul(self, name: str, call: Call) -> Group:
+        weight = self.value_of(call.args[1])
+        if weight is None:
+            raise _StaysFloatError("its second operand is not constant")
+        if weight.value.ndim != 2 or len(call.args[0].ty.shape) != 2:
+            raise _StaysFloatError(
+                f"its operand has {len(call.args[0].ty.shape)} dimensions, not 2"
+            )
+        return replace(self._unary("dense", name, call), weight=moved(weight, None))
+
+    def _pool(self, name: str, call: Call, kind: Kind) -> Group:
+        attrs = call.attrs
+        if not str(attrs.layout).startswith("NC"):
+            raise _StaysFloatError(f"its layout is {attrs.layout}, not channels first")
+        if kind == "avgpool":
+            shape = self.graph.shape(name)[2:]
+            outside = any(attrs.padding) and not attrs.count_include_pad
+            if outside or end_padding(call, shape) != _ends(attrs.padding):
+                raise _StaysFloatError("its windows divide by different areas")
+            if any(int(d) != 1 for d in attrs.dilation):
+                raise _StaysFloatError("its windows are dilated")
+        return self._unary(kind, name, call)
+
+    def _global_pool(self, name: str, call: Call) -> Group | None:
+        """A mean over all spatial axes."""
+        rank = len(call.args[0].ty.shape)
+        if op_name(call) == "relax.mean":
+            axes = sorted(int(axis) % rank for axis in call.attrs.axis or ())
+            everything = rank > 2 and axes == list(range(2, rank))
+        else:
+            everything = self.graph.shape(name)[2:] == (1,) * (rank - 2)
+        return self._unary("avgpool", name, call) if everything else None
+
+    def _add(self, name: str, call: Call) -> Group | None:
+        if any(self.value_of(arg) is not None for arg in call.args):
+            return None
+        shapes = {tuple(int(d) for d in arg.ty.shape) for arg in call.args}
+        if len(shapes) > 1:
+            raise _StaysFloatError("its operands have different shapes")
+        return self._of(call.args, "add", name, call)
+
+    def _concat(self, name: str, call: Call) -> Group | None:
+        parts = call.args[0]
+        if not isinstance(parts, relax.Tuple) or any(map(self.value_of, parts.fields)):
+            return None
+        if int(call.attrs.axis) % len(self.graph.shape(name)) != 1:
+            raise _StaysFloatError("it does not join channels")
+        return self._of(parts.fields, "concat", name, call)
+
+    def _unary(self, kind: Kind, name: str, call: Call) -> Group:
+        return self._of(call.args[:1], kind, name, call)
+
+    def _of(self, args: Sequence[relax.Expr], kind: Kind, name: str, call: Call) -> Group:
+        if not all(isinstance(arg, relax.Var) for arg in args):
+            raise _StaysFloatError("its operand is a constant")
+        other = {str(arg.ty.dtype) for arg in args if str(arg.name) not in self.graph.integer_of}
+        if other - {"float32"}:
+            raise _StaysFloatError(f"its operand is {other.pop()}, not float32")
+        inputs = tuple(self.graph.source(str(arg.name)) for arg in args)
+        return Group(kind, call, name, inputs, members=(name,))
+
+    # ------------------------------------------------------------------- bias and activation
+
+    def _extend(self, group: Group) -> Group:
+        """Absorb what follows, as long as nothing else reads the value between."""
+        while group.output in self.single and group.output not in self.graph.scales:
+            follower = self.users[group.output][0]
+            longer = self._absorb(group, follower.value)
+            if longer is None:
+                break
+            group = replace(longer, members=(*group.members, str(follower.var.name)))
+            self.absorbed.add(group.output)
+        return group
+
+    def _absorb(self, group: Group, call: relax.Expr) -> Group | None:
+        bounds = self._bounds(call)
+        if bounds is not None and group.kind in _CLIPPED:
+            lo, hi = (float(np.clip(bound, *bounds)) for bound in (group.lo, group.hi))
+            return replace(group, lo=lo, hi=hi)
+        clipped = group.lo > -np.inf or group.hi < np.inf
+        if group.weight is not None and group.bias is None and not clipped:
+            bias = self._bias(group, call)
+            return None if bias is None else replace(group, bias=bias)
+        return None
+
+    def _bias(self, group: Group, call: relax.Expr) -> Constant | None:
+        """The constant of an ``add`` that has one number per output channel."""
+        if op_name(call) != "relax.add" or group.weight is None:
+            return None
+        bias = next(filter(None, map(self.value_of, call.args)), None)
+        if bias is None:
+            return None
+        rank, channels = len(self.graph.shape(group.output)), len(group.weight.value)
+        shape = (1,) * (rank - bias.value.ndim) + bias.value.shape
+        if len(shape) != rank or shape[1] not in (1, channels) or bias.value.size != shape[1]:
+            return None
+        flat = reshaped(bias, (shape[1],))
+        return flat if shape[1] == channels else Constant(np.repeat(flat.value, channels))
+
+    def _bounds(self, call: relax.Expr) -> tuple[float, float] | None:
+        """The real bounds of a relu, clip, or maximum or minimum with one number."""
+        name = op_name(call)
+        if name == "relax.nn.relu":
+            return 0.0, np.inf
+        if name == "relax.nn.relu6":
+            return 0.0, 6.0
+        if name == "relax.clip":
+            lo, hi = (const_number(arg) for arg in call.args[1:])
+            return None if lo is None or hi is None or lo > hi else (lo, hi)
+        if name in ("relax.maximum", "relax.minimum"):
+            bound = self.value_of(call.args[1])
+            if bound is not None and bound.value.size == 1:
+                number = float(bound.value.reshape(()))
+                return (number, np.inf) if name == "relax.maximum" else (-np.inf, number)
+        return None
+
+
+def end_padding(call: Call, shape: Sequence[int]) -> tuple[int, ...]:
+    """The padding behind each spatial dim that makes a pool's output ``shape`` with rounding down:
+    more than the op's own where ``ceil_mode`` adds a window."""
+    attrs, size = call.attrs, [int(d) for d in call.args[0].ty.shape][2:]
+    ends = []
+    for i, end in enumerate(_ends(attrs.padding)):
+        reach = (int(attrs.pool_size[i]) - 1) * int(attrs.dilation[i]) + 1
+        needed = (shape[i] - 1) * int(attrs.strides[i]) + reach - size[i] - int(attrs.padding[i])
+        ends.append(max(end, needed))
+    return tuple(ends)
+
+
+def _ends(padding: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(p) for p in padding)[len(padding) // 2 :]
+
+
+def _given_scale(call: Call, dtype: str) -> Scale | None:
+    """The scale of a quantize or dequantize of a whole tensor to or from ``dtype``."""
+    scale, zero_point = const_value(call.args[1]), const_value(call.args[2])
+    if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
+        return None
+    if dtype not in _INTEGERS:
+        return None
+    return Scale(float(scale.reshape(())), int(zero_point.reshape(())), dtype)  # type: ignore[arg-type]

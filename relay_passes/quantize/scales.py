@@ -1,0 +1,161 @@
+"""Which groups become integer layers, and the scale of every activation among them."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from tvm import relax
+
+from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.integer.relax_functions import BOUNDS
+from zeroskip.relay_passes.quantize.fusion_groups import FloatGraph, Group, Kind, Scale, read_graph
+from zeroskip.relay_passes.quantize.keep_float import BY_REQUEST, kept_float
+from zeroskip.relay_passes.relax.rewriting import bindings, nodes_of, outputs, used_vars
+
+_WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
+_CARRIERS: tuple[Kind, ...] = ("requantise", "concat", "reshape")
+_INHERITING: tuple[Kind, ...] = ("maxpool", "reshape")
+_KEEPING: tuple[Kind, ...] = ("maxpool", "reshape", "requantise")  # exact in their input's scale
+_SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The real values that an activation takes, from ``lo`` to ``hi``."""
+
+    lo: float
+    hi: float
+
+
+def scale_of(seen: Range, dtype: Literal["int8", "uint8"]) -> Scale:
+    """The asymmetric scale whose integers span the range, extended to hold 0 exactly."""
+    low, high = BOUNDS[dtype]
+    lo, hi = min(seen.lo, 0.0), max(seen.hi, 0.0)
+    scale = float(np.float32((hi - lo) / (high - low)))
+    if scale == 0 or not np.isfinite(scale):
+        return Scale(1.0, 0, dtype)
+    return Scale(scale, int(np.clip(round(low - lo / scale), low, high)), dtype)
+
+
+def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dict[str, Group]:
+    """The groups that become integer layers, by output.
+
+    Convolutions and matrix products always do. The others do when what they read is integer or an
+    input of the model, and those that only move or clip data when an integer layer is before or
+    after them. What ``KeepFloat`` marked does not. Without calibration (``scaled`` false) a group
+    whose output the model gives no scale stays float.
+    """
+    params = {str(p.name) for p in func.params if str(p.ty.dtype) == "float32"}
+    known: Set[str] = graph.scales.keys() | (params if scaled else set())
+    chosen: dict[str, Group] = {}
+    floats, nodes = kept_float(func), nodes_of(func)
+    for name, group in graph.groups.items():
+        asked = [nodes[each] for each in group.members if nodes.get(each) in floats]
+        if asked:
+            for node in asked:
+                graph.reasons[node] = BY_REQUEST
+            for each in group.members:
+                graph.reasons.setdefault(
+                    nodes.get(each, each), f"it is one operation with '{asked[0]}', which is kept "
+                    "in float by request (--float)")
+        elif not scaled and not _has_scales(group, known, graph):
+            _note(func, graph, group, _lack(group, graph))
+        elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):
+            chosen[name] = group
+            known = known | {name}
+        else:
+            _note(func, graph, group, "what it reads is float, on the CPU")
+    computed: set[str] = set()
+    for name, group in chosen.items():
+        if group.kind not in _CARRIERS or computed & set(group.inputs):
+            computed.add(name)
+    for name, group in reversed(list(chosen.items())):
+        if name not in computed and not any(name in g.inputs for g in chosen.values()):
+            del chosen[name]
+            _note(func, graph, group, "what is beside it is float, on the CPU")
+    return chosen
+
+
+def _has_scales(group: Group, known: Set[str], graph: FloatGraph) -> bool:
+    """Whether a quantised model says enough: its own scales, or those that pass through."""
+    keeps = group.kind in _KEEPING
+    return (keeps or group.output in graph.scales) and all(x in known for x in group.inputs)
+
+
+def _lack(group: Group, graph: FloatGraph) -> str:
+    if graph.wide & {*group.inputs, group.output}:
+        return "the quantised model gives it 16 bits, the accelerator takes 8"
+    return "the quantised model gives it no scale, and there are no --calibrate samples"
+
+
+def _note(func: relax.Function, graph: FloatGraph, group: Group, reason: str) -> None:
+    graph.reasons.setdefault(nodes_of(func).get(group.name, group.name), reason)
+
+
+def observed(func: relax.Function, graph: FloatGraph) -> list[str]:
+    """The variables whose ranges quantisation asks for: what integer layers read and write."""
+    names: dict[str, None] = {}
+    for name, group in integer_groups(func, graph, scaled=True).items():
+        names.update(dict.fromkeys((*group.inputs, name)))
+    return [name for name in names if name not in graph.scales]
+
+
+def wide_observed(func: relax.Function) -> list[str]:
+    """Those of ``observed`` that the model gives 16 bits."""
+    graph = read_graph(func)
+    return [name for name in observed(func, graph) if name in graph.wide]
+
+
+def choose_scales(
+    func: relax.Function,
+    graph: FloatGraph,
+    groups: Mapping[str, Group],
+    ranges: Mapping[str, Range] | None,
+    dtype: Literal["int8", "uint8"],
+) -> dict[str, Scale]:
+    """The scale of every activation that an integer layer reads or writes, by variable.
+
+    The model's own scales stay; without ranges what it gives none keeps its input's. A pool by
+    maximum and a reshape keep their input's too. What is only read by one concat takes the
+    concat's, so that nothing has to be rescaled in between.
+    """
+    scales = dict(graph.scales)
+    shared = _joined(func, graph, groups)
+
+    def choose(name: str) -> Scale:
+        if name not in scales:
+            target = shared.get(name, name)
+            if target != name:
+                scales[name] = choose(target)
+            elif ranges is None or target not in ranges:
+                raise PassError(
+                    f"no range for activation '{name}': calibrate this very module first"
+                )
+            else:
+                scales[name] = scale_of(ranges[target], dtype)
+        return scales[name]
+
+    for name, group in groups.items():
+        first, *_ = [choose(x) for x in group.inputs]
+        keeps = group.kind in _INHERITING or ranges is None
+        if keeps and name not in scales:
+            scales[name] = first
+        choose(name)
+    return scales
+
+
+def _joined(func: relax.Function, graph: FloatGraph, groups: Mapping[str, Group]) -> dict[str, str]:
+    """Layer output -> the concat output whose scale it takes."""
+    leaving = {graph.source(str(v.name)) for out in outputs(func) for v in used_vars(out)}
+    readers: dict[str, list[str]] = {}
+    for binding in bindings(func):
+        for var in used_vars(binding.value):
+            readers.setdefault(graph.source(str(var.name)), []).append(str(binding.var.name))
+    shared: dict[str, str] = {}
+    for name, group in reversed(list(groups.items())):
+        for x in group.inputs if group.kind == "concat" else ():
+            free = x in groups and groups[x].kind in (*_SCALED, "concat")
+            if free and len(readers[x]) == 1 and not {x} & (leaving | graph.scales.keys()):
+                shared[x] = shared.get(name, name)
+    return shared

@@ -1,0 +1,286 @@
+"""A group of float ops and the scales around it, turned into integer layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.relay_passes.integer.relax_functions import (
+    BOUNDS,
+    Add,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Layer,
+    MaxPool,
+    QTensor,
+    Requantise,
+    Reshape,
+    quantise_multiplier,
+)
+from zeroskip.relay_passes.quantize.constants import Constant
+from zeroskip.relay_passes.quantize.fusion_groups import Group, Scale, end_padding
+
+Doubles = npt.NDArray[np.float64]
+Shape = tuple[int, ...]
+
+_MAX_WEIGHT = 127  # of weights that are quantised here: symmetric, without -128
+_MAX_ACTIVATION = 255  # of |x - zero_point|
+_MAX_BIAS = 2.0**29  # leaves the accumulator room for the products
+_LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of a group. ``args`` count through the group's inputs, then the results of the
+    steps in order."""
+
+    layer: Layer
+    args: tuple[int, ...] = (0,)
+
+
+def layers_of(
+    group: Group,
+    shapes: Mapping[str, Shape],
+    scales: Mapping[str, Scale],
+    weight_scale: Doubles | None = None,
+) -> list[Step] | str:
+    """The layers that compute the group, the last giving its output; or why there are none.
+
+    Most groups are one layer. A mean that drops its axes is followed by a reshape, an input of a
+    concat with another scale goes through a requantise. weight_scale: of each output channel, if
+    it is not to be chosen by the group's own weights.
+    """
+    work = _Work(group, shapes, scales, weight_scale)
+    match group.kind:
+        case "conv" | "dense":
+            return work.weighted()
+        case "add":
+            return [Step(work.add(), (0, 1))]
+        case "concat":
+            return work.concat()
+        case "requantise":
+            return [Step(work.rescale(work.x, work.x_scale, work.bounds(work.y_scale)))]
+        case "avgpool":
+            return work.avgpool()
+        case "maxpool":
+            return work.in_scale_of_y(work.maxpool())
+        case "reshape":
+            return work.in_scale_of_y(Reshape(x=work.x, y=_as(work.x, work.shape)))
+
+
+class _Work:
+    def __init__(
+        self,
+        group: Group,
+        shapes: Mapping[str, Shape],
+        scales: Mapping[str, Scale],
+        weight_scale: Doubles | None,
+    ) -> None:
+        self.group = group
+        self.weight_scale = weight_scale
+        self.shape = shapes[group.output]
+        self.xs = [_tensor(shapes[x], scales[x]) for x in group.inputs]
+        self.x_scales = [scales[x] for x in group.inputs]
+        self.x, self.x_scale = self.xs[0], self.x_scales[0]
+        self.y_scale = scales[group.output]
+        self.y = _tensor(self.shape, self.y_scale)
+
+    def bounds(self, scale: Scale) -> dict[str, Any]:
+        """The activation's bounds as integers of this scale."""
+        low, high = BOUNDS[scale.dtype]
+        reals = np.array([self.group.lo, self.group.hi])
+        lo, hi = np.clip(np.rint(reals / scale.scale) + scale.zero_point, low, high)
+        return {"lo": int(lo), "hi": int(hi)}
+
+    def weighted(self) -> list[Step] | str:
+        assert self.group.weight is not None
+        if not np.isfinite(self.group.weight.value).all():
+            return "its weights are not finite"
+        bias, sx, sy = _bias(self.group), self.x_scale.scale, self.y_scale.scale
+        given = _given_weight(self.group.weight)
+        if isinstance(given, str):
+            return given
+        if given is None:
+            scale = self.weight_scale
+            if scale is None:
+                scale = _symmetric_scale(self.group.weight.value, bias, sx, sy)
+            given = _symmetric(self.group.weight.value, scale), scale
+        weight, scale = given
+        biases = np.rint(bias / (sx * scale))
+        sums = np.abs(weight.reshape(len(weight), -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
+        if not np.all(sums * _MAX_ACTIVATION + np.abs(biases) < 2**31):
+            return "its sums can exceed 32 bits"
+        mults = [quantise_multiplier(float(real)) for real in sx * scale / sy]
+        affine: dict[str, Any] = {
+            "x": self.x,
+            "y": self.y,
+            "weight": np.ascontiguousarray(weight),
+            "bias": biases.astype(np.int32),
+            "mult": np.array([mult for mult, _ in mults], np.int32),
+            "shift": np.array([shift for _, shift in mults], np.int32),
+            **self.bounds(self.y_scale),
+        }
+        if self.group.kind == "dense":
+            return [Step(Dense(**affine))]
+        attrs = self.group.call.attrs
+        conv = Conv(
+            strides=_ints(attrs.strides),
+            padding=_ints(attrs.padding),
+            dilation=_ints(attrs.dilation),
+            groups=int(attrs.groups),
+            **affine,
+        )
+        return [Step(conv)]
+
+    def add(self) -> Add:
+        reals = [scale.scale / self.y_scale.scale for scale in self.x_scales]
+        _, shift = quantise_multiplier(max(reals))
+        mult_a, mult_b = (min(round(real * 2**shift), 2**31 - 1) for real in reals)
+        a, b = self.xs
+        return Add(
+            a=a,
+            b=b,
+            y=self.y,
+            mult_a=mult_a,
+            mult_b=mult_b,
+            shift=shift,
+            **self.bounds(self.y_scale),
+        )
+
+    def concat(self) -> list[Step]:
+        low, high = BOUNDS[self.y.dtype]
+        steps: list[Step] = []
+        args = list(range(len(self.xs)))
+        for i, (x, scale) in enumerate(zip(self.xs, self.x_scales, strict=True)):
+            if scale != self.y_scale:
+                args[i] = len(self.xs) + len(steps)
+                steps.append(Step(self.rescale(x, scale, {"lo": low, "hi": high}), (i,)))
+        parts = tuple(_as(self.y, x.shape) for x in self.xs)
+        axis = int(self.group.call.attrs.axis) % len(self.shape)
+        return [*steps, Step(Concat(xs=parts, y=self.y, axis=axis), tuple(args))]
+
+    def rescale(self, x: QTensor, scale: Scale, bounds: dict[str, Any]) -> Requantise:
+        """``x`` in the scale of the output."""
+        mult, shift = quantise_multiplier(scale.scale / self.y_scale.scale)
+        return Requantise(x=x, y=_as(self.y, x.shape), mult=mult, shift=shift, **bounds)
+
+    def avgpool(self) -> list[Step]:
+        attrs, spatial = self.group.call.attrs, self.x.shape[2:]
+        if str(self.group.call.op.name).startswith("relax.nn.avg_pool"):
+            kernel, strides = _ints(attrs.pool_size), _ints(attrs.strides)
+            padding, shape = _ints(attrs.padding), self.shape
+        else:
+            kernel, strides = spatial, (1,) * len(spatial)
+            padding, shape = (0, 0) * len(spatial), (*self.x.shape[:2], *(1,) * len(spatial))
+        area = int(np.prod(kernel))
+        mult, shift = quantise_multiplier(self.x_scale.scale / (self.y_scale.scale * area))
+        pool = AvgPool(
+            x=self.x,
+            y=_as(self.y, shape),
+            kernel=kernel,
+            strides=strides,
+            padding=padding,
+            mult=mult,
+            shift=shift,
+            **self.bounds(self.y_scale),
+        )
+        if shape == self.shape:
+            return [Step(pool)]
+        return [Step(pool), Step(Reshape(x=pool.y, y=self.y), (1,))]
+
+    def maxpool(self) -> MaxPool:
+        attrs, count = self.group.call.attrs, len(self.shape) - 2
+        begins = _ints(attrs.padding)[:count]
+        return MaxPool(
+            x=self.x,
+            y=_as(self.x, self.shape),
+            kernel=_ints(attrs.pool_size),
+            strides=_ints(attrs.strides),
+            padding=(*begins, *end_padding(self.group.call, self.shape[2:])),
+            dilation=_ints(attrs.dilation),
+            **self.bounds(self.x_scale),
+        )
+
+    def in_scale_of_y(self, layer: Layer) -> list[Step]:
+        """A layer whose result has the input's scale, and the change to the output's if needed."""
+        if self.x_scale == self.y_scale:
+            return [Step(layer)]
+        rescale = self.rescale(layer.y, self.x_scale, self.bounds(self.y_scale))
+        return [Step(layer), Step(rescale, (1,))]
+
+
+def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | str | None:
+    """The integers of an already quantised weight, zero point subtracted, and their scale per
+    output channel; why int8 does not hold them; None if it is not quantised.
+
+    They are kept or the layer is not: other integers would be another model's.
+    """
+    integers, scale = weight.integers, weight.scale
+    if integers is None or scale is None:
+        return None
+    low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
+    if low < BOUNDS["int8"][0] or high > BOUNDS["int8"][1]:
+        return (f"its weights less their zero point reach from {low} to {high}: that takes more "
+                "than 8 bits; quantise weights to symmetric int8")
+    rows = np.broadcast_to(scale, (len(integers), *scale.shape[1:])).reshape(len(integers), -1)
+    if np.any(rows != rows[:, :1]):
+        return ("its weights have several scales in an output channel; quantise them by output "
+                "channel")
+    return integers.astype(np.int8), rows[:, 0].astype(np.float64)
+
+
+def weight_scale(group: Group, scales: Mapping[str, Scale]) -> Doubles | None:
+    """The scale of each output channel that ``layers_of`` chooses; None if it chooses none."""
+    if (group.weight is None or _given_weight(group.weight) is not None
+            or not np.isfinite(group.weight.value).all()):
+        return None
+    return _symmetric_scale(group.weight.value, _bias(group), scales[group.inputs[0]].scale,
+                            scales[group.output].scale)
+
+
+def _bias(group: Group) -> Doubles:
+    """The bias of each output channel, zero where there is none."""
+    assert group.weight is not None
+    if group.bias is None:
+        return np.zeros(len(group.weight.value))
+    bias: Doubles = group.bias.value.astype(np.float64)
+    return bias
+
+
+def _symmetric_scale(weight: npt.NDArray[Any], bias: Doubles, sx: float, sy: float) -> Doubles:
+    """A scale per output channel for symmetric int8 weights, by the weights that survive.
+
+    It is also large enough for the bias to fit; a channel without weights gets one that keeps its
+    bias to a 256th of a step of the output.
+    """
+    flat = weight.reshape(len(weight), -1)
+    largest = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0))
+    scale = largest.astype(np.float64) / _MAX_WEIGHT
+    scale = np.where(scale < _LEAST_SCALE, sy / (sx * 256), scale)
+    fitting: Doubles = np.maximum(scale, np.abs(bias) / (sx * _MAX_BIAS))
+    return fitting
+
+
+def _symmetric(weight: npt.NDArray[Any], scale: Doubles) -> npt.NDArray[np.int8]:
+    """Symmetric int8 weights. Zeros stay zeros."""
+    integers = weight.reshape(len(weight), -1) * (1 / scale[:, None]).astype(weight.dtype)
+    np.rint(integers, out=integers)
+    np.clip(integers, -_MAX_WEIGHT, _MAX_WEIGHT, out=integers)
+    made: npt.NDArray[np.int8] = integers.astype(np.int8).reshape(weight.shape)
+    return made
+
+
+def _tensor(shape: Shape, scale: Scale) -> QTensor:
+    return QTensor(shape, scale.dtype, scale.zero_point)
+
+
+def _as(form: QTensor, shape: Shape) -> QTensor:
+    return QTensor(shape, form.dtype, form.zero_point)
+
+
+def _ints(values: Any) -> Shape:
+    return tuple(int(v) for v in values)

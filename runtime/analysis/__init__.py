@@ -1,0 +1,1 @@
+"""What a run means: cycles by layer and cause, comparisons, the headline."""

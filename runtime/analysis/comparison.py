@@ -1,0 +1,140 @@
+"""What a comparison of pruning schemes found: values, without what measures them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.compiler.artifact.placement import Placement
+
+DENSE = "dense"  # the scheme of the network that nothing was removed from
+FRONT = "*"  # the mark of what no other entry beats
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A network on one accelerator. stored_bytes: weights as they are packed for it, with all
+    metadata and padding, and parameters. placement: how much of the network these are for."""
+
+    cycles: int
+    stored_bytes: int
+    microjoules: float
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network. scheme: as it was asked for; recipe: what was applied. sparsity: of the layers
+    that it changed. weights: of all layers, not zero. macs: multiplies by them.
+
+    snr_db: of the int8 outputs against the dense float ones. accuracy: the share of labels that
+    the int8 network finds; None without labels. gains: by target.
+    """
+
+    scheme: str
+    recipe: str
+    sparsity: float
+    weights: int
+    macs: int
+    snr_db: float
+    accuracy: float | None
+    gains: dict[str, Gain]
+
+    @property
+    def quality(self) -> float:
+        """Accuracy where it is known, else dB."""
+        return self.snr_db if self.accuracy is None else self.accuracy
+
+    @property
+    def quality_text(self) -> str:
+        return f"{self.snr_db:.1f}" if self.accuracy is None else f"{self.accuracy:.2%}"
+
+    @property
+    def title(self) -> str:
+        return self.scheme if self.scheme == DENSE else f"{self.scheme} {self.sparsity:.0%}"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Networks in the order in which they were asked for, the dense one first.
+
+    samples: how many the quality was measured with. layer: whose masks [K, C, *kernel] are kept,
+    by the title of the entry; of layers that were cut to size, what is left; empty: it has gone.
+    before: the functions at the end before which signal-to-noise is taken, in words, or "".
+    """
+
+    model: str
+    samples: int
+    targets: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    layer: str
+    masks: dict[str, Mask]
+    before: str = ""
+
+    @property
+    def labelled(self) -> bool:
+        return self.entries[0].accuracy is not None
+
+    @property
+    def quality_name(self) -> str:
+        return "accuracy" if self.labelled else "SNR dB"
+
+    def front(self, target: str) -> list[Entry]:
+        """The entries that no other one beats on a target: none is as good in fewer cycles, none
+        better in as many."""
+        return [entry for entry in self.entries
+                if not any(_beats(other, entry, target) for other in self.entries)]
+
+    def faster(self, entry: Entry, target: str) -> float:
+        """How many times as fast as the dense network on the first target; NaN where nothing
+        runs on the accelerator."""
+        cycles = entry.gains[target].cycles
+        return self.entries[0].gains[self.targets[0]].cycles / cycles if cycles else float("nan")
+
+    def coverages(self) -> list[str]:
+        """What the figures of each target are for; networks that differ in it are named."""
+        lines = []
+        for target in self.targets:
+            titles: dict[str, list[str]] = {}
+            for entry in self.entries:
+                placement = entry.gains[target].placement
+                words = placement.coverage() if placement.regions else (
+                    "for none of the multiplies: nothing runs there, `zeroskip report` says why")
+                titles.setdefault(words, []).append(entry.title)
+            for words, named in titles.items():
+                which = "" if len(titles) == 1 else f" of {', '.join(named)}"
+                lines.append(f"cycles{which} on {target}: {words}")
+        return lines
+
+    def explanations(self) -> list[str]:
+        """What the columns mean."""
+        before = f", before their {self.before}," if self.before else ""
+        quality = ("accuracy: labels that the int8 network finds" if self.labelled else
+                   f"SNR: of the int8 outputs{before} against the dense float network's")
+        return [
+            f"{quality}, over {self.samples:,} samples; sparsity: of the layers that a scheme "
+            "changed; weights and MMACs: not zero, of the whole network",
+            f"faster: than the dense network on {self.targets[0]}; on CPU: of the multiplies, "
+            "which cycles and energy leave out; KiB: weights as packed for the target, with "
+            f"metadata, and parameters; {FRONT}: on the target's Pareto front, no other is as "
+            "good in fewer cycles",
+        ]
+
+    def to_table(self) -> dict[str, Any]:
+        """For JSON: the fields of this class, without the masks, and the fronts."""
+        return {"model": self.model, "samples": self.samples, "targets": list(self.targets),
+                "layer": self.layer, "snr_before": self.before,
+                "entries": [asdict(entry) for entry in self.entries],
+                "front": {target: [entry.title for entry in self.front(target)]
+                          for target in self.targets}}
+
+
+def _beats(one: Entry, other: Entry, target: str) -> bool:
+    mine, its = (each.gains[target].cycles for each in (one, other))
+    return (one.quality >= other.quality and mine <= its
+            and (one.quality > other.quality or mine < its))

@@ -1,0 +1,170 @@
+"""Where the cycles above the bound went: each lost cycle by cause, exactly.
+
+The bound of a layer is that of the resource that it needs for longer: the *array*, for its
+multiplies of weights that are not zero by inputs within the image, or the *bus*, for its compulsory
+bytes (``LayerInfo.needs``).
+Cycles in which that resource does what the bound counts are not lost; all others are:
+
+- Where the array is the limit, so is the time of its multipliers: what they do in each slot
+  (``multiplier_usage.py``) but multiply, and the cycles in which the array waits.
+- Where the bus is the limit, a cycle in which it moves the layer's bytes is not lost, whatever the
+  array does meanwhile: *traffic* is the part of them that is not compulsory, each byte counting
+  alike. A cycle in which it moves another layer's bytes is *neighbours*. A cycle in which it idles
+  goes to what the array does then: multiplies and instructions that the transfers do not cover.
+  Of an instruction of which only some cycles are counted, each use is counted in proportion.
+
+Three causes are negative, for what of the bound was not paid within the layer's own cycles:
+*overlap*, compulsory bytes that moved while the array was at another layer; *resident*, compulsory
+bytes that never moved (they stayed on the chip, or a stride skips them); *rounding*, since a bound
+is a whole number of cycles. So of each layer, and
+of sums of layers, the causes add up to cycles - bound.
+
+Everything is counted in whole parts of a cycle, ``parts(spec)`` to one, and shares are cut to whole
+parts, so the sums are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import Instruction, Unit
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.program.program import Program
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.runtime.analysis.cycle_attribution import NONE, Spans, layers_of, sums
+from zeroskip.runtime.analysis.multiplier_usage import USES, WORKING, uses_of
+
+Int64 = npt.NDArray[np.int64]
+Parts: TypeAlias = dict[str, int]
+
+CAUSES = {
+    "imbalance": "lanes waiting for the slowest one, which still holds the window",
+    "fragmentation": "lanes at work on outputs that the last group of pixels of a tile lacks",
+    "zeros": "lanes at zero weights that the array does not skip, or decoding words of a stream "
+             "that hold no weight",
+    "padding": "lanes multiplying weights that are not zero by padding, where no input is",
+    "unused": "lanes without a filter: fewer filters than lanes, or a last group that is not full",
+    "fetch": "lanes waiting for activations from ACT, at one fetch a cycle",
+    "conflicts": "the same, for fetches that take longer because rows share a bank",
+    "drain": "lanes waiting for accumulators to be drained, and for the end of the instruction",
+    "channelwise": "instructions that work on 16 channels at a time: depthwise, pools, additions",
+    "multiply": "multiplies that no transfer covers, in a layer that the bus limits",
+    "setup": "instructions that set registers and pattern tables",
+    "prologue": "the array waiting before a layer's first working instruction",
+    "load": "the array waiting for a load later on",
+    "store": "the array waiting for a store to free memory, and the end of the last stores",
+    "move": "waiting within a layer that computes nothing and only moves data",
+    "traffic": "the bus moving bytes that are not compulsory: halos and weights again, whole "
+               "bursts, parameters",
+    "neighbours": "the bus moving another layer's bytes in a layer that the bus limits",
+    "overlap": "saved: compulsory bytes that moved while the array was at another layer",
+    "resident": "saved: compulsory bytes that never moved: they stayed on the chip, or no output "
+                "looks at them",
+    "rounding": "the bound is a whole number of cycles",
+}
+SAVED = ("overlap", "resident", "rounding")  # never positive; all others are never negative
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one layer. cycles: that belong to it. limit: "array" or "bus". lost: parts of a cycle by
+    cause (``CAUSES``), together (cycles - bound) x ``parts``."""
+
+    cycles: int
+    limit: str
+    lost: Parts
+
+
+def parts(spec: AccelSpec) -> int:
+    """Parts of a cycle in which a multiply, a lane's cycle and a byte on the bus are whole."""
+    return max(spec.array.macs, spec.dram.bytes_per_cycle)  # both are powers of two
+
+
+def losses_of(run: Run, program: Program) -> list[Losses]:
+    """The losses of each layer of a run."""
+    spec, stream, spans = program.spec, decode_all(program.words), Spans.of(run, program)
+    count, unit = len(program.layers), parts(program.spec)
+    cycles = sums(spans.owner, spans.length, count)
+    width = spec.array.macs, spec.dram.bytes_per_cycle
+    limits = np.array([info.needs.limit(*width) for info in program.layers])
+    at_bus = (limits == "bus")[spans.owner] & (spans.bus != NONE)
+    own = at_bus & (spans.bus == spans.owner)
+    found = {cause: np.zeros(count, np.int64) for cause in CAUSES}
+    found["neighbours"] = unit * sums(spans.owner, np.where(at_bus & ~own, spans.length, 0), count)
+    _charge_array(found, run, program, stream, spans, np.where(at_bus, 0, spans.length))
+    inside = sums(spans.owner, np.where(own, spans.length, 0), count)
+    moved = sums(layers_of(program), run.counters["dram_bytes"], count) // spec.dram.bytes_per_cycle
+    made = []
+    for index, info in enumerate(program.layers):
+        lost = {cause: int(values[index]) for cause, values in found.items()}
+        needed = int(info.needs.times(*width)[limits[index]] * unit)
+        if limits[index] == "bus":
+            lost |= _of_bus(unit, needed, int(inside[index]), int(moved[index]))
+        else:
+            lost["multiply"] = 0  # these are what the bound counts
+        lost["rounding"] = needed - unit * info.bound(*width)
+        made.append(Losses(int(cycles[index]), str(limits[index]), lost))
+    return made
+
+
+def _of_bus(unit: int, needed: int, inside: int, moved: int) -> Parts:
+    """What the bus did for a layer that it limits and that needs so many parts of a cycle. moved:
+    cycles in which it moved the layer's bytes; inside: those among the layer's own cycles."""
+    compulsory = unit * inside
+    if unit * moved > needed:
+        compulsory = compulsory * needed // (unit * moved)
+    resident = max(0, needed - unit * moved)
+    return {"traffic": unit * inside - compulsory, "resident": -resident,
+            "overlap": -(needed - resident - compulsory)}
+
+
+def _charge_array(found: dict[str, Int64], run: Run, program: Program, stream: list[Instruction],
+                  spans: Spans, charged: Int64) -> None:
+    """Add ``charged`` cycles of each span, in parts, to what the array does in it."""
+    unit, count, spec = parts(program.spec), len(program.layers), program.spec
+    layer = layers_of(program)[spans.array]
+    uses = uses_of(run, spec, spans.array, stream) * (unit // spec.array.macs)
+    busy = sums(spans.busy, charged, len(spans.array))
+    used = sums(layer, _shares(uses, busy, run.counters["cycles"][spans.array]), count)
+    for number, use in enumerate(USES):
+        found[use] += used[:, number]
+    waited = unit * sums(spans.awaited, charged, len(spans.array))
+    cause = _wait_causes(run, stream, spans.array, layer)
+    for name in ("prologue", "load", "store"):
+        found[name] += sums(layer, np.where(cause == name, waited, 0), count)
+    found["store"] += unit * sums(spans.owner, np.where(spans.tail, charged, 0), count)
+    found["move"] += unit * sums(spans.owner, np.where(spans.moving, charged, 0), count)
+
+
+def _shares(uses: Int64, some: Int64, of: Int64) -> Int64:
+    """Of uses [n, k], each row for ``of`` cycles, those of ``some`` cycles, in proportion.
+
+    Sums from the left are cut to whole parts, so that a row adds up to its part exactly.
+    """
+    until = np.cumsum(uses, axis=1) * some[:, np.newaxis] // of[:, np.newaxis]
+    return np.diff(until, axis=1, prepend=0)
+
+
+def _wait_causes(run: Run, stream: list[Instruction], array: Int64, layer: Int64
+                 ) -> npt.NDArray[np.str_]:
+    """Why the array waits before each of its instructions: "prologue" up to a layer's first
+    working one, then the unit whose token it got last, "load" or "store"."""
+    came = np.full((2, len(array)), NONE, np.int64)
+    for row, giver in enumerate((Unit.LOAD, Unit.STORE)):
+        gave = [pc for pc, one in enumerate(stream)
+                if one.unit == giver and one.post & Unit.COMPUTE]
+        takers = [n for n, pc in enumerate(array) if stream[pc].wait & giver]
+        came[row, takers] = run.end[gave[: len(takers)]]
+    cause = np.where(came[0] >= came[1], "load", "store").astype("<U8")
+    started: set[int] = set()
+    for number, pc in enumerate(array.tolist()):
+        if layer[number] not in started:
+            cause[number] = "prologue"
+            if isinstance(stream[pc], WORKING):
+                started.add(int(layer[number]))
+    return cause

@@ -1,0 +1,240 @@
+"""The report of a run: per layer where the cycles, the bytes and the energy went.
+
+Everything is counted from the run of the program itself. Of each layer the report states how far
+it is from its bound, max(multiplies of weights that are not zero by inputs within the image /
+multipliers, compulsory DRAM bytes / bus width), and by which causes (``loss_breakdown.py``); cycles belong
+to layers as ``cycle_attribution.py`` says. A layer whose weights were loaded while the array was still at the
+layer before it, or whose tensors stayed on the chip, may come out below its own bound; the run as a
+whole may not take less than its multiplies or the bytes that it must move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.isa.instructions import Instruction
+from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.program.program import LayerInfo, Program
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
+from zeroskip.runtime.analysis.headline import cycles_line
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES, Losses, losses_of, parts
+
+MOVES: dict[str, tuple[type[Instruction], ...]] = {
+    "inputs": (isa.Load,), "weights": (isa.LoadWeights, isa.LoadParams), "outputs": (isa.Store,)}
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes on the DRAM bus. compulsory: each once; moved: in whole bursts."""
+
+    compulsory: int
+    moved: int
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer. node: the ONNX node, fused: the addition computed with it, or "".
+
+    macs: multiplies of the dense layer; effectual: those by a weight that is not zero; real_macs:
+    of these, by inputs within the image, not by padding. bound: cycles that no such machine can
+    beat while every tensor goes through DRAM (``LayerInfo.needs``); utilisation: real_macs of what
+    the multipliers could have done; limit: what sets it,
+    "array" or "bus". lost: cycles by cause (``CAUSES``), together exactly cycles - bound: all are
+    multiples of 1/2**n, small enough for floats to be exact, sums too. traffic: of inputs, weights
+    (with parameters) and outputs; dram_bytes: all that moved. energy: microjoules by event,
+    microjoules: of all.
+    """
+
+    node: str
+    fused: str
+    kind: str
+    shape: tuple[int, ...]
+    macs: int
+    effectual: int
+    real_macs: int
+    cycles: int
+    bound: int
+    limit: str
+    x_bound: float
+    utilisation: float
+    lost: dict[str, float]
+    traffic: dict[str, Traffic]
+    dram_bytes: int
+    energy: dict[str, float]
+    microjoules: float
+    schedule: str
+
+    @property
+    def title(self) -> str:
+        """The nodes that it computes."""
+        return self.node + (f" + {self.fused}" if self.fused else "")
+
+
+@dataclass(frozen=True)
+class RegionReport:
+    """One program. cycles: of its run. bound: the sum of the layers' bounds. network_bound: with
+    all tensors between its layers on the chip. lost: sums over the layers, cycles - bound."""
+
+    name: str
+    cycles: int
+    bound: int
+    network_bound: int
+    lost: dict[str, float]
+    layers: tuple[LayerReport, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A network's run on its target; the totals are sums over all regions.
+
+    milliseconds: cycles at the target's clock. macs_per_cycle, bytes_per_cycle: the widths of the
+    array and the bus. bound: the sum of the layers' bounds. network_bound: the regions' bounds if
+    no tensor between two layers of a region went through DRAM. lost: cycles - bound by cause.
+    cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
+    placement: how much of the network all the figures are for. batch: images of a run, one after
+    another; every figure is of one. headline: the line that says so.
+    """
+
+    network: str
+    target: str
+    clock_mhz: float
+    macs_per_cycle: int
+    bytes_per_cycle: int
+    macs: int
+    effectual: int
+    real_macs: int
+    cycles: int
+    milliseconds: float
+    bound: int
+    x_bound: float
+    network_bound: int
+    x_network_bound: float
+    utilisation: float
+    lost: dict[str, float]
+    traffic: dict[str, Traffic]
+    dram_bytes: int
+    energy: dict[str, float]
+    microjoules: float
+    regions: tuple[RegionReport, ...]
+    cpu: dict[str, str]
+    host_macs: dict[str, int]
+    placement: Placement
+    batch: int
+    headline: str
+
+    @property
+    def layers(self) -> tuple[LayerReport, ...]:
+        """Of all regions, in the order of execution."""
+        return tuple(layer for region in self.regions for layer in region.layers)
+
+    def to_table(self) -> dict[str, Any]:
+        """For JSON; the fields and their names are this class's."""
+        return {**asdict(self), "cpu_share": self.placement.cpu_share}
+
+
+def report(network: Network, runs: Mapping[str, Run]) -> Report:
+    """The report of the runs of a network's regions, by region."""
+    spec = network.spec
+    regions = tuple(region_report(runs[name], program)
+                    for name, program in network.programs.items() if name in runs)
+    layers = [layer for region in regions for layer in region.layers]
+    cycles, bound, network_bound = (sum(getattr(region, name) for region in regions)
+                                    for name in ("cycles", "bound", "network_bound"))
+    effectual, real = (sum(getattr(layer, name) for layer in layers)
+                       for name in ("effectual", "real_macs"))
+    return Report(
+        network=network.name, target=spec.name, clock_mhz=spec.clock_mhz,
+        macs_per_cycle=spec.array.macs, bytes_per_cycle=spec.dram.bytes_per_cycle,
+        macs=sum(layer.macs for layer in layers), effectual=effectual, real_macs=real,
+        cycles=cycles, milliseconds=cycles / spec.clock_mhz / 1000, bound=bound,
+        x_bound=_ratio(cycles, bound),
+        network_bound=network_bound, x_network_bound=_ratio(cycles, network_bound),
+        utilisation=_ratio(real, cycles * spec.array.macs),
+        lost=_added(CAUSES, (region.lost for region in regions)),
+        traffic=_all_traffic([layer.traffic for layer in layers]),
+        dram_bytes=sum(layer.dram_bytes for layer in layers),
+        energy=_added(EVENTS, (layer.energy for layer in layers)),
+        microjoules=sum(layer.microjoules for layer in layers), regions=regions,
+        cpu=dict(network.cpu), host_macs=dict(network.host_macs), placement=network.placement,
+        batch=network.batch, headline=cycles_line(network, cycles))
+
+
+def region_report(run: Run, program: Program) -> RegionReport:
+    """The report of one program's run."""
+    moved = _moved(run, program)
+    energy = _energy(run, program)
+    layers = tuple(
+        _layer(info, program.spec, losses,
+               {kind: int(values[index]) for kind, values in moved.items()},
+               {event: float(values[index]) for event, values in energy.items()})
+        for index, (info, losses) in enumerate(
+            zip(program.layers, losses_of(run, program), strict=True)))
+    return RegionReport(
+        name=program.name, cycles=run.cycles, bound=sum(layer.bound for layer in layers),
+        network_bound=program.needs.bound(*_width(program.spec)),
+        lost=_added(CAUSES, (one.lost for one in layers)), layers=layers)
+
+
+def _width(spec: AccelSpec) -> tuple[int, int]:
+    """Multiplies and bytes of a cycle."""
+    return spec.array.macs, spec.dram.bytes_per_cycle
+
+
+def _layer(info: LayerInfo, spec: AccelSpec, losses: Losses, moved: Mapping[str, int],
+           energy: dict[str, float]) -> LayerReport:
+    bound = info.bound(*_width(spec))
+    compulsory = {"inputs": info.input_bytes, "weights": info.weight_bytes,
+                  "outputs": info.output_bytes}
+    return LayerReport(
+        node=info.node, fused=info.result if info.result != info.node else "", kind=info.kind,
+        shape=info.shape, macs=info.macs, effectual=info.effectual,
+        real_macs=info.real_macs, cycles=losses.cycles, bound=bound, limit=losses.limit,
+        x_bound=_ratio(losses.cycles, bound),
+        utilisation=_ratio(info.real_macs, losses.cycles * spec.array.macs),
+        lost={cause: lost / parts(spec) for cause, lost in losses.lost.items()},
+        traffic={kind: Traffic(compulsory[kind], moved[kind]) for kind in MOVES},
+        dram_bytes=sum(moved.values()), energy=energy, microjoules=sum(energy.values()),
+        schedule=info.schedule)
+
+
+def _moved(run: Run, program: Program) -> dict[str, Int64]:
+    """int64 [layers] for each kind of ``MOVES``: bytes on the bus."""
+    stream, layer = decode_all(program.words), layers_of(program)
+    found = {}
+    for kind, classes in MOVES.items():
+        mine = np.array([isinstance(one, classes) for one in stream], np.bool_)
+        found[kind] = sums(layer, np.where(mine, run.counters["dram_bytes"], 0),
+                           len(program.layers))
+    return found
+
+
+def _energy(run: Run, program: Program) -> dict[str, Any]:
+    """float64 [layers] for each event, microjoules."""
+    layer, table = layers_of(program), program.spec.energy
+    return {event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter],
+                                                      len(program.layers))
+            for event, counter in EVENTS.items()}
+
+
+def _added(keys: Iterable[str], tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Sums by key."""
+    rows = list(tables)
+    return {key: sum((row[key] for row in rows), 0.0) for key in keys}
+
+
+def _all_traffic(tables: Sequence[Mapping[str, Traffic]]) -> dict[str, Traffic]:
+    return {kind: Traffic(sum(row[kind].compulsory for row in tables),
+                          sum(row[kind].moved for row in tables)) for kind in MOVES}
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

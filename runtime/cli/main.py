@@ -1,0 +1,300 @@
+"""The command line. A user's mistake is one line on standard error and exit code 2.
+
+Whatever is heavy (TVM, NumPy) is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zeroskip.runtime.cli import pruning
+from zeroskip.runtime.cli.guard import Commands, one_line, printable
+from zeroskip.runtime.cli.options import FILE, level_option, shapes_option
+
+EMIT = ("relax", "layers", "schedule", "asm")
+SHOWN = 10  # images whose largest element is printed
+METHODS = ("auto", "minmax", "percentile", "mse")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zeroskip", prog_name="zeroskip")
+def main() -> None:
+    """Compile pruned CNNs for modeled sparse accelerators, run them there, check every bit.
+
+    DEBUG=1 shows the traceback of an error, and TVM's own warnings.
+    """
+
+
+def load_network(path: Path, level: int | None) -> Any:
+    """The network in a file; says which level it is where there are several."""
+    from zeroskip.compiler.artifact.network import Network
+
+    network = Network.load(path, level)
+    _show_level(network)
+    return network
+
+
+def _show_level(network: Any) -> None:
+    if network.levels:
+        there = ", ".join(f"{number}: {recipe}" for number, recipe in enumerate(network.levels))
+        click.echo(one_line(f"level {network.level} of {there}"))
+
+
+@main.command("compile")
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", type=FILE, help="The compiled network to write, a .zsk file.")
+@click.option("--target", default="dense256", show_default=True,
+              help="A name that `zeroskip targets` lists, or the path of a TOML file.")
+@click.option("--prune", metavar="RECIPE",
+              help="What to prune before quantising: schemes such as pattern:connectivity=0.5, "
+                   "which `zeroskip schemes` lists, or a .toml file of them. Without it the "
+                   "model's own zeros are used.")
+@click.option("--level", "levels", multiple=True, metavar="RECIPE",
+              help="Compile several sparsities into one file: a recipe for each level, the densest "
+                   "first; each prunes what the one before left.")
+@click.option("--calibrate", type=FILE, metavar="NPZ",
+              help="Sample inputs, an array for each input; the leading axis counts samples.")
+@click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True,
+              help="How ranges of activations are chosen from the samples; auto: the best method "
+                   "for each activation by samples that are held back.")
+@click.option("--float", "float_nodes", multiple=True, metavar="NODE",
+              help="An ONNX node, or a glob of names, that stays in float on the CPU; may be "
+                   "repeated.")
+@shapes_option
+@click.option("--tune", type=click.IntRange(min=1), metavar="N",
+              help="Time N schedules of each layer on the accelerator and keep the fastest.")
+@click.option("--cache/--no-cache", default=True, show_default=True,
+              help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.")
+@click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
+def compile_command(model: Path, output: Path | None, target: str, prune: str | None,
+                    levels: tuple[str, ...], calibrate: Path | None, method: str,
+                    float_nodes: tuple[str, ...], shapes: dict[str, tuple[int, ...]],
+                    tune: int | None, cache: bool, emit: str | None) -> None:
+    """Compile an ONNX MODEL for an accelerator."""
+    if output is None and emit is None:
+        raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
+    if levels and emit is not None:
+        raise click.UsageError("--emit prints one network; leave --level out, or --emit")
+    from zeroskip.accel_model.spec import load_spec
+
+    spec = load_spec(target)
+    from zeroskip.compiler import driver, multi_level
+    from zeroskip.compiler.artifact.placement import notice
+    from zeroskip.compiler.scheduling.schedule_cache import default_folder
+    from zeroskip.relay_passes.quantize.calibrate import has_own_scales
+    from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
+    from zeroskip.runtime.execution.tuning import tuning
+    from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.render.pruning_tables import told_warnings
+
+    options: dict[str, Any] = {
+        "prune": prune, "calibrate": calibrate, "method": method,
+        "float_nodes": float_nodes, "shapes": shapes,
+        "tune": None if tune is None else tuning(tune),
+        "cache": default_folder() if cache else None}
+    networks: list[Any] = []
+    losing: list[list[str]] = []
+    images = [FirstImage() for _ in levels or ("",)] if calibrate is not None else []
+    floating: Any = None
+    with progress(f"compiling {model.name}") as tell, told_warnings():
+        if emit is not None:
+            stages = driver.lower(model, spec, **options, progress=tell)
+            text, floating = _stage(stages, emit), stages.floating
+        if output is not None and levels:
+            made = multi_level.compile_levels(model, spec, levels, **options, progress=tell,
+                                               first=images)
+            made.save(output)
+            networks = [made.network(number) for number in range(len(levels))]
+        elif output is not None:
+            networks = [driver.compile(model, spec, **options, progress=tell,
+                                       first=images[0] if images else None)]
+            networks[0].save(output)
+        # Of random inputs it would say nothing.
+        losing = [losing_layers(network, image, tell)
+                  for network, image in zip(networks, images, strict=False)]
+    if networks:
+        floating = networks[0].floating_module
+    if calibrate is None and not has_own_scales(floating["main"]):
+        click.echo("zeroskip: warning: no --calibrate data: ranges of activations come from random "
+                   "inputs; cycles and bits are right, accuracy is not to be relied on", err=True)
+    if emit is not None:
+        click.echo(text.rstrip("\n"))
+        return
+    for number, network in enumerate(networks):
+        _show_level(network)
+        for line in notice(network.placement, spec.name, network.cpu, network.host_macs):
+            click.echo(f"zeroskip: {printable(line)}", err=True)
+        for line in losing[number] if losing else ():
+            click.echo(f"zeroskip: warning: {printable(line)}", err=True)
+        pruning.show_structures(network.floating_module, [spec], unless_dense=True)
+
+
+def _stage(stages: Any, emit: str) -> str:
+    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text
+
+    texts: dict[str, Callable[[], str]] = {
+        "relax": lambda: str(stages.scheduled.script(show_meta=False)),
+        "layers": lambda: layers_text(stages.partitioned),
+        "schedule": lambda: schedule_text(stages.scheduled),
+        "asm": lambda: "\n".join(f"# region {name}\n{assembly_text(program)}"
+                                 for name, program in stages.programs.items()),
+    }
+    return texts[emit]()
+
+
+@main.command()
+@click.argument("network", type=FILE)
+@click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
+              help="An array for each input, by its name.")
+@click.option("--output", type=FILE, metavar="NPZ", help="Where to write the outputs.")
+@click.option("--trace", type=FILE, metavar="JSON",
+              help="Where to write the timeline of the three units, for https://ui.perfetto.dev.")
+@click.option("--seed", type=int, envvar="SEED",
+              help="Shuffles the order in which the units take turns; results do not depend on it.")
+@level_option
+def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
+        seed: int | None, level: int | None) -> None:
+    """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator.
+
+    Arrays may hold several images along their first axis: they are run together.
+    """
+    from zeroskip.compiler.artifact.inputs import load_arrays
+    from zeroskip.runtime.analysis.headline import cycles_line
+    from zeroskip.runtime.execution.session import Session, run_source
+    from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.render.files import write_arrays, write_timeline
+
+    if network.suffix == ".asm" and level is not None:
+        raise click.UsageError("a program in assembly has no levels; leave --level out")
+    arrays = load_arrays(inputs)
+    loaded = None if network.suffix == ".asm" else load_network(network, level)
+    with progress(f"running {network.name}") as tell:
+        if loaded is None:
+            program, done = run_source(network, arrays, seed, tell)
+            outputs, runs, programs, spec = done.outputs, {"": done}, {"": program}, program.spec
+        else:
+            session = Session(loaded, seed, tell)
+            outputs, runs = session.run(arrays), session.runs
+            programs, spec = loaded.programs, loaded.spec
+    if output is not None:
+        write_arrays(output, outputs)
+    if trace is not None:
+        write_timeline(trace, runs, programs)
+    images = max((each.images for each in runs.values()), default=1)
+    for name, values in outputs.items():
+        largest = values.reshape(images, -1).argmax(axis=1).tolist()
+        more = ", ..." if images > SHOWN else ""
+        click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element "
+                   f"{'of each image ' if images > 1 else ''}at "
+                   f"{', '.join(map(str, largest[:SHOWN]))}{more}")
+    cycles = sum(each.cycles for each in runs.values())
+    figure = (f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
+              f"{spec.clock_mhz:g} MHz")
+    if loaded is not None:
+        figure = one_line(cycles_line(loaded, cycles, images))
+    click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
+    for path in (output, trace):
+        if path is not None:
+            click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.argument("network", type=FILE)
+@click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
+              help="An array for each input, by its name.")
+@click.option("--layers", is_flag=True,
+              help="Show the signal-to-noise of each layer against the float network.")
+@click.option("--json", "json_file", type=FILE, metavar="FILE",
+              help="Write what was found for machines.")
+@level_option
+def validate(network: Path, inputs: Path, layers: bool, json_file: Path | None,
+             level: int | None) -> None:
+    """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
+    from zeroskip.compiler.artifact.inputs import load_arrays
+
+    loaded, arrays = load_network(network, level), load_arrays(inputs)
+    from zeroskip.runtime.execution.validation import validate as compare
+    from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.render.files import write_validation
+    from zeroskip.runtime.render.quality_table import quality_table
+    from zeroskip.runtime.render.tables import show
+
+    with progress(f"checking {network.name}") as tell:
+        result = compare(loaded, arrays, tell, layers=layers)
+        if json_file is not None:
+            write_validation(json_file, result)
+    if layers and result.quality:
+        show(quality_table(result.quality), "")
+    click.echo(result.text())
+    if json_file is not None:
+        click.echo(f"wrote {json_file}")
+    if result.mismatch is not None:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("network", type=FILE)
+@click.option("--json", "json_file", type=FILE, metavar="FILE",
+              help="Write the report for machines.")
+@click.option("--html", "html_file", type=FILE, metavar="FILE",
+              help="Write the report as one page with figures, for any browser.")
+@click.option("--worst", type=click.IntRange(min=1), metavar="N",
+              help="Show only the N layers that lose most cycles, the worst first.")
+@click.option("--weights", is_flag=True, help="Say too what the zeros of each layer are made of.")
+@level_option
+def report(network: Path, json_file: Path | None, html_file: Path | None,
+           worst: int | None, weights: bool, level: int | None) -> None:
+    """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
+    from zeroskip.runtime.analysis.report import report as make_report
+    from zeroskip.runtime.execution.session import Session
+    from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.render.files import write_page, write_report
+    from zeroskip.runtime.render.tables import line_width, report_parts, show
+
+    loaded = load_network(network, level)
+    with progress(f"timing {network.name}") as tell:
+        runs = Session(loaded, tell=tell).time()
+        tell("report", 0, 1)
+        made = make_report(loaded, runs)
+        if json_file is not None:
+            write_report(json_file, made)
+        if html_file is not None:
+            write_page(html_file, made, runs, loaded.programs)
+    show(*report_parts(made, worst, line_width()))
+    if weights:
+        pruning.show_structures(loaded.floating_module, [loaded.spec])
+    for path in (json_file, html_file):
+        if path is not None:
+            click.echo(f"wrote {path}")
+
+
+@main.command()
+def targets() -> None:
+    """List the accelerators with their numbers."""
+    from zeroskip.accel_model.spec import load_spec
+    from zeroskip.accel_model.spec import targets as names
+    from zeroskip.runtime.render.tables import show, targets_table
+
+    show(targets_table([load_spec(name) for name in names()]))
+
+
+@main.command()
+@click.option("--models", type=click.Path(file_okay=False, path_type=Path),
+              default=Path("models"), show_default=True, help="Where the trained networks are.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out"),
+              show_default=True, help="Where compiled networks and the timeline go.")
+def demo(models: Path, output: Path) -> None:
+    """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
+    from zeroskip.runtime.cli.demo import run_demo
+
+    run_demo(models, output)
+
+
+for command in (pruning.prune_command, pruning.compare_command,
+                pruning.schemes_command):
+    main.add_command(command)

@@ -1,0 +1,281 @@
+"""Pruning schemes side by side: what each costs in accuracy and what it gains on each accelerator.
+
+Every scheme is taken at the same sparsities, quantised and compiled as ``compile`` would do it. Its
+quality is that of the int8 network: the answers are computed by the machine of the first target,
+all samples together, and are the same on every one. Cycles, bytes and energy are each machine's
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
+from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.driver import (
+    Arrays,
+    Model,
+    compare_import,
+    import_float,
+    method_for,
+    network_of,
+    placement_of,
+    ports_of,
+    read_samples,
+    reasons_of,
+)
+from zeroskip.compiler.stages import (
+    Progress,
+    Stages,
+    apply_passes,
+    lower_fastest,
+    without_dead,
+    without_idle,
+)
+from zeroskip.relay_passes.metrics import snr_db
+from zeroskip.relay_passes.partition import reference_module
+from zeroskip.relay_passes.pruning.activations.statistics import Samples
+from zeroskip.relay_passes.pruning.apply import layer_changes, prune
+from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.options import Options
+from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
+from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
+from zeroskip.relay_passes.quantize.calibrate import Method
+from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.relax.saturation import Before, before_saturation
+from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
+from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.execution.watch import Watch, compared, ends_of
+from zeroskip.runtime.progress import silent
+
+LABELS = "labels"  # the array of the data that is no input
+
+Array = npt.NDArray[Any]
+Answer: TypeAlias = tuple[list[Array], dict[str, Array]]  # outputs, and variables before them
+
+
+class CompareError(ZeroskipError):
+    """A comparison that cannot be made as it was asked for."""
+
+
+def compare(
+    model: Model,
+    schemes: Sequence[Recipe],
+    targets: Sequence[str | AccelSpec],
+    *,
+    sparsities: Sequence[float] = (0.5, 0.75),
+    data: str | Path | Arrays | None = None,
+    calibrate: str | Path | Arrays | None = None,
+    reconstruct: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    layer: str | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Prune a model by each scheme at each sparsity, compile it for each target and measure.
+
+    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are.
+    data: an .npz path or arrays, one for each input, whose leading axis counts samples, and
+    ``labels`` [n] if the model classifies; None: the calibration data. calibrate: what ranges, and
+    with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
+    without their labels. layer: the node whose masks are kept; None: of the layer with the most
+    weights. cache: a folder for schedules.
+
+    A ZeroskipError says in one sentence what is wrong, where, and what to do.
+    """
+    tell = progress or silent
+    specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
+    if not schemes or not specs:
+        raise CompareError("Nothing to compare: name one scheme and one target at least.")
+    recipes = [(each, read_recipe(each)) for each in schemes]
+    tell("import", 0, 1)
+    dense = import_float(model, shapes or {})
+    given, labels = _read_data(dense, data)
+    known = calibrate if calibrate is not None else given
+    compare_import(dense, model, shapes or {}, known)
+    samples = read_samples(dense, known)
+    judge = _Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
+    shown = _chosen_layer(dense, layer)
+    entries: list[Entry] = []
+    masks: dict[str, Mask] = {}
+    wanted = list(_candidates(recipes, sparsities))
+    for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
+        title = name if sparsity is None else f"{name} at {sparsity:g}"
+        tell(title, done, len(wanted) + 1)
+        if sparsity is not None:
+            recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
+        pruned = dense
+        if recipe:
+            pruned = prune(dense, recipe, samples=samples, method=reconstruct)
+        entry = _measure(name, _text(recipe), model, dense, pruned, samples, method_for(known),
+                         judge, specs, cache)
+        entries.append(entry)
+        masks[entry.title] = _mask(pruned, shown.node)
+    named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
+    return Comparison(Path(named).stem, judge.count, tuple(spec.name for spec in specs),
+                      tuple(entries), shown.node, masks, judge.before)
+
+
+def _candidates(recipes: Sequence[tuple[Recipe, tuple[Options, ...]]], sparsities: Sequence[float]
+                ) -> Iterator[tuple[str, tuple[Options, ...], float | None]]:
+    """Name, options and sparsity (None: as they are) of each network."""
+    for written, options in recipes:
+        name = written if isinstance(written, str) else _text(options)
+        if len(options) == 1:
+            yield from ((name, options, sparsity) for sparsity in sparsities)
+        else:
+            yield name, options, None
+
+
+def _text(recipe: Sequence[Options]) -> str:
+    return "+".join(map(str, recipe))
+
+
+def _measure(name: str, recipe: str, model: Model, dense: tvm.IRModule, pruned: tvm.IRModule,
+             samples: Samples, calibration: Method, judge: _Judge, specs: Sequence[AccelSpec],
+             cache: str | Path | None) -> Entry:
+    sparsity = sparsity_of(layer_changes(dense, pruned))
+    layers = prunables(pruned["main"])
+    runs = without_dead(pruned)
+    ranges = measure_ranges(runs, samples, method=calibration)
+    quantise = QuantizeInt8(ranges=ranges)
+    pruned = without_idle(pruned, quantise)
+    runs = without_dead(pruned)
+    # What stays of dead channels depends on the target; the bits, which are judged, do not.
+    stages = {spec.name: lower_fastest(pruned, runs, spec, quantise, cache=cache, tune=None,
+                                       tell=silent) for spec in specs}
+    snr, accuracy = judge.of_int8(network_of(stages[specs[0].name], model, specs[0]),
+                                  apply_passes(runs, quantise))
+    return Entry(
+        scheme=name, recipe=recipe, sparsity=sparsity,
+        weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
+        macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
+        gains={spec.name: _gain(stages[spec.name], spec) for spec in specs})
+
+
+def _gain(stages: Stages, spec: AccelSpec) -> Gain:
+    programs = stages.programs.values()
+    runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
+    return Gain(cycles=sum(run.cycles for run in runs),
+                stored_bytes=sum(len(program.image) for program in programs),
+                microjoules=sum(run.picojoules for run in runs) / 1e6,
+                placement=placement_of(reference_module(stages.partitioned), stages.programs,
+                                       reasons_of(stages.partitioned))[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What the dense float network answers to data, and the labels, if there are any."""
+
+    inputs: list[list[Array]]  # of each run
+    ends: list[Before | None]
+    answers: list[Answer]
+    labels: Array | None
+
+    @staticmethod
+    def of(dense: tvm.IRModule, data: Samples, labels: Array | None) -> _Judge:
+        params = [str(param.name) for param in dense["main"].params]
+        batch = int(dense["main"].params[0].ty.shape[0])
+        runs = len(data[params[0]]) // batch
+        inputs = [[data[name][n * batch : (n + 1) * batch] for name in params]
+                  for n in range(runs)]
+        ends = before_saturation(dense["main"])
+        return _Judge(inputs, ends, _answers(dense, ends, inputs), labels)
+
+    @property
+    def before(self) -> str:
+        """The functions before which signal-to-noise is taken, in words."""
+        return " and ".join(dict.fromkeys(end.words() for end in self.ends if end))
+
+    @property
+    def count(self) -> int:
+        return sum(len(each[0]) for each in self.inputs)
+
+    def of_int8(self, network: Network, quantised: tvm.IRModule) -> tuple[float, float | None]:
+        """Signal to noise of all outputs together, dB, before what saturates at their end; and the
+        share of labels found. The machine answers; what is before an end is TVM's of the same
+        integers."""
+        ends = before_saturation(quantised["main"])
+        watch = Watch(quantised, [name for end in ends if end for name in end.names])
+        outputs = _machine_answers(network, self.inputs)
+        made = [(each, watch.values(inputs))
+                for each, inputs in zip(outputs, self.inputs, strict=True)]
+        pairs = [pair for (wants, floats), (gots, integers) in zip(self.answers, made, strict=True)
+                 for end, want, got in zip(ends_of(self.ends, ends), wants, gots, strict=True)
+                 for pair in compared(end, (want, floats), (got, integers))]
+        snr = snr_db([want for want, _ in pairs], [got for _, got in pairs])
+        if self.labels is None:
+            return snr, None
+        classes = np.concatenate([first.reshape(len(first), -1).argmax(axis=1)
+                                  for (first, *_), _ in made])
+        return snr, float(np.mean(classes == self.labels))
+
+
+def _answers(module: tvm.IRModule, ends: Sequence[Before | None], inputs: list[list[Array]]
+             ) -> list[Answer]:
+    watch = Watch(module, [name for end in ends if end for name in end.names])
+    return [(watch.outputs(each), watch.values(each)) for each in inputs]
+
+
+def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[Array]]:
+    """The answers of each run; all are run together."""
+    images = [{port.name: array for port, array in zip(network.inputs, run, strict=True)}
+              for run in inputs]
+    session = Session(replace(network, batch=1))
+    if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
+        return [list(session.run(image).values()) for image in images]
+    made = session.run({port.name: np.concatenate([image[port.name] for image in images])
+                        for port in network.inputs})
+    parts = [np.split(values, len(images)) for values in made.values()]
+    return [list(run) for run in zip(*parts, strict=True)]
+
+
+def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None
+               ) -> tuple[Arrays | None, Array | None]:
+    """The data without their labels, and these."""
+    if data is None:
+        return None, None
+    arrays = dict(load_arrays(data) if isinstance(data, str | Path) else data)
+    ports = ports_of(dense["main"], "inputs")
+    labels = None
+    if LABELS not in {port.name for port in ports}:
+        labels = arrays.pop(LABELS, None)
+    count = len(next(iter(match_inputs(arrays, ports, "data", samples=True).values())))
+    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
+        raise CompareError(f"The data's labels are {labels.dtype} {list(labels.shape)}; give one "
+                           f"whole number for each of the {count} samples.")
+    return arrays, labels
+
+
+def _chosen_layer(dense: tvm.IRModule, node: str | None) -> Prunable:
+    layers = prunables(dense["main"])
+    if not layers:
+        raise CompareError("The model has no convolution or matmul with float weights to prune.")
+    if node is None:
+        return max(layers, key=lambda layer: (len(layer.kernel) > 0, layer.weight.size))
+    for layer in layers:
+        if layer.node == node:
+            return layer
+    names = ", ".join(f"'{layer.node}'" for layer in layers[:5])
+    raise CompareError(f"The model has no convolution or matmul '{node}' whose masks could be "
+                       f"shown; there are {names}, ...")
+
+
+def _mask(pruned: tvm.IRModule, node: str) -> Mask:
+    """bool [K, C, *kernel]: which weights a layer still has; empty if it has gone."""
+    for layer in prunables(pruned["main"]):
+        if layer.node == node:
+            mask: Mask = layer.weight != 0
+            return mask
+    return np.zeros((0, 0), np.bool_)

@@ -1,0 +1,1 @@
+"""Running networks: sessions, TVM's packed function, the comparison with TVM."""

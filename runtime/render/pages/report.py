@@ -1,0 +1,32 @@
+"""The report as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.program.program import Program
+from zeroskip.runtime.analysis.report import Report
+from zeroskip.runtime.render.pages import layers, totals
+from zeroskip.runtime.render.pages.document import document
+from zeroskip.runtime.render.pages.elements import Element, tag
+from zeroskip.runtime.render.pages.roofline import roofline_figure
+from zeroskip.runtime.render.pages.timeline import timeline_figure
+
+SCRIPTS = ("tips.js", "sort.js", "timeline.js")
+
+
+def report_page(report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]) -> str:
+    """The report as HTML. runs, programs: by region, those that the report was made of."""
+    figures = _figures(report, runs, programs) if report.layers else []
+    return document(f"{report.network} on {report.target}",
+                    [totals.headline(report), *figures, totals.cpu_list(report)], SCRIPTS)
+
+
+def _figures(report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
+             ) -> list[Element]:
+    return [
+        totals.causes_figure(report),
+        tag("div", roofline_figure(report), totals.moves_figure(report), class_="pair"),
+        tag("div", layers.cycles_figure(report), layers.traffic_figure(report), class_="pair"),
+        timeline_figure(report, runs, programs), totals.layers_table(report)]

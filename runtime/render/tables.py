@@ -1,0 +1,165 @@
+"""Tables for people: reports and targets, drawn with rich."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.artifact.placement import percent
+from zeroskip.runtime.analysis.loss_breakdown import CAUSES
+from zeroskip.runtime.analysis.report import LayerReport, Report
+
+SHOWN = 3  # causes in a layer's row
+WIDTH = 170  # of what is not a terminal
+WIDE = 165  # from here on there is room for all columns
+NAME = {False: 24, True: 30}  # characters of a layer's name: with few columns, with all
+SHORT = ("cycles", "bound", "x bound")
+LOST = "lost, in % of the bound"
+
+
+def show(*parts: Table | str) -> None:
+    """Print tables and lines on standard output."""
+    console = Console(width=line_width())
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def line_width() -> int:
+    """Characters of a line on standard output."""
+    return Console().width if sys.stdout.isatty() else WIDTH
+
+
+def report_parts(report: Report, worst: int | None = None, width: int = WIDTH
+                 ) -> list[Table | str]:
+    """A report: a table for each region, the totals, and what stays on the CPU.
+
+    worst: instead of each region's layers in their order, the ones of all that lose most cycles.
+    width: of a line; columns that matter less are left out where it is short.
+    """
+    if worst is None or not report.layers:
+        parts: list[Table | str] = [
+            _layers_table(f"region {escape(region.name)}: {region.cycles:,} cycles",
+                          region.layers, width) for region in report.regions]
+    else:
+        ranked = sorted(report.layers, key=lambda layer: layer.bound - layer.cycles)[:worst]
+        parts = [_layers_table(f"the {len(ranked)} of {len(report.layers)} layers that lose most",
+                               ranked, width)]
+    parts += _totals(report)
+    parts.append(f"{len(report.cpu)} nodes stay on the CPU"
+                 + (":" if report.cpu else "; the accelerator does everything but quantise the "
+                    "inputs and dequantise the outputs"))
+    parts += [f"  {escape(node)}: {escape(why)}{_host_share(report, node)}"
+              for node, why in report.cpu.items()]
+    return parts
+
+
+def _host_share(report: Report, node: str) -> str:
+    """Of all multiplies, those of a node on the CPU; nothing if it has none."""
+    macs = report.host_macs.get(node, 0)
+    return f" ({percent(macs / report.placement.macs)} of the multiplies)" if macs else ""
+
+
+def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Table:
+    """All columns where there is room for them; the last one takes what room is left."""
+    wide = width >= WIDE
+    texts = ("layer", "kind", "output") if wide else ("layer",)
+    numbers: tuple[str, ...] = SHORT
+    if wide:
+        numbers = ("MMACs", "effectual", "real", *SHORT, "MACs used", "DRAM KiB", "uJ")
+    rows = [_layer_cells(layer, wide) for layer in layers]
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+                  show_edge=False)
+    for number, name in enumerate((*texts, *numbers)):
+        size = max(len(row[number]) for row in ((name,) * len(rows[0]), *rows))
+        width -= size + 2  # and a gap
+        table.add_column(name, justify="left" if name in texts else "right", width=size,
+                         no_wrap=True)
+    table.add_column(LOST, no_wrap=True, max_width=max(width, len(LOST)))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _layer_cells(layer: LayerReport, wide: bool) -> tuple[str, ...]:
+    short = (f"{layer.cycles:,}", f"{layer.bound:,}", f"{layer.x_bound:.2f}")
+    title, lost = _shortened(layer.title, NAME[wide]), _largest(layer)
+    if not wide:
+        return (title, *short, lost)
+    return (title, layer.kind, "x".join(map(str, layer.shape[1:])), f"{layer.macs / 1e6:.2f}",
+            f"{layer.effectual / 1e6:.2f}", f"{layer.real_macs / 1e6:.2f}", *short,
+            f"{layer.utilisation:.0%}", f"{layer.dram_bytes / 1024:.1f}",
+            f"{layer.microjoules:.1f}", lost)
+
+
+def _shortened(title: str, most: int) -> str:
+    """The end of a name says more than its start."""
+    return title if len(title) <= most else "…" + title[1 - most :]
+
+
+def _largest(layer: LayerReport) -> str:
+    """The causes that matter most, in per cent of the bound."""
+    ranked = sorted(layer.lost.items(), key=lambda item: -abs(item[1]))[:SHOWN]
+    return ", ".join(f"{cause} {lost / layer.bound:+.0%}" for cause, lost in ranked
+                     if abs(lost) >= 0.005 * layer.bound)
+
+
+def _totals(report: Report) -> list[Table | str]:
+    first = escape(f"{report.network}: {report.headline}")
+    if not report.placement.regions:
+        return [first]
+    whole = ("whole network" if report.placement.whole and report.placement.regions == 1 else
+             f"part on the accelerator, {_regions(report)}")
+    lines: list[Table | str] = [
+        first,
+        f"{report.x_bound:.3f} x the sum of the layers' bounds, {report.bound:,} cycles",
+        f"{report.x_network_bound:.3f} x the bound of the {whole}, {report.network_bound:,} "
+        "cycles, if all between its layers stayed on chip",
+        f"{report.effectual / 1e6:.2f} of {report.macs / 1e6:.2f} million MACs have a weight that "
+        f"is not zero, {report.real_macs / 1e6:.2f} an input that is not padding too; these use "
+        f"{report.utilisation:.1%} of the multipliers",
+        f"{report.dram_bytes / 1024:,.1f} KiB over the DRAM bus, {report.microjoules:,.1f} uJ",
+    ]
+    table = Table(title="where the cycles above the bound went", title_justify="left",
+                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("cause", no_wrap=True)
+    table.add_column("cycles", justify="right", no_wrap=True)
+    table.add_column("of bound", justify="right", no_wrap=True)
+    table.add_column("meaning")
+    table.add_row("bound", f"{report.bound:,}", "100.0%", "the sum of the layers' bounds")
+    for cause, lost in report.lost.items():
+        if round(lost):
+            table.add_row(cause, f"{lost:+,.0f}", f"{lost / report.bound:+.1%}", CAUSES[cause])
+    return ["", table, "", *lines]
+
+
+def _regions(report: Report) -> str:
+    count = report.placement.regions
+    share = percent(1 - report.placement.cpu_share)
+    return f"{share} of the multiplies in {count:,} region{'s' * (count != 1)}"
+
+
+def targets_table(specs: Sequence[AccelSpec]) -> Table:
+    """The accelerators with their numbers."""
+    table = Table()
+    for name in ("target", "array"):
+        table.add_column(name)
+    for name in ("MACs/cycle", "MHz", "DRAM GB/s", "ACT KiB", "WGT KiB", "ACC KiB", "PAR KiB",
+                 "staging KiB", "windows KiB", "all KiB"):
+        table.add_column(name, justify="right")
+    table.add_column("in short")
+    for spec in specs:
+        own = spec.sram
+        sizes = (own.act_bytes, own.wgt_bytes, own.acc_bytes, own.par_bytes, own.staging_bytes,
+                 spec.window_bytes, spec.sram_bytes)
+        table.add_row(
+            escape(spec.name), f"{spec.array.kind} {spec.array.lanes}x{spec.array.pixels}",
+            str(spec.array.macs), f"{spec.clock_mhz:g}",
+            f"{spec.dram.bytes_per_cycle * spec.clock_mhz / 1000:g}",
+            *(f"{size / 1024:g}" for size in sizes), escape(spec.summary))
+    return table
