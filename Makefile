@@ -16,6 +16,7 @@ test: lint types
 
 lint: .venv/stamp
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 types: .venv/stamp
 	$(BIN)/mypy
@@ -96,12 +97,12 @@ bench-networks: .venv/stamp
 
 # The pages that are printed from the declarations.
 docs: .venv/stamp
-	$(BIN)/python -c 'from zeroskip.accel_model.assembly import manual; print(manual(), end="")' \
+	$(BIN)/python -c 'from zeroskip.accel_model.isa.assembly import manual; print(manual(), end="")' \
 		> docs/ISA.md
-	$(BIN)/python -c 'from zeroskip.compiler.support import manual; print(manual(), end="")' \
+	$(BIN)/python -c 'from zeroskip.compiler.lowering.legality import manual; print(manual(), end="")' \
 		> docs/SUPPORTED.md
 	$(BIN)/python -c 'from pathlib import Path; \
-		from zeroskip.relay_passes.pruning.manual import manual; \
+		from zeroskip.relay_passes.pruning.docs import manual; \
 		page = Path("docs/PRUNING.md"); page.write_text(manual(page.read_text()))'
 
 .venv/stamp: pyproject.toml

@@ -25,6 +25,7 @@ from zeroskip.compiler.lowering.from_relax import direct_plan, extract
 from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.passes import embed
 from zeroskip.compiler.stages import Progress, Stages, apply_passes, lower_fastest, without_dead
+from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.frontend.load import check_model, load_onnx
@@ -52,9 +53,6 @@ Model: TypeAlias = str | Path | onnx.ModelProto
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
 SAMPLES = 4  # random images that stand in for calibration data
-CPU_ATTR = "zeroskip.cpu"
-BATCH_ATTR = "zeroskip.batch"
-TOGETHER_ATTR = "zeroskip.together"  # why the images of a batch do not run one by one
 
 
 def compile(  # the name that users expect: zeroskip.compiler.compile

@@ -24,20 +24,18 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
-from zeroskip.compiler.lowering.from_relax import extract, is_region, region_names
+from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.fusion import Progress, estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
+from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
 from zeroskip.relay_passes.relax.rewriting import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
 for _error in (CompileError, FormatError, IsaError, WindowError):
     tvm_ffi.register_error(_error)
 
-SCHEDULE_ATTR = "zeroskip.schedule"
-TARGET_ATTR = "zeroskip.target"  # name and fingerprint of the schedule's accelerator
-PACKED = "zeroskip.run"
 
 
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.TileAndSchedule")

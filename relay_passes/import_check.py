@@ -20,13 +20,14 @@ import onnxruntime
 import tvm
 from onnx.reference import ReferenceEvaluator
 
+from zeroskip.relay_passes.attrs import OUTPUTS_ATTR
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.frontend.editing import opset
 from zeroskip.relay_passes.frontend.floats import cast_floats
 from zeroskip.relay_passes.frontend.load import load_onnx
 from zeroskip.relay_passes.quantize.calibrate import has_own_scales, observer
 from zeroskip.relay_passes.relax.passes import with_unique_names
-from zeroskip.relay_passes.relax.rewriting import OUTPUTS_ATTR, bindings, node_of
+from zeroskip.relay_passes.relax.rewriting import bindings, node_of
 
 Array = npt.NDArray[Any]
 Model: TypeAlias = str | Path | onnx.ModelProto

@@ -9,8 +9,18 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
 
-from zeroskip.relay_passes.integer.relax_functions import (
+from zeroskip.relay_passes.attrs import (
+    CODEGEN,
+    CODEGEN_ATTR,
+    CPU_ATTR,
+    FLOATS_ATTR,
+    HELD_ATTR,
+    LAYERS_ATTR,
     NODE_ATTR,
+    OPERATORS_ATTR,
+    is_region,
+)
+from zeroskip.relay_passes.integer.relax_functions import (
     Concat,
     Layer,
     Reshape,
@@ -20,10 +30,8 @@ from zeroskip.relay_passes.integer.relax_functions import (
     read_layer,
     write_layer,
 )
-from zeroskip.relay_passes.quantize.quantize_int8 import CPU_ATTR, FLOATS_ATTR
 from zeroskip.relay_passes.relax.passes import Pass, module_pass
 from zeroskip.relay_passes.relax.rewriting import (
-    OPERATORS_ATTR,
     Env,
     bindings,
     node_of,
@@ -32,11 +40,6 @@ from zeroskip.relay_passes.relax.rewriting import (
     rebuild,
     substitute,
 )
-
-CODEGEN_ATTR = "Codegen"
-CODEGEN = "zeroskip"
-LAYERS_ATTR = "zeroskip.layers"
-HELD_ATTR = "zeroskip.held"
 
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
 _MOVES_ONLY = "it only moves data, and no layer beside it is on the accelerator"
@@ -103,15 +106,6 @@ def reference_module(partitioned: tvm.IRModule) -> tvm.IRModule:
     main = _inline(partitioned["main"], inlined)
     functions[partitioned.get_global_var("main")] = main
     return tvm.IRModule(functions, attrs=partitioned.attrs)
-
-
-def is_region(function: Any) -> bool:
-    """Whether a function is an accelerator region."""
-    return (
-        isinstance(function, relax.Function)
-        and bool(function.attrs)
-        and function.attrs.get(CODEGEN_ATTR) == CODEGEN
-    )
 
 
 # --------------------------------------------------------------------------- writing layers out

@@ -2,9 +2,9 @@
 
 act: uint8 [N, rows, 16], of N images, which all loops go through one after another. A byte b of an
 int8 tensor is ``(b ^ 128) - 128``, so values are taken as ``(b ^ flip) - offset`` for both types
-(``operand_window.py``). Sums are int32 [N, blocks, outputs, 16], as tiles are: blocks of 16 channels,
-outputs row by row. So inputs, operands, sums and results of a row are neighbours, and loops are
-long. Sums of channels that are not there may be anything that fits.
+(``operand_window.py``). Sums are int32 [N, blocks, outputs, 16], as tiles are: blocks of 16
+channels, outputs row by row. So inputs, operands, sums and results of a row are neighbours, and
+loops are long. Sums of channels that are not there may be anything that fits.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 _IMPORT = re.compile(r"^from zeroskip\.accel_model(?:\.([\w.]+))? import (\([^)]*\)|.*)$", re.M)
-_MARK = "from zeroskip.accel_model.native import"
+_MARK = "from zeroskip.accel_model.io.jit import"
 
 
 def native(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,4 +1,4 @@
-"""Instructions as text and back, and the manual: all derived from the declarations in ``instructions.py``.
+"""Instructions as text and back, and the manual: derived from the declarations of the room.
 
 One instruction a line: ``mnemonic field=value ... ; comment``. Fields may come in any order, those
 that have a default may be left out. ``wait`` and ``post`` hold unit names joined with ``|``; other
@@ -125,8 +125,9 @@ def _defaults(cls: type[Instruction]) -> dict[str, int]:
 
 def manual() -> str:
     """The text of docs/ISA.md."""
-    parts = ["# The instruction set", "Made from `accel_model/isa/instructions.py` by `assembly.manual`; "
-             "a test keeps it so.", _paragraphs(cleandoc(isa.__doc__ or "")), _assembly_section()]
+    parts = ["# The instruction set", "Made from `accel_model/isa/instructions.py` by "
+             "`assembly.manual`; a test keeps it so.",
+             _paragraphs(cleandoc(isa.__doc__ or "")), _assembly_section()]
     for unit in UNITS:
         parts.append(f"## The {(unit.name or '').lower()} unit")
         parts += [_entry(cls) for _, cls in sorted(BY_OPCODE.items()) if cls.unit == unit]

@@ -91,8 +91,8 @@ class Walk:
         state.spend(footprint.work, footprint.largest)
         rows = 0 if reader is None else reader(state, one)
         memories = state.memories
-        found, number, what, tick = access_check.touch(memories.records, memories.places, accesses, rows,
-                                                 known, pc, self._units[pc])
+        found, number, what, tick = access_check.touch(
+            memories.records, memories.places, accesses, rows, known, pc, self._units[pc])
         if found == access_check.FINE:
             return
         memory, write, _, _, cells = Access.of(accesses[number].tolist(), rows)

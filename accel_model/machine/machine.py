@@ -1,16 +1,17 @@
 """The machine: runs a program, computing the numbers and the time from the same instructions.
 
-Two walks over one stream. The functional walk (``executor.py``) executes it, proves it free of races,
-deadlocks and reads of unwritten memory, and finds what each instruction costs from the weights that
-it decodes. The timing walk (``timeline.py``) makes start and end of every instruction out of that.
+Two walks over one stream. The functional walk (``executor.py``) executes it, proves it free of
+races, deadlocks and reads of unwritten memory, and finds what each instruction costs from the
+weights that it decodes. The timing walk (``timeline.py``) makes start and end of every instruction
+out of that.
 
 Several images go through a program in one functional walk. Addresses, weights, parameters, checks
-and times do not depend on the values of activations, so all that is done once; ``activations.py`` then
-computes the values of all images, which have an axis of their own in front in the memories that
-hold activations. What comes out is what each image has by itself, to the bit, errors too: when a
-walk of several is stopped, the first image that is stopped by itself is looked for. A program that
-loads weights or parameters from where activations may be is walked for each image by itself. An
-array whose time depends on activations would keep a time of each image in ``Run``, behind
+and times do not depend on the values of activations, so all that is done once; ``activations.py``
+then computes the values of all images, which have an axis of their own in front in the memories
+that hold activations. What comes out is what each image has by itself, to the bit, errors too: when
+a walk of several is stopped, the first image that is stopped by itself is looked for. A program
+that loads weights or parameters from where activations may be is walked for each image by itself.
+An array whose time depends on activations would keep a time of each image in ``Run``, behind
 ``Run.of_image``.
 """
 

@@ -1,0 +1,1 @@
+"""The built-in accelerators, one TOML file each."""

@@ -8,9 +8,9 @@ Which accelerator runs at which level is chosen when the file is loaded.
 A level is a whole network: its manifest is that of a file of its own, its programs are the bytes
 that compiling it alone would give. What is stored differs. Members lie in the file under the digest
 of their contents, so what levels have in common is there once; and a member may be made of others
-instead (``derived_members.py``): weights from nested weights (``accel_model/formats/nested.py``), programs
-from weights and what lies between them. What comes out has the digest that the level's manifest
-says, or it is refused. Biases, multipliers, instructions and modules are each level's own.
+instead (``derived_members.py``): weights from nested weights (``accel_model/formats/nested.py``),
+programs from weights and what lies between them. What comes out has the digest that the level's
+manifest says, or it is refused. Biases, multipliers, instructions and modules are each level's own.
 
 The file is a zip as a network's is: ``manifest.json`` with the levels' recipes and manifests and
 what is derived, and ``parts/<sha256>``.

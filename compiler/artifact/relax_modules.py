@@ -12,7 +12,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from zeroskip.accel_model.io.archive import Parts, digest, npy_parts, read_npy
-from zeroskip.compiler.passes import PACKED
+from zeroskip.relay_passes.attrs import PACKED
 from zeroskip.relay_passes.relax.rewriting import const_value, make_const
 
 LARGE = 1024  # bytes from which a constant is lifted out

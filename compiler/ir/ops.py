@@ -1,7 +1,7 @@
 """What the scheduler works on: a region as accelerator operations on channel-blocked values.
 
 Every value is [1, channels, rows, cols]; dense layers are convolutions, a flatten is a view. The
-dataclasses are frozen: ``lower.py`` makes them, ``schedule.py`` and ``program_builder.py`` only read them.
+dataclasses are frozen: ``lowering`` makes them, ``scheduling`` and ``codegen`` only read them.
 """
 
 from __future__ import annotations

@@ -10,11 +10,10 @@ from tvm.ir import Call, GlobalVar, IRModule
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import DirectPlan, Scaling
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.relay_passes.integer.relax_functions import NODE_ATTR, QTensor, read_layer
+from zeroskip.relay_passes.attrs import NODE_ATTR, is_region
+from zeroskip.relay_passes.integer.relax_functions import QTensor, read_layer
 from zeroskip.relay_passes.relax.rewriting import bindings, const_value, op_name
 
-CODEGEN_ATTR = "Codegen"
-CODEGEN = "zeroskip"
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
 
 
@@ -25,11 +24,6 @@ def region_names(mod: IRModule) -> list[str]:
         for gvar, func in mod.functions.items()
         if isinstance(func, relax.Function) and is_region(func)
     )
-
-
-def is_region(func: Any) -> bool:
-    """Whether a function is an accelerator region."""
-    return bool(func.attrs) and func.attrs.get(CODEGEN_ATTR) == CODEGEN
 
 
 def extract(mod: IRModule, name: str) -> LayerGraph:

@@ -131,8 +131,8 @@ def manual() -> str:
     """``docs/SUPPORTED.md``."""
     kinds = ", ".join(sorted(cls.kind for cls in layers.KINDS))
     lines = ["# What runs on the accelerator", "",
-             "Generated from the predicates in `compiler/lowering/legality.py`. Layers of the kinds "
-             f"{kinds} run on every target if each of these holds; everything else runs on TVM's "
-             "CPU in the same module, and `zeroskip report` says which node, and why.", ""]
+             "Generated from the predicates in `compiler/lowering/legality.py`. Layers of the "
+             f"kinds {kinds} run on every target if each of these holds; everything else runs on "
+             "TVM's CPU in the same module, and `zeroskip report` says which node, and why.", ""]
     lines += [f"- {(predicate.__doc__ or '').strip()}" for predicate in PREDICATES]
     return "\n".join(lines) + "\n"

@@ -154,8 +154,8 @@ def _fetch(conv: ops.Conv, spec: AccelSpec, gang: int, count: int) -> tuple[Int3
     rows = min(high, -(-count * (array.pixels << gang) // wide))
 
     def cycles(**layout: int) -> Int32:
-        found = lane_array.quad_conflicts(rows, wide, banks=spec.sram.act_banks, pixels=array.pixels,
-                                     **layout)
+        found = lane_array.quad_conflicts(rows, wide, banks=spec.sram.act_banks,
+                                          pixels=array.pixels, **layout)
         return np.resize(lane_array.tile_fetch(found, gang), count)
 
     window = conv.window

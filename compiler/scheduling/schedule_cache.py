@@ -94,12 +94,12 @@ def _add(key: hashlib._Hash, value: object) -> None:
 def _source_digest() -> str:
     """Of the code that a schedule comes from: another version never finds this one's entries."""
     files = [Path(str(lane_array.__file__)), *_sources(Path(str(formats.__file__)).parent),
-             *_sources(Path(__file__).parent)]
+             *_sources(Path(__file__).parent.parent)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.py"))
+    return sorted(folder.rglob("*.py"))
 
 
 def _read(path: Path, count: int) -> list[GroupPlan] | None:

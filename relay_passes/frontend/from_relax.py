@@ -18,10 +18,9 @@ from onnx import helper, numpy_helper
 from tvm import relax
 from tvm.ir import Call
 
+from zeroskip.relay_passes.attrs import INPUTS_ATTR, OUTPUTS_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.relax.rewriting import (
-    INPUTS_ATTR,
-    OUTPUTS_ATTR,
     bindings,
     const_number,
     const_value,

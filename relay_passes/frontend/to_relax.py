@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
 
+from zeroskip.relay_passes.attrs import INPUTS_ATTR, NODES_ATTR, OPERATORS_ATTR, OUTPUTS_ATTR
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.frontend.editing import (
     attributes,
@@ -29,10 +30,6 @@ from zeroskip.relay_passes.frontend.refusals import refused_node, refused_operat
 from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.relax.fold import fold_constants
 from zeroskip.relay_passes.relax.rewriting import (
-    INPUTS_ATTR,
-    NODES_ATTR,
-    OPERATORS_ATTR,
-    OUTPUTS_ATTR,
     Env,
     bind,
     bindings,

@@ -8,12 +8,10 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import NODE_ATTR, ZERO_POINT_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.layers import FRACTION, QTensor
 from zeroskip.relay_passes.relax.rewriting import const_value, make_const
-
-NODE_ATTR = "zeroskip.node"
-ZERO_POINT_ATTR = "zeroskip.zero_point"
 
 Array = npt.NDArray[Any]
 

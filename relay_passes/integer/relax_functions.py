@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import COMPOSITE_ATTR, NODE_ATTR, ZERO_POINT_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
@@ -33,8 +34,6 @@ from zeroskip.relay_passes.integer.layers import (
     quantise_multiplier,
 )
 from zeroskip.relay_passes.integer.relax_body import (
-    NODE_ATTR,
-    ZERO_POINT_ATTR,
     BodyReader,
     BodyWriter,
     along_channels,
@@ -67,7 +66,6 @@ __all__ = [
     "write_layer",
 ]
 
-COMPOSITE_ATTR = "Composite"
 _PREFIX = "zeroskip."
 
 _CENTRE = ("astype", "subtract")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import tvm
 
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
-from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.base.repeatable import repeatable

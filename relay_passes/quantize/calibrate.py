@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantize.calibrate_judge import Judge
 from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, range_by
@@ -17,14 +18,7 @@ from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.scales import Range, observed
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu
 from zeroskip.relay_passes.relax.passes import with_unique_names
-from zeroskip.relay_passes.relax.rewriting import (
-    NODES_ATTR,
-    bindings,
-    node_of,
-    nodes_of,
-    op_name,
-    outputs,
-)
+from zeroskip.relay_passes.relax.rewriting import bindings, node_of, nodes_of, op_name, outputs
 
 __all__ = ["METHODS", "Method", "Range", "batches", "calibrate", "has_own_scales"]
 

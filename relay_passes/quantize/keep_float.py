@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 import tvm
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import FLOAT_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import nodes_of
 
-FLOAT_ATTR = "zeroskip.float"
 BY_REQUEST = "it is kept in float by request (--float)"
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import CPU_ATTR, FLOATS_ATTR, NODES_ATTR, SCALES_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
@@ -17,7 +18,6 @@ from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_
 from zeroskip.relay_passes.quantize.to_integer import Doubles, Step, layers_of, weight_scale
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.relax.rewriting import (
-    NODES_ATTR,
     bind,
     bindings,
     make_const,
@@ -26,10 +26,6 @@ from zeroskip.relay_passes.relax.rewriting import (
     substitute,
     used_vars,
 )
-
-SCALES_ATTR = "zeroskip.scales"
-CPU_ATTR = "zeroskip.cpu"
-FLOATS_ATTR = "zeroskip.floats"
 
 
 @module_pass("QuantizeInt8")

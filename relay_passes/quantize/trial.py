@@ -14,9 +14,10 @@ import tvm
 from onnx import TensorProto, helper
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import INPUTS_ATTR, NODES_ATTR, OUTPUTS_ATTR
 from zeroskip.relay_passes.frontend.from_relax import export_onnx
 from zeroskip.relay_passes.quantize.fusion_groups import Scale
-from zeroskip.relay_passes.relax.rewriting import INPUTS_ATTR, NODES_ATTR, OUTPUTS_ATTR, bindings
+from zeroskip.relay_passes.relax.rewriting import bindings
 
 Array = npt.NDArray[Any]
 Trial: TypeAlias = Callable[[Sequence[Array], Mapping[str, Scale]], list[Array]]

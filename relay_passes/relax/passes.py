@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tvm
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.names import unused_name
-from zeroskip.relay_passes.relax.rewriting import NODES_ATTR, nodes_of, substitute, used_vars
+from zeroskip.relay_passes.relax.rewriting import nodes_of, substitute, used_vars
 
 
 class Pass:

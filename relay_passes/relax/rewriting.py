@@ -14,12 +14,8 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
+from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.errors import PassError
-
-NODES_ATTR = "zeroskip.nodes"
-OPERATORS_ATTR = "zeroskip.operators"
-INPUTS_ATTR = "zeroskip.inputs"
-OUTPUTS_ATTR = "zeroskip.outputs"
 
 Array: TypeAlias = npt.NDArray[np.generic]
 Env: TypeAlias = dict[relax.Var, relax.Expr]

@@ -2,10 +2,10 @@
 
 Everything is counted from the run of the program itself. Of each layer the report states how far
 it is from its bound, max(multiplies of weights that are not zero by inputs within the image /
-multipliers, compulsory DRAM bytes / bus width), and by which causes (``loss_breakdown.py``); cycles belong
-to layers as ``cycle_attribution.py`` says. A layer whose weights were loaded while the array was still at the
-layer before it, or whose tensors stayed on the chip, may come out below its own bound; the run as a
-whole may not take less than its multiplies or the bytes that it must move.
+multipliers, compulsory DRAM bytes / bus width), and by which causes (``loss_breakdown.py``); cycles
+belong to layers as ``cycle_attribution.py`` says. A layer whose weights were loaded while the array
+was still at the layer before it, or whose tensors stayed on the chip, may come out below its own
+bound; the run as a whole may not take less than its multiplies or the bytes that it must move.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler.artifact.network import Network
-from zeroskip.relay_passes.partition import LAYERS_ATTR, Held, held_in
+from zeroskip.relay_passes.attrs import LAYERS_ATTR
+from zeroskip.relay_passes.partition import Held, held_in
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import bindings
 

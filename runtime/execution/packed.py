@@ -24,13 +24,13 @@ from zeroskip.accel_model.machine.machine import Inputs, Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program, ProgramError
+from zeroskip.relay_passes.attrs import PACKED
 from zeroskip.runtime.execution import lockstep
 from zeroskip.runtime.execution.lockstep import Call, called
 from zeroskip.runtime.progress import Tell, silent
 
 T = TypeVar("T")
 
-NAME = "zeroskip.run"
 KEPT = 8  # programs that stay decoded
 
 
@@ -67,7 +67,7 @@ def hooked(hook: Hook) -> Iterator[None]:
         _here.hook = outer
 
 
-@tvm_ffi.register_global_func(NAME, override=True)  # type: ignore[untyped-decorator]  # no types
+@tvm_ffi.register_global_func(PACKED, override=True)  # type: ignore[untyped-decorator]  # no types
 def run(blob: Any, *tensors: Any) -> None:
     """Run the program in ``blob`` on the inputs among ``tensors`` into the outputs after them."""
     program = _program(np.from_dlpack(blob))

@@ -13,7 +13,7 @@ from zeroskip.accel_model.machine.machine import Inputs
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Place, Program, Tile
 from zeroskip.compiler.artifact.network import Network
-from zeroskip.relay_passes.partition import LAYERS_ATTR
+from zeroskip.relay_passes.attrs import LAYERS_ATTR
 from zeroskip.relay_passes.relax.cpu import run_cpu
 from zeroskip.runtime.execution.packed import Hook, hooked
 from zeroskip.runtime.execution.session import Session

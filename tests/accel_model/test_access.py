@@ -107,8 +107,8 @@ def test_whatever_is_touched_is_checked_cell_by_cell() -> None:
             found[wanted[0]] += 1
             if wanted[0] in (access_check.RACE, access_check.OWN, access_check.UNWRITTEN):
                 break  # what was recorded before a fault does not matter
-    assert all(found[kind] > 10 for kind in (access_check.FINE, access_check.BOUNDS, access_check.TWICE,
-                                             access_check.UNWRITTEN, access_check.RACE, access_check.OWN)), found
+    kinds = ("FINE", "BOUNDS", "TWICE", "UNWRITTEN", "RACE", "OWN")
+    assert all(found[getattr(access_check, kind)] > 10 for kind in kinds), found
 
 
 def test_rows_that_only_the_streams_know_are_filled_in() -> None:

@@ -268,8 +268,8 @@ def test_stage_larger_than_the_window_is_refused() -> None:
     stages = stages_of("pattern", 16, 9)
     one = np.ones(1, np.int32)
     with pytest.raises(lane_array.WindowError, match=r"window_entries = 32 .* 144 entries"):
-        lane_array.conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0,
-                          1, True)
+        lane_array.conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one,
+                               0, 1, True)
 
 
 @pytest.mark.parametrize("seed", range(40))

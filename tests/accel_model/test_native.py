@@ -23,16 +23,16 @@ module = importlib.util.module_from_spec(spec)
 sys.modules["zeroskip.accel_model"] = module
 spec.loader.exec_module(module)
 from zeroskip.accel_model.outer import outer
-from zeroskip.accel_model.native import code_folder
+from zeroskip.accel_model.io.jit import code_folder
 print(outer(1), code_folder())
 """
-_OUTER = """from zeroskip.accel_model.native import native
+_OUTER = """from zeroskip.accel_model.io.jit import native
 from zeroskip.accel_model.inner import inner
 @native
 def outer(x: int) -> int:
     return inner(x) + 1
 """
-_INNER = """from zeroskip.accel_model.native import native
+_INNER = """from zeroskip.accel_model.io.jit import native
 from zeroskip.accel_model.constants import STEP
 @native
 def inner(x: int) -> int:
@@ -45,7 +45,9 @@ def package(tmp_path: Path) -> Path:
     """A package of two compiled functions, one of which reads a constant of a third file."""
     folder = tmp_path / "accel_model"
     folder.mkdir()
-    shutil.copy(jit.__file__, folder / "native.py")
+    (folder / "io").mkdir()
+    (folder / "io" / "__init__.py").write_text("")
+    shutil.copy(jit.__file__, folder / "io" / "jit.py")
     for name, text in (("__init__", ""), ("outer", _OUTER), ("inner", _INNER),
                        ("constants", "STEP = 10\n")):
         (folder / f"{name}.py").write_text(text)
@@ -91,5 +93,6 @@ def test_without_a_place_of_its_own_code_goes_to_a_temporary_folder(
 
 def test_every_compiled_source_counts() -> None:
     found = {str(path.relative_to(jit.PACKAGE)) for path in jit.compiled_sources()}
-    assert {"access.py", "cells.py", "kernels.py", "isa.py", "formats/headers.py", "lanes.py",
-            "convolution.py", "timeline.py"} <= found
+    assert {"memory/access_check.py", "memory/address_sets.py", "functional/kernels.py",
+            "isa/instructions.py", "formats/stream_header.py", "timing/lane_array.py",
+            "functional/convolution.py", "timing/timeline.py"} <= found

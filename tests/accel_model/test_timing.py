@@ -113,13 +113,13 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
                                      row_stride=made["stride"], col_stride=made["stride"], **banks)
     operand = None
     if made["operand_row"] is not None:
-        operand = lane_array.tile_fetch(lane_array.quad_conflicts(5, 6, row=made["operand_row"], **banks),
-                                   gang)
+        found = lane_array.quad_conflicts(5, 6, row=made["operand_row"], **banks)
+        operand = lane_array.tile_fetch(found, gang)
     return lane_array.conv_cycles(
         array, kind, work_matrix(kind, canonical(weight), channels, 9, table),
         made["order"].astype(np.int32), stages_of(kind, channels, 9),
-        lane_array.tile_fetch(conflicts, gang), lane_array.group_pixels(30, array.pixels << gang), gang,
-        blocks(filters), True, operand)
+        lane_array.tile_fetch(conflicts, gang),
+        lane_array.group_pixels(30, array.pixels << gang), gang, blocks(filters), True, operand)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -39,8 +39,18 @@ LONGEST = 900.0  # seconds for the tests of a change: some for a busy machine
 SEED = "0"  # of the tests that draw their cases
 R = TypeVar("R")
 OUTCOMES = ("noticed", "equivalent", "survived")
-_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".hypothesis", ".mypy_cache", ".ruff_cache",
-                                   ".pytest_cache", "__pycache__", "build", "out", "*.egg-info")
+_LEFT_OUT = shutil.ignore_patterns(
+    ".git",
+    ".venv",
+    ".hypothesis",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    "__pycache__",
+    "build",
+    "out",
+    "*.egg-info",
+)
 _PASSED, _FAILED, _STOPPED = 0, 1, 2  # pytest's exit codes: 2 for errors before any test ran
 
 
@@ -77,39 +87,66 @@ class Scratch:
             path.write_bytes(before)
             drop_compiled(path)
 
-    def python(self, *arguments: str, longest: float | None = None
-               ) -> subprocess.CompletedProcess[str]:
+    def python(
+        self, *arguments: str, longest: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run Python in the copy; TimeoutExpired after so many seconds."""
         environment = {
-            **os.environ, "PYTHONPATH": str(self.links), "NUMBA_CACHE_DIR": str(self.machine_code),
-            "OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1", "SEED": SEED}
-        return subprocess.run([sys.executable, *arguments], cwd=self.root, env=environment,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=longest, check=False)
+            **os.environ,
+            "PYTHONPATH": str(self.links),
+            "NUMBA_CACHE_DIR": str(self.machine_code),
+            "OMP_NUM_THREADS": "1",
+            "TVM_NUM_THREADS": "1",
+            "SEED": SEED,
+        }
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=longest,
+            check=False,
+        )
 
     def tests(self, nodes: Sequence[str], longest: float) -> str:
-        """"" if the tests pass, else what stopped them."""
+        """ "" if the tests pass, else what stopped them."""
         try:
-            done = self.python("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
-                               "--hypothesis-profile=whether", *nodes, longest=longest)
+            done = self.python(
+                "-m",
+                "pytest",
+                "-x",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "--hypothesis-profile=whether",
+                *nodes,
+                longest=longest,
+            )
         except subprocess.TimeoutExpired:
             return "too long"
         if done.returncode == _PASSED:
             return ""
         if done.returncode not in (_FAILED, _STOPPED) or "not found: " in done.stdout:
-            raise CampaignError(f"{' '.join(nodes)}: pytest ended with {done.returncode}:\n"
-                                f"{done.stdout[-2000:]}")
-        named = [line for line in done.stdout.splitlines()
-                 if line.startswith(("FAILED ", "ERROR "))]
+            raise CampaignError(
+                f"{' '.join(nodes)}: pytest ended with {done.returncode}:\n{done.stdout[-2000:]}"
+            )
+        named = [
+            line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))
+        ]
         return named[0].partition(" - ")[0] if named else "an error before any test"
 
     def check(self) -> None:
         """CampaignError unless the packages of the copy are what is imported."""
-        code = "; ".join(f"import zeroskip.{package} as {package}; print({package}.__file__)"
-                         for package in PACKAGES)
+        code = "; ".join(
+            f"import zeroskip.{package} as {package}; print({package}.__file__)"
+            for package in PACKAGES
+        )
         found = self.python("-c", code).stdout.split()
-        if found != [str(self.links / "zeroskip" / package / "__init__.py")
-                     for package in PACKAGES]:
+        if found != [
+            str(self.links / "zeroskip" / package / "__init__.py") for package in PACKAGES
+        ]:
             raise CampaignError(f"not the copy's packages are imported: {found}")
 
 
@@ -147,8 +184,7 @@ def without_change(nodes: Sequence[str]) -> Callable[[Scratch], str]:
     return run
 
 
-def shared_out(scratches: Sequence[Scratch], work: Sequence[Callable[[Scratch], R]]
-               ) -> Iterator[R]:
+def shared_out(scratches: Sequence[Scratch], work: Sequence[Callable[[Scratch], R]]) -> Iterator[R]:
     """The results of work in the order in which it ends, one piece at a time in each copy."""
     free: Queue[Scratch] = Queue()
     for scratch in scratches:
@@ -190,18 +226,25 @@ def _tell(line: str) -> None:
 
 def outcomes(judged: Sequence[Judged]) -> str:
     """Counts by package, and of all."""
-    rows = {package: Counter(each.outcome for each in judged if each.change.package == package)
-            for package in PACKAGES}
+    rows = {
+        package: Counter(each.outcome for each in judged if each.change.package == package)
+        for package in PACKAGES
+    }
     rows["all"] = sum(rows.values(), Counter())
-    return table(("package", "changes", *OUTCOMES), (
-        (name, counts.total(), *(counts[outcome] for outcome in OUTCOMES))
-        for name, counts in rows.items()))
+    return table(
+        ("package", "changes", *OUTCOMES),
+        (
+            (name, counts.total(), *(counts[outcome] for outcome in OUTCOMES))
+            for name, counts in rows.items()
+        ),
+    )
 
 
 def main() -> None:
     """Exit 1 if a change survived, 2 if nothing can be said."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="changes with this in file or words")
     parser.add_argument("--jobs", type=int, default=2, help="copies and processes")
     options = parser.parse_args()
@@ -214,9 +257,11 @@ def main() -> None:
         try:
             for each in campaign(changes, options.jobs, Path(folder).resolve()):
                 judged.append(each)
-                _tell(f"{len(judged)} of {len(changes)}, {time.monotonic() - begin:.0f} s: "
-                      f"{each.outcome} ({each.seconds:.0f} s) {each.change.file}: "
-                      f"{each.change.what}{f', by {each.by}' if each.by else ''}")
+                _tell(
+                    f"{len(judged)} of {len(changes)}, {time.monotonic() - begin:.0f} s: "
+                    f"{each.outcome} ({each.seconds:.0f} s) {each.change.file}: "
+                    f"{each.change.what}{f', by {each.by}' if each.by else ''}"
+                )
         except CampaignError as problem:
             _tell(str(problem))
             sys.exit(2)
@@ -225,8 +270,9 @@ def main() -> None:
     print(f"\n{provenance(f'SEED={SEED} of the tests', begin, options.jobs)}")
     for each in sorted(left, key=lambda each: (each.outcome, each.change.file)):
         why = each.by or each.change.equivalent
-        print(f"- {each.outcome}: {each.change.file}, {each.change.what}"
-              f"{f': {why}' if why else ''}")
+        print(
+            f"- {each.outcome}: {each.change.file}, {each.change.what}{f': {why}' if why else ''}"
+        )
     sys.exit(any(each.outcome == "survived" for each in judged))
 
 

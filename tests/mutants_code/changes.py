@@ -9,6 +9,9 @@ from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_runtime import RUNTIME
 
 PACKAGES: dict[str, tuple[Change, ...]] = {
-    "accel_model": ACCEL_MODEL, "compiler": COMPILER, "relay_passes": RELAY_PASSES,
-    "runtime": RUNTIME}
+    "accel_model": ACCEL_MODEL,
+    "compiler": COMPILER,
+    "relay_passes": RELAY_PASSES,
+    "runtime": RUNTIME,
+}
 CHANGES = tuple(each for changes in PACKAGES.values() for each in changes)

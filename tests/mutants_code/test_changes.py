@@ -43,16 +43,22 @@ def test_a_copy_is_what_is_imported_and_is_as_before_after_a_change(tmp_path: Pa
     change = next(each for each in CHANGES if each.file == "compiler/lowering/legality.py")
     before = (ROOT / change.file).read_text(encoding="utf-8")
     with scratch.changed(change):
-        done = scratch.python("-c", "import zeroskip.compiler.support as made, pathlib; "
-                              "print(pathlib.Path(made.__file__).read_text())")
+        done = scratch.python(
+            "-c",
+            "import zeroskip.compiler.support as made, pathlib; "
+            "print(pathlib.Path(made.__file__).read_text())",
+        )
     assert done.stdout.strip() == change.changed(before).strip()
     assert (scratch.root / change.file).read_text(encoding="utf-8") == before
 
 
-@pytest.mark.parametrize(("tests", "equivalent", "outcome"), [
-    ("fails", "", "noticed"), ("passes", "", "survived"), ("passes", "because", "equivalent")])
-def test_outcomes_are_those_of_the_tests(tmp_path: Path, tests: str, equivalent: str, outcome: str
-                                         ) -> None:
+@pytest.mark.parametrize(
+    ("tests", "equivalent", "outcome"),
+    [("fails", "", "noticed"), ("passes", "", "survived"), ("passes", "because", "equivalent")],
+)
+def test_outcomes_are_those_of_the_tests(
+    tmp_path: Path, tests: str, equivalent: str, outcome: str
+) -> None:
     """In a tree of one file and two tests, of which the change makes one fail."""
     scratch = tiny(tmp_path)
     change = Change("compiler/one.py", "two", "1", "2", f"test_one.py::test_{tests}", equivalent)
@@ -75,6 +81,7 @@ def tiny(folder: Path) -> Scratch:
     (folder / "tree/conftest.py").write_text((ROOT / "conftest.py").read_text())
     (folder / "tree/tests/test_one.py").write_text(
         "from compiler.one import ONE\n\ndef test_fails():\n    assert ONE == 1\n\n"
-        "def test_passes():\n    assert ONE\n")
+        "def test_passes():\n    assert ONE\n"
+    )
     (folder / "path/compiler").symlink_to(folder / "tree/compiler")
     return Scratch(folder / "tree", folder / "path", folder / "numba")

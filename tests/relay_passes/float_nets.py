@@ -7,7 +7,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.relax.rewriting import NODES_ATTR
+from zeroskip.relay_passes.attrs import NODES_ATTR
 
 Array = npt.NDArray[Any]
 

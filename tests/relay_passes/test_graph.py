@@ -4,9 +4,9 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.onnx_oracle import assert_close, run_tvm
+from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.errors import FrontError, PassError
 from zeroskip.relay_passes.relax.rewriting import (
-    NODES_ATTR,
     Env,
     bind,
     bindings,

@@ -10,13 +10,9 @@ from tvm import relax
 from tvm.ir import Call
 
 from tests.relay_passes.float_nets import Net, residual_net
+from zeroskip.relay_passes.attrs import is_region
 from zeroskip.relay_passes.integer.relax_functions import Conv, Layer, is_integer_layer, read_layer
-from zeroskip.relay_passes.partition import (
-    PartitionForAccelerator,
-    Supports,
-    is_region,
-    reference_module,
-)
+from zeroskip.relay_passes.partition import PartitionForAccelerator, Supports, reference_module
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.relax.rewriting import bindings

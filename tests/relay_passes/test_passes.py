@@ -15,12 +15,12 @@ import zeroskip.relay_passes as ours
 from zeroskip import compiler
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.relay_passes import PartitionForAccelerator, QuantizeInt8
-from zeroskip.relay_passes.partition import is_region
+from zeroskip.relay_passes.attrs import NODES_ATTR, is_region
 from zeroskip.relay_passes.pruning.apply import prune
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.quantize.calibrate import calibrate
 from zeroskip.relay_passes.relax.passes import unique_names
-from zeroskip.relay_passes.relax.rewriting import NODES_ATTR, bindings
+from zeroskip.relay_passes.relax.rewriting import bindings
 
 FOLDER = Path(ours.__file__).parent
 X = np.random.default_rng(1).standard_normal((1, 8, 8, 8)).astype(np.float32)

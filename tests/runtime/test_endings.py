@@ -28,7 +28,7 @@ def slow(*args, **kwargs):
     time.sleep(60)
     return real(*args, **kwargs)
 place.{function} = slow
-from zeroskip.runtime.cli import main
+from zeroskip.runtime.cli.main import main
 main(sys.argv[1:])
 """
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call
 
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.pruning.base.raw_inputs import raw_inputs
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.relax.rewriting import (
@@ -26,7 +27,6 @@ from zeroskip.relay_passes.relax.rewriting import (
     users,
 )
 
-PRUNED_ATTR = "zeroskip.pruned"
 Floats = npt.NDArray[np.floating]
 Globs: TypeAlias = str | tuple[str, ...]  # one glob, or any of several
 

@@ -13,6 +13,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from zeroskip.relay_passes.attrs import KEPT_ATTR
 from zeroskip.relay_passes.pruning.base.layers import Globs, prunables, with_notes
 from zeroskip.relay_passes.pruning.base.options import (
     Choice,
@@ -35,7 +36,6 @@ from zeroskip.relay_passes.relax.rewriting import (
     substitute,
 )
 
-KEPT_ATTR = "zeroskip.kept"
 Masks = dict[str, npt.NDArray[np.bool_]]
 Doubles = npt.NDArray[np.float64]
 Worth = dict[int, float]  # by the identity that stands for all that are one with it

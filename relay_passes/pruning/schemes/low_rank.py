@@ -12,6 +12,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.pruning.base.layers import Prunable, with_notes
@@ -29,7 +30,6 @@ from zeroskip.relay_passes.pruning.schemes.factors import (
 )
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import (
-    NODES_ATTR,
     Env,
     bindings,
     make_const,

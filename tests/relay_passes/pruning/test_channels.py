@@ -10,7 +10,8 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Array, Net
-from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
+from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
 from zeroskip.relay_passes.pruning.schemes.channels import (
     ChannelOptions,
     FilterOptions,

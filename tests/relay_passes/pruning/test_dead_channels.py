@@ -10,8 +10,9 @@ from tvm import relax
 
 from tests.relay_passes.float_nets import Array, Net
 from tests.relay_passes.pruning.test_channels import classify, random_net
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.frontend.from_relax import export_onnx
-from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
 from zeroskip.relay_passes.pruning.schemes.channels import ChannelOptions, remove_channels
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 

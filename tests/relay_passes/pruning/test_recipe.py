@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tests.relay_passes.float_nets import Net
 from tests.relay_passes.pruning.test_masks import unsettled
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables
+from zeroskip.relay_passes.pruning.base.layers import prunables
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.docs import manual
 from zeroskip.relay_passes.pruning.schemes.blocks import BlockOptions

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net, residual_net
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
-from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, bias_of, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import bias_of, prunables, with_weights
 from zeroskip.relay_passes.pruning.reconstruction import layer_fit
 from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Reconstruct, jobs_of
 from zeroskip.relay_passes.pruning.schemes.recipe import parse_recipe

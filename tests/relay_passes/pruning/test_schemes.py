@@ -11,10 +11,11 @@ import tvm
 from onnx import TensorProto, helper, numpy_helper
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
-from zeroskip.relay_passes.pruning.base.layers import PRUNED_ATTR, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
 from zeroskip.relay_passes.pruning.base.options import declared
 from zeroskip.relay_passes.pruning.schemes.channels import (
     ChannelOptions,
