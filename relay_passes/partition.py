@@ -41,6 +41,7 @@ from zeroskip.relay_passes.relax.rewriting import (
     substitute,
 )
 
+BORDER = "it converts the type at the network's border, where the model's is not float32"
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
 _MOVES_ONLY = "it only moves data, and no layer beside it is on the accelerator"
 
@@ -311,5 +312,6 @@ def _float_reasons(main: relax.Function) -> dict[str, str]:
         if name is not None and name not in _CONVERSIONS:
             node = node_of(main, binding.var)
             form = name.removeprefix("relax.").removeprefix("nn.").removeprefix("image.")
-            reasons.setdefault(node, f"no int8 form of {known.get(node, form)}")
+            reasons.setdefault(node, f"no int8 form of {known.get(node, form)}"
+                               if form != "astype" or node in known else BORDER)
     return reasons

@@ -210,3 +210,10 @@ def test_a_refusal_in_the_command_line_is_one_line(tmp_path: Path) -> None:
     onnx.save(parse("g (int64[4] x) => (int64[4] y) <int64 n = {3}> { [power] y = Pow(x, n) }"),
               tmp_path / "net.onnx")
     refused(zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk"), "Node 'power'")
+
+
+def test_casts_at_the_border_of_a_float16_network_say_what_they_are() -> None:
+    model = parse("g (float16[1,3,4,4] x) => (float16[1,3,4,4] y) { [only] y = Relu(x) }")
+    reasons = compiler.compile(model, "sparse256").cpu
+    assert {why for node, why in reasons.items() if node != "only"} == {
+        "it converts the type at the network's border, where the model's is not float32"}
