@@ -214,6 +214,6 @@ def test_a_refusal_in_the_command_line_is_one_line(tmp_path: Path) -> None:
 
 def test_casts_at_the_border_of_a_float16_network_say_what_they_are() -> None:
     model = parse("g (float16[1,3,4,4] x) => (float16[1,3,4,4] y) { [only] y = Relu(x) }")
-    reasons = compiler.compile(model, "sparse256").cpu
+    reasons = compile_model(model, "sparse256").cpu
     assert {why for node, why in reasons.items() if node != "only"} == {
         "it converts the type at the network's border, where the model's is not float32"}
