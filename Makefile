@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint types test-networks test-ocr test-pruning test-onnx fuzz mutants shuffles \
+.PHONY: demo test smoke lint types test-networks test-ocr test-pruning test-onnx fuzz mutants shuffles \
 	cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
@@ -13,6 +13,18 @@ demo: .venv/stamp
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		-m "not slow and not ocr and not pruning"
+
+# The tiny test on every other Python that there is, each in a virtual environment of its own.
+OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
+smoke: $(OTHER_PYTHONS:%=build/smoke-%/stamp)
+	set -e; for p in $(OTHER_PYTHONS); do echo "$$p:"; \
+		build/smoke-$$p/bin/python -m pytest -p no:cacheprovider tests/test_tiny.py; done
+
+build/smoke-%/stamp: pyproject.toml
+	$* -m venv build/smoke-$*
+	build/smoke-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . \
+		$(shell grep -oE '"(pytest|hypothesis)==[0-9.]+"' pyproject.toml)
+	touch $@
 
 lint: .venv/stamp
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The whole of zeroskip in seconds: a model is compiled, runs on the machine, every bit is TVM's."""
+"""The whole of zeroskip in seconds: compiled, run on the machine, every bit compared with TVM."""
 
 from __future__ import annotations
 
