@@ -49,12 +49,25 @@ class Filters:
     @cached_property
     def nonzeros_at(self) -> npt.NDArray[np.int64]:
         """int64 [taps]: weights that are not zero at each tap."""
-        filters = np.count_nonzero(self.matrix, axis=0)
-        blocks = len(filters) // (BLOCK * self.taps)  # whole ones
-        whole = filters[: blocks * BLOCK * self.taps].reshape(blocks, self.taps, BLOCK)
-        rest = filters[whole.size :].reshape(self.taps, -1)
-        found: npt.NDArray[np.int64] = whole.sum(axis=(0, 2)) + rest.sum(axis=1)
+        found = np.zeros(self.taps, np.int64)
+        _count_at_taps(self.matrix, found)
         return found
+
+
+@native
+def _count_at_taps(matrix: npt.NDArray[np.int8], found: npt.NDArray[np.int64]) -> None:
+    """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
+    have fewer channels."""
+    taps, entries = len(found), matrix.shape[1]
+    per_block = BLOCK * taps
+    for f in range(len(matrix)):
+        for first in range(0, entries, per_block):
+            width = min(per_block, entries - first) // taps
+            for tap in range(taps):
+                at, count = first + tap * width, 0
+                for e in range(at, at + width):
+                    count += matrix[f, e] != 0
+                found[tap] += count
 
 
 def decode(kind: str, raw: Bytes, count: int, channels: int, taps: int,
