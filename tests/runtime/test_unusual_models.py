@@ -185,7 +185,7 @@ def test_tvms_warnings_do_not_reach_the_user(tmp_path: Path) -> None:
 
     def said(debug: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", "from zeroskip.runtime.cli import main; main()", "compile",
+            [sys.executable, "-c", "from zeroskip.runtime.cli.main import main; main()", "compile",
              "net.onnx", "-o", "net.zsk", "--calibrate", "x.npz"],
             cwd=tmp_path, env={**os.environ, "DEBUG": debug},
             capture_output=True, text=True, check=True)
