@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tvm
+from click import Option
 
 from benchmarks import bench, low_rank, nested, networks
 from tests.campaigns.mutants import mutants
@@ -44,6 +45,7 @@ from zeroskip.relay_passes import (
     parse_recipe,
 )
 from zeroskip.runtime.analysis.report import report
+from zeroskip.runtime.cli.main import main
 from zeroskip.runtime.execution.session import Session
 
 RESULTS = "benchmarks/RESULTS.md"
@@ -155,7 +157,7 @@ def test_pages_agree_on_the_same_networks() -> None:
     assert number(kept[1]) == number(readme.row("2 of 8 channels")[4])
 
 
-# ---------------------------------------------------------------------------------- README: targets
+# ------------------------------------------------------------------ README: targets; GUIDE: options
 
 
 def test_targets_in_the_readme() -> None:
@@ -166,6 +168,14 @@ def test_targets_in_the_readme() -> None:
         spec = load_spec(name)
         assert width == f"{spec.array.lanes * spec.array.pixels} int8 a cycle"
         assert f"{spec.dram.bytes_per_cycle} bytes a cycle of shared DRAM" in text_of("README.md")
+
+
+def test_options_of_compile_in_the_guide() -> None:
+    told = {word.strip("`,") for row in table_of("docs/GUIDE.md", "option").rows
+            for word in row[0].split() if word.strip("`").startswith("--")}
+    options = [each for each in main.commands["compile"].params if isinstance(each, Option)]
+    assert told | {"-o", "--output"} == {
+        name for each in options for name in (*each.opts, *each.secondary_opts)}
 
 
 # -------------------------------------------------------------------------- models/README: accuracy
