@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test smoke lint types test-networks test-ocr test-pruning test-onnx fuzz mutants shuffles \
-	cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
+.PHONY: demo test smoke lint types test-networks test-ocr test-pruning test-tables test-onnx fuzz \
+	mutants shuffles cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -12,7 +12,7 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pruning"
+		-m "not slow and not ocr and not pruning and not tables"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -44,6 +44,10 @@ test-ocr: .venv/stamp-ocr
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
 	$(BIN)/python -m pytest -m pruning
+
+# The tables of the pages by the commands that they name: whole, where `make test` makes a slice.
+test-tables: .venv/stamp
+	$(BIN)/python -m pytest -m tables
 
 # Every case that ONNX's own generator makes, as it is and with inputs frozen; some 20 minutes.
 test-onnx: .venv/stamp

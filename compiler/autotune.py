@@ -28,7 +28,7 @@ Measure: TypeAlias = Callable[[Program], int]
 @dataclass(frozen=True)
 class Tuning:
     """How much to tune. count: schedules of each layer to time. measure: cycles of a program
-    (``runtime.measure``: the compiler itself cannot run one)."""
+    (``runtime.execution.tuning``: the compiler itself cannot run one)."""
 
     count: int
     measure: Measure

@@ -73,16 +73,17 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
-    values (see ``relay_passes.pruning.recipe``).
+    values (see ``relay_passes.pruning.schemes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
     a few random ones, good for cycles and bits but not for accuracy; of a model that has scales,
-    what it gives none stays float. method: ``auto``,
-    ``minmax``, ``percentile`` or ``mse`` (see ``relay_passes.calibrate``); random inputs are no
-    ground to choose by, there ``auto`` is ``minmax``. float_nodes: ONNX nodes, or globs of their
-    names, that stay in float on the CPU. shapes: sizes of inputs that the model leaves open.
+    what it gives none stays float. method: ``auto``, ``minmax``, ``percentile`` or ``mse`` (see
+    ``relay_passes.quantize.calibrate``); random inputs are no ground to choose by, there ``auto``
+    is ``minmax``. float_nodes: ONNX nodes, or globs of their names, that stay in float on the CPU.
+    shapes: sizes of inputs that the model leaves open.
     cache: a folder in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n
     schedules of each layer and keeps the fastest; the result is never slower than without. first:
-    gets inputs and float activations of the first calibration image (``runtime.losing_layers``).
+    gets inputs and float activations of the first calibration image
+    (``runtime.execution.losing_layers``).
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """

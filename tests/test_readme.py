@@ -15,7 +15,14 @@ from tests.runtime.nets import SHAPE, small_net
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "RESULTS.md"]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")),
+         *(ROOT / folder / "README.md" for folder in ("examples", "models")),
+         ROOT / "benchmarks" / "RESULTS.md"]
+FOLDERS = ("accel_model", "benchmarks", "compiler", "docs", "examples", "models", "relay_passes",
+           "runtime", "tests")
+NAMES = [f"/{path.relative_to(ROOT)}{'/' if path.is_dir() else ''}" for path in (
+    *ROOT.glob("*.*"), *(each for folder in FOLDERS
+                         for each in (ROOT / folder, *(ROOT / folder).rglob("*"))))]
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
@@ -39,5 +46,5 @@ def test_links_and_commands_exist(page: Path) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     for target in re.findall(r"`make ([a-z-]+)", text):
         assert target in targets, target
-    for path in re.findall(r"`((?:accel_model|tests|examples|models)/[\w/.]+\.\w+)`", text):
-        assert (ROOT / path).exists(), path
+    for path in re.findall(r"`(\w[\w/]*(?:/[\w.]+\.\w+|\.(?:py|asm|toml)|/))`", text):
+        assert any(name.endswith(f"/{path}") for name in NAMES), path

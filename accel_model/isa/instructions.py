@@ -2,8 +2,9 @@
 
 An instruction is a frozen dataclass: its fields carry their bit widths, its docstring carries its
 meaning. Encoder, decoder, assembler, disassembler, range checks and ``docs/ISA.md`` are derived
-from these declarations (``encoding.py``, ``assembly.py``); ``semantics.py`` and ``cost.py`` are
-keyed by the classes below and a test proves that none is missing from either.
+from these declarations (``encoding.py``, ``assembly.py``); ``execute/semantics.py`` and
+``execute/cost.py`` are keyed by the classes below and a test proves that none is missing from
+either.
 
 Words are 128 bits, little endian, fields packed from bit 0 in the order of declaration:
 opcode (6), wait (3), post (3), then the instruction's own.
@@ -16,7 +17,7 @@ Memories the instructions name (sizes are the spec's):
 
 =====  ===========================  ==========================================================
 ACT    16-byte rows                 one row holds one pixel of one block of 16 channels
-WGT    rows of 4 bytes per lane     packed weight streams, one stream per filter (formats.py)
+WGT    rows of 4 bytes per lane     packed weight streams, one stream per filter (formats/)
 ACC    64-byte rows                 16 int32 partial sums
 PAR    16-byte rows                 bias, multipliers, shifts, pattern tables
 DRAM   bytes

@@ -1,8 +1,8 @@
 """Cycles of a float layer on a target, as the search for schedules estimates them.
 
-What a budget of cycles shares out (``relay_passes.pruning.allocate``): the layer is quantised,
-lowered and scheduled as the compiler would do it, with the zeros that its weights have. A layer
-that is bound by the memory bus therefore gains nothing from more of them.
+What a budget of cycles shares out (``relay_passes.pruning.budget.allocate``): the layer is
+quantised, lowered and scheduled as the compiler would do it, with the zeros that its weights have.
+A layer that is bound by the memory bus therefore gains nothing from more of them.
 """
 
 from __future__ import annotations

@@ -104,5 +104,5 @@ def test_manual_tells_all_there_is() -> None:
 def test_manual_in_the_repository_is_current() -> None:
     file = Path(__file__).parents[2] / "docs" / "ISA.md"
     assert file.read_text(encoding="utf-8") == manual(), (
-        'write it again: python -c "from zeroskip.accel_model.assembly import manual; '
+        'write it again: python -c "from zeroskip.accel_model.isa.assembly import manual; '
         'print(manual(), end=str())" > docs/ISA.md')

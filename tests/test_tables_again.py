@@ -1,0 +1,333 @@
+"""The tables of the pages, made again by the commands that they name.
+
+What takes seconds is made in every run: cycles do not depend on how many images are tested, so a
+slice of a comparison has the table's own. ``make test-tables`` makes whole tables again, for some
+ten minutes. Not made again: what needs networks that are trained first (``plain`` and ``residual``)
+or published elsewhere, and times. Campaigns have targets of their own (docs/TRUST.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import tvm
+from click import Option
+
+from benchmarks import bench, low_rank, nested, networks
+from tests.campaigns.mutants import mutants
+from tests.campaigns.programs import samples
+from tests.compiler.networks import Builder
+from tests.markdown import ROOT, Table, command_of, number, table_of, text_of
+from tests.runtime.command import zeroskip
+from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import LOAD, STORE
+from zeroskip.accel_model.spec import load_spec
+from zeroskip.compiler.codegen.region import emit_region
+from zeroskip.compiler.driver import compile as compile_network
+from zeroskip.compiler.ir.ops import Region
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.fusion import Found, GroupSearch
+from zeroskip.relay_passes import (
+    FoldBatchNorm,
+    import_onnx,
+    load_onnx,
+    normalise_onnx,
+    parse_recipe,
+)
+from zeroskip.runtime.analysis.report import report
+from zeroskip.runtime.cli.main import main
+from zeroskip.runtime.execution.session import Session
+
+RESULTS = "benchmarks/RESULTS.md"
+TARGETS = ("dense256", "sparse256", "pattern256")
+SCHEMES = {"none": "dense", "unstructured": "unstructured", "2 of 8 channels": "nm:m=8",
+           "patterns and kernels": "pattern", "channels": "channels"}  # of README's table
+SLICE = 40  # test images
+COMMITTED = 1000
+TAIL = 4  # standard deviations that a slice may be off
+FASHION = ROOT / "models" / "fashion_dense.onnx"
+
+
+def near(share: float, wanted: float, count: int, of: int) -> None:
+    """Asserts that ``count`` samples out of ``of`` may have a share where all have another."""
+    deviation = sqrt(wanted * (1 - wanted) / count * (of - count) / (of - 1))
+    assert abs(share - wanted) <= TAIL * deviation + 0.5 / of, (share, wanted)
+
+
+def images(count: int = COMMITTED) -> tuple[Any, Any]:
+    """Test images and their labels."""
+    with np.load(ROOT / "models" / "fashion_test.npz") as test:
+        return test["image"][:count], test["labels"][:count]
+
+
+# ---------------------------------------------------------------- zeroskip compare: README, RESULTS
+
+
+def compared(command: Sequence[str], folder: Path) -> dict[tuple[str, float], Any]:
+    """The entries of a comparison by scheme and whole per cent of sparsity."""
+    done = zeroskip(*command[1:], "--json", folder / "made.json")
+    assert done.exit_code == 0, done.output
+    made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+    return {(each["scheme"], round(each["sparsity"] * 100)): each for each in made["entries"]}
+
+
+def option(command: Sequence[str], name: str, value: str) -> list[str]:
+    """The command with another value of an option."""
+    at = command.index(name) + 1
+    return [*command[:at], value, *command[at + 1:]]
+
+
+def check_readme(made: Mapping[tuple[str, float], Any], table: Table, count: int) -> None:
+    """Asserts the table's cells of what was compared, on so many images."""
+    base = made["dense", 0]["gains"]["dense256"]["cycles"]
+    names = {scheme: name for name, scheme in SCHEMES.items()}
+    for (scheme, sparsity), entry in made.items():
+        _, gone, accuracy, *cycles = table.row(names[scheme])
+        assert gone == (f"{sparsity} %" if sparsity else "")
+        near(entry["accuracy"], number(accuracy) / 100, count, COMMITTED)
+        found = [entry["gains"][target]["cycles"] for target in TARGETS]
+        assert cycles == [f"{each:,} ({base / each:.1f}x)" if sparsity else f"{each:,}"
+                          for each in found]
+
+
+def test_a_slice_of_the_comparison_in_the_readme(tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    table = table_of("README.md", "scheme", "weights gone")
+    command = command_of("README.md", "zeroskip", "compare", "models/fashion_dense.onnx")
+    assert command[command.index("--schemes") + 1].split() == [*SCHEMES.values()][1:]
+    assert [row[0] for row in table.rows] == [*SCHEMES]
+    assert table.columns[3:] == TARGETS
+    pictures, labels = images(SLICE)
+    np.savez(tmp_path / "slice.npz", image=pictures, labels=labels)
+    command = option(command, "--data", str(tmp_path / "slice.npz"))
+    made = compared(option(command, "--schemes", "nm:m=8"), tmp_path)
+    assert len(made) == 2
+    check_readme(made, table, SLICE)
+
+
+@pytest.mark.tables
+def test_the_comparison_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    made = compared(command_of("README.md", "zeroskip", "compare", "models/fashion_dense.onnx"),
+                    tmp_path)
+    assert len(made) == len(SCHEMES)
+    check_readme(made, table_of("README.md", "scheme", "weights gone"), COMMITTED)
+
+
+@pytest.mark.tables
+def test_the_comparison_in_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command = command_of(RESULTS, "zeroskip", "compare")
+    made = compared(option(command, "--html", str(tmp_path / "compared.html")), tmp_path)
+    table = table_of(RESULTS, "scheme", "sparsity", "MMAC")
+    base = made["dense", 0]["gains"]["dense256"]["cycles"]
+    assert len(made) == len(table.rows)
+    for entry, row in zip(made.values(), table.rows, strict=True):
+        gains = [entry["gains"][target] for target in TARGETS]
+        assert row == (entry["scheme"], f"{entry['sparsity']:.1%}", f"{entry['macs'] / 1e6:.2f}",
+                       f"{entry['accuracy']:.1%}", *(cell for gain in gains for cell in (
+                           f"{gain['cycles']:,}", f"{base / gain['cycles']:.2f}",
+                           f"{gain['stored_bytes'] / 1024:,.1f}")))
+
+
+def test_pages_agree_on_the_same_networks() -> None:
+    readme = table_of("README.md", "scheme", "weights gone")
+    results = table_of(RESULTS, "scheme", "sparsity", "MMAC")
+    levels = table_of("docs/LOWRANK_NESTED.md", "network", "levels")
+    for name, scheme in SCHEMES.items():
+        _, gone, accuracy, *cycles = readme.row(name)
+        (row,) = [row for row in results.rows
+                  if row[0] == scheme and round(number(row[1])) == number(gone or "0")]
+        assert number(accuracy) == number(row[3])
+        assert [*map(number, cycles)] == [number(row[at]) for at in (4, 7, 10)]
+    sparse = levels.row("fashion_dense", "dense, 50, 75 %, sparse256")[-1].split()
+    assert number(sparse[0]) == number(readme.row("none")[4])
+    kept = levels.row("fashion_dense", "4:8, 2:8, 1:8, sparse256")[-1].split()
+    assert number(kept[1]) == number(readme.row("2 of 8 channels")[4])
+
+
+# ------------------------------------------------------------------ README: targets; GUIDE: options
+
+
+def test_targets_in_the_readme() -> None:
+    rows = table_of("README.md", "target", "multipliers").rows
+    assert {row[0] for row in rows} == {path.stem for path in
+                                        (ROOT / "accel_model" / "targets").glob("*.toml")}
+    for name, width, _ in rows:
+        spec = load_spec(name)
+        assert width == f"{spec.array.lanes * spec.array.pixels} int8 a cycle"
+        assert f"{spec.dram.bytes_per_cycle} bytes a cycle of shared DRAM" in text_of("README.md")
+
+
+def test_options_of_compile_in_the_guide() -> None:
+    told = {word.strip("`,") for row in table_of("docs/GUIDE.md", "option").rows
+            for word in row[0].split() if word.strip("`").startswith("--")}
+    options = [each for each in main.commands["compile"].params if isinstance(each, Option)]
+    assert told | {"-o", "--output"} == {
+        name for each in options for name in (*each.opts, *each.secondary_opts)}
+
+
+# -------------------------------------------------------------------------- models/README: accuracy
+
+
+@pytest.mark.parametrize(("name", "row"), [
+    ("fashion_dense", "dense, ten epochs"),
+    ("fashion_pattern", "pattern, after six epochs with its masks held")])
+def test_accuracy_of_the_committed_networks(name: str, row: str) -> None:
+    table = table_of("models/README.md", "", "5,000 validation images")
+    pictures, labels = images()
+    session = onnxruntime.InferenceSession(ROOT / "models" / f"{name}.onnx")
+    given = session.get_inputs()[0].name
+    found = [session.run(None, {given: each[None]})[0].argmax() for each in pictures]
+    assert f"{np.mean(np.array(found) == labels):.2%}" == table.row(row)[3].replace(" ", "")
+
+
+# ----------------------------------------------------------------------------------- LOWRANK_NESTED
+
+
+def test_low_rank_and_channels() -> None:
+    """All multiplies; accuracy, which the page has of 10,000 images, of the committed ones."""
+    table = table_of("docs/LOWRANK_NESTED.md", "recipe")
+    assert [row[0] for row in table.rows] == ["dense", *low_rank.RECIPES]
+    dense = FoldBatchNorm()(import_onnx(normalise_onnx(load_onnx(FASHION))))
+    whole, (pictures, labels) = low_rank.multiplies(dense), images()
+    for recipe in low_rank.RECIPES:
+        _, multiplies, accuracy, *_ = table.row(recipe)
+        pruned = tvm.transform.Sequential(parse_recipe(recipe))(dense)
+        assert f"{low_rank.multiplies(pruned) / whole:.3f}" == multiplies
+        if recipe in low_rank.RECIPES[::6]:
+            share = low_rank.accuracy(pruned, pictures, labels)
+            near(share / 100, number(accuracy) / 100, COMMITTED, 10_000)
+
+
+@pytest.mark.tables
+@pytest.mark.parametrize("scheme", nested.SCHEMES)
+def test_nested_levels(scheme: str, tmp_path: Path) -> None:
+    made = [cell.strip() for cell in
+            nested.row("fashion_dense", FASHION, scheme, str(tmp_path)).strip("| ").split("|")]
+    wanted = table_of("docs/LOWRANK_NESTED.md", "network", "levels").row(*made[:2])
+    assert [cell.replace("%", " %") for cell in made[:5] + made[6:10]] == [*wanted]
+
+
+# ---------------------------------------------------------------------------------------- SCHEDULES
+
+
+def example() -> tuple[Region, GroupSearch]:
+    """The page's network, its weights like those of ``tests/compiler/test_groups.py``."""
+    spec = load_spec("sparse256")
+    b = Builder(np.random.default_rng(7), density=0.4)
+    x = b.conv(b.input(16, 28, 28), 96, (1, 1))
+    x = b.conv(x, 96, (3, 3), pad=(1, 1, 1, 1), groups=96)
+    small = replace(spec, sram=replace(spec.sram, act_bytes=32 << 10))
+    region = lower(b.graph(b.conv(x, 24, (1, 1))))
+    return region, GroupSearch(region, small)
+
+
+def span(first: int, end: int) -> str:
+    return f"{first}..{end - 1}"
+
+
+def test_bands_of_the_example_of_schedules() -> None:
+    _, search = example()
+    outline = search.outline(0, 3, 7)
+    assert outline is not None
+    first, second, result = (outline.strips[op.y.value.name] for op in search.ops)
+    assert list(second.needed) == list(second.made) == list(result.made)  # none is kept for later
+    for row in table_of("docs/SCHEDULES.md", "band").rows:
+        if row[0] == "...":
+            continue
+        band = int(row[0]) - 1
+        kept = range(int(first.carried[band]), int(first.end[band]))
+        loaded = range(int(first.needed[band]), int(first.made[band]))
+        assert row == (str(band + 1), span(result.made[band], result.end[band]),
+                       span(first.needed[band], first.end[band]),
+                       span(first.made[band], first.end[band]),
+                       ", ".join(map(str, kept)), ", ".join(map(str, loaded)))
+
+
+def test_cycles_of_the_example_of_schedules() -> None:
+    region, search = example()
+    ways = {"three operations, one by one": [(0, 1, 1), (1, 2, 1), (2, 3, 1)],
+            "a group in 7 bands": [(0, 3, 7)],
+            "in 6 bands: little room is left for tiles": [(0, 3, 6)],
+            "in fewer: the buffers do not fit": [(0, 3, 5)]}
+    table = table_of("docs/SCHEDULES.md", "", "estimated cycles")
+    assert [row[0] for row in table.rows] == [*ways]
+    for name, groups in ways.items():
+        plans = [search.group(*group) for group in groups]
+        wanted = table.row(name)[1:]
+        if None in plans:
+            assert wanted == ("", "", "", "")
+            continue
+        made: list[Found] = [each for each in plans if each]
+        program = emit_region(region, search.spec, [each.plan for each in made])
+        run = Machine(search.spec).run(program, {}, numbers=False)
+        moved = [run.counters["useful_bytes"][run.unit == unit].sum() for unit in (LOAD, STORE)]
+        assert wanted == tuple(f"{each:,.0f}" for each in (
+            sum(each.cycles for each in made), run.cycles, *moved))
+    assert (f"{sum(layer.weight_bytes for layer in program.layers):,} bytes of weights"
+            in text_of("docs/SCHEDULES.md"))
+
+
+# ----------------------------------------------------------------------------------- TRUST, RESULTS
+
+
+def test_trust_repeats_the_last_campaign() -> None:
+    table = table_of(RESULTS, "change", "mutants")
+    every, tried = table.row("all")[1], table.row("all")[-2]
+    found = f"{number(every) - number(tried):,.0f}"
+    assert f"Of {every} mutants {found} are found or proved" in text_of("docs/TRUST.md")
+    assert f"for {tried} there is no proof" in text_of("docs/TRUST.md")
+
+
+@pytest.mark.tables
+def test_as_many_mutants_of_each_kind() -> None:
+    kinds = Counter(mutant.kind for each in samples(0)
+                    for mutant in mutants(list(decode_all(each.program.words))))
+    table = table_of(RESULTS, "change", "mutants")
+    assert {row[0]: int(number(row[1])) for row in table.rows} == {**kinds, "all": kinds.total()}
+
+
+@pytest.mark.tables
+@pytest.mark.parametrize("name", ["dense", "pruned"])
+def test_the_demonstration(name: str) -> None:
+    stem, answering, row = {"dense": ("fashion_dense", "dense256", "dense (int8"),
+                            "pruned": ("fashion_pattern", "pattern256", "pattern-pruned")}[name]
+    cycles = table_of(RESULTS, "network", "target", "non-zero MMAC")
+    base = number(cycles.row("dense", "dense256")[3])
+    for target in ("dense256", "pattern256"):
+        network = compile_network(ROOT / "models" / f"{stem}.onnx", target,
+                                  calibrate=ROOT / "models" / "fashion_calibration.npz")
+        session = Session(network)
+        made = report(network, session.time())
+        assert cycles.row(name, target)[2:] == (
+            f"{made.effectual / 1e6:.2f}", f"{made.cycles:,}", f"{made.x_bound:.2f}",
+            f"{made.x_network_bound:.2f}", f"{base / made.cycles:.2f}")
+        if target == answering:
+            pictures, labels = images()
+            (scores,) = session.run({network.inputs[0].name: pictures}).values()
+            share = np.mean(scores.reshape(len(pictures), -1).argmax(axis=1) == labels)
+    (accuracy,) = [cells[2] for cells in table_of(RESULTS, "", "float, TVM's CPU").rows
+                   if cells[0].startswith(row)]
+    assert accuracy == f"{share * 100:.1f} %"
+
+
+@pytest.mark.tables
+@pytest.mark.parametrize("case", bench.CYCLES, ids=" ".join)
+def test_whole_networks(case: tuple[str, str, str]) -> None:
+    wanted = table_of(RESULTS, "network", "target", "weights", "cycles before").row(*case)
+    made = networks.row(*case)
+    verdict = "met" if made["x bound"] <= bench.CYCLES[case] else "MISSED"
+    assert wanted[6:] == (f"{made['cycles']:,}", f"{made['x bound']:.3f}",
+                          f"{made['x network']:.3f}", f"{bench.CYCLES[case]:.2f} {verdict}")
