@@ -1,4 +1,4 @@
-"""The whole of zeroskip in seconds: a model is compiled, runs on the machine, every bit is TVM's."""
+"""All of zeroskip in seconds: a model is compiled, runs on the machine, every bit is TVM's."""
 
 from __future__ import annotations
 
