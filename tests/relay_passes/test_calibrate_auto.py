@@ -12,6 +12,7 @@ from tests.relay_passes.float_nets import Net
 from zeroskip.relay_passes.quantize import calibrate_judge
 from zeroskip.relay_passes.quantize.calibrate import calibrate
 from zeroskip.relay_passes.quantize.calibrate_auto import choose_by_outputs, least_local_error
+from zeroskip.relay_passes.quantize.calibrate_ranges import candidates_of
 from zeroskip.relay_passes.quantize.scales import Range
 
 Array = npt.NDArray[Any]
@@ -46,11 +47,11 @@ def test_the_same_ranges_each_time_and_of_a_single_sample() -> None:
 
 def test_candidates_come_from_other_samples_than_the_choice(monkeypatch: Any) -> None:
     """From eight of twelve; the ranges at last from all."""
-    real, given = calibrate_judge.candidates_of, []
+    given: list[dict[str, int]] = []
 
     def keeping(counts: Any, *rest: Any) -> Any:
         given.append({name: int(each.sum()) for name, each in counts.items()})
-        return real(counts, *rest)
+        return candidates_of(counts, *rest)
 
     monkeypatch.setattr(calibrate_judge, "candidates_of", keeping)
     calibrate(outlier_net(0.0), outliers(12))
