@@ -56,7 +56,8 @@ def test_the_host_module_runs_in_a_process_that_imported_only_the_session(
     """Here ``zeroskip.run`` is registered by other imports, so a new process has to show it."""
     network.save(tmp_path / "net.zsk")
     np.save(tmp_path / "x.npy", _x()["x"])
-    code = ("import numpy as np; from zeroskip.runtime.session import Session; "
+    code = ("import numpy as np; from zeroskip.runtime.execution.session import "
+            "Session; "
             "np.save('y.npy', Session('net.zsk').run_host([np.load('x.npy')])[0])")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
                           text=True, check=False)
