@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from tests.accel_model.programs import Hand, Place, par_rows, scalar_row
 from zeroskip.accel_model.formats import canonical, pack
+from zeroskip.accel_model.functional import activations
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.executor import Observer
 from zeroskip.accel_model.machine.machine import MOST_IMAGES, Machine
@@ -124,6 +126,25 @@ def test_each_image_has_its_own_bits(together: int) -> None:
         for found, want in zip(seen[number], watched, strict=True):
             assert found.shape == want.shape == (1, 20, *SIDE)
             assert np.array_equal(found, want)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_an_instruction_goes_through_some_images_after_others(
+        at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which changes neither bits nor the image that is named."""
+    monkeypatch.setattr(activations, "SUMS", at_once * 4 * 2 * 16 * math.prod(SIDE))
+    program, data = network().program(), images(5)
+    seen: list[list[Array]] = [[] for _ in range(5)]
+    run = Machine(SPEC).run(program, data, observers=[keep(mine) for mine in seen])
+    monkeypatch.undo()
+    wanted: list[list[Array]] = [[] for _ in range(5)]
+    want = Machine(SPEC).run(program, data, observers=[keep(mine) for mine in wanted])
+    assert np.array_equal(run.outputs["y"], want.outputs["y"])
+    assert np.array_equal(np.stack(seen), np.stack(wanted))
+    monkeypatch.setattr(activations, "SUMS", at_once * 4 * 16 * math.prod(SIDE))
+    with pytest.raises(MachineError, match="image 4: ") as caught:
+        Machine(SPEC).run(fragile().program(), places((4, 1), (5, 1)))
+    assert caught.value.image == 4
 
 
 def test_more_images_than_a_walk_takes() -> None:

@@ -13,6 +13,7 @@ from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler import stages
 from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
+from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.quantize.scales import Range, observed
@@ -76,3 +77,17 @@ def test_filters_that_cannot_move_a_step_go() -> None:
     before, after = (run_cpu(compile_for_cpu(quantise(each)), "main", [x_])[0]
                      for each in (module, least))
     assert np.abs(before - after).max() <= 1.01 * 6 / 255
+
+
+def test_half_a_step_is_where_a_filter_is_idle() -> None:
+    """Inputs reach 128 steps as large as the result's: weights of 1/256 together are half a step,
+    whatever their signs."""
+    net = Net(1, 3, 8, 8)
+    module = net.finish(net.conv("c0", net.x, 3, kernel=1, padding=0, bias=False))
+    layer = prunables(module["main"])[0]
+    weight = np.zeros_like(layer.weight)
+    weight[:, :2, 0, 0] = np.array([[0.9, 0], [1.1, 0], [0.7, -0.6]]) / 256
+    module = tvm.IRModule({"main": with_weights(module["main"], {layer.var: weight}, {})})
+    ranges = quantiser(module).ranges or {}
+    left = prunables(DropIdleFilters(ranges)(module)["main"])[0].weight
+    assert left.any(axis=(1, 2, 3)).tolist() == [False, True, True]

@@ -440,4 +440,40 @@ COMPILER: tuple[Change, ...] = (
         "if len(made) == len(raw):",
         "compiler/test_levels.py::test_only_what_comes_back_bit_for_bit_is_taken_out_of_a_program",
     ),
+    # --------------------------------------------------------------------------- what a layer needs
+    Change(
+        "compiler/ir/compulsory_traffic.py",
+        "weights of a tap are those of the opposite tap",
+        "held = np.count_nonzero(op.weight, axis=(0, 1))",
+        "held = np.count_nonzero(op.weight, axis=(0, 1))[::-1]",
+        "compiler/test_compulsory.py::test_multiplies_by_padding_are_not_counted",
+    ),
+    Change(
+        "compiler/ir/layer_info.py",
+        "inputs that two parts of a layer read count twice",
+        'summed | {"input_bytes": summed["input_bytes"] - both})',
+        "summed)",
+        "compiler/test_compulsory.py::test_what_two_parts_of_a_layer_read_counts_once",
+    ),
+    Change(
+        "compiler/ir/layer_info.py",
+        "zeros between groups are weights",
+        "weight = grouped(op)",
+        "weight = op.weight",
+        "compiler/test_compulsory.py::test_multiplies_by_padding_are_not_counted",
+    ),
+    Change(
+        "compiler/ir/layer_info.py",
+        "a dense layer's weights are stored in the larger of two forms",
+        "return min(sizes)",
+        "return max(sizes)",
+        "runtime/test_report.py::test_bounds_are_what_the_layers_need",
+    ),
+    Change(
+        "compiler/ir/ops.py",
+        "zeros between groups are multiplies",
+        "return self.weight.size // self.groups * self.y.value.pixels",
+        "return self.weight.size * self.y.value.pixels",
+        "compiler/test_compulsory.py::test_multiplies_by_padding_are_not_counted",
+    ),
 )

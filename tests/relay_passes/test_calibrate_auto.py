@@ -9,8 +9,10 @@ import tvm
 from tvm import relax
 
 from tests.relay_passes.float_nets import Net
+from zeroskip.relay_passes.quantize import calibrate_judge
 from zeroskip.relay_passes.quantize.calibrate import calibrate
 from zeroskip.relay_passes.quantize.calibrate_auto import choose_by_outputs, least_local_error
+from zeroskip.relay_passes.quantize.calibrate_ranges import candidates_of
 from zeroskip.relay_passes.quantize.scales import Range
 
 Array = npt.NDArray[Any]
@@ -41,6 +43,31 @@ def test_the_same_ranges_each_time_and_of_a_single_sample() -> None:
     module, samples = outlier_net(0.0), outliers()
     assert calibrate(module, samples) == calibrate(module, samples)
     assert calibrate(module, outliers(1))["both"].hi < 20
+
+
+def test_candidates_come_from_other_samples_than_the_choice(monkeypatch: Any) -> None:
+    """From eight of twelve; the ranges at last from all."""
+    given: list[dict[str, int]] = []
+
+    def keeping(counts: Any, *rest: Any) -> Any:
+        given.append({name: int(each.sum()) for name, each in counts.items()})
+        return candidates_of(counts, *rest)
+
+    monkeypatch.setattr(calibrate_judge, "candidates_of", keeping)
+    calibrate(outlier_net(0.0), outliers(12))
+    first, last = given
+    assert first.keys() == last.keys()
+    assert all(12 * first[name] == 8 * last[name] > 0 for name in first)
+
+
+def test_a_choice_is_judged_before_a_softmax() -> None:
+    """Of few numbers also by what the last layer reads."""
+    net = Net(1, 2, 4, 4)
+    logits = net.op("logits", relax.op.nn.conv2d(
+        net.x, net.const(np.ones((3, 2, 1, 1), np.float32))))
+    module = net.finish(net.op("shares", relax.op.nn.softmax(logits, axis=1)))
+    run = [np.ones((1, 2, 4, 4), np.float32)]
+    assert calibrate_judge.Judge(module, ["logits"], [run]).ends == ["logits", "input"]
 
 
 def test_what_onnx_cannot_hold_is_chosen_by_each_tensor(monkeypatch: Any) -> None:

@@ -75,7 +75,8 @@ def test_it_is_in_the_next_layer(body: str, result: str, left: list[str]) -> Non
 
 
 @pytest.mark.parametrize(("body", "result", "left"), [
-    # Zeros of padding are not shifted; a maximum becomes a minimum; a reader without weights.
+    # Zeros of padding are not shifted; a maximum becomes a minimum; a reader without weights; an
+    # output of the network.
     (f"{STEM}  b = Sub(r, t)  y = Conv<pads=[1,1,1,1]>(b, v)", "1,4,6,6", "subtract"),
     (f"{STEM}  b = Mul(r, n)  p = MaxPool<kernel_shape=[2,2]>(b)  y = Conv(p, v)", "1,4,3,3",
      "multiply"),
@@ -83,6 +84,7 @@ def test_it_is_in_the_next_layer(body: str, result: str, left: list[str]) -> Non
      "1,4,4,4", "multiply"),
     (f"{STEM}  b = Add(r, t)  p = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1],"
      "count_include_pad=1>(b)  y = Conv(p, v)", "1,4,4,4", "add"),
+    (f"{STEM}  b = Mul(r, s)  y = Conv(b, v)", "1,6,6,6] b, float[1,4,4,4", "multiply"),
 ])
 def test_it_stays_where_that_is_not_exact(body: str, result: str, left: str) -> None:
     assert left in check(body, result)

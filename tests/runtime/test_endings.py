@@ -51,7 +51,7 @@ def test_an_error_of_our_own_asks_to_be_reported(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(("module", "name", "function"), [
-    ("compiler", "driver", "import_float"), ("accel_model", "machine", "Machine.run")])
+    ("compiler", "driver", "import_float"), ("accel_model.machine", "machine", "Machine.run")])
 def test_an_interrupt_ends_in_silence(tmp_path: Path, number: signal.Signals, code: int,
                                       module: str, name: str, function: str) -> None:
     """Also within a call of TVM, which turns exceptions into its own."""

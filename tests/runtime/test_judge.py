@@ -78,7 +78,8 @@ def test_every_bit_of_the_networks_outputs_is_compared() -> None:
     """Of floats too: NaN is NaN, and a zero has a sign."""
     y = np.array([0.0, np.nan, 3.0], np.float32)
     assert check_outputs(["y"], [y], [y.copy()]) is None
-    assert check_outputs(["y"], [y], [-y]) is not None
+    for wrong in (np.array([-0.0, np.nan, 3]), np.array([0, 1, 3])):
+        assert check_outputs(["y"], [y], [wrong.astype(np.float32)]) is not None
     assert check_outputs(["y"], [y], [np.nextafter(y, np.float32(9))]) is not None
     found = check_outputs(["x", "y"], [y, y], [y, np.array([0, np.nan, 4], np.float32)])
     assert found == Mismatch("", "y", (2,), -1, 3.0, 4.0)
