@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from zeroskip.accel_model.errors import ZeroskipError
 
+LONGEST = 1000  # characters of a sentence
+
 
 class MachineError(ZeroskipError):
     """A program that cannot run or must not: names pc, instruction and the layer it came from.
@@ -14,10 +16,15 @@ class MachineError(ZeroskipError):
 
     def __init__(self, sentence: str, pcs: tuple[int, ...] = (), *, race: bool = False,
                  image: int | None = None) -> None:
-        super().__init__(sentence)
+        super().__init__(_brief(sentence))
         self.pcs = pcs
         self.race = race
         self.image = image
+
+
+def _brief(sentence: str) -> str:
+    """The sentence, without the middle of a name of thousands of characters that a file gave."""
+    return sentence if len(sentence) <= LONGEST else f"{sentence[:300]} ... {sentence[-600:]}"
 
 
 class Fault(Exception):  # noqa: N818 - never leaves the machine

@@ -161,6 +161,8 @@ def _split(view: View, shape: Sequence[int]) -> list[list[_Atom]] | None:
         while size > 1:
             if left == 1:
                 at, count = at + 1, 0
+                if at >= len(queue):  # the shape has more elements than the source
+                    return None
                 left = queue[at][1]
             step = min(size, left)
             if size % step or left % step:

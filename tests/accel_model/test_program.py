@@ -95,6 +95,13 @@ def test_an_instruction_writes_the_tile_that_it_is_said_to_write(one: Sample) ->
         watch(one, late)
 
 
+def test_a_sentence_about_a_program_of_a_very_long_name_is_short() -> None:
+    problem = MachineError(f"program '{'n' * 10_000}' has outputs that do not fit in its DRAM")
+    assert len(str(problem)) < 1000
+    assert str(problem).startswith("program 'nnn")
+    assert str(problem).endswith("do not fit in its DRAM")
+
+
 def watch(one: Sample, program: Program) -> list[Tile]:
     """Run it with an observer."""
     seen: list[Tile] = []

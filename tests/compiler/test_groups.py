@@ -154,7 +154,9 @@ def compositions(region: Region, search: GroupSearch) -> Iterator[list[Found]]:
     return rest(0)
 
 
-@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+@pytest.mark.parametrize("target", [
+    pytest.param("dense256", marks=pytest.mark.slow), "sparse256",
+    pytest.param("pattern256", marks=pytest.mark.slow)])
 def test_the_groups_that_are_found_are_near_the_best_of_all(target: str) -> None:
     measure = tuning(1).measure
     found_total = best_total = alone_total = 0

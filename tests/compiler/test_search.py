@@ -79,7 +79,9 @@ def timed(layer: Layer, target: str
     return cycles, [plan for plan in ranked if isinstance(plan, ConvPlan)]
 
 
-@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+@pytest.mark.parametrize("target", [
+    pytest.param("dense256", marks=pytest.mark.slow), "sparse256",
+    pytest.param("pattern256", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("layers", [
     pytest.param(LAYERS, id="few"), pytest.param(LAYERS + MORE, id="all", marks=pytest.mark.slow)])
 def test_the_answer_is_near_the_best_of_all(target: str, layers: list[Layer]) -> None:

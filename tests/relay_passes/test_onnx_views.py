@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zeroskip.relay_passes.frontend.views import (
+    View,
     apply,
     axes_of,
     identity,
@@ -51,3 +52,8 @@ def test_a_view_is_what_numpy_makes_of_the_same_steps(data: st.DataObject) -> No
     if order is not None:
         for before, after in zip(x.reshape(y.shape), y, strict=True):
             assert np.array_equal(apply(order, before), after)
+
+
+def test_a_shape_of_more_elements_than_there_are_has_no_axes() -> None:
+    """As a model whose shapes contradict each other gives."""
+    assert axes_of(View((2, 3), (1, 0), (3, 2, 4)), (2, 3)) is None
