@@ -139,6 +139,9 @@ def test_more_real_multiplies_than_multiplies(honest: tuple[Program, Run]) -> No
     with pytest.raises(MachineError, match=rf"pc {first}: it did fewer multiplies than it has real "
                                            "inputs for"):
         audit(program.spec, program, run)
+    real[first] -= real[first] // 2
+    with pytest.raises(MachineError, match="multiplies were by inputs within the image, not"):
+        audit(program.spec, program, run)
 
 
 def test_more_multiplies_than_multipliers(honest: tuple[Program, Run]) -> None:
