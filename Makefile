@@ -28,6 +28,7 @@ build/smoke-%/stamp: pyproject.toml
 
 lint: .venv/stamp
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
 types: .venv/stamp

@@ -15,8 +15,10 @@ settings.load_profile("zeroskip")
 settings.register_profile("whether", deadline=None, phases=(Phase.explicit, Phase.generate))
 
 # Processes that share the tests (pytest-xdist) collect the same ones: the first draws for all.
-SEED = int(os.environ.get("SEED") or os.environ.setdefault(
-    "ZEROSKIP_TEST_SEED", str(random.SystemRandom().randrange(1 << 32))))
+SEED = int(
+    os.environ.get("SEED")
+    or os.environ.setdefault("ZEROSKIP_TEST_SEED", str(random.SystemRandom().randrange(1 << 32)))
+)
 
 SLOWEST = 15  # files that are named
 

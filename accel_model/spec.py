@@ -36,8 +36,9 @@ class Dram:
     """The memory behind one bus that the load and the store unit share."""
 
     bytes_per_cycle: int = number("bus width, bytes per cycle", 1, 1024, power_of_two=True)
-    burst_bytes: int = number("bytes of a burst; a run pays whole aligned bursts", 1, 4096,
-                              power_of_two=True)
+    burst_bytes: int = number(
+        "bytes of a burst; a run pays whole aligned bursts", 1, 4096, power_of_two=True
+    )
     latency_cycles: int = number("cycles from the end of a transfer to its completion", 0, 10_000)
 
 
@@ -46,8 +47,9 @@ class Sram:
     """On-chip memories, bytes (row sizes: isa.py)."""
 
     act_bytes: int = number("activation tiles", 256, 1 << 20)
-    act_banks: int = number("banks of ACT; row r is in bank r mod act_banks", 1, 64,
-                            power_of_two=True)
+    act_banks: int = number(
+        "banks of ACT; row r is in bank r mod act_banks", 1, 64, power_of_two=True
+    )
     wgt_bytes: int = number("packed weights, split evenly over the lanes", 256, 1 << 24)
     acc_bytes: int = number("partial sums", 64, 1 << 20)
     par_bytes: int = number("requantisation parameters and pattern tables", 160, 1 << 18)
@@ -59,16 +61,24 @@ class Array:
     """The multiply-accumulate lanes."""
 
     kind: str
-    lanes: int = number("filters in flight at gang 0, each with its own weight bank; or the 16 "
-                        "channels of a block", 16, 256, power_of_two=True)
+    lanes: int = number(
+        "filters in flight at gang 0, each with its own weight bank; or the 16 channels of a block",
+        16,
+        256,
+        power_of_two=True,
+    )
     pixels: int = number("output pixels of a lane: multipliers per lane", 1, 64, power_of_two=True)
     max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
-    window_entries: int = number("activation entries (one per weight position) that a lane's "
-                                 "private window holds; a dense array has one for all lanes",
-                                 32, 1 << 16)
+    window_entries: int = number(
+        "activation entries (one per weight position) that a lane's "
+        "private window holds; a dense array has one for all lanes",
+        32,
+        1 << 16,
+    )
     drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number("cycles from the last multiply to the last row written, beyond "
-                                  "the drain itself", 0, 1000)
+    pipeline_cycles: int = number(
+        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
+    )
 
     @property
     def macs(self) -> int:
@@ -128,8 +138,14 @@ class AccelSpec:
     def sram_bytes(self) -> int:
         """Everything on chip that is a memory, bytes."""
         own = self.sram
-        return (own.act_bytes + own.wgt_bytes + own.acc_bytes + own.par_bytes
-                + own.staging_bytes + self.window_bytes)
+        return (
+            own.act_bytes
+            + own.wgt_bytes
+            + own.acc_bytes
+            + own.par_bytes
+            + own.staging_bytes
+            + self.window_bytes
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -153,8 +169,10 @@ def load_spec(name_or_path: str) -> AccelSpec:
         return parse_spec(file.read_text(encoding="utf-8"), f"{name_or_path}.toml")
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        raise SpecError(f"target {name_or_path!r} is not known; it is one of "
-                        f"{', '.join(targets())}, or the path of a .toml file")
+        raise SpecError(
+            f"target {name_or_path!r} is not known; it is one of "
+            f"{', '.join(targets())}, or the path of a .toml file"
+        )
     refuse_irregular(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -178,8 +196,9 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
     if not isinstance(table, dict):
         raise SpecError(f"{where}: holds no hardware description")
     top = {key: value for key, value in table.items() if key not in _SECTIONS}
-    sections = {name: _section(name, cls, table.get(name), where)
-                for name, cls in _SECTIONS.items()}
+    sections = {
+        name: _section(name, cls, table.get(name), where) for name, cls in _SECTIONS.items()
+    }
     values = _values(AccelSpec, top, where, "", skip=set(_SECTIONS))
     return _check(AccelSpec(**values, **sections), where)
 
@@ -190,13 +209,16 @@ def _section(name: str, cls: type, table: Any, where: str) -> Any:
     return cls(**_values(cls, table, where, f"{name}."))
 
 
-def _values(cls: type, table: dict[str, Any], where: str, prefix: str,
-            skip: Set[str] = frozenset()) -> dict[str, Any]:
+def _values(
+    cls: type, table: dict[str, Any], where: str, prefix: str, skip: Set[str] = frozenset()
+) -> dict[str, Any]:
     declared = {f.name: f for f in fields(cls) if f.name not in skip}
     for key in table:
         if key not in declared:
-            raise SpecError(f"{where}: {prefix + key[:50]!r} is not a key of a hardware "
-                            f"description; the keys there are {', '.join(declared)}")
+            raise SpecError(
+                f"{where}: {prefix + key[:50]!r} is not a key of a hardware "
+                f"description; the keys there are {', '.join(declared)}"
+            )
     values = {}
     for key, made in declared.items():
         if key not in table:
@@ -211,8 +233,9 @@ def _value(value: Any, made: Any, place: str) -> Any:
     shown = "a number beyond 2^64" if huge else repr(value)[:50]
     if made.type == "str":
         if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_TEXT:
-            raise SpecError(f"{place} must be a line of text of up to {LONGEST_TEXT} characters, "
-                            f"not {shown}")
+            raise SpecError(
+                f"{place} must be a line of text of up to {LONGEST_TEXT} characters, not {shown}"
+            )
         return value
     meta = made.metadata
     whole = made.type == "int"
@@ -220,8 +243,9 @@ def _value(value: Any, made: Any, place: str) -> Any:
         kind = "a whole number" if whole else "a number"
         raise SpecError(f"{place} must be {kind} without a unit ({meta['doc']}), not {shown}")
     if not meta["low"] <= value <= meta["high"]:
-        raise SpecError(f"{place} = {shown} is outside {meta['low']:g}..{meta['high']:g} "
-                        f"({meta['doc']})")
+        raise SpecError(
+            f"{place} = {shown} is outside {meta['low']:g}..{meta['high']:g} ({meta['doc']})"
+        )
     if meta["pow2"] and int(value).bit_count() != 1:
         raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
     return value if whole else float(value)
@@ -230,15 +254,23 @@ def _value(value: Any, made: Any, place: str) -> Any:
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
     array = spec.array
     rules = [
-        (array.kind in ARRAY_KINDS,
-         f"array.kind = {array.kind[:50]!r} is not one of {', '.join(ARRAY_KINDS)}"),
-        ((1 << array.max_gang) <= array.lanes,
-         f"array.max_gang = {array.max_gang} gangs more than the {array.lanes} lanes there are"),
-        (spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,
-         "dram.burst_bytes is less than dram.bytes_per_cycle; a burst fills whole cycles"),
+        (
+            array.kind in ARRAY_KINDS,
+            f"array.kind = {array.kind[:50]!r} is not one of {', '.join(ARRAY_KINDS)}",
+        ),
+        (
+            (1 << array.max_gang) <= array.lanes,
+            f"array.max_gang = {array.max_gang} gangs more than the {array.lanes} lanes there are",
+        ),
+        (
+            spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,
+            "dram.burst_bytes is less than dram.bytes_per_cycle; a burst fills whole cycles",
+        ),
         (spec.act_rows <= 1 << 16, "sram.act_bytes is more than the ISA can address (1 MiB)"),
-        (0 < spec.wgt_rows <= 1 << 16,
-         f"sram.wgt_bytes must give each of the {array.lanes} lanes 1..65536 words of 4 bytes"),
+        (
+            0 < spec.wgt_rows <= 1 << 16,
+            f"sram.wgt_bytes must give each of the {array.lanes} lanes 1..65536 words of 4 bytes",
+        ),
     ]
     for holds, sentence in rules:
         if not holds:

@@ -40,8 +40,9 @@ def made(name: str) -> tuple[Any, np.ndarray]:
     target = "pattern256" if name == "fashion_pattern" else "dense256"
     with np.load(FASHION / "fashion_test.npz") as test:
         images = test["image"]
-    return compile_network(FASHION / f"{name}.onnx", target,
-                           calibrate=FASHION / "fashion_calibration.npz"), images
+    return compile_network(
+        FASHION / f"{name}.onnx", target, calibrate=FASHION / "fashion_calibration.npz"
+    ), images
 
 
 def seconds(run: Callable[[], object], times: int) -> float:
@@ -72,15 +73,24 @@ def rows(name: str) -> list[list[str]]:
             raise SystemExit(f"{name}: {count} images together have other bits than alone")
         alone = seconds(lambda: run(0, 1), 200 if count > 16 else 20)
         together = seconds(lambda count=count: run(0, count), 5) / count  # type: ignore[misc]  # bound now
-        found.append([name, network.spec.name, f"{count:,}", f"{1000 * alone:.3f}",
-                      f"{1000 * together:.3f}", f"{alone / together:.2f}"])
+        found.append(
+            [
+                name,
+                network.spec.name,
+                f"{count:,}",
+                f"{1000 * alone:.3f}",
+                f"{1000 * together:.3f}",
+                f"{alone / together:.2f}",
+            ]
+        )
     return found
 
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     options = parser.parse_args()

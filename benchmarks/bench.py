@@ -70,11 +70,19 @@ def cycles() -> Iterator[Row]:
     """Cycles against the sum of the layers' bounds; then with eight schedules of each layer."""
     for (network, target, weights), most in CYCLES.items():
         found = networks.row(network, target, weights)
-        yield Row(f"{network}, {target}, {weights}: {found['cycles']:,} cycles", found["x bound"],
-                  most, "x bound")
+        yield Row(
+            f"{network}, {target}, {weights}: {found['cycles']:,} cycles",
+            found["x bound"],
+            most,
+            "x bound",
+        )
         tuned = _child("tuned", network, target, weights)
-        yield Row(f"the same, --tune 8 ({tuned['seconds']:.0f} s more): {tuned['cycles']:,} cycles",
-                  tuned["cycles"] / found["bound"], most, "x bound")
+        yield Row(
+            f"the same, --tune 8 ({tuned['seconds']:.0f} s more): {tuned['cycles']:,} cycles",
+            tuned["cycles"] / found["bound"],
+            most,
+            "x bound",
+        )
 
 
 def times() -> Iterator[Row]:
@@ -88,11 +96,19 @@ def times() -> Iterator[Row]:
         found = _child("simulating", network)
         yield Row(f"time only, {network}", found["time"], 2, "s")
         own, plain, fast = found["run"], found["default"], found["scheduled"]
-        yield Row(f"numbers and time, {network}: {own:.2f} s, TVM's default llvm {plain:.2f} s",
-                  own / plain, 0.5, "ratio")
+        yield Row(
+            f"numbers and time, {network}: {own:.2f} s, TVM's default llvm {plain:.2f} s",
+            own / plain,
+            0.5,
+            "ratio",
+        )
         yield Row("the same, the first run of a process", found["first"] / plain, unit="ratio")
-        yield Row(f"numbers and time, {network}: TVM with our CPU schedules {fast:.3f} s",
-                  own / fast, 2, "ratio")
+        yield Row(
+            f"numbers and time, {network}: TVM with our CPU schedules {fast:.3f} s",
+            own / fast,
+            2,
+            "ratio",
+        )
     yield Row("zeroskip --help, fastest of 5", min(_help() for _ in range(5)), 0.3, "s")
 
 
@@ -100,8 +116,9 @@ def memory() -> Iterator[Row]:
     """Peak memory of the commands on the largest network."""
     with tempfile.TemporaryDirectory() as folder:
         _child("write_vgg", folder)
-        yield Row("zeroskip compile vgg16.onnx, peak", _child("compile_peak", folder)["peak"], 2,
-                  "GiB")
+        yield Row(
+            "zeroskip compile vgg16.onnx, peak", _child("compile_peak", folder)["peak"], 2, "GiB"
+        )
         yield Row("zeroskip run vgg16.zsk, peak", _child("run_peak", folder)["peak"], 2, "GiB")
 
 
@@ -110,13 +127,20 @@ def scaling() -> Iterator[Row]:
     for network in RESNETS:
         found = _child("scale", network)
         giga = found["macs"] / 1e9
-        yield Row(f"compile {network}, {giga:.2f} GMAC: {found['compile']:.1f} s",
-                  found["compile"] / giga, unit="s/GMAC")
+        yield Row(
+            f"compile {network}, {giga:.2f} GMAC: {found['compile']:.1f} s",
+            found["compile"] / giga,
+            unit="s/GMAC",
+        )
         yield Row(f"run {network}: {found['run']:.2f} s", found["run"] / giga, unit="s/GMAC")
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
-    "cycles": cycles, "time": times, "memory": memory, "scaling": scaling}
+    "cycles": cycles,
+    "time": times,
+    "memory": memory,
+    "scaling": scaling,
+}
 
 
 # ---------------------------------------------------------------------------------- children
@@ -133,8 +157,10 @@ def tuned(network: str, target: str, weights: str) -> dict[str, float]:
         compile_network(model, target, prune=recipe, cache=folder)
         started = time.perf_counter()
         made = compile_network(model, target, prune=recipe, cache=folder, tune=tuning(8))
-    return {"seconds": time.perf_counter() - started,
-            "cycles": sum(run.cycles for run in Session(made).time().values())}
+    return {
+        "seconds": time.perf_counter() - started,
+        "cycles": sum(run.cycles for run in Session(made).time().values()),
+    }
 
 
 def compiling(folder: str) -> dict[str, float]:
@@ -155,8 +181,13 @@ def compiling(folder: str) -> dict[str, float]:
         moments.setdefault(what.split()[0], time.perf_counter())
 
     started = time.perf_counter()
-    compile_network(path, "sparse256", calibrate={"image": images}, cache=Path(folder, "schedules"),
-                    progress=tell)
+    compile_network(
+        path,
+        "sparse256",
+        calibrate={"image": images},
+        cache=Path(folder, "schedules"),
+        progress=tell,
+    )
     whole = time.perf_counter() - started
     calibrate = moments["quantise"] - moments["calibrate"]
     return {"compile": whole - calibrate, "calibrate": calibrate}
@@ -177,13 +208,17 @@ def simulating(network: str) -> dict[str, float]:
     image = np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)
     session = Session(made)
     first = _seconds(lambda: session.run({"image": image}))
-    seconds = {"first": first, "run": _fastest(lambda: session.run({"image": image})),
-               "time": _fastest(session.time)}
+    seconds = {
+        "first": first,
+        "run": _fastest(lambda: session.run({"image": image})),
+        "time": _fastest(session.time),
+    }
     tensor = tvm.runtime.tensor(image)
     floating = made.floating_module
     builds: dict[str, Callable[[], tvm.runtime.Executable]] = {
         "default": lambda: tvm.compile(floating, "llvm"),
-        "scheduled": lambda: compile_for_cpu(floating)}
+        "scheduled": lambda: compile_for_cpu(floating),
+    }
     for name, build in builds.items():
         machine = relax.VirtualMachine(build(), tvm.cpu())
         seconds[name] = _fastest(partial(machine["main"], tensor))
@@ -231,24 +266,37 @@ def scale(network: str) -> dict[str, float]:
     session = Session(made)
     session.run({"image": image})
     macs = sum(layer.macs for program in made.programs.values() for layer in program.layers)
-    return {"macs": macs, "compile": seconds,
-            "run": _fastest(lambda: session.run({"image": image}))}
+    return {
+        "macs": macs,
+        "compile": seconds,
+        "run": _fastest(lambda: session.run({"image": image})),
+    }
 
 
-CHILDREN = {made.__name__: made for made in
-            (tuned, compiling, simulating, write_vgg, compile_peak, run_peak, scale)}
+CHILDREN = {
+    made.__name__: made
+    for made in (tuned, compiling, simulating, write_vgg, compile_peak, run_peak, scale)
+}
 
 
 def _child(name: str, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, __file__, "--child", name, *arguments], check=True,
-                          stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", name, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def _command(*arguments: object) -> dict[str, float]:
-    subprocess.run([Path(sys.executable).with_name("zeroskip"), *map(str, arguments)], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [Path(sys.executable).with_name("zeroskip"), *map(str, arguments)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     return {"peak": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20}
 
 
@@ -281,8 +329,9 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     """Measure the sections asked for and print their rows."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", default=list(SECTIONS), choices=list(SECTIONS))
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
@@ -297,9 +346,11 @@ def main() -> None:
             rows.append(row)
             print(table([row]).splitlines()[-1], file=sys.stderr, flush=True)
     missed = sum(row.verdict == "MISSED" for row in rows)
-    text = (f"{date.today()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load "
-            f"{os.getloadavg()[0]:.1f}; {missed} of {len(rows)} rows missed their target\n\n"
-            f"{table(rows)}\n")
+    text = (
+        f"{date.today()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load "
+        f"{os.getloadavg()[0]:.1f}; {missed} of {len(rows)} rows missed their target\n\n"
+        f"{table(rows)}\n"
+    )
     print(text)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

@@ -31,10 +31,17 @@ from zeroskip.relay_passes.pruning.base.layers import prunables  # noqa: E402
 from zeroskip.relay_passes.relax.rewriting import bindings  # noqa: E402
 
 RECIPES = (
-    "lowrank:energy=0.95", "lowrank:energy=0.9", "lowrank:energy=0.8",
-    "lowrank:energy=0.8,form=channel", "lowrank:energy=0.8,form=spatial", "lowrank:ratio=0.5",
-    "filters:ratio=0.1", "channels:ratio=0.1", "filters:ratio=0.1,scope=global",
-    "channels:ratio=0.1,scope=global", "lowrank:energy=0.9+channels:ratio=0.1,scope=global",
+    "lowrank:energy=0.95",
+    "lowrank:energy=0.9",
+    "lowrank:energy=0.8",
+    "lowrank:energy=0.8,form=channel",
+    "lowrank:energy=0.8,form=spatial",
+    "lowrank:ratio=0.5",
+    "filters:ratio=0.1",
+    "channels:ratio=0.1",
+    "filters:ratio=0.1,scope=global",
+    "channels:ratio=0.1,scope=global",
+    "lowrank:energy=0.9+channels:ratio=0.1,scope=global",
     "lowrank:energy=0.9+channels:ratio=0.05,scope=global",
 )
 
@@ -44,8 +51,10 @@ def multiplies(module: tvm.IRModule) -> int:
     func = module["main"]
     weights = {layer.var: layer.weight for layer in prunables(func)}
     shapes = {str(each.var.name): each.var.ty for each in bindings(func)}
-    return sum(prod(weight.shape) * prod(int(size) for size in list(shapes[name].shape)[2:])
-               for name, weight in weights.items())
+    return sum(
+        prod(weight.shape) * prod(int(size) for size in list(shapes[name].shape)[2:])
+        for name, weight in weights.items()
+    )
 
 
 def accuracy(module: tvm.IRModule, images: np.ndarray, labels: np.ndarray) -> float:
@@ -59,8 +68,9 @@ def accuracy(module: tvm.IRModule, images: np.ndarray, labels: np.ndarray) -> fl
 
 def main() -> None:
     """Print a table for each model."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, default=ROOT / "models" / "fashion_test.npz")
     options = parser.parse_args()
@@ -69,12 +79,17 @@ def main() -> None:
     for path in options.models:
         dense = FoldBatchNorm()(import_onnx(normalise_onnx(load_onnx(path))))
         whole = multiplies(dense)
-        print(f"\n{path.stem}: {accuracy(dense, images, labels):.2f} % of {len(labels)} images, "
-              f"{whole:,} multiplies\n\n| recipe | multiplies | accuracy |\n| --- | ---: | ---: |")
+        print(
+            f"\n{path.stem}: {accuracy(dense, images, labels):.2f} % of {len(labels)} images, "
+            f"{whole:,} multiplies\n\n| recipe | multiplies | accuracy |\n| --- | ---: | ---: |"
+        )
         for recipe in RECIPES:
             pruned = tvm.transform.Sequential(parse_recipe(recipe))(dense)
-            print(f"| `{recipe}` | {multiplies(pruned) / whole:.3f} | "
-                  f"{accuracy(pruned, images, labels):.2f} % |", flush=True)
+            print(
+                f"| `{recipe}` | {multiplies(pruned) / whole:.3f} | "
+                f"{accuracy(pruned, images, labels):.2f} % |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -31,17 +31,34 @@ from zeroskip.compiler.multi_level import compile_levels  # noqa: E402
 from zeroskip.runtime.execution.session import Session  # noqa: E402
 
 SCHEMES = {  # name: target and levels
-    "unstructured 50, 75, 90 %": ("sparse256", [
-        f"unstructured:sparsity={part}" for part in (0.5, 0.75, 0.9)]),
+    "unstructured 50, 75, 90 %": (
+        "sparse256",
+        [f"unstructured:sparsity={part}" for part in (0.5, 0.75, 0.9)],
+    ),
     "dense, 50, 75 %": ("sparse256", [f"unstructured:sparsity={part}" for part in (0, 0.5, 0.75)]),
-    "patterns, kernels 0, 50, 75 %": ("pattern256", [
-        f"pattern:connectivity={part},pointwise={max(part, 0.5)}" for part in (0, 0.5, 0.75)]),
-    "blocks 50, 75, 90 %": ("sparse256", [
-        f"block:block=4x4,ratio={part},skip_first=yes" for part in (0.5, 0.75, 0.9)]),
+    "patterns, kernels 0, 50, 75 %": (
+        "pattern256",
+        [f"pattern:connectivity={part},pointwise={max(part, 0.5)}" for part in (0, 0.5, 0.75)],
+    ),
+    "blocks 50, 75, 90 %": (
+        "sparse256",
+        [f"block:block=4x4,ratio={part},skip_first=yes" for part in (0.5, 0.75, 0.9)],
+    ),
     "4:8, 2:8, 1:8": ("sparse256", [f"nm:n={n},m=8,skip_first=yes,skip=yes" for n in (4, 2, 1)]),
 }
-COLUMNS = ("network", "levels", "separate KiB", "nested KiB", "saved", "ideal separate KiB",
-           "separate files KiB", "one file KiB", "saved", "cycles of the levels", "load s")
+COLUMNS = (
+    "network",
+    "levels",
+    "separate KiB",
+    "nested KiB",
+    "saved",
+    "ideal separate KiB",
+    "separate files KiB",
+    "one file KiB",
+    "saved",
+    "cycles of the levels",
+    "load s",
+)
 
 
 @dataclass(frozen=True)
@@ -66,12 +83,20 @@ def weigh(levels: Levels, networks: list[Network]) -> Bytes:
             assert isinstance(found, ProgramOf)
             pieces = read_npy(b"".join(levels.parts[found.pieces]))
             nested += sizes - int(pieces[:, 1].sum())
-            parts |= {found.pieces, found.orders, *(_part(levels, source.member)
-                                                    for source in found.sources)}
+            parts |= {
+                found.pieces,
+                found.orders,
+                *(_part(levels, source.member) for source in found.sources),
+            }
             streams += sizes
         separate.append(streams)
-        ideal.append(sum(layer.weight_bytes for program in network.programs.values()
-                         for layer in program.layers))
+        ideal.append(
+            sum(
+                layer.weight_bytes
+                for program in network.programs.values()
+                for layer in program.layers
+            )
+        )
     nested += sum(len(piece) for part in parts for piece in levels.parts[part])
     return Bytes(separate, ideal, nested)
 
@@ -97,12 +122,22 @@ def row(name: str, model: Any, scheme: str, cache: str) -> str:
         loaded = Network.load(Path(folder, "levels.zsk"), len(recipes) - 1)
         seconds = time.perf_counter() - started
     assert [each.to_bytes() for each in loaded.programs.values()] == [
-        each.to_bytes() for each in networks[-1].programs.values()]
+        each.to_bytes() for each in networks[-1].programs.values()
+    ]
     cycles = [sum(run.cycles for run in Session(network).time().values()) for network in networks]
-    cells = (name, f"{scheme}, {target}", _kib(sum(found.separate)), _kib(found.nested),
-             f"{1 - found.nested / sum(found.separate):.1%}", _kib(sum(found.ideal)), _kib(files),
-             _kib(whole), f"{1 - whole / files:.1%}", " ".join(f"{each:,}" for each in cycles),
-             f"{seconds:.2f}")
+    cells = (
+        name,
+        f"{scheme}, {target}",
+        _kib(sum(found.separate)),
+        _kib(found.nested),
+        f"{1 - found.nested / sum(found.separate):.1%}",
+        _kib(sum(found.ideal)),
+        _kib(files),
+        _kib(whole),
+        f"{1 - whole / files:.1%}",
+        " ".join(f"{each:,}" for each in cycles),
+        f"{seconds:.2f}",
+    )
     return f"| {' | '.join(cells)} |"
 
 
@@ -112,10 +147,12 @@ def _kib(size: int) -> str:
 
 def main() -> None:
     """Measure and print the table, a line as soon as it is known."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="*", type=Path,
-                        default=[ROOT / "models" / "fashion_dense.onnx"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--models", nargs="*", type=Path, default=[ROOT / "models" / "fashion_dense.onnx"]
+    )
     parser.add_argument("--resnet50", action="store_true", help="also ResNet-50, seeded weights")
     parser.add_argument("--schemes", nargs="+", choices=list(SCHEMES), default=list(SCHEMES))
     options = parser.parse_args()

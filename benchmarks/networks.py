@@ -38,8 +38,20 @@ SCHEMES = {
     "75 %": (0.75, None),
     "pattern 8x": (0.0, "pattern:connectivity=0.71875,pointwise=0.875"),
 }
-COLUMNS = ("network", "target", "weights", "compile s", "run s", "time only s", "peak GiB",
-           "cycles", "bound", "x bound", "x network", "speed-up")
+COLUMNS = (
+    "network",
+    "target",
+    "weights",
+    "compile s",
+    "run s",
+    "time only s",
+    "peak GiB",
+    "cycles",
+    "bound",
+    "x bound",
+    "x network",
+    "speed-up",
+)
 
 
 def model(network: str, scheme: str) -> tuple[onnx.ModelProto, str | None]:
@@ -53,8 +65,12 @@ def model(network: str, scheme: str) -> tuple[onnx.ModelProto, str | None]:
 
 def row(network: str, target: str, scheme: str) -> dict[str, float]:
     """``measure`` in a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--row", network, target, scheme],
-                          check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--row", network, target, scheme],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -81,15 +97,24 @@ def measure(network: str, target: str, scheme: str) -> dict[str, float]:
     seconds["run s"] = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     found = report(compiled, runs)
-    return {**seconds, "peak GiB": peak, "cycles": found.cycles, "bound": found.bound,
-            "x bound": found.x_bound, "x network": found.x_network_bound}
+    return {
+        **seconds,
+        "peak GiB": peak,
+        "cycles": found.cycles,
+        "bound": found.bound,
+        "x bound": found.x_bound,
+        "x network": found.x_network_bound,
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    base = {row["network"]: row["cycles"] for row in rows
-            if (row["target"], row["weights"]) == ("dense256", "dense")}
+    base = {
+        row["network"]: row["cycles"]
+        for row in rows
+        if (row["target"], row["weights"]) == ("dense256", "dense")
+    }
     for row in rows:
         cells = []
         for column in COLUMNS:
@@ -108,8 +133,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure the rows asked for and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--targets", nargs="+", default=TARGETS, choices=TARGETS)
     parser.add_argument("--schemes", nargs="+", default=list(SCHEMES), choices=list(SCHEMES))
@@ -125,8 +151,14 @@ def main() -> None:
             for scheme in options.schemes:
                 if scheme.startswith("pattern") and network == "mobilenet_v2":
                     continue
-                rows.append({"network": network, "target": target, "weights": scheme,
-                             **row(network, target, scheme)})
+                rows.append(
+                    {
+                        "network": network,
+                        "target": target,
+                        "weights": scheme,
+                        **row(network, target, scheme),
+                    }
+                )
                 print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     text = f"{date.today()}, {platform.machine()}, {_cores()} cores\n\n{table(rows)}\n"
     print(text)

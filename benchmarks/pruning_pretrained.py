@@ -62,16 +62,27 @@ def _planes(pages: npt.NDArray[np.floating]) -> Floats:
 
 CASES = {
     "orientation": Case(
-        "occular_deskew", "weights/orientation_orinet_fp32.onnx", imagenet, {
+        "occular_deskew",
+        "weights/orientation_orinet_fp32.onnx",
+        imagenet,
+        {
             "unstructured 50 %": "unstructured:sparsity=0.5,skip_first=yes",
             "unstructured 75 %": "unstructured:sparsity=0.75,skip_first=yes",
-            "2:4": "nm:n=2,m=4,layers=/body*", "1:4": "nm:n=1,m=4,layers=/body*",
+            "2:4": "nm:n=2,m=4,layers=/body*",
+            "1:4": "nm:n=1,m=4,layers=/body*",
             "pattern 56 %": "pattern:balance=layer,layers=/body*",
-            "pattern 75 %": "pattern:balance=layer,connectivity=0.4375,layers=/body*"}),
+            "pattern 75 %": "pattern:balance=layer,connectivity=0.4375,layers=/body*",
+        },
+    ),
     "detector": Case(
-        "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", centred, {
+        "rapidocr_onnxruntime",
+        "models/ch_PP-OCRv4_det_infer.onnx",
+        centred,
+        {
             "unstructured 50 %": "unstructured:sparsity=0.5,skip_first=yes",
-            "unstructured 75 %": "unstructured:sparsity=0.75,skip_first=yes"}),
+            "unstructured 75 %": "unstructured:sparsity=0.75,skip_first=yes",
+        },
+    ),
 }
 
 
@@ -90,8 +101,12 @@ def _draw_page(rng: np.random.Generator, words: list[str]) -> npt.NDArray[np.uin
     top = margin
     if rng.random() < 0.6:
         at = int(rng.integers(len(words) - 3))
-        draw.text((margin, top), " ".join(words[at : at + 3]), (ink,) * 3,
-                  ImageFont.load_default(int(size * 1.8)))
+        draw.text(
+            (margin, top),
+            " ".join(words[at : at + 3]),
+            (ink,) * 3,
+            ImageFont.load_default(int(size * 1.8)),
+        )
         top += int(size * 2.8)
     width = (SIZE - margin * (columns + 1)) // columns
     for column in range(columns):
@@ -101,8 +116,15 @@ def _draw_page(rng: np.random.Generator, words: list[str]) -> npt.NDArray[np.uin
     return np.clip(np.asarray(page) + noise, 0, 255).astype(np.uint8)
 
 
-def _set_column(draw: ImageDraw.ImageDraw, rng: np.random.Generator, words: list[str],
-                corner: tuple[int, int], width: int, size: int, ink: int) -> None:
+def _set_column(
+    draw: ImageDraw.ImageDraw,
+    rng: np.random.Generator,
+    words: list[str],
+    corner: tuple[int, int],
+    width: int,
+    size: int,
+    ink: int,
+) -> None:
     font, at = ImageFont.load_default(size), int(rng.integers(len(words)))
     left, top = corner
     while top < SIZE - 2 * size:
@@ -124,8 +146,9 @@ def measure(case: Case, pages: int) -> list[str]:
     path = Path(package.origin).parent / case.file
     dense = import_float(path, {"x": (1, 3, SIZE, SIZE)})
     x = str(dense["main"].params[0].name)
-    known, held_back = ({x: case.prepare(draw_pages(count, seed))}
-                        for seed, count in enumerate((pages, MEASURED)))
+    known, held_back = (
+        {x: case.prepare(draw_pages(count, seed))} for seed, count in enumerate((pages, MEASURED))
+    )
     wanted = Interpreter(dense, held_back).run()
 
     def quality(mod: tvm.IRModule) -> str:
@@ -146,15 +169,18 @@ def measure(case: Case, pages: int) -> list[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=64, help="pages to fit to")
     parser.add_argument("--output", type=Path, help="file to write the table to")
     parser.add_argument("--networks", nargs="+", choices=sorted(CASES), default=sorted(CASES))
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # squeeze-excite layers read a column a page
-    lines = ["| network | pruned | one-shot, dB | mean and variance, dB | weights, dB | CPU s |",
-             "|---|---|---|---|---|---|"]
+    lines = [
+        "| network | pruned | one-shot, dB | mean and variance, dB | weights, dB | CPU s |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in options.networks:
         lines += measure(CASES[name], options.images)
     if options.output is not None:

@@ -42,10 +42,18 @@ from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8  # noqa: E
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
-OCR = {"cls": ("ch_ppocr_mobile_v2.0_cls_infer", 192), "rec": ("ch_PP-OCRv4_rec_infer", 320),
-       "det": ("ch_PP-OCRv4_det_infer", 320)}
-NETWORKS = ("fashion_dense", "fashion_pattern", "mobilenet_v2", "resnet18",
-            *(f"rapidocr {name}" for name in OCR))
+OCR = {
+    "cls": ("ch_ppocr_mobile_v2.0_cls_infer", 192),
+    "rec": ("ch_PP-OCRv4_rec_infer", 320),
+    "det": ("ch_PP-OCRv4_det_infer", 320),
+}
+NETWORKS = (
+    "fashion_dense",
+    "fashion_pattern",
+    "mobilenet_v2",
+    "resnet18",
+    *(f"rapidocr {name}" for name in OCR),
+)
 _KEEPING = ("Reshape", "Squeeze", "Unsqueeze", "Identity", "Flatten", "Transpose")
 
 
@@ -65,7 +73,8 @@ class Case:
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, name: str, samples: Floats) -> None:
         self.left: Iterator[dict[str, Floats]] = iter(
-            [{name: samples[at : at + 1]} for at in range(len(samples))])
+            [{name: samples[at : at + 1]} for at in range(len(samples))]
+        )
 
     def get_next(self) -> dict[str, Floats] | None:
         return next(self.left, None)
@@ -88,8 +97,9 @@ def case_of(network: str) -> Case:
         raise SystemExit("rapidocr's networks need the ocr extra: pip install -e '.[ocr]'")
     model = onnx.load(Path(package.origin).parent / "models" / f"{file}.onnx")
     before_softmax(model.graph)
-    draw: Callable[[int, int], Floats] = _pages if short == "det" else (
-        lambda count, seed: _lines(count, seed, width))
+    draw: Callable[[int, int], Floats] = (
+        _pages if short == "det" else (lambda count, seed: _lines(count, seed, width))
+    )
     return Case(model, draw(8 if short == "det" else 16, 0), draw(8 if short == "det" else 16, 1))
 
 
@@ -122,8 +132,12 @@ def _lines(count: int, seed: int, width: int) -> Floats:
         paper, ink = int(rng.integers(200, 256)), int(rng.integers(0, 90))
         image = Image.new("RGB", (width, 48), (paper,) * 3)
         at = int(rng.integers(len(words) - 8))
-        ImageDraw.Draw(image).text((4, int(rng.integers(2, 12))), " ".join(words[at : at + 8]),
-                                   (ink,) * 3, ImageFont.load_default(int(rng.integers(18, 32))))
+        ImageDraw.Draw(image).text(
+            (4, int(rng.integers(2, 12))),
+            " ".join(words[at : at + 8]),
+            (ink,) * 3,
+            ImageFont.load_default(int(rng.integers(18, 32))),
+        )
         noisy = np.asarray(image) + rng.normal(0, rng.uniform(0, 6), (48, width, 1))
         made.append((np.clip(noisy, 0, 255) / 127.5 - 1).transpose(2, 0, 1))
     return np.array(made, np.float32)
@@ -134,8 +148,14 @@ def by_onnxruntime(case: Case) -> tuple[list[Any], float]:
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(case.model, source)
-        quantize_static(str(source), str(made), _Reader(case.name, case.known), per_channel=True,
-                        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8)
+        quantize_static(
+            str(source),
+            str(made),
+            _Reader(case.name, case.known),
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+        )
         wanted, found = (_answers(path, case) for path in (source, made))
     return wanted, snr_db(wanted, found)
 
@@ -144,8 +164,11 @@ def _answers(path: Path, case: Case) -> list[Any]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    return [each for at in range(len(case.held_back))
-            for each in session.run(None, {case.name: case.held_back[at : at + 1]})]
+    return [
+        each
+        for at in range(len(case.held_back))
+        for each in session.run(None, {case.name: case.held_back[at : at + 1]})
+    ]
 
 
 def by_zeroskip(case: Case, wanted: Sequence[Any], methods: Sequence[Any]) -> list[float]:
@@ -156,22 +179,28 @@ def by_zeroskip(case: Case, wanted: Sequence[Any], methods: Sequence[Any]) -> li
     for method in methods:
         ranges = ranges_of(module, {case.name: case.known}, method, lambda *_: None)
         executable = compile_for_cpu(apply_passes(module, QuantizeInt8(ranges=ranges)))
-        made = [each for at in range(len(case.held_back))
-                for each in run_cpu(executable, "main", [case.held_back[at : at + 1]])]
+        made = [
+            each
+            for at in range(len(case.held_back))
+            for each in run_cpu(executable, "main", [case.held_back[at : at + 1]])
+        ]
         found.append(snr_db(wanted, made))
     return found
 
 
 def main() -> None:
     """Print a row for each network."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     options = parser.parse_args()
-    lines = ["| network | onnxruntime | " + " | ".join(options.methods) + " |",
-             "|" + " --- |" * (2 + len(options.methods))]
+    lines = [
+        "| network | onnxruntime | " + " | ".join(options.methods) + " |",
+        "|" + " --- |" * (2 + len(options.methods)),
+    ]
     print(f"{date.today()}, {platform.machine()}; dB\n\n" + "\n".join(lines), flush=True)
     for network in options.networks:
         case = case_of(network)

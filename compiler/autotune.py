@@ -35,24 +35,37 @@ class Tuning:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise CompileError(f"tuning needs at least one schedule of each layer, not "
-                               f"{self.count}")
+            raise CompileError(
+                f"tuning needs at least one schedule of each layer, not {self.count}"
+            )
 
 
-def tune_region(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan], tuning: Tuning,
-                progress: Progress | None = None) -> list[GroupPlan]:
+def tune_region(
+    region: Region,
+    spec: AccelSpec,
+    groups: Sequence[GroupPlan],
+    tuning: Tuning,
+    progress: Progress | None = None,
+) -> list[GroupPlan]:
     """Groups whose program takes no more cycles than that of ``groups``."""
     tuner = _Tuner(region, spec, groups, tuning, progress or (lambda node, done, total: None))
     for at in range(len(groups)):
         tuner.improve(at)
-    before, after = (tuning.measure(emit_region(region, spec, each))
-                     for each in (groups, tuner.best))
+    before, after = (
+        tuning.measure(emit_region(region, spec, each)) for each in (groups, tuner.best)
+    )
     return tuner.best if after <= before else list(groups)
 
 
 class _Tuner:
-    def __init__(self, region: Region, spec: AccelSpec, groups: Sequence[GroupPlan],
-                 tuning: Tuning, progress: Progress) -> None:
+    def __init__(
+        self,
+        region: Region,
+        spec: AccelSpec,
+        groups: Sequence[GroupPlan],
+        tuning: Tuning,
+        progress: Progress,
+    ) -> None:
         self.region, self.spec, self.tuning, self.progress = region, spec, tuning, progress
         self.search = GroupSearch(region, spec)
         self.best = list(groups)
@@ -81,8 +94,11 @@ class _Tuner:
 
     def _other_bands(self, at: int) -> Iterator[GroupPlan]:
         first, last = self.starts[at : at + 2]
-        found = (self.search.group(first, last, bands) for bands in BANDS
-                 if bands != self.best[at].bands and last - first > 1)
+        found = (
+            self.search.group(first, last, bands)
+            for bands in BANDS
+            if bands != self.best[at].bands and last - first > 1
+        )
         return islice((each.plan for each in found if each is not None), self.tuning.count - 1)
 
     def _other_tiles(self, at: int, group: GroupPlan, index: int) -> Iterator[GroupPlan]:
@@ -92,7 +108,8 @@ class _Tuner:
         if outline is None or outline.buffers != group.buffers:
             return
         ranked = self.search.searches[first + index].ranked(
-            outline.places[index], self.tuning.count, alone=last - first == 1)
+            outline.places[index], self.tuning.count, alone=last - first == 1
+        )
         for choice in ranked:
             if choice.plan != group.plans[index]:
                 plans = (*group.plans[:index], choice.plan, *group.plans[index + 1 :])
@@ -115,5 +132,6 @@ def part(region: Region, first: int, last: int) -> Region:
     steps, uses = region.ops[first:last], Uses(region.ops, region.outputs)
     needed = uses.needed(first, last)
     outputs = {op.y.value.name: op.y.value for op in steps if op.y.value.name in needed}
-    return replace(region, inputs=uses.given(first, last), outputs=tuple(outputs.values()),
-                   ops=steps)
+    return replace(
+        region, inputs=uses.given(first, last), outputs=tuple(outputs.values()), ops=steps
+    )

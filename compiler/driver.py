@@ -88,9 +88,19 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
-    stages = lower(model, spec, prune=prune, calibrate=calibrate, method=method,
-                   float_nodes=float_nodes, shapes=shapes, cache=cache, tune=tune,
-                   progress=progress, first=first)
+    stages = lower(
+        model,
+        spec,
+        prune=prune,
+        calibrate=calibrate,
+        method=method,
+        float_nodes=float_nodes,
+        shapes=shapes,
+        cache=cache,
+        tune=tune,
+        progress=progress,
+        first=first,
+    )
     return network_of(stages, model, spec)
 
 
@@ -140,13 +150,20 @@ def lower(
     pruned, check = prepare(model, shapes, prune, calibrate, float_nodes, tell)
     module = without_dead(pruned)
     ranges = ranges_of(module, calibrate, method, tell, check, first)
-    return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune,
-                         tell=tell)
+    return lower_fastest(
+        pruned, module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell
+    )
 
 
-def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Recipe | None,
-            calibrate: str | Path | Arrays | None, float_nodes: Sequence[str], tell: Progress,
-            more: bool = False) -> tuple[IRModule, ImportCheck | None]:
+def prepare(
+    model: Model,
+    shapes: Mapping[str, Sequence[int]] | None,
+    prune: Recipe | None,
+    calibrate: str | Path | Arrays | None,
+    float_nodes: Sequence[str],
+    tell: Progress,
+    more: bool = False,
+) -> tuple[IRModule, ImportCheck | None]:
     """The float module that is quantised: the model imported, its normalisations folded, pruned;
     and what its outputs on the first calibration sample are to be compared with.
 
@@ -169,8 +186,12 @@ def prepare(model: Model, shapes: Mapping[str, Sequence[int]] | None, prune: Rec
     return pruned, None if recipe or more else check
 
 
-def compare_import(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]],
-                   calibrate: str | Path | Arrays | None) -> None:
+def compare_import(
+    module: IRModule,
+    model: Model,
+    shapes: Mapping[str, Sequence[int]],
+    calibrate: str | Path | Arrays | None,
+) -> None:
     """FrontError unless what ``import_float`` made of a model computes what onnxruntime does, for
     the first calibration sample."""
     first = batches(module["main"], read_samples(module, calibrate))[0]
@@ -195,9 +216,14 @@ def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None
         check(run_cpu(compile_for_cpu(module), "main", first))
 
 
-def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: Method,
-              tell: Progress, check: ImportCheck | None = None, first: First | None = None
-              ) -> dict[str, Range] | None:
+def ranges_of(
+    module: IRModule,
+    calibrate: str | Path | Arrays | None,
+    method: Method,
+    tell: Progress,
+    check: ImportCheck | None = None,
+    first: First | None = None,
+) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; its outputs on the first
     sample are checked.
 
@@ -206,9 +232,14 @@ def ranges_of(module: IRModule, calibrate: str | Path | Arrays | None, method: M
     """
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
-    ranges = measure_ranges(module, samples, method=method_for(calibrate, method), check=check,
-                            first=first,
-                            progress=lambda done, total: tell("calibrate", done, total))
+    ranges = measure_ranges(
+        module,
+        samples,
+        method=method_for(calibrate, method),
+        check=check,
+        first=first,
+        progress=lambda done, total: tell("calibrate", done, total),
+    )
     if calibrate is None and has_own_scales(module["main"]):
         return None
     _tell_narrowed(module["main"])
@@ -222,9 +253,13 @@ def _tell_narrowed(main: Any) -> None:
     if found:
         named = ", ".join(f"'{node}'" for node in found[:3])
         named += f" and {len(found) - 3} more" if len(found) > 3 else ""
-        warnings.warn("Tensors that the model gives 16 bits become 8 bits by the samples: those of "
-                      f"{named}; leave the samples out to keep these in float, or name "
-                      "their nodes with --float.", RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            "Tensors that the model gives 16 bits become 8 bits by the samples: those of "
+            f"{named}; leave the samples out to keep these in float, or name "
+            "their nodes with --float.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def method_for(calibrate: object | None, method: Method = "auto") -> Method:
@@ -232,17 +267,24 @@ def method_for(calibrate: object | None, method: Method = "auto") -> Method:
     return "minmax" if calibrate is None and method == "auto" else method
 
 
-def _import_check(module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]],
-                  first: list[Any]) -> ImportCheck:
+def _import_check(
+    module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]], first: list[Any]
+) -> ImportCheck:
     """What to compare the module's outputs with, for the first sample."""
     main = module["main"]
     sources = [port.name for port in ports_of(main, "inputs")]
-    return ImportCheck(model, module, dict(zip(sources, first, strict=True)),
-                       int(main.attrs.get(BATCH_ATTR, 1)), lambda: _imported(model, shapes)[0])
+    return ImportCheck(
+        model,
+        module,
+        dict(zip(sources, first, strict=True)),
+        int(main.attrs.get(BATCH_ATTR, 1)),
+        lambda: _imported(model, shapes)[0],
+    )
 
 
-def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image: bool = True
-                 ) -> IRModule:
+def import_float(
+    model: Model, shapes: Mapping[str, Sequence[int]], *, by_image: bool = True
+) -> IRModule:
     """The model in Relax with its normalisations folded: the weights that will run.
 
     by_image: a batch of images that do not depend on each other becomes one image; attribute
@@ -258,8 +300,9 @@ def import_float(model: Model, shapes: Mapping[str, Sequence[int]], *, by_image:
     return module
 
 
-def _imported(model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool = True
-              ) -> tuple[IRModule, int, str]:
+def _imported(
+    model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool = True
+) -> tuple[IRModule, int, str]:
     """The model in Relax, nothing folded; how many images of its batch it stands for; and if that
     is one of several, why."""
     if isinstance(model, str | Path):
@@ -272,8 +315,7 @@ def _imported(model: Model, shapes: Mapping[str, Sequence[int]], by_image: bool 
     return import_onnx(proto), batch, together
 
 
-def given_samples(module: IRModule, calibrate: str | Path | Arrays | None
-                  ) -> dict[str, Any] | None:
+def given_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any] | None:
     """Calibration data by variable, if there are any: what a scheme may look at."""
     return None if calibrate is None else read_samples(module, calibrate)
 
@@ -287,8 +329,10 @@ def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dic
     if isinstance(calibrate, str | Path):
         calibrate = load_arrays(calibrate)
     if not isinstance(calibrate, Mapping):
-        raise CompileError(f"calibration data are a {type(calibrate).__name__}; give the path of "
-                           "an .npz file, or arrays by the names of inputs")
+        raise CompileError(
+            f"calibration data are a {type(calibrate).__name__}; give the path of "
+            "an .npz file, or arrays by the names of inputs"
+        )
     matched = match_inputs(calibrate, ports, "calibration data", samples=True)
     return {port.variable: matched[port.name] for port in ports}
 
@@ -325,8 +369,9 @@ def reasons_of(module: IRModule) -> dict[str, str]:
     return {str(node): str(why) for node, why in reasons.items()}
 
 
-def placement_of(reference: IRModule, programs: Mapping[str, Program], cpu: Mapping[str, str]
-                 ) -> tuple[Placement, dict[str, int]]:
+def placement_of(
+    reference: IRModule, programs: Mapping[str, Program], cpu: Mapping[str, str]
+) -> tuple[Placement, dict[str, int]]:
     """What is where, counted in the ordinary ops of main and of each region; and multiplies of the
     nodes on the CPU."""
     host = weighted_of(reference["main"])
@@ -335,9 +380,14 @@ def placement_of(reference: IRModule, programs: Mapping[str, Program], cpu: Mapp
     for each in host:
         host_macs[each.node] = host_macs.get(each.node, 0) + each.macs
     placement = Placement(
-        regions=len(programs), crossing=crossing_bytes(programs), nodes_on_cpu=len(cpu),
-        layers=len(every), layers_on_cpu=len(host), macs=sum(each.macs for each in every),
-        macs_on_cpu=sum(each.macs for each in host))
+        regions=len(programs),
+        crossing=crossing_bytes(programs),
+        nodes_on_cpu=len(cpu),
+        layers=len(every),
+        layers_on_cpu=len(host),
+        macs=sum(each.macs for each in every),
+        macs_on_cpu=sum(each.macs for each in host),
+    )
     return placement, host_macs
 
 

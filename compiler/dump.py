@@ -14,8 +14,9 @@ ROLES = ("input", "operand")
 def describe_step(group: GroupPlan, steps: Sequence[Op], index: int) -> str:
     """The tiles of one operation of a group, and which of its tensors stay on chip."""
     op, kept = steps[index], {buffer.maker for buffer in group.buffers}
-    on_chip = {each.value.name for each in Uses(steps).resident(0, len(steps))
-               if each.first in kept}
+    on_chip = {
+        each.value.name for each in Uses(steps).resident(0, len(steps)) if each.first in kept
+    }
     named = [*zip(ROLES, op.reads, strict=False), ("output", op.y)]
     roles = [role for role, view in named if view.value.name in on_chip]
     bands = f", {group.bands} bands" if group.bands > 1 else ""

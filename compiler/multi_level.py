@@ -63,13 +63,28 @@ def compile_levels(
     more than remove weights.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
-    every = lower_levels(model, spec, levels, prune=prune, calibrate=calibrate, method=method,
-                         float_nodes=float_nodes, shapes=shapes, cache=cache, tune=tune,
-                         progress=progress, first=first)
+    every = lower_levels(
+        model,
+        spec,
+        levels,
+        prune=prune,
+        calibrate=calibrate,
+        method=method,
+        float_nodes=float_nodes,
+        shapes=shapes,
+        cache=cache,
+        tune=tune,
+        progress=progress,
+        first=first,
+    )
     return pack_levels(
-        Level(recipe_text(recipe), network_of(stages, model, spec),
-              {name: extract(stages.partitioned, name) for name in stages.programs})
-        for recipe, stages in zip(levels, every, strict=True))
+        Level(
+            recipe_text(recipe),
+            network_of(stages, model, spec),
+            {name: extract(stages.partitioned, name) for name in stages.programs},
+        )
+        for recipe, stages in zip(levels, every, strict=True)
+    )
 
 
 def lower_levels(
@@ -89,8 +104,9 @@ def lower_levels(
 ) -> Iterator[Stages]:
     """The stages of each level of ``compile_levels``, when it is asked for."""
     if not 1 <= len(levels) <= MAX_LEVELS:
-        raise CompileError(f"{len(levels)} levels cannot be compiled together; give 1 to "
-                           f"{MAX_LEVELS} recipes")
+        raise CompileError(
+            f"{len(levels)} levels cannot be compiled together; give 1 to {MAX_LEVELS} recipes"
+        )
     tell = progress or (lambda what, done, total: None)
     module, _ = prepare(model, shapes, prune, calibrate, float_nodes, tell, more=True)
     module = without_dead(module)
@@ -100,18 +116,28 @@ def lower_levels(
         before, module = module, prune_by(module, recipe, samples=samples)
         if number > 0:
             _check_level(before, module, number, recipe_text(recipe))
-        ranges = ranges_of(module, calibrate, method, told,
-                           first=first[number] if first else None)
+        ranges = ranges_of(module, calibrate, method, told, first=first[number] if first else None)
         # Each level has its own activations, but a weight is one integer in all of them.
         scales = choose_weight_scales(module, ranges) if scales is None else scales
-        yield lower_float(module, spec, QuantizeInt8(ranges=ranges, weight_scales=scales),
-                          cache=cache, tune=tune, tell=told)
+        yield lower_float(
+            module,
+            spec,
+            QuantizeInt8(ranges=ranges, weight_scales=scales),
+            cache=cache,
+            tune=tune,
+            tell=told,
+        )
 
 
 def recipe_text(recipe: Recipe) -> str:
     """What a level is called: its recipe, not longer than a line or two."""
-    text = str(recipe) if isinstance(recipe, str | Path) else "+".join(
-        f"{each.scheme}:{each.strength}={getattr(each, each.strength)}" for each in recipe)
+    text = (
+        str(recipe)
+        if isinstance(recipe, str | Path)
+        else "+".join(
+            f"{each.scheme}:{each.strength}={getattr(each, each.strength)}" for each in recipe
+        )
+    )
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
@@ -123,11 +149,17 @@ def _check_level(before: IRModule, after: IRModule, level: int, recipe: str) -> 
     """CompileError unless some of the weights of the one before are zero and nothing else moved."""
     old = {layer.var: layer for layer in prunables(before["main"])}
     new = prunables(after["main"])
-    odd = [layer.node for layer in new
-           if layer.var not in old or layer.weight.shape != old[layer.var].weight.shape
-           or not np.all((layer.weight == 0) | (layer.weight == old[layer.var].weight))]
+    odd = [
+        layer.node
+        for layer in new
+        if layer.var not in old
+        or layer.weight.shape != old[layer.var].weight.shape
+        or not np.all((layer.weight == 0) | (layer.weight == old[layer.var].weight))
+    ]
     odd += [layer.node for var, layer in old.items() if var not in {each.var for each in new}]
     if odd:
-        raise CompileError(f"level {level} '{recipe}' does more to '{odd[0]}' than remove weights "
-                           f"of level {level - 1}; give what changes tensors or values to --prune, "
-                           "which all levels share")
+        raise CompileError(
+            f"level {level} '{recipe}' does more to '{odd[0]}' than remove weights "
+            f"of level {level - 1}; give what changes tensors or values to --prune, "
+            "which all levels share"
+        )

@@ -37,7 +37,6 @@ for _error in (CompileError, FormatError, IsaError, WindowError):
     tvm_ffi.register_error(_error)
 
 
-
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.TileAndSchedule")
 class TileAndSchedule:
     """Chooses the tiles of every layer in every region.
@@ -47,8 +46,13 @@ class TileAndSchedule:
     cache: where schedules are looked up and kept. tuning: how many schedules of each layer to time.
     """
 
-    def __init__(self, spec: AccelSpec, progress: Progress | None = None,
-                 cache: PlanCache | None = None, tuning: Tuning | None = None) -> None:
+    def __init__(
+        self,
+        spec: AccelSpec,
+        progress: Progress | None = None,
+        cache: PlanCache | None = None,
+        tuning: Tuning | None = None,
+    ) -> None:
         self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
@@ -57,8 +61,12 @@ class TileAndSchedule:
             groups = self._groups(lower(extract(mod, name)))
             gvar = mod.get_global_var(name)
             lines = [*map(group_text, groups)]
-            updated.update_func(gvar, mod[name].with_attrs(
-                {SCHEDULE_ATTR: lines, TARGET_ATTR: [self.spec.name, self.spec.fingerprint]}))
+            updated.update_func(
+                gvar,
+                mod[name].with_attrs(
+                    {SCHEDULE_ATTR: lines, TARGET_ATTR: [self.spec.name, self.spec.fingerprint]}
+                ),
+            )
         return updated
 
     def _groups(self, region: Region) -> list[GroupPlan]:
@@ -97,23 +105,28 @@ def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
         made_for, fingerprint = map(str, func.attrs.get(TARGET_ATTR, ("an unknown target", "")))
         if fingerprint != spec.fingerprint:
             another = "another description of it" if made_for == spec.name else spec.name
-            raise CompileError(f"region '{name}' has a schedule for {made_for} and cannot be "
-                               f"emitted for {another}; give TileAndSchedule and EmitProgram the "
-                               "same target")
+            raise CompileError(
+                f"region '{name}' has a schedule for {made_for} and cannot be "
+                f"emitted for {another}; give TileAndSchedule and EmitProgram the "
+                "same target"
+            )
         programs[name] = emit_region(lower(extract(mod, name)), spec, _schedule(func))
     return programs
 
 
 def estimated_cycles(mod: IRModule, spec: AccelSpec) -> float:
     """Of all scheduled regions."""
-    return sum(estimate(lower(extract(mod, name)), spec, _schedule(mod[name]))
-               for name in region_names(mod))
+    return sum(
+        estimate(lower(extract(mod, name)), spec, _schedule(mod[name]))
+        for name in region_names(mod)
+    )
 
 
 def embed(mod: IRModule, programs: dict[str, Program]) -> IRModule:
     """The module with each region's call replaced by a call of its program."""
-    blobs = {name: np.frombuffer(program.to_bytes(), np.uint8)
-             for name, program in programs.items()}
+    blobs = {
+        name: np.frombuffer(program.to_bytes(), np.uint8) for name, program in programs.items()
+    }
     updated = IRModule(attrs=mod.attrs)
     for gvar, func in mod.functions.items():
         if isinstance(func, relax.Function) and is_region(func):
@@ -150,8 +163,10 @@ def graph_text(graph: LayerGraph) -> str:
     for node in graph.ordered():
         y = node.layer.y
         shape = "x".join(map(str, y.shape))
-        lines.append(f"  {node.output}: {y.dtype}[{shape}] zp={y.zero_point} = "
-                     f"{node.layer.kind}({', '.join(node.inputs)})  # {node.node}")
+        lines.append(
+            f"  {node.output}: {y.dtype}[{shape}] zp={y.zero_point} = "
+            f"{node.layer.kind}({', '.join(node.inputs)})  # {node.node}"
+        )
     return "\n".join(lines) + "\n"
 
 

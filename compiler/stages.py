@@ -44,23 +44,44 @@ def apply_passes(module: IRModule, *passes: Any) -> IRModule:
     return tvm.transform.Sequential(list(passes))(module)
 
 
-def lower_float(floating: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
-                cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
+def lower_float(
+    floating: IRModule,
+    spec: AccelSpec,
+    quantise: QuantizeInt8,
+    *,
+    cache: str | Path | None,
+    tune: Tuning | None,
+    tell: Progress,
+) -> Stages:
     """The stages behind a float module whose normalisations are folded."""
     # One integer function for each layer, then whole regions of them for the accelerator.
     tell("quantise", 0, 1)
     module = apply_passes(floating, quantise, PartitionForAccelerator(supports(spec)))
     partitioned = module
 
-    module = apply_passes(module, TileAndSchedule(
-        spec, progress=lambda node, done, total: tell(f"schedule {node}", done, total),
-        cache=None if cache is None else PlanCache(cache), tuning=tune))
+    module = apply_passes(
+        module,
+        TileAndSchedule(
+            spec,
+            progress=lambda node, done, total: tell(f"schedule {node}", done, total),
+            cache=None if cache is None else PlanCache(cache),
+            tuning=tune,
+        ),
+    )
     tell("emit", 0, 1)
     return Stages(floating, partitioned, module, programs_of(module, spec))
 
 
-def lower_fastest(pruned: IRModule, least: IRModule, spec: AccelSpec, quantise: QuantizeInt8, *,
-                  cache: str | Path | None, tune: Tuning | None, tell: Progress) -> Stages:
+def lower_fastest(
+    pruned: IRModule,
+    least: IRModule,
+    spec: AccelSpec,
+    quantise: QuantizeInt8,
+    *,
+    cache: str | Path | None,
+    tune: Tuning | None,
+    tell: Progress,
+) -> Stages:
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 

@@ -1,6 +1,6 @@
 """Your own network on every accelerator, dense and pruned.
 
-    python examples/compare_targets.py models/fashion_dense.onnx --prune pattern:connectivity=0.5
+python examples/compare_targets.py models/fashion_dense.onnx --prune pattern:connectivity=0.5
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ def main() -> None:
         for recipe in (None, options.prune):
             network = compiler.compile(options.model, spec, prune=recipe)
             layers = [layer for program in network.programs.values() for layer in program.layers]
-            bound = sum(layer.bound(spec.array.macs, spec.dram.bytes_per_cycle)
-                        for layer in layers)
+            bound = sum(layer.bound(spec.array.macs, spec.dram.bytes_per_cycle) for layer in layers)
             cycles = sum(run.cycles for run in runtime.Session(network).time().values())
-            table.add_row(target, recipe or "as they are",
-                          f"{sum(layer.effectual for layer in layers):,}", f"{cycles:,}",
-                          f"{bound:,}", f"{cycles / bound:.2f}")
+            table.add_row(
+                target,
+                recipe or "as they are",
+                f"{sum(layer.effectual for layer in layers):,}",
+                f"{cycles:,}",
+                f"{bound:,}",
+                f"{cycles / bound:.2f}",
+            )
     Console().print(table)
 
 

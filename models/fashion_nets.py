@@ -18,7 +18,8 @@ def convolution(channels: int, filters: int, kernel: int, stride: int = 1) -> nn
     """A convolution that keeps the size (of stride 1) and its batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(channels, filters, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(filters))
+        nn.BatchNorm2d(filters),
+    )
 
 
 class Classifier(nn.Module):  # type: ignore[misc]  # torch is optional
@@ -55,8 +56,7 @@ class Plain(nn.Module):  # type: ignore[misc]  # torch is optional
     def __init__(self) -> None:
         super().__init__()
         widths = (1, 16, 32, 64, 64, 128, 128)
-        self.layers = nn.ModuleList(convolution(*pair, 3)
-                                    for pair in pairwise(widths))
+        self.layers = nn.ModuleList(convolution(*pair, 3) for pair in pairwise(widths))
         self.pooled = {0, 1, 3}
         self.classifier = nn.Linear(128, 10)
 
@@ -95,9 +95,13 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is optional
         super().__init__()
         self.stem = convolution(1, 16, 3)
         self.blocks = nn.Sequential(
-            Bottleneck(16, 16, 1), Bottleneck(32, 16, 1),
-            Bottleneck(32, 32, 2), Bottleneck(64, 32, 1),
-            Bottleneck(64, 96, 2), Bottleneck(192, 96, 1))
+            Bottleneck(16, 16, 1),
+            Bottleneck(32, 16, 1),
+            Bottleneck(32, 32, 2),
+            Bottleneck(64, 32, 1),
+            Bottleneck(64, 96, 2),
+            Bottleneck(192, 96, 1),
+        )
         self.classifier = nn.Linear(192, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

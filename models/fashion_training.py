@@ -43,8 +43,11 @@ class Split:
 def read_split(folder: Path) -> Split:
     """The data set of ``read_data`` in three parts."""
     known, test = read_data(folder, "train"), read_data(folder, "t10k")
-    return Split(Data(known.images[:-VALIDATION], known.labels[:-VALIDATION]),
-                 Data(known.images[-VALIDATION:], known.labels[-VALIDATION:]), test)
+    return Split(
+        Data(known.images[:-VALIDATION], known.labels[:-VALIDATION]),
+        Data(known.images[-VALIDATION:], known.labels[-VALIDATION:]),
+        test,
+    )
 
 
 def read_data(folder: Path, name: str) -> Data:
@@ -67,8 +70,10 @@ def right(model: nn.Module, data: Data) -> float:
     """Per cent of labels that are right."""
     model.eval()
     with torch.no_grad():
-        hits = sum(int((model(_laid_out(images)).argmax(1) == labels).sum()) for images, labels
-                   in zip(data.images.split(500), data.labels.split(500), strict=True))
+        hits = sum(
+            int((model(_laid_out(images)).argmax(1) == labels).sum())
+            for images, labels in zip(data.images.split(500), data.labels.split(500), strict=True)
+        )
     return 100 * hits / len(data.labels)
 
 
@@ -76,10 +81,19 @@ def _laid_out(images: torch.Tensor) -> torch.Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def train(model: nn.Module, data: Data, epochs: int, rate: float, *, seed: int,
-          checkpoint: Path | None = None, teacher: nn.Module | None = None,
-          half: bool = False, penalty: Callable[[], torch.Tensor] | None = None,
-          after_epoch: Callable[[], object] | None = None) -> None:
+def train(
+    model: nn.Module,
+    data: Data,
+    epochs: int,
+    rate: float,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    teacher: nn.Module | None = None,
+    half: bool = False,
+    penalty: Callable[[], torch.Tensor] | None = None,
+    after_epoch: Callable[[], object] | None = None,
+) -> None:
     """SGD with Nesterov's momentum and one cycle of the learning rate up to ``rate``.
 
     teacher: a network whose answers are learned beside the labels (``distance``). half: bfloat16
@@ -91,8 +105,9 @@ def train(model: nn.Module, data: Data, epochs: int, rate: float, *, seed: int,
     model.to(memory_format=torch.channels_last)
     if teacher is not None:
         teacher.eval()
-    optimiser = torch.optim.SGD(model.parameters(), rate, momentum=0.9, nesterov=True,
-                                weight_decay=5e-4)
+    optimiser = torch.optim.SGD(
+        model.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=5e-4
+    )
     steps = len(data.images) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, epochs * steps)
     done = _resume(checkpoint, model, optimiser, schedule)
@@ -115,18 +130,28 @@ def train(model: nn.Module, data: Data, epochs: int, rate: float, *, seed: int,
         if after_epoch is not None:
             after_epoch()
         took = time.time() - started
-        print(f"  epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}, {took:.0f} s, "
-              f"{steps * BATCH / took:.0f} images/s", flush=True)
+        print(
+            f"  epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}, {took:.0f} s, "
+            f"{steps * BATCH / took:.0f} images/s",
+            flush=True,
+        )
         if checkpoint is not None:
-            save(checkpoint, {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                              "schedule": schedule.state_dict(), "epochs": epoch + 1,
-                              "random": torch.get_rng_state()})
+            save(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "epochs": epoch + 1,
+                    "random": torch.get_rng_state(),
+                },
+            )
 
 
 def distance(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Kullback-Leibler divergence from a teacher's softened answers (Hinton et al., 2015)."""
     soft = F.log_softmax(logits / TEMPERATURE, 1), F.log_softmax(wanted / TEMPERATURE, 1)
-    return TEMPERATURE ** 2 * F.kl_div(*soft, reduction="batchmean", log_target=True)
+    return TEMPERATURE**2 * F.kl_div(*soft, reduction="batchmean", log_target=True)
 
 
 def _answers(teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -135,8 +160,12 @@ def _answers(teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return answers
 
 
-def _resume(checkpoint: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer,
-            schedule: torch.optim.lr_scheduler.LRScheduler) -> int:
+def _resume(
+    checkpoint: Path | None,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> int:
     """Take the state of a checkpoint, if there is one; how many epochs it has done."""
     if checkpoint is None or not checkpoint.exists():
         return 0

@@ -75,11 +75,19 @@ class Case:
 
 
 STAGES = ("one-shot", "reconstructed", "allocated", "fine-tuned")
-CASES = [Case("pattern", 8, epochs=16),
-         *(Case(scheme, compression) for compression, scheme in (
-             *((4, each) for each in ("pattern", "unstructured", "nm")), (8, "unstructured"),
-             (8, "nm"), (12, "pattern"),
-             *((2, each) for each in ("pattern", "unstructured", "nm"))))]
+CASES = [
+    Case("pattern", 8, epochs=16),
+    *(
+        Case(scheme, compression)
+        for compression, scheme in (
+            *((4, each) for each in ("pattern", "unstructured", "nm")),
+            (8, "unstructured"),
+            (8, "nm"),
+            (12, "pattern"),
+            *((2, each) for each in ("pattern", "unstructured", "nm")),
+        )
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -122,9 +130,12 @@ class Table:
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps([asdict(each) for each in self.rows], indent=1) + "\n")
         partial.replace(self.path)
-        print(f"{row.net} {row.seed} {row.scheme} {row.compression}x {row.stage}: "
-              f"{row.validation:.2f} % validation, {row.test:.2f} % test, "
-              f"{row.kept} of {row.size} weights, {row.seconds:.0f} s", flush=True)
+        print(
+            f"{row.net} {row.seed} {row.scheme} {row.compression}x {row.stage}: "
+            f"{row.validation:.2f} % validation, {row.test:.2f} % test, "
+            f"{row.kept} of {row.size} weights, {row.seconds:.0f} s",
+            flush=True,
+        )
 
 
 @dataclass(frozen=True)
@@ -162,8 +173,7 @@ def accuracy(module: tvm.IRModule, data: Data) -> float:
     return 100 * hits / len(data.labels)
 
 
-def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split, epochs: int
-              ) -> tuple[float, float]:
+def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split, epochs: int) -> tuple[float, float]:
     """Train a pruned module's weights on, its zeros held; accuracies in per cent."""
     model = unfolded(dense, pruned)
     masks = {f"{layer.node}.weight": layer.weight != 0 for layer in inner(pruned, dense.net)}
@@ -185,8 +195,9 @@ def unfolded(dense: Dense, pruned: tvm.IRModule) -> nn.Module:
             block, _, _ = layer.node.rpartition(".")
             norm = parts[f"{block}.1"]
             scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            parts[layer.node].weight.copy_(torch.from_numpy(layer.weight.copy())
-                                           / scale.reshape(-1, 1, 1, 1))
+            parts[layer.node].weight.copy_(
+                torch.from_numpy(layer.weight.copy()) / scale.reshape(-1, 1, 1, 1)
+            )
     return model
 
 
@@ -207,18 +218,34 @@ def measure(dense: Dense, case: Case, stages: Sequence[str], data: Split, table:
         if table.missing(dense.net, dense.seed, case.scheme, case.compression, stage):
             started = time.time()
             made = makers[stage]()
-            found = (fine_tune(dense, made, data, case.epochs) if stage == "fine-tuned"
-                     else both(made, data))
+            found = (
+                fine_tune(dense, made, data, case.epochs)
+                if stage == "fine-tuned"
+                else both(made, data)
+            )
             kept, size = counts(made, dense.net)
-            table.add(Row(dense.net, dense.seed, case.scheme, case.compression, stage, *found, kept,
-                          size, time.time() - started))
+            table.add(
+                Row(
+                    dense.net,
+                    dense.seed,
+                    case.scheme,
+                    case.compression,
+                    stage,
+                    *found,
+                    kept,
+                    size,
+                    time.time() - started,
+                )
+            )
 
 
 def counts(module: tvm.IRModule, net: str) -> tuple[int, int]:
     """Weights of the inner layers that are not zero, and all."""
     layers = inner(module, net)
-    return (sum(int(np.count_nonzero(layer.weight)) for layer in layers),
-            sum(layer.weight.size for layer in layers))
+    return (
+        sum(int(np.count_nonzero(layer.weight)) for layer in layers),
+        sum(layer.weight.size for layer in layers),
+    )
 
 
 def calibration(data: Split, seed: int) -> dict[str, npt.NDArray[np.float32]]:
@@ -227,8 +254,9 @@ def calibration(data: Split, seed: int) -> dict[str, npt.NDArray[np.float32]]:
     return {"image": data.train.images[torch.from_numpy(chosen)].numpy()}
 
 
-def shared_out(dense: Dense, case: Case, samples: dict[str, npt.NDArray[np.float32]]
-               ) -> tuple[Options, ...]:
+def shared_out(
+    dense: Dense, case: Case, samples: dict[str, npt.NDArray[np.float32]]
+) -> tuple[Options, ...]:
     """The recipe under which the inner layers together keep what the case says."""
     _kept, size = counts(dense.module, dense.net)
     every = sum(layer.weight.size for layer in prunables(dense.module["main"]))
@@ -245,16 +273,21 @@ def summary(rows: list[Row]) -> str:
     """Markdown: mean and standard deviation over the seeds of the test accuracy's loss."""
     dense = {(row.net, row.seed): row.test for row in rows if row.stage == "dense"}
     lines = [f"| net | scheme | compression | {' | '.join(STAGES)} |", "| --- " * 7 + "|"]
-    groups = sorted({(row.net, row.scheme, row.compression) for row in rows
-                     if row.stage != "dense"})
+    groups = sorted(
+        {(row.net, row.scheme, row.compression) for row in rows if row.stage != "dense"}
+    )
     for net, scheme, compression in groups:
         cells = []
         for stage in STAGES:
-            lost = [row.test - dense[row.net, row.seed] for row in rows
-                    if (row.net, row.scheme, row.compression, row.stage)
-                    == (net, scheme, compression, stage)]
-            cells.append(f"{np.mean(lost):+.2f} ± {np.std(lost, ddof=1):.2f}"
-                         if len(lost) > 1 else "-")
+            lost = [
+                row.test - dense[row.net, row.seed]
+                for row in rows
+                if (row.net, row.scheme, row.compression, row.stage)
+                == (net, scheme, compression, stage)
+            ]
+            cells.append(
+                f"{np.mean(lost):+.2f} ± {np.std(lost, ddof=1):.2f}" if len(lost) > 1 else "-"
+            )
         lines.append(f"| {net} | {scheme} | {compression}x | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -267,8 +300,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file of the rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--compressions", type=int, nargs="+",
-                        default=sorted({case.compression for case in CASES}))
+    parser.add_argument(
+        "--compressions", type=int, nargs="+", default=sorted({case.compression for case in CASES})
+    )
     parser.add_argument("--nets", nargs="+", choices=sorted(NETS), default=sorted(NETS))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -279,8 +313,11 @@ def main() -> None:
                 dense = read_dense(options.work, net, seed)
                 if table.missing(net, seed, "dense", 1, "dense"):
                     size = sum(layer.weight.size for layer in inner(dense.module, net))
-                    table.add(Row(net, seed, "dense", 1, "dense", *both(dense.module, data), size,
-                                  size, 0))
+                    table.add(
+                        Row(
+                            net, seed, "dense", 1, "dense", *both(dense.module, data), size, size, 0
+                        )
+                    )
                 measure(dense, case, options.stages, data, table)
     print(summary(table.rows))
 

@@ -37,20 +37,42 @@ class _Writer:
         inputs = [x, self.tensor(f"{label}.weight", made.weight)]
         if made.bias is not None:
             inputs.append(self.tensor(f"{label}.bias", made.bias))
-        return self.add("Conv", label, inputs, kernel_shape=list(made.kernel_size),
-                        strides=list(made.stride), pads=[*made.padding, *made.padding],
-                        dilations=list(made.dilation), group=made.groups)
+        return self.add(
+            "Conv",
+            label,
+            inputs,
+            kernel_shape=list(made.kernel_size),
+            strides=list(made.stride),
+            pads=[*made.padding, *made.padding],
+            dilations=list(made.dilation),
+            group=made.groups,
+        )
 
     def normalisation(self, label: str, x: str, made: nn.BatchNorm2d) -> str:
-        parts = {"weight": made.weight, "bias": made.bias, "running_mean": made.running_mean,
-                 "running_var": made.running_var}
-        return self.add("BatchNormalization", label,
-                        [x, *(self.tensor(f"{label}.{key}", part) for key, part in parts.items())],
-                        epsilon=made.eps)
+        parts = {
+            "weight": made.weight,
+            "bias": made.bias,
+            "running_mean": made.running_mean,
+            "running_var": made.running_var,
+        }
+        return self.add(
+            "BatchNormalization",
+            label,
+            [x, *(self.tensor(f"{label}.{key}", part) for key, part in parts.items())],
+            epsilon=made.eps,
+        )
 
     def linear(self, label: str, x: str, made: nn.Linear) -> str:
-        return self.add("Gemm", label, [x, self.tensor(f"{label}.weight", made.weight),
-                                        self.tensor(f"{label}.bias", made.bias)], transB=1)
+        return self.add(
+            "Gemm",
+            label,
+            [
+                x,
+                self.tensor(f"{label}.weight", made.weight),
+                self.tensor(f"{label}.bias", made.bias),
+            ],
+            transB=1,
+        )
 
     def identity(self, _label: str, x: str, _made: nn.Identity) -> str:
         return x
@@ -64,8 +86,9 @@ class _Writer:
             return self.add("Relu", node.name, inputs)
         if node.target is F.max_pool2d:
             size = int(node.args[1])
-            return self.add("MaxPool", node.name, inputs, kernel_shape=[size] * 2,
-                            strides=[size] * 2)
+            return self.add(
+                "MaxPool", node.name, inputs, kernel_shape=[size] * 2, strides=[size] * 2
+            )
         if node.target is F.adaptive_avg_pool2d and node.args[1] == 1:
             return self.add("GlobalAveragePool", node.name, inputs)
         if node.target is torch.flatten and node.args[1] == 1:
@@ -107,10 +130,17 @@ def to_onnx(model: nn.Module, name: str, shape: tuple[int, ...]) -> onnx.ModelPr
     with torch.no_grad():
         answer = list(model(torch.zeros(shape)).shape)
     graph = helper.make_graph(
-        writer.nodes, name,
+        writer.nodes,
+        name,
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, list(shape))],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, answer)], writer.weights)
-    made = helper.make_model(graph, ir_version=9, producer_name="zeroskip.models.torch_onnx",
-                             opset_imports=[helper.make_opsetid("", 17)])
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, answer)],
+        writer.weights,
+    )
+    made = helper.make_model(
+        graph,
+        ir_version=9,
+        producer_name="zeroskip.models.torch_onnx",
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
     onnx.checker.check_model(made)
     return made

@@ -37,14 +37,18 @@ CALIBRATION = 128
 
 def prunable(model: nn.Module) -> list[str]:
     """Every 3x3 convolution but the first, by its parameter."""
-    return [name for name, weight in weights(model).items()
-            if weight.ndim == 4 and not name.startswith("stem")]
+    return [
+        name
+        for name, weight in weights(model).items()
+        if weight.ndim == 4 and not name.startswith("stem")
+    ]
 
 
 def main() -> None:
     """Train, draw towards patterns, train on with masks, write."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
@@ -57,20 +61,36 @@ def main() -> None:
     torch.manual_seed(options.seed)
     model = Classifier()
 
-    def stage(name: str, penalty: Callable[[], torch.Tensor] | None = None,
-              after_epoch: Callable[[], object] | None = None) -> None:
+    def stage(
+        name: str,
+        penalty: Callable[[], torch.Tensor] | None = None,
+        after_epoch: Callable[[], object] | None = None,
+    ) -> None:
         print(f"{name}, seed {options.seed}", flush=True)
-        train(model, data.train, EPOCHS[name], RATES[name], seed=options.seed,
-              checkpoint=(options.work / f"fashion-{name}-{options.seed}.pt"
-                          if name in KEPT else None),
-              penalty=penalty, after_epoch=after_epoch)
+        train(
+            model,
+            data.train,
+            EPOCHS[name],
+            RATES[name],
+            seed=options.seed,
+            checkpoint=(
+                options.work / f"fashion-{name}-{options.seed}.pt" if name in KEPT else None
+            ),
+            penalty=penalty,
+            after_epoch=after_epoch,
+        )
 
     def report(name: str) -> None:
-        onnx.save(to_onnx(model, f"fashion_{name}", (1, 1, 28, 28)),
-                  options.output / f"fashion_{name}.onnx")
-        print(f"{name}: {right(model, data.validation):.2f} % of the validation images, "
-              f"{right(model, data.test):.2f} % of the test images, "
-              f"{right(model, first):.2f} % of the first {COMMITTED:,}", flush=True)
+        onnx.save(
+            to_onnx(model, f"fashion_{name}", (1, 1, 28, 28)),
+            options.output / f"fashion_{name}.onnx",
+        )
+        print(
+            f"{name}: {right(model, data.validation):.2f} % of the validation images, "
+            f"{right(model, data.test):.2f} % of the test images, "
+            f"{right(model, first):.2f} % of the first {COMMITTED:,}",
+            flush=True,
+        )
 
     stage("dense")
     report("dense")
@@ -79,8 +99,10 @@ def main() -> None:
     stage("admm", penalty=admm.penalty, after_epoch=lambda: print(f"  away {admm.update():.3f}"))
     masks = masker(PATTERNS)({name: weights(model)[name] for name in names})
     with hold_masks(model, masks):
-        print(f"pruned, before training on: {right(model, data.validation):.2f} % of the "
-              "validation images")
+        print(
+            f"pruned, before training on: {right(model, data.validation):.2f} % of the "
+            "validation images"
+        )
         stage("pattern")
         report("pattern")
     print(_left(masks))
@@ -88,19 +110,22 @@ def main() -> None:
 
 
 def _left(masks: Mapping[str, np.ndarray]) -> str:
-    kept, size = (sum(int(count(mask)) for mask in masks.values())
-                  for count in (np.count_nonzero, np.size))
+    kept, size = (
+        sum(int(count(mask)) for mask in masks.values()) for count in (np.count_nonzero, np.size)
+    )
     return f"{kept} of {size} weights behind the first convolution are left"
 
 
 def write_data(folder: Path, test: Data, known: Data, seed: int) -> None:
     """Images with labels, as `zeroskip compare --data` takes them, and some training images to
     calibrate by."""
-    np.savez_compressed(folder / "fashion_test.npz", image=test.images.numpy(),
-                        labels=test.labels.numpy())
+    np.savez_compressed(
+        folder / "fashion_test.npz", image=test.images.numpy(), labels=test.labels.numpy()
+    )
     chosen = np.random.default_rng(seed).choice(len(known.images), CALIBRATION, replace=False)
-    np.savez_compressed(folder / "fashion_calibration.npz",
-                        image=known.images[torch.from_numpy(chosen)].numpy())
+    np.savez_compressed(
+        folder / "fashion_calibration.npz", image=known.images[torch.from_numpy(chosen)].numpy()
+    )
 
 
 if __name__ == "__main__":

@@ -36,10 +36,19 @@ def main() -> None:
         for net in options.nets:
             torch.manual_seed(seed)
             model = NETS[net]()
-            train(model, data.train, options.epochs, options.rate, seed=seed,
-                  checkpoint=options.work / f"{net}-{seed}.pt")
-            print(f"{net}, seed {seed}: {right(model, data.validation):.2f} % of the validation "
-                  "images", flush=True)
+            train(
+                model,
+                data.train,
+                options.epochs,
+                options.rate,
+                seed=seed,
+                checkpoint=options.work / f"{net}-{seed}.pt",
+            )
+            print(
+                f"{net}, seed {seed}: {right(model, data.validation):.2f} % of the validation "
+                "images",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,15 @@ BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 BASICS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 # expansion, channels, blocks, stride (Sandler et al., "MobileNetV2", CVPR 2018, table 2)
-MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
-                (6, 160, 3, 2), (6, 320, 1, 1))
+MOBILENET_V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 
 
 @dataclass
@@ -49,29 +56,53 @@ class Graph:
         fan_in = int(np.prod(shape[1:]))
         return self.tensor(name, self.rng.standard_normal(shape) * np.sqrt(2 / fan_in))
 
-    def conv(self, name: str, x: str, channels: int, filters: int, kernel: int, stride: int = 1,
-             groups: int = 1, bias: bool = False) -> str:
+    def conv(
+        self,
+        name: str,
+        x: str,
+        channels: int,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> str:
         weight = self.he(f"{name}.weight", filters, channels // groups, kernel, kernel)
         inputs = [x, weight]
         if bias:
             inputs.append(self.tensor(f"{name}.bias", 0.1 * self.rng.standard_normal(filters)))
-        return self.node("Conv", name, *inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2,
-                         pads=[kernel // 2] * 4, group=groups)
+        return self.node(
+            "Conv",
+            name,
+            *inputs,
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[kernel // 2] * 4,
+            group=groups,
+        )
 
     def norm(self, name: str, x: str, channels: int, gain: float = 1.0) -> str:
         """Batch normalisation with scale around ``gain``."""
         draw = self.rng.uniform
         return self.node(
-            "BatchNormalization", name, x,
+            "BatchNormalization",
+            name,
+            x,
             self.tensor(f"{name}.scale", gain * draw(0.5, 1.5, channels)),
             self.tensor(f"{name}.bias", draw(-0.1, 0.1, channels)),
             self.tensor(f"{name}.mean", 0.1 * self.rng.standard_normal(channels)),
-            self.tensor(f"{name}.var", draw(0.5, 1.5, channels)))
+            self.tensor(f"{name}.var", draw(0.5, 1.5, channels)),
+        )
 
     def linear(self, name: str, x: str, inputs: int, units: int) -> str:
-        return self.node("Gemm", name, x, self.he(f"{name}.weight", units, inputs),
-                         self.tensor(f"{name}.bias", 0.1 * self.rng.standard_normal(units)),
-                         transB=1)
+        return self.node(
+            "Gemm",
+            name,
+            x,
+            self.he(f"{name}.weight", units, inputs),
+            self.tensor(f"{name}.bias", 0.1 * self.rng.standard_normal(units)),
+            transB=1,
+        )
 
     def relu(self, name: str, x: str) -> str:
         return self.node("Relu", name, x)
@@ -84,16 +115,21 @@ class Graph:
         """The graph so far: image [1, 3, image, image] to the last node's logits [1, classes]."""
         self.nodes[-1].output[0] = "logits"
         graph = helper.make_graph(
-            self.nodes, name,
+            self.nodes,
+            name,
             [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, image, image])],
             [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, classes])],
-            self.weights)
-        return helper.make_model(graph, ir_version=9, producer_name="zeroskip.models.zoo",
-                                 opset_imports=[helper.make_opsetid("", 17)])
+            self.weights,
+        )
+        return helper.make_model(
+            graph,
+            ir_version=9,
+            producer_name="zeroskip.models.zoo",
+            opset_imports=[helper.make_opsetid("", 17)],
+        )
 
 
-def resnet(depth: int, *, seed: int = 0, image: int = 224, classes: int = 1000
-           ) -> onnx.ModelProto:
+def resnet(depth: int, *, seed: int = 0, image: int = 224, classes: int = 1000) -> onnx.ModelProto:
     """ResNet v1.5 (He et al., CVPR 2016; the stride is in the 3x3): depth 18, 34, 50, 101, 152."""
     g = Graph(seed)
     deep = depth in BOTTLENECKS
@@ -105,16 +141,20 @@ def resnet(depth: int, *, seed: int = 0, image: int = 224, classes: int = 1000
         for block in range(blocks):
             stride = 2 if stage and not block else 1
             name = f"layer{stage + 1}.{block}"
-            plan = ([(width, 1, 1), (width, 3, stride), (4 * width, 1, 1)] if deep
-                    else [(width, 3, stride), (width, 3, 1)])
+            plan = (
+                [(width, 1, 1), (width, 3, stride), (4 * width, 1, 1)]
+                if deep
+                else [(width, 3, stride), (width, 3, 1)]
+            )
             x = _residual_block(g, name, x, channels, plan, stride)
             channels = plan[-1][0]
     g.pooled_classifier(x, channels, classes)
     return g.model(f"resnet{depth}", image, classes)
 
 
-def _residual_block(g: Graph, name: str, x: str, channels: int,
-                    plan: list[tuple[int, int, int]], stride: int) -> str:
+def _residual_block(
+    g: Graph, name: str, x: str, channels: int, plan: list[tuple[int, int, int]], stride: int
+) -> str:
     """Convolutions (filters, kernel, stride) with batch normalisation around a shortcut."""
     y, read = x, channels
     for index, (filters, kernel, step) in enumerate(plan, 1):
@@ -124,8 +164,11 @@ def _residual_block(g: Graph, name: str, x: str, channels: int,
         y = y if last else g.relu(f"{name}.relu{index}", y)
         read = filters
     if stride > 1 or channels != read:
-        x = g.norm(f"{name}.downsample.bn",
-                   g.conv(f"{name}.downsample.conv", x, channels, read, 1, stride), read)
+        x = g.norm(
+            f"{name}.downsample.bn",
+            g.conv(f"{name}.downsample.conv", x, channels, read, 1, stride),
+            read,
+        )
     return g.relu(f"{name}.relu", g.node("Add", f"{name}.add", y, x))
 
 
@@ -151,8 +194,17 @@ def mobilenet_v2(*, seed: int = 0, image: int = 224, classes: int = 1000) -> onn
     g = Graph(seed)
     low, high = g.tensor("relu6.low", np.array(0.0)), g.tensor("relu6.high", np.array(6.0))
 
-    def layer(name: str, x: str, channels: int, filters: int, kernel: int, stride: int = 1,
-              groups: int = 1, *, linear: bool = False) -> str:
+    def layer(
+        name: str,
+        x: str,
+        channels: int,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        linear: bool = False,
+    ) -> str:
         x = g.conv(f"{name}.conv", x, channels, filters, kernel, stride, groups)
         x = g.norm(f"{name}.bn", x, filters, 0.5 if linear else 1.0)
         return x if linear else g.node("Clip", f"{name}.relu6", x, low, high)

@@ -38,8 +38,14 @@ LARGE = 64 << 20  # bytes of a model from which on it is not handed over in memo
 _PAGE = 4096
 _REFERENCE_OPSET = 7  # it knows no other broadcasting than numpy's
 _REFERENCE_NODES, _REFERENCE_ELEMENTS = 64, 1 << 16  # some tenths of a second
-_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
-           "Multinomial", "Bernoulli"}
+_RANDOM = {
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+}
 
 
 class ImportCheck:
@@ -49,8 +55,14 @@ class ImportCheck:
     before the import is compiled.
     """
 
-    def __init__(self, model: Model, module: tvm.IRModule, sample: Mapping[str, Array],
-                 images: int, again: Callable[[], tvm.IRModule]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        module: tvm.IRModule,
+        sample: Mapping[str, Array],
+        images: int,
+        again: Callable[[], tvm.IRModule],
+    ) -> None:
         """module: the import. sample: by input name. images: of the model's batch, where the import
         is of one of them; each is the sample then. again: imports the model once more, nothing
         folded; called where an output differs, to name the first node, in the model's order, whose
@@ -76,8 +88,12 @@ class ImportCheck:
         and a warning says so.
         """
         if not self.comparable:
-            warnings.warn("The import is not compared with onnxruntime, which cannot run this "
-                          f"model ({self._why}).", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                "The import is not compared with onnxruntime, which cannot run this "
+                f"model ({self._why}).",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             return
         wrong = self._wrong(results)
         if wrong is not None:
@@ -106,21 +122,32 @@ class ImportCheck:
         model = self._model
         proto = load_onnx(model) if isinstance(model, str | Path) else model
         if any(node.op_type in _RANDOM for node in proto.graph.node):
-            warnings.warn("The import is not compared with onnxruntime: the model draws random "
-                          "numbers.", RuntimeWarning, stacklevel=3)
+            warnings.warn(
+                "The import is not compared with onnxruntime: the model draws random numbers.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
             return
         first = _first_difference(proto, self._again(), self._sample, self._images, self._limit)
-        maker = next((node.name or f"{node.op_type}_{node.output[0]}" for node in proto.graph.node
-                      if wrong in node.output), wrong)
+        maker = next(
+            (
+                node.name or f"{node.op_type}_{node.output[0]}"
+                for node in proto.graph.node
+                if wrong in node.output
+            ),
+            wrong,
+        )
         place = f"Node '{first}'" if first else f"Node '{maker}', or one before it,"
         raise FrontError(
             f"{place} does not give what {self._judge} gives (output '{wrong}' agrees to "
             f"{level:.0f} dB, {least:.0f} are asked): replace it by other ONNX operators before "
-            "export.")
+            "export."
+        )
 
 
-def _run_model(model: Model, sample: Mapping[str, Array], names: list[str], images: int
-               ) -> dict[str, Array]:
+def _run_model(
+    model: Model, sample: Mapping[str, Array], names: list[str], images: int
+) -> dict[str, Array]:
     """What onnxruntime makes of these tensors, of one image; where it lacks an operator for floats
     of other widths, with float32 within, as the import has."""
     try:
@@ -179,8 +206,9 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], images: int
-         ) -> dict[str, Array]:
+def _run(
+    source: str | bytes, sample: Mapping[str, Array], names: list[str], images: int
+) -> dict[str, Array]:
     """What onnxruntime makes of these tensors, of one image."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -189,30 +217,42 @@ def _run(source: str | bytes, sample: Mapping[str, Array], names: list[str], ima
     options.add_session_config_entry("session.disable_prepacking", "1")
     session = onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
     known = {item.name for item in session.get_inputs()}
-    inputs = {name: np.concatenate([x] * images) if images > 1 else x
-              for name, x in sample.items() if name in known}
+    inputs = {
+        name: np.concatenate([x] * images) if images > 1 else x
+        for name, x in sample.items()
+        if name in known
+    }
     results = session.run(names, inputs)
-    return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
-            for name, value in zip(names, results, strict=True)}
+    return {
+        name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
+        for name, value in zip(names, results, strict=True)
+    }
 
 
-def _run_reference(model: Model, sample: Mapping[str, Array], names: list[str], images: int
-                   ) -> dict[str, Array] | None:
+def _run_reference(
+    model: Model, sample: Mapping[str, Array], names: list[str], images: int
+) -> dict[str, Array] | None:
     """The same by ONNX's own reference, which knows all operators but takes long; None for a model
     that is not small, and where it fails."""
     proto = load_onnx(model) if isinstance(model, str | Path) else model
     elements = sum(math.prod(item.dims) for item in proto.graph.initializer) + images * sum(
-        x.size for x in sample.values())
-    if (opset(proto) < _REFERENCE_OPSET or len(proto.graph.node) > _REFERENCE_NODES
-            or elements > _REFERENCE_ELEMENTS):
+        x.size for x in sample.values()
+    )
+    if (
+        opset(proto) < _REFERENCE_OPSET
+        or len(proto.graph.node) > _REFERENCE_NODES
+        or elements > _REFERENCE_ELEMENTS
+    ):
         return None
     inputs = {name: np.concatenate([x] * images) if images > 1 else x for name, x in sample.items()}
     try:
         results = ReferenceEvaluator(proto).run(names, inputs)
     except Exception:  # it lacks some operators, too
         return None
-    return {name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
-            for name, value in zip(names, results, strict=True)}
+    return {
+        name: np.asarray(value)[: len(value) // images] if images > 1 else np.asarray(value)
+        for name, value in zip(names, results, strict=True)
+    }
 
 
 def _level(want: Array, got: Array, limit: float) -> tuple[float, float]:
@@ -220,33 +260,52 @@ def _level(want: Array, got: Array, limit: float) -> tuple[float, float]:
     return agreement(want, got), min(limit, HALF_DB) if want.dtype == np.float16 else limit
 
 
-def _first_difference(model: onnx.ModelProto, module: tvm.IRModule, sample: Mapping[str, Array],
-                      images: int, limit: float) -> str | None:
+def _first_difference(
+    model: onnx.ModelProto,
+    module: tvm.IRModule,
+    sample: Mapping[str, Array],
+    images: int,
+    limit: float,
+) -> str | None:
     """The first node whose result differs, of those whose result the module holds in the same
     shape; None if all agree, or onnxruntime cannot give the tensors between."""
     module = with_unique_names(module)
     main = module["main"]
     variables = {node_of(main, each.var): str(each.var.name) for each in bindings(main)}
-    tensors = {node.output[0]: node.name or f"{node.op_type}_{node.output[0]}"
-               for node in model.graph.node if len(list(filter(None, node.output))) == 1}
+    tensors = {
+        node.output[0]: node.name or f"{node.op_type}_{node.output[0]}"
+        for node in model.graph.node
+        if len(list(filter(None, node.output))) == 1
+    }
     wanted = {tensor: name for tensor, name in tensors.items() if name in variables}
     watched = _copy(model)
     own = {item.name for item in watched.graph.output}
     watched.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in wanted if name not in own)
+        onnx.ValueInfoProto(name=name) for name in wanted if name not in own
+    )
     inputs = [np.asarray(sample[str(name)]) for name in main.attrs["zeroskip.inputs"]]
     try:
         want = _run_model(watched, sample, list(wanted), images)
     except Exception:  # what can be said without is said
         return None
-    got = dict(zip(wanted, observer(module, [variables[name] for name in wanted.values()])(inputs),
-                   strict=True))
+    got = dict(
+        zip(
+            wanted,
+            observer(module, [variables[name] for name in wanted.values()])(inputs),
+            strict=True,
+        )
+    )
     for tensor, name in wanted.items():
         if want[tensor].shape != got[tensor].shape:
             continue
         # A cube may stand in another layout here: it differs if the same numbers are not in it.
-        levels = [_level(a, b, limit) for a, b in ((want[tensor], got[tensor]), (
-            np.sort(want[tensor], axis=None), np.sort(got[tensor], axis=None)))]
+        levels = [
+            _level(a, b, limit)
+            for a, b in (
+                (want[tensor], got[tensor]),
+                (np.sort(want[tensor], axis=None), np.sort(got[tensor], axis=None)),
+            )
+        ]
         if all(level < least for level, least in levels):
             return name
     return None
@@ -261,8 +320,10 @@ def agreement(want: Array, got: Array) -> float:
         return np.inf
     a, b = want.astype(np.float64), got.astype(np.float64)
     finite = np.isfinite(a)
-    if not (np.array_equal(finite, np.isfinite(b))
-            and np.array_equal(a[~finite], b[~finite], equal_nan=True)):
+    if not (
+        np.array_equal(finite, np.isfinite(b))
+        and np.array_equal(a[~finite], b[~finite], equal_nan=True)
+    ):
         return -np.inf
     noise = float(np.sum((a[finite] - b[finite]) ** 2))
     signal = float(np.sum(a[finite] ** 2))

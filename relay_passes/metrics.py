@@ -15,8 +15,10 @@ Outputs = Sequence[npt.NDArray[Any]]
 def noise(wanted: Outputs, made: Outputs) -> float:
     """The power of the difference over that of what is wanted, all outputs together."""
     signal = sum(float(np.square(each, dtype=np.float64).sum()) for each in wanted)
-    wrong = sum(float(np.square(one - other, dtype=np.float64).sum())
-                for one, other in zip(wanted, made, strict=True))
+    wrong = sum(
+        float(np.square(one - other, dtype=np.float64).sum())
+        for one, other in zip(wanted, made, strict=True)
+    )
     return wrong / signal if signal else math.inf if wrong else 0.0
 
 

@@ -23,8 +23,11 @@ class Weighted:
 
 def weighted_of(func: relax.Function) -> list[Weighted]:
     """Those that a function computes itself; functions that it calls are not looked into."""
-    return [Weighted(node_of(func, each.var), macs) for each in bindings(func)
-            if (macs := _macs(each.value)) is not None]
+    return [
+        Weighted(node_of(func, each.var), macs)
+        for each in bindings(func)
+        if (macs := _macs(each.value)) is not None
+    ]
 
 
 def _macs(call: Any) -> int | None:

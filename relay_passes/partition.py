@@ -172,11 +172,15 @@ def _observable(name: str, region: relax.Function) -> relax.Function:
             left = [builder.emit_output(result) for result in results]
         builder.emit_func_output(relax.Tuple(left))
     # One name for each call: layers that are equal share a function.
-    made_by = {b.var: str(b.value.attrs[NODE_ATTR]) for b in bindings(region)
-               if isinstance(b.value, relax.Function)}
+    made_by = {
+        b.var: str(b.value.attrs[NODE_ATTR])
+        for b in bindings(region)
+        if isinstance(b.value, relax.Function)
+    }
     nodes = [made_by[b.value.op] for b in bindings(region) if isinstance(b.value, Call)]
     return builder.finalize()[name].with_attrs(
-        {LAYERS_ATTR: nodes, HELD_ATTR: json.dumps([asdict(each) for each in _held(region)])})
+        {LAYERS_ATTR: nodes, HELD_ATTR: json.dumps([asdict(each) for each in _held(region)])}
+    )
 
 
 @dataclass(frozen=True)
@@ -194,9 +198,16 @@ class Held:
 
 def held_in(function: relax.Function) -> list[Held]:
     """What the inputs of a region of a ``reference_module`` hold, then its layers' results."""
-    return [Held(str(each["tensor"]), float(each["scale"]), int(each["zero_point"]),
-                 str(each["kind"]), tuple(map(int, each["reads"])))
-            for each in json.loads(str(function.attrs[HELD_ATTR]))]
+    return [
+        Held(
+            str(each["tensor"]),
+            float(each["scale"]),
+            int(each["zero_point"]),
+            str(each["kind"]),
+            tuple(map(int, each["reads"])),
+        )
+        for each in json.loads(str(function.attrs[HELD_ATTR]))
+    ]
 
 
 def _held(region: relax.Function) -> list[Held]:
@@ -312,6 +323,10 @@ def _float_reasons(main: relax.Function) -> dict[str, str]:
         if name is not None and name not in _CONVERSIONS:
             node = node_of(main, binding.var)
             form = name.removeprefix("relax.").removeprefix("nn.").removeprefix("image.")
-            reasons.setdefault(node, f"no int8 form of {known.get(node, form)}"
-                               if form != "astype" or node in known else BORDER)
+            reasons.setdefault(
+                node,
+                f"no int8 form of {known.get(node, form)}"
+                if form != "astype" or node in known
+                else BORDER,
+            )
     return reasons

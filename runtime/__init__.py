@@ -15,8 +15,12 @@ flow:
 from importlib import import_module
 from typing import Any
 
-_HOME = {"Session": "execution.session", "compare": "compare", "tuning": "execution.tuning",
-         "validate": "execution.validation"}
+_HOME = {
+    "Session": "execution.session",
+    "compare": "compare",
+    "tuning": "execution.tuning",
+    "validate": "execution.validation",
+}
 
 __all__ = [*sorted(_HOME), "register"]
 

@@ -118,17 +118,35 @@ def compare(
         pruned = dense
         if recipe:
             pruned = prune(dense, recipe, samples=samples, method=reconstruct)
-        entry = _measure(name, _text(recipe), model, dense, pruned, samples, method_for(known),
-                         judge, specs, cache)
+        entry = _measure(
+            name,
+            _text(recipe),
+            model,
+            dense,
+            pruned,
+            samples,
+            method_for(known),
+            judge,
+            specs,
+            cache,
+        )
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
     named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
-    return Comparison(Path(named).stem, judge.count, tuple(spec.name for spec in specs),
-                      tuple(entries), shown.node, masks, judge.before)
+    return Comparison(
+        Path(named).stem,
+        judge.count,
+        tuple(spec.name for spec in specs),
+        tuple(entries),
+        shown.node,
+        masks,
+        judge.before,
+    )
 
 
-def _candidates(recipes: Sequence[tuple[Recipe, tuple[Options, ...]]], sparsities: Sequence[float]
-                ) -> Iterator[tuple[str, tuple[Options, ...], float | None]]:
+def _candidates(
+    recipes: Sequence[tuple[Recipe, tuple[Options, ...]]], sparsities: Sequence[float]
+) -> Iterator[tuple[str, tuple[Options, ...], float | None]]:
     """Name, options and sparsity (None: as they are) of each network."""
     for written, options in recipes:
         name = written if isinstance(written, str) else _text(options)
@@ -142,9 +160,18 @@ def _text(recipe: Sequence[Options]) -> str:
     return "+".join(map(str, recipe))
 
 
-def _measure(name: str, recipe: str, model: Model, dense: tvm.IRModule, pruned: tvm.IRModule,
-             samples: Samples, calibration: Method, judge: _Judge, specs: Sequence[AccelSpec],
-             cache: str | Path | None) -> Entry:
+def _measure(
+    name: str,
+    recipe: str,
+    model: Model,
+    dense: tvm.IRModule,
+    pruned: tvm.IRModule,
+    samples: Samples,
+    calibration: Method,
+    judge: _Judge,
+    specs: Sequence[AccelSpec],
+    cache: str | Path | None,
+) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunables(pruned["main"])
     runs = without_dead(pruned)
@@ -153,25 +180,36 @@ def _measure(name: str, recipe: str, model: Model, dense: tvm.IRModule, pruned: 
     pruned = without_idle(pruned, quantise)
     runs = without_dead(pruned)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
-    stages = {spec.name: lower_fastest(pruned, runs, spec, quantise, cache=cache, tune=None,
-                                       tell=silent) for spec in specs}
-    snr, accuracy = judge.of_int8(network_of(stages[specs[0].name], model, specs[0]),
-                                  apply_passes(runs, quantise))
+    stages = {
+        spec.name: lower_fastest(pruned, runs, spec, quantise, cache=cache, tune=None, tell=silent)
+        for spec in specs
+    }
+    snr, accuracy = judge.of_int8(
+        network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantise)
+    )
     return Entry(
-        scheme=name, recipe=recipe, sparsity=sparsity,
+        scheme=name,
+        recipe=recipe,
+        sparsity=sparsity,
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
-        macs=sum(layer.macs for layer in layers), snr_db=snr, accuracy=accuracy,
-        gains={spec.name: _gain(stages[spec.name], spec) for spec in specs})
+        macs=sum(layer.macs for layer in layers),
+        snr_db=snr,
+        accuracy=accuracy,
+        gains={spec.name: _gain(stages[spec.name], spec) for spec in specs},
+    )
 
 
 def _gain(stages: Stages, spec: AccelSpec) -> Gain:
     programs = stages.programs.values()
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
-    return Gain(cycles=sum(run.cycles for run in runs),
-                stored_bytes=sum(len(program.image) for program in programs),
-                microjoules=sum(run.picojoules for run in runs) / 1e6,
-                placement=placement_of(reference_module(stages.partitioned), stages.programs,
-                                       reasons_of(stages.partitioned))[0])
+    return Gain(
+        cycles=sum(run.cycles for run in runs),
+        stored_bytes=sum(len(program.image) for program in programs),
+        microjoules=sum(run.picojoules for run in runs) / 1e6,
+        placement=placement_of(
+            reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
+        )[0],
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +226,7 @@ class _Judge:
         params = [str(param.name) for param in dense["main"].params]
         batch = int(dense["main"].params[0].ty.shape[0])
         runs = len(data[params[0]]) // batch
-        inputs = [[data[name][n * batch : (n + 1) * batch] for name in params]
-                  for n in range(runs)]
+        inputs = [[data[name][n * batch : (n + 1) * batch] for name in params] for n in range(runs)]
         ends = before_saturation(dense["main"])
         return _Judge(inputs, ends, _answers(dense, ends, inputs), labels)
 
@@ -209,40 +246,53 @@ class _Judge:
         ends = before_saturation(quantised["main"])
         watch = Watch(quantised, [name for end in ends if end for name in end.names])
         outputs = _machine_answers(network, self.inputs)
-        made = [(each, watch.values(inputs))
-                for each, inputs in zip(outputs, self.inputs, strict=True)]
-        pairs = [pair for (wants, floats), (gots, integers) in zip(self.answers, made, strict=True)
-                 for end, want, got in zip(ends_of(self.ends, ends), wants, gots, strict=True)
-                 for pair in compared(end, (want, floats), (got, integers))]
+        made = [
+            (each, watch.values(inputs)) for each, inputs in zip(outputs, self.inputs, strict=True)
+        ]
+        pairs = [
+            pair
+            for (wants, floats), (gots, integers) in zip(self.answers, made, strict=True)
+            for end, want, got in zip(ends_of(self.ends, ends), wants, gots, strict=True)
+            for pair in compared(end, (want, floats), (got, integers))
+        ]
         snr = snr_db([want for want, _ in pairs], [got for _, got in pairs])
         if self.labels is None:
             return snr, None
-        classes = np.concatenate([first.reshape(len(first), -1).argmax(axis=1)
-                                  for (first, *_), _ in made])
+        classes = np.concatenate(
+            [first.reshape(len(first), -1).argmax(axis=1) for (first, *_), _ in made]
+        )
         return snr, float(np.mean(classes == self.labels))
 
 
-def _answers(module: tvm.IRModule, ends: Sequence[Before | None], inputs: list[list[Array]]
-             ) -> list[Answer]:
+def _answers(
+    module: tvm.IRModule, ends: Sequence[Before | None], inputs: list[list[Array]]
+) -> list[Answer]:
     watch = Watch(module, [name for end in ends if end for name in end.names])
     return [(watch.outputs(each), watch.values(each)) for each in inputs]
 
 
 def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[Array]]:
     """The answers of each run; all are run together."""
-    images = [{port.name: array for port, array in zip(network.inputs, run, strict=True)}
-              for run in inputs]
+    images = [
+        {port.name: array for port, array in zip(network.inputs, run, strict=True)}
+        for run in inputs
+    ]
     session = Session(replace(network, batch=1))
     if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
         return [list(session.run(image).values()) for image in images]
-    made = session.run({port.name: np.concatenate([image[port.name] for image in images])
-                        for port in network.inputs})
+    made = session.run(
+        {
+            port.name: np.concatenate([image[port.name] for image in images])
+            for port in network.inputs
+        }
+    )
     parts = [np.split(values, len(images)) for values in made.values()]
     return [list(run) for run in zip(*parts, strict=True)]
 
 
-def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None
-               ) -> tuple[Arrays | None, Array | None]:
+def _read_data(
+    dense: tvm.IRModule, data: str | Path | Arrays | None
+) -> tuple[Arrays | None, Array | None]:
     """The data without their labels, and these."""
     if data is None:
         return None, None
@@ -253,8 +303,10 @@ def _read_data(dense: tvm.IRModule, data: str | Path | Arrays | None
         labels = arrays.pop(LABELS, None)
     count = len(next(iter(match_inputs(arrays, ports, "data", samples=True).values())))
     if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
-        raise CompareError(f"The data's labels are {labels.dtype} {list(labels.shape)}; give one "
-                           f"whole number for each of the {count} samples.")
+        raise CompareError(
+            f"The data's labels are {labels.dtype} {list(labels.shape)}; give one "
+            f"whole number for each of the {count} samples."
+        )
     return arrays, labels
 
 
@@ -268,8 +320,10 @@ def _chosen_layer(dense: tvm.IRModule, node: str | None) -> Prunable:
         if layer.node == node:
             return layer
     names = ", ".join(f"'{layer.node}'" for layer in layers[:5])
-    raise CompareError(f"The model has no convolution or matmul '{node}' whose masks could be "
-                       f"shown; there are {names}, ...")
+    raise CompareError(
+        f"The model has no convolution or matmul '{node}' whose masks could be "
+        f"shown; there are {names}, ..."
+    )
 
 
 def _mask(pruned: tvm.IRModule, node: str) -> Mask:

@@ -36,8 +36,12 @@ def progress(title: str) -> Iterator[Tell]:
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(bar_width=20),
-               TextColumn("{task.description}"))
+    columns = (
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bars.add_task(escape(title), total=None)
         bar = bars.tasks[0]  # set here and not by `update`, which takes no total back
@@ -88,7 +92,12 @@ class _Lines:
             self.changed.clear()
             what, done, total = self.now
             seconds = time.monotonic() - start
-            print(f"{self.title}: {_state(what, done, total)}, {seconds:.0f} s" if what else
-                  f"{self.title}: {seconds:.0f} s", file=self.out, flush=True)
+            print(
+                f"{self.title}: {_state(what, done, total)}, {seconds:.0f} s"
+                if what
+                else f"{self.title}: {seconds:.0f} s",
+                file=self.out,
+                flush=True,
+            )
             self.ended.wait(_APART)
             self.changed.wait(_SILENCE - _APART)

@@ -37,8 +37,11 @@ def table_of(page: str, *columns: str) -> Table:
 def command_of(page: str, *first: str) -> list[str]:
     """The arguments of the one indented command of a page that begins with these words."""
     lines = re.sub(r"\\\n\s*", "", text_of(page))
-    (found,) = [words for line in re.findall(r"^    (\w.*)$", lines, re.MULTILINE)
-                if (words := _words(line))[: len(first)] == [*first]]
+    (found,) = [
+        words
+        for line in re.findall(r"^    (\w.*)$", lines, re.MULTILINE)
+        if (words := _words(line))[: len(first)] == [*first]
+    ]
     return found
 
 

@@ -25,8 +25,11 @@ def test_every_step_of_the_normalisation_is_in_the_table() -> None:
 
 
 def test_every_operator_that_is_removed_or_moved_is_named() -> None:
-    plain = {*layout_rules.ELEMENTWISE, *layout_axes.REDUCING,
-             *layout_rules.MOVES}  # "elementwise ones, the reductions"
+    plain = {
+        *layout_rules.ELEMENTWISE,
+        *layout_axes.REDUCING,
+        *layout_rules.MOVES,
+    }  # "elementwise ones, the reductions"
     assert layout_rules.RULES.keys() - plain <= WORDS
     assert noops.SOURCES.keys() - {"Cast"} <= WORDS
 

@@ -24,8 +24,13 @@ def test_it(slow, n):
 
 
 def run(folder: Path, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *arguments], cwd=folder,
-                          stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return done.stdout
 
 

@@ -16,10 +16,13 @@ from zeroskip.accel_model.program.assembly_program import read_source
 from zeroskip.runtime.cli.main import main
 
 ROOT = Path(__file__).parent.parent
-FILES = sorted(path for path in (ROOT / "examples").rglob("*") if path.is_file()
-               and path.suffix != ".pyc")
-OF_KIND = {suffix: [path for path in FILES if path.suffix == suffix]
-           for suffix in (".asm", ".py", ".toml", ".md")}
+FILES = sorted(
+    path for path in (ROOT / "examples").rglob("*") if path.is_file() and path.suffix != ".pyc"
+)
+OF_KIND = {
+    suffix: [path for path in FILES if path.suffix == suffix]
+    for suffix in (".asm", ".py", ".toml", ".md")
+}
 
 
 def test_every_example_is_of_a_kind_that_is_run_here() -> None:
@@ -34,11 +37,18 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
     assert command in text
     program = read_source(text, path.name)
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "x.npz", allow_pickle=False, **{
-        each.name: rng.integers(-128, 128, (1, each.channels, *each.spatial)).astype(each.dtype)
-        for each in program.inputs})
-    done = CliRunner().invoke(main, ["run", str(path), "--input", str(tmp_path / "x.npz"),
-                                     "--output", str(tmp_path / "y.npz")])
+    np.savez(
+        tmp_path / "x.npz",
+        allow_pickle=False,
+        **{
+            each.name: rng.integers(-128, 128, (1, each.channels, *each.spatial)).astype(each.dtype)
+            for each in program.inputs
+        },
+    )
+    done = CliRunner().invoke(
+        main,
+        ["run", str(path), "--input", str(tmp_path / "x.npz"), "--output", str(tmp_path / "y.npz")],
+    )
     assert done.exit_code == 0, done.output
     with np.load(tmp_path / "y.npz") as made:
         assert set(made) == {each.name for each in program.outputs}
@@ -47,8 +57,13 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", OF_KIND[".py"], ids=lambda path: path.stem)
 def test_python(path: Path, tmp_path: Path) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
-    done = subprocess.run([sys.executable, path, "net.onnx"], cwd=tmp_path, capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, path, "net.onnx"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -56,8 +71,17 @@ def test_python(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", OF_KIND[".toml"], ids=lambda path: path.stem)
 def test_targets(path: Path, tmp_path: Path) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
-    done = CliRunner().invoke(main, ["compile", str(tmp_path / "net.onnx"), "--target", str(path),
-                                     "-o", str(tmp_path / "net.zsk")])
+    done = CliRunner().invoke(
+        main,
+        [
+            "compile",
+            str(tmp_path / "net.onnx"),
+            "--target",
+            str(path),
+            "-o",
+            str(tmp_path / "net.zsk"),
+        ],
+    )
     assert done.exit_code == 0, done.output
 
 

@@ -40,4 +40,3 @@ def test_resnet50_within_its_time() -> None:
     print(f"compile {compiled - started:.1f} s, run {time.perf_counter() - compiled:.1f} s")
     assert compiled - started < 60
     assert time.perf_counter() - compiled < 60
-

@@ -50,8 +50,11 @@ RECIPES = {
     "unstructured:sparsity=0.75": {"wide": "unstructured", "hidden": "unstructured"},
     "unstructured:sparsity=0.8,scope=global": {"wide": "unstructured"},
     "unstructured:sparsity=0.8,scope=erk": {"wide": "unstructured", "hidden": "unstructured"},
-    "nm": {"wide": "nm: 2 of every 4 channels", "hidden": "nm: 2 of every 4 channels",
-           "groups": "nm: 2 of every 4 channels"},
+    "nm": {
+        "wide": "nm: 2 of every 4 channels",
+        "hidden": "nm: 2 of every 4 channels",
+        "groups": "nm: 2 of every 4 channels",
+    },
     "nm:n=1,m=8,skip=yes": {"three": "nm: 1 of every 8 channels", "point": "nm: 1 of every 8"},
     "group": {"wide": "group: 4 of every 16 weights in reduction order"},
     "group:q=2,g=8,skip_first=no": {"three": "group: 2 of every 8", "hidden": "nm: 2 of every 8"},
@@ -61,11 +64,15 @@ RECIPES = {
     "kernel_group:form=vanilla,group=2x2,ratio=0.7": {"three": "block", "wide": "block"},
     "pattern:connectivity=0.3": {"three": "pattern: 8 patterns of 4 of 9 taps"},
     "pattern:library=pconv,connectivity=0.5,pointwise=0.75,balance=layer": {
-        "three": "pattern: 4 patterns of 4 of 9 taps", "wide": "pattern: whole kernels, 50.0%"},
+        "three": "pattern: 4 patterns of 4 of 9 taps",
+        "wide": "pattern: whole kernels, 50.0%",
+    },
     "pattern:patterns=16,balance=global,connectivity=0.4": {"three": "pattern: 16 patterns"},
     "pattern:kernel=5x5,entries=8,patterns=6": {"wide": "pattern: 6 patterns of 8 of 25 taps"},
-    "pattern:library=LIBRARY,skip=yes": {"three": "pattern: 2 patterns of 4 to 5 of 9 taps",
-                                         "groups": "pattern: 2 patterns of 4 to 5 of 9 taps"},
+    "pattern:library=LIBRARY,skip=yes": {
+        "three": "pattern: 2 patterns of 4 to 5 of 9 taps",
+        "groups": "pattern: 2 patterns of 4 to 5 of 9 taps",
+    },
     "channels:ratio=0.4": {"three": "dense", "wide": "dense"},
     "filters:ratio=0.4,scope=global": {"three": "dense"},
     "lowrank:energy=0.8,skip=yes": {"wide": "dense", "wide.basis": "dense"},
@@ -74,8 +81,11 @@ RECIPES = {
     "MIXED": {"three": "pattern", "point": "nm", "hidden": "block", "flat": "shape"},
 }
 QUICK = (("MIXED", "pattern256"), ("group", "sparse256"), ("channels:ratio=0.4", "dense256"))
-EVERY = [pytest.param(recipe, target, marks=[] if (recipe, target) in QUICK
-                      else pytest.mark.pruning) for recipe in RECIPES for target in TARGETS]
+EVERY = [
+    pytest.param(recipe, target, marks=[] if (recipe, target) in QUICK else pytest.mark.pruning)
+    for recipe in RECIPES
+    for target in TARGETS
+]
 
 
 def recipe_of(text: str, folder: Path) -> Recipe:
@@ -103,13 +113,21 @@ def exported(model: onnx.ModelProto, recipe: Recipe, shape: tuple[int, ...]) -> 
 
 
 def test_all_schemes_are_here() -> None:
-    assert {each.scheme for text in RECIPES if text != "MIXED" and "LIBRARY" not in text
-            for each in read_recipe(text)} == set(SCHEMES)
+    assert {
+        each.scheme
+        for text in RECIPES
+        if text != "MIXED" and "LIBRARY" not in text
+        for each in read_recipe(text)
+    } == set(SCHEMES)
 
 
-@pytest.mark.parametrize("text", [
-    pytest.param(text, marks=[] if text in dict(QUICK) else pytest.mark.pruning)
-    for text in RECIPES])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, marks=[] if text in dict(QUICK) else pytest.mark.pruning)
+        for text in RECIPES
+    ],
+)
 def test_exported_models_agree_and_their_zeros_are_found_again(text: str, tmp_path: Path) -> None:
     made = exported(image_net(), recipe_of(text, tmp_path), IMAGE)
     found = {each.node: each for each in detect(import_float(made, {}))}
@@ -126,13 +144,18 @@ def test_every_bit_is_tvm_s(text: str, target: str, tmp_path: Path) -> None:
     assert found.layers >= 8
 
 
-@pytest.mark.parametrize("text", [
-    pytest.param("kernel_group", id="kgs"),
-    pytest.param("kernel_group:form=vanilla,group=2x2", marks=pytest.mark.pruning, id="vanilla"),
-    pytest.param("pattern:kernel=3x3x3,entries=9", marks=pytest.mark.pruning, id="pattern"),
-    pytest.param("shape+unstructured:layers=last", marks=pytest.mark.pruning, id="shape"),
-    pytest.param("channels", marks=pytest.mark.pruning, id="channels"),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("kernel_group", id="kgs"),
+        pytest.param(
+            "kernel_group:form=vanilla,group=2x2", marks=pytest.mark.pruning, id="vanilla"
+        ),
+        pytest.param("pattern:kernel=3x3x3,entries=9", marks=pytest.mark.pruning, id="pattern"),
+        pytest.param("shape+unstructured:layers=last", marks=pytest.mark.pruning, id="shape"),
+        pytest.param("channels", marks=pytest.mark.pruning, id="channels"),
+    ],
+)
 def test_3d_convolutions(text: str) -> None:
     """They stay on the CPU; the network compiles and agrees all the same."""
     exported(video_net(), text, VIDEO)
@@ -152,8 +175,9 @@ def test_compiling_leaves_out_channels_that_cannot_matter() -> None:
             values[2:18] = 0 if tensor.name == "three.w" else -0.5
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     network = compile_network(model, "dense256")
-    shapes = {layer.node: layer.shape for program in network.programs.values()
-              for layer in program.layers}
+    shapes = {
+        layer.node: layer.shape for program in network.programs.values() for layer in program.layers
+    }
     assert shapes["three"] == (1, 22 + 4, 12, 12), "in the tensor of the concatenation"
     assert shapes["pool"] == (1, 26, 4, 4)
     found = validate(network, {"x": image()})

@@ -15,14 +15,31 @@ from tests.runtime.nets import SHAPE, small_net
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")),
-         *(ROOT / folder / "README.md" for folder in ("examples", "models")),
-         ROOT / "benchmarks" / "RESULTS.md"]
-FOLDERS = ("accel_model", "benchmarks", "compiler", "docs", "examples", "models", "relay_passes",
-           "runtime", "tests")
-NAMES = [f"/{path.relative_to(ROOT)}{'/' if path.is_dir() else ''}" for path in (
-    *ROOT.glob("*.*"), *(each for folder in FOLDERS
-                         for each in (ROOT / folder, *(ROOT / folder).rglob("*"))))]
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / folder / "README.md" for folder in ("examples", "models")),
+    ROOT / "benchmarks" / "RESULTS.md",
+]
+FOLDERS = (
+    "accel_model",
+    "benchmarks",
+    "compiler",
+    "docs",
+    "examples",
+    "models",
+    "relay_passes",
+    "runtime",
+    "tests",
+)
+NAMES = [
+    f"/{path.relative_to(ROOT)}{'/' if path.is_dir() else ''}"
+    for path in (
+        *ROOT.glob("*.*"),
+        *(each for folder in FOLDERS for each in (ROOT / folder, *(ROOT / folder).rglob("*"))),
+    )
+]
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
@@ -32,8 +49,9 @@ def test_example(code: str, tmp_path: Path) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
     np.savez(tmp_path / "x.npz", x=rng.standard_normal(SHAPE).astype(np.float32))
     np.savez(tmp_path / "images.npz", x=rng.standard_normal((2, *SHAPE[1:])).astype(np.float32))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "[" in done.stdout
 

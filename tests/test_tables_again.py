@@ -51,8 +51,13 @@ from zeroskip.runtime.execution.session import Session
 
 RESULTS = "benchmarks/RESULTS.md"
 TARGETS = ("dense256", "sparse256", "pattern256")
-SCHEMES = {"none": "dense", "unstructured": "unstructured", "2 of 8 channels": "nm:m=8",
-           "patterns and kernels": "pattern", "channels": "channels"}  # of README's table
+SCHEMES = {
+    "none": "dense",
+    "unstructured": "unstructured",
+    "2 of 8 channels": "nm:m=8",
+    "patterns and kernels": "pattern",
+    "channels": "channels",
+}  # of README's table
 SLICE = 40  # test images
 COMMITTED = 1000
 TAIL = 4  # standard deviations that a slice may be off
@@ -85,7 +90,7 @@ def compared(command: Sequence[str], folder: Path) -> dict[tuple[str, float], An
 def option(command: Sequence[str], name: str, value: str) -> list[str]:
     """The command with another value of an option."""
     at = command.index(name) + 1
-    return [*command[:at], value, *command[at + 1:]]
+    return [*command[:at], value, *command[at + 1 :]]
 
 
 def check_readme(made: Mapping[tuple[str, float], Any], table: Table, count: int) -> None:
@@ -97,12 +102,14 @@ def check_readme(made: Mapping[tuple[str, float], Any], table: Table, count: int
         assert gone == (f"{sparsity} %" if sparsity else "")
         near(entry["accuracy"], number(accuracy) / 100, count, COMMITTED)
         found = [entry["gains"][target]["cycles"] for target in TARGETS]
-        assert cycles == [f"{each:,} ({base / each:.1f}x)" if sparsity else f"{each:,}"
-                          for each in found]
+        assert cycles == [
+            f"{each:,} ({base / each:.1f}x)" if sparsity else f"{each:,}" for each in found
+        ]
 
 
-def test_a_slice_of_the_comparison_in_the_readme(tmp_path: Path,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_of_the_comparison_in_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     table = table_of("README.md", "scheme", "weights gone")
     command = command_of("README.md", "zeroskip", "compare", "models/fashion_dense.onnx")
@@ -120,8 +127,9 @@ def test_a_slice_of_the_comparison_in_the_readme(tmp_path: Path,
 @pytest.mark.tables
 def test_the_comparison_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    made = compared(command_of("README.md", "zeroskip", "compare", "models/fashion_dense.onnx"),
-                    tmp_path)
+    made = compared(
+        command_of("README.md", "zeroskip", "compare", "models/fashion_dense.onnx"), tmp_path
+    )
     assert len(made) == len(SCHEMES)
     check_readme(made, table_of("README.md", "scheme", "weights gone"), COMMITTED)
 
@@ -136,10 +144,21 @@ def test_the_comparison_in_the_results(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(made) == len(table.rows)
     for entry, row in zip(made.values(), table.rows, strict=True):
         gains = [entry["gains"][target] for target in TARGETS]
-        assert row == (entry["scheme"], f"{entry['sparsity']:.1%}", f"{entry['macs'] / 1e6:.2f}",
-                       f"{entry['accuracy']:.1%}", *(cell for gain in gains for cell in (
-                           f"{gain['cycles']:,}", f"{base / gain['cycles']:.2f}",
-                           f"{gain['stored_bytes'] / 1024:,.1f}")))
+        assert row == (
+            entry["scheme"],
+            f"{entry['sparsity']:.1%}",
+            f"{entry['macs'] / 1e6:.2f}",
+            f"{entry['accuracy']:.1%}",
+            *(
+                cell
+                for gain in gains
+                for cell in (
+                    f"{gain['cycles']:,}",
+                    f"{base / gain['cycles']:.2f}",
+                    f"{gain['stored_bytes'] / 1024:,.1f}",
+                )
+            ),
+        )
 
 
 def test_pages_agree_on_the_same_networks() -> None:
@@ -148,16 +167,21 @@ def test_pages_agree_on_the_same_networks() -> None:
     levels = table_of("docs/LOWRANK_NESTED.md", "network", "levels")
     for name, scheme in SCHEMES.items():
         _, gone, accuracy, *cycles = readme.row(name)
-        (row,) = [row for row in results.rows
-                  if row[0] == scheme and round(number(row[1])) == number(gone or "0")]
+        (row,) = [
+            row
+            for row in results.rows
+            if row[0] == scheme and round(number(row[1])) == number(gone or "0")
+        ]
         assert number(accuracy) == number(row[3])
         assert [*map(number, cycles)] == [number(row[at]) for at in (4, 7, 10)]
     sparse = levels.row("fashion_dense", "dense, 50, 75 %, sparse256")[-1].split()
     assert number(sparse[0]) == number(readme.row("none")[4])
     kept = levels.row("fashion_dense", "4:8, 2:8, 1:8, sparse256")[-1].split()
     assert number(kept[1]) == number(readme.row("2 of 8 channels")[4])
-    present = {row[:2]: (row[3], *row[5:7]) for row in table_of(
-        RESULTS, "target", "weights", "peak GiB").rows}
+    present = {
+        row[:2]: (row[3], *row[5:7])
+        for row in table_of(RESULTS, "target", "weights", "peak GiB").rows
+    }
     for row in table_of(RESULTS, "network", "target", "weights", "cycles before").rows:
         if row[0] == "vgg16":
             assert present[row[1:3]] == row[6:9]
@@ -168,8 +192,9 @@ def test_pages_agree_on_the_same_networks() -> None:
 
 def test_targets_in_the_readme() -> None:
     rows = table_of("README.md", "target", "multipliers").rows
-    assert {row[0] for row in rows} == {path.stem for path in
-                                        (ROOT / "accel_model" / "targets").glob("*.toml")}
+    assert {row[0] for row in rows} == {
+        path.stem for path in (ROOT / "accel_model" / "targets").glob("*.toml")
+    }
     for name, width, _ in rows:
         spec = load_spec(name)
         assert width == f"{spec.array.lanes * spec.array.pixels} int8 a cycle"
@@ -177,19 +202,28 @@ def test_targets_in_the_readme() -> None:
 
 
 def test_options_of_compile_in_the_guide() -> None:
-    told = {word.strip("`,") for row in table_of("docs/GUIDE.md", "option").rows
-            for word in row[0].split() if word.strip("`").startswith("--")}
+    told = {
+        word.strip("`,")
+        for row in table_of("docs/GUIDE.md", "option").rows
+        for word in row[0].split()
+        if word.strip("`").startswith("--")
+    }
     options = [each for each in main.commands["compile"].params if isinstance(each, Option)]
     assert told | {"-o", "--output"} == {
-        name for each in options for name in (*each.opts, *each.secondary_opts)}
+        name for each in options for name in (*each.opts, *each.secondary_opts)
+    }
 
 
 # -------------------------------------------------------------------------- models/README: accuracy
 
 
-@pytest.mark.parametrize(("name", "row"), [
-    ("fashion_dense", "dense, ten epochs"),
-    ("fashion_pattern", "pattern, after six epochs with its masks held")])
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("fashion_dense", "dense, ten epochs"),
+        ("fashion_pattern", "pattern, after six epochs with its masks held"),
+    ],
+)
 def test_accuracy_of_the_committed_networks(name: str, row: str) -> None:
     table = table_of("models/README.md", "", "5,000 validation images")
     pictures, labels = images()
@@ -220,8 +254,12 @@ def test_low_rank_and_channels() -> None:
 @pytest.mark.tables
 @pytest.mark.parametrize("scheme", nested.SCHEMES)
 def test_nested_levels(scheme: str, tmp_path: Path) -> None:
-    made = [cell.strip() for cell in
-            nested.row("fashion_dense", FASHION, scheme, str(tmp_path)).strip("| ").split("|")]
+    made = [
+        cell.strip()
+        for cell in nested.row("fashion_dense", FASHION, scheme, str(tmp_path))
+        .strip("| ")
+        .split("|")
+    ]
     wanted = table_of("docs/LOWRANK_NESTED.md", "network", "levels").row(*made[:2])
     assert [re.sub(r"(?<=\d)%", " %", cell) for cell in made[:5] + made[6:10]] == [*wanted]
 
@@ -256,18 +294,24 @@ def test_bands_of_the_example_of_schedules() -> None:
         band = int(row[0]) - 1
         kept = range(int(first.carried[band]), int(first.end[band]))
         loaded = range(int(first.needed[band]), int(first.made[band]))
-        assert row == (str(band + 1), span(result.made[band], result.end[band]),
-                       span(first.needed[band], first.end[band]),
-                       span(first.made[band], first.end[band]),
-                       ", ".join(map(str, kept)), ", ".join(map(str, loaded)))
+        assert row == (
+            str(band + 1),
+            span(result.made[band], result.end[band]),
+            span(first.needed[band], first.end[band]),
+            span(first.made[band], first.end[band]),
+            ", ".join(map(str, kept)),
+            ", ".join(map(str, loaded)),
+        )
 
 
 def test_cycles_of_the_example_of_schedules() -> None:
     region, search = example()
-    ways = {"three operations, one by one": [(0, 1, 1), (1, 2, 1), (2, 3, 1)],
-            "a group in 7 bands": [(0, 3, 7)],
-            "in 6 bands: little room is left for tiles": [(0, 3, 6)],
-            "in fewer: the buffers do not fit": [(0, 3, 5)]}
+    ways = {
+        "three operations, one by one": [(0, 1, 1), (1, 2, 1), (2, 3, 1)],
+        "a group in 7 bands": [(0, 3, 7)],
+        "in 6 bands: little room is left for tiles": [(0, 3, 6)],
+        "in fewer: the buffers do not fit": [(0, 3, 5)],
+    }
     table = table_of("docs/SCHEDULES.md", "", "estimated cycles")
     assert [row[0] for row in table.rows] == [*ways]
     for name, groups in ways.items():
@@ -280,10 +324,12 @@ def test_cycles_of_the_example_of_schedules() -> None:
         program = emit_region(region, search.spec, [each.plan for each in made])
         run = Machine(search.spec).run(program, {}, numbers=False)
         moved = [run.counters["useful_bytes"][run.unit == unit].sum() for unit in (LOAD, STORE)]
-        assert wanted == tuple(f"{each:,.0f}" for each in (
-            sum(each.cycles for each in made), run.cycles, *moved))
-    assert (f"{sum(layer.weight_bytes for layer in program.layers):,} bytes of weights"
-            in text_of("docs/SCHEDULES.md"))
+        assert wanted == tuple(
+            f"{each:,.0f}" for each in (sum(each.cycles for each in made), run.cycles, *moved)
+        )
+    assert f"{sum(layer.weight_bytes for layer in program.layers):,} bytes of weights" in text_of(
+        "docs/SCHEDULES.md"
+    )
 
 
 # ----------------------------------------------------------------------------------- TRUST, RESULTS
@@ -299,8 +345,11 @@ def test_trust_repeats_the_last_campaign() -> None:
 
 @pytest.mark.tables
 def test_as_many_mutants_of_each_kind() -> None:
-    kinds = Counter(mutant.kind for each in samples(0)
-                    for mutant in mutants(list(decode_all(each.program.words))))
+    kinds = Counter(
+        mutant.kind
+        for each in samples(0)
+        for mutant in mutants(list(decode_all(each.program.words)))
+    )
     table = table_of(RESULTS, "change", "mutants")
     assert {row[0]: int(number(row[1])) for row in table.rows} == {**kinds, "all": kinds.total()}
 
@@ -308,24 +357,36 @@ def test_as_many_mutants_of_each_kind() -> None:
 @pytest.mark.tables
 @pytest.mark.parametrize("name", ["dense", "pruned"])
 def test_the_demonstration(name: str) -> None:
-    stem, answering, row = {"dense": ("fashion_dense", "dense256", "dense (int8"),
-                            "pruned": ("fashion_pattern", "pattern256", "pattern-pruned")}[name]
+    stem, answering, row = {
+        "dense": ("fashion_dense", "dense256", "dense (int8"),
+        "pruned": ("fashion_pattern", "pattern256", "pattern-pruned"),
+    }[name]
     cycles = table_of(RESULTS, "network", "target", "non-zero MMAC")
     base = number(cycles.row("dense", "dense256")[3])
     for target in ("dense256", "pattern256"):
-        network = compile_network(ROOT / "models" / f"{stem}.onnx", target,
-                                  calibrate=ROOT / "models" / "fashion_calibration.npz")
+        network = compile_network(
+            ROOT / "models" / f"{stem}.onnx",
+            target,
+            calibrate=ROOT / "models" / "fashion_calibration.npz",
+        )
         session = Session(network)
         made = report(network, session.time())
         assert cycles.row(name, target)[2:] == (
-            f"{made.effectual / 1e6:.2f}", f"{made.cycles:,}", f"{made.x_bound:.2f}",
-            f"{made.x_network_bound:.2f}", f"{base / made.cycles:.2f}")
+            f"{made.effectual / 1e6:.2f}",
+            f"{made.cycles:,}",
+            f"{made.x_bound:.2f}",
+            f"{made.x_network_bound:.2f}",
+            f"{base / made.cycles:.2f}",
+        )
         if target == answering:
             pictures, labels = images()
             (scores,) = session.run({network.inputs[0].name: pictures}).values()
             share = np.mean(scores.reshape(len(pictures), -1).argmax(axis=1) == labels)
-    (accuracy,) = [cells[2] for cells in table_of(RESULTS, "", "float, TVM's CPU").rows
-                   if cells[0].startswith(row)]
+    (accuracy,) = [
+        cells[2]
+        for cells in table_of(RESULTS, "", "float, TVM's CPU").rows
+        if cells[0].startswith(row)
+    ]
     assert accuracy == f"{share * 100:.1f} %"
 
 
@@ -335,5 +396,9 @@ def test_whole_networks(case: tuple[str, str, str]) -> None:
     wanted = table_of(RESULTS, "network", "target", "weights", "cycles before").row(*case)
     made = networks.row(*case)
     verdict = "met" if made["x bound"] <= bench.CYCLES[case] else "MISSED"
-    assert wanted[6:] == (f"{made['cycles']:,}", f"{made['x bound']:.3f}",
-                          f"{made['x network']:.3f}", f"{bench.CYCLES[case]:.2f} {verdict}")
+    assert wanted[6:] == (
+        f"{made['cycles']:,}",
+        f"{made['x bound']:.3f}",
+        f"{made['x network']:.3f}",
+        f"{bench.CYCLES[case]:.2f} {verdict}",
+    )

@@ -73,13 +73,17 @@ def _register(_state: State, _one: isa.Instruction) -> Cost:
 def _transfer(state: State, cells: Cells, **events: int) -> Cost:
     dram = state.spec.dram
     moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
-    return Cost(cycles=moved // dram.bytes_per_cycle, dram_bytes=moved, useful_bytes=cells.total,
-                **events)
+    return Cost(
+        cycles=moved // dram.bytes_per_cycle, dram_bytes=moved, useful_bytes=cells.total, **events
+    )
 
 
 def _move(state: State, one: isa.Load | isa.Store) -> Cost:
-    shape = (state.register(isa.LoadShape) if isinstance(one, isa.Load)
-             else state.register(isa.StoreShape))
+    shape = (
+        state.register(isa.LoadShape)
+        if isinstance(one, isa.Load)
+        else state.register(isa.StoreShape)
+    )
     cells, _ = moved_cells(one, shape)
     return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
 
@@ -101,9 +105,17 @@ def _patterns(_state: State, one: isa.Patterns) -> Cost:
 
 @lru_cache(maxsize=4096)
 def _input_conflicts(window: Window, banks: int, pixels: int) -> Int32:
-    return quad_conflicts(window.out_height, window.out_width, row=window.row, top=window.top,
-                          left=window.left, row_stride=window.row_stride,
-                          col_stride=window.col_stride, banks=banks, pixels=pixels)
+    return quad_conflicts(
+        window.out_height,
+        window.out_width,
+        row=window.row,
+        top=window.top,
+        left=window.left,
+        row_stride=window.row_stride,
+        col_stride=window.col_stride,
+        banks=banks,
+        pixels=pixels,
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -131,8 +143,12 @@ def _conv(state: State, one: isa.Conv) -> Cost:
     ends = one.last * (1 + one.residual)
     sums = len(accumulator_rows(slots, one.filters))
     return Cost(
-        cycles=timing.cycles, **_multiplies(filters, window), lane_busy=timing.lane_busy,
-        imbalance=timing.imbalance, fetch_wait=timing.fetch_wait, drain_wait=timing.drain_wait,
+        cycles=timing.cycles,
+        **_multiplies(filters, window),
+        lane_busy=timing.lane_busy,
+        imbalance=timing.imbalance,
+        fetch_wait=timing.fetch_wait,
+        drain_wait=timing.drain_wait,
         unused=timing.unused,
         window_bytes=(copies * entries + read) * outputs,
         act_rows=(pixel_reads + ends * out_blocks) * outputs,
@@ -152,8 +168,12 @@ def _multiplies(filters: Filters, window: Window) -> dict[str, int]:
 
 def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
     filters, array, banks = state.decoded(), state.spec.array, state.spec.sram.act_banks
-    place = (state.window().anywhere, one.gang, one.last, _operand_row(state,
-                                                                        one.last and one.residual))
+    place = (
+        state.window().anywhere,
+        one.gang,
+        one.last,
+        _operand_row(state, one.last and one.residual),
+    )
     found: ConvTiming | None = filters.timings.get(place)
     if found is None:
         try:
@@ -168,61 +188,113 @@ def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
 
 
 @lru_cache(maxsize=4096)
-def _dense_timing(array: Array, banks: int, window: Window, gang: int, last: int,
-                  operand_row: int | None, channels: int, order: bytes) -> ConvTiming:
+def _dense_timing(
+    array: Array,
+    banks: int,
+    window: Window,
+    gang: int,
+    last: int,
+    operand_row: int | None,
+    channels: int,
+    order: bytes,
+) -> ConvTiming:
     streams = np.frombuffer(order, np.int32)
     work = dense.work(len(streams), channels, window.taps)
     return _timing(array, banks, window, gang, last, operand_row, channels, streams, work)
 
 
-def _timing(array: Array, banks: int, window: Window, gang: int, last: int,
-            operand_row: int | None, channels: int, order: Int32, work: Int32) -> ConvTiming:
+def _timing(
+    array: Array,
+    banks: int,
+    window: Window,
+    gang: int,
+    last: int,
+    operand_row: int | None,
+    channels: int,
+    order: Int32,
+    work: Int32,
+) -> ConvTiming:
     tile_ft, pixels, operand = _tiles(window, banks, array.pixels, gang, operand_row)
-    return conv_cycles(array, array.kind, work, order,
-                       stages_of(array.kind, channels, window.taps), tile_ft, pixels, gang,
-                       blocks(len(order)), bool(last), operand)
+    return conv_cycles(
+        array,
+        array.kind,
+        work,
+        order,
+        stages_of(array.kind, channels, window.taps),
+        tile_ft,
+        pixels,
+        gang,
+        blocks(len(order)),
+        bool(last),
+        operand,
+    )
 
 
 @lru_cache(maxsize=4096)
-def _tiles(window: Window, banks: int, pixels: int, gang: int, operand_row: int | None
-           ) -> tuple[Int32, Int32, Int32 | None]:
+def _tiles(
+    window: Window, banks: int, pixels: int, gang: int, operand_row: int | None
+) -> tuple[Int32, Int32, Int32 | None]:
     """Of each tile: cycles to fetch a tap of a block, outputs, cycles to fetch a block of the
     operand."""
     operand = None
     if operand_row is not None:
-        operand = tile_fetch(_operand_conflicts(window.out_height, window.out_width, operand_row,
-                                                banks, pixels), gang)
-    return (tile_fetch(_input_conflicts(window, banks, pixels), gang),
-            group_pixels(window.outputs, pixels << gang), operand)
+        operand = tile_fetch(
+            _operand_conflicts(window.out_height, window.out_width, operand_row, banks, pixels),
+            gang,
+        )
+    return (
+        tile_fetch(_input_conflicts(window, banks, pixels), gang),
+        group_pixels(window.outputs, pixels << gang),
+        operand,
+    )
 
 
 @lru_cache(maxsize=4096)
-def _simple_cycles(array: Array, banks: int, window: Window, count: int,
-                   operand_row: int | None) -> int:
+def _simple_cycles(
+    array: Array, banks: int, window: Window, count: int, operand_row: int | None
+) -> int:
     operand = None
     if operand_row is not None:
-        operand = _operand_conflicts(window.out_height, window.out_width, operand_row, banks,
-                                     array.pixels)
-    return simple_cycles(array, count, window.taps,
-                         _input_conflicts(window, banks, array.pixels), window.outputs, operand)
+        operand = _operand_conflicts(
+            window.out_height, window.out_width, operand_row, banks, array.pixels
+        )
+    return simple_cycles(
+        array,
+        count,
+        window.taps,
+        _input_conflicts(window, banks, array.pixels),
+        window.outputs,
+        operand,
+    )
 
 
 def _by_channel(state: State, channels: int, operand: int, **events: int) -> Cost:
     """Of an instruction that treats channels alike: rows are read once for each tap."""
     window, count = state.window(), blocks(channels)
-    cycles = _simple_cycles(state.spec.array, state.spec.sram.act_banks, window.anywhere, count,
-                            _operand_row(state, operand))
-    return Cost(cycles=cycles, act_rows=count * (window.taps + operand + 1) * window.outputs,
-                **events)
+    cycles = _simple_cycles(
+        state.spec.array,
+        state.spec.sram.act_banks,
+        window.anywhere,
+        count,
+        _operand_row(state, operand),
+    )
+    return Cost(
+        cycles=cycles, act_rows=count * (window.taps + operand + 1) * window.outputs, **events
+    )
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> Cost:
     """Events: the weights of a block are read again for every quad of outputs."""
     filters, window = state.decoded(), state.window()
     quads = -(-window.outputs // state.spec.array.pixels)
-    return _by_channel(state, one.channels, one.residual, **_multiplies(filters, window),
-                       wgt_words=filters.words * quads,
-                       requantised=(1 + one.residual) * one.channels * window.outputs)
+    return _by_channel(
+        state,
+        one.channels,
+        one.residual,
+        **_multiplies(filters, window),
+        wgt_words=filters.words * quads,
+        requantised=(1 + one.residual) * one.channels * window.outputs,
+    )
 
 
 def _max_pool(state: State, one: isa.MaxPool) -> Cost:

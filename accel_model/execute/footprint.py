@@ -39,8 +39,9 @@ class Footprint:
 NOTHING = Footprint(None)
 
 
-def _made(reads: Sequence[Access], writes: Sequence[Access], work: int = 0,
-          largest: int = 0) -> Footprint:
+def _made(
+    reads: Sequence[Access], writes: Sequence[Access], work: int = 0, largest: int = 0
+) -> Footprint:
     """A footprint of what is read and what is written."""
     return Footprint(np.array([one.row for one in (*reads, *writes)], np.int64), work, largest)
 
@@ -61,17 +62,27 @@ def _none(_state: State, _one: isa.Instruction) -> Footprint:
 # --------------------------------------------------------------------------------------- moves
 
 
-def moved_cells(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
-                ) -> tuple[Cells, Cells]:
+def moved_cells(
+    one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
+) -> tuple[Cells, Cells]:
     """Bytes of DRAM and rows of ACT that a move touches, both [blocks, height, width] strided."""
-    dram = Cells(one.dram, one.bytes, one.width, shape.dram_pixel, one.height, shape.dram_row,
-                 one.blocks, shape.dram_block)
+    dram = Cells(
+        one.dram,
+        one.bytes,
+        one.width,
+        shape.dram_pixel,
+        one.height,
+        shape.dram_row,
+        one.blocks,
+        shape.dram_block,
+    )
     act = Cells(one.act, 1, one.width, 1, one.height, shape.act_row, one.blocks, shape.act_block)
     return dram, act
 
 
-def _moved(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
-           ) -> tuple[Cells, Cells, int]:
+def _moved(
+    one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
+) -> tuple[Cells, Cells, int]:
     """Bytes of DRAM, rows of ACT, and which bytes of these."""
     if one.lane + one.bytes > isa.BLOCK:
         raise Fault(f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}")
@@ -95,13 +106,17 @@ def _load_weights(state: State, one: isa.LoadWeights) -> Footprint:
     if one.size % 4:
         raise Fault(f"loads {one.size} bytes of weights, not a multiple of 4")
     _check_gang(state, one.gang)
-    return _made([_read(DRAM, Cells(one.dram, one.size), WHOLE)],
-                 [Access(WGT, 1, 1, 0, Cells(one.wgt, OPEN))])
+    return _made(
+        [_read(DRAM, Cells(one.dram, one.size), WHOLE)],
+        [Access(WGT, 1, 1, 0, Cells(one.wgt, OPEN))],
+    )
 
 
 def _load_params(state: State, one: isa.LoadParams) -> Footprint:
-    return _made([_read(DRAM, Cells(one.dram, 16 * one.rows), WHOLE)],
-                 [_write(state, PAR, Cells(one.par, one.rows), 1)])
+    return _made(
+        [_read(DRAM, Cells(one.dram, 16 * one.rows), WHOLE)],
+        [_write(state, PAR, Cells(one.par, one.rows), 1)],
+    )
 
 
 # ------------------------------------------------------------------------------------- compute
@@ -123,9 +138,12 @@ def _conv(state: State, one: isa.Conv) -> Footprint:
         reads.append(_par(one.par, PAR_ROWS * blocks(one.filters)))
         reads += _residual(state, one.filters) if one.residual else []
         writes = _output(state, one.filters)
-    return _made(reads, writes,
-                 work=window.outputs * one.channels * window.taps * one.filters,
-                 largest=largest_array(window, one.channels, one.filters))
+    return _made(
+        reads,
+        writes,
+        work=window.outputs * one.channels * window.taps * one.filters,
+        largest=largest_array(window, one.channels, one.filters),
+    )
 
 
 def _check_gang(state: State, gang: int) -> None:
@@ -148,8 +166,11 @@ def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> Footprint:
-    reads = [_streams(one.wgt), *_input(state, one.channels),
-             _par(one.par, PAR_ROWS * blocks(one.channels))]
+    reads = [
+        _streams(one.wgt),
+        *_input(state, one.channels),
+        _par(one.par, PAR_ROWS * blocks(one.channels)),
+    ]
     reads += _residual(state, one.channels) if one.residual else []
     return _by_channel(state, one.channels, reads)
 
@@ -165,16 +186,20 @@ def _avg_pool(state: State, one: isa.AvgPool) -> Footprint:
 def _add(state: State, one: isa.Add) -> Footprint:
     if state.window().taps != 1:
         raise Fault("needs a kernel of one tap")
-    return _by_channel(state, one.channels,
-                       [*_input(state, one.channels), *_operand(state, one.channels)])
+    return _by_channel(
+        state, one.channels, [*_input(state, one.channels), *_operand(state, one.channels)]
+    )
 
 
 def _by_channel(state: State, channels: int, reads: list[Access]) -> Footprint:
     """Of an instruction that treats channels alike."""
     window = state.window()
-    return _made(reads, _output(state, channels),
-                 work=window.outputs * channels * window.taps,
-                 largest=4 * channels * max(window.outputs, window.taps))
+    return _made(
+        reads,
+        _output(state, channels),
+        work=window.outputs * channels * window.taps,
+        largest=4 * channels * max(window.outputs, window.taps),
+    )
 
 
 def _streams(wgt: int) -> Access:
@@ -187,33 +212,37 @@ def _par(first: int, rows: int) -> Access:
 
 def _input(state: State, channels: int) -> list[Access]:
     window = state.window()
-    return [_read(ACT, cells.joined(), mask)
-            for first, count, mask in block_masks(channels)
-            for cells in window.cells(first, count)]
+    return [
+        _read(ACT, cells.joined(), mask)
+        for first, count, mask in block_masks(channels)
+        for cells in window.cells(first, count)
+    ]
 
 
 def _residual(state: State, channels: int) -> list[Access]:
     """The operand of an addition to a result of 8 bits."""
     operand = state.register(isa.Operand)
     if not -128 <= operand.mid_low <= operand.mid_high <= min(255, operand.mid_low + 255):
-        raise Fault(f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range "
-                    "of 8 bits")
+        raise Fault(
+            f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
+        )
     return _operand(state, channels)
 
 
 def _operand(state: State, channels: int) -> list[Access]:
     """The operand's tile and its scale."""
     operand = state.register(isa.Operand)
-    return [*(_read(ACT, *tile) for tile in _tile(state, operand, channels)),
-            _par(operand.par, 1)]
+    return [*(_read(ACT, *tile) for tile in _tile(state, operand, channels)), _par(operand.par, 1)]
 
 
 def _output(state: State, channels: int) -> list[Access]:
     y = state.register(isa.Output)
     least, most = (0, 255) if y.unsigned else (-128, 127)
     if not least <= y.low <= y.high <= most:
-        raise Fault(f"limits its output to {y.low}..{y.high}, not a range of "
-                    f"{'uint8' if y.unsigned else 'int8'}")
+        raise Fault(
+            f"limits its output to {y.low}..{y.high}, not a range of "
+            f"{'uint8' if y.unsigned else 'int8'}"
+        )
     whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
     if whole.last < state.spec.act_rows and whole.repeats():
         raise Fault("writes a row of ACT twice")
@@ -223,8 +252,10 @@ def _output(state: State, channels: int) -> list[Access]:
 def _tile(state: State, tile: isa.Output | isa.Operand, channels: int) -> list[tuple[Cells, int]]:
     """Rows of ACT of a tile like the output's, and which bytes of them."""
     y = state.register(isa.Output)
-    return [(tile_cells(tile, y.height, y.width, first, count).joined(), mask)
-            for first, count, mask in block_masks(channels)]
+    return [
+        (tile_cells(tile, y.height, y.width, first, count).joined(), mask)
+        for first, count, mask in block_masks(channels)
+    ]
 
 
 FOOTPRINTS: dict[type[isa.Instruction], Callable[[State, Any], Footprint]] = {
@@ -255,8 +286,9 @@ def _take(state: State, one: isa.LoadWeights) -> int:
 
 
 def _conv_streams(state: State, one: isa.Conv) -> int:
-    return state.read_streams(one.wgt, one.filters, one.channels, state.window().taps, one.gang,
-                              state.spec.array.kind).rows
+    return state.read_streams(
+        one.wgt, one.filters, one.channels, state.window().taps, one.gang, state.spec.array.kind
+    ).rows
 
 
 def _depthwise_streams(state: State, one: isa.Depthwise) -> int:

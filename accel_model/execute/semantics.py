@@ -46,14 +46,35 @@ def _store(state: State, one: isa.Store) -> None:
 
 
 def _moved(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape) -> Moved:
-    return Moved(one.dram, isa.BLOCK * one.act + one.lane, *_runs(
-        one.bytes, one.width, one.height, one.blocks, shape.dram_pixel, shape.dram_row,
-        shape.dram_block, shape.act_row, shape.act_block))
+    return Moved(
+        one.dram,
+        isa.BLOCK * one.act + one.lane,
+        *_runs(
+            one.bytes,
+            one.width,
+            one.height,
+            one.blocks,
+            shape.dram_pixel,
+            shape.dram_row,
+            shape.dram_block,
+            shape.act_row,
+            shape.act_block,
+        ),
+    )
 
 
 @lru_cache(maxsize=4096)
-def _runs(size: int, width: int, height: int, count: int, dram_pixel: int, dram_row: int,
-          dram_block: int, act_row: int, act_block: int) -> tuple[int, Int64, Int64]:
+def _runs(
+    size: int,
+    width: int,
+    height: int,
+    count: int,
+    dram_pixel: int,
+    dram_row: int,
+    dram_block: int,
+    act_row: int,
+    act_block: int,
+) -> tuple[int, Int64, Int64]:
     """The last three fields of ``Moved``."""
     levels = [(width, dram_pixel, 1), (height, dram_row, act_row), (count, dram_block, act_block)]
     reach = size + sum((n - 1) * step for n, step, _ in levels)
@@ -73,8 +94,14 @@ def _runs(size: int, width: int, height: int, count: int, dram_pixel: int, dram_
 def _load_weights(state: State, one: isa.LoadWeights) -> None:
     assert state.incoming is not None  # its streams were taken up before
     words, rows = state.incoming
-    scatter(words, one.wgt, state.spec.array.lanes >> one.gang, one.gang, state.memories.wgt,
-            state.memories.wgt_written)
+    scatter(
+        words,
+        one.wgt,
+        state.spec.array.lanes >> one.gang,
+        one.gang,
+        state.memories.wgt,
+        state.memories.wgt_written,
+    )
     state.overwrite_streams(one.wgt, rows)
 
 
@@ -128,8 +155,9 @@ def _depthwise(state: State, one: isa.Depthwise) -> None:
     check_fit(filters.matrix, *window.limits)
     weights = np.empty_like(filters.matrix)
     weights[filters.order] = filters.matrix
-    state.numbers.weighted(window, np.ascontiguousarray(weights.T),
-                           _result(state, one.par, one.channels, one.residual))
+    state.numbers.weighted(
+        window, np.ascontiguousarray(weights.T), _result(state, one.par, one.channels, one.residual)
+    )
 
 
 def _max_pool(state: State, one: isa.MaxPool) -> None:
@@ -139,8 +167,9 @@ def _max_pool(state: State, one: isa.MaxPool) -> None:
 
 def _avg_pool(state: State, one: isa.AvgPool) -> None:
     if state.numbers is not None:
-        state.numbers.average(state.window(), one.channels, _target(state),
-                              state.memories.par[one.par])
+        state.numbers.average(
+            state.window(), one.channels, _target(state), state.memories.par[one.par]
+        )
 
 
 def _add(state: State, one: isa.Add) -> None:
@@ -152,8 +181,9 @@ def result_channels(one: isa.Instruction) -> int:
     """Channels of the tile that an instruction finishes; 0 if it finishes none."""
     if isinstance(one, isa.Conv):
         return one.filters if one.last else 0
-    return one.channels if isinstance(
-        one, isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add) else 0
+    return (
+        one.channels if isinstance(one, isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add) else 0
+    )
 
 
 def written_values(state: State, channels: int) -> npt.NDArray[np.generic]:

@@ -73,8 +73,9 @@ class State:
     def window(self) -> Window:
         """What `input`, `kernel` and `output` say together."""
         if self._window is None:
-            self._window = Window.of(self.register(isa.Input), self.register(isa.Kernel),
-                                     self.register(isa.Output))
+            self._window = Window.of(
+                self.register(isa.Input), self.register(isa.Kernel), self.register(isa.Output)
+            )
         return self._window
 
     def spend(self, work: int, largest: int) -> None:
@@ -83,12 +84,16 @@ class State:
         work: its multiplies. largest: bytes of the largest array that it needs.
         """
         if largest > self.limits.step_bytes:
-            raise Fault(f"needs an array of {largest} bytes, and the limit is "
-                        f"{self.limits.step_bytes}; cut it into smaller tiles")
+            raise Fault(
+                f"needs an array of {largest} bytes, and the limit is "
+                f"{self.limits.step_bytes}; cut it into smaller tiles"
+            )
         self.work += work
         if self.work > self.limits.work:
-            raise Fault(f"brings the program's multiplies to {self.work}, and the limit is "
-                        f"{self.limits.work}; run it with higher limits")
+            raise Fault(
+                f"brings the program's multiplies to {self.work}, and the limit is "
+                f"{self.limits.work}; run it with higher limits"
+            )
 
     # --------------------------------------------------------------------------------- weights
 
@@ -106,8 +111,9 @@ class State:
         self.incoming = words, rows
         return rows
 
-    def read_streams(self, first: int, count: int, channels: int, taps: int, gang: int,
-                     kind: str) -> Streams:
+    def read_streams(
+        self, first: int, count: int, channels: int, taps: int, gang: int, kind: str
+    ) -> Streams:
         """Read ``count`` filters from WGT row ``first`` on and decode them.
 
         They are remembered until one of their rows is written (``overwrite_streams``).
@@ -132,8 +138,11 @@ class State:
 
     def overwrite_streams(self, first: int, rows: int) -> None:
         """Rows of WGT are written: what was read of them is no longer so."""
-        gone = [key for key, one in self._read.items()
-                if one.first < first + rows and first < one.first + one.rows]
+        gone = [
+            key
+            for key, one in self._read.items()
+            if one.first < first + rows and first < one.first + one.rows
+        ]
         for key in gone:
             self._forget(key)
 
@@ -142,17 +151,29 @@ class State:
             raise Fault("needs what `patterns` sets, and none came before it")
         return self.table
 
-    def _decode(self, first: int, count: int, channels: int, taps: int, gang: int, kind: str,
-                table: PatternTable | None) -> Streams:
+    def _decode(
+        self,
+        first: int,
+        count: int,
+        channels: int,
+        taps: int,
+        gang: int,
+        kind: str,
+        table: PatternTable | None,
+    ) -> Streams:
         array, memories = self.spec.array, self.memories
         if self._words is None:
             self._words = np.empty(memories.wgt.size, np.uint32)
-        rows, words, bad = gather(memories.wgt, memories.wgt_written, first, count,
-                                  array.lanes >> gang, gang, self._words)
+        rows, words, bad = gather(
+            memories.wgt, memories.wgt_written, first, count, array.lanes >> gang, gang, self._words
+        )
         if bad >= 0:
-            raise Fault(f"reads WGT rows {bad} and on, but there are {self.spec.wgt_rows} and the "
-                        "stream there does not end before" if rows == -1 else
-                        f"reads WGT row {bad}, which was never written")
+            raise Fault(
+                f"reads WGT rows {bad} and on, but there are {self.spec.wgt_rows} and the "
+                "stream there does not end before"
+                if rows == -1
+                else f"reads WGT row {bad}, which was never written"
+            )
         raw = self._words[:words].view(np.uint8)
         return Streams(decode(kind, raw, count, channels, taps, table), first, int(rows))
 
@@ -162,11 +183,13 @@ class State:
         return self.streams.filters
 
 
-def tile_cells(tile: isa.Output | isa.Operand, height: int, width: int, first_block: int,
-               count: int) -> Cells:
+def tile_cells(
+    tile: isa.Output | isa.Operand, height: int, width: int, first_block: int, count: int
+) -> Cells:
     """Rows of ACT of ``count`` channel blocks of an output or operand tile."""
-    return Cells(tile.act + first_block * tile.block, width, 1, 0, height, tile.row, count,
-                 tile.block)
+    return Cells(
+        tile.act + first_block * tile.block, width, 1, 0, height, tile.row, count, tile.block
+    )
 
 
 def block_masks(channels: int) -> list[tuple[int, int, int]]:

@@ -55,15 +55,21 @@ def pack(values: Values, depth: Bytes, levels: int, granule: int = 1) -> Bytes:
     if bits[depth == 0].any():
         raise FormatError("a value that is in no level is not 0")
     _check(bits.itemsize, levels, granule, len(bits))
-    parts = [np.frombuffer(_HEADER.pack(bits.itemsize, levels, granule, 0, len(bits)), np.uint8),
-             *_levels(depth, levels, granule), bits[depth > 0].view(np.uint8)]
+    parts = [
+        np.frombuffer(_HEADER.pack(bits.itemsize, levels, granule, 0, len(bits)), np.uint8),
+        *_levels(depth, levels, granule),
+        bits[depth > 0].view(np.uint8),
+    ]
     return np.concatenate(parts)
 
 
 def nbytes(depth: Bytes, levels: int, granule: int, itemsize: int) -> int:
     """Bytes that ``pack`` takes."""
-    return (_HEADER.size + sum(len(part) for part in _levels(depth, levels, granule))
-            + itemsize * int(np.count_nonzero(depth)))
+    return (
+        _HEADER.size
+        + sum(len(part) for part in _levels(depth, levels, granule))
+        + itemsize * int(np.count_nonzero(depth))
+    )
 
 
 def unpack(raw: Bytes, level: int, dtype: npt.DTypeLike, positions: int) -> Values:
@@ -75,8 +81,9 @@ def unpack(raw: Bytes, level: int, dtype: npt.DTypeLike, positions: int) -> Valu
     kind, reader = np.dtype(dtype), _Reader(raw)
     itemsize, levels, granule, zero, count = _HEADER.unpack(reader.take(_HEADER.size).tobytes())
     if (itemsize, count, zero) != (kind.itemsize, positions, 0):
-        raise FormatError(f"nested weights are {count} of {itemsize} bytes, not {positions} of "
-                          f"{kind.itemsize}")
+        raise FormatError(
+            f"nested weights are {count} of {itemsize} bytes, not {positions} of {kind.itemsize}"
+        )
     _check(itemsize, levels, granule, count)
     if not 0 <= level < levels:
         raise FormatError(f"nested weights have levels 0..{levels - 1}, not {level}")
@@ -98,16 +105,21 @@ def unpack(raw: Bytes, level: int, dtype: npt.DTypeLike, positions: int) -> Valu
 
 def _bits(values: Values) -> npt.NDArray[np.unsignedinteger[Any]]:
     if values.ndim != 1 or values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
-        raise FormatError(f"nested weights are a row of numbers, not {values.dtype} "
-                          f"{values.shape}")
+        raise FormatError(f"nested weights are a row of numbers, not {values.dtype} {values.shape}")
     return np.ascontiguousarray(values).view(f"<u{values.dtype.itemsize}")
 
 
 def _check(itemsize: int, levels: int, granule: int, positions: int) -> None:
-    if (itemsize not in (1, 2, 4, 8) or not 1 <= levels <= MAX_LEVELS
-            or not 1 <= granule <= MAX_GRANULE or positions % granule):
-        raise FormatError(f"nested weights cannot have {levels} levels of {positions} values of "
-                          f"{itemsize} bytes in granules of {granule}")
+    if (
+        itemsize not in (1, 2, 4, 8)
+        or not 1 <= levels <= MAX_LEVELS
+        or not 1 <= granule <= MAX_GRANULE
+        or positions % granule
+    ):
+        raise FormatError(
+            f"nested weights cannot have {levels} levels of {positions} values of "
+            f"{itemsize} bytes in granules of {granule}"
+        )
 
 
 # -------------------------------------------------------------------------------- writing levels
@@ -142,8 +154,14 @@ def _by_granules(before: Mask, after: Mask) -> Bytes:
     width = -(-before.shape[1] // 8)
     table = masks[:, None].view(np.uint8)[:, :width]
     head = np.frombuffer(bytes([_GRANULES]) + _COUNT.pack(len(masks)), np.uint8)
-    return np.concatenate([head, _packed(kept[alive]), table.reshape(-1),
-                           _packed(_digits(numbers, _digit_bits(len(masks))))])
+    return np.concatenate(
+        [
+            head,
+            _packed(kept[alive]),
+            table.reshape(-1),
+            _packed(_digits(numbers, _digit_bits(len(masks)))),
+        ]
+    )
 
 
 def _words(masks: Mask) -> npt.NDArray[np.uint64]:
@@ -211,8 +229,9 @@ def _read_level(reader: _Reader, before: Mask, granule: int) -> Mask:
     kept = np.asarray(rows.any(axis=1))
     kept[kept] = reader.bits(int(np.count_nonzero(kept)))
     width = -(-granule // 8)
-    table = np.unpackbits(reader.take(count * width).reshape(count, width), axis=1,
-                          bitorder="little")[:, :granule].view(np.bool_)
+    table = np.unpackbits(
+        reader.take(count * width).reshape(count, width), axis=1, bitorder="little"
+    )[:, :granule].view(np.bool_)
     left, digits = int(np.count_nonzero(kept)), _digit_bits(count)
     places = reader.bits(left * digits).reshape(left, digits)
     numbers = (places << np.arange(digits)).sum(axis=1)

@@ -76,8 +76,10 @@ class PatternTable:
     def from_rows(rows: Bytes, slabs: int, id_bits: int) -> PatternTable:
         """The table in PAR rows, uint8 [2 * slabs, 16]."""
         if rows.shape != (2 * slabs, 16) or not 0 <= id_bits <= 4:
-            raise FormatError(f"{slabs} slabs of patterns take {2 * slabs} rows of 16 bytes and "
-                              f"numbers of 0..4 bits, not rows {rows.shape} and {id_bits} bits")
+            raise FormatError(
+                f"{slabs} slabs of patterns take {2 * slabs} rows of 16 bytes and "
+                f"numbers of 0..4 bits, not rows {rows.shape} and {id_bits} bits"
+            )
         full = np.ascontiguousarray(rows).view("<u2").reshape(slabs, MAX_PATTERNS)
         return PatternTable(full[:, : 1 << id_bits].astype(np.uint16))
 
@@ -175,8 +177,10 @@ def check_covered(table: PatternTable, counts: Offsets) -> None:
     missing[:, 0] = False
     if missing.any():
         slab, mask = np.argwhere(missing)[0]
-        raise FormatError(f"the pattern table covers no kernel with taps {mask:#06x} "
-                          f"in slab {slab}; make the table from the whole layer")
+        raise FormatError(
+            f"the pattern table covers no kernel with taps {mask:#06x} "
+            f"in slab {slab}; make the table from the whole layer"
+        )
 
 
 def stored_and_present(table: PatternTable, counts: Offsets) -> tuple[int, int]:
@@ -211,8 +215,14 @@ def connectivity_bytes(channels: int, taps: int) -> int:
 
 @native
 def measure(
-    matrix: Bytes, channels: int, taps: int, masks: Masks, numbers: Bytes,
-    present: Offsets, stored: Offsets, work: Int32,
+    matrix: Bytes,
+    channels: int,
+    taps: int,
+    masks: Masks,
+    numbers: Bytes,
+    present: Offsets,
+    stored: Offsets,
+    work: Int32,
 ) -> int:
     """Fill present [F], stored [F] and work [F, J]; 0, or 1: a kernel that no mask covers."""
     popcount = _popcounts(masks)
@@ -251,8 +261,15 @@ def _popcounts(masks: Masks) -> Offsets:
 
 @native
 def write(
-    matrix: Bytes, channels: int, taps: int, masks: Masks, numbers: Bytes, id_bits: int,
-    present: Offsets, out: Bytes, starts: Offsets,
+    matrix: Bytes,
+    channels: int,
+    taps: int,
+    masks: Masks,
+    numbers: Bytes,
+    id_bits: int,
+    present: Offsets,
+    out: Bytes,
+    starts: Offsets,
 ) -> None:
     """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
     for f in range(matrix.shape[0]):
@@ -331,8 +348,17 @@ def _number(raw: Bytes, bit: int, bits: int) -> int:
 
 @native
 def _read_one(
-    raw: Bytes, start: int, end: int, channels: int, taps: int, id_bits: int, counts: Offsets,
-    whole: Places, last: Places, row: Bytes, work: Int32
+    raw: Bytes,
+    start: int,
+    end: int,
+    channels: int,
+    taps: int,
+    id_bits: int,
+    counts: Offsets,
+    whole: Places,
+    last: Places,
+    row: Bytes,
+    work: Int32,
 ) -> int:
     """Read one body; where its contents end, or minus a fault. whole, last: ``_places`` in blocks
     of 16 channels and in a narrower one."""
@@ -377,7 +403,13 @@ def _read_one(
 
 @native
 def read(
-    raw: Bytes, channels: int, taps: int, masks: Masks, id_bits: int, matrix: Bytes, work: Int32,
+    raw: Bytes,
+    channels: int,
+    taps: int,
+    masks: Masks,
+    id_bits: int,
+    matrix: Bytes,
+    work: Int32,
     order: Int32,
 ) -> tuple[int, int, int]:
     """Read streams into ``matrix`` [F, E] (zero before), ``work`` [F, J] and the channels that
@@ -396,8 +428,9 @@ def read(
         if end < 0:
             return NO_HEADER, f, 0
         order[f] = name(raw, at)
-        found = _read_one(raw, at + 4, end, channels, taps, id_bits, counts, whole, last,
-                          matrix[f], work[f])
+        found = _read_one(
+            raw, at + 4, end, channels, taps, id_bits, counts, whole, last, matrix[f], work[f]
+        )
         fault = -found if found < 0 else padding_fault(raw, found, end)
         if fault != 0:
             return fault, f, 0

@@ -77,8 +77,10 @@ def canonical(weight: Int8) -> Int8:
     whole = channels // BLOCK * BLOCK
     head = flat[:, :whole].reshape(filters, -1, BLOCK, taps).swapaxes(2, 3)
     tail = flat[:, whole:].swapaxes(1, 2)
-    return np.concatenate([head.reshape(filters, whole * taps),
-                           tail.reshape(filters, (channels - whole) * taps)], axis=1)
+    return np.concatenate(
+        [head.reshape(filters, whole * taps), tail.reshape(filters, (channels - whole) * taps)],
+        axis=1,
+    )
 
 
 def from_canonical(matrix: Int8, channels: int, kernel_shape: tuple[int, ...]) -> Int8:

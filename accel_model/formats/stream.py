@@ -27,7 +27,11 @@ Offsets = npt.NDArray[np.int64]
 
 
 def pack(
-    kind: str, matrix: Int8, channels: int, taps: int, order: npt.ArrayLike,
+    kind: str,
+    matrix: Int8,
+    channels: int,
+    taps: int,
+    order: npt.ArrayLike,
     table: PatternTable | None = None,
 ) -> tuple[Bytes, Int32]:
     """Pack filters: stream n holds row n of ``matrix`` and names output channel ``order[n]``.
@@ -49,12 +53,15 @@ def pack(
     else:
         table = _table(table, taps)
         present, stored, _ = _measure(raw, channels, taps, table)
-        sizes = (pattern.connectivity_bytes(channels, taps)
-                 + (present * table.id_bits + 7) // 8 + stored)
+        sizes = (
+            pattern.connectivity_bytes(channels, taps) + (present * table.id_bits + 7) // 8 + stored
+        )
     words = 1 + (sizes + 3) // 4
     if len(words) and words.max() > 0xFFFF:
-        raise FormatError(f"a {kind} stream of {channels} channels x {taps} taps takes "
-                          f"{words.max()} words, more than 65535; use fewer channels at a time")
+        raise FormatError(
+            f"a {kind} stream of {channels} channels x {taps} taps takes "
+            f"{words.max()} words, more than 65535; use fewer channels at a time"
+        )
     firsts = np.cumsum(words) - words
     out = np.zeros(int(words.sum()), "<u4")
     out[firsts] = (names | words << 16).astype("<u4")
@@ -66,13 +73,18 @@ def pack(
         bitmap.write(raw, channels, taps, body, starts)
     else:
         assert table is not None
-        pattern.write(raw, channels, taps, table.masks, table.numbers, table.id_bits, present,
-                      body, starts)
+        pattern.write(
+            raw, channels, taps, table.masks, table.numbers, table.id_bits, present, body, starts
+        )
     return body, words.astype(np.int32)
 
 
 def unpack(
-    kind: str, raw: Bytes, filters: int, channels: int, taps: int,
+    kind: str,
+    raw: Bytes,
+    filters: int,
+    channels: int,
+    taps: int,
     table: PatternTable | None = None,
 ) -> tuple[Int8, Int32, Int32, int]:
     """Decode ``filters`` concatenated streams, uint8.
@@ -93,14 +105,16 @@ def unpack(
             flat = np.empty(filters * channels * taps + BLOCK, np.uint8)
             padded = np.empty(len(raw) + BLOCK, np.uint8)
             padded[: len(raw)] = raw
-            fault, stream, nonzeros = bitmap.read(padded, channels, taps, filters, flat, work,
-                                                  order)
+            fault, stream, nonzeros = bitmap.read(
+                padded, channels, taps, filters, flat, work, order
+            )
             matrix = flat[:-BLOCK].reshape(filters, -1)
         else:
             table = _table(table, taps)
             matrix = np.zeros((filters, channels * taps), np.uint8)
-            fault, stream, nonzeros = pattern.read(raw, channels, taps, table.masks, table.id_bits,
-                                                   matrix, work, order)
+            fault, stream, nonzeros = pattern.read(
+                raw, channels, taps, table.masks, table.id_bits, matrix, work, order
+            )
     if fault:
         raise FormatError(f"{kind} weight stream {stream} {FAULTS[fault].format(filters=filters)}")
     return matrix.view(np.int8), work, order, nonzeros
@@ -157,8 +171,10 @@ def place(lengths: Int32, slots: int, gang: int) -> tuple[Int32, int]:
 def _checked(kind: str, matrix: Int8, channels: int, taps: int) -> Int8:
     check_kind(kind)
     if matrix.dtype != np.int8 or matrix.ndim != 2 or matrix.shape[1] != channels * taps:
-        raise FormatError(f"a filter of {channels} channels x {taps} taps is a row of "
-                          f"{channels * taps} int8, not {matrix.dtype} {matrix.shape}")
+        raise FormatError(
+            f"a filter of {channels} channels x {taps} taps is a row of "
+            f"{channels * taps} int8, not {matrix.dtype} {matrix.shape}"
+        )
     return np.ascontiguousarray(matrix)
 
 
@@ -177,6 +193,8 @@ def _measure(
     present, stored = np.empty(filters, np.int64), np.empty(filters, np.int64)
     work = np.empty((filters, -(-channels // 16) * table.slabs), np.int32)
     if pattern.measure(raw, channels, taps, table.masks, table.numbers, present, stored, work):
-        raise FormatError("a kernel has taps that no mask of the pattern table covers; "
-                          "make the table from the whole layer")
+        raise FormatError(
+            "a kernel has taps that no mask of the pattern table covers; "
+            "make the table from the whole layer"
+        )
     return present, stored, work

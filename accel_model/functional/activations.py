@@ -76,17 +76,35 @@ class Numbers:
         kernels.move(source, self._bytes, start, moved.act, moved.to_act)
 
     def store(self, moved: Moved) -> None:
-        kernels.move(self._bytes, self._dram.arena, moved.act,
-                     moved.dram - len(self._dram.fixed), moved.to_dram)
+        kernels.move(
+            self._bytes,
+            self._dram.arena,
+            moved.act,
+            moved.dram - len(self._dram.fixed),
+            moved.to_dram,
+        )
 
-    def conv(self, window: Window, channels: int, filters: Filters, part: Partial | None,
-             result: Result | None) -> None:
+    def conv(
+        self,
+        window: Window,
+        channels: int,
+        filters: Filters,
+        part: Partial | None,
+        result: Result | None,
+    ) -> None:
         """part: None if the reduction is whole; result: None if it is not the last."""
         for images in self._together(window, len(filters.matrix)):
             sums = self._convolver.sums(self._act[images], window, channels, filters)
             if part is not None:
-                bad = kernels.add_up(sums, filters.order, part.slots, self._acc[images], part.acc,
-                                     part.first, part.last)
+                bad = kernels.add_up(
+                    sums,
+                    filters.order,
+                    part.slots,
+                    self._acc[images],
+                    part.acc,
+                    part.first,
+                    part.last,
+                )
                 if bad >= 0:
                     raise Fault(NOT_IN_INT32, images.start + bad)
             if result is not None:
@@ -142,8 +160,9 @@ class Numbers:
     def _finish(self, sums: Int32, images: slice, channels: int, result: Result) -> None:
         if self._watched and result.operand.there:
             self._before.append(_unadded(sums, channels, result))
-        found, which = kernels.finish(sums, self._act[images], channels, result.rows, result.y,
-                                      result.operand, result.scale)
+        found, which = kernels.finish(
+            sums, self._act[images], channels, result.rows, result.y, result.operand, result.scale
+        )
         _check_shift(found, which)
         if found == kernels.WIDE:
             raise Fault(NOT_IN_INT32, images.start + which)
@@ -154,10 +173,12 @@ def _unadded(sums: Int32, channels: int, result: Result) -> Int8 | Bytes:
     r = result.operand
     images, _, pixels, _ = sums.shape
     made = np.zeros((images, blocks(channels) * pixels, BLOCK), np.uint8)
-    alone = Target(0, result.y.width, pixels, result.y.width, r.mid_zero_point, r.mid_low,
-                   r.mid_high)
-    found, shift = kernels.finish(sums.copy(), made, channels, result.rows, alone, NO_OPERAND,
-                                  result.scale)
+    alone = Target(
+        0, result.y.width, pixels, result.y.width, r.mid_zero_point, r.mid_low, r.mid_high
+    )
+    found, shift = kernels.finish(
+        sums.copy(), made, channels, result.rows, alone, NO_OPERAND, result.scale
+    )
     _check_shift(found, shift)
     tile = np.ascontiguousarray(made.reshape(images, -1, pixels, BLOCK).swapaxes(2, 3))
     whole = np.ascontiguousarray(tile.reshape(images, -1, pixels)[:, :channels])

@@ -54,16 +54,20 @@ class Lines(NamedTuple):
 def lines_of(window: Window, channels: int) -> Lines:
     """The lines of a column of outputs."""
     if window.row_stride == window.row_dilation:
-        return Lines(window.out_height + window.rows - 1, window.row_stride, 1,
-                     window.cols * channels)
+        return Lines(
+            window.out_height + window.rows - 1, window.row_stride, 1, window.cols * channels
+        )
     return Lines(window.out_height, window.row_stride, window.rows, window.taps * channels)
 
 
 def largest_array(window: Window, channels: int, filters: int) -> int:
     """Bytes of the largest array that ``Convolver`` needs."""
     lines = lines_of(window, channels)
-    return max(4 * max(ROOM, lines.number * lines.terms), filters * window.taps * channels,
-               4 * window.outputs * filters)
+    return max(
+        4 * max(ROOM, lines.number * lines.terms),
+        filters * window.taps * channels,
+        4 * window.outputs * filters,
+    )
 
 
 class Convolver:
@@ -110,8 +114,9 @@ def exact_pieces(weights: Int8, low: int, high: int) -> Int64:
         size = -(-terms // pieces)
         edges = np.minimum(np.arange(0, terms + size, size), terms)
         if size * largest <= EXACT or all(
-                _reach(weights, first, end, low, high) <= EXACT
-                for first, end in pairwise(edges.tolist())):
+            _reach(weights, first, end, low, high) <= EXACT
+            for first, end in pairwise(edges.tolist())
+        ):
             break
     return edges
 
@@ -122,8 +127,10 @@ def check_fit(matrix: Int8, low: int, high: int) -> None:
     low <= 0 <= high; then sums of some of the products may not either.
     """
     largest = max(-low, high)
-    if matrix.shape[1] * 128 * largest > MOST and int(
-            np.abs(matrix.astype(np.int64)).sum(axis=1).max()) * largest > MOST:
+    if (
+        matrix.shape[1] * 128 * largest > MOST
+        and int(np.abs(matrix.astype(np.int64)).sum(axis=1).max()) * largest > MOST
+    ):
         raise Fault("has a filter whose sum may not fit in int32")
 
 
@@ -145,8 +152,9 @@ def _values(act: Bytes, w: Window, first: int, count: int, width: int, out: Floa
 
 
 @native
-def _columns(act: Bytes, w: Window, channels: int, first_x: int, step: int, tall: int,
-             out: Float32) -> None:
+def _columns(
+    act: Bytes, w: Window, channels: int, first_x: int, step: int, tall: int, out: Float32
+) -> None:
     """The inputs under the taps of the outputs from column ``first_x`` on: float32
     [columns, lines, K].
 
@@ -230,8 +238,15 @@ def _place(image: int, output: int, shape: tuple[int, int, int, int]) -> int:
 
 
 @native_in_any_order
-def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_x: int, width: int,
-              sums: Int32) -> None:
+def _products(
+    inputs: Float32,
+    columns: int,
+    weights: Int8,
+    edges: Int64,
+    first_x: int,
+    width: int,
+    sums: Int32,
+) -> None:
     """``_convolve`` for the outputs from column ``first_x`` on, of ``width`` in a row.
 
     inputs: float32 [N * columns, lines, K]; an output takes its line and those after it. The sums
@@ -278,8 +293,12 @@ def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_
                     d1 += s * u
                     d2 += s * v
                     d3 += s * w
-                for line, g0, g1, g2, g3 in ((s0, a0, a1, a2, a3), (s1, b0, b1, b2, b3),
-                                             (s2, c0, c1, c2, c3), (s3, d0, d1, d2, d3)):
+                for line, g0, g1, g2, g3 in (
+                    (s0, a0, a1, a2, a3),
+                    (s1, b0, b1, b2, b3),
+                    (s2, c0, c1, c2, c3),
+                    (s3, d0, d1, d2, d3),
+                ):
                     line[o] = int(g0) + (line[o] if piece else 0)
                     line[o + 1] = int(g1) + (line[o + 1] if piece else 0)
                     line[o + 2] = int(g2) + (line[o + 2] if piece else 0)
@@ -290,8 +309,9 @@ def _products(inputs: Float32, columns: int, weights: Int8, edges: Int64, first_
 
 
 @native_in_any_order
-def _short_products(inputs: Float32, columns: int, terms: Float32, first_x: int, width: int,
-                    sums: Int32) -> None:
+def _short_products(
+    inputs: Float32, columns: int, terms: Float32, first_x: int, width: int, sums: Int32
+) -> None:
     """``_products`` of reductions of few terms, float32 [E, F]: vectors are of filters."""
     lines, size, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
@@ -331,8 +351,17 @@ def _short_products(inputs: Float32, columns: int, terms: Float32, first_x: int,
 
 
 @native
-def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8, terms: Float32,
-             edges: Int64, room: Float32, sums: Int32) -> None:
+def _convolve(
+    act: Bytes,
+    w: Window,
+    channels: int,
+    lines: Lines,
+    weights: Int8,
+    terms: Float32,
+    edges: Int64,
+    room: Float32,
+    sums: Int32,
+) -> None:
     """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
     weights: int8 [F, E] as ``_by_rows`` makes them. terms: float32 [E, F], the same, or nothing.
@@ -348,8 +377,15 @@ def _convolve(act: Bytes, w: Window, channels: int, lines: Lines, weights: Int8,
             columns = min(wide, w.out_width - x)
             inputs = room[: len(made) * columns * size].reshape(-1, lines.number, lines.terms)
             for i in range(len(made)):
-                _columns(act[first + i], w, channels, x, lines.step, lines.tall,
-                         inputs[i * columns : (i + 1) * columns])
+                _columns(
+                    act[first + i],
+                    w,
+                    channels,
+                    x,
+                    lines.step,
+                    lines.tall,
+                    inputs[i * columns : (i + 1) * columns],
+                )
             if len(terms):
                 _short_products(inputs, columns, terms, x, w.out_width, made)
             else:

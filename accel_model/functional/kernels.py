@@ -51,8 +51,9 @@ def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> Non
 
 
 @native
-def add_up(sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int
-           ) -> int:
+def add_up(
+    sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int
+) -> int:
     """Unless ``first`` add what is in ACC to the sums, unless ``last`` put them there. The first
     image with a sum that does not fit in int32, or -1.
 
@@ -186,8 +187,9 @@ def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
 
 
 @native
-def _requantise(line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point: int, low: int,
-                high: int) -> bool:
+def _requantise(
+    line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point: int, low: int, high: int
+) -> bool:
     """Q of the sums + bias of an output, in place; False if one does not fit in int32."""
     fits = True
     for k in range(len(line)):
@@ -201,8 +203,9 @@ def _requantise(line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point:
 
 
 @native
-def _add(line: Int32, middle: int, other: Bytes, r: Operand, scale: tuple[int, int, int],
-         y: Target) -> None:
+def _add(
+    line: Int32, middle: int, other: Bytes, r: Operand, scale: tuple[int, int, int], y: Target
+) -> None:
     """The scaled sum of outputs, less ``middle``, and of the operand's pixels, in place."""
     mult_a, mult_b, shift = scale
     flip, offset = np.uint8(r.flip), np.int32(r.offset)
@@ -238,8 +241,9 @@ def _write(line: Int32, pixels: Bytes, channels: int) -> None:
 
 
 @native
-def finish(sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: Operand, scale: Bytes
-           ) -> tuple[int, int]:
+def finish(
+    sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: Operand, scale: Bytes
+) -> tuple[int, int]:
     """Requantise sums, add the operand if there is one, and write the tile.
 
     rows: uint8 [n, 16], the parameters (isa.Conv). scale: uint8 [16], the operand's. Returns FINE
@@ -271,14 +275,18 @@ def finish(sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: Op
                 if r.there:
                     other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
                     _add(line, r.mid_zero_point, other, r, scaled, y)
-                _write(line, _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
-                       channels - 16 * b)
+                _write(
+                    line,
+                    _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
+                    channels - 16 * b,
+                )
     return (FINE, 0) if wide == len(sums) else (WIDE, wide)
 
 
 @native
-def finish_add(sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, r: Operand
-               ) -> tuple[int, int]:
+def finish_add(
+    sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, r: Operand
+) -> tuple[int, int]:
     """Add the operand and write the tile; FINE and 0, or SHIFT and one that means nothing."""
     scaled = _scale(scale)
     if not 1 <= scaled[2] <= MAX_SHIFT:
@@ -289,14 +297,18 @@ def finish_add(sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, 
                 line = sums[i, b, row * y.width : (row + 1) * y.width].reshape(-1)
                 other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
                 _add(line, 0, other, r, scaled, y)
-                _write(line, _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
-                       channels - 16 * b)
+                _write(
+                    line,
+                    _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
+                    channels - 16 * b,
+                )
     return FINE, 0
 
 
 @native
-def finish_average(sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target
-                   ) -> tuple[int, int]:
+def finish_average(
+    sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target
+) -> tuple[int, int]:
     """Scale the sums and write the tile; FINE and 0, or SHIFT and one that means nothing.
 
     row: uint8 [16], multiplier and shift.
@@ -309,8 +321,11 @@ def finish_average(sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target
             for oy in range(sums.shape[2] // y.width):
                 line = sums[i, b, oy * y.width : (oy + 1) * y.width].reshape(-1)
                 _average(line, mult, shift, y)
-                _write(line, _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
-                       channels - 16 * b)
+                _write(
+                    line,
+                    _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
+                    channels - 16 * b,
+                )
     return FINE, 0
 
 
@@ -323,5 +338,8 @@ def finish_max(most: Int32, act: Bytes, channels: int, y: Target) -> None:
                 line = most[i, b, oy * y.width : (oy + 1) * y.width].reshape(-1)
                 for k in range(len(line)):
                     line[k] = min(max(line[k] + y.zero_point, y.low), y.high)
-                _write(line, _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
-                       channels - 16 * b)
+                _write(
+                    line,
+                    _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
+                    channels - 16 * b,
+                )

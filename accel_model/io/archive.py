@@ -105,9 +105,30 @@ def _check_headers(box: zipfile.ZipFile, size: int) -> None:
         file.seek(at)
         if file.read(len(header)) != header:
             raise ValueError(f"member {info.filename!r} has another header")
-        directory += _ENTRY.pack(
-            b"PK\1\2", made.create_version, _UNIX, made.extract_version, 0, 0, 0, 0, _DAY, info.CRC,
-            info.file_size, info.file_size, len(name), 0, 0, 0, 0, _MODE, at) + name
+        directory += (
+            _ENTRY.pack(
+                b"PK\1\2",
+                made.create_version,
+                _UNIX,
+                made.extract_version,
+                0,
+                0,
+                0,
+                0,
+                _DAY,
+                info.CRC,
+                info.file_size,
+                info.file_size,
+                len(name),
+                0,
+                0,
+                0,
+                0,
+                _MODE,
+                at,
+            )
+            + name
+        )
         at += len(header) + info.file_size
     count = len(box.infolist())
     directory += _END.pack(b"PK\5\6", 0, 0, count, count, len(directory), at, 0)
@@ -130,7 +151,11 @@ def read_npy(raw: bytes | memoryview) -> npt.NDArray[Any]:
     except TokenError:  # which numpy does not turn into a ValueError
         raise ValueError("an array whose header is cut") from None
     count = math.prod(shape)
-    if fortran or dtype.kind not in "biuf" or min(shape, default=0) < 0 or (
-            count * dtype.itemsize != len(raw) - head.tell()):
+    if (
+        fortran
+        or dtype.kind not in "biuf"
+        or min(shape, default=0) < 0
+        or (count * dtype.itemsize != len(raw) - head.tell())
+    ):
         raise ValueError(f"an array of {dtype} {shape} in {len(raw)} bytes")
     return np.frombuffer(raw, dtype, count, head.tell()).reshape(shape)

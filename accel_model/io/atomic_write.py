@@ -17,8 +17,9 @@ class FileError(ZeroskipError):
     """A file that cannot be written, or is none that can be read."""
 
 
-def write_whole(path: str | Path, write: Callable[[Any], object],
-                check: Callable[[Path], object] | None = None) -> None:
+def write_whole(
+    path: str | Path, write: Callable[[Any], object], check: Callable[[Path], object] | None = None
+) -> None:
     """Write a file through a temporary neighbour: there is never a part of it under its name.
 
     ``write`` gets a file open for writing bytes. ``check`` gets the path of the whole file before
@@ -32,8 +33,9 @@ def write_whole(path: str | Path, write: Callable[[Any], object],
             _write_into(Path(path), mode, write)
             return
         target = Path(os.path.realpath(path))
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name[:100]}.",
-                                         delete=False) as out:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name[:100]}.", delete=False
+        ) as out:
             try:
                 write(out)
                 out.flush()

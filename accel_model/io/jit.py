@@ -38,7 +38,8 @@ def native(function: Callable[P, R]) -> Callable[P, R]:
 def native_in_any_order(function: Callable[P, R]) -> Callable[P, R]:
     """``native``, and sums of floats may be taken in any order."""
     compiled: Callable[P, R] = _kept(
-        numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})(function))
+        numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})(function)
+    )
     return compiled
 
 
@@ -88,7 +89,10 @@ def code_folder() -> Path:
     user's own among the temporary ones.
     """
     places: list[Callable[[], Path]] = [
-        lambda: PACKAGE / "__pycache__", lambda: Path.home() / ".cache" / "zeroskip", _temporary]
+        lambda: PACKAGE / "__pycache__",
+        lambda: Path.home() / ".cache" / "zeroskip",
+        _temporary,
+    ]
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:
         places.insert(0, lambda: Path(given))
@@ -112,8 +116,9 @@ def _temporary() -> Path:
     folder = Path(tempfile.gettempdir()) / f"zeroskip-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     held = folder.lstat()
-    if hasattr(os, "getuid") and (not stat.S_ISDIR(held.st_mode) or held.st_uid != os.getuid()
-                                  or held.st_mode & 0o077):
+    if hasattr(os, "getuid") and (
+        not stat.S_ISDIR(held.st_mode) or held.st_uid != os.getuid() or held.st_mode & 0o077
+    ):
         raise PermissionError(f"{folder} is not this user's own")
     return folder
 

@@ -17,8 +17,12 @@ def read_record(cls: type[T], table: Any) -> T:
     declared = {each.name: str(each.type) for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass
     if not isinstance(table, dict) or set(table) != set(declared):
         raise ValueError(f"a {cls.__name__} has the fields {', '.join(declared)}")
-    return cls(**{name: _value(kind, table[name], f"{cls.__name__}.{name}")
-                  for name, kind in declared.items()})
+    return cls(
+        **{
+            name: _value(kind, table[name], f"{cls.__name__}.{name}")
+            for name, kind in declared.items()
+        }
+    )
 
 
 def _value(kind: str, value: Any, name: str) -> Any:

@@ -125,9 +125,12 @@ def _defaults(cls: type[Instruction]) -> dict[str, int]:
 
 def manual() -> str:
     """The text of docs/ISA.md."""
-    parts = ["# The instruction set", "Made from `accel_model/isa/instructions.py` by "
-             "`assembly.manual`; a test keeps it so.",
-             _paragraphs(cleandoc(isa.__doc__ or "")), _assembly_section()]
+    parts = [
+        "# The instruction set",
+        "Made from `accel_model/isa/instructions.py` by `assembly.manual`; a test keeps it so.",
+        _paragraphs(cleandoc(isa.__doc__ or "")),
+        _assembly_section(),
+    ]
     for unit in UNITS:
         parts.append(f"## The {(unit.name or '').lower()} unit")
         parts += [_entry(cls) for _, cls in sorted(BY_OPCODE.items()) if cls.unit == unit]
@@ -140,8 +143,11 @@ def _assembly_section() -> str:
 
 def _entry(cls: type[Instruction]) -> str:
     """Heading, docstring and field table of one instruction."""
-    rows = ["| bits | field | range | default | meaning |", "|---|---|---|---|---|",
-            f"| 0..{_OPCODE_BITS - 1} | opcode | {cls.opcode} | | |"]
+    rows = [
+        "| bits | field | range | default | meaning |",
+        "|---|---|---|---|---|",
+        f"| 0..{_OPCODE_BITS - 1} | opcode | {cls.opcode} | | |",
+    ]
     defaults, at = _defaults(cls), _OPCODE_BITS
     for name, bits in layout(cls):
         last = at + bits.width - 1
@@ -152,15 +158,21 @@ def _entry(cls: type[Instruction]) -> str:
     free = 8 * WORD_BYTES - at
     if free:
         rows.append(f"| {at}..{8 * WORD_BYTES - 1} | | 0 | | not used |")
-    return "\n\n".join([f"### {cls.mnemonic} (opcode {cls.opcode})",
-                        _paragraphs(cleandoc(cls.__doc__ or "")), "\n".join(rows)])
+    return "\n\n".join(
+        [
+            f"### {cls.mnemonic} (opcode {cls.opcode})",
+            _paragraphs(cleandoc(cls.__doc__ or "")),
+            "\n".join(rows),
+        ]
+    )
 
 
 def _paragraphs(text: str) -> str:
     """Markdown of a docstring: double backquotes become single, simple tables pipe tables."""
     text = text.replace("``", "`")
-    return "\n\n".join(_table(part) if part.startswith("=====") else part
-                       for part in text.split("\n\n"))
+    return "\n\n".join(
+        _table(part) if part.startswith("=====") else part for part in text.split("\n\n")
+    )
 
 
 def _table(text: str) -> str:

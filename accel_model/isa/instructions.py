@@ -82,8 +82,7 @@ class Bits:
         return (1 << (self.width - self.signed)) - 1
 
 
-def u(width: int, doc: str, *, least: int = 0, most: int | None = None,
-      default: Any = ...) -> Any:
+def u(width: int, doc: str, *, least: int = 0, most: int | None = None, default: Any = ...) -> Any:
     """An unsigned field of ``width`` bits."""
     return _declare(Bits(width, False, doc, least, most), default)
 
@@ -114,9 +113,7 @@ class Instruction:
         for name, bits in layout(type(self)):
             value = getattr(self, name)
             if not bits.low <= value <= bits.high:
-                raise IsaError(
-                    f"{self.mnemonic} {name}={value} is outside {bits.low}..{bits.high}"
-                )
+                raise IsaError(f"{self.mnemonic} {name}={value} is outside {bits.low}..{bits.high}")
         if (self.wait | self.post) & self.unit:
             raise IsaError(f"{self.mnemonic} cannot wait for or post to its own unit")
 

@@ -48,8 +48,14 @@ def stream_of(words: bytes, spec: AccelSpec, dram_bytes: int, image_bytes: int) 
     numbers = {unit: number for number, unit in enumerate(UNITS)}
     columns = [(numbers[one.unit], one.wait, one.post, isinstance(one, BUS)) for one in stream]
     unit, wait, post, on_bus = np.ascontiguousarray(np.array(columns, np.int64).reshape(-1, 4).T)
-    return Stream(tuple(Step(one) for one in stream), unit, wait, post, on_bus.astype(np.bool_),
-                  max(map(_constants, stream), default=0))
+    return Stream(
+        tuple(Step(one) for one in stream),
+        unit,
+        wait,
+        post,
+        on_bus.astype(np.bool_),
+        max(map(_constants, stream), default=0),
+    )
 
 
 def _constants(one: Instruction) -> int:

@@ -38,8 +38,9 @@ TOLD_EVERY = 64  # instructions
 class Walk:
     """One execution of a program."""
 
-    def __init__(self, program: Program, stream: Stream, state: State,
-                 observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self, program: Program, stream: Stream, state: State, observers: Sequence[Observer] = ()
+    ) -> None:
         self.costs: list[Cost] = [Cost()] * len(stream.steps)
         self._program, self._stream, self._state = program, stream, state
         self._observers = observers
@@ -59,8 +60,7 @@ class Walk:
             try:
                 self._execute(pc, stream.steps[pc], order.known)
             except Fault as fault:
-                raise MachineError(f"{self.place(pc)}: {fault}", (pc,),
-                                   image=fault.image) from None
+                raise MachineError(f"{self.place(pc)}: {fault}", (pc,), image=fault.image) from None
         if len(order.pcs) < len(stream.steps):
             raise self._deadlock(order.pcs)
 
@@ -84,15 +84,22 @@ class Walk:
         if self._observers and self._tile_of[pc] >= 0:
             self._observe(pc)
 
-    def _touch(self, pc: int, one: isa.Instruction, footprint: Footprint, accesses: Int64,
-               known: npt.NDArray[np.int32]) -> None:
+    def _touch(
+        self,
+        pc: int,
+        one: isa.Instruction,
+        footprint: Footprint,
+        accesses: Int64,
+        known: npt.NDArray[np.int32],
+    ) -> None:
         """Check and record what the instruction reads and writes."""
         state, reader = self._state, READERS.get(type(one))
         state.spend(footprint.work, footprint.largest)
         rows = 0 if reader is None else reader(state, one)
         memories = state.memories
         found, number, what, tick = access_check.touch(
-            memories.records, memories.places, accesses, rows, known, pc, self._units[pc])
+            memories.records, memories.places, accesses, rows, known, pc, self._units[pc]
+        )
         if found == access_check.FINE:
             return
         memory, write, _, _, cells = Access.of(accesses[number].tolist(), rows)
@@ -111,21 +118,30 @@ class Walk:
         first, second = sorted((pc, int(np.flatnonzero(self._stream.unit == unit)[tick - 1])))
         return MachineError(
             f"race: {self.place(first)} and {self.place(second)} touch the same {NAMES[memory]} "
-            f"{CELLS[memory]}s and no token orders them", (first, second), race=True)
+            f"{CELLS[memory]}s and no token orders them",
+            (first, second),
+            race=True,
+        )
 
     def _observe(self, pc: int) -> None:
         tile = self._program.tiles[self._tile_of[pc]]
         channels = result_channels(self._stream.steps[pc].one)
         y = self._state.register(isa.Output)
         if (channels, y.height * y.width) != (tile.channels, prod(tile.size)):
-            raise Fault(f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
-                        f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}")
+            raise Fault(
+                f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
+                f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}"
+            )
         values = written_values(self._state, tile.channels)
         before = None if self._state.numbers is None else self._state.numbers.before
         shape = (1, tile.channels, *tile.size)
         for image, observer in enumerate(self._observers):
-            observer(pc, tile, values[image].reshape(shape),
-                     None if before is None else before[image].reshape(shape))
+            observer(
+                pc,
+                tile,
+                values[image].reshape(shape),
+                None if before is None else before[image].reshape(shape),
+            )
 
     def place(self, pc: int) -> str:
         """pc, mnemonic and layer of an instruction."""
@@ -138,6 +154,9 @@ class Walk:
         stream = self._stream
         names = [str(unit.name).lower() for unit in UNITS]
         stuck = tokens.stuck(stream.unit, stream.wait, stream.post, pcs)
-        sentences = [f"{names[int(stream.unit[pc])]} at {self.place(pc)} waits for "
-                     f"{' and '.join(names[giver] for giver in missing)}" for pc, missing in stuck]
+        sentences = [
+            f"{names[int(stream.unit[pc])]} at {self.place(pc)} waits for "
+            f"{' and '.join(names[giver] for giver in missing)}"
+            for pc, missing in stuck
+        ]
         return MachineError(f"deadlock: {'; '.join(sentences)}", tuple(pc for pc, _ in stuck))

@@ -56,9 +56,16 @@ class Machine:
         self.spec, self.limits = spec, limits or Limits()
         self._spare: Memories | None = None
 
-    def run(self, program: Program, inputs: Inputs, *, numbers: bool = True,
-            seed: int | None = None, observers: Sequence[Observer] = (),
-            progress: Progress | None = None) -> Run:
+    def run(
+        self,
+        program: Program,
+        inputs: Inputs,
+        *,
+        numbers: bool = True,
+        seed: int | None = None,
+        observers: Sequence[Observer] = (),
+        progress: Progress | None = None,
+    ) -> Run:
         """Run a program on one image or on several, each as if it were the only one.
 
         inputs: [N, C, *spatial] of the program's types, by name, of N images; without ``numbers``
@@ -73,8 +80,15 @@ class Machine:
         a deadlock, memory read before it was written, an address or a register that is not there.
         """
         stream = self._check(program)
-        task = Task(program, stream, numbers, seed, observers,
-                     _inputs(program, inputs) if numbers else {}, progress)
+        task = Task(
+            program,
+            stream,
+            numbers,
+            seed,
+            observers,
+            _inputs(program, inputs) if numbers else {},
+            progress,
+        )
         if task.images == 1:
             return self._run(task)
         runs: list[Run] = []
@@ -115,8 +129,12 @@ class Machine:
         """One walk."""
         state, walk = self._walk(task)
         try:
-            walk.run(tokens.program_order(task.stream.unit) if task.seed is None else
-                     tokens.shuffled(task.stream.unit, task.seed), task.progress)
+            walk.run(
+                tokens.program_order(task.stream.unit)
+                if task.seed is None
+                else tokens.shuffled(task.stream.unit, task.seed),
+                task.progress,
+            )
         except MachineError as problem:
             raise (self._diagnose(task, problem) if task.images == 1 else problem) from None
         run = self._time(task, state, walk.costs)
@@ -126,32 +144,44 @@ class Machine:
 
     def _check(self, program: Program) -> Stream:
         if program.fingerprint != self.spec.fingerprint:
-            raise MachineError(f"program '{program.name}' was made for {program.target} with "
-                               "another description; compile it again")
+            raise MachineError(
+                f"program '{program.name}' was made for {program.target} with "
+                "another description; compile it again"
+            )
         behind = program.dram_bytes - len(program.image)
         if behind > self.limits.dram_bytes:
-            raise MachineError(f"program '{program.name}' asks for {behind} bytes of DRAM behind "
-                               f"its image, and the limit is {self.limits.dram_bytes}; run it "
-                               "with higher limits")
+            raise MachineError(
+                f"program '{program.name}' asks for {behind} bytes of DRAM behind "
+                f"its image, and the limit is {self.limits.dram_bytes}; run it "
+                "with higher limits"
+            )
         for tensors in (program.outputs, program.moved):
             if sum(tensor.nbytes for tensor in set(tensors)) > program.dram_bytes:
-                raise MachineError(f"program '{program.name}' has outputs that do not fit in its "
-                                   "DRAM together; compile it again")
+                raise MachineError(
+                    f"program '{program.name}' has outputs that do not fit in its "
+                    "DRAM together; compile it again"
+                )
         try:
-            stream = stream_of(program.words.tobytes(), self.spec, program.dram_bytes,
-                               len(program.image))
+            stream = stream_of(
+                program.words.tobytes(), self.spec, program.dram_bytes, len(program.image)
+            )
         except IsaError as problem:
             raise MachineError(f"program '{program.name}' is not one: {problem}") from None
         count = len(stream.steps)
         ends = [(program.layer_of, len(program.layers)), (program.tile_of, len(program.tiles))]
-        if any(len(of) != count or int(of.max(initial=-1)) >= end or int(of.min(initial=-1)) < -1
-               for of, end in ends):
-            raise MachineError(f"program '{program.name}' has instructions of unknown origin; "
-                               "compile it again")
+        if any(
+            len(of) != count or int(of.max(initial=-1)) >= end or int(of.min(initial=-1)) < -1
+            for of, end in ends
+        ):
+            raise MachineError(
+                f"program '{program.name}' has instructions of unknown origin; compile it again"
+            )
         for tensor in (*program.inputs, *program.outputs, *program.moved):
             if tensor.address + tensor.nbytes > program.dram_bytes:
-                raise MachineError(f"tensor '{tensor.name}' of program '{program.name}' is not "
-                                   "within its DRAM; compile it again")
+                raise MachineError(
+                    f"tensor '{tensor.name}' of program '{program.name}' is not "
+                    "within its DRAM; compile it again"
+                )
         return stream
 
     def _walk(self, task: Task) -> tuple[State, Walk]:
@@ -162,8 +192,12 @@ class Machine:
         for tensor in program.inputs:
             memories.give(tensor, to_dram(task.inputs[tensor.name]) if task.numbers else None)
         watched = bool(task.observers)
-        state = State(self.spec, memories, Numbers(memories, watched) if task.numbers else None,
-                      limits=self.limits)
+        state = State(
+            self.spec,
+            memories,
+            Numbers(memories, watched) if task.numbers else None,
+            limits=self.limits,
+        )
         return state, Walk(program, task.stream, state, task.observers if task.numbers else ())
 
     def _diagnose(self, task: Task, problem: MachineError) -> MachineError:
@@ -191,17 +225,33 @@ class Machine:
 
     def _time(self, task: Task, state: State, costs: Sequence[Cost]) -> Run:
         stream, found = task.stream, counters(costs)
-        when = timeline(stream.unit, stream.wait, stream.post, found["cycles"], stream.on_bus,
-                        self.spec.dram.latency_cycles)
+        when = timeline(
+            stream.unit,
+            stream.wait,
+            stream.post,
+            found["cycles"],
+            stream.on_bus,
+            self.spec.dram.latency_cycles,
+        )
         outputs, moved = (
             {tensor.name: _output(tensor, state.memories) for tensor in tensors}
-            for tensors in (task.program.outputs, task.program.moved if task.observers else ()))
+            for tensors in (task.program.outputs, task.program.moved if task.observers else ())
+        )
         numbers = state.numbers is not None
-        return Run(outputs=outputs if numbers else {}, moved=moved if numbers else {},
-                   images=task.images,
-                   cycles=int(when.end.max(initial=0)), unit=stream.unit, ready=when.ready,
-                   start=when.start, free=when.free, end=when.end, counters=found,
-                   energy=energy(self.spec, found), seed=task.seed)
+        return Run(
+            outputs=outputs if numbers else {},
+            moved=moved if numbers else {},
+            images=task.images,
+            cycles=int(when.end.max(initial=0)),
+            unit=stream.unit,
+            ready=when.ready,
+            start=when.start,
+            free=when.free,
+            end=when.end,
+            counters=found,
+            energy=energy(self.spec, found),
+            seed=task.seed,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,16 +277,21 @@ class Task:
 
     def of(self, images: slice) -> Task:
         """The same of some of the images."""
-        return replace(self, observers=self.observers[images], progress=self._progress(images),
-                       inputs={name: values[images] for name, values in self.inputs.items()})
+        return replace(
+            self,
+            observers=self.observers[images],
+            progress=self._progress(images),
+            inputs={name: values[images] for name, values in self.inputs.items()},
+        )
 
     def _progress(self, images: slice) -> Progress | None:
         """Tells of these images as a part of all."""
         tell, count = self.progress, self.images
         if tell is None:
             return None
-        return lambda done, total: tell(images.start * total + (images.stop - images.start) * done,
-                                        count * total)
+        return lambda done, total: tell(
+            images.start * total + (images.stop - images.start) * done, count * total
+        )
 
 
 def _alike(program: Program, stream: Stream) -> bool:
@@ -260,17 +315,25 @@ def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
     if tensor.name not in inputs:
         raise MachineError(f"input '{tensor.name}' is missing; give it as {wanted}")
     given = np.asarray(inputs[tensor.name])
-    fits = (given.ndim > 1 and given.shape[0] > 0 and given.shape[1] == tensor.channels
-            and given.size == given.shape[0] * tensor.nbytes and str(given.dtype) == tensor.dtype)
+    fits = (
+        given.ndim > 1
+        and given.shape[0] > 0
+        and given.shape[1] == tensor.channels
+        and given.size == given.shape[0] * tensor.nbytes
+        and str(given.dtype) == tensor.dtype
+    )
     if not fits:
-        raise MachineError(f"input '{tensor.name}' is {given.dtype} {list(given.shape)}; give it "
-                           f"as {wanted}, or several of these along the first axis")
+        raise MachineError(
+            f"input '{tensor.name}' is {given.dtype} {list(given.shape)}; give it "
+            f"as {wanted}, or several of these along the first axis"
+        )
     return given.reshape(-1, tensor.channels, *tensor.spatial)
 
 
 def _output(tensor: Tensor, memories: Memories) -> npt.NDArray[np.generic]:
     missing = memories.missing(tensor)
     if missing >= 0:
-        raise MachineError(f"output '{tensor.name}' is not complete: its byte {missing} was never "
-                           "written")
+        raise MachineError(
+            f"output '{tensor.name}' is not complete: its byte {missing} was never written"
+        )
     return from_dram(memories.dram.read(tensor.address, tensor.nbytes), tensor)

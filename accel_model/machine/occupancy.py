@@ -45,9 +45,12 @@ def occupancy(program: Program, run: Run) -> dict[str, Occupancy]:
     without numbers, for what each of them reads and writes.
     """
     spec = program.spec
-    sizes = {"ACT": (spec.act_rows, ACT_ROW_BYTES),
-             "WGT": (spec.wgt_rows, WGT_WORD_BYTES * spec.array.lanes),
-             "ACC": (spec.acc_rows, ACC_ROW_BYTES), "PAR": (spec.par_rows, PAR_ROW_BYTES)}
+    sizes = {
+        "ACT": (spec.act_rows, ACT_ROW_BYTES),
+        "WGT": (spec.wgt_rows, WGT_WORD_BYTES * spec.array.lanes),
+        "ACC": (spec.acc_rows, ACC_ROW_BYTES),
+        "PAR": (spec.par_rows, PAR_ROW_BYTES),
+    }
     touched = _touched(program, run)
     live = {name: np.zeros(rows, np.uint16) for name, (rows, _) in sizes.items()}
     changes: dict[str, list[tuple[int, int]]] = {name: [] for name in sizes}
@@ -101,8 +104,11 @@ def _touched(program: Program, run: Run) -> dict[int, _Touched]:
 
 def _on_chip(accesses: list[Access], write: int) -> list[_Rows]:
     # A row of WGT or PAR has one part; what reads WGT names rows without parts.
-    return [_Rows(NAMES[one.memory], one.cells, one.mask or 1) for one in accesses
-            if one.write == write and one.memory != DRAM]
+    return [
+        _Rows(NAMES[one.memory], one.cells, one.mask or 1)
+        for one in accesses
+        if one.write == write and one.memory != DRAM
+    ]
 
 
 def _set(live: npt.NDArray[np.uint16], cells: Cells, parts: int, on: bool) -> int:
@@ -118,8 +124,9 @@ def _set(live: npt.NDArray[np.uint16], cells: Cells, parts: int, on: bool) -> in
 
 def _steps(rows: int, row_bytes: int, changes: list[tuple[int, int]]) -> Occupancy:
     """The changes of the live rows, summed up from cycle 0 on."""
-    cycle, index = np.unique(np.array([0, *(moment for moment, _ in changes)], np.int64),
-                             return_inverse=True)
+    cycle, index = np.unique(
+        np.array([0, *(moment for moment, _ in changes)], np.int64), return_inverse=True
+    )
     grown = np.zeros(len(cycle), np.int64)
     np.add.at(grown, index[1:], [change for _, change in changes])
     return Occupancy(rows, row_bytes, cycle, np.cumsum(grown))

@@ -22,8 +22,13 @@ LOAD, COMPUTE, STORE = (UNITS.index(unit) for unit in (Unit.LOAD, Unit.COMPUTE, 
 LANE_CYCLES = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")
 
 EVENTS = {  # key of spec.Energy -> counter
-    "mac": "macs", "window_byte": "window_bytes", "act_row": "act_rows", "wgt_word": "wgt_words",
-    "acc_row": "acc_rows", "requantise": "requantised", "dram_byte": "dram_bytes",
+    "mac": "macs",
+    "window_byte": "window_bytes",
+    "act_row": "act_rows",
+    "wgt_word": "wgt_words",
+    "acc_row": "acc_rows",
+    "requantise": "requantised",
+    "dram_byte": "dram_bytes",
 }
 
 
@@ -56,8 +61,10 @@ class Run:
         """The run of one of the images."""
         if self.images == 1:
             return self
-        outputs, moved = ({name: values[number : number + 1] for name, values in tensors.items()}
-                          for tensors in (self.outputs, self.moved))
+        outputs, moved = (
+            {name: values[number : number + 1] for name, values in tensors.items()}
+            for tensors in (self.outputs, self.moved)
+        )
         return replace(self, images=1, outputs=outputs, moved=moved)
 
     @property
@@ -80,8 +87,10 @@ def counters(costs: Sequence[Cost]) -> dict[str, Int64]:
 
 def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
     """Picojoules of each kind of event."""
-    return {event: float(getattr(spec.energy, event)) * int(found[counter].sum())
-            for event, counter in EVENTS.items()}
+    return {
+        event: float(getattr(spec.energy, event)) * int(found[counter].sum())
+        for event, counter in EVENTS.items()
+    }
 
 
 def joined(program: Program, runs: Sequence[Run]) -> Run:
@@ -89,13 +98,18 @@ def joined(program: Program, runs: Sequence[Run]) -> Run:
     first = runs[0]
     for run in runs[1:]:
         if any((run.counters[name] != found).any() for name, found in first.counters.items()):
-            raise MachineError(f"program '{program.name}' takes another time for each of the "
-                               "images; run them one at a time")
+            raise MachineError(
+                f"program '{program.name}' takes another time for each of the "
+                "images; run them one at a time"
+            )
     return replace(
-        first, images=sum(run.images for run in runs),
-        outputs={name: np.concatenate([run.outputs[name] for run in runs])
-                 for name in first.outputs},
-        moved={name: np.concatenate([run.moved[name] for run in runs]) for name in first.moved})
+        first,
+        images=sum(run.images for run in runs),
+        outputs={
+            name: np.concatenate([run.outputs[name] for run in runs]) for name in first.outputs
+        },
+        moved={name: np.concatenate([run.moved[name] for run in runs]) for name in first.moved},
+    )
 
 
 # --------------------------------------------------------------------------------------- audit
@@ -119,17 +133,25 @@ def _audit_layer(spec: AccelSpec, layer: LayerInfo, run: Run, mine: npt.NDArray[
     outputs need not: they may stay on chip."""
     where = f"layer '{layer.node}'"
     macs = int(run.counters["macs"][mine].sum())
-    _require(macs == layer.effectual, where,
-             f"{macs} multiplies were done, not {layer.effectual}")
+    _require(macs == layer.effectual, where, f"{macs} multiplies were done, not {layer.effectual}")
     real = int(run.counters["real_macs"][mine].sum())
-    _require(real == layer.real_macs, where,
-             f"{real} multiplies were by inputs within the image, not {layer.real_macs}")
+    _require(
+        real == layer.real_macs,
+        where,
+        f"{real} multiplies were by inputs within the image, not {layer.real_macs}",
+    )
     cycles = int(run.counters["cycles"][mine & (run.unit == COMPUTE)].sum())
-    _require(cycles >= math.ceil(macs / spec.array.macs), where,
-             f"{macs} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each")
+    _require(
+        cycles >= math.ceil(macs / spec.array.macs),
+        where,
+        f"{macs} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each",
+    )
     weights = WGT_WORD_BYTES * int(run.counters["wgt_words"][mine & (run.unit == LOAD)].sum())
-    _require(weights >= layer.weight_bytes, where,
-             f"{weights} bytes of weights were loaded, and they have {layer.weight_bytes}")
+    _require(
+        weights >= layer.weight_bytes,
+        where,
+        f"{weights} bytes of weights were loaded, and they have {layer.weight_bytes}",
+    )
 
 
 def _audit_instructions(spec: AccelSpec, run: Run) -> None:
@@ -138,13 +160,19 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
     count = run.counters
     rules = [
         (count["dram_bytes"] >= count["useful_bytes"], "moved fewer bytes than it was asked for"),
-        (count["cycles"] * spec.dram.bytes_per_cycle >= count["dram_bytes"],
-         "moved bytes faster than the bus can"),
-        (count["cycles"] * spec.array.macs >= count["macs"],
-         "did more multiplies than the array has multipliers"),
+        (
+            count["cycles"] * spec.dram.bytes_per_cycle >= count["dram_bytes"],
+            "moved bytes faster than the bus can",
+        ),
+        (
+            count["cycles"] * spec.array.macs >= count["macs"],
+            "did more multiplies than the array has multipliers",
+        ),
         (count["macs"] >= count["real_macs"], "did fewer multiplies than it has real inputs for"),
-        (count["cycles"] * spec.array.lanes >= sum(count[name] for name in LANE_CYCLES),
-         "kept lanes busy for longer than it took"),
+        (
+            count["cycles"] * spec.array.lanes >= sum(count[name] for name in LANE_CYCLES),
+            "kept lanes busy for longer than it took",
+        ),
         (run.ready <= run.start, "started before its tokens were there"),
         (run.start + count["cycles"] <= run.free, "freed its unit before it was done"),
         (run.free <= run.end, "was complete before it was done"),
@@ -155,8 +183,9 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
     for unit in range(len(UNITS)):
         mine = run.unit == unit
         early = run.start[mine][1:] < run.free[mine][:-1]
-        _require(not early.any(), f"the {str(UNITS[unit].name).lower()} unit",
-                 "two instructions overlap")
+        _require(
+            not early.any(), f"the {str(UNITS[unit].name).lower()} unit", "two instructions overlap"
+        )
 
 
 def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
@@ -165,17 +194,27 @@ def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
     moved = int(run.counters["dram_bytes"].sum())
     asked = int(run.counters["useful_bytes"][run.unit == LOAD].sum())
     needed = program.input_bytes + sum(layer.weight_bytes for layer in program.layers)
-    _require(asked >= needed, "program",
-             f"{asked} bytes were loaded, and weights and inputs have {needed}")
+    _require(
+        asked >= needed,
+        "program",
+        f"{asked} bytes were loaded, and weights and inputs have {needed}",
+    )
     asked = int(run.counters["useful_bytes"][run.unit == STORE].sum())
     needed = program.output_bytes
     _require(asked >= needed, "program", f"{asked} bytes were stored, and outputs have {needed}")
-    _require(run.cycles * spec.dram.bytes_per_cycle >= moved, "program",
-             "bytes moved faster than the bus can")
-    _require(run.cycles * spec.array.macs >= int(run.counters["macs"].sum()), "program",
-             "more multiplies were done than the array has time for")
-    _require(run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last "
-             "instruction")
+    _require(
+        run.cycles * spec.dram.bytes_per_cycle >= moved,
+        "program",
+        "bytes moved faster than the bus can",
+    )
+    _require(
+        run.cycles * spec.array.macs >= int(run.counters["macs"].sum()),
+        "program",
+        "more multiplies were done than the array has time for",
+    )
+    _require(
+        run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last instruction"
+    )
 
 
 def _require(holds: bool, where: str, sentence: str) -> None:

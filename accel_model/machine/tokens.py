@@ -116,7 +116,8 @@ def stuck(unit: Int64, wait: Int64, post: Int64, pcs: Int64) -> list[tuple[int, 
         rest = np.setdiff1d(np.flatnonzero(unit == number), pcs)
         if len(rest):
             pc = int(rest[0])
-            missing = [giver for giver in range(3)
-                       if wait[pc] >> giver & 1 and tokens[giver, number] == 0]
+            missing = [
+                giver for giver in range(3) if wait[pc] >> giver & 1 and tokens[giver, number] == 0
+            ]
             found.append((pc, missing))
     return found

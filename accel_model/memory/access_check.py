@@ -52,8 +52,9 @@ def _cells(access: Int64, rows: int) -> Int64:
 
 
 @native
-def _racing(records: Int32, place: Int64, cells: Int64, write: int, unit: int, known: Int32
-            ) -> tuple[int, int]:
+def _racing(
+    records: Int32, place: Int64, cells: Int64, write: int, unit: int, known: Int32
+) -> tuple[int, int]:
     """An access by another unit that is not known to be complete: its unit and its tick, or -1.
 
     A read must come after what was written, a write after what was read too.
@@ -68,8 +69,9 @@ def _racing(records: Int32, place: Int64, cells: Int64, write: int, unit: int, k
 
 
 @native
-def touch(records: Int32, places: Int64, accesses: Int64, rows: int, known: Int32, pc: int,
-          unit: int) -> tuple[int, int, int, int]:
+def touch(
+    records: Int32, places: Int64, accesses: Int64, rows: int, known: Int32, pc: int, unit: int
+) -> tuple[int, int, int, int]:
     """Check and record what an instruction reads and then writes.
 
     records, places: of ``Memories``. accesses: int64 [n, 12], rows of ``Access``, reads first;
@@ -81,8 +83,14 @@ def touch(records: Int32, places: Int64, accesses: Int64, rows: int, known: Int3
     """
     for n in range(len(accesses)):
         cells = _cells(accesses[n], rows)
-        last = (cells[0] + (cells[6] - 1) * cells[7] + (cells[4] - 1) * cells[5]
-                + (cells[2] - 1) * cells[3] + cells[1] - 1)
+        last = (
+            cells[0]
+            + (cells[6] - 1) * cells[7]
+            + (cells[4] - 1) * cells[5]
+            + (cells[2] - 1) * cells[3]
+            + cells[1]
+            - 1
+        )
         if last >= places[accesses[n, 0], 0]:
             return BOUNDS, n, 0, 0
         if accesses[n, 1] and accesses[n, 3]:

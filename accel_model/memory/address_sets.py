@@ -35,8 +35,14 @@ class Cells(NamedTuple):
     @property
     def last(self) -> int:
         """The highest address."""
-        return (self.first + (self.blocks - 1) * self.block + (self.height - 1) * self.row
-                + (self.width - 1) * self.pixel + self.length - 1)
+        return (
+            self.first
+            + (self.blocks - 1) * self.block
+            + (self.height - 1) * self.row
+            + (self.width - 1) * self.pixel
+            + self.length
+            - 1
+        )
 
     @property
     def total(self) -> int:
@@ -47,8 +53,11 @@ class Cells(NamedTuple):
         """The same cells in the longest runs: neighbours that touch become one run."""
         length = self.length
         left: list[tuple[int, int]] = []
-        for size, stride in ((self.width, self.pixel), (self.height, self.row),
-                             (self.blocks, self.block)):
+        for size, stride in (
+            (self.width, self.pixel),
+            (self.height, self.row),
+            (self.blocks, self.block),
+        ):
             if size == 1:
                 continue
             if not left and stride == length:
@@ -70,9 +79,16 @@ class Cells(NamedTuple):
 
     def repeats(self) -> bool:
         """Whether an address is named twice."""
-        axes = [(stride, size) for stride, size in
-                ((1, self.length), (self.pixel, self.width), (self.row, self.height),
-                 (self.block, self.blocks)) if size > 1]
+        axes = [
+            (stride, size)
+            for stride, size in (
+                (1, self.length),
+                (self.pixel, self.width),
+                (self.row, self.height),
+                (self.block, self.blocks),
+            )
+            if size > 1
+        ]
         reach = 0
         for stride, size in sorted(axes):
             if stride <= reach:

@@ -14,8 +14,14 @@ class MachineError(ZeroskipError):
     image: which of several images has values that stopped it; None if no values did.
     """
 
-    def __init__(self, sentence: str, pcs: tuple[int, ...] = (), *, race: bool = False,
-                 image: int | None = None) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        pcs: tuple[int, ...] = (),
+        *,
+        race: bool = False,
+        image: int | None = None,
+    ) -> None:
         super().__init__(_brief(sentence))
         self.pcs = pcs
         self.race = race

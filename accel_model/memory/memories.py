@@ -36,10 +36,20 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 # who may write and who may read each memory: bits of units
-_WRITERS = (isa.Unit.LOAD | isa.Unit.COMPUTE, isa.Unit.LOAD, isa.Unit.COMPUTE, isa.Unit.LOAD,
-            isa.Unit.STORE)
-_READERS = (isa.Unit.COMPUTE | isa.Unit.STORE, isa.Unit.COMPUTE, isa.Unit.COMPUTE,
-            isa.Unit.COMPUTE, isa.Unit.LOAD)
+_WRITERS = (
+    isa.Unit.LOAD | isa.Unit.COMPUTE,
+    isa.Unit.LOAD,
+    isa.Unit.COMPUTE,
+    isa.Unit.LOAD,
+    isa.Unit.STORE,
+)
+_READERS = (
+    isa.Unit.COMPUTE | isa.Unit.STORE,
+    isa.Unit.COMPUTE,
+    isa.Unit.COMPUTE,
+    isa.Unit.COMPUTE,
+    isa.Unit.LOAD,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +85,10 @@ class Dram:
         if start >= 0:
             found = self.arena[:]
         else:
-            parts = [np.broadcast_to(self.fixed[first:], (self.images, -start)),
-                     self.arena[:, : start + length]]
+            parts = [
+                np.broadcast_to(self.fixed[first:], (self.images, -start)),
+                self.arena[:, : start + length],
+            ]
             found, start = np.concatenate(parts, axis=1), 0
         found.flags.writeable = False
         return found, start
@@ -119,8 +131,9 @@ class Memories:
     places: Int64
 
     @staticmethod
-    def of(spec: AccelSpec, program: Program, images: int = 1, spare: Memories | None = None
-           ) -> Memories:
+    def of(
+        spec: AccelSpec, program: Program, images: int = 1, spare: Memories | None = None
+    ) -> Memories:
         """Memories that hold anything, as it cannot be read; DRAM holds the program's image. spare:
         memories that are no longer used, whose arrays may be taken."""
         dram = Dram.of(program, images, None if spare is None else spare.dram)
@@ -128,8 +141,16 @@ class Memories:
         places, used = [], 0
         for memory, count in enumerate(counts):
             granule, start = (GRANULE_BITS, len(dram.fixed)) if memory == DRAM else (0, 0)
-            places.append(Place(count, start, granule, used - (start >> granule),
-                                int(_WRITERS[memory]), int(_READERS[memory])))
+            places.append(
+                Place(
+                    count,
+                    start,
+                    granule,
+                    used - (start >> granule),
+                    int(_WRITERS[memory]),
+                    int(_READERS[memory]),
+                )
+            )
             used += (count >> granule) - (start >> granule) + 1
         lanes = spec.array.lanes
         made = Memories(
@@ -138,9 +159,11 @@ class Memories:
             wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
             acc=np.empty((images, spec.acc_rows, 16), np.int32),
             par=np.zeros((spec.par_rows, 16), np.uint8),
-            dram=dram, image_bytes=len(program.image),
+            dram=dram,
+            image_bytes=len(program.image),
             records=np.zeros((7, used), np.int32),
-            places=np.array(places, np.int64))
+            places=np.array(places, np.int64),
+        )
         made._set_written(len(dram.fixed), len(program.image) - len(dram.fixed))
         return made
 
@@ -153,8 +176,9 @@ class Memories:
 
     def _set_written(self, first: int, length: int) -> None:
         if length:
-            set_bits(self.records[0], np.array(Cells(first, length), np.int64),
-                     self.places[DRAM], WHOLE)
+            set_bits(
+                self.records[0], np.array(Cells(first, length), np.int64), self.places[DRAM], WHOLE
+            )
 
     def check_readable(self, first: int, length: int) -> None:
         """Fault if there is a byte in a run of DRAM that is not there or was never written."""
@@ -177,8 +201,10 @@ class Memories:
         """What is wrong with reading a cell."""
         _, _, granule, offset, *_ = self.places[memory].tolist()
         some = not granule and self.records[0, offset + cell]
-        return Fault(f"reads {NAMES[memory]} {CELLS[memory]} {cell}, which was never written"
-                     f"{' in part' if some else ''}")
+        return Fault(
+            f"reads {NAMES[memory]} {CELLS[memory]} {cell}, which was never written"
+            f"{' in part' if some else ''}"
+        )
 
 
 def _room(spare: Bytes | None, shape: tuple[int, ...]) -> Bytes:
@@ -190,5 +216,7 @@ def _room(spare: Bytes | None, shape: tuple[int, ...]) -> Bytes:
 
 def out_of_bounds(memory: int, write: int, cells: Cells, count: int) -> Fault:
     """What is wrong with an access to cells of a memory that has ``count``."""
-    return Fault(f"{'writes' if write else 'reads'} {NAMES[memory]} {CELLS[memory]}s "
-                 f"{cells.first}..{cells.last}, but there are {count}")
+    return Fault(
+        f"{'writes' if write else 'reads'} {NAMES[memory]} {CELLS[memory]}s "
+        f"{cells.first}..{cells.last}, but there are {count}"
+    )

@@ -39,10 +39,24 @@ class Window(NamedTuple):
 
     @staticmethod
     def of(x: isa.Input, kernel: isa.Kernel, y: isa.Output) -> Window:
-        return Window(x.act, x.row, x.block, x.height, x.width, x.top, x.left,
-                      *_as_bytes(x.unsigned, x.zero_point), kernel.rows, kernel.cols,
-                      kernel.row_stride, kernel.col_stride, kernel.row_dilation,
-                      kernel.col_dilation, y.height, y.width)
+        return Window(
+            x.act,
+            x.row,
+            x.block,
+            x.height,
+            x.width,
+            x.top,
+            x.left,
+            *_as_bytes(x.unsigned, x.zero_point),
+            kernel.rows,
+            kernel.cols,
+            kernel.row_stride,
+            kernel.col_stride,
+            kernel.row_dilation,
+            kernel.col_dilation,
+            y.height,
+            y.width,
+        )
 
     @property
     def anywhere(self) -> Window:
@@ -69,16 +83,19 @@ class Window(NamedTuple):
 
     def cells(self, first_block: int, blocks: int) -> list[Cells]:
         """Rows of ACT that some tap of some output reads in ``blocks`` blocks; padding is not."""
-        down = positions(self.top, self.row_stride, self.rows, self.row_dilation,
-                         self.out_height, self.height)
-        right = positions(self.left, self.col_stride, self.cols, self.col_dilation,
-                          self.out_width, self.width)
+        down = positions(
+            self.top, self.row_stride, self.rows, self.row_dilation, self.out_height, self.height
+        )
+        right = positions(
+            self.left, self.col_stride, self.cols, self.col_dilation, self.out_width, self.width
+        )
         found = []
         for (y, y_step, height), (x, x_step, width) in product(down, right):
             first = self.act + first_block * self.block + y * self.row + x
             run = (width, 1) if x_step == 1 else (1, width)
-            found.append(Cells(first, run[0], run[1], x_step, height, y_step * self.row,
-                               blocks, self.block))
+            found.append(
+                Cells(first, run[0], run[1], x_step, height, y_step * self.row, blocks, self.block)
+            )
         return found
 
 
@@ -113,8 +130,16 @@ class Operand(NamedTuple):
 
     @staticmethod
     def of(r: isa.Operand) -> Operand:
-        return Operand(1, r.act, r.row, r.block, *_as_bytes(r.unsigned, r.zero_point),
-                       r.mid_zero_point, r.mid_low, r.mid_high)
+        return Operand(
+            1,
+            r.act,
+            r.row,
+            r.block,
+            *_as_bytes(r.unsigned, r.zero_point),
+            r.mid_zero_point,
+            r.mid_low,
+            r.mid_high,
+        )
 
 
 NO_OPERAND = Operand(*[0] * len(Operand._fields))
@@ -127,16 +152,29 @@ def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def _real(window: Window) -> npt.NDArray[np.int64]:
-    down = _within(window.top, window.row_stride, window.rows, window.row_dilation,
-                   window.out_height, window.height)
-    right = _within(window.left, window.col_stride, window.cols, window.col_dilation,
-                    window.out_width, window.width)
+    down = _within(
+        window.top,
+        window.row_stride,
+        window.rows,
+        window.row_dilation,
+        window.out_height,
+        window.height,
+    )
+    right = _within(
+        window.left,
+        window.col_stride,
+        window.cols,
+        window.col_dilation,
+        window.out_width,
+        window.width,
+    )
     both: npt.NDArray[np.int64] = (down[:, np.newaxis] * right).reshape(-1)
     return both
 
 
-def _within(first: int, stride: int, taps: int, dilation: int, outputs: int, limit: int
-            ) -> npt.NDArray[np.int64]:
+def _within(
+    first: int, stride: int, taps: int, dilation: int, outputs: int, limit: int
+) -> npt.NDArray[np.int64]:
     """int64 [taps]: outputs for which each tap of an axis lies at 0 <= p < limit."""
     seen = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
     inside = (seen >= 0) & (seen < limit)
@@ -158,5 +196,6 @@ def positions(
     steps = np.diff(union)
     if len(union) < 2 or (steps == steps[0]).all():
         inside = [union]
-    return tuple((int(p[0]), int(p[1] - p[0]) if len(p) > 1 else 1, len(p))
-                 for p in inside if len(p))
+    return tuple(
+        (int(p[0]), int(p[1] - p[0]) if len(p) > 1 else 1, len(p)) for p in inside if len(p)
+    )

@@ -70,16 +70,18 @@ def _count_at_taps(matrix: npt.NDArray[np.int8], found: npt.NDArray[np.int64]) -
                 found[tap] += count
 
 
-def decode(kind: str, raw: Bytes, count: int, channels: int, taps: int,
-           table: PatternTable | None) -> Filters:
+def decode(
+    kind: str, raw: Bytes, count: int, channels: int, taps: int, table: PatternTable | None
+) -> Filters:
     """The filters in concatenated streams; Fault if they are not what they should be."""
     try:
         matrix, work, order, nonzeros = formats.unpack(kind, raw, count, channels, taps, table)
     except ZeroskipError as problem:
         raise Fault(f"cannot decode its weights: {problem}") from None
     if not _is_permutation(order):
-        raise Fault(f"has filter streams that do not name each of the output channels "
-                    f"0..{count - 1} once")
+        raise Fault(
+            f"has filter streams that do not name each of the output channels 0..{count - 1} once"
+        )
     return Filters(matrix, work, order, nonzeros, len(raw) // 4, taps)
 
 
@@ -137,8 +139,9 @@ def scatter(words: Words, first: int, slots: int, gang: int, wgt: Words, written
 
 
 @native
-def gather(wgt: Words, written: Bools, first: int, count: int, slots: int, gang: int,
-           words: Words) -> tuple[int, int, int]:
+def gather(
+    wgt: Words, written: Bools, first: int, count: int, slots: int, gang: int, words: Words
+) -> tuple[int, int, int]:
     """``scatter`` the other way round: ``count`` streams from row ``first`` on.
 
     Returns the rows that they take, their words and -1; or -1, 0 and the row where a stream is not

@@ -42,7 +42,8 @@ class _Source:
     stream: list[Instruction] = field(default_factory=list)
     data: list[tuple[int, bytes]] = field(default_factory=list)
     tensors: dict[str, list[Tensor]] = field(
-        default_factory=lambda: {kind: [] for kind in _TENSORS})
+        default_factory=lambda: {kind: [] for kind in _TENSORS}
+    )
 
     def read(self, words: list[str]) -> None:
         if not words[0].startswith("."):
@@ -56,17 +57,22 @@ class _Source:
         elif words[0] in _DATA and len(words) > 2:
             self.data.append((_address(words[1]), _values(words[0], words[2:])))
         else:
-            known = ", ".join([".target NAME", *(f"{kind} NAME TYPE CxHxW ADDRESS"
-                                                 for kind in _TENSORS),
-                               *(f"{kind} ADDRESS VALUE ..." for kind in _DATA)])
+            known = ", ".join(
+                [
+                    ".target NAME",
+                    *(f"{kind} NAME TYPE CxHxW ADDRESS" for kind in _TENSORS),
+                    *(f"{kind} ADDRESS VALUE ..." for kind in _DATA),
+                ]
+            )
             raise SourceError(f"{' '.join(words[:3])!r} is not a directive; they are {known}")
 
     def image(self) -> np.ndarray:
         """uint8: the bytes that were given, 0 between them."""
         end = max((at + len(raw) for at, raw in self.data), default=0)
         if end > MAX_IMAGE_BYTES:
-            raise SourceError(f"the image ends at byte {end}; keep constants below "
-                              f"{MAX_IMAGE_BYTES}")
+            raise SourceError(
+                f"the image ends at byte {end}; keep constants below {MAX_IMAGE_BYTES}"
+            )
         image = np.zeros(end, np.uint8)
         for at, raw in self.data:
             image[at : at + len(raw)] = np.frombuffer(raw, np.uint8)
@@ -96,14 +102,24 @@ def read_source(text: str, name: str) -> Program:
     end = max([len(image), *(each.address + each.nbytes for each in tensors)])
     for each in tensors:
         if each.address < len(image):
-            raise SourceError(f"{name}: tensor '{each.name}' begins at {each.address:#x}, within "
-                              f"the constants, which end at {len(image):#x}")
+            raise SourceError(
+                f"{name}: tensor '{each.name}' begins at {each.address:#x}, within "
+                f"the constants, which end at {len(image):#x}"
+            )
     count = len(source.stream)
     return Program(
-        name=name, spec=source.spec, words=encode_all(source.stream), image=image,
-        dram_bytes=end, inputs=tuple(source.tensors[".input"]),
-        outputs=tuple(source.tensors[".output"]), layers=(), tiles=(),
-        layer_of=np.full(count, -1, np.int32), tile_of=np.full(count, -1, np.int32))
+        name=name,
+        spec=source.spec,
+        words=encode_all(source.stream),
+        image=image,
+        dram_bytes=end,
+        inputs=tuple(source.tensors[".input"]),
+        outputs=tuple(source.tensors[".output"]),
+        layers=(),
+        tiles=(),
+        layer_of=np.full(count, -1, np.int32),
+        tile_of=np.full(count, -1, np.int32),
+    )
 
 
 def _tensor(name: str, dtype: str, shape: str, address: str) -> Tensor:
@@ -111,8 +127,9 @@ def _tensor(name: str, dtype: str, shape: str, address: str) -> Tensor:
         raise SourceError(f"tensor '{name}' is {dtype}; it may be {' or '.join(_DTYPES)}")
     sizes = [_integer(size) for size in shape.split("x")]
     if len(sizes) < 2 or min(sizes) < 1:
-        raise SourceError(f"tensor '{name}' has shape {shape}; write channels x rows x columns, "
-                          "such as 16x4x4")
+        raise SourceError(
+            f"tensor '{name}' has shape {shape}; write channels x rows x columns, such as 16x4x4"
+        )
     made = Tensor(name, _address(address), sizes[0], tuple(sizes[1:]), dtype)
     if made.address + made.nbytes > MAX_DRAM_BYTES:
         raise SourceError(f"tensor '{name}' ends beyond the {MAX_DRAM_BYTES} bytes of DRAM")
@@ -141,4 +158,3 @@ def _integer(word: str) -> int:
         return parse_integer(word)
     except ValueError:
         raise SourceError(f"{word!r} is not an integer") from None
-

@@ -17,8 +17,10 @@ class Needs(NamedTuple):
 
     def times(self, macs_per_cycle: int, bytes_per_cycle: int) -> dict[str, Fraction]:
         """Cycles of the two resources, exactly."""
-        return {"array": Fraction(self.macs, macs_per_cycle),
-                "bus": Fraction(self.moved, bytes_per_cycle)}
+        return {
+            "array": Fraction(self.macs, macs_per_cycle),
+            "bus": Fraction(self.moved, bytes_per_cycle),
+        }
 
     def limit(self, macs_per_cycle: int, bytes_per_cycle: int) -> str:
         """The resource that is needed for longer, the array where both are needed alike."""

@@ -137,8 +137,9 @@ class Program:
     def output_bytes(self) -> int:
         """Bytes of DRAM that belong to an output and not to the image, each once."""
         total, reached = 0, len(self.image)
-        for first, last in sorted((each.address, each.address + each.nbytes)
-                                  for each in self.outputs):
+        for first, last in sorted(
+            (each.address, each.address + each.nbytes) for each in self.outputs
+        ):
             total += max(0, last - max(first, reached))
             reached = max(reached, last)
         return total
@@ -147,8 +148,10 @@ class Program:
     def needs(self) -> Needs:
         """Of all layers, with every tensor between two of them on the chip."""
         weights = sum(layer.weight_bytes for layer in self.layers)
-        return Needs(sum(layer.real_macs for layer in self.layers),
-                     weights + self.input_bytes + self.output_bytes)
+        return Needs(
+            sum(layer.real_macs for layer in self.layers),
+            weights + self.input_bytes + self.output_bytes,
+        )
 
     def to_bytes(self) -> bytes:
         """The program file."""
@@ -156,12 +159,19 @@ class Program:
             len(self.tiles), -1
         )
         arrays: dict[str, npt.NDArray[Any]] = {
-            "words": self.words, "image": self.image, "layer_of": self.layer_of,
-            "tile_of": self.tile_of, "tiles": tiles}
+            "words": self.words,
+            "image": self.image,
+            "layer_of": self.layer_of,
+            "tile_of": self.tile_of,
+            "tiles": tiles,
+        }
         raw = {name: npy_parts(array) for name, array in arrays.items()}
         head = {
-            "format": FORMAT, "name": self.name, "spec": asdict(self.spec),
-            "dram_bytes": self.dram_bytes, "input_bytes": self.input_bytes,
+            "format": FORMAT,
+            "name": self.name,
+            "spec": asdict(self.spec),
+            "dram_bytes": self.dram_bytes,
+            "input_bytes": self.input_bytes,
             "inputs": [asdict(t) for t in self.inputs],
             "outputs": [asdict(t) for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
@@ -171,8 +181,13 @@ class Program:
         }
         head["seal"] = _seal(head)
         out = io.BytesIO()
-        write_zip(out, {"manifest.json": [json.dumps(head, indent=1).encode()],
-                        **{f"{name}.npy": parts for name, parts in raw.items()}})
+        write_zip(
+            out,
+            {
+                "manifest.json": [json.dumps(head, indent=1).encode()],
+                **{f"{name}.npy": parts for name, parts in raw.items()},
+            },
+        )
         return out.getvalue()
 
     @staticmethod
@@ -181,26 +196,44 @@ class Program:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as box:
                 raw = {name: box.read(info) for name, info in read_zip(box, len(data)).items()}
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError,
-                RuntimeError) as problem:
-            raise ProgramError(f"the program is truncated or altered ({told(problem)}); "
-                               "compile it again") from None
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            EOFError,
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as problem:
+            raise ProgramError(
+                f"the program is truncated or altered ({told(problem)}); compile it again"
+            ) from None
         try:
             return _read(raw)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError,
-                SpecError) as problem:
-            raise ProgramError(f"the program's manifest is not usable ({told(problem)}); "
-                               "compile it again") from None
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+            SpecError,
+        ) as problem:
+            raise ProgramError(
+                f"the program's manifest is not usable ({told(problem)}); compile it again"
+            ) from None
 
 
 def _read(raw: dict[str, bytes]) -> Program:
     head = json.loads(raw["manifest.json"])
     if head["format"] != FORMAT:
-        raise ProgramError(f"the program has format {str(head['format'])[:20]}, this version reads "
-                           f"{FORMAT}; compile it again")
+        raise ProgramError(
+            f"the program has format {str(head['format'])[:20]}, this version reads "
+            f"{FORMAT}; compile it again"
+        )
     seal = head.pop("seal")
-    if seal != _seal(head) or any(digest([raw[f"{name}.npy"]]) != expected
-                                  for name, expected in head["sha256"].items()):
+    if seal != _seal(head) or any(
+        digest([raw[f"{name}.npy"]]) != expected for name, expected in head["sha256"].items()
+    ):
         raise ProgramError("the program was altered after it was written; compile it again")
     return _build(head, {name: read_npy(raw[f"{name}.npy"]) for name in head["sha256"]})
 
@@ -208,23 +241,33 @@ def _read(raw: dict[str, bytes]) -> Program:
 def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:
     words = arrays["words"].astype(np.uint8, casting="safe").reshape(-1, 16)
     image = arrays["image"].astype(np.uint8, casting="safe", copy=False).reshape(-1)
-    layer_of, tile_of, tiles = (arrays[name].astype(np.int32, casting="safe")
-                                for name in ("layer_of", "tile_of", "tiles"))
+    layer_of, tile_of, tiles = (
+        arrays[name].astype(np.int32, casting="safe") for name in ("layer_of", "tile_of", "tiles")
+    )
     if layer_of.shape != (len(words),) or tile_of.shape != (len(words),):
-        raise ProgramError("the program's provenance does not match its instructions; "
-                           "compile it again")
+        raise ProgramError(
+            "the program's provenance does not match its instructions; compile it again"
+        )
     layers = tuple(_layer(table) for table in head["layers"])
-    tensors = {key: tuple(_tensor(table) for table in head[key])
-               for key in ("inputs", "outputs", "moved")}
+    tensors = {
+        key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs", "moved")
+    }
     return Program(
-        name=text(head["name"], "name"), spec=spec_from_table(head["spec"], "the program"),
-        words=words, image=image,
+        name=text(head["name"], "name"),
+        spec=spec_from_table(head["spec"], "the program"),
+        words=words,
+        image=image,
         dram_bytes=count(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
-        inputs=tensors["inputs"], outputs=tensors["outputs"], layers=layers,
+        inputs=tensors["inputs"],
+        outputs=tensors["outputs"],
+        layers=layers,
         tiles=tuple(_tile(row, layers) for row in tiles.tolist()),
-        layer_of=layer_of, tile_of=tile_of,
-        input_bytes=count(head["input_bytes"], "input_bytes"), moved=tensors["moved"],
-        places=tuple(_place(table) for table in head["places"]))
+        layer_of=layer_of,
+        tile_of=tile_of,
+        input_bytes=count(head["input_bytes"], "input_bytes"),
+        moved=tensors["moved"],
+        places=tuple(_place(table) for table in head["places"]),
+    )
 
 
 def _tensor(table: Any) -> Tensor:
@@ -267,8 +310,12 @@ def _tile(row: list[int], layers: tuple[LayerInfo, ...]) -> Tile:
     if odd or not 0 <= row[0] < len(layers) or min(row) < 0:
         raise ValueError(f"a tile is {row}")
     made = Tile(row[0], row[1], row[2], tuple(row[3 : 3 + rank]), tuple(row[3 + rank :]))
-    ends = [start + size for start, size in zip((made.channel, *made.origin),
-                                                (made.channels, *made.size), strict=True)]
+    ends = [
+        start + size
+        for start, size in zip(
+            (made.channel, *made.origin), (made.channels, *made.size), strict=True
+        )
+    ]
     shape = layers[made.layer].shape[1:]
     if len(ends) != len(shape) or any(end > size for end, size in zip(ends, shape, strict=True)):
         raise ValueError(f"the tile {row} is not within its layer's result, {list(shape)}")

@@ -48,8 +48,11 @@ def weight_streams(program: Program) -> list[WeightStreams]:
     firsts: dict[int, int] = {}
     for tile in program.tiles:
         firsts[tile.layer] = min(tile.channel, firsts.get(tile.layer, tile.channel))
-    return [replace(each, first_filter=each.first_filter - firsts[each.layer])
-            for _dram, each in sorted(found.items()) if each is not None]
+    return [
+        replace(each, first_filter=each.first_filter - firsts[each.layer])
+        for _dram, each in sorted(found.items())
+        if each is not None
+    ]
 
 
 def _uses(program: Program) -> list[WeightStreams]:
@@ -75,18 +78,36 @@ def _uses(program: Program) -> list[WeightStreams]:
             parts.append((loads[one.wgt], one))
             tile = int(program.tile_of[pc])
             if one.last and tile >= 0:
-                found += _parts(parts, program.tiles[tile].channel, int(program.layer_of[pc]),
-                                taps, table)
+                found += _parts(
+                    parts, program.tiles[tile].channel, int(program.layer_of[pc]), taps, table
+                )
     return found
 
 
-def _parts(parts: Sequence[tuple[isa.LoadWeights, isa.Conv]], channel: int, layer: int, taps: int,
-           table: tuple[int, int] | None) -> list[WeightStreams]:
+def _parts(
+    parts: Sequence[tuple[isa.LoadWeights, isa.Conv]],
+    channel: int,
+    layer: int,
+    taps: int,
+    table: tuple[int, int] | None,
+) -> list[WeightStreams]:
     """The chunks of one sum."""
     reduction = sum(conv.channels for _load, conv in parts)
     made, first = [], 0
     for load, conv in parts:
-        made.append(WeightStreams(load.dram, load.size, layer, taps, channel, conv.filters, first,
-                                  conv.channels, reduction, table))
+        made.append(
+            WeightStreams(
+                load.dram,
+                load.size,
+                layer,
+                taps,
+                channel,
+                conv.filters,
+                first,
+                conv.channels,
+                reduction,
+                table,
+            )
+        )
         first += conv.channels
     return made

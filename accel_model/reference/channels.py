@@ -33,11 +33,15 @@ class Channelwise:
 
     def reads(self, quad: range) -> list[list[int]]:
         """Rows of ACT, relative to the block's first, that each fetch of a quad reads."""
-        fetches = [[self._place(r, s, n) for n in quad]
-                   for r in range(self.kernel[0]) for s in range(self.kernel[1])]
+        fetches = [
+            [self._place(r, s, n) for n in quad]
+            for r in range(self.kernel[0])
+            for s in range(self.kernel[1])
+        ]
         if self.operand_row is not None:
-            fetches.append([n // self.output[1] * self.operand_row + n % self.output[1]
-                            for n in quad])
+            fetches.append(
+                [n // self.output[1] * self.operand_row + n % self.output[1] for n in quad]
+            )
         return fetches
 
     def inside(self, tap: int, n: int) -> bool:
@@ -51,8 +55,10 @@ class Channelwise:
 
     def _at(self, r: int, s: int, n: int) -> tuple[int, int]:
         oy, ox = divmod(n, self.output[1])
-        return (self.top + oy * self.stride[0] + r * self.dilation[0],
-                self.left + ox * self.stride[1] + s * self.dilation[1])
+        return (
+            self.top + oy * self.stride[0] + r * self.dilation[0],
+            self.left + ox * self.stride[1] + s * self.dilation[1],
+        )
 
 
 def step_channels(array: Array, banks: int, work: Channelwise) -> Outcome:
@@ -65,8 +71,9 @@ def step_channels(array: Array, banks: int, work: Channelwise) -> Outcome:
         width = min(BLOCK, work.channels - first)
         for quad in quads:
             outcome.cycles += _step_quad(work.reads(quad), len(quad), banks, outcome)
-            scalings = work.requantised * (1 + (work.operand_row is not None
-                                                and work.weights is not None))
+            scalings = work.requantised * (
+                1 + (work.operand_row is not None and work.weights is not None)
+            )
             events["requantised"] += scalings * width * len(quad)
             if work.weights is not None:
                 for taps in work.weights[first : first + width]:

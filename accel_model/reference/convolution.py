@@ -83,8 +83,11 @@ class Plan:
         together = 16 if self.array.kind == "pattern" else 1
         for first in range(0, channels, BLOCK):
             for tap in range(0, taps, together):
-                yield (first // BLOCK, tuple(range(tap, min(tap + together, taps))),
-                       min(BLOCK, channels - first))
+                yield (
+                    first // BLOCK,
+                    tuple(range(tap, min(tap + together, taps))),
+                    min(BLOCK, channels - first),
+                )
 
     def stream(self, run: int, slot: int) -> bytes | None:
         """The stream of a slot in a pass; None: the slot is unused."""
@@ -96,8 +99,10 @@ class Plan:
         conv = self.conv
         r, s = divmod(tap, conv.kernel[1])
         oy, ox = divmod(output, conv.output[1])
-        return (conv.top + oy * conv.stride[0] + r * conv.dilation[0],
-                conv.left + ox * conv.stride[1] + s * conv.dilation[1])
+        return (
+            conv.top + oy * conv.stride[0] + r * conv.dilation[0],
+            conv.left + ox * conv.stride[1] + s * conv.dilation[1],
+        )
 
     def inside(self, tap: int, output: int) -> bool:
         """Whether that is a place of the image and not padding."""

@@ -18,8 +18,9 @@ from zeroskip.accel_model.spec import Array
 class Lane:
     """Decodes its filter's stream and multiplies, one weight a cycle, for its own quad."""
 
-    def __init__(self, plan: Plan, window: Window, drain: Drain, slot: int, member: int,
-                 outcome: Outcome) -> None:
+    def __init__(
+        self, plan: Plan, window: Window, drain: Drain, slot: int, member: int, outcome: Outcome
+    ) -> None:
         self.plan, self.window, self.drain, self.outcome = plan, window, drain, outcome
         self.slot, self.member = slot, member
         self.run, self.index = 0, 0  # the stage to do next, or the one being done
@@ -76,8 +77,9 @@ class Lane:
 
     def _idle(self) -> str | None:
         """A pass without a stream lasts until its last stage has been fetched."""
-        skipped = self.index == 0 and self.run > 0 and (
-            self.plan.stream(self.run - 1, self.slot) is None)
+        skipped = (
+            self.index == 0 and self.run > 0 and (self.plan.stream(self.run - 1, self.slot) is None)
+        )
         last = (self.run - 1, len(self.plan.stages) - 1)
         return "unused" if skipped and self.window.latest < last else None
 
@@ -105,8 +107,9 @@ class Lane:
         if self.index == 0:
             stream = self.plan.stream(self.run, self.slot)
             assert stream is not None
-            self.reader = Reader(self.plan.array.kind, stream, self.plan.stages,
-                                 self.plan.conv.table)
+            self.reader = Reader(
+                self.plan.array.kind, stream, self.plan.stages, self.plan.conv.table
+            )
             self.sums[self.run % 2] = [0] * len(self.outputs)
             if self.member == 0:
                 self.outcome.events["wgt_words"] += len(stream) // 4
@@ -155,8 +158,11 @@ class Drain:
         for output in self.plan.tiles[tile]:
             self._count_sums(group)
             for first in range(0, self.plan.slots, width):
-                used = [slot for slot in range(first, min(first + width, self.plan.slots))
-                        if self.plan.stream(self.run, slot) is not None]
+                used = [
+                    slot
+                    for slot in range(first, min(first + width, self.plan.slots))
+                    if self.plan.stream(self.run, slot) is not None
+                ]
                 self.cycles += self._ports(used, output)
         return True
 
@@ -231,8 +237,11 @@ def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_00
     outcome = Outcome()
     plan, window = Plan(array, conv), Window(array.window_entries)
     drain = Drain(plan, outcome)
-    lanes = [Lane(plan, window, drain, slot, member, outcome)
-             for slot in range(plan.slots) for member in range(1 << conv.gang)]
+    lanes = [
+        Lane(plan, window, drain, slot, member, outcome)
+        for slot in range(plan.slots)
+        for member in range(1 << conv.gang)
+    ]
     drain.lanes = lanes
     write_back = WriteBack(plan, drain, outcome) if conv.last else None
     drain.write_back = write_back

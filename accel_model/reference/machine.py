@@ -60,16 +60,20 @@ class Station:
     completing: deque[tuple[int, int]] = field(default_factory=deque)  # (earliest cycle, pc)
 
 
-def step_tokens(stream: list[Instruction], latency: int,
-                perform: Callable[[int, Instruction], Counter[str]]) -> list[Happened]:
+def step_tokens(
+    stream: list[Instruction], latency: int, perform: Callable[[int, Instruction], Counter[str]]
+) -> list[Happened]:
     """Run instructions under their tokens; ``perform`` says what one does when it starts.
 
     RuntimeError if nothing can go on, or it does not end.
     """
-    stations = [Station(unit, deque(pc for pc, one in enumerate(stream) if one.unit == unit))
-                for unit in UNITS]
+    stations = [
+        Station(unit, deque(pc for pc, one in enumerate(stream) if one.unit == unit))
+        for unit in UNITS
+    ]
     tokens: dict[tuple[Unit, Unit], deque[int]] = {
-        (giver, taker): deque() for giver in UNITS for taker in UNITS}
+        (giver, taker): deque() for giver in UNITS for taker in UNITS
+    }
     found = [Happened() for _ in stream]
     bus_owner: Station | None = None
     clock = 0
@@ -87,8 +91,9 @@ def step_tokens(stream: list[Instruction], latency: int,
             moves = _on_bus(one)
             if moves and bus_owner is not None:
                 continue
-            found[pc].ready = max([tokens[giver, each.unit].popleft() for giver in givers],
-                                  default=0)
+            found[pc].ready = max(
+                [tokens[giver, each.unit].popleft() for giver in givers], default=0
+            )
             found[pc].start = clock
             found[pc].events = perform(pc, one)
             each.todo.popleft()
@@ -96,7 +101,8 @@ def step_tokens(stream: list[Instruction], latency: int,
             if moves:
                 bus_owner = each
         if not any(each.now is not None or each.completing for each in stations) and any(
-                each.todo for each in stations):
+            each.todo for each in stations
+        ):
             raise RuntimeError(f"no unit can go on at cycle {clock}")
         clock += 1
         for each in stations:
@@ -116,8 +122,13 @@ def step_tokens(stream: list[Instruction], latency: int,
     return found
 
 
-def _complete(station: Station, stream: list[Instruction], found: list[Happened],
-              tokens: dict[tuple[Unit, Unit], deque[int]], clock: int) -> None:
+def _complete(
+    station: Station,
+    stream: list[Instruction],
+    found: list[Happened],
+    tokens: dict[tuple[Unit, Unit], deque[int]],
+    clock: int,
+) -> None:
     """What a unit has finished by now, in order, completes and gives its tokens."""
     while station.completing and station.completing[0][0] <= clock:
         _, pc = station.completing.popleft()
@@ -138,8 +149,9 @@ def step_program(program: Program) -> list[Happened]:
     """When everything in a program happens, and what is counted for each instruction."""
     stream = decode_all(program.words)
     engine = _Engine(program.spec, Memory(program.image.tobytes()))
-    return step_tokens(stream, program.spec.dram.latency_cycles,
-                       lambda _pc, one: engine.perform(one))
+    return step_tokens(
+        stream, program.spec.dram.latency_cycles, lambda _pc, one: engine.perform(one)
+    )
 
 
 @dataclass
@@ -167,9 +179,15 @@ class _Engine:
         return self._move(one, self.registers["storeshape"])
 
     def _move(self, one: Any, shape: Any) -> Outcome:
-        outcome = step_transfer(self.spec.dram, Transfer(
-            one.dram, one.bytes, (one.width, one.height, one.blocks),
-            (shape.dram_pixel, shape.dram_row, shape.dram_block)))
+        outcome = step_transfer(
+            self.spec.dram,
+            Transfer(
+                one.dram,
+                one.bytes,
+                (one.width, one.height, one.blocks),
+                (shape.dram_pixel, shape.dram_row, shape.dram_block),
+            ),
+        )
         for _block in range(one.blocks):
             for _row in range(one.height):
                 outcome.events["act_rows"] += one.width
@@ -223,31 +241,52 @@ class _Engine:
                 row, tall = row + tall, 0
             bank = n % slots * wide
             words = int.from_bytes(self.memory.wgt[row, bank][2:], "little")
-            streams.append(b"".join(self.memory.wgt[row + k // wide, bank + k % wide]
-                                    for k in range(words)))
+            streams.append(
+                b"".join(self.memory.wgt[row + k // wide, bank + k % wide] for k in range(words))
+            )
             tall = max(tall, -(-words // wide))
         return streams
 
     def _conv(self, one: isa.Conv) -> Outcome:
         x, operand = self.registers["input"], self.registers.get("operand")
         nothing = [[0] * x.width] * x.height
-        return step_conv(self.spec.array, self.spec.sram.act_banks, Convolution(
-            image=[nothing] * one.channels, row=x.row, **self._window(),
-            streams=self._streams(one.wgt, one.filters, one.gang), gang=one.gang,
-            table=self.table if self.spec.array.kind == "pattern" else None,
-            first=bool(one.first), last=bool(one.last), out_blocks=-(-one.filters // BLOCK),
-            operand_row=operand.row if operand and one.last and one.residual else None))
+        return step_conv(
+            self.spec.array,
+            self.spec.sram.act_banks,
+            Convolution(
+                image=[nothing] * one.channels,
+                row=x.row,
+                **self._window(),
+                streams=self._streams(one.wgt, one.filters, one.gang),
+                gang=one.gang,
+                table=self.table if self.spec.array.kind == "pattern" else None,
+                first=bool(one.first),
+                last=bool(one.last),
+                out_blocks=-(-one.filters // BLOCK),
+                operand_row=operand.row if operand and one.last and one.residual else None,
+            ),
+        )
 
     def _window(self) -> dict[str, Any]:
         x, y, kernel = (self.registers[name] for name in ("input", "output", "kernel"))
-        return {"kernel": (kernel.rows, kernel.cols), "top": x.top, "left": x.left,
-                "stride": (kernel.row_stride, kernel.col_stride), "output": (y.height, y.width),
-                "dilation": (kernel.row_dilation, kernel.col_dilation)}
+        return {
+            "kernel": (kernel.rows, kernel.cols),
+            "top": x.top,
+            "left": x.left,
+            "stride": (kernel.row_stride, kernel.col_stride),
+            "output": (y.height, y.width),
+            "dilation": (kernel.row_dilation, kernel.col_dilation),
+        }
 
     def _channelwise(self, channels: int, **more: Any) -> Outcome:
         x = self.registers["input"]
-        return step_channels(self.spec.array, self.spec.sram.act_banks, Channelwise(
-            channels=channels, size=(x.height, x.width), row=x.row, **self._window(), **more))
+        return step_channels(
+            self.spec.array,
+            self.spec.sram.act_banks,
+            Channelwise(
+                channels=channels, size=(x.height, x.width), row=x.row, **self._window(), **more
+            ),
+        )
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:
         taps = self.registers["kernel"].rows * self.registers["kernel"].cols
@@ -256,8 +295,12 @@ class _Engine:
         for stream in streams:
             weights[int.from_bytes(stream[:2], "little")] = list(stream[WORD : WORD + taps])
         return self._channelwise(
-            one.channels, weights=weights, words=sum(len(stream) for stream in streams) // WORD,
-            operand_row=self.registers["operand"].row if one.residual else None, requantised=True)
+            one.channels,
+            weights=weights,
+            words=sum(len(stream) for stream in streams) // WORD,
+            operand_row=self.registers["operand"].row if one.residual else None,
+            requantised=True,
+        )
 
     def _maxpool(self, one: isa.MaxPool) -> Outcome:
         return self._channelwise(one.channels)
@@ -266,5 +309,6 @@ class _Engine:
         return self._channelwise(one.channels, requantised=True)
 
     def _add(self, one: isa.Add) -> Outcome:
-        return self._channelwise(one.channels, operand_row=self.registers["operand"].row,
-                                 requantised=True)
+        return self._channelwise(
+            one.channels, operand_row=self.registers["operand"].row, requantised=True
+        )

@@ -45,8 +45,13 @@ class Pointer:
 class Reader:
     """The stages of one stream; ``stages`` are (block, taps, width) as the array walks them."""
 
-    def __init__(self, kind: str, stream: bytes, stages: Sequence[tuple[int, tuple[int, ...], int]],
-                 table: Table | None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        stream: bytes,
+        stages: Sequence[tuple[int, tuple[int, ...], int]],
+        table: Table | None,
+    ) -> None:
         self.kind, self.stages, self.table, self.at = kind, stages, table, 0
         self.header = Pointer(stream, 4)
         flags = sum((width + 7) // 8 for _, _, width in stages)
@@ -73,6 +78,5 @@ class Reader:
         weights = []
         for c in channels:
             mask = self.table.masks[slab][self.numbers.take(self.table.id_bits)]
-            weights += [Weight(i, c, self.values.take_weight())
-                        for i in range(16) if mask >> i & 1]
+            weights += [Weight(i, c, self.values.take_weight()) for i in range(16) if mask >> i & 1]
         return weights

@@ -55,8 +55,17 @@ class ConvTiming:
 
 
 def conv_cycles(
-    array: Array, kind: str, work: Int32, order: Int32, stages: Stages, tile_ft: Int32,
-    tile_pixels: Int32, gang: int, out_blocks: int, last: bool, operand_ft: Int32 | None = None,
+    array: Array,
+    kind: str,
+    work: Int32,
+    order: Int32,
+    stages: Stages,
+    tile_ft: Int32,
+    tile_pixels: Int32,
+    gang: int,
+    out_blocks: int,
+    last: bool,
+    operand_ft: Int32 | None = None,
 ) -> ConvTiming:
     """Time of one ``conv``.
 
@@ -71,9 +80,11 @@ def conv_cycles(
     """
     slots = array.lanes >> gang
     if int(stages.entries.max()) > array.window_entries:
-        raise WindowError(f"array.window_entries = {array.window_entries} cannot hold the "
-                          f"{int(stages.entries.max())} entries of one step of this convolution; "
-                          "use a target with larger windows")
+        raise WindowError(
+            f"array.window_entries = {array.window_entries} cannot hold the "
+            f"{int(stages.entries.max())} entries of one step of this convolution; "
+            "use a target with larger windows"
+        )
     tiles, groups = len(tile_ft), -(-len(work) // slots)
     ragged = len(work) - slots * (groups - 1)  # slots of the last group that have streams
     if kind != "dense":
@@ -87,16 +98,29 @@ def conv_cycles(
     operand = np.zeros(tiles, np.int32) if operand_ft is None else out_blocks * operand_ft
     spent = np.zeros((len(SPENT), len(copies)), np.int64)
     end = array.pipeline_cycles + _simulate(
-        streams, used, drain_costs(order, slots, array.drain_width, last), stages.fetches,
-        stages.entries, array.window_entries, tile_ft, tile_pixels, operand,
-        out_blocks if last else 0, array.pipeline_cycles, spent)
+        streams,
+        used,
+        drain_costs(order, slots, array.drain_width, last),
+        stages.fetches,
+        stages.entries,
+        array.window_entries,
+        tile_ft,
+        tile_pixels,
+        operand,
+        out_blocks if last else 0,
+        array.pipeline_cycles,
+        spent,
+    )
     taps = int(stages.fetches.sum())
     quads = int((-(-tile_pixels // array.pixels)).sum())
     lane_cycles = dict(zip(SPENT, ((spent @ copies) << gang).tolist(), strict=True))
     return ConvTiming(
-        cycles=end, passes=tiles * groups,
+        cycles=end,
+        passes=tiles * groups,
         fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,
-        fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()), **lane_cycles)
+        fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()),
+        **lane_cycles,
+    )
 
 
 @native
@@ -140,16 +164,33 @@ HEAD, TAIL, HELD = range(3)
 
 @native
 def _tile(
-    work: Int32, used: Int64, drain_cost: Int64, fetches: Int32, entries: Int32, window: int,
-    ft: int, pixels: int, out_blocks: int, now: Int64, done: Int64, ring: Int64, size: Int64,
-    until: Int64, spent: Int64,
+    work: Int32,
+    used: Int64,
+    drain_cost: Int64,
+    fetches: Int32,
+    entries: Int32,
+    window: int,
+    ft: int,
+    pixels: int,
+    out_blocks: int,
+    now: Int64,
+    done: Int64,
+    ring: Int64,
+    size: Int64,
+    until: Int64,
+    spent: Int64,
 ) -> None:
     """Step a tile: what ``_simulate`` says. done: when each slot ended its latest stage. size,
     until: of the stages in the window, their entries and when they are freed."""
     fetched, room, drained, before = now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE]
     head, tail, held = ring[HEAD], ring[TAIL], ring[HELD]
     busy, imbalance, fetch_wait, drain_wait, unused = (
-        spent[0], spent[1], spent[2], spent[3], spent[4])
+        spent[0],
+        spent[1],
+        spent[2],
+        spent[3],
+        spent[4],
+    )
     for f in range(len(used)):
         finished = 0
         for j in range(len(fetches)):
@@ -214,8 +255,11 @@ def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
     for period in range(1, min(LONGEST_PERIOD, tiles // 3) + 1):
         alike = True
         for t in range(period, tiles - 1):
-            if (tile_ft[t] != tile_ft[t - period] or operand[t] != operand[t - period]
-                    or tile_pixels[t] != tile_pixels[t - period]):
+            if (
+                tile_ft[t] != tile_ft[t - period]
+                or operand[t] != operand[t - period]
+                or tile_pixels[t] != tile_pixels[t - period]
+            ):
                 alike = False
                 break
         if alike:
@@ -225,8 +269,17 @@ def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
 
 @native
 def _simulate(
-    work: Int32, used: Int64, drain_cost: Int64, fetches: Int32, entries: Int32, window: int,
-    tile_ft: Int32, tile_pixels: Int32, operand: Int32, out_blocks: int, pipeline: int,
+    work: Int32,
+    used: Int64,
+    drain_cost: Int64,
+    fetches: Int32,
+    entries: Int32,
+    window: int,
+    tile_ft: Int32,
+    tile_pixels: Int32,
+    operand: Int32,
+    out_blocks: int,
+    pipeline: int,
     spent: Int64,
 ) -> int:
     """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
@@ -248,8 +301,23 @@ def _simulate(
     mark_state, mark_spent = np.zeros(len(state), np.int64), np.zeros((5, slots), np.int64)
     while t < tiles:
         now[FETCHED] += operand[t]
-        _tile(work, used, drain_cost, fetches, entries, window, tile_ft[t], tile_pixels[t],
-              out_blocks, now, done, ring, size, until, spent)
+        _tile(
+            work,
+            used,
+            drain_cost,
+            fetches,
+            entries,
+            window,
+            tile_ft[t],
+            tile_pixels[t],
+            out_blocks,
+            now,
+            done,
+            ring,
+            size,
+            until,
+            spent,
+        )
         t += 1
         if t % period != 0 or t >= tiles - 1:
             continue
@@ -288,8 +356,16 @@ def _simulate(
 
 @native
 def _conflicts(
-    cf: Int32, outputs: int, width: int, row: int, top: int, left: int, row_stride: int,
-    col_stride: int, banks: int, pixels: int,
+    cf: Int32,
+    outputs: int,
+    width: int,
+    row: int,
+    top: int,
+    left: int,
+    row_stride: int,
+    col_stride: int,
+    banks: int,
+    pixels: int,
 ) -> None:
     for quad in range(len(cf)):
         hits, most = np.zeros(banks, np.int32), 0
@@ -303,8 +379,16 @@ def _conflicts(
 
 
 def quad_conflicts(
-    height: int, width: int, *, row: int, top: int = 0, left: int = 0, row_stride: int = 1,
-    col_stride: int = 1, banks: int, pixels: int,
+    height: int,
+    width: int,
+    *,
+    row: int,
+    top: int = 0,
+    left: int = 0,
+    row_stride: int = 1,
+    col_stride: int = 1,
+    banks: int,
+    pixels: int,
 ) -> Int32:
     """int32 [quads]: cycles to read one tap of one block for each quad of the output.
 
@@ -329,7 +413,11 @@ def group_pixels(outputs: int, size: int) -> Int32:
 
 
 def simple_cycles(
-    array: Array, blocks: int, taps: int, conflicts: Int32, outputs: int,
+    array: Array,
+    blocks: int,
+    taps: int,
+    conflicts: Int32,
+    outputs: int,
     operand_conflicts: Int32 | None = None,
 ) -> int:
     """Time of ``depthwise``, ``maxpool``, ``avgpool`` and ``add`` (taps = 1).

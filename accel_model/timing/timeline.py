@@ -22,8 +22,14 @@ class Timeline(NamedTuple):
 
 
 @native
-def timeline(unit: Int64, wait: Int64, post: Int64, cycles: Int64, on_bus: npt.NDArray[np.bool_],
-             latency: int) -> Timeline:
+def timeline(
+    unit: Int64,
+    wait: Int64,
+    post: Int64,
+    cycles: Int64,
+    on_bus: npt.NDArray[np.bool_],
+    latency: int,
+) -> Timeline:
     """Walk the events in order of their start.
 
     unit: 0 load, 1 compute, 2 store; wait, post: sets of units as bits. cycles: at least 1. An

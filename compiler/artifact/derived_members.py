@@ -73,10 +73,16 @@ class Source:
     def weight(self, constant: npt.NDArray[Any]) -> Int8:
         """int8 [K, C/groups, taps]."""
         held = constant.T if self.transposed else constant
-        if held.dtype != np.int8 or held.ndim < 2 or self.taps < 1 or (
-                prod(held.shape[1:]) % self.taps or self.groups < 1 or len(held) % self.groups):
-            raise ValueError(f"weights of {constant.dtype} {constant.shape} in {self.groups} "
-                             f"groups of {self.taps} taps")
+        if (
+            held.dtype != np.int8
+            or held.ndim < 2
+            or self.taps < 1
+            or (prod(held.shape[1:]) % self.taps or self.groups < 1 or len(held) % self.groups)
+        ):
+            raise ValueError(
+                f"weights of {constant.dtype} {constant.shape} in {self.groups} "
+                f"groups of {self.taps} taps"
+            )
         return np.ascontiguousarray(held).reshape(len(held), -1, self.taps)
 
 
@@ -133,9 +139,14 @@ class _Plain:
     orders: str
 
 
-def join_program(kind: str, rest: Bytes, pieces: npt.NDArray[np.int64],
-                 orders: npt.NDArray[np.uint16], sources: Sequence[tuple[int, Int8]],
-                 limit: int) -> Bytes:
+def join_program(
+    kind: str,
+    rest: Bytes,
+    pieces: npt.NDArray[np.int64],
+    orders: npt.NDArray[np.uint16],
+    sources: Sequence[tuple[int, Int8]],
+    limit: int,
+) -> Bytes:
     """The file of at most ``limit`` bytes. sources: groups, and weights int8 [K, C/groups, taps].
 
     FormatError or ValueError if the pieces do not make one.
@@ -143,8 +154,9 @@ def join_program(kind: str, rest: Bytes, pieces: npt.NDArray[np.int64],
     if pieces.ndim != 2 or pieces.shape[1] != len(fields(Piece)):
         raise ValueError(f"pieces of a program are {pieces.shape}")
     every = [Piece(*row) for row in pieces.tolist()]
-    total = count(len(rest) + sum(max(piece.size, 0) for piece in every), "bytes of a program", 0,
-                  limit)
+    total = count(
+        len(rest) + sum(max(piece.size, 0) for piece in every), "bytes of a program", 0, limit
+    )
     made = np.zeros(total, np.uint8)
     at, taken = 0, 0
     for piece in every:
@@ -167,15 +179,25 @@ def join_program(kind: str, rest: Bytes, pieces: npt.NDArray[np.int64],
     return made
 
 
-def _packed(kind: str, groups: int, weight: Int8, piece: Piece,
-            order: npt.NDArray[np.integer[Any]], file: Bytes, limit: int) -> Bytes:
+def _packed(
+    kind: str,
+    groups: int,
+    weight: Int8,
+    piece: Piece,
+    order: npt.NDArray[np.integer[Any]],
+    file: Bytes,
+    limit: int,
+) -> Bytes:
     """The streams of a piece. file: with the pattern tables in it."""
     filters, _, taps = weight.shape
-    if (min(piece.first_filter, piece.first_channel) < 0 or min(piece.filters, piece.channels) < 1
-            or piece.first_filter + piece.filters > filters
-            or piece.first_channel + piece.channels > groups * weight.shape[1]
-            or piece.filters * piece.channels * taps > limit
-            or not np.array_equal(np.sort(order), np.arange(piece.filters))):
+    if (
+        min(piece.first_filter, piece.first_channel) < 0
+        or min(piece.filters, piece.channels) < 1
+        or piece.first_filter + piece.filters > filters
+        or piece.first_channel + piece.channels > groups * weight.shape[1]
+        or piece.filters * piece.channels * taps > limit
+        or not np.array_equal(np.sort(order), np.arange(piece.filters))
+    ):
         raise ValueError(f"a piece of a program at {piece.at} is of weights that are not there")
     table = None
     if piece.table >= 0:
@@ -218,8 +240,12 @@ class Split:
     sources: tuple[Source, ...]
 
 
-def split_program(file: Bytes, start: int, program: Program,
-                  known: Mapping[str, tuple[Source, npt.NDArray[np.int8]]]) -> Split:
+def split_program(
+    file: Bytes,
+    start: int,
+    program: Program,
+    known: Mapping[str, tuple[Source, npt.NDArray[np.int8]]],
+) -> Split:
     """Take the weights out of a program's file.
 
     file: the program's own begins at ``start``. known: node -> its weights and the constant that
@@ -239,13 +265,23 @@ def split_program(file: Bytes, start: int, program: Program,
             number, weight = weights.get(source) or (len(weights), source.weight(known[node][1]))
             raw = file[base + streams.dram : base + streams.dram + streams.size]
             order = _order_of(raw, streams, program)
-            table = (-1, 0) if streams.table is None else (base + streams.table[0],
-                                                           streams.table[1])
-            piece = Piece(base + streams.dram, streams.size, number, streams.first_filter,
-                          streams.filters, _first_channel(streams, source.groups, weight),
-                          streams.channels, sum(map(len, orders)), *table)
-            made = _packed(program.spec.array.kind, source.groups, weight, piece, order, file,
-                           _LIMIT)
+            table = (
+                (-1, 0) if streams.table is None else (base + streams.table[0], streams.table[1])
+            )
+            piece = Piece(
+                base + streams.dram,
+                streams.size,
+                number,
+                streams.first_filter,
+                streams.filters,
+                _first_channel(streams, source.groups, weight),
+                streams.channels,
+                sum(map(len, orders)),
+                *table,
+            )
+            made = _packed(
+                program.spec.array.kind, source.groups, weight, piece, order, file, _LIMIT
+            )
             if np.array_equal(made, raw):
                 weights[source] = number, weight
                 pieces.append(piece)
@@ -254,8 +290,12 @@ def split_program(file: Bytes, start: int, program: Program,
     for piece in pieces:
         inside[piece.at : piece.at + piece.size] = True
     rows = np.array([astuple(piece) for piece in pieces], np.int64)
-    return Split(file[~inside], rows.reshape(-1, len(fields(Piece))),
-                 np.concatenate([np.zeros(0, np.uint16), *orders]), tuple(weights))
+    return Split(
+        file[~inside],
+        rows.reshape(-1, len(fields(Piece))),
+        np.concatenate([np.zeros(0, np.uint16), *orders]),
+        tuple(weights),
+    )
 
 
 def _image_start(file: Bytes, program: Program) -> int:
@@ -275,8 +315,9 @@ def _order_of(raw: Bytes, streams: WeightStreams, program: Program) -> npt.NDArr
         rows = 2 * formats.slabs_of(streams.taps)
         held = program.image[streams.table[0] :][: rows * _PAR_ROW]
         table = PatternTable.from_rows(held.reshape(rows, -1), rows // 2, streams.table[1])
-    order = formats.unpack(program.spec.array.kind, raw, streams.filters, streams.channels,
-                           streams.taps, table)[2]
+    order = formats.unpack(
+        program.spec.array.kind, raw, streams.filters, streams.channels, streams.taps, table
+    )[2]
     return order.astype(np.uint16)
 
 

@@ -33,23 +33,44 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
     try:
         size = _size(Path(path))
         if size > MAX_BYTES:
-            raise DataError(f"{path}: holds {size / 2**30:,.1f} GiB of arrays, more than the "
-                            f"{MAX_BYTES >> 30} GiB that are read; give fewer samples")
+            raise DataError(
+                f"{path}: holds {size / 2**30:,.1f} GiB of arrays, more than the "
+                f"{MAX_BYTES >> 30} GiB that are read; give fewer samples"
+            )
         loaded = np.load(path, allow_pickle=False)
     except OSError as problem:
         raise DataError(f"{path}: cannot be read: {problem.strerror or problem}") from None
-    except (ValueError, EOFError, TokenError, zipfile.BadZipFile, zlib.error, NotImplementedError,
-            RuntimeError, MemoryError):
+    except (
+        ValueError,
+        EOFError,
+        TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        MemoryError,
+    ):
         raise DataError(f"{path}: is not an .npz or .npy file of plain arrays") from None
     if isinstance(loaded, np.ndarray):
         return {Path(path).stem: loaded}
     try:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, OSError, TokenError, zipfile.BadZipFile, zlib.error,
-            NotImplementedError, RuntimeError, MemoryError):
-        raise DataError(f"{path}: is truncated, or holds objects that are not plain arrays or "
-                        "are larger than this computer's memory") from None
+    except (
+        ValueError,
+        EOFError,
+        OSError,
+        TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        MemoryError,
+    ):
+        raise DataError(
+            f"{path}: is truncated, or holds objects that are not plain arrays or "
+            "are larger than this computer's memory"
+        ) from None
 
 
 def _size(path: Path) -> int:
@@ -93,17 +114,20 @@ def match_inputs(
         if name not in {port.name for port in ports}:
             raise DataError(f"{what} has '{name}', which is not an input; the inputs are {known}")
     found = {port.name: _matched(arrays, port, what, samples, known) for port in ports}
-    times = {port.name: len(found[port.name]) // port.shape[0] if port.shape else 1
-             for port in ports}
+    times = {
+        port.name: len(found[port.name]) // port.shape[0] if port.shape else 1 for port in ports
+    }
     if not samples and len(set(times.values())) > 1:
         counts = ", ".join(f"'{name}' {count}" for name, count in times.items())
-        raise DataError(f"{what} are for different numbers of runs: {counts}; give equally many "
-                        "for every input")
+        raise DataError(
+            f"{what} are for different numbers of runs: {counts}; give equally many for every input"
+        )
     return found
 
 
-def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
-             known: str) -> Array:
+def _matched(
+    arrays: Mapping[str, Array], port: Port, what: str, samples: bool, known: str
+) -> Array:
     if port.name not in arrays:
         raise DataError(f"{what} lacks input '{port.name}'; the inputs are {known}")
     array = np.asarray(arrays[port.name])
@@ -111,23 +135,37 @@ def _matched(arrays: Mapping[str, Array], port: Port, what: str, samples: bool,
     if samples:
         shape = port.shape or (1,)  # a sample of a single number is one number
         array = array.reshape(1) if not array.ndim and not port.shape else array
-    fits = (array.ndim == len(shape) and array.shape[1:] == shape[1:]
-            and (array.ndim == 0 or (len(array) > 0 and len(array) % shape[0] == 0)))
+    fits = (
+        array.ndim == len(shape)
+        and array.shape[1:] == shape[1:]
+        and (array.ndim == 0 or (len(array) > 0 and len(array) % shape[0] == 0))
+    )
     if not fits:
         wanted = ["samples", *port.shape[1:]] if samples else list(port.shape)
         more = ", or several of these along the first axis" if port.shape and not samples else ""
-        raise DataError(f"{what} for '{port.name}' has shape {list(array.shape)}; the network "
-                        f"takes {wanted}{more}".replace("'samples'", "samples"))
-    taken = np.can_cast(array.dtype, port.dtype, "same_kind") if samples else (
-        array.dtype == port.dtype)
+        raise DataError(
+            f"{what} for '{port.name}' has shape {list(array.shape)}; the network "
+            f"takes {wanted}{more}".replace("'samples'", "samples")
+        )
+    taken = (
+        np.can_cast(array.dtype, port.dtype, "same_kind")
+        if samples
+        else (array.dtype == port.dtype)
+    )
     if not taken:
-        raise DataError(f"{what} for '{port.name}' is {array.dtype}; the network takes "
-                        f"{port.dtype}")
+        raise DataError(
+            f"{what} for '{port.name}' is {array.dtype}; the network takes {port.dtype}"
+        )
     array = array.astype(port.dtype, copy=False)
-    if array.dtype == np.float64 and np.isfinite(array).all() and (
-            np.abs(array) > np.finfo(np.float32).max).any():
-        raise DataError(f"{what} for '{port.name}' holds numbers beyond float32, in which networks "
-                        "are computed here; scale them down")
+    if (
+        array.dtype == np.float64
+        and np.isfinite(array).all()
+        and (np.abs(array) > np.finfo(np.float32).max).any()
+    ):
+        raise DataError(
+            f"{what} for '{port.name}' holds numbers beyond float32, in which networks "
+            "are computed here; scale them down"
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{what} for '{port.name}' holds NaN or infinity; remove those samples")
     return array

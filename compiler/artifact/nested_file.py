@@ -78,18 +78,26 @@ class Levels:
         """Write the file, whole or not at all."""
         manifest: dict[str, Any] = {
             "format": LEVELS_FORMAT,
-            "levels": [{"recipe": recipe, "network": head}
-                       for recipe, head in zip(self.recipes, self.heads, strict=True)],
+            "levels": [
+                {"recipe": recipe, "network": head}
+                for recipe, head in zip(self.recipes, self.heads, strict=True)
+            ],
             "derived": {name: asdict(each) for name, each in self.derived.items()},
             "parts": sorted(self.parts),
         }
         manifest["seal"] = seal_of(manifest)
-        write_members(path, manifest, {f"{FOLDER}{name}": self.parts[name]
-                                       for name in sorted(self.parts)})
+        write_members(
+            path, manifest, {f"{FOLDER}{name}": self.parts[name] for name in sorted(self.parts)}
+        )
 
 
-def read_level(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], head: dict[str, Any],
-               path: str, level: int) -> Network:
+def read_level(
+    box: zipfile.ZipFile,
+    members: Mapping[str, zipfile.ZipInfo],
+    head: dict[str, Any],
+    path: str,
+    level: int,
+) -> Network:
     """The network of a level in a file that ``Levels.save`` wrote.
 
     What is wrong with the file is an error that ``network.refusing`` knows.
@@ -99,15 +107,19 @@ def read_level(box: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], hea
         raise NetworkError(f"{path}: was altered after it was written; compile it again")
     for name in head["parts"]:
         if digest(pieces(box, members[f"{FOLDER}{name}"])) != name:
-            raise NetworkError(f"{path}: member {FOLDER}{name} was altered after it was written; "
-                               "compile it again")
-    derived = {name: ProgramOf.from_table(table) if "sources" in table else
-               read_record(LevelOf, table) for name, table in head["derived"].items()}
+            raise NetworkError(
+                f"{path}: member {FOLDER}{name} was altered after it was written; compile it again"
+            )
+    derived = {
+        name: ProgramOf.from_table(table) if "sources" in table else read_record(LevelOf, table)
+        for name, table in head["derived"].items()
+    }
     stored = sum(info.file_size for info in members.values())
     recipes = tuple(text(each["recipe"], "recipe") for each in head["levels"])
     heads = tuple(each["network"] for each in head["levels"])
-    return _network(recipes, heads, _Store(derived, partial(_reading, path), stored * GROWTH), path,
-                    level)
+    return _network(
+        recipes, heads, _Store(derived, partial(_reading, path), stored * GROWTH), path, level
+    )
 
 
 @contextmanager
@@ -116,8 +128,13 @@ def _reading(path: str) -> Iterator[ReadPart]:
         yield lambda name: box.read(f"{FOLDER}{name}")
 
 
-def _network(recipes: tuple[str, ...], heads: tuple[dict[str, Any], ...], store: _Store, path: str,
-             level: int) -> Network:
+def _network(
+    recipes: tuple[str, ...],
+    heads: tuple[dict[str, Any], ...],
+    store: _Store,
+    path: str,
+    level: int,
+) -> Network:
     if not 0 <= level < len(heads):
         there = ", ".join(f"{number}: {recipe}" for number, recipe in enumerate(recipes))
         raise NetworkError(f"{path}: has no level {level}; give one of {there}")
@@ -158,11 +175,14 @@ class _Store:
         for source in found.sources:
             if isinstance(self.derived.get(source.member), ProgramOf):
                 raise ValueError("a program is not made of programs")
-            sources.append((source.groups,
-                            source.weight(read_npy(self._get(source.member, read)))))
+            sources.append((source.groups, source.weight(read_npy(self._get(source.member, read)))))
         pieces, orders = (read_npy(read(name)) for name in (found.pieces, found.orders))
         made = join_program(
-            found.kind, np.frombuffer(read(found.rest), np.uint8),
-            pieces.astype(np.int64, casting="safe"), orders.astype(np.uint16, casting="safe"),
-            sources, self.limit)
+            found.kind,
+            np.frombuffer(read(found.rest), np.uint8),
+            pieces.astype(np.int64, casting="safe"),
+            orders.astype(np.uint16, casting="safe"),
+            sources,
+            self.limit,
+        )
         return made.tobytes()

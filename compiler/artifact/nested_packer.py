@@ -62,8 +62,9 @@ class _Growing:
         if (array.shape, array.dtype) != (self.first.shape, self.first.dtype):
             return False
         there = _there(array)
-        if ((there & (self.depth < len(self.names))).any()
-                or (_bits(array)[there] != _bits(self.first)[there]).any()):
+        if (there & (self.depth < len(self.names))).any() or (
+            _bits(array)[there] != _bits(self.first)[there]
+        ).any():
             return False
         self.depth += there
         self.names.append(name)
@@ -102,9 +103,11 @@ class _Packer:
             if not self.recipes:
                 self.constants[key] = _Growing.start(array, names[member])
                 held.add(member)
-            elif (key in self.constants
-                  and len(self.constants[key].names) == len(self.recipes)
-                  and self.constants[key].add(array, names[member])):
+            elif (
+                key in self.constants
+                and len(self.constants[key].names) == len(self.recipes)
+                and self.constants[key].add(array, names[member])
+            ):
                 held.add(member)
         for region, member in head["programs"].items():
             self._add_program(level, region, names, members, member)
@@ -114,8 +117,14 @@ class _Packer:
         self.recipes.append(level.recipe)
         self.heads.append(head)
 
-    def _add_program(self, level: Level, region: str, names: Mapping[str, str],
-                     members: Mapping[str, Parts], member: str) -> None:
+    def _add_program(
+        self,
+        level: Level,
+        region: str,
+        names: Mapping[str, str],
+        members: Mapping[str, Parts],
+        member: str,
+    ) -> None:
         program, parts = level.network.programs[region], members[member]
         known = {}
         for node in level.graphs[region].nodes:
@@ -128,8 +137,9 @@ class _Packer:
             name, _ = constant_member(constant)
             if name in members:
                 known[node.node] = Source(names[name], groups, 1, transposed), constant
-        split = split_program(np.frombuffer(b"".join(parts), np.uint8), len(parts[0]), program,
-                              known)
+        split = split_program(
+            np.frombuffer(b"".join(parts), np.uint8), len(parts[0]), program, known
+        )
         pieces = split.pieces
         if not pieces.size:  # all its weights are too small to be members
             self._store(names[member], parts)
@@ -137,8 +147,12 @@ class _Packer:
         if pieces.max() < 1 << 31:
             pieces = pieces.astype(np.int32)
         self.derived[names[member]] = ProgramOf(
-            program.spec.array.kind, self._keep([split.rest.tobytes()]),
-            self._keep(npy_parts(pieces)), self._keep(npy_parts(split.orders)), split.sources)
+            program.spec.array.kind,
+            self._keep([split.rest.tobytes()]),
+            self._keep(npy_parts(pieces)),
+            self._keep(npy_parts(split.orders)),
+            split.sources,
+        )
 
     def finish(self) -> Levels:
         """Constants that are the same at all levels are stored as they are."""
@@ -147,12 +161,14 @@ class _Packer:
             if len(distinct) == 1:
                 self._store(growing.names[0], npy_parts(growing.first))
                 continue
-            raw = nested.pack(growing.first.reshape(-1), growing.depth, len(growing.names),
-                              growing.granule)
+            raw = nested.pack(
+                growing.first.reshape(-1), growing.depth, len(growing.names), growing.granule
+            )
             part = self._keep([raw.data])
             for name in distinct:
-                self.derived[name] = LevelOf(part, growing.names.index(name),
-                                             str(growing.first.dtype), growing.first.shape)
+                self.derived[name] = LevelOf(
+                    part, growing.names.index(name), str(growing.first.dtype), growing.first.shape
+                )
         stored = {name: parts for name, parts in self.parts.items() if name not in self.derived}
         return Levels(tuple(self.recipes), tuple(self.heads), self.derived, stored)
 

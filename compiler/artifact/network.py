@@ -119,16 +119,22 @@ class Network:
             # As the constant that the host module hands to ``zeroskip.run``: stored once.
             member, parts = constant_member(np.frombuffer(program.to_bytes(), np.uint8))
             members[member], programs[name] = parts, member
-        for name, module in zip(MODULES, (self.host_module, self.reference_module,
-                                          self.floating_module), strict=True):
+        for name, module in zip(
+            MODULES, (self.host_module, self.reference_module, self.floating_module), strict=True
+        ):
             members.update(dump_module(name, module))
         manifest: dict[str, Any] = {
-            "format": FORMAT, "name": self.name, "spec": asdict(self.spec),
+            "format": FORMAT,
+            "name": self.name,
+            "spec": asdict(self.spec),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
-            "programs": programs, "cpu": self.cpu,
-            "placement": asdict(self.placement), "host_macs": self.host_macs,
-            "batch": self.batch, "results": self.results,
+            "programs": programs,
+            "cpu": self.cpu,
+            "placement": asdict(self.placement),
+            "host_macs": self.host_macs,
+            "batch": self.batch,
+            "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
@@ -154,23 +160,30 @@ class Network:
 
                 return read_level(box, members, head, str(path), level or 0)
             if level:
-                raise NetworkError(f"{path}: holds one network without levels, not level {level}; "
-                                   "leave the level out, or compile it with --level")
+                raise NetworkError(
+                    f"{path}: holds one network without levels, not level {level}; "
+                    "leave the level out, or compile it with --level"
+                )
             for name, expected in check_head(head, FORMAT, path)["sha256"].items():
                 if digest(pieces(box, members[name])) != expected:
-                    raise NetworkError(f"{path}: member {name} was altered after it was written; "
-                                       "compile it again")
+                    raise NetworkError(
+                        f"{path}: member {name} was altered after it was written; compile it again"
+                    )
             if set(members) != {"manifest.json", *head["sha256"]}:
                 raise NetworkError(f"{path}: was altered after it was written; compile it again")
             return read_network(head, partial(_reading, path), str(path))
 
 
-def write_members(path: str | Path, manifest: Mapping[str, Any], members: Mapping[str, Parts]
-                  ) -> None:
+def write_members(
+    path: str | Path, manifest: Mapping[str, Any], members: Mapping[str, Parts]
+) -> None:
     """A file of a manifest and members, whole or not at all."""
     head: Parts = [json.dumps(manifest, indent=1).encode()]
-    write_whole(path, lambda out: write_zip(out, {"manifest.json": head, **members}),
-                check=partial(_check_loads, path))
+    write_whole(
+        path,
+        lambda out: write_zip(out, {"manifest.json": head, **members}),
+        check=partial(_check_loads, path),
+    )
 
 
 def _check_loads(path: str | Path, written: Path) -> None:
@@ -180,8 +193,10 @@ def _check_loads(path: str | Path, written: Path) -> None:
         for level in range(1, len(first.levels)):
             Network.load(written, level)
     except NetworkError as problem:
-        raise NetworkError(f"{path}: not written, as what was compiled could not be loaded again: "
-                           f"{str(problem).removeprefix(f'{written}: ')}") from None
+        raise NetworkError(
+            f"{path}: not written, as what was compiled could not be loaded again: "
+            f"{str(problem).removeprefix(f'{written}: ')}"
+        ) from None
 
 
 @contextmanager
@@ -191,18 +206,34 @@ def refusing(path: str | Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise NetworkError(f"{path}: cannot be read: {problem.strerror or problem}") from None
-    except (zipfile.BadZipFile, LookupError, TypeError, ValueError, AttributeError,
-            NotImplementedError, RecursionError, OverflowError, RuntimeError, EOFError,
-            SpecError, ProgramError, FormatError) as problem:
-        raise NetworkError(f"{path}: is not a compiled network, or is truncated or altered "
-                           f"({told(problem)}); compile it again") from None
+    except (
+        zipfile.BadZipFile,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        NotImplementedError,
+        RecursionError,
+        OverflowError,
+        RuntimeError,
+        EOFError,
+        SpecError,
+        ProgramError,
+        FormatError,
+    ) as problem:
+        raise NetworkError(
+            f"{path}: is not a compiled network, or is truncated or altered "
+            f"({told(problem)}); compile it again"
+        ) from None
 
 
 def check_head(head: dict[str, Any], version: int, path: str | Path) -> dict[str, Any]:
     """A manifest of this version whose seal is its own; the seal is taken off."""
     if head["format"] != version:
-        raise NetworkError(f"{path}: has format {str(head['format'])[:20]}, this version reads "
-                           f"{version}; compile it again")
+        raise NetworkError(
+            f"{path}: has format {str(head['format'])[:20]}, this version reads "
+            f"{version}; compile it again"
+        )
     seal = head.pop("seal")
     if seal != seal_of(head):
         raise NetworkError(f"{path}: was altered after it was written; compile it again")
@@ -220,12 +251,13 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     """The network of a manifest that has been checked; ``reading`` gives its members."""
     spec = spec_from_table(head["spec"], path)
     with reading() as read:
-        programs = {name: _program(read(member), name)
-                    for name, member in head["programs"].items()}
+        programs = {name: _program(read(member), name) for name, member in head["programs"].items()}
     for program in programs.values():
         if program.fingerprint != spec.fingerprint:
-            raise NetworkError(f"{path}: holds a program made for another description of "
-                               f"{spec.name}; compile it again")
+            raise NetworkError(
+                f"{path}: holds a program made for another description of "
+                f"{spec.name}; compile it again"
+            )
 
     def loader(name: str) -> Loader:
         def load() -> Any:
@@ -241,36 +273,61 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     if direct is not None:
         direct.check(programs[direct.program], ports["inputs"], ports["outputs"])
     cpu = {node: text(why, "cpu") for node, why in head["cpu"].items()}
-    results = {name: [count(maker, "results") for maker in head["results"][name]]
-               for name in programs}
+    results = {
+        name: [count(maker, "results") for maker in head["results"][name]] for name in programs
+    }
     placement, host_macs = _placement(head, programs)
     batch = count(head["batch"], "batch", 1, MAX_BATCH)
     host, reference, floating = (loader(name) for name in MODULES)
-    return Network(text(head["name"], "name"), spec, ports["inputs"], ports["outputs"], host,
-                   programs, reference, floating, cpu, results, placement, host_macs, batch, direct)
+    return Network(
+        text(head["name"], "name"),
+        spec,
+        ports["inputs"],
+        ports["outputs"],
+        host,
+        programs,
+        reference,
+        floating,
+        cpu,
+        results,
+        placement,
+        host_macs,
+        batch,
+        direct,
+    )
 
 
-def _placement(head: Mapping[str, Any], programs: Mapping[str, Program]
-               ) -> tuple[Placement, dict[str, int]]:
+def _placement(
+    head: Mapping[str, Any], programs: Mapping[str, Program]
+) -> tuple[Placement, dict[str, int]]:
     """Both as the manifest says; ValueError unless they agree with its programs and nodes."""
     placement = read_record(Placement, head["placement"])
     host_macs = {node: count(macs, "host_macs") for node, macs in head["host_macs"].items()}
     known = (len(programs), crossing_bytes(programs), len(head["cpu"]), sum(host_macs.values()))
-    if known != (placement.regions, placement.crossing, placement.nodes_on_cpu,
-                 placement.macs_on_cpu):
+    if known != (
+        placement.regions,
+        placement.crossing,
+        placement.nodes_on_cpu,
+        placement.macs_on_cpu,
+    ):
         raise ValueError("its placement is not that of its programs and nodes")
     return placement, host_macs
 
 
 def crossing_bytes(programs: Mapping[str, Program]) -> int:
     """Inputs and outputs of all programs: what goes from the host and back to it."""
-    return sum(program.input_bytes + sum(tensor.nbytes for tensor in program.outputs)
-               for program in programs.values())
+    return sum(
+        program.input_bytes + sum(tensor.nbytes for tensor in program.outputs)
+        for program in programs.values()
+    )
 
 
 def _of_batch(ports: tuple[Port, ...], batch: int) -> tuple[Port, ...]:
-    return ports if batch == 1 else tuple(
-        replace(port, shape=(port.shape[0] * batch, *port.shape[1:])) for port in ports)
+    return (
+        ports
+        if batch == 1
+        else tuple(replace(port, shape=(port.shape[0] * batch, *port.shape[1:])) for port in ports)
+    )
 
 
 @contextmanager
@@ -282,9 +339,10 @@ def parts_of(name: str) -> Iterator[None]:
     except ZeroskipError:
         raise
     except Exception as problem:
-        raise NetworkError(f"{name}: its modules and programs do not fit together "
-                           f"({told(problem) or type(problem).__name__}); compile it again"
-                           ) from problem
+        raise NetworkError(
+            f"{name}: its modules and programs do not fit together "
+            f"({told(problem) or type(problem).__name__}); compile it again"
+        ) from problem
 
 
 def _module(held: Any) -> Any:

@@ -33,8 +33,11 @@ class Placement:
 
     def __post_init__(self) -> None:
         """ValueError for counts that cannot be."""
-        if (min(getattr(self, each.name) for each in fields(self)) < 0
-                or self.layers_on_cpu > self.layers or self.macs_on_cpu > self.macs):
+        if (
+            min(getattr(self, each.name) for each in fields(self)) < 0
+            or self.layers_on_cpu > self.layers
+            or self.macs_on_cpu > self.macs
+        ):
             raise ValueError("a placement has more on the CPU than there is")
 
     @property
@@ -69,8 +72,10 @@ class Placement:
 
     def crossing_words(self) -> str:
         """How many regions, and what they make the host move."""
-        return (f"{self.regions:,} {_plural('region', self.regions)}, "
-                f"{size(self.crossing)} cross to the host")
+        return (
+            f"{self.regions:,} {_plural('region', self.regions)}, "
+            f"{size(self.crossing)} cross to the host"
+        )
 
 
 def percent(share: float) -> str:
@@ -110,8 +115,10 @@ def reasons(cpu: Mapping[str, str], host_macs: Mapping[str, int]) -> list[Reason
     for node in (*cpu, *(node for node in host_macs if node not in cpu)):
         why = cpu.get(node, "it belongs to no layer with an int8 form")
         groups.setdefault(why.partition(": ")[2] or why, []).append(node)
-    found = [Reason(why, tuple(nodes), sum(host_macs.get(node, 0) for node in nodes))
-             for why, nodes in groups.items()]
+    found = [
+        Reason(why, tuple(nodes), sum(host_macs.get(node, 0) for node in nodes))
+        for why, nodes in groups.items()
+    ]
     return sorted(found, key=lambda each: (-each.macs, -len(each.nodes)))
 
 
@@ -122,36 +129,47 @@ def nothing_runs(target: str, cpu: Mapping[str, str], host_macs: Mapping[str, in
     first, *others = reasons(cpu, host_macs)
     more = f" and for {len(others)} other {_plural('reason', len(others))}" if others else ""
     all_are = "its only node is" if len(cpu) == 1 else f"all {len(cpu):,} nodes are"
-    return (f"nothing runs on {target}: {all_are} on the CPU, "
-            f"'{first.nodes[0]}' because {first.why}{more}; {REMEDY}")
+    return (
+        f"nothing runs on {target}: {all_are} on the CPU, "
+        f"'{first.nodes[0]}' because {first.why}{more}; {REMEDY}"
+    )
 
 
-def notice(placement: Placement, target: str, cpu: Mapping[str, str],
-           host_macs: Mapping[str, int]) -> list[str]:
+def notice(
+    placement: Placement, target: str, cpu: Mapping[str, str], host_macs: Mapping[str, int]
+) -> list[str]:
     """What ``compile`` says of what stays on the CPU: a few lines, none if nothing does."""
     if placement.whole and placement.regions <= 1:
         return []
     if not placement.regions:
         return [nothing_runs(target, cpu, host_macs)]
     if placement.whole:
-        return [f"all of the network runs on {target}, in {placement.regions:,} regions; "
-                f"{size(placement.crossing)} cross to the host"]
+        return [
+            f"all of the network runs on {target}, in {placement.regions:,} regions; "
+            f"{size(placement.crossing)} cross to the host"
+        ]
     here, there = placement.layers_on_cpu, placement.layers
-    lines = [f"{here:,} of {there:,} {_plural('layer', there)} with multiplies, "
-             f"{percent(placement.cpu_share)} of the multiplies, and "
-             f"{placement.nodes_on_cpu:,} {_plural('node', placement.nodes_on_cpu)} in all stay on "
-             f"the CPU; {target} runs the rest in {placement.crossing_words()}"]
+    lines = [
+        f"{here:,} of {there:,} {_plural('layer', there)} with multiplies, "
+        f"{percent(placement.cpu_share)} of the multiplies, and "
+        f"{placement.nodes_on_cpu:,} {_plural('node', placement.nodes_on_cpu)} in all stay on "
+        f"the CPU; {target} runs the rest in {placement.crossing_words()}"
+    ]
     found = reasons(cpu, host_macs)
     for each in found[:GROUPS]:
         share = each.macs / placement.macs if placement.macs else 0.0
         named = ", ".join(f"'{node}'" for node in each.nodes[:NAMES])
         named += ", ..." if len(each.nodes) > NAMES else ""
-        lines.append(f"  {percent(share)} of the multiplies, {len(each.nodes):,} "
-                     f"{_plural('node', len(each.nodes))} ({named}): {each.why}")
+        lines.append(
+            f"  {percent(share)} of the multiplies, {len(each.nodes):,} "
+            f"{_plural('node', len(each.nodes))} ({named}): {each.why}"
+        )
     if len(found) > GROUPS:
         rest = sum(len(each.nodes) for each in found[GROUPS:])
-        lines.append(f"  {rest:,} {_plural('node', rest)} for {len(found) - GROUPS} other "
-                     f"{_plural('reason', len(found) - GROUPS)}; `zeroskip report` lists all")
+        lines.append(
+            f"  {rest:,} {_plural('node', rest)} for {len(found) - GROUPS} other "
+            f"{_plural('reason', len(found) - GROUPS)}; `zeroskip report` lists all"
+        )
     return lines
 
 

@@ -17,8 +17,18 @@ from zeroskip.relay_passes.relax.rewriting import const_value, make_const
 
 LARGE = 1024  # bytes from which a constant is lifted out
 _CALLS = ("relax.call_tir", "relax.call_dps_packed")  # operators that a module may call with
-_CALLING = ("call", "packed", "extern", "closure", "intrin", ".vm.", ".builtin.", ".memory.",
-            ".cuda.", ".ptx.")
+_CALLING = (
+    "call",
+    "packed",
+    "extern",
+    "closure",
+    "intrin",
+    ".vm.",
+    ".builtin.",
+    ".memory.",
+    ".cuda.",
+    ".ptx.",
+)
 
 
 def constant_member(array: np.ndarray) -> tuple[str, Parts]:
@@ -80,8 +90,9 @@ def _check_calls(nodes: list[dict[str, Any]]) -> None:
         elif kind == "ir.EnvFunc":
             allowed = str(data).startswith("tvm.relax.")
         else:
-            allowed = kind != "ir.Op" or data in _CALLS or not any(
-                word in str(data) for word in _CALLING)
+            allowed = (
+                kind != "ir.Op" or data in _CALLS or not any(word in str(data) for word in _CALLING)
+            )
         if not allowed:
             raise ValueError(f"a module calls {str(data)[:100]!r}")
 
@@ -99,8 +110,9 @@ class _Lifting(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         body = self.visit_expr(func.body)
         if not self.params:
             return func
-        return relax.Function([*func.params, *self.params], body, func.ret_ty, func.is_pure,
-                              func.attrs)
+        return relax.Function(
+            [*func.params, *self.params], body, func.ret_ty, func.is_pure, func.attrs
+        )
 
     def visit_generic_const_(self, constant: Any) -> relax.Expr:
         array = const_value(constant)
@@ -115,8 +127,7 @@ class _Lifting(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
 def _bind(func: relax.Function, values: dict[str, Any]) -> relax.Function:
     """Put the constants back in place of the parameters of these names."""
     params = [param for param in func.params if str(param.name) not in values]
-    binding = {param: values[str(param.name)] for param in func.params
-               if str(param.name) in values}
+    binding = {param: values[str(param.name)] for param in func.params if str(param.name) in values}
     bound = relax.Function(params, func.body, func.ret_ty, func.is_pure, func.attrs)
     return _Substituting(binding).visit_expr(bound)
 

@@ -49,8 +49,9 @@ class ChannelEmitter:
         op = self.op
         if not isinstance(op, ops.Depthwise):
             return []
-        return [self._packed(op, channels)[1]
-                for channels in spans(op.y.channels, self.plan.channels)]
+        return [
+            self._packed(op, channels)[1] for channels in spans(op.y.channels, self.plan.channels)
+        ]
 
     def emit(self, rows: Span) -> None:
         """Append the instructions that make some rows of the output."""
@@ -63,16 +64,19 @@ class ChannelEmitter:
         window, clip = getattr(op, "window", Window()), _clip(op)
         constants = self._constants(channels)
         looked = source(window, patch, op.x.value.spatial)
-        wanted = [Want((self.id, "x", channels, patch), op.x, channels, looked.patch),
-                  Want((self.id, "y", channels, patch), op.y, channels, patch, load=False)]
+        wanted = [
+            Want((self.id, "x", channels, patch), op.x, channels, looked.patch),
+            Want((self.id, "y", channels, patch), op.y, channels, patch, load=False),
+        ]
         if operand is not None:
             wanted.append(Want((self.id, "r", channels, patch), operand, channels, patch))
         x, y, *second = out.tiles(wanted)
         out.set_kernel(window)
         out.set_input(x, looked, op.x.value)
         if operand is not None:
-            out.set_operand(second[0], operand.value, constants.par_sum,
-                            getattr(op, "residual", None))
+            out.set_operand(
+                second[0], operand.value, constants.par_sum, getattr(op, "residual", None)
+            )
         out.set_output(y, op.y.value, clip)
         count = blocks(channels.size)
         reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
@@ -82,8 +86,12 @@ class ChannelEmitter:
 
     def _instruction(self, channels: int, constants: Constants) -> isa.Instruction:
         if isinstance(self.op, ops.Depthwise):
-            return isa.Depthwise(wgt=constants.wgt, par=constants.par, channels=channels,
-                                 residual=int(self.op.residual is not None))
+            return isa.Depthwise(
+                wgt=constants.wgt,
+                par=constants.par,
+                channels=channels,
+                residual=int(self.op.residual is not None),
+            )
         if isinstance(self.op, ops.MaxPool):
             return isa.MaxPool(channels=channels)
         if isinstance(self.op, ops.AvgPool):
@@ -118,8 +126,9 @@ class ChannelEmitter:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
         weight = op.weight[channels.start : channels.end]
         matrix = weight.reshape(channels.size, -1)
-        raw, lengths = formats.pack("dense", matrix, 1, matrix.shape[1], np.arange(len(matrix)),
-                                    None)
+        raw, lengths = formats.pack(
+            "dense", matrix, 1, matrix.shape[1], np.arange(len(matrix)), None
+        )
         return raw, int(formats.place(lengths, self.out.spec.array.lanes, 0)[1])
 
     def _place_weights(self, op: ops.Depthwise, channels: Span) -> Rows:
@@ -187,8 +196,13 @@ class ReshapeEmitter:
         self._linear(self.op.x, linear, isa.Load, isa.Store)
         self._linear(self.op.y, linear, isa.Store, isa.Load)
 
-    def _linear(self, view: View, linear: int, blocked: type[isa.Load | isa.Store],
-                flat: type[isa.Load | isa.Store]) -> None:
+    def _linear(
+        self,
+        view: View,
+        linear: int,
+        blocked: type[isa.Load | isa.Store],
+        flat: type[isa.Load | isa.Store],
+    ) -> None:
         """Move a view to (or from) ``linear``: its elements in [C, rows, cols] order."""
         out = self.out
         pixels = view.value.pixels
@@ -196,8 +210,13 @@ class ReshapeEmitter:
         high = max(1, min(rows, out.spec.act_rows // (2 * cols)))
         for channels in spans(view.channels, isa.BLOCK):
             for patch in patches(full((rows, cols)), high, cols):
-                want = Want((self.id, view.value.name, channels, patch), view, channels, patch,
-                            load=blocked is isa.Load)
+                want = Want(
+                    (self.id, view.value.name, channels, patch),
+                    view,
+                    channels,
+                    patch,
+                    load=blocked is isa.Load,
+                )
                 (tile,) = out.tiles([want])
                 for lane in range(channels.size):
                     at = linear + (channels.start + lane) * pixels + patch.rows.start * cols

@@ -45,8 +45,11 @@ def steps(conv: ops.Conv, plan: ConvPlan, rows: Span) -> Iterator[Step]:
     band = Patch(rows, full(conv.y.value.spatial).cols)
     cuts = patches(band, plan.rows, plan.cols)
     chunks = spans(channels, plan.channels)
-    pairs = ([(part, cut) for part in filter_tiles for cut in cuts] if plan.outer == "weights"
-             else [(part, cut) for cut in cuts for part in filter_tiles])
+    pairs = (
+        [(part, cut) for part in filter_tiles for cut in cuts]
+        if plan.outer == "weights"
+        else [(part, cut) for cut in cuts for part in filter_tiles]
+    )
     for part, cut in pairs:
         for chunk in chunks:
             yield Step(part, cut, chunk, chunk.start == 0, chunk.end == channels)
@@ -121,9 +124,17 @@ class ConvEmitter:
             writes.append(y.rows(blocks(step.filters.size)))
             tile = out.tile(conv.y.offset + step.filters.start, step.filters.size, step.patch)
         out.set_output(y, conv.y.value, conv.clip if residual is None else residual.sum.clip)
-        made = isa.Conv(wgt=wgt.start, par=par, acc=0, filters=step.filters.size,
-                        channels=step.channels.size, gang=self.plan.gang, first=int(step.first),
-                        last=int(step.last), residual=int(step.last and residual is not None))
+        made = isa.Conv(
+            wgt=wgt.start,
+            par=par,
+            acc=0,
+            filters=step.filters.size,
+            channels=step.channels.size,
+            gang=self.plan.gang,
+            first=int(step.first),
+            last=int(step.last),
+            residual=int(step.last and residual is not None),
+        )
         out.stream.add(made, reads, writes, tile)
         if step.last:
             out.store(conv.y, step.filters, y)
@@ -131,16 +142,30 @@ class ConvEmitter:
     def _tiles(self, step: Step, looked: Source, band: Span) -> list[ActTile]:
         """Input, output and operand tiles of a step; what is not there yet is loaded."""
         conv = self.conv
-        wanted = [Want((self.id, "y", step.patch, step.filters), conv.y, step.filters, step.patch,
-                       load=False)]
+        wanted = [
+            Want(
+                (self.id, "y", step.patch, step.filters),
+                conv.y,
+                step.filters,
+                step.patch,
+                load=False,
+            )
+        ]
         if conv.residual is not None:
-            wanted.append(Want((self.id, "r", step.patch, step.filters), conv.residual.r,
-                               step.filters, step.patch))
+            wanted.append(
+                Want(
+                    (self.id, "r", step.patch, step.filters),
+                    conv.residual.r,
+                    step.filters,
+                    step.patch,
+                )
+            )
         if self.plan.keep_input:
             x = self._kept_input(band).at(looked.patch, step.channels.start // isa.BLOCK)
             return [x, *self.out.tiles(wanted)]
-        wanted.insert(0, Want((self.id, "x", step.patch, step.channels), conv.x, step.channels,
-                              looked.patch))
+        wanted.insert(
+            0, Want((self.id, "x", step.patch, step.channels), conv.x, step.channels, looked.patch)
+        )
         return self.out.tiles(wanted)
 
     @cached_property
@@ -153,8 +178,9 @@ class ConvEmitter:
             order = weights.order(part)
             for chunk in spans(weights.channels, plan.channels):
                 matrix = weights.part(part, chunk)[order]
-                raw, lengths = formats.pack(weights.kind, matrix, chunk.size, weights.taps,
-                                            order, weights.table)
+                raw, lengths = formats.pack(
+                    weights.kind, matrix, chunk.size, weights.taps, order, weights.table
+                )
                 _, rows = formats.place(lengths, lanes >> plan.gang, plan.gang)
                 packed[part, chunk] = (raw, int(rows))
         return packed
@@ -167,8 +193,9 @@ class ConvEmitter:
         wanted: list[tuple[Hashable, npt.NDArray[np.uint8]]] = [((self.id, "p", filters), own)]
         if conv.residual is not None:
             total = conv.residual.sum
-            wanted.append(((self.id, "t"),
-                           scalar_rows(total.mult_a, total.mult_b, shift=total.shift)))
+            wanted.append(
+                ((self.id, "t"), scalar_rows(total.mult_a, total.mult_b, shift=total.shift))
+            )
         pars = self.out.params(*wanted)
         reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
         return pars[0], pars[-1], reads

@@ -46,8 +46,9 @@ class _GroupEmitter:
         uses = Uses(out.region.ops, out.region.outputs)
         self.needed = uses.needed(first, last)
         act = {buffer.maker: buffer.act for buffer in group.buffers}
-        self.homes = [(each, act[each.first]) for each in uses.resident(first, last)
-                      if each.first in act]
+        self.homes = [
+            (each, act[each.first]) for each in uses.resident(first, last) if each.first in act
+        ]
         self.layers: list[int] = []
         self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a band
         self.missing: dict[str, Span] = {}  # rows that a band needs and that are not on chip yet
@@ -85,23 +86,34 @@ class _GroupEmitter:
         if isinstance(plan, ChannelPlan) and isinstance(op, ops.Copy):
             return CopyEmitter(self.out, op, plan, number)
         if isinstance(plan, ChannelPlan) and isinstance(
-                op, ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add):
+            op, ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add
+        ):
             return ChannelEmitter(self.out, op, plan, number)
         raise CompileError(f"'{op.node}': {type(op).__name__} has no instructions")
 
     def _open(self, band: int) -> None:
         """Say where values stay on chip and what goes to DRAM in a band."""
-        self.places = {of.value.name: ActTile(
-            act, Patch(of.span(of.needed, of.end, band), Span(0, of.value.spatial[1])),
-            of.value.spatial[1], of.value.spatial[1] * of.height)
-            for of, act in ((self.strips[each.value.name], act) for each, act in self.homes)}
+        self.places = {
+            of.value.name: ActTile(
+                act,
+                Patch(of.span(of.needed, of.end, band), Span(0, of.value.spatial[1])),
+                of.value.spatial[1],
+                of.value.spatial[1] * of.height,
+            )
+            for of, act in ((self.strips[each.value.name], act) for each, act in self.homes)
+        }
         self.out.stored = {
-            name: of.span(of.carried if name in self.places and name not in self.needed
-                          else of.made, of.end, band)
-            for name, of in self.strips.items()}
-        self.missing = {name: self.strips[name].span(self.strips[name].needed,
-                                                     self.strips[name].made, band)
-                        for name in self.places}
+            name: of.span(
+                of.carried if name in self.places and name not in self.needed else of.made,
+                of.end,
+                band,
+            )
+            for name, of in self.strips.items()
+        }
+        self.missing = {
+            name: self.strips[name].span(self.strips[name].needed, self.strips[name].made, band)
+            for name in self.places
+        }
 
     def _enter(self, index: int) -> None:
         """Make room for what is made or read from this operation on. A value that stays until its
@@ -120,5 +132,6 @@ class _GroupEmitter:
                 continue
             rows = self.missing.pop(value.name, Span(0, 0))
             if rows.size:
-                self.out.load(whole(value), Span(0, value.channels),
-                              home.at(Patch(rows, home.patch.cols)))
+                self.out.load(
+                    whole(value), Span(0, value.channels), home.at(Patch(rows, home.patch.cols))
+                )

@@ -64,12 +64,20 @@ class ActTile:
         """The same rows seen as a tile of a patch within this one, from a channel block on."""
         down = part.rows.start - self.patch.rows.start
         right = part.cols.start - self.patch.cols.start
-        return ActTile(self.act + block * self.block + down * self.row + right, part, self.row,
-                       self.block)
+        return ActTile(
+            self.act + block * self.block + down * self.row + right, part, self.row, self.block
+        )
 
     def rows(self, channel_blocks: int, first: int = 0) -> Rows:
-        return Rows("act", self.act + first * self.block, self.patch.cols.size,
-                    self.patch.rows.size, self.row, channel_blocks, self.block)
+        return Rows(
+            "act",
+            self.act + first * self.block,
+            self.patch.cols.size,
+            self.patch.rows.size,
+            self.row,
+            channel_blocks,
+            self.block,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,13 @@ class Emitter:
     def __post_init__(self) -> None:
         spec = self.spec
         end = self._place_tensors()
-        sizes = {"act": spec.act_rows, "wgt": spec.wgt_rows, "par": spec.par_rows,
-                 "acc": spec.acc_rows, "dram": -(-end // GRANULE)}
+        sizes = {
+            "act": spec.act_rows,
+            "wgt": spec.wgt_rows,
+            "par": spec.par_rows,
+            "acc": spec.acc_rows,
+            "dram": -(-end // GRANULE),
+        }
         self.stream = Stream(sizes)
         self.act, self.wgt, self.par = (Shelf(sizes[name]) for name in ("act", "wgt", "par"))
 
@@ -121,12 +134,16 @@ class Emitter:
         """Gives every value its place behind the image; returns the end, relative to there."""
         end = 0
         for value in _values(self.region):
-            self.tensors[value.name] = Tensor(value.name, end, value.channels, value.spatial,
-                                              value.dtype)
+            self.tensors[value.name] = Tensor(
+                value.name, end, value.channels, value.spatial, value.dtype
+            )
             end += value.channels * value.pixels
             end += -end % ALIGN
-        moved = [op.x.channels * op.x.value.pixels for op in self.region.ops
-                 if isinstance(op, ops.Reshape)]
+        moved = [
+            op.x.channels * op.x.value.pixels
+            for op in self.region.ops
+            if isinstance(op, ops.Reshape)
+        ]
         self._scratch = Tensor("scratch", end, max(moved, default=0), (1, 1))
         return end + self._scratch.nbytes
 
@@ -143,34 +160,77 @@ class Emitter:
             part = tile.at(Patch(rows, tile.patch.cols))
             self._move(isa.StoreShape, isa.Store, view, channels, part)
 
-    def _move(self, shape: type[isa.Instruction], move: type[isa.Load | isa.Store], view: View,
-              channels: Span, tile: ActTile) -> None:
+    def _move(
+        self,
+        shape: type[isa.Instruction],
+        move: type[isa.Load | isa.Store],
+        view: View,
+        channels: Span,
+        tile: ActTile,
+    ) -> None:
         home, patch = self.tensors[view.value.name], tile.patch
         width = home.spatial[1]
         down, right = patch.rows.start, patch.cols.start
         for run in runs(view, home, channels):
             first = run.dram + (down * width + right) * run.dram_pixel
-            self.stream.set(shape, dram_pixel=run.dram_pixel, dram_row=width * run.dram_pixel,
-                            dram_block=run.dram_block, act_row=tile.row, act_block=tile.block)
-            dram = self._dram_rows(first, run.count, run.dram_block,
-                                   ((patch.rows.size - 1) * width + patch.cols.size - 1)
-                                   * run.dram_pixel + run.bytes)
-            act = Rows("act", tile.act + run.block * tile.block, patch.cols.size,
-                       patch.rows.size, tile.row, run.count, tile.block)
-            made = move(act=act.start, dram=first, width=patch.cols.size,
-                        height=patch.rows.size, blocks=run.count, bytes=run.bytes, lane=run.lane)
+            self.stream.set(
+                shape,
+                dram_pixel=run.dram_pixel,
+                dram_row=width * run.dram_pixel,
+                dram_block=run.dram_block,
+                act_row=tile.row,
+                act_block=tile.block,
+            )
+            dram = self._dram_rows(
+                first,
+                run.count,
+                run.dram_block,
+                ((patch.rows.size - 1) * width + patch.cols.size - 1) * run.dram_pixel + run.bytes,
+            )
+            act = Rows(
+                "act",
+                tile.act + run.block * tile.block,
+                patch.cols.size,
+                patch.rows.size,
+                tile.row,
+                run.count,
+                tile.block,
+            )
+            made = move(
+                act=act.start,
+                dram=first,
+                width=patch.cols.size,
+                height=patch.rows.size,
+                blocks=run.count,
+                bytes=run.bytes,
+                lane=run.lane,
+            )
             into_act = move is isa.Load
             self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
 
-    def move_bytes(self, move: type[isa.Load | isa.Store], tile: ActTile, lane: int,
-                   dram: int) -> None:
+    def move_bytes(
+        self, move: type[isa.Load | isa.Store], tile: ActTile, lane: int, dram: int
+    ) -> None:
         """Move one byte lane of a packed tile from or to neighbouring bytes of DRAM."""
         shape = isa.LoadShape if move is isa.Load else isa.StoreShape
-        self.stream.set(shape, dram_pixel=1, dram_row=tile.row, dram_block=0, act_row=tile.row,
-                        act_block=tile.block)
+        self.stream.set(
+            shape,
+            dram_pixel=1,
+            dram_row=tile.row,
+            dram_block=0,
+            act_row=tile.row,
+            act_block=tile.block,
+        )
         patch = tile.patch
-        made = move(act=tile.act, dram=dram, width=patch.cols.size, height=patch.rows.size,
-                    blocks=1, bytes=1, lane=lane)
+        made = move(
+            act=tile.act,
+            dram=dram,
+            width=patch.cols.size,
+            height=patch.rows.size,
+            blocks=1,
+            bytes=1,
+            lane=lane,
+        )
         sides = [self._dram_rows(dram, 1, 0, patch.pixels)], [tile.rows(1)]
         self.stream.add(made, *(sides if move is isa.Load else sides[::-1]))
 
@@ -194,8 +254,11 @@ class Emitter:
         """The tiles of a step, all in ACT at once: where their values stay on chip, or else in
         rows of their own."""
         found = [self._resident_tile(want) for want in wanted]
-        needs = [(want.key, blocks(want.channels.size) * want.patch.pixels)
-                 for want, tile in zip(wanted, found, strict=True) if tile is None]
+        needs = [
+            (want.key, blocks(want.channels.size) * want.patch.pixels)
+            for want, tile in zip(wanted, found, strict=True)
+            if tile is None
+        ]
         places = iter(self.reserve(self.act, needs))
         made = []
         for want, tile in zip(wanted, found, strict=True):
@@ -216,31 +279,67 @@ class Emitter:
     # ------------------------------------------------------------------------------ registers
 
     def set_kernel(self, window: ops.Window) -> None:
-        self.stream.set(isa.Kernel, rows=window.kernel[0], cols=window.kernel[1],
-                        row_stride=window.stride[0], col_stride=window.stride[1],
-                        row_dilation=window.dilation[0], col_dilation=window.dilation[1])
+        self.stream.set(
+            isa.Kernel,
+            rows=window.kernel[0],
+            cols=window.kernel[1],
+            row_stride=window.stride[0],
+            col_stride=window.stride[1],
+            row_dilation=window.dilation[0],
+            col_dilation=window.dilation[1],
+        )
 
     def set_input(self, tile: ActTile, looked: Source, value: Value) -> None:
         patch = looked.patch
-        self.stream.set(isa.Input, act=tile.act, row=tile.row, block=tile.block,
-                        height=patch.rows.size, width=patch.cols.size, top=looked.top,
-                        left=looked.left, zero_point=value.zero_point,
-                        unsigned=int(value.dtype == "uint8"))
+        self.stream.set(
+            isa.Input,
+            act=tile.act,
+            row=tile.row,
+            block=tile.block,
+            height=patch.rows.size,
+            width=patch.cols.size,
+            top=looked.top,
+            left=looked.left,
+            zero_point=value.zero_point,
+            unsigned=int(value.dtype == "uint8"),
+        )
 
     def set_output(self, tile: ActTile, value: Value, clip: ops.Clip) -> None:
-        self.stream.set(isa.Output, act=tile.act, row=tile.row, block=tile.block,
-                        height=tile.patch.rows.size, width=tile.patch.cols.size,
-                        zero_point=value.zero_point, low=clip.low, high=clip.high,
-                        unsigned=int(value.dtype == "uint8"))
+        self.stream.set(
+            isa.Output,
+            act=tile.act,
+            row=tile.row,
+            block=tile.block,
+            height=tile.patch.rows.size,
+            width=tile.patch.cols.size,
+            zero_point=value.zero_point,
+            low=clip.low,
+            high=clip.high,
+            unsigned=int(value.dtype == "uint8"),
+        )
 
-    def set_operand(self, tile: ActTile, value: Value, par: int,
-                    mid: ops.Residual | None = None) -> None:
-        extra = {} if mid is None else {"mid_zero_point": mid.mid.zero_point,
-                                        "mid_low": mid.mid_clip.low,
-                                        "mid_high": mid.mid_clip.high}
-        self.stream.set(isa.Operand, act=tile.act, row=tile.row, block=tile.block,
-                        zero_point=value.zero_point, unsigned=int(value.dtype == "uint8"),
-                        par=par, **extra)
+    def set_operand(
+        self, tile: ActTile, value: Value, par: int, mid: ops.Residual | None = None
+    ) -> None:
+        extra = (
+            {}
+            if mid is None
+            else {
+                "mid_zero_point": mid.mid.zero_point,
+                "mid_low": mid.mid_clip.low,
+                "mid_high": mid.mid_clip.high,
+            }
+        )
+        self.stream.set(
+            isa.Operand,
+            act=tile.act,
+            row=tile.row,
+            block=tile.block,
+            zero_point=value.zero_point,
+            unsigned=int(value.dtype == "uint8"),
+            par=par,
+            **extra,
+        )
 
     # ------------------------------------------------------------------------------ constants
 
@@ -250,8 +349,11 @@ class Emitter:
         for (key, rows), (par, fresh) in zip(wanted, places, strict=True):
             if fresh:
                 dram = self.image.add(key, rows.tobytes)
-                self.stream.add(isa.LoadParams(par=par, dram=dram, rows=len(rows)), [],
-                                [Rows("par", par, len(rows))])
+                self.stream.add(
+                    isa.LoadParams(par=par, dram=dram, rows=len(rows)),
+                    [],
+                    [Rows("par", par, len(rows))],
+                )
         return [par for par, _ in places]
 
     def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, gang: int) -> Rows:
@@ -260,20 +362,24 @@ class Emitter:
         held = Rows("wgt", wgt, rows)
         if fresh:
             dram = self.image.add(key, raw.tobytes)
-            self.stream.add(isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=gang), [],
-                            [held])
+            self.stream.add(
+                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=gang), [], [held]
+            )
         if self.weights_stay:
             self.wgt.pin(key, rows)
         return held
 
-    def reserve(self, shelf: Shelf,
-                needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]]:
+    def reserve(
+        self, shelf: Shelf, needs: Sequence[tuple[Hashable, int]]
+    ) -> list[tuple[int, bool]]:
         """Places for everything a step needs at once."""
         places = shelf.reserve(needs)
         if places is None:
             rows = sum(size for _, size in needs)
-            raise CompileError(f"'{self.node}': a step needs {rows} rows in one of "
-                               f"{self.spec.name}'s memories of {shelf.rows}")
+            raise CompileError(
+                f"'{self.node}': a step needs {rows} rows in one of "
+                f"{self.spec.name}'s memories of {shelf.rows}"
+            )
         return places
 
     # ----------------------------------------------------------------------------- provenance
@@ -296,25 +402,38 @@ class Emitter:
 
     def tile(self, channel: int, channels: int, patch: Patch) -> int:
         """Enters what the next compute instruction writes; returns its index."""
-        self.made.append(Tile(self.stream.layer, channel, channels,
-                              (patch.rows.start, patch.cols.start),
-                              (patch.rows.size, patch.cols.size)))
+        self.made.append(
+            Tile(
+                self.stream.layer,
+                channel,
+                channels,
+                (patch.rows.start, patch.cols.start),
+                (patch.rows.size, patch.cols.size),
+            )
+        )
         return len(self.made) - 1
 
     def program(self) -> Program:
         """The finished program: tensors move behind the image."""
         base = self.image.size
         stream = [_shift(each, base) for each in self.stream.instructions]
-        moved = {name: Tensor(t.name, t.address + base, t.channels, t.spatial, t.dtype)
-                 for name, t in self.tensors.items()}
+        moved = {
+            name: Tensor(t.name, t.address + base, t.channels, t.spatial, t.dtype)
+            for name, t in self.tensors.items()
+        }
         end = base + self._scratch.address + self._scratch.nbytes
         return Program(
-            name=self.region.name, spec=self.spec, words=encode_all(stream),
-            image=self.image.array(), dram_bytes=end + -end % ALIGN,
+            name=self.region.name,
+            spec=self.spec,
+            words=encode_all(stream),
+            image=self.image.array(),
+            dram_bytes=end + -end % ALIGN,
             inputs=tuple(moved[v.name] for v in self.region.inputs),
             outputs=tuple(moved[v.name] for v in self.region.outputs),
-            layers=tuple(self.layers), tiles=tuple(self.made),
-            layer_of=self.stream.layer_of, tile_of=self.stream.tile_of,
+            layers=tuple(self.layers),
+            tiles=tuple(self.made),
+            layer_of=self.stream.layer_of,
+            tile_of=self.stream.tile_of,
             input_bytes=input_bytes(self.region),
             moved=tuple(moved[name] for name in _moved(self.region)),
             places=tuple(_place(view, self.region) for view in self.region.places),
@@ -343,17 +462,27 @@ def _values(region: Region) -> list[Value]:
 def _place(view: View, region: Region) -> Place:
     """Where a result is; one before a fused addition lies as the sum does in its tensor."""
     name = view.value.name
-    offset = next((op.y.offset for op in region.ops if isinstance(op, ops.Conv)
-                   and op.residual is not None and op.residual.mid.name == name), 0)
+    offset = next(
+        (
+            op.y.offset
+            for op in region.ops
+            if isinstance(op, ops.Conv) and op.residual is not None and op.residual.mid.name == name
+        ),
+        0,
+    )
     return Place(name, offset + view.offset, view.channels)
 
 
 def _moved(region: Region) -> list[str]:
     """Values that moves write and that are no outputs."""
     left = {value.name for value in region.outputs}
-    return list(dict.fromkeys(op.y.value.name for op in region.ops
-                              if isinstance(op, ops.Copy | ops.Reshape)
-                              and op.y.value.name not in left))
+    return list(
+        dict.fromkeys(
+            op.y.value.name
+            for op in region.ops
+            if isinstance(op, ops.Copy | ops.Reshape) and op.y.value.name not in left
+        )
+    )
 
 
 def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:
@@ -365,8 +494,9 @@ def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.N
     columns[: len(bias), 4:8] = mult.astype("<i4").view(np.uint8).reshape(-1, 4)
     columns[: len(bias), 8] = shift
     grouped = columns.reshape(-1, isa.BLOCK, 9)
-    parts = [grouped[:, :, low:high].reshape(len(grouped), -1)
-             for low, high in ((0, 4), (4, 8), (8, 9))]
+    parts = [
+        grouped[:, :, low:high].reshape(len(grouped), -1) for low, high in ((0, 4), (4, 8), (8, 9))
+    ]
     return np.concatenate(parts, axis=1).reshape(-1, 16)
 
 

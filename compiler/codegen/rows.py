@@ -26,8 +26,13 @@ class Rows:
     @property
     def last(self) -> int:
         """The highest row."""
-        return (self.start + (self.blocks - 1) * self.block + (self.height - 1) * self.row
-                + self.width - 1)
+        return (
+            self.start
+            + (self.blocks - 1) * self.block
+            + (self.height - 1) * self.row
+            + self.width
+            - 1
+        )
 
     def of(self, array: npt.NDArray[T]) -> npt.NDArray[T]:
         """The rows of an array [rows, ...] as a view [blocks, height, width, ...].

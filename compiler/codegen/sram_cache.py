@@ -64,9 +64,11 @@ class Shelf:
         for first, end in taken:
             self._forget(first, end)
 
-    def _reserve(self, needs: Sequence[tuple[Hashable, int]],
-                 choose: Callable[[int, list[tuple[int, int]]], int | None],
-                 ) -> list[tuple[int, bool]] | None:
+    def _reserve(
+        self,
+        needs: Sequence[tuple[Hashable, int]],
+        choose: Callable[[int, list[tuple[int, int]]], int | None],
+    ) -> list[tuple[int, bool]] | None:
         busy = self._fixed() + [self._held[key] for key, _ in needs if key in self._held]
         places = []
         for key, rows in needs:

@@ -32,8 +32,7 @@ class Stream:
         self._pcs: list[list[int]] = [[] for _ in UNITS]
         self._clocks: list[list[int]] = [[0, 0, 0] for _ in UNITS]
         self._history: list[list[tuple[int, ...]]] = [[] for _ in UNITS]
-        self._written = {name: [np.zeros(n, np.int32) for _ in UNITS]
-                         for name, n in sizes.items()}
+        self._written = {name: [np.zeros(n, np.int32) for _ in UNITS] for name, n in sizes.items()}
         self._read = {name: [np.zeros(n, np.int32) for _ in UNITS] for name, n in sizes.items()}
         self._registers: dict[tuple[Unit, type], dict[str, int]] = {}
         self.layer = -1

@@ -19,8 +19,9 @@ def touched(op: Op) -> dict[str, Mask]:
     depends on: not padding's neighbours that a stride passes over, nor what only zeros weigh."""
     found: dict[str, Mask] = {}
     for view in op.reads:
-        mask = found.setdefault(view.value.name,
-                                np.zeros((view.value.channels, *view.value.spatial), np.bool_))
+        mask = found.setdefault(
+            view.value.name, np.zeros((view.value.channels, *view.value.spatial), np.bool_)
+        )
         part = mask[view.offset : view.offset + view.channels]
         if view is op.x and isinstance(op, ops.Conv | ops.MaxPool | ops.AvgPool):
             for channels, rows, cols in _taps(op):
@@ -47,8 +48,9 @@ def joined(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> dict[str, Mask]:
 
 def input_bytes(region: Region) -> int:
     """Bytes of a region's inputs that some operation needs."""
-    needed = {value.name: np.zeros((value.channels, *value.spatial), np.bool_)
-              for value in region.inputs}
+    needed = {
+        value.name: np.zeros((value.channels, *value.spatial), np.bool_) for value in region.inputs
+    }
     for op in region.ops:
         if needed.keys() & {view.value.name for view in op.reads}:
             for name, mask in touched(op).items():
@@ -62,8 +64,13 @@ def real_macs(op: Op) -> int:
     if not isinstance(op, ops.Conv):
         return 0
     held = np.count_nonzero(op.weight, axis=(0, 1))
-    down, right = ([len(range(*_positions(op, axis, tap).indices(op.x.value.spatial[axis])))
-                    for tap in range(op.window.kernel[axis])] for axis in range(2))
+    down, right = (
+        [
+            len(range(*_positions(op, axis, tap).indices(op.x.value.spatial[axis])))
+            for tap in range(op.window.kernel[axis])
+        ]
+        for axis in range(2)
+    )
     return int(np.array(down) @ held @ np.array(right))
 
 

@@ -75,9 +75,11 @@ class DirectPlan:
     @staticmethod
     def from_table(table: Mapping[str, Any]) -> DirectPlan:
         """The plan of ``to_table``; ValueError or KeyError for anything else."""
+
         def sides(key: str) -> tuple[tuple[int, Scaling], ...]:
-            return tuple((count(index, key), read_record(Scaling, fields))
-                         for index, fields in table[key])
+            return tuple(
+                (count(index, key), read_record(Scaling, fields)) for index, fields in table[key]
+            )
 
         return DirectPlan(text(table["program"], "program"), sides("inputs"), sides("outputs"))
 
@@ -85,12 +87,17 @@ class DirectPlan:
         """ValueError unless the plan connects these inputs and outputs to the program's."""
         if sorted(index for index, _ in self.outputs) != list(range(len(outputs))):
             raise ValueError("the direct plan does not make every output once")
-        for tensors, places, ports in ((program.inputs, self.inputs, inputs),
-                                       (program.outputs, self.outputs, outputs)):
+        for tensors, places, ports in (
+            (program.inputs, self.inputs, inputs),
+            (program.outputs, self.outputs, outputs),
+        ):
             for tensor, (index, scaling) in zip(tensors, places, strict=True):
-                fits = (index < len(ports)
-                        and prod(ports[index].shape) == prod(scaling.shape) == tensor.nbytes
-                        and ports[index].dtype == "float32" and scaling.dtype == tensor.dtype
-                        and scaling.usable)
+                fits = (
+                    index < len(ports)
+                    and prod(ports[index].shape) == prod(scaling.shape) == tensor.nbytes
+                    and ports[index].dtype == "float32"
+                    and scaling.dtype == tensor.dtype
+                    and scaling.usable
+                )
                 if not fits:
                     raise ValueError(f"the direct plan does not fit '{tensor.name}'")

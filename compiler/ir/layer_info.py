@@ -15,8 +15,9 @@ from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.weight_packing import Weights
 
 
-def layer_info(op: Op, schedule: str, weights: Weights | None, touched: dict[str, Mask]
-               ) -> LayerInfo:
+def layer_info(
+    op: Op, schedule: str, weights: Weights | None, touched: dict[str, Mask]
+) -> LayerInfo:
     """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
     residual = getattr(op, "residual", None)
     kind = type(op).__name__.lower() + ("+add" if residual is not None else "")
@@ -25,18 +26,36 @@ def layer_info(op: Op, schedule: str, weights: Weights | None, touched: dict[str
         effectual = int(np.count_nonzero(op.weight)) * op.y.value.pixels
         stored = least_bytes(op, weights)
     return LayerInfo(
-        node=op.node, result=residual.node if residual is not None else op.node, kind=kind,
-        shape=(1, op.y.value.channels, *op.y.value.spatial), macs=op.macs, effectual=effectual,
-        real_macs=real_macs(op), input_bytes=elements(touched),
-        output_bytes=op.y.channels * op.y.value.pixels, weight_bytes=stored, schedule=schedule,
-        value=op.y.value.name, before=residual.mid.name if residual is not None else "")
+        node=op.node,
+        result=residual.node if residual is not None else op.node,
+        kind=kind,
+        shape=(1, op.y.value.channels, *op.y.value.spatial),
+        macs=op.macs,
+        effectual=effectual,
+        real_macs=real_macs(op),
+        input_bytes=elements(touched),
+        output_bytes=op.y.channels * op.y.value.pixels,
+        weight_bytes=stored,
+        schedule=schedule,
+        value=op.y.value.name,
+        before=residual.mid.name if residual is not None else "",
+    )
 
 
 def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
     """Parts of one layer, as of a grouped convolution or a concatenation. both: bytes of inputs
     that the two read."""
-    summed = {name: getattr(one, name) + getattr(two, name) for name in
-              ("macs", "effectual", "real_macs", "input_bytes", "output_bytes", "weight_bytes")}
+    summed = {
+        name: getattr(one, name) + getattr(two, name)
+        for name in (
+            "macs",
+            "effectual",
+            "real_macs",
+            "input_bytes",
+            "output_bytes",
+            "weight_bytes",
+        )
+    }
     return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
 
 

@@ -71,20 +71,33 @@ class Uses:
         if moves_only(self._steps[index]):
             return None
         read = (self._of[view.value.name] for view in self._steps[index].reads)
-        return max((use.writers[0] for use in read
-                    if use.can_stay and use.writers and use.writers[-1] < index), default=None)
+        return max(
+            (
+                use.writers[0]
+                for use in read
+                if use.can_stay and use.writers and use.writers[-1] < index
+            ),
+            default=None,
+        )
 
     def needed(self, first: int, last: int) -> frozenset[str]:
         """Values that operations first..last-1 write and that must be in DRAM for others, for the
         host, or for those among them that only move."""
-        return frozenset(op.y.value.name for op in self._steps[first:last]
-                         if self._needed(self._of[op.y.value.name], first, last))
+        return frozenset(
+            op.y.value.name
+            for op in self._steps[first:last]
+            if self._needed(self._of[op.y.value.name], first, last)
+        )
 
     def given(self, first: int, last: int) -> tuple[Value, ...]:
         """Values that operations first..last-1 read and do not make themselves, or not all of."""
         read = {view.value.name for op in self._steps[first:last] for view in op.reads}
-        return tuple(use.value for name, use in self._of.items() if name in read and not (
-            use.writers and first <= use.writers[0] and use.writers[-1] < last))
+        return tuple(
+            use.value
+            for name, use in self._of.items()
+            if name in read
+            and not (use.writers and first <= use.writers[0] and use.writers[-1] < last)
+        )
 
     @staticmethod
     def _needed(use: _Use, first: int, last: int) -> bool:

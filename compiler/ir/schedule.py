@@ -26,8 +26,10 @@ class ConvPlan:
 
     def __str__(self) -> str:
         kept = ", input kept" if self.keep_input else ""
-        return (f"filters {self.filters} x rows {self.rows} x cols {self.cols} x channels "
-                f"{self.channels}, gang {1 << self.gang}, {self.outer} outer{kept}")
+        return (
+            f"filters {self.filters} x rows {self.rows} x cols {self.cols} x channels "
+            f"{self.channels}, gang {1 << self.gang}, {self.outer} outer{kept}"
+        )
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def group_text(group: GroupPlan) -> str:
 def read_group(text: str) -> GroupPlan:
     """The group of one line of JSON."""
     fields = json.loads(text)
-    plans = tuple(ConvPlan(**each) if "gang" in each else ChannelPlan(**each)
-                  for each in fields["plans"])
+    plans = tuple(
+        ConvPlan(**each) if "gang" in each else ChannelPlan(**each) for each in fields["plans"]
+    )
     return GroupPlan(fields["bands"], plans, tuple(Buffer(**each) for each in fields["buffers"]))

@@ -70,8 +70,9 @@ class Cutting:
     def precede(self, op: Op) -> bool:
         """Put an operation before the others; False if the group cannot be cut then: a value must
         be complete before it is read, and rows stay rows."""
-        if self.bands > 1 and (isinstance(op, ops.Reshape) or any(
-                view.value.name in self.strips for view in op.reads)):
+        if self.bands > 1 and (
+            isinstance(op, ops.Reshape) or any(view.value.name in self.strips for view in op.reads)
+        ):
             return False
         value = op.y.value
         rows, numbers = value.spatial[0], np.arange(1, self.bands + 1)

@@ -109,14 +109,23 @@ def runs(view: View, home: Tensor, channels: Span) -> list[Run]:
     for piece in _pieces(view.offset + channels.start, channels.size, home):
         for index, last in enumerate(found):
             if (piece.lane, piece.bytes, piece.dram_pixel) != (
-                last.lane, last.bytes, last.dram_pixel,
+                last.lane,
+                last.bytes,
+                last.dram_pixel,
             ) or piece.block != last.block + last.count:
                 continue
             step = piece.dram - last.dram
             if last.count == 1 or step == last.count * last.dram_block:
                 stride = step // last.count
-                found[index] = Run(last.block, last.count + 1, last.lane, last.bytes, last.dram,
-                                   stride, last.dram_pixel)
+                found[index] = Run(
+                    last.block,
+                    last.count + 1,
+                    last.lane,
+                    last.bytes,
+                    last.dram,
+                    stride,
+                    last.dram_pixel,
+                )
                 break
         else:
             found.append(piece)

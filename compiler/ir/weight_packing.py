@@ -89,7 +89,8 @@ class Weights:
         padded = np.pad(words, ((0, -len(words) % slots), (0, 0)))
         groups = padded.reshape(-1, slots, words.shape[1]).max(axis=1)
         rows: npt.NDArray[np.int64] = np.add.reduceat(
-            -(-groups // (1 << gang)), [part.start // slots for part in parts], axis=0)
+            -(-groups // (1 << gang)), [part.start // slots for part in parts], axis=0
+        )
         return rows
 
     def words(self, channels: int) -> npt.NDArray[np.int64]:
@@ -129,10 +130,13 @@ class Weights:
     def part_work(self, filters: Span, channels: Span) -> npt.NDArray[np.int32]:
         """The rows and columns of ``work`` of a tile of filters and a chunk of channels."""
         each = self.work.shape[1] // blocks(self.channels)
-        return self.work[filters.start : filters.end, channels.start // BLOCK * each :
-                         blocks(channels.end) * each]
+        return self.work[
+            filters.start : filters.end,
+            channels.start // BLOCK * each : blocks(channels.end) * each,
+        ]
 
     def part(self, filters: Span, channels: Span) -> npt.NDArray[np.int8]:
         """The rows and columns of ``matrix`` of a tile of filters and a chunk of channels."""
-        return self.matrix[filters.start : filters.end,
-                           channels.start * self.taps : channels.end * self.taps]
+        return self.matrix[
+            filters.start : filters.end, channels.start * self.taps : channels.end * self.taps
+        ]

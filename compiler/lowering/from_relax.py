@@ -54,8 +54,10 @@ class _Extraction:
             elif isinstance(value, relax.Var):
                 self.names[binding.var] = self.names[value]
             else:
-                raise CompileError(f"region '{self.name}' holds a {type(value).__name__}; "
-                                   "only integer layers may be in a region")
+                raise CompileError(
+                    f"region '{self.name}' holds a {type(value).__name__}; "
+                    "only integer layers may be in a region"
+                )
         result = self.func.body.body
         fields = tuples.get(result, (result,))
         if isinstance(result, relax.Tuple):
@@ -79,8 +81,10 @@ class _Extraction:
         for name, tensor in (*zip(inputs, layer.inputs, strict=True), (output, layer.y)):
             known = self.tensors.setdefault(name, tensor)
             if known.shape != tensor.shape:
-                raise CompileError(f"region '{self.name}': '{name}' is read as {tensor.shape} "
-                                   f"and written as {known.shape}")
+                raise CompileError(
+                    f"region '{self.name}': '{name}' is read as {tensor.shape} "
+                    f"and written as {known.shape}"
+                )
         self.nodes.append(Node(str(func.attrs[NODE_ATTR]), layer, inputs, output))
 
 
@@ -117,8 +121,11 @@ def direct_plan(mod: IRModule) -> DirectPlan | None:
     places = [place for place, _, _ in order]
     if places != list(range(len(places))):
         return None
-    return DirectPlan(name, tuple(each for each in inputs if each is not None),
-                      tuple((index, scaling) for _, index, scaling in order))
+    return DirectPlan(
+        name,
+        tuple(each for each in inputs if each is not None),
+        tuple((index, scaling) for _, index, scaling in order),
+    )
 
 
 def _scaling(call: Any, ty: Any) -> Scaling | None:
@@ -127,5 +134,9 @@ def _scaling(call: Any, ty: Any) -> Scaling | None:
     scale, zero_point = const_value(call.args[1]), const_value(call.args[2])
     if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
         return None
-    return Scaling(float(scale.item()), int(zero_point.item()), str(zero_point.dtype),
-                   tuple(int(n) for n in ty.shape))
+    return Scaling(
+        float(scale.item()),
+        int(zero_point.item()),
+        str(zero_point.dtype),
+        tuple(int(n) for n in ty.shape),
+    )

@@ -46,8 +46,10 @@ def size_in_range(layer: layers.Layer) -> str | None:
             continue
         channels, spatial = planar(tensor.shape)
         if max(spatial) > MAX_SIZE or channels > MAX_CHANNELS:
-            return (f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
-                    f"columns and {MAX_CHANNELS} channels")
+            return (
+                f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
+                f"columns and {MAX_CHANNELS} channels"
+            )
     return None
 
 
@@ -95,8 +97,9 @@ def exact_accumulator(layer: layers.Layer) -> str | None:
     """Any sum of a filter's products fits in the 32-bit accumulator."""
     if isinstance(layer, layers.Conv | layers.Dense):
         reach = [int(abs(each.astype("int64")).sum()) for each in layer.weight]
-        worst = max(each * 255 + abs(int(bias))
-                    for each, bias in zip(reach, layer.bias, strict=True))
+        worst = max(
+            each * 255 + abs(int(bias)) for each, bias in zip(reach, layer.bias, strict=True)
+        )
         if worst >= 1 << 31:
             return f"a sum may reach {worst}: the accumulator has 32 bits"
     return None
@@ -130,9 +133,13 @@ def supports(spec: AccelSpec) -> Predicate:
 def manual() -> str:
     """``docs/SUPPORTED.md``."""
     kinds = ", ".join(sorted(cls.kind for cls in layers.KINDS))
-    lines = ["# What runs on the accelerator", "",
-             "Generated from the predicates in `compiler/lowering/legality.py`. Layers of the "
-             f"kinds {kinds} run on every target if each of these holds; everything else runs on "
-             "TVM's CPU in the same module, and `zeroskip report` says which node, and why.", ""]
+    lines = [
+        "# What runs on the accelerator",
+        "",
+        "Generated from the predicates in `compiler/lowering/legality.py`. Layers of the "
+        f"kinds {kinds} run on every target if each of these holds; everything else runs on "
+        "TVM's CPU in the same module, and `zeroskip report` says which node, and why.",
+        "",
+    ]
     lines += [f"- {(predicate.__doc__ or '').strip()}" for predicate in PREDICATES]
     return "\n".join(lines) + "\n"

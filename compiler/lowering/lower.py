@@ -27,8 +27,9 @@ def lower(graph: LayerGraph) -> Region:
         work.add(node)
     outputs = tuple(work.finish_output(name) for name in graph.outputs)
     inputs = tuple(work.views[name].value for name in graph.inputs)
-    places = tuple(work.flattened.get(node.output) or work.views[node.output]
-                   for node in graph.nodes)
+    places = tuple(
+        work.flattened.get(node.output) or work.views[node.output] for node in graph.nodes
+    )
     region = Region(graph.name, inputs, outputs, tuple(work.ops), places)
     return _place_concats(fuse_residuals(region))
 
@@ -91,8 +92,19 @@ class _Lowering:
             x = self.read(node.inputs[0])
         kernel = x.value.spatial
         weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
-        self.ops.append(ops.Conv(node.node, x, y, Window(kernel), weight, layer.bias, layer.mult,
-                                 layer.shift, Clip(layer.lo, layer.hi)))
+        self.ops.append(
+            ops.Conv(
+                node.node,
+                x,
+                y,
+                Window(kernel),
+                weight,
+                layer.bias,
+                layer.mult,
+                layer.shift,
+                Clip(layer.lo, layer.hi),
+            )
+        )
 
     def _concat(self, node: Node, y: View) -> None:
         offset = 0
@@ -117,17 +129,28 @@ def _lower_plain(node: str, layer: layers.Layer, reads: list[View], y: View) -> 
     if isinstance(layer, layers.Conv):
         return _lower_conv(node, layer, reads[0], y)
     if isinstance(layer, layers.MaxPool):
-        window = Window(_pair(layer.kernel, 1), _pair(layer.strides, 1), _pair(layer.dilation, 1),
-                        _pair(_begins(layer.padding), 0))
+        window = Window(
+            _pair(layer.kernel, 1),
+            _pair(layer.strides, 1),
+            _pair(layer.dilation, 1),
+            _pair(_begins(layer.padding), 0),
+        )
         return [ops.MaxPool(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
     if isinstance(layer, layers.AvgPool):
-        window = Window(_pair(layer.kernel, 1), _pair(layer.strides, 1),
-                        pad=_pair(_begins(layer.padding), 0))
-        return [ops.AvgPool(node, reads[0], y, window, layer.mult, layer.shift,
-                            Clip(layer.lo, layer.hi))]
+        window = Window(
+            _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
+        )
+        return [
+            ops.AvgPool(
+                node, reads[0], y, window, layer.mult, layer.shift, Clip(layer.lo, layer.hi)
+            )
+        ]
     if isinstance(layer, layers.Requantise):
-        return [ops.AvgPool(node, reads[0], y, Window(), layer.mult, layer.shift,
-                            Clip(layer.lo, layer.hi))]
+        return [
+            ops.AvgPool(
+                node, reads[0], y, Window(), layer.mult, layer.shift, Clip(layer.lo, layer.hi)
+            )
+        ]
     if isinstance(layer, layers.Add):
         total = Sum(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
         return [ops.Add(node, reads[0], y, reads[1], total)]
@@ -140,21 +163,36 @@ def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
-    window = Window(_pair(layer.weight.shape[2:], 1), _pair(layer.strides, 1),
-                    _pair(layer.dilation, 1), _pair(_begins(layer.padding), 0))
+    window = Window(
+        _pair(layer.weight.shape[2:], 1),
+        _pair(layer.strides, 1),
+        _pair(layer.dilation, 1),
+        _pair(_begins(layer.padding), 0),
+    )
     weight = layer.weight.reshape(*layer.weight.shape[:2], *window.kernel)
     clip = Clip(layer.lo, layer.hi)
     filters, groups = weight.shape[0], layer.groups
     if groups > 1 and groups == x.channels == filters:
-        return [ops.Depthwise(node, x, y, window, weight, layer.bias, layer.mult, layer.shift,
-                              clip)]
+        return [
+            ops.Depthwise(node, x, y, window, weight, layer.bias, layer.mult, layer.shift, clip)
+        ]
     made: list[Op] = []
     for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
         part, joined = slice(k0, k0 + count), groups * channels // x.channels
-        made.append(ops.Conv(
-            node, View(x.value, x.offset + c0, channels), View(y.value, y.offset + k0, count),
-            window, _block_diagonal(weight[part], channels, joined), layer.bias[part],
-            layer.mult[part], layer.shift[part], clip, groups=joined))
+        made.append(
+            ops.Conv(
+                node,
+                View(x.value, x.offset + c0, channels),
+                View(y.value, y.offset + k0, count),
+                window,
+                _block_diagonal(weight[part], channels, joined),
+                layer.bias[part],
+                layer.mult[part],
+                layer.shift[part],
+                clip,
+                groups=joined,
+            )
+        )
     return made
 
 
@@ -167,8 +205,9 @@ def _super_groups(channels: int, filters: int, groups: int) -> list[tuple[int, i
     per_in, per_out = channels // groups, filters // groups
     join = lcm(BLOCK // gcd(BLOCK, per_in), BLOCK // gcd(BLOCK, per_out))
     join = join if groups % join == 0 else groups
-    return [(g * per_in, join * per_in, g * per_out, join * per_out)
-            for g in range(0, groups, join)]
+    return [
+        (g * per_in, join * per_in, g * per_out, join * per_out) for g in range(0, groups, join)
+    ]
 
 
 def _block_diagonal(weight: ops.Int8, channels: int, groups: int) -> ops.Int8:
@@ -197,10 +236,16 @@ def fuse_residuals(region: Region) -> Region:
         for own, other, total in ((op.x, op.r, op.sum), (op.r, op.x, _swapped(op.sum))):
             at = made.get(own.value.name, -1)
             conv = fused.get(at, region.ops[at])
-            if (at >= 0 and isinstance(conv, ops.Conv) and conv.residual is None
-                    and own == conv.y == whole(own.value) and len(writers[own.value.name]) == 1
-                    and _reads(region, own.value.name) == 1 and own.value != other.value
-                    and made.get(other.value.name, -1) < at):
+            if (
+                at >= 0
+                and isinstance(conv, ops.Conv)
+                and conv.residual is None
+                and own == conv.y == whole(own.value)
+                and len(writers[own.value.name]) == 1
+                and _reads(region, own.value.name) == 1
+                and own.value != other.value
+                and made.get(other.value.name, -1) < at
+            ):
                 residual = ops.Residual(op.node, other, total, own.value, conv.clip)
                 fused[at] = replace(conv, y=op.y, residual=residual)
                 made[op.y.value.name] = at
@@ -234,16 +279,26 @@ def _place_concats(region: Region) -> Region:
     writers = _writers(region)
     for index, op in enumerate(region.ops):
         source = op.x.value.name
-        if (isinstance(op, ops.Copy) and op.x == whole(op.x.value) and source not in own
-                and source not in moved and writers.get(source) and source != op.y.value.name):
+        if (
+            isinstance(op, ops.Copy)
+            and op.x == whole(op.x.value)
+            and source not in own
+            and source not in moved
+            and writers.get(source)
+            and source != op.y.value.name
+        ):
             moved[source] = op.y
             steps[index] = op
-    kept = [op for op in steps
-            if not (isinstance(op, ops.Copy) and moved.get(op.x.value.name) == op.y)]
+    kept = [
+        op for op in steps if not (isinstance(op, ops.Copy) and moved.get(op.x.value.name) == op.y)
+    ]
     for name in list(moved):
         moved[name] = _resolve(moved, moved[name])
-    return replace(region, ops=tuple(_rename(op, moved) for op in kept),
-                   places=tuple(_at(moved, view) for view in region.places))
+    return replace(
+        region,
+        ops=tuple(_rename(op, moved) for op in kept),
+        places=tuple(_at(moved, view) for view in region.places),
+    )
 
 
 def _resolve(moved: dict[str, View], view: View) -> View:

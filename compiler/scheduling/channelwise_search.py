@@ -68,8 +68,9 @@ class ChannelSearch:
 
     def _choice(self, cuts: Cuts, at: int, cost: Cost) -> Choice:
         size, cut = divmod(at, len(cuts.pieces))
-        plan = ChannelPlan(int(self._channels[size, 0]), int(cuts.rows.most[cut]),
-                           int(cuts.cols.most[cut]))
+        plan = ChannelPlan(
+            int(self._channels[size, 0]), int(cuts.rows.most[cut]), int(cuts.cols.most[cut])
+        )
 
         @cache
         def array(rows: int) -> float:
@@ -100,8 +101,11 @@ class ChannelSearch:
             tile=4 * self.words * channels / bus,
             first=channels * (x.patch * (not place.x) + y.patch * operand) / bus,
             last=channels * y.patch / bus,
-            rows=rows, all_rows=rows * -(-op.y.channels // channels), act=needed,
-            fits=fits & self._constants_fit(rows))
+            rows=rows,
+            all_rows=rows * -(-op.y.channels // channels),
+            act=needed,
+            fits=fits & self._constants_fit(rows),
+        )
 
     def _constants_fit(self, rows: Ints) -> Bools:
         """Whether the weights (``rows`` of WGT) and parameters of two tiles fit, or of the only
@@ -131,8 +135,13 @@ class ChannelSearch:
             array, cols = self.spec.array, self.op.y.value.spatial[1]
             banks = {"banks": self.spec.sram.act_banks, "pixels": array.pixels}
             reads = self.window.taps * lane_array.quad_conflicts(
-                rows, cols, row=self.op.x.value.spatial[1], row_stride=self.window.stride[0],
-                col_stride=self.window.stride[1], **banks)
+                rows,
+                cols,
+                row=self.op.x.value.spatial[1],
+                row_stride=self.window.stride[0],
+                col_stride=self.window.stride[1],
+                **banks,
+            )
             if self.operand:
                 reads = reads + lane_array.quad_conflicts(rows, cols, row=cols, **banks)
             self.paces[rows] = float(np.maximum(reads, array.pixels).mean())

@@ -83,15 +83,26 @@ def find_ways(conv: ops.Conv, spec: AccelSpec) -> Ways:
         for filters in _filter_tiles(weights, spec, gang):
             chunkings = _chunkings(weights, spec, gang, filters)
             for channels, rows in islice(chunkings, CHUNKINGS):
-                found.append((
-                    gang, filters, channels, *rows.shape, spec.array.pixels << gang,
-                    rows.max(), rows.sum(axis=1).max(), rows.sum(),
-                    weights.packed_bytes(channels),
-                    *_patch_cycles(conv, weights, spec, gang, filters, channels)))
+                found.append(
+                    (
+                        gang,
+                        filters,
+                        channels,
+                        *rows.shape,
+                        spec.array.pixels << gang,
+                        rows.max(),
+                        rows.sum(axis=1).max(),
+                        rows.sum(),
+                        weights.packed_bytes(channels),
+                        *_patch_cycles(conv, weights, spec, gang, filters, channels),
+                    )
+                )
     columns: list[Any] = [
         column.reshape(-1, 1).astype(np.int64 if each.type == "Ints" else np.float64)
-        for column, each in zip(np.array(found, np.float64).reshape(-1, len(fields(Ways))).T,
-                                fields(Ways), strict=True)]
+        for column, each in zip(
+            np.array(found, np.float64).reshape(-1, len(fields(Ways))).T, fields(Ways), strict=True
+        )
+    ]
     return Ways(*columns)
 
 
@@ -107,8 +118,9 @@ def _filter_tiles(weights: Weights, spec: AccelSpec, gang: int) -> list[int]:
     return sorted(size for size in sizes if size <= min(staged, params))
 
 
-def _chunkings(weights: Weights, spec: AccelSpec, gang: int,
-               filters: int) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+def _chunkings(
+    weights: Weights, spec: AccelSpec, gang: int, filters: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Channels of a chunk, and the WGT rows of every tile of weights [tiles, chunks], where two
     tiles fit or all of them do."""
     every = weights.channels
@@ -119,8 +131,9 @@ def _chunkings(weights: Weights, spec: AccelSpec, gang: int,
             yield size, rows
 
 
-def _patch_cycles(conv: ops.Conv, weights: Weights, spec: AccelSpec, gang: int, filters: int,
-                  channels: int) -> tuple[float, float, float]:
+def _patch_cycles(
+    conv: ops.Conv, weights: Weights, spec: AccelSpec, gang: int, filters: int, channels: int
+) -> tuple[float, float, float]:
     """``single``, ``base`` and ``pace`` of a way; chunks before the last are taken to be equal."""
     y, wide = conv.y.value, spec.array.pixels << gang
     counts = [min(count, -(-y.pixels // wide)) for count in SAMPLES]
@@ -139,9 +152,23 @@ def _patch_cycles(conv: ops.Conv, weights: Weights, spec: AccelSpec, gang: int, 
             stages = formats.stages_of(weights.kind, chunk.size, weights.taps)
             for n in cycles if times else ():
                 operand = fetch[1][:n] if last and conv.residual is not None else None
-                cycles[n] += scale * times * lane_array.conv_cycles(
-                    spec.array, weights.kind, work, order, stages, fetch[0][:n], pixels[:n], gang,
-                    blocks(part.size), last, operand).cycles
+                cycles[n] += (
+                    scale
+                    * times
+                    * lane_array.conv_cycles(
+                        spec.array,
+                        weights.kind,
+                        work,
+                        order,
+                        stages,
+                        fetch[0][:n],
+                        pixels[:n],
+                        gang,
+                        blocks(part.size),
+                        last,
+                        operand,
+                    ).cycles
+                )
     less, more = counts[0 if len(cycles) < len(SAMPLES) else -2], counts[-1]
     pace = (cycles[more] - cycles[less]) / (more - less) if more > less else cycles[more]
     return cycles[1], cycles[more] - pace * more, pace
@@ -154,10 +181,12 @@ def _fetch(conv: ops.Conv, spec: AccelSpec, gang: int, count: int) -> tuple[Int3
     rows = min(high, -(-count * (array.pixels << gang) // wide))
 
     def cycles(**layout: int) -> Int32:
-        found = lane_array.quad_conflicts(rows, wide, banks=spec.sram.act_banks,
-                                          pixels=array.pixels, **layout)
+        found = lane_array.quad_conflicts(
+            rows, wide, banks=spec.sram.act_banks, pixels=array.pixels, **layout
+        )
         return np.resize(lane_array.tile_fetch(found, gang), count)
 
     window = conv.window
-    return cycles(row=conv.x.value.spatial[1], row_stride=window.stride[0],
-                  col_stride=window.stride[1]), cycles(row=wide)
+    return cycles(
+        row=conv.x.value.spatial[1], row_stride=window.stride[0], col_stride=window.stride[1]
+    ), cycles(row=wide)

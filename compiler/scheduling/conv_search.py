@@ -101,8 +101,12 @@ class _Geometry:
     def of(conv: ops.Conv, rows: int) -> _Geometry:
         size, spatial = (rows, conv.y.value.spatial[1]), conv.x.value.spatial
         cuts = Cuts.of(*size)
-        return _Geometry(cuts, cuts.looked(Window(), size), cuts.looked(conv.window, spatial),
-                         Cuts.whole(*size).looked(conv.window, spatial))
+        return _Geometry(
+            cuts,
+            cuts.looked(Window(), size),
+            cuts.looked(conv.window, spatial),
+            Cuts.whole(*size).looked(conv.window, spatial),
+        )
 
 
 class _Loops:
@@ -111,8 +115,9 @@ class _Loops:
     outer: what stays longest, "weights" or "pixels"; keep: the input of all patches is held.
     """
 
-    def __init__(self, search: ConvSearch, place: Place, geometry: _Geometry, outer: str,
-                 keep: bool) -> None:
+    def __init__(
+        self, search: ConvSearch, place: Place, geometry: _Geometry, outer: str, keep: bool
+    ) -> None:
         self.conv, self.spec, self.ways = search.conv, search.spec, search.ways
         self.place, self.geometry, self.outer, self.keep = place, geometry, outer, keep
         self.count = len(search.conv.weight)
@@ -122,8 +127,9 @@ class _Loops:
         """The schedule at a place of the flattened arrays."""
         way, cut = divmod(at, len(self.geometry.cuts.pieces))
         gang, filters, channels = self.ways.sizes(way)
-        high, wide = (int(axis.most[cut]) for axis in
-                      (self.geometry.cuts.rows, self.geometry.cuts.cols))
+        high, wide = (
+            int(axis.most[cut]) for axis in (self.geometry.cuts.rows, self.geometry.cuts.cols)
+        )
         cols = self.conv.y.value.spatial[1]
 
         @cache
@@ -150,8 +156,13 @@ class _Loops:
             weights=ways.nbytes * np.where(again, pieces, 1) / bus,
             stores=written * (not place.y) / bus,
             tile=ways.nbytes / (ways.tiles * ways.chunks) / bus,
-            first=(first + tile * operand) / bus, last=tile / bus,
-            rows=ways.rows, all_rows=ways.all_rows, act=moving, fits=self._fits(moving))
+            first=(first + tile * operand) / bus,
+            last=tile / bus,
+            rows=ways.rows,
+            all_rows=ways.all_rows,
+            act=moving,
+            fits=self._fits(moving),
+        )
 
     def _input_bytes(self) -> tuple[Floats, Floats]:
         """Of the input, all that is loaded, and what the first step waits for."""
@@ -161,8 +172,9 @@ class _Loops:
         if self.keep:
             held = geometry.band.nbytes(self.spec.dram, channels)
             return held, held
-        again = (ways.tiles > 1) & (((self.outer == "weights") & (geometry.cuts.pieces > 1))
-                                    | (ways.chunks > 1))
+        again = (ways.tiles > 1) & (
+            ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (ways.chunks > 1)
+        )
         read = geometry.x.nbytes(self.spec.dram, channels) * np.where(again, ways.tiles, 1)
         return read, np.asarray(geometry.x.patch * ways.channels, np.float64)
 
@@ -193,6 +205,10 @@ class _Loops:
         """ACC rows of a patch's partial sums."""
         slots = self.spec.array.lanes >> self.ways.gang
         wide = self.ways.wide
-        sums: Ints = (-(-self.geometry.y.patch // wide) * wide * -(-self.filters // slots)
-                      * -(-np.minimum(slots, self.filters) // BLOCK))
+        sums: Ints = (
+            -(-self.geometry.y.patch // wide)
+            * wide
+            * -(-self.filters // slots)
+            * -(-np.minimum(slots, self.filters) // BLOCK)
+        )
         return sums

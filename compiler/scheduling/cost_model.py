@@ -103,8 +103,12 @@ class Costs:
     @staticmethod
     def join(several: Sequence[Costs]) -> Costs:
         """All of them, one after another."""
-        return Costs(*(np.concatenate([getattr(each, field.name) for each in several])
-                       for field in fields(Costs)))
+        return Costs(
+            *(
+                np.concatenate([getattr(each, field.name) for each in several])
+                for field in fields(Costs)
+            )
+        )
 
     def order(self, count: int, wgt_rows: int | None) -> list[int]:
         """Up to ``count`` that fit, the best first: of the fewest cycles by itself; or, among
@@ -165,7 +169,8 @@ class Pieces:
     def looked(self, window: Window, axis: int, limit: int) -> tuple[Ints, Ints]:
         """Of ``limit`` input positions, those that a piece looks at at most, and that all do."""
         (most, many), (less, few) = (
-            (np.minimum(window.span(axis, size), limit), times) for size, times in self.sizes())
+            (np.minimum(window.span(axis, size), limit), times) for size, times in self.sizes()
+        )
         padding = max(0, window.span(axis, self.total) - limit)
         return most, np.maximum(most, most * many + less * few - padding * (self.count > 1))
 
@@ -191,8 +196,9 @@ class Cuts:
     @staticmethod
     def into(rows: int, cols: int, high: int, wide: int) -> Cuts:
         """Patches of about ``high`` x ``wide``."""
-        return Cuts(Pieces(rows, np.array([-(-rows // high)])),
-                    Pieces(cols, np.array([-(-cols // wide)])))
+        return Cuts(
+            Pieces(rows, np.array([-(-rows // high)])), Pieces(cols, np.array([-(-cols // wide)]))
+        )
 
     @staticmethod
     def whole(rows: int, cols: int) -> Cuts:
@@ -205,14 +211,20 @@ class Cuts:
 
     def patches(self) -> list[tuple[Ints, Ints]]:
         """(pixels of a patch, how many such patches), four times."""
-        return [(high * wide, many * times) for high, many in self.rows.sizes()
-                for wide, times in self.cols.sizes()]
+        return [
+            (high * wide, many * times)
+            for high, many in self.rows.sizes()
+            for wide, times in self.cols.sizes()
+        ]
 
     def looked(self, window: Window, spatial: tuple[int, int]) -> Moves:
         """Of an image of size ``spatial``, what each patch looks at."""
         down, all_down = self.rows.looked(window, 0, spatial[0])
         right, all_right = self.cols.looked(window, 1, spatial[1])
         in_one = right == spatial[1]
-        return Moves(down * right, all_down * all_right,
-                     self.pieces * np.where(in_one, 1, down),
-                     np.where(in_one, down * right, right))
+        return Moves(
+            down * right,
+            all_down * all_right,
+            self.pieces * np.where(in_one, 1, down),
+            np.where(in_one, down * right, right),
+        )

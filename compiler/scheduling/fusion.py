@@ -146,36 +146,55 @@ class GroupSearch:
     def _outline(self, first: int, last: int, cutting: Cutting) -> Outline | None:
         held = self.uses.resident(first, last)
         strips = cutting.strips
-        needs = [Need(each.first, each.last, strips[each.value.name].buffer_rows)
-                 for each in held]
+        needs = [Need(each.first, each.last, strips[each.value.name].buffer_rows) for each in held]
         acts = pack(needs, self.spec.act_rows)
         if acts is None:
             return None
         on_chip = frozenset(each.value.name for each in held)
         rows = self.spec.act_rows
-        taken = [[(act, act + need.rows) for act, need in zip(acts, needs, strict=True)
-                  if need.first <= index <= need.last] for index in range(last - first)]
-        places = tuple(self._place(op, strips[op.y.value.name].most_made, largest_gap(busy, rows),
-                                   on_chip)
-                       for op, busy in zip(self.ops[first:last], taken, strict=True))
-        shared = tuple(largest_gap(taken[index - 1] + busy, rows)
-                       for index, busy in enumerate(taken))
-        behind = tuple(self._is_behind(index, held, needs, acts, first, last)
-                       for index in range(last - first))
+        taken = [
+            [
+                (act, act + need.rows)
+                for act, need in zip(acts, needs, strict=True)
+                if need.first <= index <= need.last
+            ]
+            for index in range(last - first)
+        ]
+        places = tuple(
+            self._place(op, strips[op.y.value.name].most_made, largest_gap(busy, rows), on_chip)
+            for op, busy in zip(self.ops[first:last], taken, strict=True)
+        )
+        shared = tuple(
+            largest_gap(taken[index - 1] + busy, rows) for index, busy in enumerate(taken)
+        )
+        behind = tuple(
+            self._is_behind(index, held, needs, acts, first, last) for index in range(last - first)
+        )
         buffers = tuple(Buffer(need.first, act) for need, act in zip(needs, acts, strict=True))
         return Outline(first, cutting.bands, strips, on_chip, places, shared, behind, buffers)
 
-    def _is_behind(self, index: int, held: Sequence[Interval], needs: Sequence[Need],
-                   acts: Sequence[int], first: int, last: int) -> bool:
+    def _is_behind(
+        self,
+        index: int,
+        held: Sequence[Interval],
+        needs: Sequence[Need],
+        acts: Sequence[int],
+        first: int,
+        last: int,
+    ) -> bool:
         """Of an operation of a group, whether it must wait for the store of another's result."""
         needed = self.uses.needed(first, last)
-        spans = [(each, act, act + need.rows) for each, need, act in
-                 zip(held, needs, acts, strict=True)]
+        spans = [
+            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
+        ]
         name = self.ops[first + index].y.value.name
         own = [(low, high) for each, low, high in spans if each.value.name == name]
-        return any(low < end and begin < high for each, begin, end in spans
-                   if each.value.name in needed and each.last == (index - 1) % (last - first)
-                   for low, high in own)
+        return any(
+            low < end and begin < high
+            for each, begin, end in spans
+            if each.value.name in needed and each.last == (index - 1) % (last - first)
+            for low, high in own
+        )
 
     def _place(self, op: Op, rows: int, act: int, on_chip: frozenset[str]) -> Place:
         """Room is rounded, and does not matter where nothing moves."""
@@ -203,8 +222,9 @@ class GroupSearch:
             chosen.append(best)
         plan = GroupPlan(outline.bands, tuple(each.plan for each in chosen), outline.buffers)
         latency = self.spec.dram.latency_cycles
-        return Found(plan, chosen[0].cost.alone(latency) if alone
-                     else self._cycles(outline, chosen))
+        return Found(
+            plan, chosen[0].cost.alone(latency) if alone else self._cycles(outline, chosen)
+        )
 
     def _cycles(self, outline: Outline, chosen: Sequence[Choice]) -> float:
         """Of a group of several operations."""
@@ -220,14 +240,19 @@ class GroupSearch:
         table = np.stack(works, axis=1)
         table[:, :, BEHIND] = outline.behind
         moving = [each.cost.act for each in chosen]
-        table[:, :, LATE] = [before + own > room for before, own, room in
-                             zip([moving[-1], *moving], moving, outline.shared, strict=False)]
+        table[:, :, LATE] = [
+            before + own > room
+            for before, own, room in zip(
+                [moving[-1], *moving], moving, outline.shared, strict=False
+            )
+        ]
         rows = [each.cost.all_rows for each in chosen]
         if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first band's weights stay
             table[1:, :, [TILE, WEIGHTS, ROWS]] = 0
         ends = chosen[-1].cost.last - chosen[0].cost.first - chosen[0].cost.tile
-        return ends / 2 + overlapped(table.reshape(-1, table.shape[2]), self.spec.wgt_rows,
-                                     self.spec.dram.latency_cycles)
+        return ends / 2 + overlapped(
+            table.reshape(-1, table.shape[2]), self.spec.wgt_rows, self.spec.dram.latency_cycles
+        )
 
     def _work(self, op: Op, choice: Choice, of: Strips, on_chip: bool, needed: bool) -> Floats:
         """Of an operation in each band (``pipeline.overlapped``)."""
@@ -235,7 +260,8 @@ class GroupSearch:
         work = np.zeros((len(made), COLUMNS))
         work[:, ARRAY] = [choice.array(rows) if rows else 0.0 for rows in made.tolist()]
         work[:, LOADS], work[:, STORES] = (
-            cycles * made / of.most_made for cycles in (cost.loads, cost.stores))
+            cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
+        )
         if on_chip:
             row = op.y.channels * op.y.value.spatial[1] / self.spec.dram.bytes_per_cycle
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row

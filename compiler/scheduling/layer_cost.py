@@ -50,14 +50,25 @@ def _integer(site: Site, weight: Floats) -> Layer | None:
     scale = np.where(largest > 0, largest, 1).reshape(-1, *(1,) * (weight.ndim - 1))
     x, y = (QTensor((1, *shape[1:]), "int8", 0) for shape in (site.inputs, site.outputs))
     given: dict[str, Any] = {
-        "x": x, "y": y, "weight": np.rint(weight / scale * 127).astype(np.int8), "lo": -128,
-        "hi": 127, "bias": np.zeros(len(weight), np.int32),
-        "mult": np.ones(len(weight), np.int32), "shift": np.ones(len(weight), np.int32)}
+        "x": x,
+        "y": y,
+        "weight": np.rint(weight / scale * 127).astype(np.int8),
+        "lo": -128,
+        "hi": 127,
+        "bias": np.zeros(len(weight), np.int32),
+        "mult": np.ones(len(weight), np.int32),
+        "shift": np.ones(len(weight), np.int32),
+    }
     if not site.im2col.kernel:
         return Dense(**given)
     begins, ends = zip(*site.im2col.padding, strict=True)
-    return Conv(**given, strides=site.im2col.strides, dilation=site.im2col.dilation,
-                padding=(*begins, *ends), groups=site.im2col.groups)
+    return Conv(
+        **given,
+        strides=site.im2col.strides,
+        dilation=site.im2col.dilation,
+        padding=(*begins, *ends),
+        groups=site.im2col.groups,
+    )
 
 
 def _estimate(op: ops.Op, spec: AccelSpec) -> float:

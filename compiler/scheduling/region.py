@@ -9,8 +9,12 @@ from zeroskip.compiler.scheduling.fusion import GroupSearch, Progress
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 
 
-def plan_region(region: Region, spec: AccelSpec, progress: Progress | None = None,
-                cache: PlanCache | None = None) -> list[GroupPlan]:
+def plan_region(
+    region: Region,
+    spec: AccelSpec,
+    progress: Progress | None = None,
+    cache: PlanCache | None = None,
+) -> list[GroupPlan]:
     """The groups of a region in execution order: kept ones, or those that are found.
 
     ``progress(node, done, total)`` is called before each operation. CompileError if an operation

@@ -42,8 +42,9 @@ class PlanCache:
         self.found = 0  # entries that were there
         self.made = 0  # entries that were not
 
-    def groups(self, region: Region, spec: AccelSpec, how: str,
-               make: Callable[[], list[GroupPlan]]) -> list[GroupPlan]:
+    def groups(
+        self, region: Region, spec: AccelSpec, how: str, make: Callable[[], list[GroupPlan]]
+    ) -> list[GroupPlan]:
         """The schedule of a region: the one that was kept, or the one that ``make`` finds.
 
         how: whatever else it depends on, such as the effort that was spent.
@@ -59,8 +60,9 @@ class PlanCache:
         return groups
 
     def _path(self, region: Region, spec: AccelSpec, how: str) -> Path:
-        key = hashlib.sha256(f"{_source_digest()} {spec.fingerprint} {how} {_wiring(region)}"
-                             .encode())
+        key = hashlib.sha256(
+            f"{_source_digest()} {spec.fingerprint} {how} {_wiring(region)}".encode()
+        )
         for op in region.ops:
             _add(key, op)
         name = key.hexdigest()
@@ -70,8 +72,7 @@ class PlanCache:
 def _wiring(region: Region) -> list[list[int]]:
     """What each operation reads and writes, and the outputs, as numbers of values."""
     numbers: dict[str, int] = {}
-    named = [[*(view.value.name for view in op.reads), op.y.value.name]
-             for op in region.ops]
+    named = [[*(view.value.name for view in op.reads), op.y.value.name] for op in region.ops]
     named.append([value.name for value in region.outputs])
     return [[numbers.setdefault(name, len(numbers)) for name in names] for names in named]
 
@@ -93,8 +94,11 @@ def _add(key: hashlib._Hash, value: object) -> None:
 @cache
 def _source_digest() -> str:
     """Of the code that a schedule comes from: another version never finds this one's entries."""
-    files = [Path(str(lane_array.__file__)), *_sources(Path(str(formats.__file__)).parent),
-             *_sources(Path(__file__).parent.parent)]
+    files = [
+        Path(str(lane_array.__file__)),
+        *_sources(Path(str(formats.__file__)).parent),
+        *_sources(Path(__file__).parent.parent),
+    ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -107,8 +111,10 @@ def _read(path: Path, count: int) -> list[GroupPlan] | None:
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         groups = [read_group(line) for line in entry["groups"]]
-        intact = (entry["sha256"] == _seal(entry["groups"])
-                  and sum(len(group.plans) for group in groups) == count)
+        intact = (
+            entry["sha256"] == _seal(entry["groups"])
+            and sum(len(group.plans) for group in groups) == count
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return groups if intact else None

@@ -25,11 +25,15 @@ def pack(needs: Sequence[Need], size: int) -> list[int] | None:
     First fit, the largest first and the longest first; whichever reaches less far. None if neither
     fits.
     """
-    orders = [sorted(range(len(needs)), key=lambda i: (-needs[i].rows, i)),
-              sorted(range(len(needs)), key=lambda i: (needs[i].first - needs[i].last, i))]
+    orders = [
+        sorted(range(len(needs)), key=lambda i: (-needs[i].rows, i)),
+        sorted(range(len(needs)), key=lambda i: (needs[i].first - needs[i].last, i)),
+    ]
     found = [_first_fit(needs, order) for order in orders]
-    reach = [max((at + need.rows for at, need in zip(each, needs, strict=True)), default=0)
-             for each in found]
+    reach = [
+        max((at + need.rows for at, need in zip(each, needs, strict=True)), default=0)
+        for each in found
+    ]
     best = min(range(len(found)), key=reach.__getitem__)
     return found[best] if reach[best] <= size else None
 
@@ -38,8 +42,9 @@ def _first_fit(needs: Sequence[Need], order: Sequence[int]) -> list[int]:
     places: dict[int, int] = {}
     for index in order:
         mine = needs[index]
-        busy = sorted((places[other], needs[other].rows) for other in places
-                      if needs[other].meets(mine))
+        busy = sorted(
+            (places[other], needs[other].rows) for other in places if needs[other].meets(mine)
+        )
         at = 0
         for first, rows in busy:
             if at + mine.rows <= first:

@@ -56,8 +56,9 @@ def why_together(model: onnx.ModelProto) -> str:
     found = _mixing(model, batch)
     if found is None:
         return "the model does not treat the images of a batch alike"
-    return (f"node '{origin(found)}' ({found.op_type}) makes the images of a batch depend on each "
-            "other")
+    return (
+        f"node '{origin(found)}' ({found.op_type}) makes the images of a batch depend on each other"
+    )
 
 
 def _mixing(model: onnx.ModelProto, batch: int) -> onnx.NodeProto | None:
@@ -66,20 +67,31 @@ def _mixing(model: onnx.ModelProto, batch: int) -> onnx.NodeProto | None:
     watched.CopyFrom(model)
     own = {item.name for item in model.graph.output}
     makers = {name: node for node in model.graph.node for name in node.output if name}
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in makers
-                                if name not in own)
+    watched.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in makers if name not in own
+    )
     rng = np.random.default_rng(0)
     first = {item.name: _random(rng, item) for item in model.graph.input}
     other = {item.name: _random(rng, item) for item in model.graph.input}
     try:
-        base, *changed = (_run(watched, {
-            name: np.concatenate([value[:n], other[name][n : n + 1], value[n + 1 :]])
-            for name, value in first.items()}) for n in (batch, 0, 1))
+        base, *changed = (
+            _run(
+                watched,
+                {
+                    name: np.concatenate([value[:n], other[name][n : n + 1], value[n + 1 :]])
+                    for name, value in first.items()
+                },
+            )
+            for n in (batch, 0, 1)
+        )
     except Exception:  # onnxruntime's own, of what it cannot run
         return None
     names = [item.name for item in watched.graph.output]
-    mixed = {name for name, *values in zip(names, base, *changed, strict=True)
-             if ((values[0] != values[1]) & (values[0] != values[2])).any()}
+    mixed = {
+        name
+        for name, *values in zip(names, base, *changed, strict=True)
+        if ((values[0] != values[1]) & (values[0] != values[2])).any()
+    }
     return next((node for name, node in makers.items() if name in mixed), None)
 
 
@@ -93,13 +105,22 @@ def _reduced(model: onnx.ModelProto, batch: int) -> onnx.ModelProto | None:
     for node in graph.node:
         if node.domain not in DEFAULT_DOMAINS:
             continue
-        places = [_SHAPED[node.op_type]] if node.op_type in _SHAPED else (
-            range(len(node.input)) if node.op_type in _ROWS else [])
+        places = (
+            [_SHAPED[node.op_type]]
+            if node.op_type in _SHAPED
+            else (range(len(node.input)) if node.op_type in _ROWS else [])
+        )
         for place in places:
             value = index.constant(input_name(node, place))
-            smaller = None if value is None else (
-                _shape_of_one(value, batch) if node.op_type in _SHAPED else
-                _row_of_one(value, batch, len(index.shape(node.output[0]) or ())))
+            smaller = (
+                None
+                if value is None
+                else (
+                    _shape_of_one(value, batch)
+                    if node.op_type in _SHAPED
+                    else _row_of_one(value, batch, len(index.shape(node.output[0]) or ()))
+                )
+            )
             if smaller is not None:
                 # A constant that others read is theirs as it is.
                 name = f"{node.input[place]}/{node.name}/one"
@@ -138,17 +159,22 @@ def _agrees(model: onnx.ModelProto, single: onnx.ModelProto, batch: int) -> bool
     return all(_agrees_once(model, single, batch, rng) for _ in range(1 if floats else _TRIALS))
 
 
-def _agrees_once(model: onnx.ModelProto, single: onnx.ModelProto, batch: int,
-                 rng: np.random.Generator) -> bool:
+def _agrees_once(
+    model: onnx.ModelProto, single: onnx.ModelProto, batch: int, rng: np.random.Generator
+) -> bool:
     inputs = {item.name: _random(rng, item) for item in model.graph.input}
     try:
         whole = _run(model, inputs)
-        alone = [_run(single, {name: value[n : n + 1] for name, value in inputs.items()})
-                 for n in range(batch)]
+        alone = [
+            _run(single, {name: value[n : n + 1] for name, value in inputs.items()})
+            for n in range(batch)
+        ]
     except Exception:  # onnxruntime's own, of what it cannot run: then nothing is known
         return False
-    return all(_close(want, np.concatenate(parts))
-               for want, parts in zip(whole, zip(*alone, strict=True), strict=True))
+    return all(
+        _close(want, np.concatenate(parts))
+        for want, parts in zip(whole, zip(*alone, strict=True), strict=True)
+    )
 
 
 def _close(want: np.ndarray, got: np.ndarray) -> bool:
@@ -156,7 +182,8 @@ def _close(want: np.ndarray, got: np.ndarray) -> bool:
     coarse = float(np.finfo(want.dtype).eps) if want.dtype.kind == "f" else 0.0
     room = max(_TOLERANCE, 2 * coarse) * largest if want.dtype.kind == "f" else 0.0
     return want.shape == got.shape and bool(
-        np.allclose(want.astype(np.float64), got.astype(np.float64), rtol=0, atol=room))
+        np.allclose(want.astype(np.float64), got.astype(np.float64), rtol=0, atol=room)
+    )
 
 
 def _random(rng: np.random.Generator, item: onnx.ValueInfoProto) -> Any:
@@ -173,6 +200,7 @@ def _run(model: onnx.ModelProto, inputs: Mapping[str, Any]) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    made = onnxruntime.InferenceSession(model.SerializeToString(), options,
-                                        providers=["CPUExecutionProvider"])
+    made = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return [np.asarray(each) for each in made.run(None, dict(inputs))]

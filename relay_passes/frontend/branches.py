@@ -63,8 +63,9 @@ def _inline(model: onnx.ModelProto) -> bool:
     return found
 
 
-def _spliced(model: onnx.ModelProto, branch: onnx.GraphProto, node: onnx.NodeProto,
-             taken: set[str]) -> Iterator[onnx.NodeProto]:
+def _spliced(
+    model: onnx.ModelProto, branch: onnx.GraphProto, node: onnx.NodeProto, taken: set[str]
+) -> Iterator[onnx.NodeProto]:
     """The branch's nodes, under tensor names that the graph does not use; its constants go into
     the model."""
     own = [item.name for item in branch.initializer]

@@ -176,8 +176,11 @@ def _unary(
     the float operator, else all of the node's."""
 
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> None:
-        real = rewriter.make(op_type, [_dequantised(rewriter, node, 0, "dequantize")],
-                             **(forward or attributes)(node))
+        real = rewriter.make(
+            op_type,
+            [_dequantised(rewriter, node, 0, "dequantize")],
+            **(forward or attributes)(node),
+        )
         _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
 
     return rewrite
@@ -237,8 +240,9 @@ def _where(rewriter: Rewriter, node: onnx.NodeProto) -> None:
 def _matmul_to_float(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """a, b, a_scale, b_scale, a_zero, b_zero, bias; b's scales are per column."""
     a = _dequantise(rewriter, node.input[0], node.input[2], input_name(node, 4), "dequantize", 1)
-    b = _dequantise(rewriter, node.input[1], node.input[3], input_name(node, 5),
-                    "dequantize_weight", -1)
+    b = _dequantise(
+        rewriter, node.input[1], node.input[3], input_name(node, 5), "dequantize_weight", -1
+    )
     bias = input_name(node, 6)
     real = rewriter.make("MatMul", [a, b], output="" if bias else node.output[0])
     if bias:

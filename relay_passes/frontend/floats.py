@@ -25,15 +25,21 @@ def cast_floats(model: onnx.ModelProto) -> bool:
     """
     graph = model.graph
     tensors = [each for each in _tensors(graph) if each.data_type in OTHERS]
-    ends = [each for each in (*graph.input, *graph.output)
-            if each.type.tensor_type.elem_type in OTHERS]
-    typed = [each for node in graph.node for each in node.attribute
-             if each.name in _TYPED and each.i in OTHERS]
+    ends = [
+        each for each in (*graph.input, *graph.output) if each.type.tensor_type.elem_type in OTHERS
+    ]
+    typed = [
+        each
+        for node in graph.node
+        for each in node.attribute
+        if each.name in _TYPED and each.i in OTHERS
+    ]
     if not (tensors or ends or typed):
         return False
     for tensor in tensors:
-        tensor.CopyFrom(numpy_helper.from_array(_narrowed(numpy_helper.to_array(tensor)),
-                                                tensor.name))
+        tensor.CopyFrom(
+            numpy_helper.from_array(_narrowed(numpy_helper.to_array(tensor)), tensor.name)
+        )
     for attribute in typed:
         attribute.i = TensorProto.FLOAT
     for info in graph.value_info:

@@ -65,8 +65,9 @@ def _held(node: onnx.NodeProto) -> onnx.TensorProto | None:
         return None
     held = attributes(node)
     if len(held) != 1:
-        raise FrontError(f"Node '{node.name}' (Constant) holds {len(held)} values: export the "
-                         "model again.")
+        raise FrontError(
+            f"Node '{node.name}' (Constant) holds {len(held)} values: export the model again."
+        )
     [(kind, value)] = held.items()
     result = onnx.TensorProto()
     if kind == "value":
@@ -126,7 +127,8 @@ def _fold(
     """The node's outputs, None unless they are constants of a bounded size."""
     if node.domain in DEFAULT_DOMAINS and node.op_type == "QuantizeLinear":
         integers = quantized_constant(
-            node, index, known, lambda maker, operands: _evaluate(maker, operands, version))
+            node, index, known, lambda maker, operands: _evaluate(maker, operands, version)
+        )
         return None if integers is None else [integers]
     if node.domain not in DEFAULT_DOMAINS or node.op_type in _NEVER_FOLDED:
         return None
@@ -144,8 +146,10 @@ def _fold(
     shapes = [index.shape(name) for name in node.output]
     if node.op_type == "ConstantOfShape":  # ONNX leaves out its shape where a dimension is 0
         shapes = [tuple(int(size) for size in inputs[node.input[0]])]
-    if any(node.op_type in _GROWING if shape is None else math.prod(shape) > _LARGEST
-           for shape in shapes):
+    if any(
+        node.op_type in _GROWING if shape is None else math.prod(shape) > _LARGEST
+        for shape in shapes
+    ):
         return None
     return _evaluate(node, inputs, version)
 

@@ -53,12 +53,18 @@ def export_onnx(mod: tvm.IRModule, name: str = "network") -> onnx.ModelProto:
     for value, given in zip(results, leaving, strict=True):
         writer.add("Identity", given, [writer.name_of(value)], [given])
     graph = helper.make_graph(
-        writer.nodes, name,
+        writer.nodes,
+        name,
         [_value(given, param.ty) for param, given in zip(func.params, inputs, strict=True)],
         [_value(given, value.ty) for value, given in zip(results, leaving, strict=True)],
-        writer.initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
-                              ir_version=IR_VERSION, producer_name="zeroskip")
+        writer.initializers,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="zeroskip",
+    )
     _without_identities(model)
     _merge_biases(model.graph)
     onnx.checker.check_model(model, full_check=True)
@@ -100,9 +106,15 @@ def _merge_biases(graph: onnx.GraphProto) -> None:
     uses = Counter(name for node in graph.node for name in node.input)
     for add in [node for node in graph.node if node.op_type == "Add"]:
         conv, bias = makers.get(add.input[0]), constants.get(add.input[1])
-        if (conv is None or bias is None or conv.op_type != "Conv" or len(conv.input) != 2
-                or uses[add.input[0]] != 1 or uses[bias.name] != 1
-                or conv.output[0] in _given(graph)):
+        if (
+            conv is None
+            or bias is None
+            or conv.op_type != "Conv"
+            or len(conv.input) != 2
+            or uses[add.input[0]] != 1
+            or uses[bias.name] != 1
+            or conv.output[0] in _given(graph)
+        ):
             continue
         filters, *kernel = constants[conv.input[1]].dims
         if list(bias.dims) != [1, filters, *[1] * (len(kernel) - 1)]:
@@ -137,8 +149,10 @@ class _Writer:
         operator = op_name(value)
         rule = RULES.get(operator or "")
         if rule is None or not isinstance(value, Call):
-            raise PassError(f"Node '{node}' ({operator or type(value).__name__}) has no ONNX form "
-                            "here: prune the model before whatever made it, or leave it out.")
+            raise PassError(
+                f"Node '{node}' ({operator or type(value).__name__}) has no ONNX form "
+                "here: prune the model before whatever made it, or leave it out."
+            )
         made = rule(self, value, binding.var.ty)
         if isinstance(made, str):
             self.known[binding.var] = made
@@ -165,8 +179,14 @@ class _Writer:
         self.taken.add(name)
         return name
 
-    def add(self, operator: str, name: str, inputs: Sequence[str], results: Sequence[str],
-            **attributes: Any) -> None:
+    def add(
+        self,
+        operator: str,
+        name: str,
+        inputs: Sequence[str],
+        results: Sequence[str],
+        **attributes: Any,
+    ) -> None:
         self.nodes.append(helper.make_node(operator, inputs, results, name=name, **attributes))
 
     def emit(self, operator: str, inputs: Sequence[Any], **attributes: Any) -> str:
@@ -201,11 +221,32 @@ def _plainly(operator: str) -> Rule:
     return lambda writer, call, _ty: writer.emit(operator, list(call.args))
 
 
-RULES.update({f"relax.{name}": _plainly(operator) for name, operator in {
-    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow",
-    "maximum": "Max", "minimum": "Min", "matmul": "MatMul", "negative": "Neg", "abs": "Abs",
-    "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "erf": "Erf", "floor": "Floor", "ceil": "Ceil",
-    "sigmoid": "Sigmoid", "tanh": "Tanh", "nn.relu": "Relu"}.items()})
+RULES.update(
+    {
+        f"relax.{name}": _plainly(operator)
+        for name, operator in {
+            "add": "Add",
+            "subtract": "Sub",
+            "multiply": "Mul",
+            "divide": "Div",
+            "power": "Pow",
+            "maximum": "Max",
+            "minimum": "Min",
+            "matmul": "MatMul",
+            "negative": "Neg",
+            "abs": "Abs",
+            "exp": "Exp",
+            "log": "Log",
+            "sqrt": "Sqrt",
+            "erf": "Erf",
+            "floor": "Floor",
+            "ceil": "Ceil",
+            "sigmoid": "Sigmoid",
+            "tanh": "Tanh",
+            "nn.relu": "Relu",
+        }.items()
+    }
+)
 
 
 @_rule("nn.leakyrelu")
@@ -228,55 +269,80 @@ def _clip(writer: _Writer, call: Call, ty: Any) -> str:
 def _conv(writer: _Writer, call: Call, _ty: Any) -> str:
     attrs = call.attrs
     _expect_channels_first(writer, str(attrs.data_layout), str(attrs.kernel_layout), "OI")
-    return writer.emit("Conv", call.args, group=int(attrs.groups), pads=_ints(attrs.padding),
-                       strides=_ints(attrs.strides), dilations=_ints(attrs.dilation))
+    return writer.emit(
+        "Conv",
+        call.args,
+        group=int(attrs.groups),
+        pads=_ints(attrs.padding),
+        strides=_ints(attrs.strides),
+        dilations=_ints(attrs.dilation),
+    )
 
 
 @_rule("nn.conv1d_transpose", "nn.conv2d_transpose")
 def _conv_transpose(writer: _Writer, call: Call, _ty: Any) -> str:
     attrs = call.attrs
     _expect_channels_first(writer, str(attrs.data_layout), str(attrs.kernel_layout), "IO")
-    return writer.emit("ConvTranspose", call.args, group=int(attrs.groups),
-                       pads=_ints(attrs.padding), strides=_ints(attrs.strides),
-                       dilations=_ints(attrs.dilation),
-                       output_padding=_ints(attrs.output_padding))
+    return writer.emit(
+        "ConvTranspose",
+        call.args,
+        group=int(attrs.groups),
+        pads=_ints(attrs.padding),
+        strides=_ints(attrs.strides),
+        dilations=_ints(attrs.dilation),
+        output_padding=_ints(attrs.output_padding),
+    )
 
 
 def _expect_channels_first(writer: _Writer, data: str, kernel: str, order: str) -> None:
     if not data.startswith("NC") or not kernel.startswith(order):
-        raise PassError(f"Node '{writer.node}' has layouts {data} and {kernel}, which ONNX does "
-                        "not know: export before any pass that changes layouts.")
+        raise PassError(
+            f"Node '{writer.node}' has layouts {data} and {kernel}, which ONNX does "
+            "not know: export before any pass that changes layouts."
+        )
 
 
 @_rule("nn.max_pool1d", "nn.max_pool2d", "nn.max_pool3d")
 def _max_pool(writer: _Writer, call: Call, _ty: Any) -> str:
-    return writer.emit("MaxPool", call.args, dilations=_ints(call.attrs.dilation),
-                       **_pool(call.attrs))
+    return writer.emit(
+        "MaxPool", call.args, dilations=_ints(call.attrs.dilation), **_pool(call.attrs)
+    )
 
 
 @_rule("nn.avg_pool1d", "nn.avg_pool2d", "nn.avg_pool3d")
 def _avg_pool(writer: _Writer, call: Call, _ty: Any) -> str:
-    return writer.emit("AveragePool", call.args,
-                       count_include_pad=int(call.attrs.count_include_pad), **_pool(call.attrs))
+    return writer.emit(
+        "AveragePool",
+        call.args,
+        count_include_pad=int(call.attrs.count_include_pad),
+        **_pool(call.attrs),
+    )
 
 
 def _pool(attrs: Any) -> dict[str, Any]:
-    return {"kernel_shape": _ints(attrs.pool_size), "strides": _ints(attrs.strides),
-            "pads": _ints(attrs.padding), "ceil_mode": int(attrs.ceil_mode)}
+    return {
+        "kernel_shape": _ints(attrs.pool_size),
+        "strides": _ints(attrs.strides),
+        "pads": _ints(attrs.padding),
+        "ceil_mode": int(attrs.ceil_mode),
+    }
 
 
 @_rule("nn.adaptive_avg_pool1d", "nn.adaptive_avg_pool2d", "nn.adaptive_avg_pool3d")
 def _adaptive_pool(writer: _Writer, call: Call, ty: Any) -> str:
     if set(_ints(ty.shape)[2:]) != {1}:
-        raise PassError(f"Node '{writer.node}' is an adaptive pooling to {_ints(ty.shape)[2:]}, "
-                        "which ONNX does not have: use a pooling with a fixed kernel.")
+        raise PassError(
+            f"Node '{writer.node}' is an adaptive pooling to {_ints(ty.shape)[2:]}, "
+            "which ONNX does not have: use a pooling with a fixed kernel."
+        )
     return writer.emit("GlobalAveragePool", call.args)
 
 
 @_rule("mean", "max", "min", "prod")
 def _reduce(writer: _Writer, call: Call, _ty: Any) -> str:
-    operator = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin",
-                "prod": "ReduceProd"}[str(call.op.name).rpartition(".")[2]]
+    operator = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}[
+        str(call.op.name).rpartition(".")[2]
+    ]
     axes = {} if call.attrs.axis is None else {"axes": _ints(call.attrs.axis)}
     return writer.emit(operator, call.args, keepdims=int(call.attrs.keepdims), **axes)
 
@@ -285,8 +351,11 @@ def _reduce(writer: _Writer, call: Call, _ty: Any) -> str:
 def _sum(writer: _Writer, call: Call, _ty: Any) -> str:
     rank = len(call.args[0].ty.shape)
     axes = range(rank) if call.attrs.axis is None else _ints(call.attrs.axis)
-    return writer.emit("ReduceSum", [call.args[0], writer.constant(np.array(list(axes), np.int64))],
-                       keepdims=int(call.attrs.keepdims))
+    return writer.emit(
+        "ReduceSum",
+        [call.args[0], writer.constant(np.array(list(axes), np.int64))],
+        keepdims=int(call.attrs.keepdims),
+    )
 
 
 @_rule("reshape", "flatten", "squeeze", "expand_dims")
@@ -297,16 +366,18 @@ def _reshape(writer: _Writer, call: Call, ty: Any) -> str:
 
 @_rule("broadcast_to")
 def _expand(writer: _Writer, call: Call, ty: Any) -> str:
-    return writer.emit("Expand", [call.args[0],
-                                  writer.constant(np.array(_ints(ty.shape), np.int64))])
+    return writer.emit(
+        "Expand", [call.args[0], writer.constant(np.array(_ints(ty.shape), np.int64))]
+    )
 
 
 @_rule("permute_dims")
 def _transpose(writer: _Writer, call: Call, _ty: Any) -> str:
     rank = len(call.args[0].ty.shape)
     axes = call.attrs.axes
-    return writer.emit("Transpose", call.args,
-                       perm=_ints(range(rank - 1, -1, -1) if axes is None else axes))
+    return writer.emit(
+        "Transpose", call.args, perm=_ints(range(rank - 1, -1, -1) if axes is None else axes)
+    )
 
 
 @_rule("concat")
@@ -327,8 +398,13 @@ def _split(writer: _Writer, call: Call, ty: Any) -> list[str]:
     axis = int(call.attrs.axis)
     sizes = np.array([int(part.shape[axis]) for part in ty.fields], np.int64)
     results = [writer.unused(writer.node) for _ in sizes]
-    writer.add("Split", results[0], [writer.name_of(call.args[0]), writer.constant(sizes)], results,
-               axis=axis)
+    writer.add(
+        "Split",
+        results[0],
+        [writer.name_of(call.args[0]), writer.constant(sizes)],
+        results,
+        axis=axis,
+    )
     return results
 
 
@@ -347,8 +423,9 @@ def _softmax(writer: _Writer, call: Call, _ty: Any) -> str:
 
 @_rule("astype")
 def _cast(writer: _Writer, call: Call, ty: Any) -> str:
-    return writer.emit("Cast", call.args,
-                       to=helper.np_dtype_to_tensor_dtype(np.dtype(str(ty.dtype))))
+    return writer.emit(
+        "Cast", call.args, to=helper.np_dtype_to_tensor_dtype(np.dtype(str(ty.dtype)))
+    )
 
 
 @_rule("nn.batch_norm")
@@ -361,8 +438,11 @@ def _pad(writer: _Writer, call: Call, ty: Any) -> str:
     widths = _ints(call.attrs.pad_width)
     pads = np.array(widths[0::2] + widths[1::2], np.int64)
     fill = np.array(float(call.attrs.pad_value), str(ty.dtype))
-    return writer.emit("Pad", [call.args[0], writer.constant(pads), writer.constant(fill)],
-                       mode=str(call.attrs.pad_mode))
+    return writer.emit(
+        "Pad",
+        [call.args[0], writer.constant(pads), writer.constant(fill)],
+        mode=str(call.attrs.pad_mode),
+    )
 
 
 @_rule("image.resize2d")
@@ -370,10 +450,14 @@ def _resize(writer: _Writer, call: Call, ty: Any) -> str:
     attrs = call.attrs
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[str(attrs.method)]
     rounding = {"round": "round_prefer_floor", "": "round_prefer_floor"}.get(
-        str(attrs.rounding_method), str(attrs.rounding_method))
+        str(attrs.rounding_method), str(attrs.rounding_method)
+    )
     sizes = writer.constant(np.array(_ints(ty.shape), np.int64))
-    return writer.emit("Resize", [call.args[0], "", "", sizes], mode=mode,
-                       nearest_mode=rounding, cubic_coeff_a=float(attrs.cubic_alpha),
-                       coordinate_transformation_mode=str(attrs.coordinate_transformation_mode))
-
-
+    return writer.emit(
+        "Resize",
+        [call.args[0], "", "", sizes],
+        mode=mode,
+        nearest_mode=rounding,
+        cubic_coeff_a=float(attrs.cubic_alpha),
+        coordinate_transformation_mode=str(attrs.coordinate_transformation_mode),
+    )

@@ -25,8 +25,11 @@ def rewrite_layer_norms(model: onnx.ModelProto) -> bool:
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
         if node.op_type != "LayerNormalization" or node.domain not in DEFAULT_DOMAINS:
             return False
-        others = [name for name in node.output[1:] if name in rewriter.index.readers
-                  or name in rewriter.index.outputs]
+        others = [
+            name
+            for name in node.output[1:]
+            if name in rewriter.index.readers or name in rewriter.index.outputs
+        ]
         shape = rewriter.index.shape(node.input[0])
         if not others or shape is None:
             return False

@@ -41,8 +41,15 @@ from zeroskip.relay_passes.frontend.views import (
 from zeroskip.relay_passes.names import unused_name
 
 # Their results are in the layout of layers, channels second.
-_PLANAR = {"Conv", "ConvTranspose", "AveragePool", "MaxPool", "GlobalAveragePool",
-           "BatchNormalization", "Gemm"}
+_PLANAR = {
+    "Conv",
+    "ConvTranspose",
+    "AveragePool",
+    "MaxPool",
+    "GlobalAveragePool",
+    "BatchNormalization",
+    "Gemm",
+}
 
 
 def move_transposes(model: onnx.ModelProto) -> None:
@@ -123,15 +130,17 @@ class Walk:
     def losing(self) -> frozenset[str]:
         """The Transposes and Reshapes that are better left where they are."""
         roots = {self._root(at) for at in range(len(self._groups))}
-        return frozenset(name for at in roots if not self._groups[at].wins
-                         for name in self._groups[at].members)
+        return frozenset(
+            name for at in roots if not self._groups[at].wins for name in self._groups[at].members
+        )
 
     def commit(self) -> None:
         """Give the model the nodes and constants of this walk."""
         replace_nodes(self.model, self._nodes)
         self.model.graph.initializer.extend(
             numpy_helper.from_array(np.ascontiguousarray(value), name)
-            for name, value in self._constants.items())
+            for name, value in self._constants.items()
+        )
         del self.model.graph.value_info[:]
 
     # --------------------------------------------------------------------------- what rules ask
@@ -214,9 +223,17 @@ class Walk:
         self._made[key] = value
         return value
 
-    def sink(self, node: onnx.NodeProto, inputs: Sequence[str], lazy: Lazy,
-             views: Sequence[tuple[Shape, View]], *, elementwise: bool = False, op_type: str = "",
-             **attrs: Any) -> None:
+    def sink(
+        self,
+        node: onnx.NodeProto,
+        inputs: Sequence[str],
+        lazy: Lazy,
+        views: Sequence[tuple[Shape, View]],
+        *,
+        elementwise: bool = False,
+        op_type: str = "",
+        **attrs: Any,
+    ) -> None:
         """Compute the node in the source's layout, from these inputs and with these attributes;
         each of its results has a shape there and is a view of it. op_type: of another operator,
         which is the same there."""
@@ -229,7 +246,8 @@ class Walk:
             if node.output[at]:
                 made.output[at] = unused_name(f"{node.output[at]}_moved", self._tensors)
                 self.lazies[node.output[at]] = replace(
-                    lazy, source=made.output[at], shape=shape, view=view)
+                    lazy, source=made.output[at], shape=shape, view=view
+                )
         self._nodes.append(made)
         if elementwise and lazy.planar and lazy.group >= 0:
             self._groups[self._root(lazy.group)].useful = True
@@ -238,11 +256,14 @@ class Walk:
         """Keep the node, reading these."""
         made = onnx.NodeProto()
         made.CopyFrom(node)
-        made.input[:] = [self.read(found, found.view) if (found := self.lazies.get(name)) else name
-                         for name in inputs]
+        made.input[:] = [
+            self.read(found, found.view) if (found := self.lazies.get(name)) else name
+            for name in inputs
+        ]
         self._nodes.append(made)
         if node.op_type in _PLANAR or (
-                node.op_type in ELEMENTWISE and self._planar.intersection(node.input)):
+            node.op_type in ELEMENTWISE and self._planar.intersection(node.input)
+        ):
             self._planar.update(node.output)
 
     def copy(self, node: onnx.NodeProto, inputs: Sequence[str]) -> str:
@@ -290,8 +311,9 @@ class Walk:
         lazy = self.lazies[name]
         self.read(lazy, lazy.view, name)
 
-    def _move(self, node: onnx.NodeProto, op_type: str, numbers: Shape, value: str, output: str
-              ) -> str:
+    def _move(
+        self, node: onnx.NodeProto, op_type: str, numbers: Shape, value: str, output: str
+    ) -> str:
         """A Transpose or Reshape that stands for one of the model; its result's name."""
         name = unused_name(f"{origin(node)}/{op_type}", self._names)
         inputs, attrs = [value], {}
@@ -322,8 +344,11 @@ def _seeds(model: onnx.ModelProto, index: Index) -> dict[str, onnx.NodeProto]:
             name = node.output[0]
         if node is not None and node.op_type == "Transpose" and name != item.name:
             perm = attributes(node).get("perm")
-            turned = None if perm is None or shape is None or 0 in shape or (
-                len(shape) != len(perm)) else transposed(identity(shape), perm)
+            turned = (
+                None
+                if perm is None or shape is None or 0 in shape or (len(shape) != len(perm))
+                else transposed(identity(shape), perm)
+            )
             if turned is not None and turned.moves:
                 found[item.name] = node
     return found
@@ -331,8 +356,11 @@ def _seeds(model: onnx.ModelProto, index: Index) -> dict[str, onnx.NodeProto]:
 
 def _goes_before(node: onnx.NodeProto, name: str, index: Index) -> bool:
     """Whether nothing but constants goes into a node beside this tensor."""
-    return (node.domain in DEFAULT_DOMAINS and node.op_type in {*ELEMENTWISE, "Pad"}
-            and all(each in index.constants for each in node.input if each not in ("", name)))
+    return (
+        node.domain in DEFAULT_DOMAINS
+        and node.op_type in {*ELEMENTWISE, "Pad"}
+        and all(each in index.constants for each in node.input if each not in ("", name))
+    )
 
 
 def _steps(view: View, source: Shape) -> list[tuple[str, Shape]]:

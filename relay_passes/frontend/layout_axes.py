@@ -26,8 +26,18 @@ if TYPE_CHECKING:
 
 Rule: TypeAlias = Callable[["Walk", onnx.NodeProto], bool]
 
-REDUCING = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
-            "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare")
+REDUCING = (
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+)
 _DEFAULT_AXES = {"Split": 0, "Gather": 0}
 
 
@@ -35,22 +45,41 @@ def by_axes(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
     """The view that the node reads first, by its axes."""
     lazy = walk.lazy(node.input[0])
     axes = None if lazy is None else axes_of(lazy.view, lazy.shape)
-    if lazy is None or axes is None or not axes.perm or any(
-            walk.shape(name) is None for name in node.output):
+    if (
+        lazy is None
+        or axes is None
+        or not axes.perm
+        or any(walk.shape(name) is None for name in node.output)
+    ):
         return None
     if not all(name in walk.index.constants for name in filter(None, node.input[1:])):
         return None
     return lazy, axes
 
 
-def compute(walk: Walk, node: onnx.NodeProto, lazy: Lazy, axes: Axes, others: Sequence[str], *,
-             elementwise: bool = False, op_type: str = "", **attrs: Any) -> None:
+def compute(
+    walk: Walk,
+    node: onnx.NodeProto,
+    lazy: Lazy,
+    axes: Axes,
+    others: Sequence[str],
+    *,
+    elementwise: bool = False,
+    op_type: str = "",
+    **attrs: Any,
+) -> None:
     """Compute a node that keeps the number of axes, in the source's layout."""
     data = walk.read(lazy, reshaped(identity(lazy.shape), axes.shape))
     shapes = [inner(axes, walk.shape(name) or ()) for name in node.output]
-    walk.sink(node, [data, *others], lazy,
-              [(shape, turned(identity(shape), axes.perm)) for shape in shapes],
-              elementwise=elementwise, op_type=op_type, **attrs)
+    walk.sink(
+        node,
+        [data, *others],
+        lazy,
+        [(shape, turned(identity(shape), axes.perm)) for shape in shapes],
+        elementwise=elementwise,
+        op_type=op_type,
+        **attrs,
+    )
 
 
 def inner(axes: Axes, shape: Shape) -> Shape:
@@ -66,8 +95,11 @@ def turned(view: View, perm: Sequence[int]) -> View:
 
 
 def size(walk: Walk, name: str) -> int:
-    return int(np.prod(walk.index.shape(name) or (), dtype=np.int64)) if walk.index.shape(
-        name) is not None else 0
+    return (
+        int(np.prod(walk.index.shape(name) or (), dtype=np.int64))
+        if walk.index.shape(name) is not None
+        else 0
+    )
 
 
 def listed(walk: Walk, node: onnx.NodeProto, name: str, place: int) -> list[int] | None:
@@ -92,9 +124,16 @@ def _reduce(walk: Walk, node: onnx.NodeProto) -> bool:
     rank = len(axes.perm)
     out = sorted({axis % rank for axis in given}) or list(range(rank))
     inner = sorted(axes.perm[axis] for axis in out)
-    _reduced(walk, node, lazy, axes, out, bool(attrs.get("keepdims", 1)),
-             [walk.constant(node.input[1], np.asarray(inner))] if input_name(node, 1) else [],
-             **({"axes": inner} if "axes" in attrs else {}))
+    _reduced(
+        walk,
+        node,
+        lazy,
+        axes,
+        out,
+        bool(attrs.get("keepdims", 1)),
+        [walk.constant(node.input[1], np.asarray(inner))] if input_name(node, 1) else [],
+        **({"axes": inner} if "axes" in attrs else {}),
+    )
     return True
 
 
@@ -106,13 +145,22 @@ def _choose(walk: Walk, node: onnx.NodeProto) -> bool:
     lazy, axes = found
     attrs = attributes(node)
     axis = int(attrs.get("axis", 0)) % len(axes.perm)
-    _reduced(walk, node, lazy, axes, [axis], bool(attrs.get("keepdims", 1)), [],
-             axis=axes.perm[axis])
+    _reduced(
+        walk, node, lazy, axes, [axis], bool(attrs.get("keepdims", 1)), [], axis=axes.perm[axis]
+    )
     return True
 
 
-def _reduced(walk: Walk, node: onnx.NodeProto, lazy: Lazy, layout: Axes, out: Sequence[int],
-             kept: bool, others: Sequence[str], **attrs: Any) -> None:
+def _reduced(
+    walk: Walk,
+    node: onnx.NodeProto,
+    lazy: Lazy,
+    layout: Axes,
+    out: Sequence[int],
+    kept: bool,
+    others: Sequence[str],
+    **attrs: Any,
+) -> None:
     """Compute a reduction over these axes of the result's layout."""
     inner = [layout.perm[axis] for axis in out]
     shape = [1 if at in inner else size for at, size in enumerate(layout.shape)]
@@ -122,8 +170,7 @@ def _reduced(walk: Walk, node: onnx.NodeProto, lazy: Lazy, layout: Axes, out: Se
         shape = [shape[at] for at in left]
         perm = [left.index(at) for axis, at in enumerate(layout.perm) if axis not in out]
     data = walk.read(lazy, reshaped(identity(lazy.shape), layout.shape))
-    walk.sink(node, [data, *others], lazy, [(tuple(shape), turned(identity(shape), perm))],
-              **attrs)
+    walk.sink(node, [data, *others], lazy, [(tuple(shape), turned(identity(shape), perm))], **attrs)
 
 
 def _along_axis(walk: Walk, node: onnx.NodeProto) -> bool:
@@ -178,16 +225,21 @@ def _repeat(walk: Walk, node: onnx.NodeProto) -> bool:
     if found is None or counts is None:
         return False
     lazy, axes = found
-    compute(walk, node, lazy, axes,
-             [walk.constant(f"{node.name}/repeats", counts[list(axes.inverse)])])
+    compute(
+        walk, node, lazy, axes, [walk.constant(f"{node.name}/repeats", counts[list(axes.inverse)])]
+    )
     return True
 
 
 def _resize(walk: Walk, node: onnx.NodeProto) -> bool:
     found = by_axes(walk, node)
     attrs = attributes(node)
-    if found is None or "axes" in attrs or attrs.get("keep_aspect_ratio_policy", "stretch") != (
-            "stretch") or attrs.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+    if (
+        found is None
+        or "axes" in attrs
+        or attrs.get("keep_aspect_ratio_policy", "stretch") != ("stretch")
+        or attrs.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    ):
         return False
     lazy, axes = found
     others = [""]
@@ -195,8 +247,11 @@ def _resize(walk: Walk, node: onnx.NodeProto) -> bool:
         value = walk.index.constant(input_name(node, at))
         if input_name(node, at) and (value is None or value.size not in (0, len(axes.perm))):
             return False
-        others.append("" if value is None or not value.size else
-                      walk.constant(f"{node.name}/{at}", value[list(axes.inverse)]))
+        others.append(
+            ""
+            if value is None or not value.size
+            else walk.constant(f"{node.name}/{at}", value[list(axes.inverse)])
+        )
     while not others[-1]:
         others.pop()
     compute(walk, node, lazy, axes, others)

@@ -38,13 +38,63 @@ from zeroskip.relay_passes.frontend.views import (
 if TYPE_CHECKING:
     from zeroskip.relay_passes.frontend.layout import Walk
 
-_UNARY = ("Abs", "Cast", "Ceil", "Celu", "Clip", "Cos", "DequantizeLinear", "Elu", "Erf", "Exp",
-          "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Not",
-          "QuantizeLinear", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin",
-          "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu")
-_BROADCAST = ("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
-              "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where",
-              "Xor")
+_UNARY = (
+    "Abs",
+    "Cast",
+    "Ceil",
+    "Celu",
+    "Clip",
+    "Cos",
+    "DequantizeLinear",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Log",
+    "Mish",
+    "Neg",
+    "Not",
+    "QuantizeLinear",
+    "Reciprocal",
+    "Relu",
+    "Round",
+    "Selu",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Tan",
+    "Tanh",
+    "ThresholdedRelu",
+)
+_BROADCAST = (
+    "Add",
+    "And",
+    "Div",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Max",
+    "Mean",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "PRelu",
+    "Pow",
+    "Sub",
+    "Sum",
+    "Where",
+    "Xor",
+)
 _QUANTIZERS = ("DequantizeLinear", "QuantizeLinear")
 MOVES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 ELEMENTWISE = frozenset({*_UNARY, *_BROADCAST})
@@ -93,13 +143,13 @@ def _unary(walk: Walk, node: onnx.NodeProto) -> bool:
     if lazy is None or len(sizes) < len(others):
         return False
     if all(size == 1 for size in sizes):
-        walk.sink(node, [lazy.source, *node.input[1:]], lazy, [(lazy.shape, lazy.view)],
-                  elementwise=True)
+        walk.sink(
+            node, [lazy.source, *node.input[1:]], lazy, [(lazy.shape, lazy.view)], elementwise=True
+        )
         return True
     attrs = attributes(node)
     axes = axes_of(lazy.view, lazy.shape)
-    if axes is None or node.op_type not in _QUANTIZERS or attrs.get(
-            "block_size", 0):
+    if axes is None or node.op_type not in _QUANTIZERS or attrs.get("block_size", 0):
         return False
     axis = int(attrs.get("axis", 1)) % len(axes.perm)
     compute(walk, node, lazy, axes, node.input[1:], elementwise=True, axis=axes.perm[axis])
@@ -117,8 +167,9 @@ def _broadcast(walk: Walk, node: onnx.NodeProto) -> bool:
     if best is None or best[0] > sum(walk.cost(lazy, lazy.view) for lazy in lazies):
         return False
     _, lazy, target, view, operands = best
-    inputs = [_operand(walk, name, each, lazy)
-              for name, each in zip(node.input, operands, strict=True)]
+    inputs = [
+        _operand(walk, name, each, lazy) for name, each in zip(node.input, operands, strict=True)
+    ]
     walk.join([each.group for each in lazies])
     walk.sink(node, inputs, lazy, [(target, view)], elementwise=True)
     return True
@@ -163,7 +214,9 @@ def _plan_flat(walk: Walk, node: onnx.NodeProto, lazy: Lazy, shape: Shape) -> _P
         elif value is not None:
             operands.append(apply(back, np.broadcast_to(value, shape)))
         elif other is not None and (other.view.dims, other.view.perm) == (
-                lazy.view.dims, lazy.view.perm):
+            lazy.view.dims,
+            lazy.view.perm,
+        ):
             operands.append((other, reshaped(identity(other.shape), lazy.shape)))
         else:
             return None
@@ -176,8 +229,7 @@ def _operand(walk: Walk, name: str, operand: _Operand, lazy: Lazy) -> str:
         return operand
     if isinstance(operand, tuple):
         other, view = operand
-        return walk.read(replace(other, group=lazy.group)
-                         if other.group < 0 else other, view)
+        return walk.read(replace(other, group=lazy.group) if other.group < 0 else other, view)
     return walk.remade(name, operand)
 
 
@@ -205,23 +257,39 @@ def _concat(walk: Walk, node: onnx.NodeProto) -> bool:
     plans: list[tuple[int, int, Axes, list[_Operand]]] = []
     for at, lazy in enumerate(lazies):
         axes = axes_of(lazy.view, lazy.shape)
-        parts = [] if axes is None else [
-            _along(walk, node, name, axes, len(shape)) for name in node.input]
+        parts = (
+            []
+            if axes is None
+            else [_along(walk, node, name, axes, len(shape)) for name in node.input]
+        )
         known = [part for part in parts if part is not None]
         if axes is not None and len(known) == len(parts):
-            plans.append((sum(walk.cost(*part) for part in known if isinstance(part, tuple)), at,
-                          axes, known))
+            plans.append(
+                (
+                    sum(walk.cost(*part) for part in known if isinstance(part, tuple)),
+                    at,
+                    axes,
+                    known,
+                )
+            )
     best = min(plans, key=lambda plan: plan[:2], default=None)
     if best is None or best[0] > sum(walk.cost(lazy, lazy.view) for lazy in lazies):
         return False
     _, at, axes, operands = best
-    inputs = [_operand(walk, name, part, lazies[at])
-              for name, part in zip(node.input, operands, strict=True)]
+    inputs = [
+        _operand(walk, name, part, lazies[at])
+        for name, part in zip(node.input, operands, strict=True)
+    ]
     walk.join([lazy.group for lazy in lazies])
     target = inner(axes, shape)
     axis = int(attributes(node)["axis"]) % len(shape)
-    walk.sink(node, inputs, lazies[at], [(target, turned(identity(target), axes.perm))],
-              axis=axes.perm[axis])
+    walk.sink(
+        node,
+        inputs,
+        lazies[at],
+        [(target, turned(identity(target), axes.perm))],
+        axis=axes.perm[axis],
+    )
     return True
 
 
@@ -251,10 +319,12 @@ def _pointwise(walk: Walk, node: onnx.NodeProto, lazy: Lazy) -> bool:
         return False
     if axes.perm[0] != 0 or axes.perm[-1] != 1:
         return False
-    kernel = walk.constant(node.input[1], weight.T.reshape(
-        *weight.shape[::-1], *(1,) * (len(axes.perm) - 2)))
-    compute(walk, node, replace(lazy, planar=True), axes, [kernel], elementwise=True,
-             op_type="Conv")
+    kernel = walk.constant(
+        node.input[1], weight.T.reshape(*weight.shape[::-1], *(1,) * (len(axes.perm) - 2))
+    )
+    compute(
+        walk, node, replace(lazy, planar=True), axes, [kernel], elementwise=True, op_type="Conv"
+    )
     return True
 
 
@@ -266,12 +336,19 @@ def _reordered(walk: Walk, name: str, order: View, axis: int) -> str | None:
         attrs, scale = attributes(maker), walk.index.shape(maker.input[1])
         along = int(attrs.get("axis", 1)) % 2
         value = walk.index.constant(maker.input[0])
-        if value is None or attrs.get("block_size", 0) or scale is None or (
-                int(np.prod(scale)) != 1 and along == axis):
+        if (
+            value is None
+            or attrs.get("block_size", 0)
+            or scale is None
+            or (int(np.prod(scale)) != 1 and along == axis)
+        ):
             return None
         moved = _rows(value, order, axis)
-        return None if moved is None else walk.copy(maker, [
-            walk.constant(maker.input[0], moved), *maker.input[1:]])
+        return (
+            None
+            if moved is None
+            else walk.copy(maker, [walk.constant(maker.input[0], moved), *maker.input[1:]])
+        )
     moved = None if value is None else _rows(value, order, axis)
     return None if moved is None else walk.constant(name, moved)
 

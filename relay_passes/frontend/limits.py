@@ -15,8 +15,12 @@ from zeroskip.relay_passes.frontend.load import NUMBERS, refused_type
 MAX_NODES = 10_000  # some 45 s and 1.5 GiB to compile
 MAX_ELEMENTS = 1 << 28  # of a tensor: 1 GiB of float32
 
-_CONTAINERS = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional",
-               "sparse_tensor_type": "a sparse tensor"}
+_CONTAINERS = {
+    "sequence_type": "a sequence",
+    "map_type": "a map",
+    "optional_type": "an optional",
+    "sparse_tensor_type": "a sparse tensor",
+}
 _Function: TypeAlias = tuple[str, str, str]  # domain, name, overload
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
 _SCALED = ("QuantizeLinear", "DequantizeLinear")
@@ -58,15 +62,19 @@ def refuse_sizes(model: onnx.ModelProto) -> None:
     ``MAX_ELEMENTS``, as far as shapes are known."""
     makers = {name: node.name for node in model.graph.node for name in node.output}
     for item in (*model.graph.input, *model.graph.value_info, *model.graph.output):
-        dims = [dim.dim_value for dim in item.type.tensor_type.shape.dim
-                if dim.HasField("dim_value")]
+        dims = [
+            dim.dim_value for dim in item.type.tensor_type.shape.dim if dim.HasField("dim_value")
+        ]
         place = f"Node '{makers[item.name]}'" if item.name in makers else f"Tensor '{item.name}'"
         if 0 in dims:
-            raise FrontError(f"{place} has shape {dims}, which holds nothing: export the model "
-                             "again.")
+            raise FrontError(
+                f"{place} has shape {dims}, which holds nothing: export the model again."
+            )
         if math.prod(dims) > MAX_ELEMENTS:
-            raise FrontError(f"{place} has shape {dims}, more than {MAX_ELEMENTS} elements: give "
-                             "smaller inputs with --shape.")
+            raise FrontError(
+                f"{place} has shape {dims}, more than {MAX_ELEMENTS} elements: give "
+                "smaller inputs with --shape."
+            )
 
 
 def refuse_types(model: onnx.ModelProto) -> None:
@@ -77,8 +85,10 @@ def refuse_types(model: onnx.ModelProto) -> None:
         node, what = makers.get(item.name), item.type.WhichOneof("value")
         place = f"Node '{node.name}' ({node.op_type})" if node else f"Input '{item.name}'"
         if what not in (None, "tensor_type"):
-            raise FrontError(f"{place} {'makes' if node else 'is'} {_CONTAINERS.get(what, what)}, "
-                             "where layers here take tensors: export the model with tensors only.")
+            raise FrontError(
+                f"{place} {'makes' if node else 'is'} {_CONTAINERS.get(what, what)}, "
+                "where layers here take tensors: export the model with tensors only."
+            )
         number = item.type.tensor_type.elem_type
         if number and number not in (*NUMBERS, onnx.TensorProto.BFLOAT16):
             made = "makes a tensor" if node else "is"
@@ -89,8 +99,10 @@ def refuse_domains(model: onnx.ModelProto) -> None:
     """FrontError for an operator that is neither ONNX's nor onnxruntime's."""
     for node in model.graph.node:
         if node.domain not in (*DEFAULT_DOMAINS, "com.microsoft"):
-            raise FrontError(f"Node '{node.name}' has operator {node.domain}.{node.op_type}, which "
-                             "TVM cannot import: replace it by other ONNX operators before export.")
+            raise FrontError(
+                f"Node '{node.name}' has operator {node.domain}.{node.op_type}, which "
+                "TVM cannot import: replace it by other ONNX operators before export."
+            )
 
 
 def refuse_numbers(model: onnx.ModelProto) -> None:
@@ -104,20 +116,33 @@ def refuse_numbers(model: onnx.ModelProto) -> None:
             for name in node.input:
                 _refuse_unless(np.isfinite, "not finite", node, name, index)
         if node.op_type == "BatchNormalization":
-            _refuse_unless(lambda value: value >= 0, "a negative variance", node,
-                           input_name(node, _VARIANCE), index)
+            _refuse_unless(
+                lambda value: value >= 0,
+                "a negative variance",
+                node,
+                input_name(node, _VARIANCE),
+                index,
+            )
         if node.op_type in _SCALED:
-            _refuse_unless(lambda value: (value > 0) & np.isfinite(value),
-                           "a scale that is not positive", node, input_name(node, 1), index)
+            _refuse_unless(
+                lambda value: (value > 0) & np.isfinite(value),
+                "a scale that is not positive",
+                node,
+                input_name(node, 1),
+                index,
+            )
 
 
-def _refuse_unless(holds: Callable[[Array], Any], fault: str, node: onnx.NodeProto, name: str,
-                   index: Index) -> None:
+def _refuse_unless(
+    holds: Callable[[Array], Any], fault: str, node: onnx.NodeProto, name: str, index: Index
+) -> None:
     value = index.constant(name)
     if value is None or value.dtype.kind != "f":
         return
     at = np.argwhere(~holds(value))
     if len(at):
         worst = value[tuple(at[0])]
-        raise FrontError(f"Node '{node.name}' ({node.op_type}) has {worst:g} in its constant "
-                         f"'{name}', {fault}: export the model again.")
+        raise FrontError(
+            f"Node '{node.name}' ({node.op_type}) has {worst:g} in its constant "
+            f"'{name}', {fault}: export the model again."
+        )

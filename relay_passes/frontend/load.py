@@ -13,9 +13,11 @@ from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.relay_passes.errors import FrontError
 
 NUMBERS = {  # ONNX's types that layers take
-    number: dtype for number in onnx.TensorProto.DataType.values()
+    number: dtype
+    for number in onnx.TensorProto.DataType.values()
     if number not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
-    and (dtype := helper.tensor_dtype_to_np_dtype(number)).isbuiltin == 1 and dtype.kind in "biuf"
+    and (dtype := helper.tensor_dtype_to_np_dtype(number)).isbuiltin == 1
+    and dtype.kind in "biuf"
 }
 
 
@@ -42,8 +44,9 @@ def check_model(model: onnx.ModelProto, where: str = "The model") -> None:
     """FrontError for what is no model, breaks ONNX's specification or fails `check_constants`.
     where: what it is, in messages."""
     if not isinstance(model, onnx.ModelProto):
-        raise FrontError(f"A {type(model).__name__} is no model: give the path of an ONNX file or "
-                         "a ModelProto.")
+        raise FrontError(
+            f"A {type(model).__name__} is no model: give the path of an ONNX file or a ModelProto."
+        )
     check_constants(model, where)
     try:
         onnx.checker.check_model(_with_shapes(model))
@@ -65,8 +68,11 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which inputs and outputs have a shape, if one has none: that is for later stages to
     ask for, or to infer."""
     ends = (*model.graph.input, *model.graph.output)
-    if all(each.type.tensor_type.HasField("shape") for each in ends
-           if each.type.HasField("tensor_type")):
+    if all(
+        each.type.tensor_type.HasField("shape")
+        for each in ends
+        if each.type.HasField("tensor_type")
+    ):
         return model
     made = onnx.ModelProto()
     made.CopyFrom(model)
@@ -81,8 +87,10 @@ def check_constants(model: onnx.ModelProto, where: str = "The model") -> None:
     numbers, or of other than as many as its shape says. where: what holds them, in messages."""
     for tensor in _tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise FrontError(f"{where} keeps the constant '{tensor.name}' in a file that was not "
-                             "loaded: give the model's path, or load it with its external data.")
+            raise FrontError(
+                f"{where} keeps the constant '{tensor.name}' in a file that was not "
+                "loaded: give the model's path, or load it with its external data."
+            )
         _check_tensor(tensor, where)
 
 
@@ -99,8 +107,10 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def refused_type(number: int) -> str:
     """What is wrong with a type that is not one of ``NUMBERS``, and the remedy."""
     kinds = {number: word for word, number in onnx.TensorProto.DataType.items()}
-    return (f"of type {kinds.get(number, number)}, which no layer here takes: export it with "
-            "floats or integers of 8 to 64 bits.")
+    return (
+        f"of type {kinds.get(number, number)}, which no layer here takes: export it with "
+        "floats or integers of 8 to 64 bits."
+    )
 
 
 def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
@@ -116,8 +126,10 @@ def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     else:
         held = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type)))
     if min(tensor.dims, default=0) < 0 or held != math.prod(tensor.dims):
-        raise FrontError(f"{where} holds {held:g} numbers for the constant '{name}' of shape "
-                         f"{list(tensor.dims)}: export or copy it again.")
+        raise FrontError(
+            f"{where} holds {held:g} numbers for the constant '{name}' of shape "
+            f"{list(tensor.dims)}: export or copy it again."
+        )
 
 
 def first_line(error: BaseException) -> str:

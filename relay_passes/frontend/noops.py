@@ -100,13 +100,18 @@ def _single_window(node: onnx.NodeProto, index: Index) -> str | None:
 def _neutral(number: float, places: tuple[int, ...]) -> _Source:
     """Of an operator with two operands, one of which, at these places, has no effect if it is this
     number throughout."""
+
     def find(node: onnx.NodeProto, index: Index) -> str | None:
         shape = index.shape(node.output[0])
         for place in places:
             value = index.constant(node.input[place])
             other = node.input[1 - place]
-            if (value is not None and np.all(value == number) and shape is not None
-                    and index.shape(other) == shape):
+            if (
+                value is not None
+                and np.all(value == number)
+                and shape is not None
+                and index.shape(other) == shape
+            ):
                 return str(other)
         return None
 
@@ -120,8 +125,21 @@ def _if(holds: object, node: onnx.NodeProto) -> str | None:
 SOURCES: dict[str, _Source] = {
     "Cast": _same_type,
     **dict.fromkeys(("Concat", "Max", "Mean", "Min", "Sum"), _only),
-    **dict.fromkeys(("Expand", "Tile", "Split", "GlobalAveragePool", "GlobalMaxPool", "ReduceMax",
-                     "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"), _same_shape),
+    **dict.fromkeys(
+        (
+            "Expand",
+            "Tile",
+            "Split",
+            "GlobalAveragePool",
+            "GlobalMaxPool",
+            "ReduceMax",
+            "ReduceMean",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceSum",
+        ),
+        _same_shape,
+    ),
     **dict.fromkeys(("AveragePool", "MaxPool"), _single_window),
     "Add": _neutral(0, (0, 1)),
     "Sub": _neutral(0, (1,)),
@@ -166,16 +184,17 @@ def _merge_limits(model: onnx.ModelProto) -> None:
             return True
         before = limits.get(node.input[0])
         source = node.input[0] if before is None else before[0]
-        low, high = own if before is None else (
-            float(np.clip(bound, *own)) for bound in before[1:])
+        low, high = own if before is None else (float(np.clip(bound, *own)) for bound in before[1:])
         limits[node.output[0]] = (source, low, high)
         if before is None:
             return False
         if (low, high) == (0, np.inf):
             rewriter.make("Relu", [source], output=node.output[0])
             return True
-        bounds = [rewriter.constant(role, np.float32(bound)) if np.isfinite(bound) else ""
-                  for role, bound in (("low", low), ("high", high))]
+        bounds = [
+            rewriter.constant(role, np.float32(bound)) if np.isfinite(bound) else ""
+            for role, bound in (("low", low), ("high", high))
+        ]
         rewriter.make("Clip", [source, *bounds], output=node.output[0])
         return True
 

@@ -148,17 +148,22 @@ def refuse_empty_windows(model: onnx.ModelProto) -> None:
         sizes = {name: attrs.get(name, [1] * rank) for name in ("strides", "dilations")}
         pads = attrs.get("pads", [0] * (2 * rank))
         if {len(kernel), *map(len, sizes.values()), len(pads) / 2} != {rank} or min(
-                [1, *kernel, *sizes["strides"], *sizes["dilations"]]) < 1:
-            raise FrontError(f"Node '{node.name}' ({node.op_type}) has a window of {kernel} with "
-                             f"{sizes} and pads {pads} on {rank} axes: export the model again.")
+            [1, *kernel, *sizes["strides"], *sizes["dilations"]]
+        ) < 1:
+            raise FrontError(
+                f"Node '{node.name}' ({node.op_type}) has a window of {kernel} with "
+                f"{sizes} and pads {pads} on {rank} axes: export the model again."
+            )
         if attrs.get("auto_pad") in _SAME:
             continue
         padded = [size + pads[i] + pads[i + rank] for i, size in enumerate(shape[2:])]
         extent = [(k - 1) * d + 1 for k, d in zip(kernel, sizes["dilations"], strict=True)]
         if any(e > size for e, size in zip(extent, padded, strict=True)):
-            raise FrontError(f"Node '{node.name}' ({node.op_type}) has a window that reaches over "
-                             f"{extent}, and its padded input is {padded}: give larger inputs, or "
-                             "export the model again.")
+            raise FrontError(
+                f"Node '{node.name}' ({node.op_type}) has a window that reaches over "
+                f"{extent}, and its padded input is {padded}: give larger inputs, or "
+                "export the model again."
+            )
 
 
 def merge_pads(model: onnx.ModelProto) -> None:

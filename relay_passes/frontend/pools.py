@@ -20,22 +20,37 @@ def make_pools(model: onnx.ModelProto) -> bool:
         shape = rewriter.index.shape(node.input[0])
         axes = _axes(rewriter, node, len(shape or ()))
         info = rewriter.index.infos.get(node.input[0])
-        if shape is None or axes is None or info is None or (
-                info.type.tensor_type.elem_type != onnx.TensorProto.FLOAT):
+        if (
+            shape is None
+            or axes is None
+            or info is None
+            or (info.type.tensor_type.elem_type != onnx.TensorProto.FLOAT)
+        ):
             return False
         spatial = list(range(2, len(shape)))
-        if len(shape) not in _RANKS or not set(axes) <= set(spatial) or (
-                node.op_type == "ReduceMean" and axes == spatial):
+        if (
+            len(shape) not in _RANKS
+            or not set(axes) <= set(spatial)
+            or (node.op_type == "ReduceMean" and axes == spatial)
+        ):
             return False
         found.append(node.name)
         kernel = [shape[axis] if axis in axes else 1 for axis in spatial]
         kept = node.op_type == "GlobalMaxPool" or attributes(node).get("keepdims", 1)
-        pool = rewriter.make(_POOLS[node.op_type], node.input[:1], kernel_shape=kernel,
-                             role="" if kept else "pool", output=node.output[0] if kept else "")
+        pool = rewriter.make(
+            _POOLS[node.op_type],
+            node.input[:1],
+            kernel_shape=kernel,
+            role="" if kept else "pool",
+            output=node.output[0] if kept else "",
+        )
         if not kept:
             left = [size for axis, size in enumerate(shape) if axis not in axes]
-            rewriter.make("Reshape", [pool, rewriter.constant("shape", np.asarray(left, np.int64))],
-                          output=node.output[0])
+            rewriter.make(
+                "Reshape",
+                [pool, rewriter.constant("shape", np.asarray(left, np.int64))],
+                output=node.output[0],
+            )
         return True
 
     Rewriter(model).expand(rewrite)

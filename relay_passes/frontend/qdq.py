@@ -20,20 +20,32 @@ _INTEGERS = {"int8", "uint8", "int16", "uint16"}
 _BYTES = {TensorProto.INT8: np.iinfo(np.int8), TensorProto.UINT8: np.iinfo(np.uint8)}
 _LIMITS = ("Clip", "Max", "Min", "Relu")
 # Layers that take a limit on their result for nothing.
-_LIMITED = ("Add", "AveragePool", "BatchNormalization", "Clip", "Conv", "Gemm",
-            "GlobalAveragePool", "MatMul", "MaxPool", "Relu")
+_LIMITED = (
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Clip",
+    "Conv",
+    "Gemm",
+    "GlobalAveragePool",
+    "MatMul",
+    "MaxPool",
+    "Relu",
+)
 _DEEPEST = 16  # nodes between a DequantizeLinear of a constant and the QuantizeLinear behind it
 
 Evaluate = Callable[[onnx.NodeProto, dict[str, Array]], list[Array] | None]
 
 
-def quantized_constant(node: onnx.NodeProto, index: Index, known: Mapping[str, Array],
-                       evaluate: Evaluate) -> Array | None:
+def quantized_constant(
+    node: onnx.NodeProto, index: Index, known: Mapping[str, Array], evaluate: Evaluate
+) -> Array | None:
     """The integers that a QuantizeLinear gives of a constant, half to even as ONNX rounds.
 
     What is computed of a dequantized constant is one too. known: constants beside those of the
     index. None for what is no constant, for blocks, and for integers that are not of 8 or 16 bits.
     """
+
     def constant(name: str, depth: int) -> Array | None:
         value = known[name] if name in known else index.constant(name)
         maker = index.producer.get(name)
@@ -144,13 +156,18 @@ def _move_limit(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
     step, centre = index.constant(scale), index.constant(zero) if zero else np.zeros(1, np.int64)
     if step is None or centre is None:
         return False
-    reals = [(limit - int(centre.reshape(-1)[0])) * np.float64(step.reshape(-1)[0])
-             for limit in (low, high)]
-    bounds = [rewriter.constant(role, np.float32(real))
-              for role, real in zip(("low", "high"), reals, strict=True)]
+    reals = [
+        (limit - int(centre.reshape(-1)[0])) * np.float64(step.reshape(-1)[0])
+        for limit in (low, high)
+    ]
+    bounds = [
+        rewriter.constant(role, np.float32(real))
+        for role, real in zip(("low", "high"), reals, strict=True)
+    ]
     operands = [scale, zero] if zero else [scale]
-    real = (_source(data, quantizer, index)
-            or rewriter.make("DequantizeLinear", [data, *operands], role="dequantize"))
+    real = _source(data, quantizer, index) or rewriter.make(
+        "DequantizeLinear", [data, *operands], role="dequantize"
+    )
     clipped = rewriter.make("Clip", [real, *bounds], role="limit")
     rewriter.make("QuantizeLinear", [clipped, *operands], role="quantize", output=node.output[0])
     return True

@@ -60,8 +60,9 @@ def _rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _product(rewriter: Rewriter, matrix: Doubles, value: str, axis: int, rank: int, role: str,
-             output: str) -> str:
+def _product(
+    rewriter: Rewriter, matrix: Doubles, value: str, axis: int, rank: int, role: str, output: str
+) -> str:
     """The matrix times an axis of a tensor. The constant is the first operand: a second one would
     be a layer's weights, which are pruned."""
     weights = rewriter.constant(f"matrix{axis}", matrix.astype(np.float32))
@@ -75,8 +76,9 @@ def _product(rewriter: Rewriter, matrix: Doubles, value: str, axis: int, rank: i
     return rewriter.make("Transpose", [product], role=role, output=output, perm=back)
 
 
-def _factors(shape: tuple[int, ...], scales: Array | None, sizes: Array | None,
-             attrs: dict[str, Any]) -> tuple[list[float], list[int]] | None:
+def _factors(
+    shape: tuple[int, ...], scales: Array | None, sizes: Array | None, attrs: dict[str, Any]
+) -> tuple[list[float], list[int]] | None:
     """Scale and output length of every axis; None when they are no constants."""
     given = scales if scales is not None and scales.size else sizes
     if given is None or not given.size:
@@ -99,8 +101,9 @@ def _factors(shape: tuple[int, ...], scales: Array | None, sizes: Array | None,
     return (factors, out) if min(out) > 0 else None
 
 
-def _is_imported_right(shape: tuple[int, ...], factors: list[float], out: list[int],
-                       attrs: dict[str, Any]) -> bool:
+def _is_imported_right(
+    shape: tuple[int, ...], factors: list[float], out: list[int], attrs: dict[str, Any]
+) -> bool:
     mode = attrs.get("mode", "nearest")
     if len(shape) != 4 or "axes" in attrs or attrs.get("antialias", 0):
         return False
@@ -110,8 +113,9 @@ def _is_imported_right(shape: tuple[int, ...], factors: list[float], out: list[i
         return False
     if attrs.get("coordinate_transformation_mode", "half_pixel") not in _KEPT:
         return False
-    return all(b % a == 0 and abs(f * a - b) < 1e-6
-               for a, b, f in zip(shape, out, factors, strict=True))
+    return all(
+        b % a == 0 and abs(f * a - b) < 1e-6 for a, b, f in zip(shape, out, factors, strict=True)
+    )
 
 
 def axis_matrix(n: int, out: int, scale: float, attrs: dict[str, Any]) -> Doubles:
@@ -129,8 +133,11 @@ def axis_matrix(n: int, out: int, scale: float, attrs: dict[str, Any]) -> Double
     for offset in range(-math.ceil(radius) - 1, math.ceil(radius) + 2):
         index = first + offset
         distance = np.abs(places - index) * wide
-        weight = _cubic(distance, attrs.get("cubic_coeff_a", -0.75)) if mode == "cubic" \
+        weight = (
+            _cubic(distance, attrs.get("cubic_coeff_a", -0.75))
+            if mode == "cubic"
             else np.maximum(1 - distance, 0)
+        )
         inside = (index >= 0) & (index < n)
         if attrs.get("exclude_outside", 0):
             weight = np.where(inside, weight, 0)
@@ -159,8 +166,11 @@ def _places(n: int, out: int, scale: float, mode: str) -> Doubles:
 def _nearest(places: Doubles, attrs: dict[str, Any]) -> npt.NDArray[np.int64]:
     mode = attrs.get("nearest_mode", "round_prefer_floor")
     places = np.round(places, 6)  # the specification's float32 does not tell these apart
-    rounded = {"floor": np.floor(places), "ceil": np.ceil(places),
-               "round_prefer_ceil": np.floor(places + 0.5)}.get(mode, np.ceil(places - 0.5))
+    rounded = {
+        "floor": np.floor(places),
+        "ceil": np.ceil(places),
+        "round_prefer_ceil": np.floor(places + 0.5),
+    }.get(mode, np.ceil(places - 0.5))
     return rounded.astype(np.int64)
 
 

@@ -78,8 +78,10 @@ def _check_shape(name: str, known: Sequence[int | None] | None, given: Sequence[
     if not all(isinstance(dim, Integral) for dim in given):
         raise FrontError(f"The shape of input '{name}' is {given!r}: give whole numbers.")
     if not all(1 <= dim <= MAX_ELEMENTS for dim in given):
-        raise FrontError(f"Option --shape {name}={_comma(given)[:100]} has a dimension outside "
-                         f"1..{MAX_ELEMENTS}.")
+        raise FrontError(
+            f"Option --shape {name}={_comma(given)[:100]} has a dimension outside "
+            f"1..{MAX_ELEMENTS}."
+        )
     if known is None:
         return
     if len(known) != len(given):
@@ -152,8 +154,9 @@ def name_nodes(model: onnx.ModelProto) -> None:
         name = unused_name(given, taken)
         node.name = name
         set_origin(node, given)
-    helper.set_model_props(model, {OPERATORS: json.dumps(
-        {origin(node): node.op_type for node in model.graph.node})})
+    helper.set_model_props(
+        model, {OPERATORS: json.dumps({origin(node): node.op_type for node in model.graph.node})}
+    )
 
 
 def upgrade_opset(model: onnx.ModelProto) -> None:
@@ -214,8 +217,14 @@ def _keep_old_slopes(model: onnx.ModelProto) -> None:
                 name = f"{node.output[0]}/slope"
                 axes = numpy_helper.from_array(np.arange(1, rank - 1), f"{name}/axes")
                 model.graph.initializer.append(axes)
-                nodes.append(helper.make_node("Unsqueeze", [node.input[1], axes.name], [name],
-                                              name=f"{node.name}/Unsqueeze"))
+                nodes.append(
+                    helper.make_node(
+                        "Unsqueeze",
+                        [node.input[1], axes.name],
+                        [name],
+                        name=f"{node.name}/Unsqueeze",
+                    )
+                )
                 node.input[1] = name
         nodes.append(node)
     replace_nodes(model, nodes)
@@ -277,8 +286,11 @@ def _fill_defaults(model: onnx.ModelProto) -> None:
     """Give MeanVarianceNormalization its default axes: ONNX infers shapes through its definition
     by other operators, which takes them from the node."""
     for node in model.graph.node:
-        if (node.op_type == "MeanVarianceNormalization" and node.domain in DEFAULT_DOMAINS
-                and not node.attribute):
+        if (
+            node.op_type == "MeanVarianceNormalization"
+            and node.domain in DEFAULT_DOMAINS
+            and not node.attribute
+        ):
             set_attributes(node, axes=[0, 2, 3])
 
 

@@ -87,8 +87,10 @@ def _refuse_unknown(node: onnx.NodeProto) -> None:
         name = node.op_type if node.domain in _DOMAINS[:2] else f"{node.domain}.{node.op_type}"
         raise refused_operator(node, name)
     if node.op_type in _LISTS and not all(node.input):
-        raise FrontError(f"Node '{origin(node)}' ({node.op_type}) lacks one of its inputs: export "
-                         "the model again.")
+        raise FrontError(
+            f"Node '{origin(node)}' ({node.op_type}) lacks one of its inputs: export "
+            "the model again."
+        )
 
 
 def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
@@ -127,7 +129,8 @@ def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr, constants: set[str
     for kind in kinds:
         shape = getattr(kind, "shape", None)
         static = isinstance(shape, relax.ShapeExpr) and all(
-            isinstance(size, int) or hasattr(size, "value") for size in shape)
+            isinstance(size, int) or hasattr(size, "value") for size in shape
+        )
         if not isinstance(kind, relax.TensorType) or not static:
             raise refused_shape(node, constants)
 
@@ -210,9 +213,12 @@ def _refuse_signed(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodePro
     amount = importer._nodes[node.input[1]]
     known = const_value(amount)
     if str(amount.ty.dtype).startswith("int") and (
-            known is None or known.astype(np.int64).min(initial=0) < 0):
-        raise FrontError(f"Node '{origin(node)}' (BitShift) may shift by a negative number: export "
-                         "it with unsigned integers, or a constant.")
+        known is None or known.astype(np.int64).min(initial=0) < 0
+    ):
+        raise FrontError(
+            f"Node '{origin(node)}' (BitShift) may shift by a negative number: export "
+            "it with unsigned integers, or a constant."
+        )
 
 
 def _gather(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> relax.Expr:

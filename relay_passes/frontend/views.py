@@ -85,8 +85,11 @@ def transposed(view: View, perm: Sequence[int]) -> View | None:
     order = [part for axis in perm for part in parts[axis]]
     atoms = sorted(order)  # in the order of the source
     place = {atom: at for at, atom in enumerate(atoms)}
-    return _canonical([atom[2] for atom in atoms], [place[atom] for atom in order],
-                      [view.shape[axis] for axis in perm])
+    return _canonical(
+        [atom[2] for atom in atoms],
+        [place[atom] for atom in order],
+        [view.shape[axis] for axis in perm],
+    )
 
 
 def inverse(view: View, shape: Sequence[int]) -> View:
@@ -107,13 +110,17 @@ def axes_of(view: View, source: Sequence[int]) -> Axes | None:
     wide = sorted((part[0], axis) for axis, part in enumerate(parts) if part)
     ones = [axis for axis, part in enumerate(parts) if not part]
     if len(source) == len(parts) and [n for n in source if n != 1] == [
-            view.shape[axis] for _, axis in wide]:
+        view.shape[axis] for _, axis in wide
+    ]:
         left, right = iter(ones), iter(axis for _, axis in wide)
         order = [next(left) if n == 1 else next(right) for n in source]
     else:
         begin = min((axis for _, axis in wide), default=len(parts))
-        order = [*(axis for axis in ones if axis < begin), *(axis for _, axis in wide),
-                 *(axis for axis in ones if axis >= begin)]
+        order = [
+            *(axis for axis in ones if axis < begin),
+            *(axis for _, axis in wide),
+            *(axis for axis in ones if axis >= begin),
+        ]
     perm = [0] * len(order)
     for place, axis in enumerate(order):
         perm[axis] = place
@@ -139,7 +146,10 @@ def row_order(view: View) -> View | None:
     if rows == 1:
         return View(view.dims, view.perm, (columns,))
     parts = _split(view, view.shape)
-    if parts is None or parts[0] != sorted(part for axis in parts for part in axis)[:len(parts[0])]:
+    if (
+        parts is None
+        or parts[0] != sorted(part for axis in parts for part in axis)[: len(parts[0])]
+    ):
         return None
     atoms = sorted(parts[1])
     place = {atom: at for at, atom in enumerate(atoms)}
@@ -185,5 +195,8 @@ def _canonical(dims: Sequence[int], perm: Sequence[int], shape: Sequence[int]) -
             runs.append([axis])
     first = sorted(runs)
     place = {run[0]: at for at, run in enumerate(first)}
-    return View(tuple(math.prod(dims[axis] for axis in run) for run in first),
-                tuple(place[run[0]] for run in runs), tuple(shape))
+    return View(
+        tuple(math.prod(dims[axis] for axis in run) for run in first),
+        tuple(place[run[0]] for run in runs),
+        tuple(shape),
+    )

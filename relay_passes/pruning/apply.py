@@ -22,8 +22,14 @@ from zeroskip.relay_passes.relax.passes import with_unique_names
 
 
 @repeatable
-def prune(module: tvm.IRModule, recipe: Recipe = (), *, samples: Samples | None = None,
-          method: str | None = None, progress: Progress | None = None) -> tvm.IRModule:
+def prune(
+    module: tvm.IRModule,
+    recipe: Recipe = (),
+    *,
+    samples: Samples | None = None,
+    method: str | None = None,
+    progress: Progress | None = None,
+) -> tvm.IRModule:
     """The module after the schemes of a recipe.
 
     module: float, its normalisations folded (``FoldBatchNorm``), so that the weights that are
@@ -47,25 +53,43 @@ def prune(module: tvm.IRModule, recipe: Recipe = (), *, samples: Samples | None 
 
 
 @repeatable
-def share_out(module: tvm.IRModule, recipe: Recipe, budget: Budget, samples: Samples, *,
-              cycles: Cost | None = None, method: str | None = None,
-              progress: Progress | None = None) -> tuple[tuple[Options, ...], Allocation]:
+def share_out(
+    module: tvm.IRModule,
+    recipe: Recipe,
+    budget: Budget,
+    samples: Samples,
+    *,
+    cycles: Cost | None = None,
+    method: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[tuple[Options, ...], Allocation]:
     """A recipe in whose place its last schemes, those of masks, have the strengths that keep to a
     budget, and how that was shared out (``allocate``). The schemes before them are as given."""
     module = with_unique_names(module)
     shrinking, masks = _parts(module, recipe)
-    share = allocate(_apply(module, shrinking, samples), budget, masks, samples, dense=module,
-                     cycles=cycles, method=method, progress=progress)
+    share = allocate(
+        _apply(module, shrinking, samples),
+        budget,
+        masks,
+        samples,
+        dense=module,
+        cycles=cycles,
+        method=method,
+        progress=progress,
+    )
     return (*shrinking, *share.recipe), share
 
 
-def _parts(module: tvm.IRModule, recipe: Recipe
-           ) -> tuple[tuple[Options, ...], tuple[MaskOptions, ...]]:
+def _parts(
+    module: tvm.IRModule, recipe: Recipe
+) -> tuple[tuple[Options, ...], tuple[MaskOptions, ...]]:
     """The schemes of masks that end a recipe, and those before them."""
     schemes = read_recipe(recipe)
     if schemes and not prunables(module["main"]):
-        raise PassError("The model has no convolution or matmul with float weights to prune; a "
-                        "quantised model is pruned before it is quantised.")
+        raise PassError(
+            "The model has no convolution or matmul with float weights to prune; a "
+            "quantised model is pruned before it is quantised."
+        )
     masks: list[MaskOptions] = []
     for scheme in reversed(schemes):
         if not isinstance(scheme, MaskOptions):
@@ -74,8 +98,9 @@ def _parts(module: tvm.IRModule, recipe: Recipe
     return schemes[: len(schemes) - len(masks)], tuple(masks)
 
 
-def _apply(module: tvm.IRModule, schemes: Sequence[Options], samples: Samples | None
-           ) -> tvm.IRModule:
+def _apply(
+    module: tvm.IRModule, schemes: Sequence[Options], samples: Samples | None
+) -> tvm.IRModule:
     return tvm.transform.Sequential([pass_of(each, samples) for each in schemes])(module)
 
 
@@ -101,5 +126,7 @@ def layer_changes(dense: tvm.IRModule, pruned: tvm.IRModule) -> list[LayerChange
     before = {layer.node: layer for layer in prunables(dense["main"])}
     after = {layer.node: layer for layer in prunables(func)}
     notes = dict(func.attrs[PRUNED_ATTR]) if PRUNED_ATTR in (func.attrs or {}) else {}
-    return [LayerChange(node, str(notes.get(node, "")), before.get(node), after.get(node))
-            for node in dict.fromkeys([*after, *before])]
+    return [
+        LayerChange(node, str(notes.get(node, "")), before.get(node), after.get(node))
+        for node in dict.fromkeys([*after, *before])
+    ]

@@ -65,8 +65,11 @@ class Structure:
         return self.kept / self.size
 
     def __str__(self) -> str:
-        gone = [f"{count} {name}{'s' * (count > 1)} of zeros" for name, count in
-                (("filter", self.filters), ("channel", self.channels)) if count]
+        gone = [
+            f"{count} {name}{'s' * (count > 1)} of zeros"
+            for name, count in (("filter", self.filters), ("channel", self.channels))
+            if count
+        ]
         return "; ".join([f"{self.kind}: {self.detail}" if self.detail else self.kind, *gone])
 
 
@@ -82,17 +85,24 @@ def structure_of(layer: Prunable) -> Structure:
     mask = np.asarray(layer.weight != 0).reshape(layer.groups, -1, channels, prod(layer.kernel))
     kept = int(np.count_nonzero(mask))
     kind, detail = _name(mask, kept)
-    return Structure(layer.node, kind, detail, kept, mask.size,
-                     filters - int(mask.any(axis=(2, 3)).sum()),
-                     layer.groups * channels - int(mask.any(axis=(1, 3)).sum()))
+    return Structure(
+        layer.node,
+        kind,
+        detail,
+        kept,
+        mask.size,
+        filters - int(mask.any(axis=(2, 3)).sum()),
+        layer.groups * channels - int(mask.any(axis=(1, 3)).sum()),
+    )
 
 
 def _name(mask: Mask, kept: int) -> tuple[str, str]:
     if kept in (0, mask.size):
         return "dense" if kept else "empty", ""
     plain = _subset(mask.size, kept)
-    bits, kind, detail = min(_candidates(mask, kept), key=lambda found: found[0],
-                             default=(inf, "", ""))
+    bits, kind, detail = min(
+        _candidates(mask, kept), key=lambda found: found[0], default=(inf, "", "")
+    )
     if bits <= plain - MARGIN:
         return kind, detail
     return ("dense" if kept >= (1 - FEW) * mask.size else "unstructured"), ""
@@ -135,10 +145,19 @@ def _channels(mask: Mask, kept: int) -> Iterator[Candidate]:
     filters, channels = mask.any(axis=(2, 3)), mask.any(axis=(1, 3))
     closure = int((filters.sum(axis=1) * channels.sum(axis=1)).sum()) * mask.shape[3]
     if _fits(mask.size, kept, closure):
-        bits = (_subset(filters.size, filters.sum()) + _subset(channels.size, channels.sum())
-                + _subset(closure, kept))
-        yield bits, ChannelOptions.scheme, (f"{filters.sum()} of {filters.size} filters, "
-                                            f"{channels.sum()} of {channels.size} channels")
+        bits = (
+            _subset(filters.size, filters.sum())
+            + _subset(channels.size, channels.sum())
+            + _subset(closure, kept)
+        )
+        yield (
+            bits,
+            ChannelOptions.scheme,
+            (
+                f"{filters.sum()} of {filters.size} filters, "
+                f"{channels.sum()} of {channels.size} channels"
+            ),
+        )
 
 
 def _shapes(mask: Mask, kept: int) -> Iterator[Candidate]:
@@ -147,8 +166,11 @@ def _shapes(mask: Mask, kept: int) -> Iterator[Candidate]:
     closure = int((positions.sum(axis=(1, 2)) * filters.sum(axis=1)).sum())
     several = filters.sum() > len(mask)  # of one filter alone every mask is a shape
     if several and _fits(mask.size, kept, closure):
-        bits = (_subset(filters.size, filters.sum()) + _subset(positions.size, positions.sum())
-                + _subset(closure, kept))
+        bits = (
+            _subset(filters.size, filters.sum())
+            + _subset(positions.size, positions.sum())
+            + _subset(closure, kept)
+        )
         yield bits, ShapeOptions.scheme, f"{positions.sum()} of {positions.size} positions"
 
 
@@ -167,16 +189,22 @@ def _blocks(there: Mask, taps: int, kept: int) -> Iterator[Candidate]:
         count = int(np.count_nonzero(there))
         closure = taps * sum(
             high * wide * int(np.count_nonzero(there[:, rows, columns]))
-            for (rows, high), (columns, wide) in product(*map(_runs, size, sides)))
+            for (rows, high), (columns, wide) in product(*map(_runs, size, sides))
+        )
         if not _fits(total, kept, closure):
             continue
-        wanted += [((size[0], 2 * size[1]), _halve(there, 2)),
-                   ((2 * size[0], size[1]), _halve(there, 1))]
+        wanted += [
+            ((size[0], 2 * size[1]), _halve(there, 2)),
+            ((2 * size[0], size[1]), _halve(there, 1)),
+        ]
         bits = _subset(there.size, count) + _subset(closure, kept) + log2(LARGEST)
         name = "x".join(map(str, size))
         if there.shape[3] > 1:
-            yield bits, KernelGroupOptions.scheme, (f"{count} of {there.size} locations in groups "
-                                                    f"of {name}")
+            yield (
+                bits,
+                KernelGroupOptions.scheme,
+                (f"{count} of {there.size} locations in groups of {name}"),
+            )
         else:
             yield bits, BlockOptions.scheme, f"{count} of {there.size} blocks of {name}"
 
@@ -205,20 +233,29 @@ def _patterns(mask: Mask, kept: int) -> Iterator[Candidate]:
     kernels = mask.reshape(-1, taps)
     present = kernels.any(axis=1)
     masks, times = distinct(kernels[present])
-    plain = min(_groups_bits(np.bincount(kernels.sum(axis=1), minlength=taps + 1)),
-                _subset(len(kernels), present.sum()) + sum(
-                    _subset(present.sum(), count) for count in kernels.sum(axis=0).tolist()))
+    plain = min(
+        _groups_bits(np.bincount(kernels.sum(axis=1), minlength=taps + 1)),
+        _subset(len(kernels), present.sum())
+        + sum(_subset(present.sum(), count) for count in kernels.sum(axis=0).tolist()),
+    )
     for library, stored in _libraries(masks, times):
         count = len(library)
         if count > MOST_PATTERNS or not _fits(mask.size, kept, stored):
             continue
-        bits = (_subset(len(kernels), present.sum()) + times.sum() * log2(count)
-                + (count + 1) * taps + _subset(stored, kept))
+        bits = (
+            _subset(len(kernels), present.sum())
+            + times.sum() * log2(count)
+            + (count + 1) * taps
+            + _subset(stored, kept)
+        )
         sizes = sorted(set(library.sum(axis=1).tolist()))
         if sizes != [taps] and bits > plain - MARGIN:
             continue
-        what = (f"{count} pattern{'s' * (count > 1)} of {_span(sizes)} of {taps} taps"
-                if sizes != [taps] else "whole kernels")
+        what = (
+            f"{count} pattern{'s' * (count > 1)} of {_span(sizes)} of {taps} taps"
+            if sizes != [taps]
+            else "whole kernels"
+        )
         yield bits, "pattern", f"{what}, {present.mean():.1%} of the kernels"
 
 
@@ -239,8 +276,9 @@ def _libraries(masks: Mask, times: Ints) -> Iterator[tuple[Mask, int]]:
         yield masks[largest], int(cover @ times)
 
 
-def _counts(rows: npt.NDArray[np.uint8], kept: int, size: int, kind: str, what: str
-            ) -> Iterator[Candidate]:
+def _counts(
+    rows: npt.NDArray[np.uint8], kept: int, size: int, kind: str, what: str
+) -> Iterator[Candidate]:
     """Groups with the same number of weights each, or none. The last of a row may be short.
 
     rows: 0 or 1 [rows, positions, K]."""
@@ -262,7 +300,9 @@ def _groups_bits(times: Ints) -> float:
     each where its weights are."""
     size, groups = len(times) - 1, int(times.sum())
     each = [(at, int(count)) for at, count in enumerate(times)]
-    natural = (size * log(groups + 1) + lgamma(groups + 1)
-               - sum(lgamma(count + 1) for _at, count in each))
-    return natural / log(2) + sum(count * (_subset(size, at) - log2(size + 1))
-                                  for at, count in each)
+    natural = (
+        size * log(groups + 1) + lgamma(groups + 1) - sum(lgamma(count + 1) for _at, count in each)
+    )
+    return natural / log(2) + sum(
+        count * (_subset(size, at) - log2(size + 1)) for at, count in each
+    )

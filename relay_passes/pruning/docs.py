@@ -27,21 +27,41 @@ def manual(page: str) -> str:
 def schemes_text() -> str:
     """A table of the schemes, then one of options for each."""
     lines = ["| scheme | in short | paper |", "|---|---|---|"]
-    lines += [f"| [`{name}`](#{name}) | {options.doc} | {options.paper} |"
-              for name, (options, _make) in SCHEMES.items()]
+    lines += [
+        f"| [`{name}`](#{name}) | {options.doc} | {options.paper} |"
+        for name, (options, _make) in SCHEMES.items()
+    ]
     common = declared(LayerOptions)
-    shrinking = ", ".join(f"`{name}`" for name, (options, _make) in SCHEMES.items()
-                          if not issubclass(options, LayerOptions))
-    lines += ["", f"Every scheme but those that remove channels ({shrinking}) has these options, "
-              "with these defaults where nothing else is said below:", "", *_table(common)]
+    shrinking = ", ".join(
+        f"`{name}`"
+        for name, (options, _make) in SCHEMES.items()
+        if not issubclass(options, LayerOptions)
+    )
+    lines += [
+        "",
+        f"Every scheme but those that remove channels ({shrinking}) has these options, "
+        "with these defaults where nothing else is said below:",
+        "",
+        *_table(common),
+    ]
     for name, (options, make) in SCHEMES.items():
         own = [each for each in declared(options) if each not in common]
-        lines += ["", f"### {name}", "", f"The pass `{make.__name__}`; `{options.strength}` says "
-                  "how much goes.", "", *_table(own)]
+        lines += [
+            "",
+            f"### {name}",
+            "",
+            f"The pass `{make.__name__}`; `{options.strength}` says how much goes.",
+            "",
+            *_table(own),
+        ]
     return "\n".join(lines) + "\n"
 
 
 def _table(options: Iterable[Declared]) -> list[str]:
-    rows = [f"| `{name}` | {kind.doc} | {kind.wanted} | {kind.show(default)} |".replace(
-        "joined by |", "joined by \\|") for name, kind, default in options]
+    rows = [
+        f"| `{name}` | {kind.doc} | {kind.wanted} | {kind.show(default)} |".replace(
+            "joined by |", "joined by \\|"
+        )
+        for name, kind, default in options
+    ]
     return ["| option | meaning | value | default |", "|---|---|---|---|", *rows]

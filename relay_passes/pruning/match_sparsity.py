@@ -33,8 +33,9 @@ class Strength:
 
 
 @repeatable
-def at_sparsity(module: tvm.IRModule, options: Options, sparsity: float,
-                samples: Samples | None = None) -> Strength:
+def at_sparsity(
+    module: tvm.IRModule, options: Options, sparsity: float, samples: Samples | None = None
+) -> Strength:
     """The options with the strength that comes nearest to a sparsity.
 
     module: float, its normalisations folded. sparsity: 0 < x < 1. samples: input -> float32
@@ -44,8 +45,9 @@ def at_sparsity(module: tvm.IRModule, options: Options, sparsity: float,
     range, a scheme that takes no layer and whatever its pass refuses.
     """
     if not 0 < sparsity < 1:
-        raise PassError(f"A sparsity of {sparsity:g} cannot be asked for; it is a ratio above 0 "
-                        "and below 1.")
+        raise PassError(
+            f"A sparsity of {sparsity:g} cannot be asked for; it is a ratio above 0 and below 1."
+        )
     low, high, strength = 0.0, 1.0, sparsity
     best: Strength | None = None
     for _ in range(STEPS):
@@ -60,8 +62,10 @@ def at_sparsity(module: tvm.IRModule, options: Options, sparsity: float,
         strength = (low + high) / 2
     assert best is not None
     if best.sparsity == 0:
-        raise PassError(f"Pruning scheme {options.scheme} takes no layer of this model, or removes "
-                        f"nothing at a sparsity of {sparsity:g}; name layers that it can take.")
+        raise PassError(
+            f"Pruning scheme {options.scheme} takes no layer of this model, or removes "
+            f"nothing at a sparsity of {sparsity:g}; name layers that it can take."
+        )
     return best
 
 
@@ -71,9 +75,10 @@ def sparsity_of(changes: list[LayerChange]) -> float:
     A layer that came into being counts with the one it was made from.
     """
     changed = [each for each in changes if _is_changed(each)]
-    before, after = (sum(0 if layer is None else np.count_nonzero(layer.weight) for layer in layers)
-                     for layers in ([each.before for each in changed],
-                                    [each.after for each in changed]))
+    before, after = (
+        sum(0 if layer is None else np.count_nonzero(layer.weight) for layer in layers)
+        for layers in ([each.before for each in changed], [each.after for each in changed])
+    )
     return 1 - after / before if before else 0.0
 
 

@@ -35,8 +35,11 @@ def weights(model: nn.Module) -> dict[str, Floats]:
     Those of convolutions [K, C/groups, *kernel] and linear layers [out, in].
     """
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-    return {f"{name}.weight": _array(layer.weight)
-            for name, layer in model.named_modules() if isinstance(layer, kinds)}
+    return {
+        f"{name}.weight": _array(layer.weight)
+        for name, layer in model.named_modules()
+        if isinstance(layer, kinds)
+    }
 
 
 def _array(values: torch.Tensor) -> Floats:
@@ -62,11 +65,16 @@ def masker(options: MaskOptions) -> Masker:
 class HeldMasks:
     """Masks in force on a network, as ``hold_masks`` made them; also a context manager."""
 
-    def __init__(self, parameters: list[tuple[nn.Parameter, torch.Tensor]],
-                 optimiser: torch.optim.Optimizer | None) -> None:
+    def __init__(
+        self,
+        parameters: list[tuple[nn.Parameter, torch.Tensor]],
+        optimiser: torch.optim.Optimizer | None,
+    ) -> None:
         self._parameters = parameters
-        self._hooks = [parameter.register_hook(lambda gradient, mask=mask: gradient * mask)
-                       for parameter, mask in parameters]
+        self._hooks = [
+            parameter.register_hook(lambda gradient, mask=mask: gradient * mask)
+            for parameter, mask in parameters
+        ]
         if optimiser is not None:
             self._hooks.append(optimiser.register_step_post_hook(lambda *_: self.apply()))
         self.apply()
@@ -90,8 +98,9 @@ class HeldMasks:
         self.release()
 
 
-def hold_masks(model: nn.Module, masks: Mapping[str, Mask],
-               optimiser: torch.optim.Optimizer | None = None) -> HeldMasks:
+def hold_masks(
+    model: nn.Module, masks: Mapping[str, Mask], optimiser: torch.optim.Optimizer | None = None
+) -> HeldMasks:
     """Zero the weights that the masks remove and keep them zero through training.
 
     Gradients are masked, which is enough for an optimiser that starts with the masks: weight decay
@@ -102,8 +111,10 @@ def hold_masks(model: nn.Module, masks: Mapping[str, Mask],
     for name, parameter in _named(model, masks):
         mask = np.asarray(masks[name])
         if mask.shape != tuple(parameter.shape):
-            raise PassError(f"The mask of '{name}' has shape {mask.shape} and the weight "
-                            f"{tuple(parameter.shape)}; a mask has its weight's shape.")
+            raise PassError(
+                f"The mask of '{name}' has shape {mask.shape} and the weight "
+                f"{tuple(parameter.shape)}; a mask has its weight's shape."
+            )
         kept = torch.from_numpy(mask.astype(np.bool_)).to(parameter.device, parameter.dtype)
         if parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last):
             kept = kept.contiguous(memory_format=torch.channels_last)
@@ -115,8 +126,10 @@ def _named(model: nn.Module, names: Mapping[str, Any]) -> list[tuple[str, nn.Par
     known = dict(model.named_parameters())
     for name in names:
         if name not in known:
-            raise PassError(f"The network has no parameter '{name}' to mask; there are "
-                            f"{', '.join(list(known)[:5])}, ...")
+            raise PassError(
+                f"The network has no parameter '{name}' to mask; there are "
+                f"{', '.join(list(known)[:5])}, ..."
+            )
     return [(name, known[name]) for name in names]
 
 
@@ -144,8 +157,14 @@ class Admm:
 
     def penalty(self) -> torch.Tensor:
         """rho/2 sum |W - Z + U|^2, to be added to the loss: a scalar with a gradient."""
-        return self.rho / 2 * sum((each - self._target[name] + self._dual[name]).square().sum()
-                                  for name, each in self._parameters.items())
+        return (
+            self.rho
+            / 2
+            * sum(
+                (each - self._target[name] + self._dual[name]).square().sum()
+                for name, each in self._parameters.items()
+            )
+        )
 
     def update(self) -> float:
         """Move Z and U, as after each epoch; returns |W - Z| / |W|, which goes to 0."""
@@ -161,14 +180,16 @@ class Admm:
 
     def masks(self) -> dict[str, Mask]:
         """The keep-masks of the weights as they are."""
-        return dict(self._masker({name: _array(each)
-                                  for name, each in self._parameters.items()}))
+        return dict(self._masker({name: _array(each) for name, each in self._parameters.items()}))
 
     def _project(self) -> dict[str, torch.Tensor]:
         """Z: the structured weights nearest to W + U."""
         with torch.no_grad():
-            moved = {name: (each + self._dual[name]).detach()
-                     for name, each in self._parameters.items()}
+            moved = {
+                name: (each + self._dual[name]).detach() for name, each in self._parameters.items()
+            }
             masks = self._masker({name: _array(each) for name, each in moved.items()})
-            return {name: each * torch.from_numpy(np.asarray(masks[name])).to(each.device)
-                    for name, each in moved.items()}
+            return {
+                name: each * torch.from_numpy(np.asarray(masks[name])).to(each.device)
+                for name, each in moved.items()
+            }

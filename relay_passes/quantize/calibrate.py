@@ -69,8 +69,10 @@ def calibrate(
         except ZeroskipError:
             raise
         except Exception as error:  # TVM's, of many kinds
-            raise PassError(f"Node '{_failing(mod, batch)}' cannot be run by TVM on the CPU: "
-                            "replace it by other ONNX operators before export") from error
+            raise PassError(
+                f"Node '{_failing(mod, batch)}' cannot be run by TVM on the CPU: "
+                "replace it by other ONNX operators before export"
+            ) from error
         if check is not None and not done:
             check([None if name is None else values[name] for name in ends])
         if first is not None and not done:
@@ -88,8 +90,10 @@ def calibrate(
             progress(done + 1, total)
     if judge is not None:
         return judge.ranges(lows, highs, percentile)
-    ranges = [Range(float(lo), float(hi))
-              for lo, hi in zip(lows.min(axis=0), highs.max(axis=0), strict=True)]
+    ranges = [
+        Range(float(lo), float(hi))
+        for lo, hi in zip(lows.min(axis=0), highs.max(axis=0), strict=True)
+    ]
     if twice:
         counts = [np.zeros(BINS, np.int64) for _ in names]
         for done, batch in enumerate(runs, len(runs)):
@@ -97,8 +101,10 @@ def calibrate(
                 counts[i] += np.histogram(value, BINS, (ranges[i].lo, ranges[i].hi))[0]
             if progress is not None:
                 progress(done + 1, total)
-        ranges = [range_by(method, count, seen, percentile)
-                  for count, seen in zip(counts, ranges, strict=True)]
+        ranges = [
+            range_by(method, count, seen, percentile)
+            for count, seen in zip(counts, ranges, strict=True)
+        ]
     return dict(zip(names, ranges, strict=True))
 
 
@@ -108,14 +114,19 @@ def has_own_scales(func: relax.Function) -> bool:
     Such a function is quantised by its scales alone where there are no samples; which activations
     have one is asked of each (``integer_groups``).
     """
-    return any(op_name(binding.value) in ("relax.quantize", "relax.dequantize")
-               and isinstance(binding.value.args[0], relax.Var) for binding in bindings(func))
+    return any(
+        op_name(binding.value) in ("relax.quantize", "relax.dequantize")
+        and isinstance(binding.value.args[0], relax.Var)
+        for binding in bindings(func)
+    )
 
 
 def _check_method(method: str, percentile: float) -> None:
     if method not in METHODS:
-        raise PassError(f"calibration method '{method}' is unknown: use {', '.join(METHODS[:-1])} "
-                        f"or {METHODS[-1]}")
+        raise PassError(
+            f"calibration method '{method}' is unknown: use {', '.join(METHODS[:-1])} "
+            f"or {METHODS[-1]}"
+        )
     if not 50 < percentile <= 100:
         raise PassError(f"percentile {percentile} keeps too little: use more than 50, up to 100")
 
@@ -178,12 +189,14 @@ def watching(func: relax.Function, names: Sequence[str], symbol: str = "main") -
     copies = [relax.VarBinding(out, variables[n]) for out, n in zip(outs, computed, strict=True)]
     body = relax.SeqExpr([relax.DataflowBlock([*bindings(func), *copies])], relax.Tuple(outs))
     made = relax.Function(func.params, body, body.body.ty).with_attrs(
-        {"global_symbol": symbol, NODES_ATTR: nodes_of(func)})
+        {"global_symbol": symbol, NODES_ATTR: nodes_of(func)}
+    )
     return relax.analysis.remove_all_unused(made)
 
 
-def watched(func: relax.Function, names: Sequence[str], inputs: list[Array],
-            results: list[Array]) -> list[Array]:
+def watched(
+    func: relax.Function, names: Sequence[str], inputs: list[Array], results: list[Array]
+) -> list[Array]:
     """The variables' values: inputs, and what ``watching(func, names)`` returned."""
     given = {str(param.name): value for param, value in zip(func.params, inputs, strict=True)}
     rest = iter(results)

@@ -25,8 +25,10 @@ _GAIN = 0.02  # nepers of noise, a tenth of a dB, from which a group changes its
 def least_local_error(candidates: Candidates, values: Mapping[str, Array]) -> Choice:
     """For each variable the method with the least squared error of these values of it."""
     methods = list(candidates)
-    return {name: min(methods, key=lambda method: _error(seen, candidates[method][name]))
-            for name, seen in values.items()}
+    return {
+        name: min(methods, key=lambda method: _error(seen, candidates[method][name]))
+        for name, seen in values.items()
+    }
 
 
 def _error(values: Array, span: Range) -> float:
@@ -73,8 +75,9 @@ def _is_less(some: Array, others: Array) -> bool:
     return bool(np.all(some < others) and some[0] < others[0] - _GAIN)
 
 
-def _others(best: Choice, group: Sequence[str], candidates: Candidates, local: Choice
-            ) -> list[Choice]:
+def _others(
+    best: Choice, group: Sequence[str], candidates: Candidates, local: Choice
+) -> list[Choice]:
     """Choices that differ in one group only, each once."""
     made = [best | {name: method for name in group} for method in candidates]
     made.append(best | {name: local[name] for name in group})

@@ -47,8 +47,9 @@ class Judge:
     and where these are few numbers, what the last layers read: few numbers say little.
     """
 
-    def __init__(self, mod: tvm.IRModule, names: Sequence[str], runs: Sequence[list[Array]]
-                 ) -> None:
+    def __init__(
+        self, mod: tvm.IRModule, names: Sequence[str], runs: Sequence[list[Array]]
+    ) -> None:
         self.mod, self.names, self.runs = mod, list(names), runs
         self.ends = _ends(mod["main"])
         held = max(1, min(MOST_HELD, len(runs) // 3))
@@ -65,8 +66,9 @@ class Judge:
         for name in self.names:
             flat = values[name].reshape(-1)
             if name not in self._places:
-                self._places[name] = (rng.integers(0, flat.size, most) if flat.size > most
-                                      else slice(None))
+                self._places[name] = (
+                    rng.integers(0, flat.size, most) if flat.size > most else slice(None)
+                )
             self.values[name].append(flat[self._places[name]].copy())
         if run in self.held:
             self.wanted.append([values[name] for name in self.ends])
@@ -77,38 +79,49 @@ class Judge:
             return {}
         fit = self._seen(lows[: self.fitted], highs[: self.fitted])
         every = self._seen(lows, highs)
-        known = {name: count(np.concatenate(kept[: self.fitted]), fit[name])
-                 for name, kept in self.values.items()}
+        known = {
+            name: count(np.concatenate(kept[: self.fitted]), fit[name])
+            for name, kept in self.values.items()
+        }
         candidates = candidates_of(known, fit, percentile)
-        back = {name: np.concatenate([kept[at] for at in self.held])
-                for name, kept in self.values.items()}
+        back = {
+            name: np.concatenate([kept[at] for at in self.held])
+            for name, kept in self.values.items()
+        }
         choice = least_local_error(candidates, back)
         judged = self._judged(fit)
         if judged is not None:
             with suppress(TrialError):
                 choice = choose_by_outputs(candidates, choice, *judged)
         if len(self.runs) > 1:
-            counts: dict[str, Counts] = {name: count(np.concatenate(kept), every[name])
-                                         for name, kept in self.values.items()}
+            counts: dict[str, Counts] = {
+                name: count(np.concatenate(kept), every[name]) for name, kept in self.values.items()
+            }
             candidates = candidates_of(counts, every, percentile)
         return ranges_by(candidates, choice)
 
     def _seen(self, lows: Array, highs: Array) -> dict[str, Range]:
-        return {name: Range(float(lo), float(hi)) for name, lo, hi in
-                zip(self.names, lows.min(axis=0), highs.max(axis=0), strict=True)}
+        return {
+            name: Range(float(lo), float(hi))
+            for name, lo, hi in zip(self.names, lows.min(axis=0), highs.max(axis=0), strict=True)
+        }
 
     def _judged(self, some: Mapping[str, Range]) -> tuple[Any, int] | None:
         """Noise to signal of a choice, and how many choices to try; None if none can be tried."""
         func = self.mod["main"]
         graph = read_graph(func)
         groups = integer_groups(func, graph, scaled=True)
-        rounded = [name for name in choose_scales(func, graph, groups, some, "int8")
-                   if name not in graph.scales]
+        rounded = [
+            name
+            for name in choose_scales(func, graph, groups, some, "int8")
+            if name not in graph.scales
+        ]
         trial = trial_of(self.mod, rounded, self.ends) if self.ends else None
         if trial is None:
             return None
         work = sum(each.macs for each in weighted_of(func)) + sum(
-            TENSOR + ROUNDING * prod(graph.shape(name)) for name in rounded)
+            TENSOR + ROUNDING * prod(graph.shape(name)) for name in rounded
+        )
         trials = WORK / max(work, 1)
         held = list(self.held)[: max(1, int(trials / LEAST_TRIALS))]
         wanted = self.wanted[: len(held)]
@@ -126,8 +139,13 @@ def _ends(func: relax.Function) -> list[str]:
     """The float variables by which a network is judged."""
     known = {str(var.name): var.ty for var in (*func.params, *(b.var for b in bindings(func)))}
     made = {str(each.var.name): each.value for each in bindings(func)}
-    ends = list(dict.fromkeys(str(_before_softmax(out, made).name) for out in outputs(func)
-                              if isinstance(out, relax.Var)))
+    ends = list(
+        dict.fromkeys(
+            str(_before_softmax(out, made).name)
+            for out in outputs(func)
+            if isinstance(out, relax.Var)
+        )
+    )
     ends = [name for name in ends if str(getattr(known[name], "dtype", "")) == "float32"]
     if sum(prod(map(int, known[name].shape)) for name in ends) < FEW:
         ends += [name for name in _last_read(ends, made) if name not in ends]

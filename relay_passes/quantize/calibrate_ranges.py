@@ -22,11 +22,14 @@ def range_by(method: str, counts: Counts, seen: Range, percentile: float) -> Ran
     return _least_error(counts, seen) if method == "mse" else seen
 
 
-def candidates_of(counts: Mapping[str, Counts], seen: Mapping[str, Range], percentile: float
-                  ) -> dict[str, dict[str, Range]]:
+def candidates_of(
+    counts: Mapping[str, Counts], seen: Mapping[str, Range], percentile: float
+) -> dict[str, dict[str, Range]]:
     """The range of each variable by each method."""
-    return {method: {name: range_by(method, counts[name], seen[name], percentile)
-                     for name in counts} for method in FIXED}
+    return {
+        method: {name: range_by(method, counts[name], seen[name], percentile) for name in counts}
+        for method in FIXED
+    }
 
 
 def count(values: npt.NDArray[np.float32], seen: Range) -> Counts:

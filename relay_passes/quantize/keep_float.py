@@ -50,5 +50,8 @@ def kept_float(func: relax.Function) -> set[str]:
 def _unknown(glob: str, known: Sequence[str]) -> str:
     close = get_close_matches(glob, known, n=3, cutoff=0.3) or known[:3]
     there = ", ".join(f"'{node}'" for node in close)
-    return (f"No node is named '{glob}', which is to stay in float; the nearest are {there}"
-            if close else f"No node is named '{glob}', which is to stay in float: there are none")
+    return (
+        f"No node is named '{glob}', which is to stay in float; the nearest are {there}"
+        if close
+        else f"No node is named '{glob}', which is to stay in float: there are none"
+    )

@@ -69,7 +69,8 @@ class QuantizeInt8(Pass):
         """Whether the ranges that were given are enough for a module."""
         func = with_unique_names(mod)["main"]
         return self.ranges is None or all(
-            name in self.ranges for name in observed(func, read_graph(func)))
+            name in self.ranges for name in observed(func, read_graph(func))
+        )
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         ranges = self.ranges
@@ -260,8 +261,9 @@ class _Writer:
             if group.kind == "concat":
                 held.append((x, self.scales[group.output]))
             else:
-                held.append((group.output, self.scales[group.output]
-                             if group.kind == "avgpool" else scale))
+                held.append(
+                    (group.output, self.scales[group.output] if group.kind == "avgpool" else scale)
+                )
         held.append((group.output, self.scales[group.output]))
         return [(name, scale.scale, scale.zero_point) for name, scale in held]
 

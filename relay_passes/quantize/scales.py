@@ -57,8 +57,10 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
                 graph.reasons[node] = BY_REQUEST
             for each in group.members:
                 graph.reasons.setdefault(
-                    nodes.get(each, each), f"it is one operation with '{asked[0]}', which is kept "
-                    "in float by request (--float)")
+                    nodes.get(each, each),
+                    f"it is one operation with '{asked[0]}', which is kept "
+                    "in float by request (--float)",
+                )
         elif not scaled and not _has_scales(group, known, graph):
             _note(func, graph, group, _lack(group, graph))
         elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):

@@ -224,22 +224,29 @@ def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | st
         return None
     low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
     if low < BOUNDS["int8"][0] or high > BOUNDS["int8"][1]:
-        return (f"its weights less their zero point reach from {low} to {high}: that takes more "
-                "than 8 bits; quantise weights to symmetric int8")
+        return (
+            f"its weights less their zero point reach from {low} to {high}: that takes more "
+            "than 8 bits; quantise weights to symmetric int8"
+        )
     rows = np.broadcast_to(scale, (len(integers), *scale.shape[1:])).reshape(len(integers), -1)
     if np.any(rows != rows[:, :1]):
-        return ("its weights have several scales in an output channel; quantise them by output "
-                "channel")
+        return (
+            "its weights have several scales in an output channel; quantise them by output channel"
+        )
     return integers.astype(np.int8), rows[:, 0].astype(np.float64)
 
 
 def weight_scale(group: Group, scales: Mapping[str, Scale]) -> Doubles | None:
     """The scale of each output channel that ``layers_of`` chooses; None if it chooses none."""
-    if (group.weight is None or _given_weight(group.weight) is not None
-            or not np.isfinite(group.weight.value).all()):
+    if (
+        group.weight is None
+        or _given_weight(group.weight) is not None
+        or not np.isfinite(group.weight.value).all()
+    ):
         return None
-    return _symmetric_scale(group.weight.value, _bias(group), scales[group.inputs[0]].scale,
-                            scales[group.output].scale)
+    return _symmetric_scale(
+        group.weight.value, _bias(group), scales[group.inputs[0]].scale, scales[group.output].scale
+    )
 
 
 def _bias(group: Group) -> Doubles:

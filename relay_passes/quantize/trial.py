@@ -74,16 +74,20 @@ def _judged(at: int) -> str:
 def _watching(mod: tvm.IRModule, rounded: Sequence[str], judged: Sequence[str]) -> tvm.IRModule:
     """The module with these variables as its results, under the names above."""
     func = mod["main"]
-    variables = {str(var.name): var
-                 for var in (*func.params, *(binding.var for binding in bindings(func)))}
+    variables = {
+        str(var.name): var for var in (*func.params, *(binding.var for binding in bindings(func)))
+    }
     watched = [variables[name] for name in (*rounded, *judged)]
     outs = [relax.Var(f"{var.name}_tried{at}", var.ty) for at, var in enumerate(watched)]
     copies = [relax.VarBinding(out, var) for out, var in zip(outs, watched, strict=True)]
     body = relax.SeqExpr([relax.DataflowBlock([*bindings(func), *copies])], relax.Tuple(outs))
     names = [*map(_rounded, range(len(rounded))), *map(_judged, range(len(judged)))]
-    attrs = {"global_symbol": "main", OUTPUTS_ATTR: names,
-             INPUTS_ATTR: [f"in{at}" for at in range(len(func.params))],
-             NODES_ATTR: {name: f"n{at}" for at, name in enumerate(variables)}}
+    attrs = {
+        "global_symbol": "main",
+        OUTPUTS_ATTR: names,
+        INPUTS_ATTR: [f"in{at}" for at in range(len(func.params))],
+        NODES_ATTR: {name: f"n{at}" for at, name in enumerate(variables)},
+    }
     made = relax.Function(func.params, body, relax.TupleType([var.ty for var in outs]))
     return tvm.IRModule({relax.GlobalVar("main"): made.with_attrs(attrs)})
 
@@ -101,14 +105,20 @@ def _round(graph: onnx.GraphProto, count: int) -> None:
         nodes.append(node)
         for at in (int(name.removeprefix("rounded")) for name in node.output if name in names):
             parameters = [_scale(at), _zero(at)]
-            nodes.append(helper.make_node("QuantizeLinear", [_rounded(at), *parameters],
-                                          [f"q{at}"]))
-            nodes.append(helper.make_node("DequantizeLinear", [f"q{at}", *parameters],
-                                          [names[_rounded(at)]]))
+            nodes.append(
+                helper.make_node("QuantizeLinear", [_rounded(at), *parameters], [f"q{at}"])
+            )
+            nodes.append(
+                helper.make_node("DequantizeLinear", [f"q{at}", *parameters], [names[_rounded(at)]])
+            )
     left = [item for item in graph.output if item.name not in names]
     for at in range(count):
-        graph.input.extend([helper.make_tensor_value_info(_scale(at), TensorProto.FLOAT, []),
-                            helper.make_tensor_value_info(_zero(at), TensorProto.INT8, [])])
+        graph.input.extend(
+            [
+                helper.make_tensor_value_info(_scale(at), TensorProto.FLOAT, []),
+                helper.make_tensor_value_info(_zero(at), TensorProto.INT8, []),
+            ]
+        )
     del graph.node[:], graph.output[:]
     graph.node.extend(nodes)
     graph.output.extend(left)
@@ -119,5 +129,6 @@ def _session(model: onnx.ModelProto) -> Any:
     options.intra_op_num_threads = 1  # the same sums on every machine of a kind
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return onnxruntime.InferenceSession(model.SerializeToString(), options,
-                                        ["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )

@@ -25,10 +25,39 @@ _WORTH_A_VECTOR = 4
 # The functions of one number that LLVM, or TVM for it, has for vectors; of the others (cosh, sinh,
 # erf, ...) there is only the C library's, which takes one number.
 _OF_VECTORS = {
-    "abs", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "exp", "exp10",
-    "exp2", "fabs", "floor", "fma", "if_then_else", "isinf", "isnan", "large_uint_imm", "likely",
-    "log", "log10", "log1p", "log2", "nearbyint", "pow", "q_multiply_shift", "reinterpret", "round",
-    "rsqrt", "shift_left", "shift_right", "sigmoid", "sqrt", "tanh", "trunc",
+    "abs",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "exp",
+    "exp10",
+    "exp2",
+    "fabs",
+    "floor",
+    "fma",
+    "if_then_else",
+    "isinf",
+    "isnan",
+    "large_uint_imm",
+    "likely",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "nearbyint",
+    "pow",
+    "q_multiply_shift",
+    "reinterpret",
+    "round",
+    "rsqrt",
+    "shift_left",
+    "shift_right",
+    "sigmoid",
+    "sqrt",
+    "tanh",
+    "trunc",
 }
 
 
@@ -67,17 +96,22 @@ def _compile(mods: Sequence[tvm.IRModule]) -> list[Any]:
     # TVM 0.27's FuseTIR fails on some large graphs in some processes and not in others
     # ("buffer_idx == buffers.size()"); unfused, the same ops give the same numbers.
     plain = [one for one in legalize if one.info.name not in ("FuseOps", "FuseTIR")]
-    ours = dlight.ApplyDefaultSchedule(ScheduleRule("reduction", _schedule_reduction),
-                                       ScheduleRule("elementwise", _schedule_elementwise))
+    ours = dlight.ApplyDefaultSchedule(
+        ScheduleRule("reduction", _schedule_reduction),
+        ScheduleRule("elementwise", _schedule_elementwise),
+    )
     with target:
         for passes in ([*legalize, ours], [*plain, ours]):
             try:
-                return [tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
-                        for mod in mods]
+                return [
+                    tvm.compile(mod, target, relax_pipeline=_pipeline(target, passes))
+                    for mod in mods
+                ]
             except tvm.error.InternalError:  # from a pass or from LLVM
                 continue
-        return [tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize))
-                for mod in mods]
+        return [
+            tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize)) for mod in mods
+        ]
 
 
 def _pipeline(target: Target, legalize: Sequence[Any]) -> Any:

@@ -10,8 +10,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.relax.rewriting import bindings, node_of, op_name, substitute, used_vars
 
 
-def refused_compile(mod: tvm.IRModule, compiles: Callable[[tvm.IRModule], Any]
-                    ) -> PassError | None:
+def refused_compile(mod: tvm.IRModule, compiles: Callable[[tvm.IRModule], Any]) -> PassError | None:
     """What to say of a module that did not compile; None if each of its nodes does by itself.
 
     compiles: raises for a module that TVM cannot compile.
@@ -23,8 +22,10 @@ def refused_compile(mod: tvm.IRModule, compiles: Callable[[tvm.IRModule], Any]
         try:
             compiles(_alone(binding))
         except Exception:  # TVM's, of many kinds
-            return PassError(f"Node '{node_of(main, binding.var)}' cannot be compiled by TVM for "
-                             "the CPU: replace it by other ONNX operators before export")
+            return PassError(
+                f"Node '{node_of(main, binding.var)}' cannot be compiled by TVM for "
+                "the CPU: replace it by other ONNX operators before export"
+            )
     return None
 
 

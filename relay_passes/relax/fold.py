@@ -120,8 +120,9 @@ class Affine:
 
     def of(self, channels: int) -> "Affine":
         """With a number for each of so many channels."""
-        return Affine(np.broadcast_to(self.scale, (channels,)),
-                      np.broadcast_to(self.shift, (channels,)))
+        return Affine(
+            np.broadcast_to(self.scale, (channels,)), np.broadcast_to(self.shift, (channels,))
+        )
 
     def after(self, first: "Affine") -> "Affine":
         """This one applied to the result of `first`."""

@@ -84,8 +84,11 @@ class _Search:
         for name, chain in find_chains(self.func, worth_only=False).items():
             found: dict[str, Affine] = {}
             shape = [int(n) for n in chain.root.ty.shape]
-            if (chain.layer is None and self._takes(name, chain.affine.of(shape[1]), found)
-                    and not found.keys() & self.taken.keys()):
+            if (
+                chain.layer is None
+                and self._takes(name, chain.affine.of(shape[1]), found)
+                and not found.keys() & self.taken.keys()
+            ):
                 chosen[name] = chain
                 self.taken |= found
         return chosen
@@ -157,12 +160,14 @@ def _joined(call: Call, name: str, affine: Affine) -> Affine | None:
     return Affine(np.concatenate(scales), np.concatenate(shifts))
 
 
-def _folded(func: relax.Function, chains: Mapping[str, Chain], found: Mapping[str, Affine]
-            ) -> relax.Function:
+def _folded(
+    func: relax.Function, chains: Mapping[str, Chain], found: Mapping[str, Affine]
+) -> relax.Function:
     """The function without the chains, and with the layers that take them."""
 
-    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
-              ) -> relax.Expr | None:
+    def visit(
+        builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    ) -> relax.Expr | None:
         name = str(binding.var.name)
         if name in chains:
             return env[chains[name].root]
@@ -171,11 +176,13 @@ def _folded(func: relax.Function, chains: Mapping[str, Chain], found: Mapping[st
         call, affine = binding.value, found[name]
         weight = np.asarray(const_value(call.args[1]), np.float64)
         scale, shift = _per_input(weight, affine, call)
-        bias = (weight * shift).sum(axis=0 if op_name(call) == "relax.matmul" else tuple(
-            range(1, weight.ndim)))
+        bias = (weight * shift).sum(
+            axis=0 if op_name(call) == "relax.matmul" else tuple(range(1, weight.ndim))
+        )
         scaled = make_const((weight * scale).astype(str(call.args[1].ty.dtype)))
-        value: Any = Call(call.op, [substitute(call.args[0], env), scaled], call.attrs,
-                          call.ty_args)
+        value: Any = Call(
+            call.op, [substitute(call.args[0], env), scaled], call.attrs, call.ty_args
+        )
         if not bias.any():
             return value
         value = builder.emit(value, f"{name}_folded")
@@ -192,8 +199,10 @@ def _per_input(weight: Any, affine: Affine, call: Call) -> tuple[Any, Any]:
     groups, ins = int(call.attrs.groups), weight.shape[1]
     outs = weight.shape[0] // groups
     shape = (weight.shape[0], ins, *(1,) * (weight.ndim - 2))
-    each = [np.repeat(numbers.reshape(groups, ins), outs, axis=0).reshape(shape)
-            for numbers in (affine.scale, affine.shift)]
+    each = [
+        np.repeat(numbers.reshape(groups, ins), outs, axis=0).reshape(shape)
+        for numbers in (affine.scale, affine.shift)
+    ]
     return each[0], each[1]
 
 
@@ -218,12 +227,18 @@ def affine_layers(func: relax.Function) -> relax.Function:
     """
     readers = users(func)
     made = {str(binding.var.name): binding.value for binding in bindings(func)}
-    chains = {name: chain for name, chain in find_chains(func, worth_only=False).items()
-              if chain.layer is None and _is_planar(chain.root)
-              and _comes_from_layer(chain.root, made) and _leads_to_layer(name, readers)}
+    chains = {
+        name: chain
+        for name, chain in find_chains(func, worth_only=False).items()
+        if chain.layer is None
+        and _is_planar(chain.root)
+        and _comes_from_layer(chain.root, made)
+        and _leads_to_layer(name, readers)
+    }
 
-    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
-              ) -> relax.Expr | None:
+    def visit(
+        builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    ) -> relax.Expr | None:
         name = str(binding.var.name)
         if name not in chains:
             return None
@@ -260,10 +275,14 @@ def _comes_from_layer(root: relax.Var, made: Mapping[str, relax.Expr]) -> bool:
 
 def _leads_to_layer(name: str, readers: Mapping[str, Sequence[relax.VarBinding]]) -> bool:
     """Whether all that reads the variable runs on the accelerator, up to a layer or a sum."""
+
     def runs(binding: relax.VarBinding) -> bool:
         op = op_name(binding.value)
-        if op in CONVOLUTIONS or op == "relax.concat" or (
-                op == "relax.add" and len(used_vars(binding.value)) == 2):
+        if (
+            op in CONVOLUTIONS
+            or op == "relax.concat"
+            or (op == "relax.add" and len(used_vars(binding.value)) == 2)
+        ):
             return True
         return op in (*_BESIDE, *_LIMITS) and _leads_to_layer(str(binding.var.name), readers)
 

@@ -41,8 +41,12 @@ def const_number(expr: relax.Expr) -> float | None:
     return float(np.reshape(value, ())) if value is not None and np.size(value) == 1 else None
 
 
-_PLAIN = {*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-          "float16", "float32", "float64"}
+_PLAIN = {
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+}
 
 
 def make_const(array: npt.ArrayLike) -> relax.Expr:

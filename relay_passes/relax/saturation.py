@@ -11,14 +11,25 @@ from tvm.ir import Call
 from zeroskip.relay_passes.relax.rewriting import bindings, const_value, op_name, outputs
 
 SATURATING = {
-    "relax.nn.softmax": "softmax", "relax.nn.log_softmax": "log-softmax",
-    "relax.sigmoid": "sigmoid", "relax.tanh": "tanh", "relax.erf": "erf",
-    "relax.argmax": "argmax", "relax.argmin": "argmin",
+    "relax.nn.softmax": "softmax",
+    "relax.nn.log_softmax": "log-softmax",
+    "relax.sigmoid": "sigmoid",
+    "relax.tanh": "tanh",
+    "relax.erf": "erf",
+    "relax.argmax": "argmax",
+    "relax.argmin": "argmin",
 }
 MOST = 200  # variables that are looked through
 _PASSING = {  # one result element for each element read, in some order, step or place
-    "relax.reshape", "relax.flatten", "relax.squeeze", "relax.expand_dims", "relax.permute_dims",
-    "relax.astype", "relax.quantize", "relax.dequantize", "relax.concat",
+    "relax.reshape",
+    "relax.flatten",
+    "relax.squeeze",
+    "relax.expand_dims",
+    "relax.permute_dims",
+    "relax.astype",
+    "relax.quantize",
+    "relax.dequantize",
+    "relax.concat",
 }
 _LINEAR = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")  # with a constant
 
@@ -48,8 +59,9 @@ def before_saturation(func: relax.Function) -> list[Before | None]:
     return found
 
 
-def _leaves(expr: Any, word: str, made: dict[Any, Any], seen: set[Any]
-            ) -> Iterator[tuple[str, str]]:
+def _leaves(
+    expr: Any, word: str, made: dict[Any, Any], seen: set[Any]
+) -> Iterator[tuple[str, str]]:
     """Variables that an expression is made of by functions that saturate, and these functions; the
     expression itself if there are none."""
     if not isinstance(expr, relax.Var) or expr in seen:
@@ -86,5 +98,8 @@ def _is_softmax(value: Call, made: dict[Any, Any]) -> bool:
     """Whether a division is of exponentials by their own sum."""
     top, bottom = value.args
     total: Any = made.get(bottom)
-    return (op_name(made.get(top)) == "relax.exp" and op_name(total) == "relax.sum"
-            and bool(total.args[0].same_as(top)))
+    return (
+        op_name(made.get(top)) == "relax.exp"
+        and op_name(total) == "relax.sum"
+        and bool(total.args[0].same_as(top))
+    )

@@ -87,8 +87,11 @@ class Comparison:
     def front(self, target: str) -> list[Entry]:
         """The entries that no other one beats on a target: none is as good in fewer cycles, none
         better in as many."""
-        return [entry for entry in self.entries
-                if not any(_beats(other, entry, target) for other in self.entries)]
+        return [
+            entry
+            for entry in self.entries
+            if not any(_beats(other, entry, target) for other in self.entries)
+        ]
 
     def faster(self, entry: Entry, target: str) -> float:
         """How many times as fast as the dense network on the first target; NaN where nothing
@@ -103,8 +106,13 @@ class Comparison:
             titles: dict[str, list[str]] = {}
             for entry in self.entries:
                 placement = entry.gains[target].placement
-                words = placement.coverage() if placement.regions else (
-                    "for none of the multiplies: nothing runs there, `zeroskip report` says why")
+                words = (
+                    placement.coverage()
+                    if placement.regions
+                    else (
+                        "for none of the multiplies: nothing runs there, `zeroskip report` says why"
+                    )
+                )
                 titles.setdefault(words, []).append(entry.title)
             for words, named in titles.items():
                 which = "" if len(titles) == 1 else f" of {', '.join(named)}"
@@ -114,8 +122,11 @@ class Comparison:
     def explanations(self) -> list[str]:
         """What the columns mean."""
         before = f", before their {self.before}," if self.before else ""
-        quality = ("accuracy: labels that the int8 network finds" if self.labelled else
-                   f"SNR: of the int8 outputs{before} against the dense float network's")
+        quality = (
+            "accuracy: labels that the int8 network finds"
+            if self.labelled
+            else f"SNR: of the int8 outputs{before} against the dense float network's"
+        )
         return [
             f"{quality}, over {self.samples:,} samples; sparsity: of the layers that a scheme "
             "changed; weights and MMACs: not zero, of the whole network",
@@ -127,14 +138,21 @@ class Comparison:
 
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class, without the masks, and the fronts."""
-        return {"model": self.model, "samples": self.samples, "targets": list(self.targets),
-                "layer": self.layer, "snr_before": self.before,
-                "entries": [asdict(entry) for entry in self.entries],
-                "front": {target: [entry.title for entry in self.front(target)]
-                          for target in self.targets}}
+        return {
+            "model": self.model,
+            "samples": self.samples,
+            "targets": list(self.targets),
+            "layer": self.layer,
+            "snr_before": self.before,
+            "entries": [asdict(entry) for entry in self.entries],
+            "front": {
+                target: [entry.title for entry in self.front(target)] for target in self.targets
+            },
+        }
 
 
 def _beats(one: Entry, other: Entry, target: str) -> bool:
     mine, its = (each.gains[target].cycles for each in (one, other))
-    return (one.quality >= other.quality and mine <= its
-            and (one.quality > other.quality or mine < its))
+    return (
+        one.quality >= other.quality and mine <= its and (one.quality > other.quality or mine < its)
+    )

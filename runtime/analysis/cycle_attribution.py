@@ -49,9 +49,18 @@ class Spans:
         array = np.flatnonzero(run.unit == COMPUTE)
         movers = _movers(run, layer_of, layer_of[array])
         transfers = _transfers(run)
-        edges = np.unique(np.concatenate((
-            [0, run.cycles], run.start[array], run.free[array], run.end[movers],
-            run.start[transfers], run.free[transfers])))
+        edges = np.unique(
+            np.concatenate(
+                (
+                    [0, run.cycles],
+                    run.start[array],
+                    run.free[array],
+                    run.end[movers],
+                    run.start[transfers],
+                    run.free[transfers],
+                )
+            )
+        )
         left = edges[:-1]
         following = _first_after(left, run.free[array])
         begins = np.append(run.start[array], run.cycles)[following]
@@ -59,15 +68,22 @@ class Spans:
         mover = _first_after(left, run.end[movers])
         moving = ~computing & (mover != NONE) & (np.append(run.end[movers], 0)[mover] <= begins)
         last = layer_of[array[-1]] if len(array) else len(program.layers) - 1
-        owner = np.where(moving, layer_of[np.append(movers, 0)[mover]],
-                         np.append(layer_of[array], last)[following])
+        owner = np.where(
+            moving,
+            layer_of[np.append(movers, 0)[mover]],
+            np.append(layer_of[array], last)[following],
+        )
         transfer = _first_after(left, run.free[transfers])
         moves = (transfer != NONE) & (left >= np.append(run.start[transfers], 0)[transfer])
         return Spans(
-            array=array, length=np.diff(edges), owner=owner,
+            array=array,
+            length=np.diff(edges),
+            owner=owner,
             busy=np.where(computing, following, NONE),
-            awaited=np.where(computing | moving, NONE, following), moving=moving,
-            bus=np.where(moves, np.append(layer_of[transfers], NONE)[transfer], NONE))
+            awaited=np.where(computing | moving, NONE, following),
+            moving=moving,
+            bus=np.where(moves, np.append(layer_of[transfers], NONE)[transfer], NONE),
+        )
 
     @property
     def tail(self) -> Bools:

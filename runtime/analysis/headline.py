@@ -22,5 +22,7 @@ def cycles_line(network: Network, cycles: int, images: int | None = None) -> str
         whole = cycles * count
         which = f"the batch of {count}" if count == network.batch else f"{count} images"
         batch = f" an image, {whole:,} cycles, {whole / rate:.3f} ms for {which}"
-    return (f"{cycles:,} cycles on {spec.name}, {cycles / rate:.3f} ms at {spec.clock_mhz:g} MHz"
-            f"{batch}, {placement.coverage()}{' an image' if count > 1 else ''}")
+    return (
+        f"{cycles:,} cycles on {spec.name}, {cycles / rate:.3f} ms at {spec.clock_mhz:g} MHz"
+        f"{batch}, {placement.coverage()}{' an image' if count > 1 else ''}"
+    )

@@ -46,7 +46,7 @@ CAUSES = {
     "imbalance": "lanes waiting for the slowest one, which still holds the window",
     "fragmentation": "lanes at work on outputs that the last group of pixels of a tile lacks",
     "zeros": "lanes at zero weights that the array does not skip, or decoding words of a stream "
-             "that hold no weight",
+    "that hold no weight",
     "padding": "lanes multiplying weights that are not zero by padding, where no input is",
     "unused": "lanes without a filter: fewer filters than lanes, or a last group that is not full",
     "fetch": "lanes waiting for activations from ACT, at one fetch a cycle",
@@ -60,11 +60,11 @@ CAUSES = {
     "store": "the array waiting for a store to free memory, and the end of the last stores",
     "move": "waiting within a layer that computes nothing and only moves data",
     "traffic": "the bus moving bytes that are not compulsory: halos and weights again, whole "
-               "bursts, parameters",
+    "bursts, parameters",
     "neighbours": "the bus moving another layer's bytes in a layer that the bus limits",
     "overlap": "saved: compulsory bytes that moved while the array was at another layer",
     "resident": "saved: compulsory bytes that never moved: they stayed on the chip, or no output "
-                "looks at them",
+    "looks at them",
     "rounding": "the bound is a whole number of cycles",
 }
 SAVED = ("overlap", "resident", "rounding")  # never positive; all others are never negative
@@ -119,12 +119,21 @@ def _of_bus(unit: int, needed: int, inside: int, moved: int) -> Parts:
     if unit * moved > needed:
         compulsory = compulsory * needed // (unit * moved)
     resident = max(0, needed - unit * moved)
-    return {"traffic": unit * inside - compulsory, "resident": -resident,
-            "overlap": -(needed - resident - compulsory)}
+    return {
+        "traffic": unit * inside - compulsory,
+        "resident": -resident,
+        "overlap": -(needed - resident - compulsory),
+    }
 
 
-def _charge_array(found: dict[str, Int64], run: Run, program: Program, stream: list[Instruction],
-                  spans: Spans, charged: Int64) -> None:
+def _charge_array(
+    found: dict[str, Int64],
+    run: Run,
+    program: Program,
+    stream: list[Instruction],
+    spans: Spans,
+    charged: Int64,
+) -> None:
     """Add ``charged`` cycles of each span, in parts, to what the array does in it."""
     unit, count, spec = parts(program.spec), len(program.layers), program.spec
     layer = layers_of(program)[spans.array]
@@ -150,14 +159,16 @@ def _shares(uses: Int64, some: Int64, of: Int64) -> Int64:
     return np.diff(until, axis=1, prepend=0)
 
 
-def _wait_causes(run: Run, stream: list[Instruction], array: Int64, layer: Int64
-                 ) -> npt.NDArray[np.str_]:
+def _wait_causes(
+    run: Run, stream: list[Instruction], array: Int64, layer: Int64
+) -> npt.NDArray[np.str_]:
     """Why the array waits before each of its instructions: "prologue" up to a layer's first
     working one, then the unit whose token it got last, "load" or "store"."""
     came = np.full((2, len(array)), NONE, np.int64)
     for row, giver in enumerate((Unit.LOAD, Unit.STORE)):
-        gave = [pc for pc, one in enumerate(stream)
-                if one.unit == giver and one.post & Unit.COMPUTE]
+        gave = [
+            pc for pc, one in enumerate(stream) if one.unit == giver and one.post & Unit.COMPUTE
+        ]
         takers = [n for n, pc in enumerate(array) if stream[pc].wait & giver]
         came[row, takers] = run.end[gave[: len(takers)]]
     cause = np.where(came[0] >= came[1], "load", "store").astype("<U8")

@@ -32,8 +32,19 @@ from zeroskip.accel_model.timing.lane_array import Int32, quad_conflicts, simple
 Int64 = npt.NDArray[np.int64]
 Registers = dict[type[Instruction], Any]  # of each register the instruction that set it
 
-USES = ("multiply", "fragmentation", "zeros", "padding", "imbalance", "fetch", "conflicts", "drain",
-        "unused", "channelwise", "setup")
+USES = (
+    "multiply",
+    "fragmentation",
+    "zeros",
+    "padding",
+    "imbalance",
+    "fetch",
+    "conflicts",
+    "drain",
+    "unused",
+    "channelwise",
+    "setup",
+)
 Channelwise: TypeAlias = isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add
 CHANNELWISE = (isa.Depthwise, isa.MaxPool, isa.AvgPool, isa.Add)
 WORKING = (isa.Conv, *CHANNELWISE)
@@ -61,8 +72,9 @@ def uses_of(run: Run, spec: AccelSpec, array: Int64, stream: Sequence[Instructio
     return found
 
 
-def _conv(spec: AccelSpec, one: isa.Conv, registers: Registers, counts: dict[str, int]
-          ) -> dict[str, int]:
+def _conv(
+    spec: AccelSpec, one: isa.Conv, registers: Registers, counts: dict[str, int]
+) -> dict[str, int]:
     pixels = spec.array.pixels
     window = _window(registers)
     group = pixels << one.gang
@@ -72,9 +84,13 @@ def _conv(spec: AccelSpec, one: isa.Conv, registers: Registers, counts: dict[str
     waits = counts["fetch_wait"] * pixels
     conflicts = _of_conflicts(waits, spec, one, registers)
     return {
-        **_multiplies(counts), "fragmentation": busy - useful,
-        "zeros": useful - counts["macs"], "imbalance": counts["imbalance"] * pixels,
-        "fetch": waits - conflicts, "conflicts": conflicts, "drain": counts["drain_wait"] * pixels,
+        **_multiplies(counts),
+        "fragmentation": busy - useful,
+        "zeros": useful - counts["macs"],
+        "imbalance": counts["imbalance"] * pixels,
+        "fetch": waits - conflicts,
+        "conflicts": conflicts,
+        "drain": counts["drain_wait"] * pixels,
         "unused": counts["unused"] * pixels,
     }
 
@@ -95,17 +111,27 @@ def _of_conflicts(waits: int, spec: AccelSpec, one: isa.Conv, registers: Registe
     return waits * (taken - least) // taken
 
 
-def _channelwise(spec: AccelSpec, one: Channelwise, registers: Registers, counts: dict[str, int]
-                 ) -> dict[str, int]:
+def _channelwise(
+    spec: AccelSpec, one: Channelwise, registers: Registers, counts: dict[str, int]
+) -> dict[str, int]:
     window, operand = _window(registers), None
     conflicts = _conflicts(spec, window)
     if isinstance(one, isa.Add) or (isinstance(one, isa.Depthwise) and one.residual):
         operand = _operand_conflicts(spec, window, registers)
-    free = simple_cycles(spec.array, blocks(one.channels), window.taps, np.ones_like(conflicts),
-                         window.outputs, None if operand is None else np.ones_like(operand))
+    free = simple_cycles(
+        spec.array,
+        blocks(one.channels),
+        window.taps,
+        np.ones_like(conflicts),
+        window.outputs,
+        None if operand is None else np.ones_like(operand),
+    )
     lost = (counts["cycles"] - free) * spec.array.macs
-    return {**_multiplies(counts), "conflicts": lost,
-            "channelwise": free * spec.array.macs - counts["macs"]}
+    return {
+        **_multiplies(counts),
+        "conflicts": lost,
+        "channelwise": free * spec.array.macs - counts["macs"],
+    }
 
 
 def _window(registers: Registers) -> Window:
@@ -114,18 +140,54 @@ def _window(registers: Registers) -> Window:
 
 
 def _conflicts(spec: AccelSpec, window: Window) -> Int32:
-    return _quads(window.out_height, window.out_width, window.row, window.top, window.left,
-                  window.row_stride, window.col_stride, spec.sram.act_banks, spec.array.pixels)
+    return _quads(
+        window.out_height,
+        window.out_width,
+        window.row,
+        window.top,
+        window.left,
+        window.row_stride,
+        window.col_stride,
+        spec.sram.act_banks,
+        spec.array.pixels,
+    )
 
 
 def _operand_conflicts(spec: AccelSpec, window: Window, registers: Registers) -> Int32:
-    return _quads(window.out_height, window.out_width, registers[isa.Operand].row, 0, 0, 1, 1,
-                  spec.sram.act_banks, spec.array.pixels)
+    return _quads(
+        window.out_height,
+        window.out_width,
+        registers[isa.Operand].row,
+        0,
+        0,
+        1,
+        1,
+        spec.sram.act_banks,
+        spec.array.pixels,
+    )
 
 
 @lru_cache(maxsize=4096)
-def _quads(height: int, width: int, row: int, top: int, left: int, row_stride: int,
-           col_stride: int, banks: int, pixels: int) -> Int32:
+def _quads(
+    height: int,
+    width: int,
+    row: int,
+    top: int,
+    left: int,
+    row_stride: int,
+    col_stride: int,
+    banks: int,
+    pixels: int,
+) -> Int32:
     """int32 [quads]: cycles of a fetch of each quad; 1 without conflicts."""
-    return quad_conflicts(height, width, row=row, top=top, left=left, row_stride=row_stride,
-                          col_stride=col_stride, banks=banks, pixels=pixels)
+    return quad_conflicts(
+        height,
+        width,
+        row=row,
+        top=top,
+        left=left,
+        row_stride=row_stride,
+        col_stride=col_stride,
+        banks=banks,
+        pixels=pixels,
+    )

@@ -29,7 +29,10 @@ from zeroskip.runtime.analysis.headline import cycles_line
 from zeroskip.runtime.analysis.loss_breakdown import CAUSES, Losses, losses_of, parts
 
 MOVES: dict[str, tuple[type[Instruction], ...]] = {
-    "inputs": (isa.Load,), "weights": (isa.LoadWeights, isa.LoadParams), "outputs": (isa.Store,)}
+    "inputs": (isa.Load,),
+    "weights": (isa.LoadWeights, isa.LoadParams),
+    "outputs": (isa.Store,),
+}
 
 
 @dataclass(frozen=True)
@@ -144,28 +147,47 @@ class Report:
 def report(network: Network, runs: Mapping[str, Run]) -> Report:
     """The report of the runs of a network's regions, by region."""
     spec = network.spec
-    regions = tuple(region_report(runs[name], program)
-                    for name, program in network.programs.items() if name in runs)
+    regions = tuple(
+        region_report(runs[name], program)
+        for name, program in network.programs.items()
+        if name in runs
+    )
     layers = [layer for region in regions for layer in region.layers]
-    cycles, bound, network_bound = (sum(getattr(region, name) for region in regions)
-                                    for name in ("cycles", "bound", "network_bound"))
-    effectual, real = (sum(getattr(layer, name) for layer in layers)
-                       for name in ("effectual", "real_macs"))
+    cycles, bound, network_bound = (
+        sum(getattr(region, name) for region in regions)
+        for name in ("cycles", "bound", "network_bound")
+    )
+    effectual, real = (
+        sum(getattr(layer, name) for layer in layers) for name in ("effectual", "real_macs")
+    )
     return Report(
-        network=network.name, target=spec.name, clock_mhz=spec.clock_mhz,
-        macs_per_cycle=spec.array.macs, bytes_per_cycle=spec.dram.bytes_per_cycle,
-        macs=sum(layer.macs for layer in layers), effectual=effectual, real_macs=real,
-        cycles=cycles, milliseconds=cycles / spec.clock_mhz / 1000, bound=bound,
+        network=network.name,
+        target=spec.name,
+        clock_mhz=spec.clock_mhz,
+        macs_per_cycle=spec.array.macs,
+        bytes_per_cycle=spec.dram.bytes_per_cycle,
+        macs=sum(layer.macs for layer in layers),
+        effectual=effectual,
+        real_macs=real,
+        cycles=cycles,
+        milliseconds=cycles / spec.clock_mhz / 1000,
+        bound=bound,
         x_bound=_ratio(cycles, bound),
-        network_bound=network_bound, x_network_bound=_ratio(cycles, network_bound),
+        network_bound=network_bound,
+        x_network_bound=_ratio(cycles, network_bound),
         utilisation=_ratio(real, cycles * spec.array.macs),
         lost=_added(CAUSES, (region.lost for region in regions)),
         traffic=_all_traffic([layer.traffic for layer in layers]),
         dram_bytes=sum(layer.dram_bytes for layer in layers),
         energy=_added(EVENTS, (layer.energy for layer in layers)),
-        microjoules=sum(layer.microjoules for layer in layers), regions=regions,
-        cpu=dict(network.cpu), host_macs=dict(network.host_macs), placement=network.placement,
-        batch=network.batch, headline=cycles_line(network, cycles))
+        microjoules=sum(layer.microjoules for layer in layers),
+        regions=regions,
+        cpu=dict(network.cpu),
+        host_macs=dict(network.host_macs),
+        placement=network.placement,
+        batch=network.batch,
+        headline=cycles_line(network, cycles),
+    )
 
 
 def region_report(run: Run, program: Program) -> RegionReport:
@@ -173,15 +195,25 @@ def region_report(run: Run, program: Program) -> RegionReport:
     moved = _moved(run, program)
     energy = _energy(run, program)
     layers = tuple(
-        _layer(info, program.spec, losses,
-               {kind: int(values[index]) for kind, values in moved.items()},
-               {event: float(values[index]) for event, values in energy.items()})
+        _layer(
+            info,
+            program.spec,
+            losses,
+            {kind: int(values[index]) for kind, values in moved.items()},
+            {event: float(values[index]) for event, values in energy.items()},
+        )
         for index, (info, losses) in enumerate(
-            zip(program.layers, losses_of(run, program), strict=True)))
+            zip(program.layers, losses_of(run, program), strict=True)
+        )
+    )
     return RegionReport(
-        name=program.name, cycles=run.cycles, bound=sum(layer.bound for layer in layers),
+        name=program.name,
+        cycles=run.cycles,
+        bound=sum(layer.bound for layer in layers),
         network_bound=program.needs.bound(*_width(program.spec)),
-        lost=_added(CAUSES, (one.lost for one in layers)), layers=layers)
+        lost=_added(CAUSES, (one.lost for one in layers)),
+        layers=layers,
+    )
 
 
 def _width(spec: AccelSpec) -> tuple[int, int]:
@@ -189,21 +221,39 @@ def _width(spec: AccelSpec) -> tuple[int, int]:
     return spec.array.macs, spec.dram.bytes_per_cycle
 
 
-def _layer(info: LayerInfo, spec: AccelSpec, losses: Losses, moved: Mapping[str, int],
-           energy: dict[str, float]) -> LayerReport:
+def _layer(
+    info: LayerInfo,
+    spec: AccelSpec,
+    losses: Losses,
+    moved: Mapping[str, int],
+    energy: dict[str, float],
+) -> LayerReport:
     bound = info.bound(*_width(spec))
-    compulsory = {"inputs": info.input_bytes, "weights": info.weight_bytes,
-                  "outputs": info.output_bytes}
+    compulsory = {
+        "inputs": info.input_bytes,
+        "weights": info.weight_bytes,
+        "outputs": info.output_bytes,
+    }
     return LayerReport(
-        node=info.node, fused=info.result if info.result != info.node else "", kind=info.kind,
-        shape=info.shape, macs=info.macs, effectual=info.effectual,
-        real_macs=info.real_macs, cycles=losses.cycles, bound=bound, limit=losses.limit,
+        node=info.node,
+        fused=info.result if info.result != info.node else "",
+        kind=info.kind,
+        shape=info.shape,
+        macs=info.macs,
+        effectual=info.effectual,
+        real_macs=info.real_macs,
+        cycles=losses.cycles,
+        bound=bound,
+        limit=losses.limit,
         x_bound=_ratio(losses.cycles, bound),
         utilisation=_ratio(info.real_macs, losses.cycles * spec.array.macs),
         lost={cause: lost / parts(spec) for cause, lost in losses.lost.items()},
         traffic={kind: Traffic(compulsory[kind], moved[kind]) for kind in MOVES},
-        dram_bytes=sum(moved.values()), energy=energy, microjoules=sum(energy.values()),
-        schedule=info.schedule)
+        dram_bytes=sum(moved.values()),
+        energy=energy,
+        microjoules=sum(energy.values()),
+        schedule=info.schedule,
+    )
 
 
 def _moved(run: Run, program: Program) -> dict[str, Int64]:
@@ -212,17 +262,19 @@ def _moved(run: Run, program: Program) -> dict[str, Int64]:
     found = {}
     for kind, classes in MOVES.items():
         mine = np.array([isinstance(one, classes) for one in stream], np.bool_)
-        found[kind] = sums(layer, np.where(mine, run.counters["dram_bytes"], 0),
-                           len(program.layers))
+        found[kind] = sums(
+            layer, np.where(mine, run.counters["dram_bytes"], 0), len(program.layers)
+        )
     return found
 
 
 def _energy(run: Run, program: Program) -> dict[str, Any]:
     """float64 [layers] for each event, microjoules."""
     layer, table = layers_of(program), program.spec.energy
-    return {event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter],
-                                                      len(program.layers))
-            for event, counter in EVENTS.items()}
+    return {
+        event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter], len(program.layers))
+        for event, counter in EVENTS.items()
+    }
 
 
 def _added(keys: Iterable[str], tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -232,8 +284,12 @@ def _added(keys: Iterable[str], tables: Iterable[Mapping[str, float]]) -> dict[s
 
 
 def _all_traffic(tables: Sequence[Mapping[str, Traffic]]) -> dict[str, Traffic]:
-    return {kind: Traffic(sum(row[kind].compulsory for row in tables),
-                          sum(row[kind].moved for row in tables)) for kind in MOVES}
+    return {
+        kind: Traffic(
+            sum(row[kind].compulsory for row in tables), sum(row[kind].moved for row in tables)
+        )
+        for kind in MOVES
+    }
 
 
 def _ratio(part: float, whole: float) -> float:

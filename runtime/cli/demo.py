@@ -32,8 +32,12 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.integer[Any]]
 
 NETWORKS = {"dense": "fashion_dense", "pruned": "fashion_pattern"}
-CASES = (("dense", "dense256"), ("pruned", "pattern256"), ("dense", "pattern256"),
-         ("pruned", "dense256"))
+CASES = (
+    ("dense", "dense256"),
+    ("pruned", "pattern256"),
+    ("dense", "pattern256"),
+    ("pruned", "dense256"),
+)
 ANSWERING = {"dense": "dense256", "pruned": "pattern256"}  # who classifies the images
 WORKERS = 2
 
@@ -76,15 +80,21 @@ def run_demo(models: Path, output: Path) -> None:
                 answers[name] = pool.submit(classify, file, images.images)
         with progress("demo") as tell:
             tell("the float networks on TVM's CPU", 0, 1)
-            floats = {name: _classify_float(compiled[name, target], images.images)
-                      for name, target in ANSWERING.items()}
+            floats = {
+                name: _classify_float(compiled[name, target], images.images)
+                for name, target in ANSWERING.items()
+            }
             tell("every bit against TVM's CPU", 0, 1)
             checked = {key: _check(network, images) for key, network in compiled.items()}
             tell(f"{len(images.labels)} images on the machine", 0, 1)
             show(_accuracy(images, floats, answers))
     reports = {key: report(network, Session(network).time()) for key, network in compiled.items()}
-    show(_speed(reports), _exactness(checked), _timeline(output, compiled, images),
-         f"{time.perf_counter() - began:.0f} s in all")
+    show(
+        _speed(reports),
+        _exactness(checked),
+        _timeline(output, compiled, images),
+        f"{time.perf_counter() - began:.0f} s in all",
+    )
 
 
 def _file(output: Path, name: str, target: str) -> Path:
@@ -97,8 +107,12 @@ def _compile(models: Path, output: Path, name: str, target: str) -> Network:
 
     stem = NETWORKS[name]
     with progress(f"compiling {stem} for {target}") as tell:
-        made = compile_network(models / f"{stem}.onnx", target, progress=tell,
-                               calibrate=models / "fashion_calibration.npz")
+        made = compile_network(
+            models / f"{stem}.onnx",
+            target,
+            progress=tell,
+            calibrate=models / "fashion_calibration.npz",
+        )
         made.save(_file(output, name, target))
     return Network.load(_file(output, name, target))
 
@@ -117,8 +131,10 @@ def _classify_float(network: Network, images: Floats) -> npt.NDArray[np.int64]:
     from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
     executable = compile_for_cpu(network.floating_module)
-    return np.array([int(np.argmax(run_cpu(executable, "main", [image[np.newaxis]])[0]))
-                     for image in images], np.int64)
+    return np.array(
+        [int(np.argmax(run_cpu(executable, "main", [image[np.newaxis]])[0])) for image in images],
+        np.int64,
+    )
 
 
 def _check(network: Network, images: Images) -> Validation:
@@ -131,24 +147,34 @@ def _timeline(output: Path, compiled: Mapping[tuple[str, str], Network], images:
     session.run({network.inputs[0].name: images.images[:1]})
     path = output / "timeline.json"
     write_timeline(path, session.runs, network.programs)
-    return (f"the timeline of load, compute and store of the pruned network is in {path}; "
-            "open it at https://ui.perfetto.dev")
+    return (
+        f"the timeline of load, compute and store of the pruned network is in {path}; "
+        "open it at https://ui.perfetto.dev"
+    )
 
 
 # --------------------------------------------------------------------------------------- shown
 
 
-def _accuracy(images: Images, floats: Mapping[str, npt.NDArray[np.int64]],
-              answers: Mapping[str, Future[npt.NDArray[np.int64]]]) -> Table:
-    table = Table(title=f"accuracy over {len(images.labels):,} held-out images",
-                  title_justify="left")
+def _accuracy(
+    images: Images,
+    floats: Mapping[str, npt.NDArray[np.int64]],
+    answers: Mapping[str, Future[npt.NDArray[np.int64]]],
+) -> Table:
+    table = Table(
+        title=f"accuracy over {len(images.labels):,} held-out images", title_justify="left"
+    )
     table.add_column("network")
     for column in ("float, TVM's CPU", "int8, the machine", "same answer"):
         table.add_column(column, justify="right")
     for name, target in ANSWERING.items():
         found = answers[name].result()
-        table.add_row(f"{name} (int8 on {target})", _share(floats[name] == images.labels),
-                      _share(found == images.labels), _share(floats[name] == found))
+        table.add_row(
+            f"{name} (int8 on {target})",
+            _share(floats[name] == images.labels),
+            _share(found == images.labels),
+            _share(floats[name] == found),
+        )
     return table
 
 
@@ -160,15 +186,31 @@ def _speed(reports: Mapping[tuple[str, str], Report]) -> Table:
     table = Table(title="one image", title_justify="left")
     for column in ("network", "target"):
         table.add_column(column)
-    for column in ("MMACs done", "cycles", "us", "speed-up", "x network bound", "MACs used",
-                   "DRAM KiB", "uJ"):
+    for column in (
+        "MMACs done",
+        "cycles",
+        "us",
+        "speed-up",
+        "x network bound",
+        "MACs used",
+        "DRAM KiB",
+        "uJ",
+    ):
         table.add_column(column, justify="right")
     base = reports[CASES[0]].cycles
     for (name, target), made in sorted(reports.items()):
-        table.add_row(name, target, f"{made.effectual / 1e6:.2f}", f"{made.cycles:,}",
-                      f"{made.milliseconds * 1000:.0f}", f"{base / made.cycles:.2f}",
-                      f"{made.x_network_bound:.2f}", f"{made.utilisation:.0%}",
-                      f"{made.dram_bytes / 1024:.0f}", f"{made.microjoules:.0f}")
+        table.add_row(
+            name,
+            target,
+            f"{made.effectual / 1e6:.2f}",
+            f"{made.cycles:,}",
+            f"{made.milliseconds * 1000:.0f}",
+            f"{base / made.cycles:.2f}",
+            f"{made.x_network_bound:.2f}",
+            f"{made.utilisation:.0%}",
+            f"{made.dram_bytes / 1024:.0f}",
+            f"{made.microjoules:.0f}",
+        )
     return table
 
 
@@ -177,9 +219,14 @@ def _exactness(checked: Mapping[tuple[str, str], Validation]) -> str:
     regions = sum(each.regions for each in checked.values())
     layers = sum(each.layers for each in checked.values())
     all_layers = sum(each.of_layers for each in checked.values())
-    lines = [f"{exact} of {regions} regions bit-exact against TVM's CPU, one in each of the "
-             f"{len(checked)} compiled networks ({layers} of {all_layers} layers compared, and "
-             "their outputs)"]
-    lines += [f"{name} on {target}: {each.mismatch}" for (name, target), each in checked.items()
-              if each.mismatch is not None]
+    lines = [
+        f"{exact} of {regions} regions bit-exact against TVM's CPU, one in each of the "
+        f"{len(checked)} compiled networks ({layers} of {all_layers} layers compared, and "
+        "their outputs)"
+    ]
+    lines += [
+        f"{name} on {target}: {each.mismatch}"
+        for (name, target), each in checked.items()
+        if each.mismatch is not None
+    ]
     return "\n".join(lines)

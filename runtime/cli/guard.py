@@ -63,11 +63,15 @@ def _ending(problem: Exception) -> tuple[int, str]:
     if isinstance(problem, ZeroskipError):
         return 2, f"error: {problem}"
     if isinstance(problem, MemoryError):
-        return 2, ("error: this computer has not enough memory for that; take smaller inputs or a "
-                   "smaller network")
+        return 2, (
+            "error: this computer has not enough memory for that; take smaller inputs or a "
+            "smaller network"
+        )
     what = str(problem).strip().partition("\n")[0][:200]
-    return INTERNAL, (f"internal error, please report it with the command and its files "
-                      f"({type(problem).__name__}: {what}); DEBUG=1 shows where it arose")
+    return INTERNAL, (
+        f"internal error, please report it with the command and its files "
+        f"({type(problem).__name__}: {what}); DEBUG=1 shows where it arose"
+    )
 
 
 def _forget(problem: Exception) -> None:

@@ -48,33 +48,76 @@ def _show_level(network: Any) -> None:
 @main.command("compile")
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, help="The compiled network to write, a .zsk file.")
-@click.option("--target", default="dense256", show_default=True,
-              help="A name that `zeroskip targets` lists, or the path of a TOML file.")
-@click.option("--prune", metavar="RECIPE",
-              help="What to prune before quantising: schemes such as pattern:connectivity=0.5, "
-                   "which `zeroskip schemes` lists, or a .toml file of them. Without it the "
-                   "model's own zeros are used.")
-@click.option("--level", "levels", multiple=True, metavar="RECIPE",
-              help="Compile several sparsities into one file: a recipe for each level, the densest "
-                   "first; each prunes what the one before left.")
-@click.option("--calibrate", type=FILE, metavar="NPZ",
-              help="Sample inputs, an array for each input; the leading axis counts samples.")
-@click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True,
-              help="How ranges of activations are chosen from the samples; auto: the best method "
-                   "for each activation by samples that are held back.")
-@click.option("--float", "float_nodes", multiple=True, metavar="NODE",
-              help="An ONNX node, or a glob of names, that stays in float on the CPU; may be "
-                   "repeated.")
+@click.option(
+    "--target",
+    default="dense256",
+    show_default=True,
+    help="A name that `zeroskip targets` lists, or the path of a TOML file.",
+)
+@click.option(
+    "--prune",
+    metavar="RECIPE",
+    help="What to prune before quantising: schemes such as pattern:connectivity=0.5, "
+    "which `zeroskip schemes` lists, or a .toml file of them. Without it the "
+    "model's own zeros are used.",
+)
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    metavar="RECIPE",
+    help="Compile several sparsities into one file: a recipe for each level, the densest "
+    "first; each prunes what the one before left.",
+)
+@click.option(
+    "--calibrate",
+    type=FILE,
+    metavar="NPZ",
+    help="Sample inputs, an array for each input; the leading axis counts samples.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="auto",
+    show_default=True,
+    help="How ranges of activations are chosen from the samples; auto: the best method "
+    "for each activation by samples that are held back.",
+)
+@click.option(
+    "--float",
+    "float_nodes",
+    multiple=True,
+    metavar="NODE",
+    help="An ONNX node, or a glob of names, that stays in float on the CPU; may be repeated.",
+)
 @shapes_option
-@click.option("--tune", type=click.IntRange(min=1), metavar="N",
-              help="Time N schedules of each layer on the accelerator and keep the fastest.")
-@click.option("--cache/--no-cache", default=True, show_default=True,
-              help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.")
+@click.option(
+    "--tune",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Time N schedules of each layer on the accelerator and keep the fastest.",
+)
+@click.option(
+    "--cache/--no-cache",
+    default=True,
+    show_default=True,
+    help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
+)
 @click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
-def compile_command(model: Path, output: Path | None, target: str, prune: str | None,
-                    levels: tuple[str, ...], calibrate: Path | None, method: str,
-                    float_nodes: tuple[str, ...], shapes: dict[str, tuple[int, ...]],
-                    tune: int | None, cache: bool, emit: str | None) -> None:
+def compile_command(
+    model: Path,
+    output: Path | None,
+    target: str,
+    prune: str | None,
+    levels: tuple[str, ...],
+    calibrate: Path | None,
+    method: str,
+    float_nodes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
+    tune: int | None,
+    cache: bool,
+    emit: str | None,
+) -> None:
     """Compile an ONNX MODEL for an accelerator."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
@@ -93,10 +136,14 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
     from zeroskip.runtime.render.pruning_tables import told_warnings
 
     options: dict[str, Any] = {
-        "prune": prune, "calibrate": calibrate, "method": method,
-        "float_nodes": float_nodes, "shapes": shapes,
+        "prune": prune,
+        "calibrate": calibrate,
+        "method": method,
+        "float_nodes": float_nodes,
+        "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
-        "cache": default_folder() if cache else None}
+        "cache": default_folder() if cache else None,
+    }
     networks: list[Any] = []
     losing: list[list[str]] = []
     images = [FirstImage() for _ in levels or ("",)] if calibrate is not None else []
@@ -106,22 +153,31 @@ def compile_command(model: Path, output: Path | None, target: str, prune: str | 
             stages = driver.lower(model, spec, **options, progress=tell)
             text, floating = _stage(stages, emit), stages.floating
         if output is not None and levels:
-            made = multi_level.compile_levels(model, spec, levels, **options, progress=tell,
-                                               first=images)
+            made = multi_level.compile_levels(
+                model, spec, levels, **options, progress=tell, first=images
+            )
             made.save(output)
             networks = [made.network(number) for number in range(len(levels))]
         elif output is not None:
-            networks = [driver.compile(model, spec, **options, progress=tell,
-                                       first=images[0] if images else None)]
+            networks = [
+                driver.compile(
+                    model, spec, **options, progress=tell, first=images[0] if images else None
+                )
+            ]
             networks[0].save(output)
         # Of random inputs it would say nothing.
-        losing = [losing_layers(network, image, tell)
-                  for network, image in zip(networks, images, strict=False)]
+        losing = [
+            losing_layers(network, image, tell)
+            for network, image in zip(networks, images, strict=False)
+        ]
     if networks:
         floating = networks[0].floating_module
     if calibrate is None and not has_own_scales(floating["main"]):
-        click.echo("zeroskip: warning: no --calibrate data: ranges of activations come from random "
-                   "inputs; cycles and bits are right, accuracy is not to be relied on", err=True)
+        click.echo(
+            "zeroskip: warning: no --calibrate data: ranges of activations come from random "
+            "inputs; cycles and bits are right, accuracy is not to be relied on",
+            err=True,
+        )
     if emit is not None:
         click.echo(text.rstrip("\n"))
         return
@@ -141,24 +197,46 @@ def _stage(stages: Any, emit: str) -> str:
         "relax": lambda: str(stages.scheduled.script(show_meta=False)),
         "layers": lambda: layers_text(stages.partitioned),
         "schedule": lambda: schedule_text(stages.scheduled),
-        "asm": lambda: "\n".join(f"# region {name}\n{assembly_text(program)}"
-                                 for name, program in stages.programs.items()),
+        "asm": lambda: "\n".join(
+            f"# region {name}\n{assembly_text(program)}"
+            for name, program in stages.programs.items()
+        ),
     }
     return texts[emit]()
 
 
 @main.command()
 @click.argument("network", type=FILE)
-@click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
-              help="An array for each input, by its name.")
+@click.option(
+    "--input",
+    "inputs",
+    type=FILE,
+    required=True,
+    metavar="NPZ",
+    help="An array for each input, by its name.",
+)
 @click.option("--output", type=FILE, metavar="NPZ", help="Where to write the outputs.")
-@click.option("--trace", type=FILE, metavar="JSON",
-              help="Where to write the timeline of the three units, for https://ui.perfetto.dev.")
-@click.option("--seed", type=int, envvar="SEED",
-              help="Shuffles the order in which the units take turns; results do not depend on it.")
+@click.option(
+    "--trace",
+    type=FILE,
+    metavar="JSON",
+    help="Where to write the timeline of the three units, for https://ui.perfetto.dev.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    envvar="SEED",
+    help="Shuffles the order in which the units take turns; results do not depend on it.",
+)
 @level_option
-def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
-        seed: int | None, level: int | None) -> None:
+def run(
+    network: Path,
+    inputs: Path,
+    output: Path | None,
+    trace: Path | None,
+    seed: int | None,
+    level: int | None,
+) -> None:
     """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator.
 
     Arrays may hold several images along their first axis: they are run together.
@@ -189,12 +267,16 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
     for name, values in outputs.items():
         largest = values.reshape(images, -1).argmax(axis=1).tolist()
         more = ", ..." if images > SHOWN else ""
-        click.echo(f"{name}: {values.dtype} {list(values.shape)}, largest element "
-                   f"{'of each image ' if images > 1 else ''}at "
-                   f"{', '.join(map(str, largest[:SHOWN]))}{more}")
+        click.echo(
+            f"{name}: {values.dtype} {list(values.shape)}, largest element "
+            f"{'of each image ' if images > 1 else ''}at "
+            f"{', '.join(map(str, largest[:SHOWN]))}{more}"
+        )
     cycles = sum(each.cycles for each in runs.values())
-    figure = (f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
-              f"{spec.clock_mhz:g} MHz")
+    figure = (
+        f"{cycles:,} cycles on {spec.name}, {cycles / spec.clock_mhz / 1000:.3f} ms at "
+        f"{spec.clock_mhz:g} MHz"
+    )
     if loaded is not None:
         figure = one_line(cycles_line(loaded, cycles, images))
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
@@ -205,15 +287,26 @@ def run(network: Path, inputs: Path, output: Path | None, trace: Path | None,
 
 @main.command()
 @click.argument("network", type=FILE)
-@click.option("--input", "inputs", type=FILE, required=True, metavar="NPZ",
-              help="An array for each input, by its name.")
-@click.option("--layers", is_flag=True,
-              help="Show the signal-to-noise of each layer against the float network.")
-@click.option("--json", "json_file", type=FILE, metavar="FILE",
-              help="Write what was found for machines.")
+@click.option(
+    "--input",
+    "inputs",
+    type=FILE,
+    required=True,
+    metavar="NPZ",
+    help="An array for each input, by its name.",
+)
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Show the signal-to-noise of each layer against the float network.",
+)
+@click.option(
+    "--json", "json_file", type=FILE, metavar="FILE", help="Write what was found for machines."
+)
 @level_option
-def validate(network: Path, inputs: Path, layers: bool, json_file: Path | None,
-             level: int | None) -> None:
+def validate(
+    network: Path, inputs: Path, layers: bool, json_file: Path | None, level: int | None
+) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.artifact.inputs import load_arrays
 
@@ -239,16 +332,32 @@ def validate(network: Path, inputs: Path, layers: bool, json_file: Path | None,
 
 @main.command()
 @click.argument("network", type=FILE)
-@click.option("--json", "json_file", type=FILE, metavar="FILE",
-              help="Write the report for machines.")
-@click.option("--html", "html_file", type=FILE, metavar="FILE",
-              help="Write the report as one page with figures, for any browser.")
-@click.option("--worst", type=click.IntRange(min=1), metavar="N",
-              help="Show only the N layers that lose most cycles, the worst first.")
+@click.option(
+    "--json", "json_file", type=FILE, metavar="FILE", help="Write the report for machines."
+)
+@click.option(
+    "--html",
+    "html_file",
+    type=FILE,
+    metavar="FILE",
+    help="Write the report as one page with figures, for any browser.",
+)
+@click.option(
+    "--worst",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Show only the N layers that lose most cycles, the worst first.",
+)
 @click.option("--weights", is_flag=True, help="Say too what the zeros of each layer are made of.")
 @level_option
-def report(network: Path, json_file: Path | None, html_file: Path | None,
-           worst: int | None, weights: bool, level: int | None) -> None:
+def report(
+    network: Path,
+    json_file: Path | None,
+    html_file: Path | None,
+    worst: int | None,
+    weights: bool,
+    level: int | None,
+) -> None:
     """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
     from zeroskip.runtime.analysis.report import report as make_report
     from zeroskip.runtime.execution.session import Session
@@ -284,10 +393,20 @@ def targets() -> None:
 
 
 @main.command()
-@click.option("--models", type=click.Path(file_okay=False, path_type=Path),
-              default=Path("models"), show_default=True, help="Where the trained networks are.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out"),
-              show_default=True, help="Where compiled networks and the timeline go.")
+@click.option(
+    "--models",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("models"),
+    show_default=True,
+    help="Where the trained networks are.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Where compiled networks and the timeline go.",
+)
 def demo(models: Path, output: Path) -> None:
     """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
     from zeroskip.runtime.cli.demo import run_demo
@@ -295,6 +414,5 @@ def demo(models: Path, output: Path) -> None:
     run_demo(models, output)
 
 
-for command in (pruning.prune_command, pruning.compare_command,
-                pruning.schemes_command):
+for command in (pruning.prune_command, pruning.compare_command, pruning.schemes_command):
     main.add_command(command)

@@ -10,8 +10,9 @@ import click
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def read_shapes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
-                ) -> dict[str, tuple[int, ...]]:
+def read_shapes(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
     """``name=1,3,224,224`` -> {"name": (1, 3, 224, 224)}."""
     shapes = {}
     for value in values:
@@ -36,8 +37,9 @@ def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     return ratios
 
 
-def read_list(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
-              ) -> tuple[str, ...]:
+def read_list(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
     """Items separated by spaces or commas, of an option that may be repeated.
 
     A comma before ``option=`` belongs to the item: ``pattern:patterns=8,layers=conv*`` is one.
@@ -49,8 +51,16 @@ def read_list(_ctx: click.Context, _param: click.Parameter, values: tuple[str, .
 
 
 shapes_option = click.option(
-    "--shape", "shapes", multiple=True, callback=read_shapes, metavar="NAME=1,3,224,224",
-    help="The shape of an input that the model leaves open; may be repeated.")
+    "--shape",
+    "shapes",
+    multiple=True,
+    callback=read_shapes,
+    metavar="NAME=1,3,224,224",
+    help="The shape of an input that the model leaves open; may be repeated.",
+)
 level_option = click.option(
-    "--level", type=click.IntRange(min=0), metavar="N",
-    help="Which level of a network that was compiled with several: 0, the densest, by default.")
+    "--level",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Which level of a network that was compiled with several: 0, the densest, by default.",
+)

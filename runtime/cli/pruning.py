@@ -13,33 +13,62 @@ from zeroskip.runtime.cli.options import FILE, read_list, read_ratios, shapes_op
 @click.command("prune")
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, metavar="ONNX", help="The pruned model to write.")
-@click.option("--prune", "recipe", metavar="RECIPE",
-              help="Schemes such as pattern:connectivity=0.5, joined by +, which `zeroskip "
-                   "schemes` lists, or a .toml file of them.")
+@click.option(
+    "--prune",
+    "recipe",
+    metavar="RECIPE",
+    help="Schemes such as pattern:connectivity=0.5, joined by +, which `zeroskip "
+    "schemes` lists, or a .toml file of them.",
+)
 @shapes_option
-@click.option("--calibrate", type=FILE, metavar="NPZ",
-              help="Sample inputs, an array for each input; the leading axis counts samples. No "
-                   "labels. For --reconstruct, --budget and criterion=saliency.")
-@click.option("--reconstruct", "method", type=click.Choice(("weights", "statistics")),
-              help="Make the pruned layers give again what the dense ones gave: by fitting the "
-                   "weights that are left, or only the mean and variance of each channel.")
-@click.option("--budget", metavar="BUDGET",
-              help="macs=0.25, weights=0.25 or cycles=0.4: what of the dense model may be left, "
-                   "or snr=20dB: how well it must do. Each layer's strength is then chosen, and "
-                   "schemes that take the same layer are alternatives.")
-@click.option("--target", help="The accelerator whose cycles a budget counts: a name, or the path "
-                               "of a TOML file.")
-@click.option("--detect", is_flag=True,
-              help="Say what the zeros of each layer are made of, after pruning if there is a "
-                   "recipe, and in which format each target would store the layer.")
-def prune_command(model: Path, output: Path | None, recipe: str | None,
-                  shapes: dict[str, tuple[int, ...]], calibrate: Path | None, method: str | None,
-                  budget: str | None, target: str | None, detect: bool) -> None:
+@click.option(
+    "--calibrate",
+    type=FILE,
+    metavar="NPZ",
+    help="Sample inputs, an array for each input; the leading axis counts samples. No "
+    "labels. For --reconstruct, --budget and criterion=saliency.",
+)
+@click.option(
+    "--reconstruct",
+    "method",
+    type=click.Choice(("weights", "statistics")),
+    help="Make the pruned layers give again what the dense ones gave: by fitting the "
+    "weights that are left, or only the mean and variance of each channel.",
+)
+@click.option(
+    "--budget",
+    metavar="BUDGET",
+    help="macs=0.25, weights=0.25 or cycles=0.4: what of the dense model may be left, "
+    "or snr=20dB: how well it must do. Each layer's strength is then chosen, and "
+    "schemes that take the same layer are alternatives.",
+)
+@click.option(
+    "--target",
+    help="The accelerator whose cycles a budget counts: a name, or the path of a TOML file.",
+)
+@click.option(
+    "--detect",
+    is_flag=True,
+    help="Say what the zeros of each layer are made of, after pruning if there is a "
+    "recipe, and in which format each target would store the layer.",
+)
+def prune_command(
+    model: Path,
+    output: Path | None,
+    recipe: str | None,
+    shapes: dict[str, tuple[int, ...]],
+    calibrate: Path | None,
+    method: str | None,
+    budget: str | None,
+    target: str | None,
+    detect: bool,
+) -> None:
     """Prune an ONNX MODEL by a recipe and write it as ONNX; without -o, say what would become of
     it. Normalisations are folded, and shapes fixed."""
     if recipe is None and (output is not None or not detect):
-        raise click.UsageError("give a recipe with --prune, or ask with --detect what zeros the "
-                               "model has")
+        raise click.UsageError(
+            "give a recipe with --prune, or ask with --detect what zeros the model has"
+        )
     for name, given in (("--reconstruct", method), ("--budget", budget)):
         if given is not None and (calibrate is None or recipe is None):
             raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
@@ -66,8 +95,9 @@ def prune_command(model: Path, output: Path | None, recipe: str | None,
         samples = given_samples(dense, calibrate)
         tell("prune", 0, 1)
         if wanted is not None and samples is not None:
-            schemes, share = share_out(dense, schemes, wanted, samples, cycles=cycles,
-                                       method=method, progress=tell)
+            schemes, share = share_out(
+                dense, schemes, wanted, samples, cycles=cycles, method=method, progress=tell
+            )
         pruned = dense
         if schemes:
             pruned = prune(dense, schemes, samples=samples, method=method, progress=tell)
@@ -85,35 +115,76 @@ def prune_command(model: Path, output: Path | None, recipe: str | None,
 
 @click.command("compare")
 @click.argument("model", type=FILE)
-@click.option("--schemes", multiple=True, required=True, metavar="RECIPES",
-              callback=read_list,
-              help="Recipes to compare, separated by spaces or commas, such as 'unstructured "
-                   "nm:m=8 pattern'; may be repeated. One scheme is taken at each sparsity, a "
-                   "recipe of several (or a .toml file) as it is.")
-@click.option("--sparsity", default="0.5,0.75", show_default=True, callback=read_ratios,
-              metavar="RATIOS", help="Ratios of weights to remove from the layers of a scheme.")
-@click.option("--targets", multiple=True, default=("dense256,sparse256,pattern256",),
-              show_default=True, callback=read_list,
-              help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
-                   "may be repeated.")
-@click.option("--data", type=FILE, metavar="NPZ",
-              help="What quality is measured with: an array for each input, the leading axis "
-                   "counts samples, and 'labels' if the model classifies.")
-@click.option("--calibrate", type=FILE, metavar="NPZ",
-              help="Sample inputs for ranges and --reconstruct; the data if left out.")
-@click.option("--reconstruct", type=click.Choice(("weights", "statistics")),
-              help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.")
+@click.option(
+    "--schemes",
+    multiple=True,
+    required=True,
+    metavar="RECIPES",
+    callback=read_list,
+    help="Recipes to compare, separated by spaces or commas, such as 'unstructured "
+    "nm:m=8 pattern'; may be repeated. One scheme is taken at each sparsity, a "
+    "recipe of several (or a .toml file) as it is.",
+)
+@click.option(
+    "--sparsity",
+    default="0.5,0.75",
+    show_default=True,
+    callback=read_ratios,
+    metavar="RATIOS",
+    help="Ratios of weights to remove from the layers of a scheme.",
+)
+@click.option(
+    "--targets",
+    multiple=True,
+    default=("dense256,sparse256,pattern256",),
+    show_default=True,
+    callback=read_list,
+    help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
+    "may be repeated.",
+)
+@click.option(
+    "--data",
+    type=FILE,
+    metavar="NPZ",
+    help="What quality is measured with: an array for each input, the leading axis "
+    "counts samples, and 'labels' if the model classifies.",
+)
+@click.option(
+    "--calibrate",
+    type=FILE,
+    metavar="NPZ",
+    help="Sample inputs for ranges and --reconstruct; the data if left out.",
+)
+@click.option(
+    "--reconstruct",
+    type=click.Choice(("weights", "statistics")),
+    help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.",
+)
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
-@click.option("--html", "html_file", type=FILE, metavar="FILE",
-              help="Write one page with the table, the Pareto fronts and the masks of a layer.")
-@click.option("--json", "json_file", type=FILE, metavar="FILE",
-              help="Write the comparison for machines.")
-def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float, ...],
-                    targets: tuple[str, ...], data: Path | None, calibrate: Path | None,
-                    reconstruct: str | None, layer: str | None,
-                    shapes: dict[str, tuple[int, ...]], html_file: Path | None,
-                    json_file: Path | None) -> None:
+@click.option(
+    "--html",
+    "html_file",
+    type=FILE,
+    metavar="FILE",
+    help="Write one page with the table, the Pareto fronts and the masks of a layer.",
+)
+@click.option(
+    "--json", "json_file", type=FILE, metavar="FILE", help="Write the comparison for machines."
+)
+def compare_command(
+    model: Path,
+    schemes: tuple[str, ...],
+    sparsity: tuple[float, ...],
+    targets: tuple[str, ...],
+    data: Path | None,
+    calibrate: Path | None,
+    reconstruct: str | None,
+    layer: str | None,
+    shapes: dict[str, tuple[int, ...]],
+    html_file: Path | None,
+    json_file: Path | None,
+) -> None:
     """Compare pruning schemes on an ONNX MODEL: accuracy, multiplies, bytes, cycles and energy on
     each target."""
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
@@ -126,18 +197,30 @@ def compare_command(model: Path, schemes: tuple[str, ...], sparsity: tuple[float
 
     with progress(f"comparing {model.name}") as tell, told_warnings():
         made = compare(
-            model, schemes, targets, sparsities=sparsity, data=data,
-            calibrate=calibrate, reconstruct=reconstruct, shapes=shapes, layer=layer,
-            cache=default_folder(), progress=tell)
+            model,
+            schemes,
+            targets,
+            sparsities=sparsity,
+            data=data,
+            calibrate=calibrate,
+            reconstruct=reconstruct,
+            shapes=shapes,
+            layer=layer,
+            cache=default_folder(),
+            progress=tell,
+        )
         if json_file is not None:
             write_comparison(json_file, made)
         if html_file is not None:
             write_comparison_page(html_file, made)
     show(*comparison_parts(made))
     if data is None:
-        click.echo("zeroskip: warning: no --data: quality comes from "
-                   f"{'the calibration samples' if calibrate else 'random inputs'}; cycles, bytes "
-                   "and energy are right, quality is not to be relied on", err=True)
+        click.echo(
+            "zeroskip: warning: no --data: quality comes from "
+            f"{'the calibration samples' if calibrate else 'random inputs'}; cycles, bytes "
+            "and energy are right, quality is not to be relied on",
+            err=True,
+        )
     for path in (json_file, html_file):
         if path is not None:
             click.echo(f"wrote {path}")

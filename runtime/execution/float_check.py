@@ -44,14 +44,16 @@ class FloatCheck:
         self._layers = LayerCheck(network) if layers else None
         pairs = [pair for pair in self._ends if pair]
         tensors = sorted(self._layers.tensors) if self._layers is not None else []
-        self._float = Watch(floating, [*(name for pair in pairs for name in pair[0].names),
-                                       *tensors])
+        self._float = Watch(
+            floating, [*(name for pair in pairs for name in pair[0].names), *tensors]
+        )
         self.reference = Watch(reference, [name for pair in pairs for name in pair[1].names])
         self._outputs = [Power() for _ in network.outputs]
         self._same = [True for _ in network.outputs]
 
-    def add(self, arrays: list[Array], outputs: list[Array],
-            regions: Sequence[tuple[Seen, Checked]]) -> None:
+    def add(
+        self, arrays: list[Array], outputs: list[Array], regions: Sequence[tuple[Seen, Checked]]
+    ) -> None:
         """An image: inputs and outputs of the network, and its regions."""
         floats, integers = self._float.values(arrays), self.reference.values(arrays)
         for at, (want, got) in enumerate(zip(self._float.outputs(arrays), outputs, strict=True)):
@@ -65,8 +67,10 @@ class FloatCheck:
     def outputs(self) -> dict[str, OutputQuality]:
         """By name."""
         found = zip(self._network.outputs, self._outputs, self._same, self._ends, strict=True)
-        return {port.name: OutputQuality(power.db, same, pair[0].words() if pair else "")
-                for port, power, same, pair in found}
+        return {
+            port.name: OutputQuality(power.db, same, pair[0].words() if pair else "")
+            for port, power, same, pair in found
+        }
 
     def layers(self) -> list[LayerQuality]:
         """In the order of the network."""

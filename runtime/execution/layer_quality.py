@@ -63,10 +63,13 @@ class LayerCheck:
         self._held = {name: held_in(function) for name, function in self._functions.items()}
         self._powers = {name: [Power() for _ in held] for name, held in self._held.items()}
         main = with_unique_names(network.floating_module)["main"]
-        self._order = {str(var.name): at for at, var in enumerate(
-            (*main.params, *(binding.var for binding in bindings(main))))}
-        self.tensors = self._order.keys() & {each.tensor for held in self._held.values()
-                                             for each in held}
+        self._order = {
+            str(var.name): at
+            for at, var in enumerate((*main.params, *(binding.var for binding in bindings(main))))
+        }
+        self.tensors = self._order.keys() & {
+            each.tensor for held in self._held.values() for each in held
+        }
 
     def add(self, region: str, floats: Mapping[str, Array], made: Sequence[Array]) -> None:
         """An image: variables of the float network, and a region's inputs and layers' results."""
@@ -77,9 +80,12 @@ class LayerCheck:
 
     def power_of(self, tensor: str) -> Power | None:
         """Of the last integer tensor that stands for a variable; None if none does."""
-        found = [power for name, held in self._held.items()
-                 for each, power in zip(held, self._powers[name], strict=True)
-                 if each.tensor == tensor]
+        found = [
+            power
+            for name, held in self._held.items()
+            for each, power in zip(held, self._powers[name], strict=True)
+            if each.tensor == tensor
+        ]
         return found[-1] if found and found[-1].signal else None
 
     def layers(self) -> list[LayerQuality]:
@@ -88,13 +94,16 @@ class LayerCheck:
         for region, held in self._held.items():
             nodes = [str(node) for node in self._functions[region].attrs[LAYERS_ATTR]]
             for at, node in enumerate(nodes, len(held) - len(nodes)):
-                rows.append((self._order.get(held[at].tensor, -1),
-                             self._quality(region, node, held, at)))
+                rows.append(
+                    (self._order.get(held[at].tensor, -1), self._quality(region, node, held, at))
+                )
         return [row for _, row in sorted(rows, key=lambda row: row[0])]
 
     def _quality(self, region: str, node: str, held: list[Held], at: int) -> LayerQuality:
-        known = [power.db if one.tensor in self.tensors and power.signal else math.nan
-                 for one, power in zip(held, self._powers[region], strict=True)]
+        known = [
+            power.db if one.tensor in self.tensors and power.signal else math.nan
+            for one, power in zip(held, self._powers[region], strict=True)
+        ]
         read = min((known[x] for x in held[at].reads), default=math.nan)
         lost = read - known[at] if math.isfinite(read) and math.isfinite(known[at]) else math.nan
         return LayerQuality(region, node, held[at].kind, known[at], lost)

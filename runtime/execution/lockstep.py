@@ -167,8 +167,9 @@ def _together(images: Sequence[Callable[[], T]], execute: Execute) -> list[_Outc
         finally:
             meeting.leave()
 
-    threads = [threading.Thread(target=work, args=(number,), daemon=True)
-               for number in range(len(images))]
+    threads = [
+        threading.Thread(target=work, args=(number,), daemon=True) for number in range(len(images))
+    ]
     for thread in threads:
         thread.start()
     try:

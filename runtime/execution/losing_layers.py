@@ -48,9 +48,11 @@ def losing_layers(network: Network, image: FirstImage, tell: Tell = silent) -> l
             check.add(seen.program.name, image.values, [*seen.given, *seen.results()])
         names = [port.name for port in network.outputs]
         ends = _ends(network)
-        return [_line(name, power.db, words, check.layers())
-                for name, (tensors, words) in zip(names, ends, strict=True)
-                if (power := _sum(check, tensors)) is not None and power.db < LEAST_DB]
+        return [
+            _line(name, power.db, words, check.layers())
+            for name, (tensors, words) in zip(names, ends, strict=True)
+            if (power := _sum(check, tensors)) is not None and power.db < LEAST_DB
+        ]
 
 
 def _run(network: Network, arrays: list[Array], tell: Tell) -> list[Seen]:
@@ -59,16 +61,19 @@ def _run(network: Network, arrays: list[Array], tell: Tell) -> list[Seen]:
         return run_watched(Session(network), arrays, tell)[0]
     program = network.programs[network.direct.program]
     given, written = quantised(network.direct, program, arrays), Written(program)
-    run = Machine(network.spec).run(program, given, observers=[written],
-                                    progress=partial(tell, program.name))
+    run = Machine(network.spec).run(
+        program, given, observers=[written], progress=partial(tell, program.name)
+    )
     return [Seen(program, given, run, written)]
 
 
 def _ends(network: Network) -> list[tuple[tuple[str, ...], str]]:
     """The float variables by which each output is judged, and before what."""
     main = with_unique_names(network.floating_module)["main"]
-    return [(end.names, end.words()) if end is not None else ((str(getattr(out, "name", "")),), "")
-            for out, end in zip(outputs(main), before_saturation(main), strict=True)]
+    return [
+        (end.names, end.words()) if end is not None else ((str(getattr(out, "name", "")),), "")
+        for out, end in zip(outputs(main), before_saturation(main), strict=True)
+    ]
 
 
 def _sum(check: LayerCheck, tensors: tuple[str, ...]) -> Power | None:
@@ -81,11 +86,14 @@ def _sum(check: LayerCheck, tensors: tuple[str, ...]) -> Power | None:
 
 
 def _line(output: str, snr: float, before: str, layers: list[LayerQuality]) -> str:
-    worst = sorted((layer for layer in layers if layer.lost_db >= WORTH_DB),
-                   key=lambda layer: -layer.lost_db)[:NAMED]
+    worst = sorted(
+        (layer for layer in layers if layer.lost_db >= WORTH_DB), key=lambda layer: -layer.lost_db
+    )[:NAMED]
     where = f" before its {before}" if before else ""
     named = ", ".join(f"'{layer.layer}' {layer.lost_db:.1f} dB" for layer in worst)
     said = f"most is lost in {named}" if worst else "no layer loses much more than the others"
-    return (f"output '{output}' is{where} {snr:.1f} dB from the float network's on the first "
-            f"calibration image; {said}. `--float NODE` keeps a layer in float; "
-            "`zeroskip validate --layers` shows all")
+    return (
+        f"output '{output}' is{where} {snr:.1f} dB from the float network's on the first "
+        f"calibration image; {said}. `--float NODE` keeps a layer in float; "
+        "`zeroskip validate --layers` shows all"
+    )

@@ -73,8 +73,10 @@ def run(blob: Any, *tensors: Any) -> None:
     program = _program(np.from_dlpack(blob))
     arrays = [np.from_dlpack(tensor) for tensor in tensors]
     count = len(program.inputs)
-    inputs = {tensor.name: array.reshape(1, tensor.channels, *tensor.spatial)
-              for tensor, array in zip(program.inputs, arrays[:count], strict=True)}
+    inputs = {
+        tensor.name: array.reshape(1, tensor.channels, *tensor.spatial)
+        for tensor, array in zip(program.inputs, arrays[:count], strict=True)
+    }
     hook: Hook = getattr(_here, "hook", NO_HOOK)
     result = called(Call(program, inputs, hook.observe(program)), partial(_execute, hook))
     for tensor, array in zip(program.outputs, arrays[count:], strict=True):
@@ -82,8 +84,9 @@ def run(blob: Any, *tensors: Any) -> None:
     hook.done(program, inputs, result)
 
 
-def in_lockstep(images: Sequence[Callable[[], T]], seed: int | None = None, tell: Tell = silent
-                ) -> Iterator[T]:
+def in_lockstep(
+    images: Sequence[Callable[[], T]], seed: int | None = None, tell: Tell = silent
+) -> Iterator[T]:
     """What a function of each image returns; their regions run together (lockstep.py). seed and
     tell: of a Hook, for all of them."""
     hook = replace(NO_HOOK, seed=seed, tell=tell)
@@ -93,11 +96,18 @@ def in_lockstep(images: Sequence[Callable[[], T]], seed: int | None = None, tell
 def _execute(hook: Hook, calls: Sequence[Call]) -> None:
     """Run a program for all who call it."""
     program = calls[0].program
-    inputs = {tensor.name: np.concatenate([call.inputs[tensor.name] for call in calls])
-              for tensor in program.inputs}
+    inputs = {
+        tensor.name: np.concatenate([call.inputs[tensor.name] for call in calls])
+        for tensor in program.inputs
+    }
     observers = [call.observer for call in calls if call.observer is not None]
-    run = Machine(program.spec).run(program, inputs, seed=hook.seed, observers=observers,
-                                    progress=partial(hook.tell, program.name))
+    run = Machine(program.spec).run(
+        program,
+        inputs,
+        seed=hook.seed,
+        observers=observers,
+        progress=partial(hook.tell, program.name),
+    )
     for number, call in enumerate(calls):
         call.run = run.of_image(number)
 

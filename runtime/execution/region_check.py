@@ -37,11 +37,15 @@ class Mismatch:
     def __str__(self) -> str:
         at = ", ".join(map(str, self.index))
         if not self.region:
-            return (f"output '{self.layer}', element [{at}]: TVM has {self.expected}, the network "
-                    f"{self.got}")
+            return (
+                f"output '{self.layer}', element [{at}]: TVM has {self.expected}, the network "
+                f"{self.got}"
+            )
         where = f"pc {self.pc}" if self.pc >= 0 else "of no compute instruction"
-        return (f"region '{self.region}', layer '{self.layer}', element [{at}], {where}: TVM has "
-                f"{self.expected}, the accelerator {self.got}")
+        return (
+            f"region '{self.region}', layer '{self.layer}', element [{at}], {where}: TVM has "
+            f"{self.expected}, the accelerator {self.got}"
+        )
 
 
 class Written:
@@ -75,8 +79,10 @@ class Written:
     def pc_of(self, name: str, index: tuple[int, ...]) -> int:
         """The compute instruction that wrote an element, -1 if none did."""
         for tile, pc in reversed(self._tiles.get(name, [])):
-            if all(span.start <= at < span.stop
-                   for at, span in zip(index[1:], _place(tile)[1:], strict=True)):
+            if all(
+                span.start <= at < span.stop
+                for at, span in zip(index[1:], _place(tile)[1:], strict=True)
+            ):
                 return pc
         return -1
 
@@ -114,12 +120,15 @@ class Seen:
             return got, np.zeros(got.shape, np.bool_)
         if place.value not in self.written.tensors:
             return np.empty(0), np.empty(0, np.bool_)
-        return (self.written.tensors[place.value][:, channels],
-                ~self.written.mask(place.value)[:, channels])
+        return (
+            self.written.tensors[place.value][:, channels],
+            ~self.written.mask(place.value)[:, channels],
+        )
 
 
-def run_watched(session: Session, arrays: list[Array], tell: Tell
-                ) -> tuple[list[Seen], list[Array]]:
+def run_watched(
+    session: Session, arrays: list[Array], tell: Tell
+) -> tuple[list[Seen], list[Array]]:
     """An image through TVM's host module: every region, watched, and the network's outputs."""
     regions: list[Seen] = []
     watching: list[Written] = []
@@ -154,8 +163,10 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
     program = seen.program
     function = network.reference_module[program.name]
     shapes = [tuple(int(n) for n in param.ty.shape) for param in function.params]
-    arrays = [seen.inputs[tensor.name].reshape(shape)
-              for tensor, shape in zip(program.inputs, shapes, strict=True)]
+    arrays = [
+        seen.inputs[tensor.name].reshape(shape)
+        for tensor, shape in zip(program.inputs, shapes, strict=True)
+    ]
     names = [str(name) for name in function.attrs[LAYERS_ATTR]]
     expected = run_cpu(executable, program.name, arrays)
     found: list[Mismatch] = []
@@ -169,15 +180,22 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
         if at is not None:
             inside = np.unravel_index(np.ravel_multi_index(at, got.shape), want.shape)
             pc = seen.written.pc_of(place.value, (at[0], at[1] + place.offset, *at[2:]))
-            found.append(Mismatch(program.name, name, tuple(map(int, inside)), pc,
-                                  int(want.reshape(got.shape)[at]), int(got[at])))
+            found.append(
+                Mismatch(
+                    program.name,
+                    name,
+                    tuple(map(int, inside)),
+                    pc,
+                    int(want.reshape(got.shape)[at]),
+                    int(got[at]),
+                )
+            )
     for tensor, maker in zip(program.outputs, network.results[program.name], strict=True):
         want = expected[maker]
         got = seen.run.outputs[tensor.name].reshape(want.shape)
         at = _first(want != got)
         if at is not None:
-            found.append(Mismatch(program.name, names[maker], at, -1, int(want[at]),
-                                  int(got[at])))
+            found.append(Mismatch(program.name, names[maker], at, -1, int(want[at]), int(got[at])))
     return Checked(found[0] if found else None, len(results), len(names), results)
 
 
@@ -189,8 +207,7 @@ def _first(differs: npt.NDArray[np.bool_]) -> tuple[int, ...] | None:
     return tuple(int(n) for n in np.unravel_index(flat, differs.shape))
 
 
-def check_outputs(names: list[str], expected: list[Array], outputs: list[Array]
-                  ) -> Mismatch | None:
+def check_outputs(names: list[str], expected: list[Array], outputs: list[Array]) -> Mismatch | None:
     """The first element of the network's outputs that differs in a bit."""
     for name, want, got in zip(names, expected, outputs, strict=True):
         if want.shape != got.shape or want.dtype != got.dtype:
@@ -203,7 +220,9 @@ def check_outputs(names: list[str], expected: list[Array], outputs: list[Array]
 
 def _differ(want: Array, got: Array) -> npt.NDArray[np.bool_]:
     """Where two arrays of one type and shape have other bits."""
-    bits = [np.ascontiguousarray(each).reshape(-1).view(np.uint8).reshape(want.size, -1)
-            for each in (want, got)]
+    bits = [
+        np.ascontiguousarray(each).reshape(-1).view(np.uint8).reshape(want.size, -1)
+        for each in (want, got)
+    ]
     differs: npt.NDArray[np.bool_] = (bits[0] != bits[1]).any(axis=1).reshape(want.shape)
     return differs

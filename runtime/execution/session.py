@@ -35,8 +35,14 @@ class Session:
     A network whose host only quantises and dequantises around one program runs without TVM.
     """
 
-    def __init__(self, network: Network | Levels | str | Path, seed: int | None = None,
-                 tell: Tell = silent, level: int | None = None, host: Any = None) -> None:
+    def __init__(
+        self,
+        network: Network | Levels | str | Path,
+        seed: int | None = None,
+        tell: Tell = silent,
+        level: int | None = None,
+        host: Any = None,
+    ) -> None:
         self._host = host
         self.network = _level(network, level)
         self.seed, self.tell = seed, tell
@@ -63,33 +69,43 @@ class Session:
 
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
-        return {name: self._machine.run(program, {}, numbers=False,
-                                        progress=partial(self.tell, name))
-                for name, program in self.network.programs.items()}
+        return {
+            name: self._machine.run(program, {}, numbers=False, progress=partial(self.tell, name))
+            for name, program in self.network.programs.items()
+        }
 
     def _directly(self, plan: DirectPlan, arrays: list[Array]) -> dict[str, Array]:
         program = self.network.programs[plan.program]
-        run = self._machine.run(program, quantised(plan, program, arrays), seed=self.seed,
-                                progress=partial(self.tell, program.name))
+        run = self._machine.run(
+            program,
+            quantised(plan, program, arrays),
+            seed=self.seed,
+            progress=partial(self.tell, program.name),
+        )
         self.runs = {program.name: run}
-        return {port.name: made for port, made in zip(
-            self.network.outputs, dequantised(plan, program, run.outputs), strict=True)}
+        return {
+            port.name: made
+            for port, made in zip(
+                self.network.outputs, dequantised(plan, program, run.outputs), strict=True
+            )
+        }
 
     def _on_host(self, images: list[list[Array]]) -> dict[str, Array]:
         from zeroskip.runtime.execution.packed import in_lockstep
 
         runs: dict[str, list[Run]] = {}
         made: list[list[Array]] = []
-        for outputs, done in in_lockstep([partial(self._host_image, image) for image in images],
-                                         self.seed, self.tell):
+        for outputs, done in in_lockstep(
+            [partial(self._host_image, image) for image in images], self.seed, self.tell
+        ):
             made.append(outputs)
             for run, program in done:
                 runs.setdefault(program.name, []).append(run)
-        self.runs = {name: joined(self.network.programs[name], of)
-                     for name, of in runs.items()}
-        return {port.name: results[0] if len(results) == 1 else np.concatenate(results)
-                for port, results in zip(self.network.outputs, zip(*made, strict=True),
-                                         strict=True)}
+        self.runs = {name: joined(self.network.programs[name], of) for name, of in runs.items()}
+        return {
+            port.name: results[0] if len(results) == 1 else np.concatenate(results)
+            for port, results in zip(self.network.outputs, zip(*made, strict=True), strict=True)
+        }
 
     def _host_image(self, arrays: list[Array]) -> tuple[list[Array], list[tuple[Run, Program]]]:
         """Outputs of an image, and its runs."""
@@ -113,8 +129,10 @@ class Session:
         with parts_of(f"network '{name}'"):
             results: list[Array] = run_cpu(self._executable, "main", arrays)
         if len(results) != len(ports):
-            raise NetworkError(f"network '{name}': its host module makes {len(results)} outputs, "
-                               f"its manifest names {len(ports)}; compile it again")
+            raise NetworkError(
+                f"network '{name}': its host module makes {len(results)} outputs, "
+                f"its manifest names {len(ports)}; compile it again"
+            )
         return results
 
     @cached_property
@@ -126,9 +144,12 @@ class Session:
 
 def quantised(plan: DirectPlan, program: Program, arrays: list[Array]) -> dict[str, Array]:
     """The inputs of the program of a network that runs without TVM, of any number of images."""
-    return {tensor.name: scaling.quantise_all(arrays[index]).reshape(-1, tensor.channels,
-                                                                     *tensor.spatial)
-            for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)}
+    return {
+        tensor.name: scaling.quantise_all(arrays[index]).reshape(
+            -1, tensor.channels, *tensor.spatial
+        )
+        for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)
+    }
 
 
 def dequantised(plan: DirectPlan, program: Program, outputs: Mapping[str, Array]) -> list[Array]:
@@ -142,8 +163,10 @@ def dequantised(plan: DirectPlan, program: Program, outputs: Mapping[str, Array]
 def images_of(network: Network, matched: Mapping[str, Array]) -> list[list[Array]]:
     """The inputs of each image of a run, in the network's order."""
     count = count_images(network, matched)
-    parts = [np.split(matched[port.name], count) if count > 1 else [matched[port.name]]
-             for port in network.inputs]
+    parts = [
+        np.split(matched[port.name], count) if count > 1 else [matched[port.name]]
+        for port in network.inputs
+    ]
     return [[part[number] for part in parts] for number in range(count)]
 
 
@@ -152,8 +175,10 @@ def count_images(network: Network, matched: Mapping[str, Array]) -> int:
     counts = [len(matched[port.name]) // port.shape[0] for port in network.inputs if port.shape]
     single = [port.name for port in network.outputs if not port.shape]
     if single and counts and counts[0] > 1:
-        raise DataError(f"output '{single[0]}' is a single number, which has no axis to count "
-                        "images; run them one at a time")
+        raise DataError(
+            f"output '{single[0]}' is a single number, which has no axis to count "
+            "images; run them one at a time"
+        )
     return counts[0] if counts else 1
 
 
@@ -163,13 +188,15 @@ def _level(network: Network | Levels | str | Path, level: int | None) -> Network
     if not isinstance(network, Network):
         return Network.load(network, level)
     if level is not None and level != network.level:
-        raise NetworkError(f"the network is loaded at level {network.level}; load its file again "
-                           f"for level {level}")
+        raise NetworkError(
+            f"the network is loaded at level {network.level}; load its file again for level {level}"
+        )
     return network
 
 
-def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None = None,
-               tell: Tell = silent) -> tuple[Program, Run]:
+def run_source(
+    path: str | Path, inputs: Mapping[str, Array], seed: int | None = None, tell: Tell = silent
+) -> tuple[Program, Run]:
     """Run a program written by hand (``accel_model/program/assembly_program.py``).
 
     inputs: [N, C, *spatial] of N images, by name. A ZeroskipError names the line that is wrong, or
@@ -182,5 +209,6 @@ def run_source(path: str | Path, inputs: Mapping[str, Array], seed: int | None =
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         raise SourceError(f"{path}: cannot be read: {reason}") from None
     program = read_source(text, str(path))
-    return program, Machine(program.spec).run(program, inputs, seed=seed,
-                                              progress=partial(tell, "instructions"))
+    return program, Machine(program.spec).run(
+        program, inputs, seed=seed, progress=partial(tell, "instructions")
+    )

@@ -68,10 +68,16 @@ class Validation:
 
     def text(self) -> str:
         """A few lines for people."""
-        compared = (f"{self.layers} of {self.of_layers} layers compared, and {self.outputs} "
-                    f"network output{'s' * (self.outputs != 1)}")
-        lines = [f"{self.exact_regions} of {self.regions} regions bit-exact against TVM's CPU "
-                 f"({compared})" if self.regions else "nothing was compared"]
+        compared = (
+            f"{self.layers} of {self.of_layers} layers compared, and {self.outputs} "
+            f"network output{'s' * (self.outputs != 1)}"
+        )
+        lines = [
+            f"{self.exact_regions} of {self.regions} regions bit-exact against TVM's CPU "
+            f"({compared})"
+            if self.regions
+            else "nothing was compared"
+        ]
         lines[0] += f", {self.coverage}" if self.coverage else ""
         if self.mismatch is not None:
             lines.append(f"first difference: {self.mismatch}")
@@ -79,20 +85,31 @@ class Validation:
             same = "same" if self.top1_agree[name] else "another"
             before = self.snr_before.get(name)
             where = f" before its {before}" if before else ""
-            lines.append(f"'{name}' against the float network: {snr:.1f} dB signal-to-noise"
-                         f"{where}, {same} top-1")
+            lines.append(
+                f"'{name}' against the float network: {snr:.1f} dB signal-to-noise"
+                f"{where}, {same} top-1"
+            )
         return "\n".join(lines)
 
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class; null for a signal-to-noise without noise."""
-        return {**asdict(self), "exact": self.exact,
-                "snr_db": {name: _finite(snr) for name, snr in self.snr_db.items()},
-                "quality": [{name: _finite(value) if isinstance(value, float) else value
-                             for name, value in asdict(each).items()} for each in self.quality]}
+        return {
+            **asdict(self),
+            "exact": self.exact,
+            "snr_db": {name: _finite(snr) for name, snr in self.snr_db.items()},
+            "quality": [
+                {
+                    name: _finite(value) if isinstance(value, float) else value
+                    for name, value in asdict(each).items()
+                }
+                for each in self.quality
+            ],
+        }
 
 
-def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent, *,
-             layers: bool = False) -> Validation:
+def validate(
+    network: Network, inputs: Mapping[str, Array], tell: Tell = silent, *, layers: bool = False
+) -> Validation:
     """Compare one run. DataError if the inputs do not fit. tell: is told how far it is. layers:
     take the signal-to-noise of each layer too."""
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
@@ -103,15 +120,19 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent,
         if network.programs:
             reference.executable, host = compile_alike([reference.module, network.host_module])
     session = Session(network, host=host)
-    seen = list(in_lockstep([partial(run_watched, session, arrays, tell) for arrays in images],
-                            tell=tell))
+    seen = list(
+        in_lockstep([partial(run_watched, session, arrays, tell) for arrays in images], tell=tell)
+    )
     with parts_of(f"network '{network.name}'"):
         checked = []
         for number, (arrays, (regions, outputs)) in enumerate(zip(images, seen, strict=True)):
             made: list[Checked] = []
             for done, each in enumerate(regions):
-                tell(f"TVM's CPU, {each.program.name}", number * len(regions) + done,
-                     len(images) * len(regions))
+                tell(
+                    f"TVM's CPU, {each.program.name}",
+                    number * len(regions) + done,
+                    len(images) * len(regions),
+                )
                 made.append(check_region(network, reference.executable, each))
             if network.programs:
                 expected = reference.outputs(arrays)
@@ -119,8 +140,11 @@ def validate(network: Network, inputs: Mapping[str, Array], tell: Tell = silent,
             tell("TVM's CPU, the float network", 0, 1)
             floats.add(arrays, outputs, list(zip(regions, made, strict=True)))
     placement = network.placement
-    coverage = placement.coverage() if placement.regions else nothing_runs(
-        network.spec.name, network.cpu, network.host_macs)
+    coverage = (
+        placement.coverage()
+        if placement.regions
+        else nothing_runs(network.spec.name, network.cpu, network.host_macs)
+    )
     return _summary(checked, floats, coverage)
 
 
@@ -138,8 +162,14 @@ class _Image:
     outputs: int
 
 
-def _check_outputs(network: Network, arrays: list[Array], seen: list[Seen], regions: list[Checked],
-                   expected: list[Array], outputs: list[Array]) -> _Image:
+def _check_outputs(
+    network: Network,
+    arrays: list[Array],
+    seen: list[Seen],
+    regions: list[Checked],
+    expected: list[Array],
+    outputs: list[Array],
+) -> _Image:
     """An image whose regions were compared: the network's outputs."""
     names = [port.name for port in network.outputs]
     mismatch = next((each.mismatch for each in regions if each.mismatch is not None), None)
@@ -165,12 +195,15 @@ def _summary(checked: list[_Image], floats: FloatCheck, coverage: str) -> Valida
     regions = [each for image in checked for each in image.regions]
     quality: dict[str, OutputQuality] = floats.outputs()
     return Validation(
-        regions=len(regions), exact_regions=sum(each.mismatch is None for each in regions),
+        regions=len(regions),
+        exact_regions=sum(each.mismatch is None for each in regions),
         layers=sum(each.compared for each in regions),
         mismatch=next((each.mismatch for each in checked if each.mismatch is not None), None),
         snr_db={name: each.snr_db for name, each in quality.items()},
         top1_agree={name: each.top1_agree for name, each in quality.items()},
-        coverage=coverage, of_layers=sum(each.layers for each in regions),
+        coverage=coverage,
+        of_layers=sum(each.layers for each in regions),
         outputs=sum(each.outputs for each in checked),
         snr_before={name: each.before for name, each in quality.items() if each.before},
-        quality=tuple(floats.layers()))
+        quality=tuple(floats.layers()),
+    )

@@ -32,7 +32,8 @@ class Watch:
             return self._module
         made = tvm.IRModule(self._module.functions, attrs=self._module.attrs)
         made[relax.GlobalVar(WATCH)] = relax.analysis.remove_all_unused(
-            watching(self._module["main"], self._names, WATCH))
+            watching(self._module["main"], self._names, WATCH)
+        )
         return made
 
     @property
@@ -53,8 +54,13 @@ class Watch:
     def values(self, arrays: list[Array]) -> dict[str, Array]:
         """The variables."""
         results = run_cpu(self.executable, WATCH, arrays) if self._computed else []
-        return dict(zip(self._names, watched(self._module["main"], self._names, arrays, results),
-                        strict=True))
+        return dict(
+            zip(
+                self._names,
+                watched(self._module["main"], self._names, arrays, results),
+                strict=True,
+            )
+        )
 
 
 Ends = list[tuple[Before, Before] | None]
@@ -62,15 +68,22 @@ Ends = list[tuple[Before, Before] | None]
 
 def ends_of(floats: Sequence[Before | None], integers: Sequence[Before | None]) -> Ends:
     """Both networks' tensors before the end of each output, where they are of the same kind."""
-    return [(one, other) if one and other and one.functions == other.functions else None
-            for one, other in zip(floats, integers, strict=True)]
+    return [
+        (one, other) if one and other and one.functions == other.functions else None
+        for one, other in zip(floats, integers, strict=True)
+    ]
 
 
-def compared(pair: tuple[Before, Before] | None, want: tuple[Array, dict[str, Array]],
-             got: tuple[Array, dict[str, Array]]) -> list[tuple[Array, Array]]:
+def compared(
+    pair: tuple[Before, Before] | None,
+    want: tuple[Array, dict[str, Array]],
+    got: tuple[Array, dict[str, Array]],
+) -> list[tuple[Array, Array]]:
     """The tensors by which an output is judged. want, got: the output of the float and of the
     integer network, and their variables."""
     if pair is None:
         return [(want[0], got[0])]
-    return [(want[1][name], got[1][other])
-            for name, other in zip(pair[0].names, pair[1].names, strict=True)]
+    return [
+        (want[1][name], got[1][other])
+        for name, other in zip(pair[0].names, pair[1].names, strict=True)
+    ]

@@ -12,8 +12,13 @@ from zeroskip.runtime.analysis.comparison import FRONT, Comparison, Entry
 
 def comparison_parts(made: Comparison) -> list[Table | str]:
     """One table, a row for each network on each target, and how to read it."""
-    table = Table(title=f"{escape(made.model)}: pruning schemes side by side", title_justify="left",
-                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(
+        title=f"{escape(made.model)}: pruning schemes side by side",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     table.add_column("scheme", overflow="fold", max_width=40)
     for name in ("sparsity", "weights", "MMACs", made.quality_name):
         table.add_column(name, justify="right", no_wrap=True)
@@ -26,14 +31,24 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
             gain = entry.gains[target]
             own = _own_cells(entry) if number == 0 else ("",) * 5
             mark = FRONT if entry in fronts[target] else " "
-            table.add_row(*own, target, f"{gain.cycles:,}{mark}",
-                          f"{made.faster(entry, target):.2f}x",
-                          percent(gain.placement.cpu_share), f"{gain.stored_bytes / 1024:,.1f}",
-                          f"{gain.microjoules:,.1f}")
+            table.add_row(
+                *own,
+                target,
+                f"{gain.cycles:,}{mark}",
+                f"{made.faster(entry, target):.2f}x",
+                percent(gain.placement.cpu_share),
+                f"{gain.stored_bytes / 1024:,.1f}",
+                f"{gain.microjoules:,.1f}",
+            )
         table.add_section()
     return [table, "", *map(escape, made.coverages()), *made.explanations()]
 
 
 def _own_cells(entry: Entry) -> tuple[str, ...]:
-    return (escape(entry.scheme), f"{entry.sparsity:.1%}", f"{entry.weights:,}",
-            f"{entry.macs / 1e6:,.2f}", entry.quality_text)
+    return (
+        escape(entry.scheme),
+        f"{entry.sparsity:.1%}",
+        f"{entry.weights:,}",
+        f"{entry.macs / 1e6:,.2f}",
+        entry.quality_text,
+    )

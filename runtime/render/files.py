@@ -48,8 +48,9 @@ def write_validation(path: str | Path, found: Validation) -> None:
     write_whole(path, lambda out: out.write(text.encode()))
 
 
-def write_page(path: str | Path, report: Report, runs: Mapping[str, Run],
-               programs: Mapping[str, Program]) -> None:
+def write_page(
+    path: str | Path, report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
+) -> None:
     """A report as one HTML file. runs, programs: by region, those that it was made of."""
     text = report_page(report, runs, programs)
     write_whole(path, lambda out: out.write(text.encode()))
@@ -67,8 +68,9 @@ def write_comparison_page(path: str | Path, made: Comparison) -> None:
     write_whole(path, lambda out: out.write(text.encode()))
 
 
-def write_timeline(path: str | Path, runs: Mapping[str, Run],
-                   programs: Mapping[str, Program]) -> None:
+def write_timeline(
+    path: str | Path, runs: Mapping[str, Run], programs: Mapping[str, Program]
+) -> None:
     """The runs, by region in the order of execution, for https://ui.perfetto.dev.
 
     Every region has a track of its own and starts where the one before it ended: what the host does

@@ -49,16 +49,25 @@ def changes_table(changes: Sequence[LayerChange]) -> Table:
         numbers = [number for pair in zip(before, after, strict=True) for number in pair]
         sums += numbers
         done = change.note or ("new" if change.before is None else "nothing")
-        table.add_row(escape(change.node), escape(done), *_cells(numbers),
-                      _least(change.after)[1] if change.after is not None else "")
+        table.add_row(
+            escape(change.node),
+            escape(done),
+            *_cells(numbers),
+            _least(change.after)[1] if change.after is not None else "",
+        )
     table.add_section()
     table.add_row("all", "", *_cells(sums.tolist()), "")
     return table
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
-                 show_edge=False)
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
 
 
 def _size(layer: Prunable | None) -> tuple[int, int, int]:
@@ -69,13 +78,16 @@ def _size(layer: Prunable | None) -> tuple[int, int, int]:
 
 
 def _cells(numbers: Sequence[float]) -> list[str]:
-    return ([f"{number:,.0f}" for number in numbers[:2]]
-            + [f"{number / 1e6:.2f}" for number in numbers[2:4]]
-            + [f"{number / 1024:.1f}" for number in numbers[4:]])
+    return (
+        [f"{number:,.0f}" for number in numbers[:2]]
+        + [f"{number / 1e6:.2f}" for number in numbers[2:4]]
+        + [f"{number / 1024:.1f}" for number in numbers[4:]]
+    )
 
 
-def structures_table(module: Any, structures: Sequence[Structure], specs: Sequence[AccelSpec]
-                     ) -> Table:
+def structures_table(
+    module: Any, structures: Sequence[Structure], specs: Sequence[AccelSpec]
+) -> Table:
     """What the zeros of a float module's layers are made of (``detect``), and the format and bytes
     of their int8 weights on each accelerator."""
     table = _table("what the weights are made of")
@@ -86,8 +98,13 @@ def structures_table(module: Any, structures: Sequence[Structure], specs: Sequen
         table.add_column(f"KiB on {escape(spec.name)}", justify="right", no_wrap=True)
     layers = prunables(module["main"], dequantized=True)
     for layer, found in zip(layers, structures, strict=True):
-        table.add_row(escape(layer.node), "x".join(map(str, layer.weight.shape)), str(found),
-                      f"{found.density:.1%}", *(_on(layer, spec.array.kind) for spec in specs))
+        table.add_row(
+            escape(layer.node),
+            "x".join(map(str, layer.weight.shape)),
+            str(found),
+            f"{found.density:.1%}",
+            *(_on(layer, spec.array.kind) for spec in specs),
+        )
     return table
 
 

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 def quality_table(layers: Sequence[LayerQuality]) -> Table:
     """A row for each layer in the order of the network; its region where there are several."""
     several = len({layer.region for layer in layers}) > 1
-    table = Table(title="each layer against the float network", title_justify="left",
-                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(
+        title="each layer against the float network",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     table.add_column("layer", overflow="fold")
     table.add_column("kind", no_wrap=True)
     if several:
@@ -26,8 +31,13 @@ def quality_table(layers: Sequence[LayerQuality]) -> Table:
     for name in ("SNR dB", "lost dB"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in layers:
-        table.add_row(escape(layer.layer), layer.kind, *([escape(layer.region)] * several),
-                      _db(layer.snr_db), _db(layer.lost_db))
+        table.add_row(
+            escape(layer.layer),
+            layer.kind,
+            *([escape(layer.region)] * several),
+            _db(layer.snr_db),
+            _db(layer.lost_db),
+        )
     return table
 
 

@@ -35,8 +35,7 @@ def line_width() -> int:
     return Console().width if sys.stdout.isatty() else WIDTH
 
 
-def report_parts(report: Report, worst: int | None = None, width: int = WIDTH
-                 ) -> list[Table | str]:
+def report_parts(report: Report, worst: int | None = None, width: int = WIDTH) -> list[Table | str]:
     """A report: a table for each region, the totals, and what stays on the CPU.
 
     worst: instead of each region's layers in their order, the ones of all that lose most cycles.
@@ -44,18 +43,32 @@ def report_parts(report: Report, worst: int | None = None, width: int = WIDTH
     """
     if worst is None or not report.layers:
         parts: list[Table | str] = [
-            _layers_table(f"region {escape(region.name)}: {region.cycles:,} cycles",
-                          region.layers, width) for region in report.regions]
+            _layers_table(
+                f"region {escape(region.name)}: {region.cycles:,} cycles", region.layers, width
+            )
+            for region in report.regions
+        ]
     else:
         ranked = sorted(report.layers, key=lambda layer: layer.bound - layer.cycles)[:worst]
-        parts = [_layers_table(f"the {len(ranked)} of {len(report.layers)} layers that lose most",
-                               ranked, width)]
+        parts = [
+            _layers_table(
+                f"the {len(ranked)} of {len(report.layers)} layers that lose most", ranked, width
+            )
+        ]
     parts += _totals(report)
-    parts.append(f"{len(report.cpu)} nodes stay on the CPU"
-                 + (":" if report.cpu else "; the accelerator does everything but quantise the "
-                    "inputs and dequantise the outputs"))
-    parts += [f"  {escape(node)}: {escape(why)}{_host_share(report, node)}"
-              for node, why in report.cpu.items()]
+    parts.append(
+        f"{len(report.cpu)} nodes stay on the CPU"
+        + (
+            ":"
+            if report.cpu
+            else "; the accelerator does everything but quantise the "
+            "inputs and dequantise the outputs"
+        )
+    )
+    parts += [
+        f"  {escape(node)}: {escape(why)}{_host_share(report, node)}"
+        for node, why in report.cpu.items()
+    ]
     return parts
 
 
@@ -73,13 +86,19 @@ def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Tabl
     if wide:
         numbers = ("MMACs", "effectual", "real", *SHORT, "MACs used", "DRAM KiB", "uJ")
     rows = [_layer_cells(layer, wide) for layer in layers]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
-                  show_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     for number, name in enumerate((*texts, *numbers)):
         size = max(len(row[number]) for row in ((name,) * len(rows[0]), *rows))
         width -= size + 2  # and a gap
-        table.add_column(name, justify="left" if name in texts else "right", width=size,
-                         no_wrap=True)
+        table.add_column(
+            name, justify="left" if name in texts else "right", width=size, no_wrap=True
+        )
     table.add_column(LOST, no_wrap=True, max_width=max(width, len(LOST)))
     for row in rows:
         table.add_row(*map(escape, row))
@@ -91,10 +110,19 @@ def _layer_cells(layer: LayerReport, wide: bool) -> tuple[str, ...]:
     title, lost = _shortened(layer.title, NAME[wide]), _largest(layer)
     if not wide:
         return (title, *short, lost)
-    return (title, layer.kind, "x".join(map(str, layer.shape[1:])), f"{layer.macs / 1e6:.2f}",
-            f"{layer.effectual / 1e6:.2f}", f"{layer.real_macs / 1e6:.2f}", *short,
-            f"{layer.utilisation:.0%}", f"{layer.dram_bytes / 1024:.1f}",
-            f"{layer.microjoules:.1f}", lost)
+    return (
+        title,
+        layer.kind,
+        "x".join(map(str, layer.shape[1:])),
+        f"{layer.macs / 1e6:.2f}",
+        f"{layer.effectual / 1e6:.2f}",
+        f"{layer.real_macs / 1e6:.2f}",
+        *short,
+        f"{layer.utilisation:.0%}",
+        f"{layer.dram_bytes / 1024:.1f}",
+        f"{layer.microjoules:.1f}",
+        lost,
+    )
 
 
 def _shortened(title: str, most: int) -> str:
@@ -105,16 +133,22 @@ def _shortened(title: str, most: int) -> str:
 def _largest(layer: LayerReport) -> str:
     """The causes that matter most, in per cent of the bound."""
     ranked = sorted(layer.lost.items(), key=lambda item: -abs(item[1]))[:SHOWN]
-    return ", ".join(f"{cause} {lost / layer.bound:+.0%}" for cause, lost in ranked
-                     if abs(lost) >= 0.005 * layer.bound)
+    return ", ".join(
+        f"{cause} {lost / layer.bound:+.0%}"
+        for cause, lost in ranked
+        if abs(lost) >= 0.005 * layer.bound
+    )
 
 
 def _totals(report: Report) -> list[Table | str]:
     first = escape(f"{report.network}: {report.headline}")
     if not report.placement.regions:
         return [first]
-    whole = ("whole network" if report.placement.whole and report.placement.regions == 1 else
-             f"part on the accelerator, {_regions(report)}")
+    whole = (
+        "whole network"
+        if report.placement.whole and report.placement.regions == 1
+        else f"part on the accelerator, {_regions(report)}"
+    )
     lines: list[Table | str] = [
         first,
         f"{report.x_bound:.3f} x the sum of the layers' bounds, {report.bound:,} cycles",
@@ -125,8 +159,13 @@ def _totals(report: Report) -> list[Table | str]:
         f"{report.utilisation:.1%} of the multipliers",
         f"{report.dram_bytes / 1024:,.1f} KiB over the DRAM bus, {report.microjoules:,.1f} uJ",
     ]
-    table = Table(title="where the cycles above the bound went", title_justify="left",
-                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(
+        title="where the cycles above the bound went",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     table.add_column("cause", no_wrap=True)
     table.add_column("cycles", justify="right", no_wrap=True)
     table.add_column("of bound", justify="right", no_wrap=True)
@@ -149,17 +188,38 @@ def targets_table(specs: Sequence[AccelSpec]) -> Table:
     table = Table()
     for name in ("target", "array"):
         table.add_column(name)
-    for name in ("MACs/cycle", "MHz", "DRAM GB/s", "ACT KiB", "WGT KiB", "ACC KiB", "PAR KiB",
-                 "staging KiB", "windows KiB", "all KiB"):
+    for name in (
+        "MACs/cycle",
+        "MHz",
+        "DRAM GB/s",
+        "ACT KiB",
+        "WGT KiB",
+        "ACC KiB",
+        "PAR KiB",
+        "staging KiB",
+        "windows KiB",
+        "all KiB",
+    ):
         table.add_column(name, justify="right")
     table.add_column("in short")
     for spec in specs:
         own = spec.sram
-        sizes = (own.act_bytes, own.wgt_bytes, own.acc_bytes, own.par_bytes, own.staging_bytes,
-                 spec.window_bytes, spec.sram_bytes)
+        sizes = (
+            own.act_bytes,
+            own.wgt_bytes,
+            own.acc_bytes,
+            own.par_bytes,
+            own.staging_bytes,
+            spec.window_bytes,
+            spec.sram_bytes,
+        )
         table.add_row(
-            escape(spec.name), f"{spec.array.kind} {spec.array.lanes}x{spec.array.pixels}",
-            str(spec.array.macs), f"{spec.clock_mhz:g}",
+            escape(spec.name),
+            f"{spec.array.kind} {spec.array.lanes}x{spec.array.pixels}",
+            str(spec.array.macs),
+            f"{spec.clock_mhz:g}",
             f"{spec.dram.bytes_per_cycle * spec.clock_mhz / 1000:g}",
-            *(f"{size / 1024:g}" for size in sizes), escape(spec.summary))
+            *(f"{size / 1024:g}" for size in sizes),
+            escape(spec.summary),
+        )
     return table

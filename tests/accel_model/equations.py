@@ -58,21 +58,25 @@ def q(v: Array, mult: Any, shift: Any, zero_point: int, low: int, high: int) -> 
     return clipped
 
 
-def scaled_sum(a: Array, b: Array, mult_a: int, mult_b: int, shift: int, zero_point: int,
-               low: int, high: int) -> Array:
+def scaled_sum(
+    a: Array, b: Array, mult_a: int, mult_b: int, shift: int, zero_point: int, low: int, high: int
+) -> Array:
     clipped: Array = np.clip(even(a * mult_a + b * mult_b, shift) + zero_point, low, high)
     return clipped
 
 
-def average(x: Array, taps: Taps, mult: int, shift: int, zero_point: int, low: int,
-            high: int) -> Array:
-    clipped: Array = np.clip(even(seen(x, taps, 0).sum(axis=-1) * mult, shift) + zero_point, low,
-                             high)
+def average(
+    x: Array, taps: Taps, mult: int, shift: int, zero_point: int, low: int, high: int
+) -> Array:
+    clipped: Array = np.clip(
+        even(seen(x, taps, 0).sum(axis=-1) * mult, shift) + zero_point, low, high
+    )
     return clipped
 
 
 def even(p: Array, shift: int) -> Array:
     """``even`` of isa.py in Python's own integers: to 16 bits of fraction, then ``round``'s way."""
+
     def one(value: int) -> int:
         bits = min(shift, 16)
         fine = (value * 2 + (1 << (shift - bits))) // (2 << (shift - bits)) if shift > 16 else value

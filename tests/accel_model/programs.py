@@ -101,28 +101,40 @@ class Hand:
     def store(self, tensor: Tensor, at: Place) -> None:
         self._move(isa.StoreShape, isa.Store, tensor, at, 0, None)
 
-    def _move(self, shape: Any, move: Any, tensor: Tensor, at: Place, first: int,
-              channels: int | None) -> None:
+    def _move(
+        self, shape: Any, move: Any, tensor: Tensor, at: Place, first: int, channels: int | None
+    ) -> None:
         last = tensor.channels if channels is None else first + channels
         for number, channel in enumerate(range(first, last, 16)):
             block = channel // 16
             wide = tensor.block_width(block)
             rows, cols = tensor.spatial
-            self.add(shape(dram_pixel=wide, dram_row=wide * cols, dram_block=0, act_row=at.row,
-                           act_block=0),
-                     move(act=at.act + number * at.block, dram=tensor.block_address(block),
-                          width=cols, height=rows, blocks=1, bytes=min(wide, last - channel),
-                          lane=0))
+            self.add(
+                shape(
+                    dram_pixel=wide, dram_row=wide * cols, dram_block=0, act_row=at.row, act_block=0
+                ),
+                move(
+                    act=at.act + number * at.block,
+                    dram=tensor.block_address(block),
+                    width=cols,
+                    height=rows,
+                    blocks=1,
+                    bytes=min(wide, last - channel),
+                    lane=0,
+                ),
+            )
 
-    def weights(self, weight: Array, order: Array, gang: int, kind: str,
-                table: PatternTable | None = None) -> int:
+    def weights(
+        self, weight: Array, order: Array, gang: int, kind: str, table: PatternTable | None = None
+    ) -> int:
         """Load int8 [K, C, rows, cols]; stream n holds filter order[n]. First WGT row."""
         taps = weight.shape[2] * weight.shape[3]
         raw, lengths = pack(kind, canonical(weight)[order], weight.shape[1], taps, order, table)
         at = self.wgt
         self.wgt += place(lengths, self.spec.array.lanes >> gang, gang)[1]
-        self.add(isa.LoadWeights(wgt=at, dram=self.constant(raw.tobytes()), size=len(raw),
-                                 gang=gang))
+        self.add(
+            isa.LoadWeights(wgt=at, dram=self.constant(raw.tobytes()), size=len(raw), gang=gang)
+        )
         return at
 
     def patterns(self, weight: Array) -> PatternTable:
@@ -138,16 +150,45 @@ class Hand:
         self.add(isa.LoadParams(par=at, dram=self.constant(rows.tobytes()), rows=len(rows)))
         return at
 
-    def set_input(self, at: Place, shape: tuple[int, ...], zero_point: int, unsigned: int,
-                  top: int = 0, left: int = 0) -> None:
-        self.add(isa.Input(act=at.act, row=at.row, block=at.block, height=shape[0], width=shape[1],
-                           top=top, left=left, zero_point=zero_point, unsigned=unsigned))
+    def set_input(
+        self,
+        at: Place,
+        shape: tuple[int, ...],
+        zero_point: int,
+        unsigned: int,
+        top: int = 0,
+        left: int = 0,
+    ) -> None:
+        self.add(
+            isa.Input(
+                act=at.act,
+                row=at.row,
+                block=at.block,
+                height=shape[0],
+                width=shape[1],
+                top=top,
+                left=left,
+                zero_point=zero_point,
+                unsigned=unsigned,
+            )
+        )
 
-    def set_output(self, at: Place, shape: tuple[int, ...], zero_point: int, low: int, high: int,
-                   unsigned: int) -> None:
-        self.add(isa.Output(act=at.act, row=at.row, block=at.block, height=shape[0],
-                            width=shape[1], zero_point=zero_point, low=low, high=high,
-                            unsigned=unsigned))
+    def set_output(
+        self, at: Place, shape: tuple[int, ...], zero_point: int, low: int, high: int, unsigned: int
+    ) -> None:
+        self.add(
+            isa.Output(
+                act=at.act,
+                row=at.row,
+                block=at.block,
+                height=shape[0],
+                width=shape[1],
+                zero_point=zero_point,
+                low=low,
+                high=high,
+                unsigned=unsigned,
+            )
+        )
 
     def program(self, *, series: bool = True) -> Program:
         """``series``: put tokens so that nothing overlaps."""
@@ -158,11 +199,18 @@ class Hand:
             tile_of[pc] = tile
         layer = 0 if self.layers else -1
         return Program(
-            name="hand", spec=self.spec,
-            words=encode_all(stream), image=np.frombuffer(bytes(self.image), np.uint8),
-            dram_bytes=self.end, inputs=tuple(self.inputs), outputs=tuple(self.outputs),
-            layers=tuple(self.layers), tiles=tuple(self.tiles),
-            layer_of=np.full(count, layer, np.int32), tile_of=tile_of)
+            name="hand",
+            spec=self.spec,
+            words=encode_all(stream),
+            image=np.frombuffer(bytes(self.image), np.uint8),
+            dram_bytes=self.end,
+            inputs=tuple(self.inputs),
+            outputs=tuple(self.outputs),
+            layers=tuple(self.layers),
+            tiles=tuple(self.tiles),
+            layer_of=np.full(count, layer, np.int32),
+            tile_of=tile_of,
+        )
 
 
 def par_rows(bias: Array, mult: Array, shift: Array) -> Array:
@@ -182,5 +230,3 @@ def scalar_row(*mults: int, shift: int) -> Array:
     row[0, : 4 * len(mults)] = np.array(mults, "<i4").view(np.uint8)
     row[0, 4 * len(mults)] = shift
     return row
-
-

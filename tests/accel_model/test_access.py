@@ -30,8 +30,9 @@ class Model:
     wrote: dict[tuple[int, int, int], int] = field(default_factory=dict)
     read: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
-    def touch(self, accesses: list[Access], known: list[int], unit: int
-              ) -> tuple[int, int, int, int]:
+    def touch(
+        self, accesses: list[Access], known: list[int], unit: int
+    ) -> tuple[int, int, int, int]:
         for n, one in enumerate(accesses):
             if max(names(one.cells)) >= PLACES[one.memory].cells:
                 return access_check.BOUNDS, n, 0, 0
@@ -43,12 +44,17 @@ class Model:
             granules = [cell >> place.granule for cell in cells]
             for records in (self.wrote, self.read) if one.write else (self.wrote,):
                 for other in {0, 1, 2} - {unit}:
-                    tick = max((records.get((one.memory, granule, other), 0)
-                                for granule in granules), default=0)
+                    tick = max(
+                        (records.get((one.memory, granule, other), 0) for granule in granules),
+                        default=0,
+                    )
                     if tick > known[other]:
                         return access_check.RACE, n, other, tick
-            if one.write and one.memory == ACT and any(
-                    self.read.get((ACT, cell, unit)) == known[unit] for cell in cells):
+            if (
+                one.write
+                and one.memory == ACT
+                and any(self.read.get((ACT, cell, unit)) == known[unit] for cell in cells)
+            ):
                 return access_check.OWN, n, 0, 0
             for cell in cells:
                 bits = self.written.get((one.memory, cell), 0)
@@ -62,17 +68,26 @@ class Model:
 
 
 def names(cells: Cells) -> list[int]:
-    return [cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
-            for b in range(cells.blocks) for y in range(cells.height)
-            for x in range(cells.width) for i in range(cells.length)]
+    return [
+        cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
+        for b in range(cells.blocks)
+        for y in range(cells.height)
+        for x in range(cells.width)
+        for i in range(cells.length)
+    ]
 
 
 def random_access(rng: Rng, write: int) -> Access:
     memory = int(rng.choice([ACT, ACT, PAR, DRAM]))
     size = PLACES[memory].cells
-    cells = Cells(int(rng.integers(0, size * 3 // 4)), int(rng.integers(1, size // 8)),
-                  int(rng.integers(1, 3)), int(rng.integers(0, size // 6)),
-                  int(rng.integers(1, 3)), int(rng.integers(0, size // 4)))
+    cells = Cells(
+        int(rng.integers(0, size * 3 // 4)),
+        int(rng.integers(1, size // 8)),
+        int(rng.integers(1, 3)),
+        int(rng.integers(0, size // 6)),
+        int(rng.integers(1, 3)),
+        int(rng.integers(0, size // 4)),
+    )
     mask = {ACT: int(rng.choice([0xFFFF, 0xFF, 0xFF00])), PAR: 1, DRAM: 0xFFFF}[memory]
     return Access(memory, write, mask, int(bool(write) and cells.repeats()), cells)
 
@@ -95,14 +110,24 @@ def test_whatever_is_touched_is_checked_cell_by_cell() -> None:
         for _ in range(30):
             unit = int(rng.integers(3))
             ticks[unit] += 1
-            known = [max(0, tick - int(rng.integers(0, 3)) * int(rng.random() < 0.3))
-                     for tick in ticks]
+            known = [
+                max(0, tick - int(rng.integers(0, 3)) * int(rng.random() < 0.3)) for tick in ticks
+            ]
             known[unit] = ticks[unit]
-            accesses = [random_access(rng, write)
-                        for write in sorted(rng.integers(0, 2, rng.integers(1, 4)).tolist())]
+            accesses = [
+                random_access(rng, write)
+                for write in sorted(rng.integers(0, 2, rng.integers(1, 4)).tolist())
+            ]
             wanted = model.touch(accesses, known, unit)
-            got = touch(records, places, np.array([one.row for one in accesses]), 0,
-                        np.array([known], np.int32), 0, unit)
+            got = touch(
+                records,
+                places,
+                np.array([one.row for one in accesses]),
+                0,
+                np.array([known], np.int32),
+                0,
+                unit,
+            )
             assert got == wanted, (seed, accesses, known, unit)
             found[wanted[0]] += 1
             if wanted[0] in (access_check.RACE, access_check.OWN, access_check.UNWRITTEN):

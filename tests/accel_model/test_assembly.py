@@ -32,13 +32,28 @@ def test_round_trip(stream: list[Instruction]) -> None:
 
 
 def test_text_of_an_instruction() -> None:
-    one = Conv(wait=Unit.LOAD, post=Unit.STORE | Unit.LOAD, wgt=0, par=1, acc=2, filters=3,
-               channels=4, gang=0, first=1, last=1, residual=0)
-    assert line(one) == ("conv wgt=0 par=1 acc=2 filters=3 channels=4 gang=0 first=1 last=1 "
-                         "residual=0 wait=load post=load|store")
-    text = ("\n  ; a comment = here\n"
-            "conv post=store|load wait=load residual=0 last=1 first=0b1 gang=0 channels=0x4 "
-            "filters=3 acc=2 par=+1 wgt=0 ; conv wgt=9\r\n")
+    one = Conv(
+        wait=Unit.LOAD,
+        post=Unit.STORE | Unit.LOAD,
+        wgt=0,
+        par=1,
+        acc=2,
+        filters=3,
+        channels=4,
+        gang=0,
+        first=1,
+        last=1,
+        residual=0,
+    )
+    assert line(one) == (
+        "conv wgt=0 par=1 acc=2 filters=3 channels=4 gang=0 first=1 last=1 "
+        "residual=0 wait=load post=load|store"
+    )
+    text = (
+        "\n  ; a comment = here\n"
+        "conv post=store|load wait=load residual=0 last=1 first=0b1 gang=0 channels=0x4 "
+        "filters=3 acc=2 par=+1 wgt=0 ; conv wgt=9\r\n"
+    )
     assert assemble(text) == [one]
 
 
@@ -51,24 +66,27 @@ def test_defaults_may_be_left_out_or_said() -> None:
     assert assemble(f"{short} mid_low=-128 wait=none post=none") == [one]
 
 
-@pytest.mark.parametrize(("wrong", "sentence"), [
-    ("jump to=7", "'jump' is not an instruction; they are loadshape, load,"),
-    ("MaxPool channels=7", "'MaxPool' is not an instruction"),
-    ("maxpool", "maxpool needs a value for channels"),
-    ("maxpool channels", "maxpool 'channels' is not of the form field=value"),
-    ("maxpool channels=", "maxpool channels= is not an integer"),
-    ("maxpool channels=1_0", "maxpool channels=1_0 is not an integer"),
-    ("maxpool channels=1.5", "is not an integer"),
-    ("maxpool channels=" + "9" * 5000, "is not an integer"),
-    ("maxpool channels=0", r"maxpool channels=0 is outside 1\.\.65535"),
-    ("maxpool channels=-1", "is outside"),
-    ("maxpool chanels=1", "maxpool has no field 'chanels'; it has channels, wait, post"),
-    ("maxpool channels=1 channels=1", "maxpool channels is given twice"),
-    ("maxpool channels=1 opcode=3", "maxpool has no field 'opcode'"),
-    ("maxpool channels=1 wait=5", "'5' is not a unit; they are load, compute, store"),
-    ("maxpool channels=1 wait=load|", "'' is not a unit"),
-    ("maxpool channels=1 wait=compute", "maxpool cannot wait for or post to its own unit"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("jump to=7", "'jump' is not an instruction; they are loadshape, load,"),
+        ("MaxPool channels=7", "'MaxPool' is not an instruction"),
+        ("maxpool", "maxpool needs a value for channels"),
+        ("maxpool channels", "maxpool 'channels' is not of the form field=value"),
+        ("maxpool channels=", "maxpool channels= is not an integer"),
+        ("maxpool channels=1_0", "maxpool channels=1_0 is not an integer"),
+        ("maxpool channels=1.5", "is not an integer"),
+        ("maxpool channels=" + "9" * 5000, "is not an integer"),
+        ("maxpool channels=0", r"maxpool channels=0 is outside 1\.\.65535"),
+        ("maxpool channels=-1", "is outside"),
+        ("maxpool chanels=1", "maxpool has no field 'chanels'; it has channels, wait, post"),
+        ("maxpool channels=1 channels=1", "maxpool channels is given twice"),
+        ("maxpool channels=1 opcode=3", "maxpool has no field 'opcode'"),
+        ("maxpool channels=1 wait=5", "'5' is not a unit; they are load, compute, store"),
+        ("maxpool channels=1 wait=load|", "'' is not a unit"),
+        ("maxpool channels=1 wait=compute", "maxpool cannot wait for or post to its own unit"),
+    ],
+)
 def test_mistakes_are_named_with_their_line(wrong: str, sentence: str) -> None:
     with pytest.raises(IsaError, match=f"^line 3: .*{sentence}"):
         assemble(f"{GOOD}\n\n{wrong}\n{GOOD}\n")
@@ -94,7 +112,8 @@ def test_manual_tells_all_there_is() -> None:
         at = 6
         for name, bits in layout(cls):
             assert f"| {at}..{at + bits.width - 1} | {name} |" in section or (
-                bits.width == 1 and f"| {at} | {name} |" in section)
+                bits.width == 1 and f"| {at} | {name} |" in section
+            )
             assert bits.doc in section
             at += bits.width
     assert "``" not in text
@@ -105,4 +124,5 @@ def test_manual_in_the_repository_is_current() -> None:
     file = Path(__file__).parents[2] / "docs" / "ISA.md"
     assert file.read_text(encoding="utf-8") == manual(), (
         'write it again: python -c "from zeroskip.accel_model.isa.assembly import manual; '
-        'print(manual(), end=str())" > docs/ISA.md')
+        'print(manual(), end=str())" > docs/ISA.md'
+    )

@@ -27,12 +27,14 @@ def honest() -> tuple[Program, Run]:
 def copied(run: Run) -> Run:
     """The run with counters and times that may be changed."""
     times = {name: getattr(run, name).copy() for name in ("ready", "start", "free", "end")}
-    return replace(run, counters={name: each.copy() for name, each in run.counters.items()},
-                   **times)
+    return replace(
+        run, counters={name: each.copy() for name, each in run.counters.items()}, **times
+    )
 
 
 def changed(counter: str, by: int, pick: Callable[[Run], np.ndarray]) -> Callable[[Run], Run]:
     """One counter of the first instruction that is picked."""
+
     def change(run: Run) -> Run:
         run = copied(run)
         run.counters[counter][int(np.flatnonzero(pick(run))[0])] += by
@@ -101,23 +103,27 @@ def busy_lanes(run: Run) -> Run:
 RULES: dict[str, Callable[[Run], Run]] = {
     r"layer '.*': \d+ multiplies were done, not \d+": changed("macs", -1, convolutions),
     r"layer '.*': \d+ multiplies were by inputs within the image, not \d+": changed(
-        "real_macs", 1, convolutions),
+        "real_macs", 1, convolutions
+    ),
     r"layer '.*': \d+ multiplies took \d+ cycles, less than": fast_array,
     r"layer '.*': \d+ bytes of weights were loaded, and they have \d+": changed(
-        "wgt_words", -500, lambda run: (run.unit == LOAD) & (run.counters["wgt_words"] > 500)),
+        "wgt_words", -500, lambda run: (run.unit == LOAD) & (run.counters["wgt_words"] > 500)
+    ),
     r"pc \d+: it moved fewer bytes than it was asked for": changed(
-        "dram_bytes", -2000, all_transfers),
+        "dram_bytes", -2000, all_transfers
+    ),
     r"pc \d+: it moved bytes faster than the bus can": changed("cycles", -1, all_transfers),
     r"pc \d+: it kept lanes busy for longer than it took": busy_lanes,
     r"pc 3: it started before its tokens were there": shifted("ready", 10**6),
     r"pc 3: it freed its unit before it was done": shifted("free", -1),
-    r"pc 3: it was complete before it was done": shifted("end", -10**6),
+    r"pc 3: it was complete before it was done": shifted("end", -(10**6)),
     r"the load unit: two instructions overlap": early,
     r"program: 0 bytes were loaded, and weights and inputs have \d+": nothing_moved(LOAD),
     r"program: 0 bytes were stored, and outputs have 10": nothing_moved(STORE),
     r"program: bytes moved faster than the bus can": lambda run: replace(run, cycles=10),
     r"program: it ended before its last instruction": lambda run: replace(
-        run, cycles=run.cycles - 1),
+        run, cycles=run.cycles - 1
+    ),
 }
 
 
@@ -133,11 +139,18 @@ def test_more_real_multiplies_than_multiplies(honest: tuple[Program, Run]) -> No
     """All of a layer's in one of its instructions; their sum is right."""
     program, run = honest[0], copied(honest[1])
     real, layer_of = run.counters["real_macs"], program.layer_of
-    first, other = next((a, b) for a in np.flatnonzero(real) for b in np.flatnonzero(real)
-                        if a < b and layer_of[a] == layer_of[b])
+    first, other = next(
+        (a, b)
+        for a in np.flatnonzero(real)
+        for b in np.flatnonzero(real)
+        if a < b and layer_of[a] == layer_of[b]
+    )
     real[first], real[other] = real[first] + real[other], 0
-    with pytest.raises(MachineError, match=rf"pc {first}: it did fewer multiplies than it has real "
-                                           "inputs for"):
+    with pytest.raises(
+        MachineError,
+        match=rf"pc {first}: it did fewer multiplies than it has real "
+        "inputs for",
+    ):
         audit(program.spec, program, run)
     real[first] -= real[first] // 2
     with pytest.raises(MachineError, match="multiplies were by inputs within the image, not"):

@@ -9,9 +9,19 @@ import pytest
 from zeroskip.accel_model.program.bound import Needs
 
 
-@pytest.mark.parametrize(("macs", "moved", "limit", "bound"), [
-    (0, 0, "array", 1), (1, 0, "array", 1), (256, 16, "array", 1), (257, 16, "array", 2),
-    (256, 17, "bus", 2), (2560, 16, "array", 10), (256, 1601, "bus", 101), (0, 1, "bus", 1)])
+@pytest.mark.parametrize(
+    ("macs", "moved", "limit", "bound"),
+    [
+        (0, 0, "array", 1),
+        (1, 0, "array", 1),
+        (256, 16, "array", 1),
+        (257, 16, "array", 2),
+        (256, 17, "bus", 2),
+        (2560, 16, "array", 10),
+        (256, 1601, "bus", 101),
+        (0, 1, "bus", 1),
+    ],
+)
 def test_the_longer_time_decides(macs: int, moved: int, limit: str, bound: int) -> None:
     """On 256 multipliers and 16 bytes a cycle."""
     needs = Needs(macs, moved)

@@ -33,8 +33,9 @@ def test_every_bit_matters() -> None:
     for at in range(len(data) * 8):
         altered = bytearray(data)
         altered[at // 8] ^= 1 << at % 8
-        with pytest.raises((zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError,
-                            OSError, EOFError)):
+        with pytest.raises(
+            (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError, EOFError)
+        ):
             read(bytes(altered))
 
 

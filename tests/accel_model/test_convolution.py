@@ -32,19 +32,38 @@ def sums_of(image: Array, zero_point: int, weight: Array, taps: eq.Taps, order: 
     act = np.zeros((blocks, height * width, 16), np.uint8)
     for channel in range(channels):
         act[channel // 16, :, channel % 16] = image[channel].reshape(-1)
-    window = Window(0, width, height * width, height, width, taps.top, taps.left, 0, zero_point,
-                    *taps.kernel, *taps.stride, *taps.dilation, *taps.out)
-    found = Convolver().sums(act.reshape(1, -1, 16), window, channels,
-                             filters_of(weight, order))
+    window = Window(
+        0,
+        width,
+        height * width,
+        height,
+        width,
+        taps.top,
+        taps.left,
+        0,
+        zero_point,
+        *taps.kernel,
+        *taps.stride,
+        *taps.dilation,
+        *taps.out,
+    )
+    found = Convolver().sums(act.reshape(1, -1, 16), window, channels, filters_of(weight, order))
     sums: eq.Array = found[0].swapaxes(1, 2).reshape(-1, *taps.out)
     return sums[: len(weight)].astype(np.int64)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([1, 2, 3, 5]), st.integers(1, 3), st.integers(1, 2),
-       st.integers(1, 70), st.integers(1, 9))
-def test_sums(seed: int, kernel: int, stride: int, dilation: int, channels: int, filters: int
-              ) -> None:
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([1, 2, 3, 5]),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.integers(1, 70),
+    st.integers(1, 9),
+)
+def test_sums(
+    seed: int, kernel: int, stride: int, dilation: int, channels: int, filters: int
+) -> None:
     rng = np.random.default_rng(seed)
     height, width = (int(n) for n in rng.integers(1, 12, 2))
     out = int(rng.integers(1, 9)), int(rng.integers(1, 9))
@@ -74,8 +93,9 @@ def test_extremes_are_exact(channels: int, side: int) -> None:
 @settings(max_examples=60, deadline=None)
 def test_no_piece_can_leave_float32(seed: int, terms: int, zero_point: int, heavy: bool) -> None:
     rng = np.random.default_rng(seed)
-    weights = (rng.choice([-128, 127], (3, terms)) if heavy else
-               rng.integers(-9, 10, (3, terms))).astype(np.int8)
+    weights = (
+        rng.choice([-128, 127], (3, terms)) if heavy else rng.integers(-9, 10, (3, terms))
+    ).astype(np.int8)
     low, high = -zero_point, 255 - zero_point
     edges = exact_pieces(weights, low, high).tolist()
     assert (edges[0], edges[-1]) == (0, terms)

@@ -41,28 +41,47 @@ def cost(move: isa.Instruction, **shape: int) -> Cost:
 
 
 def load(**fields: int) -> isa.Load:
-    return isa.Load(**{"act": 0, "dram": 0, "width": 1, "height": 1, "blocks": 1, "bytes": 16,
-                       "lane": 0, **fields})
+    return isa.Load(
+        **{
+            "act": 0,
+            "dram": 0,
+            "width": 1,
+            "height": 1,
+            "blocks": 1,
+            "bytes": 16,
+            "lane": 0,
+            **fields,
+        }
+    )
 
 
-@pytest.mark.parametrize(("move", "shape", "bursts", "useful"), [
-    (load(width=4), {}, 1, 64),  # exactly one burst
-    (load(width=4, dram=16), {}, 2, 64),  # the same, across a border
-    (load(width=1, bytes=1, dram=63), {"dram_pixel": 1}, 1, 1),  # the last byte of a burst
-    (load(width=2, bytes=1, dram=63), {"dram_pixel": 1}, 2, 2),  # the last and the next
-    (load(width=5, bytes=3), {"dram_pixel": 16}, 5, 15),  # pixels apart: each pays for itself
-    (load(width=4, height=3), {"dram_row": 64}, 3, 192),  # rows that touch: one run
-    (load(width=3, height=4), {"dram_row": 48}, 3, 192),  # 192 bytes in one run
-    (load(width=3, height=4), {"dram_row": 64}, 4, 192),  # rows apart
-    (load(width=3, height=4, dram=32), {"dram_row": 64}, 8, 192),  # and each across a border
-    (load(width=2, height=2, blocks=2), {"dram_row": 32, "dram_block": 64}, 2, 128),  # all touch
-    (load(width=2, height=2, blocks=2), {"dram_row": 32, "dram_block": 128}, 2, 128),
-    (load(width=2, height=1, blocks=3), {"dram_row": 7, "dram_block": 32}, 2, 96),
-    (load(width=1, height=1, blocks=3, bytes=4), {"dram_block": 4}, 1, 12),
-    (load(width=2, height=2, blocks=2), {"dram_row": 128, "dram_block": 32}, 4, 128),
-])
-def test_runs_pay_whole_bursts(move: isa.Load, shape: dict[str, int], bursts: int,
-                               useful: int) -> None:
+@pytest.mark.parametrize(
+    ("move", "shape", "bursts", "useful"),
+    [
+        (load(width=4), {}, 1, 64),  # exactly one burst
+        (load(width=4, dram=16), {}, 2, 64),  # the same, across a border
+        (load(width=1, bytes=1, dram=63), {"dram_pixel": 1}, 1, 1),  # the last byte of a burst
+        (load(width=2, bytes=1, dram=63), {"dram_pixel": 1}, 2, 2),  # the last and the next
+        (load(width=5, bytes=3), {"dram_pixel": 16}, 5, 15),  # pixels apart: each pays for itself
+        (load(width=4, height=3), {"dram_row": 64}, 3, 192),  # rows that touch: one run
+        (load(width=3, height=4), {"dram_row": 48}, 3, 192),  # 192 bytes in one run
+        (load(width=3, height=4), {"dram_row": 64}, 4, 192),  # rows apart
+        (load(width=3, height=4, dram=32), {"dram_row": 64}, 8, 192),  # and each across a border
+        (
+            load(width=2, height=2, blocks=2),
+            {"dram_row": 32, "dram_block": 64},
+            2,
+            128,
+        ),  # all touch
+        (load(width=2, height=2, blocks=2), {"dram_row": 32, "dram_block": 128}, 2, 128),
+        (load(width=2, height=1, blocks=3), {"dram_row": 7, "dram_block": 32}, 2, 96),
+        (load(width=1, height=1, blocks=3, bytes=4), {"dram_block": 4}, 1, 12),
+        (load(width=2, height=2, blocks=2), {"dram_row": 128, "dram_block": 32}, 4, 128),
+    ],
+)
+def test_runs_pay_whole_bursts(
+    move: isa.Load, shape: dict[str, int], bursts: int, useful: int
+) -> None:
     found = cost(move, **shape)
     assert found.dram_bytes == 64 * bursts
     assert found.cycles == 4 * bursts
@@ -96,10 +115,16 @@ def test_bytes_go_where_the_equation_says() -> None:
                 at = 11 + b * 1000 + y * 100 + x * 20
                 expected[3 + b * 40 + y * 7 + x, 9:15] = dram[at : at + 6]
     assert np.array_equal(act, expected)
-    SEMANTICS[isa.Store](machine, isa.Store(act=3, dram=30011, width=4, height=5, blocks=2,
-                                            bytes=6, lane=9))
-    moved = {30011 + b * 1000 + y * 100 + x * 20 + i for b in range(2) for y in range(5)
-             for x in range(4) for i in range(6)}
+    SEMANTICS[isa.Store](
+        machine, isa.Store(act=3, dram=30011, width=4, height=5, blocks=2, bytes=6, lane=9)
+    )
+    moved = {
+        30011 + b * 1000 + y * 100 + x * 20 + i
+        for b in range(2)
+        for y in range(5)
+        for x in range(4)
+        for i in range(6)
+    }
     for at in range(30000, 32000):
         assert dram[at] == ((at - 30000) % 251 if at in moved else at % 251)
 
@@ -122,7 +147,8 @@ def test_streams_go_to_the_banks_of_their_slots(gang: int) -> None:
         row = 5 + int(rows[: n // slots].sum())
         for k in range(lengths[n]):
             expected[((n % slots) << gang) + k % (1 << gang), row + (k >> gang)] = words[
-                starts[n] + k]
+                starts[n] + k
+            ]
     assert np.array_equal(machine.memories.wgt, expected)
     assert (written.cells.first, written.cells.total) == (5, total)
     streams = machine.read_streams(5, 150, 40, 1, gang, "bitmap")

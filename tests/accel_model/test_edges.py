@@ -19,8 +19,13 @@ from zeroskip.accel_model.program.program import LayerInfo, Program, ProgramErro
 from zeroskip.accel_model.spec import load_spec, targets
 
 ENERGY = {  # 45 nm, M. Horowitz, "Computing's energy problem", ISSCC 2014, fig. 1.1.9
-    "mac": 0.3, "act_row": 40.0, "wgt_word": 5.0, "acc_row": 80.0,
-    "requantise": 3.2, "dram_byte": 162.5}
+    "mac": 0.3,
+    "act_row": 40.0,
+    "wgt_word": 5.0,
+    "acc_row": 80.0,
+    "requantise": 3.2,
+    "dram_byte": 162.5,
+}
 WINDOW_BYTE = {"dense256": 0.06, "sparse256": 0.6, "pattern256": 0.6}  # shared, or one a lane
 
 
@@ -45,12 +50,21 @@ def test_halves_of_a_convolution_go_up() -> None:
 
 def test_each_event_costs_its_own_energy() -> None:
     spec = load_spec("dense256")
-    counted = {"macs": 2, "window_bytes": 3, "act_rows": 5, "wgt_words": 7, "acc_rows": 11,
-               "requantised": 13, "dram_bytes": 17}
+    counted = {
+        "macs": 2,
+        "window_bytes": 3,
+        "act_rows": 5,
+        "wgt_words": 7,
+        "acc_rows": 11,
+        "requantised": 13,
+        "dram_bytes": 17,
+    }
     events = ("mac", "window_byte", "act_row", "wgt_word", "acc_row", "requantise", "dram_byte")
     found = energy(spec, {name: np.array([count]) for name, count in counted.items()})
-    assert found == {event: pytest.approx(getattr(spec.energy, event) * count)
-                     for event, count in zip(events, counted.values(), strict=True)}
+    assert found == {
+        event: pytest.approx(getattr(spec.energy, event) * count)
+        for event, count in zip(events, counted.values(), strict=True)
+    }
 
 
 @pytest.mark.parametrize("target", targets())
@@ -72,12 +86,16 @@ def altered(raw: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
 
 def sealed() -> Program:
     info = LayerInfo("n", "n", "conv", (1, 1, 1, 1), 1, 1, 1, 1, 1, 1, "")
-    return replace(Hand(load_spec("dense256")).program(), layers=(info,),
-                   tiles=(Tile(0, 0, 1, (0, 0), (1, 1)),))
+    return replace(
+        Hand(load_spec("dense256")).program(),
+        layers=(info,),
+        tiles=(Tile(0, 0, 1, (0, 0), (1, 1)),),
+    )
 
 
 def test_a_manifest_that_its_seal_does_not_fit_is_refused() -> None:
     """Every array is as it was; only a number of the manifest is another."""
+
     def longer(raw: bytes) -> bytes:
         head = json.loads(raw)
         return json.dumps({**head, "dram_bytes": head["dram_bytes"] + 64}, indent=1).encode()
@@ -90,6 +108,7 @@ def test_a_manifest_that_its_seal_does_not_fit_is_refused() -> None:
 
 def test_an_array_that_its_digest_does_not_fit_is_refused() -> None:
     """The manifest is as it was; the tile has an origin that would do as well."""
+
     def moved(raw: bytes) -> bytes:
         return raw[:-1] + bytes([raw[-1] ^ 1])
 

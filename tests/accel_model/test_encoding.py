@@ -70,26 +70,52 @@ def test_any_word_is_an_instruction_or_refused(word: bytes, opcode: int) -> None
 
 
 def test_word_is_as_the_manual_says() -> None:
-    one = Conv(wait=Unit.LOAD, post=Unit.LOAD | Unit.STORE, wgt=1, par=2, acc=3, filters=4,
-               channels=5, gang=2, first=1, last=0, residual=1)
-    expected = (16 | 1 << 6 | 5 << 9 | 1 << 12 | 2 << 28 | 3 << 42 | 4 << 56 | 5 << 69 | 2 << 85
-                | 1 << 88 | 1 << 90)
+    one = Conv(
+        wait=Unit.LOAD,
+        post=Unit.LOAD | Unit.STORE,
+        wgt=1,
+        par=2,
+        acc=3,
+        filters=4,
+        channels=5,
+        gang=2,
+        first=1,
+        last=0,
+        residual=1,
+    )
+    expected = (
+        16
+        | 1 << 6
+        | 5 << 9
+        | 1 << 12
+        | 2 << 28
+        | 3 << 42
+        | 4 << 56
+        | 5 << 69
+        | 2 << 85
+        | 1 << 88
+        | 1 << 90
+    )
     assert int.from_bytes(encode(one), "little") == expected
 
 
 def test_negative_fields_keep_their_sign() -> None:
-    one = Input(act=0, row=1, block=1, height=1, width=1, top=-4096, left=-1, zero_point=-128,
-                unsigned=0)
+    one = Input(
+        act=0, row=1, block=1, height=1, width=1, top=-4096, left=-1, zero_point=-128, unsigned=0
+    )
     assert decode(encode(one)) == one
 
 
-@pytest.mark.parametrize(("values", "sentence"), [
-    ({"channels": 0}, r"maxpool channels=0 is outside 1\.\.65535"),
-    ({"channels": 65536}, r"maxpool channels=65536 is outside 1\.\.65535"),
-    ({"channels": 1, "wait": 8}, r"maxpool wait=8 is outside 0\.\.7"),
-    ({"channels": 1, "wait": Unit.COMPUTE}, "maxpool cannot wait for or post to its own unit"),
-    ({"channels": 1, "post": Unit.COMPUTE}, "maxpool cannot wait for or post to its own unit"),
-])
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"channels": 0}, r"maxpool channels=0 is outside 1\.\.65535"),
+        ({"channels": 65536}, r"maxpool channels=65536 is outside 1\.\.65535"),
+        ({"channels": 1, "wait": 8}, r"maxpool wait=8 is outside 0\.\.7"),
+        ({"channels": 1, "wait": Unit.COMPUTE}, "maxpool cannot wait for or post to its own unit"),
+        ({"channels": 1, "post": Unit.COMPUTE}, "maxpool cannot wait for or post to its own unit"),
+    ],
+)
 def test_values_out_of_range_are_refused(values: dict[str, int], sentence: str) -> None:
     with pytest.raises(IsaError, match=sentence):
         MaxPool(**values)
@@ -116,11 +142,13 @@ def test_streams(stream: list[Instruction]) -> None:
 
 def test_declarations_that_collide_or_overflow_are_refused() -> None:
     with pytest.raises(IsaError, match="opcode 18 is declared twice"):
+
         @instruction(18, Unit.COMPUTE)
         class Again(Instruction):
             """A second instruction of the same number."""
 
     with pytest.raises(IsaError, match="toolarge does not fit in 128 bits"):
+
         @instruction(60, Unit.COMPUTE)
         class TooLarge(Instruction):
             """A field more than a word has room for."""

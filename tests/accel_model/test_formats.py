@@ -35,16 +35,20 @@ KERNELS = [(), (1,), (3, 3), (1, 1), (7, 7), (2, 3, 3), (4, 4), (17,), (1, 33)]
 @st.composite
 def weights(draw: st.DrawFn) -> Weight:
     """Layers of every density, zero by weight and by kernel, with few masks or with many."""
-    shape = (draw(st.integers(1, 6)), draw(st.sampled_from([1, 3, 8, 9, 15, 16, 17, 24, 33, 50])),
-             *draw(st.sampled_from(KERNELS)))
+    shape = (
+        draw(st.integers(1, 6)),
+        draw(st.sampled_from([1, 3, 8, 9, 15, 16, 17, 24, 33, 50])),
+        *draw(st.sampled_from(KERNELS)),
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     keep = rng.random(shape) < draw(st.sampled_from([0.0, 0.02, 0.3, 0.9, 1.0]))
     if draw(st.booleans()):
         masks = rng.random((draw(st.integers(1, 20)), *shape[2:])) < 0.5
         keep = masks[rng.integers(0, len(masks), shape[:2])]
     there = rng.random(shape[:2]) < draw(st.sampled_from([0.3, 1.0]))
-    values = np.where(keep & there.reshape(*shape[:2], *[1] * (len(shape) - 2)),
-                      rng.integers(-128, 128, shape), 0)
+    values = np.where(
+        keep & there.reshape(*shape[:2], *[1] * (len(shape) - 2)), rng.integers(-128, 128, shape), 0
+    )
     return values.astype(np.int8)
 
 
@@ -61,8 +65,11 @@ def packed(kind: str, weight: Weight) -> tuple[npt.NDArray[np.uint8], npt.NDArra
 def plain_stages(kind: str, channels: int, taps: int) -> list[tuple[range, range]]:
     """(channels, taps) of each stage, from the definition."""
     step = 16 if kind == "pattern" else 1
-    return [(range(c, min(c + 16, channels)), range(t, min(t + step, taps)))
-            for c in range(0, channels, 16) for t in range(0, taps, step)]
+    return [
+        (range(c, min(c + 16, channels)), range(t, min(t + step, taps)))
+        for c in range(0, channels, 16)
+        for t in range(0, taps, step)
+    ]
 
 
 def plain_stream(kind: str, flat: Any, channel: int, table: PatternTable | None) -> bytes:
@@ -96,8 +103,11 @@ def covering(
 ) -> tuple[int, int]:
     """Number and mask of the smallest mask over a kernel; of equal ones the last listed."""
     need = sum(1 << t - taps[0] for t in kernel)
-    fits = [(int(mask).bit_count(), -n, n, int(mask)) for n, mask in enumerate(table.masks[slab])
-            if mask and need & ~int(mask) == 0]
+    fits = [
+        (int(mask).bit_count(), -n, n, int(mask))
+        for n, mask in enumerate(table.masks[slab])
+        if mask and need & ~int(mask) == 0
+    ]
     _, _, number, mask = min(fits)
     return number, mask
 
@@ -130,8 +140,10 @@ def test_stages_and_work(kind: str, weight: Weight) -> None:
     assert stages.entries.tolist() == [len(c) * len(t) for c, t in plain]
     table = make_table(weight) if kind == "pattern" else None
     work = work_matrix(kind, canonical(weight), channels, taps, table)
-    least = [[np.count_nonzero(one[c.start : c.stop, t.start : t.stop]) for c, t in plain]
-             for one in flat]
+    least = [
+        [np.count_nonzero(one[c.start : c.stop, t.start : t.stop]) for c, t in plain]
+        for one in flat
+    ]
     if kind == "dense":
         assert work.tolist() == [stages.entries.tolist()] * len(weight)
     elif kind == "bitmap":
@@ -180,8 +192,9 @@ def test_a_full_layer_costs_the_pattern_format_little() -> None:
     """A layer that was never pruned has a few accidental zeros; covering them must not cost."""
     rng = np.random.default_rng(0)
     weight = np.where(rng.random((64, 64, 3, 3)) < 0.03, 0, rng.integers(1, 128, (64, 64, 3, 3)))
-    work = work_matrix("pattern", canonical(weight.astype(np.int8)), 64, 9,
-                       make_table(weight.astype(np.int8)))
+    work = work_matrix(
+        "pattern", canonical(weight.astype(np.int8)), 64, 9, make_table(weight.astype(np.int8))
+    )
     assert np.count_nonzero(weight) <= work.sum() <= 1.02 * np.count_nonzero(weight)
 
 
@@ -192,21 +205,27 @@ def test_up_to_16_patterns_store_nothing_outside_them(patterns: int) -> None:
     library = rng.permuted(np.tile(np.arange(9) < 4, (patterns, 1)), axis=1)
     mask = library[rng.integers(0, patterns, (64, 64))] & (rng.random((64, 64)) < 0.7)[..., None]
     weight = np.where(mask, rng.integers(-60, 61, mask.shape), 0).reshape(64, 64, 3, 3)
-    work = work_matrix("pattern", canonical(weight.astype(np.int8)), 64, 9,
-                       make_table(weight.astype(np.int8)))
+    work = work_matrix(
+        "pattern", canonical(weight.astype(np.int8)), 64, 9, make_table(weight.astype(np.int8))
+    )
     assert np.count_nonzero(weight) < mask.sum()
     assert work.sum() <= mask.sum()
 
 
 @settings(max_examples=50)
-@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=70),
-       gang=st.integers(0, 3), slots=st.sampled_from([1, 2, 8, 16]))
+@given(
+    lengths=st.lists(st.integers(1, 300), min_size=1, max_size=70),
+    gang=st.integers(0, 3),
+    slots=st.sampled_from([1, 2, 8, 16]),
+)
 def test_place_gives_each_group_its_longest_stream(
     lengths: list[int], gang: int, slots: int
 ) -> None:
     rows, total = place(np.array(lengths, np.int32), slots, gang)
-    expected = [max(ceil(words / 2**gang) for words in lengths[at : at + slots])
-                for at in range(0, len(lengths), slots)]
+    expected = [
+        max(ceil(words / 2**gang) for words in lengths[at : at + slots])
+        for at in range(0, len(lengths), slots)
+    ]
     assert rows.tolist() == expected
     assert total == sum(expected)
 
@@ -240,13 +259,16 @@ def sparse_layer() -> Weight:
     return weight
 
 
-@pytest.mark.parametrize(("kind", "byte", "value", "sentence"), [
-    ("dense", 2, 0, "header asks for more words"),
-    ("dense", 2, 255, "header asks for more words"),
-    ("bitmap", 4 + 18, 0xFF, "bitmap weight stream 0 has a bit set for a channel"),
-    ("bitmap", 4, 0xFF, "bitmap weight stream 0 (ends before|is longer)"),
-    ("pattern", 4 + 2, 0xFF, "pattern weight stream 0 has a bit set for a channel"),
-])
+@pytest.mark.parametrize(
+    ("kind", "byte", "value", "sentence"),
+    [
+        ("dense", 2, 0, "header asks for more words"),
+        ("dense", 2, 255, "header asks for more words"),
+        ("bitmap", 4 + 18, 0xFF, "bitmap weight stream 0 has a bit set for a channel"),
+        ("bitmap", 4, 0xFF, "bitmap weight stream 0 (ends before|is longer)"),
+        ("pattern", 4 + 2, 0xFF, "pattern weight stream 0 has a bit set for a channel"),
+    ],
+)
 def test_each_fault_has_its_sentence(kind: str, byte: int, value: int, sentence: str) -> None:
     raw, _, table = packed(kind, sparse_layer())
     broken = raw.copy()

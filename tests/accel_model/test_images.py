@@ -34,8 +34,9 @@ def images(count: int, channels: int = 20) -> dict[str, Array]:
 
 
 def kernel(hand: Hand, side: int) -> None:
-    hand.add(isa.Kernel(rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1,
-                        col_dilation=1))
+    hand.add(
+        isa.Kernel(rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1)
+    )
 
 
 def tile(hand: Hand, pc: int, channels: int) -> None:
@@ -53,18 +54,38 @@ def network() -> Hand:
     hand.load(hand.input("x", images(1)["x"]), x)
     par = hand.params(par_rows(np.arange(20), np.full(20, 1 << 30), np.full(20, 36)))
     scale = hand.params(scalar_row(1 << 20, 1 << 19, shift=21))
-    fields = {"filters": 20, "channels": 20, "gang": 0, "par": par, "acc": 3, "wgt": hand.weights(
-        rng.integers(-127, 128, (20, 20, 3, 3)).astype(np.int8), np.arange(20), 0, "bitmap")}
-    thin = hand.weights(rng.integers(-127, 128, (20, 1, 3, 3)).astype(np.int8), np.arange(20), 0,
-                        "dense")
+    fields = {
+        "filters": 20,
+        "channels": 20,
+        "gang": 0,
+        "par": par,
+        "acc": 3,
+        "wgt": hand.weights(
+            rng.integers(-127, 128, (20, 20, 3, 3)).astype(np.int8), np.arange(20), 0, "bitmap"
+        ),
+    }
+    thin = hand.weights(
+        rng.integers(-127, 128, (20, 1, 3, 3)).astype(np.int8), np.arange(20), 0, "dense"
+    )
 
     def at(source: Place, result: Place) -> None:
         hand.set_input(source, SIDE, 3, 0, -1, -1)
         hand.set_output(result, SIDE, -4, -128, 127, 0)
 
     kernel(hand, 3)
-    hand.add(isa.Operand(act=x.act, row=x.row, block=x.block, zero_point=3, unsigned=0, par=scale,
-                         mid_zero_point=2, mid_low=-100, mid_high=127))
+    hand.add(
+        isa.Operand(
+            act=x.act,
+            row=x.row,
+            block=x.block,
+            zero_point=3,
+            unsigned=0,
+            par=scale,
+            mid_zero_point=2,
+            mid_low=-100,
+            mid_high=127,
+        )
+    )
     at(x, made[0])
     hand.add(isa.Conv(**fields, first=1, last=0, residual=0))
     tile(hand, hand.add(isa.Conv(**fields, first=0, last=1, residual=1)), 20)
@@ -99,6 +120,7 @@ def same(found: Run, want: Run) -> None:
 
 def keep(mine: list[Array]) -> Observer:
     """An observer that keeps the tiles."""
+
     def observer(_pc: int, _tile: Tile, values: Array, _before: Array | None) -> None:
         mine.append(values)
 
@@ -111,16 +133,20 @@ def test_each_image_has_its_own_bits(together: int) -> None:
     seen: list[list[Array]] = [[] for _ in range(5)]
     told: list[tuple[int, int]] = []
     run = Machine(SPEC, limits(program, together)).run(
-        program, data, seed=7, progress=lambda *step: told.append(step),
-        observers=[keep(mine) for mine in seen])
+        program,
+        data,
+        seed=7,
+        progress=lambda *step: told.append(step),
+        observers=[keep(mine) for mine in seen],
+    )
     assert run.images == 5
     assert len({values.tobytes() for values in run.outputs["y"]}) == 5
     assert told == sorted(told)
     for number in range(5):
         watched: list[Array] = []
         alone = Machine(SPEC).run(
-            program, {"x": data["x"][number : number + 1]}, seed=3,
-            observers=[keep(watched)])
+            program, {"x": data["x"][number : number + 1]}, seed=3, observers=[keep(watched)]
+        )
         same(run.of_image(number), alone)
         assert len(watched) == 5
         for found, want in zip(seen[number], watched, strict=True):
@@ -130,7 +156,8 @@ def test_each_image_has_its_own_bits(together: int) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 2, 4])
 def test_an_instruction_goes_through_some_images_after_others(
-        at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Which changes neither bits nor the image that is named."""
     monkeypatch.setattr(activations, "SUMS", at_once * 4 * 2 * 16 * math.prod(SIDE))
     program, data = network().program(), images(5)
@@ -152,8 +179,9 @@ def test_more_images_than_a_walk_takes() -> None:
     data = images(count)
     run = Machine(SPEC).run(program, data)
     for number in (0, MOST_IMAGES - 1, MOST_IMAGES, count - 1):
-        same(run.of_image(number), Machine(SPEC).run(
-            program, {"x": data["x"][number : number + 1]}))
+        same(
+            run.of_image(number), Machine(SPEC).run(program, {"x": data["x"][number : number + 1]})
+        )
 
 
 def fragile() -> Hand:
@@ -170,8 +198,11 @@ def fragile() -> Hand:
         weight = np.zeros((1, 2, 1, 1), np.int8)
         weight[0, channel] = 1
         wgt = hand.weights(weight, np.arange(1), 0, "bitmap")
-        hand.add(isa.Conv(wgt=wgt, par=par, acc=0, filters=1, channels=2, gang=0, first=1, last=1,
-                          residual=0))
+        hand.add(
+            isa.Conv(
+                wgt=wgt, par=par, acc=0, filters=1, channels=2, gang=0, first=1, last=1, residual=0
+            )
+        )
     hand.store(hand.output("y", 1, SIDE, "int8"), made)
     return hand
 
@@ -185,11 +216,20 @@ def places(*wide: tuple[int, int]) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("together", [1, 2, 4, MOST_IMAGES])
-@pytest.mark.parametrize(("wide", "image", "channel"), [
-    ([(4, 1)], 4, 1), ([(0, 0)], 0, 0), ([(3, 1), (5, 1)], 3, 1),
-    ([(1, 1), (2, 0)], 1, 1), ([(1, 1), (3, 1), (5, 0)], 1, 1), ([(2, 0), (2, 1)], 2, 0)])
+@pytest.mark.parametrize(
+    ("wide", "image", "channel"),
+    [
+        ([(4, 1)], 4, 1),
+        ([(0, 0)], 0, 0),
+        ([(3, 1), (5, 1)], 3, 1),
+        ([(1, 1), (2, 0)], 1, 1),
+        ([(1, 1), (3, 1), (5, 0)], 1, 1),
+        ([(2, 0), (2, 1)], 2, 0),
+    ],
+)
 def test_the_first_image_that_fails_by_itself_is_named(
-        together: int, wide: list[tuple[int, int]], image: int, channel: int) -> None:
+    together: int, wide: list[tuple[int, int]], image: int, channel: int
+) -> None:
     """Though another is stopped by an earlier instruction."""
     hand = fragile()
     program, data = hand.program(), places(*wide)
@@ -224,8 +264,12 @@ def test_parameters_may_be_an_input() -> None:
     hand.set_output(made, SIDE, 0, -128, 127, 0)
     hand.add(isa.AvgPool(channels=16, par=0))
     hand.store(hand.output("y", 16, SIDE, "int8"), made)
-    data = {"x": images(1, 16)["x"].repeat(3, axis=0), "scale": np.concatenate(
-        [scalar_row(mult << 10, shift=12) for mult in (4, 2, 1)]).view(np.int8)[..., None, None]}
+    data = {
+        "x": images(1, 16)["x"].repeat(3, axis=0),
+        "scale": np.concatenate([scalar_row(mult << 10, shift=12) for mult in (4, 2, 1)]).view(
+            np.int8
+        )[..., None, None],
+    }
     run = Machine(SPEC).run(hand.program(), data)
     assert np.array_equal(run.outputs["y"][0], data["x"][0])
     assert len({values.tobytes() for values in run.outputs["y"]}) == 3
@@ -245,32 +289,45 @@ def test_weights_may_be_an_input_if_time_is_the_same() -> None:
     kernel(hand, 1)
     hand.set_input(x, SIDE, 0, 0)
     hand.set_output(made, SIDE, 0, -128, 127, 0)
-    hand.add(isa.Conv(wgt=0, par=par, acc=0, filters=2, channels=32, gang=0, first=1, last=1,
-                      residual=0))
+    hand.add(
+        isa.Conv(wgt=0, par=par, acc=0, filters=2, channels=32, gang=0, first=1, last=1, residual=0)
+    )
     hand.store(hand.output("y", 2, SIDE, "int8"), made)
     program = hand.program()
     raw = np.stack([one.view(np.int8).reshape(size, 1, 1) for one, _ in streams])
     data = {"x": images(2, 32)["x"], "w": raw[:2]}
     run = Machine(SPEC).run(program, data)
     for number in range(2):
-        same(run.of_image(number), Machine(SPEC).run(
-            program, {name: values[number : number + 1] for name, values in data.items()}))
+        same(
+            run.of_image(number),
+            Machine(SPEC).run(
+                program, {name: values[number : number + 1] for name, values in data.items()}
+            ),
+        )
     with pytest.raises(MachineError, match="takes another time for each of the images; run them"):
         Machine(SPEC).run(program, {**data, "w": raw[1:]})
 
 
-@pytest.mark.parametrize(("x", "y", "said"), [
-    ((2, 20, 4, 4), (3, 20, 4, 4), "different numbers of images: 'x' 2, 'y' 3"),
-    ((0, 20, 4, 4), (0, 20, 4, 4), r"'x' is int8 \[0, 20, 4, 4\]; give it as int8 \[1, 20, 4, 4\], "
-                                   "or several"),
-    ((20, 4, 4), (20, 4, 4), r"'x' is int8 \[20, 4, 4\]"),
-    ((20,), (1, 20, 4, 4), r"'x' is int8 \[20\]"),
-    ((), (1, 20, 4, 4), r"'x' is int8 \[\]"),
-    ((2, 20, 4, 2), (1, 20, 4, 4), "'x' is int8"),
-    ((2, 20, 4, 4), (2, 10, 8, 4), "'y' is int8"),
-])
-def test_shapes_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ...], said: str
-                                            ) -> None:
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        ((2, 20, 4, 4), (3, 20, 4, 4), "different numbers of images: 'x' 2, 'y' 3"),
+        (
+            (0, 20, 4, 4),
+            (0, 20, 4, 4),
+            r"'x' is int8 \[0, 20, 4, 4\]; give it as int8 \[1, 20, 4, 4\], "
+            "or several",
+        ),
+        ((20, 4, 4), (20, 4, 4), r"'x' is int8 \[20, 4, 4\]"),
+        ((20,), (1, 20, 4, 4), r"'x' is int8 \[20\]"),
+        ((), (1, 20, 4, 4), r"'x' is int8 \[\]"),
+        ((2, 20, 4, 2), (1, 20, 4, 4), "'x' is int8"),
+        ((2, 20, 4, 4), (2, 10, 8, 4), "'y' is int8"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(
+    x: tuple[int, ...], y: tuple[int, ...], said: str
+) -> None:
     hand = Hand(SPEC)
     for name in ("x", "y"):
         hand.input(name, np.zeros((1, 20, 4, 4), np.int8))

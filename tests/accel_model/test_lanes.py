@@ -59,8 +59,11 @@ def some(rng: Rng, *choices: Any) -> Any:
 def random_array(rng: Rng, kind: str, least_window: int) -> Array:
     lane_count = int(some(rng, 1, 2, 4, 8, 32))
     return replace(
-        load_spec(TARGETS[kind]).array, lanes=lane_count, pixels=int(some(rng, 1, 2, 4)),
-        max_gang=int(np.log2(lane_count)), drain_width=int(some(rng, 1, 2, 4, 16, 32)),
+        load_spec(TARGETS[kind]).array,
+        lanes=lane_count,
+        pixels=int(some(rng, 1, 2, 4)),
+        max_gang=int(np.log2(lane_count)),
+        drain_width=int(some(rng, 1, 2, 4, 16, 32)),
         window_entries=least_window + int(some(rng, 0, 1, 7, 40, 200)),
         pipeline_cycles=int(rng.integers(0, 12)),
     )
@@ -86,13 +89,20 @@ def random_case(rng: Rng, kind: str) -> Case:
     output = (int(rng.integers(1, 5)), int(rng.integers(1, 6)))
     image = rng.integers(-128, 128, (channels, int(rng.integers(1, 7)), int(rng.integers(1, 7))))
     return Case(
-        array=array, banks=int(some(rng, 1, 2, 4, 8)),
+        array=array,
+        banks=int(some(rng, 1, 2, 4, 8)),
         weight=random_weight(rng, (filters, channels, *kernel)),
-        order=rng.permutation(3 * filters)[:filters].astype(np.int32), image=image,
+        order=rng.permutation(3 * filters)[:filters].astype(np.int32),
+        image=image,
         row=image.shape[2] + int(rng.integers(0, 3)),
-        stride=some(rng, (1, 1), (2, 2), (1, 3)), dilation=some(rng, (1, 1), (2, 1), (2, 3)),
-        top=int(rng.integers(-3, 2)), left=int(rng.integers(-3, 2)), output=output, gang=gang,
-        last=bool(rng.random() < 0.7), out_blocks=int(some(rng, 1, 2, 20)),
+        stride=some(rng, (1, 1), (2, 2), (1, 3)),
+        dilation=some(rng, (1, 1), (2, 1), (2, 3)),
+        top=int(rng.integers(-3, 2)),
+        left=int(rng.integers(-3, 2)),
+        output=output,
+        gang=gang,
+        last=bool(rng.random() < 0.7),
+        out_blocks=int(some(rng, 1, 2, 20)),
         operand_row=output[1] + int(rng.integers(0, 3)) if rng.random() < 0.4 else None,
     )
 
@@ -101,14 +111,27 @@ def step(case: Case, kind: str, first: bool = True) -> Outcome:
     streams, table = packed(case, kind)
     ends = np.cumsum(4 * streams[1])
     raw = streams[0].tobytes()
-    return step_conv(case.array, case.banks, Convolution(
-        image=case.image.tolist(), row=case.row, kernel=case.kernel, stride=case.stride,
-        dilation=case.dilation, top=case.top, left=case.left, output=case.output,
-        streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
-        table=Table(table.masks.tolist(), table.id_bits) if table else None,
-        gang=case.gang, first=first, last=case.last, out_blocks=case.out_blocks,
-        operand_row=case.operand_row,
-    ))
+    return step_conv(
+        case.array,
+        case.banks,
+        Convolution(
+            image=case.image.tolist(),
+            row=case.row,
+            kernel=case.kernel,
+            stride=case.stride,
+            dilation=case.dilation,
+            top=case.top,
+            left=case.left,
+            output=case.output,
+            streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
+            table=Table(table.masks.tolist(), table.id_bits) if table else None,
+            gang=case.gang,
+            first=first,
+            last=case.last,
+            out_blocks=case.out_blocks,
+            operand_row=case.operand_row,
+        ),
+    )
 
 
 def packed(case: Case, kind: str) -> Any:
@@ -125,18 +148,37 @@ def fast(case: Case, kind: str) -> lane_array.ConvTiming:
     _, work, order, _ = unpack(kind, raw, filters, channels, taps, table)
     height, width = case.output
     cf = lane_array.quad_conflicts(
-        height, width, row=case.row, top=case.top, left=case.left, row_stride=case.stride[0],
-        col_stride=case.stride[1], banks=case.banks, pixels=case.array.pixels)
+        height,
+        width,
+        row=case.row,
+        top=case.top,
+        left=case.left,
+        row_stride=case.stride[0],
+        col_stride=case.stride[1],
+        banks=case.banks,
+        pixels=case.array.pixels,
+    )
     operand = None
     if case.operand_row is not None:
         operand = lane_array.tile_fetch(
-            lane_array.quad_conflicts(height, width, row=case.operand_row, banks=case.banks,
-                                 pixels=case.array.pixels), case.gang)
+            lane_array.quad_conflicts(
+                height, width, row=case.operand_row, banks=case.banks, pixels=case.array.pixels
+            ),
+            case.gang,
+        )
     return lane_array.conv_cycles(
-        case.array, kind, work, order, stages_of(kind, channels, taps),
+        case.array,
+        kind,
+        work,
+        order,
+        stages_of(kind, channels, taps),
         lane_array.tile_fetch(cf, case.gang),
-        lane_array.group_pixels(height * width, case.array.pixels << case.gang), case.gang,
-        case.out_blocks, case.last, operand)
+        lane_array.group_pixels(height * width, case.array.pixels << case.gang),
+        case.gang,
+        case.out_blocks,
+        case.last,
+        operand,
+    )
 
 
 def sums(case: Case) -> dict[tuple[int, int], int]:
@@ -165,8 +207,13 @@ def test_fast_model_agrees_with_the_stepped_one(kind: str, part: int) -> None:
         for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused"):
             assert getattr(timing, name) == outcome.events[name], f"{kind} seed {seed} {name}"
         assert outcome.sums == sums(case), f"{kind} seed {seed}: {case}"
-        spent = (timing.lane_busy + timing.imbalance + timing.fetch_wait + timing.drain_wait
-                 + timing.unused)
+        spent = (
+            timing.lane_busy
+            + timing.imbalance
+            + timing.fetch_wait
+            + timing.drain_wait
+            + timing.unused
+        )
         assert spent == timing.cycles * case.array.lanes, f"{kind} seed {seed}: {case}"
 
 
@@ -184,11 +231,18 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
     work = np.maximum(1, rng.binomial(stages.entries, 0.3, (100, len(stages)))).astype(np.int32)
     if kind == "dense":
         work[:] = stages.entries
-    cf = lane_array.quad_conflicts(57, width, row=width + 2, top=-1, left=-1, banks=8,
-                              pixels=array.pixels)
+    cf = lane_array.quad_conflicts(
+        57, width, row=width + 2, top=-1, left=-1, banks=8, pixels=array.pixels
+    )
     return {
-        "array": array, "kind": kind, "work": work, "stages": stages, "gang": 1, "out_blocks": 7,
-        "order": rng.permutation(100).astype(np.int32), "last": True,
+        "array": array,
+        "kind": kind,
+        "work": work,
+        "stages": stages,
+        "gang": 1,
+        "out_blocks": 7,
+        "order": rng.permutation(100).astype(np.int32),
+        "last": True,
         "tile_ft": lane_array.tile_fetch(cf, 1),
         "tile_pixels": lane_array.group_pixels(57 * width, array.pixels << 1),
     }
@@ -202,8 +256,11 @@ def test_rounds_that_repeat_are_added_up_exactly(
     """Against the same recurrence stepped through every tile."""
     rng = np.random.default_rng(SEED + seed)
     case = large_case(kind, SEED + seed, width=int(some(rng, 8, 30, 57)))
-    case["array"] = replace(case["array"], window_entries=int(some(rng, 160, 400, 1024)),
-                            drain_width=int(some(rng, 4, 16)))
+    case["array"] = replace(
+        case["array"],
+        window_entries=int(some(rng, 160, 400, 1024)),
+        drain_width=int(some(rng, 4, 16)),
+    )
     if seed % 2:
         case["operand_ft"] = case["tile_ft"]
     found = lane_array.conv_cycles(**case)
@@ -227,8 +284,12 @@ def test_rounds_that_repeat_are_added_up_exactly(
 @pytest.mark.parametrize("what", ["now", "done", "size", "until"])
 def test_a_state_that_comes_back_is_the_same_in_all_that_matters(what: str) -> None:
     """Two stages in the window, four slots; one time or size of them after the latest fetch."""
-    state = {"now": np.full(6, 9), "done": np.full(4, 9), "size": np.full(3, 2),
-             "until": np.full(3, 9)}
+    state = {
+        "now": np.full(6, 9),
+        "done": np.full(4, 9),
+        "size": np.full(3, 2),
+        "until": np.full(3, 9),
+    }
     state["now"][lane_array.FETCHED] = 5
     window = np.array([2, 0, 4])  # head, tail, held
 
@@ -258,8 +319,9 @@ def test_dense_time_is_work_when_nothing_else_binds() -> None:
     stages = stages_of("dense", 64, 9)
     work = np.tile(stages.entries, (64, 1)).astype(np.int32)
     ones = np.ones(10, np.int32)
-    timing = lane_array.conv_cycles(array, "dense", work, np.arange(64, dtype=np.int32), stages,
-                               ones, 4 * ones, 0, 4, True)
+    timing = lane_array.conv_cycles(
+        array, "dense", work, np.arange(64, dtype=np.int32), stages, ones, 4 * ones, 0, 4, True
+    )
     assert timing.cycles == 1 + 10 * 576 + 4 * 4 + 4 * 4 + 5  # fetch, work, drain, write-back
 
 
@@ -268,28 +330,41 @@ def test_stage_larger_than_the_window_is_refused() -> None:
     stages = stages_of("pattern", 16, 9)
     one = np.ones(1, np.int32)
     with pytest.raises(lane_array.WindowError, match=r"window_entries = 32 .* 144 entries"):
-        lane_array.conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one,
-                               0, 1, True)
+        lane_array.conv_cycles(
+            array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0, 1, True
+        )
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    height, width, pixels, banks = (int(v) for v in (*rng.integers(1, 9, 2), some(rng, 1, 4, 8),
-                                                     some(rng, 1, 4, 8)))
+    height, width, pixels, banks = (
+        int(v) for v in (*rng.integers(1, 9, 2), some(rng, 1, 4, 8), some(rng, 1, 4, 8))
+    )
     row, top, left = (int(v) for v in (rng.integers(1, 20), *rng.integers(-9, 9, 2)))
     strides = [int(v) for v in rng.integers(1, 4, 2)]
-    found = lane_array.quad_conflicts(height, width, row=row, top=top, left=left,
-                                 row_stride=strides[0], col_stride=strides[1], banks=banks,
-                                 pixels=pixels)
-    address = [((top + n // width * strides[0]) * row + left + n % width * strides[1]) % banks
-               for n in range(height * width)]
+    found = lane_array.quad_conflicts(
+        height,
+        width,
+        row=row,
+        top=top,
+        left=left,
+        row_stride=strides[0],
+        col_stride=strides[1],
+        banks=banks,
+        pixels=pixels,
+    )
+    address = [
+        ((top + n // width * strides[0]) * row + left + n % width * strides[1]) % banks
+        for n in range(height * width)
+    ]
     quads = [address[at : at + pixels] for at in range(0, len(address), pixels)]
     assert found.tolist() == [max(quad.count(bank) for bank in quad) for quad in quads]
     for gang in range(3):
         size = 1 << gang
         assert lane_array.tile_fetch(found, gang).tolist() == [
-            sum(found[at : at + size]) for at in range(0, len(found), size)]
+            sum(found[at : at + size]) for at in range(0, len(found), size)
+        ]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -299,10 +374,13 @@ def test_simple_cycles_is_the_sum_over_blocks_and_quads(seed: int) -> None:
     outputs, blocks, taps = (int(v) for v in rng.integers(1, 40, 3))
     pixels = [min(array.pixels, outputs - at) for at in range(0, outputs, array.pixels)]
     cf, operand = rng.integers(1, 5, (2, len(pixels))).astype(np.int32)
-    expected = sum(max(taps * cf[q] + operand[q], pixels[q])
-                   for _ in range(blocks) for q in range(len(pixels)))
+    expected = sum(
+        max(taps * cf[q] + operand[q], pixels[q]) for _ in range(blocks) for q in range(len(pixels))
+    )
     assert lane_array.simple_cycles(array, blocks, taps, cf, outputs, operand) == (
-        expected + pixels[-1] + array.pipeline_cycles)
+        expected + pixels[-1] + array.pipeline_cycles
+    )
     expected = sum(max(taps * cf[q], pixels[q]) for _ in range(blocks) for q in range(len(pixels)))
     assert lane_array.simple_cycles(array, blocks, taps, cf, outputs) == (
-        expected + pixels[-1] + array.pipeline_cycles)
+        expected + pixels[-1] + array.pipeline_cycles
+    )

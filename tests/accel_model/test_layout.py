@@ -11,11 +11,13 @@ from zeroskip.accel_model.program.tensor_layout import Tensor, blocks, from_dram
 
 
 @settings(max_examples=100)
-@given(channels=st.integers(1, 70), spatial=st.lists(st.integers(1, 6), max_size=3),
-       dtype=st.sampled_from(["int8", "uint8"]), seed=st.integers(0, 2**32))
-def test_round_trip_and_addresses(
-    channels: int, spatial: list[int], dtype: str, seed: int
-) -> None:
+@given(
+    channels=st.integers(1, 70),
+    spatial=st.lists(st.integers(1, 6), max_size=3),
+    dtype=st.sampled_from(["int8", "uint8"]),
+    seed=st.integers(0, 2**32),
+)
+def test_round_trip_and_addresses(channels: int, spatial: list[int], dtype: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 256, (2, channels, *spatial), np.uint8).view(dtype)
     tensor = Tensor("x", 1000, channels, tuple(spatial), dtype)
@@ -28,7 +30,7 @@ def test_round_trip_and_addresses(
     flat = values.view(np.uint8).reshape(2, channels, -1)
     for _ in range(5):
         c, pixel = int(rng.integers(channels)), int(rng.integers(tensor.pixels))
-        address = (tensor.block_address(c // 16) + pixel * tensor.block_width(c // 16) + c % 16)
+        address = tensor.block_address(c // 16) + pixel * tensor.block_width(c // 16) + c % 16
         assert np.array_equal(raw[:, address - 1000], flat[:, c, pixel])
     assert sum(tensor.block_width(b) for b in range(blocks(channels))) == channels
 

@@ -34,12 +34,12 @@ SHAPE = isa.LoadShape(dram_pixel=16, dram_row=64, dram_block=256, act_row=4, act
 def network() -> Hand:
     """A maximum over 3 x 3 of a [1, 20, 4, 4] input, with provenance."""
     hand = Hand(SPEC)
-    hand.layers.append(LayerInfo("features.3", "features.3", "maxpool", (1, 20, 4, 4), 0, 0, 0,
-                                 1, 1, 0, ""))
+    hand.layers.append(
+        LayerInfo("features.3", "features.3", "maxpool", (1, 20, 4, 4), 0, 0, 0, 1, 1, 0, "")
+    )
     here, result = hand.room(20, (4, 4)), hand.room(20, (4, 4))
     hand.load(hand.input("x", np.zeros((1, 20, 4, 4), np.int8)), here)
-    hand.add(isa.Kernel(rows=3, cols=3, row_stride=1, col_stride=1, row_dilation=1,
-                        col_dilation=1))
+    hand.add(isa.Kernel(rows=3, cols=3, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1))
     hand.set_input(here, (4, 4), 0, 0, -1, -1)
     hand.set_output(result, (4, 4), 0, -128, 127, 0)
     hand.add(isa.MaxPool(channels=20))
@@ -64,14 +64,22 @@ def convolution(**fields: int) -> Hand:
     hand = Hand(SPEC)
     here, result = hand.room(20, (2, 2)), hand.room(5, (2, 2))
     hand.load(hand.input("x", np.ones((1, 20, 2, 2), np.int8)), here)
-    hand.add(isa.Kernel(rows=1, cols=1, row_stride=1, col_stride=1, row_dilation=1,
-                        col_dilation=1))
+    hand.add(isa.Kernel(rows=1, cols=1, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1))
     hand.set_input(here, (2, 2), 0, 0)
     hand.set_output(result, (2, 2), 0, -128, 127, 0)
     par = hand.params(par_rows(np.zeros(5), np.ones(5), np.ones(5)))
     wgt = hand.weights(np.ones((5, 20, 1, 1), np.int8), np.arange(5), 0, "bitmap")
-    given = {"wgt": wgt, "par": par, "acc": 0, "filters": 5, "channels": 20, "gang": 0, "first": 1,
-             "last": 1, "residual": 0}
+    given = {
+        "wgt": wgt,
+        "par": par,
+        "acc": 0,
+        "filters": 5,
+        "channels": 20,
+        "gang": 0,
+        "first": 1,
+        "last": 1,
+        "residual": 0,
+    }
     hand.add(isa.Conv(**{**given, **fields}))
     hand.store(hand.output("y", 5, (2, 2), "int8"), result)
     return hand
@@ -95,17 +103,26 @@ def stopped(hand: Hand, numbers: bool = True) -> str:
 
 CASES: list[tuple[str, Callable[[], Hand], str]] = [
     ("row never loaded", lambda: changed(network(), isa.Load, height=3), "ACT row 12, which was"),
-    ("bytes never loaded", lambda: changed(network(), isa.Load, bytes=15),
-     "ACT row 0, which was never written in part"),
-    ("input beyond ACT", lambda: changed(network(), isa.Input, act=65535),
-     "reads ACT rows 65535..65550, but there are 11264"),
+    (
+        "bytes never loaded",
+        lambda: changed(network(), isa.Load, bytes=15),
+        "ACT row 0, which was never written in part",
+    ),
+    (
+        "input beyond ACT",
+        lambda: changed(network(), isa.Input, act=65535),
+        "reads ACT rows 65535..65550, but there are 11264",
+    ),
     ("output beyond ACT", lambda: changed(network(), isa.Output, act=11260), "writes ACT rows"),
     ("load beyond ACT", lambda: changed(network(), isa.Load, act=11249), "writes ACT rows 11249"),
     ("load beyond DRAM", lambda: changed(network(), isa.Load, dram=0xFFFFFFF0), "reads DRAM bytes"),
     ("load of nothing", lambda: changed(network(), isa.Load, dram=4096), "reads DRAM byte 4096"),
     ("bytes past the row", lambda: changed(network(), isa.Load, lane=1), "moves bytes 1..16"),
-    ("store over weights", lambda: changed(convolution(), isa.Store, dram=0),
-     "holds weights and parameters"),
+    (
+        "store over weights",
+        lambda: changed(convolution(), isa.Store, dram=0),
+        "holds weights and parameters",
+    ),
     ("store twice", lambda: changed(network(), isa.StoreShape, dram_pixel=8), "DRAM twice"),
     ("load twice", lambda: changed(network(), isa.LoadShape, act_row=3), "ACT twice"),
     ("output twice", lambda: changed(network(), isa.Output, block=0), "ACT twice"),
@@ -134,8 +151,9 @@ CASES: list[tuple[str, Callable[[], Hand], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "said"), [case[1:] for case in CASES],
-                         ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("make", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_stops(make: Callable[[], Hand], said: str) -> None:
     assert said in stopped(make())
 
@@ -160,8 +178,10 @@ def test_padding_is_not_read() -> None:
     """Rows that no tap reaches may be unwritten: one output in the corner sees 2 x 2."""
     hand = network()
     changed(hand, isa.Load, height=2)
-    hand.stream = [replace(one, height=1, width=1) if isinstance(one, isa.Output | isa.Store)
-                   else one for one in hand.stream]
+    hand.stream = [
+        replace(one, height=1, width=1) if isinstance(one, isa.Output | isa.Store) else one
+        for one in hand.stream
+    ]
     hand.outputs.clear()
     Machine(SPEC).run(hand.program(), hand.data)
 
@@ -183,8 +203,9 @@ def test_shift_that_means_nothing(shift: int) -> None:
 
 def test_pool_that_sees_nothing() -> None:
     hand = changed(network(), isa.Input, top=-7)
-    hand.stream = [replace(one, row_dilation=1) if isinstance(one, isa.Kernel) else one
-                   for one in hand.stream]
+    hand.stream = [
+        replace(one, row_dilation=1) if isinstance(one, isa.Kernel) else one for one in hand.stream
+    ]
     assert "no pixel of the input tile" in stopped(hand)
 
 
@@ -194,7 +215,8 @@ def test_add_takes_one_tap() -> None:
     pc = next(pc for pc, one in enumerate(hand.stream) if isinstance(one, isa.MaxPool))
     hand.stream[pc : pc + 1] = [
         isa.Operand(act=0, row=4, block=16, zero_point=0, unsigned=0, par=par),
-        isa.Add(channels=20)]
+        isa.Add(channels=20),
+    ]
     assert "needs a kernel of one tap" in stopped(hand)
 
 
@@ -222,13 +244,22 @@ def test_multiplies_are_audited() -> None:
     assert stopped(hand) == ("audit of layer 'features.3': 0 multiplies were done, not 5")
     hand = network()
     hand.layers[0] = replace(hand.layers[0], real_macs=5)
-    assert stopped(hand) == ("audit of layer 'features.3': 0 multiplies were by inputs within the "
-                             "image, not 5")
+    assert stopped(hand) == (
+        "audit of layer 'features.3': 0 multiplies were by inputs within the image, not 5"
+    )
 
 
-CELLS = st.builds(Cells, st.integers(0, 20), st.integers(1, 6), st.integers(1, 4),
-                  st.integers(0, 9), st.integers(1, 4), st.integers(0, 30), st.integers(1, 3),
-                  st.integers(0, 60))
+CELLS = st.builds(
+    Cells,
+    st.integers(0, 20),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.integers(0, 9),
+    st.integers(1, 4),
+    st.integers(0, 30),
+    st.integers(1, 3),
+    st.integers(0, 60),
+)
 
 
 PLAIN = np.array(Place(400, 0, 0, 0, 0, 0))
@@ -236,9 +267,13 @@ PLAIN = np.array(Place(400, 0, 0, 0, 0, 0))
 
 def named(cells: Cells) -> list[int]:
     """The addresses, one by one."""
-    return [cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
-            for b in range(cells.blocks) for y in range(cells.height)
-            for x in range(cells.width) for i in range(cells.length)]
+    return [
+        cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
+        for b in range(cells.blocks)
+        for y in range(cells.height)
+        for x in range(cells.width)
+        for i in range(cells.length)
+    ]
 
 
 @settings(derandomize=True)
@@ -284,8 +319,7 @@ def test_records_of_16_cells_together(cells: Cells, odd: int, fixed: int, gap: i
         assert latest(records, row, place) == (5 if odd >> 4 in {n >> 4 for n in names} else 0)
     written = np.zeros(gap + 26, np.int32)
     set_bits(written, row, place, 0xFFFF)
-    seen = {n for n in range(fixed, 400)
-            if written[gap + (n >> 4) - (fixed >> 4)] >> (n & 15) & 1}
+    seen = {n for n in range(fixed, 400) if written[gap + (n >> 4) - (fixed >> 4)] >> (n & 15) & 1}
     assert seen == names
     assert lacking(written, row, place, 0xFFFF) == -1
     if odd in names:

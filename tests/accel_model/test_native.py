@@ -48,16 +48,25 @@ def package(tmp_path: Path) -> Path:
     (folder / "io").mkdir()
     (folder / "io" / "__init__.py").write_text("")
     shutil.copy(jit.__file__, folder / "io" / "jit.py")
-    for name, text in (("__init__", ""), ("outer", _OUTER), ("inner", _INNER),
-                       ("constants", "STEP = 10\n")):
+    for name, text in (
+        ("__init__", ""),
+        ("outer", _OUTER),
+        ("inner", _INNER),
+        ("constants", "STEP = 10\n"),
+    ):
         (folder / f"{name}.py").write_text(text)
     return folder
 
 
 def run(package: Path, **environment: str) -> tuple[int, Path]:
     given = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR",)}
-    done = subprocess.run([sys.executable, "-c", _RUN, str(package)], text=True, check=True,
-                          capture_output=True, env=given | environment)
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(package)],
+        text=True,
+        check=True,
+        capture_output=True,
+        env=given | environment,
+    )
     value, folder = done.stdout.split()
     return int(value), Path(folder)
 
@@ -75,13 +84,18 @@ def test_an_edit_elsewhere_finds_no_stale_code(package: Path) -> None:
 
 
 def test_without_a_place_of_its_own_code_goes_to_a_temporary_folder(
-        package: Path, tmp_path: Path) -> None:
+    package: Path, tmp_path: Path
+) -> None:
     """Neither the package nor a home can be written, even by root: files stand in the way."""
     (package / "__pycache__").write_text("")
     (tmp_path / "file").write_text("")
     (tmp_path / "temporary").mkdir()
-    value, folder = run(package, HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path / "temporary"),
-                        PYTHONDONTWRITEBYTECODE="1")
+    value, folder = run(
+        package,
+        HOME=str(tmp_path / "file"),
+        TMPDIR=str(tmp_path / "temporary"),
+        PYTHONDONTWRITEBYTECODE="1",
+    )
     assert value == 12
     own = tmp_path / "temporary" / f"zeroskip-{os.getuid()}"
     assert folder.is_relative_to(own)
@@ -93,6 +107,13 @@ def test_without_a_place_of_its_own_code_goes_to_a_temporary_folder(
 
 def test_every_compiled_source_counts() -> None:
     found = {str(path.relative_to(jit.PACKAGE)) for path in jit.compiled_sources()}
-    assert {"memory/access_check.py", "memory/address_sets.py", "functional/kernels.py",
-            "isa/instructions.py", "formats/stream_header.py", "timing/lane_array.py",
-            "functional/convolution.py", "timing/timeline.py"} <= found
+    assert {
+        "memory/access_check.py",
+        "memory/address_sets.py",
+        "functional/kernels.py",
+        "isa/instructions.py",
+        "formats/stream_header.py",
+        "timing/lane_array.py",
+        "functional/convolution.py",
+        "timing/timeline.py",
+    } <= found

@@ -22,9 +22,12 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, int]:
     there = np.ones((count, granule), np.bool_)
     depth = np.zeros((count, granule), np.uint8)
     for _ in range(levels):
-        ways = [there, there & (rng.random(there.shape) < 0.6),
-                there & (rng.random((count, 1)) < 0.6),
-                there & (rng.random((2, granule)) < 0.5)[rng.integers(0, 2, count)]]
+        ways = [
+            there,
+            there & (rng.random(there.shape) < 0.6),
+            there & (rng.random((count, 1)) < 0.6),
+            there & (rng.random((2, granule)) < 0.5)[rng.integers(0, 2, count)],
+        ]
         there = ways[draw(st.integers(0, 3))]
         depth += there
     dtype = draw(st.sampled_from(["int8", "uint8", "int16", "float32", "float64"]))
@@ -77,16 +80,20 @@ def test_patterns_cost_their_number_and_whole_kernels_a_bit() -> None:
     assert len(nested.pack(values, depth.reshape(-1), 2, 9)) == 12 + level0 + level1 + 4 * kernels
 
 
-@pytest.mark.parametrize(("values", "depth", "levels", "granule", "sentence"), [
-    (np.ones(4, np.int8), np.zeros(4, np.uint8), 1, 1, "not 0"),
-    (np.ones(4, np.int8), np.full(4, 3, np.uint8), 2, 1, "up to 2"),
-    (np.ones(4, np.int8), np.ones(4, np.int64), 1, 1, "uint8"),
-    (np.ones(4, np.int8), np.ones(4, np.uint8), 1, 3, "granules of 3"),
-    (np.ones(4, np.int8), np.ones(4, np.uint8), 256, 1, "256 levels"),
-    (np.ones((2, 2), np.int8), np.ones(4, np.uint8), 1, 1, "a row of numbers"),
-])
-def test_what_cannot_be_packed(values: Any, depth: Any, levels: int, granule: int, sentence: str
-                               ) -> None:
+@pytest.mark.parametrize(
+    ("values", "depth", "levels", "granule", "sentence"),
+    [
+        (np.ones(4, np.int8), np.zeros(4, np.uint8), 1, 1, "not 0"),
+        (np.ones(4, np.int8), np.full(4, 3, np.uint8), 2, 1, "up to 2"),
+        (np.ones(4, np.int8), np.ones(4, np.int64), 1, 1, "uint8"),
+        (np.ones(4, np.int8), np.ones(4, np.uint8), 1, 3, "granules of 3"),
+        (np.ones(4, np.int8), np.ones(4, np.uint8), 256, 1, "256 levels"),
+        (np.ones((2, 2), np.int8), np.ones(4, np.uint8), 1, 1, "a row of numbers"),
+    ],
+)
+def test_what_cannot_be_packed(
+    values: Any, depth: Any, levels: int, granule: int, sentence: str
+) -> None:
     with pytest.raises(FormatError, match=sentence):
         nested.pack(values, depth, levels, granule)
 

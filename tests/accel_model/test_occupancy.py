@@ -35,14 +35,20 @@ def test_rows_live_from_their_write_to_their_last_read() -> None:
     program = hand.program()
     run = Machine(SPEC).run(program, hand.data)
     names = [one.mnemonic for one in hand.stream]
-    loads, stores = ([pc for pc, name in enumerate(names) if name == kind]
-                     for kind in ("load", "store"))
+    loads, stores = (
+        [pc for pc, name in enumerate(names) if name == kind] for kind in ("load", "store")
+    )
     pool = names.index("maxpool")
     act = occupancy(program, run)["ACT"]
     assert (act.rows, act.row_bytes) == (SPEC.act_rows, 16)
-    moments = [(int(run.start[loads[0]]), 16), (int(run.start[loads[1]]), 32),
-               (int(run.start[pool]), 64), (int(run.free[pool]), 32),
-               (int(run.free[stores[0]]), 16), (int(run.free[stores[1]]), 0)]
+    moments = [
+        (int(run.start[loads[0]]), 16),
+        (int(run.start[loads[1]]), 32),
+        (int(run.start[pool]), 64),
+        (int(run.free[pool]), 32),
+        (int(run.free[stores[0]]), 16),
+        (int(run.free[stores[1]]), 0),
+    ]
     expected = dict([(0, 0), *moments])
     assert dict(zip(act.cycle.tolist(), act.live.tolist(), strict=True)) == expected
 

@@ -46,27 +46,33 @@ def test_a_program_survives_its_file(one: Sample) -> None:
     assert again(one.program).to_bytes() == one.program.to_bytes()
 
 
-@pytest.mark.parametrize(("fields", "sentence"), [
-    ({"shape": (1, 20, -7, 6)}, "LayerInfo.shape = -7 is outside 1.."),
-    ({"shape": (1, 1 << 20, 1 << 20, 6)}, "elements of LayerInfo.shape = "),
-    ({"shape": (1, 24, 7, 5)}, "is not within its layer's result, [24, 7, 5]"),
-    ({"shape": (1, 24, 7)}, "is not within its layer's result, [24, 7]"),
-    ({"macs": -1}, "LayerInfo.macs = -1 is outside 0.."),
-    ({"weight_bytes": -1}, "LayerInfo.weight_bytes = -1 is outside 0.."),
-    ({"node": "x" * (LONGEST + 1)}, "LayerInfo.node is"),
-])
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"shape": (1, 20, -7, 6)}, "LayerInfo.shape = -7 is outside 1.."),
+        ({"shape": (1, 1 << 20, 1 << 20, 6)}, "elements of LayerInfo.shape = "),
+        ({"shape": (1, 24, 7, 5)}, "is not within its layer's result, [24, 7, 5]"),
+        ({"shape": (1, 24, 7)}, "is not within its layer's result, [24, 7]"),
+        ({"macs": -1}, "LayerInfo.macs = -1 is outside 0.."),
+        ({"weight_bytes": -1}, "LayerInfo.weight_bytes = -1 is outside 0.."),
+        ({"node": "x" * (LONGEST + 1)}, "LayerInfo.node is"),
+    ],
+)
 def test_layers_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ProgramError, match=re.escape(sentence)):
         again(with_layer(one.program, **fields))
 
 
-@pytest.mark.parametrize(("fields", "sentence"), [
-    ({"layer": 99}, "a tile is [99,"),
-    ({"channels": 4000}, "is not within its layer's result"),
-    ({"origin": (6, 6)}, "is not within its layer's result"),
-    ({"origin": (1, 0), "size": (7, 6)}, "is not within its layer's result"),
-    ({"origin": (-1, 0)}, "a tile is "),
-])
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"layer": 99}, "a tile is [99,"),
+        ({"channels": 4000}, "is not within its layer's result"),
+        ({"origin": (6, 6)}, "is not within its layer's result"),
+        ({"origin": (1, 0), "size": (7, 6)}, "is not within its layer's result"),
+        ({"origin": (-1, 0)}, "a tile is "),
+    ],
+)
 def test_tiles_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ProgramError, match=re.escape(sentence)):
         again(with_tile(one.program, **fields))
@@ -75,8 +81,10 @@ def test_tiles_that_cannot_be(one: Sample, fields: dict[str, Any], sentence: str
 def test_arrays_of_another_type(one: Sample) -> None:
     head, arrays = open_file(one.program.to_bytes())
     for name in arrays:
-        raw = {each: npy_parts(array.astype(np.float64) if each == name else array)
-               for each, array in arrays.items()}
+        raw = {
+            each: npy_parts(array.astype(np.float64) if each == name else array)
+            for each, array in arrays.items()
+        }
         head["sha256"] = {each: digest(parts) for each, parts in raw.items()}
         file = close_file(head, {f"{each}.npy": parts for each, parts in raw.items()})
         with pytest.raises(ProgramError, match="Cannot cast array data from dtype"):
@@ -105,8 +113,9 @@ def test_a_sentence_about_a_program_of_a_very_long_name_is_short() -> None:
 def watch(one: Sample, program: Program) -> list[Tile]:
     """Run it with an observer."""
     seen: list[Tile] = []
-    Machine(one.spec).run(program, one.inputs[0],
-                          observers=[lambda _pc, tile, *_: seen.append(tile)])
+    Machine(one.spec).run(
+        program, one.inputs[0], observers=[lambda _pc, tile, *_: seen.append(tile)]
+    )
     return seen
 
 
@@ -129,8 +138,11 @@ def test_real_multiplies_are_not_believed(one: Sample) -> None:
 def test_a_layer_has_no_more_of_the_fewer(one: Sample, more: str, of: str) -> None:
     most = getattr(one.program.layers[0], of)
     lying = with_layer(one.program, **{more: most + 1})
-    with pytest.raises(ProgramError, match=rf"LayerInfo.{more} = {most + 1} is outside "
-                                           rf"0\.\.{most}\); compile it again"):
+    with pytest.raises(
+        ProgramError,
+        match=rf"LayerInfo.{more} = {most + 1} is outside "
+        rf"0\.\.{most}\); compile it again",
+    ):
         again(lying)
 
 
@@ -140,8 +152,9 @@ def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
     assert head["format"] == 4
     head["format"] = 3
     old = close_file(head, {f"{name}.npy": npy_parts(array) for name, array in arrays.items()})
-    with pytest.raises(ProgramError, match="the program has format 3, this version reads 4; "
-                                           "compile it again"):
+    with pytest.raises(
+        ProgramError, match="the program has format 3, this version reads 4; compile it again"
+    ):
         Program.from_bytes(old)
 
 
@@ -152,8 +165,9 @@ def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
     here, result = hand.room(1, (1, 64)), hand.room(1, (1, 64))
     hand.load(hand.input("x", np.zeros((1, 1, 1, 64), np.int8)), here)
     side = 511
-    hand.add(isa.Kernel(rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1,
-                        col_dilation=1))
+    hand.add(
+        isa.Kernel(rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1)
+    )
     hand.set_input(here, (1, 64), 0, 0, -side // 2, -side // 2)
     hand.set_output(result, (1, 64), 0, -128, 127, 0)
     hand.add(isa.MaxPool(channels=1))
@@ -170,8 +184,10 @@ def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
     more = replace(program, dram_bytes=program.dram_bytes + 1)
     with pytest.raises(MachineError, match="bytes of DRAM behind its image, and the limit is"):
         Machine(one.spec).run(more, hand.data)
-    often = replace(program, outputs=(*program.outputs, *(
-        Tensor(f"y{n}", 0, 1, (1 << 20,)) for n in range(200))))
+    often = replace(
+        program,
+        outputs=(*program.outputs, *(Tensor(f"y{n}", 0, 1, (1 << 20,)) for n in range(200))),
+    )
     with pytest.raises(MachineError, match="outputs that do not fit in its DRAM together"):
         Machine(one.spec).run(often, hand.data)
 

@@ -36,27 +36,66 @@ def pipeline(tiles: int = 6) -> tuple[Hand, list[Instruction]]:
     hand.weights(weight, np.arange(16), 0, "bitmap")
     load_weights = hand.stream.pop()
     assert isinstance(load_weights, isa.LoadWeights)
-    hand.add(isa.LoadShape(dram_pixel=16, dram_row=0, dram_block=0, act_row=0, act_block=0),
-             isa.StoreShape(dram_pixel=16, dram_row=0, dram_block=0, act_row=0, act_block=0),
-             isa.Kernel(rows=1, cols=1, row_stride=1, col_stride=1, row_dilation=1,
-                        col_dilation=1))
+    hand.add(
+        isa.LoadShape(dram_pixel=16, dram_row=0, dram_block=0, act_row=0, act_block=0),
+        isa.StoreShape(dram_pixel=16, dram_row=0, dram_block=0, act_row=0, act_block=0),
+        isa.Kernel(rows=1, cols=1, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1),
+    )
     load, compute, store = (int(unit) for unit in isa.UNITS)
     for n in range(tiles):
         here, there, dram = 8 * (n % 2), 100 + 8 * (n % 2), 128 * n
         used_before = n >= 2
         hand.add(
-            isa.Load(act=here, dram=x.address + dram, width=8, height=1, blocks=1, bytes=16,
-                     lane=0, wait=compute if used_before else 0),
+            isa.Load(
+                act=here,
+                dram=x.address + dram,
+                width=8,
+                height=1,
+                blocks=1,
+                bytes=16,
+                lane=0,
+                wait=compute if used_before else 0,
+            ),
             replace(load_weights, wgt=20 * (n % 2), post=compute),
-            isa.Input(act=here, row=8, block=8, height=1, width=8, top=0, left=0, zero_point=3,
-                      unsigned=0),
-            isa.Output(act=there, row=8, block=8, height=1, width=8, zero_point=0, low=-128,
-                       high=127, unsigned=0),
-            isa.Conv(wgt=20 * (n % 2), par=par, acc=0, filters=16, channels=16, gang=0, first=1,
-                     last=1, residual=0, wait=load | (store if used_before else 0),
-                     post=store | (load if n + 2 < tiles else 0)),
-            isa.Store(act=there, dram=y.address + dram, width=8, height=1, blocks=1, bytes=16,
-                      lane=0, wait=compute, post=compute if n + 2 < tiles else 0))
+            isa.Input(
+                act=here, row=8, block=8, height=1, width=8, top=0, left=0, zero_point=3, unsigned=0
+            ),
+            isa.Output(
+                act=there,
+                row=8,
+                block=8,
+                height=1,
+                width=8,
+                zero_point=0,
+                low=-128,
+                high=127,
+                unsigned=0,
+            ),
+            isa.Conv(
+                wgt=20 * (n % 2),
+                par=par,
+                acc=0,
+                filters=16,
+                channels=16,
+                gang=0,
+                first=1,
+                last=1,
+                residual=0,
+                wait=load | (store if used_before else 0),
+                post=store | (load if n + 2 < tiles else 0),
+            ),
+            isa.Store(
+                act=there,
+                dram=y.address + dram,
+                width=8,
+                height=1,
+                blocks=1,
+                bytes=16,
+                lane=0,
+                wait=compute,
+                post=compute if n + 2 < tiles else 0,
+            ),
+        )
     return hand, hand.stream
 
 
@@ -68,10 +107,8 @@ def program(hand: Hand, stream: list[Instruction]) -> Program:
 def without_wait(stream: list[Instruction], pc: int, unit: Unit) -> list[Instruction]:
     """Without one token: neither taken at ``pc`` nor given by its poster."""
     made = list(stream)
-    queue = [at for at, one in enumerate(stream)
-             if one.wait & unit and one.unit == stream[pc].unit]
-    posts = [at for at, one in enumerate(stream)
-             if one.unit == unit and one.post & stream[pc].unit]
+    queue = [at for at, one in enumerate(stream) if one.wait & unit and one.unit == stream[pc].unit]
+    posts = [at for at, one in enumerate(stream) if one.unit == unit and one.post & stream[pc].unit]
     poster = posts[queue.index(pc)]
     made[pc] = replace(made[pc], wait=made[pc].wait & ~int(unit))
     made[poster] = replace(made[poster], post=made[poster].post & ~int(stream[pc].unit))
@@ -84,8 +121,9 @@ def tokens(stream: list[Instruction]) -> list[tuple[int, Unit]]:
 
 def test_any_order_gives_the_same_run() -> None:
     hand, stream = pipeline()
-    series = Machine(SPEC).run(program(hand, in_series(
-        [replace(one, wait=0, post=0) for one in stream])), hand.data)
+    series = Machine(SPEC).run(
+        program(hand, in_series([replace(one, wait=0, post=0) for one in stream])), hand.data
+    )
     runs = [Machine(SPEC).run(program(hand, stream), hand.data, seed=seed) for seed in SEEDS]
     for run, seed in zip(runs, SEEDS, strict=True):
         assert run.seed == seed
@@ -118,8 +156,9 @@ def test_race_names_both_instructions() -> None:
     made = program(hand, without_wait(stream, pc, Unit.COMPUTE))
     with pytest.raises(MachineError) as caught:
         Machine(SPEC).run(made, hand.data)
-    assert str(caught.value) == (f"race: pc {pc - 1} conv and pc {pc} store touch the same ACT "
-                                 "rows and no token orders them")
+    assert str(caught.value) == (
+        f"race: pc {pc - 1} conv and pc {pc} store touch the same ACT rows and no token orders them"
+    )
     assert caught.value.pcs == (pc - 1, pc)
 
 
@@ -159,7 +198,8 @@ def test_deadlock_names_every_stuck_unit() -> None:
             Machine(SPEC).run(program(hand, stream), hand.data, seed=seed)
         assert str(caught.value) == (
             "deadlock: load at pc 4 load waits for store; compute at pc 8 conv waits for load; "
-            "store at pc 9 store waits for compute")
+            "store at pc 9 store waits for compute"
+        )
 
 
 def test_tokens_left_over_are_no_error() -> None:
@@ -174,8 +214,12 @@ def test_config_instructions_complete_after_the_transfers_before_them() -> None:
     hand, stream = pipeline(1)
     pc = next(pc for pc, one in enumerate(stream) if isinstance(one, isa.LoadWeights))
     stream[pc] = replace(stream[pc], post=0)
-    stream.insert(pc + 1, isa.LoadShape(dram_pixel=1, dram_row=0, dram_block=0, act_row=0,
-                                        act_block=0, post=int(Unit.COMPUTE)))
+    stream.insert(
+        pc + 1,
+        isa.LoadShape(
+            dram_pixel=1, dram_row=0, dram_block=0, act_row=0, act_block=0, post=int(Unit.COMPUTE)
+        ),
+    )
     run = Machine(SPEC).run(program(hand, stream), hand.data)
     assert run.end[pc + 1] == run.end[pc]
     conv = next(at for at, one in enumerate(stream) if isinstance(one, isa.Conv))

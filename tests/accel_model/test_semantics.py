@@ -37,8 +37,13 @@ def small(kind: str, rng: Rng) -> AccelSpec:
     """The target of this kind with a small array, so that tiles are ragged and gangs full."""
     spec = load_spec(TARGETS[kind])
     lanes = int(rng.choice([16, 32, 64]))
-    array = replace(spec.array, lanes=lanes, pixels=int(rng.choice([2, 4])), max_gang=2,
-                    window_entries=int(rng.choice([256, 1024])))
+    array = replace(
+        spec.array,
+        lanes=lanes,
+        pixels=int(rng.choice([2, 4])),
+        max_gang=2,
+        window_entries=int(rng.choice([256, 1024])),
+    )
     sram = replace(spec.sram, wgt_bytes=spec.wgt_rows * 4 * lanes * 8)
     return replace(spec, array=array, sram=sram)
 
@@ -72,15 +77,24 @@ def random_taps(rng: Rng, shape: tuple[int, int], most: int = 4) -> eq.Taps:
     kernel, stride, dilation = pair(rng, 1, most), pair(rng, 1, 4), pair(rng, 1, 3)
     reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
     before, after = ([int(rng.integers(0, r + 1)) for r in reach] for _ in range(2))
-    out = [max(1, (n + b + a - r - 1) // s + 1)
-           for n, b, a, r, s in zip(shape, before, after, reach, stride, strict=True)]
+    out = [
+        max(1, (n + b + a - r - 1) // s + 1)
+        for n, b, a, r, s in zip(shape, before, after, reach, stride, strict=True)
+    ]
     return eq.Taps(kernel, stride, dilation, -before[0], -before[1], (out[0], out[1]))
 
 
 def set_kernel(hand: Hand, taps: eq.Taps) -> None:
-    hand.add(isa.Kernel(rows=taps.kernel[0], cols=taps.kernel[1], row_stride=taps.stride[0],
-                        col_stride=taps.stride[1], row_dilation=taps.dilation[0],
-                        col_dilation=taps.dilation[1]))
+    hand.add(
+        isa.Kernel(
+            rows=taps.kernel[0],
+            cols=taps.kernel[1],
+            row_stride=taps.stride[0],
+            col_stride=taps.stride[1],
+            row_dilation=taps.dilation[0],
+            col_dilation=taps.dilation[1],
+        )
+    )
 
 
 def requantisation(rng: Rng, channels: int, terms: int) -> tuple[Array, Array, Array]:
@@ -126,12 +140,20 @@ def test_conv(kind: str, seed: int) -> None:
     set_kernel(hand, taps)
     hand.set_output(result, taps.out, y.zero_point, low, high, y.unsigned)
     par = hand.params(par_rows(bias, mult, shift))
-    expected = eq.q(eq.conv(x.centred, weight, taps) + bias[:, None, None], mult, shift,
-                    y.zero_point, low, high)
+    expected = eq.q(
+        eq.conv(x.centred, weight, taps) + bias[:, None, None], mult, shift, y.zero_point, low, high
+    )
     if residual is not None:
-        expected = add_residual(hand, rng, residual, y, (low, high), taps,
-                                eq.conv(x.centred, weight, taps) + bias[:, None, None],
-                                (mult, shift))
+        expected = add_residual(
+            hand,
+            rng,
+            residual,
+            y,
+            (low, high),
+            taps,
+            eq.conv(x.centred, weight, taps) + bias[:, None, None],
+            (mult, shift),
+        )
     table = hand.patterns(weight) if kind == "pattern" else None
     for first in range(0, channels, chunk):
         part = weight[:, first : first + chunk]
@@ -139,24 +161,52 @@ def test_conv(kind: str, seed: int) -> None:
         hand.set_input(moved, shape, x.zero_point, x.unsigned, taps.top, taps.left)
         wgt = hand.weights(part, order, gang, kind, table)
         last = first + chunk >= channels
-        hand.add(isa.Conv(wgt=wgt, par=par, acc=3, filters=filters, channels=part.shape[1],
-                          gang=gang, first=int(first == 0), last=int(last),
-                          residual=int(last and residual is not None)))
+        hand.add(
+            isa.Conv(
+                wgt=wgt,
+                par=par,
+                acc=3,
+                filters=filters,
+                channels=part.shape[1],
+                gang=gang,
+                first=int(first == 0),
+                last=int(last),
+                residual=int(last and residual is not None),
+            )
+        )
     hand.store(hand.output("y", filters, taps.out, y.dtype), result)
     assert np.array_equal(run(hand), expected)
 
 
-def add_residual(hand: Hand, rng: Rng, r: Values, y: Values, limits: tuple[int, int],
-                 taps: eq.Taps, sums: Array, scale: tuple[Array, Array]) -> Array:
+def add_residual(
+    hand: Hand,
+    rng: Rng,
+    r: Values,
+    y: Values,
+    limits: tuple[int, int],
+    taps: eq.Taps,
+    sums: Array,
+    scale: tuple[Array, Array],
+) -> Array:
     """Load the operand and set its register; the convolution's result with it added."""
     there = hand.room(r.raw.shape[1], taps.out)
     hand.load(hand.input("r", r.raw), there)
     mult_a, mult_b = (int(m) for m in rng.integers(-(1 << 29), 1 << 29, 2))
     par = hand.params(scalar_row(mult_a, mult_b, shift=29))
     mid = (int(rng.integers(-256, 256)), -120, 125)
-    hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, par=par,
-                         zero_point=r.zero_point, unsigned=r.unsigned, mid_zero_point=mid[0],
-                         mid_low=mid[1], mid_high=mid[2]))
+    hand.add(
+        isa.Operand(
+            act=there.act,
+            row=there.row,
+            block=there.block,
+            par=par,
+            zero_point=r.zero_point,
+            unsigned=r.unsigned,
+            mid_zero_point=mid[0],
+            mid_low=mid[1],
+            mid_high=mid[2],
+        )
+    )
     own = eq.q(sums, *scale, *mid)
     return eq.scaled_sum(own - mid[0], r.centred, mult_a, mult_b, 29, y.zero_point, *limits)
 
@@ -188,8 +238,16 @@ def test_channel_by_channel(name: str, seed: int) -> None:
         expected = eq.q(sums, mult, shift, y.zero_point, low, high)
         residual = int(rng.integers(0, 2))
         if residual:
-            expected = add_residual(hand, rng, Values(rng, channels, taps.out), y, (low, high),
-                                    taps, sums, (mult, shift))
+            expected = add_residual(
+                hand,
+                rng,
+                Values(rng, channels, taps.out),
+                y,
+                (low, high),
+                taps,
+                sums,
+                (mult, shift),
+            )
         hand.add(isa.Depthwise(wgt=wgt, par=par, channels=channels, residual=residual))
     elif name == "maxpool":
         seen = eq.seen(x.centred, taps, -9999)
@@ -209,9 +267,17 @@ def test_channel_by_channel(name: str, seed: int) -> None:
         by = int(rng.choice([7, 16, 17, 28]))
         mult_a, mult_b = (int(m) for m in rng.integers(-(2 << by), 2 << by, 2))
         par = hand.params(scalar_row(mult_a, mult_b, shift=by))
-        hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, par=par,
-                             zero_point=r.zero_point, unsigned=r.unsigned),
-                 isa.Add(channels=channels))
+        hand.add(
+            isa.Operand(
+                act=there.act,
+                row=there.row,
+                block=there.block,
+                par=par,
+                zero_point=r.zero_point,
+                unsigned=r.unsigned,
+            ),
+            isa.Add(channels=channels),
+        )
         expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, by, y.zero_point, low, high)
     hand.store(hand.output("y", channels, taps.out, y.dtype), result)
     assert np.array_equal(run(hand), expected)
@@ -233,11 +299,28 @@ def test_partial_sums_belong_to_slots() -> None:
         part = weight[:, 16 * half : 16 * half + 16]
         hand.set_input(replace(here, act=here.act + half * here.block), (2, 2), 0, 0)
         wgt = hand.weights(part, order, 0, "dense")
-        hand.add(isa.Conv(wgt=wgt, par=par, acc=0, filters=20, channels=16, gang=0,
-                          first=1 - half, last=half, residual=0))
+        hand.add(
+            isa.Conv(
+                wgt=wgt,
+                par=par,
+                acc=0,
+                filters=20,
+                channels=16,
+                gang=0,
+                first=1 - half,
+                last=half,
+                residual=0,
+            )
+        )
     hand.store(hand.output("y", 20, (2, 2), "int8"), result)
-    one, two = (np.einsum("cyx,kc->kyx", x[0, 16 * h : 16 * h + 16].astype(np.int64),
-                          weight[:, 16 * h : 16 * h + 16, 0, 0]) for h in (0, 1))
+    one, two = (
+        np.einsum(
+            "cyx,kc->kyx",
+            x[0, 16 * h : 16 * h + 16].astype(np.int64),
+            weight[:, 16 * h : 16 * h + 16, 0, 0],
+        )
+        for h in (0, 1)
+    )
     assert np.array_equal(run(hand), eq.q(one[::-1] + two, 1 << 14, 28, 0, -128, 127))
 
 
@@ -260,8 +343,7 @@ def test_observer_sees_what_each_final_instruction_wrote() -> None:
     hand.tile_of[pc] = 0
     hand.store(hand.output("y", 21, (4, 5), "int8"), result)
     calls = []
-    Machine(hand.spec).run(hand.program(), hand.data,
-                           observers=[lambda *seen: calls.append(seen)])
+    Machine(hand.spec).run(hand.program(), hand.data, observers=[lambda *seen: calls.append(seen)])
     assert [(at, tile.size) for at, tile, *_ in calls] == [(pc, (4, 5))]
     assert np.array_equal(calls[0][2], np.clip(x, -50, 60))
     assert calls[0][2].dtype == np.int8

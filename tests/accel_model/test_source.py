@@ -17,8 +17,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "assembly"
 SMALL = ".target dense256\n.input x int8 16x1x1 0x40\n.output y int8 16x1x1 0x80\n"
 
 
-def run(name: str, seed: int | None = None) -> tuple[npt.NDArray[np.int64],
-                                                     dict[str, npt.NDArray[np.generic]]]:
+def run(
+    name: str, seed: int | None = None
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.generic]]]:
     """The example's input, without its batch, and its outputs likewise."""
     program = read_source((EXAMPLES / f"{name}.asm").read_text(encoding="utf-8"), name)
     x = program.inputs[0]
@@ -62,23 +63,26 @@ def test_each_unit_has_an_example_of_all_its_instructions(unit: object) -> None:
     assert wanted <= used
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "names no accelerator"),
-    (".target nowhere", "line 1: target 'nowhere' is not known"),
-    (".target dense256\n.target dense256", "line 2: .target is given twice"),
-    (".target dense256\nfly x=1", "line 2: 'fly' is not an instruction"),
-    (".target dense256\n.words 0 1", "line 2: '.words 0 1' is not a directive"),
-    (".u8 0", "line 1: '.u8 0' is not a directive"),
-    (".u8 0 256", "line 1: 256 is outside 0..255"),
-    (".i8 0 x", "line 1: 'x' is not an integer"),
-    (".u8 -1 0", "line 1: address -1 is outside"),
-    (".target dense256\n.u8 0xfffffff0 1", "the image ends at byte"),
-    (".input x float32 1x1 0", "line 1: tensor 'x' is float32"),
-    (".input x int8 16 0", "line 1: tensor 'x' has shape 16"),
-    (".input x int8 0x4 0", "line 1: tensor 'x' has shape 0x4"),
-    (".input x int8 65536x65536 1", "line 1: tensor 'x' ends beyond"),
-    (SMALL + ".u8 0x7f 1 2", "tensor 'x' begins at 0x40, within the constants"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "names no accelerator"),
+        (".target nowhere", "line 1: target 'nowhere' is not known"),
+        (".target dense256\n.target dense256", "line 2: .target is given twice"),
+        (".target dense256\nfly x=1", "line 2: 'fly' is not an instruction"),
+        (".target dense256\n.words 0 1", "line 2: '.words 0 1' is not a directive"),
+        (".u8 0", "line 1: '.u8 0' is not a directive"),
+        (".u8 0 256", "line 1: 256 is outside 0..255"),
+        (".i8 0 x", "line 1: 'x' is not an integer"),
+        (".u8 -1 0", "line 1: address -1 is outside"),
+        (".target dense256\n.u8 0xfffffff0 1", "the image ends at byte"),
+        (".input x float32 1x1 0", "line 1: tensor 'x' is float32"),
+        (".input x int8 16 0", "line 1: tensor 'x' has shape 16"),
+        (".input x int8 0x4 0", "line 1: tensor 'x' has shape 0x4"),
+        (".input x int8 65536x65536 1", "line 1: tensor 'x' ends beyond"),
+        (SMALL + ".u8 0x7f 1 2", "tensor 'x' begins at 0x40, within the constants"),
+    ],
+)
 def test_mistakes(text: str, message: str) -> None:
     with pytest.raises(SourceError, match=re.escape(message)) as problem:
         read_source(text, "own.asm")

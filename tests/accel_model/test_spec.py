@@ -22,13 +22,16 @@ from zeroskip.accel_model.spec import (
 )
 
 TEXT = (resources.files("zeroskip.accel_model.targets") / "sparse256.toml").read_text(
-    encoding="utf-8")
+    encoding="utf-8"
+)
 
 
 def altered(old: str, new: str) -> str:
     """The description of sparse256 with a line changed."""
-    lines = [new if one.split(" =")[0] == old.split(" =")[0] or one == old else one
-             for one in TEXT.splitlines()]
+    lines = [
+        new if one.split(" =")[0] == old.split(" =")[0] or one == old else one
+        for one in TEXT.splitlines()
+    ]
     assert lines != TEXT.splitlines(), old
     return "\n".join(lines)
 
@@ -68,38 +71,49 @@ def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
     assert load_spec(str(file)) == load_spec("sparse256")
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), [
-    ("lanes =", "lanes = '64 lanes'", "array.lanes must be a whole number without a unit "
-     r"\(filters in flight.*, not '64 lanes'"),
-    ("clock_mhz =", "clock_mhz = '500 MHz'", r"clock_mhz must be a number without a unit"),
-    ("lanes =", "lanes = 64.0", "array.lanes must be a whole number"),
-    ("lanes =", "lanes = true", "array.lanes must be a whole number"),
-    ("lanes =", "lanes = -64", r"array.lanes = -64 is outside 16\.\.256"),
-    ("lanes =", "lanes = 8", r"array.lanes = 8 is outside 16\.\.256"),
-    ("lanes =", "lanes = 48", "array.lanes = 48 must be a power of two"),
-    ("mac =", "mac = -0.1", r"energy.mac = -0.1 is outside 0\.\."),
-    ("mac =", "mac = nan", "energy.mac = nan is outside"),
-    ("mac =", "mac = inf", "energy.mac = inf is outside"),
-    ("lanes =", "", r"array.lanes is missing \(filters in flight"),
-    ("lanes =", "lanes = 64\nfoo = 1", "'array.foo' is not a key .* keys there are kind, lanes"),
-    ("clock_mhz =", "clock_mhz = 5\nspeed = 1", r"here.toml: 'speed' is not a key"),
-    ("clock_mhz =", "clock_mhz = 5\n[cache]", r"here.toml: 'cache' is not a key"),
-    ("name =", "name = 7", "name must be a line of text of up to 200 characters, not 7"),
-    ("name =", f"name = '{'a' * 9999}'", "name must be a line of text .*, not 'aaa"),
-    ("name =", 'name = "two\\nlines"', r"name must be a line of text .*, not 'two\\nlines'"),
-    ("lanes =", f"lanes = '{'a' * 9999}'", "array.lanes must be a whole number .* not 'aaa"),
-    ("lanes =", f"lanes = 1{'0' * 4200}", "array.lanes = a number beyond 2.64 is outside"),
-    ("lanes =", f"lanes = 1{'0' * 9999}", "is not valid TOML: Exceeds the limit"),
-    ("lanes =", f"lanes = 0x1{'0' * 9999}", "array.lanes = a number beyond 2.64 is outside"),
-    ("lanes =", f'lanes = 64\n"{"a" * 9999}\\n" = 1', "'array.aaa.* is not a key"),
-    ("[energy]", "", "is not a key|is missing"),
-    ("kind =", "kind = 'csc'", "array.kind = 'csc' is not one of dense, bitmap, pattern"),
-    ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
-    ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
-    ("act_bytes =", "act_bytes = 9999999", "sram.act_bytes = 9999999 is outside"),
-    ("lanes =", "lanes = ", "is not valid TOML"),
-    ("lanes =", "lanes = 64\nlanes = 64", "is not valid TOML"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "lanes =",
+            "lanes = '64 lanes'",
+            "array.lanes must be a whole number without a unit "
+            r"\(filters in flight.*, not '64 lanes'",
+        ),
+        ("clock_mhz =", "clock_mhz = '500 MHz'", r"clock_mhz must be a number without a unit"),
+        ("lanes =", "lanes = 64.0", "array.lanes must be a whole number"),
+        ("lanes =", "lanes = true", "array.lanes must be a whole number"),
+        ("lanes =", "lanes = -64", r"array.lanes = -64 is outside 16\.\.256"),
+        ("lanes =", "lanes = 8", r"array.lanes = 8 is outside 16\.\.256"),
+        ("lanes =", "lanes = 48", "array.lanes = 48 must be a power of two"),
+        ("mac =", "mac = -0.1", r"energy.mac = -0.1 is outside 0\.\."),
+        ("mac =", "mac = nan", "energy.mac = nan is outside"),
+        ("mac =", "mac = inf", "energy.mac = inf is outside"),
+        ("lanes =", "", r"array.lanes is missing \(filters in flight"),
+        (
+            "lanes =",
+            "lanes = 64\nfoo = 1",
+            "'array.foo' is not a key .* keys there are kind, lanes",
+        ),
+        ("clock_mhz =", "clock_mhz = 5\nspeed = 1", r"here.toml: 'speed' is not a key"),
+        ("clock_mhz =", "clock_mhz = 5\n[cache]", r"here.toml: 'cache' is not a key"),
+        ("name =", "name = 7", "name must be a line of text of up to 200 characters, not 7"),
+        ("name =", f"name = '{'a' * 9999}'", "name must be a line of text .*, not 'aaa"),
+        ("name =", 'name = "two\\nlines"', r"name must be a line of text .*, not 'two\\nlines'"),
+        ("lanes =", f"lanes = '{'a' * 9999}'", "array.lanes must be a whole number .* not 'aaa"),
+        ("lanes =", f"lanes = 1{'0' * 4200}", "array.lanes = a number beyond 2.64 is outside"),
+        ("lanes =", f"lanes = 1{'0' * 9999}", "is not valid TOML: Exceeds the limit"),
+        ("lanes =", f"lanes = 0x1{'0' * 9999}", "array.lanes = a number beyond 2.64 is outside"),
+        ("lanes =", f'lanes = 64\n"{"a" * 9999}\\n" = 1', "'array.aaa.* is not a key"),
+        ("[energy]", "", "is not a key|is missing"),
+        ("kind =", "kind = 'csc'", "array.kind = 'csc' is not one of dense, bitmap, pattern"),
+        ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
+        ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
+        ("act_bytes =", "act_bytes = 9999999", "sram.act_bytes = 9999999 is outside"),
+        ("lanes =", "lanes = ", "is not valid TOML"),
+        ("lanes =", "lanes = 64\nlanes = 64", "is not valid TOML"),
+    ],
+)
 def test_mistakes_are_one_sentence_with_the_key(old: str, new: str, sentence: str) -> None:
     if "[energy]" in old:
         text = "\n".join("" if one.startswith(old) else one for one in TEXT.splitlines())

@@ -28,9 +28,13 @@ def walk(rows: list[tuple[int, str, str, int, bool]], latency: int = 10) -> dict
     bits = {"l": 1, "c": 2, "s": 4}
     unit, wait, post, cycles, bus = zip(*rows, strict=True)
     found = timeline(
-        np.array(unit), np.array([sum(bits[c] for c in each) for each in wait]),
-        np.array([sum(bits[c] for c in each) for each in post]), np.array(cycles), np.array(bus),
-        latency)
+        np.array(unit),
+        np.array([sum(bits[c] for c in each) for each in wait]),
+        np.array([sum(bits[c] for c in each) for each in post]),
+        np.array(cycles),
+        np.array(bus),
+        latency,
+    )
     return {name: values.tolist() for name, values in found._asdict().items()}
 
 
@@ -43,28 +47,63 @@ def test_transfers_pipeline_and_complete_after_the_latency() -> None:
 
 
 def test_bus_goes_to_the_earlier_and_to_load_at_a_tie() -> None:
-    found = walk([(COMPUTE, "", "s", 5, False), (LOAD, "", "", 8, True), (LOAD, "", "", 7, True),
-                  (STORE, "c", "", 2, True), (LOAD, "", "", 1, True)])
+    found = walk(
+        [
+            (COMPUTE, "", "s", 5, False),
+            (LOAD, "", "", 8, True),
+            (LOAD, "", "", 7, True),
+            (STORE, "c", "", 2, True),
+            (LOAD, "", "", 1, True),
+        ]
+    )
     assert found["start"] == [0, 0, 8, 16, 15]  # at 8 and at 15 both could go on
     assert found["ready"][3] == 5
-    found = walk([(COMPUTE, "", "sl", 5, False), (COMPUTE, "", "l", 1, False),
-                  (STORE, "c", "", 4, True), (LOAD, "c", "", 3, True), (LOAD, "c", "", 2, True)])
+    found = walk(
+        [
+            (COMPUTE, "", "sl", 5, False),
+            (COMPUTE, "", "l", 1, False),
+            (STORE, "c", "", 4, True),
+            (LOAD, "c", "", 3, True),
+            (LOAD, "c", "", 2, True),
+        ]
+    )
     assert found["start"] == [0, 5, 10, 5, 8]
-    found = walk([(COMPUTE, "", "s", 5, False), (COMPUTE, "", "l", 1, False),
-                  (STORE, "c", "", 4, True), (LOAD, "c", "", 3, True)])
+    found = walk(
+        [
+            (COMPUTE, "", "s", 5, False),
+            (COMPUTE, "", "l", 1, False),
+            (STORE, "c", "", 4, True),
+            (LOAD, "c", "", 3, True),
+        ]
+    )
     assert found["start"] == [0, 5, 5, 9]
 
 
 def test_registers_take_a_cycle_and_no_bus() -> None:
-    found = walk([(LOAD, "", "", 8, True), (STORE, "", "", 1, False), (STORE, "", "", 2, True),
-                  (LOAD, "", "c", 1, False), (COMPUTE, "l", "", 1, False)])
+    found = walk(
+        [
+            (LOAD, "", "", 8, True),
+            (STORE, "", "", 1, False),
+            (STORE, "", "", 2, True),
+            (LOAD, "", "c", 1, False),
+            (COMPUTE, "l", "", 1, False),
+        ]
+    )
     assert found["start"] == [0, 0, 8, 8, 18]  # units complete in order
     assert found["end"][3] == 18
 
 
 def test_tokens_queue_up() -> None:
-    found = walk([(LOAD, "", "c", 1, True), (LOAD, "", "c", 1, True), (LOAD, "c", "", 1, True),
-                  (COMPUTE, "l", "", 20, False), (COMPUTE, "l", "l", 5, False)], 0)
+    found = walk(
+        [
+            (LOAD, "", "c", 1, True),
+            (LOAD, "", "c", 1, True),
+            (LOAD, "c", "", 1, True),
+            (COMPUTE, "l", "", 20, False),
+            (COMPUTE, "l", "l", 5, False),
+        ],
+        0,
+    )
     assert found["start"] == [0, 1, 26, 1, 21]
 
 
@@ -83,24 +122,66 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
     par = hand.params(par_rows(np.zeros(filters), np.ones(filters), np.ones(filters)))
     table = hand.patterns(weight) if kind == "pattern" else None
     wgt = hand.weights(weight, order, gang, kind, table)
-    hand.add(isa.Kernel(rows=3, cols=3, row_stride=stride, col_stride=stride, row_dilation=1,
-                        col_dilation=1))
+    hand.add(
+        isa.Kernel(
+            rows=3, cols=3, row_stride=stride, col_stride=stride, row_dilation=1, col_dilation=1
+        )
+    )
     hand.set_input(here, shape, 0, 0, -1, 0)
     hand.set_output(result, out, 0, -128, 127, 0)
     there = hand.room(filters, out, gap=2)
     if residual:
         hand.load(hand.input("r", np.zeros((1, filters, *out), np.int8)), there)
-        hand.add(isa.Operand(act=there.act, row=there.row, block=there.block, zero_point=0,
-                             unsigned=0, par=hand.params(scalar_row(1, 1, shift=1))))
+        hand.add(
+            isa.Operand(
+                act=there.act,
+                row=there.row,
+                block=there.block,
+                zero_point=0,
+                unsigned=0,
+                par=hand.params(scalar_row(1, 1, shift=1)),
+            )
+        )
     above = int(np.count_nonzero(weight[:, :, 0])) * out[1]  # of the first row of outputs
     real = int(np.count_nonzero(weight)) * 30 - above
-    hand.layers.append(LayerInfo("conv1", "conv1", "conv", (1, filters, *out), 0,
-                                 int(np.count_nonzero(weight)) * 30, real, 1, 1, 1, ""))
-    pc = hand.add(isa.Conv(wgt=wgt, par=par, acc=0, filters=filters, channels=channels, gang=gang,
-                           first=1, last=1, residual=residual))
+    hand.layers.append(
+        LayerInfo(
+            "conv1",
+            "conv1",
+            "conv",
+            (1, filters, *out),
+            0,
+            int(np.count_nonzero(weight)) * 30,
+            real,
+            1,
+            1,
+            1,
+            "",
+        )
+    )
+    pc = hand.add(
+        isa.Conv(
+            wgt=wgt,
+            par=par,
+            acc=0,
+            filters=filters,
+            channels=channels,
+            gang=gang,
+            first=1,
+            last=1,
+            residual=residual,
+        )
+    )
     hand.store(hand.output("y", filters, out, "int8"), result)
-    return hand, {"weight": weight[order], "order": order, "gang": gang, "pc": pc, "row": here.row,
-                  "stride": stride, "operand_row": there.row if residual else None}
+    return hand, {
+        "weight": weight[order],
+        "order": order,
+        "gang": gang,
+        "pc": pc,
+        "row": here.row,
+        "stride": stride,
+        "operand_row": there.row if residual else None,
+    }
 
 
 def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTiming:
@@ -109,17 +190,33 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
     filters, channels = weight.shape[:2]
     table = make_table(weight) if kind == "pattern" else None
     banks = {"banks": hand.spec.sram.act_banks, "pixels": array.pixels}
-    conflicts = lane_array.quad_conflicts(5, 6, row=made["row"], top=-1, left=0,
-                                     row_stride=made["stride"], col_stride=made["stride"], **banks)
+    conflicts = lane_array.quad_conflicts(
+        5,
+        6,
+        row=made["row"],
+        top=-1,
+        left=0,
+        row_stride=made["stride"],
+        col_stride=made["stride"],
+        **banks,
+    )
     operand = None
     if made["operand_row"] is not None:
         found = lane_array.quad_conflicts(5, 6, row=made["operand_row"], **banks)
         operand = lane_array.tile_fetch(found, gang)
     return lane_array.conv_cycles(
-        array, kind, work_matrix(kind, canonical(weight), channels, 9, table),
-        made["order"].astype(np.int32), stages_of(kind, channels, 9),
+        array,
+        kind,
+        work_matrix(kind, canonical(weight), channels, 9, table),
+        made["order"].astype(np.int32),
+        stages_of(kind, channels, 9),
         lane_array.tile_fetch(conflicts, gang),
-        lane_array.group_pixels(30, array.pixels << gang), gang, blocks(filters), True, operand)
+        lane_array.group_pixels(30, array.pixels << gang),
+        gang,
+        blocks(filters),
+        True,
+        operand,
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -133,8 +230,12 @@ def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
     assert taken["cycles"] == timing.cycles == run.free[pc] - run.start[pc]
     for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused"):
         assert taken[name] == getattr(timing, name)
-    assert sum(taken[name] for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait",
-                                        "unused")) == timing.cycles * array.lanes
+    assert (
+        sum(
+            taken[name] for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")
+        )
+        == timing.cycles * array.lanes
+    )
     assert taken["macs"] == np.count_nonzero(made["weight"]) * 30
     assert taken["real_macs"] == taken["macs"] - np.count_nonzero(made["weight"][:, :, 0]) * 6
     assert taken["requantised"] == 30 * filters * (1 if made["operand_row"] is None else 2)
@@ -150,18 +251,30 @@ def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
     hand.load(hand.input("x", np.ones((1, channels, *shape), np.int8)), here)
     hand.load(hand.input("r", np.ones((1, channels, *shape), np.int8)), there)
     side = 1 if name == "add" else 3
-    hand.add(isa.Kernel(rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1,
-                        col_dilation=1),
-             isa.Operand(act=there.act, row=there.row, block=there.block, zero_point=0, unsigned=0,
-                         par=hand.params(scalar_row(1, 1, shift=1))))
+    hand.add(
+        isa.Kernel(
+            rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1
+        ),
+        isa.Operand(
+            act=there.act,
+            row=there.row,
+            block=there.block,
+            zero_point=0,
+            unsigned=0,
+            par=hand.params(scalar_row(1, 1, shift=1)),
+        ),
+    )
     hand.set_input(here, shape, 0, 0, -(side // 2), -(side // 2))
     hand.set_output(result, shape, 0, -128, 127, 0)
     made: dict[str, isa.Instruction] = {
         "depthwise": isa.Depthwise(
-            wgt=hand.weights(np.ones((channels, 1, 3, 3), np.int8), np.arange(channels), 0,
-                             "dense"),
-            par=hand.params(par_rows(np.zeros(40), np.ones(40), np.ones(40))), channels=channels,
-            residual=1),
+            wgt=hand.weights(
+                np.ones((channels, 1, 3, 3), np.int8), np.arange(channels), 0, "dense"
+            ),
+            par=hand.params(par_rows(np.zeros(40), np.ones(40), np.ones(40))),
+            channels=channels,
+            residual=1,
+        ),
         "maxpool": isa.MaxPool(channels=channels),
         "avgpool": isa.AvgPool(channels=channels, par=hand.params(scalar_row(1, shift=1))),
         "add": isa.Add(channels=channels),
@@ -172,8 +285,9 @@ def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
     at = {"banks": banks, "pixels": array.pixels}
     own = lane_array.quad_conflicts(*shape, row=here.row, top=-(side // 2), left=-(side // 2), **at)
     other = lane_array.quad_conflicts(*shape, row=there.row, **at)
-    cycles = lane_array.simple_cycles(array, 3, taps, own, 63,
-                                 other if name in ("depthwise", "add") else None)
+    cycles = lane_array.simple_cycles(
+        array, 3, taps, own, 63, other if name in ("depthwise", "add") else None
+    )
     assert run.counters["cycles"][pc] == cycles
     assert run.counters["macs"][pc] == (channels * 9 * 63 if name == "depthwise" else 0)
     rows = 3 * 63 * (taps + (name in ("depthwise", "add")) + 1)
@@ -198,15 +312,15 @@ def test_events_count_and_cost_energy() -> None:
     totals, energy = run.totals, hand.spec.energy
     assert run.energy["mac"] == pytest.approx(energy.mac * np.count_nonzero(made["weight"]) * 30)
     assert run.energy["dram_byte"] == pytest.approx(energy.dram_byte * totals["dram_bytes"])
-    assert run.picojoules == pytest.approx(sum(
-        getattr(energy, event) * totals[counter] for event, counter in EVENTS.items()))
+    assert run.picojoules == pytest.approx(
+        sum(getattr(energy, event) * totals[counter] for event, counter in EVENTS.items())
+    )
     filters, channels = made["weight"].shape[:2]
     slots, gang, pc = 64 >> made["gang"], made["gang"], made["pc"]
     groups = -(-filters // slots)
     count = {name: int(values[pc]) for name, values in run.counters.items()}
     assert count["act_rows"] == 30 * (groups * 9 * blocks(channels) + 2 * blocks(filters))
-    assert count["window_bytes"] == 30 * (filters * channels * 9
-                                          + np.count_nonzero(made["weight"]))
+    assert count["window_bytes"] == 30 * (filters * channels * 9 + np.count_nonzero(made["weight"]))
     words = int(run.counters["wgt_words"][run.unit == LOAD].sum())
     assert count["wgt_words"] == words * -(-30 // (4 << gang))
     assert count["acc_rows"] == 0
@@ -217,8 +331,11 @@ def test_partial_sums_move_through_acc() -> None:
     pc = made["pc"]
     first = replace(hand.stream[pc], last=0)
     hand.stream[pc : pc + 1] = [first, replace(first, first=0, last=1)]
-    hand.layers[0] = replace(hand.layers[0], effectual=2 * hand.layers[0].effectual,
-                             real_macs=2 * hand.layers[0].real_macs)
+    hand.layers[0] = replace(
+        hand.layers[0],
+        effectual=2 * hand.layers[0].effectual,
+        real_macs=2 * hand.layers[0].real_macs,
+    )
     run = run_of(hand)
     rows = 30 * -(-made["weight"].shape[0] // 16)
     assert run.counters["acc_rows"][pc : pc + 2].tolist() == [rows, rows]

@@ -18,8 +18,9 @@ def test_slices_are_the_instructions() -> None:
     program = hand.program()
     run = Machine(SPEC).run(program, hand.data)
     events = json.loads(json.dumps(trace_events(run, program)))
-    names = {event["tid"]: event["args"]["name"] for event in events
-             if event["name"] == "thread_name"}
+    names = {
+        event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"
+    }
     assert names == {0: "load", 1: "compute", 2: "store"}
     slices = [event for event in events if event["ph"] == "X"]
     assert len(slices) == len(hand.stream)
@@ -28,8 +29,11 @@ def test_slices_are_the_instructions() -> None:
     assert conv["tid"] == 1
     assert conv["ts"] == run.start[made["pc"]]
     assert conv["dur"] == run.counters["cycles"][made["pc"]]
-    assert conv["args"] == {"pc": made["pc"], "bytes": 0,
-                            "macs": np.count_nonzero(made["weight"]) * 30}
+    assert conv["args"] == {
+        "pc": made["pc"],
+        "bytes": 0,
+        "macs": np.count_nonzero(made["weight"]) * 30,
+    }
     for unit in names:
         mine = [(each["ts"], each["dur"]) for each in slices if each["tid"] == unit]
         assert all(a + d <= b for (a, d), (b, _) in pairwise(mine))

@@ -71,8 +71,7 @@ def kinds() -> Iterator[Kind]:
 # ------------------------------------------------------------------------------ instructions
 
 
-def fast(spec: AccelSpec, one: Instruction, *registers: Instruction,
-         **held: Any) -> Cost:
+def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any) -> Cost:
     """The cost of an instruction after others that set registers."""
     state = State(spec, None, None)  # type: ignore[arg-type]  # time needs no memory
     for register in registers:
@@ -84,8 +83,11 @@ def fast(spec: AccelSpec, one: Instruction, *registers: Instruction,
 
 def difference(cost: Cost, outcome: Outcome) -> str:
     """The counters that are not equal."""
-    return ", ".join(f"{name} {value}, stepped {outcome.events[name]}"
-                     for name, value in cost._asdict().items() if value != outcome.events[name])
+    return ", ".join(
+        f"{name} {value}, stepped {outcome.events[name]}"
+        for name, value in cost._asdict().items()
+        if value != outcome.events[name]
+    )
 
 
 def convolution(rng: Rng, kind: str) -> str:
@@ -98,18 +100,31 @@ def convolution(rng: Rng, kind: str) -> str:
     elif chosen < 0.5:
         case = farther(rng, case)
     filters = len(case.weight)
-    case = replace(case, order=rng.permutation(filters).astype(np.int32),
-                   out_blocks=blocks(filters),
-                   operand_row=case.operand_row if case.last else None)
+    case = replace(
+        case,
+        order=rng.permutation(filters).astype(np.int32),
+        out_blocks=blocks(filters),
+        operand_row=case.operand_row if case.last else None,
+    )
     first = bool(rng.random() < 0.7)
     spec = load_spec(TARGETS[kind])
     spec = replace(spec, array=case.array, sram=replace(spec.sram, act_banks=case.banks))
-    one = isa.Conv(wgt=0, par=0, acc=0, filters=filters, channels=case.weight.shape[1],
-                   gang=case.gang, first=int(first), last=int(case.last),
-                   residual=int(case.operand_row is not None))
+    one = isa.Conv(
+        wgt=0,
+        par=0,
+        acc=0,
+        filters=filters,
+        channels=case.weight.shape[1],
+        gang=case.gang,
+        first=int(first),
+        last=int(case.last),
+        residual=int(case.operand_row is not None),
+    )
     registers: list[Instruction] = [
         _input(case.row, case.image.shape[1:], case.top, case.left),
-        _kernel(case.kernel, case.stride, case.dilation), _output(case.output)]
+        _kernel(case.kernel, case.stride, case.dilation),
+        _output(case.output),
+    ]
     if case.operand_row is not None:
         registers.append(_operand(case.operand_row))
     outcome = step_tile(case, kind, first=first)
@@ -122,11 +137,16 @@ def farther(rng: Rng, case: Case) -> Case:
     image = rng.integers(-128, 128, (len(case.image), *rng.integers(1, 16, 2)))
     output = (int(rng.integers(1, 9)), int(rng.integers(1, 12)))
     return replace(
-        case, image=image, output=output, row=image.shape[2] + int(rng.integers(0, 9)),
+        case,
+        image=image,
+        output=output,
+        row=image.shape[2] + int(rng.integers(0, 9)),
         stride=(int(rng.integers(1, 5)), int(rng.integers(1, 5))),
         dilation=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
-        top=int(rng.integers(-6, 7)), left=int(rng.integers(-6, 7)),
-        operand_row=None if case.operand_row is None else output[1] + int(rng.integers(0, 9)))
+        top=int(rng.integers(-6, 7)),
+        left=int(rng.integers(-6, 7)),
+        operand_row=None if case.operand_row is None else output[1] + int(rng.integers(0, 9)),
+    )
 
 
 def on_the_target(rng: Rng, case: Case, kind: str) -> Case:
@@ -157,11 +177,19 @@ def channelwise(rng: Rng, name: str) -> str:
     operand_row = output[1] + int(rng.integers(0, 3)) if residual else None
     spec = load_spec(str(some(rng, *TARGETS.values())))
     banks = int(some(rng, 1, 2, 4, 8))
-    spec = replace(spec, sram=replace(spec.sram, act_banks=banks),
-                   array=replace(spec.array, pixels=int(some(rng, 1, 2, 4)),
-                                 pipeline_cycles=int(rng.integers(0, 12))))
-    registers = [_input(row, (9, 9), top, left), _kernel(kernel, stride, dilation),
-                 _output(output), _operand(operand_row or 1)]
+    spec = replace(
+        spec,
+        sram=replace(spec.sram, act_banks=banks),
+        array=replace(
+            spec.array, pixels=int(some(rng, 1, 2, 4)), pipeline_cycles=int(rng.integers(0, 12))
+        ),
+    )
+    registers = [
+        _input(row, (9, 9), top, left),
+        _kernel(kernel, stride, dilation),
+        _output(output),
+        _operand(operand_row or 1),
+    ]
     held: dict[str, Any] = {}
     more: dict[str, Any] = {"requantised": name != "maxpool"}
     if name == "depthwise":
@@ -170,38 +198,77 @@ def channelwise(rng: Rng, name: str) -> str:
         taps = kernel[0] * kernel[1]
         order = np.arange(channels, dtype=np.int32)
         raw, lengths = pack("dense", canonical(weight), 1, taps, order, None)
-        held["streams"] = Streams(
-            decode("dense", raw, channels, 1, taps, None), 0, 0)
+        held["streams"] = Streams(decode("dense", raw, channels, 1, taps, None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
     instructions: dict[str, Instruction] = {
         "depthwise": isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
         "maxpool": isa.MaxPool(channels=channels),
         "avgpool": isa.AvgPool(channels=channels, par=0),
-        "add": isa.Add(channels=channels)}
-    outcome = step_channels(spec.array, banks, Channelwise(
-        channels=channels, size=(9, 9), row=row, kernel=kernel, stride=stride, dilation=dilation,
-        top=top, left=left, output=output, operand_row=operand_row, **more))
+        "add": isa.Add(channels=channels),
+    }
+    outcome = step_channels(
+        spec.array,
+        banks,
+        Channelwise(
+            channels=channels,
+            size=(9, 9),
+            row=row,
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
+            top=top,
+            left=left,
+            output=output,
+            operand_row=operand_row,
+            **more,
+        ),
+    )
     return difference(fast(spec, instructions[name], *registers, **held), outcome)
 
 
 def _input(row: int, shape: tuple[int, ...], top: int, left: int) -> isa.Input:
-    return isa.Input(act=0, row=row, block=0, height=shape[0], width=shape[1], top=top, left=left,
-                     zero_point=0, unsigned=0)
+    return isa.Input(
+        act=0,
+        row=row,
+        block=0,
+        height=shape[0],
+        width=shape[1],
+        top=top,
+        left=left,
+        zero_point=0,
+        unsigned=0,
+    )
 
 
 def _output(shape: tuple[int, int]) -> isa.Output:
-    return isa.Output(act=0, row=shape[1], block=0, height=shape[0], width=shape[1], zero_point=0,
-                      low=-128, high=127, unsigned=0)
+    return isa.Output(
+        act=0,
+        row=shape[1],
+        block=0,
+        height=shape[0],
+        width=shape[1],
+        zero_point=0,
+        low=-128,
+        high=127,
+        unsigned=0,
+    )
 
 
 def _operand(row: int) -> isa.Operand:
     return isa.Operand(act=0, row=row, block=0, zero_point=0, unsigned=0, par=0)
 
 
-def _kernel(kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-            ) -> isa.Kernel:
-    return isa.Kernel(rows=kernel[0], cols=kernel[1], row_stride=stride[0], col_stride=stride[1],
-                      row_dilation=dilation[0], col_dilation=dilation[1])
+def _kernel(
+    kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> isa.Kernel:
+    return isa.Kernel(
+        rows=kernel[0],
+        cols=kernel[1],
+        row_stride=stride[0],
+        col_stride=stride[1],
+        row_dilation=dilation[0],
+        col_dilation=dilation[1],
+    )
 
 
 def transfer(rng: Rng, name: str) -> str:
@@ -219,8 +286,9 @@ def transfer(rng: Rng, name: str) -> str:
         size = 4 * int(rng.integers(1, 600))
         outcome = step_transfer(dram, Transfer(first, size))
         outcome.events["wgt_words"] = size // 4
-        return difference(fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0)),
-                          outcome)
+        return difference(
+            fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0)), outcome
+        )
     width, height, deep = (int(n) for n in rng.integers(1, 7, 3))
     counts = width, height, deep
     length = int(rng.integers(1, 17))
@@ -229,11 +297,13 @@ def transfer(rng: Rng, name: str) -> str:
         steps.append(whole if rng.random() < 0.5 else whole + int(rng.integers(1, 200)))
         whole = steps[-1] * count
     steps[0] = min(steps[0], 63)
-    shape, move = ((isa.LoadShape, isa.Load) if name == "load" else (isa.StoreShape, isa.Store))
-    register = shape(dram_pixel=steps[0], dram_row=steps[1], dram_block=steps[2], act_row=9,
-                     act_block=99)
-    one = move(act=0, dram=first, width=counts[0], height=counts[1], blocks=counts[2],
-               bytes=length, lane=0)
+    shape, move = (isa.LoadShape, isa.Load) if name == "load" else (isa.StoreShape, isa.Store)
+    register = shape(
+        dram_pixel=steps[0], dram_row=steps[1], dram_block=steps[2], act_row=9, act_block=99
+    )
+    one = move(
+        act=0, dram=first, width=counts[0], height=counts[1], blocks=counts[2], bytes=length, lane=0
+    )
     outcome = step_transfer(dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])))
     outcome.events["act_rows"] = counts[0] * counts[1] * counts[2]
     return difference(fast(spec, one, register), outcome)
@@ -249,9 +319,13 @@ def tokens(rng: Rng) -> str:
     stepped = step_tokens(stream, latency, lambda pc, _one: Counter(cycles=cycles[pc]))
     numbers = {unit: n for n, unit in enumerate(UNITS)}
     found = timeline(
-        np.array([numbers[one.unit] for one in stream]), np.array([one.wait for one in stream]),
-        np.array([one.post for one in stream]), np.array(cycles),
-        np.array([isinstance(one, isa.Load | isa.Store) for one in stream]), latency)
+        np.array([numbers[one.unit] for one in stream]),
+        np.array([one.wait for one in stream]),
+        np.array([one.post for one in stream]),
+        np.array(cycles),
+        np.array([isinstance(one, isa.Load | isa.Store) for one in stream]),
+        latency,
+    )
     for name, values in found._asdict().items():
         other = [getattr(each, name) for each in stepped]
         if values.tolist() != other:
@@ -262,11 +336,14 @@ def tokens(rng: Rng) -> str:
 def random_stream(rng: Rng) -> tuple[list[Instruction], list[int]]:
     shape = {"dram_pixel": 1, "dram_row": 1, "dram_block": 1, "act_row": 1, "act_block": 1}
     move = {"act": 0, "dram": 0, "width": 1, "height": 1, "blocks": 1, "bytes": 1, "lane": 0}
-    window = dict.fromkeys(("rows", "cols", "row_stride", "col_stride", "row_dilation",
-                            "col_dilation"), 1)
-    makers = {isa.Unit.LOAD: ((isa.LoadShape, shape), (isa.Load, move)),
-              isa.Unit.STORE: ((isa.StoreShape, shape), (isa.Store, move)),
-              isa.Unit.COMPUTE: ((isa.Kernel, window),) * 2}
+    window = dict.fromkeys(
+        ("rows", "cols", "row_stride", "col_stride", "row_dilation", "col_dilation"), 1
+    )
+    makers = {
+        isa.Unit.LOAD: ((isa.LoadShape, shape), (isa.Load, move)),
+        isa.Unit.STORE: ((isa.StoreShape, shape), (isa.Store, move)),
+        isa.Unit.COMPUTE: ((isa.Kernel, window),) * 2,
+    }
     given = {(giver, taker): 0 for giver in UNITS for taker in UNITS}
     stream: list[Instruction] = []
     cycles: list[int] = []
@@ -296,8 +373,10 @@ def network(program: Program) -> str:
     for pc, each in enumerate(step_program(program)):
         expected = {name: int(getattr(run, name)[pc]) for name in ("ready", "start", "free", "end")}
         expected |= {name: int(values[pc]) for name, values in run.counters.items()}
-        found = {name: getattr(each, name) if hasattr(each, name) else each.events[name]
-                 for name in expected}
+        found = {
+            name: getattr(each, name) if hasattr(each, name) else each.events[name]
+            for name in expected
+        }
         if found != expected:
             wrong.append(f"pc {pc}: {expected}, stepped {found}")
     return "; ".join(wrong)
@@ -308,7 +387,8 @@ def networks(seed: int) -> dict[str, Callable[[], Program]]:
     """What makes each network's program, by its name: small ones, and the two Fashion-MNIST
     classifiers on every target."""
     made: dict[str, Callable[[], Program]] = {
-        each.name: partial(getattr, each, "program") for each in samples(seed)}
+        each.name: partial(getattr, each, "program") for each in samples(seed)
+    }
     for path in CLASSIFIERS:
         for target in TARGETS.values():
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
@@ -337,8 +417,11 @@ class Part:
 def cases(number: int, seed: int, first: int, count: int) -> Part:
     """``count`` cases of a kind from ``first`` on."""
     kind = list(kinds())[number]
-    wrong = [f"{kind.name}, case {case}: {found}" for case in range(first, first + count)
-             if (found := kind.check(np.random.default_rng([seed, number, case])))]
+    wrong = [
+        f"{kind.name}, case {case}: {found}"
+        for case in range(first, first + count)
+        if (found := kind.check(np.random.default_rng([seed, number, case])))
+    ]
     return Part(kind.name, count, wrong)
 
 
@@ -352,34 +435,43 @@ def whole(name: str, seed: int) -> Part:
 
 def main() -> None:
     """Exit 1 if anything differs."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=2000, help="cases of each kind")
     parser.add_argument("--seed", type=int, default=0, help="other seeds are other cases")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     begin = time.monotonic()
-    rows = {each.name: [0, 0] for each in kinds()} | {name: [0, 0]
-                                                      for name in networks(options.seed)}
+    rows = {each.name: [0, 0] for each in kinds()} | {
+        name: [0, 0] for name in networks(options.seed)
+    }
     failures = 0
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         work = [pool.submit(whole, name, options.seed) for name in networks(options.seed)]
         for number, _ in enumerate(kinds()):
-            work += [pool.submit(cases, number, options.seed, first,
-                                 min(CHUNK, options.count - first))
-                     for first in range(0, options.count, CHUNK)]
+            work += [
+                pool.submit(cases, number, options.seed, first, min(CHUNK, options.count - first))
+                for first in range(0, options.count, CHUNK)
+            ]
         for ended, done in enumerate(as_completed(work), 1):
             part = done.result()
             rows[part.name][0] += part.compared
             rows[part.name][1] += len(part.differences)
             failures += len(part.differences)
             print(*part.differences, sep="\n", end="\n" if part.differences else "", flush=True)
-            print(f"{ended} of {len(work)} parts, {failures} differ, "
-                  f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{ended} of {len(work)} parts, {failures} differ, "
+                f"{time.monotonic() - begin:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     whole_programs = [(name, *rows.pop(name)) for name in networks(options.seed)]
-    print(table(("random cases", "cases", "different"), ((name, *row) for name, row in
-                                                         rows.items())),
-          table(("whole programs", "cycles", "different"), whole_programs), sep="\n\n")
+    print(
+        table(("random cases", "cases", "different"), ((name, *row) for name, row in rows.items())),
+        table(("whole programs", "cycles", "different"), whole_programs),
+        sep="\n\n",
+    )
     print(f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; {failures} differ")
     sys.exit(1 if failures else 0)
 

@@ -77,8 +77,9 @@ def attempt(batch: list[Wanted]) -> list[Result]:
 
 def cases(count: int, tvm: int, onnx: int, seed: int) -> list[Wanted]:
     """Every case of a campaign; those compared with TVM are spread evenly."""
-    made = [Wanted("layers", seed + n, n * tvm // count != (n + 1) * tvm // count)
-            for n in range(count)]
+    made = [
+        Wanted("layers", seed + n, n * tvm // count != (n + 1) * tvm // count) for n in range(count)
+    ]
     return made + [Wanted("onnx", seed + n, True) for n in range(onnx)]
 
 
@@ -102,6 +103,7 @@ def results(wanted: list[Wanted], jobs: int) -> Iterator[Result]:
 
 def save(result: Result) -> None:
     """Shrink a failing case and keep it."""
+
     def fails(case: Case) -> bool:
         return judge(case).what == result.verdict.what
 
@@ -113,8 +115,9 @@ def save(result: Result) -> None:
 
 def main() -> None:
     """Exit 1 if a case failed."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=500, help="networks of integer layers")
     parser.add_argument("--tvm", type=int, default=100, help="of them against TVM, too")
     parser.add_argument("--onnx", type=int, help="ONNX models; a quarter of --tvm if not given")
@@ -145,11 +148,27 @@ def run(wanted: list[Wanted], jobs: int, seeds: str) -> int:
             if kinds[verdict.what] == 1 and verdict.what != "a process died":
                 save(result)
         if done % max(20, len(wanted) // 50) == 0:
-            print(f"{done} of {len(wanted)}, {kinds.total()} failed, "
-                  f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-    print(table(("compared with", "cases", *OUTCOMES), (
-        (row, sum(seen[row, each] for each in OUTCOMES), *(seen[row, each] for each in OUTCOMES))
-        for row in ROWS)), coverage(drawn), sep="\n\n")
+            print(
+                f"{done} of {len(wanted)}, {kinds.total()} failed, "
+                f"{time.monotonic() - begin:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+    print(
+        table(
+            ("compared with", "cases", *OUTCOMES),
+            (
+                (
+                    row,
+                    sum(seen[row, each] for each in OUTCOMES),
+                    *(seen[row, each] for each in OUTCOMES),
+                )
+                for row in ROWS
+            ),
+        ),
+        coverage(drawn),
+        sep="\n\n",
+    )
     print(f"\n{provenance(seeds, begin, jobs)}; {kinds.total()} failed, of {len(kinds)} kinds")
     return kinds.total()
 

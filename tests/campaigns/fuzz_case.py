@@ -83,11 +83,16 @@ class Case:
 
 def dump_case(case: Case) -> str:
     """JSON, a field and a step a line; what has its default value is left out."""
-    table = {key: value for key, value in asdict(case).items()
-             if key != "steps" and not (value is None or value is False or value == {})}
-    lines = [f' {json.dumps(key)}: {json.dumps(value)}' for key, value in table.items()]
-    steps = ",\n  ".join(json.dumps({key: value for key, value in asdict(step).items() if value})
-                         for step in case.steps)
+    table = {
+        key: value
+        for key, value in asdict(case).items()
+        if key != "steps" and not (value is None or value is False or value == {})
+    }
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in table.items()]
+    steps = ",\n  ".join(
+        json.dumps({key: value for key, value in asdict(step).items() if value})
+        for step in case.steps
+    )
     return ",\n".join(["{\n" + lines[0], *lines[1:], f' "steps": [\n  {steps}\n ]\n}}\n'])
 
 

@@ -75,12 +75,15 @@ def check(case: Case) -> str:
     data = input_data(case, graph)
     run = Machine(spec).run(program, data, seed=case.order)
     if run.totals["macs"] != multiplies(graph):
-        raise DifferenceError(f"{run.totals['macs']} multiplies were done, the layers have "
-                              f"{multiplies(graph)}")
+        raise DifferenceError(
+            f"{run.totals['macs']} multiplies were done, the layers have {multiplies(graph)}"
+        )
     real = sum(real_macs(node.layer) for node in graph.nodes)
     if run.totals["real_macs"] != real:
-        raise DifferenceError(f"{run.totals['real_macs']} multiplies were by inputs within the "
-                              f"image, the layers have {real}")
+        raise DifferenceError(
+            f"{run.totals['real_macs']} multiplies were by inputs within the "
+            f"image, the layers have {real}"
+        )
     _check_images(spec, program, data, run)
     wanted = evaluate(graph, data)
     found = [run.outputs[tensor.name] for tensor in program.outputs]
@@ -94,11 +97,22 @@ def check(case: Case) -> str:
 
 def _check_images(spec: AccelSpec, program: Program, data: dict[str, Array], run: Run) -> None:
     """Images that go through a walk together have each what it has by itself."""
-    images = [data, *({name: np.roll(values.reshape(-1), step).reshape(values.shape)
-                       for name, values in data.items()} for step in (1, 5))]
+    images = [
+        data,
+        *(
+            {
+                name: np.roll(values.reshape(-1), step).reshape(values.shape)
+                for name, values in data.items()
+            }
+            for step in (1, 5)
+        ),
+    ]
     alone = [run, *(Machine(spec).run(program, image, seed=run.seed) for image in images[1:])]
-    together = Machine(spec).run(program, {
-        name: np.concatenate([image[name] for image in images]) for name in data}, seed=run.seed)
+    together = Machine(spec).run(
+        program,
+        {name: np.concatenate([image[name] for image in images]) for name in data},
+        seed=run.seed,
+    )
     for number, want in enumerate(alone):
         found = together.of_image(number)
         for name, values in want.outputs.items():
@@ -110,8 +124,11 @@ def _check_images(spec: AccelSpec, program: Program, data: dict[str, Array], run
 
 def multiplies(graph: LayerGraph) -> int:
     """By weights that are not zero, of each for every output of its filter."""
-    return sum(int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
-               for node in graph.nodes if isinstance(node.layer, Conv | Dense))
+    return sum(
+        int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
+        for node in graph.nodes
+        if isinstance(node.layer, Conv | Dense)
+    )
 
 
 def compile_graph(graph: LayerGraph, spec: AccelSpec) -> Program:
@@ -129,13 +146,16 @@ def compare(side: str, graph: LayerGraph, wanted: list[Array], found: list[Array
         at = np.argwhere(got != want)
         if len(at):
             index = tuple(int(n) for n in at[0])
-            raise DifferenceError(f"{len(at)} elements differ from {side}, the first at "
-                                  f"{list(index)} of '{name}': {want[index]}, not {got[index]}")
+            raise DifferenceError(
+                f"{len(at)} elements differ from {side}, the first at "
+                f"{list(index)} of '{name}': {want[index]}, not {got[index]}"
+            )
 
 
 @contextlib.contextmanager
 def _limit(seconds: int) -> Iterator[None]:
     """TimeoutError after so many seconds."""
+
     def late(*_: Any) -> None:
         raise TimeoutError(f"not done within {seconds} seconds")
 

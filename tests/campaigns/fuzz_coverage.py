@@ -14,15 +14,20 @@ from zeroskip.relay_passes.integer import layers
 
 Feature: TypeAlias = tuple[str, str]  # parameter, value
 OUTCOMES = ("exact", "too small", "failed")
-CHANNELS = ((1, "1"), (2, "2 to 15"), (16, "16"), (17, "17 to 64"), (65, "65 to 130"),
-            (131, "more"))
+CHANNELS = (
+    (1, "1"),
+    (2, "2 to 15"),
+    (16, "16"),
+    (17, "17 to 64"),
+    (65, "65 to 130"),
+    (131, "more"),
+)
 BYTES = ((0, "below 8 KiB"), (8 << 10, "8 to 32 KiB"), (32 << 10, "more"))
 
 
 def features(case: Case) -> set[Feature]:
     """Everything about a case that the table counts."""
-    return {*_of_hardware(case),
-            *(_of_layers(case) if case.form == "layers" else _of_model(case))}
+    return {*_of_hardware(case), *(_of_layers(case) if case.form == "layers" else _of_model(case))}
 
 
 def _of_hardware(case: Case) -> Iterator[Feature]:
@@ -48,8 +53,12 @@ def _of_model(case: Case) -> Iterator[Feature]:
 def _of_layers(case: Case) -> Iterator[Feature]:
     graph = build_graph(case)
     yield "form", "layers"
-    yield "layers", _range(len(case.steps), ((1, "1"), (2, "2 to 4"), (5, "5 to 8"), (9, "9 to 12"),
-                                             (13, "more")))
+    yield (
+        "layers",
+        _range(
+            len(case.steps), ((1, "1"), (2, "2 to 4"), (5, "5 to 8"), (9, "9 to 12"), (13, "more"))
+        ),
+    )
     yield "outputs", "several" if len(case.outputs) > 1 else "one"
     yield "inputs", "several" if len(case.inputs) > 1 else "one"
     readers = Counter(name for step in case.steps for name in set(step.inputs))
@@ -76,8 +85,12 @@ def _of_step(step: Step, graph: LayerGraph) -> Iterator[Feature]:
     elif len(spatial) == 1:
         yield "spatial", "1-D"
     else:
-        yield "spatial", "1x1" if spatial == (1, 1) else (
-            "odd" if all(size % 2 for size in spatial) else "other 2-D")
+        yield (
+            "spatial",
+            "1x1"
+            if spatial == (1, 1)
+            else ("odd" if all(size % 2 for size in spatial) else "other 2-D"),
+        )
     if isinstance(layer, layers.Conv | layers.MaxPool | layers.AvgPool):
         yield from _of_window(layer)
     if isinstance(layer, layers.Conv | layers.Dense):
@@ -108,14 +121,24 @@ def _of_window(layer: layers.Conv | layers.MaxPool | layers.AvgPool) -> Iterator
         yield f"{kind}, stride", str(size)
     half = len(layer.padding) // 2
     begins, ends = layer.padding[:half], layer.padding[half:]
-    yield f"{kind}, padding", ("none" if not any(layer.padding) else
-                               "symmetric" if begins == ends else "asymmetric")
+    yield (
+        f"{kind}, padding",
+        ("none" if not any(layer.padding) else "symmetric" if begins == ends else "asymmetric"),
+    )
     for size in () if isinstance(layer, layers.AvgPool) else layer.dilation:
         yield f"{kind}, dilation", str(size)
     if isinstance(layer, layers.Conv):
         channels = layer.x.shape[1]
-        yield "convolution, groups", ("one" if layer.groups == 1 else
-                                      "depthwise" if layer.groups == channels else "several")
+        yield (
+            "convolution, groups",
+            (
+                "one"
+                if layer.groups == 1
+                else "depthwise"
+                if layer.groups == channels
+                else "several"
+            ),
+        )
 
 
 def _range(value: int, starts: tuple[tuple[int, str], ...]) -> str:
@@ -126,6 +149,15 @@ def _range(value: int, starts: tuple[tuple[int, str], ...]) -> str:
 def coverage(seen: Counter[tuple[Feature, str]]) -> str:
     """The table: cases that have a value of a parameter at least once, by outcome."""
     known = sorted({feature for feature, _ in seen})
-    return table(("parameter", "value", "cases", *OUTCOMES), (
-        (*feature, sum(seen[feature, each] for each in OUTCOMES),
-         *(seen[feature, each] for each in OUTCOMES)) for feature in known), texts=2)
+    return table(
+        ("parameter", "value", "cases", *OUTCOMES),
+        (
+            (
+                *feature,
+                sum(seen[feature, each] for each in OUTCOMES),
+                *(seen[feature, each] for each in OUTCOMES),
+            )
+            for feature in known
+        ),
+        texts=2,
+    )

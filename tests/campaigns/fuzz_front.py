@@ -59,8 +59,9 @@ def _check_images(network: Network, inputs: dict[str, Array], found: dict[str, A
         return
     flipped = {name: np.ascontiguousarray(np.flip(values)) for name, values in inputs.items()}
     alone = [found, Session(network).run(flipped), found]
-    together = Session(network).run({
-        name: np.concatenate([values, flipped[name], values]) for name, values in inputs.items()})
+    together = Session(network).run(
+        {name: np.concatenate([values, flipped[name], values]) for name, values in inputs.items()}
+    )
     for name, values in together.items():
         want = np.concatenate([each[name] for each in alone])
         _same(f"output '{name}' of three images", want, values)

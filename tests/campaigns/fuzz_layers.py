@@ -54,9 +54,13 @@ def input_data(case: Case, graph: LayerGraph) -> dict[str, Array]:
     for name in graph.inputs:
         t = graph.tensors[name]
         low, high = layers.BOUNDS[t.dtype]
-        values = (rng.integers(low, high + 1, t.shape) if kind == "uniform"
-                  else rng.choice([low, high], t.shape) if kind == "ends"
-                  else np.full(t.shape, t.zero_point))
+        values = (
+            rng.integers(low, high + 1, t.shape)
+            if kind == "uniform"
+            else rng.choice([low, high], t.shape)
+            if kind == "ends"
+            else np.full(t.shape, t.zero_point)
+        )
         made[name] = values.astype(t.dtype)
     return made
 
@@ -102,13 +106,21 @@ def _window(step: Step, x: QTensor) -> DilatedWindow:
     rank = len(x.shape) - 2
     if rank < 1:
         raise InvalidCaseError("a window on a vector")
-    given = {name: tuple(step.get(name, [fill] * rank * (2 if name == "padding" else 1)))
-             for name, fill in (("kernel", 1), ("strides", 1), ("padding", 0), ("dilation", 1))}
-    if any(len(value) != rank * (2 if name == "padding" else 1) or min(value) < (name != "padding")
-           for name, value in given.items()):
+    given = {
+        name: tuple(step.get(name, [fill] * rank * (2 if name == "padding" else 1)))
+        for name, fill in (("kernel", 1), ("strides", 1), ("padding", 0), ("dilation", 1))
+    }
+    if any(
+        len(value) != rank * (2 if name == "padding" else 1) or min(value) < (name != "padding")
+        for name, value in given.items()
+    ):
         raise InvalidCaseError("a window of another rank")
-    return {"kernel": given["kernel"], "strides": given["strides"], "padding": given["padding"],
-            "dilation": given["dilation"]}
+    return {
+        "kernel": given["kernel"],
+        "strides": given["strides"],
+        "padding": given["padding"],
+        "dilation": given["dilation"],
+    }
 
 
 def _outputs(x: QTensor, window: DilatedWindow) -> Shape:
@@ -116,9 +128,10 @@ def _outputs(x: QTensor, window: DilatedWindow) -> Shape:
     pads = spatial_pads(list(window["padding"]), len(x.shape) - 2)
     return tuple(
         (size + sum(pad) - (kernel - 1) * dilation - 1) // stride + 1
-        for size, pad, kernel, stride, dilation in
-        zip(x.shape[2:], pads, window["kernel"], window["strides"], window["dilation"],
-            strict=True))
+        for size, pad, kernel, stride, dilation in zip(
+            x.shape[2:], pads, window["kernel"], window["strides"], window["dilation"], strict=True
+        )
+    )
 
 
 def _conv(step: Step, x: QTensor) -> layers.Layer:
@@ -131,9 +144,15 @@ def _conv(step: Step, x: QTensor) -> layers.Layer:
         raise InvalidCaseError("groups that do not divide")
     y = _result(step, (1, filters, *_outputs(x, window)))
     return layers.Conv(
-        x=x, y=y, groups=groups, strides=window["strides"], padding=window["padding"],
-        dilation=window["dilation"], **_limits(step, y),
-        **_weights(step, (filters, x.shape[1] // groups, *window["kernel"])))
+        x=x,
+        y=y,
+        groups=groups,
+        strides=window["strides"],
+        padding=window["padding"],
+        dilation=window["dilation"],
+        **_limits(step, y),
+        **_weights(step, (filters, x.shape[1] // groups, *window["kernel"])),
+    )
 
 
 def _weights(step: Step, shape: Shape) -> Weights:
@@ -141,8 +160,9 @@ def _weights(step: Step, shape: Shape) -> Weights:
         raise InvalidCaseError("more weights than are quick")
     rng = np.random.default_rng(step.get("seed", 0))
     extreme = step.get("extreme", False)
-    weight = random_weight(rng, shape, step.get("zeros", "unstructured"), step.get("density", 1),
-                           extreme)
+    weight = random_weight(
+        rng, shape, step.get("zeros", "unstructured"), step.get("density", 1), extreme
+    )
     return {"weight": weight, **random_scales(rng, weight, extreme)}
 
 
@@ -159,8 +179,9 @@ def _add(step: Step, a: QTensor, b: QTensor) -> layers.Layer:
         raise InvalidCaseError("a sum of different shapes")
     y = _result(step, a.shape)
     mult_a, mult_b = step.get("mults", [1, 1])
-    return layers.Add(a=a, b=b, y=y, mult_a=mult_a, mult_b=mult_b, shift=step.get("shift", 1),
-                      **_limits(step, y))
+    return layers.Add(
+        a=a, b=b, y=y, mult_a=mult_a, mult_b=mult_b, shift=step.get("shift", 1), **_limits(step, y)
+    )
 
 
 def _maxpool(step: Step, x: QTensor) -> layers.Layer:
@@ -178,16 +199,26 @@ def _avgpool(step: Step, x: QTensor) -> layers.Layer:
         window |= {"kernel": x.shape[2:], "padding": (0,) * len(window["padding"])}
     y = _result(step, (1, x.shape[1], *_outputs(x, window)))
     mult, shift = layers.quantise_multiplier(1 / int(np.prod(window["kernel"])))
-    plain: Window = {"kernel": window["kernel"], "strides": window["strides"],
-                     "padding": window["padding"]}
-    return layers.AvgPool(x=x, y=y, **plain, mult=step.get("mult", mult),
-                          shift=step.get("shift", shift), **_limits(step, y))
+    plain: Window = {
+        "kernel": window["kernel"],
+        "strides": window["strides"],
+        "padding": window["padding"],
+    }
+    return layers.AvgPool(
+        x=x,
+        y=y,
+        **plain,
+        mult=step.get("mult", mult),
+        shift=step.get("shift", shift),
+        **_limits(step, y),
+    )
 
 
 def _requantise(step: Step, x: QTensor) -> layers.Layer:
     y = _result(step, x.shape)
-    return layers.Requantise(x=x, y=y, mult=step.get("mult", 1), shift=step.get("shift", 1),
-                             **_limits(step, y))
+    return layers.Requantise(
+        x=x, y=y, mult=step.get("mult", 1), shift=step.get("shift", 1), **_limits(step, y)
+    )
 
 
 def _concat(step: Step, *xs: QTensor) -> layers.Layer:
@@ -210,6 +241,12 @@ def _reshape(step: Step, x: QTensor) -> layers.Layer:
 
 
 _MAKE: dict[str, Callable[..., layers.Layer]] = {
-    "conv": _conv, "dense": _dense, "add": _add, "maxpool": _maxpool, "avgpool": _avgpool,
-    "requantise": _requantise, "concat": _concat, "reshape": _reshape,
+    "conv": _conv,
+    "dense": _dense,
+    "add": _add,
+    "maxpool": _maxpool,
+    "avgpool": _avgpool,
+    "requantise": _requantise,
+    "concat": _concat,
+    "reshape": _reshape,
 }

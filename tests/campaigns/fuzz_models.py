@@ -15,16 +15,50 @@ from tests.campaigns.fuzz_random import TARGETS, random_changes
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES
 
 SIZES = (1, 2, 3, 5, 8, 11, 16)
-KINDS = {"Conv": 9, "BatchNormalization": 2, "Relu": 4, "Clip": 2, "Add": 4, "Mul": 1, "Sub": 1,
-         "Sigmoid": 1, "LeakyRelu": 1, "HardSwish": 1, "MaxPool": 2, "AveragePool": 2,
-         "GlobalAveragePool": 1, "GlobalMaxPool": 1, "ReduceMean": 1, "Concat": 3, "Flatten": 1,
-         "Reshape": 1, "Gemm": 2, "MatMul": 1, "Softmax": 1, "Transpose": 1, "Pad": 1,
-         "Identity": 1, "Dropout": 1, "Squeeze": 1}
-RECIPES = ("unstructured:sparsity=0.75", "unstructured:sparsity=0.9,scope=global",
-           "unstructured:sparsity=0.8,scope=erk", "pattern:connectivity=0.5", "pattern:skip=yes",
-           "pattern:library=pconv,skip_first=no,skip=yes", "nm:skip=yes", "group:q=2,g=8", "shape",
-           "block:block=4x4", "kernel_group", "channels", "filters:scope=global",
-           "lowrank:skip=yes")
+KINDS = {
+    "Conv": 9,
+    "BatchNormalization": 2,
+    "Relu": 4,
+    "Clip": 2,
+    "Add": 4,
+    "Mul": 1,
+    "Sub": 1,
+    "Sigmoid": 1,
+    "LeakyRelu": 1,
+    "HardSwish": 1,
+    "MaxPool": 2,
+    "AveragePool": 2,
+    "GlobalAveragePool": 1,
+    "GlobalMaxPool": 1,
+    "ReduceMean": 1,
+    "Concat": 3,
+    "Flatten": 1,
+    "Reshape": 1,
+    "Gemm": 2,
+    "MatMul": 1,
+    "Softmax": 1,
+    "Transpose": 1,
+    "Pad": 1,
+    "Identity": 1,
+    "Dropout": 1,
+    "Squeeze": 1,
+}
+RECIPES = (
+    "unstructured:sparsity=0.75",
+    "unstructured:sparsity=0.9,scope=global",
+    "unstructured:sparsity=0.8,scope=erk",
+    "pattern:connectivity=0.5",
+    "pattern:skip=yes",
+    "pattern:library=pconv,skip_first=no,skip=yes",
+    "nm:skip=yes",
+    "group:q=2,g=8",
+    "shape",
+    "block:block=4x4",
+    "kernel_group",
+    "channels",
+    "filters:scope=global",
+    "lowrank:skip=yes",
+)
 PRUNED = {"Conv", "Gemm", "MatMul"}  # a recipe for a model without any is refused
 PROPOSALS = 30
 
@@ -36,10 +70,16 @@ def random_model(seed: int) -> Case:
     for _ in range(int(rng.integers(1, 13))):
         model.layer()
     case = Case(
-        form="onnx", target=str(rng.choice(TARGETS)), inputs=model.inputs,
-        steps=tuple(model.steps), outputs=tuple(model.ends()),
+        form="onnx",
+        target=str(rng.choice(TARGETS)),
+        inputs=model.inputs,
+        steps=tuple(model.steps),
+        outputs=tuple(model.ends()),
         changes=random_changes(rng) if rng.random() < 0.3 else {},
-        order=int(rng.integers(1 << 30)), data={"seed": seed}, origin=seed).trimmed()
+        order=int(rng.integers(1 << 30)),
+        data={"seed": seed},
+        origin=seed,
+    ).trimmed()
     settings: dict[str, Any] = {"method": str(rng.choice(["minmax", "percentile", "mse"]))}
     drawn = rng.random()
     if drawn < 0.3:
@@ -98,8 +138,18 @@ class _Model:
         options: dict[str, Any] = {}
         inputs = [name]
         rank = len(shape) - 2
-        if kind in ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
-                    "BatchNormalization") and rank < 1:
+        if (
+            kind
+            in (
+                "Conv",
+                "MaxPool",
+                "AveragePool",
+                "GlobalAveragePool",
+                "GlobalMaxPool",
+                "BatchNormalization",
+            )
+            and rank < 1
+        ):
             raise InvalidCaseError("no spatial dimension")
         if kind == "Conv":
             options = self._conv(shape)
@@ -114,8 +164,10 @@ class _Model:
         elif kind in ("Add", "Mul", "Sub"):
             same = [n for n, s in self.shapes.items() if s == shape]
             if rng.random() < (0.15 if kind == "Add" else 0.6):
-                options = {"constant": str(rng.choice(["number", "channel", "full"])),
-                           "seed": int(rng.integers(1 << 30))}
+                options = {
+                    "constant": str(rng.choice(["number", "channel", "full"])),
+                    "seed": int(rng.integers(1 << 30)),
+                }
             else:
                 inputs.append(str(rng.choice(same)))
                 rng.shuffle(inputs)
@@ -124,8 +176,10 @@ class _Model:
         elif kind == "Clip":
             options = {"constant": [[0, 6], [-1, 1], [0.25, 0.75], [-0.5, 3]][rng.integers(4)]}
         elif kind == "ReduceMean":
-            options = {"axes": list(range(2, len(shape))) if rng.random() < 0.8 else [1],
-                       "keepdims": int(rng.integers(0, 2))}
+            options = {
+                "axes": list(range(2, len(shape))) if rng.random() < 0.8 else [1],
+                "keepdims": int(rng.integers(0, 2)),
+            }
             if not options["axes"]:
                 raise InvalidCaseError("no spatial dimension")
         elif kind == "Concat":
@@ -159,9 +213,12 @@ class _Model:
 
     def _conv(self, shape: Shape) -> dict[str, Any]:
         rng, rank = self.rng, len(shape) - 2
-        made: dict[str, Any] = {"filters": int(rng.integers(1, 41)), **self._zeros(),
-                                "bias": bool(rng.random() < 0.6),
-                                "zeros": str(rng.choice(SCHEMES))}
+        made: dict[str, Any] = {
+            "filters": int(rng.integers(1, 41)),
+            **self._zeros(),
+            "bias": bool(rng.random() < 0.6),
+            "zeros": str(rng.choice(SCHEMES)),
+        }
         if rng.random() < 0.8:
             made["kernel"] = [int(n) for n in rng.choice([1, 2, 3, 3, 3, 5], rank)]
             made |= self._padding(made["kernel"])
@@ -189,8 +246,10 @@ class _Model:
     def _pool(self, kind: str, rank: int) -> dict[str, Any]:
         rng = self.rng
         kernel = [int(n) for n in rng.integers(1, 4, rank)]
-        made: dict[str, Any] = {"kernel_shape": kernel,
-                                "strides": [int(n) for n in rng.integers(1, 4, rank)]}
+        made: dict[str, Any] = {
+            "kernel_shape": kernel,
+            "strides": [int(n) for n in rng.integers(1, 4, rank)],
+        }
         if rng.random() < 0.4:
             made["pads"] = [int(rng.integers(0, k)) for k in kernel] * 2
         elif rng.random() < 0.3:

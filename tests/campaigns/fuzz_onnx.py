@@ -47,8 +47,10 @@ def shapes_of(model: onnx.ModelProto) -> dict[str, Shape]:
     except onnx.shape_inference.InferenceError as problem:
         raise InvalidCaseError(str(problem)) from None
     graph = inferred.graph
-    shapes = {item.name: tuple(int(dim.dim_value) for dim in item.type.tensor_type.shape.dim)
-              for item in (*graph.input, *graph.output)}
+    shapes = {
+        item.name: tuple(int(dim.dim_value) for dim in item.type.tensor_type.shape.dim)
+        for item in (*graph.input, *graph.output)
+    }
     if any(min(shape, default=0) < 1 for shape in shapes.values()):
         raise InvalidCaseError("an empty tensor, or one of unknown shape")
     return shapes
@@ -57,8 +59,10 @@ def shapes_of(model: onnx.ModelProto) -> dict[str, Shape]:
 def input_arrays(case: Case, seed: int) -> dict[str, Array]:
     """Normal values for each input."""
     rng = np.random.default_rng([case.data.get("seed", 0), seed])
-    return {name: rng.standard_normal(given["shape"]).astype(np.float32)
-            for name, given in case.inputs.items()}
+    return {
+        name: rng.standard_normal(given["shape"]).astype(np.float32)
+        for name, given in case.inputs.items()
+    }
 
 
 def _float_model(case: Case) -> onnx.ModelProto:
@@ -90,8 +94,9 @@ def make_node(step: Step, shapes: Mapping[str, Shape], constants: Constants) -> 
         attributes["group"] = channels // constants[names[0]].shape[1]
     if "kernel_shape" in attributes:
         _check_window(shapes[step.inputs[0]], attributes)
-    return helper.make_node(step.kind, [*step.inputs, *names], [step.output], name=step.output,
-                            **attributes)
+    return helper.make_node(
+        step.kind, [*step.inputs, *names], [step.output], name=step.output, **attributes
+    )
 
 
 def _check_window(shape: Shape, attributes: Mapping[str, Any]) -> None:
@@ -116,24 +121,34 @@ def _check_window(shape: Shape, attributes: Mapping[str, Any]) -> None:
             raise InvalidCaseError("a window behind the image")
 
 
-def _shape_of(node: onnx.NodeProto, shapes: Mapping[str, Shape], constants: Constants
-              ) -> dict[str, Shape]:
+def _shape_of(
+    node: onnx.NodeProto, shapes: Mapping[str, Shape], constants: Constants
+) -> dict[str, Shape]:
     """The shape of a node's result."""
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
-              for name in dict.fromkeys(node.input) if name in shapes]
-    own = [numpy_helper.from_array(constants[name], name) for name in node.input
-           if name in constants]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
+        for name in dict.fromkeys(node.input)
+        if name in shapes
+    ]
+    own = [
+        numpy_helper.from_array(constants[name], name) for name in node.input if name in constants
+    ]
     output = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None)
     graph = helper.make_graph([node], "one", inputs, [output], own)
     return {node.output[0]: shapes_of(_with_opset(graph))[node.output[0]]}
 
 
-def _model(case: Case, nodes: list[onnx.NodeProto], constants: Constants,
-           ends: Mapping[str, Shape]) -> onnx.ModelProto:
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, given["shape"])
-              for name, given in case.inputs.items()]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-               for name, shape in ends.items()]
+def _model(
+    case: Case, nodes: list[onnx.NodeProto], constants: Constants, ends: Mapping[str, Shape]
+) -> onnx.ModelProto:
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, given["shape"])
+        for name, given in case.inputs.items()
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in ends.items()
+    ]
     stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     return _with_opset(helper.make_graph(nodes, "net", inputs, outputs, stored))
 
@@ -196,9 +211,12 @@ def _matmul(step: Step, shapes: list[Shape]) -> Constants:
 
 def _batch_norm(step: Step, shapes: list[Shape]) -> Constants:
     rng, channels = _rng(step), shapes[0][1]
-    return {"gamma": rng.uniform(0.5, 1.5, channels).astype(np.float32),
-            "shift": _floats(rng, channels), "mean": _floats(rng, channels),
-            "variance": rng.uniform(0.5, 2, channels).astype(np.float32)}
+    return {
+        "gamma": rng.uniform(0.5, 1.5, channels).astype(np.float32),
+        "shift": _floats(rng, channels),
+        "mean": _floats(rng, channels),
+        "variance": rng.uniform(0.5, 2, channels).astype(np.float32),
+    }
 
 
 def _second_operand(step: Step, shapes: list[Shape]) -> Constants:
@@ -220,9 +238,17 @@ def _integers(role: str) -> Callable[[Step, list[Shape]], Constants]:
 
 
 _EXTRA: dict[str, Callable[[Step, list[Shape]], Constants]] = {
-    "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul, "BatchNormalization": _batch_norm,
-    "Add": _second_operand, "Mul": _second_operand, "Sub": _second_operand, "Clip": _bounds,
-    "Reshape": _integers("shape"), "Pad": _integers("pads"), "Squeeze": _integers("axes"),
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "BatchNormalization": _batch_norm,
+    "Add": _second_operand,
+    "Mul": _second_operand,
+    "Sub": _second_operand,
+    "Clip": _bounds,
+    "Reshape": _integers("shape"),
+    "Pad": _integers("pads"),
+    "Squeeze": _integers("axes"),
 }
 
 
@@ -276,8 +302,9 @@ def _all_values(case: Case, model: onnx.ModelProto) -> dict[str, Array]:
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     del wide.graph.output[:]
-    wide.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-                             for name in every)
+    wide.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in every
+    )
     found = run_reference(wide, given)
     return {**given, **dict(zip(every, found, strict=True))}
 
@@ -290,13 +317,18 @@ def _scale_of(values: Array, kind: np.dtype[Any]) -> tuple[Array, Array]:
     return np.array(scale, np.float32), np.array(round(least - low / scale), kind)
 
 
-def _quantise_weights(node: onnx.NodeProto, source: tuple[Array, Array] | None,
-                      constants: Constants, nodes: list[onnx.NodeProto]) -> None:
+def _quantise_weights(
+    node: onnx.NodeProto,
+    source: tuple[Array, Array] | None,
+    constants: Constants,
+    nodes: list[onnx.NodeProto],
+) -> None:
     """int8 weights with a scale for each filter, and an int32 bias, each behind a Dequantize."""
     name = node.input[1]
     weight = constants[name]
     transposed = node.op_type == "Gemm" and not any(
-        attribute.name == "transB" and attribute.i for attribute in node.attribute)
+        attribute.name == "transB" and attribute.i for attribute in node.attribute
+    )
     axis = 1 if transposed else 0
     others = tuple(n for n in range(weight.ndim) if n != axis)
     scale = np.maximum(np.abs(weight).max(axis=others), 1e-6).astype(np.float32) / np.float32(127)
@@ -311,10 +343,20 @@ def _quantise_weights(node: onnx.NodeProto, source: tuple[Array, Array] | None,
         _dequantise(node, 2, scale, np.zeros(len(scale), np.int32), 0, constants, nodes)
 
 
-def _dequantise(node: onnx.NodeProto, index: int, scale: Array, zero: Array, axis: int,
-                constants: Constants, nodes: list[onnx.NodeProto]) -> None:
+def _dequantise(
+    node: onnx.NodeProto,
+    index: int,
+    scale: Array,
+    zero: Array,
+    axis: int,
+    constants: Constants,
+    nodes: list[onnx.NodeProto],
+) -> None:
     name = node.input[index]
     constants[f"{name}.scale"], constants[f"{name}.zero"] = scale, zero
-    nodes.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale", f"{name}.zero"],
-                                  [f"{name}.dq"], axis=axis))
+    nodes.append(
+        helper.make_node(
+            "DequantizeLinear", [name, f"{name}.scale", f"{name}.zero"], [f"{name}.dq"], axis=axis
+        )
+    )
     node.input[index] = f"{name}.dq"

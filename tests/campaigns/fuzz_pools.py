@@ -31,8 +31,9 @@ def windows(node: OpRun, x: Array, fill: float, around: float) -> Array:
     strides = getattr(node, "strides", None) or [1] * rank
     dilations = getattr(node, "dilations", None) or [1] * rank
     pads = getattr(node, "pads", None) or [0] * 2 * rank
-    padded = np.pad(x, [(0, 0)] * 2 + list(zip(pads[:rank], pads[rank:], strict=True)),
-                    constant_values=fill)
+    padded = np.pad(
+        x, [(0, 0)] * 2 + list(zip(pads[:rank], pads[rank:], strict=True)), constant_values=fill
+    )
     reach = [(k - 1) * dilation + 1 for k, dilation in zip(kernel, dilations, strict=True)]
     outputs, beyond = [], []
     for axis in range(rank):
@@ -44,8 +45,9 @@ def windows(node: OpRun, x: Array, fill: float, around: float) -> Array:
         beyond.append(max(0, steps * strides[axis] - rest))
     padded = np.pad(padded, [(0, 0)] * 2 + [(0, size) for size in beyond], constant_values=around)
     view = np.lib.stride_tricks.sliding_window_view(padded, reach, tuple(range(2, 2 + rank)))
-    every = [slice(0, count * stride, stride)
-             for count, stride in zip(outputs, strides, strict=True)]
+    every = [
+        slice(0, count * stride, stride) for count, stride in zip(outputs, strides, strict=True)
+    ]
     return view[(slice(None), slice(None), *every, *(slice(None, None, d) for d in dilations))]
 
 

@@ -16,11 +16,28 @@ from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantise_multi
 
 TARGETS = ("dense256", "sparse256", "pattern256")
 SIZES = (1, 2, 3, 5, 7, 8, 13, 16, 23, 30)
-MEMORIES = {"act_bytes": 180224, "wgt_bytes": 147456, "acc_bytes": 32768, "par_bytes": 16384,
-            "staging_bytes": 16384}
-KINDS = {"conv": 5, "pointwise": 3, "depthwise": 2, "grouped": 2, "add": 4, "residual": 3,
-         "maxpool": 2, "avgpool": 2, "global": 1, "requantise": 1, "concat": 3, "reshape": 1,
-         "dense": 2}
+MEMORIES = {
+    "act_bytes": 180224,
+    "wgt_bytes": 147456,
+    "acc_bytes": 32768,
+    "par_bytes": 16384,
+    "staging_bytes": 16384,
+}
+KINDS = {
+    "conv": 5,
+    "pointwise": 3,
+    "depthwise": 2,
+    "grouped": 2,
+    "add": 4,
+    "residual": 3,
+    "maxpool": 2,
+    "avgpool": 2,
+    "global": 1,
+    "requantise": 1,
+    "concat": 3,
+    "reshape": 1,
+    "dense": 2,
+}
 PROPOSALS = 20  # until a layer fits the value it reads
 
 
@@ -32,12 +49,19 @@ def random_case(seed: int) -> Case:
     network = _Network(rng)
     network.grow(int(rng.integers(1, 13)))
     case = Case(
-        form="layers", target=target, inputs=network.inputs, steps=tuple(network.steps),
-        outputs=tuple(network.ends()), changes=changes,
+        form="layers",
+        target=target,
+        inputs=network.inputs,
+        steps=tuple(network.steps),
+        outputs=tuple(network.ends()),
+        changes=changes,
         order=None if rng.random() < 0.3 else int(rng.integers(1 << 30)),
-        data={"seed": seed, "kind": str(rng.choice(["uniform", "ends", "zeros"],
-                                                   p=[0.85, 0.1, 0.05]))},
-        origin=seed)
+        data={
+            "seed": seed,
+            "kind": str(rng.choice(["uniform", "ends", "zeros"], p=[0.85, 0.1, 0.05])),
+        },
+        origin=seed,
+    )
     try:
         case.spec()
     except SpecError:
@@ -60,11 +84,13 @@ def random_changes(rng: np.random.Generator) -> dict[str, Any]:
     if rng.random() < 0.3:
         lanes = int(rng.choice([16, 32, 64, 128]))
         changes |= {
-            "array.lanes": lanes, "array.pixels": int(rng.choice([1, 2, 4, 8, 16])),
+            "array.lanes": lanes,
+            "array.pixels": int(rng.choice([1, 2, 4, 8, 16])),
             "array.max_gang": int(rng.integers(0, min(3, lanes.bit_length() - 1) + 1)),
             "array.window_entries": int(rng.choice([32, 128, 256, 512, 1024])),
             "array.drain_width": int(rng.choice([1, 4, 16, 32])),
-            "array.pipeline_cycles": int(rng.choice([0, 1, 8, 20]))}
+            "array.pipeline_cycles": int(rng.choice([0, 1, 8, 20])),
+        }
     return changes
 
 
@@ -114,8 +140,11 @@ class _Network:
         rng = self.rng
         dtype = "uint8" if rng.random() < 0.3 else "int8"
         low, high = BOUNDS[dtype]
-        zero = int(rng.choice([low, high, 0])) if rng.random() < 0.2 else int(
-            rng.integers(low, high + 1))
+        zero = (
+            int(rng.choice([low, high, 0]))
+            if rng.random() < 0.2
+            else int(rng.integers(low, high + 1))
+        )
         made: dict[str, Any] = {"dtype": dtype, "zero_point": zero}
         drawn = rng.random()
         if drawn < 0.4:
@@ -125,8 +154,11 @@ class _Network:
         return made
 
     def _scale(self, real: float) -> dict[str, int]:
-        mult, shift = (random_multiplier(self.rng) if self.rng.random() < 0.1
-                       else quantise_multiplier(real * self.rng.uniform(0.3, 1.2)))
+        mult, shift = (
+            random_multiplier(self.rng)
+            if self.rng.random() < 0.1
+            else quantise_multiplier(real * self.rng.uniform(0.3, 1.2))
+        )
         return {"mult": mult, "shift": shift}
 
     def _zeros(self) -> dict[str, Any]:
@@ -204,8 +236,11 @@ class _Network:
         made["strides"] = self._integers(1, 3, rank)
         if kind == "pointwise":
             return made
-        made |= {"kernel": self._integers(1, 7, rank), "padding": self._integers(0, 3, 2 * rank),
-                 "dilation": self._integers(1, int(rng.choice([1, 1, 1, 3])), rank)}
+        made |= {
+            "kernel": self._integers(1, 7, rank),
+            "padding": self._integers(0, 3, 2 * rank),
+            "dilation": self._integers(1, int(rng.choice([1, 1, 1, 3])), rank),
+        }
         if kind == "depthwise":
             made |= {"groups": "each", "filters": 1}
         elif kind == "grouped":
@@ -218,9 +253,17 @@ class _Network:
         rank, y = len(x.shape) - 2, name
         for _ in range(int(self.rng.integers(1, 3))):
             reach = int(self.rng.choice([0, 1, 2]))
-            y = self._add("conv", [y], {
-                "kernel": [2 * reach + 1] * rank, "padding": [reach] * 2 * rank,
-                "filters": x.shape[1], **self._zeros(), **self._type()})
+            y = self._add(
+                "conv",
+                [y],
+                {
+                    "kernel": [2 * reach + 1] * rank,
+                    "padding": [reach] * 2 * rank,
+                    "filters": x.shape[1],
+                    **self._zeros(),
+                    **self._type(),
+                },
+            )
         pair = [name, y] if self.rng.random() < 0.5 else [y, name]
         self._add("add", pair, self._sum())
 
@@ -229,8 +272,11 @@ class _Network:
         if rng.random() < 0.1:
             (a, shift), (b, _) = random_multiplier(rng), random_multiplier(rng)
             return {"mults": [a, b], "shift": shift, **self._type()}
-        return {"mults": [int(n) for n in rng.integers(1 << 28, 1 << 30, 2)], "shift": 30,
-                **self._type()}
+        return {
+            "mults": [int(n) for n in rng.integers(1 << 28, 1 << 30, 2)],
+            "shift": 30,
+            **self._type(),
+        }
 
     def _pool(self, kind: str, x: QTensor) -> dict[str, Any]:
         rank = len(x.shape) - 2
@@ -250,8 +296,11 @@ class _Network:
 
     def _concat(self, name: str, x: QTensor) -> None:
         """With others of its size; those of another type are requantised first."""
-        alike = [n for n, t in self.tensors.items()
-                 if len(t.shape) == len(x.shape) and t.shape[2:] == x.shape[2:]]
+        alike = [
+            n
+            for n, t in self.tensors.items()
+            if len(t.shape) == len(x.shape) and t.shape[2:] == x.shape[2:]
+        ]
         parts = [name, *(str(n) for n in self.rng.choice(alike, int(self.rng.integers(1, 4))))]
         kind = {"dtype": x.dtype, "zero_point": x.zero_point}
         for index, part in enumerate(parts):
@@ -277,5 +326,8 @@ class _Network:
             raise InvalidCaseError("a vector too long to be quick")
         if len(x.shape) > 2:
             name = self._add("reshape", [name], {})
-        self._add("dense", [name], {"filters": int(self.rng.integers(1, 80)), **self._zeros(),
-                                    **self._type()})
+        self._add(
+            "dense",
+            [name],
+            {"filters": int(self.rng.integers(1, 80)), **self._zeros(), **self._type()},
+        )

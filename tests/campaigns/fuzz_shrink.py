@@ -26,8 +26,15 @@ def shrink(case: Case, fails: Fails, seconds: float) -> Case:
     progress = True
     while progress:
         progress = False
-        for reduce in (_fewer_outputs, _cut_steps, _bypassed, _plain_hardware, _plain_settings,
-                       _defaults, _smaller_numbers):
+        for reduce in (
+            _fewer_outputs,
+            _cut_steps,
+            _bypassed,
+            _plain_hardware,
+            _plain_settings,
+            _defaults,
+            _smaller_numbers,
+        ):
             taken = True
             while taken and time.monotonic() < end:
                 taken = False
@@ -79,12 +86,16 @@ def _bypassed(case: Case) -> Iterator[Case]:
     for index, step in enumerate(case.steps):
         rest = case.steps[:index] + case.steps[index + 1 :]
         for source in dict.fromkeys(step.inputs):
-            made = {name: source if name == step.output else name
-                    for one in rest for name in one.inputs}
+            made = {
+                name: source if name == step.output else name for one in rest for name in one.inputs
+            }
             yield replace(
-                case, steps=tuple(replace(one, inputs=tuple(made[name] for name in one.inputs))
-                                  for one in rest),
-                outputs=tuple(name for name in case.outputs if name != step.output)).trimmed()
+                case,
+                steps=tuple(
+                    replace(one, inputs=tuple(made[name] for name in one.inputs)) for one in rest
+                ),
+                outputs=tuple(name for name in case.outputs if name != step.output),
+            ).trimmed()
 
 
 def _plain_hardware(case: Case) -> Iterator[Case]:
@@ -93,8 +104,9 @@ def _plain_hardware(case: Case) -> Iterator[Case]:
     if case.changes:
         yield replace(case, changes={})
     for name in case.changes:
-        yield replace(case, changes={key: value for key, value in case.changes.items()
-                                     if key != name})
+        yield replace(
+            case, changes={key: value for key, value in case.changes.items() if key != name}
+        )
     for name, value in case.changes.items():
         section, _, key = name.partition(".")
         full = getattr(getattr(load_spec(case.target), section), key)
@@ -109,8 +121,9 @@ def _plain_settings(case: Case) -> Iterator[Case]:
     yield replace(case, tvm=False)
     yield replace(case, target="dense256")
     for name in case.settings:
-        yield replace(case, settings={key: value for key, value in case.settings.items()
-                                      if key != name})
+        yield replace(
+            case, settings={key: value for key, value in case.settings.items() if key != name}
+        )
 
 
 def _defaults(case: Case) -> Iterator[Case]:
@@ -133,11 +146,20 @@ def _smaller_numbers(case: Case) -> Iterator[Case]:
     for rank in sizes:  # all inputs of a rank at once, which may have to stay alike
         for axis in range(1, rank):
             for cut in (lambda n: 1, lambda n: n // 2, lambda n: n - 1):
-                yield replace(case, inputs={
-                    name: {**given, "shape": [cut(n) if at == axis else n
-                                              for at, n in enumerate(given["shape"])]}
-                    if len(given["shape"]) == rank else given
-                    for name, given in case.inputs.items()})
+                yield replace(
+                    case,
+                    inputs={
+                        name: {
+                            **given,
+                            "shape": [
+                                cut(n) if at == axis else n for at, n in enumerate(given["shape"])
+                            ],
+                        }
+                        if len(given["shape"]) == rank
+                        else given
+                        for name, given in case.inputs.items()
+                    },
+                )
     for name, given in case.inputs.items():
         for shape in _less(given["shape"], 1):
             yield replace(case, inputs={**case.inputs, name: {**given, "shape": shape}})
@@ -152,8 +174,9 @@ def _less(value: Any, least: int) -> Iterator[Any]:
     if isinstance(value, bool):
         return
     if isinstance(value, int):
-        yield from (less for less in dict.fromkeys((least, value // 2, value - 1))
-                    if least <= less < value)
+        yield from (
+            less for less in dict.fromkeys((least, value // 2, value - 1)) if least <= less < value
+        )
     elif isinstance(value, list):
         for index, one in enumerate(value):
             for less in _less(one, least):

@@ -16,11 +16,15 @@ DENSITIES = (0.0, 0.05, 0.25, 0.5, 0.9)
 LARGEST_SUM = 1 << 31  # of a filter's products and its bias (support.exact_accumulator)
 
 
-def random_weight(rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density: float,
-                  extreme: bool) -> Int8:
+def random_weight(
+    rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density: float, extreme: bool
+) -> Int8:
     """int8 [K, C, *taps]; ``extreme``: nothing but the ends of the range."""
-    weight = (rng.choice(np.array([-128, -127, 127], np.int8), shape) if extreme
-              else rng.integers(-128, 128, shape).astype(np.int8))
+    weight = (
+        rng.choice(np.array([-128, -127, 127], np.int8), shape)
+        if extreme
+        else rng.integers(-128, 128, shape).astype(np.int8)
+    )
     if density < 1:
         weight[~kept(rng, shape, scheme, density)] = 0
     return weight
@@ -34,8 +38,9 @@ def kept(rng: np.random.Generator, shape: tuple[int, ...], scheme: str, density:
         return rng.random(shape) < density
     if scheme == "n:m":
         group = int(rng.choice([4, 8]))
-        return _most(rng.random((filters, -(-channels // group), group, *taps)), density, 2
-                     ).reshape(filters, -1, *taps)[:, :channels]
+        return _most(
+            rng.random((filters, -(-channels // group), group, *taps)), density, 2
+        ).reshape(filters, -1, *taps)[:, :channels]
     if scheme == "pattern":
         library = _most(rng.random((8, int(np.prod(taps)))), density, 1)
         masks = library[rng.integers(0, len(library), (filters, channels))].reshape(shape)
@@ -71,12 +76,16 @@ def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> Scal
         bias = rng.integers(-room, room + 1)
     else:
         spread = np.maximum(np.sqrt((flat**2).sum(axis=1)) * 74, 1000.0)
-        pairs = [layers.quantise_multiplier(float(60 * scale / each)) for each, scale in
-                 zip(spread, rng.uniform(0.5, 2.0, count), strict=True)]
+        pairs = [
+            layers.quantise_multiplier(float(60 * scale / each))
+            for each, scale in zip(spread, rng.uniform(0.5, 2.0, count), strict=True)
+        ]
         bias = rng.integers(-spread.astype(np.int64), spread.astype(np.int64) + 1)
-    return {"mult": np.array([mult for mult, _ in pairs], np.int32),
-            "shift": np.array([shift for _, shift in pairs], np.int32),
-            "bias": bias.astype(np.int32)}
+    return {
+        "mult": np.array([mult for mult, _ in pairs], np.int32),
+        "shift": np.array([shift for _, shift in pairs], np.int32),
+        "bias": bias.astype(np.int32),
+    }
 
 
 def random_multiplier(rng: np.random.Generator) -> tuple[int, int]:

@@ -66,16 +66,21 @@ class Kind:
 KINDS = {
     "programs, bytes": Kind(hostile_programs.altered_bytes, hostile_programs.warm, 10_000),
     "programs, resealed": Kind(hostile_programs.altered_parts, hostile_programs.warm, 5_000),
-    "programs, resealed, bounds checked": Kind(hostile_programs.altered_parts,
-                                               hostile_programs.warm, 2_500, checked=True),
+    "programs, resealed, bounds checked": Kind(
+        hostile_programs.altered_parts, hostile_programs.warm, 2_500, checked=True
+    ),
     "networks, resealed": Kind(hostile_networks.altered_network, hostile_networks.warm, 1_000),
     "hardware, TOML": Kind(hostile_toml.altered_toml, hostile_toml.warm, 5_000),
     "models, ONNX": Kind(hostile_onnx.altered_model, hostile_onnx.warm, 500),
     "levels, resealed": Kind(hostile_levels.altered_levels, hostile_levels.warm, 1_000),
 }
-SHARES = {"programs, bytes": 0.25, "programs, resealed": 0.63,  # of --count
-          "programs, resealed, bounds checked": 0.05, "networks, resealed": 0.05,
-          "levels, resealed": 0.02}
+SHARES = {
+    "programs, bytes": 0.25,
+    "programs, resealed": 0.63,  # of --count
+    "programs, resealed, bounds checked": 0.05,
+    "networks, resealed": 0.05,
+    "levels, resealed": 0.02,
+}
 
 
 class TooLong(BaseException):
@@ -108,6 +113,7 @@ def _set_timers(seconds: float, waiting: float) -> None:
 
 def arm() -> None:
     """Make the timers raise TooLong."""
+
     def late(_signal: int, _frame: FrameType | None) -> None:
         raise TooLong
 
@@ -153,15 +159,29 @@ def run(kind: str, seed: int, first: int, count: int) -> Result:
     """Cases in a process of their own; in another one those behind a case that ends it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1"}
     if KINDS[kind].checked:
-        environment |= {"NUMBA_BOUNDSCHECK": "1",
-                        "NUMBA_CACHE_DIR": os.path.join(tempfile.gettempdir(), "zeroskip-checked")}
+        environment |= {
+            "NUMBA_BOUNDSCHECK": "1",
+            "NUMBA_CACHE_DIR": os.path.join(tempfile.gettempdir(), "zeroskip-checked"),
+        }
     result, end = Result(), first + count
     while first < end:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.campaigns.hostile", "--child", kind, str(seed),
-             str(first), str(end - first)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
-            check=False)
+            [
+                sys.executable,
+                "-m",
+                "tests.campaigns.hostile",
+                "--child",
+                kind,
+                str(seed),
+                str(first),
+                str(end - first),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            check=False,
+        )
         lines = done.stdout.splitlines()
         for line in lines:
             outcome, _, rest = line.partition("\t")
@@ -189,8 +209,9 @@ def campaign(counts: dict[str, int], seed: int, jobs: int) -> Iterator[tuple[str
 
 def main() -> None:
     """Exit 1 if a case failed."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=200_000, help="program and network files")
     parser.add_argument("--toml", type=int, default=20_000, help="hardware descriptions")
     parser.add_argument("--onnx", type=int, default=5_000, help="models")
@@ -204,8 +225,11 @@ def main() -> None:
         return
     if options.repeat:
         kind, case = options.repeat
-        print(KINDS[kind].attempt(np.random.default_rng(
-            [options.seed, list(KINDS).index(kind), int(case)])))
+        print(
+            KINDS[kind].attempt(
+                np.random.default_rng([options.seed, list(KINDS).index(kind), int(case)])
+            )
+        )
         return
     begin, ended = time.monotonic(), 0
     counts = {kind: round(share * options.count) for kind, share in SHARES.items()}
@@ -214,17 +238,30 @@ def main() -> None:
     for kind, found in campaign(counts, options.seed, options.jobs):
         results[kind].join(found)
         ended += found.outcomes.total()
-        print(f"{ended:,} of {sum(counts.values()):,}, {time.monotonic() - begin:.0f} s; {kind}: "
-              f"{len(results[kind].failures)} failed", *found.failures[:5], sep="\n  ",
-              file=sys.stderr, flush=True)
-    rows = [(kind, ", ".join(f"{place} {number:,}" for place, number in
-                             found.places.most_common(4)),
-             found.outcomes.total(), *(found.outcomes[each] for each in OUTCOMES))
-            for kind, found in results.items()]
+        print(
+            f"{ended:,} of {sum(counts.values()):,}, {time.monotonic() - begin:.0f} s; {kind}: "
+            f"{len(results[kind].failures)} failed",
+            *found.failures[:5],
+            sep="\n  ",
+            file=sys.stderr,
+            flush=True,
+        )
+    rows = [
+        (
+            kind,
+            ", ".join(f"{place} {number:,}" for place, number in found.places.most_common(4)),
+            found.outcomes.total(),
+            *(found.outcomes[each] for each in OUTCOMES),
+        )
+        for kind, found in results.items()
+    ]
     failures = [each for found in results.values() for each in found.failures]
     print(table(("files", "most often", "cases", *OUTCOMES), rows, texts=2))
-    print(f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; {len(failures)} failed",
-          *failures[:50], sep="\n")
+    print(
+        f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; {len(failures)} failed",
+        *failures[:50],
+        sep="\n",
+    )
     sys.exit(1 if failures else 0)
 
 

@@ -44,8 +44,11 @@ def altered_levels(rng: Rng) -> str:
     """The manifest or parts altered, every digest of a part and the seals made anew."""
     with zipfile.ZipFile(io.BytesIO(levels_file())) as box:
         text = box.read("manifest.json").decode()
-        parts = {name.rpartition("/")[2]: box.read(name) for name in box.namelist()
-                 if name != "manifest.json"}
+        parts = {
+            name.rpartition("/")[2]: box.read(name)
+            for name in box.namelist()
+            if name != "manifest.json"
+        }
     for _ in range(int(rng.integers(0, 3))):
         name = list(parts)[rng.integers(len(parts))]
         made = change_bytes(rng, parts.pop(name))
@@ -74,6 +77,7 @@ def _close(head: dict[str, Any], parts: dict[str, bytes]) -> bytes:
     except (ValueError, RecursionError):
         text = b"{}"
     out = io.BytesIO()
-    write_zip(out, {"manifest.json": [text],
-                    **{f"parts/{name}": [part] for name, part in parts.items()}})
+    write_zip(
+        out, {"manifest.json": [text], **{f"parts/{name}": [part] for name, part in parts.items()}}
+    )
     return out.getvalue()

@@ -20,8 +20,22 @@ from zeroskip.relay_passes.frontend.to_relax import import_onnx
 Rng = np.random.Generator
 INTS = [0, 1, -1, 2, 3, 7, 16, 17, 100, 1 << 31, -(1 << 31), (1 << 63) - 1, -(1 << 63), 1 << 40]
 FLOATS = [0.0, -1.0, float("nan"), float("inf"), 1e38, 1e-45]
-TEXTS = ["", "x", "y", "Relu", "Conv", "Loop", "If", "NoSuchOperator", "com.microsoft", "NCHW",
-         "SAME_UPPER", "../weights.bin", "a b", "\x00"]
+TEXTS = [
+    "",
+    "x",
+    "y",
+    "Relu",
+    "Conv",
+    "Loop",
+    "If",
+    "NoSuchOperator",
+    "com.microsoft",
+    "NCHW",
+    "SAME_UPPER",
+    "../weights.bin",
+    "a b",
+    "\x00",
+]
 
 QDQ = """<ir_version: 8, opset_import: ["" : 17]>
 agraph (float[1,3,8,8] x) => (float[1,4,8,8] y)
@@ -165,15 +179,21 @@ def _scalar(rng: Rng, field: Any, old: Any, messages: list[Any]) -> Any:
     if field.type in (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE):
         return FLOATS[rng.integers(len(FLOATS))]
     if field.type == FieldDescriptor.TYPE_STRING:
-        names = [name for each in messages if isinstance(each, onnx.NodeProto)
-                 for name in (*each.input, *each.output)] + TEXTS
+        names = [
+            name
+            for each in messages
+            if isinstance(each, onnx.NodeProto)
+            for name in (*each.input, *each.output)
+        ] + TEXTS
         return names[rng.integers(len(names))]
     if field.type == FieldDescriptor.TYPE_BYTES:
         data = bytes(old or b"")
         at = int(rng.integers(len(data) + 1))
         return [data[:at], data + b"\x00", rng.bytes(8), b""][rng.integers(4)]
     if field.type == FieldDescriptor.TYPE_ENUM or field.cpp_type in (
-            FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_UINT32):
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_UINT32,
+    ):
         return int(rng.integers(0, 30))
     return INTS[rng.integers(len(INTS))]
 

@@ -25,17 +25,61 @@ Rng = np.random.Generator
 
 # Values for a field of JSON: extremes, other types, what parsers are known to stumble over.
 VALUES: list[Any] = [
-    0, 1, -1, 2, 7, 15, 16, 17, 255, 256, 4096, (1 << 31) - 1, 1 << 31, -(1 << 31), (1 << 32) - 1,
-    1 << 40, 1 << 63, 1 << 64, 10**30, -(10**30), 0.5, -0.0, 1e308, float("inf"), float("nan"),
-    True, False, None, "", "int8", "uint8", "float32", "x", "\x00", "\ud800", "../../etc/passwd",
-    "A" * 10_000, [], [0], [1, 2, 3], [[[[]]]], {}, {"a": 1}, {"": None}]
+    0,
+    1,
+    -1,
+    2,
+    7,
+    15,
+    16,
+    17,
+    255,
+    256,
+    4096,
+    (1 << 31) - 1,
+    1 << 31,
+    -(1 << 31),
+    (1 << 32) - 1,
+    1 << 40,
+    1 << 63,
+    1 << 64,
+    10**30,
+    -(10**30),
+    0.5,
+    -0.0,
+    1e308,
+    float("inf"),
+    float("nan"),
+    True,
+    False,
+    None,
+    "",
+    "int8",
+    "uint8",
+    "float32",
+    "x",
+    "\x00",
+    "\ud800",
+    "../../etc/passwd",
+    "A" * 10_000,
+    [],
+    [0],
+    [1, 2, 3],
+    [[[[]]]],
+    {},
+    {"a": 1},
+    {"": None},
+]
 
 
 @cache
 def bases() -> list[bytes]:
     """Files of small programs."""
-    return [sample(name, tiny(load_spec(target)), name, seed=0).program.to_bytes()
-            for target in TARGETS for name in NETWORKS]
+    return [
+        sample(name, tiny(load_spec(target)), name, seed=0).program.to_bytes()
+        for target in TARGETS
+        for name in NETWORKS
+    ]
 
 
 def warm() -> None:
@@ -93,8 +137,9 @@ def altered_program(rng: Rng, data: bytes) -> bytes:
 def open_file(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with zipfile.ZipFile(io.BytesIO(data)) as box:
         head = json.loads(box.read("manifest.json"))
-        arrays = {name: np.load(io.BytesIO(box.read(f"{name}.npy"))).copy()
-                  for name in head["sha256"]}
+        arrays = {
+            name: np.load(io.BytesIO(box.read(f"{name}.npy"))).copy() for name in head["sha256"]
+        }
     return head, arrays
 
 
@@ -160,8 +205,14 @@ def _change_field(rng: Rng, words: np.ndarray, pc: int) -> None:
     wanted = int(rng.integers(len(fields)))
     for number, (_, bits) in enumerate(fields):
         if number == wanted:
-            choices = [0, (1 << bits.width) - 1, 1, 1 << (bits.width - 1), bits.high & (
-                (1 << bits.width) - 1), int(rng.integers(1 << min(bits.width, 62)))]
+            choices = [
+                0,
+                (1 << bits.width) - 1,
+                1,
+                1 << (bits.width - 1),
+                bits.high & ((1 << bits.width) - 1),
+                int(rng.integers(1 << min(bits.width, 62))),
+            ]
             new = choices[rng.integers(len(choices))] & ((1 << bits.width) - 1)
             value = value & ~(((1 << bits.width) - 1) << at) | new << at
         at += bits.width
@@ -199,8 +250,10 @@ def _change_array(rng: Rng, arrays: dict[str, np.ndarray], parts: dict[str, Any]
     else:
         shapes = ["(1099511627776,)", "(-1,)", "(0,)", "(3, 5)", "()", "(2**40,)"]
         types = ["|u1", "<i4", "|O", "<f8", "|V8", "<U9", "<M8[s]"]
-        text = (f"{{'descr': '{rng.choice(types)}', 'fortran_order': "
-                f"{bool(rng.integers(2))}, 'shape': {rng.choice(shapes)}, }}").encode()
+        text = (
+            f"{{'descr': '{rng.choice(types)}', 'fortran_order': "
+            f"{bool(rng.integers(2))}, 'shape': {rng.choice(shapes)}, }}"
+        ).encode()
         head = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
         parts[name] = [head, array.tobytes()]
 
@@ -213,7 +266,11 @@ def execute(data: bytes) -> str:
     if any(tensor.nbytes > LIMITS.dram_bytes for tensor in program.inputs):
         machine.run(program, {}, numbers=False)
         return "time only"
-    inputs = {tensor.name: rng.integers(0, 128, (1, tensor.channels, *tensor.spatial)).astype(
-        tensor.dtype) for tensor in program.inputs}
+    inputs = {
+        tensor.name: rng.integers(0, 128, (1, tensor.channels, *tensor.spatial)).astype(
+            tensor.dtype
+        )
+        for tensor in program.inputs
+    }
     machine.run(program, inputs, observers=[lambda *_: None])
     return "to its end"

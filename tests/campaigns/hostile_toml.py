@@ -18,9 +18,37 @@ from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 
 Rng = np.random.Generator
-VALUES = ["0", "1", "-1", "2", "3", "16", "64", "100", "4096", "65536", "1048576", "1e9", "0.5",
-          "nan", "inf", "-inf", "true", '"text"', "[1]", "{}", "''", "9" * 30, "0x10", "1_000",
-          "1979-05-27", '"""', "\x00", "é", "-0.0"]
+VALUES = [
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "16",
+    "64",
+    "100",
+    "4096",
+    "65536",
+    "1048576",
+    "1e9",
+    "0.5",
+    "nan",
+    "inf",
+    "-inf",
+    "true",
+    '"text"',
+    "[1]",
+    "{}",
+    "''",
+    "9" * 30,
+    "0x10",
+    "1_000",
+    "1979-05-27",
+    '"""',
+    "\x00",
+    "é",
+    "-0.0",
+]
 
 
 @cache

@@ -55,11 +55,15 @@ class Writers:
     def each(self) -> dict[str, tuple[Callable[[Path], object], Callable[[Path], Any]]]:
         return {
             "network": (self.network.save, Network.load),
-            "outputs": (lambda path: write_arrays(path, self.arrays),
-                        lambda path: np.load(path)["y"].sum()),
+            "outputs": (
+                lambda path: write_arrays(path, self.arrays),
+                lambda path: np.load(path)["y"].sum(),
+            ),
             "report": (lambda path: write_report(path, self.report), _read_json),
-            "timeline": (lambda path: write_timeline(path, self.runs, self.network.programs),
-                         _read_json),
+            "timeline": (
+                lambda path: write_timeline(path, self.runs, self.network.programs),
+                _read_json,
+            ),
         }
 
 
@@ -97,10 +101,19 @@ def kill_a_writer(write: Callable[[Path], object], path: Path, seconds: float) -
 
 def kill_a_compiler(model: Path, path: Path, cache: Path, seconds: float) -> None:
     """Start ``zeroskip compile`` and kill it after a while."""
-    command: list[str | Path] = [Path(sys.executable).with_name("zeroskip"), "compile", model,
-                                 "-o", path]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             env={**os.environ, "ZEROSKIP_CACHE": str(cache)})
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("zeroskip"),
+        "compile",
+        model,
+        "-o",
+        path,
+    ]
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "ZEROSKIP_CACHE": str(cache)},
+    )
     try:
         child.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -131,8 +144,9 @@ def _seconds(write: Callable[[Path], object], path: Path) -> float:
     return time.perf_counter() - started
 
 
-def kill_compilers(count: int, rng: random.Random, folder: Path, jobs: int
-                   ) -> dict[str, Counter[str]]:
+def kill_compilers(
+    count: int, rng: random.Random, folder: Path, jobs: int
+) -> dict[str, Counter[str]]:
     """The same of whole compilers, half of the kills about the time when files are written, and
     of the schedules that they keep."""
     model = folder / "net.onnx"
@@ -145,13 +159,21 @@ def kill_compilers(count: int, rng: random.Random, folder: Path, jobs: int
 
     rows: dict[str, Counter[str]] = {"zeroskip compile": Counter(), "schedules": Counter()}
     with ThreadPoolExecutor(jobs) as pool:  # whose threads only wait
-        times = list(pool.map(lambda n: compile_once(-n, 600, folder / f"timed{n}.zsk"),
-                              range(1, jobs + 1)))
+        times = list(
+            pool.map(lambda n: compile_once(-n, 600, folder / f"timed{n}.zsk"), range(1, jobs + 1))
+        )
         whole = sum(times) / jobs
-        plans = [(number, whole * rng.uniform(rng.choice((0, 0.8)), 1.1),
-                  older(folder / f"{number}.zsk", rng)) for number in range(count)]
-        for ended, (plan, _) in enumerate(zip(plans, pool.map(lambda plan: compile_once(*plan),
-                                                              plans), strict=True), 1):
+        plans = [
+            (
+                number,
+                whole * rng.uniform(rng.choice((0, 0.8)), 1.1),
+                older(folder / f"{number}.zsk", rng),
+            )
+            for number in range(count)
+        ]
+        for ended, (plan, _) in enumerate(
+            zip(plans, pool.map(lambda plan: compile_once(*plan), plans), strict=True), 1
+        ):
             rows["zeroskip compile"][found(plan[2], Network.load)] += 1
             kept = list((folder / f"cache{plan[0]}").rglob("*.json"))
             rows["schedules"].update(found(path, _read_json) for path in kept)
@@ -175,10 +197,12 @@ def _tell(done: int, count: int, what: str) -> None:
 
 def main() -> None:
     """Exit 1 if a name held a part of a file."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=300, help="compilers, and ten times as many "
-                        "that only write")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--count", type=int, default=300, help="compilers, and ten times as many that only write"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
@@ -186,9 +210,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = kill_writers(10 * options.count, rng, Path(folder))
         rows |= kill_compilers(options.count, rng, Path(folder), options.jobs)
-    print(table(("killed while writing", "found", *OUTCOMES), (
-        (name, seen.total(), *(seen[outcome] for outcome in OUTCOMES))
-        for name, seen in rows.items())))
+    print(
+        table(
+            ("killed while writing", "found", *OUTCOMES),
+            (
+                (name, seen.total(), *(seen[outcome] for outcome in OUTCOMES))
+                for name, seen in rows.items()
+            ),
+        )
+    )
     broken = sum(seen["broken"] for seen in rows.values())
     print(f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; {broken} broken")
     sys.exit(1 if broken else 0)

@@ -57,12 +57,48 @@ OUTCOMES = (*FOUND, "proved", "tried", "survived")
 # What a field is. A test proves that no field of any instruction is missing here.
 FIELDS = {
     "address": {"act", "wgt", "par", "acc", "dram"},
-    "size": {"width", "height", "blocks", "bytes", "size", "rows", "cols", "filters", "channels",
-             "slabs"},
-    "stride": {"dram_pixel", "dram_row", "dram_block", "act_row", "act_block", "row", "block",
-               "row_stride", "col_stride", "row_dilation", "col_dilation"},
-    "value": {"zero_point", "low", "high", "unsigned", "mid_zero_point", "mid_low", "mid_high",
-              "gang", "first", "last", "residual", "id_bits", "top", "left", "lane"},
+    "size": {
+        "width",
+        "height",
+        "blocks",
+        "bytes",
+        "size",
+        "rows",
+        "cols",
+        "filters",
+        "channels",
+        "slabs",
+    },
+    "stride": {
+        "dram_pixel",
+        "dram_row",
+        "dram_block",
+        "act_row",
+        "act_block",
+        "row",
+        "block",
+        "row_stride",
+        "col_stride",
+        "row_dilation",
+        "col_dilation",
+    },
+    "value": {
+        "zero_point",
+        "low",
+        "high",
+        "unsigned",
+        "mid_zero_point",
+        "mid_low",
+        "mid_high",
+        "gang",
+        "first",
+        "last",
+        "residual",
+        "id_bits",
+        "top",
+        "left",
+        "lane",
+    },
 }
 TOKENS = ("wait", "post")
 
@@ -91,8 +127,12 @@ def mutants(stream: list[Instruction]) -> Iterator[Mutant]:
         for first, second in pairwise(pcs):
             order = list(range(len(stream)))
             order[first], order[second] = second, first
-            yield Mutant(kind, f"pc {first} with pc {second}",
-                         tuple(stream[pc] for pc in order), tuple(order))
+            yield Mutant(
+                kind,
+                f"pc {first} with pc {second}",
+                tuple(stream[pc] for pc in order),
+                tuple(order),
+            )
 
 
 def _neighbours(stream: list[Instruction]) -> Iterator[tuple[str, list[int]]]:
@@ -109,24 +149,25 @@ def _of_tokens(stream: list[Instruction], pc: int, one: Instruction) -> Iterator
                 yield _changed(stream, f"{name} removed", pc, **{name: held & ~unit})
                 for other in UNITS:
                     if other != unit and other != one.unit and not held & other:
-                        yield _changed(stream, f"{name} moved", pc,
-                                       **{name: held & ~unit | other})
+                        yield _changed(stream, f"{name} moved", pc, **{name: held & ~unit | other})
 
 
 def _of_pairs(stream: list[Instruction]) -> Iterator[Mutant]:
     """Each token as a whole: the post that gives it and the wait that takes it."""
     for giver in UNITS:
         for taker in UNITS:
-            gives = [pc for pc, one in enumerate(stream)
-                     if one.unit == giver and one.post & taker]
-            takes = [pc for pc, one in enumerate(stream)
-                     if one.unit == taker and one.wait & giver]
+            gives = [pc for pc, one in enumerate(stream) if one.unit == giver and one.post & taker]
+            takes = [pc for pc, one in enumerate(stream) if one.unit == taker and one.wait & giver]
             for give, take in zip(gives, takes, strict=True):
                 made = list(stream)
                 made[give] = replace(made[give], post=made[give].post & ~taker)
                 made[take] = replace(made[take], wait=made[take].wait & ~giver)
-                yield Mutant("token removed", f"from pc {give} to pc {take}", tuple(made),
-                             tuple(range(len(made))))
+                yield Mutant(
+                    "token removed",
+                    f"from pc {give} to pc {take}",
+                    tuple(made),
+                    tuple(range(len(made))),
+                )
 
 
 def _changed(stream: list[Instruction], kind: str, pc: int, **fields: int) -> Mutant:
@@ -164,11 +205,16 @@ def judge(original: Original, mutant: Mutant) -> str:
         return "declaration"
     sample, machine = original.sample, original.machine
     origin = list(mutant.origin)
-    made = replace(sample.program, words=encode_all(mutant.stream),
-                   layer_of=sample.program.layer_of[origin],
-                   tile_of=sample.program.tile_of[origin])
-    runs = [(data, expected, None)
-            for data, expected in zip(sample.inputs, original.wanted, strict=True)]
+    made = replace(
+        sample.program,
+        words=encode_all(mutant.stream),
+        layer_of=sample.program.layer_of[origin],
+        tile_of=sample.program.tile_of[origin],
+    )
+    runs = [
+        (data, expected, None)
+        for data, expected in zip(sample.inputs, original.wanted, strict=True)
+    ]
     shuffled = [(sample.inputs[0], original.wanted[0], order) for order in range(ORDERS)]
     for number, (data, expected, order) in enumerate([*runs, *shuffled]):
         found = _differs(machine, made, data, expected, order)
@@ -183,8 +229,9 @@ def judge(original: Original, mutant: Mutant) -> str:
     return "tried"
 
 
-def _differs(machine: Machine, program: Program, data: Data, expected: Data, order: int | None
-             ) -> str:
+def _differs(
+    machine: Machine, program: Program, data: Data, expected: Data, order: int | None
+) -> str:
     """What finds a program wrong in one run, '' if nothing does."""
     try:
         outputs = machine.run(program, data, seed=order).outputs
@@ -198,8 +245,11 @@ def _reason(problem: MachineError) -> str:
     text = str(problem)
     if problem.race:
         return "race"
-    for reason, sign in (("deadlock", "deadlock"), ("audit", "audit of"),
-                         ("unwritten", "never written")):
+    for reason, sign in (
+        ("deadlock", "deadlock"),
+        ("audit", "audit of"),
+        ("unwritten", "never written"),
+    ):
         if sign in text:
             return reason
     return "refused"
@@ -210,8 +260,9 @@ def _samples(seed: int) -> dict[str, Sample]:
     return {each.name: each for each in samples(seed)}
 
 
-def campaign(name: str, seed: int, part: int, parts: int) -> tuple[Counter[tuple[str, str]],
-                                                                 list[str]]:
+def campaign(
+    name: str, seed: int, part: int, parts: int
+) -> tuple[Counter[tuple[str, str]], list[str]]:
     """The outcomes of every ``parts``-th mutant of a program from ``part`` on, by kind; what
     survived, and what is equivalent without a proof."""
     original = _original(name, seed)
@@ -233,15 +284,20 @@ def _original(name: str, seed: int) -> Original:
 def outcomes(title: str, rows: dict[str, Counter[str]]) -> str:
     """Counts of outcomes, a line for each row and one for all."""
     total: Counter[str] = sum(rows.values(), Counter())
-    return table((title, "mutants", *OUTCOMES), (
-        (name, counts.total(), *(counts[outcome] for outcome in OUTCOMES))
-        for name, counts in {**rows, "all": total}.items()))
+    return table(
+        (title, "mutants", *OUTCOMES),
+        (
+            (name, counts.total(), *(counts[outcome] for outcome in OUTCOMES))
+            for name, counts in {**rows, "all": total}.items()
+        ),
+    )
 
 
 def main() -> None:
     """Exit 1 if a mutant survived."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=0, help="of networks, weights and inputs")
     parser.add_argument("--every", type=int, default=1, help="of so many mutants only one")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -254,20 +310,31 @@ def main() -> None:
     left: list[str] = []
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         parts = [(name, part) for name in names for part in range(PARTS)]
-        work = {pool.submit(campaign, name, options.seed, part * options.every,
-                            PARTS * options.every): name for name, part in parts}
+        work = {
+            pool.submit(
+                campaign, name, options.seed, part * options.every, PARTS * options.every
+            ): name
+            for name, part in parts
+        }
         for ended, done in enumerate(as_completed(work), 1):
             seen, special = done.result()
             left += special
             for (kind, outcome), count in seen.items():
                 by_program[work[done]][outcome] += count
                 by_kind.setdefault(kind, Counter())[outcome] += count
-            print(f"{ended} of {len(work)} parts, {sum(map(Counter.total, by_kind.values()))} "
-                  f"mutants, {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{ended} of {len(work)} parts, {sum(map(Counter.total, by_kind.values()))} "
+                f"mutants, {time.monotonic() - begin:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     print(outcomes("program", by_program), outcomes("change", by_kind), sep="\n\n")
     survived = sum(each.startswith("survived") for each in left)
-    print(f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; survived = {survived}",
-          *sorted(left), sep="\n")
+    print(
+        f"\n{provenance(f'seed {options.seed}', begin, options.jobs)}; survived = {survived}",
+        *sorted(left),
+        sep="\n",
+    )
     sys.exit(1 if survived else 0)
 
 

@@ -152,21 +152,24 @@ def counts(found: list[Result]) -> str:
 
 
 def could(found: list[Result]) -> str:
-    """What TVM can do by itself and we refuse: operators, cases and the reason, most often first.
-    """
+    """What TVM can do by itself and we refuse: operators, cases and the reason, most often first."""
     reasons: dict[str, list[Result]] = {}
     for each in found:
         if each.column == COLUMNS[2]:
             reasons.setdefault(each.operators, []).append(each)
     ordered = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
-    return table(("operators", "why, of one", "cases"), (
-        (names, some[0].verdict.why, len(some)) for names, some in ordered), texts=2)
+    return table(
+        ("operators", "why, of one", "cases"),
+        ((names, some[0].verdict.why, len(some)) for names, some in ordered),
+        texts=2,
+    )
 
 
 def main() -> None:
     """Exit 1 if a case is wrong or foreign."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases with this in their name")
     parser.add_argument("--list", type=Path, metavar="FILE", help="what came of each case")
@@ -178,15 +181,28 @@ def main() -> None:
     for each in results(wanted, options.jobs):
         found.append(each)
         if each.column in COLUMNS[3:]:
-            print(f"{each.column}: {each.wanted.name}, {each.wanted.form} ({each.operators}): "
-                  f"{each.verdict.why}", flush=True)
+            print(
+                f"{each.column}: {each.wanted.name}, {each.wanted.form} ({each.operators}): "
+                f"{each.verdict.why}",
+                flush=True,
+            )
         if len(found) % 100 == 0:
-            print(f"{len(found)} of {len(wanted)}, {time.monotonic() - begin:.0f} s",
-                  file=sys.stderr, flush=True)
+            print(
+                f"{len(found)} of {len(wanted)}, {time.monotonic() - begin:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     if options.list is not None:
-        options.list.write_text("".join(
-            "\t".join((each.column, *each.wanted, each.operators, each.verdict.why, each.tvm or ""))
-            + "\n" for each in sorted(found, key=lambda one: one.wanted)), encoding="utf-8")
+        options.list.write_text(
+            "".join(
+                "\t".join(
+                    (each.column, *each.wanted, each.operators, each.verdict.why, each.tvm or "")
+                )
+                + "\n"
+                for each in sorted(found, key=lambda one: one.wanted)
+            ),
+            encoding="utf-8",
+        )
     failed = sum(each.column in COLUMNS[3:] for each in found)
     print(counts(found), could(found), sep="\n\n")
     disputed = sum(each.verdict == Verdict("right", DISPUTED) for each in found)

@@ -56,8 +56,13 @@ def _cases(kind: Kind) -> dict[str, TestCase]:
 
 def every(kinds: tuple[Kind, ...] = KINDS) -> list[Wanted]:
     """All cases. Of one with a single input there is no frozen form."""
-    return [Wanted(kind, name, form) for kind in kinds for name in _cases(kind) for form in FORMS
-            if form == "as is" or frozen(example(kind, name)) is not None]
+    return [
+        Wanted(kind, name, form)
+        for kind in kinds
+        for name in _cases(kind)
+        for form in FORMS
+        if form == "as is" or frozen(example(kind, name)) is not None
+    ]
 
 
 @cache
@@ -68,11 +73,18 @@ def example(kind: Kind, name: str) -> Example:
     if model is None:
         folder = Path(case.model_dir)
         model = onnx.load(folder / "model.onnx")
-        inputs, outputs = (_stored(folder / "test_data_set_0", side, infos) for side, infos in (
-            ("input", _free(model)), ("output", list(model.graph.output))))
+        inputs, outputs = (
+            _stored(folder / "test_data_set_0", side, infos)
+            for side, infos in (("input", _free(model)), ("output", list(model.graph.output)))
+        )
     # What the generator leaves out of a case has no name.
-    return Example(model, _named(_free(model), inputs), _named(model.graph.output, outputs),
-                   case.rtol, case.atol)
+    return Example(
+        model,
+        _named(_free(model), inputs),
+        _named(model.graph.output, outputs),
+        case.rtol,
+        case.atol,
+    )
 
 
 def form_of(wanted: Wanted) -> Example:
@@ -101,7 +113,8 @@ def frozen(case: Example) -> Example | None:
     del model.graph.input[:]
     model.graph.input.append(kept)
     model.graph.initializer.extend(
-        numpy_helper.from_array(case.inputs[item.name], item.name) for item in others)
+        numpy_helper.from_array(case.inputs[item.name], item.name) for item in others
+    )
     return Example(model, {kept.name: case.inputs[kept.name]}, case.outputs, case.rtol, case.atol)
 
 

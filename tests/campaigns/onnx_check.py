@@ -44,8 +44,10 @@ def judge(case: Example) -> Verdict:
         verdict = _outcome(case)
         gc.collect()  # TVM complains of some objects when they go
     if written and verdict.outcome != "foreign":
-        return Verdict("foreign", f"{verdict.outcome}, but writes to the terminal: "
-                                  f"{' '.join(written[0].split())[:300]}")
+        return Verdict(
+            "foreign",
+            f"{verdict.outcome}, but writes to the terminal: {' '.join(written[0].split())[:300]}",
+        )
     return verdict
 
 
@@ -84,8 +86,10 @@ def _judge(case: Example) -> Verdict:
     if quantised:
         executable = compile_for_cpu(network.floating_module)
         images = [run_cpu(executable, "main", image) for image in images_of(network, arrays)]
-        floats = {port.name: np.concatenate(parts) if len(parts) > 1 else parts[0]
-                  for port, parts in zip(network.outputs, zip(*images, strict=True), strict=True)}
+        floats = {
+            port.name: np.concatenate(parts) if len(parts) > 1 else parts[0]
+            for port, parts in zip(network.outputs, zip(*images, strict=True), strict=True)
+        }
     difference = _difference(case.outputs, floats, found if quantised else None, case)
     if difference and _difference(by_onnxruntime(case), floats, found if quantised else None, case):
         return Verdict("wrong", difference)
@@ -94,8 +98,12 @@ def _judge(case: Example) -> Verdict:
     return Verdict("right", DISPUTED if difference else "")
 
 
-def _difference(wanted: Mapping[str, Any], floats: Mapping[str, Array],
-                integers: Mapping[str, Array] | None, case: Example) -> str:
+def _difference(
+    wanted: Mapping[str, Any],
+    floats: Mapping[str, Array],
+    integers: Mapping[str, Array] | None,
+    case: Example,
+) -> str:
     """In which way results are not those that are wanted; empty if they are."""
     for name in case.outputs:
         if name not in wanted:
@@ -117,10 +125,12 @@ def by_onnxruntime(case: Example) -> dict[str, Any]:
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(case.model.SerializeToString(), options,
-                                               providers=["CPUExecutionProvider"])
-        return dict(zip(case.outputs, session.run(list(case.outputs), dict(case.inputs)),
-                        strict=True))
+        session = onnxruntime.InferenceSession(
+            case.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return dict(
+            zip(case.outputs, session.run(list(case.outputs), dict(case.inputs)), strict=True)
+        )
     except Exception:  # onnxruntime's own, of many kinds
         return {}
 
@@ -129,8 +139,10 @@ def _converts(network: Any) -> bool:
     """Whether the host quantises what the float network does not."""
     from zeroskip.relay_passes.relax.rewriting import bindings, op_name
 
-    host, floating = (sum(op_name(each.value) == "relax.quantize" for each in bindings(one["main"]))
-                      for one in (network.reference_module, network.floating_module))
+    host, floating = (
+        sum(op_name(each.value) == "relax.quantize" for each in bindings(one["main"]))
+        for one in (network.reference_module, network.floating_module)
+    )
     return host > floating
 
 
@@ -139,7 +151,8 @@ def _samples(inputs: Mapping[str, Any]) -> Any:
     arrays = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
     fits = len(arrays) == len(inputs) and all(
         value.size and (value.dtype.kind != "f" or np.isfinite(value).all())
-        for value in arrays.values())
+        for value in arrays.values()
+    )
     return arrays if fits and arrays else None
 
 
@@ -157,8 +170,9 @@ def compare(want: Any, got: Array, rtol: float, atol: float) -> str:
     # A float16 is as far off as its own steps are; so is a sum of terms that cancel.
     coarse = 2 * float(np.finfo(want.dtype).eps) if want.dtype.kind == "f" else 0.02
     largest = float(np.abs(a[np.isfinite(a)]).max(initial=0))
-    if np.allclose(b, a, rtol=max(rtol, coarse), atol=max(atol, coarse, 1e-6) * max(largest, 1),
-                   equal_nan=True):
+    if np.allclose(
+        b, a, rtol=max(rtol, coarse), atol=max(atol, coarse, 1e-6) * max(largest, 1), equal_nan=True
+    ):
         return ""
     with np.errstate(all="ignore"):
         return f"is off by {np.nanmax(np.abs(a - b), initial=0):.2g} of {largest:.2g}"
@@ -233,6 +247,9 @@ def _silence() -> Iterator[list[str]]:
 
 def operators(model: onnx.ModelProto) -> str:
     """The operators of a model, for a list."""
-    return ", ".join(dict.fromkeys(
-        f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        for node in model.graph.node))
+    return ", ".join(
+        dict.fromkeys(
+            f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            for node in model.graph.node
+        )
+    )

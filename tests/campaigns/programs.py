@@ -36,8 +36,10 @@ class Sample:
         points, the same extreme in a whole channel, or in a whole row."""
         rng = np.random.default_rng(len(self.name))
         for number in range(count):
-            yield {name: _other(rng, number % 5, self.graph.tensors[name])
-                   for name in self.graph.inputs}
+            yield {
+                name: _other(rng, number % 5, self.graph.tensors[name])
+                for name in self.graph.inputs
+            }
 
     @property
     def spec(self) -> AccelSpec:
@@ -91,7 +93,11 @@ def _reduction(b: Builder) -> LayerGraph:
 
 
 NETWORKS: dict[str, Callable[[Builder], LayerGraph]] = {
-    "residual": _residual, "depthwise": _depthwise, "joined": _joined, "reduction": _reduction}
+    "residual": _residual,
+    "depthwise": _depthwise,
+    "joined": _joined,
+    "reduction": _reduction,
+}
 
 
 def tiny(spec: AccelSpec) -> AccelSpec:
@@ -135,6 +141,9 @@ def _other(rng: np.random.Generator, kind: int, t: QTensor) -> npt.NDArray[np.ge
 
 def _extreme(rng: np.random.Generator, data: Data) -> Data:
     limits = {name: np.iinfo(values.dtype.name) for name, values in data.items()}
-    return {name: np.where(rng.random(values.shape) < 0.5, limits[name].min,
-                           limits[name].max).astype(values.dtype)
-            for name, values in data.items()}
+    return {
+        name: np.where(rng.random(values.shape) < 0.5, limits[name].min, limits[name].max).astype(
+            values.dtype
+        )
+        for name, values in data.items()
+    }

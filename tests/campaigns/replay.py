@@ -94,6 +94,7 @@ def _model(network: str) -> str | onnx.ModelProto:
 
 def coarse(ranges: Mapping[str, Range]) -> dict[str, Range]:
     """Each end rounded to a power of sqrt(2) of its own sign."""
+
     def rounded(value: float) -> float:
         if not value:
             return 0.0
@@ -112,8 +113,9 @@ def compiled(case: Case) -> dict[str, Program]:
     pruned, _ = prepare(model, None, SCHEMES[case.scheme], None, (), _silent)
     module = without_dead(pruned)
     ranges = coarse(ranges_of(module, None, "minmax", _silent) or {})
-    stages = lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), cache=None,
-                           tune=None, tell=_silent)
+    stages = lower_fastest(
+        pruned, module, spec, QuantizeInt8(ranges=ranges), cache=None, tune=None, tell=_silent
+    )
     return network_of(stages, model, spec).programs
 
 
@@ -131,15 +133,20 @@ def line(case: Case) -> str:
             numbers.update(run.outputs[output].tobytes())
         numbers.update(_numbers(run, program, name).encode())
         cycles += run.cycles
-    return (f"{case!s:<52}{code.hexdigest()[:16]}  {numbers.hexdigest()[:16]}  {cycles:>11,}")
+    return f"{case!s:<52}{code.hexdigest()[:16]}  {numbers.hexdigest()[:16]}  {cycles:>11,}"
 
 
 def _inputs(program: Program) -> dict[str, Any]:
     """Whole numbers that no processor computes otherwise."""
     rng = np.random.default_rng(0)
-    return {tensor.name: rng.integers(np.iinfo(tensor.dtype).min, np.iinfo(tensor.dtype).max + 1,
-                                      (1, tensor.channels, *tensor.spatial)).astype(tensor.dtype)
-            for tensor in program.inputs}
+    return {
+        tensor.name: rng.integers(
+            np.iinfo(tensor.dtype).min,
+            np.iinfo(tensor.dtype).max + 1,
+            (1, tensor.channels, *tensor.spatial),
+        ).astype(tensor.dtype)
+        for tensor in program.inputs
+    }
 
 
 def _numbers(run: Run, program: Program, name: str) -> str:
@@ -155,8 +162,9 @@ def lines(chosen: Iterable[Case], jobs: int) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--renew", action="store_true", help="write the table anew")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--jobs", type=int, default=2)
@@ -164,8 +172,11 @@ def main() -> int:
     if args.renew and args.only:
         parser.error("--renew makes the whole table; leave --only out")
     chosen = [case for case in cases() if args.only in str(case)]
-    known = {} if args.renew else dict(zip(map(str, cases()),
-                                           TABLE.read_text("utf-8").splitlines(), strict=True))
+    known = (
+        {}
+        if args.renew
+        else dict(zip(map(str, cases()), TABLE.read_text("utf-8").splitlines(), strict=True))
+    )
     found, changed = [], 0
     for case, text in zip(chosen, lines(chosen, args.jobs), strict=True):
         found.append(text)

@@ -39,8 +39,14 @@ def random_instruction(rng: random.Random) -> Instruction:
     others = sum(unit for unit in UNITS if unit != cls.unit)
     values = {}
     for name, bits in layout(cls):
-        values[name] = rng.choice((bits.low, bits.high, rng.randint(bits.low, bits.high),
-                                   rng.randint(bits.low, bits.high)))
+        values[name] = rng.choice(
+            (
+                bits.low,
+                bits.high,
+                rng.randint(bits.low, bits.high),
+                rng.randint(bits.low, bits.high),
+            )
+        )
     return cls(**{**values, "wait": values["wait"] & others, "post": values["post"] & others})
 
 
@@ -48,8 +54,11 @@ def survives(one: Instruction) -> bool:
     """Whether the instruction comes back from text and from bytes, both ways round."""
     text, word = disassemble([one]), encode(one)
     (again,) = assemble(text)
-    return again == one == decode(word) and encode(again) == word and (
-        disassemble([decode(word)]) == text)
+    return (
+        again == one == decode(word)
+        and encode(again) == word
+        and (disassemble([decode(word)]) == text)
+    )
 
 
 def word_is_faithful(word: bytes) -> str:
@@ -77,32 +86,49 @@ def program_survives(program: Program) -> bool:
     stream = decode_all(program.words)
     text = disassemble(stream)
     again = assemble(text)
-    return (again == stream and np.array_equal(encode_all(again), program.words)
-            and disassemble(decode_all(encode_all(again))) == text
-            and Program.from_bytes(program.to_bytes()).to_bytes() == program.to_bytes())
+    return (
+        again == stream
+        and np.array_equal(encode_all(again), program.words)
+        and disassemble(decode_all(encode_all(again))) == text
+        and Program.from_bytes(program.to_bytes()).to_bytes() == program.to_bytes()
+    )
 
 
 def main() -> None:
     """Exit 1 if anything came back different."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=100_000, help="random instructions, and words")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     begin, rng = time.monotonic(), random.Random(options.seed)
     made = [make()[0] for make in programs().values()]
     rows = {
-        "compiled programs": Counter("the same" if program_survives(each) else "wrong"
-                                     for each in made),
-        "their instructions": Counter("the same" if survives(one) else "wrong"
-                                      for each in made for one in decode_all(each.words)),
-        "random instructions": Counter("the same" if survives(random_instruction(rng)) else "wrong"
-                                       for _ in range(options.count)),
-        "random words": Counter(word_is_faithful(random_word(rng)) for _ in range(options.count))}
+        "compiled programs": Counter(
+            "the same" if program_survives(each) else "wrong" for each in made
+        ),
+        "their instructions": Counter(
+            "the same" if survives(one) else "wrong"
+            for each in made
+            for one in decode_all(each.words)
+        ),
+        "random instructions": Counter(
+            "the same" if survives(random_instruction(rng)) else "wrong"
+            for _ in range(options.count)
+        ),
+        "random words": Counter(word_is_faithful(random_word(rng)) for _ in range(options.count)),
+    }
     columns = ("the same", "decoded", "refused", "wrong")
-    print(table(("what goes there and back", "cases", *columns), (
-        (name, seen.total(), *(seen[column] for column in columns))
-        for name, seen in rows.items())))
+    print(
+        table(
+            ("what goes there and back", "cases", *columns),
+            (
+                (name, seen.total(), *(seen[column] for column in columns))
+                for name, seen in rows.items()
+            ),
+        )
+    )
     wrong = sum(seen["wrong"] for seen in rows.values())
     print(f"\n{provenance(f'seed {options.seed}', begin)}; {wrong} wrong")
     sys.exit(1 if wrong else 0)

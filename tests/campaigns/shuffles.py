@@ -31,7 +31,8 @@ CLASSIFIERS = sorted((Path(__file__).parents[2] / "models").glob("fashion_*.onnx
 def programs() -> dict[str, Callable[[], tuple[Program, Data]]]:
     """What makes each program and its inputs, by its name."""
     made: dict[str, Callable[[], tuple[Program, Data]]] = {
-        each.name: partial(_of_sample, each) for each in samples()}
+        each.name: partial(_of_sample, each) for each in samples()
+    }
     for path in CLASSIFIERS:
         for target in TARGETS:
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
@@ -47,9 +48,12 @@ def _compiled(path: Path, target: str) -> tuple[Program, Data]:
 
     (program,) = compile_network(path, target).programs.values()
     rng = np.random.default_rng(0)
-    return program, {t.name: rng.integers(*_limits(t.dtype), (1, t.channels, *t.spatial),
-                                          np.dtype(t.dtype), endpoint=True)
-                     for t in program.inputs}
+    return program, {
+        t.name: rng.integers(
+            *_limits(t.dtype), (1, t.channels, *t.spatial), np.dtype(t.dtype), endpoint=True
+        )
+        for t in program.inputs
+    }
 
 
 def _limits(dtype: str) -> tuple[int, int]:
@@ -65,8 +69,9 @@ def differences(program: Program, data: Data, seeds: Iterable[int]) -> int:
     for seed in seeds:
         found = machine.run(program, data, seed=seed)
         same = found.cycles == wanted.cycles and np.array_equal(found.end, wanted.end)
-        same &= all(np.array_equal(found.outputs[name], wanted.outputs[name])
-                    for name in wanted.outputs)
+        same &= all(
+            np.array_equal(found.outputs[name], wanted.outputs[name]) for name in wanted.outputs
+        )
         wrong += not same
     return wrong
 
@@ -79,24 +84,34 @@ def campaign(name: str, first: int, seeds: int) -> tuple[int, int]:
 
 def main() -> None:
     """Exit 1 if an order gave something else."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=200, help="orders of each program")
     parser.add_argument("--seed", type=int, default=0, help="of the first order")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     begin, rows = time.monotonic(), {}
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        work = {pool.submit(campaign, name, options.seed, options.seeds): name
-                for name in programs()}
+        work = {
+            pool.submit(campaign, name, options.seed, options.seeds): name for name in programs()
+        }
         for done in as_completed(work):
             instructions, wrong = done.result()
             rows[work[done]] = (work[done], instructions, options.seeds, wrong)
-            print(f"{len(rows)} of {len(work)}: {work[done]}, {wrong} differ, "
-                  f"{time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{len(rows)} of {len(work)}: {work[done]}, {wrong} differ, "
+                f"{time.monotonic() - begin:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     failed = sum(wrong for *_, wrong in rows.values())
-    print(table(("program", "instructions", "orders", "other bits or cycles"),
-                (rows[name] for name in programs())))
+    print(
+        table(
+            ("program", "instructions", "orders", "other bits or cycles"),
+            (rows[name] for name in programs()),
+        )
+    )
     seeds = f"seeds {options.seed}..{options.seed + options.seeds - 1}"
     print(f"\n{provenance(seeds, begin, options.jobs)}; {failed} orders differ")
     sys.exit(1 if failed else 0)

@@ -51,8 +51,9 @@ def outputs(machine: Machine, program: Program) -> dict[str, Terms]:
     with np.errstate(over="ignore"):
         walk = _Symbolic(program, stream, state)
         walk.run(tokens.program_order(stream.unit))
-    return {each.name: walk.dram[each.address : each.address + each.nbytes]
-            for each in program.outputs}
+    return {
+        each.name: walk.dram[each.address : each.address + each.nbytes] for each in program.outputs
+    }
 
 
 def computes(machine: Machine, program: Program, wanted: dict[str, Terms]) -> bool:
@@ -69,7 +70,8 @@ def mix(kind: int, *parts: Any) -> Terms:
     made = np.asarray(kind, np.uint64)
     for part in parts:
         made = (made ^ np.asarray(part).astype(np.int64).view(np.uint64)) * np.uint64(
-            0x9E3779B97F4A7C15)
+            0x9E3779B97F4A7C15
+        )
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             made = (made ^ (made >> np.uint64(shift))) * np.uint64(factor)
         made = made ^ (made >> np.uint64(31))
@@ -145,8 +147,9 @@ class _Symbolic(Walk):
         weight[filters.order, 0] = filters.matrix
         seen = self._inputs(one.channels)
         sums = (seen * weight[:, 0].view(np.uint64)).sum(axis=2, dtype=np.uint64)
-        self._finish(sums, np.arange(one.channels), one.par, bool(one.residual),
-                     self._reach(weight))
+        self._finish(
+            sums, np.arange(one.channels), one.par, bool(one.residual), self._reach(weight)
+        )
 
     def _maxpool(self, one: isa.MaxPool) -> None:
         x, y = self._state.register(isa.Input), self._state.register(isa.Output)
@@ -165,8 +168,14 @@ class _Symbolic(Walk):
     def _add(self, one: isa.Add) -> None:
         self._write(self._total(self._inputs(one.channels)[:, :, 0], np.arange(one.channels)))
 
-    def _finish(self, sums: Terms, order: npt.NDArray[Any], par: int, residual: bool,
-                reach: tuple[Int64, Int64] | None) -> None:
+    def _finish(
+        self,
+        sums: Terms,
+        order: npt.NDArray[Any],
+        par: int,
+        residual: bool,
+        reach: tuple[Int64, Int64] | None,
+    ) -> None:
         count = blocks(len(order))
         raw = self._state.memories.par[par : par + PAR_ROWS * count].reshape(count, -1)
         words = np.ascontiguousarray(raw[:, :128]).view("<i4").astype(np.int64)
@@ -242,9 +251,16 @@ def _even(p: Int64, shift: Int64) -> Int64:
     return np.array([even(a, int(b)) for a, b in zip(p, shift, strict=True)], np.int64)
 
 
-def _scaled(sums: Terms, mult: Int64, shift: Int64, zero_point: int, low: int, high: int,
-            reach: tuple[Int64, Int64] | None,
-            rounded: Callable[[Int64, Int64], Int64] = _half_up) -> Terms:
+def _scaled(
+    sums: Terms,
+    mult: Int64,
+    shift: Int64,
+    zero_point: int,
+    low: int,
+    high: int,
+    reach: tuple[Int64, Int64] | None,
+    rounded: Callable[[Int64, Int64], Int64] = _half_up,
+) -> Terms:
     """Scaled sums [outputs, columns], see isa.py."""
     lows, highs = np.full(len(mult), low), np.full(len(mult), high)
     if reach is not None:

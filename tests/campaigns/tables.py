@@ -24,9 +24,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], texts: int = 1)
 def provenance(seeds: str, begin: float, jobs: int = 1) -> str:
     """A line that says how a table came about; ``begin`` is of ``time.monotonic``."""
     processes = "one process" if jobs == 1 else f"{jobs} processes"
-    return (f"{date.today()}, {seeds}, {time.monotonic() - begin:.0f} s, {processes} on "
-            f"{len(os.sched_getaffinity(0))} cores of {_processor()}, Python "
-            f"{platform.python_version()}")
+    return (
+        f"{date.today()}, {seeds}, {time.monotonic() - begin:.0f} s, {processes} on "
+        f"{len(os.sched_getaffinity(0))} cores of {_processor()}, Python "
+        f"{platform.python_version()}"
+    )
 
 
 def _processor() -> str:

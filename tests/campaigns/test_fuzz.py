@@ -78,8 +78,9 @@ def test_a_case_is_its_seed() -> None:
 
 def test_steps_that_no_output_needs_are_dropped() -> None:
     steps = tuple(Step("requantise", (x,), y) for x, y in (("a", "v0"), ("b", "v1"), ("v0", "v2")))
-    case = Case("layers", "dense256", {"a": {"shape": [1, 1]}, "b": {"shape": [1, 1]}}, steps,
-                ("v2",))
+    case = Case(
+        "layers", "dense256", {"a": {"shape": [1, 1]}, "b": {"shape": [1, 1]}}, steps, ("v2",)
+    )
     assert [step.output for step in case.trimmed().steps] == ["v0", "v2"]
     assert list(replace(case, outputs=("v1",)).trimmed().inputs) == ["b"]
 
@@ -91,22 +92,40 @@ def test_tvm_cases_are_spread_evenly() -> None:
 
 def test_the_generator_draws_every_parameter() -> None:
     """What is promised of the networks and the hardware, each at least five times in 400 cases."""
-    drawn = Counter(feature for seed in range(FIRST, FIRST + 400)
-                    for feature in features(random_case(seed)))
+    drawn = Counter(
+        feature for seed in range(FIRST, FIRST + 400) for feature in features(random_case(seed))
+    )
     wanted = {
-        "target": TARGETS, "bus, bytes a cycle": (4, 8, 16, 32, 64), "lanes": (16, 32, 64, 128),
-        "layers": ("1", "2 to 4", "5 to 8", "9 to 12"), "outputs": ("one", "several"),
-        "inputs": ("one", "several"), "convolution, kernel": range(1, 8),
-        "convolution, stride": (1, 2, 3), "convolution, dilation": (1, 2, 3),
+        "target": TARGETS,
+        "bus, bytes a cycle": (4, 8, 16, 32, 64),
+        "lanes": (16, 32, 64, 128),
+        "layers": ("1", "2 to 4", "5 to 8", "9 to 12"),
+        "outputs": ("one", "several"),
+        "inputs": ("one", "several"),
+        "convolution, kernel": range(1, 8),
+        "convolution, stride": (1, 2, 3),
+        "convolution, dilation": (1, 2, 3),
         "convolution, padding": ("none", "symmetric", "asymmetric"),
-        "convolution, groups": ("one", "several", "depthwise"), "zeros": (*SCHEMES, "none"),
-        "density of weights": (0, 0.05, 0.25, 0.5, 0.9, 1), "type": ("int8", "uint8"),
+        "convolution, groups": ("one", "several", "depthwise"),
+        "zeros": (*SCHEMES, "none"),
+        "density of weights": (0, 0.05, 0.25, 0.5, 0.9, 1),
+        "type": ("int8", "uint8"),
         "spatial": ("vector", "1-D", "1x1", "odd", "other 2-D"),
-        "channels": [name for _, name in CHANNELS], "layer": KINDS_OF_LAYERS,
-        "structure": ("residual", "shared tensor", "output that is read on", "concatenation of 2",
-                      "concatenation of 3", "concatenation of 4"),
-        "pool, kernel": range(1, 8), "pool, padding": ("none", "symmetric", "asymmetric"),
-        "ACT memory": ("8 to 32 KiB", "more"), "WGT memory": ("below 8 KiB", "more")}
+        "channels": [name for _, name in CHANNELS],
+        "layer": KINDS_OF_LAYERS,
+        "structure": (
+            "residual",
+            "shared tensor",
+            "output that is read on",
+            "concatenation of 2",
+            "concatenation of 3",
+            "concatenation of 4",
+        ),
+        "pool, kernel": range(1, 8),
+        "pool, padding": ("none", "symmetric", "asymmetric"),
+        "ACT memory": ("8 to 32 KiB", "more"),
+        "WGT memory": ("below 8 KiB", "more"),
+    }
     for parameter, values in wanted.items():
         for value in values:
             assert drawn[parameter, str(value)] >= 5, f"{parameter} {value}"

@@ -17,8 +17,13 @@ from tests.campaigns.hostile import KINDS, Kind, arm, attempt, run
 from tests.campaigns.hostile_programs import VALUES, change_json
 from zeroskip.accel_model.errors import ZeroskipError
 
-SAMPLES = {"programs, bytes": 200, "programs, resealed": 200, "networks, resealed": 25,
-           "hardware, TOML": 60, "models, ONNX": 40}
+SAMPLES = {
+    "programs, bytes": 200,
+    "programs, resealed": 200,
+    "networks, resealed": 25,
+    "hardware, TOML": 60,
+    "models, ONNX": 40,
+}
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -45,17 +50,21 @@ def refuse(sentence: str) -> Callable[[], str]:
     return refusing
 
 
-@pytest.mark.parametrize(("does", "outcome", "where"), [
-    (lambda: "to its end", "ran", "to its end"),
-    (refuse("no"), "refused", "ZeroskipError"),
-    (refuse("two\nlines"), "failed", "a sentence of 9 characters"),
-    (refuse(""), "failed", "a sentence of 0 characters"),
-    (refuse("a" * 3000), "failed", "a sentence of 3000 characters"),
-    (lambda: [][0], "failed", "IndexError: list index out of range"),
-    (spin, "failed", "more than 0.1 s of the processor"),
-])
-def test_what_must_not_happen_is_seen(does: Callable[[], str], outcome: str, where: str,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("does", "outcome", "where"),
+    [
+        (lambda: "to its end", "ran", "to its end"),
+        (refuse("no"), "refused", "ZeroskipError"),
+        (refuse("two\nlines"), "failed", "a sentence of 9 characters"),
+        (refuse(""), "failed", "a sentence of 0 characters"),
+        (refuse("a" * 3000), "failed", "a sentence of 3000 characters"),
+        (lambda: [][0], "failed", "IndexError: list index out of range"),
+        (spin, "failed", "more than 0.1 s of the processor"),
+    ],
+)
+def test_what_must_not_happen_is_seen(
+    does: Callable[[], str], outcome: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arm()
     monkeypatch.setattr(hostile, "SECONDS", 0.1)
     monkeypatch.setitem(KINDS, "own", Kind(lambda _: does(), lambda: None, 1))
@@ -66,8 +75,12 @@ def test_what_must_not_happen_is_seen(does: Callable[[], str], outcome: str, whe
 
 def test_a_case_that_ends_its_process_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cases behind it run in another process."""
-    answers = iter([SimpleNamespace(stdout="ran\t5\tto its end\n", returncode=-11),
-                    SimpleNamespace(stdout="refused\t7\tProgramError\nend\n", returncode=0)])
+    answers = iter(
+        [
+            SimpleNamespace(stdout="ran\t5\tto its end\n", returncode=-11),
+            SimpleNamespace(stdout="refused\t7\tProgramError\nend\n", returncode=0),
+        ]
+    )
     asked = []
 
     def process(command: list[str], **_: object) -> SimpleNamespace:

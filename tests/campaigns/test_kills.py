@@ -49,24 +49,36 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def zeroskip(folder: Path, *arguments: str, limit: int | None = None
-             ) -> subprocess.CompletedProcess[str]:
+def zeroskip(
+    folder: Path, *arguments: str, limit: int | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command where files may have ``limit`` bytes, as on a disk that is full then."""
+
     def small_disk() -> None:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    return subprocess.run([Path(sys.executable).with_name("zeroskip"), *arguments], cwd=folder,
-                          text=True, capture_output=True, preexec_fn=small_disk, check=False)
+    return subprocess.run(
+        [Path(sys.executable).with_name("zeroskip"), *arguments],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        preexec_fn=small_disk,
+        check=False,
+    )
 
 
-@pytest.mark.parametrize("arguments", [
-    ("compile", "net.onnx", "-o", "out", "--no-cache"),
-    ("compile", "net.onnx", "-o", "out", "--target", "sparse256"),
-    ("run", "net.zsk", "--input", "x.npz", "--output", "out"),
-    ("run", "net.zsk", "--input", "x.npz", "--trace", "out"),
-    ("report", "net.zsk", "--json", "out"),
-], ids=lambda arguments: " ".join(arguments[:1] + arguments[-2:]))
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compile", "net.onnx", "-o", "out", "--no-cache"),
+        ("compile", "net.onnx", "-o", "out", "--target", "sparse256"),
+        ("run", "net.zsk", "--input", "x.npz", "--output", "out"),
+        ("run", "net.zsk", "--input", "x.npz", "--trace", "out"),
+        ("report", "net.zsk", "--json", "out"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:1] + arguments[-2:]),
+)
 def test_a_full_disk(compiled: Path, arguments: tuple[str, ...]) -> None:
     before = sorted(compiled.iterdir())
     done = zeroskip(compiled, *arguments, limit=100)

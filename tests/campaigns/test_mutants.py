@@ -79,5 +79,6 @@ def test_terms_tell_programs_apart(name: str) -> None:
         by = 1 if getattr(stream[pc], field) < 100 else -1
         one = replace(stream[pc], **{field: getattr(stream[pc], field) + 40 * by})
         words = encode_all([*stream[:pc], one, *stream[pc + 1 :]])
-        assert not symbolic.computes(Machine(small.spec), replace(small.program, words=words),
-                                     terms)
+        assert not symbolic.computes(
+            Machine(small.spec), replace(small.program, words=words), terms
+        )

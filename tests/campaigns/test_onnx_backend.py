@@ -86,15 +86,19 @@ def printing(case: Example) -> Verdict:
     return Verdict("right")
 
 
-@pytest.mark.parametrize(("does", "outcome", "why"), [
-    (raising(ZeroskipError("no")), "refused", "no"),
-    (raising(ZeroskipError("two\nlines")), "foreign", "a sentence of 9 characters"),
-    (raising(ZeroskipError("a" * 3000)), "foreign", "a sentence of 3000 characters"),
-    (raising(KeyError("axis")), "foreign", "KeyError: 'axis'"),
-    (printing, "foreign", "right, but writes to the terminal: Warning: what nobody"),
-])
-def test_what_must_not_happen_is_seen(does: Callable[[Example], Verdict], outcome: str, why: str,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("does", "outcome", "why"),
+    [
+        (raising(ZeroskipError("no")), "refused", "no"),
+        (raising(ZeroskipError("two\nlines")), "foreign", "a sentence of 9 characters"),
+        (raising(ZeroskipError("a" * 3000)), "foreign", "a sentence of 3000 characters"),
+        (raising(KeyError("axis")), "foreign", "KeyError: 'axis'"),
+        (printing, "foreign", "right, but writes to the terminal: Warning: what nobody"),
+    ],
+)
+def test_what_must_not_happen_is_seen(
+    does: Callable[[Example], Verdict], outcome: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(onnx_check, "_judge", does)
     verdict = judge(example("node", "test_relu"))
     assert verdict.outcome == outcome
@@ -107,19 +111,23 @@ def test_a_wrong_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, limit in (("test_softmax_axis_1", 3e-3), ("test_globalaveragepool", 0.3)):
         case = example("node", name)
         [(port, want)] = case.outputs.items()
-        other = Example(case.model, case.inputs, {port: want * (1 + limit) + limit}, case.rtol,
-                        case.atol)
+        other = Example(
+            case.model, case.inputs, {port: want * (1 + limit) + limit}, case.rtol, case.atol
+        )
         assert judge(other).outcome == "wrong", name
 
 
-@pytest.mark.parametrize(("want", "got", "why"), [
-    (np.zeros(3), np.zeros(4), "shape [4], not [3]"),
-    (np.zeros(3, np.int64), np.zeros(3, np.int32), "int32, not int64"),
-    (np.array([1, 2]), np.array([1, 3]), "differs in 1 of 2"),
-    (np.array([1.0, np.nan]), np.array([1.0, 0.0]), "off by"),
-    (np.array([1.0, np.nan]), np.array([1.0005, np.nan]), ""),
-    (np.array([1, 2048], np.float16), np.array([1, 2050], np.float16), ""),
-])
+@pytest.mark.parametrize(
+    ("want", "got", "why"),
+    [
+        (np.zeros(3), np.zeros(4), "shape [4], not [3]"),
+        (np.zeros(3, np.int64), np.zeros(3, np.int32), "int32, not int64"),
+        (np.array([1, 2]), np.array([1, 3]), "differs in 1 of 2"),
+        (np.array([1.0, np.nan]), np.array([1.0, 0.0]), "off by"),
+        (np.array([1.0, np.nan]), np.array([1.0005, np.nan]), ""),
+        (np.array([1, 2048], np.float16), np.array([1, 2050], np.float16), ""),
+    ],
+)
 def test_differences(want: Any, got: Any, why: str) -> None:
     difference = compare(want, got, 1e-3, 1e-7)
     assert (why in difference) if why else not difference
@@ -145,8 +153,10 @@ def test_a_case_that_ends_its_process_is_foreign() -> None:
 
 def test_tables() -> None:
     wanted = Wanted("node", "test_relu", "as is")
-    found = [Result(wanted, Verdict("right"), "Relu"),
-             Result(wanted, Verdict("refused", "not this"), "Relu", tvm="KeyError"),
-             Result(wanted, Verdict("refused", "not that"), "Relu", tvm="")]
+    found = [
+        Result(wanted, Verdict("right"), "Relu"),
+        Result(wanted, Verdict("refused", "not this"), "Relu", tvm="KeyError"),
+        Result(wanted, Verdict("refused", "not that"), "Relu", tvm=""),
+    ]
     assert counts(found).splitlines()[2] == "| node | as is | 3 | 1 | 1 | 1 | 0 | 0 |"
     assert could(found).splitlines()[2:] == ["| Relu | not that | 1 |"]

@@ -9,12 +9,19 @@ from tests.campaigns.replay import TABLE, Case, cases, line
 KNOWN = dict(zip(map(str, cases()), TABLE.read_text("utf-8").splitlines(), strict=True))
 
 
-@pytest.mark.parametrize("case", [
-    Case("small with a node on the CPU", "sparse256", "none"),
-    Case("depthwise", "dense256", "graph"), Case("joined", "pattern256", "tiny")], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("small with a node on the CPU", "sparse256", "none"),
+        Case("depthwise", "dense256", "graph"),
+        Case("joined", "pattern256", "tiny"),
+    ],
+    ids=str,
+)
 def test_programs_and_reports_are_those_of_the_table(case: Case) -> None:
     assert line(case) == KNOWN[str(case)], (
-        "programs or figures changed; if that is meant, run make replay RENEW=1 and say why")
+        "programs or figures changed; if that is meant, run make replay RENEW=1 and say why"
+    )
 
 
 def test_the_table_has_all_cases() -> None:

@@ -28,8 +28,11 @@ def places(layer: Conv | MaxPool | AvgPool) -> Numbers:
     reach = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilation, strict=True)]
     axes = tuple(range(1, 1 + len(kernel)))
     view = np.lib.stride_tricks.sliding_window_view(image, reach, axis=axes)
-    view = view[:, *(slice(None, None, step) for step in layer.strides),
-                *(slice(None, None, step) for step in dilation)]
+    view = view[
+        :,
+        *(slice(None, None, step) for step in layer.strides),
+        *(slice(None, None, step) for step in dilation),
+    ]
     assert view.shape[1 : 1 + len(kernel)] == layer.y.shape[2:]
     flat = view.reshape(channels, prod(layer.y.shape[2:]), prod(kernel))
     return flat.swapaxes(1, 2)
@@ -44,8 +47,9 @@ def real_macs(layer: Layer) -> int:
     there = (places(layer) > 0).sum(axis=2)  # [C, taps]
     held = layer.weight.reshape(*layer.weight.shape[:2], -1) != 0
     of_group, each = len(held) // layer.groups, held.shape[1]
-    return sum(int((mask * there[k // of_group * each :][:each]).sum())
-               for k, mask in enumerate(held))
+    return sum(
+        int((mask * there[k // of_group * each :][:each]).sum()) for k, mask in enumerate(held)
+    )
 
 
 def looked_at(layer: Layer) -> set[int]:
@@ -72,8 +76,12 @@ def needs(graph: LayerGraph, kind: str, node: Node, fused: Node | None) -> tuple
     seen = {(node.inputs[0], element) for element in looked_at(node.layer)}
     for add in (node, fused):
         if add is not None and isinstance(add.layer, Add):
-            seen |= {(name, element) for name in add.inputs if name != node.output
-                     for element in range(1, 1 + prod(graph.tensors[name].shape))}
+            seen |= {
+                (name, element)
+                for name in add.inputs
+                if name != node.output
+                for element in range(1, 1 + prod(graph.tensors[name].shape))
+            }
     moved = len(seen) + prod((fused or node).layer.y.shape) + weight_bytes(node.layer, kind)
     return real_macs(node.layer), moved
 
@@ -83,8 +91,9 @@ def weight_bytes(layer: Layer, kind: str) -> int:
     if not isinstance(layer, Conv | Dense):
         return 0
     weight = layer.weight
-    if kind == "dense" or (isinstance(layer, Conv)
-                           and 1 < layer.groups == layer.x.shape[1] == len(weight)):
+    if kind == "dense" or (
+        isinstance(layer, Conv) and 1 < layer.groups == layer.x.shape[1] == len(weight)
+    ):
         return weight.size
     if kind == "bitmap":
         return int(np.count_nonzero(weight)) + (weight.size + 7) // 8

@@ -48,34 +48,64 @@ class Builder:
     def scales(self, count: int, terms: int) -> Scales:
         real = self.rng.uniform(0.5, 2.0, count) / (20 * np.sqrt(max(terms, 1)))
         pairs = [layers.quantise_multiplier(float(r)) for r in real]
-        return {"mult": np.array([m for m, _ in pairs], np.int32),
-                "shift": np.array([n for _, n in pairs], np.int32),
-                "bias": self.rng.integers(-3000, 3000, count).astype(np.int32)}
+        return {
+            "mult": np.array([m for m, _ in pairs], np.int32),
+            "shift": np.array([n for _, n in pairs], np.int32),
+            "bias": self.rng.integers(-3000, 3000, count).astype(np.int32),
+        }
 
     def weight(self, *shape: int) -> Int8:
         w = self.rng.integers(-127, 128, shape).astype(np.int8)
         w[self.rng.random(shape) >= self.density] = 0
         return w
 
-    def conv(self, x: str, filters: int, kernel: tuple[int, int], *, stride: int = 1,
-             pad: tuple[int, int, int, int] = (0, 0, 0, 0), dilation: int = 1, groups: int = 1,
-             ) -> str:
+    def conv(
+        self,
+        x: str,
+        filters: int,
+        kernel: tuple[int, int],
+        *,
+        stride: int = 1,
+        pad: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: int = 1,
+        groups: int = 1,
+    ) -> str:
         t = self.tensors[x]
         weight = self.weight(filters, t.shape[1] // groups, *kernel)
-        shape = tuple((size + pad[axis] + pad[axis + 2] - (k - 1) * dilation - 1) // stride + 1
-                      for axis, (size, k) in enumerate(zip(t.shape[2:], kernel, strict=True)))
+        shape = tuple(
+            (size + pad[axis] + pad[axis + 2] - (k - 1) * dilation - 1) // stride + 1
+            for axis, (size, k) in enumerate(zip(t.shape[2:], kernel, strict=True))
+        )
         y = self.tensor((1, filters, *shape))
-        return self.add(layers.Conv(
-            x=t, y=y, weight=weight, strides=(stride, stride), padding=pad,
-            dilation=(dilation, dilation), groups=groups,
-            **self.scales(filters, int(weight[0].size * self.density)), **self.limits(y)), x)
+        return self.add(
+            layers.Conv(
+                x=t,
+                y=y,
+                weight=weight,
+                strides=(stride, stride),
+                padding=pad,
+                dilation=(dilation, dilation),
+                groups=groups,
+                **self.scales(filters, int(weight[0].size * self.density)),
+                **self.limits(y),
+            ),
+            x,
+        )
 
     def dense(self, x: str, units: int) -> str:
         t = self.tensors[x]
         y = self.tensor((1, units))
         weight = self.weight(units, t.shape[1])
-        return self.add(layers.Dense(x=t, y=y, weight=weight, **self.limits(y),
-                                     **self.scales(units, int(t.shape[1] * self.density))), x)
+        return self.add(
+            layers.Dense(
+                x=t,
+                y=y,
+                weight=weight,
+                **self.limits(y),
+                **self.scales(units, int(t.shape[1] * self.density)),
+            ),
+            x,
+        )
 
     def scale(self, real: float) -> Scale:
         mult, shift = layers.quantise_multiplier(real)
@@ -84,29 +114,54 @@ class Builder:
     def sum(self, a: str, b: str) -> str:
         y = self.tensor(self.tensors[a].shape)
         mult_a, mult_b = (int(m) for m in self.rng.integers(1 << 20, 1 << 30, 2))
-        return self.add(layers.Add(a=self.tensors[a], b=self.tensors[b], y=y, mult_a=mult_a,
-                                   mult_b=mult_b, shift=30, **self.limits(y)), a, b)
+        return self.add(
+            layers.Add(
+                a=self.tensors[a],
+                b=self.tensors[b],
+                y=y,
+                mult_a=mult_a,
+                mult_b=mult_b,
+                shift=30,
+                **self.limits(y),
+            ),
+            a,
+            b,
+        )
 
     def pool(self, x: str, kind: str, kernel: int, stride: int, pad: int = 0) -> str:
         t = self.tensors[x]
         shape = tuple((size + 2 * pad - kernel) // stride + 1 for size in t.shape[2:])
-        window: Window = {"kernel": (kernel, kernel), "strides": (stride, stride),
-                          "padding": (pad,) * 4}
+        window: Window = {
+            "kernel": (kernel, kernel),
+            "strides": (stride, stride),
+            "padding": (pad,) * 4,
+        }
         if kind == "max":
             y = self.tensor((1, t.shape[1], *shape), t)
-            return self.add(layers.MaxPool(x=t, y=y, dilation=(1, 1), **window,
-                                           **self.limits(y)), x)
+            return self.add(
+                layers.MaxPool(x=t, y=y, dilation=(1, 1), **window, **self.limits(y)), x
+            )
         y = self.tensor((1, t.shape[1], *shape))
-        return self.add(layers.AvgPool(x=t, y=y, **window, **self.scale(1 / kernel**2),
-                                       **self.limits(y)), x)
+        return self.add(
+            layers.AvgPool(x=t, y=y, **window, **self.scale(1 / kernel**2), **self.limits(y)), x
+        )
 
     def global_pool(self, x: str) -> str:
         t = self.tensors[x]
         y = self.tensor((*t.shape[:2], 1, 1))
         area = t.shape[2] * t.shape[3]
-        return self.add(layers.AvgPool(x=t, y=y, kernel=tuple(t.shape[2:]), strides=(1, 1),
-                                       padding=(0,) * 4, **self.scale(1 / area),
-                                       **self.limits(y)), x)
+        return self.add(
+            layers.AvgPool(
+                x=t,
+                y=y,
+                kernel=tuple(t.shape[2:]),
+                strides=(1, 1),
+                padding=(0,) * 4,
+                **self.scale(1 / area),
+                **self.limits(y),
+            ),
+            x,
+        )
 
     def requantise(self, x: str, like: str | None = None) -> str:
         t = self.tensors[x]

@@ -41,8 +41,9 @@ def padded(x: Array, padding: tuple[int, ...], fill: int) -> Array:
     return np.pad(x, [(0, 0), (0, 0), *pads], constant_values=fill)
 
 
-def windows(x: Array, kernel: tuple[int, ...], strides: tuple[int, ...],
-            dilation: tuple[int, ...]) -> Array:
+def windows(
+    x: Array, kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> Array:
     """[1, C, *out, *kernel] of a padded input."""
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     axes = tuple(range(2, x.ndim))
@@ -59,15 +60,25 @@ def conv(layer: layers.Conv, x: Array) -> Array:
     per_in, per_out = x.shape[1] // layer.groups, layer.weight.shape[0] // layer.groups
     parts = []
     for g in range(layer.groups):
-        seen = windows(x[:, g * per_in : (g + 1) * per_in], layer.weight.shape[2:],
-                       layer.strides, layer.dilation)
+        seen = windows(
+            x[:, g * per_in : (g + 1) * per_in],
+            layer.weight.shape[2:],
+            layer.strides,
+            layer.dilation,
+        )
         w = layer.weight[g * per_out : (g + 1) * per_out].astype(np.int64)
         axes = [1, *range(2 + spatial, 2 + 2 * spatial)]
         acc = np.tensordot(seen, w, axes=(axes, list(range(1, w.ndim))))
         parts.append(np.moveaxis(acc, -1, 1))
     acc = np.concatenate(parts, axis=1) + per_channel(layer.bias, x.ndim)
-    return requantise(acc, per_channel(layer.mult, x.ndim), per_channel(layer.shift, x.ndim),
-                      layer.y.zero_point, layer.lo, layer.hi)
+    return requantise(
+        acc,
+        per_channel(layer.mult, x.ndim),
+        per_channel(layer.shift, x.ndim),
+        layer.y.zero_point,
+        layer.lo,
+        layer.hi,
+    )
 
 
 def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
@@ -77,19 +88,34 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
         y = conv(layer, x)
     elif isinstance(layer, layers.Dense):
         acc = (x.astype(np.int64) - layer.x.zero_point) @ layer.weight.T.astype(np.int64)
-        y = requantise(acc + layer.bias, np.asarray(layer.mult, np.int64),
-                       np.asarray(layer.shift, np.int64), layer.y.zero_point, layer.lo, layer.hi)
+        y = requantise(
+            acc + layer.bias,
+            np.asarray(layer.mult, np.int64),
+            np.asarray(layer.shift, np.int64),
+            layer.y.zero_point,
+            layer.lo,
+            layer.hi,
+        )
     elif isinstance(layer, layers.Add):
-        total = ((x.astype(np.int64) - layer.a.zero_point) * layer.mult_a
-                 + (args[1].astype(np.int64) - layer.b.zero_point) * layer.mult_b)
+        total = (x.astype(np.int64) - layer.a.zero_point) * layer.mult_a + (
+            args[1].astype(np.int64) - layer.b.zero_point
+        ) * layer.mult_b
         y = evened(total, layer)
     elif isinstance(layer, layers.MaxPool):
-        seen = windows(padded(x.astype(np.int64), layer.padding, -(1 << 20)), layer.kernel,
-                       layer.strides, layer.dilation)
+        seen = windows(
+            padded(x.astype(np.int64), layer.padding, -(1 << 20)),
+            layer.kernel,
+            layer.strides,
+            layer.dilation,
+        )
         y = np.clip(seen.max(axis=tuple(range(x.ndim, seen.ndim))), layer.lo, layer.hi)
     elif isinstance(layer, layers.AvgPool):
-        seen = windows(padded(x.astype(np.int64) - layer.x.zero_point, layer.padding, 0),
-                       layer.kernel, layer.strides, (1,) * len(layer.kernel))
+        seen = windows(
+            padded(x.astype(np.int64) - layer.x.zero_point, layer.padding, 0),
+            layer.kernel,
+            layer.strides,
+            (1,) * len(layer.kernel),
+        )
         total = seen.sum(axis=tuple(range(x.ndim, seen.ndim)))
         y = evened(total * layer.mult, layer)
     elif isinstance(layer, layers.Requantise):

@@ -20,8 +20,9 @@ from zeroskip.compiler.scheduling.region import plan_region
 TARGETS = ("dense256", "sparse256", "pattern256")
 
 
-def check(graph: LayerGraph, data: dict[str, np.ndarray], spec: AccelSpec,
-          seed: int | None = None) -> None:
+def check(
+    graph: LayerGraph, data: dict[str, np.ndarray], spec: AccelSpec, seed: int | None = None
+) -> None:
     """Every output of the graph, from the machine and from the oracle."""
     region = lower(graph)
     program = emit_region(region, spec, plan_region(region, spec))
@@ -114,8 +115,21 @@ def _passed_on(b: Builder) -> list[str]:
 
 
 NETWORKS: list[Callable[[Builder], list[str]]] = [
-    _plain, _strided, _dilated, _deep, _residual, _swapped_residual, _depthwise, _grouped, _pools,
-    _concat, _classifier, _reshapes, _several, _side_by_side, _passed_on,
+    _plain,
+    _strided,
+    _dilated,
+    _deep,
+    _residual,
+    _swapped_residual,
+    _depthwise,
+    _grouped,
+    _pools,
+    _concat,
+    _classifier,
+    _reshapes,
+    _several,
+    _side_by_side,
+    _passed_on,
 ]
 
 

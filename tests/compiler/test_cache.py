@@ -47,6 +47,7 @@ def test_other_weights_shapes_hardware_or_effort_are_others(tmp_path: Path) -> N
 
 def test_other_wiring_is_another(tmp_path: Path) -> None:
     """The same operations, which hand each other other values."""
+
     def wired(swapped: bool) -> Region:
         b = Builder(np.random.default_rng(0))
         x, y = b.input(16, 5, 5), b.input(16, 5, 5)
@@ -62,7 +63,8 @@ def test_other_wiring_is_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"groups": [], "sha256": ""}', b"\xff\x00"])
+    "content", [b"", b"{", b"[]", b'{"groups": [], "sha256": ""}', b"\xff\x00"]
+)
 def test_an_altered_entry_is_searched_for_again(tmp_path: Path, content: bytes) -> None:
     plans = plan_region(region(), SPEC, cache=PlanCache(tmp_path))
     for entry in tmp_path.rglob("*.json"):

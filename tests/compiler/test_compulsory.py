@@ -31,8 +31,11 @@ from zeroskip.relay_passes.integer.layers import Concat, Conv, QTensor
 def random_op(rng: np.random.Generator) -> ops.Op:
     """A windowed operation on a part of a value, with few weights."""
     kernel, stride, dilation, pad = (
-        (int(rows), int(cols)) for rows, cols in (
-            rng.integers(low, high, 2) for low, high in ((1, 4), (1, 4), (1, 3), (0, 3))))
+        (int(rows), int(cols))
+        for rows, cols in (
+            rng.integers(low, high, 2) for low, high in ((1, 4), (1, 4), (1, 3), (0, 3))
+        )
+    )
     window = Window(kernel, stride, dilation, pad)
     value = Value("x", 6, (int(rng.integers(4, 9)), int(rng.integers(4, 9))), "int8", 0)
     view = View(value, int(rng.integers(0, 3)), int(rng.integers(1, 4)))
@@ -63,8 +66,12 @@ def counted(op: ops.Op) -> np.ndarray:
     seen = np.zeros((op.x.value.channels, *op.x.value.spatial), np.bool_)
     for out in product(*map(range, op.y.value.spatial)):
         for tap in product(*map(range, op.window.kernel)):
-            at = [o * s + t * d - p for o, s, t, d, p in zip(
-                out, op.window.stride, tap, op.window.dilation, op.window.pad, strict=True)]
+            at = [
+                o * s + t * d - p
+                for o, s, t, d, p in zip(
+                    out, op.window.stride, tap, op.window.dilation, op.window.pad, strict=True
+                )
+            ]
             if any(not 0 <= n < size for n, size in zip(at, op.x.value.spatial, strict=True)):
                 continue
             for channel in range(op.x.channels):
@@ -85,8 +92,9 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
     rng = np.random.default_rng(seed)
     layer = random_layer(rng)
     name = f"conv{seed}"
-    graph = LayerGraph("net", ("x",), ("y",), (Node(name, layer, ("x",), "y"),),
-                       {"x": layer.x, "y": layer.y})
+    graph = LayerGraph(
+        "net", ("x",), ("y",), (Node(name, layer, ("x",), "y"),), {"x": layer.x, "y": layer.y}
+    )
     made = lower(graph).ops
     assert sum(map(compulsory_traffic.real_macs, made)) == least.real_macs(layer)
     for kind in ("dense", "bitmap", "pattern"):
@@ -108,26 +116,46 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
 
 def random_layer(rng: np.random.Generator) -> Conv:
     """A convolution with any strides, dilations and paddings, each of an axis and a side alone."""
-    kernel, strides, dilation = (tuple(int(n) for n in rng.integers(1, most, 2))
-                                 for most in (5, 4, 4))
+    kernel, strides, dilation = (
+        tuple(int(n) for n in rng.integers(1, most, 2)) for most in (5, 4, 4)
+    )
     padding = tuple(int(n) for n in rng.integers(0, 6, 4))
     spatial = []
     for axis in range(2):
         reach = (kernel[axis] - 1) * dilation[axis] + 1
         spatial.append(int(rng.integers(max(1, reach - padding[axis] - padding[axis + 2]), 12)))
-    outputs = tuple((spatial[axis] + padding[axis] + padding[axis + 2]
-                     - (kernel[axis] - 1) * dilation[axis] - 1) // strides[axis] + 1
-                    for axis in range(2))
+    outputs = tuple(
+        (
+            spatial[axis]
+            + padding[axis]
+            + padding[axis + 2]
+            - (kernel[axis] - 1) * dilation[axis]
+            - 1
+        )
+        // strides[axis]
+        + 1
+        for axis in range(2)
+    )
     groups, per_in, per_out = (int(n) for n in rng.integers(1, [6, 20, 20]))
     if rng.random() < 0.3:
         per_in = per_out = 1
     weight = rng.integers(-127, 128, (groups * per_out, per_in, *kernel)).astype(np.int8)
     weight[rng.random(weight.shape) < rng.random()] = 0
     ones = np.ones(len(weight), np.int32)
-    return Conv(x=QTensor((1, groups * per_in, *spatial), "int8", 0),
-                y=QTensor((1, len(weight), *outputs), "int8", 0), weight=weight, bias=ones,
-                mult=ones, shift=ones, strides=strides, padding=padding, dilation=dilation,
-                groups=groups, lo=-128, hi=127)
+    return Conv(
+        x=QTensor((1, groups * per_in, *spatial), "int8", 0),
+        y=QTensor((1, len(weight), *outputs), "int8", 0),
+        weight=weight,
+        bias=ones,
+        mult=ones,
+        shift=ones,
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        lo=-128,
+        hi=127,
+    )
 
 
 def weight_of(b: Builder) -> npt.NDArray[np.int8]:

@@ -41,22 +41,26 @@ def stem(size: int, channels: int) -> tvm.IRModule:
 
 
 @pytest.mark.parametrize(("size", "channels", "dead", "left"), [(224, 64, 1, 64), (28, 64, 40, 24)])
-def test_the_faster_of_fewer_channels_and_all(size: int, channels: int, dead: int, left: int
-                                              ) -> None:
+def test_the_faster_of_fewer_channels_and_all(
+    size: int, channels: int, dead: int, left: int
+) -> None:
     spec = load_spec("dense256")
     pruned = silence(stem(size, channels), c0=(slice(0, dead), ALL))
     least, quantise = RemoveDeadChannels()(pruned), quantiser(pruned)
     options: dict[str, Any] = {"cache": None, "tune": None, "tell": lambda *_: None}
 
     def cycles(made: Any) -> int:
-        return sum(Machine(spec).run(program, {}, numbers=False).cycles
-                   for program in made.programs.values())
+        return sum(
+            Machine(spec).run(program, {}, numbers=False).cycles
+            for program in made.programs.values()
+        )
 
     chosen = stages.lower_fastest(pruned, least, spec, quantise, **options)
     (program,) = chosen.programs.values()
     assert program.layers[0].shape[1] == left
-    others = [cycles(stages.lower_float(each, spec, quantise, **options))
-              for each in (least, pruned)]
+    others = [
+        cycles(stages.lower_float(each, spec, quantise, **options)) for each in (least, pruned)
+    ]
     print(cycles(chosen), others)
     assert cycles(chosen) == min(others)
 
@@ -74,8 +78,9 @@ def test_filters_that_cannot_move_a_step_go() -> None:
     least = RemoveDeadChannels()(dropped)
     assert filters(least) == 16
     x_ = np.random.default_rng(2).standard_normal((1, 3, 8, 8)).astype(np.float32)
-    before, after = (run_cpu(compile_for_cpu(quantise(each)), "main", [x_])[0]
-                     for each in (module, least))
+    before, after = (
+        run_cpu(compile_for_cpu(quantise(each)), "main", [x_])[0] for each in (module, least)
+    )
     assert np.abs(before - after).max() <= 1.01 * 6 / 255
 
 

@@ -43,4 +43,5 @@ def test_golden(level: str, request: pytest.FixtureRequest) -> None:
         path.write_text(found, encoding="utf-8")
     assert path.exists(), f"{path.name} is missing; run pytest --update-golden and look at it"
     assert found == path.read_text(encoding="utf-8"), (
-        "the text changed; if that is meant, run pytest --update-golden and look at the change")
+        "the text changed; if that is meant, run pytest --update-golden and look at the change"
+    )

@@ -74,8 +74,9 @@ def network(name: str) -> tuple[Builder, LayerGraph, Region]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("target", "act_bytes"), [("dense256", 24 << 10), ("pattern256", 1 << 18)])
-def test_every_group_in_any_number_of_bands_is_exact(name: str, target: str, act_bytes: int
-                                                     ) -> None:
+def test_every_group_in_any_number_of_bands_is_exact(
+    name: str, target: str, act_bytes: int
+) -> None:
     """One group among single operations, each in turn; weights, inputs and outputs still move."""
     spec = small(load_spec(target), act_bytes)
     b, graph, region = network(name)
@@ -104,8 +105,9 @@ def found(one: Found | None) -> Found:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bands", BANDS)
-def test_bands_make_every_row_once_and_look_only_at_rows_that_are_there(name: str, bands: int
-                                                                        ) -> None:
+def test_bands_make_every_row_once_and_look_only_at_rows_that_are_there(
+    name: str, bands: int
+) -> None:
     """Row by row, against the windows."""
     _, _, region = network(name)
     steps = region.ops
@@ -118,16 +120,26 @@ def test_bands_make_every_row_once_and_look_only_at_rows_that_are_there(name: st
         assert ends[-1] == op.y.value.spatial[0]
     for band in range(bands):
         for op in steps:
-            made = range(int(strips[op.y.value.name].made[band]),
-                         int(strips[op.y.value.name].end[band]))
+            made = range(
+                int(strips[op.y.value.name].made[band]), int(strips[op.y.value.name].end[band])
+            )
             for number, view in enumerate(op.reads):
                 if view.value.name not in strips:
                     continue  # an input: all of it is in DRAM
                 of, window = strips[view.value.name], getattr(op, "window", None)
-                looked = {row for out in made for row in (
-                    [out] if number or window is None else
-                    [out * window.stride[0] - window.pad[0] + tap * window.dilation[0]
-                     for tap in range(window.kernel[0])]) if 0 <= row < view.value.spatial[0]}
+                looked = {
+                    row
+                    for out in made
+                    for row in (
+                        [out]
+                        if number or window is None
+                        else [
+                            out * window.stride[0] - window.pad[0] + tap * window.dilation[0]
+                            for tap in range(window.kernel[0])
+                        ]
+                    )
+                    if 0 <= row < view.value.spatial[0]
+                }
                 assert all(of.needed[band] <= row < of.end[band] for row in looked)
                 late = {row for row in looked if row < of.made[band]}  # made by earlier bands
                 for row in late:
@@ -141,8 +153,11 @@ def compositions(region: Region, search: GroupSearch) -> Iterator[list[Found]]:
 
     @cache
     def options(first: int, last: int) -> list[Found]:
-        return [group for bands in ((1,) if last - first == 1 else (1, 2, 3, 4, 5, 6, 7, 8))
-                if (group := search.group(first, last, bands)) is not None]
+        return [
+            group
+            for bands in ((1,) if last - first == 1 else (1, 2, 3, 4, 5, 6, 7, 8))
+            if (group := search.group(first, last, bands)) is not None
+        ]
 
     def rest(first: int) -> Iterator[list[Found]]:
         if first == count:
@@ -154,9 +169,14 @@ def compositions(region: Region, search: GroupSearch) -> Iterator[list[Found]]:
     return rest(0)
 
 
-@pytest.mark.parametrize("target", [
-    pytest.param("dense256", marks=pytest.mark.slow), "sparse256",
-    pytest.param("pattern256", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("dense256", marks=pytest.mark.slow),
+        "sparse256",
+        pytest.param("pattern256", marks=pytest.mark.slow),
+    ],
+)
 def test_the_groups_that_are_found_are_near_the_best_of_all(target: str) -> None:
     measure = tuning(1).measure
     found_total = best_total = alone_total = 0
@@ -166,16 +186,22 @@ def test_the_groups_that_are_found_are_near_the_best_of_all(target: str) -> None
             spec = small(load_spec(target), act_bytes)
             search = GroupSearch(region, spec)
             plans = plan_region(region, spec)
-            every = {tuple(group.plan for group in groups): sum(group.cycles for group in groups)
-                     for groups in compositions(region, search)}
+            every = {
+                tuple(group.plan for group in groups): sum(group.cycles for group in groups)
+                for groups in compositions(region, search)
+            }
             assert every[tuple(plans)] == min(every.values())  # by the estimate
             ranked = sorted(every, key=every.__getitem__)
-            cycles = {each: measure(emit_region(region, spec, each))
-                      for each in [*ranked[:20], *ranked[20::10]]}
+            cycles = {
+                each: measure(emit_region(region, spec, each))
+                for each in [*ranked[:20], *ranked[20::10]]
+            }
             mine, best = cycles[tuple(plans)], min(cycles.values())
             alone = measure(emit_region(region, spec, single(region, search)))
-            print(f"{name}, {act_bytes} bytes: {len(every)} ways, found {mine / best:.3f}, "
-                  f"alone {alone / best:.3f}")
+            print(
+                f"{name}, {act_bytes} bytes: {len(every)} ways, found {mine / best:.3f}, "
+                f"alone {alone / best:.3f}"
+            )
             assert mine <= 1.15 * best
             found_total, best_total = found_total + mine, best_total + best
             alone_total += alone
@@ -198,7 +224,8 @@ def test_what_stays_on_chip_is_not_moved() -> None:
     weights = sum(layer.weight_bytes for layer in program.layers)
     given = sum(value.channels * value.pixels for value in region.inputs)
     assert moved[run.unit == STORE].sum() == sum(
-        value.channels * value.pixels for value in region.outputs)
+        value.channels * value.pixels for value in region.outputs
+    )
     assert given + weights <= moved[run.unit == LOAD].sum() <= given + 1.15 * weights
 
 

@@ -89,13 +89,15 @@ def compile_pruned(model: Any) -> None:
 
 
 def compile_nested(model: Any) -> None:
-    compiler.compile_levels(model, "dense256", ["unstructured:sparsity=0.5",
-                                                "unstructured:sparsity=0.75"])
+    compiler.compile_levels(
+        model, "dense256", ["unstructured:sparsity=0.5", "unstructured:sparsity=0.75"]
+    )
 
 
 @pytest.mark.parametrize("make", [compile_pruned, compile_nested])
 def test_the_import_is_compared_before_it_is_pruned(
-        make: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    make: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     make(conv_net())
     falsify(monkeypatch)
     with pytest.raises(FrontError, match="Node 'wrong' does not give what onnxruntime gives"):
@@ -115,8 +117,11 @@ def test_a_network_of_doubles_is_compared(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_large_model_is_handed_over_by_its_weights_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """What onnxruntime computes is the same."""
     model, x = conv_net(), np.ones((1, 4, 6, 6), np.float32)
-    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(
-        np.random.default_rng(1).standard_normal((64, 4, 3, 3)).astype(np.float32), "w"))
+    model.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(
+            np.random.default_rng(1).standard_normal((64, 4, 3, 3)).astype(np.float32), "w"
+        )
+    )
     del model.graph.output[0].type.tensor_type.shape.dim[:]
     want = import_check._run_model(model, {"x": x}, ["y"], 1)["y"]
     monkeypatch.setattr(import_check, "LARGE", 0)

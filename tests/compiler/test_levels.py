@@ -35,17 +35,26 @@ from zeroskip.runtime.execution.validation import validate
 
 TARGETS = {  # with the levels that it is compiled at, and what they share
     "dense256": (["unstructured:sparsity=0", "nm:n=2,m=4", "nm:n=1,m=4"], None),
-    "sparse256": (["unstructured:sparsity=0.5", "unstructured:sparsity=0.75,layers=conv*",
-                   "unstructured:sparsity=0.9,scope=global"], "channels:ratio=0.2"),
-    "pattern256": (["pattern:pointwise=0", "pattern:connectivity=0.5",
-                    "pattern:connectivity=0.75"], None),
+    "sparse256": (
+        [
+            "unstructured:sparsity=0.5",
+            "unstructured:sparsity=0.75,layers=conv*",
+            "unstructured:sparsity=0.9,scope=global",
+        ],
+        "channels:ratio=0.2",
+    ),
+    "pattern256": (
+        ["pattern:pointwise=0", "pattern:connectivity=0.5", "pattern:connectivity=0.75"],
+        None,
+    ),
 }
 X = {"x": np.random.default_rng(7).standard_normal(SHAPE).astype(np.float32)}
 
 
 @pytest.fixture(scope="module", params=TARGETS)
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-         ) -> tuple[str, Levels, Path]:
+def case(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Levels, Path]:
     """A target, its levels and their file."""
     recipes, shared = TARGETS[request.param]
     levels = compile_levels(small_net(cpu_node=True), request.param, recipes, prune=shared)
@@ -60,9 +69,12 @@ def stages_of(target: str) -> list[Stages]:
 
 
 def integers(stages: Stages) -> dict[str, np.ndarray]:
-    return {node.node: node.layer.weight for name in stages.programs
-            for node in extract(stages.partitioned, name).nodes
-            if isinstance(node.layer, Conv | Dense)}
+    return {
+        node.node: node.layer.weight
+        for name in stages.programs
+        for node in extract(stages.partitioned, name).nodes
+        if isinstance(node.layer, Conv | Dense)
+    }
 
 
 def test_a_level_is_the_program_that_compiling_it_gives(case: tuple[str, Levels, Path]) -> None:
@@ -73,13 +85,15 @@ def test_a_level_is_the_program_that_compiling_it_gives(case: tuple[str, Levels,
         for network in (Network.load(path, number), levels.network(number)):
             assert network.level == number
             assert {name: program.to_bytes() for name, program in network.programs.items()} == {
-                name: program.to_bytes() for name, program in stages.programs.items()}
+                name: program.to_bytes() for name, program in stages.programs.items()
+            }
         after = integers(stages)
         for node, weight in before.items():
             there = after[node] != 0
             assert np.array_equal(after[node][there], weight[there])
         assert sum(map(np.count_nonzero, after.values())) < (
-            sum(map(np.count_nonzero, before.values())) or np.inf)
+            sum(map(np.count_nonzero, before.values())) or np.inf
+        )
         before = after
 
 
@@ -94,8 +108,10 @@ def test_every_level_agrees_with_tvm(case: tuple[str, Levels, Path]) -> None:
         two = {name: np.concatenate([values, -values]) for name, values in X.items()}
         together = Session(path, level=number).run(two)["y"]
         assert np.array_equal(together[:1], direct)
-        assert np.array_equal(together[1:], Session(levels, level=number).run(
-            {name: -values for name, values in X.items()})["y"])
+        assert np.array_equal(
+            together[1:],
+            Session(levels, level=number).run({name: -values for name, values in X.items()})["y"],
+        )
 
 
 def test_weights_are_stored_once(case: tuple[str, Levels, Path]) -> None:
@@ -107,17 +123,33 @@ def test_weights_are_stored_once(case: tuple[str, Levels, Path]) -> None:
             packed = levels.derived[head["sha256"][head["programs"][name]]]
             assert isinstance(packed, ProgramOf)
             pieces = read_npy(b"".join(levels.parts[packed.pieces]))
-            streams = [each for each in weight_streams(program)
-                       if program.layers[each.layer].node != "conv0"]  # its constant is small
+            streams = [
+                each
+                for each in weight_streams(program)
+                if program.layers[each.layer].node != "conv0"
+            ]  # its constant is small
             assert pieces[:, 1].tolist() == [each.size for each in streams]
-            assert len(b"".join(levels.parts[packed.rest])) + pieces[:, 1].sum() == len(
-                program.to_bytes()) + 128  # of the .npy file's header
+            assert (
+                len(b"".join(levels.parts[packed.rest])) + pieces[:, 1].sum()
+                == len(program.to_bytes()) + 128
+            )  # of the .npy file's header
     parts = {each.part for each in levels.derived.values() if isinstance(each, LevelOf)}
     nodes = {layer.node for layer in prunables(levels.network(2).floating_module["main"])}
-    changed = [node for node in nodes - {"conv0"} if len({
-        next(layer.weight.tobytes() for layer in prunables(
-            levels.network(number).floating_module["main"]) if layer.node == node)
-        for number in range(3)}) > 1]
+    changed = [
+        node
+        for node in nodes - {"conv0"}
+        if len(
+            {
+                next(
+                    layer.weight.tobytes()
+                    for layer in prunables(levels.network(number).floating_module["main"])
+                    if layer.node == node
+                )
+                for number in range(3)
+            }
+        )
+        > 1
+    ]
     assert len(parts) >= 2 * len(changed)  # as integers and as floats
     assert not parts & {name for head in levels.heads for name in head["sha256"].values()}
 
@@ -168,8 +200,9 @@ def test_only_what_comes_back_bit_for_bit_is_taken_out_of_a_program() -> None:
     stages = lower(small_net(), load_spec("dense256"))
     ((name, program),) = stages.programs.items()
     file = np.frombuffer(program.to_bytes(), np.uint8)
-    node = next(node for node in extract(stages.partitioned, name).nodes
-                if isinstance(node.layer, Conv))
+    node = next(
+        node for node in extract(stages.partitioned, name).nodes if isinstance(node.layer, Conv)
+    )
     layer = node.layer
     assert isinstance(layer, Conv)
     for weight, pieces in ((layer.weight, 1), (-layer.weight, 0)):
@@ -187,9 +220,11 @@ def test_recipes_may_be_options() -> None:
     every = [[UnstructuredOptions(sparsity=0.5)], [UnstructuredOptions(sparsity=0.75)]]
     levels = compile_levels(small_net(), "dense256", every)
     assert levels.recipes == ("unstructured:sparsity=0.5", "unstructured:sparsity=0.75")
-    left = [np.count_nonzero(layer.weight) / layer.weight.size
-            for number in range(2)
-            for layer in prunables(levels.network(number).floating_module["main"])]
+    left = [
+        np.count_nonzero(layer.weight) / layer.weight.size
+        for number in range(2)
+        for layer in prunables(levels.network(number).floating_module["main"])
+    ]
     assert left == pytest.approx([0.5] * 3 + [0.25] * 3, abs=0.01)
 
 
@@ -204,10 +239,15 @@ def grouped_net(groups: int) -> onnx.ModelProto:
         helper.make_node("Concat", ["c", "b"], ["y"], name="cat", axis=1),
     ]
     graph = helper.make_graph(
-        nodes, "grouped", [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+        nodes,
+        "grouped",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 136, 16, 16))],
-        [numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
-         for name, shape in weights.items()])
+        [
+            numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
+            for name, shape in weights.items()
+        ],
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -218,9 +258,9 @@ def test_groups_and_concatenations_come_back(target: str, groups: int) -> None:
     levels = compile_levels(grouped_net(groups), target, recipes)
     every = lower_levels(grouped_net(groups), load_spec(target), recipes)
     for number, stages in enumerate(every):
-        assert {name: program.to_bytes() for name, program in
-                levels.network(number).programs.items()} == {
-                    name: program.to_bytes() for name, program in stages.programs.items()}
+        assert {
+            name: program.to_bytes() for name, program in levels.network(number).programs.items()
+        } == {name: program.to_bytes() for name, program in stages.programs.items()}
     for each in levels.derived.values():
         if isinstance(each, ProgramOf):
             assert sorted(source.groups for source in each.sources) == [1, 1, groups]
@@ -231,8 +271,9 @@ def test_groups_and_concatenations_come_back(target: str, groups: int) -> None:
 # ------------------------------------------------------------------------------- files altered
 
 
-def test_altered_and_truncated_files_are_refused(case: tuple[str, Levels, Path], tmp_path: Path
-                                                 ) -> None:
+def test_altered_and_truncated_files_are_refused(
+    case: tuple[str, Levels, Path], tmp_path: Path
+) -> None:
     raw = case[2].read_bytes()
     rng = np.random.default_rng(0)
     for at in rng.integers(0, len(raw), 40):
@@ -274,30 +315,35 @@ def _derived(head: dict[str, Any], key: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("change", [
-    lambda head: _derived(head, "level").update(shape=[1 << 40]),
-    lambda head: _derived(head, "level").update(shape=[-1, 3]),
-    lambda head: _derived(head, "level").update(level=7),
-    lambda head: _derived(head, "level").update(dtype="object"),
-    lambda head: _derived(head, "level").update(part="0" * 64),
-    lambda head: _derived(head, "level").pop("part"),
-    lambda head: _derived(head, "sources").update(kind="csr"),
-    lambda head: _derived(head, "sources").update(rest=_derived(head, "sources")["pieces"]),
-    lambda head: _derived(head, "sources").update(sources=[]),
-    lambda head: _derived(head, "sources")["sources"][0].update(taps=0),
-    lambda head: _derived(head, "sources")["sources"][0].update(groups=1 << 40),
-    lambda head: _derived(head, "sources")["sources"][0].update(
-        member=next(name for name, each in head["derived"].items() if "sources" in each)),
-    lambda head: head["derived"].clear(),
-    lambda head: head["parts"].pop(),
-    lambda head: head["levels"][1].update(recipe=5),
-    lambda head: head["levels"][1].update(network=None),
-    lambda head: head["levels"][1]["network"].update(seal=""),
-    lambda head: head.update(levels={}),
-    lambda head: head.update(format=2),
-])
-def test_a_manifest_that_lies_is_refused(case: tuple[str, Levels, Path], tmp_path: Path,
-                                         change: Callable[[dict[str, Any]], None]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda head: _derived(head, "level").update(shape=[1 << 40]),
+        lambda head: _derived(head, "level").update(shape=[-1, 3]),
+        lambda head: _derived(head, "level").update(level=7),
+        lambda head: _derived(head, "level").update(dtype="object"),
+        lambda head: _derived(head, "level").update(part="0" * 64),
+        lambda head: _derived(head, "level").pop("part"),
+        lambda head: _derived(head, "sources").update(kind="csr"),
+        lambda head: _derived(head, "sources").update(rest=_derived(head, "sources")["pieces"]),
+        lambda head: _derived(head, "sources").update(sources=[]),
+        lambda head: _derived(head, "sources")["sources"][0].update(taps=0),
+        lambda head: _derived(head, "sources")["sources"][0].update(groups=1 << 40),
+        lambda head: _derived(head, "sources")["sources"][0].update(
+            member=next(name for name, each in head["derived"].items() if "sources" in each)
+        ),
+        lambda head: head["derived"].clear(),
+        lambda head: head["parts"].pop(),
+        lambda head: head["levels"][1].update(recipe=5),
+        lambda head: head["levels"][1].update(network=None),
+        lambda head: head["levels"][1]["network"].update(seal=""),
+        lambda head: head.update(levels={}),
+        lambda head: head.update(format=2),
+    ],
+)
+def test_a_manifest_that_lies_is_refused(
+    case: tuple[str, Levels, Path], tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
     """When it is loaded, or when what it lies about is used."""
     bad = resealed(case[2], tmp_path / "bad.zsk", change)
     with pytest.raises(ZeroskipError) as refusal:

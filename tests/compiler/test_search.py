@@ -28,10 +28,18 @@ from zeroskip.runtime.execution.tuning import tuning
 Layer: TypeAlias = tuple[int, int, int, int, int, float]
 
 # (channels, size, filters, kernel, stride, density) of small layers
-LAYERS = [(16, 14, 32, 3, 1, 1.0), (3, 24, 16, 5, 2, 0.6), (24, 13, 24, 3, 2, 0.2),
-          (100, 1, 64, 1, 1, 0.4)]
-MORE = [(48, 6, 48, 3, 1, 0.3), (64, 8, 64, 1, 1, 0.5), (130, 5, 17, 1, 1, 0.1),
-        (1, 28, 16, 3, 1, 0.9)]  # whose schedules are many
+LAYERS = [
+    (16, 14, 32, 3, 1, 1.0),
+    (3, 24, 16, 5, 2, 0.6),
+    (24, 13, 24, 3, 2, 0.2),
+    (100, 1, 64, 1, 1, 0.4),
+]
+MORE = [
+    (48, 6, 48, 3, 1, 0.3),
+    (64, 8, 64, 1, 1, 0.5),
+    (130, 5, 17, 1, 1, 0.1),
+    (1, 28, 16, 3, 1, 0.9),
+]  # whose schedules are many
 
 
 def space(search: ConvSearch) -> Iterator[ConvPlan]:
@@ -50,21 +58,26 @@ def count(conv: ops.Conv, plan: ConvPlan) -> int:
     return len(list(steps(conv, plan, Span(0, conv.y.value.spatial[0]))))
 
 
-def timed(layer: Layer, target: str
-          ) -> tuple[dict[ConvPlan, int], list[ConvPlan]]:
+def timed(layer: Layer, target: str) -> tuple[dict[ConvPlan, int], list[ConvPlan]]:
     """Cycles of every schedule of a layer that can run, and those that are ranked, best first."""
     channels, size, filters, kernel, stride, density = layer
     spec = load_spec(target)
     b = Builder(np.random.default_rng(filters), density)
-    x = b.conv(b.input(channels, size, size), filters, (kernel, kernel), stride=stride,
-               pad=(kernel // 2,) * 4)
+    x = b.conv(
+        b.input(channels, size, size),
+        filters,
+        (kernel, kernel),
+        stride=stride,
+        pad=(kernel // 2,) * 4,
+    )
     region = lower(b.graph(x))
     op = region.ops[0]
     assert isinstance(op, ops.Conv)
     search = ConvSearch(op, spec)
     every = set(space(search))
-    ranked = [each.plan for each in search.ranked(Place(op.y.value.spatial[0], spec.act_rows),
-                                                  len(every))]
+    ranked = [
+        each.plan for each in search.ranked(Place(op.y.value.spatial[0], spec.act_rows), len(every))
+    ]
     assert [GroupPlan(1, (ranked[0],))] == plan_region(region, spec)
     measure = tuning(1).measure
     cycles: dict[ConvPlan, int] = {}
@@ -79,20 +92,29 @@ def timed(layer: Layer, target: str
     return cycles, [plan for plan in ranked if isinstance(plan, ConvPlan)]
 
 
-@pytest.mark.parametrize("target", [
-    pytest.param("dense256", marks=pytest.mark.slow), "sparse256",
-    pytest.param("pattern256", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("layers", [
-    pytest.param(LAYERS, id="few"), pytest.param(LAYERS + MORE, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("dense256", marks=pytest.mark.slow),
+        "sparse256",
+        pytest.param("pattern256", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize(
+    "layers",
+    [pytest.param(LAYERS, id="few"), pytest.param(LAYERS + MORE, id="all", marks=pytest.mark.slow)],
+)
 def test_the_answer_is_near_the_best_of_all(target: str, layers: list[Layer]) -> None:
     found_total = tuned_total = best_total = 0
     for layer in layers:
         cycles, ranked = timed(layer, target)
         best, found = min(cycles.values()), cycles[ranked[0]]
         tuned = min(cycles[plan] for plan in ranked[:8])
-        print(f"{layer}: {len(cycles)} schedules, {len(ranked)} ranked, best {best}, "
-              f"found {found / best:.3f}, best of 8 {tuned / best:.3f}, "
-              f"worst {max(cycles.values()) / best:.1f}")
+        print(
+            f"{layer}: {len(cycles)} schedules, {len(ranked)} ranked, best {best}, "
+            f"found {found / best:.3f}, best of 8 {tuned / best:.3f}, "
+            f"worst {max(cycles.values()) / best:.1f}"
+        )
         assert len(cycles) > 4
         assert found <= 1.1 * best
         found_total, best_total = found_total + found, best_total + best
@@ -138,9 +160,19 @@ def test_weights_that_do_not_stay_are_loaded_for_each_patch() -> None:
 def test_the_slower_of_array_and_bus_decides() -> None:
     """The first schedule computes for longer than the second one moves."""
     zero = np.zeros(2)
-    costs = Costs(array=np.array([100.0, 10]), loads=np.array([10.0, 90]), weights=zero,
-                  stores=zero, tile=zero, first=zero, last=zero, rows=zero, all_rows=zero,
-                  act=zero, fits=np.ones(2, np.bool_))
+    costs = Costs(
+        array=np.array([100.0, 10]),
+        loads=np.array([10.0, 90]),
+        weights=zero,
+        stores=zero,
+        tile=zero,
+        first=zero,
+        last=zero,
+        rows=zero,
+        all_rows=zero,
+        act=zero,
+        fits=np.ones(2, np.bool_),
+    )
     assert costs.order(2, None) == [1, 0]
 
 

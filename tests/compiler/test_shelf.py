@@ -51,8 +51,9 @@ def test_nothing_that_is_taken_is_handed_out() -> None:
     shelf.take([(2, 3)])
     places = reserved(shelf, ("a", 3), ("b", 2))
     assert {fresh for _, fresh in places} == {True}
-    assert all(first >= 5 or first + rows <= 2
-               for (first, _), rows in zip(places, (3, 2), strict=True))
+    assert all(
+        first >= 5 or first + rows <= 2 for (first, _), rows in zip(places, (3, 2), strict=True)
+    )
     assert shelf.reserve([("c", 6)]) is None
     shelf.take([])
     assert shelf.reserve([("c", 6)]) is not None
@@ -69,14 +70,19 @@ def test_needs_of_one_step_do_not_evict_each_other() -> None:
 @st.composite
 def steps(draw: st.DrawFn) -> list[tuple[int, int, list[tuple[int, int]]]]:
     """Rows that are taken, from where and how many, and pieces of one step: key and rows."""
-    pieces = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 12)), min_size=1, max_size=3,
-                      unique_by=lambda piece: piece[0])
+    pieces = st.lists(
+        st.tuples(st.integers(0, 5), st.integers(1, 12)),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda piece: piece[0],
+    )
     return draw(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10), pieces), max_size=12))
 
 
 @given(steps())
 def test_pieces_of_a_step_never_meet_and_are_found_only_while_they_are_whole(
-        wanted: list[tuple[int, int, list[tuple[int, int]]]]) -> None:
+    wanted: list[tuple[int, int, list[tuple[int, int]]]],
+) -> None:
     shelf = Shelf(40)
     content: list[object] = [None] * 40  # who wrote each row
     for at, taken, pieces in wanted:
@@ -108,8 +114,17 @@ def test_buffers_meet_where_a_step_needs_both() -> None:
     assert not early.meets(Need(2, 3, 1))
 
 
-@given(st.lists(st.builds(lambda first, more, rows: Need(first, first + more, rows),
-                          st.integers(0, 8), st.integers(0, 4), st.integers(1, 20)), max_size=10))
+@given(
+    st.lists(
+        st.builds(
+            lambda first, more, rows: Need(first, first + more, rows),
+            st.integers(0, 8),
+            st.integers(0, 4),
+            st.integers(1, 20),
+        ),
+        max_size=10,
+    )
+)
 def test_buffers_that_are_needed_at_once_never_meet(needs: list[Need]) -> None:
     acts = pack(needs, 64)
     if acts is None:  # only if the plainest order does not fit either

@@ -44,17 +44,32 @@ def outputs(size: int, kernel: int, stride: int = 1, pads: int = 0, dilation: in
 
 def dense(bias: int) -> Dense:
     one = np.ones(1, np.int32)
-    return Dense(x=tensor(1, 2), y=tensor(1, 1), weight=np.array([[100, -27]], np.int8),
-                 bias=one * np.int32(bias), mult=one << 30, shift=one * np.int32(54), lo=-128,
-                 hi=127)
+    return Dense(
+        x=tensor(1, 2),
+        y=tensor(1, 1),
+        weight=np.array([[100, -27]], np.int8),
+        bias=one * np.int32(bias),
+        mult=one << 30,
+        shift=one * np.int32(54),
+        lo=-128,
+        hi=127,
+    )
 
 
-def pool(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1
-         ) -> MaxPool:
+def pool(
+    size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1
+) -> MaxPool:
     count = outputs(size, kernel, stride, before + after, dilation)
-    return MaxPool(x=tensor(1, 1, size), y=tensor(1, 1, count), kernel=(kernel,),
-                   strides=(stride,), padding=(before, after), dilation=(dilation,), lo=-128,
-                   hi=127)
+    return MaxPool(
+        x=tensor(1, 1, size),
+        y=tensor(1, 1, count),
+        kernel=(kernel,),
+        strides=(stride,),
+        padding=(before, after),
+        dilation=(dilation,),
+        lo=-128,
+        hi=127,
+    )
 
 
 def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
@@ -62,21 +77,47 @@ def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
     weight = np.random.default_rng(kernel).integers(-9, 9, (3, 2, kernel, 1)).astype(np.int8)
     count = outputs(size, kernel, stride, dilation=dilation)
     ones = np.ones(3, np.int32)
-    return Conv(x=tensor(1, 2, size, 1), y=tensor(1, 3, count, 1), weight=weight, bias=5 * ones,
-                mult=ones << 30, shift=38 * ones, strides=(stride, 1), padding=(0,) * 4,
-                dilation=(dilation, 1), groups=1, lo=-128, hi=127)
+    return Conv(
+        x=tensor(1, 2, size, 1),
+        y=tensor(1, 3, count, 1),
+        weight=weight,
+        bias=5 * ones,
+        mult=ones << 30,
+        shift=38 * ones,
+        strides=(stride, 1),
+        padding=(0,) * 4,
+        dilation=(dilation, 1),
+        groups=1,
+        lo=-128,
+        hi=127,
+    )
 
 
 def rescale(*shape: int, x: DType = "int8", y: DType = "int8") -> Requantise:
-    return Requantise(x=tensor(*shape, dtype=x, zero_point=3), y=tensor(*shape, dtype=y), lo=0,
-                      hi=127, mult=1 << 30, shift=31)
+    return Requantise(
+        x=tensor(*shape, dtype=x, zero_point=3),
+        y=tensor(*shape, dtype=y),
+        lo=0,
+        hi=127,
+        mult=1 << 30,
+        shift=31,
+    )
 
 
 def average(kernel: int) -> AvgPool:
     """Of everything: a global pool."""
     mult, shift = quantise_multiplier(1 / kernel)
-    return AvgPool(x=tensor(1, 2, kernel), y=tensor(1, 2, 1), kernel=(kernel,), strides=(1,),
-                   padding=(0, 0), mult=mult, shift=shift, lo=-128, hi=127)
+    return AvgPool(
+        x=tensor(1, 2, kernel),
+        y=tensor(1, 2, 1),
+        kernel=(kernel,),
+        strides=(1,),
+        padding=(0, 0),
+        mult=mult,
+        shift=shift,
+        lo=-128,
+        hi=127,
+    )
 
 
 def concat(axis: int, *shape: int) -> Concat:
@@ -86,15 +127,25 @@ def concat(axis: int, *shape: int) -> Concat:
 
 
 def add(*shape: int, b: int = 1) -> Add:
-    return Add(a=tensor(*shape), b=tensor(b, *shape[1:]), y=tensor(*shape), mult_a=1 << 30,
-               mult_b=3 << 28, shift=31, lo=-128, hi=127)
+    return Add(
+        a=tensor(*shape),
+        b=tensor(b, *shape[1:]),
+        y=tensor(*shape),
+        mult_a=1 << 30,
+        mult_b=3 << 28,
+        shift=31,
+        lo=-128,
+        hi=127,
+    )
 
 
 def exact(*layers: Layer) -> None:
     """Compile a chain of layers, the first with all its inputs, and run it with random data."""
     names = [f"in{n}" for n in range(len(layers[0].inputs))]
-    nodes = [Node(f"node{n}", layer, tuple(names) if n == 0 else (f"v{n - 1}",), f"v{n}")
-             for n, layer in enumerate(layers)]
+    nodes = [
+        Node(f"node{n}", layer, tuple(names) if n == 0 else (f"v{n - 1}",), f"v{n}")
+        for n, layer in enumerate(layers)
+    ]
     tensors = dict(zip(names, layers[0].inputs, strict=True))
     tensors |= {node.output: node.layer.y for node in nodes}
     graph = LayerGraph("net", tuple(names), (nodes[-1].output,), tuple(nodes), tensors)
@@ -103,7 +154,8 @@ def exact(*layers: Layer) -> None:
     for name in names:
         limits = np.iinfo(tensors[name].dtype)
         data[name] = rng.integers(limits.min, limits.max + 1, tensors[name].shape).astype(
-            tensors[name].dtype)
+            tensors[name].dtype
+        )
     region = lower(graph)
     program = emit_region(region, SPEC, plan_region(region, SPEC))
     (made,) = Machine(SPEC).run(program, data).outputs.values()
@@ -182,8 +234,16 @@ def test_a_dense_layer_on_a_map_of_any_size_runs_exactly() -> None:
     for side in (100, 4):
         weight = rng.integers(-127, 128, (20, side * side)).astype(np.int8)
         flat = Reshape(x=tensor(1, 1, side, side), y=tensor(1, side * side))
-        layer = Dense(x=flat.y, y=tensor(1, 20), weight=weight, bias=ones, mult=ones << 30,
-                      shift=46 * ones, lo=-128, hi=127)
+        layer = Dense(
+            x=flat.y,
+            y=tensor(1, 20),
+            weight=weight,
+            bias=ones,
+            mult=ones << 30,
+            shift=46 * ones,
+            lo=-128,
+            hi=127,
+        )
         assert refused(flat) is None
         assert refused(layer) is None
         exact(flat, layer)

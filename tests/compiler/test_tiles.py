@@ -41,8 +41,9 @@ def test_runs_bring_a_view_into_rows(channels: int, wanted: int, data: st.DataOb
         for index in range(run.count):
             for pixel in range(6):
                 at = run.dram + index * run.dram_block + pixel * run.dram_pixel
-                rows[run.block + index, pixel, run.lane : run.lane + run.bytes] = (
-                    dram[at : at + run.bytes])
+                rows[run.block + index, pixel, run.lane : run.lane + run.bytes] = dram[
+                    at : at + run.bytes
+                ]
                 touched += run.bytes
     expected = values[0, offset + start : offset + wanted].reshape(part.size, 6)
     found = rows.swapaxes(1, 2).reshape(-1, 6)[: part.size]
@@ -57,8 +58,12 @@ def test_an_aligned_view_is_one_move_for_its_whole_blocks() -> None:
 
 
 @given(
-    st.integers(1, 20), st.integers(1, 5), st.integers(1, 3), st.integers(1, 2),
-    st.integers(0, 2), st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.integers(0, 2),
+    st.integers(1, 20),
 )
 def test_source_is_what_the_outputs_look_at(
     size: int, kernel: int, stride: int, dilation: int, pad: int, rows: int
@@ -70,8 +75,11 @@ def test_source_is_what_the_outputs_look_at(
         return
     for patch in patches(full((out, 1)), rows, 1):
         looked = source(window, patch, (size, 1))
-        wanted = {o * stride - pad + k * dilation
-                  for o in range(patch.rows.start, patch.rows.end) for k in range(kernel)}
+        wanted = {
+            o * stride - pad + k * dilation
+            for o in range(patch.rows.start, patch.rows.end)
+            for k in range(kernel)
+        }
         inside = {row for row in wanted if 0 <= row < size}
         span = looked.patch.rows
         assert inside <= set(range(span.start, span.end))

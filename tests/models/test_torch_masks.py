@@ -34,8 +34,9 @@ def strongest_half(layers: Mapping[str, Floats]) -> dict[str, Mask]:
 
 def make_net() -> torch.nn.Module:
     torch.manual_seed(5)
-    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(),
-                               torch.nn.Conv2d(8, 4, 3)).to(memory_format=torch.channels_last)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3)
+    ).to(memory_format=torch.channels_last)
 
 
 def step(net: torch.nn.Module, optimiser: torch.optim.Optimizer, extra: float = 0.0) -> None:
@@ -94,8 +95,12 @@ def test_admm_follows_its_equations() -> None:
     layer = torch.nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[3.0, 1.0]]))
-    admm = Admm(layer, lambda given: {name: np.abs(each) == np.abs(each).max()
-                                      for name, each in given.items()}, ["weight"], rho=2.0)
+    admm = Admm(
+        layer,
+        lambda given: {name: np.abs(each) == np.abs(each).max() for name, each in given.items()},
+        ["weight"],
+        rho=2.0,
+    )
     assert admm.penalty().item() == pytest.approx(1.0)  # 2/2 * (0^2 + 1^2)
     assert admm.update() == pytest.approx(np.sqrt(1 / 10))
     assert admm.penalty().item() == pytest.approx(4.0)  # U is (0, 1) now: (1 - 0 + 1)^2

@@ -25,12 +25,16 @@ def _is_depthwise(weight: np.ndarray) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "convolutions", "gmacs"),
-    [("resnet50", 53, 4.087), ("vgg16", 13, 15.347), ("mobilenet_v2", 52, 0.2996)])
+    [("resnet50", 53, 4.087), ("vgg16", 13, 15.347), ("mobilenet_v2", 52, 0.2996)],
+)
 def test_convolutions_and_their_multiplies_at_224(
-        name: str, convolutions: int, gmacs: float) -> None:
+    name: str, convolutions: int, gmacs: float
+) -> None:
     model = shape_inference.infer_shapes(MODELS[name](image=SIDE, classes=10), strict_mode=True)
-    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-              for value in (*model.graph.value_info, *model.graph.output)}
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.value_info, *model.graph.output)
+    }
     weights = _weights(model)
     convs = [node for node in model.graph.node if node.op_type == "Conv"]
     macs = sum(weights[node.input[1]].size * prod(shapes[node.output[0]][2:]) for node in convs)
@@ -38,8 +42,7 @@ def test_convolutions_and_their_multiplies_at_224(
     assert macs * (224 // SIDE) ** 2 / 1e9 == pytest.approx(gmacs, abs=5e-4)
 
 
-@pytest.mark.parametrize(
-    ("depth", "convolutions"), [(18, 20), (34, 36), (50, 53), (101, 104)])
+@pytest.mark.parametrize(("depth", "convolutions"), [(18, 20), (34, 36), (50, 53), (101, 104)])
 def test_resnets_are_valid_and_their_nodes_have_names(depth: int, convolutions: int) -> None:
     model = resnet(depth, image=SIDE, classes=10)
     onnx.checker.check_model(model, full_check=True)
@@ -50,14 +53,20 @@ def test_resnets_are_valid_and_their_nodes_have_names(depth: int, convolutions: 
 
 
 def test_the_stride_of_a_bottleneck_is_in_its_3x3() -> None:
-    strides = {node.name: attribute.ints[0] for node in resnet(50, image=SIDE).graph.node
-               for attribute in node.attribute if attribute.name == "strides"}
+    strides = {
+        node.name: attribute.ints[0]
+        for node in resnet(50, image=SIDE).graph.node
+        for attribute in node.attribute
+        if attribute.name == "strides"
+    }
     assert [strides[f"layer2.0.conv{index}"] for index in (1, 2, 3)] == [1, 2, 1]
 
 
 def test_the_seed_decides_the_weights() -> None:
-    first, again, other = (mobilenet_v2(seed=seed, image=SIDE).SerializeToString(
-        deterministic=True) for seed in (1, 1, 2))
+    first, again, other = (
+        mobilenet_v2(seed=seed, image=SIDE).SerializeToString(deterministic=True)
+        for seed in (1, 1, 2)
+    )
     assert first == again
     assert first != other
 

@@ -141,9 +141,7 @@ class Scratch:
             for package in PACKAGES
         )
         found = self.python("-c", code).stdout.split()
-        if found != [
-            str(self.root / "zeroskip" / package / "__init__.py") for package in PACKAGES
-        ]:
+        if found != [str(self.root / "zeroskip" / package / "__init__.py") for package in PACKAGES]:
             raise CampaignError(f"not the copy's packages are imported: {found}")
 
 

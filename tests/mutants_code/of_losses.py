@@ -86,8 +86,10 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "runtime/analysis/loss_breakdown.py",
         "instructions of a unit that post nothing to the array give it tokens",
-        "if one.unit == giver and one.post & Unit.COMPUTE]",
-        "if one.unit == giver]",
+        "gave = [\n"
+        "            pc for pc, one in enumerate(stream) if one.unit == giver and one.post & Unit.COMPUTE\n"
+        "        ]",
+        "gave = [pc for pc, one in enumerate(stream) if one.unit == giver]",
         "runtime/test_losses.py::test_waits_go_to_the_unit_that_is_late",
     ),
     Change(
@@ -115,10 +117,8 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "runtime/analysis/multiplier_usage.py",
         "waits for fetches and for bank conflicts are swapped",
-        '"fetch": waits - conflicts, "conflicts": conflicts, "drain": '
-        'counts["drain_wait"] * pixels,',
-        '"fetch": conflicts, "conflicts": waits - conflicts, "drain": '
-        'counts["drain_wait"] * pixels,',
+        '"fetch": waits - conflicts,\n        "conflicts": conflicts,',
+        '"fetch": conflicts,\n        "conflicts": waits - conflicts,',
         "runtime/test_losses.py::test_slots_of_a_full_dense_layer_are_multiplies",
     ),
     Change(
@@ -201,15 +201,20 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "runtime/analysis/multiplier_usage.py",
         "without conflicts an operand would not be fetched",
-        "None if operand is None else np.ones_like(operand))",
-        "None)",
+        "spec.array,\n"
+        "        blocks(one.channels),\n"
+        "        window.taps,\n"
+        "        np.ones_like(conflicts),\n"
+        "        window.outputs,\n"
+        "        None if operand is None else np.ones_like(operand),",
+        "spec.array, blocks(one.channels), window.taps, np.ones_like(conflicts), window.outputs, None",
         "runtime/test_losses.py::test_channelwise_work_loses_what_conflicts_cost_it",
     ),
     Change(
         "runtime/analysis/multiplier_usage.py",
         "channelwise work's padding counts twice",
-        '"channelwise": free * spec.array.macs - counts["macs"]}',
-        '"channelwise": free * spec.array.macs - counts["real_macs"]}',
+        '"channelwise": free * spec.array.macs - counts["macs"],',
+        '"channelwise": free * spec.array.macs - counts["real_macs"],',
         "runtime/test_losses.py::test_losses_add_up",
     ),
     Change(

@@ -45,13 +45,28 @@ class _Exporter:
         made = self.add(op_type, [before, *operands], **attrs)
         return self.add("Transpose", [made], perm=_LAST)
 
-    def conv(self, x: str, outs: int, ins: int, *, kernel: int = 3, pad: int | None = None,
-             strides: int = 1, group: int = 1) -> str:
+    def conv(
+        self,
+        x: str,
+        outs: int,
+        ins: int,
+        *,
+        kernel: int = 3,
+        pad: int | None = None,
+        strides: int = 1,
+        group: int = 1,
+    ) -> str:
         """With the bias as an Add behind it."""
         weight = self.rng.standard_normal((outs, ins // group, kernel, kernel))
         each = kernel // 2 if pad is None else pad
-        y = self.planar("Conv", x, self.constant(weight / np.sqrt(weight[0].size)),
-                        pads=[each] * 4, strides=[strides] * 2, group=group)
+        y = self.planar(
+            "Conv",
+            x,
+            self.constant(weight / np.sqrt(weight[0].size)),
+            pads=[each] * 4,
+            strides=[strides] * 2,
+            group=group,
+        )
         return self.add("Add", [y, self.constant(self.rng.standard_normal((1, 1, 1, outs)) / 4)])
 
     def norm(self, x: str, channels: int) -> str:
@@ -93,7 +108,10 @@ def keras_net(seed: int = 0, classes: int = 10) -> onnx.ModelProto:
         net.casts += 1
         x = net.add("Cast", [x], to=TensorProto.FLOAT)
     graph = helper.make_graph(
-        net.nodes, "keras", [helper.make_tensor_value_info("image", TensorProto.FLOAT,
-                                                           [1, 32, 32, 3])],
-        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, classes])], net.constants)
+        net.nodes,
+        "keras",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 32, 32, 3])],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, classes])],
+        net.constants,
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])

@@ -14,11 +14,49 @@ Value: TypeAlias = tuple[str, Shape]
 
 _UNARY = ("Relu", "Sigmoid", "Tanh", "Neg", "LeakyRelu")
 _BINARY = ("Add", "Sub", "Mul", "Max", "Min")
-_NOISE = ("cast", "transposes", "identity", "times", "plus", "power", "reshapes", "slice", "pad",
-          "concat", "sum", "expand", "tile", "dropout", "if", "gather", "relus", "squeeze")
-_LAYERS = ("unary", "unary", "constant", "constant", "both", "transpose", "transpose", "reshape",
-           "conv", "pool", "norm", "reduce", "concat", "slice", "split", "pad", "softmax", "dense",
-           "pointwise", "resize", "global")
+_NOISE = (
+    "cast",
+    "transposes",
+    "identity",
+    "times",
+    "plus",
+    "power",
+    "reshapes",
+    "slice",
+    "pad",
+    "concat",
+    "sum",
+    "expand",
+    "tile",
+    "dropout",
+    "if",
+    "gather",
+    "relus",
+    "squeeze",
+)
+_LAYERS = (
+    "unary",
+    "unary",
+    "constant",
+    "constant",
+    "both",
+    "transpose",
+    "transpose",
+    "reshape",
+    "conv",
+    "pool",
+    "norm",
+    "reduce",
+    "concat",
+    "slice",
+    "split",
+    "pad",
+    "softmax",
+    "dense",
+    "pointwise",
+    "resize",
+    "global",
+)
 _LARGEST = 1500
 
 
@@ -90,8 +128,16 @@ class Noisy:
     def _slice(self, x: str, shape: Shape) -> Value:
         axis = self.draw(st.integers(0, len(shape) - 1))
         begin = self.draw(st.integers(0, shape[axis] - 1)) if self.draw(st.booleans()) else 0
-        name = self.add("Slice", [x, *(self.constant(np.asarray([n], np.int64)) for n in (
-            begin, 2**31 if not begin else shape[axis], axis - len(shape)))])
+        name = self.add(
+            "Slice",
+            [
+                x,
+                *(
+                    self.constant(np.asarray([n], np.int64))
+                    for n in (begin, 2**31 if not begin else shape[axis], axis - len(shape))
+                ),
+            ],
+        )
         return name, (*shape[:axis], shape[axis] - begin, *shape[axis + 1 :])
 
     def _pad(self, x: str, shape: Shape) -> Value:
@@ -132,8 +178,12 @@ class Noisy:
             result = helper.make_tensor_value_info(f"r{number}", TensorProto.FLOAT, None)
             node = helper.make_node(op_type, [x], [f"r{number}"])
             branches.append(helper.make_graph([node], "branch", [], [result]))
-        name = self.add("If", [self.constant(np.asarray(self.draw(st.booleans())))],
-                        then_branch=branches[0], else_branch=branches[1])
+        name = self.add(
+            "If",
+            [self.constant(np.asarray(self.draw(st.booleans())))],
+            then_branch=branches[0],
+            else_branch=branches[1],
+        )
         return name, shape
 
     def _gather(self, x: str, shape: Shape) -> Value:
@@ -167,14 +217,21 @@ class Noisy:
         return self.add(self.choose(_BINARY), operands), shape
 
     def _both(self, x: str, shape: Shape) -> Value:
-        fits = [(name, other) for name, other in self.values if len(other) <= len(shape) and all(
-            a in (1, b) for a, b in zip(other[::-1], shape[::-1], strict=False))]
+        fits = [
+            (name, other)
+            for name, other in self.values
+            if len(other) <= len(shape)
+            and all(a in (1, b) for a, b in zip(other[::-1], shape[::-1], strict=False))
+        ]
         other, _ = self.choose(fits)
         return self.add(self.choose(_BINARY), [x, other]), shape
 
     def _transpose(self, x: str, shape: Shape) -> Value:
-        perm = self.choose([(0, 2, 3, 1), (0, 3, 1, 2)]) if len(shape) == 4 and self.draw(
-            st.booleans()) else self.draw(st.permutations(range(len(shape))))
+        perm = (
+            self.choose([(0, 2, 3, 1), (0, 3, 1, 2)])
+            if len(shape) == 4 and self.draw(st.booleans())
+            else self.draw(st.permutations(range(len(shape))))
+        )
         return self.add("Transpose", [x], perm=list(perm)), tuple(shape[axis] for axis in perm)
 
     def _reshape(self, x: str, shape: Shape) -> Value:
@@ -206,10 +263,14 @@ class Noisy:
     def _reduce(self, x: str, shape: Shape) -> Value | None:
         axes = sorted(self.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1)))
         kept = self.draw(st.booleans())
-        name = self.add(self.choose(["ReduceMean", "ReduceSum", "ReduceMax"]), [
-            x, self.constant(np.asarray(axes, np.int64))], keepdims=int(kept))
-        made = [1 if axis in axes else n
-                for axis, n in enumerate(shape) if kept or axis not in axes]
+        name = self.add(
+            self.choose(["ReduceMean", "ReduceSum", "ReduceMax"]),
+            [x, self.constant(np.asarray(axes, np.int64))],
+            keepdims=int(kept),
+        )
+        made = [
+            1 if axis in axes else n for axis, n in enumerate(shape) if kept or axis not in axes
+        ]
         return (name, tuple(made)) if made else None
 
     def _split(self, x: str, shape: Shape) -> Value | None:
@@ -242,9 +303,13 @@ class Noisy:
             return None
         axis = self.draw(st.integers(1, 3))
         scales = [2.0 if at == axis else 1.0 for at in range(4)]
-        name = self.add("Resize", [x, "", self.constant(np.asarray(scales, np.float32))],
-                        mode="nearest", coordinate_transformation_mode="asymmetric",
-                        nearest_mode="floor")
+        name = self.add(
+            "Resize",
+            [x, "", self.constant(np.asarray(scales, np.float32))],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
         return name, tuple(size * int(scale) for size, scale in zip(shape, scales, strict=True))
 
     def _global(self, x: str, shape: Shape) -> Value | None:
@@ -261,12 +326,17 @@ class Noisy:
     def model(self, outputs: int) -> onnx.ModelProto:
         left = [self.values[-1], *self.values[1::3]]
         names = dict.fromkeys(name for name, _ in left if name != "x")
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-                for name in list(names)[:outputs]]
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for name in list(names)[:outputs]
+        ]
         graph = helper.make_graph(
-            self.nodes, "noisy",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.input)], ends,
-            self.constants)
+            self.nodes,
+            "noisy",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.input)],
+            ends,
+            self.constants,
+        )
         return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
 
 

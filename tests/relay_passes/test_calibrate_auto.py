@@ -21,8 +21,10 @@ Array = npt.NDArray[Any]
 def outlier_net(weight: float) -> tvm.IRModule:
     """Channel 1, which holds outliers, is read with this weight, channel 0 with 1."""
     net = Net(1, 2, 128, 128)
-    both = net.op("both", relax.op.nn.conv2d(
-        net.x, net.const(np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))))
+    both = net.op(
+        "both",
+        relax.op.nn.conv2d(net.x, net.const(np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))),
+    )
     kernel = np.array([1.0, weight], np.float32).reshape(1, 2, 1, 1)
     return net.finish(net.op("sum", relax.op.nn.conv2d(both, net.const(kernel))))
 
@@ -63,8 +65,9 @@ def test_candidates_come_from_other_samples_than_the_choice(monkeypatch: Any) ->
 def test_a_choice_is_judged_before_a_softmax() -> None:
     """Of few numbers also by what the last layer reads."""
     net = Net(1, 2, 4, 4)
-    logits = net.op("logits", relax.op.nn.conv2d(
-        net.x, net.const(np.ones((3, 2, 1, 1), np.float32))))
+    logits = net.op(
+        "logits", relax.op.nn.conv2d(net.x, net.const(np.ones((3, 2, 1, 1), np.float32)))
+    )
     module = net.finish(net.op("shares", relax.op.nn.softmax(logits, axis=1)))
     run = [np.ones((1, 2, 4, 4), np.float32)]
     assert calibrate_judge.Judge(module, ["logits"], [run]).ends == ["logits", "input"]
@@ -72,16 +75,19 @@ def test_a_choice_is_judged_before_a_softmax() -> None:
 
 def test_what_onnx_cannot_hold_is_chosen_by_each_tensor(monkeypatch: Any) -> None:
     monkeypatch.setattr("zeroskip.relay_passes.quantize.calibrate_judge.trial_of", lambda *_: None)
-    ranges, full = (calibrate(outlier_net(0.0), outliers(), method) for method in
-                    ("auto", "minmax"))
+    ranges, full = (
+        calibrate(outlier_net(0.0), outliers(), method) for method in ("auto", "minmax")
+    )
     assert ranges.keys() == full.keys()
     assert all(0 < ranges[name].hi <= full[name].hi for name in full)
 
 
 def test_a_choice_by_its_own_error_and_by_groups() -> None:
     names = ["a", "b", "c", "d"]
-    candidates = {"wide": dict.fromkeys(names, Range(0, 8)),
-                  "tight": dict.fromkeys(names, Range(0, 1))}
+    candidates = {
+        "wide": dict.fromkeys(names, Range(0, 8)),
+        "tight": dict.fromkeys(names, Range(0, 1)),
+    }
     uniform = np.linspace(0, 1, 100, dtype=np.float32)
     far = np.append(uniform, np.float32(8))
     local = least_local_error(candidates, {"a": uniform, "b": far, "c": uniform, "d": far})

@@ -100,7 +100,10 @@ def test_results_come_back_in_order() -> None:
 @pytest.mark.parametrize("name", ["cosh", "sinh", "erf", "atan", "asinh", "tan", "exp", "tanh"])
 def test_functions_of_floats(name: str) -> None:
     others: dict[str, Callable[[Floats], Floats]] = {
-        "erf": np.vectorize(math.erf), "atan": np.arctan, "asinh": np.arcsinh}
+        "erf": np.vectorize(math.erf),
+        "atan": np.arctan,
+        "asinh": np.arcsinh,
+    }
     reference = others.get(name) or getattr(np, name)
     x = np.linspace(0.1, 0.9, 96, dtype=np.float32).reshape(1, 3, 4, 8)
     module = module_of(x.shape, "float32", getattr(relax.op, name))
@@ -122,11 +125,13 @@ def test_mean_over_three_axes_and_what_follows_it() -> None:
 def test_a_convolution_takes_our_schedule() -> None:
     """A mistake in the rule would leave every function to TVM's default, slowly and in silence."""
     weight = relax.const(np.ones((16, 8, 3, 3), np.float32))
-    module = module_of((1, 8, 16, 16), "float32",
-                       lambda x: relax.op.nn.conv2d(x, weight, padding=1))
+    module = module_of(
+        (1, 8, 16, 16), "float32", lambda x: relax.op.nn.conv2d(x, weight, padding=1)
+    )
     legal = relax.transform.LegalizeOps()(module)
-    (function,) = (func for func in legal.functions.values()
-                   if not isinstance(func, relax.Function))
+    (function,) = (
+        func for func in legal.functions.values() if not isinstance(func, relax.Function)
+    )
     with tvm.target.Target("llvm") as target:
         made = ScheduleRule("reduction", _schedule_reduction).apply(function, target, False)
     assert made is not None

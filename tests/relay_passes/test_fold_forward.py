@@ -19,16 +19,25 @@ RNG = np.random.default_rng(4)
 SCALE, SHIFT = RNG.uniform(0.5, 2, (6, 1, 1)), RNG.standard_normal((6, 1, 1))
 NEGATIVE = SCALE * np.where(np.arange(6) % 2, -1, 1).reshape(6, 1, 1)
 HELD = {
-    "w": RNG.standard_normal((6, 3, 3, 3)) / 5, "v": RNG.standard_normal((4, 6, 3, 3)) / 5,
-    "d": RNG.standard_normal((6, 2, 3, 3)) / 5, "u": RNG.standard_normal((4, 9, 1, 1)),
-    "f": RNG.standard_normal((54, 5)) / 5, "g": RNG.standard_normal((6, 5)), "s": SCALE,
-    "t": SHIFT, "n": NEGATIVE, "m": RNG.uniform(0.5, 2, (1, 3, 1, 1)),
+    "w": RNG.standard_normal((6, 3, 3, 3)) / 5,
+    "v": RNG.standard_normal((4, 6, 3, 3)) / 5,
+    "d": RNG.standard_normal((6, 2, 3, 3)) / 5,
+    "u": RNG.standard_normal((4, 9, 1, 1)),
+    "f": RNG.standard_normal((54, 5)) / 5,
+    "g": RNG.standard_normal((6, 5)),
+    "s": SCALE,
+    "t": SHIFT,
+    "n": NEGATIVE,
+    "m": RNG.uniform(0.5, 2, (1, 3, 1, 1)),
 }
 
 
 def model_of(body: str, result: str) -> onnx.ModelProto:
-    used = {name: value.astype(np.float32) for name, value in HELD.items()
-            if f" {name})" in body or f" {name}," in body}
+    used = {
+        name: value.astype(np.float32)
+        for name, value in HELD.items()
+        if f" {name})" in body or f" {name}," in body
+    }
     return parse(f"g (float[1,3,8,8] x) => (float[{result}] y) {{ {body} }}", **used)  # type: ignore[arg-type]  # opset is not among them
 
 
@@ -46,55 +55,105 @@ def check(body: str, result: str, *, layers: bool = False) -> list[str]:
 STEM = "a = Conv(x, w)  r = Relu(a)"
 
 
-@pytest.mark.parametrize(("body", "result", "left"), [
-    (f"{STEM}  b = Mul(r, n)  c = Add(b, t)  y = Conv(c, v)", "1,4,4,4",
-     ["conv2d", "relu", "conv2d", "add"]),
-    (f"{STEM}  b = Mul(r, s)  y = Conv<pads=[1,1,1,1]>(b, v)", "1,4,6,6",
-     ["conv2d", "relu", "conv2d"]),
-    (f"{STEM}  b = Sub(r, t)  y = Conv<group=3>(b, d)", "1,6,4,4",
-     ["conv2d", "relu", "conv2d", "add"]),
-    # Two readers; averages, maxima, reshapes and concats between.
-    (f"{STEM}  b = Mul(r, n)  c = Add(b, t)  p = Conv(c, v)  q = Conv(c, v)  y = Mul(p, q)",
-     "1,4,4,4", ["conv2d", "relu", "conv2d", "add", "conv2d", "add", "multiply"]),
-    (f"{STEM}  b = Mul(r, n)  c = Add(b, t)  p = GlobalAveragePool(c)  q = Flatten(p) "
-     "y = MatMul(q, g)", "1,5", ["conv2d", "relu", "mean", "reshape", "matmul", "add"]),
-    (f"{STEM}  b = Mul(r, s)  c = Add(b, t)  p = MaxPool<kernel_shape=[2,2],strides=[2,2]>(c) "
-     "q = Flatten(p)  y = MatMul(q, f)", "1,5",
-     ["conv2d", "relu", "max_pool2d", "reshape", "matmul", "add"]),
-    (f"{STEM}  b = Mul(r, n)  p = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1]>(b) "
-     "y = Conv(p, v)", "1,4,4,4", ["conv2d", "relu", "avg_pool2d", "conv2d"]),
-    (f"{STEM}  b = Mul(r, n)  c = Add(b, t)  i = AveragePool<kernel_shape=[3,3]>(x) "
-     "j = Concat<axis=1>(i, c)  y = Conv(j, u)", "1,4,6,6",
-     ["conv2d", "relu", "avg_pool2d", "concat", "conv2d", "add"]),
-    # An input's scale; a positive scale before a ReLU.
-    ("b = Div(x, m)  p = Relu(b)  y = Conv<pads=[1,1,1,1]>(p, w)", "1,6,8,8",
-     ["relu", "conv2d"]),
-])
+@pytest.mark.parametrize(
+    ("body", "result", "left"),
+    [
+        (
+            f"{STEM}  b = Mul(r, n)  c = Add(b, t)  y = Conv(c, v)",
+            "1,4,4,4",
+            ["conv2d", "relu", "conv2d", "add"],
+        ),
+        (
+            f"{STEM}  b = Mul(r, s)  y = Conv<pads=[1,1,1,1]>(b, v)",
+            "1,4,6,6",
+            ["conv2d", "relu", "conv2d"],
+        ),
+        (
+            f"{STEM}  b = Sub(r, t)  y = Conv<group=3>(b, d)",
+            "1,6,4,4",
+            ["conv2d", "relu", "conv2d", "add"],
+        ),
+        # Two readers; averages, maxima, reshapes and concats between.
+        (
+            f"{STEM}  b = Mul(r, n)  c = Add(b, t)  p = Conv(c, v)  q = Conv(c, v)  y = Mul(p, q)",
+            "1,4,4,4",
+            ["conv2d", "relu", "conv2d", "add", "conv2d", "add", "multiply"],
+        ),
+        (
+            f"{STEM}  b = Mul(r, n)  c = Add(b, t)  p = GlobalAveragePool(c)  q = Flatten(p) "
+            "y = MatMul(q, g)",
+            "1,5",
+            ["conv2d", "relu", "mean", "reshape", "matmul", "add"],
+        ),
+        (
+            f"{STEM}  b = Mul(r, s)  c = Add(b, t)  p = MaxPool<kernel_shape=[2,2],strides=[2,2]>(c) "
+            "q = Flatten(p)  y = MatMul(q, f)",
+            "1,5",
+            ["conv2d", "relu", "max_pool2d", "reshape", "matmul", "add"],
+        ),
+        (
+            f"{STEM}  b = Mul(r, n)  p = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1]>(b) "
+            "y = Conv(p, v)",
+            "1,4,4,4",
+            ["conv2d", "relu", "avg_pool2d", "conv2d"],
+        ),
+        (
+            f"{STEM}  b = Mul(r, n)  c = Add(b, t)  i = AveragePool<kernel_shape=[3,3]>(x) "
+            "j = Concat<axis=1>(i, c)  y = Conv(j, u)",
+            "1,4,6,6",
+            ["conv2d", "relu", "avg_pool2d", "concat", "conv2d", "add"],
+        ),
+        # An input's scale; a positive scale before a ReLU.
+        (
+            "b = Div(x, m)  p = Relu(b)  y = Conv<pads=[1,1,1,1]>(p, w)",
+            "1,6,8,8",
+            ["relu", "conv2d"],
+        ),
+    ],
+)
 def test_it_is_in_the_next_layer(body: str, result: str, left: list[str]) -> None:
     assert check(body, result) == left
 
 
-@pytest.mark.parametrize(("body", "result", "left"), [
-    # Zeros of padding are not shifted; a maximum becomes a minimum; a reader without weights; an
-    # output of the network.
-    (f"{STEM}  b = Sub(r, t)  y = Conv<pads=[1,1,1,1]>(b, v)", "1,4,6,6", "subtract"),
-    (f"{STEM}  b = Mul(r, n)  p = MaxPool<kernel_shape=[2,2]>(b)  y = Conv(p, v)", "1,4,3,3",
-     "multiply"),
-    (f"{STEM}  b = Mul(r, s)  p = Conv(b, v)  q = Conv(r, v)  o = ReduceMax(b)  y = Add(p, o)",
-     "1,4,4,4", "multiply"),
-    (f"{STEM}  b = Add(r, t)  p = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1],"
-     "count_include_pad=1>(b)  y = Conv(p, v)", "1,4,4,4", "add"),
-    (f"{STEM}  b = Mul(r, s)  y = Conv(b, v)", "1,6,6,6] b, float[1,4,4,4", "multiply"),
-])
+@pytest.mark.parametrize(
+    ("body", "result", "left"),
+    [
+        # Zeros of padding are not shifted; a maximum becomes a minimum; a reader without weights; an
+        # output of the network.
+        (f"{STEM}  b = Sub(r, t)  y = Conv<pads=[1,1,1,1]>(b, v)", "1,4,6,6", "subtract"),
+        (
+            f"{STEM}  b = Mul(r, n)  p = MaxPool<kernel_shape=[2,2]>(b)  y = Conv(p, v)",
+            "1,4,3,3",
+            "multiply",
+        ),
+        (
+            f"{STEM}  b = Mul(r, s)  p = Conv(b, v)  q = Conv(r, v)  o = ReduceMax(b)  y = Add(p, o)",
+            "1,4,4,4",
+            "multiply",
+        ),
+        (
+            f"{STEM}  b = Add(r, t)  p = AveragePool<kernel_shape=[3,3],pads=[1,1,1,1],"
+            "count_include_pad=1>(b)  y = Conv(p, v)",
+            "1,4,4,4",
+            "add",
+        ),
+        (f"{STEM}  b = Mul(r, s)  y = Conv(b, v)", "1,6,6,6] b, float[1,4,4,4", "multiply"),
+    ],
+)
 def test_it_stays_where_that_is_not_exact(body: str, result: str, left: str) -> None:
     assert left in check(body, result)
 
 
 def test_between_layers_it_is_a_layer() -> None:
-    body = (f"{STEM}  b = Mul(r, n)  c = Add(b, t)  p = Conv<pads=[1,1,1,1]>(c, v) "
-            "y = Relu(p)")
+    body = f"{STEM}  b = Mul(r, n)  c = Add(b, t)  p = Conv<pads=[1,1,1,1]>(c, v) y = Relu(p)"
     assert check(body, "1,4,6,6", layers=True) == [
-        "conv2d", "relu", "conv2d", "add", "conv2d", "relu"]
+        "conv2d",
+        "relu",
+        "conv2d",
+        "add",
+        "conv2d",
+        "relu",
+    ]
     net = compiler.compile(model_of(body, "1,4,6,6"), "dense256")
     assert net.placement.regions == 1
     assert not net.cpu

@@ -59,8 +59,15 @@ def test_halves_of_the_reference() -> None:
     x = np.arange(-128, 128, dtype=np.int8).reshape(256, 1)
     tensor, one = QTensor((256, 1), "int8", 0), np.ones(1, np.int32)
     limits = {"lo": -128, "hi": 127}
-    dense = Dense(x=tensor, y=tensor, weight=np.ones((1, 1), np.int8), bias=0 * one,
-                  mult=one << 30, shift=31 * one, **limits)
+    dense = Dense(
+        x=tensor,
+        y=tensor,
+        weight=np.ones((1, 1), np.int8),
+        bias=0 * one,
+        mult=one << 30,
+        shift=31 * one,
+        **limits,
+    )
     scaled = Requantise(x=tensor, y=tensor, mult=1 << 30, shift=31, **limits)
     np.testing.assert_array_equal(tvm_result(dense, [x]), np.floor(x / 2 + 0.5))
     np.testing.assert_array_equal(tvm_result(scaled, [x]), np.rint(x / 2))

@@ -23,37 +23,70 @@ F = "float[1,4,9,7]"
 
 # result type, body; x is float[1,4,9,7]
 BODIES = {
-    "arithmetic": (F, """a = Mul(x, x) b = Sub(a, x) c = Constant<value_float = 2.0>() d = Div(b, c)
+    "arithmetic": (
+        F,
+        """a = Mul(x, x) b = Sub(a, x) c = Constant<value_float = 2.0>() d = Div(b, c)
         e = Exp(d) f = Sqrt(e) g = Neg(f) h = Abs(g) i = Max(h, x) j = Min(i, a)
-        y = Add(j, x)"""),
-    "activations": (F, """a = Relu(x) b = Sigmoid(x) c = Tanh(x) d = LeakyRelu<alpha = 0.2>(x)
-        e = Add(a, b) f = Add(c, d) g = HardSwish(x) h = Add(g, e) y = Add(f, h)"""),
-    "clip": (F, """l = Constant<value_float = -0.5>() u = Constant<value_float = 0.25>()
-        y = Clip(x, l, u)"""),
-    "convolutions": ("float[1,6,5,4]", """y = Conv<kernel_shape = [3, 3],
-        pads = [1, 1, 1, 1], strides = [2, 2], group = 2>(x, W, B)"""),
-    "dilated": ("float[1,6,7,5]", """y = Conv<kernel_shape = [3, 3], pads = [1, 0, 1, 2],
-        dilations = [2, 2], group = 2>(x, W)"""),
-    "upwards": ("float[1,3,18,14]", """
-        y = ConvTranspose<kernel_shape = [2, 2], strides = [2, 2]>(x, T)"""),
-    "pools": ("float[1,4,5,4]", """a = MaxPool<kernel_shape = [3, 3], strides = [2, 2],
+        y = Add(j, x)""",
+    ),
+    "activations": (
+        F,
+        """a = Relu(x) b = Sigmoid(x) c = Tanh(x) d = LeakyRelu<alpha = 0.2>(x)
+        e = Add(a, b) f = Add(c, d) g = HardSwish(x) h = Add(g, e) y = Add(f, h)""",
+    ),
+    "clip": (
+        F,
+        """l = Constant<value_float = -0.5>() u = Constant<value_float = 0.25>()
+        y = Clip(x, l, u)""",
+    ),
+    "convolutions": (
+        "float[1,6,5,4]",
+        """y = Conv<kernel_shape = [3, 3],
+        pads = [1, 1, 1, 1], strides = [2, 2], group = 2>(x, W, B)""",
+    ),
+    "dilated": (
+        "float[1,6,7,5]",
+        """y = Conv<kernel_shape = [3, 3], pads = [1, 0, 1, 2],
+        dilations = [2, 2], group = 2>(x, W)""",
+    ),
+    "upwards": (
+        "float[1,3,18,14]",
+        """
+        y = ConvTranspose<kernel_shape = [2, 2], strides = [2, 2]>(x, T)""",
+    ),
+    "pools": (
+        "float[1,4,5,4]",
+        """a = MaxPool<kernel_shape = [3, 3], strides = [2, 2],
         pads = [1, 1, 1, 1]>(x) b = AveragePool<kernel_shape = [3, 3], strides = [2, 2],
         pads = [1, 1, 1, 1], count_include_pad = 1>(x)
         c = AveragePool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(x)
-        d = Add(a, b) y = Add(d, c)"""),
-    "reductions": ("float[1,4,1,1]", """a = GlobalAveragePool(x) b = ReduceMean<axes = [2, 3]>(x)
+        d = Add(a, b) y = Add(d, c)""",
+    ),
+    "reductions": (
+        "float[1,4,1,1]",
+        """a = GlobalAveragePool(x) b = ReduceMean<axes = [2, 3]>(x)
         c = ReduceMax<axes = [2, 3]>(x) n = Constant<value_ints = [2, 3]>() d = ReduceSum(x, n)
-        e = Add(a, b) f = Add(c, d) y = Add(e, f)"""),
-    "shapes": ("float[2,9,14]", """a = Transpose<perm = [0, 2, 3, 1]>(x)
+        e = Add(a, b) f = Add(c, d) y = Add(e, f)""",
+    ),
+    "shapes": (
+        "float[2,9,14]",
+        """a = Transpose<perm = [0, 2, 3, 1]>(x)
         s = Constant<value_ints = [1, 9, 28]>() b = Reshape(a, s)
         n = Constant<value_ints = [14, 14]>() c, d = Split<axis = 2>(b, n)
-        y = Concat<axis = 0>(c, d)"""),
-    "slices": ("float[1,2,4,7]", """b = Constant<value_ints = [1, 0]>()
+        y = Concat<axis = 0>(c, d)""",
+    ),
+    "slices": (
+        "float[1,2,4,7]",
+        """b = Constant<value_ints = [1, 0]>()
         e = Constant<value_ints = [3, 8]>() a = Constant<value_ints = [1, 2]>()
-        s = Constant<value_ints = [1, 2]>() y = Slice(x, b, e, a, s)"""),
-    "resized": ("float[1,4,18,14]", """n = Constant<value_ints = [1, 4, 18, 14]>()
+        s = Constant<value_ints = [1, 2]>() y = Slice(x, b, e, a, s)""",
+    ),
+    "resized": (
+        "float[1,4,18,14]",
+        """n = Constant<value_ints = [1, 4, 18, 14]>()
         y = Resize<mode = "nearest", nearest_mode = "floor",
-        coordinate_transformation_mode = "asymmetric">(x, , , n)"""),
+        coordinate_transformation_mode = "asymmetric">(x, , , n)""",
+    ),
     "softmax": ("float[1,4,9,7]", "y = Softmax<axis = 1>(x)"),
     "dense": ("float[1,5]", "a = Flatten(x) y = Gemm<transB = 1>(a, M, C)"),
 }
@@ -62,10 +95,12 @@ SHAPES = {"W": (6, 2, 3, 3), "B": (6,), "T": (4, 3, 2, 2), "M": (5, 252), "C": (
 
 def model(name: str) -> onnx.ModelProto:
     result, body = BODIES[name]
-    weights = ", ".join(f"float[{','.join(map(str, shape))}] {key}"
-                        for key, shape in SHAPES.items())
-    made = parser.parse_model(f"{HEAD} agraph (float[1,4,9,7] x, {weights}) => ({result} y)"
-                              f" {{ {body} }}")
+    weights = ", ".join(
+        f"float[{','.join(map(str, shape))}] {key}" for key, shape in SHAPES.items()
+    )
+    made = parser.parse_model(
+        f"{HEAD} agraph (float[1,4,9,7] x, {weights}) => ({result} y) {{ {body} }}"
+    )
     rng = np.random.default_rng(0)
     for item in list(made.graph.input)[1:]:
         made.graph.input.remove(item)

@@ -28,8 +28,13 @@ def typed_net(dtype: str) -> onnx.ModelProto:
         return numpy_helper.from_array(rng.standard_normal(shape).astype(dtype), name)
 
     nodes = [
-        helper.make_node("Constant", [], ["half"], "constant",
-                         value=numpy_helper.from_array(np.array(0.5, dtype))),
+        helper.make_node(
+            "Constant",
+            [],
+            ["half"],
+            "constant",
+            value=numpy_helper.from_array(np.array(0.5, dtype)),
+        ),
         helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
         helper.make_node("Relu", ["c"], ["r"], "relu"),
         helper.make_node("Cast", ["half"], ["same"], "cast", to=code),
@@ -39,11 +44,16 @@ def typed_net(dtype: str) -> onnx.ModelProto:
         helper.make_node("Gemm", ["f", "v", "b"], ["z"], "fc"),
     ]
     graph = helper.make_graph(
-        nodes, "typed", [helper.make_tensor_value_info("x", code, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", code, [1, 8, 6, 6]),
-         helper.make_tensor_value_info("z", code, [1, 4])],
+        nodes,
+        "typed",
+        [helper.make_tensor_value_info("x", code, [1, 3, 8, 8])],
+        [
+            helper.make_tensor_value_info("y", code, [1, 8, 6, 6]),
+            helper.make_tensor_value_info("z", code, [1, 4]),
+        ],
         [tensor("w", 8, 3, 3, 3), tensor("v", 8, 4), tensor("b", 4)],
-        value_info=[helper.make_tensor_value_info("c", code, [1, 8, 6, 6])])
+        value_info=[helper.make_tensor_value_info("c", code, [1, 8, 6, 6])],
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -58,17 +68,28 @@ def test_within_all_is_float32_and_computes_the_same(dtype: str) -> None:
     model, x = typed_net(dtype), np.random.default_rng(1).standard_normal((1, 3, 8, 8))
     made = normalise_onnx(model)
     ends = {each.name for each in (*made.graph.input, *made.graph.output)}
-    assert {each.data_type for each in made.graph.initializer} <= {TensorProto.FLOAT,
-                                                                   TensorProto.INT64}
-    kinds = {each.name: each.type.tensor_type.elem_type
-             for each in (*made.graph.input, *made.graph.output, *made.graph.value_info)}
-    assert all(kind == (CODES[dtype] if name in ends else TensorProto.FLOAT)
-               for name, kind in kinds.items())
-    for want, got in zip(answers(model, x.astype(dtype)), answers(made, x.astype(dtype)),
-                         strict=True):
+    assert {each.data_type for each in made.graph.initializer} <= {
+        TensorProto.FLOAT,
+        TensorProto.INT64,
+    }
+    kinds = {
+        each.name: each.type.tensor_type.elem_type
+        for each in (*made.graph.input, *made.graph.output, *made.graph.value_info)
+    }
+    assert all(
+        kind == (CODES[dtype] if name in ends else TensorProto.FLOAT)
+        for name, kind in kinds.items()
+    )
+    for want, got in zip(
+        answers(model, x.astype(dtype)), answers(made, x.astype(dtype)), strict=True
+    ):
         assert got.dtype == want.dtype == np.dtype(dtype)
-        np.testing.assert_allclose(got, want, rtol=2e-2 if dtype == "float16" else 1e-5, atol=2e-2
-                                   if dtype == "float16" else 1e-5)
+        np.testing.assert_allclose(
+            got,
+            want,
+            rtol=2e-2 if dtype == "float16" else 1e-5,
+            atol=2e-2 if dtype == "float16" else 1e-5,
+        )
 
 
 @pytest.mark.parametrize("dtype", list(CODES))

@@ -72,17 +72,24 @@ def test_refuses_a_model_that_breaks_the_specification(tmp_path: Path) -> None:
 
 
 def test_a_proto_whose_weights_were_not_loaded_takes_no_file_of_that_name(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even one that stands in the working directory."""
     weight = np.ones((1, 1, 1, 1), np.float32)
-    model = helper.make_model(helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"])], "g",
-        [helper.make_tensor_value_info("x", 1, [1, 1, 4, 4])],
-        [helper.make_tensor_value_info("y", 1, [1, 1, 4, 4])],
-        [numpy_helper.from_array(weight, "w")]),
-        opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="w.bin",
-              size_threshold=0)
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Conv", ["x", "w"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", 1, [1, 1, 4, 4])],
+            [helper.make_tensor_value_info("y", 1, [1, 1, 4, 4])],
+            [numpy_helper.from_array(weight, "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    onnx.save(
+        model, tmp_path / "net.onnx", save_as_external_data=True, location="w.bin", size_threshold=0
+    )
     monkeypatch.chdir(tmp_path)
     unloaded = onnx.load("net.onnx", load_external_data=False)
     with pytest.raises(FrontError, match="'w' in a file that was not loaded"):
@@ -95,26 +102,45 @@ def test_an_empty_constant_of_shape_is_folded(extra: int) -> None:
     """As torch writes pads of all axes."""
     pads = np.array([0, 0, 1, 1, 0, 0, 1, 1])
     given = pads if not extra else np.array([1, 1, 1, 1])
-    nodes = [helper.make_node("ConstantOfShape", ["k"], ["zeros"],
-                              value=helper.make_tensor("v", onnx.TensorProto.INT64, [1], [0])),
-             helper.make_node("Concat", ["p", "zeros"], ["all"], axis=0),
-             helper.make_node("Pad", ["x", "all"], ["y"])]
-    model = helper.make_model(helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", 1, [1, 2, 4, 4])],
-        [helper.make_tensor_value_info("y", 1, None)],
-        [numpy_helper.from_array(np.array([extra]), "k"), numpy_helper.from_array(given, "p")]),
-        opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    nodes = [
+        helper.make_node(
+            "ConstantOfShape",
+            ["k"],
+            ["zeros"],
+            value=helper.make_tensor("v", onnx.TensorProto.INT64, [1], [0]),
+        ),
+        helper.make_node("Concat", ["p", "zeros"], ["all"], axis=0),
+        helper.make_node("Pad", ["x", "all"], ["y"]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("x", 1, [1, 2, 4, 4])],
+            [helper.make_tensor_value_info("y", 1, None)],
+            [numpy_helper.from_array(np.array([extra]), "k"), numpy_helper.from_array(given, "p")],
+        ),
+        opset_imports=[helper.make_opsetid("", 14)],
+        ir_version=8,
+    )
     main = import_float(model, {})["main"]
-    want = (np.array([1, 2, 4, 4]) + np.concatenate([given, np.zeros(extra, np.int64)]).reshape(
-        2, 4).sum(0)).tolist()
+    want = (
+        np.array([1, 2, 4, 4])
+        + np.concatenate([given, np.zeros(extra, np.int64)]).reshape(2, 4).sum(0)
+    ).tolist()
     assert [int(size) for size in main.ret_ty.shape] == want
 
 
 def test_a_shape_that_is_known_at_run_time_is_refused() -> None:
-    model = helper.make_model(helper.make_graph(
-        [helper.make_node("ConstantOfShape", ["x"], ["y"], name="fill")], "g",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.INT64, [3])],
-        [helper.make_tensor_value_info("y", 1, [None] * 3)]),
-        opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("ConstantOfShape", ["x"], ["y"], name="fill")],
+            "g",
+            [helper.make_tensor_value_info("x", onnx.TensorProto.INT64, [3])],
+            [helper.make_tensor_value_info("y", 1, [None] * 3)],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
     with pytest.raises(FrontError, match=r"'fill'.*known only at run time"):
         import_float(model, {})

@@ -207,8 +207,15 @@ def test_layer_normalization_whose_statistics_are_read(operands: str, version: i
         z, m, i = LayerNormalization<axis=1, epsilon=0.1>({operands})  y = Add(z, m) }}"""
     rng = np.random.default_rng(0)
     held = {"s": rng.standard_normal((3, 4)), "b": rng.standard_normal((3, 4))}
-    model = parse(text, opset=version, **{name: value.astype(np.float32) for name, value
-                                          in held.items() if f", {name}" in operands})
+    model = parse(
+        text,
+        opset=version,
+        **{
+            name: value.astype(np.float32)
+            for name, value in held.items()
+            if f", {name}" in operands
+        },
+    )
     result = check_same(model)
     assert "LayerNormalization" not in ops(result)
     assert {origin(node) for node in result.graph.node} == {"LayerNormalization_z", "Add_y"}

@@ -118,8 +118,11 @@ def padded(reader: str, value: float = 0.0, pads: str = "[0,0,1,2,0,0,0,1]") -> 
         p = Constant<value_ints={pads}>()  v = Constant<value_float={value}>()
         a = Pad(x, p, v)  [n] y = {reader} }}"""
     rng = np.random.default_rng(SEED)
-    weights = {name: rng.standard_normal((3, channels, 3, 3)).astype(np.float32)
-               for name, channels in (("w", 2), ("w3", 3)) if f"{name})" in reader}
+    weights = {
+        name: rng.standard_normal((3, channels, 3, 3)).astype(np.float32)
+        for name, channels in (("w", 2), ("w3", 3))
+        if f"{name})" in reader
+    }
     return parse(text, **weights)  # type: ignore[arg-type]  # opset is not among them
 
 

@@ -38,8 +38,9 @@ def test_a_view_is_what_numpy_makes_of_the_same_steps(data: st.DataObject) -> No
             sizes: list[int] = []
             left = y.size
             for _ in range(data.draw(st.integers(0, 3))):
-                sizes.append(data.draw(st.sampled_from([n for n in range(1, left + 1)
-                                                        if left % n == 0])))
+                sizes.append(
+                    data.draw(st.sampled_from([n for n in range(1, left + 1) if left % n == 0]))
+                )
                 left //= sizes[-1]
             view, y = reshaped(view, [*sizes, left]), np.reshape(y, [*sizes, left])
     assert np.array_equal(apply(view, x), y)

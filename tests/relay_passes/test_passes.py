@@ -41,9 +41,13 @@ def network(*names: str) -> tvm.IRModule:
     a, b, c, d = (relax.DataflowVar(name, tensor(16)) for name in names[1:5])
     out = relax.Var(names[5], tensor(16))
     op, bind = relax.op, relax.VarBinding
-    steps = [bind(a, op.nn.conv2d(x, const(16, 8, 3, 3), padding=1)), bind(b, op.nn.relu(a)),
-             bind(c, op.nn.conv2d(b, const(16, 16, 3, 3), padding=1)),
-             bind(d, op.nn.conv2d(b, const(16, 16, 1, 1))), bind(out, op.add(c, d))]
+    steps = [
+        bind(a, op.nn.conv2d(x, const(16, 8, 3, 3), padding=1)),
+        bind(b, op.nn.relu(a)),
+        bind(c, op.nn.conv2d(b, const(16, 16, 3, 3), padding=1)),
+        bind(d, op.nn.conv2d(b, const(16, 16, 1, 1))),
+        bind(out, op.add(c, d)),
+    ]
     body = relax.SeqExpr([relax.DataflowBlock(steps)], out)
     func = relax.Function([x], body, tensor(16)).with_attr("global_symbol", "main")
     module: tvm.IRModule = relax.transform.Normalize()(tvm.IRModule({"main": func}))
@@ -51,8 +55,12 @@ def network(*names: str) -> tvm.IRModule:
     return module
 
 
-REUSED = [("x", "a", "b", "lv", "lv", "out"), ("lv",) * 6, ("x", "x", "a", "a", "b", "b"),
-          ("x", "a", "a_1", "a", "a_1", "a")]
+REUSED = [
+    ("x", "a", "b", "lv", "lv", "out"),
+    ("lv",) * 6,
+    ("x", "x", "a", "a", "b", "b"),
+    ("x", "a", "a_1", "a", "a_1", "a"),
+]
 
 
 @pytest.mark.parametrize("names", REUSED)
@@ -80,16 +88,23 @@ def test_quantised_networks_do_not_depend_on_names(names: tuple[str, ...]) -> No
 
     def partitioned(module: tvm.IRModule) -> tvm.IRModule:
         ranges = calibrate(module, {str(module["main"].params[0].name): X})
-        return tvm.transform.Sequential([
-            QuantizeInt8(ranges=ranges), PartitionForAccelerator(compiler.supports(spec)),
-            compiler.TileAndSchedule(spec)])(module)
+        return tvm.transform.Sequential(
+            [
+                QuantizeInt8(ranges=ranges),
+                PartitionForAccelerator(compiler.supports(spec)),
+                compiler.TileAndSchedule(spec),
+            ]
+        )(module)
 
     got, want = partitioned(network(*names)), partitioned(network(*UNIQUE))
     assert sum(map(is_region, got.functions.values())) == 1  # all of it is offloaded
-    schedules = [[func.attrs["zeroskip.schedule"] for func in each.functions.values()
-                  if is_region(func)] for each in (got, want)]
+    schedules = [
+        [func.attrs["zeroskip.schedule"] for func in each.functions.values() if is_region(func)]
+        for each in (got, want)
+    ]
     assert [list(map(str, each)) for each in schedules[0]] == [
-        list(map(str, each)) for each in schedules[1]]
+        list(map(str, each)) for each in schedules[1]
+    ]
     float_ = evaluated(network(*UNIQUE))
     reference = evaluated_quantised(network(*names))
     assert np.array_equal(reference, evaluated_quantised(network(*UNIQUE)))
@@ -103,15 +118,18 @@ def evaluated_quantised(module: tvm.IRModule) -> np.ndarray:
 
 
 @pytest.mark.parametrize("names", REUSED)
-@pytest.mark.parametrize("recipe", ["unstructured:sparsity=0.5", "channels:ratio=0.5",
-                                    "pattern:pointwise=0.5", "nm", "lowrank"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["unstructured:sparsity=0.5", "channels:ratio=0.5", "pattern:pointwise=0.5", "nm", "lowrank"],
+)
 def test_pruning_does_not_depend_on_names(names: tuple[str, ...], recipe: str) -> None:
     method = "weights" if "unstructured" in recipe else None
 
     def pruned(module: tvm.IRModule) -> np.ndarray:
         samples = {str(module["main"].params[0].name): X}
-        return evaluated(RemoveDeadChannels()(prune(module, recipe, samples=samples,
-                                                    method=method)))
+        return evaluated(
+            RemoveDeadChannels()(prune(module, recipe, samples=samples, method=method))
+        )
 
     assert np.array_equal(pruned(network(*names)), pruned(network(*UNIQUE)))
 

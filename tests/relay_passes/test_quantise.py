@@ -127,16 +127,20 @@ def test_zero_weights_stay_zero_and_channels_have_their_own_scale() -> None:
     assert np.abs(expected - result)[:, 2].max() <= step
 
 
-@pytest.mark.parametrize(("seen", "dtype", "width", "zero_point"), [
-    (Range(-0.33, 1), "int8", 1.33, -65),  # 63.27 steps above -128
-    (Range(-0.3, 1), "int8", 1.3, -69),  # 58.85
-    (Range(-0.33, 1), "uint8", 1.33, 63),
-    (Range(0.5, 2), "int8", 2, -128),
-    (Range(-2, -0.5), "int8", 2, 127),
-    (Range(0, 0), "int8", 255, 0),
-])
+@pytest.mark.parametrize(
+    ("seen", "dtype", "width", "zero_point"),
+    [
+        (Range(-0.33, 1), "int8", 1.33, -65),  # 63.27 steps above -128
+        (Range(-0.3, 1), "int8", 1.3, -69),  # 58.85
+        (Range(-0.33, 1), "uint8", 1.33, 63),
+        (Range(0.5, 2), "int8", 2, -128),
+        (Range(-2, -0.5), "int8", 2, 127),
+        (Range(0, 0), "int8", 255, 0),
+    ],
+)
 def test_a_scale_spans_its_range_and_zero_is_a_step_of_it(
-        seen: Range, dtype: Any, width: float, zero_point: int) -> None:
+    seen: Range, dtype: Any, width: float, zero_point: int
+) -> None:
     assert scale_of(seen, dtype) == Scale(float(np.float32(width / 255)), zero_point, dtype)
 
 

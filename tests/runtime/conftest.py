@@ -27,8 +27,16 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(1)
     np.savez(folder / "x.npz", x=rng.standard_normal(SHAPE).astype(np.float32))
     np.savez(folder / "images.npz", x=rng.standard_normal((4, *SHAPE[1:])).astype(np.float32))
-    done = zeroskip("compile", folder / "net.onnx", "-o", folder / "net.zsk",
-                    "--target", "pattern256", "--calibrate", folder / "images.npz")
+    done = zeroskip(
+        "compile",
+        folder / "net.onnx",
+        "-o",
+        folder / "net.zsk",
+        "--target",
+        "pattern256",
+        "--calibrate",
+        folder / "images.npz",
+    )
     assert done.exit_code == 0, done.output
     assert said(done) == []
     return folder

@@ -37,14 +37,23 @@ def small_net(*, cpu_node: bool = False, seed: int = 0) -> onnx.ModelProto:
         nodes.append(conv("conv2", "s", "e2", 16, 16))
     last = "e2" if cpu_node else "e"
     nodes += [
-        helper.make_node("MaxPool", [last], ["f"], name="pool", kernel_shape=[2, 2],
-                         strides=[2, 2]),
+        helper.make_node(
+            "MaxPool", [last], ["f"], name="pool", kernel_shape=[2, 2], strides=[2, 2]
+        ),
         helper.make_node("Flatten", ["f"], ["g"], name="flat"),
-        helper.make_node("Gemm", ["g", weight("fc.w", 10, 16 * 64), weight("fc.b", 10)], ["y"],
-                         name="fc", transB=1),
+        helper.make_node(
+            "Gemm",
+            ["g", weight("fc.w", 10, 16 * 64), weight("fc.b", 10)],
+            ["y"],
+            name="fc",
+            transB=1,
+        ),
     ]
     graph = helper.make_graph(
-        nodes, "small",
+        nodes,
+        "small",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 10])], weights)
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 10])],
+        weights,
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])

@@ -20,8 +20,13 @@ class Page(HTMLParser):
         assert not self._open, "an element is not closed"
 
     def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
-        made = {"tag": name, "text": "", "within": [each["tag"] for each in self._open],
-                "class": "", **dict(attributes)}
+        made = {
+            "tag": name,
+            "text": "",
+            "within": [each["tag"] for each in self._open],
+            "class": "",
+            **dict(attributes),
+        }
         self.elements.append(made)
         if name not in VOID:
             self._open.append(made)
@@ -34,5 +39,8 @@ class Page(HTMLParser):
             each["text"] += data
 
     def all(self, name: str, class_: str = "") -> list[dict[str, Any]]:
-        return [each for each in self.elements if each["tag"] == name
-                and (not class_ or class_ in each["class"].split())]
+        return [
+            each
+            for each in self.elements
+            if each["tag"] == name and (not class_ or class_ in each["class"].split())
+        ]

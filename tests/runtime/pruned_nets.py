@@ -26,27 +26,44 @@ class Builder:
         self.nodes.append(helper.make_node(op, inputs, [f"{name}_out"], name, **attributes))
         return f"{name}_out"
 
-    def conv(self, name: str, x: str, filters: int, channels: int, kernel: Sequence[int],
-             relu: bool = True, **attributes: int) -> str:
+    def conv(
+        self,
+        name: str,
+        x: str,
+        filters: int,
+        channels: int,
+        kernel: Sequence[int],
+        relu: bool = True,
+        **attributes: int,
+    ) -> str:
         inside = channels // attributes.get("group", 1)
         fan_in = inside * int(np.prod(kernel))
-        w = self.const(f"{name}.w", filters, inside, *kernel, scale=fan_in ** -0.5)
+        w = self.const(f"{name}.w", filters, inside, *kernel, scale=fan_in**-0.5)
         b = self.const(f"{name}.b", filters, scale=0.1)
-        made = self.node("Conv", name, x, w, b, pads=[size // 2 for size in kernel] * 2,
-                         **attributes)
+        made = self.node(
+            "Conv", name, x, w, b, pads=[size // 2 for size in kernel] * 2, **attributes
+        )
         return self.node("Relu", f"{name}.relu", made) if relu else made
 
     def dense(self, name: str, x: str, outputs: int, inputs: int) -> str:
-        return self.node("Gemm", name, x, self.const(f"{name}.w", inputs, outputs,
-                                                     scale=inputs ** -0.5),
-                         self.const(f"{name}.b", outputs, scale=0.1))
+        return self.node(
+            "Gemm",
+            name,
+            x,
+            self.const(f"{name}.w", inputs, outputs, scale=inputs**-0.5),
+            self.const(f"{name}.b", outputs, scale=0.1),
+        )
 
     def model(self, shape: Sequence[int], outputs: int) -> onnx.ModelProto:
         """What the last node makes is the output ``y``, [1, outputs]."""
         self.nodes[-1].output[0] = "y"
         graph = helper.make_graph(
-            self.nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, outputs])], self.weights)
+            self.nodes,
+            "net",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, outputs])],
+            self.weights,
+        )
         return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 

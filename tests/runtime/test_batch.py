@@ -55,8 +55,9 @@ def of_batch(batch: int, *, cpu_node: bool = False) -> onnx.ModelProto:
 @pytest.mark.parametrize(("batch", "cpu_node"), [(2, False), (3, True)])
 def test_each_image_has_its_own_bits(batch: int, cpu_node: bool, tmp_path: Path) -> None:
     one = compiler.compile(small_net(cpu_node=cpu_node), "sparse256", calibrate={"x": IMAGES})
-    many = compiler.compile(of_batch(batch, cpu_node=cpu_node), "sparse256",
-                            calibrate={"x": IMAGES})
+    many = compiler.compile(
+        of_batch(batch, cpu_node=cpu_node), "sparse256", calibrate={"x": IMAGES}
+    )
     many.save(tmp_path / "net.zsk")
     many = Network.load(tmp_path / "net.zsk")
     assert many.batch == batch
@@ -68,7 +69,8 @@ def test_each_image_has_its_own_bits(batch: int, cpu_node: bool, tmp_path: Path)
     assert got.shape == (batch, 10)
     assert np.array_equal(got, want)
     assert {name: run.cycles for name, run in session.runs.items()} == {
-        name: run.cycles for name, run in alone.runs.items()}
+        name: run.cycles for name, run in alone.runs.items()
+    }
     result = validate(many, {"x": IMAGES[:batch]})
     assert result.exact
     assert result.regions == batch * len(many.programs)
@@ -77,8 +79,14 @@ def test_each_image_has_its_own_bits(batch: int, cpu_node: bool, tmp_path: Path)
 def test_the_headline_has_an_image_and_the_batch(tmp_path: Path) -> None:
     onnx.save(of_batch(3), tmp_path / "net.onnx")
     np.savez(tmp_path / "x.npz", x=IMAGES[:3])
-    done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk", "--calibrate",
-                    tmp_path / "x.npz")
+    done = zeroskip(
+        "compile",
+        tmp_path / "net.onnx",
+        "-o",
+        tmp_path / "net.zsk",
+        "--calibrate",
+        tmp_path / "x.npz",
+    )
     assert done.exit_code == 0, done.output
     for command in (("report",), ("run", "--input", tmp_path / "x.npz")):
         done = zeroskip(command[0], tmp_path / "net.zsk", *command[1:])
@@ -92,8 +100,9 @@ def test_the_headline_has_an_image_and_the_batch(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def mixed() -> Network:
     """Two regions with a Sigmoid on the host between them."""
-    network: Network = compiler.compile(small_net(cpu_node=True), "sparse256",
-                                        calibrate={"x": IMAGES})
+    network: Network = compiler.compile(
+        small_net(cpu_node=True), "sparse256", calibrate={"x": IMAGES}
+    )
     return network
 
 
@@ -138,8 +147,9 @@ def test_the_first_image_that_fails_is_named(mixed: Network) -> None:
         return replace(program, image=changed)
 
     def room_of(inputs: Inputs) -> int:
-        return bisect_left(range(1 << 20), True,
-                           key=lambda room: not stops(with_room(room), inputs))
+        return bisect_left(
+            range(1 << 20), True, key=lambda room: not stops(with_room(room), inputs)
+        )
 
     needed = [room_of(inputs) for inputs in seen]
     few, *others, most = np.argsort(needed).tolist()
@@ -173,8 +183,18 @@ def failure(network: Network, x: np.ndarray) -> str:
     return ""
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 16, 16), (2, 3, 16, 15), (3, 16, 16), (2, 1, 3, 16, 16),
-                                   (48, 16, 16), (), (2, 0, 16, 16)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (0, 3, 16, 16),
+        (2, 3, 16, 15),
+        (3, 16, 16),
+        (2, 1, 3, 16, 16),
+        (48, 16, 16),
+        (),
+        (2, 0, 16, 16),
+    ],
+)
 def test_images_that_do_not_fit_are_refused(mixed: Network, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"takes \[1, 3, 16, 16\], or several of these along"):
         Session(mixed).run({"x": np.zeros(shape, np.float32)})
@@ -194,8 +214,9 @@ def test_inputs_are_of_equally_many_images() -> None:
 def test_the_command_runs_and_checks_all_images(mixed: Network, tmp_path: Path) -> None:
     mixed.save(tmp_path / "net.zsk")
     np.savez(tmp_path / "x.npz", x=IMAGES[:4])
-    done = zeroskip("run", tmp_path / "net.zsk", "--input", tmp_path / "x.npz", "--output",
-                    tmp_path / "y.npz")
+    done = zeroskip(
+        "run", tmp_path / "net.zsk", "--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz"
+    )
     assert done.exit_code == 0, done.output
     classes = ", ".join(map(str, Session(mixed).run({"x": IMAGES[:4]})["y"].argmax(axis=1)))
     assert f"y: float32 [4, 10], largest element of each image at {classes}\n" in done.stdout
@@ -208,37 +229,56 @@ def test_the_command_runs_and_checks_all_images(mixed: Network, tmp_path: Path) 
     assert "8 of 8 regions bit-exact" in done.stdout
 
 
-def network(nodes: list[Any], shape: list[int], result: list[int], **constants: Any
-            ) -> onnx.ModelProto:
+def network(
+    nodes: list[Any], shape: list[int], result: list[int], **constants: Any
+) -> onnx.ModelProto:
     held = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(
-        nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, result)], held)
-    return normalise_onnx(helper.make_model(graph, ir_version=9,
-                                            opset_imports=[helper.make_opsetid("", 17)]))
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, result)],
+        held,
+    )
+    return normalise_onnx(
+        helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
+    )
 
 
 def test_images_that_depend_on_each_other_stay_together() -> None:
     softmax = helper.make_node("Softmax", ["x"], ["y"], "mix", axis=0)
-    mean = [helper.make_node("ReduceMean", ["x"], ["m"], "mean", axes=[0], keepdims=1),
-            helper.make_node("Sub", ["x", "m"], ["y"], "less")]
+    mean = [
+        helper.make_node("ReduceMean", ["x"], ["m"], "mean", axes=[0], keepdims=1),
+        helper.make_node("Sub", ["x", "m"], ["y"], "less"),
+    ]
     rows = helper.make_node("Add", ["x", "rows"], ["y"], "rows")
     whole = helper.make_node("ReduceSum", ["x"], ["y"], "sum", keepdims=1)
     for nodes, result, constants in (
-            ([softmax], [2, 4], {}), (mean, [2, 4], {}), ([whole], [1, 1], {}),
-            ([rows], [2, 4], {"rows": np.arange(8, dtype=np.float32).reshape(2, 4)})):
+        ([softmax], [2, 4], {}),
+        (mean, [2, 4], {}),
+        ([whole], [1, 1], {}),
+        ([rows], [2, 4], {"rows": np.arange(8, dtype=np.float32).reshape(2, 4)}),
+    ):
         model = network(nodes, [2, 4], result, **constants)
         assert for_one_image(model) == (model, 1)
 
 
 def test_what_is_the_same_for_every_image_is_halved() -> None:
     """Equal rows of a constant, and axes that begin with a multiple of the batch."""
-    nodes = [helper.make_node("Concat", ["x", "token"], ["a"], "token", axis=1),
-             helper.make_node("Reshape", ["a", "wide"], ["b"], "wide"),
-             helper.make_node("Relu", ["b"], ["c"], "relu"),
-             helper.make_node("Reshape", ["c", "back"], ["y"], "back")]
-    model = network(nodes, [2, 4, 3], [2, 5, 3], token=np.full((2, 1, 3), 7, np.float32),
-                    wide=np.array([10, 3]), back=np.array([2, 5, 3]))
+    nodes = [
+        helper.make_node("Concat", ["x", "token"], ["a"], "token", axis=1),
+        helper.make_node("Reshape", ["a", "wide"], ["b"], "wide"),
+        helper.make_node("Relu", ["b"], ["c"], "relu"),
+        helper.make_node("Reshape", ["c", "back"], ["y"], "back"),
+    ]
+    model = network(
+        nodes,
+        [2, 4, 3],
+        [2, 5, 3],
+        token=np.full((2, 1, 3), 7, np.float32),
+        wide=np.array([10, 3]),
+        back=np.array([2, 5, 3]),
+    )
     single, batch = for_one_image(model)
     assert batch == 2
     assert [dim.dim_value for dim in single.graph.output[0].type.tensor_type.shape.dim] == [1, 5, 3]
@@ -247,22 +287,28 @@ def test_what_is_the_same_for_every_image_is_halved() -> None:
 def test_the_node_that_joins_the_images_is_named() -> None:
     """Behind nodes that only move data; none where constants differ from image to image."""
     turn = {"perm": [1, 0]}
-    nodes = [helper.make_node("Sigmoid", ["x"], ["a"], "gate"),
-             helper.make_node("Transpose", ["a"], ["b"], "turn", **turn),
-             helper.make_node("Softmax", ["b"], ["c"], "mix", axis=1),
-             helper.make_node("Transpose", ["c"], ["d"], "back", **turn),
-             helper.make_node("MatMul", ["d", "w"], ["y"], "dense")]
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["a"], "gate"),
+        helper.make_node("Transpose", ["a"], ["b"], "turn", **turn),
+        helper.make_node("Softmax", ["b"], ["c"], "mix", axis=1),
+        helper.make_node("Transpose", ["c"], ["d"], "back", **turn),
+        helper.make_node("MatMul", ["d", "w"], ["y"], "dense"),
+    ]
     weight = np.ones((4, 3), np.float32)
     assert why_together(network(nodes, [2, 4], [2, 3], w=weight)) == (
-        "node 'mix' (Softmax) makes the images of a batch depend on each other")
+        "node 'mix' (Softmax) makes the images of a batch depend on each other"
+    )
     rows = helper.make_node("Add", ["x", "rows"], ["y"], "rows")
-    assert why_together(network([rows], [2, 4], [2, 4], rows=np.arange(
-        8, dtype=np.float32).reshape(2, 4))) == (
-        "the model does not treat the images of a batch alike")
+    assert why_together(
+        network([rows], [2, 4], [2, 4], rows=np.arange(8, dtype=np.float32).reshape(2, 4))
+    ) == ("the model does not treat the images of a batch alike")
     model = of_batch(2)
     model.graph.node[-1].output[0] = "logits"
     model.graph.node.append(helper.make_node("Softmax", ["logits"], ["y"], "mix", axis=0))
     net = compiler.compile(model, "dense256")
-    assert all(why.endswith("node 'mix' (Softmax) makes the images of a batch depend on each other")
-               for node, why in net.cpu.items() if "batch of 1" in why)
+    assert all(
+        why.endswith("node 'mix' (Softmax) makes the images of a batch depend on each other")
+        for node, why in net.cpu.items()
+        if "batch of 1" in why
+    )
     assert any("batch of 1" in why for why in net.cpu.values())

@@ -20,8 +20,10 @@ from zeroskip.runtime.cli.main import main
 
 def test_help_imports_nothing_heavy() -> None:
     """Which makes it quick; how quick, `benchmarks/bench.py` measures."""
-    code = ("import sys, zeroskip.runtime.cli.main; "
-            "print([n for n in ('tvm', 'numpy', 'onnx', 'numba', 'rich') if n in sys.modules])")
+    code = (
+        "import sys, zeroskip.runtime.cli.main; "
+        "print([n for n in ('tvm', 'numpy', 'onnx', 'numba', 'rich') if n in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
@@ -36,8 +38,9 @@ def test_every_command_has_help() -> None:
 
 def test_run_writes_outputs_and_trace(compiled: Path, tmp_path: Path) -> None:
     y, trace = tmp_path / "y.npz", tmp_path / "t.json"
-    ran = zeroskip("run", compiled / "net.zsk", "--input", compiled / "x.npz", "--output", y,
-                   "--trace", trace)
+    ran = zeroskip(
+        "run", compiled / "net.zsk", "--input", compiled / "x.npz", "--output", y, "--trace", trace
+    )
     assert ran.exit_code == 0, ran.output
     assert np.load(y)["y"].shape == (1, 10)
     slices = [e for e in json.loads(trace.read_text())["traceEvents"] if e["ph"] == "X"]
@@ -51,8 +54,16 @@ def test_the_order_of_units_does_not_change_results(compiled: Path, tmp_path: Pa
     results = []
     for seed in ("3", "4"):
         y = tmp_path / f"{seed}.npz"
-        ran = zeroskip("run", compiled / "net.zsk", "--input", compiled / "x.npz", "--output", y,
-                       "--seed", seed)
+        ran = zeroskip(
+            "run",
+            compiled / "net.zsk",
+            "--input",
+            compiled / "x.npz",
+            "--output",
+            y,
+            "--seed",
+            seed,
+        )
         assert f"seed {seed}" in ran.stdout
         results.append(np.load(y)["y"])
     assert np.array_equal(*results)
@@ -65,9 +76,20 @@ def test_validate_agrees(compiled: Path) -> None:
 
 
 def test_levels_are_compiled_together_and_chosen_by_number(compiled: Path, tmp_path: Path) -> None:
-    done = zeroskip("compile", compiled / "net.onnx", "-o", tmp_path / "n.zsk", "--calibrate",
-                    compiled / "images.npz", "--target", "sparse256",
-                    "--level", "unstructured:sparsity=0.5", "--level", "unstructured:sparsity=0.75")
+    done = zeroskip(
+        "compile",
+        compiled / "net.onnx",
+        "-o",
+        tmp_path / "n.zsk",
+        "--calibrate",
+        compiled / "images.npz",
+        "--target",
+        "sparse256",
+        "--level",
+        "unstructured:sparsity=0.5",
+        "--level",
+        "unstructured:sparsity=0.75",
+    )
     assert done.exit_code == 0, done.output
     there = "0: unstructured:sparsity=0.5, 1: unstructured:sparsity=0.75"
     cycles = []
@@ -83,15 +105,29 @@ def test_levels_are_compiled_together_and_chosen_by_number(compiled: Path, tmp_p
     shown = zeroskip("report", tmp_path / "n.zsk", "--level", "1", "--json", tmp_path / "r.json")
     assert shown.stdout.startswith(f"level 1 of {there}")
     assert json.loads((tmp_path / "r.json").read_text())["cycles"] == cycles[0]
-    refused(zeroskip("run", tmp_path / "n.zsk", "--input", compiled / "x.npz", "--level", "2"),
-            f"has no level 2; give one of {there}")
-    refused(zeroskip("report", compiled / "net.zsk", "--level", "1"),
-            "holds one network without levels")
+    refused(
+        zeroskip("run", tmp_path / "n.zsk", "--input", compiled / "x.npz", "--level", "2"),
+        f"has no level 2; give one of {there}",
+    )
+    refused(
+        zeroskip("report", compiled / "net.zsk", "--level", "1"), "holds one network without levels"
+    )
 
 
 def test_a_level_that_changes_tensors_is_refused(compiled: Path, tmp_path: Path) -> None:
-    line = refused(zeroskip("compile", compiled / "net.onnx", "-o", tmp_path / "n.zsk",
-                            "--level", "unstructured", "--level", "channels"), "'channels'")
+    line = refused(
+        zeroskip(
+            "compile",
+            compiled / "net.onnx",
+            "-o",
+            tmp_path / "n.zsk",
+            "--level",
+            "unstructured",
+            "--level",
+            "channels",
+        ),
+        "'channels'",
+    )
     assert "give what changes tensors or values to --prune" in line
     assert files(tmp_path) == {}
 
@@ -100,8 +136,9 @@ def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.Mon
     from zeroskip.runtime.execution import validation
 
     wrong = validation.Mismatch("region", "conv0", (0, 1, 2, 3), 17, 5, 6)
-    monkeypatch.setattr(validation, "validate", lambda *_, **__: validation.Validation(
-        1, 0, 3, wrong, {}, {}))
+    monkeypatch.setattr(
+        validation, "validate", lambda *_, **__: validation.Validation(1, 0, 3, wrong, {}, {})
+    )
     done = zeroskip("validate", compiled / "net.zsk", "--input", compiled / "x.npz")
     assert done.exit_code == 1
     assert "conv0" in done.stdout
@@ -112,8 +149,15 @@ def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.Mon
 def test_report_for_people_and_machines(compiled: Path, tmp_path: Path) -> None:
     done = zeroskip("report", compiled / "net.zsk", "--json", tmp_path / "r.json")
     assert done.exit_code == 0, done.output
-    for word in ("conv1 + add", "x bound", "MACs used", "DRAM KiB", "uJ", "lost, in % of the bound",
-                 "x the bound of the whole network"):
+    for word in (
+        "conv1 + add",
+        "x bound",
+        "MACs used",
+        "DRAM KiB",
+        "uJ",
+        "lost, in % of the bound",
+        "x the bound of the whole network",
+    ):
         assert word in done.stdout
     table = json.loads((tmp_path / "r.json").read_text())
     layers = [layer for region in table["regions"] for layer in region["layers"]]
@@ -149,15 +193,19 @@ def test_targets_shows_their_numbers() -> None:
         assert word in done.stdout
 
 
-@pytest.mark.parametrize(("stage", "words"), [
-    ("relax", ["@I.ir_module", "R.nn.conv2d", "zeroskip.schedule"]),
-    ("layers", ["conv(", "# conv0", "add(", "maxpool("]),
-    ("schedule", ["conv0: filters", "gang"]),
-    ("asm", ["loadweights wgt=", "conv wgt=", "store act="]),
-])
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("relax", ["@I.ir_module", "R.nn.conv2d", "zeroskip.schedule"]),
+        ("layers", ["conv(", "# conv0", "add(", "maxpool("]),
+        ("schedule", ["conv0: filters", "gang"]),
+        ("asm", ["loadweights wgt=", "conv wgt=", "store act="]),
+    ],
+)
 def test_emit_prints_each_stage(compiled: Path, stage: str, words: list[str]) -> None:
-    done = zeroskip("compile", compiled / "net.onnx", f"--emit={stage}",
-                    "--calibrate", compiled / "images.npz")
+    done = zeroskip(
+        "compile", compiled / "net.onnx", f"--emit={stage}", "--calibrate", compiled / "images.npz"
+    )
     assert done.exit_code == 0, done.output
     for word in words:
         assert word in done.stdout
@@ -190,8 +238,17 @@ def test_what_steers_a_terminal_is_a_question_mark() -> None:
 def test_names_in_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
     text = (resources.files("zeroskip.accel_model.targets") / "dense256.toml").read_text("utf-8")
     (tmp_path / "own.toml").write_text(text.replace("[dram]", '["\\u001b[2J\\u202e"]'), "utf-8")
-    line = refused(zeroskip("compile", tmp_path / "n.onnx", "-o", tmp_path / "n.zsk", "--target",
-                            tmp_path / "own.toml"), "own.toml")
+    line = refused(
+        zeroskip(
+            "compile",
+            tmp_path / "n.onnx",
+            "-o",
+            tmp_path / "n.zsk",
+            "--target",
+            tmp_path / "own.toml",
+        ),
+        "own.toml",
+    )
     assert line.isprintable()
 
 
@@ -202,16 +259,29 @@ def test_run_of_a_program_in_assembly(tmp_path: Path) -> None:
     source = Path(__file__).parents[2] / "examples" / "assembly" / "store.asm"
     x = np.arange(16 * 24, dtype=np.int16).reshape(1, 16, 4, 6).astype(np.int8)
     np.savez(tmp_path / "x.npz", x=x)
-    result = CliRunner().invoke(main, ["run", str(source), "--input", str(tmp_path / "x.npz"),
-                                       "--output", str(tmp_path / "y.npz"),
-                                       "--trace", str(tmp_path / "t.json")])
+    result = CliRunner().invoke(
+        main,
+        [
+            "run",
+            str(source),
+            "--input",
+            str(tmp_path / "x.npz"),
+            "--output",
+            str(tmp_path / "y.npz"),
+            "--trace",
+            str(tmp_path / "t.json"),
+        ],
+    )
     assert result.exit_code == 0, result.output
     assert "cycles on dense256" in result.output
     assert np.array_equal(np.load(tmp_path / "y.npz")["same"], x)
-    for broken, message in ((b".target dense256\nfly", "line 2: 'fly' is not an instruction"),
-                            (b"\xff", "it is not UTF-8 text")):
+    for broken, message in (
+        (b".target dense256\nfly", "line 2: 'fly' is not an instruction"),
+        (b"\xff", "it is not UTF-8 text"),
+    ):
         (tmp_path / "own.asm").write_bytes(broken)
-        result = CliRunner().invoke(main, ["run", str(tmp_path / "own.asm"), "--input",
-                                           str(tmp_path / "x.npz")])
+        result = CliRunner().invoke(
+            main, ["run", str(tmp_path / "own.asm"), "--input", str(tmp_path / "x.npz")]
+        )
         assert result.exit_code == 2
         assert message in result.output

@@ -23,19 +23,22 @@ from zeroskip.accel_model.io.archive import write_zip
 SMALL_TARGET = "tiny.toml"
 
 
-@pytest.mark.parametrize("arguments", [
-    ["compile", "net.onnx"],
-    ["compile", "net.onnx", "-o", "n.zsk", "--shape", "x=1,a"],
-    ["compile", "net.onnx", "-o", "n.zsk", "--shape", "1,3,16,16"],
-    ["compile", "net.onnx", "-o", "n.zsk", "--shape", "x=1,0"],
-    ["compile", "net.onnx", "-o", "n.zsk", "--method", "guess"],
-    ["compile", "net.onnx", "--emit", "tir"],
-    ["compile", "net.onnx", "--emit", "asm", "--level", "unstructured"],
-    ["run", "net.asm", "--input", "x.npz", "--level", "0"],
-    ["run", "net.zsk", "--input", "x.npz", "--level", "-1"],
-    ["run", "net.zsk"],
-    ["frobnicate"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compile", "net.onnx"],
+        ["compile", "net.onnx", "-o", "n.zsk", "--shape", "x=1,a"],
+        ["compile", "net.onnx", "-o", "n.zsk", "--shape", "1,3,16,16"],
+        ["compile", "net.onnx", "-o", "n.zsk", "--shape", "x=1,0"],
+        ["compile", "net.onnx", "-o", "n.zsk", "--method", "guess"],
+        ["compile", "net.onnx", "--emit", "tir"],
+        ["compile", "net.onnx", "--emit", "asm", "--level", "unstructured"],
+        ["run", "net.asm", "--input", "x.npz", "--level", "0"],
+        ["run", "net.zsk", "--input", "x.npz", "--level", "-1"],
+        ["run", "net.zsk"],
+        ["frobnicate"],
+    ],
+)
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     done = zeroskip(*arguments)
     assert done.exit_code == 2
@@ -53,9 +56,14 @@ def compiling(tmp_path: Path, model: Path, *options: str | Path) -> Result:
     return done
 
 
-@pytest.mark.parametrize(("content", "word"), [
-    (b"this is not a network", "not an ONNX"), (b"", "no ONNX graph"), (bytes(1000), "ONNX"),
-])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"this is not a network", "not an ONNX"),
+        (b"", "no ONNX graph"),
+        (bytes(1000), "ONNX"),
+    ],
+)
 def test_a_file_that_is_not_onnx(tmp_path: Path, content: bytes, word: str) -> None:
     (tmp_path / "bad.onnx").write_bytes(content)
     refused(compiling(tmp_path, tmp_path / "bad.onnx"), "bad.onnx", word)
@@ -80,15 +88,25 @@ def test_dynamic_shapes_need_shape(tmp_path: Path) -> None:
     refused(compiling(tmp_path, tmp_path / "open.onnx"), "'x'", "--shape")
     refused(compiling(tmp_path, tmp_path / "open.onnx", "--shape", "z=1,3,16,16"), "z")
     refused(compiling(tmp_path, tmp_path / "open.onnx", "--shape", "x=1,3,16"), "x")
-    done = zeroskip("compile", tmp_path / "open.onnx", "--shape", "x=1,3,16,16",
-                    "-o", tmp_path / "n.zsk")
+    done = zeroskip(
+        "compile", tmp_path / "open.onnx", "--shape", "x=1,3,16,16", "-o", tmp_path / "n.zsk"
+    )
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize("recipe", [
-    "pattern:connectivity=1.5", "pattern:connectivity=-1", "pattern:connectivity=many",
-    "channels:ratio=1", "nosuch:ratio=0.5", "pattern:nosuch=1", ":", "pattern:connectivity",
-])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "pattern:connectivity=1.5",
+        "pattern:connectivity=-1",
+        "pattern:connectivity=many",
+        "channels:ratio=1",
+        "nosuch:ratio=0.5",
+        "pattern:nosuch=1",
+        ":",
+        "pattern:connectivity",
+    ],
+)
 def test_a_pruning_option_out_of_range(compiled: Path, tmp_path: Path, recipe: str) -> None:
     refused(compiling(tmp_path, compiled / "net.onnx", "--prune", recipe))
 
@@ -102,36 +120,48 @@ def dense_toml() -> str:
 
 
 def test_an_unknown_target(compiled: Path, tmp_path: Path) -> None:
-    refused(compiling(tmp_path, compiled / "net.onnx", "--target", "dense512"), "dense512",
-            "pattern256")
+    refused(
+        compiling(tmp_path, compiled / "net.onnx", "--target", "dense512"), "dense512", "pattern256"
+    )
     refused(compiling(tmp_path, compiled / "net.onnx", "--target", "none.toml"), "none.toml")
 
 
-@pytest.mark.parametrize(("old", "new", "word"), [
-    ("clock_mhz = 500", 'clock_mhz = "500 MHz"', "clock_mhz"),
-    ("clock_mhz = 500", "clock_mhz = -500", "clock_mhz"),
-    ("act_bytes = 262144", 'act_bytes = "256 KiB"', "act_bytes"),
-    ("act_bytes = 262144", "", "act_bytes"),
-    ("act_bytes = 262144", "act_kib = 256", "act_"),
-    ("bytes_per_cycle = 16", "bytes_per_cycle = -16", "bytes_per_cycle"),
-    ("mac = 0.3", "mac = nan", "mac"),
-    ("[sram]", "[", "TOML"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("clock_mhz = 500", 'clock_mhz = "500 MHz"', "clock_mhz"),
+        ("clock_mhz = 500", "clock_mhz = -500", "clock_mhz"),
+        ("act_bytes = 262144", 'act_bytes = "256 KiB"', "act_bytes"),
+        ("act_bytes = 262144", "", "act_bytes"),
+        ("act_bytes = 262144", "act_kib = 256", "act_"),
+        ("bytes_per_cycle = 16", "bytes_per_cycle = -16", "bytes_per_cycle"),
+        ("mac = 0.3", "mac = nan", "mac"),
+        ("[sram]", "[", "TOML"),
+    ],
+)
 def test_a_toml_with_a_wrong_unit_or_a_missing_or_negative_number(
     compiled: Path, tmp_path: Path, old: str, new: str, word: str
 ) -> None:
     text = dense_toml()
     assert old in text
     (tmp_path / "own.toml").write_text(text.replace(old, new, 1))
-    refused(compiling(tmp_path, compiled / "net.onnx", "--target", tmp_path / "own.toml"),
-            "own.toml", word)
+    refused(
+        compiling(tmp_path, compiled / "net.onnx", "--target", tmp_path / "own.toml"),
+        "own.toml",
+        word,
+    )
 
 
 def test_a_layer_whose_smallest_tile_does_not_fit(compiled: Path, tmp_path: Path) -> None:
     small = dense_toml().replace("act_bytes = 262144", "act_bytes = 256")
     (tmp_path / SMALL_TARGET).write_text(small)
-    refused(compiling(tmp_path, compiled / "net.onnx", "--target", tmp_path / SMALL_TARGET),
-            "'conv", "256", "bytes", "SRAM")
+    refused(
+        compiling(tmp_path, compiled / "net.onnx", "--target", tmp_path / SMALL_TARGET),
+        "'conv",
+        "256",
+        "bytes",
+        "SRAM",
+    )
 
 
 # --------------------------------------------------------------------------------- bad data
@@ -143,10 +173,16 @@ def images(folder: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("shape", "value", "word"), [
-    ((4, 3, 16, 15), 0.0, "shape"), ((3, 16, 16), 0.0, "shape"), ((0, 3, 16, 16), 0.0, "shape"),
-    ((4, 3, 16, 16), np.nan, "NaN"), ((4, 3, 16, 16), np.inf, "infinity"),
-])
+@pytest.mark.parametrize(
+    ("shape", "value", "word"),
+    [
+        ((4, 3, 16, 15), 0.0, "shape"),
+        ((3, 16, 16), 0.0, "shape"),
+        ((0, 3, 16, 16), 0.0, "shape"),
+        ((4, 3, 16, 16), np.nan, "NaN"),
+        ((4, 3, 16, 16), np.inf, "infinity"),
+    ],
+)
 def test_calibration_data_of_wrong_shape_or_with_nan(
     compiled: Path, tmp_path: Path, shape: tuple[int, ...], value: float, word: str
 ) -> None:
@@ -160,16 +196,20 @@ def test_calibration_data_that_are_no_arrays(compiled: Path, tmp_path: Path) -> 
     refused(compiling(tmp_path, compiled / "net.onnx", "--calibrate", tmp_path / "b.npz"), "b.npz")
 
 
-@pytest.mark.parametrize(("name", "array", "word"), [
-    ("x", np.zeros((1, 3, 16, 17), np.float32), "shape"),
-    ("x", np.zeros((0, 3, 16, 16), np.float32), "shape"),
-    ("x", np.zeros(SHAPE, np.complex64), "complex64"),
-    ("x", np.full(SHAPE, "a"), "<U1"),
-    ("x", np.full(SHAPE, np.nan, np.float32), "NaN"),
-])
+@pytest.mark.parametrize(
+    ("name", "array", "word"),
+    [
+        ("x", np.zeros((1, 3, 16, 17), np.float32), "shape"),
+        ("x", np.zeros((0, 3, 16, 16), np.float32), "shape"),
+        ("x", np.zeros(SHAPE, np.complex64), "complex64"),
+        ("x", np.full(SHAPE, "a"), "<U1"),
+        ("x", np.full(SHAPE, np.nan, np.float32), "NaN"),
+    ],
+)
 @pytest.mark.parametrize("command", ["run", "validate"])
-def test_inputs_of_wrong_shape_or_type(compiled: Path, tmp_path: Path, command: str, name: str,
-                                       array: np.ndarray, word: str) -> None:
+def test_inputs_of_wrong_shape_or_type(
+    compiled: Path, tmp_path: Path, command: str, name: str, array: np.ndarray, word: str
+) -> None:
     data = images(tmp_path, **{name: array})
     output: list[str | Path] = ["--output", tmp_path / "y.npz"] if command == "run" else []
     refused(zeroskip(command, compiled / "net.zsk", "--input", data, *output), "'x'", word)
@@ -186,8 +226,11 @@ def test_inputs_that_claim_to_be_larger_than_memory(compiled: Path, tmp_path: Pa
     head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }"
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as box:
         box.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
-    refused(zeroskip("run", compiled / "net.zsk", "--input", tmp_path / "x.npz"), "x.npz",
-            "more than the 4 GiB that are read")
+    refused(
+        zeroskip("run", compiled / "net.zsk", "--input", tmp_path / "x.npz"),
+        "x.npz",
+        "more than the 4 GiB that are read",
+    )
 
 
 # ------------------------------------------------------------------------- bad network files
@@ -241,8 +284,12 @@ def test_a_network_made_for_another_spec(compiled: Path, tmp_path: Path) -> None
 def test_outputs_that_cannot_be_written(compiled: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "none" / "file"
     net, x = compiled / "net.zsk", compiled / "x.npz"
-    refused(zeroskip("compile", compiled / "net.onnx", "-o", nowhere,
-                     "--calibrate", compiled / "images.npz"), "file")
+    refused(
+        zeroskip(
+            "compile", compiled / "net.onnx", "-o", nowhere, "--calibrate", compiled / "images.npz"
+        ),
+        "file",
+    )
     refused(zeroskip("report", net, "--json", nowhere), "file")
     refused(zeroskip("report", net, "--html", nowhere), "file")
     refused(zeroskip("run", net, "--input", x, "--output", nowhere), "file")
@@ -260,18 +307,29 @@ def test_an_operator_that_the_front_end_does_not_know(tmp_path: Path) -> None:
     node = helper.make_node("Einsum", ["x", "w"], ["y"], name="odd", equation="bi,ij->bj")
     weight = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
     graph = helper.make_graph(
-        [node], "odd", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])], [weight])
-    onnx.save(helper.make_model(graph, ir_version=9,
-                                opset_imports=[helper.make_opsetid("com.example", 1)]),
-              tmp_path / "odd.onnx")
+        [node],
+        "odd",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [weight],
+    )
+    onnx.save(
+        helper.make_model(
+            graph, ir_version=9, opset_imports=[helper.make_opsetid("com.example", 1)]
+        ),
+        tmp_path / "odd.onnx",
+    )
     refused(compiling(tmp_path, tmp_path / "odd.onnx"))
 
 
 def test_installed_command_exits_with_2(tmp_path: Path) -> None:
     """The entry point itself, outside of click's test runner."""
     command = Path(sys.executable).with_name("zeroskip")
-    done = subprocess.run([command, "compile", tmp_path / "none.onnx", "-o", tmp_path / "n.zsk"],
-                          capture_output=True, text=True, env={**os.environ, "DEBUG": ""})
+    done = subprocess.run(
+        [command, "compile", tmp_path / "none.onnx", "-o", tmp_path / "n.zsk"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DEBUG": ""},
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -64,7 +64,13 @@ def made(images: Array, answers: Array) -> Comparison:
 
 def test_networks_are_those_that_were_asked_for(made: Comparison) -> None:
     assert [entry.scheme for entry in made.entries] == [
-        DENSE, "unstructured", "unstructured", "nm:m=8", "nm:m=8", SCHEMES[2]]
+        DENSE,
+        "unstructured",
+        "unstructured",
+        "nm:m=8",
+        "nm:m=8",
+        SCHEMES[2],
+    ]
     assert made.samples == COUNT
     for entry, sparsity in zip(made.entries[1:5], (0.5, 0.75) * 2, strict=True):
         assert entry.sparsity == pytest.approx(sparsity, abs=0.01)
@@ -75,29 +81,39 @@ def test_networks_are_those_that_were_asked_for(made: Comparison) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 2, 5])
-def test_numbers_are_those_of_compiled_networks(made: Comparison, images: Array, answers: Array,
-                                                number: int) -> None:
+def test_numbers_are_those_of_compiled_networks(
+    made: Comparison, images: Array, answers: Array, number: int
+) -> None:
     """Compiled anew for each target, and run image by image."""
     entry = made.entries[number]
     for target in TARGETS:
-        network = compile_network(small_net(), target, prune=entry.recipe or None,
-                                  calibrate={"x": images})
+        network = compile_network(
+            small_net(), target, prune=entry.recipe or None, calibrate={"x": images}
+        )
         session = Session(network)
         outputs = np.concatenate([session.run({"x": image[None]})["y"] for image in images])
         gain = entry.gains[target]
         assert gain.cycles == sum(run.cycles for run in session.runs.values())
         assert gain.stored_bytes == sum(len(each.image) for each in network.programs.values())
         assert gain.microjoules == pytest.approx(
-            sum(run.picojoules for run in session.runs.values()) / 1e6, rel=1e-3)
+            sum(run.picojoules for run in session.runs.values()) / 1e6, rel=1e-3
+        )
         assert entry.accuracy == np.mean(outputs.argmax(1) == answers.argmax(1))
         assert entry.snr_db == pytest.approx(snr_db([answers], [outputs]), abs=1e-4)
 
 
 def test_without_labels_quality_is_noise(images: Array) -> None:
-    made = compare(small_net(), ["unstructured"], ["sparse256"], sparsities=(0.75,),
-                   data={"x": images}, reconstruct="weights")
-    plain = compare(small_net(), ["unstructured"], ["sparse256"], sparsities=(0.75,),
-                    data={"x": images})
+    made = compare(
+        small_net(),
+        ["unstructured"],
+        ["sparse256"],
+        sparsities=(0.75,),
+        data={"x": images},
+        reconstruct="weights",
+    )
+    plain = compare(
+        small_net(), ["unstructured"], ["sparse256"], sparsities=(0.75,), data={"x": images}
+    )
     assert not made.labelled
     assert made.entries[1].quality == made.entries[1].snr_db > plain.entries[1].snr_db
     assert made.entries[0] == plain.entries[0]
@@ -108,8 +124,14 @@ def entry(scheme: str, quality: float, cycles: int) -> Entry:
 
 
 def test_front_is_what_no_other_beats() -> None:
-    entries = (entry("dense", 30, 100), entry("worse", 20, 90), entry("fast", 20, 50),
-               entry("as fast", 20, 50), entry("slow", 30, 101), entry("least", 1, 49))
+    entries = (
+        entry("dense", 30, 100),
+        entry("worse", 20, 90),
+        entry("fast", 20, 50),
+        entry("as fast", 20, 50),
+        entry("slow", 30, 101),
+        entry("least", 1, 49),
+    )
     made = Comparison("m", 1, ("t",), entries, "conv", {})
     assert [one.scheme for one in made.front("t")] == ["dense", "fast", "as fast", "least"]
 
@@ -190,8 +212,19 @@ def test_the_masks_are_those_of_the_networks(made: Comparison) -> None:
         assert int((pixels == LEFT).sum()) == int(mask.sum()) > 0
 
 
-@pytest.mark.parametrize("scheme", ["unstructured", "unstructured:scope=global", "pattern:skip=yes",
-                                    "shape", "block", "channels", "filters", "lowrank:skip=yes"])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "unstructured",
+        "unstructured:scope=global",
+        "pattern:skip=yes",
+        "shape",
+        "block",
+        "channels",
+        "filters",
+        "lowrank:skip=yes",
+    ],
+)
 @pytest.mark.parametrize("wanted", [0.6, 0.8])
 def test_schemes_are_brought_to_a_sparsity(scheme: str, wanted: float) -> None:
     """As near as the scheme's steps allow: a filter, a position, a block of these small layers."""
@@ -203,24 +236,33 @@ def test_schemes_are_brought_to_a_sparsity(scheme: str, wanted: float) -> None:
     assert found.sparsity == pytest.approx(wanted, abs=0.07)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--schemes", "patern"], ["patern", "pattern"]),
-    (["--schemes", "pattern", "--targets", "sparse255"], ["sparse255", "sparse256"]),
-    (["--schemes", "pattern", "--layer", "conv9"], ["conv9", "conv0"]),
-    (["--schemes", "nm:layers=none"], ["none"]),
-    (["--schemes", "unstructured", "--data", "few.npz"], ["labels", "24"]),
-    (["--schemes", "unstructured", "--data", "other.npz"], ["'x'", "3, 16, 16"]),
-    (["--schemes", "unstructured", "--data", "missing.npz"], ["missing.npz"]),
-])
-def test_bad_input_is_one_sentence(tmp_path: Path, images: Array, arguments: list[str],
-                                   words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--schemes", "patern"], ["patern", "pattern"]),
+        (["--schemes", "pattern", "--targets", "sparse255"], ["sparse255", "sparse256"]),
+        (["--schemes", "pattern", "--layer", "conv9"], ["conv9", "conv0"]),
+        (["--schemes", "nm:layers=none"], ["none"]),
+        (["--schemes", "unstructured", "--data", "few.npz"], ["labels", "24"]),
+        (["--schemes", "unstructured", "--data", "other.npz"], ["'x'", "3, 16, 16"]),
+        (["--schemes", "unstructured", "--data", "missing.npz"], ["missing.npz"]),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    tmp_path: Path,
+    images: Array,
+    arguments: list[str],
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     onnx.save(small_net(), "net.onnx")
     np.savez("few.npz", x=images, labels=np.zeros(3, np.int64))
     np.savez("other.npz", x=images[:, :2])
     before = files(tmp_path)
-    refused(zeroskip("compare", "net.onnx", "--html", "c.html", "--json", "c.json", *arguments),
-            *words)
+    refused(
+        zeroskip("compare", "net.onnx", "--html", "c.html", "--json", "c.json", *arguments), *words
+    )
     assert files(tmp_path) == before
 
 
@@ -234,10 +276,22 @@ def test_sparsities_are_ratios(ratios: str) -> None:
 def test_the_command_writes_table_page_and_json(tmp_path: Path, images: Array) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
     np.savez(tmp_path / "x.npz", x=images)
-    done = zeroskip("compare", tmp_path / "net.onnx", "--schemes", "unstructured nm",
-                    "--sparsity", "0.5", "--targets", "pattern256", "--calibrate",
-                    tmp_path / "x.npz", "--html", tmp_path / "c.html", "--json",
-                    tmp_path / "c.json")
+    done = zeroskip(
+        "compare",
+        tmp_path / "net.onnx",
+        "--schemes",
+        "unstructured nm",
+        "--sparsity",
+        "0.5",
+        "--targets",
+        "pattern256",
+        "--calibrate",
+        tmp_path / "x.npz",
+        "--html",
+        tmp_path / "c.html",
+        "--json",
+        tmp_path / "c.json",
+    )
     assert done.exit_code == 0, done.output
     assert "no --data" in done.stderr
     held = json.loads((tmp_path / "c.json").read_text())

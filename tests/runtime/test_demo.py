@@ -25,8 +25,9 @@ def test_demo(tmp_path: Path) -> None:
     with np.load(MODELS / "fashion_test.npz") as test:
         assert len(test["labels"]) >= 1000
         np.savez(tmp_path / "fashion_test.npz", **{name: test[name][:IMAGES] for name in test})
-    done = CliRunner().invoke(main, ["demo", "--models", str(tmp_path), "--output",
-                                     str(tmp_path / "out")])
+    done = CliRunner().invoke(
+        main, ["demo", "--models", str(tmp_path), "--output", str(tmp_path / "out")]
+    )
     assert done.exit_code == 0, done.output
     assert "4 of 4 regions bit-exact" in done.stdout
     shares = [float(share) for share in re.findall(r"(\d+\.\d)%", done.stdout)]

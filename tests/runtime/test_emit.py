@@ -24,39 +24,47 @@ def quantised_net() -> onnx.ModelProto:
     weight = rng.integers(-127, 128, (6, 3, 3, 3)).astype(np.int8)
     weight[rng.random((6, 3)) < 0.5] = 0
     constants = {
-        "scale": np.float32(0.05), "zero": np.int8(3), "w": weight,
-        "w_scale": np.full(6, 0.01, np.float32), "w_zero": np.zeros(6, np.int8),
-        "out_scale": np.float32(0.1), "out_zero": np.int8(-128),
+        "scale": np.float32(0.05),
+        "zero": np.int8(3),
+        "w": weight,
+        "w_scale": np.full(6, 0.01, np.float32),
+        "w_zero": np.zeros(6, np.int8),
+        "out_scale": np.float32(0.1),
+        "out_zero": np.int8(-128),
     }
 
     def both(x: str, name: str, scale: str, zero: str) -> list[onnx.NodeProto]:
-        return [helper.make_node("QuantizeLinear", [x, scale, zero], [f"{name}_q"], f"{name}.q"),
-                helper.make_node("DequantizeLinear", [f"{name}_q", scale, zero], [name],
-                                 f"{name}.dq")]
+        return [
+            helper.make_node("QuantizeLinear", [x, scale, zero], [f"{name}_q"], f"{name}.q"),
+            helper.make_node("DequantizeLinear", [f"{name}_q", scale, zero], [name], f"{name}.dq"),
+        ]
 
     nodes = [
         *both("image", "x", "scale", "zero"),
-        helper.make_node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["kernel"], "kernel.dq",
-                         axis=0),
+        helper.make_node(
+            "DequantizeLinear", ["w", "w_scale", "w_zero"], ["kernel"], "kernel.dq", axis=0
+        ),
         helper.make_node("Conv", ["x", "kernel"], ["sum"], "conv", pads=[1] * 4),
         helper.make_node("Relu", ["sum"], ["positive"], "relu"),
         *both("positive", "y", "out_scale", "out_zero"),
-        helper.make_node("MaxPool", ["y"], ["pooled"], "pool", kernel_shape=[2, 2],
-                         strides=[2, 2]),
+        helper.make_node("MaxPool", ["y"], ["pooled"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
         *both("pooled", "label", "out_scale", "out_zero"),
     ]
     graph = helper.make_graph(
-        nodes, "quantised",
+        nodes,
+        "quantised",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
         [helper.make_tensor_value_info("label", TensorProto.FLOAT, [1, 6, 4, 4])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()])
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
 def test_the_module_is_as_it_was(tmp_path: Path, update_golden: bool) -> None:
     onnx.save(quantised_net(), tmp_path / "net.onnx")
-    done = CliRunner().invoke(main, ["compile", str(tmp_path / "net.onnx"), "--emit", "relax",
-                                     "--target", "sparse256"])
+    done = CliRunner().invoke(
+        main, ["compile", str(tmp_path / "net.onnx"), "--emit", "relax", "--target", "sparse256"]
+    )
     assert done.exit_code == 0, done.output
     assert said(done) == []  # a model with its own scales needs no calibration
     file = GOLDEN / "relax.txt"
@@ -64,4 +72,5 @@ def test_the_module_is_as_it_was(tmp_path: Path, update_golden: bool) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(done.stdout, encoding="utf-8")
     assert done.stdout == file.read_text(encoding="utf-8"), (
-        "the module has changed; if it should, run pytest --update-golden and look at the change")
+        "the module has changed; if it should, run pytest --update-golden and look at the change"
+    )

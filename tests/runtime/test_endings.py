@@ -34,7 +34,8 @@ main(sys.argv[1:])
 
 
 def test_an_error_of_our_own_asks_to_be_reported(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_args: object, **_options: object) -> None:
         raise AttributeError("no such thing\nwith a second line")
 
@@ -50,10 +51,13 @@ def test_an_error_of_our_own_asks_to_be_reported(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize(("module", "name", "function"), [
-    ("compiler", "driver", "import_float"), ("accel_model.machine", "machine", "Machine.run")])
-def test_an_interrupt_ends_in_silence(tmp_path: Path, number: signal.Signals, code: int,
-                                      module: str, name: str, function: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "function"),
+    [("compiler", "driver", "import_float"), ("accel_model.machine", "machine", "Machine.run")],
+)
+def test_an_interrupt_ends_in_silence(
+    tmp_path: Path, number: signal.Signals, code: int, module: str, name: str, function: str
+) -> None:
     """Also within a call of TVM, which turns exceptions into its own."""
     onnx.save(small_net(), tmp_path / "net.onnx")
     arguments = ["compile", "net.onnx", "-o", "out.zsk"]
@@ -64,8 +68,13 @@ def test_an_interrupt_ends_in_silence(tmp_path: Path, number: signal.Signals, co
         arguments = ["validate", "net.zsk", "--input", "x.npz"]
     before = files(tmp_path)
     script = _SLOW.format(module=module, name=name, function=function)
-    child = subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=tmp_path, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "here\n"
     child.send_signal(number)
@@ -85,7 +94,8 @@ def test_output_that_nobody_reads_is_no_difference() -> None:
 
 
 def test_long_work_without_a_terminal_says_what_it_does(
-        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, seconds in (("_QUIET", 0.1), ("_APART", 0.02), ("_SILENCE", 0.2)):
         monkeypatch.setattr(progress_module, name, seconds)
     with progress("compiling") as tell:

@@ -62,15 +62,23 @@ def test_links_are_followed(tmp_path: Path, exists: bool) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("command", [
-    ["compile", "P", "-o", "out.zsk"], ["compile", "net.onnx", "-o", "out.zsk", "--calibrate", "P"],
-    ["compile", "net.onnx", "-o", "out.zsk", "--prune", "P.toml"],
-    ["compile", "net.onnx", "-o", "out.zsk", "--target", "P.toml"],
-    ["run", "P", "--input", "x.npz"], ["run", "P.asm", "--input", "x.npz"],
-    ["report", "P"], ["validate", "P", "--input", "x.npz"], ["prune", "P", "--detect"],
-])
-def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                  command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compile", "P", "-o", "out.zsk"],
+        ["compile", "net.onnx", "-o", "out.zsk", "--calibrate", "P"],
+        ["compile", "net.onnx", "-o", "out.zsk", "--prune", "P.toml"],
+        ["compile", "net.onnx", "-o", "out.zsk", "--target", "P.toml"],
+        ["run", "P", "--input", "x.npz"],
+        ["run", "P.asm", "--input", "x.npz"],
+        ["report", "P"],
+        ["validate", "P", "--input", "x.npz"],
+        ["prune", "P", "--detect"],
+    ],
+)
+def test_a_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     onnx.save(small_net(), "net.onnx")
     np.savez("x.npz", x=np.zeros(SHAPE, np.float32))
@@ -81,17 +89,30 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_archive_that_inflates_to_gigabytes_is_not_inflated(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
     head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, {
-        "descr": "<f4", "fortran_order": False, "shape": (1 << 28, *SHAPE[1:])})
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "<f4", "fortran_order": False, "shape": (1 << 28, *SHAPE[1:])}
+    )
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as box:
         box.writestr("x.npy", head.getvalue() + bytes(1 << 20))
     (tmp_path / "bomb.npy").write_bytes(head.getvalue())
     for name in ("bomb.npz", "bomb.npy"):
-        refused(zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "out.zsk",
-                         "--calibrate", tmp_path / name), name, "GiB", "fewer samples")
+        refused(
+            zeroskip(
+                "compile",
+                tmp_path / "net.onnx",
+                "-o",
+                tmp_path / "out.zsk",
+                "--calibrate",
+                tmp_path / name,
+            ),
+            name,
+            "GiB",
+            "fewer samples",
+        )
     monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
     np.savez(tmp_path / "two.npz", a=np.zeros(600, np.int8), b=np.zeros(600, np.int8))
     with pytest.raises(inputs.DataError, match="fewer samples"):  # the sum counts
@@ -123,4 +144,6 @@ def test_lists_of_schemes_and_targets_are_written_alike() -> None:
     assert read("dense256,sparse256", "pattern256") == read("dense256 sparse256  pattern256")
     assert read("unstructured, nm:m=8,n=2 pattern") == read("unstructured", "nm:m=8,n=2", "pattern")
     assert read("channels:ratio=0.25+pattern:patterns=8,layers=conv*,nm") == (
-        "channels:ratio=0.25+pattern:patterns=8,layers=conv*", "nm")
+        "channels:ratio=0.25+pattern:patterns=8,layers=conv*",
+        "nm",
+    )

@@ -28,19 +28,26 @@ from zeroskip.runtime.execution.validation import Validation, validate
 from zeroskip.runtime.progress import silent
 
 
-def judged(monkeypatch: pytest.MonkeyPatch, expected: np.ndarray, *, tiles: int,
-           output: np.ndarray | None = None) -> Checked:
+def judged(
+    monkeypatch: pytest.MonkeyPatch,
+    expected: np.ndarray,
+    *,
+    tiles: int,
+    output: np.ndarray | None = None,
+) -> Checked:
     """A region of one layer of two pixels, of which the first ``tiles`` are written as zeros."""
     info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
     outputs = () if output is None else (SimpleNamespace(name="y"),)
-    program: Any = SimpleNamespace(name="r", inputs=(), outputs=outputs, layers=(info,),
-                                   places=(Place("v", 0, 1),))
+    program: Any = SimpleNamespace(
+        name="r", inputs=(), outputs=outputs, layers=(info,), places=(Place("v", 0, 1),)
+    )
     written = Written(program)
     for x in range(tiles):
         written(7 + x, Tile(0, 0, 1, (0, x), (1, 1)), np.zeros((1, 1, 1, 1), np.int8), None)
     function = SimpleNamespace(params=(), attrs={LAYERS_ATTR: ["conv"]})
-    network: Any = SimpleNamespace(reference_module={"r": function},
-                                   results={"r": [] if output is None else [0]})
+    network: Any = SimpleNamespace(
+        reference_module={"r": function}, results={"r": [] if output is None else [0]}
+    )
     run: Any = SimpleNamespace(outputs={"y": output} if outputs else {}, moved={})
     monkeypatch.setattr(region_check, "run_cpu", lambda *_: [expected])
     return region_check.check_region(network, None, Seen(program, {}, run, written))
@@ -56,8 +63,9 @@ def test_a_region_that_is_right_is_exact(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("tiles", [0, 1])
-def test_an_element_that_nothing_wrote_is_a_difference(monkeypatch: pytest.MonkeyPatch,
-                                                       tiles: int) -> None:
+def test_an_element_that_nothing_wrote_is_a_difference(
+    monkeypatch: pytest.MonkeyPatch, tiles: int
+) -> None:
     """Even if TVM has there what the buffer happens to hold."""
     found = judged(monkeypatch, ZEROS, tiles=tiles).mismatch
     assert found is not None
@@ -102,8 +110,13 @@ g (float[1,4,6,6] x) => (float[1,10] y) {
     [last] y = Softmax(j)
 }
 """
-SIZES = {"w1": (8, 4, 3, 3), "w2": (8, 8, 3, 3), "w3": (5, 4, 1, 1), "w4": (6, 51, 1, 1),
-         "w5": (18, 10)}
+SIZES = {
+    "w1": (8, 4, 3, 3),
+    "w2": (8, 8, 3, 3),
+    "w3": (5, 4, 1, 1),
+    "w4": (6, 51, 1, 1),
+    "w5": (18, 10),
+}
 
 
 @dataclass
@@ -123,11 +136,14 @@ def moving() -> Judgement:
     copied, a reshape that moves data, one that does not, and a softmax on the CPU."""
     rng = np.random.default_rng(0)
     model = parser.parse_model(TEXT)
-    held = {name: (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
-            for name, shape in SIZES.items()}
+    held = {
+        name: (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        for name, shape in SIZES.items()
+    }
     held["shape"] = np.array([1, 51, 3, 1])
-    model.graph.initializer.extend(numpy_helper.from_array(value, name)
-                                   for name, value in held.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in held.items()
+    )
     network = compiler.compile(model, "sparse256", calibrate={"x": images(4)})
     given: dict[str, Any] = {}
 
@@ -144,8 +160,9 @@ def moving() -> Judgement:
         for name in ("check_region", "_check_outputs", "FloatCheck"):
             patch.setattr(validation, name, keeping(name))
         found = validate(network, {"x": images(1)}, layers=True)
-    return Judgement(network, found, given["check_region"], given["_check_outputs"],
-                     given["FloatCheck made"])
+    return Judgement(
+        network, found, given["check_region"], given["_check_outputs"], given["FloatCheck made"]
+    )
 
 
 def images(count: int) -> np.ndarray:
@@ -156,14 +173,24 @@ def test_every_layer_is_compared(moving: Judgement, monkeypatch: pytest.MonkeyPa
     """A bit that TVM has otherwise in any result of any layer is found, and named."""
     right = moving.found
     assert right.exact
-    names = [str(name) for name in
-             moving.network.reference_module["region_00"].attrs[LAYERS_ATTR]]
-    assert {"one", "two", "add", "three", "joined", "pool", "moved", "four", "flat",
-            "dense"} <= set(names)
+    names = [str(name) for name in moving.network.reference_module["region_00"].attrs[LAYERS_ATTR]]
+    assert {
+        "one",
+        "two",
+        "add",
+        "three",
+        "joined",
+        "pool",
+        "moved",
+        "four",
+        "flat",
+        "dense",
+    } <= set(names)
     assert right.layers == right.of_layers == len(names)
     assert f"{len(names)} of {len(names)} layers compared, and 1 network output)" in right.text()
     real = run_cpu
     for number, name in enumerate(names):
+
         def altered(*given: Any, number: int = number) -> list[np.ndarray]:
             results = [each.copy() for each in real(*given)]
             results[number].reshape(-1)[-1] ^= 1
@@ -199,8 +226,7 @@ def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.Monke
     given: Any = (network, [IMAGE], seen, [], made, made)
     assert validation._check_outputs(*given).mismatch is None
     with monkeypatch.context() as patch:
-        patch.setattr(Scaling, "dequantise",
-                      lambda self, value: np.zeros(self.shape, np.float32))
+        patch.setattr(Scaling, "dequantise", lambda self, value: np.zeros(self.shape, np.float32))
         found = validation._check_outputs(*given).mismatch
     assert found is not None
     assert (found.region, found.layer) == ("", "y")

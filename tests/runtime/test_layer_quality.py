@@ -24,22 +24,43 @@ def test_the_layers_of_all_regions_are_shown_in_order(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "net.onnx")
     np.savez(tmp_path / "images.npz", x=IMAGES)
     np.savez(tmp_path / "x.npz", x=IMAGES[:1])
-    done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk", "--calibrate",
-                    tmp_path / "images.npz")
+    done = zeroskip(
+        "compile",
+        tmp_path / "net.onnx",
+        "-o",
+        tmp_path / "net.zsk",
+        "--calibrate",
+        tmp_path / "images.npz",
+    )
     assert done.exit_code == 0, done.output
-    done = zeroskip("validate", tmp_path / "net.zsk", "--input", tmp_path / "x.npz", "--layers",
-                    "--json", tmp_path / "v.json")
+    done = zeroskip(
+        "validate",
+        tmp_path / "net.zsk",
+        "--input",
+        tmp_path / "x.npz",
+        "--layers",
+        "--json",
+        tmp_path / "v.json",
+    )
     assert done.exit_code == 0, done.output
     found: dict[str, Any] = json.loads((tmp_path / "v.json").read_text())
     rows = found["quality"]
-    assert [row["layer"] for row in rows] == ["conv0", "conv1", "add", "conv2", "pool", "flat",
-                                              "fc"]
+    assert [row["layer"] for row in rows] == [
+        "conv0",
+        "conv1",
+        "add",
+        "conv2",
+        "pool",
+        "flat",
+        "fc",
+    ]
     assert {row["region"] for row in rows} == {"region_00", "region_01"}
     assert rows[-1]["snr_db"] == pytest.approx(found["snr_db"]["y"], abs=1e-3)
     assert (found["layers"], found["of_layers"], found["exact"]) == (7, 7, True)
     table = [line.split() for line in done.stdout.splitlines() if "region_0" in line]
-    assert [cells[:3] for cells in table] == [[row["layer"], row["kind"], row["region"]]
-                                              for row in rows]
+    assert [cells[:3] for cells in table] == [
+        [row["layer"], row["kind"], row["region"]] for row in rows
+    ]
     assert table[0][3] == f"{rows[0]['snr_db']:.1f}"
     pool = next(row for row in rows if row["layer"] == "pool")
     conv2 = next(row for row in rows if row["layer"] == "conv2")
@@ -71,15 +92,25 @@ def spread_net(end: str) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.parametrize(("end", "levels"), [
-    ("y = Softmax<axis=1>(d)", False), ("y = Relu(d)", True)])
+@pytest.mark.parametrize(
+    ("end", "levels"), [("y = Softmax<axis=1>(d)", False), ("y = Relu(d)", True)]
+)
 def test_compile_names_the_layers_that_lose_most(end: str, levels: bool, tmp_path: Path) -> None:
     onnx.save(spread_net(end), tmp_path / "net.onnx")
     images = np.random.default_rng(1).standard_normal((4, 4, 6, 6)).astype(np.float32)
     np.savez(tmp_path / "images.npz", x=images)
     recipes = ("--level", "unstructured:sparsity=0.1", "--level", "unstructured:sparsity=0.2")
-    done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk", "--calibrate",
-                    tmp_path / "images.npz", "--method", "minmax", *(recipes if levels else ()))
+    done = zeroskip(
+        "compile",
+        tmp_path / "net.onnx",
+        "-o",
+        tmp_path / "net.zsk",
+        "--calibrate",
+        tmp_path / "images.npz",
+        "--method",
+        "minmax",
+        *(recipes if levels else ()),
+    )
     assert done.exit_code == 0, done.output
     lines = [line for line in done.stderr.splitlines() if "most is lost in" in line]
     assert len(lines) == 1 + levels
@@ -91,7 +122,8 @@ def test_compile_names_the_layers_that_lose_most(end: str, levels: bool, tmp_pat
 
 
 def test_nothing_is_said_above_20_db_or_of_random_inputs(
-        compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A network that runs without TVM is looked at without it, too."""
     monkeypatch.setattr(Session, "run_host", lambda *_: pytest.fail("TVM ran"))
     arguments = ("compile", compiled / "net.onnx", "-o", tmp_path / "net.zsk")

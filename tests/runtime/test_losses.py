@@ -63,9 +63,12 @@ def check(run: Run, program: Program) -> None:
         assert sum(one.lost.values()) == unit * (one.cycles - bound)
         for cause, lost in one.lost.items():
             assert lost <= 0 if cause in SAVED else lost >= 0, (info.node, cause)
-        needs = {"array": Fraction(info.real_macs, spec.array.macs),
-                 "bus": Fraction(info.input_bytes + info.output_bytes + info.weight_bytes,
-                                 spec.dram.bytes_per_cycle)}
+        needs = {
+            "array": Fraction(info.real_macs, spec.array.macs),
+            "bus": Fraction(
+                info.input_bytes + info.output_bytes + info.weight_bytes, spec.dram.bytes_per_cycle
+            ),
+        }
         assert needs[one.limit] == max(needs.values())
         assert Fraction(one.lost["rounding"], unit) == needs[one.limit] - bound
         if one.limit == "array":  # it cannot be done before or after the layer's own time
@@ -112,12 +115,19 @@ def test_multiplies_by_padding_are_lost_to_padding(target: str) -> None:
 def with_other_needs(program: Program, rng: np.random.Generator) -> Program:
     """The program with compulsory bytes far below or above what moves, as if more moved twice or
     stayed on the chip."""
+
     def other(size: int) -> int:
         return int(size * rng.choice([0, 0.3, 1, 2, 5]))
 
     layers = tuple(
-        replace(info, input_bytes=other(info.input_bytes), output_bytes=other(info.output_bytes),
-                weight_bytes=other(info.weight_bytes)) for info in program.layers)
+        replace(
+            info,
+            input_bytes=other(info.input_bytes),
+            output_bytes=other(info.output_bytes),
+            weight_bytes=other(info.weight_bytes),
+        )
+        for info in program.layers
+    )
     return replace(program, layers=layers)
 
 
@@ -167,8 +177,12 @@ def test_the_bus_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
 
 def array_only(program: Program) -> Program:
     """The program with no byte that must move, so that the array limits every layer."""
-    return replace(program, layers=tuple(
-        replace(info, input_bytes=0, output_bytes=0, weight_bytes=0) for info in program.layers))
+    return replace(
+        program,
+        layers=tuple(
+            replace(info, input_bytes=0, output_bytes=0, weight_bytes=0) for info in program.layers
+        ),
+    )
 
 
 def test_the_array_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
@@ -217,9 +231,14 @@ def check_waits(run: Run, program: Program) -> Counter[tuple[int, str]]:
 def last_givers(run: Run, stream: Sequence[isa.Instruction]) -> dict[int, str]:
     """Of each instruction of the array the unit whose token came last, the load unit's if both came
     together. Tokens queue up in order."""
-    queues = {unit: deque(int(run.end[pc]) for pc, one in enumerate(stream)
-                          if one.unit == unit and one.post & Unit.COMPUTE)
-              for unit in (Unit.LOAD, Unit.STORE)}
+    queues = {
+        unit: deque(
+            int(run.end[pc])
+            for pc, one in enumerate(stream)
+            if one.unit == unit and one.post & Unit.COMPUTE
+        )
+        for unit in (Unit.LOAD, Unit.STORE)
+    }
     found = {}
     for pc, one in enumerate(stream):
         if one.unit == Unit.COMPUTE:
@@ -238,9 +257,17 @@ def test_the_guide_explains_every_cause() -> None:
 # ------------------------------------------------------------------------------------- slots
 
 
-def single(target: str, *, channels: int = 16, filters: int = 64, size: int = 8,
-           kernel: int = 1, stride: int = 1, density: float = 1.0, **changes: object
-           ) -> tuple[Run, Program]:
+def single(
+    target: str,
+    *,
+    channels: int = 16,
+    filters: int = 64,
+    size: int = 8,
+    kernel: int = 1,
+    stride: int = 1,
+    density: float = 1.0,
+    **changes: object,
+) -> tuple[Run, Program]:
     """One convolution, with other numbers of the accelerator ("sram.act_banks")."""
     spec = load_spec(target)
     for path, value in changes.items():
@@ -273,8 +300,16 @@ def test_each_count_of_an_instruction_has_its_use(name: str, target: str) -> Non
 @pytest.mark.parametrize("target", targets())
 def test_slots_where_lanes_wait_for_much(target: str) -> None:
     """Few banks, windows that just fit, ragged groups: every kind of wait, each another number."""
-    run, program = single(target, channels=48, filters=72, size=7, kernel=3, density=0.3,
-                          sram__act_banks=2, array__window_entries=256)
+    run, program = single(
+        target,
+        channels=48,
+        filters=72,
+        size=7,
+        kernel=3,
+        density=0.3,
+        sram__act_banks=2,
+        array__window_entries=256,
+    )
     found = check_slots(run, program)
     waits = [found[use] for use in ("imbalance", "drain", "unused", "conflicts")]
     assert len(set(waits)) == 4
@@ -298,11 +333,15 @@ def check_slots(run: Run, program: Program) -> dict[str, int]:
             assert found["fetch"] + found["conflicts"] == counts["fetch_wait"] * pixels
             assert found["drain"] == counts["drain_wait"] * pixels
             assert found["unused"] == counts["unused"] * pixels
-            assert (found["multiply"] + found["padding"] + found["zeros"] + found["fragmentation"]
-                    == counts["lane_busy"] * pixels)
+            assert (
+                found["multiply"] + found["padding"] + found["zeros"] + found["fragmentation"]
+                == counts["lane_busy"] * pixels
+            )
         elif isinstance(stream[pc], isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add):
-            assert (found["multiply"] + found["padding"] + found["channelwise"]
-                    + found["conflicts"] == counts["cycles"] * spec.array.macs)
+            assert (
+                found["multiply"] + found["padding"] + found["channelwise"] + found["conflicts"]
+                == counts["cycles"] * spec.array.macs
+            )
             assert found["channelwise"] > 0
         else:
             assert found["setup"] == counts["cycles"] * spec.array.macs
@@ -343,8 +382,9 @@ def test_unused_lanes_are_those_without_a_filter() -> None:
 
 def test_conflicts_are_what_fewer_banks_cost() -> None:
     """One bank for all rows: a fetch of four takes four cycles, three of them conflicts."""
-    fast, slow = (used(*single("sparse256", density=0.1, size=16, sram__act_banks=banks))
-                  for banks in (8, 1))
+    fast, slow = (
+        used(*single("sparse256", density=0.1, size=16, sram__act_banks=banks)) for banks in (8, 1)
+    )
     assert fast["conflicts"] == 0
     assert slow["conflicts"] == 3 * slow["fetch"] > 0
 
@@ -398,8 +438,9 @@ def test_channelwise_work_loses_what_conflicts_cost_it(kind: str) -> None:
 def test_waiting_for_the_first_load_is_prologue() -> None:
     run, program = single("dense256", channels=64, size=16, kernel=3)
     (one,) = losses_of(run, program)
-    conv = next(pc for pc, each in enumerate(decode_all(program.words))
-                if isinstance(each, isa.Conv))
+    conv = next(
+        pc for pc, each in enumerate(decode_all(program.words)) if isinstance(each, isa.Conv)
+    )
     assert one.limit == "array"
     registers = 10  # cycles in which some are set meanwhile
     assert 0 <= int(run.start[conv]) - one.lost["prologue"] / parts(program.spec) <= registers

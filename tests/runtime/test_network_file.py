@@ -83,8 +83,19 @@ def missing_output(plan: Any) -> None:
     plan["outputs"] = []
 
 
-@pytest.mark.parametrize("change", [wrong_scale, endless_scale, wrong_zero_point, wrong_input,
-                                    wrong_index, wrong_type, wrong_shape, missing_output])
+@pytest.mark.parametrize(
+    "change",
+    [
+        wrong_scale,
+        endless_scale,
+        wrong_zero_point,
+        wrong_input,
+        wrong_index,
+        wrong_type,
+        wrong_shape,
+        missing_output,
+    ],
+)
 def test_direct_plans_that_do_not_fit(change: Callable[[Any], None], tmp_path: Path) -> None:
     head, members = open_network(network_file(cpu_node=False))
     change(head["direct"])
@@ -92,16 +103,25 @@ def test_direct_plans_that_do_not_fit(change: Callable[[Any], None], tmp_path: P
         use(head, members, tmp_path)
 
 
-@pytest.mark.parametrize(("key", "value", "words"), [
-    ("inputs", [{"name": "x", "variable": "x", "shape": [1, 1 << 40], "dtype": "float32"}],
-     "elements of Port.shape"),
-    ("inputs", [{"name": "x", "variable": "x", "shape": [1, 3], "dtype": "object"}],
-     "Port.dtype is 'object'"),
-    ("cpu", {"sigmoid": 3}, "cpu is '3', not str"),
-    ("outputs", [], "its host module makes 1 outputs, its manifest names 0"),
-    ("results", {}, "region_00"),
-    ("results", {"region_00": ["x"]}, "results is 'x', not int"),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "inputs",
+            [{"name": "x", "variable": "x", "shape": [1, 1 << 40], "dtype": "float32"}],
+            "elements of Port.shape",
+        ),
+        (
+            "inputs",
+            [{"name": "x", "variable": "x", "shape": [1, 3], "dtype": "object"}],
+            "Port.dtype is 'object'",
+        ),
+        ("cpu", {"sigmoid": 3}, "cpu is '3', not str"),
+        ("outputs", [], "its host module makes 1 outputs, its manifest names 0"),
+        ("results", {}, "region_00"),
+        ("results", {"region_00": ["x"]}, "results is 'x', not int"),
+    ],
+)
 def test_manifests_that_cannot_be(key: str, value: Any, words: str, tmp_path: Path) -> None:
     head, members = open_network(network_file(cpu_node=True))
     head[key] = value
@@ -134,8 +154,9 @@ def wrong_node(made: Any) -> None:
     node(made, "ir.Call")["data"] = {}
 
 
-@pytest.mark.parametrize("change", [other_function, python_function, other_rule, no_graph,
-                                    wrong_node])
+@pytest.mark.parametrize(
+    "change", [other_function, python_function, other_rule, no_graph, wrong_node]
+)
 def test_modules_that_are_not_ours(change: Callable[[Any], None], tmp_path: Path) -> None:
     """TVM's registry has functions that load libraries: a module calls none of them."""
     head, members = open_network(network_file(cpu_node=True))

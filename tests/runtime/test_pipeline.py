@@ -39,12 +39,14 @@ def test_sequential_compile_export_and_a_new_process(tmp_path: Path) -> None:
     samples = rng.standard_normal((2, *SHAPE[1:])).astype(np.float32)
     folded = tvm.transform.Sequential([relay_passes.FoldBatchNorm()])(model)
     ranges = calibrate(folded, {"x": samples})
-    pipeline = tvm.transform.Sequential([
-        relay_passes.QuantizeInt8(ranges=ranges),
-        relay_passes.PartitionForAccelerator(compiler.supports(spec)),
-        compiler.TileAndSchedule(spec),
-        compiler.EmitProgram(spec),
-    ])
+    pipeline = tvm.transform.Sequential(
+        [
+            relay_passes.QuantizeInt8(ranges=ranges),
+            relay_passes.PartitionForAccelerator(compiler.supports(spec)),
+            compiler.TileAndSchedule(spec),
+            compiler.EmitProgram(spec),
+        ]
+    )
     built = tvm.compile(pipeline(folded), "llvm")
     register()
     x = rng.standard_normal(SHAPE).astype(np.float32)
@@ -53,7 +55,9 @@ def test_sequential_compile_export_and_a_new_process(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     subprocess.run(
         [sys.executable, "-c", LOADER, *(str(tmp_path / n) for n in ("net.so", "x.npy", "y.npy"))],
-        check=True, cwd=tmp_path)
+        check=True,
+        cwd=tmp_path,
+    )
     assert np.array_equal(np.load(tmp_path / "y.npy"), here)
     network = compile_network(small_net(), spec, calibrate={"x": samples})
     assert np.array_equal(Session(network).run({"x": x})["y"], here)
@@ -63,14 +67,20 @@ def test_a_schedule_for_another_target_is_refused() -> None:
     """By name, and by description where the name is the same."""
     spec = load_spec("sparse256")
     folded = tvm.transform.Sequential([relay_passes.FoldBatchNorm()])(
-        relay_passes.import_onnx(relay_passes.normalise_onnx(small_net())))
+        relay_passes.import_onnx(relay_passes.normalise_onnx(small_net()))
+    )
     samples = np.random.default_rng(0).standard_normal((2, *SHAPE[1:])).astype(np.float32)
-    scheduled = tvm.transform.Sequential([
-        relay_passes.QuantizeInt8(samples={"x": samples}),
-        relay_passes.PartitionForAccelerator(compiler.supports(spec)),
-        compiler.TileAndSchedule(spec)])(folded)
-    for other, word in ((load_spec("dense256"), "dense256"),
-                        (replace(spec, clock_mhz=spec.clock_mhz / 2), "another description")):
+    scheduled = tvm.transform.Sequential(
+        [
+            relay_passes.QuantizeInt8(samples={"x": samples}),
+            relay_passes.PartitionForAccelerator(compiler.supports(spec)),
+            compiler.TileAndSchedule(spec),
+        ]
+    )(folded)
+    for other, word in (
+        (load_spec("dense256"), "dense256"),
+        (replace(spec, clock_mhz=spec.clock_mhz / 2), "another description"),
+    ):
         with pytest.raises(CompileError, match=f"schedule for sparse256.*emitted for {word}"):
             compiler.EmitProgram(other)(scheduled)
     assert compiler.EmitProgram(spec)(scheduled)

@@ -17,33 +17,52 @@ from zeroskip import compiler
 from zeroskip.compiler.artifact.network import Network, NetworkError
 from zeroskip.compiler.artifact.placement import Placement, notice, percent, reasons, size
 
-MACS = {"conv0": 16 * 3 * 9 * 256, "conv1": 16 * 16 * 9 * 256, "conv2": 16 * 16 * 9 * 256,
-        "fc": 10 * 16 * 64}
+MACS = {
+    "conv0": 16 * 3 * 9 * 256,
+    "conv1": 16 * 16 * 9 * 256,
+    "conv2": 16 * 16 * 9 * 256,
+    "fc": 10 * 16 * 64,
+}
 
 
 def test_multiplies_are_those_of_the_shapes() -> None:
     net = compiler.compile(small_net(cpu_node=True), "sparse256")
     assert net.placement == Placement(
-        regions=2, crossing=768 + 4096 + 4096 + 10, nodes_on_cpu=1, layers=4, layers_on_cpu=0,
-        macs=sum(MACS.values()), macs_on_cpu=0)
+        regions=2,
+        crossing=768 + 4096 + 4096 + 10,
+        nodes_on_cpu=1,
+        layers=4,
+        layers_on_cpu=0,
+        macs=sum(MACS.values()),
+        macs_on_cpu=0,
+    )
     assert sum(layer.macs for each in net.programs.values() for layer in each.layers) == (
-        net.placement.macs)
+        net.placement.macs
+    )
 
 
 def mixed_net() -> onnx.ModelProto:
     """conv (on the accelerator) -> SiLU -> Conv with 3 axes of space (on the CPU)."""
     rng = np.random.default_rng(0)
-    weights = [numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
-               for name, shape in (("v", (4, 3, 3, 3)), ("w", (5, 4, 1, 2, 2)))]
-    nodes = [helper.make_node("Conv", ["x", "v"], ["a"], "flat"),
-             helper.make_node("Sigmoid", ["a"], ["s"], "gate"),
-             helper.make_node("Mul", ["a", "s"], ["b"], "silu"),
-             helper.make_node("Unsqueeze", ["b", "axis"], ["c"], "unsqueeze"),
-             helper.make_node("Conv", ["c", "w"], ["y"], "deep")]
+    weights = [
+        numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
+        for name, shape in (("v", (4, 3, 3, 3)), ("w", (5, 4, 1, 2, 2)))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "v"], ["a"], "flat"),
+        helper.make_node("Sigmoid", ["a"], ["s"], "gate"),
+        helper.make_node("Mul", ["a", "s"], ["b"], "silu"),
+        helper.make_node("Unsqueeze", ["b", "axis"], ["c"], "unsqueeze"),
+        helper.make_node("Conv", ["c", "w"], ["y"], "deep"),
+    ]
     weights.append(numpy_helper.from_array(np.array([2]), "axis"))
     graph = helper.make_graph(
-        nodes, "mixed", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5, 1, 5, 5])], weights)
+        nodes,
+        "mixed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5, 1, 5, 5])],
+        weights,
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -55,8 +74,9 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mixed")
     onnx.save(mixed_net(), folder / "net.onnx")
     np.savez(folder / "x.npz", x=np.ones((1, 3, 8, 8), np.float32))
-    done = zeroskip("compile", folder / "net.onnx", "-o", folder / "net.zsk", "--calibrate",
-                    folder / "x.npz")
+    done = zeroskip(
+        "compile", folder / "net.onnx", "-o", folder / "net.zsk", "--calibrate", folder / "x.npz"
+    )
     assert done.exit_code == 0, done.output
     share = percent(THERE / (HERE + THERE))
     assert share == "34 %"
@@ -69,11 +89,17 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_headline_has_the_share(mixed: Path) -> None:
-    words = ("for 66 % of the multiplies; 34 % (", "on the CPU is not in this figure; 1 region, ",
-             "cross to the host")
+    words = (
+        "for 66 % of the multiplies; 34 % (",
+        "on the CPU is not in this figure; 1 region, ",
+        "cross to the host",
+    )
     figures = []
-    for command in (("run", "--input", mixed / "x.npz"), ("report",),
-                    ("validate", "--input", mixed / "x.npz")):
+    for command in (
+        ("run", "--input", mixed / "x.npz"),
+        ("report",),
+        ("validate", "--input", mixed / "x.npz"),
+    ):
         done = zeroskip(command[0], mixed / "net.zsk", *command[1:])
         assert done.exit_code == 0, done.output
         (line,) = [each for each in done.stdout.splitlines() if words[0] in each]
@@ -84,8 +110,9 @@ def test_every_headline_has_the_share(mixed: Path) -> None:
 
 
 def test_the_page_and_the_json_have_the_share(mixed: Path, tmp_path: Path) -> None:
-    done = zeroskip("report", mixed / "net.zsk", "--json", tmp_path / "r.json", "--html",
-                    tmp_path / "r.html")
+    done = zeroskip(
+        "report", mixed / "net.zsk", "--json", tmp_path / "r.json", "--html", tmp_path / "r.html"
+    )
     assert done.exit_code == 0, done.output
     assert "x the bound of the part on the accelerator" in done.stdout
     table = json.loads((tmp_path / "r.json").read_text())
@@ -97,9 +124,22 @@ def test_the_page_and_the_json_have_the_share(mixed: Path, tmp_path: Path) -> No
 
 
 def test_a_comparison_has_the_share(mixed: Path, tmp_path: Path) -> None:
-    done = zeroskip("compare", mixed / "net.onnx", "--schemes", "unstructured", "--sparsity", "0.5",
-                    "--targets", "dense256", "--data", mixed / "x.npz", "--json",
-                    tmp_path / "c.json", "--html", tmp_path / "c.html")
+    done = zeroskip(
+        "compare",
+        mixed / "net.onnx",
+        "--schemes",
+        "unstructured",
+        "--sparsity",
+        "0.5",
+        "--targets",
+        "dense256",
+        "--data",
+        mixed / "x.npz",
+        "--json",
+        tmp_path / "c.json",
+        "--html",
+        tmp_path / "c.html",
+    )
     assert done.exit_code == 0, done.output
     assert "cycles on dense256: for 66 % of the multiplies; 34 % (" in done.stdout
     assert "cycles on dense256: for 66 %" in (tmp_path / "c.html").read_text(encoding="utf-8")
@@ -109,9 +149,11 @@ def test_a_comparison_has_the_share(mixed: Path, tmp_path: Path) -> None:
 
 def lonely_net() -> onnx.ModelProto:
     graph = helper.make_graph(
-        [helper.make_node("Sigmoid", ["x"], ["y"], "gate")], "lonely",
+        [helper.make_node("Sigmoid", ["x"], ["y"], "gate")],
+        "lonely",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])])
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -122,9 +164,12 @@ def test_nothing_runs(tmp_path: Path) -> None:
     net, words = tmp_path / "net.zsk", "nothing runs on dense256: its only node is on the CPU"
     done = zeroskip("compile", tmp_path / "net.onnx", "-o", net, "--calibrate", tmp_path / "x.npz")
     assert words in done.stderr
-    for command in (("run", "--input", tmp_path / "x.npz"),
-                    ("report", "--html", tmp_path / "r.html", "--json", tmp_path / "r.json"),
-                    ("report", "--worst", "3"), ("validate", "--input", tmp_path / "x.npz")):
+    for command in (
+        ("run", "--input", tmp_path / "x.npz"),
+        ("report", "--html", tmp_path / "r.html", "--json", tmp_path / "r.json"),
+        ("report", "--worst", "3"),
+        ("validate", "--input", tmp_path / "x.npz"),
+    ):
         done = zeroskip(command[0], net, *command[1:])
         assert done.exit_code == 0, done.output
         assert words in done.stdout
@@ -135,8 +180,10 @@ def test_nothing_runs(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["headline"].startswith(words)
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("regions", 3), ("crossing", 1), ("nodes_on_cpu", 0), ("macs_on_cpu", 5), ("macs", -1)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("regions", 3), ("crossing", 1), ("nodes_on_cpu", 0), ("macs_on_cpu", 5), ("macs", -1)],
+)
 def test_a_placement_that_lies_is_refused(field: str, value: int, tmp_path: Path) -> None:
     head, members = open_network(network_file(cpu_node=True))
     head["placement"][field] = value
@@ -146,11 +193,17 @@ def test_a_placement_that_lies_is_refused(field: str, value: int, tmp_path: Path
 
 
 def test_reasons_are_grouped_with_most_multiplies_first() -> None:
-    cpu = {"a": "no int8 form of x", "b": "no int8 form of x",
-           "c": "shape (2, 3): batch", "d": "shape (2, 4): batch"}
+    cpu = {
+        "a": "no int8 form of x",
+        "b": "no int8 form of x",
+        "c": "shape (2, 3): batch",
+        "d": "shape (2, 4): batch",
+    }
     found = reasons(cpu, {"d": 7})
     assert [(each.why, each.nodes, each.macs) for each in found] == [
-        ("batch", ("c", "d"), 7), ("no int8 form of x", ("a", "b"), 0)]
+        ("batch", ("c", "d"), 7),
+        ("no int8 form of x", ("a", "b"), 0),
+    ]
     many = {f"n{number}": f"reason {number}" for number in range(9)}
     lines = notice(Placement(1, 1, 9, 1, 0, 1, 0), "t", many, {})
     assert len(lines) == 6
@@ -159,6 +212,16 @@ def test_reasons_are_grouped_with_most_multiplies_first() -> None:
 
 def test_shares_and_sizes_never_round_to_nothing_or_all() -> None:
     assert [percent(share) for share in (0, 1e-9, 0.004, 0.13, 0.9999, 1)] == [
-        "0 %", "<1 %", "<1 %", "13 %", ">99 %", "100 %"]
+        "0 %",
+        "<1 %",
+        "<1 %",
+        "13 %",
+        ">99 %",
+        "100 %",
+    ]
     assert [size(count) for count in (5, 2048, 3 << 20, 5 << 30)] == [
-        "5 bytes", "2.0 KiB", "3.0 MiB", "5.0 GiB"]
+        "5 bytes",
+        "2.0 KiB",
+        "3.0 MiB",
+        "5.0 GiB",
+    ]

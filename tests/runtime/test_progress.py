@@ -46,8 +46,7 @@ def check(told: Told, regions: list[str]) -> None:
 def test_the_machine_tells_how_many_instructions_are_done(network: Network) -> None:
     program = next(iter(network.programs.values()))
     told: list[tuple[int, int]] = []
-    Machine(program.spec).run(program, {}, numbers=False,
-                              progress=lambda *step: told.append(step))
+    Machine(program.spec).run(program, {}, numbers=False, progress=lambda *step: told.append(step))
     assert told[0] == (0, len(program.words))
     assert [done for done, _ in told] == list(range(0, len(program.words), 64))
 
@@ -67,11 +66,11 @@ def test_a_validation_tells_what_it_does(network: Network) -> None:
     validate(network, inputs(), lambda *step: told.append(step))
     check(told, list(network.programs))
     assert [what for what, _, total in told if what.startswith("TVM") and total > 1] == [
-        f"TVM's CPU, {region}" for region in network.programs]
+        f"TVM's CPU, {region}" for region in network.programs
+    ]
 
 
-def test_quick_work_shows_nothing_where_nobody_watches(
-        capsys: pytest.CaptureFixture[str]) -> None:
+def test_quick_work_shows_nothing_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("title") as tell:
         tell("what", 1, 2)
     assert capsys.readouterr() == ("", "")
@@ -81,7 +80,8 @@ def test_a_compilation_tells_of_images_and_layers() -> None:
     told: Told = []
     compile_network(small_net(), "sparse256", progress=lambda *step: told.append(step))
     assert [what for what, _, _ in told if what.startswith("schedule ")] == [
-        f"schedule {node}" for node in ("conv0", "conv1", "pool", "fc")]
+        f"schedule {node}" for node in ("conv0", "conv1", "pool", "fc")
+    ]
     images = [(done, total) for what, done, total in told if what == "calibrate"]
     assert images[-1][0] == images[-1][1] > 1
 
@@ -96,7 +96,8 @@ def test_a_terminal_is_shown_what_is_done(network: Network, tmp_path: Path) -> N
     command = Path(sys.executable).with_name("zeroskip")
     cases: list[tuple[list[str | Path], str]] = [
         (["report", tmp_path / "net.zsk"], "timing net.zsk: report"),
-        (["compile", tmp_path / "net.onnx", "-o", tmp_path / "n.zsk"], "compiling net.onnx: emit")]
+        (["compile", tmp_path / "net.onnx", "-o", tmp_path / "n.zsk"], "compiling net.onnx: emit"),
+    ]
     for arguments, last in cases:
         shown, out = in_a_terminal([command, *arguments])
         assert last in shown

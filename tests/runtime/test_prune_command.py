@@ -33,18 +33,28 @@ def sizes(path: Path) -> dict[str, tuple[int, ...]]:
     """The weights of the nodes of a model."""
     graph = onnx.load(path).graph
     held = {item.name: tuple(item.dims) for item in graph.initializer}
-    return {node.name: held[node.input[1]] for node in graph.node
-            if node.op_type in ("Conv", "Gemm", "MatMul")}
+    return {
+        node.name: held[node.input[1]]
+        for node in graph.node
+        if node.op_type in ("Conv", "Gemm", "MatMul")
+    }
 
 
-def test_the_written_model_computes_what_the_pruned_module_does(model: Path, tmp_path: Path
-                                                                 ) -> None:
+def test_the_written_model_computes_what_the_pruned_module_does(
+    model: Path, tmp_path: Path
+) -> None:
     """Within float32's rounding of sums in another order: 1e-5 of the largest output."""
     done = zeroskip("prune", model, "-o", tmp_path / "p.onnx", "--prune", RECIPE)
     assert done.exit_code == 0, done.output
     assert said(done) == []
-    for words in ("conv1", "12 of 16 left", "8 patterns, connectivity 0.5", "nm 2:4", "all",
-                  f"wrote {tmp_path / 'p.onnx'}"):
+    for words in (
+        "conv1",
+        "12 of 16 left",
+        "8 patterns, connectivity 0.5",
+        "nm 2:4",
+        "all",
+        f"wrote {tmp_path / 'p.onnx'}",
+    ):
         assert words in done.stdout
     x = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
     [wanted] = run_cpu(compile_for_cpu(prune(import_float(model, {}), RECIPE)), "main", [x])
@@ -54,7 +64,10 @@ def test_the_written_model_computes_what_the_pruned_module_does(model: Path, tmp
     assert [each.name for each in session.get_outputs()] == ["y"]
     assert sizes(model) == {"conv0": (16, 3, 3, 3), "conv1": (16, 16, 3, 3), "fc": (10, 1024)}
     assert sizes(tmp_path / "p.onnx") == {
-        "conv0": (12, 3, 3, 3), "conv1": (12, 12, 3, 3), "fc": (768, 10)}
+        "conv0": (12, 3, 3, 3),
+        "conv1": (12, 12, 3, 3),
+        "fc": (768, 10),
+    }
     assert (tmp_path / "p.onnx").stat().st_size < 0.76 * model.stat().st_size
     assert [path.name for path in tmp_path.iterdir()] == ["p.onnx"]
 
@@ -65,8 +78,9 @@ def test_the_written_model_compiles_to_the_same_time(model: Path, tmp_path: Path
     zeroskip("prune", model, "-o", tmp_path / "net.onnx", "--prune", recipe)
     told = []
     for source, options in ((tmp_path / "net.onnx", ()), (model, ("--prune", recipe))):
-        made = zeroskip("compile", source, "-o", tmp_path / "n.zsk", "--target", "pattern256",
-                        *options)
+        made = zeroskip(
+            "compile", source, "-o", tmp_path / "n.zsk", "--target", "pattern256", *options
+        )
         assert made.exit_code == 0, made.output
         assert "8 patterns of 4 of 9 taps" in made.stdout
         told.append(zeroskip("report", tmp_path / "n.zsk", "--weights").stdout)
@@ -112,16 +126,25 @@ def test_schemes_lists_every_option() -> None:
 def quantised() -> onnx.ModelProto:
     """A Q/DQ convolution: its weights are integers."""
     rng = np.random.default_rng(0)
-    held = {"w": rng.integers(-9, 9, (8, 3, 3, 3)).astype(np.int8), "s": np.float32(0.1),
-            "zi": np.int8(0), "zu": np.uint8(128)}
-    nodes = [helper.make_node("QuantizeLinear", ["x", "s", "zu"], ["q"]),
-             helper.make_node("DequantizeLinear", ["q", "s", "zu"], ["d"]),
-             helper.make_node("DequantizeLinear", ["w", "s", "zi"], ["e"]),
-             helper.make_node("Conv", ["d", "e"], ["y"], name="conv")]
+    held = {
+        "w": rng.integers(-9, 9, (8, 3, 3, 3)).astype(np.int8),
+        "s": np.float32(0.1),
+        "zi": np.int8(0),
+        "zu": np.uint8(128),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "zu"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "zu"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "s", "zi"], ["e"]),
+        helper.make_node("Conv", ["d", "e"], ["y"], name="conv"),
+    ]
     graph = helper.make_graph(
-        nodes, "quantised", [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+        nodes,
+        "quantised",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 14, 14])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()])
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -131,16 +154,19 @@ def test_what_cannot_be_pruned_is_refused_and_nothing_written(model: Path, tmp_p
     before = files(tmp_path)
     out = tmp_path / "p.onnx"
     for source, recipe, words in (
-            (model, "patern", ["did you mean 'pattern'"]),
-            (model, "nm:layers=conv9", ["layers=conv9", "'conv1'"]),
-            (model, "nm:m=32", ["'conv1' has 16 input channels", "skip=yes"]),
-            (model, str(tmp_path / "bad.toml"), ["bad.toml', table 1, line 1", "pattern"]),
-            (model, str(tmp_path / "none.toml"), ["none.toml", "cannot be read"]),
-            (tmp_path / "q.onnx", "unstructured", ["pruned before it is quantised"]),
-            (tmp_path / "none.onnx", "unstructured", ["does not exist"])):
+        (model, "patern", ["did you mean 'pattern'"]),
+        (model, "nm:layers=conv9", ["layers=conv9", "'conv1'"]),
+        (model, "nm:m=32", ["'conv1' has 16 input channels", "skip=yes"]),
+        (model, str(tmp_path / "bad.toml"), ["bad.toml', table 1, line 1", "pattern"]),
+        (model, str(tmp_path / "none.toml"), ["none.toml", "cannot be read"]),
+        (tmp_path / "q.onnx", "unstructured", ["pruned before it is quantised"]),
+        (tmp_path / "none.onnx", "unstructured", ["does not exist"]),
+    ):
         refused(zeroskip("prune", source, "-o", out, "--prune", recipe), *words)
-    refused(zeroskip("prune", model, "-o", tmp_path / "no" / "p.onnx", "--prune", "nm"),
-            "cannot be written")
+    refused(
+        zeroskip("prune", model, "-o", tmp_path / "no" / "p.onnx", "--prune", "nm"),
+        "cannot be written",
+    )
     assert files(tmp_path) == before
     incomplete: list[list[str | Path]] = [[], ["-o", out]]
     for arguments in incomplete:

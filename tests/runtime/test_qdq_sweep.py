@@ -38,8 +38,9 @@ def random_network(rng: np.random.Generator) -> onnx.ModelProto:
 
     def weight(*shape: int) -> Array:
         drawn = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
-        return np.asarray(drawn * rng.uniform(0.3, 3, (shape[0], *(1,) * (len(shape) - 1))),
-                          np.float32)
+        return np.asarray(
+            drawn * rng.uniform(0.3, 3, (shape[0], *(1,) * (len(shape) - 1))), np.float32
+        )
 
     return parse(
         f"""g (float[1,3,10,10] x) => (float[1,7] y) {{
@@ -47,13 +48,18 @@ def random_network(rng: np.random.Generator) -> onnx.ModelProto:
             b = Conv<pads=[{pad},{pad},{pad},{pad}], group={groups}>(r, wb, bb)
             s = Add(b, r) t = Relu(s) p = {pool}<kernel_shape=[2,2], strides=[2,2]>(t)
             q = GlobalAveragePool(p) f = Flatten(q) y = Gemm<transB=1>(f, wc, bc) }}""",
-        wa=weight(wide, 3, 3, 3), ba=weight(wide, 1)[:, 0],
-        wb=weight(wide, wide // groups, kernel, kernel), bb=weight(wide, 1)[:, 0],
-        wc=weight(7, wide), bc=weight(7, 1)[:, 0])
+        wa=weight(wide, 3, 3, 3),
+        ba=weight(wide, 1)[:, 0],
+        wb=weight(wide, wide // groups, kernel, kernel),
+        bb=weight(wide, 1)[:, 0],
+        wc=weight(7, wide),
+        bc=weight(7, 1)[:, 0],
+    )
 
 
-def compared(form: QuantFormat, activations: QuantType, weights: QuantType, per_channel: bool,
-             seed: int) -> tuple[Network, dict[str, Array]]:
+def compared(
+    form: QuantFormat, activations: QuantType, weights: QuantType, per_channel: bool, seed: int
+) -> tuple[Network, dict[str, Array]]:
     """The compiled network, and by the operator that makes it every quantized tensor's differences
     from onnxruntime, in steps."""
     rng = np.random.default_rng(seed)
@@ -61,8 +67,15 @@ def compared(form: QuantFormat, activations: QuantType, weights: QuantType, per_
     with TemporaryDirectory() as folder:
         source, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save(random_network(rng), source)
-        quantize_static(source, made, Reader(images), quant_format=form, per_channel=per_channel,
-                        activation_type=activations, weight_type=weights)
+        quantize_static(
+            source,
+            made,
+            Reader(images),
+            quant_format=form,
+            per_channel=per_channel,
+            activation_type=activations,
+            weight_type=weights,
+        )
         model = onnx.load(made)
     makers = returning_integers(model)
     options = onnxruntime.SessionOptions()
@@ -90,8 +103,10 @@ def returning_integers(model: onnx.ModelProto) -> dict[str, str]:
         [result] = node.output
         before = producer.get(node.input[0], node)
         makers[result] = before.op_type if node.op_type == "QuantizeLinear" else node.op_type
-        zero = max((constants[name] for name in node.input[-2:] if name in constants),
-                   key=lambda item: item.data_type in (2, 3))
+        zero = max(
+            (constants[name] for name in node.input[-2:] if name in constants),
+            key=lambda item: item.data_type in (2, 3),
+        )
         graph.output.append(onnx.helper.make_tensor_value_info(result, zero.data_type, None))
     return makers
 
@@ -102,7 +117,8 @@ AVERAGES = {"AveragePool", "GlobalAveragePool", "QLinearAveragePool", "QLinearGl
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
 @pytest.mark.parametrize("activations", [QuantType.QInt8, QuantType.QUInt8])
 def test_every_tensor_is_onnxruntimes_and_every_layer_on_the_accelerator(
-        form: QuantFormat, activations: QuantType) -> None:
+    form: QuantFormat, activations: QuantType
+) -> None:
     """An average that is a half goes to the even neighbour here, and where float32 puts it there;
     what reads it may differ then."""
     every = []

@@ -122,7 +122,8 @@ def test_bounds_are_what_the_layers_need(case: tuple[str, str], made: Made) -> N
     ends = [graph.tensors[name].shape for name in (*graph.inputs, *graph.outputs)]
     moved = weights + sum(math.prod(shape) for shape in ends)  # all of the inputs is looked at
     assert report.network_bound == math.ceil(
-        max(multiplies / spec.array.macs, moved / spec.dram.bytes_per_cycle))
+        max(multiplies / spec.array.macs, moved / spec.dram.bytes_per_cycle)
+    )
     assert report.network_bound <= min(report.bound, report.cycles)
 
 
@@ -143,7 +144,8 @@ def test_moves_count_in_the_order_of_their_ends() -> None:
         late = replace(run, end=np.minimum(run.start + took, run.cycles))
         counted = Counter(owners(late, program))
         assert [one.cycles for one in losses_of(late, program)] == [
-            counted[layer] for layer in range(len(program.layers))]
+            counted[layer] for layer in range(len(program.layers))
+        ]
 
 
 def owners(run: Run, program: Program) -> list[int]:
@@ -155,13 +157,16 @@ def activity(run: Run, program: Program) -> list[tuple[int, str]]:
     """Of each cycle its layer, and whether the array is "busy", "waits", "moves" (it idles for a
     layer that only moves data) or is done: "tail"."""
     stream = decode_all(program.words)
-    layer_of, start, free, end = (values.tolist() for values in
-                                  (program.layer_of, run.start, run.free, run.end))
+    layer_of, start, free, end = (
+        values.tolist() for values in (program.layer_of, run.start, run.free, run.end)
+    )
     ahead = [pc for pc, one in enumerate(stream) if one.unit == Unit.COMPUTE]
     last = layer_of[ahead[-1]] if ahead else len(program.layers) - 1
     computing = {layer_of[pc] for pc in ahead}
-    moves = sorted((pc for pc in range(len(stream)) if layer_of[pc] not in computing),
-                   key=lambda pc: int(end[pc]))
+    moves = sorted(
+        (pc for pc in range(len(stream)) if layer_of[pc] not in computing),
+        key=lambda pc: int(end[pc]),
+    )
     found: list[tuple[int, str]] = []
     for cycle in range(run.cycles):
         while ahead and free[ahead[0]] <= cycle:

@@ -55,24 +55,41 @@ def test_it_fetches_nothing(case: Case) -> None:
     assert "url(" not in case.text
     assert "@import" not in case.text
     assert re.findall(r"https?://\S*", case.text) == []
-    policy = next(each for each in case.page.all("meta") if "content" in each
-                  and each.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        each
+        for each in case.page.all("meta")
+        if "content" in each and each.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy["content"].startswith("default-src 'none'")
 
 
 def test_every_layer_is_there_with_the_numbers_of_the_json(case: Case) -> None:
-    titles = [layer["node"] + (f" + {layer['fused']}" if layer["fused"] else "")
-              for layer in case.layers]
+    titles = [
+        layer["node"] + (f" + {layer['fused']}" if layer["fused"] else "") for layer in case.layers
+    ]
     heads = [each["data-v"] for each in case.page.all("th") if "data-v" in each]
     assert heads == titles
-    columns = [each["text"] for each in case.page.all("button") if each.get("type") == "button"
-               and "thead" in each["within"]]
+    columns = [
+        each["text"]
+        for each in case.page.all("button")
+        if each.get("type") == "button" and "thead" in each["within"]
+    ]
     cells = [each for each in case.page.all("td") if "data-v" in each]
     width = len(columns) - 1
-    keys = {"cycles": "cycles", "bound": "bound", "x bound": "x_bound", "uJ": "microjoules",
-            "MACs used": "utilisation", "DRAM KiB": "dram_bytes", "effectual M": "effectual",
-            "real M": "real_macs",
-            "MACs M": "macs", "kind": "kind", "set by": "limit", "schedule": "schedule"}
+    keys = {
+        "cycles": "cycles",
+        "bound": "bound",
+        "x bound": "x_bound",
+        "uJ": "microjoules",
+        "MACs used": "utilisation",
+        "DRAM KiB": "dram_bytes",
+        "effectual M": "effectual",
+        "real M": "real_macs",
+        "MACs M": "macs",
+        "kind": "kind",
+        "set by": "limit",
+        "schedule": "schedule",
+    }
     assert set(keys) <= set(columns)
     for number, layer in enumerate(case.layers):
         row = dict(zip(columns[1:], cells[number * width : (number + 1) * width], strict=True))
@@ -95,8 +112,12 @@ def test_bars_are_drawn_to_scale(case: Case) -> None:
     for each in case.page.elements:
         if "bar" in each["class"].split():
             inside.append(0.0)
-        elif each["tag"] == "i" and inside and "width" in each.get("style", "") \
-                and "length" not in each["class"].split():
+        elif (
+            each["tag"] == "i"
+            and inside
+            and "width" in each.get("style", "")
+            and "length" not in each["class"].split()
+        ):
             width = re.search(r"width:([\d.]+)%", each["style"])
             assert width is not None
             inside[-1] += float(width.group(1))
@@ -127,8 +148,9 @@ def test_the_roofline_has_a_dot_for_each_layer_that_multiplies(case: Case) -> No
     for size in ("wide", "narrow"):
         (chart,) = case.page.all("svg", size)
         at = case.page.elements.index(chart)
-        others = [n for n, each in enumerate(case.page.elements) if n > at
-                  and "svg" not in each["within"]]
+        others = [
+            n for n, each in enumerate(case.page.elements) if n > at and "svg" not in each["within"]
+        ]
         dots = [each for each in case.page.elements[at : others[0]] if each["tag"] == "circle"]
         assert len(dots) == multiplying > 0
         _, _, width, height = map(float, chart["viewbox"].split())
@@ -136,8 +158,9 @@ def test_the_roofline_has_a_dot_for_each_layer_that_multiplies(case: Case) -> No
 
 
 def test_the_timeline_is_the_run(case: Case) -> None:
-    data = json.loads(next(each["text"] for each in case.page.all("script")
-                           if each.get("id") == "timeline-data"))
+    data = json.loads(
+        next(each["text"] for each in case.page.all("script") if each.get("id") == "timeline-data")
+    )
     assert data["cycles"] == case.report.cycles
     assert data["layers"] == [layer.title for layer in case.report.layers]
     owned = Counter[int]()
@@ -159,9 +182,15 @@ def test_the_timeline_is_the_run(case: Case) -> None:
 
 def test_names_cannot_break_the_page(case: Case) -> None:
     name = "</script><b>&\"'"
-    made = replace(case.report, network=name, cpu={name: name}, regions=tuple(
-        replace(region, layers=tuple(replace(layer, node=name) for layer in region.layers))
-        for region in case.report.regions))
+    made = replace(
+        case.report,
+        network=name,
+        cpu={name: name},
+        regions=tuple(
+            replace(region, layers=tuple(replace(layer, node=name) for layer in region.layers))
+            for region in case.report.regions
+        ),
+    )
     page = Page(report_page(made, case.runs, case.network.programs))
     assert next(each["text"] for each in page.all("h1")) == f"{name} on sparse256"
     assert Counter(each["tag"] for each in page.elements)["script"] == 4
@@ -182,11 +211,22 @@ def test_elements_escape_texts_and_name_attributes() -> None:
     assert made.attrib == {"class": "x", "data-tip": "1\n2"}
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (0, "0"), (0.66, "0.66"), (5, "5"), (999, "999"), (1234, "1.23 k"), (20_030, "20.0 k"),
-    (999_499, "999 k"), (999_600, "1.00 M"), (4_986_984, "4.99 M"), (1.02e9, "1.02 G"),
-    (1.2e13, "12,000 G"),
-])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.66, "0.66"),
+        (5, "5"),
+        (999, "999"),
+        (1234, "1.23 k"),
+        (20_030, "20.0 k"),
+        (999_499, "999 k"),
+        (999_600, "1.00 M"),
+        (4_986_984, "4.99 M"),
+        (1.02e9, "1.02 G"),
+        (1.2e13, "12,000 G"),
+    ],
+)
 def test_short_numbers(value: float, text: str) -> None:
     assert short(value) == text
 
@@ -196,8 +236,10 @@ def test_sizes() -> None:
     assert kib(3 * 2**20) == "3.00 MiB"
 
 
-@pytest.mark.parametrize(("low", "high", "ticks"), [
-    (0.5, 30, [0.5, 1, 2, 5, 10, 20]), (0.03, 2000, [0.1, 1, 10, 100, 1000])])
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0.5, 30, [0.5, 1, 2, 5, 10, 20]), (0.03, 2000, [0.1, 1, 10, 100, 1000])],
+)
 def test_ticks_of_a_logarithmic_axis(low: float, high: float, ticks: list[float]) -> None:
     axis = LogAxis(low, high, 100, 0)
     assert axis.ticks() == pytest.approx(ticks)
@@ -228,11 +270,24 @@ def test_it_fits_the_screen_and_its_scripts_run(case: Case, tmp_path: Path, widt
     }};</script>""")
     assert CHROMIUM is not None
     done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}",
-         f"--window-size={width + 100},1000", "--virtual-time-budget=10000", "--dump-dom",
-         (tmp_path / "frame.html").as_uri()], capture_output=True, text=True, timeout=120,
-        check=True)
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--allow-file-access-from-files",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width + 100},1000",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            (tmp_path / "frame.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     found = re.search(r"<title>(.*?)</title>", done.stdout)
     assert found is not None, done.stderr
     seen = json.loads(found.group(1))

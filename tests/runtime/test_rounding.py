@@ -26,8 +26,11 @@ def network() -> onnx.ModelProto:
     quantized("x", "x_d", "step")
     quantized("z", "z_d", "step")
     for name, kernel in (("of4", [2, 2]), ("of6", [3, 2]), ("of36", [6, 6]), ("of144", [12, 12])):
-        nodes.append(helper.make_node("AveragePool", ["x_d"], [f"{name}_p"], kernel_shape=kernel,
-                                      strides=kernel))
+        nodes.append(
+            helper.make_node(
+                "AveragePool", ["x_d"], [f"{name}_p"], kernel_shape=kernel, strides=kernel
+            )
+        )
         quantized(f"{name}_p", name, "step")
     nodes.append(helper.make_node("Add", ["x_d", "z_d"], ["sum_p"]))
     quantized("sum_p", "sum", "double")
@@ -35,10 +38,12 @@ def network() -> onnx.ModelProto:
     names = ["of4", "of6", "of36", "of144", "sum", "half"]
     constants = {"step": STEP, "double": 2 * STEP, "zero": np.int8(3)}
     graph = helper.make_graph(
-        nodes, "rounding",
+        nodes,
+        "rounding",
         [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, SHAPE) for n in ("x", "z")],
         [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names],
-        [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()])
+        [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
@@ -54,8 +59,14 @@ def test_halves_go_to_even_as_in_onnx() -> None:
     x[0, :, :, ::2] = 2 * (x[0, :, :, ::2] // 2)  # more halves among the large windows
     session = runtime.Session(compiler.compile(network(), "dense256"))
     got = session.run({"x": (x * STEP).astype(np.float32), "z": (z * STEP).astype(np.float32)})
-    exact = {"of4": averages(x, 2, 2), "of6": averages(x, 3, 2), "of36": averages(x, 6, 6),
-             "of144": averages(x, 12, 12), "sum": (x + z) / 2, "half": x / 2}
+    exact = {
+        "of4": averages(x, 2, 2),
+        "of6": averages(x, 3, 2),
+        "of36": averages(x, 6, 6),
+        "of144": averages(x, 12, 12),
+        "sum": (x + z) / 2,
+        "half": x / 2,
+    }
     for name, value in exact.items():
         unit = STEP * (2 if name in ("sum", "half") else 1)
         assert np.array_equal(got[name] / unit, np.rint(value)), name

@@ -56,10 +56,13 @@ def test_the_host_module_runs_in_a_process_that_imported_only_the_session(
     """Here ``zeroskip.run`` is registered by other imports, so a new process has to show it."""
     network.save(tmp_path / "net.zsk")
     np.save(tmp_path / "x.npy", _x()["x"])
-    code = ("import numpy as np; from zeroskip.runtime.execution.session import Session; "
-            "np.save('y.npy', Session('net.zsk').run_host([np.load('x.npy')])[0])")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
-                          text=True, check=False)
+    code = (
+        "import numpy as np; from zeroskip.runtime.execution.session import Session; "
+        "np.save('y.npy', Session('net.zsk').run_host([np.load('x.npy')])[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert np.array_equal(np.load(tmp_path / "y.npy"), Session(network).run(_x())["y"])
 
@@ -98,14 +101,19 @@ def test_several_outputs_have_their_names() -> None:
     """With and without TVM, of two convolutions of one size, one after the other."""
     weights = np.random.default_rng(0).standard_normal((2, 3, 3, 1, 1)).astype(np.float32)
     graph = helper.make_graph(
-        [helper.make_node("Conv", [("x", "y0")[n], f"w{n}"], [f"y{n}"], f"conv{n}")
-         for n in range(2)],
-        "two", [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
-        [helper.make_tensor_value_info(f"y{n}", TensorProto.FLOAT, SHAPE)
-         for n in range(2)],
-        [numpy_helper.from_array(weight, f"w{n}") for n, weight in enumerate(weights)])
-    made = compile_network(helper.make_model(
-        graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]), "sparse256")
+        [
+            helper.make_node("Conv", [("x", "y0")[n], f"w{n}"], [f"y{n}"], f"conv{n}")
+            for n in range(2)
+        ],
+        "two",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+        [helper.make_tensor_value_info(f"y{n}", TensorProto.FLOAT, SHAPE) for n in range(2)],
+        [numpy_helper.from_array(weight, f"w{n}") for n, weight in enumerate(weights)],
+    )
+    made = compile_network(
+        helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]),
+        "sparse256",
+    )
     assert made.direct is not None
     one, two = (Session(each).run(_x()) for each in (made, dataclasses.replace(made, direct=None)))
     assert not np.array_equal(one["y0"], one["y1"])
@@ -144,17 +152,18 @@ def test_altered_and_truncated_files_are_refused(network: Network, tmp_path: Pat
 
 
 def test_regions_of_a_timeline_come_one_after_another(network: Network, tmp_path: Path) -> None:
-    ((program, run),) = zip(network.programs.values(), Session(network).time().values(),
-                            strict=True)
+    ((program, run),) = zip(
+        network.programs.values(), Session(network).time().values(), strict=True
+    )
     write_timeline(tmp_path / "t.json", {"a": run, "b": run}, {"a": program, "b": program})
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
-    first, second = ([one["ts"] for one in events if one["pid"] == region and "ts" in one]
-                     for region in range(2))
+    first, second = (
+        [one["ts"] for one in events if one["pid"] == region and "ts" in one] for region in range(2)
+    )
     assert second == [moment + run.cycles for moment in first] != first
 
 
-def test_a_manifest_that_its_seal_does_not_fit_is_refused(network: Network, tmp_path: Path
-                                                          ) -> None:
+def test_a_manifest_that_its_seal_does_not_fit_is_refused(network: Network, tmp_path: Path) -> None:
     """Every other member is as it was, and so is what zip says of all."""
     network.save(tmp_path / "net.zsk")
     with zipfile.ZipFile(tmp_path / "net.zsk") as box:
@@ -181,7 +190,7 @@ def test_every_layer_is_compared(mixed: Network) -> None:
 def test_a_wrong_bias_is_found_and_named(network: Network) -> None:
     """A bit of one bias, flipped in the program's image, names layer, element and instruction."""
     stages = lower(small_net(), network.spec)
-    (name, program), = stages.programs.items()
+    ((name, program),) = stages.programs.items()
     params = next(one for one in decode_all(program.words) if isinstance(one, LoadParams))
     image = program.image.copy()
     image[params.dram + 1] ^= 0x08
@@ -205,7 +214,8 @@ def test_a_wrong_bias_is_found_and_named(network: Network) -> None:
         ({"z": np.zeros(SHAPE, np.float32), "x": np.zeros(SHAPE, np.float32)}, "not an input"),
     ],
 )
-def test_inputs_that_do_not_fit(network: Network, inputs: dict[str, np.ndarray],
-                                sentence: str) -> None:
+def test_inputs_that_do_not_fit(
+    network: Network, inputs: dict[str, np.ndarray], sentence: str
+) -> None:
     with pytest.raises(DataError, match=sentence):
         Session(network).run(inputs)

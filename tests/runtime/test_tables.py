@@ -23,13 +23,33 @@ def made() -> Report:
     first, *rest = region.layers
     layers = (replace(first, node="[bold]stage.0.block.17.branch.3.conv.1"), *rest)
     return Report(
-        network="net", target="sparse256", clock_mhz=500.0, macs_per_cycle=256, bytes_per_cycle=16,
-        macs=sum(layer.macs for layer in layers), effectual=0, real_macs=0, cycles=region.cycles,
-        milliseconds=1.0, bound=region.bound, x_bound=region.cycles / region.bound,
-        network_bound=region.network_bound, x_network_bound=1.0, utilisation=0.5,
-        lost=region.lost, traffic={"inputs": Traffic(0, 0)}, dram_bytes=0, energy={},
-        microjoules=0.0, regions=(replace(region, layers=layers),), cpu={"a[b]": "why"},
-        host_macs={"a[b]": 1}, placement=Placement(1, 1, 1, 2, 1, 10, 1), batch=1, headline="head")
+        network="net",
+        target="sparse256",
+        clock_mhz=500.0,
+        macs_per_cycle=256,
+        bytes_per_cycle=16,
+        macs=sum(layer.macs for layer in layers),
+        effectual=0,
+        real_macs=0,
+        cycles=region.cycles,
+        milliseconds=1.0,
+        bound=region.bound,
+        x_bound=region.cycles / region.bound,
+        network_bound=region.network_bound,
+        x_network_bound=1.0,
+        utilisation=0.5,
+        lost=region.lost,
+        traffic={"inputs": Traffic(0, 0)},
+        dram_bytes=0,
+        energy={},
+        microjoules=0.0,
+        regions=(replace(region, layers=layers),),
+        cpu={"a[b]": "why"},
+        host_macs={"a[b]": 1},
+        placement=Placement(1, 1, 1, 2, 1, 10, 1),
+        batch=1,
+        headline="head",
+    )
 
 
 def shown(report: Report, width: int, worst: int | None = None) -> list[str]:
@@ -88,9 +108,17 @@ def cells(table: object) -> dict[str, list[str]]:
 
 def test_every_column_of_a_layer_has_its_number() -> None:
     report = made()
-    layers = tuple(replace(layer, macs=5_000_000 + n, effectual=3_000_000, real_macs=2_000_000,
-                           utilisation=0.25 + n / 100, dram_bytes=1024 * (7 + n))
-                   for n, layer in enumerate(report.layers))
+    layers = tuple(
+        replace(
+            layer,
+            macs=5_000_000 + n,
+            effectual=3_000_000,
+            real_macs=2_000_000,
+            utilisation=0.25 + n / 100,
+            dram_bytes=1024 * (7 + n),
+        )
+        for n, layer in enumerate(report.layers)
+    )
     report = replace(report, regions=(replace(report.regions[0], layers=layers),))
     found = cells(report_parts(report, None, 250)[0])
     for n, layer in enumerate(layers):
@@ -106,8 +134,12 @@ def test_every_column_of_a_layer_has_its_number() -> None:
 def test_what_is_saved_is_among_the_causes_that_matter() -> None:
     """The three largest, saved or lost, of a layer that needs 1,000 cycles at least."""
     report = made()
-    lost = dict.fromkeys(CAUSES, 0.0) | {"zeros": 300.0, "overlap": -400.0, "load": 100.0,
-                                         "drain": 90.0}
+    lost = dict.fromkeys(CAUSES, 0.0) | {
+        "zeros": 300.0,
+        "overlap": -400.0,
+        "load": 100.0,
+        "drain": 90.0,
+    }
     one = replace(report.layers[0], bound=1000, cycles=1090, lost=lost)
     least = replace(one, lost=dict.fromkeys(CAUSES, 0.0) | {"zeros": 4.0, "resident": -5.0})
     report = replace(report, regions=(replace(report.regions[0], layers=(one, least)),))
@@ -119,11 +151,23 @@ def test_what_is_saved_is_among_the_causes_that_matter() -> None:
 def test_the_totals_are_the_reports() -> None:
     """Numbers that are all different, each where its words are."""
     lost = dict.fromkeys(CAUSES, 0.0) | {"zeros": 300.0, "overlap": -60.0, "store": 0.4}
-    report = replace(made(), macs=9_000_000, effectual=6_000_000, real_macs=5_000_000,
-                     cycles=1240, bound=1000, x_bound=1.2404, network_bound=800,
-                     x_network_bound=1.5504, utilisation=0.456, dram_bytes=10 * 1024,
-                     microjoules=1234.56, lost=lost, host_macs={"a[b]": 250},
-                     placement=Placement(2, 1, 1, 2, 1, 1000, 250))
+    report = replace(
+        made(),
+        macs=9_000_000,
+        effectual=6_000_000,
+        real_macs=5_000_000,
+        cycles=1240,
+        bound=1000,
+        x_bound=1.2404,
+        network_bound=800,
+        x_network_bound=1.5504,
+        utilisation=0.456,
+        dram_bytes=10 * 1024,
+        microjoules=1234.56,
+        lost=lost,
+        host_macs={"a[b]": 250},
+        placement=Placement(2, 1, 1, 2, 1, 1000, 250),
+    )
     parts = report_parts(report, None, 250)
     lines = [part for part in parts if isinstance(part, str)]
     assert lines[lines.index("net: head") + 1 :][:4] == [
@@ -132,11 +176,15 @@ def test_the_totals_are_the_reports() -> None:
         "800 cycles, if all between its layers stayed on chip",
         "6.00 of 9.00 million MACs have a weight that is not zero, 5.00 an input that is not "
         "padding too; these use 45.6% of the multipliers",
-        "10.0 KiB over the DRAM bus, 1,234.6 uJ"]
+        "10.0 KiB over the DRAM bus, 1,234.6 uJ",
+    ]
     assert lines[-2:] == ["1 nodes stay on the CPU:", "  a\\[b]: why (25 % of the multiplies)"]
     found = cells(parts[2])
     assert list(zip(found["cause"], found["cycles"], found["of bound"], strict=True)) == [
-        ("bound", "1,000", "100.0%"), ("zeros", "+300", "+30.0%"), ("overlap", "-60", "-6.0%")]
+        ("bound", "1,000", "100.0%"),
+        ("zeros", "+300", "+30.0%"),
+        ("overlap", "-60", "-6.0%"),
+    ]
 
 
 def test_a_target_is_listed_with_its_numbers() -> None:

@@ -23,8 +23,16 @@ PLACEMENT = Placement(2, 4096, 3, 10, 1, 1000, 250)
 
 def network(programs: dict[str, Program], **changes: object) -> Network:
     """As much of a network as a report asks for."""
-    fields = {"name": "net", "spec": load_spec("sparse256"), "programs": programs, "batch": 1,
-              "cpu": {"a": "why"}, "host_macs": {"a": 250}, "placement": PLACEMENT, **changes}
+    fields = {
+        "name": "net",
+        "spec": load_spec("sparse256"),
+        "programs": programs,
+        "batch": 1,
+        "cpu": {"a": "why"},
+        "host_macs": {"a": 250},
+        "placement": PLACEMENT,
+        **changes,
+    }
     return cast(Network, SimpleNamespace(**fields))
 
 
@@ -48,11 +56,13 @@ def test_totals_are_of_all_regions(made: Made) -> None:
     assert found.cycles == sum(run.cycles for run in runs.values())
     assert found.dram_bytes == sum(run.totals["dram_bytes"] for run in runs.values())
     assert found.microjoules == pytest.approx(
-        sum(run.picojoules for run in runs.values()) / 1e6, rel=1e-12)
+        sum(run.picojoules for run in runs.values()) / 1e6, rel=1e-12
+    )
     assert list(found.energy) == list(EVENTS)
     for event, microjoules in found.energy.items():
         assert microjoules == pytest.approx(
-            sum(run.energy[event] for run in runs.values()) / 1e6, rel=1e-12)
+            sum(run.energy[event] for run in runs.values()) / 1e6, rel=1e-12
+        )
     assert found.bound == sum(info.bound(256, 16) for info in infos)
     assert found.network_bound == sum(one.needs.bound(256, 16) for one in programs.values())
     for region, name in zip(found.regions, runs, strict=True):
@@ -82,16 +92,23 @@ def test_traffic_is_of_what_moved(made: Made) -> None:
     """The load unit moves inputs and weights with parameters, the store unit outputs."""
     runs, programs, found = made
     infos = [info for program in programs.values() for info in program.layers]
-    for kind, field in (("inputs", "input_bytes"), ("weights", "weight_bytes"),
-                        ("outputs", "output_bytes")):
+    for kind, field in (
+        ("inputs", "input_bytes"),
+        ("weights", "weight_bytes"),
+        ("outputs", "output_bytes"),
+    ):
         assert found.traffic[kind].compulsory == sum(getattr(info, field) for info in infos)
         assert found.traffic[kind].moved == sum(layer.traffic[kind].moved for layer in found.layers)
-    moved = [sum(int(run.counters["dram_bytes"][run.unit == unit].sum()) for run in runs.values())
-             for unit in (0, 2)]
+    moved = [
+        sum(int(run.counters["dram_bytes"][run.unit == unit].sum()) for run in runs.values())
+        for unit in (0, 2)
+    ]
     inputs, weights, outputs = (found.traffic[kind].moved for kind in found.traffic)
     assert [inputs + weights, outputs] == moved
-    acts = sum(int(run.counters["dram_bytes"][(run.unit == 0) & (run.counters["act_rows"] > 0)]
-                   .sum()) for run in runs.values())
+    acts = sum(
+        int(run.counters["dram_bytes"][(run.unit == 0) & (run.counters["act_rows"] > 0)].sum())
+        for run in runs.values()
+    )
     assert inputs == acts
 
 
@@ -100,11 +117,11 @@ def test_nothing_run_has_no_quotient() -> None:
     assert (found.cycles, found.bound, found.x_bound, found.utilisation) == (0, 0, 0.0, 0.0)
 
 
-def test_the_headline_has_the_cycles_the_time_and_what_they_are_for(
-        made: Made) -> None:
+def test_the_headline_has_the_cycles_the_time_and_what_they_are_for(made: Made) -> None:
     """100,000 cycles at 500 MHz take 0.2 ms."""
     assert cycles_line(network({}), 100_000) == (
-        f"100,000 cycles on sparse256, 0.200 ms at 500 MHz, {PLACEMENT.coverage()}")
+        f"100,000 cycles on sparse256, 0.200 ms at 500 MHz, {PLACEMENT.coverage()}"
+    )
     assert made[2].headline == cycles_line(network({}), made[2].cycles)
     assert "75 % of the multiplies" in PLACEMENT.coverage()
 
@@ -113,7 +130,8 @@ def test_the_headline_has_the_cycles_the_time_and_what_they_are_for(
 def test_the_headline_of_a_batch_has_its_cycles_and_time_too(batch: int) -> None:
     assert cycles_line(network({}, batch=batch), 100_000) == (
         f"100,000 cycles on sparse256, 0.200 ms at 500 MHz an image, {batch}00,000 cycles, "
-        f"{batch / 5:.3f} ms for the batch of {batch}, {PLACEMENT.coverage()} an image")
+        f"{batch / 5:.3f} ms for the batch of {batch}, {PLACEMENT.coverage()} an image"
+    )
 
 
 def test_the_headline_of_nothing_says_why() -> None:

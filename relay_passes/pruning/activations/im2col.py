@@ -42,16 +42,21 @@ class Im2col:
         padding = [int(size) for size in attrs.padding]
         rank = len(padding) // 2
         return Im2col(
-            int(attrs.groups), tuple(int(size) for size in list(call.args[1].ty.shape)[2:]),
-            tuple(map(int, attrs.strides)), tuple(map(int, attrs.dilation)),
-            tuple(zip(padding[:rank], padding[rank:], strict=True)))
+            int(attrs.groups),
+            tuple(int(size) for size in list(call.args[1].ty.shape)[2:]),
+            tuple(map(int, attrs.strides)),
+            tuple(map(int, attrs.dilation)),
+            tuple(zip(padding[:rank], padding[rank:], strict=True)),
+        )
 
     def spatial(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The spatial size of the result."""
-        return tuple((length + sum(pad) - (taps - 1) * dilation - 1) // stride + 1
-                     for length, pad, taps, dilation, stride
-                     in zip(size, self.padding, self.kernel, self.dilation, self.strides,
-                            strict=True))
+        return tuple(
+            (length + sum(pad) - (taps - 1) * dilation - 1) // stride + 1
+            for length, pad, taps, dilation, stride in zip(
+                size, self.padding, self.kernel, self.dilation, self.strides, strict=True
+            )
+        )
 
     def columns(self, x: Floats) -> Floats:
         """[G, E, n] of inputs [images, C, *spatial], or of a matmul [..., C]: n counts images, then
@@ -62,19 +67,24 @@ class Im2col:
         size = self.spatial(x.shape[2:])
         padded = x
         if any(map(any, self.padding)):
-            shape = [length + sum(pad)
-                     for length, pad in zip(x.shape[2:], self.padding, strict=True)]
+            shape = [
+                length + sum(pad) for length, pad in zip(x.shape[2:], self.padding, strict=True)
+            ]
             padded = np.zeros((images, channels, *shape), x.dtype)
-            inside = tuple(slice(first, first + length) for (first, _), length
-                           in zip(self.padding, x.shape[2:], strict=True))
+            inside = tuple(
+                slice(first, first + length)
+                for (first, _), length in zip(self.padding, x.shape[2:], strict=True)
+            )
             padded[:, :, *inside] = x
         taps = prod(self.kernel)
         columns = np.empty((channels, taps, images, *size), x.dtype)
         for tap, place in enumerate(product(*map(range, self.kernel))):
             window = tuple(
                 slice(at * dilation, at * dilation + (count - 1) * stride + 1, stride)
-                for at, dilation, count, stride
-                in zip(place, self.dilation, size, self.strides, strict=True))
+                for at, dilation, count, stride in zip(
+                    place, self.dilation, size, self.strides, strict=True
+                )
+            )
             columns[:, tap] = padded[:, :, *window].swapaxes(0, 1)
         return columns.reshape(self.groups, channels // self.groups * taps, -1)
 

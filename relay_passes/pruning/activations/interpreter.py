@@ -36,9 +36,14 @@ Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = "Array | tuple[Array, ...]"  # of a variable: its values in each run, stacked
 
 _ELEMENTWISE: dict[str, Callable[..., Array]] = {
-    "relax.add": np.add, "relax.subtract": np.subtract, "relax.multiply": np.multiply,
-    "relax.divide": np.divide, "relax.maximum": np.maximum, "relax.minimum": np.minimum,
-    "relax.nn.relu": lambda x: np.maximum(x, 0)}
+    "relax.add": np.add,
+    "relax.subtract": np.subtract,
+    "relax.multiply": np.multiply,
+    "relax.divide": np.divide,
+    "relax.maximum": np.maximum,
+    "relax.minimum": np.minimum,
+    "relax.nn.relu": lambda x: np.maximum(x, 0),
+}
 _SAME_ELEMENTS = {"relax.reshape", "relax.flatten", "relax.squeeze", "relax.expand_dims"}
 
 
@@ -84,8 +89,9 @@ def _as_function(call: Call, leaves: list[relax.Expr]) -> relax.Function:
     builder = relax.BlockBuilder()
     with builder.function("main", params):
         with builder.dataflow():
-            made = builder.emit_output(Call(call.op, [replaced(arg) for arg in call.args],
-                                            call.attrs, call.ty_args))
+            made = builder.emit_output(
+                Call(call.op, [replaced(arg) for arg in call.args], call.attrs, call.ty_args)
+            )
         builder.emit_func_output(made)
     return builder.finalize()["main"]
 
@@ -108,19 +114,24 @@ class Interpreter:
     PassError for samples that do not fit, as ``calibrate`` says it.
     """
 
-    def __init__(self, mod: tvm.IRModule, samples: Mapping[str, Array],
-                 operators: Operators | None = None) -> None:
+    def __init__(
+        self, mod: tvm.IRModule, samples: Mapping[str, Array], operators: Operators | None = None
+    ) -> None:
         self.func = mod["main"]
         self.bindings = bindings(self.func)
         runs = batches(self.func, samples)
         self.runs = len(runs)
         self.values: dict[str, Value] = {
             str(param.name): np.stack([run[at] for run in runs])
-            for at, param in enumerate(self.func.params)}
+            for at, param in enumerate(self.func.params)
+        }
         others = {var: func for var, func in mod.functions.items() if var.name_hint != "main"}
         self._operators = operators or Operators(others)
-        last = {str(var.name): at for at, binding in enumerate(self.bindings)
-                for var in used_vars(binding.value)}
+        last = {
+            str(var.name): at
+            for at, binding in enumerate(self.bindings)
+            for var in used_vars(binding.value)
+        }
         kept = {str(var.name) for each in outputs(self.func) for var in used_vars(each)}
         self._dying: dict[int, list[str]] = {}
         for name, at in last.items():
@@ -192,8 +203,10 @@ class Interpreter:
         if isinstance(value, relax.Tuple):
             return tuple(self._value(field) for field in value.fields)
         if not isinstance(value, Call):
-            raise PassError(f"Node '{node_of(self.func, binding.var)}' cannot be run alone: "
-                            f"{type(value).__name__}.")
+            raise PassError(
+                f"Node '{node_of(self.func, binding.var)}' cannot be run alone: "
+                f"{type(value).__name__}."
+            )
         if is_layer(value):
             held = cast(Array, const_value(value.args[1]))
             weight = held.T if name == "relax.matmul" else held
@@ -238,8 +251,9 @@ def is_layer(call: relax.Expr) -> bool:
         return False
     if name == "relax.matmul":
         return weight.ndim == 2 and len(call.args[0].ty.shape) > 1
-    return (str(call.attrs.data_layout).startswith("NC")
-            and str(call.attrs.kernel_layout).startswith("OI"))
+    return str(call.attrs.data_layout).startswith("NC") and str(
+        call.attrs.kernel_layout
+    ).startswith("OI")
 
 
 def joined(value: Array) -> Array:

@@ -57,8 +57,10 @@ class Columns:
         """Of each group alone: G = 1."""
         if len(self.x) == 1:
             return (self,)  # which is not kept: it would keep itself
-        return tuple(Columns(x[None], mean[None], self.chosen)
-                     for x, mean in zip(self.x, self.mean, strict=True))
+        return tuple(
+            Columns(x[None], mean[None], self.chosen)
+            for x, mean in zip(self.x, self.mean, strict=True)
+        )
 
     def times(self, rows: Doubles) -> Doubles:
         """rows H: [G, R, E] -> [G, R, E], through what is smaller, H or the columns."""
@@ -102,8 +104,9 @@ def columns(im2col: Im2col, read: Floats, limit: int = COLUMNS) -> Columns:
     return Columns(x, mean, chosen)
 
 
-def layer_columns(mod: tvm.IRModule, samples: Samples, names: Iterable[str],
-                  operators: Operators | None = None) -> Iterator[tuple[str, Columns]]:
+def layer_columns(
+    mod: tvm.IRModule, samples: Samples, names: Iterable[str], operators: Operators | None = None
+) -> Iterator[tuple[str, Columns]]:
     """The columns of the layers with these variables, in order, one layer at a time."""
     wanted = set(names)
     walk = Interpreter(mod, samples, operators=operators)

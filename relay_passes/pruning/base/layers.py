@@ -95,14 +95,25 @@ def prunables(
             matmul = name == "relax.matmul"
             held = cast(Floats, weight.T if matmul else weight)
             results = prod(int(size) for size in binding.var.ty.shape)
-            found.append(Prunable(
-                str(binding.var.name), node, held, 1 if matmul else int(call.attrs.groups),
-                call.args[0] in raw, results // len(held)))
+            found.append(
+                Prunable(
+                    str(binding.var.name),
+                    node,
+                    held,
+                    1 if matmul else int(call.attrs.groups),
+                    call.args[0] in raw,
+                    results // len(held),
+                )
+            )
     return found
 
 
-def with_weights(func: relax.Function, weights: Mapping[str, Floats], notes: Mapping[str, str],
-                 shifts: Mapping[str, Floats] | None = None) -> relax.Function:
+def with_weights(
+    func: relax.Function,
+    weights: Mapping[str, Floats],
+    notes: Mapping[str, str],
+    shifts: Mapping[str, Floats] | None = None,
+) -> relax.Function:
     """The function with some layers' weights, by variable and as in ``Prunable``, replaced.
 
     notes: node -> what was done to it, added to the attribute ``zeroskip.pruned``. shifts: what is
@@ -113,8 +124,9 @@ def with_weights(func: relax.Function, weights: Mapping[str, Floats], notes: Map
     biases = {name: bias for name in shifts if (bias := bias_of(func, name)) is not None}
     moved = {bias.var: (bias, shifts[name]) for name, bias in biases.items()}
 
-    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
-              ) -> relax.Expr | None:
+    def visit(
+        builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    ) -> relax.Expr | None:
         name = str(binding.var.name)
         if name in moved:
             bias, shift = moved[name]

@@ -67,9 +67,14 @@ class LayerOptions(Options):
 class MaskOptions(LayerOptions):
     """The options of a scheme of masks, and the structure that they describe."""
 
-    criterion: str = option("magnitude", Choice(
-        "what a weight is worth: its square, or that times the variance of what it multiplies in "
-        "sample inputs", words=("magnitude", "saliency")))
+    criterion: str = option(
+        "magnitude",
+        Choice(
+            "what a weight is worth: its square, or that times the variance of what it multiplies in "
+            "sample inputs",
+            words=("magnitude", "saliency"),
+        ),
+    )
 
     @property
     def needs_samples(self) -> bool:
@@ -109,13 +114,16 @@ def taken_layers(func: relax.Function, options: LayerOptions) -> list[Prunable]:
         if why is None:
             taken.append(layer)
         elif not options.skip:
-            raise PassError(f"Pruning scheme {options.scheme}: '{layer.node}' {why}; name other "
-                            "layers, or say skip=yes to leave such layers as they are.")
+            raise PassError(
+                f"Pruning scheme {options.scheme}: '{layer.node}' {why}; name other "
+                "layers, or say skip=yes to leave such layers as they are."
+            )
     return taken
 
 
-def prune_masked(mod: tvm.IRModule, options: MaskOptions, samples: Samples | None = None
-                 ) -> relax.Function:
+def prune_masked(
+    mod: tvm.IRModule, options: MaskOptions, samples: Samples | None = None
+) -> relax.Function:
     """``main`` with the weights that a scheme removes at zero; notes say what was done.
 
     samples: input -> float32 [n, ...], for the criterion that looks at them."""
@@ -129,8 +137,9 @@ def prune_masked(mod: tvm.IRModule, options: MaskOptions, samples: Samples | Non
     return with_weights(func, weights, notes)
 
 
-def scores_of(mod: tvm.IRModule, layers: Sequence[Prunable], criterion: str,
-              samples: Samples | None) -> list[Scores]:
+def scores_of(
+    mod: tvm.IRModule, layers: Sequence[Prunable], criterion: str, samples: Samples | None
+) -> list[Scores]:
     """What the weights of the layers are worth: each of its layer's shape.
 
     ``magnitude``: their squares. ``saliency``: the squared error of the layer's output if a weight
@@ -141,13 +150,21 @@ def scores_of(mod: tvm.IRModule, layers: Sequence[Prunable], criterion: str,
     if criterion == "magnitude":
         return scores
     if samples is None:
-        raise PassError("Pruning option criterion=saliency looks at sample inputs: give samples, "
-                        "or use criterion=magnitude.")
-    variance = {name: seen.variance for name, seen in layer_columns(
-        mod, samples, [layer.var for layer in layers])}
-    return [(score.reshape(layer.groups, -1, variance[layer.var].shape[1])
-             * variance[layer.var][:, None]).reshape(score.shape)
-            for layer, score in zip(layers, scores, strict=True)]
+        raise PassError(
+            "Pruning option criterion=saliency looks at sample inputs: give samples, "
+            "or use criterion=magnitude."
+        )
+    variance = {
+        name: seen.variance
+        for name, seen in layer_columns(mod, samples, [layer.var for layer in layers])
+    }
+    return [
+        (
+            score.reshape(layer.groups, -1, variance[layer.var].shape[1])
+            * variance[layer.var][:, None]
+        ).reshape(score.shape)
+        for layer, score in zip(layers, scores, strict=True)
+    ]
 
 
 def magnitude(weight: npt.NDArray[np.floating]) -> Scores:

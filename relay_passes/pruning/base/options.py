@@ -80,8 +80,11 @@ class Count(Kind):
         return int(text)
 
     def takes(self, value: Any) -> bool:
-        return (isinstance(value, Integral) and not isinstance(value, bool)
-                and self.low <= int(value) <= self.high)
+        return (
+            isinstance(value, Integral)
+            and not isinstance(value, bool)
+            and self.low <= int(value) <= self.high
+        )
 
     @property
     def wanted(self) -> str:
@@ -130,8 +133,11 @@ class Sizes(Kind):
         return tuple(int(size) for size in text.split("x"))
 
     def takes(self, value: Any) -> bool:
-        return (isinstance(value, tuple) and len(value) in (self.count or len(value), 0) and all(
-            isinstance(size, Integral) and 1 <= int(size) <= 1 << 12 for size in value))
+        return (
+            isinstance(value, tuple)
+            and len(value) in (self.count or len(value), 0)
+            and all(isinstance(size, Integral) and 1 <= int(size) <= 1 << 12 for size in value)
+        )
 
     def show(self, value: Any) -> str:
         return self.unset if value is None else "x".join(map(str, value))
@@ -193,9 +199,11 @@ class Options:
 
     def __str__(self) -> str:
         """As a recipe writes it, without what is the default."""
-        settings = [f"{name}={kind.show(getattr(self, name))}"
-                    for name, kind, default in declared(type(self))
-                    if getattr(self, name) != default]
+        settings = [
+            f"{name}={kind.show(getattr(self, name))}"
+            for name, kind, default in declared(type(self))
+            if getattr(self, name) != default
+        ]
         return ":".join(filter(None, (self.scheme, ",".join(settings))))
 
     @property
@@ -221,8 +229,9 @@ def declared(options: type[Options]) -> list[tuple[str, Kind, Any]]:
 
 def refused(options: type[Options], name: str, kind: Kind, value: Any) -> PassError:
     """What to raise for a value that an option does not take."""
-    return PassError(f"Pruning option {options.scheme}:{name}={brief(value)} must be {kind.wanted} "
-                     f"({kind.doc}).")
+    return PassError(
+        f"Pruning option {options.scheme}:{name}={brief(value)} must be {kind.wanted} ({kind.doc})."
+    )
 
 
 def brief(value: Any) -> str:
@@ -256,5 +265,7 @@ def _no_such_layer(options: Options, glob: str, nodes: Sequence[str]) -> PassErr
     close = get_close_matches(glob, nodes, n=3, cutoff=0.3) or list(nodes[:3])
     names = ", ".join(f"'{name}'" for name in close)
     hint = f"; names there are {names}" if close else ""
-    return PassError(f"Pruning option {options.scheme}:layers={brief(glob)} matches no convolution "
-                     f"or matmul of the model{hint}.")
+    return PassError(
+        f"Pruning option {options.scheme}:layers={brief(glob)} matches no convolution "
+        f"or matmul of the model{hint}."
+    )

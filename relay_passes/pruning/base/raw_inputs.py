@@ -37,7 +37,10 @@ def _has_weights(value: relax.Expr, raw: Set[relax.Var]) -> bool:
         return True
     if not isinstance(value, Call) or name not in _PRODUCTS | _LOOKUPS:
         return False
-    parts = [part for arg in value.args
-             for part in (arg.fields if isinstance(arg, relax.Tuple) else [arg])]
+    parts = [
+        part
+        for arg in value.args
+        for part in (arg.fields if isinstance(arg, relax.Tuple) else [arg])
+    ]
     factors = parts if name in _PRODUCTS else parts[:1]
     return any(part not in raw for part in factors)

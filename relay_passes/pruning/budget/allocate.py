@@ -65,16 +65,17 @@ class Budget:
                 return Budget(what, float(number))
         except ValueError:
             pass
-        raise PassError(f"Budget '{text}' is not one; write macs=0.25, weights=0.25, cycles=0.4 "
-                        "or snr=20dB.")
+        raise PassError(
+            f"Budget '{text}' is not one; write macs=0.25, weights=0.25, cycles=0.4 or snr=20dB."
+        )
 
     def __str__(self) -> str:
         return f"{self.what}={self.limit:g}{'dB' if self.what == 'snr' else ''}"
 
 
-KINDS = {name: (0.0, 1.0, "a ratio above 0 and at most 1")
-         for name in ("macs", "weights", "cycles")} | {
-             "snr": (0.0, math.inf, "a number of dB above 0")}
+KINDS = {
+    name: (0.0, 1.0, "a ratio above 0 and at most 1") for name in ("macs", "weights", "cycles")
+} | {"snr": (0.0, math.inf, "a number of dB above 0")}
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,24 @@ class Allocation:
         lines = [f"budget {self.budget}: {self.ratio:.4f} of the {self.cost}{quality}"]
         for node, each in self.layers.items():
             what = str(each.options) if each.options is not None else "stays"
-            lines.append(f"  {node}: {what}; error {each.error:.3g}, {self.cost} "
-                         f"{each.cost / max(self.dense[node], 1e-30):.3f}")
+            lines.append(
+                f"  {node}: {what}; error {each.error:.3g}, {self.cost} "
+                f"{each.cost / max(self.dense[node], 1e-30):.3f}"
+            )
         return "\n".join(lines)
 
 
-def allocate(mod: tvm.IRModule, budget: Budget, recipe: Sequence[Options], samples: Samples, *,
-             dense: tvm.IRModule | None = None, cycles: Cost | None = None,
-             method: str | None = "weights", progress: Progress | None = None) -> Allocation:
+def allocate(
+    mod: tvm.IRModule,
+    budget: Budget,
+    recipe: Sequence[Options],
+    samples: Samples,
+    *,
+    dense: tvm.IRModule | None = None,
+    cycles: Cost | None = None,
+    method: str | None = "weights",
+    progress: Progress | None = None,
+) -> Allocation:
     """How a budget is shared out over the layers of a float module.
 
     recipe: schemes of masks; of those that take a layer it gets one or none, at some strength.
@@ -131,26 +142,44 @@ def allocate(mod: tvm.IRModule, budget: Budget, recipe: Sequence[Options], sampl
     whole = {node: each[0].cost for node, each in offered.items()}
 
     def at_most(ratio: float) -> Allocation | None:
-        chosen = choose([[(one.error, one.cost) for one in each] for each in offered.values()],
-                        ratio * sum(whole.values()))
-        return None if chosen is None else Allocation(
-            budget, kind, {node: each[at] for (node, each), at
-                           in zip(offered.items(), chosen, strict=True)}, whole)
+        chosen = choose(
+            [[(one.error, one.cost) for one in each] for each in offered.values()],
+            ratio * sum(whole.values()),
+        )
+        return (
+            None
+            if chosen is None
+            else Allocation(
+                budget,
+                kind,
+                {node: each[at] for (node, each), at in zip(offered.items(), chosen, strict=True)},
+                whole,
+            )
+        )
 
     least = sum(min(one.cost for one in each) for each in offered.values()) / sum(whole.values())
     if budget.what == "snr":
         return _cheapest(mod, dense or mod, budget, samples, method, least, at_most, progress)
     found = at_most(budget.limit)
     if found is None:
-        raise PassError(f"Budget {budget} cannot be reached: with every layer pruned as far as "
-                        f"the recipe goes, {math.ceil(1e4 * least) / 1e4} of the dense network's "
-                        f"{kind} are left; ask for more, or let the recipe take more layers.")
+        raise PassError(
+            f"Budget {budget} cannot be reached: with every layer pruned as far as "
+            f"the recipe goes, {math.ceil(1e4 * least) / 1e4} of the dense network's "
+            f"{kind} are left; ask for more, or let the recipe take more layers."
+        )
     return found
 
 
-def _cheapest(mod: tvm.IRModule, dense: tvm.IRModule, budget: Budget, samples: Samples,
-              method: str | None, least: float, at_most: Callable[[float], Allocation | None],
-              progress: Progress | None) -> Allocation:
+def _cheapest(
+    mod: tvm.IRModule,
+    dense: tvm.IRModule,
+    budget: Budget,
+    samples: Samples,
+    method: str | None,
+    least: float,
+    at_most: Callable[[float], Allocation | None],
+    progress: Progress | None,
+) -> Allocation:
     """The allocation of least cost whose measured snr reaches the budget's, by bisection."""
     known, held_back = _split(mod["main"], samples)
     wanted = Interpreter(dense, held_back).run()
@@ -177,9 +206,11 @@ def _cheapest(mod: tvm.IRModule, dense: tvm.IRModule, budget: Budget, samples: S
         else:
             low, missed = ratio, (reached, tried.ratio)
     if found is None:
-        raise PassError(f"Budget {budget} cannot be reached by pruning: {missed[0]:.1f} dB are "
-                        f"reached with {missed[1]:.3f} of the cost left; ask for less, or give "
-                        "more samples or a finer scheme.")
+        raise PassError(
+            f"Budget {budget} cannot be reached by pruning: {missed[0]:.1f} dB are "
+            f"reached with {missed[1]:.3f} of the cost left; ask for less, or give "
+            "more samples or a finer scheme."
+        )
     return found
 
 
@@ -190,8 +221,10 @@ def _split(func: relax.Function, samples: Samples) -> tuple[Samples, Samples]:
     if runs < HELD_BACK:
         return samples, samples
     kept = runs - runs // HELD_BACK
-    return ({name: each[: kept * batch[name]] for name, each in samples.items()},
-            {name: each[kept * batch[name] :] for name, each in samples.items()})
+    return (
+        {name: each[: kept * batch[name]] for name, each in samples.items()},
+        {name: each[kept * batch[name] :] for name, each in samples.items()},
+    )
 
 
 def choose(layers: Sequence[Sequence[tuple[float, float]]], budget: float) -> list[int] | None:

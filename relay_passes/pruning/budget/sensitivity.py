@@ -79,14 +79,21 @@ def sites(func: relax.Function) -> list[Site]:
     found = []
     for layer in prunables(func):
         binding = made[layer.var]
-        inputs, outputs = (tuple(int(size) for size in each.ty.shape)
-                           for each in (binding.value.args[0], binding.var))
+        inputs, outputs = (
+            tuple(int(size) for size in each.ty.shape)
+            for each in (binding.value.args[0], binding.var)
+        )
         found.append(Site(layer, Im2col.of(binding.value), inputs, outputs))
     return found
 
 
-def candidates(mod: tvm.IRModule, recipe: Sequence[Options], samples: Samples, cost: Cost,
-               progress: Progress | None = None) -> dict[str, list[Candidate]]:
+def candidates(
+    mod: tvm.IRModule,
+    recipe: Sequence[Options],
+    samples: Samples,
+    cost: Cost,
+    progress: Progress | None = None,
+) -> dict[str, list[Candidate]]:
     """For each layer of ``main``, by node, the ways to prune it; the first is not to.
 
     The schemes of the recipe that take a layer are alternatives; each is tried with its own options
@@ -96,12 +103,15 @@ def candidates(mod: tvm.IRModule, recipe: Sequence[Options], samples: Samples, c
     schemes: dict[str, list[tuple[MaskOptions, Scores]]] = {}
     for options in recipe:
         if not isinstance(options, MaskOptions):
-            raise PassError(f"A budget shares out schemes that set weights to zero, and "
-                            f"'{options.scheme}' does not: give its strength in the recipe and the "
-                            "budget to what comes behind it.")
+            raise PassError(
+                f"A budget shares out schemes that set weights to zero, and "
+                f"'{options.scheme}' does not: give its strength in the recipe and the "
+                "budget to what comes behind it."
+            )
         layers = taken_layers(func, options.at(STRENGTHS[-1]))
-        for layer, score in zip(layers, scores_of(mod, layers, options.criterion, samples),
-                                strict=True):
+        for layer, score in zip(
+            layers, scores_of(mod, layers, options.criterion, samples), strict=True
+        ):
             schemes.setdefault(layer.var, []).append((options, score))
     places = {site.layer.var: site for site in sites(func)}
     tried: dict[str, list[tuple[MaskOptions, float, float]]] = {}
@@ -113,19 +123,29 @@ def candidates(mod: tvm.IRModule, recipe: Sequence[Options], samples: Samples, c
         options, score = schemes[name][0]
         weight = _pruned(site.layer, _alone(options, PROBE, site.layer), score)
         probes[name] = _probe(site.layer, weight, seen)
-        ways = {_alone(options, strength, site.layer): score
-                for options, score in schemes[name] for strength in STRENGTHS}
+        ways = {
+            _alone(options, strength, site.layer): score
+            for options, score in schemes[name]
+            for strength in STRENGTHS
+        }
         tried[name] = []
         for own, score in ways.items():
             if own.refusal(site.layer) is None:
                 weight = _pruned(site.layer, own, score)
-                tried[name].append((own, output_error(site.layer, weight, seen),
-                                    cost(site, weight)))
+                tried[name].append(
+                    (own, output_error(site.layer, weight, seen), cost(site, weight))
+                )
     arrives = influences(mod, probes, samples)
-    return {site.layer.node: [
-        Candidate(None, 0.0, cost(site, site.layer.weight)),
-        *(Candidate(own, error * arrives[name], price) for own, error, price
-          in tried.get(name, ()))] for name, site in places.items()}
+    return {
+        site.layer.node: [
+            Candidate(None, 0.0, cost(site, site.layer.weight)),
+            *(
+                Candidate(own, error * arrives[name], price)
+                for own, error, price in tried.get(name, ())
+            ),
+        ]
+        for name, site in places.items()
+    }
 
 
 def _alone(options: MaskOptions, strength: float, layer: Prunable) -> MaskOptions:
@@ -161,8 +181,10 @@ def output_error(layer: Prunable, pruned: Floats, seen: Columns) -> float:
 
 def _fitted(layer: Prunable, pruned: Floats, seen: Columns, most: int) -> tuple[Doubles, float]:
     """How much less the weights [G, R, E] of some filters are after the fit, and the error."""
-    dense, start = (each.reshape(layer.groups, -1, seen.x.shape[1]).astype(np.float64)
-                    for each in (layer.weight, pruned))
+    dense, start = (
+        each.reshape(layer.groups, -1, seen.x.shape[1]).astype(np.float64)
+        for each in (layer.weight, pruned)
+    )
     count = dense.shape[1]
     chosen = np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
     dense, start = dense[:, chosen], start[:, chosen]
@@ -172,16 +194,18 @@ def _fitted(layer: Prunable, pruned: Floats, seen: Columns, most: int) -> tuple[
     return change, float((change * seen.times(change)).sum()) / power if power > 0 else 0.0
 
 
-def influences(mod: tvm.IRModule, probes: Mapping[str, Probe], samples: Samples
-               ) -> dict[str, float]:
+def influences(
+    mod: tvm.IRModule, probes: Mapping[str, Probe], samples: Samples
+) -> dict[str, float]:
     """How much noise at the outputs a layer's error makes, over the error, by variable.
 
     Each layer in turn is replaced by its probe, and what is behind it runs on. Over the first
     ``PROBED`` samples."""
     func = mod["main"]
     batch = {str(param.name): int(param.ty.shape[0]) for param in func.params}
-    few = {name: each[: max(1, PROBED // batch[name]) * batch[name]]
-           for name, each in samples.items()}
+    few = {
+        name: each[: max(1, PROBED // batch[name]) * batch[name]] for name, each in samples.items()
+    }
     operators = Operators()
     wanted = Interpreter(mod, few, operators).run()
     walk = Interpreter(mod, few, operators)

@@ -83,12 +83,20 @@ def bounds_of(func: relax.Function, layer: Prunable) -> Bounds | None:
     else:
         return None
     shape = (layer.groups, -1, 1)
-    return Bounds((low - shift).reshape(shape).astype(np.float32),
-                  (high - shift).reshape(shape).astype(np.float32))
+    return Bounds(
+        (low - shift).reshape(shape).astype(np.float32),
+        (high - shift).reshape(shape).astype(np.float32),
+    )
 
 
-def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
-               bounds: Bounds | None, schemes: Sequence[MaskOptions] = ()) -> Fit:
+def by_weights(
+    layer: Prunable,
+    im2col: Im2col,
+    read: Floats,
+    wanted: Floats,
+    bounds: Bounds | None,
+    schemes: Sequence[MaskOptions] = (),
+) -> Fit:
     """Least squares over the weights that are not zero, and the mean by the shift.
 
     read, wanted: what the layer reads and should make. schemes: which weights are to go, of the
@@ -101,14 +109,20 @@ def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
     note = ""
     if schemes:
         start = choose_mask(layer, seen, seen.cross(goal), schemes)
-        note = "".join(f"{scheme.note(layer, (start != 0).reshape(layer.weight.shape))}: "
-                       for scheme in schemes) + f"{left(start)}; "
+        note = (
+            "".join(
+                f"{scheme.note(layer, (start != 0).reshape(layer.weight.shape))}: "
+                for scheme in schemes
+            )
+            + f"{left(start)}; "
+        )
     support = start != 0
     weight, shift = start.copy(), np.zeros((*start.shape[:2], 1))
     errors = np.zeros(3)
     for part in problems(seen, start, support):
         weight[part.at], shift[part.at], some = _fit_rows(
-            part, goal[part.at], None if bounds is None else bounds.of(part.at))
+            part, goal[part.at], None if bounds is None else bounds.of(part.at)
+        )
         errors += some
     before, after = errors[:2] / (errors[2] if errors[2] > 0 else 1.0)
     unknowns = int(support.sum(axis=2).max(initial=0))
@@ -116,12 +130,17 @@ def by_weights(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats,
     note += f"reconstructed: error {before:.3g} -> {after:.3g}"
     if scarce:
         note += f", {seen.count} columns for {unknowns} unknowns: damped"
-    return Fit(weight.reshape(layer.weight.shape).astype(layer.weight.dtype), shift.reshape(-1),
-               note, scarce)
+    return Fit(
+        weight.reshape(layer.weight.shape).astype(layer.weight.dtype),
+        shift.reshape(-1),
+        note,
+        scarce,
+    )
 
 
-def _fit_rows(part: Problem, goal: Floats, bounds: Bounds | None
-              ) -> tuple[Doubles, Doubles, Doubles]:
+def _fit_rows(
+    part: Problem, goal: Floats, bounds: Bounds | None
+) -> tuple[Doubles, Doubles, Doubles]:
     """Weights [r, E] and shifts [r, 1] of rows of a layer for their goal [r, n]; the sums of their
     errors before and after, and of the variances of the goal, all as the activation sees them."""
     columns, target = part.columns, goal
@@ -142,8 +161,9 @@ def _fit_rows(part: Problem, goal: Floats, bounds: Bounds | None
     return weight, shift, np.array([before.sum(), least.sum(), power.sum()])
 
 
-def choose_mask(layer: Prunable, seen: Columns, cross: Doubles, schemes: Sequence[MaskOptions]
-                ) -> Doubles:
+def choose_mask(
+    layer: Prunable, seen: Columns, cross: Doubles, schemes: Sequence[MaskOptions]
+) -> Doubles:
     """A layer's weights [G, K/G, E] with those at zero that schemes remove, one after the other.
 
     In ``ROUNDS`` steps of growing strength, after each of which the weights that are left are

@@ -25,8 +25,14 @@ USUAL = 4  # iterations a decimal of the tolerance: what direct solutions are we
 FACTOR_BYTES = 256 << 20  # that the factors of rows that are solved together take, at most
 
 
-def fit(columns: Columns, cross: Doubles, start: Doubles, support: Mask, damping: float = DAMPING,
-        tolerance: float = TOLERANCE) -> Doubles:
+def fit(
+    columns: Columns,
+    cross: Doubles,
+    start: Doubles,
+    support: Mask,
+    damping: float = DAMPING,
+    tolerance: float = TOLERANCE,
+) -> Doubles:
     """The weights w [G, R, E] that minimise, row by row, w being zero off the support,
 
         mean |w x - y|^2 + damping h |w - start|^2
@@ -111,8 +117,13 @@ class Problem:
         return weight
 
 
-def problems(columns: Columns, start: Doubles, support: Mask, damping: float = DAMPING,
-             tolerance: float = TOLERANCE) -> Iterator[Problem]:
+def problems(
+    columns: Columns,
+    start: Doubles,
+    support: Mask,
+    damping: float = DAMPING,
+    tolerance: float = TOLERANCE,
+) -> Iterator[Problem]:
     """What ``fit`` solves, in parts whose factors take at most ``FACTOR_BYTES`` or are of a single
     support: one part after the other, each for as many targets as there are."""
     ridges = damping * columns.variance.mean(axis=1)
@@ -122,11 +133,29 @@ def problems(columns: Columns, start: Doubles, support: Mask, damping: float = D
         direct = _is_direct(own, masks, np.bincount(same), tolerance)
         for numbers in _portions(masks) if direct else [np.arange(len(masks))]:
             rows = np.flatnonzero(np.isin(same, numbers))
-            factors = tuple(Factor.of(own.gram[0], ridge, np.flatnonzero(same[rows] == number),
-                                      np.flatnonzero(masks[number]))
-                            for number in numbers) if direct else None
-            yield Problem(group, rows, own, start[group, rows], support[group, rows], ridge,
-                          tolerance, factors)
+            factors = (
+                tuple(
+                    Factor.of(
+                        own.gram[0],
+                        ridge,
+                        np.flatnonzero(same[rows] == number),
+                        np.flatnonzero(masks[number]),
+                    )
+                    for number in numbers
+                )
+                if direct
+                else None
+            )
+            yield Problem(
+                group,
+                rows,
+                own,
+                start[group, rows],
+                support[group, rows],
+                ridge,
+                tolerance,
+                factors,
+            )
 
 
 def _is_direct(columns: Columns, masks: Mask, rows: Places, tolerance: float) -> bool:
@@ -147,8 +176,9 @@ def _portions(masks: Mask) -> list[Places]:
     return [np.arange(start, min(start + most, len(masks))) for start in range(0, len(masks), most)]
 
 
-def _gradients(columns: Columns, ridge: float, wanted: Doubles, support: Mask,
-               tolerance: float) -> Doubles:
+def _gradients(
+    columns: Columns, ridge: float, wanted: Doubles, support: Mask, tolerance: float
+) -> Doubles:
     """The change of rows [r, E] of one group."""
     scale = 1 / (columns.variance[0] + ridge)
     change = np.zeros_like(wanted)

@@ -74,28 +74,41 @@ class Reconstruct(Pass):
     PassError for samples that do not fit the model or that a layer answers with NaN.
     """
 
-    def __init__(self, dense: tvm.IRModule, samples: Samples, method: str = "weights",
-                 schemes: Sequence[MaskOptions] = (), progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        dense: tvm.IRModule,
+        samples: Samples,
+        method: str = "weights",
+        schemes: Sequence[MaskOptions] = (),
+        progress: Progress | None = None,
+    ) -> None:
         if method not in METHODS:
-            raise PassError(f"Reconstruction method '{method}' is not known; use "
-                            f"{' or '.join(METHODS)}.")
+            raise PassError(
+                f"Reconstruction method '{method}' is not known; use {' or '.join(METHODS)}."
+            )
         if schemes and method != "weights":
-            raise PassError(f"Reconstruction by {method} chooses no masks: prune first, or use "
-                            "weights.")
+            raise PassError(
+                f"Reconstruction by {method} chooses no masks: prune first, or use weights."
+            )
         self.dense, self.samples, self.method = with_unique_names(dense), samples, method
         self.schemes, self.progress = tuple(schemes), progress
 
     @repeatable
-    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext
-                         ) -> tvm.IRModule:
+    def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         made = reconstruct(mod, self.dense, self.samples, self.method, self.schemes, self.progress)
-        return tvm.IRModule({var: made if var.name_hint == "main" else func
-                             for var, func in mod.functions.items()})
+        return tvm.IRModule(
+            {var: made if var.name_hint == "main" else func for var, func in mod.functions.items()}
+        )
 
 
-def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method: str = "weights",
-                schemes: Sequence[MaskOptions] = (), progress: Progress | None = None
-                ) -> relax.Function:
+def reconstruct(
+    mod: tvm.IRModule,
+    dense: tvm.IRModule,
+    samples: Samples,
+    method: str = "weights",
+    schemes: Sequence[MaskOptions] = (),
+    progress: Progress | None = None,
+) -> relax.Function:
     """The function of ``Reconstruct``."""
     func, masked = mod["main"], _by_layer(mod, schemes, samples)
     jobs, kept = jobs_of(func, dense["main"], masked), kept_filters(func)
@@ -115,11 +128,14 @@ def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method
         wanted = _of_filters(targets.take(jobs[layer.var]), layer, kept)
         im2col, read = Im2col.of(binding.value), walk.read(binding)
         if not (np.isfinite(read).all() and np.isfinite(wanted).all()):
-            raise PassError(f"Node '{layer.node}' reads or gives NaN or infinity on the samples: "
-                            "calibrate with inputs scaled as the model was trained.")
+            raise PassError(
+                f"Node '{layer.node}' reads or gives NaN or infinity on the samples: "
+                "calibrate with inputs scaled as the model was trained."
+            )
         if method == "weights":
-            fits[layer.var] = by_weights(layer, im2col, read, wanted, bounds_of(func, layer),
-                                         masked.get(layer.var, ()))
+            fits[layer.var] = by_weights(
+                layer, im2col, read, wanted, bounds_of(func, layer), masked.get(layer.var, ())
+            )
         else:
             fits[layer.var] = by_statistics(layer, im2col, read, wanted)
         made = im2col.apply(fits[layer.var].weight, read)
@@ -127,13 +143,17 @@ def reconstruct(mod: tvm.IRModule, dense: tvm.IRModule, samples: Samples, method
     if progress is not None:
         progress("", len(jobs), len(jobs))
     _warn([layers[name].node for name, fit in fits.items() if fit.scarce])
-    return with_weights(func, {name: fit.weight for name, fit in fits.items()},
-                        {layers[name].node: fit.note for name, fit in fits.items()},
-                        {name: fit.shift for name, fit in fits.items()})
+    return with_weights(
+        func,
+        {name: fit.weight for name, fit in fits.items()},
+        {layers[name].node: fit.note for name, fit in fits.items()},
+        {name: fit.shift for name, fit in fits.items()},
+    )
 
 
-def _by_layer(mod: tvm.IRModule, schemes: Sequence[MaskOptions], samples: Samples
-              ) -> dict[str, list[MaskOptions]]:
+def _by_layer(
+    mod: tvm.IRModule, schemes: Sequence[MaskOptions], samples: Samples
+) -> dict[str, list[MaskOptions]]:
     """The schemes of each layer, by variable, in order, as they prune it alone."""
     found: dict[str, list[MaskOptions]] = {}
     for scheme in schemes:
@@ -144,8 +164,9 @@ def _by_layer(mod: tvm.IRModule, schemes: Sequence[MaskOptions], samples: Sample
     return found
 
 
-def jobs_of(func: relax.Function, dense: relax.Function, masked: Container[str] = ()
-            ) -> dict[str, str]:
+def jobs_of(
+    func: relax.Function, dense: relax.Function, masked: Container[str] = ()
+) -> dict[str, str]:
     """The layers to fit and their dense ones, by variable: those that are not as in the dense
     function or will be masked, and those that read anything that is not as in the dense one."""
     known, own = _by_node(dense), _by_node(func)
@@ -157,9 +178,14 @@ def jobs_of(func: relax.Function, dense: relax.Function, masked: Container[str] 
         name = str(binding.var.name)
         reads_other = any(str(var.name) in other for var in used_vars(binding.value))
         counterpart = counterparts.get(name)
-        if reads_other or (name in layers and (
-                counterpart is None or name in masked
-                or not np.array_equal(layers[name].weight, counterpart.weight))):
+        if reads_other or (
+            name in layers
+            and (
+                counterpart is None
+                or name in masked
+                or not np.array_equal(layers[name].weight, counterpart.weight)
+            )
+        ):
             other.add(name)
             if counterpart is not None:
                 jobs[name] = counterpart.var
@@ -197,14 +223,19 @@ def _of_filters(wanted: Array, layer: Prunable, kept: Mapping[str, Array]) -> Ar
     if filters is not None:
         wanted = np.take(wanted, filters, axis)
     if wanted.shape[axis] != len(layer.weight):
-        raise PassError(f"Layer '{layer.node}' has {len(layer.weight)} filters and the dense one "
-                        f"{wanted.shape[axis]}: give the module that was pruned as dense.")
+        raise PassError(
+            f"Layer '{layer.node}' has {len(layer.weight)} filters and the dense one "
+            f"{wanted.shape[axis]}: give the module that was pruned as dense."
+        )
     return wanted
 
 
 def _warn(scarce: list[str]) -> None:
     if scarce:
         names = ", ".join(f"'{node}'" for node in scarce[:3]) + (", ..." if scarce[3:] else "")
-        warnings.warn(f"The samples give fewer columns than a filter has weights in {len(scarce)} "
-                      f"layers ({names}), which were damped: give more samples.",
-                      RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            f"The samples give fewer columns than a filter has weights in {len(scarce)} "
+            f"layers ({names}), which were damped: give more samples.",
+            RuntimeWarning,
+            stacklevel=2,
+        )

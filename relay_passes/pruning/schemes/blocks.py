@@ -54,8 +54,11 @@ class AtomOptions(MaskOptions):
         high, wide, deep = self.runs(layer)
         inside = filters // layer.groups
         group, place = np.divmod(np.arange(filters), inside)
-        return (group * -(-inside // high) + place // high, np.arange(channels) // wide,
-                np.arange(prod(kernel)) // deep)
+        return (
+            group * -(-inside // high) + place // high,
+            np.arange(channels) // wide,
+            np.arange(prod(kernel)) // deep,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,12 @@ class KernelGroupOptions(AtomOptions):
     paper = "Niu et al., AAAI 2021"
 
     group: tuple[int, int] = option((4, 4), Sizes("filters x channels of a group", count=2))
-    form: str = option("kgs", Choice("what goes: locations within groups (kgs) or whole groups",
-                                     words=("kgs", "vanilla")))
+    form: str = option(
+        "kgs",
+        Choice(
+            "what goes: locations within groups (kgs) or whole groups", words=("kgs", "vanilla")
+        ),
+    )
 
     def concerns(self, layer: Prunable) -> str | None:
         return super().concerns(layer) or (None if layer.is_conv else "is no convolution")

@@ -25,13 +25,28 @@ from zeroskip.relay_passes.relax.rewriting import (
 Ids = npt.NDArray[np.int64]
 
 SAME_CHANNELS = {
-    "relax." + name for name in (
-        "nn.relu", "clip", "sigmoid", "tanh", "nn.leakyrelu", "nn.gelu", "nn.silu", "exp", "abs",
-        "negative", *(f"nn.{kind}_pool{rank}d" for kind in ("max", "avg", "adaptive_avg")
-                      for rank in (1, 2, 3)))
+    "relax." + name
+    for name in (
+        "nn.relu",
+        "clip",
+        "sigmoid",
+        "tanh",
+        "nn.leakyrelu",
+        "nn.gelu",
+        "nn.silu",
+        "exp",
+        "abs",
+        "negative",
+        *(
+            f"nn.{kind}_pool{rank}d"
+            for kind in ("max", "avg", "adaptive_avg")
+            for rank in (1, 2, 3)
+        ),
+    )
 }
-PAIRWISE = {"relax." + name for name in ("add", "subtract", "multiply", "divide", "maximum",
-                                         "minimum")}
+PAIRWISE = {
+    "relax." + name for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+}
 
 
 @dataclass
@@ -94,8 +109,10 @@ def analyse(func: relax.Function, globs: Globs) -> Channels:
             ids = None  # a constant that was concatenated, or one that adds a dimension
         if ids is None:
             for var in used_vars(binding.value):
-                found.freeze(found.ids.get(str(var.name)),
-                             f"'{node}' is an operator that channels are not followed through")
+                found.freeze(
+                    found.ids.get(str(var.name)),
+                    f"'{node}' is an operator that channels are not followed through",
+                )
         else:
             found.ids[name] = ids
         if name in found.producers and name not in chosen:
@@ -118,8 +135,9 @@ def _follow(found: Channels, binding: relax.VarBinding, layer: Prunable | None) 
     known = [ids for ids in read if ids is not None]
     if layer is not None:
         return _layer(found, layer, known[0], shape)
-    if name == "relax.nn.batch_norm" and all(const_value(arg) is not None
-                                             for arg in value.args[1:]):
+    if name == "relax.nn.batch_norm" and all(
+        const_value(arg) is not None for arg in value.args[1:]
+    ):
         return known[0]
     if name in SAME_CHANNELS:
         return known[0]

@@ -52,8 +52,10 @@ class RemovalOptions(Options):
     criterion: str = option("l1", Choice("norm that ranks channels", words=("l1", "l2")))
     round_to: int = option(1, Count("keep a multiple of this many channels", low=1, high=1024))
     layers: Globs = layers_option()
-    scope: str = option("set", Choice("what is ranked together: layers that must agree, or all",
-                                      words=("set", "global")))
+    scope: str = option(
+        "set",
+        Choice("what is ranked together: layers that must agree, or all", words=("set", "global")),
+    )
 
     @property
     def power(self) -> int:
@@ -74,9 +76,14 @@ class FilterOptions(RemovalOptions):
     paper = "Li et al., ICLR 2017"
 
     def worth(self, channels: Channels) -> Worth:
-        return _summed(channels, [
-            (channels.ids[name], _powers(layer.weight, self.power))
-            for name, layer in channels.producers.items()], self.power)
+        return _summed(
+            channels,
+            [
+                (channels.ids[name], _powers(layer.weight, self.power))
+                for name, layer in channels.producers.items()
+            ],
+            self.power,
+        )
 
 
 @dataclass(frozen=True)
@@ -88,9 +95,14 @@ class ChannelOptions(RemovalOptions):
     paper = "He et al., ICCV 2017"
 
     def worth(self, channels: Channels) -> Worth:
-        return _summed(channels, [
-            (ids, _powers(layer.weight.swapaxes(0, 1), self.power))
-            for layer, ids in channels.readers], self.power)
+        return _summed(
+            channels,
+            [
+                (ids, _powers(layer.weight.swapaxes(0, 1), self.power))
+                for layer, ids in channels.readers
+            ],
+            self.power,
+        )
 
 
 class _RemovalPass(Pass):
@@ -150,24 +162,34 @@ def remove_channels(func: relax.Function, options: RemovalOptions) -> relax.Func
 def without_channels(func: relax.Function, kept: Masks, notes: Mapping[str, str]) -> relax.Function:
     """The function in which of each tensor only the channels of its mask are left."""
 
-    def visit(_builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
-              ) -> relax.Expr | None:
+    def visit(
+        _builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    ) -> relax.Expr | None:
         return _shrink(binding, env, kept)
 
-    filters = {layer.node: np.flatnonzero(kept[layer.var]) for layer in prunables(func)
-               if layer.var in kept}
+    filters = {
+        layer.node: np.flatnonzero(kept[layer.var])
+        for layer in prunables(func)
+        if layer.var in kept
+    }
     before = kept_filters(func)
     made = with_notes(rebuild(func, visit), notes)
-    return made.with_attr(KEPT_ATTR, {node: each.tolist() for node, each in before.items()} | {
-        node: (before[node][left] if node in before else left).tolist()
-        for node, left in filters.items()})
+    return made.with_attr(
+        KEPT_ATTR,
+        {node: each.tolist() for node, each in before.items()}
+        | {
+            node: (before[node][left] if node in before else left).tolist()
+            for node, left in filters.items()
+        },
+    )
 
 
 def kept_filters(func: relax.Function) -> dict[str, npt.NDArray[np.int64]]:
     """Which filters of the layers as they were are left, by node: of those that were looked at."""
     known = func.attrs[KEPT_ATTR] if func.attrs and KEPT_ATTR in func.attrs else {}
-    return {str(node): np.array([int(one) for one in left], np.int64)
-            for node, left in known.items()}
+    return {
+        str(node): np.array([int(one) for one in left], np.int64) for node, left in known.items()
+    }
 
 
 def kept_channels(func: relax.Function, options: RemovalOptions) -> tuple[Masks, dict[str, str]]:
@@ -186,24 +208,33 @@ def _decide(channels: Channels, options: RemovalOptions) -> tuple[list[int], dic
     """The identities to remove, and for each layer what was done."""
     frozen = {channels.find(one): why for one, why in channels.frozen.items()}
     worth = options.worth(channels)
-    sets = [{name: channels.roots(channels.ids[name]).tolist() for name in names}
-            for names in _agreeing(channels)]
-    reasons = [next((frozen[one] for ids in roots.values() for one in ids if one in frozen), None)
-               for roots in sets]
-    scores = [{one: worth.get(one, 0.0) for ids in roots.values() for one in ids}
-              if why is None else {} for roots, why in zip(sets, reasons, strict=True)]
+    sets = [
+        {name: channels.roots(channels.ids[name]).tolist() for name in names}
+        for names in _agreeing(channels)
+    ]
+    reasons = [
+        next((frozen[one] for ids in roots.values() for one in ids if one in frozen), None)
+        for roots in sets
+    ]
+    scores = [
+        {one: worth.get(one, 0.0) for ids in roots.values() for one in ids} if why is None else {}
+        for roots, why in zip(sets, reasons, strict=True)
+    ]
     removed: list[int] = []
     notes: dict[str, str] = {}
-    for roots, why, score, count in zip(sets, reasons, scores, _counts(scores, options),
-                                        strict=True):
+    for roots, why, score, count in zip(
+        sets, reasons, scores, _counts(scores, options), strict=True
+    ):
         gone = set() if why is not None else _weakest(score, roots, count, options.round_to)
         removed += sorted(gone)
         for name, ids in roots.items():
             total = len(ids)
             kept = sum(one not in gone for one in ids)
             notes[channels.producers[name].node] = (
-                f"{options.scheme}: all {total} stay: {why}" if why is not None
-                else f"{options.scheme}: {kept} of {total} left")
+                f"{options.scheme}: all {total} stay: {why}"
+                if why is not None
+                else f"{options.scheme}: {kept} of {total} left"
+            )
     return removed, notes
 
 
@@ -215,13 +246,13 @@ def _counts(scores: Sequence[Worth], options: RemovalOptions) -> list[float]:
     means = [max(sum(score.values()) / max(len(score), 1), 1e-30) for score in scores]
     worth = np.array([one for score in scores for one in score.values()])
     ranked = np.argsort(-worth / np.repeat(means, sizes), kind="stable")
-    stay = np.repeat(np.arange(len(sizes)), sizes)[ranked[: round(len(ranked)
-                                                                  * (1 - options.ratio))]]
+    stay = np.repeat(np.arange(len(sizes)), sizes)[
+        ranked[: round(len(ranked) * (1 - options.ratio))]
+    ]
     return [float(count) for count in np.bincount(stay, minlength=len(sizes))]
 
 
-def _weakest(score: Worth, roots: Mapping[str, list[int]], count: float, round_to: int
-             ) -> set[int]:
+def _weakest(score: Worth, roots: Mapping[str, list[int]], count: float, round_to: int) -> set[int]:
     """What a set of layers that must agree gives up; each layer keeps its strongest channel.
 
     roots: the identities of each layer's channels. Of equal scores the later identity goes.
@@ -231,13 +262,14 @@ def _weakest(score: Worth, roots: Mapping[str, list[int]], count: float, round_t
     strongest = {min(ids, key=place.__getitem__) for ids in roots.values()}
     ranked.sort(key=lambda one: one not in strongest)  # stable: else by score
     keep = max(1, round(count / round_to)) * round_to
-    return set(ranked[max(keep, len(strongest)):])
+    return set(ranked[max(keep, len(strongest)) :])
 
 
 def _powers(weight: npt.NDArray[np.floating], power: int) -> Doubles:
     """float64 [n]: of each row the sum of its elements' powers."""
-    powers: Doubles = np.power(np.abs(weight.reshape(len(weight), -1)), power,
-                               dtype=np.float64).sum(axis=1)
+    powers: Doubles = np.power(
+        np.abs(weight.reshape(len(weight), -1)), power, dtype=np.float64
+    ).sum(axis=1)
     return powers
 
 
@@ -275,8 +307,11 @@ def _shrink(binding: relax.VarBinding, env: Env, kept: Masks) -> relax.Expr | No
     if name is None or made is None:
         return None
     new = substitute(old, env)
-    read = [kept[str(arg.name)] for arg in old.args
-            if isinstance(arg, relax.Var) and str(arg.name) in kept]
+    read = [
+        kept[str(arg.name)]
+        for arg in old.args
+        if isinstance(arg, relax.Var) and str(arg.name) in kept
+    ]
     if name.startswith("relax.nn.conv"):
         return _shrink_conv(old, new, read[0] if read else None, made)
     if name == "relax.matmul":
@@ -298,8 +333,9 @@ def _shrink(binding: relax.VarBinding, env: Env, kept: Masks) -> relax.Expr | No
     return None
 
 
-def _shrink_conv(old: Call, new: Call, read: npt.NDArray[np.bool_] | None,
-                 made: npt.NDArray[np.bool_]) -> relax.Expr:
+def _shrink_conv(
+    old: Call, new: Call, read: npt.NDArray[np.bool_] | None, made: npt.NDArray[np.bool_]
+) -> relax.Expr:
     weight = _array(old.args[1])[made]
     attrs = old.attrs
     groups = int(attrs.groups)
@@ -308,9 +344,15 @@ def _shrink_conv(old: Call, new: Call, read: npt.NDArray[np.bool_] | None,
     elif read is not None and groups == 1:
         weight = weight[:, read]
     op = getattr(relax.op.nn, str(old.op.name).rpartition(".")[2])
-    return op(new.args[0], make_const(np.ascontiguousarray(weight)),
-              strides=list(attrs.strides), padding=list(attrs.padding),
-              dilation=list(attrs.dilation), groups=groups, out_dtype=attrs.out_dtype)
+    return op(
+        new.args[0],
+        make_const(np.ascontiguousarray(weight)),
+        strides=list(attrs.strides),
+        padding=list(attrs.padding),
+        dilation=list(attrs.dilation),
+        groups=groups,
+        out_dtype=attrs.out_dtype,
+    )
 
 
 def _with_args(call: Call, first: int, arrays: list[npt.NDArray[np.generic]]) -> Call:

@@ -30,9 +30,11 @@ Values = npt.NDArray[np.float64]  # [C]: what a channel is at every pixel; NaN: 
 _ALIKE: dict[str, Callable[[Values, Any], Values]] = {
     "relax.nn.relu": lambda values, _call: np.maximum(values, 0),
     "relax.nn.leakyrelu": lambda values, call: np.where(
-        values < 0, values * float(call.attrs.alpha), values),
-    "relax.clip": lambda values, call: np.clip(values, float(call.args[1].value),
-                                               float(call.args[2].value)),
+        values < 0, values * float(call.attrs.alpha), values
+    ),
+    "relax.clip": lambda values, call: np.clip(
+        values, float(call.args[1].value), float(call.args[2].value)
+    ),
     "relax.abs": lambda values, _call: np.abs(values),
     "relax.negative": lambda values, _call: -values,
     "relax.tanh": lambda values, _call: np.tanh(values),
@@ -78,11 +80,14 @@ def remove_dead_channels(func: relax.Function, block: int = 1) -> relax.Function
         if not removed:
             return func
         gone = np.array(sorted(removed))
-        kept: Masks = {name: ~np.isin(channels.roots(ids), gone)
-                       for name, ids in channels.ids.items()}
-        notes = {layer.node: f"dead channels removed: {int(kept[name].sum())} of "
-                             f"{len(kept[name])} left"
-                 for name, layer in channels.producers.items() if not kept[name].all()}
+        kept: Masks = {
+            name: ~np.isin(channels.roots(ids), gone) for name, ids in channels.ids.items()
+        }
+        notes = {
+            layer.node: f"dead channels removed: {int(kept[name].sum())} of {len(kept[name])} left"
+            for name, layer in channels.producers.items()
+            if not kept[name].all()
+        }
         func = without_channels(func, kept, notes)  # what read them may be dead in turn
 
 
@@ -121,8 +126,10 @@ def _without_constants(func: relax.Function) -> relax.Function:
         if not constant.any():
             continue
         if layer.is_conv and any(int(size) for size in call.attrs.padding):
-            notes[layer.node] = (f"reads {constant.sum()} constant channels, which stay: at its "
-                                 "padding they are zero")
+            notes[layer.node] = (
+                f"reads {constant.sum()} constant channels, which stay: at its "
+                "padding they are zero"
+            )
             continue
         sums = layer.weight.reshape(*layer.weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
         shifts[layer.var] = (sums[:, constant] @ read[constant]).astype(layer.weight.dtype)
@@ -157,16 +164,18 @@ def _known_values(func: relax.Function, channels: Channels) -> dict[str, Values]
         name = str(binding.var.name)
         if name not in values:
             continue
-        read = [values[str(var.name)] for var in used_vars(binding.value)
-                if str(var.name) in values]
+        read = [
+            values[str(var.name)] for var in used_vars(binding.value) if str(var.name) in values
+        ]
         made = _made(binding.value, layers.get(name), read, len(values[name]))
         if made is not None:
             values[name] = made
     return values
 
 
-def _made(value: relax.Expr, layer: Prunable | None, read: Sequence[Values], count: int
-          ) -> Values | None:
+def _made(
+    value: relax.Expr, layer: Prunable | None, read: Sequence[Values], count: int
+) -> Values | None:
     """What is known of a binding's result with ``count`` channels; None: nothing."""
     name = op_name(value) or ""
     if layer is not None:
@@ -205,9 +214,14 @@ def _made_by_pair(call: relax.Call, read: Sequence[Values], count: int) -> Value
         if constant.size != (constant.shape[axis] if axis >= 0 else 1):
             return None
         operands.insert(at, np.broadcast_to(constant.reshape(-1).astype(np.float64), count))
-    operator = {"relax.add": np.add, "relax.subtract": np.subtract, "relax.divide": np.divide,
-                "relax.multiply": np.multiply, "relax.maximum": np.maximum,
-                "relax.minimum": np.minimum}[str(call.op.name)]
+    operator = {
+        "relax.add": np.add,
+        "relax.subtract": np.subtract,
+        "relax.divide": np.divide,
+        "relax.multiply": np.multiply,
+        "relax.maximum": np.maximum,
+        "relax.minimum": np.minimum,
+    }[str(call.op.name)]
     with np.errstate(all="ignore"):
         made: Values = operator(*operands)
     if str(call.op.name) == "relax.multiply":

@@ -38,8 +38,9 @@ class Geometry:
     def rank_macs(self, axes: Axes) -> int:
         """Multiplies of a pair of factors for each rank; the basis takes ``axes``."""
         filters, channels, *kernel = self.shape
-        between = prod(self.outputs[axis] if axis in axes else self.inputs[axis]
-                       for axis in range(len(kernel)))
+        between = prod(
+            self.outputs[axis] if axis in axes else self.inputs[axis] for axis in range(len(kernel))
+        )
         own = prod(kernel[axis] for axis in axes)
         return channels * own * between + filters * prod(kernel) // own * prod(self.outputs)
 
@@ -52,8 +53,11 @@ def axes_of(kernel: Sequence[int], form: str) -> list[Axes]:
         return [whole]
     long = [axis for axis in whole if kernel[axis] > 1]
     short = [axis for axis in whole if kernel[axis] == 1]
-    parts = [tuple(sorted([*short, *some])) for count in range(1, len(long))
-             for some in combinations(long, count)]
+    parts = [
+        tuple(sorted([*short, *some]))
+        for count in range(1, len(long))
+        for some in combinations(long, count)
+    ]
     return parts if form == "spatial" else [whole, *parts]
 
 
@@ -92,8 +96,11 @@ class Spectrum:
         """
         filters, channels, *kernel = self.shape
         vectors = self.vectors[:, :rank]
-        left, right = ((vectors, vectors.T @ self.matrix) if self.of_rows else
-                       (self.matrix @ vectors, vectors.T))
+        left, right = (
+            (vectors, vectors.T @ self.matrix)
+            if self.of_rows
+            else (self.matrix @ vectors, vectors.T)
+        )
         norms = np.linalg.norm(left, axis=0), np.linalg.norm(right, axis=1)
         alive = (norms[0] > 0) & (norms[1] > 0)
         balance = np.sqrt(np.divide(norms[1], norms[0], out=np.ones(rank), where=alive))

@@ -47,8 +47,10 @@ class DropIdleFilters(Pass):
             if idle.any():
                 weights[layer.var] = layer.weight.copy()
                 weights[layer.var][idle] = 0
-                notes[layer.node] = (f"{idle.sum()} filters dropped that cannot move their result "
-                                     "by half a step of 8 bits")
+                notes[layer.node] = (
+                    f"{idle.sum()} filters dropped that cannot move their result "
+                    "by half a step of 8 bits"
+                )
         return with_weights(func, weights, notes) if weights else func
 
 

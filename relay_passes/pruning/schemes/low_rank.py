@@ -50,10 +50,13 @@ class LowRankOptions(LayerOptions):
     strength = "ratio"
 
     energy: float = option(0.9, Ratio("share of the squared singular values to keep"))
-    ratio: float | None = option(None, Ratio("ratio of multiplies to remove, whatever energy that "
-                                             "keeps", unset="as energy says"))
-    form: str = option("auto", Choice("which pair of factors", words=("auto", "channel",
-                                                                      "spatial")))
+    ratio: float | None = option(
+        None,
+        Ratio("ratio of multiplies to remove, whatever energy that keeps", unset="as energy says"),
+    )
+    form: str = option(
+        "auto", Choice("which pair of factors", words=("auto", "channel", "spatial"))
+    )
     round_to: int = option(1, Count("ranks are a multiple of this", low=1, high=1024))
 
     def concerns(self, layer: Prunable) -> str | None:
@@ -64,12 +67,15 @@ class LowRankOptions(LayerOptions):
 
     def refusal(self, layer: Prunable) -> str | None:
         if layer.groups > 1:
-            return (f"is a convolution of {layer.groups} groups, each of which would need factors "
-                    "of its own")
+            return (
+                f"is a convolution of {layer.groups} groups, each of which would need factors "
+                "of its own"
+            )
         if not axes_of(layer.kernel, self.form):
             size = "x".join(map(str, layer.kernel)) or "1x1"
-            return (f"has {size} kernels, which have no second direction to separate: give "
-                    "form=channel")
+            return (
+                f"has {size} kernels, which have no second direction to separate: give form=channel"
+            )
         if not np.isfinite(layer.weight).all():
             return "has weights that are NaN or infinite"
         return None
@@ -90,14 +96,18 @@ class Pair:
     share: float
 
     def __str__(self) -> str:
-        first, second = ("x".join(map(str, each.shape[2:])) or "1x1"
-                         for each in (self.basis, self.second))
-        return (f"{first} and {second} of rank {len(self.basis)}, {self.kept:.3f} of the energy "
-                f"with {self.share:.3f} of the multiplies")
+        first, second = (
+            "x".join(map(str, each.shape[2:])) or "1x1" for each in (self.basis, self.second)
+        )
+        return (
+            f"{first} and {second} of rank {len(self.basis)}, {self.kept:.3f} of the energy "
+            f"with {self.share:.3f} of the multiplies"
+        )
 
 
-def choose_pair(weight: Floats, geometry: Geometry, options: LowRankOptions,
-                gram: Floats | None = None) -> Pair | None:
+def choose_pair(
+    weight: Floats, geometry: Geometry, options: LowRankOptions, gram: Floats | None = None
+) -> Pair | None:
     """The factors of a weight [K, C, *kernel] under the options; None if none save multiplies.
 
     By energy: of the forms' least ranks that keep it, the one with the fewest multiplies. By ratio:
@@ -115,8 +125,9 @@ def choose_pair(weight: Floats, geometry: Geometry, options: LowRankOptions,
         spectrum, rank, macs = min(found, key=lambda one: one[2])
     else:
         allowed = (1 - options.ratio) * geometry.macs
-        spectrum, rank, macs = min(found, key=lambda one: (max(one[2], allowed),
-                                                           -one[0].kept(one[1])))
+        spectrum, rank, macs = min(
+            found, key=lambda one: (max(one[2], allowed), -one[0].kept(one[1]))
+        )
     if macs >= geometry.macs:
         return None
     return Pair(*spectrum.factors(rank), spectrum.axes, spectrum.kept(rank), macs / geometry.macs)
@@ -130,38 +141,50 @@ def _rank(spectrum: Spectrum, dense: float, options: LowRankOptions) -> int:
     return max(1, int((1 - options.ratio) * dense) // step) * step
 
 
-def decompose_layers(func: relax.Function, options: LowRankOptions,
-                     grams: Mapping[str, Floats] | None = None) -> relax.Function:
+def decompose_layers(
+    func: relax.Function, options: LowRankOptions, grams: Mapping[str, Floats] | None = None
+) -> relax.Function:
     """The function of ``DecomposeLowRank``."""
     layers = {layer.var: layer for layer in taken_layers(func, options)}
-    wanted = (f"keeps {options.energy:g} of the energy" if options.ratio is None else
-              f"leaves out {options.ratio:g} of the multiplies")
+    wanted = (
+        f"keeps {options.energy:g} of the energy"
+        if options.ratio is None
+        else f"leaves out {options.ratio:g} of the multiplies"
+    )
     pairs: dict[str, Pair] = {}
     notes: dict[str, str] = {}
     for binding in bindings(func):
         layer = layers.get(str(binding.var.name))
         if layer is None:
             continue
-        pair = choose_pair(layer.weight, _geometry(layer, binding), options,
-                           _gram(layer, grams or {}))
-        notes[layer.node] = (f"lowrank: {pair}" if pair is not None else
-                             f"lowrank: stays whole: no rank that {wanted} saves any")
+        pair = choose_pair(
+            layer.weight, _geometry(layer, binding), options, _gram(layer, grams or {})
+        )
+        notes[layer.node] = (
+            f"lowrank: {pair}"
+            if pair is not None
+            else f"lowrank: stays whole: no rank that {wanted} saves any"
+        )
         if pair is not None:
             pairs[layer.var] = pair
     return with_notes(with_pairs(func, pairs), notes)
 
 
 def _geometry(layer: Prunable, binding: relax.VarBinding) -> Geometry:
-    inputs, outputs = (tuple(int(size) for size in each.ty.shape)[2:] if layer.is_conv else ()
-                       for each in (binding.value.args[0], binding.var))
+    inputs, outputs = (
+        tuple(int(size) for size in each.ty.shape)[2:] if layer.is_conv else ()
+        for each in (binding.value.args[0], binding.var)
+    )
     return Geometry(layer.weight.shape, inputs, outputs)
 
 
 def _gram(layer: Prunable, grams: Mapping[str, Floats]) -> Floats | None:
     gram, size = grams.get(layer.node), prod(layer.weight.shape[1:])
     if gram is not None and gram.shape != (size, size):
-        raise PassError(f"The Gram matrix of '{layer.node}' has shape {list(gram.shape)}; its "
-                        f"patches have {size} elements.")
+        raise PassError(
+            f"The Gram matrix of '{layer.node}' has shape {list(gram.shape)}; its "
+            f"patches have {size} elements."
+        )
     return gram
 
 
@@ -171,16 +194,18 @@ def with_pairs(func: relax.Function, pairs: Mapping[str, Pair]) -> relax.Functio
     taken = set(nodes.values())
     made: dict[str, str] = {}
 
-    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
-              ) -> relax.Expr | None:
+    def visit(
+        builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    ) -> relax.Expr | None:
         name = str(binding.var.name)
         if name not in pairs:
             return None
         pair, old = pairs[name], substitute(binding.value, env)
         dtype = str(old.args[1].ty.dtype)
         inside = set(pair.axes)
-        basis = builder.emit(_part(old, old.args[0], pair.basis.astype(dtype), inside),
-                             f"{name}_basis")
+        basis = builder.emit(
+            _part(old, old.args[0], pair.basis.astype(dtype), inside), f"{name}_basis"
+        )
         made[str(basis.name)] = unused_name(f"{nodes.get(name, name)}.basis", taken)
         outside = set(range(pair.basis.ndim - 2)) - inside
         return _part(old, basis, pair.second.astype(dtype), outside)
@@ -195,13 +220,21 @@ def _part(old: Call, x: relax.Expr, weight: Floats, axes: Set[int]) -> Call:
         return relax.op.matmul(x, make_const(weight.T), out_dtype=old.attrs.out_dtype)
     rank = weight.ndim - 2
     moves = [axis in axes for axis in range(rank)]
-    strides, dilation = ([int(size) if own else 1 for size, own in zip(sizes, moves, strict=True)]
-                         for sizes in (old.attrs.strides, old.attrs.dilation))
-    padding = [int(size) if own else 0
-               for size, own in zip(old.attrs.padding, moves * 2, strict=True)]
+    strides, dilation = (
+        [int(size) if own else 1 for size, own in zip(sizes, moves, strict=True)]
+        for sizes in (old.attrs.strides, old.attrs.dilation)
+    )
+    padding = [
+        int(size) if own else 0 for size, own in zip(old.attrs.padding, moves * 2, strict=True)
+    ]
     return getattr(relax.op.nn, f"conv{rank}d")(
-        x, make_const(weight), strides=strides, padding=padding, dilation=dilation,
-        out_dtype=old.attrs.out_dtype)
+        x,
+        make_const(weight),
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        out_dtype=old.attrs.out_dtype,
+    )
 
 
 @function_pass("zeroskip.DecomposeLowRank")

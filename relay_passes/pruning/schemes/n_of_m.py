@@ -43,8 +43,10 @@ class CountOptions(MaskOptions):
         super().__post_init__()
         n, m = self.counts()
         if self.kept > self.size:
-            raise PassError(f"Pruning option {self.scheme}:{n}={self.kept} must be at most "
-                            f"{m}={self.size}: so many weights have a group.")
+            raise PassError(
+                f"Pruning option {self.scheme}:{n}={self.kept} must be at most "
+                f"{m}={self.size}: so many weights have a group."
+            )
 
     @property
     def kept(self) -> int:
@@ -111,8 +113,11 @@ class NmOptions(CountOptions):
 
     def refusal(self, layer: Prunable) -> str | None:
         channels = layer.weight.shape[1]
-        return (f"has {channels} input channels, fewer than m={self.m}: give a smaller m"
-                if channels < self.m else None)
+        return (
+            f"has {channels} input channels, fewer than m={self.m}: give a smaller m"
+            if channels < self.m
+            else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

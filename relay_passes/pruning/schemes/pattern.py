@@ -65,17 +65,21 @@ class PatternOptions(MaskOptions):
     patterns: int = option(8, Count("size of the learned library", low=1, high=56))
     entries: int = option(4, Count("weights that a learned pattern keeps"))
     connectivity: float = option(0.0, Ratio("ratio of kernels to remove"))
-    pointwise: float | None = option(None, Ratio("the same for 1x1 layers",
-                                                 unset="as connectivity"))
-    balance: str = option("filter", Choice("where equally many kernels stay",
-                                           words=("filter", "layer", "global")))
+    pointwise: float | None = option(
+        None, Ratio("the same for 1x1 layers", unset="as connectivity")
+    )
+    balance: str = option(
+        "filter", Choice("where equally many kernels stay", words=("filter", "layer", "global"))
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         taps = prod(self.patterned)
         if self.library == "learned" and self.entries > taps:
-            raise PassError(f"Pruning option {self.scheme}:entries={self.entries} must be at most "
-                            f"{taps}, the weights of a {_text(self.patterned)} kernel.")
+            raise PassError(
+                f"Pruning option {self.scheme}:entries={self.entries} must be at most "
+                f"{taps}, the weights of a {_text(self.patterned)} kernel."
+            )
 
     @property
     def patterned(self) -> tuple[int, ...]:
@@ -93,11 +97,16 @@ class PatternOptions(MaskOptions):
         if layer.kernel == self.patterned or self.ratio(layer) > 0:
             return None
         if _is_pointwise(layer):
-            return (None if self.pointwise is not None else
-                    "is a 1x1 convolution, for which there is no rule: give pointwise=RATIO")
+            return (
+                None
+                if self.pointwise is not None
+                else "is a 1x1 convolution, for which there is no rule: give pointwise=RATIO"
+            )
         size = _text(layer.kernel)
-        return (f"has {size} kernels, for which there are no patterns: give connectivity=RATIO, or "
-                f"kernel={size} to learn patterns of this size")
+        return (
+            f"has {size} kernels, for which there are no patterns: give connectivity=RATIO, or "
+            f"kernel={size} to learn patterns of this size"
+        )
 
     def ratio(self, layer: Prunable) -> float:
         """Of the kernels of a layer, how many go."""
@@ -109,9 +118,14 @@ class PatternOptions(MaskOptions):
         """With the library that is learned from all of the layers, and of each the ratio of its
         kernels that go."""
         masks = self.keep(layers, scores)
-        size, used = self.patterned, [mask.reshape(-1, mask[0, 0].size) for layer, mask
-                                      in zip(layers, masks, strict=True)
-                                      if layer.kernel == self.patterned]
+        size, used = (
+            self.patterned,
+            [
+                mask.reshape(-1, mask[0, 0].size)
+                for layer, mask in zip(layers, masks, strict=True)
+                if layer.kernel == self.patterned
+            ],
+        )
         library = self.library
         if self.library == "learned" and used:
             every = np.unique(np.concatenate(used), axis=0)
@@ -120,8 +134,15 @@ class PatternOptions(MaskOptions):
         for own, mask in zip(super().apart(layers, scores), masks, strict=True):
             kernels = mask.reshape(-1, mask[0, 0].size).any(axis=1)
             ratio = 1 - np.count_nonzero(kernels) / kernels.size
-            alone.append(replace(own, library=library, connectivity=ratio, pointwise=None,
-                                 balance="filter" if self.balance == "filter" else "layer"))
+            alone.append(
+                replace(
+                    own,
+                    library=library,
+                    connectivity=ratio,
+                    pointwise=None,
+                    balance="filter" if self.balance == "filter" else "layer",
+                )
+            )
         return alone
 
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
@@ -132,11 +153,14 @@ class PatternOptions(MaskOptions):
             library = self._library([kernels[at] for at in patterned])
             for at in patterned:
                 masks[at] = library[choose_patterns(kernels[at], library)]
-        worth = [np.sqrt((each * mask).sum(axis=2))
-                 for each, mask in zip(kernels, masks, strict=True)]
+        worth = [
+            np.sqrt((each * mask).sum(axis=2)) for each, mask in zip(kernels, masks, strict=True)
+        ]
         stay = self._connectivity(layers, worth)
-        return [(mask & kept[:, :, None]).reshape(each.shape)
-                for mask, kept, each in zip(masks, stay, scores, strict=True)]
+        return [
+            (mask & kept[:, :, None]).reshape(each.shape)
+            for mask, kept, each in zip(masks, stay, scores, strict=True)
+        ]
 
     def _library(self, kernels: Sequence[Scores]) -> Library:
         if isinstance(self.library, PatternLibrary):
@@ -149,8 +173,10 @@ class PatternOptions(MaskOptions):
         """For each layer, which kernels [K, C] stay. norms: [K, C] of each."""
         ratios = [self.ratio(layer) for layer in layers]
         if self.balance != "global":
-            return [connectivity_mask(each, ratio, self.balance)
-                    for each, ratio in zip(norms, ratios, strict=True)]
+            return [
+                connectivity_mask(each, ratio, self.balance)
+                for each, ratio in zip(norms, ratios, strict=True)
+            ]
         masks: dict[int, Library] = {}
         for ratio in set(ratios):
             group = [at for at, own in enumerate(ratios) if own == ratio]
@@ -158,8 +184,9 @@ class PatternOptions(MaskOptions):
             together = np.concatenate([each.reshape(-1) for each in scaled])[None]
             mask = connectivity_mask(together, ratio, "layer").reshape(-1)
             pieces = np.split(mask, np.cumsum([each.size for each in scaled])[:-1])
-            masks |= {at: piece.reshape(norms[at].shape)
-                      for at, piece in zip(group, pieces, strict=True)}
+            masks |= {
+                at: piece.reshape(norms[at].shape) for at, piece in zip(group, pieces, strict=True)
+            }
         return [masks[at] for at in range(len(layers))]
 
     def note(self, layer: Prunable, mask: Mask) -> str:

@@ -37,14 +37,22 @@ class PatternLibrary:
             array = np.asarray(values)
         except ValueError:  # rows of different lengths
             array = np.zeros(0, object)
-        if (array.ndim < 2 or not array.size or array.dtype.kind not in "biuf"
-                or not np.isin(array, (0, 1)).all()):
-            raise PassError(f"{source} must be 0 and 1 in the shape [patterns, *kernel], such as "
-                            "[[[1, 1, 0], [1, 1, 0], [0, 0, 0]]]: one pattern of 3x3.")
+        if (
+            array.ndim < 2
+            or not array.size
+            or array.dtype.kind not in "biuf"
+            or not np.isin(array, (0, 1)).all()
+        ):
+            raise PassError(
+                f"{source} must be 0 and 1 in the shape [patterns, *kernel], such as "
+                "[[[1, 1, 0], [1, 1, 0], [0, 0, 0]]]: one pattern of 3x3."
+            )
         masks = array.astype(np.bool_).reshape(len(array), -1)
         if not masks.any(axis=1).all():
-            raise PassError(f"{source} has a pattern that keeps nothing; kernels are removed by "
-                            "connectivity=RATIO.")
+            raise PassError(
+                f"{source} has a pattern that keeps nothing; kernels are removed by "
+                "connectivity=RATIO."
+            )
         return PatternLibrary(array.shape[1:], tuple(map(tuple, masks.tolist())))
 
     @staticmethod
@@ -54,13 +62,16 @@ class PatternLibrary:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as problem:
-            raise PassError(f"The pattern library '{path}' cannot be read: "
-                            f"{problem.strerror or problem}.") from None
+            raise PassError(
+                f"The pattern library '{path}' cannot be read: {problem.strerror or problem}."
+            ) from None
         except (ValueError, RecursionError) as problem:
             raise PassError(f"The pattern library '{path}' is not TOML: {problem}.") from None
         if list(table) != ["patterns"]:
-            raise PassError(f"The pattern library '{path}' must have the key 'patterns' and no "
-                            "other: patterns = [[[1, 1, 0], [1, 1, 0], [0, 0, 0]], ...]")
+            raise PassError(
+                f"The pattern library '{path}' must have the key 'patterns' and no "
+                "other: patterns = [[[1, 1, 0], [1, 1, 0], [0, 0, 0]], ...]"
+            )
         return PatternLibrary.of(table["patterns"], f"The pattern library '{path}'")
 
     @property
@@ -74,14 +85,20 @@ class PatternLibrary:
 
 # The four sparse convolution patterns of PCONV (Ma et al., AAAI 2020, figure 3): the centre, one
 # neighbour above or below, and the two beside or around the corner that approximate a Gaussian.
-PCONV: Library = np.array([[1, 1, 0, 1, 1, 0, 0, 0, 0],
-                           [0, 1, 1, 0, 1, 1, 0, 0, 0],
-                           [0, 0, 0, 1, 1, 0, 1, 1, 0],
-                           [0, 0, 0, 0, 1, 1, 0, 1, 1]], np.bool_)
+PCONV: Library = np.array(
+    [
+        [1, 1, 0, 1, 1, 0, 0, 0, 0],
+        [0, 1, 1, 0, 1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 1, 0, 1, 1, 0],
+        [0, 0, 0, 0, 1, 1, 0, 1, 1],
+    ],
+    np.bool_,
+)
 
 
-def learn_library(scores: Sequence[Floats], count: int, kernel: tuple[int, ...] = (3, 3),
-                  entries: int = 4) -> Library:
+def learn_library(
+    scores: Sequence[Floats], count: int, kernel: tuple[int, ...] = (3, 3), entries: int = 4
+) -> Library:
     """The ``count`` patterns, or fewer, that most kernels would choose of all that there are.
 
     scores: of the weights [K, C, taps] of each layer of the network, such as their squares. A
@@ -106,8 +123,11 @@ def distinct(masks: Library) -> tuple[Library, Ints]:
     words = -(-packed.shape[1] // 8)
     padded = np.zeros((len(packed), 8 * words), np.uint8)
     padded[:, : packed.shape[1]] = packed
-    codes = padded.view(">u8")[:, 0].astype(np.uint64) if words == 1 else padded.view(
-        f"V{8 * words}")[:, 0]
+    codes = (
+        padded.view(">u8")[:, 0].astype(np.uint64)
+        if words == 1
+        else padded.view(f"V{8 * words}")[:, 0]
+    )
     _codes, first, times = np.unique(codes, return_index=True, return_counts=True)
     return masks[first[::-1]], times[::-1]  # a tap that stays is a 1: the first mask is largest
 

@@ -91,15 +91,18 @@ def parse_recipe(recipe: Recipe, samples: Samples | None = None) -> list[Any]:
 
 def read_recipe(recipe: Recipe) -> tuple[Options, ...]:
     """The option values of a recipe: a text, a TOML file's path or option values themselves."""
-    if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(FILE)
-                                    and ":" not in recipe):
+    if isinstance(recipe, Path) or (
+        isinstance(recipe, str) and recipe.endswith(FILE) and ":" not in recipe
+    ):
         return tuple(_of_file(Path(recipe)))
     if isinstance(recipe, str):
         return tuple(_of_text(recipe))
     for each in recipe:
         if not isinstance(each, Options):
-            raise PassError(f"A pruning recipe in Python is a sequence of options, such as "
-                            f"PatternOptions(connectivity=0.5), not of {type(each).__name__}.")
+            raise PassError(
+                f"A pruning recipe in Python is a sequence of options, such as "
+                f"PatternOptions(connectivity=0.5), not of {type(each).__name__}."
+            )
     return tuple(recipe)
 
 
@@ -115,15 +118,19 @@ class _Entry:
     def read(self) -> Options:
         """The options that it stands for."""
         if self.scheme not in SCHEMES:
-            raise PassError(f"Pruning scheme '{brief(self.scheme)}' is not known; "
-                            f"{nearest(self.scheme, SCHEMES)}")
+            raise PassError(
+                f"Pruning scheme '{brief(self.scheme)}' is not known; "
+                f"{nearest(self.scheme, SCHEMES)}"
+            )
         options, _make = SCHEMES[self.scheme]
         kinds = {name: kind.within(self.folder) for name, kind, _default in declared(options)}
         values = {}
         for name, value in self.settings.items():
             if name not in kinds:
-                raise PassError(f"'{brief(name)}' is not an option of pruning scheme "
-                                f"'{self.scheme}'; {nearest(name, kinds)}")
+                raise PassError(
+                    f"'{brief(name)}' is not an option of pruning scheme "
+                    f"'{self.scheme}'; {nearest(name, kinds)}"
+                )
             try:
                 values[name] = kinds[name].parse(value) if isinstance(value, str) else value
             except (ValueError, KeyError):
@@ -138,11 +145,14 @@ def _of_text(recipe: str) -> Iterator[Options]:
         for setting in filter(None, (each.strip() for each in rest.split(","))):
             name, equals, value = setting.partition("=")
             if not equals:
-                raise PassError(f"'{brief(setting)}' is not an option of pruning scheme "
-                                f"'{brief(scheme)}' written as option=value.")
+                raise PassError(
+                    f"'{brief(setting)}' is not an option of pruning scheme "
+                    f"'{brief(scheme)}' written as option=value."
+                )
             if name in settings:
-                raise PassError(f"Pruning option {brief(scheme)}:{brief(name)} is given twice; say "
-                                "it once.")
+                raise PassError(
+                    f"Pruning option {brief(scheme)}:{brief(name)} is given twice; say it once."
+                )
             settings[name] = value
         yield _Entry(scheme, settings).read()
 
@@ -153,25 +163,37 @@ def _of_file(path: Path) -> Iterator[Options]:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except OSError as problem:
-        raise PassError(f"The pruning recipe '{path}' cannot be read: "
-                        f"{problem.strerror or problem}.") from None
+        raise PassError(
+            f"The pruning recipe '{path}' cannot be read: {problem.strerror or problem}."
+        ) from None
     except (ValueError, RecursionError) as problem:
         raise PassError(f"The pruning recipe '{path}' is not TOML: {problem}.") from None
     tables = content.get(TABLE)
-    if (list(content) != [TABLE] or not isinstance(tables, list) or not tables
-            or not all(isinstance(table, dict) for table in tables)):
-        raise PassError(f"The pruning recipe '{path}' must hold tables [[{TABLE}]] and nothing "
-                        f"else, each with a scheme: one of {', '.join(SCHEMES)}.")
-    lines = [number for number, line in enumerate(text.splitlines(), 1)
-             if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line)]
+    if (
+        list(content) != [TABLE]
+        or not isinstance(tables, list)
+        or not tables
+        or not all(isinstance(table, dict) for table in tables)
+    ):
+        raise PassError(
+            f"The pruning recipe '{path}' must hold tables [[{TABLE}]] and nothing "
+            f"else, each with a scheme: one of {', '.join(SCHEMES)}."
+        )
+    lines = [
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line)
+    ]
     for number, table in enumerate(tables):
         settings = dict(table)
         scheme = settings.pop("scheme", None)
         line = f", line {lines[number]}" if len(lines) == len(tables) else ""
         try:
             if not isinstance(scheme, str):
-                raise PassError(f"a scheme is missing: say scheme = \"{next(iter(SCHEMES))}\", or "
-                                f"another of {', '.join(SCHEMES)}.")
+                raise PassError(
+                    f'a scheme is missing: say scheme = "{next(iter(SCHEMES))}", or '
+                    f"another of {', '.join(SCHEMES)}."
+                )
             yield _Entry(scheme, settings, path.parent).read()
         except PassError as refusal:
             raise PassError(f"'{path}', table {number + 1}{line}: {refusal}") from None

@@ -31,16 +31,24 @@ class UnstructuredOptions(MaskOptions):
     strength = "sparsity"
 
     sparsity: float = option(0.5, Ratio("ratio of weights to remove"))
-    scope: str = option("layer", Choice(
-        "how the ratio is shared: by each layer alike, ranking all layers' weights together, or "
-        "more of large layers", words=("layer", "global", "erk")))
+    scope: str = option(
+        "layer",
+        Choice(
+            "how the ratio is shared: by each layer alike, ranking all layers' weights together, or "
+            "more of large layers",
+            words=("layer", "global", "erk"),
+        ),
+    )
     skip_first: bool = option(False, Flag("leave convolutions that no layer comes before"))
 
     def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
         masks = self.keep(layers, scores)
-        return [replace(own, scope="layer", sparsity=1 - np.count_nonzero(mask) / mask.size)
-                if mask.any() else own
-                for own, mask in zip(super().apart(layers, scores), masks, strict=True)]
+        return [
+            replace(own, scope="layer", sparsity=1 - np.count_nonzero(mask) / mask.size)
+            if mask.any()
+            else own
+            for own, mask in zip(super().apart(layers, scores), masks, strict=True)
+        ]
 
     def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
         if self.scope == "layer":

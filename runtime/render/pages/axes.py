@@ -53,22 +53,36 @@ class LogAxis(Axis):
         return [value for value in found if self.low <= value <= self.high]
 
 
-def grid(x: Axis, y: Axis, size: tuple[int, int], names: tuple[str, str],
-         texts: tuple[Sequence[str], Sequence[str]] | None = None) -> list[Element]:
+def grid(
+    x: Axis,
+    y: Axis,
+    size: tuple[int, int],
+    names: tuple[str, str],
+    texts: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> list[Element]:
     """Lines at both axes' ticks with their values, and the axes' names. texts: instead of the
     values."""
     width, height = size
     found = []
     for number, value in enumerate(x.ticks()):
         at, text = f"{x(value):.1f}", f"{value:g}" if texts is None else texts[0][number]
-        found += [tag("line", x1=at, x2=at, y1=TOP, y2=height - BOTTOM, class_="grid"),
-                  tag("text", text, x=at, y=height - BOTTOM + 15, class_="tick middle")]
+        found += [
+            tag("line", x1=at, x2=at, y1=TOP, y2=height - BOTTOM, class_="grid"),
+            tag("text", text, x=at, y=height - BOTTOM + 15, class_="tick middle"),
+        ]
     for number, value in enumerate(y.ticks()):
         at, text = f"{y(value):.1f}", f"{value:g}" if texts is None else texts[1][number]
-        found += [tag("line", x1=LEFT, x2=width - RIGHT, y1=at, y2=at, class_="grid"),
-                  tag("text", text, x=LEFT - 6, y=at, dy="0.35em", class_="tick end")]
+        found += [
+            tag("line", x1=LEFT, x2=width - RIGHT, y1=at, y2=at, class_="grid"),
+            tag("text", text, x=LEFT - 6, y=at, dy="0.35em", class_="tick end"),
+        ]
     found += [
         tag("text", names[0], x=(LEFT + width - RIGHT) / 2, y=height - 6, class_="axis middle"),
-        tag("text", names[1], transform=f"translate(11 {(TOP + height - BOTTOM) / 2}) "
-            "rotate(-90)", class_="axis middle")]
+        tag(
+            "text",
+            names[1],
+            transform=f"translate(11 {(TOP + height - BOTTOM) / 2}) rotate(-90)",
+            class_="axis middle",
+        ),
+    ]
     return found

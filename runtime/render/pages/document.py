@@ -8,20 +8,26 @@ from importlib import resources
 from zeroskip.runtime.render.pages.elements import Child, page, tag
 
 # Pictures may be in the file itself, nothing may come from elsewhere.
-POLICY = ("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-          "img-src data:")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 def document(title: str, main: Sequence[Child], scripts: Sequence[str]) -> str:
     """The file's text. main: below the title, which stands as the first heading; scripts: names of
     files here."""
     head = tag(
-        "head", tag("meta", charset="utf-8"),
+        "head",
+        tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"{title} - zeroskip"), tag("style", _asset("style.css")))
-    body = tag("body", tag("main", tag("h1", title), *main), tag("div", id="tip", role="tooltip"),
-               *(tag("script", _asset(name)) for name in scripts))
+        tag("title", f"{title} - zeroskip"),
+        tag("style", _asset("style.css")),
+    )
+    body = tag(
+        "body",
+        tag("main", tag("h1", title), *main),
+        tag("div", id="tip", role="tooltip"),
+        *(tag("script", _asset(name)) for name in scripts),
+    )
     return page(tag("html", head, body, lang="en"))
 
 

@@ -15,8 +15,14 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Element:
 
     Of an attribute's name a last ``_`` is dropped, others become ``-``: ``class_``, ``data_tip``.
     """
-    made = Element(name, {key.rstrip("_").replace("_", "-"): str(value)
-                          for key, value in attributes.items() if value is not None})
+    made = Element(
+        name,
+        {
+            key.rstrip("_").replace("_", "-"): str(value)
+            for key, value in attributes.items()
+            if value is not None
+        },
+    )
     last: Element | None = None
     for child in children:
         if isinstance(child, Element):
@@ -36,14 +42,18 @@ def page(root: Element) -> str:
 
 def figure(title: str, note: str, *content: Child, class_: str = "") -> Element:
     """A section with a heading and a sentence on what is seen."""
-    return tag("section", tag("h2", title), tag("p", note, class_="note"), *content,
-               class_=class_ or None)
+    return tag(
+        "section", tag("h2", title), tag("p", note, class_="note"), *content, class_=class_ or None
+    )
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> Element:
     """Colours (classes of the style sheet) and what they stand for."""
-    return tag("ul", *(tag("li", tag("i", class_=f"swatch {color}"), name)
-                       for color, name in entries), class_="legend")
+    return tag(
+        "ul",
+        *(tag("li", tag("i", class_=f"swatch {color}"), name) for color, name in entries),
+        class_="legend",
+    )
 
 
 def percent(share: float) -> str:

@@ -27,7 +27,8 @@ GROUPS = (
     Group("bus", "bus: extra and neighbours' bytes", ("traffic", "neighbours")),
 )
 COLOR_OF = {cause: group.color for group in GROUPS for cause in group.causes} | dict.fromkeys(
-    SAVED, "saved")
+    SAVED, "saved"
+)
 TRAFFIC_LABELS = {"inputs": "inputs", "weights": "weights, parameters", "outputs": "outputs"}
 
 
@@ -44,5 +45,8 @@ def spent(lost: Mapping[str, float], group: Group) -> float:
 def listed(lost: Mapping[str, float], bound: float) -> list[str]:
     """A line for each cause that matters, the largest first, in cycles and in % of the bound."""
     ranked = sorted(CAUSES, key=lambda cause: -abs(lost[cause]))
-    return [f"{cause} {lost[cause]:+,.0f} ({lost[cause] / bound:+.1%})" for cause in ranked
-            if abs(lost[cause]) >= max(0.5, 0.0005 * bound)]
+    return [
+        f"{cause} {lost[cause]:+,.0f} ({lost[cause] / bound:+.1%})"
+        for cause in ranked
+        if abs(lost[cause]) >= max(0.5, 0.0005 * bound)
+    ]

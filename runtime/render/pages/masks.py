@@ -25,8 +25,13 @@ def mask_picture(mask: Mask, title: str) -> Element:
         return tag("p", "The layer has gone.", class_="note")
     pixels = mask_pixels(mask[:SHOWN, :SHOWN])
     data = base64.b64encode(png(pixels)).decode()
-    return tag("img", src=f"data:image/png;base64,{data}", width=pixels.shape[1],
-               height=pixels.shape[0], alt=f"Mask of {title}")
+    return tag(
+        "img",
+        src=f"data:image/png;base64,{data}",
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        alt=f"Mask of {title}",
+    )
 
 
 def mask_pixels(mask: Mask) -> Pixels:
@@ -46,12 +51,21 @@ def png(pixels: Pixels) -> bytes:
     height, width = pixels.shape
     colors = np.array(PALETTE, np.uint8)
     lines = np.insert(pixels, 0, 0, axis=1)  # each begins with the number of its filter: none
-    return b"\x89PNG\r\n\x1a\n" + b"".join((
-        _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-        _chunk(b"PLTE", colors[:, :3].tobytes()), _chunk(b"tRNS", colors[:, 3].tobytes()),
-        _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)), _chunk(b"IEND", b"")))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            _chunk(b"PLTE", colors[:, :3].tobytes()),
+            _chunk(b"tRNS", colors[:, 3].tobytes()),
+            _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)),
+            _chunk(b"IEND", b""),
+        )
+    )
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return (struct.pack(">I", len(content)) + kind + content
-            + struct.pack(">I", zlib.crc32(kind + content)))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )

@@ -19,14 +19,20 @@ SCRIPTS = ("tips.js", "sort.js", "timeline.js")
 def report_page(report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]) -> str:
     """The report as HTML. runs, programs: by region, those that the report was made of."""
     figures = _figures(report, runs, programs) if report.layers else []
-    return document(f"{report.network} on {report.target}",
-                    [totals.headline(report), *figures, totals.cpu_list(report)], SCRIPTS)
+    return document(
+        f"{report.network} on {report.target}",
+        [totals.headline(report), *figures, totals.cpu_list(report)],
+        SCRIPTS,
+    )
 
 
-def _figures(report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
-             ) -> list[Element]:
+def _figures(
+    report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
+) -> list[Element]:
     return [
         totals.causes_figure(report),
         tag("div", roofline_figure(report), totals.moves_figure(report), class_="pair"),
         tag("div", layers.cycles_figure(report), layers.traffic_figure(report), class_="pair"),
-        timeline_figure(report, runs, programs), totals.layers_table(report)]
+        timeline_figure(report, runs, programs),
+        totals.layers_table(report),
+    ]

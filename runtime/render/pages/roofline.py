@@ -22,16 +22,22 @@ def roofline_figure(report: Report) -> Element:
     """A dot for each layer that multiplies."""
     dots = [layer for layer in report.layers if layer.real_macs]
     others = len(report.layers) - len(dots)
-    note = ("A dot is a layer, its area the layer's cycles; its distance below the roof is its "
-            "multiple of the bound.")
+    note = (
+        "A dot is a layer, its area the layer's cycles; its distance below the roof is its "
+        "multiple of the bound."
+    )
     if others:
         note += f" Without multiplies and not shown: {others}."
     if not dots:
         return figure("Roofline", note)
     shown = {_kind(layer) for layer in dots}
-    return figure("Roofline", note, legend(each for each in KINDS.items() if each[0] in shown),
-                  *(_chart(report, dots, name, *size) for name, size in SIZES.items()),
-                  class_="roofline")
+    return figure(
+        "Roofline",
+        note,
+        legend(each for each in KINDS.items() if each[0] in shown),
+        *(_chart(report, dots, name, *size) for name, size in SIZES.items()),
+        class_="roofline",
+    )
 
 
 def _kind(layer: LayerReport) -> str:
@@ -42,11 +48,14 @@ def _intensity(layer: LayerReport) -> float:
     return layer.real_macs / sum(moved.compulsory for moved in layer.traffic.values())
 
 
-def _chart(report: Report, dots: Sequence[LayerReport], name: str, width: int, height: int
-           ) -> Element:
+def _chart(
+    report: Report, dots: Sequence[LayerReport], name: str, width: int, height: int
+) -> Element:
     peak, bus = report.macs_per_cycle, report.bytes_per_cycle
-    xs, ys = [_intensity(layer) for layer in dots], [layer.real_macs / layer.cycles
-                                                     for layer in dots]
+    xs, ys = (
+        [_intensity(layer) for layer in dots],
+        [layer.real_macs / layer.cycles for layer in dots],
+    )
     ridge = peak / bus
     x = LogAxis(min(*xs, ridge) / 1.6, max(*xs, ridge) * 1.6, LEFT, width - RIGHT)
     y = LogAxis(min(*ys, peak) / 1.6, peak * 1.7, height - BOTTOM, TOP)
@@ -55,29 +64,59 @@ def _chart(report: Report, dots: Sequence[LayerReport], name: str, width: int, h
         roof[0] = (y.low / bus, y.low)
     line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in roof)
     return tag(
-        "svg", *grid(x, y, (width, height), NAMES), tag("polyline", points=line, class_="roof"),
-        tag("text", f"{peak} MACs a cycle", x=width - RIGHT, y=f"{y(peak) - 6:.1f}",
-            class_="roof-label end"),
+        "svg",
+        *grid(x, y, (width, height), NAMES),
+        tag("polyline", points=line, class_="roof"),
+        tag(
+            "text",
+            f"{peak} MACs a cycle",
+            x=width - RIGHT,
+            y=f"{y(peak) - 6:.1f}",
+            class_="roof-label end",
+        ),
         _slope_label(f"{bus} bytes a cycle", x, y, roof[0], roof[1]),
-        *(_dot(layer, x(a), y(b), a, report) for layer, a, b in
-          sorted(zip(dots, xs, ys, strict=True), key=lambda each: -each[0].cycles)),
-        viewBox=f"0 0 {width} {height}", class_=name, role="img",
+        *(
+            _dot(layer, x(a), y(b), a, report)
+            for layer, a, b in sorted(
+                zip(dots, xs, ys, strict=True), key=lambda each: -each[0].cycles
+            )
+        ),
+        viewBox=f"0 0 {width} {height}",
+        class_=name,
+        role="img",
         aria_label="Roofline: multiplies a cycle against multiplies a byte; the table of layers "
-                   "below holds the numbers")
+        "below holds the numbers",
+    )
 
 
-def _slope_label(text: str, x: Axis, y: Axis, low: tuple[float, float], high: tuple[float, float]
-                 ) -> Element:
+def _slope_label(
+    text: str, x: Axis, y: Axis, low: tuple[float, float], high: tuple[float, float]
+) -> Element:
     """Along the slope, above its lower end, where fewer layers are."""
     (x1, y1), (x2, y2) = ((x(a), y(b)) for a, b in (low, high))
     angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
-    return tag("text", text, dx="10", dy="-8", class_="roof-label",
-               transform=f"translate({x1:.1f} {y1:.1f}) rotate({angle:.1f})")
+    return tag(
+        "text",
+        text,
+        dx="10",
+        dy="-8",
+        class_="roof-label",
+        transform=f"translate({x1:.1f} {y1:.1f}) rotate({angle:.1f})",
+    )
 
 
 def _dot(layer: LayerReport, x: float, y: float, intensity: float, report: Report) -> Element:
     radius = 3 + 22 * math.sqrt(layer.cycles / report.cycles)
-    tip = [layer.title, f"{intensity:.3g} MACs a byte, {layer.real_macs / layer.cycles:.1f} MACs "
-           "a cycle", f"{layer.x_bound:.3f} x bound, {layer.cycles:,} cycles"]
-    return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}", data_tip="\n".join(tip),
-               class_=_kind(layer))
+    tip = [
+        layer.title,
+        f"{intensity:.3g} MACs a byte, {layer.real_macs / layer.cycles:.1f} MACs a cycle",
+        f"{layer.x_bound:.3f} x bound, {layer.cycles:,} cycles",
+    ]
+    return tag(
+        "circle",
+        cx=f"{x:.1f}",
+        cy=f"{y:.1f}",
+        r=f"{radius:.1f}",
+        data_tip="\n".join(tip),
+        class_=_kind(layer),
+    )

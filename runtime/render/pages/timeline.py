@@ -22,19 +22,26 @@ from zeroskip.runtime.render.pages.elements import Element, figure, kib, legend,
 
 UNIT_NAMES = tuple(str(unit.name).lower() for unit in UNITS)
 MNEMONICS = tuple(BY_MNEMONIC)
-ZOOMS = (("+", "in", "zoom in"), ("\N{MINUS SIGN}", "out", "zoom out"),
-         ("all", "all", "show the whole run"))
+ZOOMS = (
+    ("+", "in", "zoom in"),
+    ("\N{MINUS SIGN}", "out", "zoom out"),
+    ("all", "all", "show the whole run"),
+)
 Table = dict[str, Any]
 
 
-def timeline_figure(report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
-                    ) -> Element:
+def timeline_figure(
+    report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
+) -> Element:
     """The canvas and what is drawn on it."""
     regions = [region.name for region in report.regions]
-    table = timeline_table([(runs[name], programs[name]) for name in regions],
-                           [layer.title for layer in report.layers])
-    buttons = [tag("button", label, type="button", data_zoom=action, aria_label=meaning)
-               for label, action, meaning in ZOOMS]
+    table = timeline_table(
+        [(runs[name], programs[name]) for name in regions], [layer.title for layer in report.layers]
+    )
+    buttons = [
+        tag("button", label, type="button", data_zoom=action, aria_label=meaning)
+        for label, action, meaning in ZOOMS
+    ]
     return figure(
         "Timeline and memories",
         "Above, which layer the cycles belong to and how busy each unit is. Below, rows of each "
@@ -42,31 +49,50 @@ def timeline_figure(report: Report, runs: Mapping[str, Run], programs: Mapping[s
         "Ctrl + wheel to zoom; hold still over a slice for what it is.",
         legend([*((f"u-{unit}", unit) for unit in UNIT_NAMES), ("u-memory", "rows live")]),
         tag("div", *buttons, tag("output", ""), class_="zoom"),
-        tag("canvas", tag("p", "The timeline is drawn by a script."), id="timeline", tabindex="0",
-            role="img", aria_label="Timeline of the three units and occupancy of the memories: "
-            + _peaks(table)),
+        tag(
+            "canvas",
+            tag("p", "The timeline is drawn by a script."),
+            id="timeline",
+            tabindex="0",
+            role="img",
+            aria_label="Timeline of the three units and occupancy of the memories: "
+            + _peaks(table),
+        ),
         tag("p", _peaks(table), class_="note"),
-        tag("script", json.dumps(table, separators=(",", ":")).replace("<", "\\u003c"),
-            type="application/json", id="timeline-data"),
-        class_="timeline")
+        tag(
+            "script",
+            json.dumps(table, separators=(",", ":")).replace("<", "\\u003c"),
+            type="application/json",
+            id="timeline-data",
+        ),
+        class_="timeline",
+    )
 
 
 def timeline_table(runs: list[tuple[Run, Program]], layers: list[str]) -> Table:
     """What the script draws: numbers by column."""
     table: Table = {
-        "cycles": sum(run.cycles for run, _ in runs), "layers": layers, "mnemonics": MNEMONICS,
+        "cycles": sum(run.cycles for run, _ in runs),
+        "layers": layers,
+        "mnemonics": MNEMONICS,
         "owners": _empty("start", "length", "layer"),
         "units": {unit: _empty("start", "length", "layer", "what", "pc") for unit in UNIT_NAMES},
-        "memories": {}}
+        "memories": {},
+    }
     began = first = 0
     for run, program in runs:
         _append(table["owners"], _owners(run, program), began, first)
         for unit, columns in _slices(run, program).items():
             _append(table["units"][unit], columns, began, first)
         for name, one in occupancy(program, run).items():
-            _append(table["memories"].setdefault(name, {
-                "rows": one.rows, "row_bytes": one.row_bytes, **_empty("start", "live")}),
-                _steps(one, run.cycles), began, first)
+            _append(
+                table["memories"].setdefault(
+                    name, {"rows": one.rows, "row_bytes": one.row_bytes, **_empty("start", "live")}
+                ),
+                _steps(one, run.cycles),
+                began,
+                first,
+            )
         began, first = began + run.cycles, first + len(program.layers)
     return table
 
@@ -87,8 +113,11 @@ def _owners(run: Run, program: Program) -> dict[str, Int64]:
     spans = Spans.of(run, program)
     begins = np.flatnonzero(np.diff(spans.owner, prepend=-1))
     start = (np.cumsum(spans.length) - spans.length)[begins]
-    return {"start": start, "length": np.diff(start, append=run.cycles),
-            "layer": spans.owner[begins]}
+    return {
+        "start": start,
+        "length": np.diff(start, append=run.cycles),
+        "layer": spans.owner[begins],
+    }
 
 
 def _slices(run: Run, program: Program) -> dict[str, dict[str, Int64]]:
@@ -98,8 +127,13 @@ def _slices(run: Run, program: Program) -> dict[str, dict[str, Int64]]:
     found = {}
     for number, unit in enumerate(UNIT_NAMES):
         pcs = np.flatnonzero((run.unit == number) & shown)
-        found[unit] = {"start": run.start[pcs], "length": (run.free - run.start)[pcs],
-                       "layer": layer[pcs], "what": what[pcs], "pc": pcs}
+        found[unit] = {
+            "start": run.start[pcs],
+            "length": (run.free - run.start)[pcs],
+            "layer": layer[pcs],
+            "what": what[pcs],
+            "pc": pcs,
+        }
     return found
 
 
@@ -113,4 +147,6 @@ def _peaks(table: Table) -> str:
     """How full each memory becomes."""
     return "; ".join(
         f"{name} holds up to {kib(max(one['live'], default=0) * one['row_bytes'])} of "
-        f"{kib(one['rows'] * one['row_bytes'])}" for name, one in table["memories"].items())
+        f"{kib(one['rows'] * one['row_bytes'])}"
+        for name, one in table["memories"].items()
+    )

@@ -14,8 +14,14 @@ from zeroskip.runtime.render.pages.elements import Element, figure, kib, percent
 from zeroskip.runtime.render.pages.groups import COLOR_OF, GROUPS, TRAFFIC_LABELS, saved, spent
 
 EVENT_LABELS = {
-    "mac": "multiply-accumulate", "window_byte": "lane windows", "act_row": "ACT",
-    "wgt_word": "WGT", "acc_row": "ACC", "requantise": "requantise", "dram_byte": "DRAM"}
+    "mac": "multiply-accumulate",
+    "window_byte": "lane windows",
+    "act_row": "ACT",
+    "wgt_word": "WGT",
+    "acc_row": "ACC",
+    "requantise": "requantise",
+    "dram_byte": "DRAM",
+}
 
 
 def headline(report: Report) -> Element:
@@ -27,88 +33,187 @@ def headline(report: Report) -> Element:
 def _tiles(report: Report) -> Element:
     placement = report.placement
     tiles = [
-        (f"{short(report.cycles)}", "cycles",
-         f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz"),
-        (f"{report.x_bound:.3f}x", "the layers' bounds",
-         f"{report.cycles - report.bound:+,} cycles"),
-        (f"{report.x_network_bound:.3f}x", "the network's bound" if placement.whole else
-         "the bound of what runs there", "if tensors stayed on the chip"),
-        (f"{report.utilisation:.1%}", "of the multipliers used",
-         f"{short(report.real_macs)} of {short(report.macs)} MACs are needed"),
-        (kib(report.dram_bytes), "over the DRAM bus",
-         f"{report.dram_bytes / report.cycles if report.cycles else 0:.1f} of "
-         f"{report.bytes_per_cycle} bytes a cycle"),
-        (f"{whole_percent(1 - placement.cpu_share)}", "of the multiplies are in these figures",
-         f"{placement.nodes_on_cpu:,} nodes stay on the CPU"),
-        (f"{placement.regions:,}", "regions" if placement.regions != 1 else "region",
-         f"{size(placement.crossing)} cross to the host"),
+        (
+            f"{short(report.cycles)}",
+            "cycles",
+            f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz",
+        ),
+        (
+            f"{report.x_bound:.3f}x",
+            "the layers' bounds",
+            f"{report.cycles - report.bound:+,} cycles",
+        ),
+        (
+            f"{report.x_network_bound:.3f}x",
+            "the network's bound" if placement.whole else "the bound of what runs there",
+            "if tensors stayed on the chip",
+        ),
+        (
+            f"{report.utilisation:.1%}",
+            "of the multipliers used",
+            f"{short(report.real_macs)} of {short(report.macs)} MACs are needed",
+        ),
+        (
+            kib(report.dram_bytes),
+            "over the DRAM bus",
+            f"{report.dram_bytes / report.cycles if report.cycles else 0:.1f} of "
+            f"{report.bytes_per_cycle} bytes a cycle",
+        ),
+        (
+            f"{whole_percent(1 - placement.cpu_share)}",
+            "of the multiplies are in these figures",
+            f"{placement.nodes_on_cpu:,} nodes stay on the CPU",
+        ),
+        (
+            f"{placement.regions:,}",
+            "regions" if placement.regions != 1 else "region",
+            f"{size(placement.crossing)} cross to the host",
+        ),
         (_joules(report.microjoules), "energy", f"{report.target}'s table of events"),
     ]
-    return tag("dl", *(tag("div", tag("dt", name), tag("dd", tag("strong", number)),
-                           tag("dd", detail)) for number, name, detail in tiles), class_="tiles")
+    return tag(
+        "dl",
+        *(
+            tag("div", tag("dt", name), tag("dd", tag("strong", number)), tag("dd", detail))
+            for number, name, detail in tiles
+        ),
+        class_="tiles",
+    )
 
 
 def causes_figure(report: Report) -> Element:
     """Bound and losses of the whole network: a bar, and a table with every cause."""
     lost, bound = report.lost, report.bound or 1
     length = (report.cycles + saved(lost)) or 1
-    parts = [("paid", bound - saved(lost)),
-             *((group.color, spent(lost, group)) for group in GROUPS), ("saved", saved(lost))]
-    bar = tag("div", *(tag("i", class_=color, style=f"width:{percent(size / length)}")
-                       for color, size in parts if size > 0),
-              tag("b", style=f"left:{percent(bound / length)}"), class_="bar whole")
+    parts = [
+        ("paid", bound - saved(lost)),
+        *((group.color, spent(lost, group)) for group in GROUPS),
+        ("saved", saved(lost)),
+    ]
+    bar = tag(
+        "div",
+        *(
+            tag("i", class_=color, style=f"width:{percent(size / length)}")
+            for color, size in parts
+            if size > 0
+        ),
+        tag("b", style=f"left:{percent(bound / length)}"),
+        class_="bar whole",
+    )
     most = max((abs(value) for value in lost.values()), default=0) or 1
-    rows = [_cause_row("bound", "paid", f"{report.bound:,}", "100.0%", None,
-                       "the sum of the layers' bounds")]
-    rows += [_cause_row(cause, COLOR_OF[cause], f"{lost[cause]:+,.0f}",
-                        f"{lost[cause] / bound:+.1%}", abs(lost[cause]) / most, meaning)
-             for cause, meaning in CAUSES.items() if round(lost[cause])]
-    rows.append(_cause_row("cycles", None, f"{report.cycles:,}", f"{report.cycles / bound:.1%}",
-                           None, "adds up exactly; the numbers above are rounded"))
-    head = tag("thead", tag("tr", tag("th", "cause"), tag("th", "cycles"), tag("th", "of bound"),
-                            tag("th", ""), tag("th", "what it is")))
+    rows = [
+        _cause_row(
+            "bound", "paid", f"{report.bound:,}", "100.0%", None, "the sum of the layers' bounds"
+        )
+    ]
+    rows += [
+        _cause_row(
+            cause,
+            COLOR_OF[cause],
+            f"{lost[cause]:+,.0f}",
+            f"{lost[cause] / bound:+.1%}",
+            abs(lost[cause]) / most,
+            meaning,
+        )
+        for cause, meaning in CAUSES.items()
+        if round(lost[cause])
+    ]
+    rows.append(
+        _cause_row(
+            "cycles",
+            None,
+            f"{report.cycles:,}",
+            f"{report.cycles / bound:.1%}",
+            None,
+            "adds up exactly; the numbers above are rounded",
+        )
+    )
+    head = tag(
+        "thead",
+        tag(
+            "tr",
+            tag("th", "cause"),
+            tag("th", "cycles"),
+            tag("th", "of bound"),
+            tag("th", ""),
+            tag("th", "what it is"),
+        ),
+    )
     return figure(
         "Where the cycles above the bound went",
         f"{report.cycles:,} cycles against a bound of {report.bound:,} (the line).",
-        bar, tag("table", head, tag("tbody", *rows), class_="causes"))
+        bar,
+        tag("table", head, tag("tbody", *rows), class_="causes"),
+    )
 
 
-def _cause_row(cause: str, color: str | None, cycles: str, share: str, length: float | None,
-               meaning: str) -> Element:
+def _cause_row(
+    cause: str, color: str | None, cycles: str, share: str, length: float | None, meaning: str
+) -> Element:
     """A row of the table of causes; ``length``: of its bar, against the longest."""
     swatch = None if color is None else tag("i", class_=f"swatch {color}")
-    bar = None if length is None else tag("i", class_=f"length {color}",
-                                          style=f"width:{percent(length)}")
-    return tag("tr", tag("th", swatch, cause, scope="row"), tag("td", cycles), tag("td", share),
-               tag("td", bar, class_="lengths"), tag("td", meaning, class_="text"))
+    bar = (
+        None
+        if length is None
+        else tag("i", class_=f"length {color}", style=f"width:{percent(length)}")
+    )
+    return tag(
+        "tr",
+        tag("th", swatch, cause, scope="row"),
+        tag("td", cycles),
+        tag("td", share),
+        tag("td", bar, class_="lengths"),
+        tag("td", meaning, class_="text"),
+    )
 
 
 def moves_figure(report: Report) -> Element:
     """Bytes by kind and energy by event, of the whole network."""
     traffic = report.traffic.items()
     most = max((moved.moved for _, moved in traffic), default=0) or 1
-    rows = [tag("tr", tag("th", tag("i", class_=f"swatch {kind}"), TRAFFIC_LABELS[kind],
-                          scope="row"),
-                tag("td", kib(moved.moved)), tag("td", kib(moved.compulsory)),
-                tag("td", tag("i", class_=f"length {kind}",
-                              style=f"width:{percent(moved.moved / most)}"), class_="lengths"))
-            for kind, moved in traffic]
+    rows = [
+        tag(
+            "tr",
+            tag("th", tag("i", class_=f"swatch {kind}"), TRAFFIC_LABELS[kind], scope="row"),
+            tag("td", kib(moved.moved)),
+            tag("td", kib(moved.compulsory)),
+            tag(
+                "td",
+                tag("i", class_=f"length {kind}", style=f"width:{percent(moved.moved / most)}"),
+                class_="lengths",
+            ),
+        )
+        for kind, moved in traffic
+    ]
     whole = report.microjoules or 1.0
     events = [event for event in EVENTS if report.energy[event]]
     most_energy = max((report.energy[event] for event in events), default=1.0)
-    energies = [tag("tr", tag("th", EVENT_LABELS[event], scope="row"),
-                    tag("td", _joules(report.energy[event])),
-                    tag("td", f"{report.energy[event] / whole:.1%}"),
-                    tag("td", tag("i", class_="length work", style="width:"
-                                  + percent(report.energy[event] / most_energy)),
-                        class_="lengths"))
-                for event in events]
+    energies = [
+        tag(
+            "tr",
+            tag("th", EVENT_LABELS[event], scope="row"),
+            tag("td", _joules(report.energy[event])),
+            tag("td", f"{report.energy[event] / whole:.1%}"),
+            tag(
+                "td",
+                tag(
+                    "i",
+                    class_="length work",
+                    style="width:" + percent(report.energy[event] / most_energy),
+                ),
+                class_="lengths",
+            ),
+        )
+        for event in events
+    ]
     return figure(
         "Bytes and energy",
         f"{kib(report.dram_bytes)} over the bus; {_joules(report.microjoules)} by the target's "
         "energy of each event.",
         _small_table(("DRAM", "moved", "compulsory"), rows),
-        _small_table(("energy", "spent", "share"), energies), class_="moves")
+        _small_table(("energy", "spent", "share"), energies),
+        class_="moves",
+    )
 
 
 def _small_table(titles: Sequence[str], rows: Sequence[Element]) -> Element:
@@ -153,18 +258,34 @@ def layers_table(report: Report) -> Element:
     """Every layer; a click on a column's title sorts by it."""
     columns = _columns(report.layers[0])
     titles = [("layer", "text"), *((one.title, _alignment(one.value)) for one in columns)]
-    head = tag("tr", *(tag("th", tag("button", title, type="button"), scope="col", class_=side)
-                       for title, side in titles))
-    return figure("Layers", "In the order of execution; a column's title sorts by it.",
-                  tag("div", tag("table", tag("thead", head),
-                                 tag("tbody", *map(_table_row, report.layers)), class_="layers"),
-                      class_="scroll"))
+    head = tag(
+        "tr",
+        *(
+            tag("th", tag("button", title, type="button"), scope="col", class_=side)
+            for title, side in titles
+        ),
+    )
+    return figure(
+        "Layers",
+        "In the order of execution; a column's title sorts by it.",
+        tag(
+            "div",
+            tag(
+                "table",
+                tag("thead", head),
+                tag("tbody", *map(_table_row, report.layers)),
+                class_="layers",
+            ),
+            class_="scroll",
+        ),
+    )
 
 
 def _table_row(layer: LayerReport) -> Element:
-    cells = [tag("td", column.text, data_v=column.value,
-                 class_=_alignment(column.value))
-             for column in _columns(layer)]
+    cells = [
+        tag("td", column.text, data_v=column.value, class_=_alignment(column.value))
+        for column in _columns(layer)
+    ]
     return tag("tr", tag("th", layer.title, scope="row", data_v=layer.title), *cells)
 
 
@@ -176,11 +297,19 @@ def cpu_list(report: Report) -> Element:
     """Nodes that the accelerator does not do."""
     cpu, macs, every = report.cpu, report.host_macs, report.placement.macs
     if not cpu:
-        return figure("On the CPU", "Nothing but quantising the inputs and dequantising the "
-                      "outputs.")
+        return figure(
+            "On the CPU", "Nothing but quantising the inputs and dequantising the outputs."
+        )
     items: Sequence[Element] = [
-        tag("li", tag("b", node), f": {why}", f" ({whole_percent(macs[node] / every)} of the "
-            "multiplies)" if macs.get(node) else "") for node, why in cpu.items()]
+        tag(
+            "li",
+            tag("b", node),
+            f": {why}",
+            f" ({whole_percent(macs[node] / every)} of the multiplies)" if macs.get(node) else "",
+        )
+        for node, why in cpu.items()
+    ]
     share = whole_percent(report.placement.cpu_share)
-    return figure("On the CPU", f"{len(cpu)} nodes stay there, {share} of the multiplies.",
-                  tag("ul", *items))
+    return figure(
+        "On the CPU", f"{len(cpu)} nodes stay there, {share} of the multiplies.", tag("ul", *items)
+    )

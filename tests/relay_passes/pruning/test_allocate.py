@@ -32,12 +32,21 @@ UNSTRUCTURED = read_recipe("unstructured:skip_first=no")
 
 def brute_force(layers: Layers, budget: float) -> float:
     """The least sum of errors of all choices that cost no more; infinite if there is none."""
-    return min((sum(one[0] for one in each) for each in product(*layers)
-                if sum(one[1] for one in each) <= budget), default=math.inf)
+    return min(
+        (
+            sum(one[0] for one in each)
+            for each in product(*layers)
+            if sum(one[1] for one in each) <= budget
+        ),
+        default=math.inf,
+    )
 
 
-OFFERS = st.lists(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60)), min_size=1, max_size=4),
-                  min_size=1, max_size=5)
+OFFERS = st.lists(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60)), min_size=1, max_size=4),
+    min_size=1,
+    max_size=5,
+)
 
 
 @settings(max_examples=200)
@@ -56,9 +65,14 @@ def test_whole_numbers_are_shared_out_exactly(layers: Layers, budget: int) -> No
 
 
 @settings(max_examples=200)
-@given(layers=st.lists(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 50)), min_size=1,
-                                max_size=4), min_size=1, max_size=5),
-       budget=st.floats(0.1, 100))
+@given(
+    layers=st.lists(
+        st.lists(st.tuples(st.floats(0, 1), st.floats(0, 50)), min_size=1, max_size=4),
+        min_size=1,
+        max_size=5,
+    ),
+    budget=st.floats(0.1, 100),
+)
 def test_other_numbers_lose_at_most_a_bin_for_each_layer(layers: Layers, budget: float) -> None:
     chosen = choose(layers, budget)
     assert (chosen is None) == math.isinf(brute_force(layers, budget))
@@ -78,7 +92,8 @@ def test_the_error_of_a_layer_is_what_reconstruction_leaves() -> None:
     made = Reconstruct(dense, samples)(pruned)
     [note] = (str(note) for note in made["main"].attrs["zeroskip.pruned"].values())
     assert output_error(layer, left.weight, seen) == pytest.approx(
-        float(note.split("-> ")[1]), rel=0.02)
+        float(note.split("-> ")[1]), rel=0.02
+    )
 
 
 def test_stronger_pruning_costs_less_and_errs_more() -> None:
@@ -100,8 +115,13 @@ def test_a_budget_is_kept_and_the_recipe_does_what_it_says(what: str) -> None:
     share = allocate(dense, Budget(what, 0.4), UNSTRUCTURED, samples)
     assert 0.3 < share.ratio <= 0.4
     made = tvm.transform.Sequential(parse_recipe(share.recipe))(dense)
-    left, whole = ([layer.macs if what == "macs" else np.count_nonzero(layer.weight)
-                    for layer in prunables(mod["main"])] for mod in (made, dense))
+    left, whole = (
+        [
+            layer.macs if what == "macs" else np.count_nonzero(layer.weight)
+            for layer in prunables(mod["main"])
+        ]
+        for mod in (made, dense)
+    )
     assert sum(left) / sum(whole) == pytest.approx(share.ratio)
     text = str(share)
     assert text.startswith(f"budget {what}=0.4: 0.3")
@@ -128,8 +148,10 @@ def test_schemes_that_take_the_same_layer_are_alternatives() -> None:
     alone = allocate(dense, Budget("weights", 0.5), recipe[:1], samples)
     names = [str(one.layers) for one in share.recipe]
     assert len(names) == len(set(names))
-    assert (sum(one.error for one in share.layers.values())
-            <= sum(one.error for one in alone.layers.values()) + 1e-9)
+    assert (
+        sum(one.error for one in share.layers.values())
+        <= sum(one.error for one in alone.layers.values()) + 1e-9
+    )
 
 
 @pytest.mark.parametrize("method", [None, "weights"])
@@ -146,12 +168,20 @@ def test_an_snr_is_measured_and_reached(method: str | None) -> None:
     assert " dB" in str(share).splitlines()[0]
 
 
-@pytest.mark.parametrize(("text", "sentence"), [
-    ("macs", "write macs=0.25"), ("macs=much", "write macs=0.25"), ("macs=0.2dB", "write macs"),
-    ("mac=0.5", "did you mean 'macs'"), ("macs=0", "above 0 and at most 1"),
-    ("cycles=1.5", "above 0 and at most 1"), ("weights=nan", "above 0 and at most 1"),
-    ("snr=-3dB", "a number of dB above 0"), ("snr=dB", "write macs=0.25"),
-])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("macs", "write macs=0.25"),
+        ("macs=much", "write macs=0.25"),
+        ("macs=0.2dB", "write macs"),
+        ("mac=0.5", "did you mean 'macs'"),
+        ("macs=0", "above 0 and at most 1"),
+        ("cycles=1.5", "above 0 and at most 1"),
+        ("weights=nan", "above 0 and at most 1"),
+        ("snr=-3dB", "a number of dB above 0"),
+        ("snr=dB", "write macs=0.25"),
+    ],
+)
 def test_budgets_that_are_wrong(text: str, sentence: str) -> None:
     with pytest.raises(PassError, match=sentence):
         Budget.parse(text)
@@ -159,20 +189,33 @@ def test_budgets_that_are_wrong(text: str, sentence: str) -> None:
 
 def test_budgets_that_are_right() -> None:
     assert Budget.parse("snr=20dB") == Budget("snr", 20.0) == Budget.parse("snr=20")
-    assert [str(Budget.parse(text)) for text in ("macs=0.25", "snr=20")] == ["macs=0.25",
-                                                                           "snr=20dB"]
+    assert [str(Budget.parse(text)) for text in ("macs=0.25", "snr=20")] == [
+        "macs=0.25",
+        "snr=20dB",
+    ]
 
 
-@pytest.mark.parametrize(("budget", "recipe", "sentence"), [
-    ("macs=0.02", "unstructured", r"macs=0.02 cannot be reached.*, 0\.\d+ of the dense network's "
-                                  "macs are left"),
-    ("cycles=0.5", "unstructured", "needs a target whose cycles can be counted"),
-    ("macs=0.5", "filters", "schemes that set weights to zero, and 'filters' does not"),
-    ("macs=0.5", "unstructured:layers=/c9", "layers=/c9 matches no convolution or matmul of the "
-                                            "model; names there are '/fc', '/c2', '/c1'"),
-    ("macs=0.5", "pattern:kernel=5x5", "nothing to share out: the recipe takes no layer"),
-    ("snr=200dB", "unstructured:layers=/c0", "cannot be reached by pruning: "),
-])
+@pytest.mark.parametrize(
+    ("budget", "recipe", "sentence"),
+    [
+        (
+            "macs=0.02",
+            "unstructured",
+            r"macs=0.02 cannot be reached.*, 0\.\d+ of the dense network's "
+            "macs are left",
+        ),
+        ("cycles=0.5", "unstructured", "needs a target whose cycles can be counted"),
+        ("macs=0.5", "filters", "schemes that set weights to zero, and 'filters' does not"),
+        (
+            "macs=0.5",
+            "unstructured:layers=/c9",
+            "layers=/c9 matches no convolution or matmul of the "
+            "model; names there are '/fc', '/c2', '/c1'",
+        ),
+        ("macs=0.5", "pattern:kernel=5x5", "nothing to share out: the recipe takes no layer"),
+        ("snr=200dB", "unstructured:layers=/c0", "cannot be reached by pruning: "),
+    ],
+)
 def test_budgets_that_cannot_be_shared_out(budget: str, recipe: str, sentence: str) -> None:
     dense, samples = head()
     with pytest.raises(PassError, match=sentence):

@@ -27,7 +27,8 @@ from zeroskip.relay_passes.relax.rewriting import Env, make_const, rebuild, subs
 def _run(func: relax.Function, x: Array) -> Array:
     executable = tvm.compile(tvm.IRModule({"main": func}), "llvm")
     result: Array = relax.VirtualMachine(executable, tvm.cpu())["main"](
-        tvm.runtime.tensor(x)).numpy()
+        tvm.runtime.tensor(x)
+    ).numpy()
     return result
 
 
@@ -35,8 +36,9 @@ def _silenced(func: relax.Function, options: RemovalOptions) -> relax.Function:
     """The dense function with every removed channel of every tensor multiplied by zero."""
     kept, _notes = kept_channels(func, options)
 
-    def visit(builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
-              ) -> relax.Expr | None:
+    def visit(
+        builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
+    ) -> relax.Expr | None:
         mask = kept.get(str(binding.var.name))
         shape = getattr(binding.var.ty, "shape", None)
         if mask is None or shape is None or mask.all():
@@ -55,8 +57,9 @@ def check_exact(module: tvm.IRModule, options: RemovalOptions) -> relax.Function
     assert all(min(layer.weight.shape) > 0 for layer in prunables(pruned))
     shape = [int(size) for size in dense.params[0].ty.shape]
     x = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
-    np.testing.assert_allclose(_run(pruned, x), _run(_silenced(dense, options), x),
-                               rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        _run(pruned, x), _run(_silenced(dense, options), x), rtol=1e-4, atol=1e-4
+    )
     return pruned
 
 
@@ -84,8 +87,9 @@ def random_net(seed: int) -> tvm.IRModule:
     for step in range(6):
         x, other = (so_far[rng.integers(len(so_far))] for _ in range(2))
         width, name = int(x.ty.shape[1]), f"s{step}"
-        kind = rng.choice(["conv", "point", "depthwise", "norm", "sigmoid", "add", "concat",
-                           "gate", "pool"])
+        kind = rng.choice(
+            ["conv", "point", "depthwise", "norm", "sigmoid", "add", "concat", "gate", "pool"]
+        )
         if kind == "conv":
             x = net.relu(name, net.conv(f"{name}c", x, int(rng.integers(3, 12))))
         elif kind == "point":
@@ -113,10 +117,13 @@ def random_net(seed: int) -> tvm.IRModule:
 def test_random_networks(seed: int) -> None:
     module = random_net(seed)
     scheme = FilterOptions if seed < 2 else ChannelOptions
-    pruned = check_exact(module, scheme(0.5, "l2" if seed % 2 else "l1",
-                                        scope="global" if seed % 3 else "set"))
-    sizes = [sum(layer.weight.size for layer in prunables(func))
-             for func in (pruned, rebuild(module["main"], lambda *_: None))]
+    pruned = check_exact(
+        module, scheme(0.5, "l2" if seed % 2 else "l1", scope="global" if seed % 3 else "set")
+    )
+    sizes = [
+        sum(layer.weight.size for layer in prunables(func))
+        for func in (pruned, rebuild(module["main"], lambda *_: None))
+    ]
     assert sizes[0] < sizes[1]
 
 
@@ -129,7 +136,11 @@ def test_gates_follow_what_they_multiply() -> None:
     s = net.op("sig", relax.op.sigmoid(net.conv("s2", s, 16, kernel=1)))
     pruned = check_exact(classify(net, net.op("mul", relax.op.multiply(x, s))), ChannelOptions())
     assert {layer.node: layer.weight.shape[:2] for layer in prunables(pruned)} == {
-        "/c0": (8, 3), "/s1": (2, 8), "/s2": (8, 2), "/fc": (5, 8)}
+        "/c0": (8, 3),
+        "/s1": (2, 8),
+        "/s2": (8, 2),
+        "/fc": (5, 8),
+    }
 
 
 def test_every_layer_of_a_set_keeps_a_channel() -> None:
@@ -181,14 +192,16 @@ def _mean_of_everything(net: Net, x: relax.Var) -> relax.Var:
     return net.op("sum", relax.op.add(net.conv("other", net.x, 8), mean))
 
 
-@pytest.mark.parametrize("odd", [_prelu, _concat_with_constant, _added_dimension,
-                                 _mean_of_everything])
+@pytest.mark.parametrize(
+    "odd", [_prelu, _concat_with_constant, _added_dimension, _mean_of_everything]
+)
 def test_what_cannot_be_followed_is_left_whole(odd: Callable[[Net, relax.Var], relax.Var]) -> None:
     net = Net(1, 3, 8, 8)
     x = odd(net, net.relu("r", net.conv("c0", net.x, 8)))
     found = notes(check_exact(classify(net, net.conv("c1", x, 8)), ChannelOptions()))
-    assert found["/c0"] == ("channels: all 8 stay: '/odd' is an operator that channels are not "
-                            "followed through")
+    assert found["/c0"] == (
+        "channels: all 8 stay: '/odd' is an operator that channels are not followed through"
+    )
     assert found["/c1"] == "channels: 4 of 8 left"
 
 
@@ -208,8 +221,9 @@ def _chain(first: Array, second: Array) -> tvm.IRModule:
     net = Net(1, first.shape[1], 2, 2)
     x = net.x
     for name, weight in (("a", first), ("b", second)):
-        x = net.relu(f"{name}r", net.op(name, relax.op.nn.conv2d(
-            x, net.const(weight[:, :, None, None]))))
+        x = net.relu(
+            f"{name}r", net.op(name, relax.op.nn.conv2d(x, net.const(weight[:, :, None, None])))
+        )
     flat = net.op("flat", relax.op.reshape(x, (1, 4 * len(second))))
     ones = np.repeat(np.arange(1, 1 + len(second)), 4)[:, None] * np.ones((1, 3))
     return net.finish(net.op("fc", relax.op.matmul(flat, net.const(ones))))
@@ -222,8 +236,11 @@ def test_filters_go_by_their_own_norm_and_channels_by_what_reads_them() -> None:
 
     def left(options: RemovalOptions) -> dict[str, list[list[float]]]:
         func = check_exact(module, options)
-        return {layer.node: [*map(list, layer.weight.reshape(layer.weight.shape[:2]))]
-                for layer in prunables(func) if layer.is_conv}
+        return {
+            layer.node: [*map(list, layer.weight.reshape(layer.weight.shape[:2]))]
+            for layer in prunables(func)
+            if layer.is_conv
+        }
 
     assert left(FilterOptions(0.3, layers="/a"))["/a"] == [[4, 0], [3, 0]]
     assert left(ChannelOptions(0.3, layers="/a"))["/a"] == [[1, 1], [3, 0]]

@@ -80,7 +80,8 @@ def test_constants_go_into_the_bias_of_a_layer_without_padding() -> None:
     after = check_same(silence(chain(bias=0.5, padding=0), c0=(slice(2, 5), ALL)))
     assert shapes(after)["/c0"] == (5, 3)
     assert str(after["main"].attrs[PRUNED_ATTR]["/c1"]).startswith(
-        "3 constant channels went into its bias")
+        "3 constant channels went into its bias"
+    )
 
 
 def test_only_whole_blocks_go() -> None:
@@ -114,15 +115,20 @@ def test_added_tensors_lose_a_channel_together() -> None:
 
     assert shapes(check_same(made(both=False)))["/c"] == (8, 8)
     assert shapes(check_same(made(both=True))) == {
-        "/a": (6, 3), "/b": (6, 3), "/c": (8, 6), "/fc": (5, 8)}
+        "/a": (6, 3),
+        "/b": (6, 3),
+        "/c": (8, 6),
+        "/fc": (5, 8),
+    }
 
 
 def test_outputs_and_what_is_not_followed_keep_theirs() -> None:
     net = Net(1, 3, 8, 8)
     x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
     x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
-    before = silence(net.finish(net.conv("c1", x, 8, bias=False)),
-                     c0=(slice(2, 5), ALL), c1=([1, 2], ALL))
+    before = silence(
+        net.finish(net.conv("c1", x, 8, bias=False)), c0=(slice(2, 5), ALL), c1=([1, 2], ALL)
+    )
     assert shapes(check_same(before)) == shapes(before)
 
 
@@ -133,8 +139,13 @@ def test_matmuls_over_the_last_axis_keep_what_they_read_and_make(columns: int) -
     x = net.op("m0", relax.op.matmul(x, net.const(net.weight(8, columns).T)))
     x = net.op("turned", relax.op.permute_dims(x, [0, 1, 3, 2]))
     x = net.op("m1", relax.op.matmul(x, net.const(net.weight(8, 8).T)))
-    before = silence(classify(net, net.conv("c1", x, 8)), c0=([1], ALL), m0=([2], ALL),
-                     m1=([3], ALL), c1=(ALL, [4]))
+    before = silence(
+        classify(net, net.conv("c1", x, 8)),
+        c0=([1], ALL),
+        m0=([2], ALL),
+        m1=([3], ALL),
+        c1=(ALL, [4]),
+    )
     assert shapes(check_same(before)) == shapes(before)
 
 
@@ -159,7 +170,11 @@ def test_gates_flattening_and_depthwise_layers() -> None:
     assert shapes(check_same(before))["/dw"] == (6, 1), "the gate reads channel 3 of c0"
     before = silence(module, c0=([1, 2], ALL), dw=([3], ALL), s=(ALL, [3]))
     assert shapes(check_same(before)) == {
-        "/c0": (5, 3), "/s": (5, 5), "/dw": (5, 1), "/fc": (5, 320)}
+        "/c0": (5, 3),
+        "/s": (5, 5),
+        "/dw": (5, 1),
+        "/fc": (5, 320),
+    }
 
 
 def test_random_networks() -> None:

@@ -41,13 +41,15 @@ def pruned(recipe: str, shape: tuple[int, ...], seed: int, groups: int = 1) -> M
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 70), st.integers(1, 70)),
     st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(1, 3)),
-    st.tuples(st.integers(1, 8), st.integers(1, 40), st.just(3), st.just(3), st.just(3)))
+    st.tuples(st.integers(1, 8), st.integers(1, 40), st.just(3), st.just(3), st.just(3)),
+)
 
 
 @given(SHAPES, st.integers(0, 1 << 20), st.floats(0, 1))
 @settings(max_examples=150)
-def test_zeros_anywhere_are_nothing_special(shape: tuple[int, ...], seed: int, density: float
-                                            ) -> None:
+def test_zeros_anywhere_are_nothing_special(
+    shape: tuple[int, ...], seed: int, density: float
+) -> None:
     mask = np.random.default_rng(seed).random(shape) < density
     found = structure(mask)
     assert found.kind in PLAIN
@@ -59,24 +61,31 @@ def test_zeros_anywhere_are_nothing_special(shape: tuple[int, ...], seed: int, d
 
 @given(SHAPES, st.integers(0, 1 << 20), st.integers(0, 100))
 @settings(max_examples=150)
-def test_a_count_of_zeros_anywhere_is_nothing_special(shape: tuple[int, ...], seed: int,
-                                                      per_cent: int) -> None:
+def test_a_count_of_zeros_anywhere_is_nothing_special(
+    shape: tuple[int, ...], seed: int, per_cent: int
+) -> None:
     """As unstructured pruning leaves them: an exact number."""
     order = np.random.default_rng(seed).permutation(np.prod(shape))
     assert structure((order < per_cent / 100 * len(order)).reshape(shape)).kind in PLAIN
 
 
-@given(st.integers(0, 1 << 20), st.floats(0.05, 0.9),
-       st.sampled_from([(64, 48, 3, 3), (40, 96), (32, 24, 1, 3), (24, 32, 2, 2)]))
+@given(
+    st.integers(0, 1 << 20),
+    st.floats(0.05, 0.9),
+    st.sampled_from([(64, 48, 3, 3), (40, 96), (32, 24, 1, 3), (24, 32, 2, 2)]),
+)
 @settings(max_examples=60)
 def test_filters_channels_and_taps_of_unequal_density_are_nothing_special(
-        seed: int, density: float, shape: tuple[int, ...]) -> None:
+    seed: int, density: float, shape: tuple[int, ...]
+) -> None:
     """Trained weights are pruned unevenly: some filters, channels and taps lose far more."""
     rng = np.random.default_rng(seed)
     ones = (1,) * (len(shape) - 2)
-    scale = (rng.lognormal(sigma=1, size=(shape[0], 1, *ones))
-             * rng.lognormal(sigma=1, size=(1, shape[1], *ones))
-             * rng.lognormal(sigma=0.7, size=(1, 1, *shape[2:])))
+    scale = (
+        rng.lognormal(sigma=1, size=(shape[0], 1, *ones))
+        * rng.lognormal(sigma=1, size=(1, shape[1], *ones))
+        * rng.lognormal(sigma=0.7, size=(1, 1, *shape[2:]))
+    )
     weight = np.abs(rng.standard_normal(shape)) * scale
     assert structure(weight > np.quantile(weight, 1 - density)).kind == "unstructured"
 
@@ -97,19 +106,25 @@ FOUND = [
     ("kernel_group", (32, 16, 3, 3, 3), "kernel_group: 432 of 864 locations in groups of 4x4"),
     ("kernel_group:form=vanilla", (32, 16, 3, 3, 3), "block: 16 of 32 blocks of 4x4"),
     ("pattern", (32, 16, 3, 3), "pattern: 8 patterns of 4 of 9 taps, 100.0% of the kernels"),
-    ("pattern:library=pconv,connectivity=0.75", (32, 16, 3, 3),
-     "pattern: 4 patterns of 4 of 9 taps, 25.0% of the kernels"),
-    ("pattern:kernel=5x5,entries=9,patterns=3", (32, 16, 5, 5),
-     "pattern: 3 patterns of 9 of 25 taps, 100.0% of the kernels"),
-    ("pattern:connectivity=0.5", (32, 16, 5, 5),
-     "pattern: whole kernels, 50.0% of the kernels"),
+    (
+        "pattern:library=pconv,connectivity=0.75",
+        (32, 16, 3, 3),
+        "pattern: 4 patterns of 4 of 9 taps, 25.0% of the kernels",
+    ),
+    (
+        "pattern:kernel=5x5,entries=9,patterns=3",
+        (32, 16, 5, 5),
+        "pattern: 3 patterns of 9 of 25 taps, 100.0% of the kernels",
+    ),
+    ("pattern:connectivity=0.5", (32, 16, 5, 5), "pattern: whole kernels, 50.0% of the kernels"),
 ]
 
 
 @pytest.mark.parametrize(("recipe", "shape", "words"), FOUND)
 @pytest.mark.parametrize("rounded", [False, True])
-def test_every_scheme_is_found_again(recipe: str, shape: tuple[int, ...], words: str,
-                                     rounded: bool) -> None:
+def test_every_scheme_is_found_again(
+    recipe: str, shape: tuple[int, ...], words: str, rounded: bool
+) -> None:
     """Also where one in a hundred of the weights that stayed happens to be zero."""
     for seed in range(3):
         mask = pruned(recipe, shape, seed)
@@ -126,7 +141,8 @@ def test_whole_filters_and_channels() -> None:
     mask = np.ones((32, 16, 3, 3), bool)
     mask[[1, 5, 9, 10]] = False
     assert str(structure(mask)) == (
-        "channels: 28 of 32 filters, 16 of 16 channels; 4 filters of zeros")
+        "channels: 28 of 32 filters, 16 of 16 channels; 4 filters of zeros"
+    )
     mask[:, [3, 7]] = False
     found = structure(mask)
     assert (found.filters, found.channels) == (4, 2)
@@ -140,8 +156,10 @@ def test_grouped_convolutions(recipe: str) -> None:
     assert structure(mask, 4).kind == recipe.partition(":")[0]
 
 
-@given(st.sampled_from(["nm", "shape", "kernel_group", "block:block=8x8", "pattern:patterns=12"]),
-       st.integers(0, 1 << 20))
+@given(
+    st.sampled_from(["nm", "shape", "kernel_group", "block:block=8x8", "pattern:patterns=12"]),
+    st.integers(0, 1 << 20),
+)
 @settings(max_examples=30)
 def test_a_structure_pruned_further_is_not_called_by_its_name(recipe: str, seed: int) -> None:
     """Half of what a scheme kept, chosen anywhere: 2 of 4 channels is no longer all that it is, and

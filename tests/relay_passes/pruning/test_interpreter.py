@@ -49,10 +49,15 @@ def test_several_outputs_tuples_and_normalisations() -> None:
     left = net.op("left", relax.TupleGetItem(parts, 0))
     right = net.op("right", relax.op.sigmoid(net.op("r", relax.TupleGetItem(parts, 1))))
     mixed = net.op("mixed", relax.op.multiply(left, right))
-    rows = net.op("rows", relax.op.permute_dims(
-        net.op("flat", relax.op.reshape(mixed, (2, 4, 81))), [0, 2, 1]))
-    mod = net.finish(net.op("matmul", relax.op.matmul(rows, net.const(net.weight(4, 5)))),
-                     net.op("table", relax.op.add(net.const(net.weight(4, 9, 9)), mixed)), mixed)
+    rows = net.op(
+        "rows",
+        relax.op.permute_dims(net.op("flat", relax.op.reshape(mixed, (2, 4, 81))), [0, 2, 1]),
+    )
+    mod = net.finish(
+        net.op("matmul", relax.op.matmul(rows, net.const(net.weight(4, 5)))),
+        net.op("table", relax.op.add(net.const(net.weight(4, 9, 9)), mixed)),
+        mixed,
+    )
     assert_as_tvm(mod, net.samples(3))
 
 
@@ -66,9 +71,19 @@ def test_convolutions_of_every_geometry(rank: int, groups: int, data: st.DataObj
     behind, spatial = sizes(0, 2), [7] * rank
     net = Net(2, 6, *spatial)
     conv = getattr(relax.op.nn, f"conv{rank}d")
-    mod = net.finish(net.op("conv", conv(
-        net.x, net.const(net.weight(12, 6 // groups, *kernel)), strides=strides,
-        padding=[*padding, *behind], dilation=dilation, groups=groups)))
+    mod = net.finish(
+        net.op(
+            "conv",
+            conv(
+                net.x,
+                net.const(net.weight(12, 6 // groups, *kernel)),
+                strides=strides,
+                padding=[*padding, *behind],
+                dilation=dilation,
+                groups=groups,
+            ),
+        )
+    )
     samples = net.samples(2)
     assert_as_tvm(mod, samples)
     call = mod["main"].body.blocks[0].bindings[0].value
@@ -88,14 +103,17 @@ def test_another_result_put_in_place_is_what_later_layers_read() -> None:
     assert not walk.outputs()[0].any()
 
 
-@pytest.mark.parametrize(("samples", "sentence"), [
-    ({"input": np.zeros((0, 4, 5, 5), np.float32)}, "hold 0 samples"),
-    ({"input": np.zeros((3, 4, 5), np.float32)}, r"are float32 of \[3, 4, 5\]"),
-    ({"input": np.zeros((3, 4, 5, 5))}, "are float64"),
-    ({"input": np.full((3, 4, 5, 5), np.nan, np.float32)}, "hold NaN or infinity"),
-    ({"image": np.zeros((3, 4, 5, 5), np.float32)}, "'image', which is no input"),
-    ({}, "lack input 'input'"),
-])
+@pytest.mark.parametrize(
+    ("samples", "sentence"),
+    [
+        ({"input": np.zeros((0, 4, 5, 5), np.float32)}, "hold 0 samples"),
+        ({"input": np.zeros((3, 4, 5), np.float32)}, r"are float32 of \[3, 4, 5\]"),
+        ({"input": np.zeros((3, 4, 5, 5))}, "are float64"),
+        ({"input": np.full((3, 4, 5, 5), np.nan, np.float32)}, "hold NaN or infinity"),
+        ({"image": np.zeros((3, 4, 5, 5), np.float32)}, "'image', which is no input"),
+        ({}, "lack input 'input'"),
+    ],
+)
 def test_samples_that_do_not_fit(samples: dict[str, Any], sentence: str) -> None:
     net = Net(1, 4, 5, 5)
     mod = net.finish(net.conv("conv", net.x, 3))

@@ -15,11 +15,12 @@ from zeroskip.relay_passes.pruning.reconstruction.least_squares import fit, prob
 MATMUL = Im2col()
 
 
-def problem(seed: int, groups: int, rows: int, size: int, count: int
-            ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray]:
+def problem(
+    seed: int, groups: int, rows: int, size: int, count: int
+) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray]:
     """Columns, targets [G, R, n], starting weights and their support."""
     rng = np.random.default_rng(seed)
-    x = (rng.standard_normal((groups, size, count)) + rng.standard_normal((groups, size, 1)))
+    x = rng.standard_normal((groups, size, count)) + rng.standard_normal((groups, size, 1))
     x[:, -1] += x[:, 0]  # correlated
     mean = x.mean(axis=2, keepdims=True)
     seen = Columns((x - mean).astype(np.float32), mean, None)
@@ -28,8 +29,9 @@ def problem(seed: int, groups: int, rows: int, size: int, count: int
     return seen, rng.standard_normal((groups, rows, count)), start, support
 
 
-def objective(seen: Columns, y: np.ndarray, weight: np.ndarray, start: np.ndarray, damping: float
-              ) -> np.ndarray:
+def objective(
+    seen: Columns, y: np.ndarray, weight: np.ndarray, start: np.ndarray, damping: float
+) -> np.ndarray:
     """What ``fit`` minimises, of each row."""
     x = seen.x.astype(np.float64)
     error = np.square(weight @ x - (y - y.mean(axis=2, keepdims=True))).mean(axis=2)
@@ -40,10 +42,16 @@ def objective(seen: Columns, y: np.ndarray, weight: np.ndarray, start: np.ndarra
 
 @pytest.mark.parametrize("direct", [True, False])
 @settings(max_examples=20)
-@given(seed=st.integers(0, 1 << 16), groups=st.integers(1, 3), rows=st.integers(1, 5),
-       size=st.integers(1, 12), count=st.integers(3, 40))
-def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: int, size: int,
-                                    count: int) -> None:
+@given(
+    seed=st.integers(0, 1 << 16),
+    groups=st.integers(1, 3),
+    rows=st.integers(1, 5),
+    size=st.integers(1, 12),
+    count=st.integers(3, 40),
+)
+def test_the_least_squares_of_numpy(
+    direct: bool, seed: int, groups: int, rows: int, size: int, count: int
+) -> None:
     """The same weights where they are solved for; where they are approached, as small an objective:
     of a flat one many weights are as good. What is left of it is at most the tolerance of the
     residual times the largest eigenvalue (the size, of matrices scaled to a unit diagonal) and over
@@ -60,10 +68,15 @@ def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: 
         for row in range(rows):
             held = support[group, row]
             # mean |w x - y|^2 + ridge |w - start|^2, as one system of equations
-            equations = np.vstack([x[group, held].T / np.sqrt(count),
-                                   np.sqrt(ridge) * np.eye(held.sum())])
-            wanted = np.concatenate([(y[group, row] - y[group, row].mean()) / np.sqrt(count),
-                                     np.sqrt(ridge) * start[group, row, held]])
+            equations = np.vstack(
+                [x[group, held].T / np.sqrt(count), np.sqrt(ridge) * np.eye(held.sum())]
+            )
+            wanted = np.concatenate(
+                [
+                    (y[group, row] - y[group, row].mean()) / np.sqrt(count),
+                    np.sqrt(ridge) * start[group, row, held],
+                ]
+            )
             best = np.linalg.lstsq(equations, wanted)[0]
             if direct:
                 np.testing.assert_allclose(found[group, row, held], best, rtol=1e-3, atol=1e-4)
@@ -74,8 +87,9 @@ def test_the_least_squares_of_numpy(direct: bool, seed: int, groups: int, rows: 
     assert (reached <= begun * (1 + 1e-9)).all()
 
 
-def test_it_is_never_worse_than_the_start_however_early_it_ends(monkeypatch: pytest.MonkeyPatch
-                                                               ) -> None:
+def test_it_is_never_worse_than_the_start_however_early_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen, y, start, support = problem(1, 2, 6, 30, 25)  # fewer columns than unknowns
     assert not least_squares._is_direct(seen, support[0], np.ones(6, np.int64), 1e-10)
     before = objective(seen, y, start, start, 1e-2)
@@ -87,10 +101,16 @@ def test_it_is_never_worse_than_the_start_however_early_it_ends(monkeypatch: pyt
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(0, 1 << 16), groups=st.integers(1, 2), rows=st.integers(1, 6),
-       different=st.integers(1, 4), room=st.integers(0, 900))
+@given(
+    seed=st.integers(0, 1 << 16),
+    groups=st.integers(1, 2),
+    rows=st.integers(1, 6),
+    different=st.integers(1, 4),
+    room=st.integers(0, 900),
+)
 def test_solved_in_parts_of_as_many_supports_as_there_is_room_for(
-        seed: int, groups: int, rows: int, different: int, room: int) -> None:
+    seed: int, groups: int, rows: int, different: int, room: int
+) -> None:
     seen, y, start, support = problem(seed, groups, rows, 8, 30)
     support = support[:, np.arange(rows) % different]
     start = np.where(support, start, 0)
@@ -113,8 +133,9 @@ def test_a_problem_is_solved_for_one_target_after_another() -> None:
     for part in problems(seen, start, support):
         for target in (y, other):
             cross = seen.cross(target)
-            np.testing.assert_allclose(part.solve(cross[part.at]),
-                                       fit(seen, cross, start, support)[part.at], atol=1e-12)
+            np.testing.assert_allclose(
+                part.solve(cross[part.at]), fit(seen, cross, start, support)[part.at], atol=1e-12
+            )
 
 
 def test_a_group_that_reads_constants_keeps_its_weights() -> None:
@@ -138,5 +159,6 @@ def test_columns_are_chosen_alike_of_inputs_and_results(images: int, limit: int)
     made = weight.reshape(2, 3, -1) @ (seen.x + seen.mean)
     np.testing.assert_allclose(made, chosen, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(seen.x.mean(axis=2), 0, atol=1e-5)
-    np.testing.assert_allclose(seen.gram[:, range(18), range(18)], seen.variance, rtol=1e-3,
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        seen.gram[:, range(18), range(18)], seen.variance, rtol=1e-3, atol=1e-5
+    )

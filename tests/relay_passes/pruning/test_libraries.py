@@ -66,17 +66,23 @@ def test_learning_finds_the_patterns_that_are_there() -> None:
     assert np.array_equal(learn_library([np.square(weight)], 4), hidden)
 
 
-@given(st.integers(0, 1000), st.sampled_from([(3, 3), (1, 5), (5,), (3, 3, 3), (1, 3)]),
-       st.integers(1, 5), st.integers(0, 3))
+@given(
+    st.integers(0, 1000),
+    st.sampled_from([(3, 3), (1, 5), (5,), (3, 3, 3), (1, 3)]),
+    st.integers(1, 5),
+    st.integers(0, 3),
+)
 def test_best_patterns_are_those_of_the_enumeration(
-        seed: int, kernel: tuple[int, ...], entries: int, values: int) -> None:
+    seed: int, kernel: tuple[int, ...], entries: int, values: int
+) -> None:
     """Also where weights are equal: few different ones, or zeros."""
     taps = int(np.prod(kernel))
     entries = min(entries, taps)
     kernels = np.random.default_rng(seed).integers(0, 1 << values, (20, taps)).astype(np.float64)
     every = centre_patterns(taps, entries)
-    assert np.array_equal(best_patterns(kernels, kernel, entries),
-                          every[choose_patterns(kernels, every)])
+    assert np.array_equal(
+        best_patterns(kernels, kernel, entries), every[choose_patterns(kernels, every)]
+    )
 
 
 def test_kernels_without_a_centre_and_without_weights() -> None:
@@ -98,21 +104,34 @@ def test_a_library_of_ones_own(tmp_path: Path) -> None:
     assert str(library) == "2 patterns of 2x2"
 
 
-@pytest.mark.parametrize(("values", "sentence"), [
-    ([[1, 2]], "0 and 1 in the shape"), ([1, 0], "0 and 1 in the shape"), ([], "0 and 1"),
-    ([[[1, 0], [1]]], "0 and 1 in the shape"), ([["1"]], "0 and 1 in the shape"),
-    ([[0, 0], [1, 0]], "keeps nothing"), (3, "0 and 1"),
-])
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ([[1, 2]], "0 and 1 in the shape"),
+        ([1, 0], "0 and 1 in the shape"),
+        ([], "0 and 1"),
+        ([[[1, 0], [1]]], "0 and 1 in the shape"),
+        ([["1"]], "0 and 1 in the shape"),
+        ([[0, 0], [1, 0]], "keeps nothing"),
+        (3, "0 and 1"),
+    ],
+)
 def test_libraries_that_are_none(values: object, sentence: str) -> None:
     with pytest.raises(PassError, match=sentence):
         PatternLibrary.of(values)
 
 
-@pytest.mark.parametrize(("text", "sentence"), [
-    ("patterns = [", "is not TOML"), ("pattern = [[1]]", "must have the key 'patterns'"),
-    ("patterns = [[0]]", "own.toml' has a pattern that keeps nothing"),
-    ("patterns = " + "[" * 5000, "is not TOML"), (None, "cannot be read"), ("\ud800", "not TOML"),
-])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("patterns = [", "is not TOML"),
+        ("pattern = [[1]]", "must have the key 'patterns'"),
+        ("patterns = [[0]]", "own.toml' has a pattern that keeps nothing"),
+        ("patterns = " + "[" * 5000, "is not TOML"),
+        (None, "cannot be read"),
+        ("\ud800", "not TOML"),
+    ],
+)
 def test_files_that_hold_no_library(text: str | None, sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     if text is not None:
@@ -121,10 +140,14 @@ def test_files_that_hold_no_library(text: str | None, sentence: str, tmp_path: P
         PatternLibrary.read(path)
 
 
-@given(st.integers(0, 1000), st.integers(1, 12), st.integers(1, 40), st.floats(0, 0.99),
-       st.sampled_from(["filter", "layer"]))
-def test_connectivity(seed: int, filters: int, channels: int, ratio: float,
-                      balance: str) -> None:
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 12),
+    st.integers(1, 40),
+    st.floats(0, 0.99),
+    st.sampled_from(["filter", "layer"]),
+)
+def test_connectivity(seed: int, filters: int, channels: int, ratio: float, balance: str) -> None:
     norms = np.random.default_rng(seed).uniform(0, 1, (filters, channels))
     mask = connectivity_mask(norms, ratio, balance)
     if balance == "filter":

@@ -50,9 +50,12 @@ def product(basis: Array, second: Array, axes: tuple[int, ...]) -> Array:
     return result
 
 
-SHAPES = st.integers(0, 3).flatmap(lambda rank: st.tuples(
-    st.tuples(st.integers(1, 6), st.integers(1, 6), *[st.integers(1, 4)] * rank),
-    st.integers(0, 1 << 32)))
+SHAPES = st.integers(0, 3).flatmap(
+    lambda rank: st.tuples(
+        st.tuples(st.integers(1, 6), st.integers(1, 6), *[st.integers(1, 4)] * rank),
+        st.integers(0, 1 << 32),
+    )
+)
 
 
 # ---------------------------------------------------------------------------------- the factors
@@ -78,15 +81,18 @@ def test_what_a_rank_loses_is_the_singular_values_left_out(case: Any, data: st.D
     lost = np.square(weight - product(basis, second, axes)).sum()
     assert lost == pytest.approx(np.square(values[rank:]).sum(), abs=1e-8)
     assert spectrum.kept(rank) == pytest.approx(1 - lost / np.square(weight).sum())
-    np.testing.assert_allclose(np.linalg.norm(basis.reshape(rank, -1), axis=1),
-                               np.linalg.norm(second.swapaxes(0, 1).reshape(rank, -1), axis=1),
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        np.linalg.norm(basis.reshape(rank, -1), axis=1),
+        np.linalg.norm(second.swapaxes(0, 1).reshape(rank, -1), axis=1),
+        atol=1e-6,
+    )
 
 
 @settings(max_examples=60)
 @given(SHAPES, st.integers(1, 40), st.data())
-def test_with_inputs_what_is_lost_is_the_outputs_energy(case: Any, count: int, data: st.DataObject
-                                                        ) -> None:
+def test_with_inputs_what_is_lost_is_the_outputs_energy(
+    case: Any, count: int, data: st.DataObject
+) -> None:
     """Also from fewer inputs than a patch has elements: nothing is inverted."""
     shape, seed = case
     rng = np.random.default_rng(seed)
@@ -102,8 +108,12 @@ def test_with_inputs_what_is_lost_is_the_outputs_energy(case: Any, count: int, d
     # Summed over what the basis sees; what the second factor sums counts by itself.
     lost = np.square(error.sum(axis=(2, *(axis + 3 for axis in axes)))).sum()
     assert lost == pytest.approx(spectrum.energies[rank:].sum(), abs=1e-7)
-    plain = (weight - product(*decompose(weight, axes).factors(
-        min(rank, len(decompose(weight, axes).energies))), axes))[None] * patches[:, None]
+    plain = (
+        weight
+        - product(
+            *decompose(weight, axes).factors(min(rank, len(decompose(weight, axes).energies))), axes
+        )
+    )[None] * patches[:, None]
     assert lost <= np.square(plain.sum(axis=(2, *(axis + 3 for axis in axes)))).sum() + 1e-7
 
 
@@ -112,24 +122,34 @@ def test_the_least_rank_that_keeps_the_energy() -> None:
     weight[range(4), range(4)] = np.sqrt([4, 3, 2, 1])
     spectrum = decompose(weight, ())
     assert [spectrum.rank(energy) for energy in (0, 0.39, 0.41, 0.7, 0.71, 0.99)] == [
-        1, 1, 2, 2, 3, 4]
+        1,
+        1,
+        2,
+        2,
+        3,
+        4,
+    ]
     nothing = decompose(np.zeros((3, 2, 3, 3), np.float32), (0, 1))
     assert (nothing.rank(0.5), nothing.kept(1)) == (1, 1.0)
 
 
-@pytest.mark.parametrize(("kernel", "form", "axes"), [
-    ((3, 3), "auto", [(0, 1), (0,), (1,)]),
-    ((3, 3), "channel", [(0, 1)]),
-    ((3, 3), "spatial", [(0,), (1,)]),
-    ((1, 3), "auto", [(0, 1)]),
-    ((1, 1), "spatial", []),
-    ((), "auto", [()]),
-    ((5,), "auto", [(0,)]),
-    ((3, 1, 3), "spatial", [(0, 1), (1, 2)]),
-    ((2, 2, 2), "spatial", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]),
-])
-def test_what_a_basis_may_take(kernel: tuple[int, ...], form: str, axes: list[tuple[int, ...]]
-                               ) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "form", "axes"),
+    [
+        ((3, 3), "auto", [(0, 1), (0,), (1,)]),
+        ((3, 3), "channel", [(0, 1)]),
+        ((3, 3), "spatial", [(0,), (1,)]),
+        ((1, 3), "auto", [(0, 1)]),
+        ((1, 1), "spatial", []),
+        ((), "auto", [()]),
+        ((5,), "auto", [(0,)]),
+        ((3, 1, 3), "spatial", [(0, 1), (1, 2)]),
+        ((2, 2, 2), "spatial", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]),
+    ],
+)
+def test_what_a_basis_may_take(
+    kernel: tuple[int, ...], form: str, axes: list[tuple[int, ...]]
+) -> None:
     assert axes_of(kernel, form) == axes
 
 
@@ -144,14 +164,21 @@ def convolutions(draw: st.DrawFn) -> tuple[tvm.IRModule, tuple[int, ...]]:
     kernel, strides, dilation = draw(sizes), draw(sizes), draw(sizes)
     begins, ends, extra = (draw(st.tuples(*[st.integers(0, 2)] * rank)) for _ in range(3))
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    spatial = [max(1, r - b - e) + x
-               for r, b, e, x in zip(reach, begins, ends, extra, strict=True)]
+    spatial = [max(1, r - b - e) + x for r, b, e, x in zip(reach, begins, ends, extra, strict=True)]
     filters, channels = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     net = Net(2, channels, *spatial, seed=draw(st.integers(0, 1 << 32)))
     conv = getattr(relax.op.nn, f"conv{rank}d")
-    x = net.op("c_conv", conv(net.x, net.const(net.weight(filters, channels, *kernel)),
-                              strides=list(strides), padding=[*begins, *ends],
-                              dilation=list(dilation)), "/c")
+    x = net.op(
+        "c_conv",
+        conv(
+            net.x,
+            net.const(net.weight(filters, channels, *kernel)),
+            strides=list(strides),
+            padding=[*begins, *ends],
+            dilation=list(dilation),
+        ),
+        "/c",
+    )
     bias = net.const(net.rng.standard_normal((1, filters, *[1] * rank)))
     module = net.finish(net.op("c", relax.op.add(x, bias)))
     return module, draw(st.sampled_from(axes_of(kernel, "auto")))
@@ -168,7 +195,10 @@ def test_full_rank_gives_the_layers_own_result(case: tuple[tvm.IRModule, tuple[i
     pair = Pair(*spectrum.factors(len(spectrum.energies)), axes, 1.0, 1.0)
     split = tvm.IRModule({"main": with_pairs(func, {layer.var: pair})})
     assert [node_of(split["main"], each.var) for each in bindings(split["main"])][:3] == [
-        "/c.basis", "/c", "/c"]
+        "/c.basis",
+        "/c",
+        "/c",
+    ]
     shape = [int(size) for size in func.params[0].ty.shape]
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     np.testing.assert_allclose(run(split, x), run(module, x), rtol=1e-4, atol=1e-4)
@@ -176,16 +206,18 @@ def test_full_rank_gives_the_layers_own_result(case: tuple[tvm.IRModule, tuple[i
 
 @settings(max_examples=60)
 @given(convolutions(), st.sampled_from([0.5, 0.8, 0.95]))
-def test_a_layer_costs_what_its_note_says(case: tuple[tvm.IRModule, tuple[int, ...]],
-                                          energy: float) -> None:
+def test_a_layer_costs_what_its_note_says(
+    case: tuple[tvm.IRModule, tuple[int, ...]], energy: float
+) -> None:
     """The multiplies of the bindings, counted from their shapes."""
     module, _axes = case
     after = DecomposeLowRank(energy=energy, skip_first=False, layers="/c")(module)["main"]
     counts = [count_macs(func) for func in (module["main"], after)]
     note = notes(after)["/c"]
     if len(prunables(after)) == 1:
-        assert note == (f"lowrank: stays whole: no rank that keeps {energy:g} of the energy saves "
-                        "any")
+        assert note == (
+            f"lowrank: stays whole: no rank that keeps {energy:g} of the energy saves any"
+        )
     else:
         assert counts[1] < counts[0]
         assert f"with {counts[1] / counts[0]:.3f} of the multiplies" in note
@@ -194,9 +226,12 @@ def test_a_layer_costs_what_its_note_says(case: tuple[tvm.IRModule, tuple[int, .
 
 def count_macs(func: relax.Function) -> int:
     layers = {layer.var: layer for layer in prunables(func)}
-    return sum(prod(layers[str(each.var.name)].weight.shape) * prod(
-        int(size) for size in list(each.var.ty.shape)[2:])
-        for each in bindings(func) if str(each.var.name) in layers)
+    return sum(
+        prod(layers[str(each.var.name)].weight.shape)
+        * prod(int(size) for size in list(each.var.ty.shape)[2:])
+        for each in bindings(func)
+        if str(each.var.name) in layers
+    )
 
 
 # ------------------------------------------------------------------------------- the options
@@ -214,8 +249,7 @@ def test_a_ratio_leaves_out_so_many_multiplies_and_keeps_what_it_can() -> None:
         kept = [pair.kept for pair in pairs if pair is not None]
         assert len(kept) == 3
         assert kept[2] == max(kept)
-        assert all(pair is not None and 1 - ratio - 0.1 < pair.share <= 1 - ratio
-                   for pair in pairs)
+        assert all(pair is not None and 1 - ratio - 0.1 < pair.share <= 1 - ratio for pair in pairs)
     assert choose(weight, ratio=0.0) is None
     least = choose(weight, ratio=0.999)
     assert least is not None
@@ -224,13 +258,15 @@ def test_a_ratio_leaves_out_so_many_multiplies_and_keeps_what_it_can() -> None:
 
 def test_energy_decides_the_rank_and_the_cheaper_form_is_taken() -> None:
     rng = np.random.default_rng(1)
-    separable = np.einsum("kra,rcb->kcba", rng.standard_normal((32, 4, 3)),
-                          rng.standard_normal((4, 16, 3))).astype(np.float32)
+    separable = np.einsum(
+        "kra,rcb->kcba", rng.standard_normal((32, 4, 3)), rng.standard_normal((4, 16, 3))
+    ).astype(np.float32)
     pair = choose(separable, energy=0.9999)
     assert pair is not None
     assert (pair.basis.shape, pair.second.shape) == ((4, 16, 3, 1), (32, 4, 1, 3))
-    thin = np.einsum("kr,rcab->kcab", rng.standard_normal((32, 4)),
-                     rng.standard_normal((4, 16, 3, 3))).astype(np.float32)
+    thin = np.einsum(
+        "kr,rcab->kcab", rng.standard_normal((32, 4)), rng.standard_normal((4, 16, 3, 3))
+    ).astype(np.float32)
     pair = choose(thin, energy=0.9999)
     assert pair is not None
     assert (pair.basis.shape, pair.second.shape) == ((4, 16, 3, 3), (32, 4, 1, 1))
@@ -251,13 +287,16 @@ def weights_of(module: tvm.IRModule) -> dict[str, Array]:
     return {layer.node: layer.weight for layer in prunables(module["main"])}
 
 
-@pytest.mark.parametrize(("options", "split"), [
-    ({}, {"/c1"}),
-    ({"skip_first": False}, {"/c0", "/c1"}),
-    ({"kernel": (1, 1)}, {"/c2"}),
-    ({"layers": "/c2"}, {"/c2"}),
-    ({"layers": "/[cf]*"}, {"/c1", "/c2", "/fc"}),
-])
+@pytest.mark.parametrize(
+    ("options", "split"),
+    [
+        ({}, {"/c1"}),
+        ({"skip_first": False}, {"/c0", "/c1"}),
+        ({"kernel": (1, 1)}, {"/c2"}),
+        ({"layers": "/c2"}, {"/c2"}),
+        ({"layers": "/[cf]*"}, {"/c1", "/c2", "/fc"}),
+    ],
+)
 def test_which_layers_are_decomposed(options: dict[str, Any], split: set[str]) -> None:
     """By themselves k x k kernels behind the first; all else where it is asked for."""
     before = weights_of(network())
@@ -271,13 +310,16 @@ def grouped() -> tvm.IRModule:
     return classify(net, net.conv("g", net.conv("c", net.x, 8), 8, groups=2))
 
 
-@pytest.mark.parametrize(("make", "options", "sentence"), [
-    (network, {"layers": "/dw"}, "'/dw' is a depthwise convolution"),
-    (grouped, {}, "'/g' is a convolution of 2 groups"),
-    (network, {"form": "spatial", "layers": "/c2"}, "'/c2' has 1x1 kernels.*form=channel"),
-    (network, {"form": "spatial", "layers": "/fc"}, "'/fc' has 1x1 kernels.*form=channel"),
-    (network, {"layers": "c1"}, "names there are '/c1'"),
-])
+@pytest.mark.parametrize(
+    ("make", "options", "sentence"),
+    [
+        (network, {"layers": "/dw"}, "'/dw' is a depthwise convolution"),
+        (grouped, {}, "'/g' is a convolution of 2 groups"),
+        (network, {"form": "spatial", "layers": "/c2"}, "'/c2' has 1x1 kernels.*form=channel"),
+        (network, {"form": "spatial", "layers": "/fc"}, "'/fc' has 1x1 kernels.*form=channel"),
+        (network, {"layers": "c1"}, "names there are '/c1'"),
+    ],
+)
 def test_a_layer_that_cannot_be_decomposed_is_refused_or_skipped(
     make: Any, options: dict[str, Any], sentence: str
 ) -> None:
@@ -301,8 +343,9 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 def test_gram_matrices_by_node() -> None:
     module = network()
     patches = np.random.default_rng(3).standard_normal((100, 16 * 9)) ** 3
-    module_with = DecomposeLowRank(ratio=0.5, form="channel", layers="/c1",
-                                   grams={"/c1": patches.T @ patches})(module)
+    module_with = DecomposeLowRank(
+        ratio=0.5, form="channel", layers="/c1", grams={"/c1": patches.T @ patches}
+    )(module)
     plain = DecomposeLowRank(ratio=0.5, form="channel", layers="/c1")(module)
     errors = []
     for each in (module_with, plain):
@@ -325,11 +368,16 @@ def test_twice_gives_names_of_their_own() -> None:
     assert {"/c1", "/c1.basis", "/c1.basis_1", "/c1.basis.basis"} <= set(names)
 
 
-@pytest.mark.parametrize("recipe", [
-    "lowrank:energy=0.8", "lowrank:ratio=0.5,form=spatial,kernel=3x3",
-    "lowrank:energy=0.8+channels:ratio=0.4", "lowrank:energy=0.7+filters:ratio=0.3,scope=global",
-    "lowrank:energy=0.8+unstructured:sparsity=0.5",
-])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "lowrank:energy=0.8",
+        "lowrank:ratio=0.5,form=spatial,kernel=3x3",
+        "lowrank:energy=0.8+channels:ratio=0.4",
+        "lowrank:energy=0.7+filters:ratio=0.3,scope=global",
+        "lowrank:energy=0.8+unstructured:sparsity=0.5",
+    ],
+)
 def test_the_exported_onnx_computes_the_same(recipe: str) -> None:
     module = network()
     for each in parse_recipe(recipe):

@@ -79,40 +79,67 @@ def exactly(kept: int) -> Callable[[Mask], bool]:
 def whole_atoms(atoms: Callable[[Mask], list[Mask]], kept: int) -> Callable[[Mask], bool]:
     def legal(mask: Mask) -> bool:
         parts = atoms(mask)
-        return (all(part.all() or not part.any() for part in parts)
-                and sum(bool(part.any()) for part in parts) == kept)
+        return (
+            all(part.all() or not part.any() for part in parts)
+            and sum(bool(part.any()) for part in parts) == kept
+        )
 
     return legal
 
 
 def counted(rows: Callable[[Mask], Mask], *counts: tuple[slice, int]) -> Callable[[Mask], bool]:
-    return lambda mask: all((rows(mask)[:, part].sum(axis=1) == count).all()
-                            for part, count in counts)
+    return lambda mask: all(
+        (rows(mask)[:, part].sum(axis=1) == count).all() for part, count in counts
+    )
 
 
 def patterned(kernels: int) -> Callable[[Mask], bool]:
     library = {(1, 1, 0), (0, 1, 1), (0, 0, 0)}
-    return lambda mask: (all(tuple(kernel) in library for row in mask.tolist() for kernel in row)
-                         and all(sum(map(any, row)) == kernels for row in mask.tolist()))
+    return lambda mask: (
+        all(tuple(kernel) in library for row in mask.tolist() for kernel in row)
+        and all(sum(map(any, row)) == kernels for row in mask.tolist())
+    )
 
 
 OWN = np.array([[1, 1, 0], [0, 1, 1]])
 
 BEST: dict[str, tuple[MaskOptions, tuple[int, ...], Callable[[Mask], bool]]] = {
     "unstructured": (UnstructuredOptions(sparsity=0.4), (2, 3, 2), exactly(8)),
-    "shape": (ShapeOptions(ratio=0.5), (3, 2, 2), whole_atoms(
-        lambda m: [m[:, c, t] for c in range(2) for t in range(2)], 2)),
-    "block": (BlockOptions(ratio=0.5, block=(2, 2)), (3, 3), whole_atoms(
-        lambda m: [m[:2, :2], m[2:, :2], m[:2, 2:], m[2:, 2:]], 2)),
-    "kgs": (KernelGroupOptions(ratio=0.34, group=(2, 1)), (3, 2, 2), whole_atoms(
-        lambda m: [part[:, c, t] for part in (m[:2], m[2:]) for c in range(2) for t in range(2)],
-        6)),
-    "vanilla": (KernelGroupOptions(ratio=0.5, group=(2, 1), form="vanilla"), (3, 2, 2),
-                whole_atoms(lambda m: [m[:2, 0], m[:2, 1], m[2:, 0], m[2:, 1]], 2)),
-    "nm": (NmOptions(n=1, m=2), (2, 3, 2), counted(
-        lambda m: m.transpose(0, 2, 1).reshape(-1, 3), (slice(0, 2), 1), (slice(2, 3), 1))),
-    "group": (GroupOptions(q=2, g=4), (2, 3, 2), counted(
-        lambda m: m.transpose(0, 2, 1).reshape(-1, 6), (slice(0, 4), 2), (slice(4, 6), 1))),
+    "shape": (
+        ShapeOptions(ratio=0.5),
+        (3, 2, 2),
+        whole_atoms(lambda m: [m[:, c, t] for c in range(2) for t in range(2)], 2),
+    ),
+    "block": (
+        BlockOptions(ratio=0.5, block=(2, 2)),
+        (3, 3),
+        whole_atoms(lambda m: [m[:2, :2], m[2:, :2], m[:2, 2:], m[2:, 2:]], 2),
+    ),
+    "kgs": (
+        KernelGroupOptions(ratio=0.34, group=(2, 1)),
+        (3, 2, 2),
+        whole_atoms(
+            lambda m: [
+                part[:, c, t] for part in (m[:2], m[2:]) for c in range(2) for t in range(2)
+            ],
+            6,
+        ),
+    ),
+    "vanilla": (
+        KernelGroupOptions(ratio=0.5, group=(2, 1), form="vanilla"),
+        (3, 2, 2),
+        whole_atoms(lambda m: [m[:2, 0], m[:2, 1], m[2:, 0], m[2:, 1]], 2),
+    ),
+    "nm": (
+        NmOptions(n=1, m=2),
+        (2, 3, 2),
+        counted(lambda m: m.transpose(0, 2, 1).reshape(-1, 3), (slice(0, 2), 1), (slice(2, 3), 1)),
+    ),
+    "group": (
+        GroupOptions(q=2, g=4),
+        (2, 3, 2),
+        counted(lambda m: m.transpose(0, 2, 1).reshape(-1, 6), (slice(0, 4), 2), (slice(4, 6), 1)),
+    ),
     "pattern": (PatternOptions(library=unsettled(OWN), connectivity=0.5), (2, 2, 3), patterned(1)),
 }
 
@@ -126,8 +153,9 @@ def test_no_other_set_of_the_structure_is_worth_more(name: str, seed: int, few: 
     weight = rng.integers(-2, 3, shape).astype(float) if few else rng.standard_normal(shape)
     [mask] = keep(options, layer_of(weight))
     assert legal(mask)
-    every = (np.array(bits, np.bool_).reshape(shape)
-             for bits in product((0, 1), repeat=weight.size))
+    every = (
+        np.array(bits, np.bool_).reshape(shape) for bits in product((0, 1), repeat=weight.size)
+    )
     best = max(np.square(weight)[other].sum() for other in every if legal(other))
     assert np.square(weight)[mask].sum() == pytest.approx(best, rel=1e-12)
 
@@ -149,8 +177,10 @@ def test_unstructured_in_all_layers_together(layers: list[Prunable], ratio: floa
     size = sum(mask.size for mask in masks)
     assert sum(mask.sum() for mask in masks) == size - int(ratio * size)
     scores = [magnitude(layer.weight) for layer in layers]
-    kept, gone = (np.concatenate([score[mask == side] for score, mask in
-                                  zip(scores, masks, strict=True)]) for side in (True, False))
+    kept, gone = (
+        np.concatenate([score[mask == side] for score, mask in zip(scores, masks, strict=True)])
+        for side in (True, False)
+    )
     assert kept.min() >= gone.max(initial=0)
 
 
@@ -197,19 +227,25 @@ def test_shape_is_the_same_in_all_filters_of_a_group(layer: Prunable, ratio: flo
     assert worth[positions].min() >= worth[~positions].max(initial=0)
 
 
-@given(weights(), RATIOS, st.integers(1, 5), st.integers(1, 7), st.sampled_from(["", "kgs",
-                                                                                "vanilla"]))
-def test_blocks_and_kernel_groups_are_whole(layer: Prunable, ratio: float, high: int, wide: int,
-                                            form: str) -> None:
-    options = (KernelGroupOptions(ratio=ratio, group=(high, wide), form=form) if form
-               else BlockOptions(ratio=ratio, block=(high, wide)))
+@given(
+    weights(), RATIOS, st.integers(1, 5), st.integers(1, 7), st.sampled_from(["", "kgs", "vanilla"])
+)
+def test_blocks_and_kernel_groups_are_whole(
+    layer: Prunable, ratio: float, high: int, wide: int, form: str
+) -> None:
+    options = (
+        KernelGroupOptions(ratio=ratio, group=(high, wide), form=form)
+        if form
+        else BlockOptions(ratio=ratio, block=(high, wide))
+    )
     [mask] = keep(options, layer)
     grouped = by_group(mask, layer.groups)
     scores = by_group(magnitude(layer.weight), layer.groups)
     kept: list[float] = []
     gone: list[float] = []
-    for group, k, c in product(range(layer.groups), range(0, grouped.shape[1], high),
-                               range(0, grouped.shape[2], wide)):
+    for group, k, c in product(
+        range(layer.groups), range(0, grouped.shape[1], high), range(0, grouped.shape[2], wide)
+    ):
         block = np.s_[group, k : k + high, c : c + wide]
         taps = [np.s_[..., t] for t in range(grouped.shape[3])] if form == "kgs" else [np.s_[:]]
         for tap in taps:
@@ -247,8 +283,9 @@ def test_of_equal_weights_always_the_same_ones_stay() -> None:
 
 
 @given(weights(), st.sampled_from([(1, 8), (4, 8), (4, 16), (3, 5)]))
-def test_group_keeps_q_of_every_g_in_reduction_order(layer: Prunable, sizes: tuple[int, int]
-                                                     ) -> None:
+def test_group_keeps_q_of_every_g_in_reduction_order(
+    layer: Prunable, sizes: tuple[int, int]
+) -> None:
     q, g = sizes
     [mask] = keep(GroupOptions(q=q, g=g), layer)
     rows = canonical(mask.reshape(*mask.shape[:2], -1).astype(np.int8))
@@ -273,14 +310,16 @@ def test_groups_of_16_channels_are_n_of_m() -> None:
 
 
 @given(weights(ranks=(1, 2, 3)), st.integers(1, 6), st.integers(1, 4), RATIOS)
-def test_learned_patterns_of_any_kernel(layer: Prunable, patterns: int, entries: int,
-                                        ratio: float) -> None:
+def test_learned_patterns_of_any_kernel(
+    layer: Prunable, patterns: int, entries: int, ratio: float
+) -> None:
     taps = int(np.prod(layer.kernel))
     if taps == 1:
         return
     entries = min(entries, taps)
-    options = PatternOptions(kernel=layer.kernel, patterns=patterns, entries=entries,
-                             connectivity=ratio)
+    options = PatternOptions(
+        kernel=layer.kernel, patterns=patterns, entries=entries, connectivity=ratio
+    )
     assert options.refusal(layer) is None
     [mask] = keep(options, layer)
     kernels = mask.reshape(-1, taps)
@@ -295,8 +334,9 @@ def test_learned_patterns_of_any_kernel(layer: Prunable, patterns: int, entries:
 
 
 @given(weights(ranks=(2,)), st.integers(0, 1 << 16), st.integers(1, 5), RATIOS)
-def test_a_library_of_ones_own_is_all_that_is_used(layer: Prunable, seed: int, count: int,
-                                                   ratio: float) -> None:
+def test_a_library_of_ones_own_is_all_that_is_used(
+    layer: Prunable, seed: int, count: int, ratio: float
+) -> None:
     taps = int(np.prod(layer.kernel))
     masks = np.random.default_rng(seed).integers(0, 2, (count, taps)).astype(np.bool_)
     masks[:, 0] |= ~masks.any(axis=1)
@@ -309,9 +349,18 @@ def test_a_library_of_ones_own_is_all_that_is_used(layer: Prunable, seed: int, c
 # --------------------------------------------------------------------- layers that a scheme is for
 
 
-@pytest.mark.parametrize("options", [
-    UnstructuredOptions(), ShapeOptions(), BlockOptions(), KernelGroupOptions(), NmOptions(),
-    GroupOptions(), PatternOptions()])
+@pytest.mark.parametrize(
+    "options",
+    [
+        UnstructuredOptions(),
+        ShapeOptions(),
+        BlockOptions(),
+        KernelGroupOptions(),
+        NmOptions(),
+        GroupOptions(),
+        PatternOptions(),
+    ],
+)
 def test_depthwise_layers_are_no_concern(options: MaskOptions) -> None:
     layer = layer_of(np.ones((8, 1, 3, 3), np.float32), 8)
     assert options.concerns(layer) == "is a depthwise convolution"
@@ -319,8 +368,7 @@ def test_depthwise_layers_are_no_concern(options: MaskOptions) -> None:
 
 def test_refusals_name_the_remedy() -> None:
     thin = layer_of(np.ones((8, 3, 1, 1), np.float32))
-    assert NmOptions().refusal(thin) == (
-        "has 3 input channels, fewer than m=4: give a smaller m")
+    assert NmOptions().refusal(thin) == ("has 3 input channels, fewer than m=4: give a smaller m")
     assert GroupOptions().refusal(thin) is None
     large = layer_of(np.ones((8, 3, 5, 5), np.float32))
     assert "kernel=5x5 to learn patterns of this size" in str(PatternOptions().refusal(large))
@@ -330,16 +378,19 @@ def test_refusals_name_the_remedy() -> None:
     assert BlockOptions().concerns(matmul) is None
 
 
-@pytest.mark.parametrize(("wrong", "sentence"), [
-    (lambda: NmOptions(n=5, m=4), "nm:n=5 must be at most m=4"),
-    (lambda: GroupOptions(q=17), "group:q=17 must be at most g=16"),
-    (lambda: PatternOptions(entries=10), "entries=10 must be at most 9"),
-    (lambda: PatternOptions(kernel=(1, 3)), "entries=4 must be at most 3"),
-    (lambda: BlockOptions(block=cast(tuple[int, int], (16,))), "2 sizes such as 16x16"),
-    (lambda: BlockOptions(block=(0, 4)), "2 sizes such as 16x16"),
-    (lambda: BlockOptions(ratio=True), "must be a number"),
-    (lambda: PatternOptions(library=unsettled(np.full((2, 3, 3), 2))), "must be 0 and 1"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda: NmOptions(n=5, m=4), "nm:n=5 must be at most m=4"),
+        (lambda: GroupOptions(q=17), "group:q=17 must be at most g=16"),
+        (lambda: PatternOptions(entries=10), "entries=10 must be at most 9"),
+        (lambda: PatternOptions(kernel=(1, 3)), "entries=4 must be at most 3"),
+        (lambda: BlockOptions(block=cast(tuple[int, int], (16,))), "2 sizes such as 16x16"),
+        (lambda: BlockOptions(block=(0, 4)), "2 sizes such as 16x16"),
+        (lambda: BlockOptions(ratio=True), "must be a number"),
+        (lambda: PatternOptions(library=unsettled(np.full((2, 3, 3), 2))), "must be 0 and 1"),
+    ],
+)
 def test_options_that_are_wrong(wrong: Callable[[], object], sentence: str) -> None:
     with pytest.raises(PassError, match=sentence):
         wrong()
@@ -350,7 +401,8 @@ def test_options_are_values() -> None:
     library, layers = unsettled(array), cast(tuple[str, ...], ["a", "b"])
     assert PatternOptions(library=library) == PatternOptions(library=unsettled(array.tolist()))
     assert hash(PatternOptions(library=library, layers=layers)) == hash(
-        PatternOptions(library=library, layers=("a", "b")))
+        PatternOptions(library=library, layers=("a", "b"))
+    )
     assert UnstructuredOptions().at(0.75) == UnstructuredOptions(sparsity=0.75)
     assert NmOptions(n=2, m=4).at(0.75) == NmOptions(n=1, m=4)
     assert GroupOptions(q=2, g=8).at(0.99).q == 1

@@ -18,18 +18,21 @@ def pruned(module: tvm.IRModule, recipe: str) -> tvm.IRModule:
     return tvm.transform.Sequential(parse_recipe(recipe))(module)
 
 
-@pytest.mark.parametrize(("weaker", "stronger"), [
-    ("unstructured:sparsity=0.5", "unstructured:sparsity=0.75"),
-    ("unstructured:sparsity=0.5,scope=global", "unstructured:sparsity=0.8,scope=global"),
-    ("unstructured:sparsity=0.5,scope=erk", "unstructured:sparsity=0.8,scope=erk"),
-    ("pattern:pointwise=0.25", "pattern:connectivity=0.5"),
-    ("pattern:connectivity=0.25,balance=layer", "pattern:connectivity=0.5,balance=layer"),
-    ("nm:n=4,m=8", "nm:n=1,m=8"),
-    ("group:q=8,g=16", "group:q=2,g=16"),
-    ("shape:ratio=0.25", "shape:ratio=0.6"),
-    ("block:block=4x4,ratio=0.25", "block:block=4x4,ratio=0.6"),
-    ("kernel_group:ratio=0.25", "kernel_group:ratio=0.6"),
-])
+@pytest.mark.parametrize(
+    ("weaker", "stronger"),
+    [
+        ("unstructured:sparsity=0.5", "unstructured:sparsity=0.75"),
+        ("unstructured:sparsity=0.5,scope=global", "unstructured:sparsity=0.8,scope=global"),
+        ("unstructured:sparsity=0.5,scope=erk", "unstructured:sparsity=0.8,scope=erk"),
+        ("pattern:pointwise=0.25", "pattern:connectivity=0.5"),
+        ("pattern:connectivity=0.25,balance=layer", "pattern:connectivity=0.5,balance=layer"),
+        ("nm:n=4,m=8", "nm:n=1,m=8"),
+        ("group:q=8,g=16", "group:q=2,g=16"),
+        ("shape:ratio=0.25", "shape:ratio=0.6"),
+        ("block:block=4x4,ratio=0.25", "block:block=4x4,ratio=0.6"),
+        ("kernel_group:ratio=0.25", "kernel_group:ratio=0.6"),
+    ],
+)
 def test_the_stronger_keeps_some_of_what_the_weaker_keeps(weaker: str, stronger: str) -> None:
     first = pruned(network(), weaker)
     before, after = weights_of(first), weights_of(pruned(first, stronger))

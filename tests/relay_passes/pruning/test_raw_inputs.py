@@ -17,27 +17,42 @@ NCHW, NHWC = [1, 3, 12, 12], [1, 12, 12, 3]
 Node = tuple[str, list[str], str, dict[str, object]]
 RNG = np.random.default_rng(0)
 TENSORS: dict[str, np.ndarray] = {
-    "w": RNG.standard_normal((16, 3, 3, 3)), "v": RNG.standard_normal((16, 16, 3, 3)),
-    "rows": RNG.standard_normal((12, 12)), "depth": RNG.standard_normal((3, 1, 1, 1)),
-    "mean": RNG.uniform(0.1, 1, (1, 3, 1, 1)), "of": RNG.uniform(0.5, 1.5, 3),
-    "scale": np.array(0.02), "shuffle": RNG.standard_normal((3, 3, 1, 1))}
+    "w": RNG.standard_normal((16, 3, 3, 3)),
+    "v": RNG.standard_normal((16, 16, 3, 3)),
+    "rows": RNG.standard_normal((12, 12)),
+    "depth": RNG.standard_normal((3, 1, 1, 1)),
+    "mean": RNG.uniform(0.1, 1, (1, 3, 1, 1)),
+    "of": RNG.uniform(0.5, 1.5, 3),
+    "scale": np.array(0.02),
+    "shuffle": RNG.standard_normal((3, 3, 1, 1)),
+}
 TENSORS = {name: value.astype(np.float32) for name, value in TENSORS.items()} | {
-    "zero": np.array(0, np.int8), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
-    "shape": np.array(NCHW), "starts": np.array([0]), "ends": np.array([1]),
-    "axes": np.array([1])}
+    "zero": np.array(0, np.int8),
+    "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+    "shape": np.array(NCHW),
+    "starts": np.array([0]),
+    "ends": np.array([1]),
+    "axes": np.array([1]),
+}
 
 
 def model(before: list[Node], shape: list[int], kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
     """Two convolutions; ``before``: nodes between the input ``x`` and the first, which reads
     what the last of them makes."""
     first = before[-1][2] if before else "x"
-    nodes = [*before, ("Conv", [first, "w"], "stem", {}), ("Relu", ["stem"], "r", {}),
-             ("Conv", ["r", "v"], "y", {})]
+    nodes = [
+        *before,
+        ("Conv", [first, "w"], "stem", {}),
+        ("Relu", ["stem"], "r", {}),
+        ("Conv", ["r", "v"], "y", {}),
+    ]
     graph = helper.make_graph(
         [helper.make_node(op, read, [made], made, **attrs) for op, read, made, attrs in nodes],
-        "net", [helper.make_tensor_value_info("x", kind, shape)],
+        "net",
+        [helper.make_tensor_value_info("x", kind, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(value, name) for name, value in TENSORS.items()])
+        [numpy_helper.from_array(value, name) for name, value in TENSORS.items()],
+    )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -50,18 +65,32 @@ TURN: Node = ("Transpose", ["x"], "t", {"perm": [0, 3, 1, 2]})
 CASES: dict[str, tuple[list[Node], list[int]]] = {
     "nothing": ([], NCHW),
     "transpose": ([TURN], NHWC),
-    "normalisation": ([TURN, ("Sub", ["t", "mean"], "s", {}), ("Div", ["s", "mean"], "d", {})],
-                      NHWC),
+    "normalisation": (
+        [TURN, ("Sub", ["t", "mean"], "s", {}), ("Div", ["s", "mean"], "d", {})],
+        NHWC,
+    ),
     "batch norm": ([("BatchNormalization", ["x", "of", "of", "of", "of"], "b", {})], NCHW),
     "pad": ([("Pad", ["x", "pads"], "p", {})], NCHW),
     "reshape": ([("Reshape", ["x", "shape"], "p", {})], [1, 36, 12]),
-    "scales": ([("QuantizeLinear", ["x", "scale", "zero"], "q", {}),
-                ("DequantizeLinear", ["q", "scale", "zero"], "d", {})], NCHW),
+    "scales": (
+        [
+            ("QuantizeLinear", ["x", "scale", "zero"], "q", {}),
+            ("DequantizeLinear", ["q", "scale", "zero"], "d", {}),
+        ],
+        NCHW,
+    ),
     "pool": ([("MaxPool", ["x"], "p", {"kernel_shape": [2, 2], "strides": [2, 2]})], NCHW),
-    "own mean": ([("ReduceMean", ["x"], "m", {"axes": [2, 3]}), ("Sub", ["x", "m"], "s", {})],
-                 NCHW),
-    "cut and joined": ([("Slice", ["x", "starts", "ends", "axes"], "s", {}),
-                        ("Concat", ["s", "s", "s"], "c", {"axis": 1})], NCHW),
+    "own mean": (
+        [("ReduceMean", ["x"], "m", {"axes": [2, 3]}), ("Sub", ["x", "m"], "s", {})],
+        NCHW,
+    ),
+    "cut and joined": (
+        [
+            ("Slice", ["x", "starts", "ends", "axes"], "s", {}),
+            ("Concat", ["s", "s", "s"], "c", {"axis": 1}),
+        ],
+        NCHW,
+    ),
     "activation": ([("Sigmoid", ["x"], "s", {})], NCHW),
 }
 
@@ -77,12 +106,15 @@ def test_a_cast_is_no_layer() -> None:
     assert firsts(model([cast], NCHW, TensorProto.UINT8)) == ["stem"]
 
 
-@pytest.mark.parametrize(("layer", "first"), [
-    (("Conv", ["x", "shuffle"], "l", {}), ["l"]),
-    (("Conv", ["x", "depth"], "l", {"group": 3}), ["l"]),
-    (("MatMul", ["x", "rows"], "l", {}), ["l"]),
-    (("ConvTranspose", ["x", "shuffle"], "l", {}), []),
-])
+@pytest.mark.parametrize(
+    ("layer", "first"),
+    [
+        (("Conv", ["x", "shuffle"], "l", {}), ["l"]),
+        (("Conv", ["x", "depth"], "l", {"group": 3}), ["l"]),
+        (("MatMul", ["x", "rows"], "l", {}), ["l"]),
+        (("ConvTranspose", ["x", "shuffle"], "l", {}), []),
+    ],
+)
 def test_what_is_behind_a_layer_is_not_first(layer: Node, first: list[str]) -> None:
     assert firsts(model([layer], NCHW)) == first
 

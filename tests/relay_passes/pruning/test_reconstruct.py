@@ -25,9 +25,14 @@ from zeroskip.relay_passes.relax.rewriting import bindings, make_const, op_name
 
 OPERATORS = Operators()
 SCHEMES = [
-    "unstructured:sparsity={}", "shape:ratio={}", "block:block=4x4,ratio={}",
-    "kernel_group:group=4x4,ratio={}", "pattern:pointwise={0},connectivity={0},skip=yes",
-    "unstructured:sparsity={},criterion=saliency", "filters:ratio={}", "channels:ratio={}",
+    "unstructured:sparsity={}",
+    "shape:ratio={}",
+    "block:block=4x4,ratio={}",
+    "kernel_group:group=4x4,ratio={}",
+    "pattern:pointwise={0},connectivity={0},skip=yes",
+    "unstructured:sparsity={},criterion=saliency",
+    "filters:ratio={}",
+    "channels:ratio={}",
     "lowrank:ratio={},form=channel,kernel=3x3,skip=yes",
 ]
 
@@ -65,15 +70,17 @@ def head(seed: int = 0, images: int = 12) -> tuple[tvm.IRModule, dict[str, Any]]
 @pytest.mark.parametrize("scheme", SCHEMES)
 @settings(max_examples=3)
 @given(strength=st.sampled_from([0.25, 0.5, 0.75]), seed=st.integers(0, 3))
-def test_zeros_and_shapes_stay_and_every_layer_comes_closer(scheme: str, strength: float,
-                                                            seed: int) -> None:
+def test_zeros_and_shapes_stay_and_every_layer_comes_closer(
+    scheme: str, strength: float, seed: int
+) -> None:
     dense, samples = head(seed)
     pruned = pruned_by(scheme.format(strength), dense, samples)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         made = Reconstruct(dense, samples)(pruned)
-    before, after = ({layer.node: layer.weight for layer in prunables(mod["main"])}
-                     for mod in (pruned, made))
+    before, after = (
+        {layer.node: layer.weight for layer in prunables(mod["main"])} for mod in (pruned, made)
+    )
     assert before.keys() == after.keys()
     for node, weight in before.items():
         assert weight.shape == after[node].shape
@@ -96,15 +103,23 @@ def test_of_a_single_layer_the_fit_is_the_best_there_is() -> None:
     walk = Interpreter(dense, samples, OPERATORS)
     wanted = walk.run()[0].reshape(20, 4, 36)
     pixels = np.pad(samples["input"], ((0, 0), (0, 0), (1, 1), (1, 1)))
-    columns = np.stack([pixels[:, :, row : row + 6, col : col + 6].reshape(20, 5, 36)
-                        for row in range(3) for col in range(3)], axis=2).reshape(20, 45, 36)
+    columns = np.stack(
+        [
+            pixels[:, :, row : row + 6, col : col + 6].reshape(20, 5, 36)
+            for row in range(3)
+            for col in range(3)
+        ],
+        axis=2,
+    ).reshape(20, 45, 36)
     x = columns.transpose(1, 0, 2).reshape(45, -1)
     for k in range(4):
         held = np.flatnonzero(layer.weight[k].reshape(-1))
-        best = np.linalg.lstsq(np.vstack([x[held], np.ones(x.shape[1])]).T,
-                               wanted[:, k].reshape(-1))
-        error = np.square(Interpreter(made, samples, OPERATORS).run()[0].reshape(20, 4, 36)[:, k]
-                          - wanted[:, k]).sum()
+        best = np.linalg.lstsq(
+            np.vstack([x[held], np.ones(x.shape[1])]).T, wanted[:, k].reshape(-1)
+        )
+        error = np.square(
+            Interpreter(made, samples, OPERATORS).run()[0].reshape(20, 4, 36)[:, k] - wanted[:, k]
+        ).sum()
         assert error <= best[1][0] * 1.01
 
 
@@ -112,11 +127,16 @@ def test_what_was_not_pruned_stays_as_it_is() -> None:
     dense, samples = head()
     assert not jobs_of(dense["main"], dense["main"])
     made = Reconstruct(dense, samples)(dense)
-    assert all(np.array_equal(one.weight, other.weight) for one, other
-               in zip(prunables(dense["main"]), prunables(made["main"]), strict=True))
+    assert all(
+        np.array_equal(one.weight, other.weight)
+        for one, other in zip(prunables(dense["main"]), prunables(made["main"]), strict=True)
+    )
     pruned = pruned_by("unstructured:sparsity=0.5,layers=/c2", dense, samples)
-    assert {layer.node for layer in prunables(pruned["main"])
-            if layer.var in jobs_of(pruned["main"], dense["main"])} == {"/c2", "/fc"}
+    assert {
+        layer.node
+        for layer in prunables(pruned["main"])
+        if layer.var in jobs_of(pruned["main"], dense["main"])
+    } == {"/c2", "/fc"}
 
 
 def test_statistics_restore_mean_and_variance() -> None:
@@ -140,8 +160,12 @@ def test_statistics_restore_mean_and_variance() -> None:
         one, other = (found[bias.var].reshape(12, len(layer.weight), -1) for found in seen)
         varies = layer.weight.reshape(len(layer.weight), -1).any(axis=1)
         for statistic, rows in ((np.mean, slice(None)), (np.std, varies)):
-            np.testing.assert_allclose(statistic(one, axis=(0, 2))[rows],
-                                       statistic(other, axis=(0, 2))[rows], rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(
+                statistic(one, axis=(0, 2))[rows],
+                statistic(other, axis=(0, 2))[rows],
+                rtol=1e-3,
+                atol=1e-4,
+            )
         checked += 1
     assert checked == 6
 
@@ -158,8 +182,13 @@ def test_a_normalisation_takes_up_the_shift_and_a_layer_without_bias_gets_one() 
         made = Reconstruct(dense, samples, method)(pruned)
         func = made["main"]
         assert [op_name(each.value) for each in bindings(func)] == [
-            "relax.nn.conv2d", "relax.nn.batch_norm", None, "relax.nn.relu", "relax.nn.conv2d",
-            "relax.add"]
+            "relax.nn.conv2d",
+            "relax.nn.batch_norm",
+            None,
+            "relax.nn.relu",
+            "relax.nn.conv2d",
+            "relax.add",
+        ]
         conv, bare = (bias_of(func, layer.var) for layer in prunables(func))
         assert conv is not None
         assert conv.at == 3
@@ -183,8 +212,11 @@ def test_a_bound_behind_a_layer_need_not_be_reproduced(monkeypatch: pytest.Monke
 def test_few_columns_are_said_and_not_crashed_on() -> None:
     dense, samples = head(images=1)
     pruned = pruned_by("unstructured:sparsity=0.1", dense, samples)
-    with pytest.warns(RuntimeWarning, match=r"fewer columns than a filter has weights in 2 layers "
-                                            r"\('/c2', '/fc'\)"):
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"fewer columns than a filter has weights in 2 layers "
+        r"\('/c2', '/fc'\)",
+    ):
         made = Reconstruct(dense, samples)(pruned)
     note = str(made["main"].attrs[PRUNED_ATTR]["/fc"])
     assert note.endswith("1 columns for 8 unknowns: damped")
@@ -195,7 +227,8 @@ def test_progress_names_every_layer() -> None:
     dense, samples = head()
     told: list[tuple[str, int, int]] = []
     Reconstruct(dense, samples, progress=lambda *step: told.append(step))(
-        pruned_by("unstructured:sparsity=0.5", dense, samples))
+        pruned_by("unstructured:sparsity=0.5", dense, samples)
+    )
     assert [node for node, _, _ in told] == ["/c0", "/dw", "/c1", "/g", "/c2", "/fc", ""]
     assert [(done, total) for _, done, total in told] == [(at, 6) for at in range(7)]
 

@@ -29,8 +29,9 @@ def test_the_same_weights_for_any_number_of_threads(recipe: str, method: str) ->
     dense = import_float(small_net(), {})
     rng = np.random.default_rng(0)
     shape = [int(size) for size in dense["main"].params[0].ty.shape]
-    samples = {str(dense["main"].params[0].name):
-               rng.standard_normal((64, *shape[1:])).astype(np.float32)}
+    samples = {
+        str(dense["main"].params[0].name): rng.standard_normal((64, *shape[1:])).astype(np.float32)
+    }
     made = []
     for count in (1, 2, 3):
         with threadpool_limits(limits=count, user_api="blas"):

@@ -48,16 +48,22 @@ class Net:
         self.nodes.append(helper.make_node(op, inputs, [f"{name}_out"], name, **attributes))
         return f"{name}_out"
 
-    def conv(self, name: str, x: str, filters: int, channels: int, kernel: int = 3,
-             group: int = 1) -> str:
-        w = self.const(f"{name}.w", self.rng.standard_normal(
-            (filters, channels // group, kernel, kernel)) / np.sqrt(channels * kernel))
+    def conv(
+        self, name: str, x: str, filters: int, channels: int, kernel: int = 3, group: int = 1
+    ) -> str:
+        w = self.const(
+            f"{name}.w",
+            self.rng.standard_normal((filters, channels // group, kernel, kernel))
+            / np.sqrt(channels * kernel),
+        )
         b = self.const(f"{name}.b", self.rng.standard_normal(filters))
         return self.node("Conv", name, x, w, b, pads=[kernel // 2] * 4, group=group)
 
     def norm(self, name: str, x: str, channels: int) -> str:
-        parts = [self.const(f"{name}.{key}", self.rng.uniform(0.5, 1.5, channels))
-                 for key in ("scale", "bias", "mean", "var")]
+        parts = [
+            self.const(f"{name}.{key}", self.rng.uniform(0.5, 1.5, channels))
+            for key in ("scale", "bias", "mean", "var")
+        ]
         return self.node("BatchNormalization", name, x, *parts)
 
     def model(self, *, norm: bool = True) -> onnx.ModelProto:
@@ -73,15 +79,21 @@ class Net:
         p = self.node("MaxPool", "mp", j, kernel_shape=[2, 2], strides=[2, 2])
         f = self.node("Flatten", "flat", p)
         w1 = self.const("f1.w", self.rng.standard_normal((20 * 36, 30)) / 20)
-        h = self.node("Relu", "rf", self.node("Gemm", "f1", f, w1,
-                                              self.const("f1.b", self.rng.standard_normal(30))))
+        h = self.node(
+            "Relu",
+            "rf",
+            self.node("Gemm", "f1", f, w1, self.const("f1.b", self.rng.standard_normal(30))),
+        )
         w2 = self.const("f2.w", self.rng.standard_normal((30, 5)))
         self.node("Gemm", "f2", h, w2)
         self.nodes[-1].output[0] = "y"
         graph = helper.make_graph(
-            self.nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+            self.nodes,
+            "net",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5])],
-            [numpy_helper.from_array(v, k) for k, v in self.weights.items()])
+            [numpy_helper.from_array(v, k) for k, v in self.weights.items()],
+        )
         return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -105,8 +117,9 @@ def _apply(pruning: object, module: tvm.IRModule) -> relax.Function:
 
 @pytest.mark.parametrize("folded", [False, True])
 def test_patterns_and_connectivity(folded: bool) -> None:
-    func = _apply(PrunePattern(library="pconv", connectivity=0.5, pointwise=0.25),
-                  _module(folded=folded))
+    func = _apply(
+        PrunePattern(library="pconv", connectivity=0.5, pointwise=0.25), _module(folded=folded)
+    )
     by_node = {layer.node: layer.weight for layer in prunables(func)}
     assert np.count_nonzero(by_node["c0"]) == by_node["c0"].size, "the first layer stays"
     assert np.count_nonzero(by_node["dw"]) == by_node["dw"].size, "depthwise stays"
@@ -121,10 +134,14 @@ def test_patterns_and_connectivity(folded: bool) -> None:
 
 def test_global_connectivity_keeps_the_total() -> None:
     func = _apply(PrunePattern(connectivity=0.5, balance="global"), _module(folded=True))
-    layers = [layer for layer in prunables(func)
-              if layer.is_conv and not layer.is_depthwise and not layer.first]
-    present = [(w.reshape(*w.shape[:2], -1) != 0).any(axis=2)
-               for w in (layer.weight for layer in layers)]
+    layers = [
+        layer
+        for layer in prunables(func)
+        if layer.is_conv and not layer.is_depthwise and not layer.first
+    ]
+    present = [
+        (w.reshape(*w.shape[:2], -1) != 0).any(axis=2) for w in (layer.weight for layer in layers)
+    ]
     assert sum(p.sum() for p in present) == round(sum(p.size for p in present) * 0.5)
 
 
@@ -136,9 +153,10 @@ def test_global_connectivity_leaves_no_layer_without_a_kernel() -> None:
     skewed[:4] *= 1e4
     alike = {layers["ca"].var: np.ones_like(layers["ca"].weight), layers["c1"].var: skewed}
     module = tvm.IRModule({"main": with_weights(func, alike, {})})
-    after = {layer.node: layer.weight
-             for layer in prunables(_apply(PrunePattern(connectivity=0.9, balance="global"),
-                                           module))}
+    after = {
+        layer.node: layer.weight
+        for layer in prunables(_apply(PrunePattern(connectivity=0.9, balance="global"), module))
+    }
     assert np.count_nonzero(after["ca"]) == 4, "one kernel of four taps"
 
 
@@ -167,8 +185,11 @@ def test_removed_channels_leave_the_same_network_as_zeroed_ones(norm: bool) -> N
     model = net.model(norm=norm)
     module = import_onnx(normalise_onnx(model))
     pruned = remove_channels(module["main"], ChannelOptions(0.5))
-    shapes = {node_of(pruned, b.var): tuple(int(n) for n in b.var.ty.shape)
-              for b in bindings(pruned) if hasattr(b.var.ty, "shape")}
+    shapes = {
+        node_of(pruned, b.var): tuple(int(n) for n in b.var.ty.shape)
+        for b in bindings(pruned)
+        if hasattr(b.var.ty, "shape")
+    }
     assert shapes["c1"][1] == shapes["dw"][1] == 12
     assert shapes["c0"][1] == shapes["c2"][1] == shapes["add"][1] == 8
     assert shapes["cat"][1] == 4 + 6
@@ -232,43 +253,61 @@ def test_rounding_and_what_stays_whole() -> None:
     assert "not among the layers" in notes["ca"]
 
 
-@pytest.mark.parametrize("text", [
-    "pattern", "pattern:connectivity=0.5", "pattern:library=pconv,balance=layer,skip_first=no",
-    "channels:ratio=0.5,round_to=16 + unstructured:sparsity=0.75,layers=fc*",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pattern",
+        "pattern:connectivity=0.5",
+        "pattern:library=pconv,balance=layer,skip_first=no",
+        "channels:ratio=0.5,round_to=16 + unstructured:sparsity=0.75,layers=fc*",
+    ],
+)
 def test_recipes_that_are_right(text: str) -> None:
     assert len(parse_recipe(text)) == text.count("+") + 1
 
 
-@pytest.mark.parametrize(("text", "sentence"), [
-    ("patern", "did you mean 'pattern'"),
-    ("pattern:connectivity=1", "at least 0 and below 1"),
-    ("pattern:connectivity=-0.1", "at least 0 and below 1"),
-    ("pattern:connectivity=much", "must be a number"),
-    ("pattern:patterns=57", "from 1 to 56"),
-    ("pattern:conectivity=0.5", "did you mean 'connectivity'"),
-    ("channels:criterion=l3", "one of l1, l2"),
-    ("unstructured:sparsity", "is not an option"),
-    ("pattern:skip_first=maybe", "yes or no"),
-    ("", "is not known"),
-    ("pattern:patterns=4,patterns=8", "given twice"),
-    ("pattern:connectivity=nan", "at least 0 and below 1"),
-    ("pattern:patterns=" + "9" * 5000, "from 1 to 56"),
-    ("channels:layers=", "not empty"),
-])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("patern", "did you mean 'pattern'"),
+        ("pattern:connectivity=1", "at least 0 and below 1"),
+        ("pattern:connectivity=-0.1", "at least 0 and below 1"),
+        ("pattern:connectivity=much", "must be a number"),
+        ("pattern:patterns=57", "from 1 to 56"),
+        ("pattern:conectivity=0.5", "did you mean 'connectivity'"),
+        ("channels:criterion=l3", "one of l1, l2"),
+        ("unstructured:sparsity", "is not an option"),
+        ("pattern:skip_first=maybe", "yes or no"),
+        ("", "is not known"),
+        ("pattern:patterns=4,patterns=8", "given twice"),
+        ("pattern:connectivity=nan", "at least 0 and below 1"),
+        ("pattern:patterns=" + "9" * 5000, "from 1 to 56"),
+        ("channels:layers=", "not empty"),
+    ],
+)
 def test_recipes_that_are_wrong(text: str, sentence: str) -> None:
     with pytest.raises(PassError, match=sentence):
         parse_recipe(text)
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda: PrunePattern(library="pcon"), lambda: PrunePattern(patterns=0),
-    lambda: PrunePattern(connectivity=1.0), lambda: PrunePattern(balance="lane"),
-    lambda: PrunePattern(skip_first="no"), lambda: PrunePattern(patterns=True),
-    lambda: PruneUnstructured(sparsity=2.0), lambda: PruneUnstructured(scope="network"),
-    lambda: PruneUnstructured(kernel=3), lambda: PruneUnstructured(skip="yes"),
-    lambda: PruneChannels(-0.1), lambda: PruneChannels(0.5, "l3"), lambda: PruneChannels(None),
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: PrunePattern(library="pcon"),
+        lambda: PrunePattern(patterns=0),
+        lambda: PrunePattern(connectivity=1.0),
+        lambda: PrunePattern(balance="lane"),
+        lambda: PrunePattern(skip_first="no"),
+        lambda: PrunePattern(patterns=True),
+        lambda: PruneUnstructured(sparsity=2.0),
+        lambda: PruneUnstructured(scope="network"),
+        lambda: PruneUnstructured(kernel=3),
+        lambda: PruneUnstructured(skip="yes"),
+        lambda: PruneChannels(-0.1),
+        lambda: PruneChannels(0.5, "l3"),
+        lambda: PruneChannels(None),
+    ],
+)
 def test_a_pass_refuses_what_a_recipe_would(wrong: Callable[[], object]) -> None:
     with pytest.raises(PassError, match="must be"):
         wrong()
@@ -298,13 +337,17 @@ def test_a_recipe_of_only_excepted_layers_changes_nothing() -> None:
             assert np.array_equal(old.weight, new.weight)
 
 
-@pytest.mark.parametrize(("recipe", "sentence"), [
-    ("unstructured:layers=dw", "'dw' is a depthwise convolution"),
-    ("pattern:layers=f1", "'f1' is no convolution"),
-    ("pattern", "'c2' is a 1x1 convolution, for which there is no rule: give pointwise=RATIO"),
-])
-def test_a_layer_that_cannot_take_a_scheme_is_refused_or_skipped(recipe: str, sentence: str
-                                                                ) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ("unstructured:layers=dw", "'dw' is a depthwise convolution"),
+        ("pattern:layers=f1", "'f1' is no convolution"),
+        ("pattern", "'c2' is a 1x1 convolution, for which there is no rule: give pointwise=RATIO"),
+    ],
+)
+def test_a_layer_that_cannot_take_a_scheme_is_refused_or_skipped(
+    recipe: str, sentence: str
+) -> None:
     before = _module(folded=True)
     [pruning] = parse_recipe(recipe)
     with pytest.raises(PassError, match=f"{sentence}.*skip=yes"):
