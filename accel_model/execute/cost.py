@@ -7,43 +7,51 @@ the array write, in the same cycle. Outside, load and store share one bus (``tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    ArrayError,
+    Case,
+    Timing,
+)
 from zeroskip.accel_model.execute.footprint import moved_cells
-from zeroskip.accel_model.execute.state import State, accumulator_rows
-from zeroskip.accel_model.formats import dense, stages_of
+from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.address_sets import Cells, bursts
 from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.operand_window import Window
-from zeroskip.accel_model.memory.wgt_banks import Filters
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import Array
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
-    ConvTiming,
-    Int32,
-    conv_cycles,
-    group_pixels,
-    quad_conflicts,
+    input_conflicts,
+    operand_conflicts,
     simple_cycles,
-    tile_fetch,
 )
+from zeroskip.accel_model.timing.shape import WindowShape
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Cost(NamedTuple):
-    """Of one instruction.
+    """What one instruction costs.
 
-    cycles: its unit is busy (a DMA: the bus too). macs: multiplies by a weight that is not zero,
-    padding included; real_macs: of those, by inputs within the tile. dram_bytes: on the bus, in
-    whole bursts; useful_bytes: of those, asked for. lane_busy, imbalance, fetch_wait,
-    drain_wait, unused: lane-cycles of a ``conv``, together cycles * lanes (see
-    ``lanes.ConvTiming``). The rest count energy events: window_bytes, act_rows, wgt_words, acc_rows
-    read or written, and outputs requantised or added.
+    cycles: its unit is busy (a DMA: the bus too).
+    macs: multiplies by a weight that is not zero, padding included.
+    real_macs: of those, by inputs within the tile.
+    dram_bytes: on the bus, in whole bursts.
+    useful_bytes: of those, asked for.
+    slots: of a compute instruction, what the multipliers do, multiplier-cycles by the names of
+        ``Kind.slots``; together cycles x multipliers.
+    events: how often each event happens that costs energy, by counter (``Kind.events``).
     """
 
     cycles: int = 1
@@ -51,20 +59,17 @@ class Cost(NamedTuple):
     real_macs: int = 0
     dram_bytes: int = 0
     useful_bytes: int = 0
-    lane_busy: int = 0
-    imbalance: int = 0
-    fetch_wait: int = 0
-    drain_wait: int = 0
-    unused: int = 0
-    window_bytes: int = 0
-    act_rows: int = 0
-    wgt_words: int = 0
-    acc_rows: int = 0
-    requantised: int = 0
+    slots: Mapping[str, int] = NOTHING
+    events: Mapping[str, int] = NOTHING
 
 
 def _register(_state: State, _one: isa.Instruction) -> Cost:
     return Cost()
+
+
+def _set(state: State, _one: isa.Instruction, cycles: int = 1) -> Cost:
+    """The array stands while its registers are set."""
+    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs})
 
 
 # --------------------------------------------------------------------------------------- moves
@@ -74,7 +79,10 @@ def _transfer(state: State, cells: Cells, **events: int) -> Cost:
     dram = state.spec.dram
     moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
     return Cost(
-        cycles=moved // dram.bytes_per_cycle, dram_bytes=moved, useful_bytes=cells.total, **events
+        cycles=moved // dram.bytes_per_cycle,
+        dram_bytes=moved,
+        useful_bytes=cells.total,
+        events=events,
     )
 
 
@@ -99,28 +107,8 @@ def _load_params(state: State, one: isa.LoadParams) -> Cost:
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(_state: State, one: isa.Patterns) -> Cost:
-    return Cost(cycles=1 + 2 * one.slabs)
-
-
-@lru_cache(maxsize=4096)
-def _input_conflicts(window: Window, banks: int, pixels: int) -> Int32:
-    return quad_conflicts(
-        window.out_height,
-        window.out_width,
-        row=window.row,
-        top=window.top,
-        left=window.left,
-        row_stride=window.row_stride,
-        col_stride=window.col_stride,
-        banks=banks,
-        pixels=pixels,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _operand_conflicts(height: int, width: int, row: int, banks: int, pixels: int) -> Int32:
-    return quad_conflicts(height, width, row=row, banks=banks, pixels=pixels)
+def _patterns(state: State, one: isa.Patterns) -> Cost:
+    return _set(state, one, 1 + 2 * one.slabs)
 
 
 def _operand_row(state: State, residual: int) -> int | None:
@@ -128,170 +116,84 @@ def _operand_row(state: State, residual: int) -> int | None:
 
 
 def _conv(state: State, one: isa.Conv) -> Cost:
-    """Events: every pass fetches the inputs of all stages once for all lanes, and every slot with
-    a filter has them written to its window (a dense array has one window). A weight that is not
-    zero, in a dense array any weight, reads its entry. Streams are read again for every tile."""
-    array, window, filters = state.spec.array, state.window(), state.decoded()
-    timing = _conv_timing(state, one)
-    outputs, out_blocks = window.outputs, blocks(one.filters)
-    slots = array.lanes >> one.gang
-    groups = -(-one.filters // slots)
-    entries = one.channels * window.taps
-    pixel_reads = blocks(one.channels) * window.taps * groups
-    copies = groups if array.kind == "dense" else one.filters
-    read = groups * entries if array.kind == "dense" else filters.nonzeros
-    ends = one.last * (1 + one.residual)
-    sums = len(accumulator_rows(slots, one.filters))
-    return Cost(
-        cycles=timing.cycles,
-        **_multiplies(filters, window),
-        lane_busy=timing.lane_busy,
-        imbalance=timing.imbalance,
-        fetch_wait=timing.fetch_wait,
-        drain_wait=timing.drain_wait,
-        unused=timing.unused,
-        window_bytes=(copies * entries + read) * outputs,
-        act_rows=(pixel_reads + ends * out_blocks) * outputs,
-        wgt_words=filters.words * -(-outputs // (array.pixels << one.gang)),
-        acc_rows=((1 - one.first) + (1 - one.last)) * sums * outputs,
-        requantised=ends * one.filters * outputs,
-    )
-
-
-def _multiplies(filters: Filters, window: Window) -> dict[str, int]:
-    """All of the outputs' multiplies by weights that are not zero, and those by real inputs."""
-    macs, real = filters.nonzeros * window.outputs, window.real
-    if int(real.min()) == window.outputs:
-        return {"macs": macs, "real_macs": macs}
-    return {"macs": macs, "real_macs": int(filters.nonzeros_at @ real)}
-
-
-def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
-    filters, array, banks = state.decoded(), state.spec.array, state.spec.sram.act_banks
-    place = (
-        state.window().anywhere,
+    """The array's own time, of the filters that were decoded from WGT."""
+    filters, window = state.decoded(), state.window().shape
+    case = Case(
+        window,
+        filters,
         one.gang,
-        one.last,
+        bool(one.first),
+        bool(one.last),
         _operand_row(state, one.last and one.residual),
     )
-    found: ConvTiming | None = filters.timings.get(place)
-    if found is None:
+    key = case.key
+    timing: Timing | None = filters.memo.get(key)
+    if timing is None:
         try:
-            if array.kind == "dense":  # no weight makes a difference
-                found = _dense_timing(array, banks, *place, one.channels, filters.order.tobytes())
-            else:
-                found = _timing(array, banks, *place, one.channels, filters.order, filters.work)
-        except ZeroskipError as problem:
+            timing = state.spec.kind.conv(state.spec, case)
+        except ArrayError as problem:
             raise Fault(str(problem)) from None
-        filters.timings[place] = found
-    return found
+        filters.memo[key] = timing
+    every, real = filters.products(window)
+    return Cost(timing.cycles, every, real, slots=timing.slots, events=timing.events)
 
 
 @lru_cache(maxsize=4096)
-def _dense_timing(
-    array: Array,
-    banks: int,
-    window: Window,
-    gang: int,
-    last: int,
-    operand_row: int | None,
-    channels: int,
-    order: bytes,
-) -> ConvTiming:
-    streams = np.frombuffer(order, np.int32)
-    work = dense.work(len(streams), channels, window.taps)
-    return _timing(array, banks, window, gang, last, operand_row, channels, streams, work)
-
-
-def _timing(
-    array: Array,
-    banks: int,
-    window: Window,
-    gang: int,
-    last: int,
-    operand_row: int | None,
-    channels: int,
-    order: Int32,
-    work: Int32,
-) -> ConvTiming:
-    tile_ft, pixels, operand = _tiles(window, banks, array.pixels, gang, operand_row)
-    return conv_cycles(
-        array,
-        array.kind,
-        work,
-        order,
-        stages_of(array.kind, channels, window.taps),
-        tile_ft,
-        pixels,
-        gang,
-        blocks(len(order)),
-        bool(last),
-        operand,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _tiles(
-    window: Window, banks: int, pixels: int, gang: int, operand_row: int | None
-) -> tuple[Int32, Int32, Int32 | None]:
-    """Of each tile: cycles to fetch a tap of a block, outputs, cycles to fetch a block of the
-    operand."""
-    operand = None
+def _channelwise_cycles(
+    spec: AccelSpec, window: WindowShape, count: int, operand_row: int | None
+) -> tuple[int, int]:
+    """Cycles of an instruction that treats channels alike, and without bank conflicts."""
+    banks, pixels, operand = spec.sram.act_banks, spec.array.pixels, None
+    reads = input_conflicts(window, banks, pixels)
     if operand_row is not None:
-        operand = tile_fetch(
-            _operand_conflicts(window.out_height, window.out_width, operand_row, banks, pixels),
-            gang,
+        operand = operand_conflicts(window, operand_row, banks, pixels)
+    taken, free = (
+        simple_cycles(
+            spec.array,
+            count,
+            window.taps,
+            one_tap,
+            window.outputs,
+            None if operand is None else one_operand,
         )
-    return (
-        tile_fetch(_input_conflicts(window, banks, pixels), gang),
-        group_pixels(window.outputs, pixels << gang),
-        operand,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _simple_cycles(
-    array: Array, banks: int, window: Window, count: int, operand_row: int | None
-) -> int:
-    operand = None
-    if operand_row is not None:
-        operand = _operand_conflicts(
-            window.out_height, window.out_width, operand_row, banks, array.pixels
+        for one_tap, one_operand in (
+            (reads, operand),
+            (np.ones_like(reads), None if operand is None else np.ones_like(operand)),
         )
-    return simple_cycles(
-        array,
-        count,
-        window.taps,
-        _input_conflicts(window, banks, array.pixels),
-        window.outputs,
-        operand,
     )
+    return taken, free
 
 
-def _by_channel(state: State, channels: int, operand: int, **events: int) -> Cost:
+def _by_channel(
+    state: State, channels: int, operand: int, products: tuple[int, int] = (0, 0), **events: int
+) -> Cost:
     """Of an instruction that treats channels alike: rows are read once for each tap."""
-    window, count = state.window(), blocks(channels)
-    cycles = _simple_cycles(
-        state.spec.array,
-        state.spec.sram.act_banks,
-        window.anywhere,
-        count,
-        _operand_row(state, operand),
-    )
+    window, count = state.window().shape, blocks(channels)
+    taken, free = _channelwise_cycles(state.spec, window, count, _operand_row(state, operand))
+    (every, real), width = products, state.spec.array.macs
     return Cost(
-        cycles=cycles, act_rows=count * (window.taps + operand + 1) * window.outputs, **events
+        taken,
+        every,
+        real,
+        slots={
+            MULTIPLY.name: real,
+            PADDING.name: every - real,
+            CONFLICTS.name: (taken - free) * width,
+            CHANNELWISE.name: free * width - every,
+        },
+        events={"act_rows": count * (window.taps + operand + 1) * window.outputs, **events},
     )
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> Cost:
     """Events: the weights of a block are read again for every quad of outputs."""
-    filters, window = state.decoded(), state.window()
+    filters, window = state.decoded(), state.window().shape
     quads = -(-window.outputs // state.spec.array.pixels)
     return _by_channel(
         state,
         one.channels,
         one.residual,
-        **_multiplies(filters, window),
+        filters.products(window),
         wgt_words=filters.words * quads,
         requantised=(1 + one.residual) * one.channels * window.outputs,
     )
@@ -314,10 +216,10 @@ TIMING: dict[type[isa.Instruction], Callable[[State, Any], Cost]] = {
     isa.Load: _move,
     isa.LoadWeights: _load_weights,
     isa.LoadParams: _load_params,
-    isa.Kernel: _register,
-    isa.Input: _register,
-    isa.Output: _register,
-    isa.Operand: _register,
+    isa.Kernel: _set,
+    isa.Input: _set,
+    isa.Output: _set,
+    isa.Operand: _set,
     isa.Patterns: _patterns,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,

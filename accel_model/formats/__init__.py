@@ -1,11 +1,18 @@
-"""Weight formats: how the filters of a layer lie in DRAM and in WGT, and what they cost to read.
+"""Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
-One module for each format (``dense``, ``bitmap``, ``pattern``); ``stages`` has the order that all
-of them share, ``streams`` packs, unpacks and measures. docs/ARRAYS.md is the specification.
-``nested`` is for files: several sparsities of the same weights.
+One class a file (``dense``, ``bitmap``, ``pattern``; ``base`` says what a format is);
+``reduction_order`` has the order of weights that all of them share, ``stream_header`` the word
+before a stream. docs/ARRAYS.md is the specification. ``nested`` is for files: several sparsities
+of the same weights.
 """
 
-from zeroskip.accel_model.formats.pattern import PatternTable, make_table
+from __future__ import annotations
+
+from zeroskip.accel_model.formats.base import Shape, Table, Unpacked, WeightFormat
+from zeroskip.accel_model.formats.bitmap import BITMAP
+from zeroskip.accel_model.formats.dense import DENSE
+from zeroskip.accel_model.formats.pattern import PATTERN
+from zeroskip.accel_model.formats.pattern_table import PatternTable, make_table
 from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
     Stages,
@@ -14,20 +21,24 @@ from zeroskip.accel_model.formats.reduction_order import (
     slabs_of,
     stages_of,
 )
-from zeroskip.accel_model.formats.stream import nbytes_ideal, pack, place, unpack, work_matrix
+
+FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN)}
 
 __all__ = [
+    "BITMAP",
+    "DENSE",
+    "FORMATS",
+    "PATTERN",
     "FormatError",
     "PatternTable",
+    "Shape",
     "Stages",
+    "Table",
+    "Unpacked",
+    "WeightFormat",
     "canonical",
     "from_canonical",
     "make_table",
-    "nbytes_ideal",
-    "pack",
-    "place",
     "slabs_of",
     "stages_of",
-    "unpack",
-    "work_matrix",
 ]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.arrays.base import FilterSet
 from zeroskip.accel_model.functional import kernels
 from zeroskip.accel_model.functional.convolution import Convolver
 from zeroskip.accel_model.functional.kernels import Int8, Int32, Int64
@@ -19,7 +20,6 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.memory.faults import Fault
 from zeroskip.accel_model.memory.memories import Bytes, Memories
 from zeroskip.accel_model.memory.operand_window import NO_OPERAND, Operand, Target, Window
-from zeroskip.accel_model.memory.wgt_banks import Filters
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 SUMS = 1 << 20  # bytes of the sums of several images
@@ -88,7 +88,7 @@ class Numbers:
         self,
         window: Window,
         channels: int,
-        filters: Filters,
+        filters: FilterSet,
         part: Partial | None,
         result: Result | None,
     ) -> None:

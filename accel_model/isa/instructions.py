@@ -41,6 +41,7 @@ from zeroskip.accel_model.errors import ZeroskipError
 
 WORD_BYTES = 16
 BLOCK = 16  # channels in an ACT row
+PAR_ROWS = 9  # rows of PAR for 16 channels: 4 of bias, 4 of mult, 1 of shift
 
 
 class IsaError(ZeroskipError):

@@ -224,7 +224,8 @@ class Machine:
         return None
 
     def _time(self, task: Task, state: State, costs: Sequence[Cost]) -> Run:
-        stream, found = task.stream, counters(costs)
+        stream = task.stream
+        found, slots = counters(self.spec, costs)
         when = timeline(
             stream.unit,
             stream.wait,
@@ -249,6 +250,7 @@ class Machine:
             free=when.free,
             end=when.end,
             counters=found,
+            slots=slots,
             energy=energy(self.spec, found),
             seed=task.seed,
         )

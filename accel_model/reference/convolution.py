@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zeroskip.accel_model.reference.streams import Table
-from zeroskip.accel_model.spec import Array
+
+if TYPE_CHECKING:
+    from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
 BLOCK = 16
 
@@ -68,7 +71,7 @@ class Step:
 class Plan:
     """The order of everything: tiles, groups inside, stages inside."""
 
-    def __init__(self, array: Array, conv: Convolution) -> None:
+    def __init__(self, array: LaneGeometry, conv: Convolution) -> None:
         self.array, self.conv = array, conv
         self.slots = array.lanes >> conv.gang
         self.groups = -(-len(conv.streams) // self.slots)

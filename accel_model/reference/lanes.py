@@ -9,10 +9,15 @@ spent on. Thousands of times slower than ``lanes.py``.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome, Plan
 from zeroskip.accel_model.reference.fetch import FetchUnit, Window
 from zeroskip.accel_model.reference.streams import Reader, Weight
-from zeroskip.accel_model.spec import Array
+from zeroskip.accel_model.spec import AccelSpec
+
+if TYPE_CHECKING:
+    from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
 
 class Lane:
@@ -232,7 +237,9 @@ def free_stages(window: Window, lanes: list[Lane]) -> None:
             window.freed.append(step)
 
 
-def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_000) -> Outcome:
+def step_conv(
+    array: LaneGeometry, banks: int, conv: Convolution, limit: int = 1_000_000
+) -> Outcome:
     """Run a convolution; RuntimeError if it is not finished after ``limit`` cycles."""
     outcome = Outcome()
     plan, window = Plan(array, conv), Window(array.window_entries)
@@ -267,3 +274,8 @@ def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_00
         outcome.events[lane.at_the_end] += array.pipeline_cycles
     outcome.events["cycles"] = outcome.cycles
     return outcome
+
+
+def step(spec: AccelSpec, conv: Convolution) -> Outcome:
+    """A convolution on the target's lanes."""
+    return step_conv(cast("LaneGeometry", spec.array), spec.sram.act_banks, conv)

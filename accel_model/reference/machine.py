@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any
 
 from zeroskip.accel_model.isa import instructions as isa
@@ -18,7 +19,6 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
 from zeroskip.accel_model.reference.dma import Transfer, step_transfer
-from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import Table
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -195,7 +195,7 @@ class _Engine:
 
     def _loadweights(self, one: isa.LoadWeights) -> Outcome:
         raw = self.memory.dram[one.dram : one.dram + one.size]
-        slots, wide = self.spec.array.lanes >> one.gang, 1 << one.gang
+        slots, wide = self._placement(one.gang)
         row, at, n, tall = one.wgt, 0, 0, 0
         while at < len(raw):
             if n % slots == 0:
@@ -216,6 +216,11 @@ class _Engine:
             self.memory.par[one.par + row] = self.memory.dram[at : at + 16]
         return step_transfer(self.spec.dram, Transfer(one.dram, 16 * one.rows))
 
+    def _placement(self, mode: int) -> tuple[int, int]:
+        """Streams of a group, and neighbouring banks that share one."""
+        placement = self.spec.kind.placement(self.spec.array, mode)
+        return placement.slots, placement.banks
+
     # Computation.
 
     def _patterns(self, one: isa.Patterns) -> Outcome:
@@ -233,7 +238,7 @@ class _Engine:
 
     def _streams(self, wgt: int, count: int, gang: int) -> list[bytes]:
         """Streams in WGT from a row on: one in each slot, groups one after another."""
-        slots, wide = self.spec.array.lanes >> gang, 1 << gang
+        slots, wide = self._placement(gang)
         streams: list[bytes] = []
         row, tall = wgt, 0
         for n in range(count):
@@ -250,16 +255,16 @@ class _Engine:
     def _conv(self, one: isa.Conv) -> Outcome:
         x, operand = self.registers["input"], self.registers.get("operand")
         nothing = [[0] * x.width] * x.height
-        return step_conv(
-            self.spec.array,
-            self.spec.sram.act_banks,
+        step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(self.spec.kind.reference)
+        return step(
+            self.spec,
             Convolution(
                 image=[nothing] * one.channels,
                 row=x.row,
                 **self._window(),
                 streams=self._streams(one.wgt, one.filters, one.gang),
                 gang=one.gang,
-                table=self.table if self.spec.array.kind == "pattern" else None,
+                table=self.table,
                 first=bool(one.first),
                 last=bool(one.last),
                 out_blocks=-(-one.filters // BLOCK),

@@ -147,7 +147,7 @@ class _Packer:
         if pieces.max() < 1 << 31:
             pieces = pieces.astype(np.int32)
         self.derived[names[member]] = ProgramOf(
-            program.spec.array.kind,
+            program.spec.format.name,
             self._keep([split.rest.tobytes()]),
             self._keep(npy_parts(pieces)),
             self._keep(npy_parts(split.orders)),

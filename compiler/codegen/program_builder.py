@@ -356,14 +356,14 @@ class Emitter:
                 )
         return [par for par, _ in places]
 
-    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, gang: int) -> Rows:
+    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, mode: int) -> Rows:
         """WGT rows of packed streams, loaded if they are not there."""
         ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)])
         held = Rows("wgt", wgt, rows)
         if fresh:
             dram = self.image.add(key, raw.tobytes)
             self.stream.add(
-                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=gang), [], [held]
+                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=mode), [], [held]
             )
         if self.weights_stay:
             self.wgt.pin(key, rows)

@@ -13,10 +13,10 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.timing.lane_array import WindowError
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
@@ -67,7 +67,7 @@ class ConvSearch:
         """How the lanes can work through the weights."""
         try:
             return find_ways(self.conv, self.spec)
-        except WindowError as problem:
+        except ArrayError as problem:
             raise CompileError(f"'{self.conv.node}': {problem}") from None
 
     def refusal(self) -> CompileError:
@@ -75,8 +75,8 @@ class ConvSearch:
         spec, conv = self.spec, self.conv
         looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
-        words = int(Weights(conv, spec.array.kind).words(BLOCK).max())
-        return too_big(conv.node, spec, needed, 2 * 4 * spec.array.lanes * words)
+        words = int(Weights(conv, spec).words(BLOCK).max())
+        return too_big(conv.node, spec, needed, 2 * 4 * spec.wgt_banks * words)
 
 
 def too_big(node: str, spec: AccelSpec, act: int, wgt: int = 0) -> CompileError:
@@ -126,7 +126,7 @@ class _Loops:
     def choice(self, at: int, cost: Cost) -> Choice:
         """The schedule at a place of the flattened arrays."""
         way, cut = divmod(at, len(self.geometry.cuts.pieces))
-        gang, filters, channels = self.ways.sizes(way)
+        mode, filters, channels = self.ways.sizes(way)
         high, wide = (
             int(axis.most[cut]) for axis in (self.geometry.cuts.rows, self.geometry.cuts.cols)
         )
@@ -136,7 +136,7 @@ class _Loops:
         def array(rows: int) -> float:
             return float(self.ways.only(way).array_cycles(Cuts.into(rows, cols, high, wide))[0, 0])
 
-        plan = ConvPlan(gang, filters, high, wide, channels, self.outer, self.keep)
+        plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep)
         return Choice(plan, cost, array)
 
     def costs(self) -> Costs:
@@ -203,8 +203,7 @@ class _Loops:
 
     def _sums(self) -> Ints:
         """ACC rows of a patch's partial sums."""
-        slots = self.spec.array.lanes >> self.ways.gang
-        wide = self.ways.wide
+        slots, wide = self.ways.slots, self.ways.granule
         sums: Ints = (
             -(-self.geometry.y.patch // wide)
             * wide

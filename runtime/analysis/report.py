@@ -16,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction
-from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
 from zeroskip.runtime.analysis.headline import cycles_line
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES, Losses, losses_of, parts
+from zeroskip.runtime.analysis.loss_breakdown import Losses, causes_of, losses_of, parts
 
 MOVES: dict[str, tuple[type[Instruction], ...]] = {
     "inputs": (isa.Load,),
@@ -51,7 +52,7 @@ class LayerReport:
     of these, by inputs within the image, not by padding. bound: cycles that no such machine can
     beat while every tensor goes through DRAM (``LayerInfo.needs``); utilisation: real_macs of what
     the multipliers could have done; limit: what sets it,
-    "array" or "bus". lost: cycles by cause (``CAUSES``), together exactly cycles - bound: all are
+    "array" or "bus". lost: cycles by cause (``Report.causes``), together exactly cycles - bound: all are
     multiples of 1/2**n, small enough for floats to be exact, sums too. traffic: of inputs, weights
     (with parameters) and outputs; dram_bytes: all that moved. energy: microjoules by event,
     microjoules: of all.
@@ -101,7 +102,8 @@ class Report:
 
     milliseconds: cycles at the target's clock. macs_per_cycle, bytes_per_cycle: the widths of the
     array and the bus. bound: the sum of the layers' bounds. network_bound: the regions' bounds if
-    no tensor between two layers of a region went through DRAM. lost: cycles - bound by cause.
+    no tensor between two layers of a region went through DRAM. causes: what cycles can be lost to on
+    this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     placement: how much of the network all the figures are for. batch: images of a run, one after
     another; every figure is of one. headline: the line that says so.
@@ -122,6 +124,7 @@ class Report:
     network_bound: int
     x_network_bound: float
     utilisation: float
+    causes: tuple[Slot, ...]
     lost: dict[str, float]
     traffic: dict[str, Traffic]
     dram_bytes: int
@@ -147,6 +150,7 @@ class Report:
 def report(network: Network, runs: Mapping[str, Run]) -> Report:
     """The report of the runs of a network's regions, by region."""
     spec = network.spec
+    causes = causes_of(spec)
     regions = tuple(
         region_report(runs[name], program)
         for name, program in network.programs.items()
@@ -176,10 +180,11 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         network_bound=network_bound,
         x_network_bound=_ratio(cycles, network_bound),
         utilisation=_ratio(real, cycles * spec.array.macs),
-        lost=_added(CAUSES, (region.lost for region in regions)),
+        causes=causes,
+        lost=_added([cause.name for cause in causes], (region.lost for region in regions)),
         traffic=_all_traffic([layer.traffic for layer in layers]),
         dram_bytes=sum(layer.dram_bytes for layer in layers),
-        energy=_added(EVENTS, (layer.energy for layer in layers)),
+        energy=_added(spec.kind.events, (layer.energy for layer in layers)),
         microjoules=sum(layer.microjoules for layer in layers),
         regions=regions,
         cpu=dict(network.cpu),
@@ -194,6 +199,7 @@ def region_report(run: Run, program: Program) -> RegionReport:
     """The report of one program's run."""
     moved = _moved(run, program)
     energy = _energy(run, program)
+    causes = [cause.name for cause in causes_of(program.spec)]
     layers = tuple(
         _layer(
             info,
@@ -211,7 +217,7 @@ def region_report(run: Run, program: Program) -> RegionReport:
         cycles=run.cycles,
         bound=sum(layer.bound for layer in layers),
         network_bound=program.needs.bound(*_width(program.spec)),
-        lost=_added(CAUSES, (one.lost for one in layers)),
+        lost=_added(causes, (layer.lost for layer in layers)),
         layers=layers,
     )
 
@@ -273,7 +279,7 @@ def _energy(run: Run, program: Program) -> dict[str, Any]:
     layer, table = layers_of(program), program.spec.energy
     return {
         event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter], len(program.layers))
-        for event, counter in EVENTS.items()
+        for event, counter in program.spec.kind.events.items()
     }
 
 

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.placement import percent
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES
 from zeroskip.runtime.analysis.report import LayerReport, Report
 
 SHOWN = 3  # causes in a layer's row
@@ -171,9 +170,11 @@ def _totals(report: Report) -> list[Table | str]:
     table.add_column("of bound", justify="right", no_wrap=True)
     table.add_column("meaning")
     table.add_row("bound", f"{report.bound:,}", "100.0%", "the sum of the layers' bounds")
-    for cause, lost in report.lost.items():
+    for cause in report.causes:
+        lost = report.lost[cause.name]
         if round(lost):
-            table.add_row(cause, f"{lost:+,.0f}", f"{lost / report.bound:+.1%}", CAUSES[cause])
+            share = f"{lost / report.bound:+.1%}"
+            table.add_row(cause.name, f"{lost:+,.0f}", share, cause.sentence)
     return ["", table, "", *lines]
 
 
@@ -210,12 +211,12 @@ def targets_table(specs: Sequence[AccelSpec]) -> Table:
             own.acc_bytes,
             own.par_bytes,
             own.staging_bytes,
-            spec.window_bytes,
+            spec.array_bytes,
             spec.sram_bytes,
         )
         table.add_row(
             escape(spec.name),
-            f"{spec.array.kind} {spec.array.lanes}x{spec.array.pixels}",
+            f"{spec.array.kind} {spec.array.dimensions}",
             str(spec.array.macs),
             f"{spec.clock_mhz:g}",
             f"{spec.dram.bytes_per_cycle * spec.clock_mhz / 1000:g}",
