@@ -34,6 +34,7 @@ from zeroskip.relay_passes.relax.passes import Pass, module_pass
 from zeroskip.relay_passes.relax.rewriting import (
     Env,
     bindings,
+    function_in,
     node_of,
     op_name,
     outputs,
@@ -166,7 +167,7 @@ def _caller(name: str, region: relax.Function, functions: dict[GlobalVar, Any]) 
 def _observable(name: str, region: relax.Function) -> relax.Function:
     """The region in ordinary ops, returning what each of its layers computes."""
     builder = relax.BlockBuilder()
-    with builder.function(name, list(region.params)):
+    with function_in(builder, name, list(region.params)):
         with builder.dataflow():
             _, results = _write_region(builder, region, list(region.params))
             left = [builder.emit_output(result) for result in results]
@@ -288,7 +289,7 @@ def _named(region: relax.Function, name: str) -> relax.Function:
     hints: dict[Any, str] = {}
     for param in region.params:
         builder.get_unique_name(str(param.name))
-    with builder.function(name, list(region.params)):
+    with function_in(builder, name, list(region.params)):
         for binding in bindings(region):
             value, hint = binding.value, str(binding.var.name)
             if isinstance(value, relax.Function):
