@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
@@ -55,6 +55,19 @@ class Ways:
     base: Floats
     pace: Floats
 
+    @staticmethod
+    def of(rows: Sequence[Sequence[float]]) -> Ways:
+        """Ways of which each row has the fields, in order."""
+        columns: list[Any] = [
+            column.reshape(-1, 1).astype(np.int64 if each.type == "Ints" else np.float64)
+            for column, each in zip(
+                np.array(rows, np.float64).reshape(-1, len(fields(Ways))).T,
+                fields(Ways),
+                strict=True,
+            )
+        ]
+        return Ways(*columns)
+
     def __len__(self) -> int:
         return len(self.gang)
 
@@ -97,13 +110,7 @@ def find_ways(conv: ops.Conv, spec: AccelSpec) -> Ways:
                         *_patch_cycles(conv, weights, spec, gang, filters, channels),
                     )
                 )
-    columns: list[Any] = [
-        column.reshape(-1, 1).astype(np.int64 if each.type == "Ints" else np.float64)
-        for column, each in zip(
-            np.array(found, np.float64).reshape(-1, len(fields(Ways))).T, fields(Ways), strict=True
-        )
-    ]
-    return Ways(*columns)
+    return Ways.of(found)
 
 
 def _filter_tiles(weights: Weights, spec: AccelSpec, gang: int) -> list[int]:
