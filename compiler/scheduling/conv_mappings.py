@@ -113,6 +113,17 @@ def find_ways(conv: ops.Conv, spec: AccelSpec) -> Ways:
     return Ways.of(found)
 
 
+def least_rows(conv: ops.Conv, spec: AccelSpec) -> int:
+    """WGT rows of the smallest tile of weights, or of two of it where there are several."""
+    weights, least = Weights(conv, spec.array.kind), []
+    size = min(blocks(-(-weights.channels // CHUNKS[-1])) * BLOCK, weights.channels)
+    for gang in range(spec.array.max_gang + 1):
+        for filters in _filter_tiles(weights, spec, gang)[:1]:
+            rows = weights.rows(filters, size, spec.array.lanes >> gang, gang)
+            least.append(int(rows.max()) * (1 if rows.size == 1 else 2))
+    return min(least, default=0)
+
+
 def _filter_tiles(weights: Weights, spec: AccelSpec, gang: int) -> list[int]:
     """Filters of a tile: whole groups, doubling, as far as staging and PAR allow."""
     array = spec.array

@@ -20,8 +20,7 @@ from zeroskip.accel_model.timing.lane_array import WindowError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ConvPlan
-from zeroskip.compiler.ir.weight_packing import Weights
-from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways
+from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
     Choice,
@@ -75,8 +74,7 @@ class ConvSearch:
             return self._window
         looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
-        words = int(Weights(conv, spec.array.kind).words(BLOCK).max())
-        return too_big(spec, needed, 2 * 4 * spec.array.lanes * words)
+        return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.array.lanes)
 
 
 def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:

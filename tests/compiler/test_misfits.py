@@ -135,7 +135,7 @@ def test_where_nothing_fits_nothing_is_on_the_accelerator() -> None:
 def test_levels_leave_the_same_layers_to_the_cpu() -> None:
     """The second level would fit in WGT."""
     model = between("[mid] m = Conv(b, w)", 20, w=(16, 16, 5, 5))
-    spec = small(wgt_bytes=8192)
+    spec = small(wgt_bytes=6144)
     alone = compile_model(model, spec, prune="unstructured:sparsity=0.9")
     assert not alone.cpu
     levels = compile_levels(model, spec, ["unstructured:sparsity=0", "unstructured:sparsity=0.9"])
