@@ -279,7 +279,10 @@ class _Around:
         """Whether a convolution can have this input: a batch of one, in the planes of channels, or
         a list of numbers that is quantized anyway."""
         shape = [int(n) for n in root.ty.shape]
-        given = op_name(self.made.get(str(root.name))) == "relax.dequantize"
+        value = self.made.get(str(root.name))
+        while value is not None and op_name(value) in SAME_ELEMENTS:
+            value = self.made.get(str(getattr(value.args[0], "name", "")))
+        given = value is not None and op_name(value) == "relax.dequantize"
         return (
             (2 if given else 3) <= len(shape) <= 4
             and shape[0] == 1
@@ -290,7 +293,7 @@ class _Around:
         """Whether a layer with weights is not further than what runs beside it."""
         name = str(root.name)
         value = self.made.get(name)
-        op = op_name(value)
+        op = None if value is None else op_name(value)
         if op in (*CONVOLUTIONS, "relax.concat", "relax.matmul"):
             return True
         chain = self.chains.get(name)
