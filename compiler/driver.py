@@ -191,11 +191,13 @@ def compare_import(
     model: Model,
     shapes: Mapping[str, Sequence[int]],
     calibrate: str | Path | Arrays | None,
+    *,
+    by_image: bool = True,
 ) -> None:
     """FrontError unless what ``import_float`` made of a model computes what onnxruntime does, for
-    the first calibration sample."""
+    the first calibration sample. by_image: as of ``import_float``."""
     first = batches(module["main"], read_samples(module, calibrate))[0]
-    _compare_now(module, _import_check(module, model, shapes, first), first)
+    _compare_now(module, _import_check(module, model, shapes, first, by_image), first)
 
 
 def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None:
@@ -268,7 +270,11 @@ def method_for(calibrate: object | None, method: Method = "auto") -> Method:
 
 
 def _import_check(
-    module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]], first: list[Any]
+    module: IRModule,
+    model: Model,
+    shapes: Mapping[str, Sequence[int]],
+    first: list[Any],
+    by_image: bool = True,
 ) -> ImportCheck:
     """What to compare the module's outputs with, for the first sample."""
     main = module["main"]
@@ -278,7 +284,7 @@ def _import_check(
         module,
         dict(zip(sources, first, strict=True)),
         int(main.attrs.get(BATCH_ATTR, 1)),
-        lambda: _imported(model, shapes)[0],
+        lambda: _imported(model, shapes, by_image)[0],
     )
 
 

@@ -111,6 +111,7 @@ def lower_levels(
     module, _ = prepare(model, shapes, prune, calibrate, float_nodes, tell, more=True)
     module = without_dead(module)
     samples, scales = given_samples(module, calibrate), None
+    kept: Mapping[str, str] = {}
     for number, recipe in enumerate(levels):
         told = partial(_tell_level, tell, number)
         before, module = module, prune_by(module, recipe, samples=samples)
@@ -119,14 +120,17 @@ def lower_levels(
         ranges = ranges_of(module, calibrate, method, told, first=first[number] if first else None)
         # Each level has its own activations, but a weight is one integer in all of them.
         scales = choose_weight_scales(module, ranges) if scales is None else scales
-        yield lower_float(
+        stages = lower_float(
             module,
             spec,
             QuantizeInt8(ranges=ranges, weight_scales=scales),
             cache=cache,
             tune=tune,
             tell=told,
+            kept=kept,
         )
+        kept = stages.kept  # what does not fit in one level is on the CPU in the sparser ones too
+        yield stages
 
 
 def recipe_text(recipe: Recipe) -> str:

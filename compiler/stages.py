@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,8 +13,9 @@ from tvm.ir import IRModule
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.autotune import Tuning
+from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.legality import supports
-from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, programs_of
+from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, misfits, programs_of
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.partition import PartitionForAccelerator
 from zeroskip.relay_passes.pruning.base.layers import prunables
@@ -32,12 +33,14 @@ ODD = 0.02  # of the cycles; set by hand: beside 32 or 64 channels, 0.2 to 12 % 
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """The module after each stage, for those who want to look (``--emit``)."""
+    """The module after each stage, for those who want to look (``--emit``). kept: ONNX node -> why,
+    of the layers that stay on the CPU because no tile of them fits."""
 
     floating: IRModule
     partitioned: IRModule
     scheduled: IRModule
     programs: dict[str, Program]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:
@@ -52,24 +55,35 @@ def lower_float(
     cache: str | Path | None,
     tune: Tuning | None,
     tell: Progress,
+    kept: Mapping[str, str] | None = None,
 ) -> Stages:
-    """The stages behind a float module whose normalisations are folded."""
+    """The stages behind a float module whose normalisations are folded.
+
+    kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
+    it cannot be scheduled.
+    """
     # One integer function for each layer, then whole regions of them for the accelerator.
     tell("quantise", 0, 1)
-    module = apply_passes(floating, quantise, PartitionForAccelerator(supports(spec)))
-    partitioned = module
-
-    module = apply_passes(
-        module,
-        TileAndSchedule(
-            spec,
-            progress=lambda node, done, total: tell(f"schedule {node}", done, total),
-            cache=None if cache is None else PlanCache(cache),
-            tuning=tune,
-        ),
+    quantised = apply_passes(floating, quantise)
+    schedule = TileAndSchedule(
+        spec,
+        progress=lambda node, done, total: tell(f"schedule {node}", done, total),
+        cache=None if cache is None else PlanCache(cache),
+        tuning=tune,
     )
+    kept = dict(kept or {})
+    while True:
+        partitioned = apply_passes(quantised, PartitionForAccelerator(supports(spec), kept))
+        try:
+            scheduled = apply_passes(partitioned, schedule)
+            break
+        except CompileError:
+            more = misfits(partitioned, spec)
+            if more.keys() <= kept.keys():
+                raise
+            kept |= more
     tell("emit", 0, 1)
-    return Stages(floating, partitioned, module, programs_of(module, spec))
+    return Stages(floating, partitioned, scheduled, programs_of(scheduled, spec), kept)
 
 
 def lower_fastest(
@@ -85,7 +99,7 @@ def lower_fastest(
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
-    Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
+    What leaves more to the CPU is not compared. Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
     of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``, which is the float
     network that the result is judged by: with the filters that cannot move a step.
     """
@@ -98,6 +112,8 @@ def lower_fastest(
     cycles = _cycles(stages, spec, tune) if others else 0.0
     for other in others:
         made = lower_float(other, spec, quantise, cache=cache, tune=tune, tell=tell)
+        if made.kept != stages.kept:
+            continue
         taken = _cycles(made, spec, tune)
         if taken * (1.0 if tune is not None or stages is not first else 1 - ODD) < cycles:
             stages, cycles = made, taken

@@ -137,14 +137,17 @@ def _count_at_taps(matrix: Int8, counts: Int64) -> None:
     have fewer channels."""
     taps, entries = len(counts), matrix.shape[1]
     per_block = BLOCK * taps
-    for f in range(len(matrix)):
-        for first in range(0, entries, per_block):
-            width = min(per_block, entries - first) // taps
-            for tap in range(taps):
-                at, count = first + tap * width, 0
-                for e in range(at, at + width):
-                    count += matrix[f, e] != 0
-                counts[tap] += count
+    seen = np.zeros(per_block, np.int32)  # over all filters, at each place of a block
+    for first in range(0, entries, per_block):
+        size = min(per_block, entries - first)
+        seen[:] = 0
+        for f in range(len(matrix)):
+            for e in range(size):
+                seen[e] += matrix[f, first + e] != 0
+        width = size // taps
+        for tap in range(taps):
+            for e in range(tap * width, (tap + 1) * width):
+                counts[tap] += seen[e]
 
 
 @dataclass(frozen=True, eq=False)

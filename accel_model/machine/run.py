@@ -124,33 +124,46 @@ def audit(spec: AccelSpec, program: Program, run: Run) -> None:
     What a layer needs is counted from the layer when it is compiled (``LayerInfo``), what was done
     by the machine from the packed weights and the transfers that it executes.
     """
-    for index, layer in enumerate(program.layers):
-        _audit_layer(spec, layer, run, program.layer_of == index)
+    count, compute, load = run.counters, run.unit == COMPUTE, run.unit == LOAD
+    columns = (
+        count["macs"],
+        count["real_macs"],
+        count["cycles"] * compute,
+        count["wgt_words"] * load,
+    )
+    done = [_by_layer(program, column) for column in columns]
+    for layer, sums in zip(program.layers, zip(*done, strict=True), strict=True):
+        _audit_layer(spec, layer, *sums)
     _audit_instructions(spec, run)
     _audit_slots(spec, run)
     _audit_program(spec, program, run)
 
 
-def _audit_layer(spec: AccelSpec, layer: LayerInfo, run: Run, mine: npt.NDArray[np.bool_]) -> None:
+def _by_layer(program: Program, column: npt.NDArray[np.int64]) -> list[int]:
+    """Sums of a counter over the instructions of each layer, exact below 2**53."""
+    sums = np.bincount(program.layer_of + 1, column, len(program.layers) + 1)
+    return [int(total) for total in sums[1:]]
+
+
+def _audit_layer(
+    spec: AccelSpec, layer: LayerInfo, macs: int, real: int, cycles: int, words: int
+) -> None:
     """Multiplies done are the effectual ones, as many as the layer has by real inputs among them,
     the array takes no less time than they need, and all weights come over the bus. Inputs and
     outputs need not: they may stay on chip."""
     where = f"layer '{layer.node}'"
-    macs = int(run.counters["macs"][mine].sum())
     _require(macs == layer.effectual, where, f"{macs} multiplies were done, not {layer.effectual}")
-    real = int(run.counters["real_macs"][mine].sum())
     _require(
         real == layer.real_macs,
         where,
         f"{real} multiplies were by inputs within the image, not {layer.real_macs}",
     )
-    cycles = int(run.counters["cycles"][mine & (run.unit == COMPUTE)].sum())
     _require(
         cycles >= math.ceil(macs / spec.array.macs),
         where,
         f"{macs} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each",
     )
-    weights = WGT_WORD_BYTES * int(run.counters["wgt_words"][mine & (run.unit == LOAD)].sum())
+    weights = WGT_WORD_BYTES * words
     _require(
         weights >= layer.weight_bytes,
         where,

@@ -10,7 +10,6 @@ from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
-from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.liveness import moves_only
 from zeroskip.compiler.ir.ops import Window
@@ -53,11 +52,12 @@ class ChannelSearch:
                 return [self._choice(cuts, at, costs.pick(at)) for at in order]
         return []
 
-    def refusal(self) -> CompileError:
-        """That not even the smallest tile fits."""
+    def misfit(self) -> str:
+        """Why no schedule fits by itself, a phrase."""
         x = self.op.x.value.spatial
         looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
-        return too_big(self.op.node, self.spec, BLOCK * (looked + 1 + self.operand))
+        words = 4 * self.spec.wgt_banks * self.words
+        return too_big(self.spec, BLOCK * (looked + 1 + self.operand), words)
 
     @cached_property
     def _channels(self) -> Ints:

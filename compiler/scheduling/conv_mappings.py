@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import islice
@@ -51,6 +51,15 @@ class Ways:
     all_rows: Ints
     nbytes: Floats
     prices: tuple[PatchPrice, ...]
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[float]], prices: Sequence[PatchPrice]) -> Ways:
+        """Ways of which each row has the fields before ``prices``, in order."""
+        sizes = np.array(rows, np.float64).reshape(-1, len(fields(Ways)) - 1).T[..., np.newaxis]
+        *counts, nbytes = sizes
+        columns: list[Any] = [*(column.astype(np.int64) for column in counts), nbytes]
+        columns.append(tuple(prices))
+        return Ways(*columns)
 
     def __len__(self) -> int:
         return len(self.mode)
@@ -112,9 +121,20 @@ def find_ways(conv: ops.Conv, spec: AccelSpec) -> Ways:
                     )
                 )
                 prices.append(_patch_price(conv, weights, spec, mode, filters, channels))
-    *counts, nbytes = np.array(found, np.float64).reshape(-1, 11).T[..., np.newaxis]
-    columns: list[Any] = [*(column.astype(np.int64) for column in counts), nbytes, tuple(prices)]
-    return Ways(*columns)
+    return Ways.of(found, prices)
+
+
+def least_rows(conv: ops.Conv, spec: AccelSpec) -> int:
+    """WGT rows of the smallest tile of weights, or of two of it where there are several."""
+    weights, least = Weights(conv, spec), []
+    size = min(blocks(-(-weights.channels // CHUNKS[-1])) * BLOCK, weights.channels)
+    for mode in spec.kind.modes(spec.array):
+        placement = spec.kind.placement(spec.array, mode)
+        granule = spec.kind.granule(spec.array, mode)
+        for filters in _filter_tiles(weights, spec, placement.slots, granule)[:1]:
+            rows = weights.rows(filters, size, placement)
+            least.append(int(rows.max()) * (1 if rows.size == 1 else 2))
+    return min(least, default=0)
 
 
 def _filter_tiles(weights: Weights, spec: AccelSpec, slots: int, granule: int) -> list[int]:

@@ -17,12 +17,10 @@ from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ConvPlan
-from zeroskip.compiler.ir.weight_packing import Weights
-from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways
+from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
     Choice,
@@ -44,13 +42,11 @@ class ConvSearch:
 
     def __init__(self, conv: ops.Conv, spec: AccelSpec) -> None:
         self.conv, self.spec = conv, spec
+        self._window = ""  # why no step fits in the lanes' windows
 
     def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
         """Up to ``count`` schedules that fit, the best first (``Costs.order``), by themselves or
-        among others.
-
-        CompileError if a step of the convolution does not fit in the lanes' windows.
-        """
+        among others; none where not even the lanes' windows hold a step."""
         if not len(self.ways):
             return []
         geometry = _Geometry.of(self.conv, place.rows)
@@ -64,28 +60,32 @@ class ConvSearch:
 
     @cached_property
     def ways(self) -> Ways:
-        """How the lanes can work through the weights."""
+        """How the lanes can work through the weights; none if no step fits in their windows."""
         try:
             return find_ways(self.conv, self.spec)
         except ArrayError as problem:
-            raise CompileError(f"'{self.conv.node}': {problem}") from None
+            self._window = str(problem)
+            return Ways.of([], [])
 
-    def refusal(self) -> CompileError:
-        """That not even the smallest tile fits."""
+    def misfit(self) -> str:
+        """Why no schedule fits by itself, a phrase."""
         spec, conv = self.spec, self.conv
+        if not len(self.ways) and self._window:
+            return self._window
         looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
-        words = int(Weights(conv, spec).words(BLOCK).max())
-        return too_big(conv.node, spec, needed, 2 * 4 * spec.wgt_banks * words)
+        return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
 
 
-def too_big(node: str, spec: AccelSpec, act: int, wgt: int = 0) -> CompileError:
-    """The refusal of an operation whose smallest tile does not fit."""
-    weights = f" and {wgt} bytes of WGT" if wgt else ""
-    return CompileError(
-        f"'{node}': its smallest tile needs {act} bytes of ACT{weights}, {spec.name} has "
-        f"{spec.sram.act_bytes} and {spec.sram.wgt_bytes}; choose a target with more SRAM"
-    )
+def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
+    """Why an operation does not fit whose smallest tile needs so many bytes of ACT and WGT."""
+    sram = spec.sram
+    needs = (("ACT", act, sram.act_bytes), ("WGT", wgt, sram.wgt_bytes))
+    over = [(f"{size} bytes of {name}", str(room)) for name, size, room in needs if size > room]
+    if not over:
+        return f"no tile of it fits in {spec.name}'s SRAM"
+    sizes, rooms = (" and ".join(parts) for parts in zip(*over, strict=True))
+    return f"its smallest tile needs {sizes}, {spec.name} has {rooms}"
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from zeroskip.relay_passes.integer.relax_body import (
     along_channels,
     constant,
 )
+from zeroskip.relay_passes.relax.rewriting import function_in
 
 __all__ = [
     "BOUNDS",
@@ -87,7 +88,7 @@ def build(layer: Layer, node: str) -> relax.Function:
         relax.Var(f"x{i}", relax.TensorType(x.shape, x.dtype)) for i, x in enumerate(layer.inputs)
     ]
     builder = relax.BlockBuilder()
-    with builder.function("layer", params, attrs=attrs, private=True):
+    with function_in(builder, "layer", params, attrs=attrs, private=True):
         with builder.dataflow():
             result = builder.emit_output(write_layer(layer, builder, params))
         builder.emit_func_output(result)

@@ -70,6 +70,13 @@ def choose_by_outputs(candidates: Candidates, local: Choice, noise: Noise, trial
     return best
 
 
+def no_worse_than_fixed(candidates: Candidates, choice: Choice, noise: Noise) -> Choice:
+    """The choice, or one method for all where that has less noise with these ranges, which are
+    those of more samples than the choice was made with."""
+    tried = [choice, *(dict.fromkeys(choice, method) for method in candidates)]
+    return min(tried, key=lambda one: float(noise(ranges_by(candidates, one))[0]))
+
+
 def _is_less(some: Array, others: Array) -> bool:
     """Whether noise became less, on all samples by more than ``_GAIN``."""
     return bool(np.all(some < others) and some[0] < others[0] - _GAIN)

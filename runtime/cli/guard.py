@@ -24,7 +24,7 @@ from typing import Any
 import click
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.runtime.cli.quiet import quiet
+from zeroskip.relay_passes.relax.quiet import quiet
 
 INTERNAL, PIPE = 3, 128 + signal.SIGPIPE
 
@@ -33,7 +33,7 @@ class Commands(click.Group):
     """A group of commands that end as the table says; DEBUG=1 shows where an error comes from."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with quiet(), interruptible():
+        with interruptible():
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -75,10 +75,11 @@ def _ending(problem: Exception) -> tuple[int, str]:
 
 
 def _forget(problem: Exception) -> None:
-    """Let go of what an error holds while nobody hears it: TVM complains of builders that are not
-    finished."""
-    problem.__cause__ = problem.__context__ = problem.__traceback__ = None
-    gc.collect()
+    """Let go of what an error holds while nobody hears it: TVM complains of what its own code has
+    not finished."""
+    with quiet():
+        problem.__cause__ = problem.__context__ = problem.__traceback__ = None
+        gc.collect()
 
 
 def one_line(text: str) -> str:

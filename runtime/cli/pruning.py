@@ -74,7 +74,7 @@ def prune_command(
             raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
     from zeroskip.accel_model.spec import load_spec
     from zeroskip.accel_model.spec import targets as names
-    from zeroskip.compiler.driver import given_samples, import_float
+    from zeroskip.compiler.driver import compare_import, given_samples, import_float
     from zeroskip.compiler.scheduling.layer_cost import cycles_on
     from zeroskip.relay_passes.frontend.from_relax import export_onnx
     from zeroskip.relay_passes.pruning.apply import layer_changes, prune, share_out
@@ -92,6 +92,8 @@ def prune_command(
         schemes = read_recipe(recipe) if recipe is not None else ()
         tell("import", 0, 1)
         dense = import_float(model, shapes, by_image=False)
+        tell("compare with onnxruntime", 0, 1)
+        compare_import(dense, model, shapes, calibrate, by_image=False)
         samples = given_samples(dense, calibrate)
         tell("prune", 0, 1)
         if wanted is not None and samples is not None:
