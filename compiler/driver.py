@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,13 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
-from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan, extract
 from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
+from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
 from zeroskip.compiler.passes import embed
-from zeroskip.compiler.stages import Progress, Stages, apply_passes, lower_fastest, without_dead
+from zeroskip.compiler.stages import Stages, apply_passes, lower_fastest, without_dead
 from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
@@ -36,7 +36,7 @@ from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
-from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
+from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
 from zeroskip.relay_passes.quantize.calibrate import Method, Range, batches, has_own_scales
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.keep_float import KeepFloat
@@ -48,60 +48,24 @@ from zeroskip.relay_passes.relax.fold_forward import FoldForward
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import nodes_of
 
-Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
-First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
 SAMPLES = 4  # random images that stand in for calibration data
 
 
 def compile(  # the name that users expect: zeroskip.compiler.compile
-    model: Model,
-    target: str | AccelSpec = "dense256",
-    *,
-    prune: Recipe | None = None,
-    calibrate: str | Path | Arrays | None = None,
-    method: Method = "auto",
-    float_nodes: Sequence[str] = (),
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    cache: str | Path | None = None,
-    tune: Tuning | None = None,
-    progress: Progress | None = None,
-    first: First | None = None,
+    model: Model, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
 ) -> Network:
     """Compile an ONNX model for an accelerator.
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
-    prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
-    values (see ``relay_passes.pruning.schemes.recipe``).
-    calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
-    a few random ones, good for cycles and bits but not for accuracy; of a model that has scales,
-    what it gives none stays float. method: ``auto``, ``minmax``, ``percentile`` or ``mse`` (see
-    ``relay_passes.quantize.calibrate``); random inputs are no ground to choose by, there ``auto``
-    is ``minmax``. float_nodes: ONNX nodes, or globs of their names, that stay in float on the CPU.
-    shapes: sizes of inputs that the model leaves open.
-    cache: a folder in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n
-    schedules of each layer and keeps the fastest; the result is never slower than without. first:
-    gets inputs and float activations of the first calibration image
-    (``runtime.execution.losing_layers``).
+    options: ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``cache``, ``tune``,
+    ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
-    stages = lower(
-        model,
-        spec,
-        prune=prune,
-        calibrate=calibrate,
-        method=method,
-        float_nodes=float_nodes,
-        shapes=shapes,
-        cache=cache,
-        tune=tune,
-        progress=progress,
-        first=first,
-    )
-    return network_of(stages, model, spec)
+    return network_of(lower(model, spec, **options), model, spec)
 
 
 def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
@@ -131,38 +95,17 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     )
 
 
-def lower(
-    model: Model,
-    spec: AccelSpec,
-    *,
-    prune: Recipe | None = None,
-    calibrate: str | Path | Arrays | None = None,
-    method: Method = "auto",
-    float_nodes: Sequence[str] = (),
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    cache: str | Path | None = None,
-    tune: Tuning | None = None,
-    progress: Progress | None = None,
-    first: First | None = None,
-) -> Stages:
+def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> Stages:
     """Every stage of ``compile``."""
-    tell = progress or (lambda what, done, total: None)
-    pruned, check = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    checked(options)
+    pruned, check = prepare(model, options)
     module = without_dead(pruned)
-    ranges = ranges_of(module, calibrate, method, tell, check, first)
-    return lower_fastest(
-        pruned, module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell
-    )
+    ranges = ranges_of(module, options, check)
+    return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), options)
 
 
 def prepare(
-    model: Model,
-    shapes: Mapping[str, Sequence[int]] | None,
-    prune: Recipe | None,
-    calibrate: str | Path | Arrays | None,
-    float_nodes: Sequence[str],
-    tell: Progress,
-    more: bool = False,
+    model: Model, options: CompileOptions, more: bool = False
 ) -> tuple[IRModule, ImportCheck | None]:
     """The float module that is quantised: the model imported, its normalisations folded, pruned;
     and what its outputs on the first calibration sample are to be compared with.
@@ -170,12 +113,14 @@ def prepare(
     A pruned network is another than the model: where it is pruned here, or will be (``more``), it
     is compared before, and there is no check to be made later.
     """
-    recipe = read_recipe(prune or ())
+    tell, calibrate = progress_of(options), options.get("calibrate")
+    shapes, float_nodes = options.get("shapes") or {}, options.get("float_nodes", ())
+    recipe = read_recipe(options.get("prune") or ())
     tell("import", 0, 1)
-    module = import_float(model, shapes or {})
+    module = import_float(model, shapes)
     tell("onnxruntime", 0, 1)
     first = batches(module["main"], read_samples(module, calibrate))[0]
-    check = _import_check(module, model, shapes or {}, first)
+    check = _import_check(module, model, shapes, first)
     if recipe or more:
         tell("compare with onnxruntime", 0, 1)
         _compare_now(module, check, first)
@@ -219,12 +164,7 @@ def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None
 
 
 def ranges_of(
-    module: IRModule,
-    calibrate: str | Path | Arrays | None,
-    method: Method,
-    tell: Progress,
-    check: ImportCheck | None = None,
-    first: First | None = None,
+    module: IRModule, options: CompileOptions, check: ImportCheck | None = None
 ) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; its outputs on the first
     sample are checked.
@@ -232,14 +172,15 @@ def ranges_of(
     None without data for a module that brings scales: those of random inputs are none for what it
     gives no scale, which stays float.
     """
+    tell, calibrate = progress_of(options), options.get("calibrate")
     samples = read_samples(module, calibrate)
     tell("calibrate", 0, 1)
     ranges = measure_ranges(
         module,
         samples,
-        method=method_for(calibrate, method),
+        method=method_for(calibrate, options.get("method", "auto")),
         check=check,
-        first=first,
+        first=options.get("first"),
         progress=lambda done, total: tell("calibrate", done, total),
     )
     if calibrate is None and has_own_scales(module["main"]):

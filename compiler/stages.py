@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import tvm
 from tvm.ir import IRModule
@@ -15,6 +14,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.legality import supports
+from zeroskip.compiler.options import CompileOptions, progress_of
 from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, misfits, programs_of
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.partition import PartitionForAccelerator
@@ -23,8 +23,6 @@ from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChanne
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.fold_forward import AffineLayers
-
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 
 BLOCK = 16  # channels that the arrays treat together
 ALL = 2**31  # a block of more channels than there are
@@ -51,10 +49,8 @@ def lower_float(
     floating: IRModule,
     spec: AccelSpec,
     quantise: QuantizeInt8,
+    options: CompileOptions,
     *,
-    cache: str | Path | None,
-    tune: Tuning | None,
-    tell: Progress,
     kept: Mapping[str, str] | None = None,
 ) -> Stages:
     """The stages behind a float module whose normalisations are folded.
@@ -62,6 +58,7 @@ def lower_float(
     kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
     it cannot be scheduled.
     """
+    tell, cache = progress_of(options), options.get("cache")
     # One integer function for each layer, then whole regions of them for the accelerator.
     tell("quantise", 0, 1)
     quantised = apply_passes(floating, quantise)
@@ -69,7 +66,7 @@ def lower_float(
         spec,
         progress=lambda node, done, total: tell(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache),
-        tuning=tune,
+        tuning=options.get("tune"),
     )
     kept = dict(kept or {})
     while True:
@@ -91,27 +88,24 @@ def lower_fastest(
     least: IRModule,
     spec: AccelSpec,
     quantise: QuantizeInt8,
-    *,
-    cache: str | Path | None,
-    tune: Tuning | None,
-    tell: Progress,
+    options: CompileOptions,
 ) -> Stages:
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
-    What leaves more to the CPU is not compared. Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
-    of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``, which is the float
+    What leaves more to the CPU is not compared. Cycles are measured where schedules are tuned,
+    estimated elsewhere; an estimate of odd counts of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``, which is the float
     network that the result is judged by: with the filters that cannot move a step.
     """
-    measured = least
+    measured, tune = least, options.get("tune")
     some = without_idle(pruned, quantise)
     if not some["main"].same_as(pruned["main"]):
         pruned, least = some, without_dead(some)
-    stages = first = lower_float(least, spec, quantise, cache=cache, tune=tune, tell=tell)
+    stages = first = lower_float(least, spec, quantise, options)
     others = _with_more(pruned, least, quantise)
     cycles = _cycles(stages, spec, tune) if others else 0.0
     for other in others:
-        made = lower_float(other, spec, quantise, cache=cache, tune=tune, tell=tell)
+        made = lower_float(other, spec, quantise, options)
         if made.kept != stages.kept:
             continue
         taken = _cycles(made, spec, tune)

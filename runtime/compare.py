@@ -23,7 +23,6 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import (
-    Arrays,
     Model,
     compare_import,
     import_float,
@@ -34,8 +33,8 @@ from zeroskip.compiler.driver import (
     read_samples,
     reasons_of,
 )
+from zeroskip.compiler.options import Arrays, Progress
 from zeroskip.compiler.stages import (
-    Progress,
     Stages,
     apply_passes,
     lower_fastest,
@@ -181,8 +180,7 @@ def _measure(
     runs = without_dead(pruned)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
     stages = {
-        spec.name: lower_fastest(pruned, runs, spec, quantise, cache=cache, tune=None, tell=silent)
-        for spec in specs
+        spec.name: lower_fastest(pruned, runs, spec, quantise, {"cache": cache}) for spec in specs
     }
     snr, accuracy = judge.of_int8(
         network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantise)

@@ -154,7 +154,7 @@ def compile_command(
             text, floating = _stage(stages, emit), stages.floating
         if output is not None and levels:
             made = multi_level.compile_levels(
-                model, spec, levels, **options, progress=tell, first=images
+                model, spec, levels, **options, progress=tell, firsts=images
             )
             made.save(output)
             networks = [made.network(number) for number in range(len(levels))]
