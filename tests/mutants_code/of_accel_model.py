@@ -160,7 +160,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/execute/footprint.py",
         "a convolution's last part does not read its parameters",
-        "reads.append(_par(one.par, PAR_ROWS * blocks(one.filters)))",
+        "reads.append(_par(one.par, isa.PAR_ROWS * blocks(one.filters)))",
         "reads.append(_par(one.par, 1))",
         "accel_model/test_memory.py",
     ),
@@ -179,10 +179,10 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_memory.py::test_stops",
     ),
     Change(
-        "accel_model/execute/footprint.py",
+        "accel_model/execute/state.py",
         "more lanes are ganged than the array can",
-        "    if gang > most:",
-        "    if gang > most + 1:",
+        "        if mode not in modes:",
+        "        if mode > modes.stop:",
         "accel_model/test_memory.py::test_stops",
     ),
     Change(
@@ -306,17 +306,17 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_dma.py::test_runs_pay_whole_bursts",
     ),
     Change(
-        "accel_model/execute/cost.py",
+        "accel_model/arrays/lanes.py",
         "streams are read once, not for every tile",
-        "wgt_words=filters.words * -(-outputs // (array.pixels << one.gang)),",
-        "wgt_words=filters.words,",
+        '"wgt_words": filters.words * -(-outputs // (array.pixels << case.mode)),',
+        '"wgt_words": filters.words,',
         "accel_model/test_timing.py",
     ),
     Change(
-        "accel_model/execute/cost.py",
+        "accel_model/arrays/lanes.py",
         "partial sums cost nothing to read",
-        "acc_rows=((1 - one.first) + (1 - one.last)) * sums * outputs,",
-        "acc_rows=(1 - one.last) * sums * outputs,",
+        '"acc_rows": ((not case.first) + (not case.last)) * sums * outputs,',
+        '"acc_rows": (not case.last) * sums * outputs,',
         "accel_model/test_timing.py::test_partial_sums_move_through_acc",
     ),
     Change(
@@ -334,7 +334,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_audit.py",
     ),
     Change(
-        "accel_model/machine/run.py",
+        "accel_model/arrays/base.py",
         "an event of energy is counted as another",
         '"acc_row": "acc_rows"',
         '"acc_row": "act_rows"',
@@ -342,10 +342,10 @@ ACCEL_MODEL: tuple[Change, ...] = (
     ),
     # ----------------------------------------------------------------- formats and descriptions
     Change(
-        "accel_model/formats/bitmap.py",
+        "accel_model/arrays/lanes.py",
         "a stage without weights takes no cycle",
-        "work[f, j] = max(1, value - begin)",
-        "work[f, j] = value - begin",
+        "        np.maximum(stored, 1),",
+        "        stored,",
         "accel_model/test_lanes.py::test_fast_model_agrees_with_the_stepped_one",
     ),
     Change(
@@ -363,7 +363,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_formats.py",
     ),
     Change(
-        "accel_model/formats/pattern.py",
+        "accel_model/formats/pattern_table.py",
         "of masks that cover a kernel the largest is taken",
         'for number in np.argsort(-np.bitwise_count(masks).astype(int), kind="stable"):',
         'for number in np.argsort(np.bitwise_count(masks).astype(int), kind="stable"):',
@@ -500,17 +500,17 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_audit.py",
     ),
     Change(
-        "accel_model/execute/cost.py",
+        "accel_model/arrays/base.py",
         "weights of a tap within the image are those of the opposite tap",
-        '"real_macs": int(filters.nonzeros_at @ real)}',
-        '"real_macs": int(filters.nonzeros_at[::-1] @ real)}',
+        "int(self.nonzeros_at @ real)",
+        "int(self.nonzeros_at[::-1] @ real)",
         "accel_model/test_timing.py",
     ),
     Change(
-        "accel_model/memory/operand_window.py",
+        "accel_model/timing/shape.py",
         "the row behind an image is within it",
-        "inside = (seen >= 0) & (seen < limit)\n    found",
-        "inside = (seen >= 0) & (seen <= limit)\n    found",
+        "(position >= 0) & (position < limit)",
+        "(position >= 0) & (position <= limit)",
         "runtime/test_report.py::test_bounds_are_what_the_layers_need",
     ),
     # ------------------------------------------------------------------------------- several images
