@@ -151,4 +151,4 @@ def test_a_pass_by_itself_refuses_with_the_remedy() -> None:
         [QuantizeInt8(samples={image: IMAGE["x"]}), PartitionForAccelerator(supports(spec))]
     )(floating)
     with pytest.raises(CompileError, match=r"'mid': its smallest .* choose a target with more"):
-        TileAndSchedule(spec)(module)
+        tvm.transform.Sequential([TileAndSchedule(spec)])(module)
