@@ -142,7 +142,7 @@ def audit(spec: AccelSpec, program: Program, run: Run) -> None:
 def _by_layer(program: Program, column: npt.NDArray[np.int64]) -> list[int]:
     """Sums of a counter over the instructions of each layer, exact below 2**53."""
     sums = np.bincount(program.layer_of + 1, column, len(program.layers) + 1)
-    return [int(total) for total in sums[1:]]
+    return [int(total) for total in sums[1 : len(program.layers) + 1]]
 
 
 def _audit_layer(

@@ -56,11 +56,8 @@ def test_a_quantised_keras_network_is_one_region(tmp_path: Path) -> None:
         "no int8 form of Softmax",
     }
     assert len(network.cpu) == 2
-    found = Session(network).run({"image": images[0]})
-    (probabilities,) = found.values()
-    np.testing.assert_allclose(
-        probabilities, by_onnxruntime(model, {"image": images[0]}), atol=0.02
-    )
+    (found,) = Session(network).run({"image": images[0]}).values()
+    np.testing.assert_allclose(found, by_onnxruntime(model, {"image": images[0]}), atol=0.02)
     assert validate(network, {"image": images[0]}).exact
 
 
