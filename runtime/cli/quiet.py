@@ -6,15 +6,44 @@ turn them off. DEBUG=1 shows them.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _STDERR = 2
+_STREAMS = ("stdin", "stdout", "stderr")  # of sys, by descriptor
 _WARNING = re.compile(r"^\[\d\d:\d\d:\d\d\] \S+:\d+: Warning: ")
+
+
+def open_closed_streams() -> None:
+    """Give standard streams that whoever started the process has closed to the null device: else a
+    file opened next takes their number, and gets what others print."""
+    for number, name in enumerate(_STREAMS):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
+class _Terminal(io.FileIO):
+    """Standard error, which no command fails of: what cannot be written there is dropped."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
 
 
 @contextmanager
@@ -26,9 +55,12 @@ def quiet() -> Iterator[None]:
         return
     sys.stderr.flush()
     ours, before = os.dup(_STDERR), sys.stderr
-    with tempfile.TemporaryFile() as heard, os.fdopen(ours, "w", buffering=1) as terminal:
+    raw = io.BufferedWriter(_Terminal(ours, "w"))
+    with (
+        tempfile.TemporaryFile() as heard,
+        io.TextIOWrapper(raw, errors="backslashreplace", line_buffering=True) as terminal,
+    ):
         if _descriptor(before) == _STDERR:
-            terminal.reconfigure(errors="backslashreplace")
             sys.stderr = terminal
         os.dup2(heard.fileno(), _STDERR)
         try:
