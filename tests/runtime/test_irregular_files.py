@@ -159,7 +159,7 @@ def test_names_of_any_characters_are_told_apart(tmp_path: Path) -> None:
         item.name = odd[item.name]
     onnx.save(model, tmp_path / "net.onnx")
     x = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
-    np.savez(tmp_path / "x.npz", **{"../../x": x})
+    np.savez(tmp_path / "x.npz", **{"../../x": x})  # type: ignore[arg-type]  # numpy has it so
     for command in (
         ["compile", "net.onnx", "-o", "net.zsk", "--calibrate", "x.npz"],
         ["run", "net.zsk", "--input", "x.npz", "--output", "y.npz"],
