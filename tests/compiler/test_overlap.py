@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from zeroskip.compiler.scheduling import overlap_model
 from zeroskip.compiler.scheduling.overlap_model import COLUMNS, overlapped
 
 
-def cycles(*works: dict[str, float], rows: int = 10, latency: int = 0) -> float:
+def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> float:
     """Of works by the names of their columns; the others are 0. In Python: there is no loop that
     numba would have to be quick for."""
     table = np.zeros((len(works), COLUMNS))
