@@ -13,8 +13,13 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``partition``: integer layers into regions for the accelerator.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# Before onnxruntime is loaded: it would keep an identifier of the computer in the user's cache
+# folder and send what it is used for to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
     "load_onnx": "frontend.load",

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.io.archive import digest, npy_parts, read_npy, read_zip, write_zip
+from zeroskip.accel_model.io.archive import digest, members_of, npy_parts, read_npy, write_zip
 from zeroskip.accel_model.io.validate import count, read_record, text, told
 from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
@@ -195,8 +196,7 @@ class Program:
     def from_bytes(data: bytes | memoryview) -> Program:
         """The program in a file's bytes; ProgramError if they are not exactly what was written."""
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as box:
-                raw = {name: box.read(info) for name, info in read_zip(box, len(data)).items()}
+            raw = members_of(data)
         except (
             zipfile.BadZipFile,
             NotImplementedError,
@@ -224,8 +224,8 @@ class Program:
             ) from None
 
 
-def _read(raw: dict[str, bytes]) -> Program:
-    head = json.loads(raw["manifest.json"])
+def _read(raw: Mapping[str, memoryview]) -> Program:
+    head = json.loads(bytes(raw["manifest.json"]))
     if head["format"] != FORMAT:
         raise ProgramError(
             f"the program has format {str(head['format'])[:20]}, this version reads "

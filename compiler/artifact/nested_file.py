@@ -86,9 +86,8 @@ class Levels:
             "parts": sorted(self.parts),
         }
         manifest["seal"] = seal_of(manifest)
-        write_members(
-            path, manifest, {f"{FOLDER}{name}": self.parts[name] for name in sorted(self.parts)}
-        )
+        members = {f"{FOLDER}{name}": self.parts[name] for name in sorted(self.parts)}
+        write_members(path, lambda: (manifest, members))
 
 
 def read_level(

@@ -145,7 +145,7 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
-        write_members(path, *self.dump())
+        write_members(path, self.dump)
 
     @staticmethod
     def load(path: str | Path, level: int | None = None) -> Network:
@@ -177,15 +177,17 @@ class Network:
 
 
 def write_members(
-    path: str | Path, manifest: Mapping[str, Any], members: Mapping[str, Parts]
+    path: str | Path, dump: Callable[[], tuple[Mapping[str, Any], Mapping[str, Parts]]]
 ) -> None:
-    """A file of a manifest and members, whole or not at all."""
-    head: Parts = [json.dumps(manifest, indent=1).encode()]
-    write_whole(
-        path,
-        lambda out: write_zip(out, {"manifest.json": head, **members}),
-        check=partial(_check_loads, path),
-    )
+    """A file of a manifest and members, whole or not at all. dump: makes them; what they hold in
+    memory is gone before the file is loaded to check it."""
+
+    def write(out: Any) -> None:
+        manifest, members = dump()
+        head: Parts = [json.dumps(manifest, indent=1).encode()]
+        write_zip(out, {"manifest.json": head, **members})
+
+    write_whole(path, write, check=partial(_check_loads, path))
 
 
 def _check_loads(path: str | Path, written: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tracemalloc
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +16,14 @@ import pytest
 from tests.accel_model.programs import Hand
 from tests.campaigns.hostile_programs import close_file, open_file
 from tests.campaigns.programs import Sample, sample, tiny
-from zeroskip.accel_model.io.archive import digest, npy_parts, read_npy
+from zeroskip.accel_model.io.archive import (
+    digest,
+    members_of,
+    npy_parts,
+    read_npy,
+    read_zip,
+    write_zip,
+)
 from zeroskip.accel_model.io.validate import LONGEST
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
@@ -205,3 +215,35 @@ def test_an_array_whose_header_is_cut_is_no_array() -> None:
     raw = b"".join(npy_parts(np.zeros(3, np.uint8))).replace(b"}", b" ")
     with pytest.raises(ValueError, match="header is cut"):
         read_npy(raw)
+
+
+def test_members_in_memory_are_those_that_zipfile_reads() -> None:
+    """Also of altered files: the same members, or both refuse."""
+    out = io.BytesIO()
+    write_zip(out, {"a.npy": [b"x" * 50], "manifest.json": [b"{}", b"12"]})
+    whole, rng = out.getvalue(), np.random.default_rng(0)
+
+    def read(file: bytes) -> dict[str, bytes]:
+        with zipfile.ZipFile(io.BytesIO(file)) as box:
+            return {name: box.read(info) for name, info in read_zip(box, len(file)).items()}
+
+    def outcome(reader: Callable[[bytes], Mapping[str, bytes | memoryview]], file: bytes) -> Any:
+        try:
+            return {name: bytes(member) for name, member in reader(file).items()}
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            EOFError,
+            OSError,
+            ValueError,
+            RuntimeError,
+        ):
+            return "refused"
+
+    assert outcome(members_of, whole) == outcome(read, whole) != "refused"
+    for _ in range(300):
+        size = len(whole) if rng.random() < 0.5 else int(rng.integers(len(whole)))
+        file = np.frombuffer(whole, np.uint8)[:size]
+        file = file.copy()
+        file[rng.integers(0, len(file) or 1, min(len(file), 2))] = rng.integers(0, 256)
+        assert outcome(members_of, file.tobytes()) == outcome(read, file.tobytes())
