@@ -13,6 +13,7 @@ from typing import Any
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.technology import DRAM_KINDS, NODES
 
 ARRAY_KINDS = ("dense", "bitmap", "pattern")
 ACT_ROW_BYTES = 16
@@ -87,6 +88,14 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Technology:
+    """What it is made in, and the DRAM beside it; energy and area follow (``physics``)."""
+
+    node: str = field(metadata={"doc": f"one of {', '.join(NODES)}"})
+    dram: str = field(metadata={"doc": f"one of {', '.join(DRAM_KINDS)}"})
+
+
+@dataclass(frozen=True)
 class Energy:
     """Picojoules per event."""
 
@@ -101,7 +110,11 @@ class Energy:
 
 @dataclass(frozen=True, kw_only=True)
 class AccelSpec:
-    """A whole accelerator."""
+    """A whole accelerator.
+
+    technology: None where the description gives its own energy only; it then has no area.
+    energy: own constants instead of those that follow from the technology (``physics.energy``).
+    """
 
     name: str
     summary: str
@@ -109,7 +122,8 @@ class AccelSpec:
     dram: Dram
     sram: Sram
     array: Array
-    energy: Energy
+    technology: Technology | None = None
+    energy: Energy | None = None
 
     @property
     def act_rows(self) -> int:
@@ -153,7 +167,14 @@ class AccelSpec:
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:16]
 
 
-_SECTIONS: dict[str, type] = {"dram": Dram, "sram": Sram, "array": Array, "energy": Energy}
+_SECTIONS: dict[str, type] = {
+    "dram": Dram,
+    "sram": Sram,
+    "array": Array,
+    "technology": Technology,
+    "energy": Energy,
+}
+_OPTIONAL = ("technology", "energy")  # one of them there must be
 
 
 def targets() -> list[str]:
@@ -204,6 +225,8 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
 
 
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
+    if table is None and name in _OPTIONAL:
+        return None
     if not isinstance(table, dict):
         raise SpecError(f"{where}: section [{name}] is missing")
     return cls(**_values(cls, table, where, f"{name}."))
@@ -251,6 +274,18 @@ def _value(value: Any, made: Any, place: str) -> Any:
     return value if whole else float(value)
 
 
+def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
+    if technology is None:
+        return []
+    return [
+        (value in known, f"technology.{key} = {value[:50]!r} is not one of {', '.join(known)}")
+        for key, value, known in (
+            ("node", technology.node, NODES),
+            ("dram", technology.dram, DRAM_KINDS),
+        )
+    ]
+
+
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
     array = spec.array
     rules = [
@@ -271,6 +306,11 @@ def _check(spec: AccelSpec, where: str) -> AccelSpec:
             0 < spec.wgt_rows <= 1 << 16,
             f"sram.wgt_bytes must give each of the {array.lanes} lanes 1..65536 words of 4 bytes",
         ),
+        (
+            spec.technology is not None or spec.energy is not None,
+            "section [technology] is missing (node and dram), or [energy] with own constants",
+        ),
+        *_technology_rules(spec.technology),
     ]
     for holds, sentence in rules:
         if not holds:

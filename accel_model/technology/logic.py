@@ -100,7 +100,7 @@ def _power(
     (first, low), (second, high) = (
         (key, row[index] if isinstance(row, tuple) else row) for key, row in table.items()
     )
-    return low * (at / first) ** (math.log(high / low) / math.log(second / first))
+    return float(low * (at / first) ** (math.log(high / low) / math.log(second / first)))
 
 
 def _linear(bits: int, index: int) -> float:

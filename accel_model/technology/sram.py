@@ -89,8 +89,8 @@ def _refuse(size: int, width: int, ports: str) -> None:
 def _interpolated(node: str, ports: str, words: float, width: int) -> Figures:
     """The six figures, log-log between the four neighbours in the table."""
     table = _table()
-    (low, high), across = _neighbours(_axis(1), width)
-    (few, many), along = _neighbours(_axis(0), words)
+    (low, high), across = _neighbours(_axes()[1], width)
+    (few, many), along = _neighbours(_axes()[0], words)
     rows = []
     for wide in (low, high):
         few_row, many_row = (table.get((node, ports, n, wide)) for n in (few, many))
@@ -113,10 +113,15 @@ def _neighbours(axis: tuple[int, ...], value: float) -> tuple[tuple[int, int], f
     return (low, high), math.log(value / low) / math.log(high / low) if high > low else 0.0
 
 
-@lru_cache(maxsize=2)
-def _axis(index: int) -> tuple[int, ...]:
-    """Words (0) or widths (1) that are in the table, in order."""
-    return tuple(sorted({key[2 + index] for key in _table()}))
+@lru_cache(maxsize=1)
+def _axes() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Words, and widths, that are in the table, in order."""
+    words, widths = ({key[index] for key in _keys()} for index in (0, 1))
+    return tuple(sorted(words)), tuple(sorted(widths))
+
+
+def _keys() -> list[tuple[int, int]]:
+    return [(words, width) for _, _, words, width in _table()]
 
 
 @lru_cache(maxsize=1)

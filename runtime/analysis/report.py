@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction
@@ -270,7 +271,7 @@ def _moved(run: Run, program: Program) -> dict[str, Int64]:
 
 def _energy(run: Run, program: Program) -> dict[str, Any]:
     """float64 [layers] for each event, microjoules."""
-    layer, table = layers_of(program), program.spec.energy
+    layer, table = layers_of(program), physics.energy(program.spec)
     return {
         event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter], len(program.layers))
         for event, counter in EVENTS.items()
