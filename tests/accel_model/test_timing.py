@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand, par_rows, scalar_row
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.formats import canonical, make_table, stages_of, work_matrix
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
@@ -309,7 +310,7 @@ def test_events_count_and_cost_energy() -> None:
     assert set(EVENTS) == {each for each in Energy.__dataclass_fields__}
     hand, made = random_conv("bitmap", 1)
     run = Machine(hand.spec).run(hand.program(), hand.data)
-    totals, energy = run.totals, hand.spec.energy
+    totals, energy = run.totals, physics.energy(hand.spec)
     assert run.energy["mac"] == pytest.approx(energy.mac * np.count_nonzero(made["weight"]) * 30)
     assert run.energy["dram_byte"] == pytest.approx(energy.dram_byte * totals["dram_bytes"])
     assert run.picojoules == pytest.approx(
