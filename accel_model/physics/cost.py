@@ -6,7 +6,12 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from zeroskip.accel_model.physics.lane_array import node_of, parts, stream_row_bytes
+from zeroskip.accel_model.physics.lane_array import (
+    broadcast_mm,
+    node_of,
+    parts,
+    stream_row_bytes,
+)
 from zeroskip.accel_model.physics.part import Part
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec, Energy, SpecError
 from zeroskip.accel_model.technology import Dram, dram, logic
@@ -62,7 +67,7 @@ def energy(spec: AccelSpec) -> Energy:
 
     On the chip every event carries its share of the clock network. Where a counter counts reads
     and writes of a memory together, an event is their mean. A row of ACT crosses the chip's side
-    on its way.
+    on its way, an entry goes from the fetch unit to all lanes.
     """
     if spec.energy is not None:
         return spec.energy
@@ -71,15 +76,20 @@ def energy(spec: AccelSpec) -> Energy:
     side = math.sqrt(physics(spec).area_mm2)
     words = stream_row_bytes(spec) / WGT_WORD_BYTES
     clocked = 1 / (1 - CLOCK_POWER)
-    window, staging = cost["windows"], cost["staging"]
+    window, staging, pixels = cost["windows"], cost["staging"], spec.array.pixels
     read = window.read_pj + cost["window multiplexers"].read_pj
+    write, broadcast = window.write_pj, cells.wire_pj * 8 * pixels * broadcast_mm(spec)
+    if spec.array.kind == "dense":  # one window, whose entry goes to all lanes
+        read += broadcast
+    else:  # an entry goes to the windows of all lanes, each of which counts a write
+        write += broadcast / spec.array.lanes
     row = cells.register(8 * stream_row_bytes(spec)).pj
     return Energy(
         mac=clocked
         * (
             cost["multiplier cells"].read_pj + cost["weight registers"].write_pj / spec.array.pixels
         ),
-        window_byte=clocked * (read + window.write_pj) / 2 / spec.array.pixels,
+        window_byte=clocked * (read + write) / 2 / pixels,
         act_row=clocked * (cost["ACT"].mean_pj + cells.wire_pj * 8 * ACT_ROW_BYTES * side),
         wgt_word=clocked * (cost["WGT"].mean_pj + row) / words,
         acc_row=clocked * cost["ACC"].mean_pj,

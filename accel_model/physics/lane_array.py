@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -15,12 +16,23 @@ from zeroskip.accel_model.spec import (
     SpecError,
 )
 from zeroskip.accel_model.technology import Cell, Logic, TechnologyError, logic
+from zeroskip.accel_model.technology.logic import CLOCK_AREA, FILLER_AREA
 
 BLOCK = 16  # channels
 WIDEST = 64  # bytes of a macro's word
 ACC_BANKS = 2  # even and odd rows: one is read while the other is written
 ACTIVATION_BITS, ENTRY_BITS, PRODUCT_BITS, SUM_BITS = 8, 9, 17, 32
 WEIGHT_BITS = 8
+BESIDE_LANES = (
+    "WGT",
+    "windows",
+    "window multiplexers",
+    "multiplier cells",
+    "weight registers",
+    "second accumulators",
+    "weight row buffers",
+    "stream decoders",
+)
 SCALED_BITS = SUM_BITS + 32  # a sum times the multiplier of its channel
 
 
@@ -53,6 +65,13 @@ def stream_row_bytes(spec: AccelSpec) -> int:
     """Bytes of a row of a lane's weight bank: what the bus brings in a cycle, all of which may be
     one lane's; at least a word, at most a macro's widest."""
     return min(max(WGT_WORD_BYTES, spec.dram.bytes_per_cycle), WIDEST)
+
+
+def broadcast_mm(spec: AccelSpec) -> float:
+    """Wire that brings a bit from the fetch unit to all lanes, millimetres: lanes on a square grid,
+    a trunk along one side and a branch along each row."""
+    lanes = sum(part.area_mm2 for part in parts(spec) if part.name in BESIDE_LANES)
+    return math.sqrt(lanes / (1 - CLOCK_AREA - FILLER_AREA)) * (math.sqrt(spec.array.lanes) + 1)
 
 
 def _memories(spec: AccelSpec) -> Iterator[Part]:

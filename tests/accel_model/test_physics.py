@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import pytest
 
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.physics import Part, Port
+from zeroskip.accel_model.physics.page import manual
 from zeroskip.accel_model.physics.part import memory
 from zeroskip.accel_model.spec import (
     AccelSpec,
@@ -127,7 +129,11 @@ def test_energy_of_an_event_is_its_parts() -> None:
     assert found.wgt_word == pytest.approx(clocked * row / 4)
     window = cost["windows"].read_pj + cost["windows"].write_pj
     path = cost["window multiplexers"].read_pj
-    assert found.window_byte == pytest.approx(clocked * (window + path) / 8)
+    lanes = sum(
+        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
+    ) / (1 - 0.0227 - 0.2685)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
+    assert found.window_byte == pytest.approx(clocked * (window + path + broadcast / 64) / 8)
     multiply = 0.2247 + 0.1 + 0.0325 + 0.009 * (9 + 17 + 32 + 8 / 4)
     assert found.mac == pytest.approx(clocked * multiply, rel=1e-3)
     staged = cost["staging"].read_pj + cost["staging"].write_pj
@@ -160,6 +166,18 @@ def test_a_smaller_memory_costs_less(size: str, factor: float, event: str) -> No
     assert getattr(after, event) < getattr(before, event)
     assert physics.physics(less).area_mm2 < physics.physics(spec).area_mm2
     assert after.mac == before.mac
+
+
+def test_the_entry_of_a_dense_array_goes_from_one_window_to_all_lanes() -> None:
+    cost = {one.name: one for one in physics.parts(built("dense256"))}
+    lanes = sum(
+        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
+    ) / (1 - 0.0227 - 0.2685)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
+    window = cost["windows"].read_pj + cost["windows"].write_pj
+    path = cost["window multiplexers"].read_pj
+    found = physics.energy(built("dense256")).window_byte
+    assert found == pytest.approx((window + path + broadcast) / 8 / (1 - CLOCK_POWER))
 
 
 def test_a_newer_node_costs_less_and_more_lanes_cost_more() -> None:
@@ -216,6 +234,11 @@ def test_a_memory_beyond_the_table_is_refused_with_its_name() -> None:
         SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"
     ):
         physics.check(resized(built(), wgt_bytes=64 << 21))
+
+
+def test_the_page_has_the_parts_of_the_built_in_targets() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "PHYSICS.md").read_text(encoding="utf-8")
+    assert manual(page, [load_spec(name) for name in targets()]) == page, "print it: make docs"
 
 
 def test_every_built_in_target_names_its_technology() -> None:
