@@ -26,6 +26,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
+from zeroskip.runtime.analysis.efficiency import Efficiency, efficiency
 from zeroskip.runtime.analysis.headline import cycles_line
 from zeroskip.runtime.analysis.loss_breakdown import CAUSES, Losses, losses_of, parts
 
@@ -105,7 +106,8 @@ class Report:
     no tensor between two layers of a region went through DRAM. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     placement: how much of the network all the figures are for. batch: images of a run, one after
-    another; every figure is of one. headline: the line that says so.
+    another; every figure is of one. headline: the line that says so. efficiency: area, power and
+    rates; None where the target names no technology.
     """
 
     network: str
@@ -134,6 +136,7 @@ class Report:
     placement: Placement
     batch: int
     headline: str
+    efficiency: Efficiency | None = None
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
@@ -161,17 +164,20 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
     effectual, real = (
         sum(getattr(layer, name) for layer in layers) for name in ("effectual", "real_macs")
     )
+    milliseconds = cycles / spec.clock_mhz / 1000
+    energy = _added(EVENTS, (layer.energy for layer in layers))
+    macs = sum(layer.macs for layer in layers)
     return Report(
         network=network.name,
         target=spec.name,
         clock_mhz=spec.clock_mhz,
         macs_per_cycle=spec.array.macs,
         bytes_per_cycle=spec.dram.bytes_per_cycle,
-        macs=sum(layer.macs for layer in layers),
+        macs=macs,
         effectual=effectual,
         real_macs=real,
         cycles=cycles,
-        milliseconds=cycles / spec.clock_mhz / 1000,
+        milliseconds=milliseconds,
         bound=bound,
         x_bound=_ratio(cycles, bound),
         network_bound=network_bound,
@@ -180,7 +186,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         lost=_added(CAUSES, (region.lost for region in regions)),
         traffic=_all_traffic([layer.traffic for layer in layers]),
         dram_bytes=sum(layer.dram_bytes for layer in layers),
-        energy=_added(EVENTS, (layer.energy for layer in layers)),
+        energy=energy,
         microjoules=sum(layer.microjoules for layer in layers),
         regions=regions,
         cpu=dict(network.cpu),
@@ -188,6 +194,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         placement=network.placement,
         batch=network.batch,
         headline=cycles_line(network, cycles),
+        efficiency=efficiency(spec, milliseconds, energy, real, macs),
     )
 
 
