@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,12 @@ def built(target: str = "sparse256", node: str = "45nm", kind: str = "lpddr4") -
 
 def resized(spec: AccelSpec, **sizes: int) -> AccelSpec:
     """The target with other sizes."""
-    arrays = {name: size for name, size in sizes.items() if name in Array.__dataclass_fields__}
-    srams = {name: size for name, size in sizes.items() if name in Sram.__dataclass_fields__}
+    arrays: dict[str, Any] = {
+        name: size for name, size in sizes.items() if name in Array.__dataclass_fields__
+    }
+    srams: dict[str, Any] = {
+        name: size for name, size in sizes.items() if name in Sram.__dataclass_fields__
+    }
     return replace(spec, array=replace(spec.array, **arrays), sram=replace(spec.sram, **srams))
 
 
