@@ -134,6 +134,9 @@ def test_logic_shrinks_as_published() -> None:
     assert 0.078 < logic.wire_pj < 0.121
     half = logic.adder(32) + logic.register(32) * 2
     assert half.pj == pytest.approx((0.1 + 2 * 0.288) * logic.energy)
+    leaks = 0.08 / 6350 * (137 + 2 * 32 * 5.98)  # of Aladdin's multiplier, mW a um2
+    assert half.leakage_mw == pytest.approx(leaks * logic.energy)
+    assert half.area_mm2 == pytest.approx((137 + 2 * 32 * 5.98) * 1e-6 * logic.area)
 
 
 def test_dram_is_the_sources_figures() -> None:
