@@ -105,7 +105,8 @@ def energy(spec: AccelSpec) -> Energy:
 
 
 def check(spec: AccelSpec) -> None:
-    """SpecError if a memory is too slow for the clock or for the pipeline, or beyond the table."""
+    """SpecError if a memory is too slow for the clock or for the pipeline, beyond the table, or
+    if ACT has fewer banks than rows that write-back and the bus move in a cycle."""
     if spec.technology is None:
         return
     where, period = f"target '{spec.name}'", 1000 / spec.clock_mhz
@@ -117,6 +118,13 @@ def check(spec: AccelSpec) -> None:
                 f"for {' and '.join(map(str, part.ports))}; up to "
                 f"{1000 / part.least_period_ns:.0f} MHz it can, or with smaller banks"
             )
+    moved = 1 + math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
+    if moved > spec.sram.act_banks:
+        raise SpecError(
+            f"{where}: sram.act_banks = {spec.sram.act_banks} take a row each in a cycle, and "
+            f"write-back and a bus of {spec.dram.bytes_per_cycle} bytes move {moved}; give it "
+            "more banks"
+        )
     late = {
         part.name: math.ceil(part.access_ns / period) - 1
         for part in parts(spec)

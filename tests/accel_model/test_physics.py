@@ -234,6 +234,13 @@ def test_reads_that_take_longer_than_the_pipeline_are_refused() -> None:
         physics.check(resized(spec, pipeline_cycles=0))
 
 
+def test_act_has_a_bank_for_each_row_that_moves_in_a_cycle() -> None:
+    spec = resized(built(), act_bytes=32768, act_banks=4)
+    physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=32)))  # write-back, 2 rows
+    with pytest.raises(SpecError, match=r"act_banks = 4 take .* a bus of 64 bytes move 5; give"):
+        physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=64)))
+
+
 def test_a_memory_beyond_the_table_is_refused_with_its_name() -> None:
     with pytest.raises(
         SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"
