@@ -121,6 +121,11 @@ docs: .venv/stamp
 	$(BIN)/python -c 'from pathlib import Path; \
 		from zeroskip.relay_passes.pruning.docs import manual; \
 		page = Path("docs/PRUNING.md"); page.write_text(manual(page.read_text()))'
+	$(BIN)/python -c 'from pathlib import Path; \
+		from zeroskip.accel_model.physics.page import manual; \
+		from zeroskip.accel_model.spec import load_spec, targets; \
+		page = Path("docs/PHYSICS.md"); \
+		page.write_text(manual(page.read_text(), list(map(load_spec, targets()))))'
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -4,7 +4,9 @@ In the order in which each stands on the one before:
 
 - ``errors``, ``io``: refusals; files that appear whole, compiled loops, tables that are believed
   only after a look.
+- ``technology``: what memories, logic and DRAM cost in energy, area and time, from tables.
 - ``spec``, ``targets``: the hardware description and the built-in ones.
+- ``physics``: what a target is built of, and the energy, area and time of its parts.
 - ``isa``: instructions as declarations; encoding, assembly and the manual follow from them.
 - ``formats``: how weights lie in DRAM and in WGT.
 - ``program``: a compiled program and its file.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.accel_model.plugins import Origin, UnknownKind, kind_named, kinds, origin_of
+from zeroskip.accel_model.technology import DRAM_KINDS, NODES
 
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.base import Kind
@@ -91,6 +92,14 @@ class Geometry(Protocol):
 
 
 @dataclass(frozen=True)
+class Technology:
+    """What it is made in, and the DRAM beside it; energy and area follow (``physics``)."""
+
+    node: str = field(metadata={"doc": f"one of {', '.join(NODES)}"})
+    dram: str = field(metadata={"doc": f"one of {', '.join(DRAM_KINDS)}"})
+
+
+@dataclass(frozen=True)
 class Energy:
     """Picojoules per event. A kind of array may have a section with more."""
 
@@ -104,7 +113,11 @@ class Energy:
 
 @dataclass(frozen=True, kw_only=True)
 class AccelSpec:
-    """A whole accelerator."""
+    """A whole accelerator.
+
+    technology: None where the description gives its own energy only; it then has no area.
+    energy: own constants instead of those that follow from the technology (``physics.energy``).
+    """
 
     name: str
     summary: str
@@ -112,7 +125,8 @@ class AccelSpec:
     dram: Dram
     sram: Sram
     array: Geometry
-    energy: Energy
+    technology: Technology | None = None
+    energy: Any = None  # the kind's ``Energy``
 
     @property
     def act_rows(self) -> int:
@@ -179,7 +193,8 @@ class AccelSpec:
         return origin_of(self.array.kind)
 
 
-_SECTIONS = ("dram", "sram", "array", "energy")
+_SECTIONS = ("dram", "sram", "array", "technology", "energy")
+_OPTIONAL = ("technology", "energy")  # one of them there must be
 
 
 def targets() -> list[str]:
@@ -223,12 +238,13 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
         raise SpecError(f"{where}: holds no hardware description")
     top = {key: value for key, value in table.items() if key not in _SECTIONS}
     for name in _SECTIONS:
-        if not isinstance(table.get(name), dict):
+        given = table.get(name)
+        if not isinstance(given, dict) and not (name in _OPTIONAL and given is None):
             raise SpecError(f"{where}: section [{name}] is missing")
     kind = _kind(table["array"], where)
-    types: tuple[type, ...] = (Dram, Sram, kind.Geometry, kind.Energy)
+    types: tuple[type, ...] = (Dram, Sram, kind.Geometry, Technology, kind.Energy)
     sections = {
-        name: _section(name, cls, table[name], where)
+        name: _section(name, cls, table.get(name), where)
         for name, cls in zip(_SECTIONS, types, strict=True)
     }
     values = _values(AccelSpec, top, where, "", skip=set(_SECTIONS))
@@ -249,6 +265,8 @@ def _kind(array: Any, where: str) -> Kind[Any]:
 
 
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
+    if table is None:
+        return None
     return cls(**_values(cls, table, where, f"{name}."))
 
 
@@ -294,6 +312,18 @@ def _value(value: Any, made: Any, place: str) -> Any:
     return value if whole else float(value)
 
 
+def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
+    if technology is None:
+        return []
+    return [
+        (value in known, f"technology.{key} = {value[:50]!r} is not one of {', '.join(known)}")
+        for key, value, known in (
+            ("node", technology.node, NODES),
+            ("dram", technology.dram, DRAM_KINDS),
+        )
+    ]
+
+
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
     rules = [
         *spec.kind.check(spec),
@@ -306,6 +336,11 @@ def _check(spec: AccelSpec, where: str) -> AccelSpec:
             0 < spec.wgt_rows <= 1 << 20,
             f"sram.wgt_bytes must give each of the {spec.wgt_banks} banks 1..{1 << 20} words of 4 bytes",
         ),
+        (
+            spec.technology is not None or spec.energy is not None,
+            "section [technology] is missing (node and dram), or [energy] with own constants",
+        ),
+        *_technology_rules(spec.technology),
     ]
     for holds, sentence in rules:
         if not holds:

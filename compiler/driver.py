@@ -13,6 +13,7 @@ import onnx
 import tvm
 from tvm.ir import IRModule
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
@@ -65,6 +66,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
+    physics.check(spec)
     return network_of(lower(model, spec, **options), model, spec)
 
 

@@ -10,6 +10,7 @@ from typing import Unpack
 import numpy as np
 from tvm.ir import IRModule
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.formats.nested import MAX_LEVELS
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.nested_file import Levels
@@ -43,6 +44,7 @@ def compile_levels(
     more than remove weights.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
+    physics.check(spec)
     every = lower_levels(model, spec, levels, firsts=firsts, **options)
     return pack_levels(
         Level(

@@ -23,6 +23,9 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
 from zeroskip.accel_model.io.jit import native
 from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import memories, multipliers, requantisers
+from zeroskip.accel_model.physics.cost import common_energy
+from zeroskip.accel_model.physics.part import Part
 from zeroskip.accel_model.spec import AccelSpec, Energy
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -261,6 +264,16 @@ class Kind(ABC, Generic[G]):
     def sram_bytes(self, geometry: G) -> int:
         """Memories within the array itself: windows, FIFOs, accumulators; bytes."""
         return 0
+
+    # --------------------------------------------------------------------------------- physics
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """What a target is built of; a kind adds the memories and the logic of its own."""
+        return (*memories(spec), *multipliers(spec), requantisers(spec))
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+        """Picojoules of each event of ``events``, from the parts."""
+        return common_energy(spec)
 
     # ----------------------------------------------------------------------------------- modes
 

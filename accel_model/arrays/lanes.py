@@ -33,6 +33,8 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import SAMPLES, LinearPrice
 from zeroskip.accel_model.formats import BITMAP, DENSE, PATTERN, Stages, WeightFormat, stages_of
 from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.lane_array import lane_energy, lane_parts
+from zeroskip.accel_model.physics.part import Part
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import (
@@ -172,6 +174,12 @@ class LaneKind(Kind[LaneGeometry]):
         """The windows, a byte an entry and pixel: one for each lane, or one for all."""
         copies = 1 if self.lock_step else geometry.lanes
         return copies * geometry.pixels * geometry.window_entries
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        return lane_parts(spec, self.geometry(spec), lock_step=self.lock_step)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+        return lane_energy(spec, self.geometry(spec), lock_step=self.lock_step)
 
     def modes(self, geometry: LaneGeometry) -> range:
         return range(geometry.max_gang + 1)

@@ -1,8 +1,8 @@
 """What each instruction costs: cycles on its unit, and the events that cost energy.
 
-DMA never conflicts with the array inside the chip: ACT's banks have two ports and are clocked twice
-per cycle (two reads and two writes), so the array and the store unit read, and the load unit and
-the array write, in the same cycle. Outside, load and store share one bus (``timeline.py``).
+DMA never conflicts with the array inside the chip: ACT's banks have two ports, one of the fetch unit
+and one that write-back, load and store share, which walk through the banks in order
+(docs/PHYSICS.md). Outside, load and store share one bus (``timeline.py``).
 """
 
 from __future__ import annotations

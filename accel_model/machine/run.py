@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.execute.cost import Cost
 from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.memory.faults import MachineError
@@ -90,8 +91,9 @@ def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], 
 
 def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
     """Picojoules of each kind of event."""
+    table = physics.energy(spec)
     return {
-        event: float(getattr(spec.energy, event)) * int(found[counter].sum())
+        event: float(getattr(table, event)) * int(found[counter].sum())
         for event, counter in spec.kind.events.items()
     }
 

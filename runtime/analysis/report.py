@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
@@ -26,6 +27,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
+from zeroskip.runtime.analysis.efficiency import Efficiency, efficiency
 from zeroskip.runtime.analysis.headline import cycles_line
 from zeroskip.runtime.analysis.loss_breakdown import Losses, causes_of, losses_of, parts
 
@@ -106,7 +108,8 @@ class Report:
     this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     placement: how much of the network all the figures are for. batch: images of a run, one after
-    another; every figure is of one. headline: the line that says so.
+    another; every figure is of one. headline: the line that says so. efficiency: area, power and
+    rates; None where the target names no technology.
     """
 
     network: str
@@ -136,6 +139,7 @@ class Report:
     placement: Placement
     batch: int
     headline: str
+    efficiency: Efficiency | None = None
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
@@ -164,17 +168,20 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
     effectual, real = (
         sum(getattr(layer, name) for layer in layers) for name in ("effectual", "real_macs")
     )
+    milliseconds = cycles / spec.clock_mhz / 1000
+    energy = _added(spec.kind.events, (layer.energy for layer in layers))
+    macs = sum(layer.macs for layer in layers)
     return Report(
         network=network.name,
         target=spec.name,
         clock_mhz=spec.clock_mhz,
         macs_per_cycle=spec.array.macs,
         bytes_per_cycle=spec.dram.bytes_per_cycle,
-        macs=sum(layer.macs for layer in layers),
+        macs=macs,
         effectual=effectual,
         real_macs=real,
         cycles=cycles,
-        milliseconds=cycles / spec.clock_mhz / 1000,
+        milliseconds=milliseconds,
         bound=bound,
         x_bound=_ratio(cycles, bound),
         network_bound=network_bound,
@@ -184,7 +191,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         lost=_added([cause.name for cause in causes], (region.lost for region in regions)),
         traffic=_all_traffic([layer.traffic for layer in layers]),
         dram_bytes=sum(layer.dram_bytes for layer in layers),
-        energy=_added(spec.kind.events, (layer.energy for layer in layers)),
+        energy=energy,
         microjoules=sum(layer.microjoules for layer in layers),
         regions=regions,
         cpu=dict(network.cpu),
@@ -192,6 +199,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         placement=network.placement,
         batch=network.batch,
         headline=cycles_line(network, cycles),
+        efficiency=efficiency(spec, milliseconds, energy, real, macs),
     )
 
 
@@ -276,7 +284,7 @@ def _moved(run: Run, program: Program) -> dict[str, Int64]:
 
 def _energy(run: Run, program: Program) -> dict[str, Any]:
     """float64 [layers] for each event, microjoules."""
-    layer, table = layers_of(program), program.spec.energy
+    layer, table = layers_of(program), physics.energy(program.spec)
     return {
         event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter], len(program.layers))
         for event, counter in program.spec.kind.events.items()

@@ -336,6 +336,13 @@ def validate(
     "--json", "json_file", type=FILE, metavar="FILE", help="Write the report for machines."
 )
 @click.option(
+    "--csv",
+    "csv_file",
+    type=FILE,
+    metavar="FILE",
+    help="Write the layers for a spreadsheet, a line each.",
+)
+@click.option(
     "--html",
     "html_file",
     type=FILE,
@@ -353,6 +360,7 @@ def validate(
 def report(
     network: Path,
     json_file: Path | None,
+    csv_file: Path | None,
     html_file: Path | None,
     worst: int | None,
     weights: bool,
@@ -362,7 +370,7 @@ def report(
     from zeroskip.runtime.analysis.report import report as make_report
     from zeroskip.runtime.execution.session import Session
     from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.render.files import write_page, write_report
+    from zeroskip.runtime.render.files import write_layers, write_page, write_report
     from zeroskip.runtime.render.tables import line_width, report_parts, show
 
     loaded = load_network(network, level)
@@ -372,12 +380,14 @@ def report(
         made = make_report(loaded, runs)
         if json_file is not None:
             write_report(json_file, made)
+        if csv_file is not None:
+            write_layers(csv_file, made)
         if html_file is not None:
             write_page(html_file, made, runs, loaded.programs)
     show(*report_parts(made, worst, line_width()))
     if weights:
         pruning.show_structures(loaded.floating_module, [loaded.spec])
-    for path in (json_file, html_file):
+    for path in (json_file, csv_file, html_file):
         if path is not None:
             click.echo(f"wrote {path}")
 

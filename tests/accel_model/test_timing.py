@@ -11,6 +11,7 @@ import pytest
 from tests.accel_model.by_name import conv_cycles, lane_cycles, lanes, slots_at, work_matrix
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.programs import Hand, par_rows, scalar_row
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LaneEnergy
 from zeroskip.accel_model.formats import canonical, make_table
 from zeroskip.accel_model.isa import instructions as isa
@@ -308,7 +309,7 @@ def test_events_count_and_cost_energy() -> None:
     assert set(LANE_EVENTS) == set(LaneEnergy.__dataclass_fields__)
     hand, made = random_conv("bitmap", 1)
     run = Machine(hand.spec).run(hand.program(), hand.data)
-    totals, energy = run.totals, hand.spec.energy
+    totals, energy = run.totals, physics.energy(hand.spec)
     assert run.energy["mac"] == pytest.approx(energy.mac * np.count_nonzero(made["weight"]) * 30)
     assert run.energy["dram_byte"] == pytest.approx(energy.dram_byte * totals["dram_bytes"])
     assert run.picojoules == pytest.approx(

@@ -15,10 +15,18 @@ from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
 
-PACKAGES: dict[str, tuple[Change, ...]] = {
-    "accel_model": ACCEL_MODEL,
-    "compiler": (*COMPILER, *JUDGES_OF_COMPILER),
-    "relay_passes": (*RELAY_PASSES, *JUDGES_OF_RELAY_PASSES),
-    "runtime": (*RUNTIME, *LOSSES, *REPORT, *JUDGES_OF_RUNTIME),
+CHANGES: tuple[Change, ...] = (
+    *ACCEL_MODEL,
+    *COMPILER,
+    *JUDGES_OF_COMPILER,
+    *RELAY_PASSES,
+    *JUDGES_OF_RELAY_PASSES,
+    *RUNTIME,
+    *LOSSES,
+    *REPORT,
+    *JUDGES_OF_RUNTIME,
+)
+PACKAGES = {
+    package: tuple(change for change in CHANGES if change.package == package)
+    for package in ("accel_model", "compiler", "relay_passes", "runtime")
 }
-CHANGES = tuple(each for changes in PACKAGES.values() for each in changes)

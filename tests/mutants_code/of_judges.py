@@ -113,8 +113,8 @@ JUDGES_OF_RELAY_PASSES = (
     Change(
         _FORWARD,
         "one reader that runs on the accelerator is enough",
-        "return bool(readers[name]) and all(map(runs, readers[name]))",
-        "return bool(readers[name]) and any(map(runs, readers[name]))",
+        "return bool(self.readers[name]) and all(map(self._runs, self.readers[name]))",
+        "return bool(self.readers[name]) and any(map(self._runs, self.readers[name]))",
         "relay_passes/test_fold_forward.py::test_between_layers_it_is_a_layer",
     ),
     Change(
