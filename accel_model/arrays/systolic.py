@@ -287,16 +287,20 @@ def _output_stationary(
     operand: bool,
 ) -> Spent:
     """For each group of outputs, for each group of filters: the reduction passes, a step for each
-    tap of each block, which takes as long as it has channels or as its rows of ACT take to read."""
+    tap of each block. A step takes as long as it has channels, or as the rows of ACT of the step
+    after it take to read."""
     reads = input_conflicts(window, banks, array.rows).astype(np.int64)
     widths = _step_widths(channels, window.taps)
     groups, outputs = -(-filters // array.cols), window.outputs
+    steps = np.maximum(reads[:, np.newaxis], widths).sum(axis=1) * groups
+    following = np.append(reads[1:], 0)  # behind the last fold of a group of outputs
+    steps += np.maximum(following, widths[-1]) - np.maximum(reads, widths[-1])
     active = groups * len(reads) * int(widths.sum())
     return Spent(
         weights=0,
         skew=groups * len(reads) * (array.rows + array.cols - 2),
         active=active,
-        stalls=groups * int(np.maximum(reads[:, np.newaxis], widths).sum()) - active,
+        stalls=int(steps.sum()) - active,
         operand=groups * outputs * operand,
         act_rows=groups * outputs * len(widths),
         rounds=len(reads),
