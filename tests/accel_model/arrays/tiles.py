@@ -29,9 +29,10 @@ class Small:
     """How tiles of a kind are drawn.
 
     target: whose numbers are taken where ``array`` does not change them.
-    array: changes of the geometry, drawn.
-    spec: changes of the whole target.
-    most: most outputs of an axis, and most filters.
+    array: draws changes of the geometry.
+    outputs: the most rows and columns.
+    filters: the most filters.
+    channels: to choose from.
     """
 
     target: str
@@ -54,8 +55,13 @@ def _systolic(rng: Rng) -> dict[str, Any]:
     }
 
 
+def _trees(rng: Rng) -> dict[str, Any]:
+    return {"tiles": int(some(rng, 1, 2, 4)), "trees": int(some(rng, 1, 2, 4, 16))}
+
+
 SMALL = {
     "systolic": Small("systolic256", _systolic, (3, 4), 20, (1, 3, 8, 15, 16, 17, 33)),
+    "diannao": Small("diannao256", _trees),
 }
 
 
