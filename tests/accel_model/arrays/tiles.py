@@ -59,10 +59,38 @@ def _trees(rng: Rng) -> dict[str, Any]:
     return {"tiles": int(some(rng, 1, 2, 4)), "trees": int(some(rng, 1, 2, 4, 16))}
 
 
+def _kang(rng: Rng) -> dict[str, Any]:
+    lanes = int(some(rng, 1, 2, 4, 8, 32))
+    return {
+        "lanes": lanes,
+        "pixels": int(some(rng, 1, 2, 4)),
+        "max_gang": lanes.bit_length() - 1,
+        "group": int(some(rng, 2, 4, 8, 16)),
+        "window_entries": 16 + int(some(rng, 0, 1, 16, 40)),
+        "drain_width": int(some(rng, 1, 2, 4, 16, 32)),
+    }
+
+
+def _cambricon(rng: Rng) -> dict[str, Any]:
+    return {
+        "pes": int(some(rng, 1, 2, 4, 16)),
+        "multipliers": int(some(rng, 2, 4, 16)),
+        "window_rows": int(some(rng, 1, 2, 4, 16)),
+        "windows": int(some(rng, 1, 2, 3)),
+        "row_reads": int(some(rng, 1, 2, 16)),
+        "max_outputs": 2,
+        "drain_width": int(some(rng, 1, 4, 16)),
+    }
+
+
 SMALL = {
     "systolic": Small("systolic256", _systolic, (3, 4), 20, (1, 3, 8, 15, 16, 17, 33)),
     "diannao": Small("diannao256", _trees),
+    "kang": Small("kang256", _kang),
+    "cambricon_x": Small("cambriconx256", _cambricon),
 }
+
+ANY_ORDER = {"kang", "cambricon_x"}  # whose results are put in order in staging
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,10 @@ def random_tile(rng: Rng, kind: str) -> Tile:
     row = image.shape[2] + int(rng.integers(0, 3))
     top, left = (int(n) for n in rng.integers(-3, 2, 2))
     window = WindowShape(row, *image.shape[1:], top, left, *kernel, *stride, *dilation, *output)
-    filter_set, streams = packed(spec, weight)
+    order = np.arange(filters, dtype=np.int32)
+    if kind in ANY_ORDER:
+        order = rng.permutation(filters).astype(np.int32)
+    filter_set, streams = packed(spec, weight, order)
     return Tile(
         spec,
         Case(window, filter_set, mode, first, last, operand_row),
@@ -138,10 +169,11 @@ def mode_field() -> str:
     return "mode" if "mode" in {field.name for field in fields(Convolution)} else "gang"
 
 
-def packed(spec: AccelSpec, weight: npt.NDArray[np.int8]) -> tuple[FilterSet, list[bytes]]:
+def packed(
+    spec: AccelSpec, weight: npt.NDArray[np.int8], order: npt.NDArray[np.int32]
+) -> tuple[FilterSet, list[bytes]]:
     """Filters as they are decoded from their streams, and the streams."""
     shape = Shape(weight.shape[1], int(np.prod(weight.shape[2:])))
-    order = np.arange(len(weight), dtype=np.int32)
     raw, lengths = spec.format.pack(canonical(weight), shape, order)
     ends = 4 * np.cumsum(lengths)
     data = raw.tobytes()
@@ -168,7 +200,8 @@ def sums(tile: Tile) -> dict[tuple[int, int], int]:
                 x = case.left + ox * case.col_stride + s * case.col_dilation
                 if 0 <= y < height and 0 <= x < width:
                     out[:, n] += tile.weight[:, :, r, s].astype(np.int64) @ tile.image[:, y, x]
-    return {(f, n): int(value) for (f, n), value in np.ndenumerate(out)}
+    order = tile.case.filters.order
+    return {(int(order[f]), n): int(value) for (f, n), value in np.ndenumerate(out)}
 
 
 def difference(rng: Rng, kind: str) -> str:
