@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from zeroskip.accel_model.arrays.base import (
     CHANNELWISE,
+    CONFLICTS,
     EVENTS,
     MULTIPLY,
     PADDING,
@@ -84,6 +85,7 @@ class DianNao(Kind[TreeGeometry]):
         Slot("narrow", "inputs that a block of fewer than 16 channels lacks", "ragged"),
         Slot("unused", "trees without a filter: a last group that is not full", "ragged"),
         Slot("operand", "waiting for the operand of a fused addition, read from ACT", "fetch"),
+        CONFLICTS,  # of channelwise instructions
         Slot("drain", "the pipeline running empty at the end of a convolution", "drain"),
         CHANNELWISE,
         SETUP,
