@@ -35,7 +35,7 @@ class Convolution:
     output: tuple[int, int]
     streams: Sequence[bytes]
     table: Table | None
-    gang: int
+    mode: int
     first: bool
     last: bool
     out_blocks: int
@@ -44,12 +44,18 @@ class Convolution:
 
 @dataclass
 class Outcome:
-    """What happened: cycles, the sum of each (output channel, output pixel), and how often each
-    event took place, by the names of the counters of ``timing.Cost``."""
+    """What happened.
+
+    cycles: until everything has left the array.
+    sums: of each (output channel, output pixel).
+    events: how often each event took place, by the names of the machine's counters.
+    slots: multiplier-cycles by the names of ``Kind.slots``, those that the reference counts.
+    """
 
     cycles: int = 0
     sums: dict[tuple[int, int], int] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
+    slots: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,10 @@ class Plan:
 
     def __init__(self, array: LaneGeometry, conv: Convolution) -> None:
         self.array, self.conv = array, conv
-        self.slots = array.lanes >> conv.gang
+        self.slots = array.lanes >> conv.mode
         self.groups = -(-len(conv.streams) // self.slots)
         outputs = conv.output[0] * conv.output[1]
-        size = array.pixels << conv.gang
+        size = array.pixels << conv.mode
         self.tiles = [range(at, min(at + size, outputs)) for at in range(0, outputs, size)]
         self.runs = len(self.tiles) * self.groups
         self.stages = list(self._stages())
