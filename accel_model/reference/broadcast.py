@@ -96,7 +96,7 @@ class Machine:
     def __init__(self, design: Design, banks: int) -> None:
         self.design, self.conv, self.banks = design, design.conv, banks
         self.outcome = Outcome()
-        self.events = self.outcome.events
+        self.events, self.spent = self.outcome.events, self.outcome.slots
         outputs = self.conv.output[0] * self.conv.output[1]
         self.tiles = [
             range(at, min(at + design.tile, outputs)) for at in range(0, outputs, design.tile)
@@ -159,7 +159,7 @@ class Machine:
         for _ in range(design.pipeline_cycles):
             self.outcome.cycles += 1
             for unit in units:
-                self.events[unit.at_the_end] += design.multipliers
+                self.spent[unit.at_the_end] += design.multipliers
         self._share_conflicts()
         return self.outcome
 
@@ -173,10 +173,10 @@ class Machine:
 
     def _share_conflicts(self) -> None:
         """Waits for the fetch unit are put down to conflicts as far as its own clocks are."""
-        waited = self.events["fetch"]
+        waited = self.spent["fetch"]
         lost = waited * (self.fetch_clocks - self.fetches) // self.fetch_clocks
-        self.events["fetch"] -= lost
-        self.events["conflicts"] += lost
+        self.spent["fetch"] -= lost
+        self.spent["conflicts"] += lost
 
 
 class Fetch:
@@ -291,7 +291,7 @@ class Unit:
         if cause == "waiting":
             self.waited += 1
         elif cause:
-            machine.events[cause] += machine.design.multipliers
+            machine.spent[cause] += machine.design.multipliers
         else:
             self._work()
 
@@ -322,8 +322,8 @@ class Unit:
         """Had the fetch unit found room at once, the unit would have waited that much less."""
         stalled = min(self.waited, self.machine.stalled[self.number, self.index])
         multipliers = self.machine.design.multipliers
-        self.machine.events["imbalance"] += stalled * multipliers
-        self.machine.events["fetch"] += (self.waited - stalled) * multipliers
+        self.machine.spent["imbalance"] += stalled * multipliers
+        self.machine.spent["fetch"] += (self.waited - stalled) * multipliers
         self.waited = 0
 
     @property
@@ -347,10 +347,10 @@ class Unit:
             value, real = machine.window[key][product.row, product.channel, product.output]
             self.sums[self.number % 2][product.output] += product.weight * value
             cause = "zeros" if product.weight == 0 else "multiply" if real else "padding"
-            machine.events[cause] += 1
+            machine.spent[cause] += 1
             machine.events["window_bytes"] += 1
         for cause, count in cycle.idle.items():
-            machine.events[cause] += count
+            machine.spent[cause] += count
         if not self.left:
             self.left = None
             self.index += 1

@@ -19,7 +19,7 @@ class Elements(Design):
         super().__init__(conv)
         self.slots, self.members = geometry.pes, 1
         self.multipliers = geometry.multipliers
-        self.quad = self.tile = 1 << conv.gang
+        self.quad = self.tile = 1 << conv.mode
         self.capacity = geometry.windows
         self.drain_width, self.pipeline_cycles = geometry.drain_width, geometry.pipeline_cycles
         self.window_rows, self.row_reads = geometry.window_rows, geometry.row_reads
@@ -72,4 +72,4 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     outcome = Machine(design, spec.sram.act_banks).run()
     outputs = conv.output[0] * conv.output[1]
     outcome.events["wgt_words"] += outputs * sum(map(len, conv.streams)) // 4
-    return outcome
+    return outcome.counted()

@@ -17,7 +17,7 @@ class Tree:
 
     def __init__(self, stream: bytes, outcome: Outcome) -> None:
         self.channel = stream[0] + 256 * stream[1]
-        self.stream, self.events = stream, outcome.events
+        self.stream, self.spent = stream, outcome.slots
         self.at, self.sum = 4, 0
 
     def clock(self, inputs: list[int], real: bool) -> None:
@@ -28,8 +28,8 @@ class Tree:
             self.at += 1
             self.sum += weight * value
             cause = "zeros" if weight == 0 else "multiply" if real else "padding"
-            self.events[cause] += 1
-        self.events["narrow"] += BLOCK - len(inputs)
+            self.spent[cause] += 1
+        self.spent["narrow"] += BLOCK - len(inputs)
 
 
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
@@ -43,21 +43,21 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             idle = together - len(trees)
             if conv.last and conv.operand_row is not None:
                 outcome.cycles += 1
-                outcome.events["operand"] += BLOCK * together
+                outcome.slots["operand"] += BLOCK * together
                 outcome.events["act_rows"] += _rows(group)
             for first in range(0, len(conv.image), BLOCK):
                 for tap in range(conv.kernel[0] * conv.kernel[1]):
                     inputs, real = _row(conv, first, tap, output)
                     for tree in trees:
                         tree.clock(inputs, real)
-                    outcome.events["unused"] += BLOCK * idle
+                    outcome.slots["unused"] += BLOCK * idle
                     outcome.events["act_rows"] += 1
                     outcome.cycles += 1
             _finish(conv, trees, group, output, outcome)
     for _ in range(geometry.pipeline_cycles):
         outcome.cycles += 1
-        outcome.events["drain"] += BLOCK * together
-    return outcome
+        outcome.slots["drain"] += BLOCK * together
+    return outcome.counted()
 
 
 def _row(conv: Convolution, first: int, tap: int, output: int) -> tuple[list[int], bool]:

@@ -26,9 +26,9 @@ class Lanes(Design):
 
     def __init__(self, geometry: KangGeometry, conv: Convolution) -> None:
         super().__init__(conv)
-        self.slots, self.members = geometry.lanes >> conv.gang, 1 << conv.gang
+        self.slots, self.members = geometry.lanes >> conv.mode, 1 << conv.mode
         self.multipliers = self.quad = geometry.pixels
-        self.tile = geometry.pixels << conv.gang
+        self.tile = geometry.pixels << conv.mode
         self.capacity = geometry.window_entries
         self.drain_width, self.pipeline_cycles = geometry.drain_width, geometry.pipeline_cycles
         self.group, self.bits = geometry.group, geometry.group.bit_length() - 1
@@ -96,4 +96,4 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     machine = Machine(design, spec.sram.act_banks)
     outcome = machine.run()
     outcome.events["wgt_words"] += len(machine.tiles) * sum(map(len, conv.streams)) // 4
-    return outcome
+    return outcome.counted()

@@ -53,17 +53,17 @@ class Array:
         self.taps = conv.kernel[0] * conv.kernel[1]
         self.outputs = conv.output[0] * conv.output[1]
         self.outcome = Outcome()
-        self.events = self.outcome.events
+        self.events, self.spent = self.outcome.events, self.outcome.slots
 
     def run(self) -> Outcome:
-        if self.conv.gang == 0:
+        if self.conv.mode == 0:
             self._run_weight_stationary()
         else:
             self._run_output_stationary()
         every = self.rows * self.cols
-        self.events["skew"] -= every  # the first operand is at the edge when the time starts
+        self.spent["skew"] -= every  # the first operand is at the edge when the time starts
         self.outcome.cycles += self.geometry.pipeline_cycles - 1
-        self.events["drain"] += every * self.geometry.pipeline_cycles
+        self.spent["drain"] += every * self.geometry.pipeline_cycles
         self._count_ends()
         return self.outcome
 
@@ -114,18 +114,18 @@ class Array:
     def tick(self, cause: str) -> None:
         """A clock in which all elements stand for one cause."""
         self.outcome.cycles += 1
-        self.events[cause] += self.rows * self.cols
+        self.spent[cause] += self.rows * self.cols
 
     def count(self, operand: Operand | None, weight: int | None) -> None:
         """What an element does in a clock."""
         if operand is None:
-            self.events["skew"] += 1
+            self.spent["skew"] += 1
         elif weight is None or operand.entry is None:
-            self.events["unused"] += 1
+            self.spent["unused"] += 1
         elif weight == 0:
-            self.events["zeros"] += 1
+            self.spent["zeros"] += 1
         else:
-            self.events["multiply" if operand.real else "padding"] += 1
+            self.spent["multiply" if operand.real else "padding"] += 1
 
     def _count_ends(self) -> None:
         conv, filters = self.conv, len(self.conv.streams)
@@ -336,4 +336,4 @@ class Array:
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's array."""
     geometry = cast("SystolicGeometry", spec.array)
-    return Array(geometry, spec.sram.act_banks, conv).run()
+    return Array(geometry, spec.sram.act_banks, conv).run().counted()
