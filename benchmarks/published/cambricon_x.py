@@ -7,11 +7,18 @@ is over, and the bandwidth, are not published.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.published.layers import Layer, alexnet, filter_set, target, timing, vgg16
+from benchmarks.published.layers import (
+    Layer,
+    alexnet,
+    filter_set,
+    target,
+    timing,
+    vgg16,
+    with_array,
+)
 from benchmarks.published.row import Row, data, within
 from zeroskip.accel_model.formats.step import INDEX_BITS
 from zeroskip.accel_model.spec import AccelSpec
@@ -67,9 +74,7 @@ def _convolutions() -> list[Row]:
     regressions = []
     for (network, windows), expected in REGRESSION.items():
         layers = {"AlexNet": alexnet, "VGG-16": vgg16}[network]()
-        sparse = target("cambricon_x")
-        spec = replace(sparse, array=replace(sparse.array, windows=windows))
-        ours = _speedup(spec, layers)
+        ours = _speedup(with_array(target("cambricon_x"), windows=windows), layers)
         apart = "in step" if windows == 1 else f"up to {windows - 1} windows apart"
         figure = f"{network} convolutions, elements {apart}, x DianNao (regression)"
         regressions.append(Row("Cambricon-X", figure, None, ours, within(expected, 0.001)))

@@ -5,12 +5,10 @@ The publication's accuracies are not reproduced: they need its training.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.published.layers import Layer, target, timing
+from benchmarks.published.layers import Layer, target, timing, with_array
 from benchmarks.published.row import Row, between, equal, within
 from zeroskip.accel_model.arrays.base import Timing
 from zeroskip.accel_model.formats import BITMAP
@@ -33,8 +31,7 @@ def rows() -> list[Row]:
 def _doubling(lanes: int) -> Row:
     """12 of 16 weights pruned anywhere, over 12 of every 16: the publication says that its pruning
     doubles the speed. Lanes in step wait for the one with most weights in a group."""
-    spec = target("kang")
-    spec = replace(spec, array=replace(spec.array, lanes=lanes, max_gang=0))
+    spec = with_array(target("kang"), lanes=lanes)
     anywhere = LAYER.random_weights(np.random.default_rng(SEED))
     irregular = timing(spec, LAYER, anywhere, weights=BITMAP)
     ours = irregular.cycles / timing(spec, LAYER, of_every(16, 4)).cycles
@@ -63,8 +60,7 @@ def _layer(scheme: str) -> Row:
 
 def _pair(scheme: str) -> tuple[Timing, Timing]:
     group, kept = SCHEMES[scheme]
-    spec = target("kang")
-    spec = replace(spec, array=replace(spec.array, group=group))
+    spec = with_array(target("kang"), group=group)
     dense, pruned = of_every(group, group), of_every(group, kept)
     return timing(spec, LAYER, dense), timing(spec, LAYER, pruned)
 

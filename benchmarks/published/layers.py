@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,13 +85,20 @@ def vgg16() -> Iterator[Layer]:
     densities = data("densities")
     for name, shape in densities["scnn_vgg16"].items():
         if name != "_fields":
+            channels, filters, size, kernel = shape[:4]
             density = densities["han_vgg16_w_outact"][name][0]
-            yield Layer(name, *shape[:4], density=density)
+            yield Layer(name, channels, filters, size, kernel, density=density)
 
 
 def target(name: str) -> AccelSpec:
     """An accelerator as published: a TOML file of this folder."""
     return load_spec(str(Path(__file__).parent / f"{name}.toml"))
+
+
+def with_array(spec: AccelSpec, **changes: Any) -> AccelSpec:
+    """The accelerator with other numbers of its array."""
+    array: Any = spec.array
+    return replace(spec, array=replace(array, **changes))
 
 
 def filter_set(matrix: Int8, shape: Shape, weights: WeightFormat) -> FilterSet:
