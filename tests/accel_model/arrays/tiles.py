@@ -133,9 +133,8 @@ def random_tile(rng: Rng, kind: str) -> Tile:
     stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
     row = image.shape[2] + int(rng.integers(0, 3))
     top, left = (int(n) for n in rng.integers(-3, 2, 2))
-    window = WindowShape(
-        row, image.shape[1], image.shape[2], top, left, *kernel, *stride, *dilation, high, wide
-    )
+    at = (row, image.shape[1], image.shape[2], top, left)
+    window = WindowShape(*at, *kernel, *stride, *dilation, high, wide)
     order = np.arange(filters, dtype=np.int32)
     if kind in ANY_ORDER:
         order = rng.permutation(filters).astype(np.int32)
