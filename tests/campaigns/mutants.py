@@ -67,7 +67,6 @@ FIELDS = {
         "cols",
         "filters",
         "channels",
-        "rows",
     },
     "stride": {
         "dram_pixel",
