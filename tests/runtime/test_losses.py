@@ -76,7 +76,7 @@ def check(run: Run, program: Program) -> None:
             assert one.lost["overlap"] == one.lost["resident"] == one.lost["multiply"] == 0
     report = region_report(run, program)
     assert sum(report.lost.values()) == report.cycles - report.bound
-    for cause in CAUSES:
+    for cause in report.lost:
         assert report.lost[cause] == sum(layer.lost[cause] for layer in report.layers)
         assert report.lost[cause] * unit == sum(one.lost[cause] for one in found)
 
