@@ -25,6 +25,10 @@ BUILT_IN = {  # name -> module and object
     "dense": "zeroskip.accel_model.arrays.lanes:DENSE_LANES",
     "bitmap": "zeroskip.accel_model.arrays.lanes:BITMAP_LANES",
     "pattern": "zeroskip.accel_model.arrays.lanes:PATTERN_LANES",
+    "systolic": "zeroskip.accel_model.arrays.systolic:SYSTOLIC",
+    "diannao": "zeroskip.accel_model.arrays.diannao:DIANNAO",
+    "cambricon_x": "zeroskip.accel_model.arrays.cambricon_x:CAMBRICON_X",
+    "kang": "zeroskip.accel_model.arrays.kang:KANG",
 }
 
 

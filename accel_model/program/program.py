@@ -26,7 +26,7 @@ from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 4
+FORMAT = 5
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 

@@ -33,7 +33,7 @@ from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import DirectPlan
 
-FORMAT = 3
+FORMAT = 4
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
 MAX_BATCH = 1 << 16
