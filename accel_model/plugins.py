@@ -25,6 +25,10 @@ BUILT_IN = {  # name -> module and object
     "dense": "zeroskip.accel_model.arrays.lanes:DENSE_LANES",
     "bitmap": "zeroskip.accel_model.arrays.lanes:BITMAP_LANES",
     "pattern": "zeroskip.accel_model.arrays.lanes:PATTERN_LANES",
+    "scnn": "zeroskip.accel_model.arrays.scnn:SCNN",
+    "sparse_a": "zeroskip.accel_model.arrays.scnn:SPARSE_A",
+    "sparse_w": "zeroskip.accel_model.arrays.scnn:SPARSE_W",
+    "dcnn": "zeroskip.accel_model.arrays.dcnn:DCNN",
 }
 
 

@@ -1,6 +1,6 @@
 """Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
-One class a file (``dense``, ``bitmap``, ``pattern``; ``base`` says what a format is);
+One class a file (``dense``, ``bitmap``, ``pattern``, ``runs``; ``base`` says what a format is);
 ``reduction_order`` has the order of weights that all of them share, ``stream_header`` the word
 before a stream. docs/ARRAYS.md is the specification. ``nested`` is for files: several sparsities
 of the same weights.
@@ -21,14 +21,16 @@ from zeroskip.accel_model.formats.reduction_order import (
     slabs_of,
     stages_of,
 )
+from zeroskip.accel_model.formats.runs import RUNS
 
-FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN)}
+FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN, RUNS)}
 
 __all__ = [
     "BITMAP",
     "DENSE",
     "FORMATS",
     "PATTERN",
+    "RUNS",
     "FormatError",
     "PatternTable",
     "Shape",

@@ -1,0 +1,140 @@
+"""What arrays count of a tile whatever they do with it: inputs seen, products, results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64
+from zeroskip.accel_model.formats import from_canonical
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
+from zeroskip.accel_model.timing.shape import WindowShape
+
+# Counters of arrays on which not every weight that is stored is multiplied by every input.
+MULTIPLIED: Mapping[str, str] = MappingProxyType({**EVENTS, "mac": "multiplies"})
+
+
+def by_tap(positions: npt.NDArray[np.generic], filters: FilterSet) -> npt.NDArray[np.int8]:
+    """int8 [F, C, taps] of bool or int8 [F, E] in canonical order."""
+    shape = filters.shape
+    values = np.ascontiguousarray(positions).view(np.int8)
+    return from_canonical(values, shape.channels, (shape.taps,))
+
+
+def stored_at(filters: FilterSet) -> npt.NDArray[np.int8]:
+    """int8 [F, C, taps]: 1 where a weight is in a stream."""
+    found: npt.NDArray[np.int8] | None = filters.memo.get("stored_at")
+    if found is None:
+        found = filters.memo["stored_at"] = by_tap(filters.stored, filters)
+    return found
+
+
+def nonzeros_at(filters: FilterSet) -> Int64:
+    """int64 [C, taps]: filters with a weight that is not zero there."""
+    found: Int64 | None = filters.memo.get("nonzeros_at")
+    if found is None:
+        found = by_tap(filters.matrix != 0, filters).sum(axis=0, dtype=np.int64)
+        filters.memo["nonzeros_at"] = found
+    return found
+
+
+def mask_of(case: Case) -> Bools | None:
+    """Inputs that are not zero, bool [C, height, width]; None: they are not known."""
+    return None if case.inputs is None else case.inputs()
+
+
+def seen(mask: Bools, window: WindowShape) -> Int64:
+    """int64 [C, taps]: outputs whose tap looks at an input of the mask, bool [C, height, width]."""
+    down, right = (axis.astype(np.float32) for axis in axis_counts(window))
+    # [C, rows, cols] = [rows, H] x [C, H, W] x [W, cols]: an axis at a time
+    counted = down @ mask.astype(np.float32) @ right.T
+    return np.rint(counted).astype(np.int64).reshape(len(mask), window.taps)
+
+
+def axis_counts(window: WindowShape) -> tuple[Int64, Int64]:
+    """int64 [rows, height] and [cols, width]: outputs of an axis whose tap is at a place."""
+    return (
+        _at_places(window.height, *_axes(window)[0]),
+        _at_places(window.width, *_axes(window)[1]),
+    )
+
+
+def _axes(window: WindowShape) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First place, stride, taps, dilation and outputs of each axis."""
+    return (
+        (window.top, window.row_stride, window.rows, window.row_dilation, window.out_height),
+        (window.left, window.col_stride, window.cols, window.col_dilation, window.out_width),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _at_places(size: int, first: int, stride: int, taps: int, dilation: int, outputs: int) -> Int64:
+    """int64 [taps, size]: outputs of which each tap is at each place of an axis."""
+    at = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
+    tap, output = np.nonzero((at >= 0) & (at < size))
+    counts = np.zeros((taps, size), np.int64)
+    np.add.at(counts, (tap, at[tap, output]), 1)
+    return counts
+
+
+def looked_at(mask: Bools | None, window: WindowShape) -> Int64:
+    """int64 [C or 1, taps]: ``seen``, or outputs whose tap is not in padding if there is no mask."""
+    return window.real[np.newaxis] if mask is None else seen(mask, window)
+
+
+def result_events(case: Case, slots: int) -> dict[str, int]:
+    """What becomes of the sums: rows of ACT that are written and of the operand that are read,
+    rows of ACC, requantised results."""
+    outputs, count = case.window.outputs, len(case.filters)
+    ends = case.last * (1 + (case.operand_row is not None))
+    return {
+        "act_rows": ends * blocks(count) * outputs,
+        "acc_rows": ((not case.first) + (not case.last))
+        * len(accumulator_rows(slots, count))
+        * outputs,
+        "requantised": ends * count * outputs,
+    }
+
+
+@native
+def two_sets(first: Int64, second: Int64) -> tuple[int, int]:
+    """When both of two steps have done all items, with two buffers between them.
+
+    first, second: int64 [items], cycles that each step takes for an item. The second takes an item
+    when the first has done it; the first begins item k when the second has done item k - 2.
+    Returns the end of the first step and of the second.
+    """
+    done, before, last = 0, 0, 0  # first step; second step of item k - 2, and of item k - 1
+    for k in range(len(first)):
+        done = max(done, before) + first[k]
+        before, last = last, max(done, last) + second[k]
+    return done, last
+
+
+def patch_window(whole: WindowShape, high: int, wide: int) -> WindowShape:
+    """The window of a patch of the output: at the edges where it covers an axis, else within."""
+    rows = min(whole.height, (high - 1) * whole.row_stride + reach(whole.rows, whole.row_dilation))
+    cols = min(whole.width, (wide - 1) * whole.col_stride + reach(whole.cols, whole.col_dilation))
+    if high >= whole.out_height:
+        high, rows = whole.out_height, whole.height
+    if wide >= whole.out_width:
+        wide, cols = whole.out_width, whole.width
+    return whole._replace(
+        row=cols,
+        height=rows,
+        width=cols,
+        top=whole.top if high == whole.out_height else 0,
+        left=whole.left if wide == whole.out_width else 0,
+        out_height=high,
+        out_width=wide,
+    )
+
+
+def reach(taps: int, dilation: int) -> int:
+    """Positions from the first tap to the last."""
+    return (taps - 1) * dilation + 1

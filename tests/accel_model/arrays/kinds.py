@@ -1,0 +1,40 @@
+"""Small accelerators of random sizes, of every kind whose time depends on activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from tests.accel_model.arrays.tiles import Rng, resized, some
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+
+
+def _scnn(kind: str, rng: Rng) -> AccelSpec:
+    return resized(
+        load_spec("scnn256"),
+        kind,
+        pe_rows=int(some(rng, 1, 2, 3)),
+        pe_cols=int(some(rng, 1, 2, 4)),
+        vector=int(some(rng, 1, 2, 4)),
+        accumulators=int(some(rng, 42, 64, 300)),
+        group_filters=int(some(rng, 1, 2, 8)),
+        drain_width=int(some(rng, 1, 2, 5)),
+        pipeline_cycles=int(rng.integers(0, 9)),
+    )
+
+
+def _dcnn(rng: Rng) -> AccelSpec:
+    return resized(
+        load_spec("dcnn256"),
+        "dcnn",
+        pe_rows=int(some(rng, 1, 2, 3)),
+        pe_cols=int(some(rng, 1, 2, 4)),
+        dot=int(some(rng, 1, 4, 16)),
+        pipeline_cycles=int(rng.integers(0, 9)),
+    )
+
+
+RANDOM: dict[str, Callable[[Rng], AccelSpec]] = {
+    **{kind: partial(_scnn, kind) for kind in ("scnn", "sparse_w", "sparse_a")},
+    "dcnn": _dcnn,
+}
