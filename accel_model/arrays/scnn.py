@@ -39,7 +39,6 @@ from zeroskip.accel_model.arrays.tile_counts import (
     nonzeros_at,
     patch_window,
     result_events,
-    seen,
     stored_at,
     two_sets,
 )
