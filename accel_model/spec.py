@@ -50,12 +50,12 @@ class Dram:
 class Sram:
     """On-chip memories, bytes (row sizes: isa.py)."""
 
-    act_bytes: int = number("activation tiles", 256, 1 << 20)
+    act_bytes: int = number("activation tiles", 256, 1 << 24)
     act_banks: int = number(
         "banks of ACT; row r is in bank r mod act_banks", 1, 64, power_of_two=True
     )
-    wgt_bytes: int = number("packed weights, split evenly over the banks of WGT", 256, 1 << 24)
-    acc_bytes: int = number("partial sums", 64, 1 << 20)
+    wgt_bytes: int = number("packed weights, split evenly over the banks of WGT", 256, 1 << 28)
+    acc_bytes: int = number("partial sums", 64, 1 << 24)
     par_bytes: int = number(
         "requantisation parameters and tables of the weight format", 160, 1 << 18
     )
@@ -293,10 +293,10 @@ def _check(spec: AccelSpec, where: str) -> AccelSpec:
             spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,
             "dram.burst_bytes is less than dram.bytes_per_cycle; a burst fills whole cycles",
         ),
-        (spec.act_rows <= 1 << 16, "sram.act_bytes is more than the ISA can address (1 MiB)"),
+        (spec.act_rows <= 1 << 20, "sram.act_bytes is more than the ISA can address (16 MiB)"),
         (
-            0 < spec.wgt_rows <= 1 << 16,
-            f"sram.wgt_bytes must give each of the {spec.wgt_banks} banks 1..65536 words of 4 bytes",
+            0 < spec.wgt_rows <= 1 << 20,
+            f"sram.wgt_bytes must give each of the {spec.wgt_banks} banks 1..{1 << 20} words of 4 bytes",
         ),
     ]
     for holds, sentence in rules:

@@ -107,8 +107,8 @@ def _load_params(state: State, one: isa.LoadParams) -> Cost:
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(state: State, one: isa.Patterns) -> Cost:
-    return _set(state, one, 1 + 2 * one.slabs)
+def _set_table(state: State, one: isa.Table) -> Cost:
+    return _set(state, one, 1 + one.rows)
 
 
 def _operand_row(state: State, residual: int) -> int | None:
@@ -121,7 +121,7 @@ def _conv(state: State, one: isa.Conv) -> Cost:
     case = Case(
         window,
         filters,
-        one.gang,
+        one.mode,
         bool(one.first),
         bool(one.last),
         _operand_row(state, one.last and one.residual),
@@ -218,9 +218,10 @@ TIMING: dict[type[isa.Instruction], Callable[[State, Any], Cost]] = {
     isa.LoadParams: _load_params,
     isa.Kernel: _set,
     isa.Input: _set,
+    isa.Extent: _set,
     isa.Output: _set,
     isa.Operand: _set,
-    isa.Patterns: _patterns,
+    isa.Table: _set_table,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,
     isa.MaxPool: _max_pool,

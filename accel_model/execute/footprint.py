@@ -104,7 +104,7 @@ def _store(state: State, one: isa.Store) -> Footprint:
 def _load_weights(state: State, one: isa.LoadWeights) -> Footprint:
     if one.size % 4:
         raise Fault(f"loads {one.size} bytes of weights, not a multiple of 4")
-    state.placement(one.gang)  # there is such a mode
+    state.placement(one.mode)  # there is such a mode
     return _made(
         [_read(DRAM, Cells(one.dram, one.size), WHOLE)],
         [Access(WGT, 1, 1, 0, Cells(one.wgt, OPEN))],
@@ -121,8 +121,8 @@ def _load_params(state: State, one: isa.LoadParams) -> Footprint:
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(_state: State, one: isa.Patterns) -> Footprint:
-    return _made([_par(one.par, 2 * one.slabs)], [])
+def _set_table(_state: State, one: isa.Table) -> Footprint:
+    return _made([_par(one.par, one.rows)], [])
 
 
 def _conv(state: State, one: isa.Conv) -> Footprint:
@@ -147,7 +147,7 @@ def _conv(state: State, one: isa.Conv) -> Footprint:
 def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
     """Rows of ACC, see ``accumulator_rows``, and which sums of them; neighbours that are used alike
     together."""
-    used = accumulator_rows(state.placement(one.gang).slots, one.filters)
+    used = accumulator_rows(state.placement(one.mode).slots, one.filters)
     outputs = state.window().outputs
     found, at = [], one.acc
     for sums, alike in groupby(used):
@@ -257,9 +257,10 @@ FOOTPRINTS: dict[type[isa.Instruction], Callable[[State, Any], Footprint]] = {
     isa.LoadParams: _load_params,
     isa.Kernel: _none,
     isa.Input: _none,
+    isa.Extent: _none,
     isa.Output: _none,
     isa.Operand: _none,
-    isa.Patterns: _patterns,
+    isa.Table: _set_table,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,
     isa.MaxPool: _max_pool,
@@ -274,12 +275,12 @@ FOOTPRINTS: dict[type[isa.Instruction], Callable[[State, Any], Footprint]] = {
 
 
 def _take(state: State, one: isa.LoadWeights) -> int:
-    return state.take_streams(one.dram, one.size, state.placement(one.gang))
+    return state.take_streams(one.dram, one.size, state.placement(one.mode))
 
 
 def _conv_streams(state: State, one: isa.Conv) -> int:
     shape = Shape(one.channels, state.window().taps)
-    placement, weights = state.placement(one.gang), state.spec.format
+    placement, weights = state.placement(one.mode), state.spec.format
     return state.read_streams(one.wgt, one.filters, shape, placement, weights).rows
 
 

@@ -92,7 +92,7 @@ def _runs(
 def _load_weights(state: State, one: isa.LoadWeights) -> None:
     assert state.incoming is not None  # its streams were taken up before
     words, rows = state.incoming
-    placement = state.placement(one.gang)
+    placement = state.placement(one.mode)
     scatter(
         words,
         one.wgt,
@@ -109,10 +109,10 @@ def _load_params(state: State, one: isa.LoadParams) -> None:
     state.memories.par[one.par : one.par + one.rows] = raw.reshape(-1, 16)
 
 
-def _patterns(state: State, one: isa.Patterns) -> None:
-    rows = state.memories.par[one.par : one.par + 2 * one.slabs]
+def _set_table(state: State, one: isa.Table) -> None:
+    rows = state.memories.par[one.par : one.par + one.rows]
     try:
-        state.table = state.spec.format.table_of(rows, one.id_bits)
+        state.table = state.spec.format.table_of(rows, one.argument)
     except ZeroskipError as problem:
         raise Fault(str(problem)) from None
 
@@ -125,7 +125,7 @@ def _conv(state: State, one: isa.Conv) -> None:
         return
     window, part, result = state.window(), None, None
     if not (one.first and one.last):
-        part = Partial(one.acc, state.placement(one.gang).slots, one.first, one.last)
+        part = Partial(one.acc, state.placement(one.mode).slots, one.first, one.last)
     if one.last:
         result = _result(state, one.par, one.filters, one.residual)
     state.numbers.conv(window, one.channels, state.decoded(), part, result)
@@ -201,9 +201,10 @@ SEMANTICS: dict[type[isa.Instruction], Callable[[State, Any], None]] = {
     isa.LoadParams: _load_params,
     isa.Kernel: _set,
     isa.Input: _set,
+    isa.Extent: _set,
     isa.Output: _set,
     isa.Operand: _set,
-    isa.Patterns: _patterns,
+    isa.Table: _set_table,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,
     isa.MaxPool: _max_pool,

@@ -70,10 +70,13 @@ class State:
         return found
 
     def window(self) -> Window:
-        """What `input`, `kernel` and `output` say together."""
+        """What `input`, `extent`, `kernel` and `output` say together."""
         if self._window is None:
             self._window = Window.of(
-                self.register(isa.Input), self.register(isa.Kernel), self.register(isa.Output)
+                self.register(isa.Input),
+                self.register(isa.Extent),
+                self.register(isa.Kernel),
+                self.register(isa.Output),
             )
         return self._window
 

@@ -14,7 +14,7 @@ from zeroskip.accel_model.timing.shape import WindowShape
 
 
 class Window(NamedTuple):
-    """Input tile, taps and output size (isa.Input, isa.Kernel, isa.Output), as in the registers.
+    """Input tile, taps and output size (isa.Input, isa.Extent, isa.Kernel, isa.Output), as in the registers.
 
     Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8.
     """
@@ -38,15 +38,15 @@ class Window(NamedTuple):
     out_width: int
 
     @staticmethod
-    def of(x: isa.Input, kernel: isa.Kernel, y: isa.Output) -> Window:
+    def of(x: isa.Input, extent: isa.Extent, kernel: isa.Kernel, y: isa.Output) -> Window:
         return Window(
             x.act,
             x.row,
             x.block,
-            x.height,
-            x.width,
-            x.top,
-            x.left,
+            extent.height,
+            extent.width,
+            extent.top,
+            extent.left,
             *_as_bytes(x.unsigned, x.zero_point),
             kernel.rows,
             kernel.cols,

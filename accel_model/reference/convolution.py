@@ -35,7 +35,7 @@ class Convolution:
     output: tuple[int, int]
     streams: Sequence[bytes]
     table: Table | None
-    gang: int
+    mode: int
     first: bool
     last: bool
     out_blocks: int
@@ -73,10 +73,10 @@ class Plan:
 
     def __init__(self, array: LaneGeometry, conv: Convolution) -> None:
         self.array, self.conv = array, conv
-        self.slots = array.lanes >> conv.gang
+        self.slots = array.lanes >> conv.mode
         self.groups = -(-len(conv.streams) // self.slots)
         outputs = conv.output[0] * conv.output[1]
-        size = array.pixels << conv.gang
+        size = array.pixels << conv.mode
         self.tiles = [range(at, min(at + size, outputs)) for at in range(0, outputs, size)]
         self.runs = len(self.tiles) * self.groups
         self.stages = list(self._stages())

@@ -197,7 +197,7 @@ class Drain:
     def _take(self, slot: int, output: int) -> None:
         tile = self.plan.tiles[self.run // self.plan.groups]
         member, i = divmod(output - tile[0], self.plan.array.pixels)
-        lane = self.lanes[(slot << self.plan.conv.gang) + member]
+        lane = self.lanes[(slot << self.plan.conv.mode) + member]
         self.outcome.sums[self._channel(slot), output] = lane.sums[self.run % 2][i]
         if self.plan.conv.last:
             self.outcome.events["requantised"] += 1 + (self.plan.conv.operand_row is not None)
@@ -247,7 +247,7 @@ def step_conv(
     lanes = [
         Lane(plan, window, drain, slot, member, outcome)
         for slot in range(plan.slots)
-        for member in range(1 << conv.gang)
+        for member in range(1 << conv.mode)
     ]
     drain.lanes = lanes
     write_back = WriteBack(plan, drain, outcome) if conv.last else None

@@ -195,7 +195,7 @@ class _Engine:
 
     def _loadweights(self, one: isa.LoadWeights) -> Outcome:
         raw = self.memory.dram[one.dram : one.dram + one.size]
-        slots, wide = self._placement(one.gang)
+        slots, wide = self._placement(one.mode)
         row, at, n, tall = one.wgt, 0, 0, 0
         while at < len(raw):
             if n % slots == 0:
@@ -223,22 +223,22 @@ class _Engine:
 
     # Computation.
 
-    def _patterns(self, one: isa.Patterns) -> Outcome:
-        rows = [self.memory.par[one.par + row] for row in range(2 * one.slabs)]
+    def _table(self, one: isa.Table) -> Outcome:
+        rows = [self.memory.par[one.par + row] for row in range(one.rows)]
         masks = []
-        for slab in range(one.slabs):
+        for slab in range(one.rows // 2):
             raw = rows[2 * slab] + rows[2 * slab + 1]
             masks.append([int.from_bytes(raw[2 * n : 2 * n + 2], "little") for n in range(16)])
-        self.table = Table(masks, one.id_bits)
+        self.table = Table(masks, one.argument)
         outcome = Outcome(cycles=1)
         for _row in rows:
             outcome.cycles += 1
         outcome.events["cycles"] = outcome.cycles
         return outcome
 
-    def _streams(self, wgt: int, count: int, gang: int) -> list[bytes]:
+    def _streams(self, wgt: int, count: int, mode: int) -> list[bytes]:
         """Streams in WGT from a row on: one in each slot, groups one after another."""
-        slots, wide = self._placement(gang)
+        slots, wide = self._placement(mode)
         streams: list[bytes] = []
         row, tall = wgt, 0
         for n in range(count):
@@ -254,7 +254,8 @@ class _Engine:
 
     def _conv(self, one: isa.Conv) -> Outcome:
         x, operand = self.registers["input"], self.registers.get("operand")
-        nothing = [[0] * x.width] * x.height
+        extent = self.registers["extent"]
+        nothing = [[0] * extent.width] * extent.height
         step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(self.spec.kind.reference)
         return step(
             self.spec,
@@ -262,8 +263,8 @@ class _Engine:
                 image=[nothing] * one.channels,
                 row=x.row,
                 **self._window(),
-                streams=self._streams(one.wgt, one.filters, one.gang),
-                gang=one.gang,
+                streams=self._streams(one.wgt, one.filters, one.mode),
+                mode=one.mode,
                 table=self.table,
                 first=bool(one.first),
                 last=bool(one.last),
@@ -273,23 +274,27 @@ class _Engine:
         )
 
     def _window(self) -> dict[str, Any]:
-        x, y, kernel = (self.registers[name] for name in ("input", "output", "kernel"))
+        extent, y, kernel = (self.registers[name] for name in ("extent", "output", "kernel"))
         return {
             "kernel": (kernel.rows, kernel.cols),
-            "top": x.top,
-            "left": x.left,
+            "top": extent.top,
+            "left": extent.left,
             "stride": (kernel.row_stride, kernel.col_stride),
             "output": (y.height, y.width),
             "dilation": (kernel.row_dilation, kernel.col_dilation),
         }
 
     def _channelwise(self, channels: int, **more: Any) -> Outcome:
-        x = self.registers["input"]
+        x, extent = self.registers["input"], self.registers["extent"]
         return step_channels(
             self.spec.array,
             self.spec.sram.act_banks,
             Channelwise(
-                channels=channels, size=(x.height, x.width), row=x.row, **self._window(), **more
+                channels=channels,
+                size=(extent.height, extent.width),
+                row=x.row,
+                **self._window(),
+                **more,
             ),
         )
 

@@ -97,7 +97,7 @@ class ConvEmitter:
         rows = table.to_rows()
         (par,) = self.out.params(((self.id, "table"), rows))
         reads = [Rows("par", par, len(rows))]
-        made = isa.Patterns(par=par, slabs=len(rows) // 2, id_bits=table.argument)
+        made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
 
     def _step(self, step: Step, band: Span) -> None:
@@ -130,7 +130,7 @@ class ConvEmitter:
             acc=0,
             filters=step.filters.size,
             channels=step.channels.size,
-            gang=self.plan.mode,
+            mode=self.plan.mode,
             first=int(step.first),
             last=int(step.last),
             residual=int(step.last and residual is not None),

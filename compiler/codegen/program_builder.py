@@ -296,12 +296,15 @@ class Emitter:
             act=tile.act,
             row=tile.row,
             block=tile.block,
+            zero_point=value.zero_point,
+            unsigned=int(value.dtype == "uint8"),
+        )
+        self.stream.set(
+            isa.Extent,
             height=patch.rows.size,
             width=patch.cols.size,
             top=looked.top,
             left=looked.left,
-            zero_point=value.zero_point,
-            unsigned=int(value.dtype == "uint8"),
         )
 
     def set_output(self, tile: ActTile, value: Value, clip: ops.Clip) -> None:
@@ -363,7 +366,7 @@ class Emitter:
         if fresh:
             dram = self.image.add(key, raw.tobytes)
             self.stream.add(
-                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=mode), [], [held]
+                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), mode=mode), [], [held]
             )
         if self.weights_stay:
             self.wgt.pin(key, rows)

@@ -28,7 +28,7 @@ class ConvPlan:
         kept = ", input kept" if self.keep_input else ""
         return (
             f"filters {self.filters} x rows {self.rows} x cols {self.cols} x channels "
-            f"{self.channels}, gang {1 << self.mode}, {self.outer} outer{kept}"
+            f"{self.channels}, mode {self.mode}, {self.outer} outer{kept}"
         )
 
 

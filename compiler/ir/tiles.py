@@ -64,7 +64,7 @@ def full(spatial: tuple[int, int]) -> Patch:
 
 @dataclass(frozen=True)
 class Source:
-    """The input that an output patch looks at; ``top`` and ``left`` are isa.Input's."""
+    """The input that an output patch looks at; ``top`` and ``left`` are isa.Extent's."""
 
     patch: Patch
     top: int
