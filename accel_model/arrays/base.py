@@ -158,7 +158,8 @@ class Case:
     last: sums are requantised and written to ACT, not to ACC.
     operand_row: ACT rows between image rows of the operand that is added; None: there is none.
     inputs: gives bool [channels, height, width] of the tile, whether each input differs from its
-        zero point; None: the values of activations are not known, or not wanted.
+        zero point, and anything where no tap of an output looks; None: the values of activations
+        are not known, or not wanted.
     """
 
     window: WindowShape
@@ -237,6 +238,7 @@ class Kind(ABC, Generic[G]):
     events: ClassVar[Mapping[str, str]] = EVENTS  # ``EVENTS`` and its own
     slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
     skips: ClassVar[frozenset[str]] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
+    gates: ClassVar[bool] = False  # zero inputs take time but no energy
     reference: ClassVar[str]  # "package.module:function", stepped clock by clock; for tests
 
     def geometry(self, spec: AccelSpec) -> G:
@@ -258,6 +260,11 @@ class Kind(ABC, Generic[G]):
     def sram_bytes(self, geometry: G) -> int:
         """Memories within the array itself: windows, FIFOs, accumulators; bytes."""
         return 0
+
+    @property
+    def looks_at_inputs(self) -> bool:
+        """Whether a ``Case`` should say which inputs are zero."""
+        return self.gates or "inputs" in self.skips
 
     # ----------------------------------------------------------------------------------- modes
 

@@ -124,7 +124,8 @@ SLOTS = (
 class Bands(NamedTuple):
     """How an axis of the tile is shared out over PEs.
 
-    inputs: float32 [phases, PEs, size], 1 where a PE has the place and its phase is the one.
+    inputs: float32 [phases, PEs, size], 1 where a PE has the place, its phase is the one and some
+        output looks at it.
     sums: int64 [PEs], outputs that each PE has sums of; those that no input reaches are the first
         PE's.
     used: PEs with any place.
@@ -148,10 +149,10 @@ def bands(
     place = np.arange(size)
     owner = place // wide
     phases = np.arange(stride)
-    there = ((place - first) % stride == phases[:, None])[:, None, :]
-    inputs = (there & (owner == np.arange(pes)[:, None])[None]).astype(np.float32)
     at = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
     inside = (at >= 0) & (at < size)
+    there = ((place - first) % stride == phases[:, None]) & np.isin(place, at)
+    inputs = (there[:, None] & (owner == np.arange(pes)[:, None])).astype(np.float32)
     reached = np.zeros((pes, outputs), np.bool_)
     tap, output = np.nonzero(inside)
     reached[at[tap, output] // wide, output] = True

@@ -36,6 +36,11 @@ class Layout:
     def __init__(self, array: ScnnGeometry, conv: Convolution) -> None:
         self.array, self.conv = array, conv
         self.size = len(conv.image[0]), len(conv.image[0][0])
+        self.looked_at = {
+            place(conv, tap, n)
+            for tap in range(conv.kernel[0] * conv.kernel[1])
+            for n in range(conv.output[0] * conv.output[1])
+        }
         self.tall = -(-self.size[0] // array.pe_rows)
         self.wide = -(-self.size[1] // array.pe_cols)
         rows = [self._reached(0, n, self.tall) for n in range(array.pe_rows)]
@@ -67,13 +72,14 @@ class Layout:
         }
 
     def inputs(self, pe: tuple[int, int], channel: int, phase: tuple[int, int]) -> list[Input]:
-        """Inputs of a channel and phase that a PE has, row by row."""
+        """Inputs of a channel and phase that a PE has and some output looks at, row by row."""
         conv = self.conv
         return [
             (y, x, conv.image[channel][y][x])
             for y in range(pe[0] * self.tall, min((pe[0] + 1) * self.tall, self.size[0]))
             for x in range(pe[1] * self.wide, min((pe[1] + 1) * self.wide, self.size[1]))
-            if (y - conv.top) % conv.stride[0] == phase[0]
+            if (y, x) in self.looked_at
+            and (y - conv.top) % conv.stride[0] == phase[0]
             and (x - conv.left) % conv.stride[1] == phase[1]
         ]
 

@@ -135,7 +135,7 @@ def stepped(tile: Tile) -> Outcome:
             output=(window.out_height, window.out_width),
             streams=[whole[end - 4 * size : end] for end, size in zip(ends, words, strict=True)],
             table=None,
-            gang=tile.mode,
+            mode=tile.mode,
             first=tile.first,
             last=tile.last,
             out_blocks=blocks(len(tile.weight)),
