@@ -138,3 +138,33 @@ def patch_window(whole: WindowShape, high: int, wide: int) -> WindowShape:
 def reach(taps: int, dilation: int) -> int:
     """Positions from the first tap to the last."""
     return (taps - 1) * dilation + 1
+
+
+def looked_up(mask: Bools, window: WindowShape, outputs: slice) -> Bools:
+    """bool [C, taps, outputs]: what taps of outputs see of a mask [C, height, width]; padding is
+    False."""
+    (down, across), rows = _places(window), window.rows
+    n = np.arange(outputs.start, outputs.stop)
+    y, x = down[:, n // window.out_width], across[:, n % window.out_width]  # [rows, n], [cols, n]
+    y, x = np.repeat(y, window.cols, axis=0), np.tile(x, (rows, 1))
+    inside = (y >= 0) & (y < window.height) & (x >= 0) & (x < window.width)
+    values = mask[:, np.where(inside, y, 0), np.where(inside, x, 0)]
+    found: Bools = values & inside
+    return found
+
+
+def _places(window: WindowShape) -> tuple[Int64, Int64]:
+    """int64 [rows, out_height] and [cols, out_width]: where taps of outputs look."""
+    (top, down, rows, low, high), (left, right, cols, far, wide) = _axes(window)
+    return (
+        top + np.add.outer(np.arange(rows) * low, np.arange(high) * down),
+        left + np.add.outer(np.arange(cols) * far, np.arange(wide) * right),
+    )
+
+
+@lru_cache(maxsize=64)
+def in_tile(window: WindowShape) -> Bools:
+    """bool [taps, outputs]: taps that lie in the tile and not in padding."""
+    whole = np.ones((1, window.height, window.width), np.bool_)
+    found: Bools = looked_up(whole, window, slice(0, window.outputs))[0]
+    return found

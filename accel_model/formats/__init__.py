@@ -1,6 +1,6 @@
 """Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
-One class a file (``dense``, ``bitmap``, ``pattern``, ``runs``; ``base`` says what a format is);
+One class a file (``dense``, ``bitmap``, ``pattern``, ``runs``, ``csc``; ``base`` says what a format is);
 ``reduction_order`` has the order of weights that all of them share, ``stream_header`` the word
 before a stream. docs/ARRAYS.md is the specification. ``nested`` is for files: several sparsities
 of the same weights.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from zeroskip.accel_model.formats.base import Shape, Table, Unpacked, WeightFormat
 from zeroskip.accel_model.formats.bitmap import BITMAP
+from zeroskip.accel_model.formats.csc import CSC
 from zeroskip.accel_model.formats.dense import DENSE
 from zeroskip.accel_model.formats.pattern import PATTERN
 from zeroskip.accel_model.formats.pattern_table import PatternTable, make_table
@@ -23,10 +24,11 @@ from zeroskip.accel_model.formats.reduction_order import (
 )
 from zeroskip.accel_model.formats.runs import RUNS
 
-FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN, RUNS)}
+FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN, RUNS, CSC)}
 
 __all__ = [
     "BITMAP",
+    "CSC",
     "DENSE",
     "FORMATS",
     "PATTERN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution
+from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
 from zeroskip.accel_model.reference.streams import Pointer
 
 
@@ -101,3 +101,18 @@ def value_at(conv: Convolution, channel: int, tap: int, output: int) -> int | No
     y, x = place(conv, tap, output)
     plane = conv.image[channel]
     return plane[y][x] if 0 <= y < len(plane) and 0 <= x < len(plane[0]) else None
+
+
+def finish(conv: Convolution, banks: int, pipeline_cycles: int, outcome: Outcome) -> None:
+    """What becomes of the sums, and the last cycles. banks: streams of a group of WGT's rows."""
+    events, pixels, filters = outcome.events, conv.output[0] * conv.output[1], len(conv.streams)
+    rows = 0  # of ACC for an output
+    for first in range(0, filters, banks):
+        rows += -(-min(banks, filters - first) // BLOCK)
+    events["acc_rows"] += rows * pixels * ((not conv.first) + (not conv.last))
+    if conv.last:
+        times = 1 + (conv.operand_row is not None)
+        events["act_rows"] += times * conv.out_blocks * pixels
+        events["requantised"] += times * filters * pixels
+    outcome.cycles += pipeline_cycles
+    events["cycles"] = outcome.cycles

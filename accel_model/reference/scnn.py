@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
     Filter,
     Stored,
+    finish,
     place,
     read_dense,
     read_filters,
@@ -195,7 +196,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not any(pe.draining for pe in pes)
         multiplied, drained = now_multiplied, now_drained
         outcome.cycles += 1
-    _finish(spec, conv, filters, outcome)
+    finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.events["wgt_words"] = sum(each.words for each in filters)
     outcome.events["drain"] += array.pipeline_cycles * array.macs
     return outcome
@@ -226,7 +227,7 @@ def step_dense(spec: AccelSpec, conv: Convolution) -> Outcome:
                     for weight in dot:
                         n = output[0] * conv.output[1] + output[1]
                         _multiply(conv, outcome, each.channel, weight, n)
-    _finish(spec, conv, filters, outcome)
+    finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     events["drain"] += array.pipeline_cycles * array.macs
     return outcome
 
@@ -238,20 +239,3 @@ def _multiply(conv: Convolution, outcome: Outcome, channel: int, weight: Stored,
     outcome.sums[key] = outcome.sums.get(key, 0) + weight.value * (value or 0)
     kind = "zeros" if not weight.value else "padding" if value is None else "multiply"
     outcome.events[kind] += 1
-
-
-def _finish(spec: AccelSpec, conv: Convolution, filters: list[Filter], outcome: Outcome) -> None:
-    """What becomes of the sums, and the last cycles."""
-    array = spec.array
-    events, pixels = outcome.events, conv.output[0] * conv.output[1]
-    rows = 0  # of ACC for an output: each group of banks has its own
-    banks = array.weight_banks  # type: ignore[attr-defined]
-    for first in range(0, len(filters), banks):
-        rows += -(-min(banks, len(filters) - first) // BLOCK)
-    events["acc_rows"] = rows * pixels * ((not conv.first) + (not conv.last))
-    if conv.last:
-        times = 1 + (conv.operand_row is not None)
-        events["act_rows"] = times * conv.out_blocks * pixels
-        events["requantised"] = times * len(filters) * pixels
-    outcome.cycles += array.pipeline_cycles
-    events["cycles"] = outcome.cycles

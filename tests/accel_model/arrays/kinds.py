@@ -34,7 +34,21 @@ def _dcnn(rng: Rng) -> AccelSpec:
     )
 
 
+def _eyeriss(rng: Rng) -> AccelSpec:
+    return resized(
+        load_spec("eyeriss256"),
+        "eyeriss_v2",
+        pe_rows=int(some(rng, 1, 2, 4)),
+        pe_cols=int(some(rng, 1, 3, 4)),
+        filters=int(some(rng, 1, 2, 4)),
+        outputs=int(some(rng, 1, 3, 8)),
+        drain_width=int(some(rng, 1, 5, 16)),
+        pipeline_cycles=int(rng.integers(0, 9)),
+    )
+
+
 RANDOM: dict[str, Callable[[Rng], AccelSpec]] = {
     **{kind: partial(_scnn, kind) for kind in ("scnn", "sparse_w", "sparse_a")},
     "dcnn": _dcnn,
+    "eyeriss_v2": _eyeriss,
 }
