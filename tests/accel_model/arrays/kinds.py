@@ -47,8 +47,24 @@ def _eyeriss(rng: Rng) -> AccelSpec:
     )
 
 
+def _sparten(kind: str, rng: Rng) -> AccelSpec:
+    return resized(
+        load_spec("sparten256"),
+        kind,
+        clusters=int(some(rng, 1, 2, 5)),
+        units=int(some(rng, 1, 3, 8)),
+        chunk=int(some(rng, 16, 32, 128)),
+        drain_width=int(some(rng, 1, 2, 7)),
+        pipeline_cycles=int(rng.integers(0, 9)),
+    )
+
+
 RANDOM: dict[str, Callable[[Rng], AccelSpec]] = {
     **{kind: partial(_scnn, kind) for kind in ("scnn", "sparse_w", "sparse_a")},
     "dcnn": _dcnn,
     "eyeriss_v2": _eyeriss,
+    **{
+        kind: partial(_sparten, kind)
+        for kind in ("sparten", "sparten_w", "sparten_a", "sparten_dense")
+    },
 }
