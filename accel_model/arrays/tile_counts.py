@@ -168,3 +168,21 @@ def in_tile(window: WindowShape) -> Bools:
     whole = np.ones((1, window.height, window.width), np.bool_)
     found: Bools = looked_up(whole, window, slice(0, window.outputs))[0]
     return found
+
+
+@lru_cache(maxsize=1024)
+def window_pixels(window: WindowShape, size: int) -> Int64:
+    """int64 [V]: pixels of the tile that taps of ``size`` neighbouring outputs look at."""
+    down, across = _places(window)
+    counts = []
+    for first in range(0, window.outputs, size):
+        n = np.arange(first, min(first + size, window.outputs))
+        row, at = n // window.out_width, n % window.out_width
+        seen = np.zeros((window.height, window.width), np.bool_)
+        for y in np.unique(row):  # outputs of a row look at the same rows of the tile
+            high, wide = down[:, y], np.unique(across[:, at[row == y]])
+            high = high[(high >= 0) & (high < window.height)]
+            wide = wide[(wide >= 0) & (wide < window.width)]
+            seen[np.ix_(high, wide)] = True
+        counts.append(np.count_nonzero(seen))
+    return np.array(counts, np.int64)

@@ -59,10 +59,23 @@ def _sparten(kind: str, rng: Rng) -> AccelSpec:
     )
 
 
+def _zhu(rng: Rng) -> AccelSpec:
+    return resized(
+        load_spec("zhu256"),
+        "zhu",
+        pes=int(some(rng, 1, 3, 8)),
+        vector=int(some(rng, 1, 3, 8)),
+        fetch_rows=int(some(rng, 1, 2, 5)),
+        drain_width=int(some(rng, 1, 2, 7)),
+        pipeline_cycles=int(rng.integers(0, 9)),
+    )
+
+
 RANDOM: dict[str, Callable[[Rng], AccelSpec]] = {
     **{kind: partial(_scnn, kind) for kind in ("scnn", "sparse_w", "sparse_a")},
     "dcnn": _dcnn,
     "eyeriss_v2": _eyeriss,
+    "zhu": _zhu,
     **{
         kind: partial(_sparten, kind)
         for kind in ("sparten", "sparten_w", "sparten_a", "sparten_dense")
