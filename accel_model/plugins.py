@@ -35,6 +35,7 @@ BUILT_IN = {  # name -> module and object
     "sparten_a": "zeroskip.accel_model.arrays.sparten:SPARTEN_A",
     "sparten_dense": "zeroskip.accel_model.arrays.sparten:SPARTEN_DENSE",
     "zhu": "zeroskip.accel_model.arrays.zhu:ZHU",
+    "abm": "zeroskip.accel_model.arrays.abm:ABM",
 }
 
 

@@ -266,6 +266,10 @@ class Kind(ABC, Generic[G]):
         """Whether a ``Case`` should say which inputs are zero."""
         return self.gates or "inputs" in self.skips
 
+    def takes(self, geometry: G, shape: Shape) -> bool:
+        """Whether an instruction may have filters of this shape; the compiler cuts channels."""
+        return True
+
     # ----------------------------------------------------------------------------------- modes
 
     def modes(self, geometry: G) -> range:

@@ -1,6 +1,6 @@
 """Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
-One class a file (``dense``, ``bitmap``, ``pattern``, ``runs``, ``csc``; ``base`` says what a format is);
+One class a file (``dense``, ``bitmap``, ``pattern``, ``runs``, ``csc``, ``valued``; ``base`` says what a format is);
 ``reduction_order`` has the order of weights that all of them share, ``stream_header`` the word
 before a stream. docs/ARRAYS.md is the specification. ``nested`` is for files: several sparsities
 of the same weights.
@@ -23,8 +23,11 @@ from zeroskip.accel_model.formats.reduction_order import (
     stages_of,
 )
 from zeroskip.accel_model.formats.runs import RUNS
+from zeroskip.accel_model.formats.valued import VALUED
 
-FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN, RUNS, CSC)}
+FORMATS: dict[str, WeightFormat] = {
+    each.name: each for each in (DENSE, BITMAP, PATTERN, RUNS, CSC, VALUED)
+}
 
 __all__ = [
     "BITMAP",
@@ -33,6 +36,7 @@ __all__ = [
     "FORMATS",
     "PATTERN",
     "RUNS",
+    "VALUED",
     "FormatError",
     "PatternTable",
     "Shape",

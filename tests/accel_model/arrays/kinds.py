@@ -71,11 +71,27 @@ def _zhu(rng: Rng) -> AccelSpec:
     )
 
 
+def _abm(rng: Rng) -> AccelSpec:
+    share = int(some(rng, 1, 2, 4))
+    return resized(
+        load_spec("abm256"),
+        "abm",
+        lanes=int(some(rng, 1, 3, 8)),
+        vector=share * int(some(rng, 1, 2, 3)),
+        share=share,
+        window_ports=int(some(rng, 1, 2, 4)),
+        fetch_rows=int(some(rng, 1, 2, 5)),
+        drain_width=int(some(rng, 1, 2, 7)),
+        pipeline_cycles=int(rng.integers(0, 9)),
+    )
+
+
 RANDOM: dict[str, Callable[[Rng], AccelSpec]] = {
     **{kind: partial(_scnn, kind) for kind in ("scnn", "sparse_w", "sparse_a")},
     "dcnn": _dcnn,
     "eyeriss_v2": _eyeriss,
     "zhu": _zhu,
+    "abm": _abm,
     **{
         kind: partial(_sparten, kind)
         for kind in ("sparten", "sparten_w", "sparten_a", "sparten_dense")
