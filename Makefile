@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test smoke lint types test-networks test-ocr test-pruning test-tables test-onnx fuzz \
-	mutants shuffles cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
+	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -104,6 +104,10 @@ replay: .venv/stamp
 mutants-code: ONLY ?=
 mutants-code: .venv/stamp
 	$(BIN)/python -m tests.mutants_code --only "$(ONLY)" --jobs $(JOBS)
+
+# Figures that publications give of their accelerators, beside those of the models.
+published: .venv/stamp
+	$(BIN)/python -m benchmarks.published
 
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp

@@ -197,7 +197,7 @@ def test_targets_in_the_readme() -> None:
     }
     for name, width, _ in rows:
         spec = load_spec(name)
-        assert width == f"{spec.array.lanes * spec.array.pixels} int8 a cycle"
+        assert width == f"{spec.array.macs} int8 a cycle"
         assert f"{spec.dram.bytes_per_cycle} bytes a cycle of shared DRAM" in text_of("README.md")
 
 

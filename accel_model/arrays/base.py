@@ -131,6 +131,19 @@ class FilterSet:
         return every, int(self.nonzeros_at @ real)
 
 
+def in_channel_order(filters: FilterSet) -> None:
+    """ArrayError unless streams are in the order of their channels.
+
+    For arrays whose results leave in rows of 16 neighbouring channels, with nothing in between that
+    could put them in another order.
+    """
+    if not np.array_equal(filters.order, np.arange(len(filters))):
+        raise ArrayError(
+            "has filter streams that are not in the order of their output channels, and the array "
+            "writes them as they come; compile the network for this target"
+        )
+
+
 @native
 def _count_at_taps(matrix: Int8, counts: Int64) -> None:
     """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may

@@ -62,9 +62,9 @@ class Lane:
         return bool(self.values or self.adding or self.waiting or self.empty)
 
     def step(self, sums: dict[tuple[int, int], int]) -> None:
-        events, size = self.outcome.events, self.array.vector
+        size = self.array.vector
         if not self.busy:
-            events["unused" if self.held is None else "imbalance"] += size
+            self.outcome.slots["unused" if self.held is None else "imbalance"] += size
             return
         room = len(self.waiting) < 2  # as it is before this cycle
         multiplied = self._multiply(sums)
@@ -72,7 +72,7 @@ class Lane:
             self.adding = self.values.popleft()
             self.partial = [0] * len(self.outputs)
         if self.adding is None:
-            events["values"] += size
+            self.outcome.slots["values"] += size
         else:
             self._add(self.adding)
         if multiplied:
@@ -95,10 +95,10 @@ class Lane:
 
     def _add(self, adding: Value) -> None:
         events, weight = self.outcome.events, adding[1].pop(0)
-        events["fragmentation"] += self.array.vector - len(self.outputs)
+        self.outcome.slots["fragmentation"] += self.array.vector - len(self.outputs)
         for i, n in enumerate(self.outputs):
             value = value_at(self.conv, weight.channel, weight.tap, n)
-            events["padding" if value is None else "multiply"] += 1
+            self.outcome.slots["padding" if value is None else "multiply"] += 1
             events["additions"] += 1
             events["window_bytes"] += 1
             self.partial[i] += value or 0
@@ -152,7 +152,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                 lane.step(sums[done])
             now_done += not any(lane.busy for lane in lanes)
         else:
-            events[idle] += array.macs
+            outcome.slots[idle] += array.macs
         if drained < done:
             leaving = leaving or list(sums[drained])
             for key in leaving[: array.drain_width]:
@@ -162,5 +162,5 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         done, drained, fetched = now_done, now_drained, now_fetched
         outcome.cycles += 1
     finish(conv, array.lanes, array.pipeline_cycles, outcome)
-    events["drain"] += array.pipeline_cycles * array.macs
+    outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

@@ -44,12 +44,25 @@ class Convolution:
 
 @dataclass
 class Outcome:
-    """What happened: cycles, the sum of each (output channel, output pixel), and how often each
-    event took place, by the names of the counters of ``timing.Cost``."""
+    """What happened.
+
+    cycles: until everything has left the array.
+    sums: of each (output channel, output pixel).
+    events: how often each event took place, by the names of the machine's counters.
+    slots: multiplier-cycles by the names of ``Kind.slots``, those that the reference counts.
+    """
 
     cycles: int = 0
     sums: dict[tuple[int, int], int] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
+    slots: Counter[str] = field(default_factory=Counter)
+
+    def counted(self) -> Outcome:
+        """With the counters that follow from its cycles and from what multipliers did."""
+        self.events["cycles"] = self.cycles
+        self.events["macs"] = self.slots["multiply"] + self.slots["padding"]
+        self.events["real_macs"] = self.slots["multiply"]
+        return self
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,13 @@ class Pe:
     def step(self, sums: dict[tuple[int, int], int]) -> None:
         events = self.outcome.events
         if not self.todo:
-            events["imbalance" if self.there else "unused"] += 1
+            self.outcome.slots["imbalance" if self.there else "unused"] += 1
             return
         channel, n, product = self.todo.pop(0)
         sums[channel, n] += product
-        for name in ("multiply", "multiplies", "pad_accesses"):
-            events[name] += 1
+        self.outcome.slots["multiply"] += 1
+        events["multiplies"] += 1
+        events["pad_accesses"] += 1
 
 
 class Drain:
@@ -140,11 +141,11 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                     pe.step(held[at])
             now_multiplied += not any(pe.todo for pes in grid for pe in pes)
         else:
-            events["drain"] += array.macs
+            outcome.slots["drain"] += array.macs
         if leaving == drained:
             now_drained += drain.step()
         multiplied, drained = now_multiplied, now_drained
         outcome.cycles += 1
     finish(conv, array.pe_cols, array.pipeline_cycles, outcome)
-    events["drain"] += array.pipeline_cycles * array.macs
+    outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

@@ -278,4 +278,12 @@ def step_conv(
 
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's lanes."""
-    return step_conv(cast("LaneGeometry", spec.array), spec.sram.act_banks, conv)
+    array = cast("LaneGeometry", spec.array)
+    outcome = step_conv(array, spec.sram.act_banks, conv)
+    for slot, counted in (
+        ("imbalance", "imbalance"),
+        ("drain", "drain_wait"),
+        ("unused", "unused"),
+    ):
+        outcome.slots[slot] = outcome.events[counted] * array.pixels
+    return outcome

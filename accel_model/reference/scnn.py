@@ -142,19 +142,21 @@ class Pe:
         """One cycle of a group, idle or not."""
         events, square = self.outcome.events, self.layout.array.vector**2
         if not self.todo:
-            events["imbalance" if self.layout.has_inputs(self.name) else "unused"] += square
+            self.outcome.slots["imbalance" if self.layout.has_inputs(self.name) else "unused"] += (
+                square
+            )
             return
         inputs, weights = self.todo.pop(0)
         events["weight_vectors"] += 1
-        events["fragmentation"] += square - len(inputs) * len(weights)
+        self.outcome.slots["fragmentation"] += square - len(inputs) * len(weights)
         for (y, x, value), (channel, tap, weight) in product(inputs, weights):
             events["multiplies"] += 1
             output = self.layout.output(tap, y, x)
             if output is None:
-                events["outside"] += 1
+                self.outcome.slots["outside"] += 1
                 continue
             events["accumulated"] += 1
-            events["multiply" if weight and (value or not self.skips) else "zeros"] += 1
+            self.outcome.slots["multiply" if weight and (value or not self.skips) else "zeros"] += 1
             self.sums[group % 2][channel, output] += value * weight
 
     def drain(self, group: int) -> None:
@@ -189,7 +191,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                 pe.multiply(at)
             now_multiplied += not any(pe.todo for pe in pes)
         else:
-            outcome.events["drain"] += array.macs
+            outcome.slots["drain"] += array.macs
         if leaving == drained:
             for pe in pes:
                 pe.drain(leaving)
@@ -198,7 +200,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         outcome.cycles += 1
     finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.events["wgt_words"] = sum(each.words for each in filters)
-    outcome.events["drain"] += array.pipeline_cycles * array.macs
+    outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome
 
 
@@ -223,12 +225,12 @@ def step_dense(spec: AccelSpec, conv: Convolution) -> Outcome:
                     there &= y < tall and x < wide
                     dot = each.weights[first : first + array.dot] if there else []
                     events["input_vectors"] += there
-                    events["fragmentation"] += array.dot - len(dot)
+                    outcome.slots["fragmentation"] += array.dot - len(dot)
                     for weight in dot:
                         n = output[0] * conv.output[1] + output[1]
                         _multiply(conv, outcome, each.channel, weight, n)
     finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
-    events["drain"] += array.pipeline_cycles * array.macs
+    outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome
 
 
@@ -238,4 +240,4 @@ def _multiply(conv: Convolution, outcome: Outcome, channel: int, weight: Stored,
     key = (channel, n)
     outcome.sums[key] = outcome.sums.get(key, 0) + weight.value * (value or 0)
     kind = "zeros" if not weight.value else "padding" if value is None else "multiply"
-    outcome.events[kind] += 1
+    outcome.slots[kind] += 1

@@ -49,9 +49,9 @@ class Cluster:
         if self.at == self.joined:
             now_joined += self._join()
         elif not self.finished:
-            self.outcome.events["drain"] += self.array.units
+            self.outcome.slots["drain"] += self.array.units
         else:
-            self.outcome.events["ragged"] += self.array.units
+            self.outcome.slots["ragged"] += self.array.units
         if draining:
             now_drained += self._drain()
         self.joined, self.drained = now_joined, now_drained
@@ -87,14 +87,14 @@ class Cluster:
         n, _ = self.jobs[self.at]
         for unit in self.units:
             if not unit:
-                events["imbalance"] += 1
+                self.outcome.slots["imbalance"] += 1
                 continue
             channel, weight, value = unit.pop(0)
             events["multiplies"] += 1
             events["unit_reads"] += 1
             self.sums[self.at][channel, n] += weight * (value or 0)
             kind = "zeros" if not weight else "padding" if value is None else "multiply"
-            events[kind] += 1
+            self.outcome.slots[kind] += 1
         self.rows_left -= 1
         if self.rows_left > 0 or any(self.units):
             return False
@@ -130,5 +130,5 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             cluster.step()
         outcome.cycles += 1
     finish(conv, array.units, array.pipeline_cycles, outcome)
-    outcome.events["drain"] += array.pipeline_cycles * array.macs
+    outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

@@ -73,15 +73,15 @@ class Pe:
     def step(self, outputs: range, sums: dict[tuple[int, int], int]) -> None:
         events, size = self.outcome.events, self.array.vector
         if not self.todo:
-            events["unused" if self.held is None else "imbalance"] += size
+            self.outcome.slots["unused" if self.held is None else "imbalance"] += size
             return
         assert self.held is not None
         weight = self.todo.pop(0)
         events["vectors"] += 1
-        events["fragmentation"] += size - len(outputs)
+        self.outcome.slots["fragmentation"] += size - len(outputs)
         for n in outputs:
             value = value_at(self.conv, weight.channel, weight.tap, n)
-            events["padding" if value is None else "multiply"] += 1
+            self.outcome.slots["padding" if value is None else "multiply"] += 1
             events["multiplies" if value else "gated"] += 1
             sums[self.held.channel, n] += weight.value * (value or 0)
 
@@ -90,7 +90,6 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution: vectors of outputs, groups of filters, blocks of channels."""
     array = cast("ZhuGeometry", spec.array)
     outcome = Outcome()
-    events = outcome.events
     filters = read_filters(conv, read_bitmap)
     pixels, blocks = conv.output[0] * conv.output[1], -(-len(conv.image) // BLOCK)
     passes = [
@@ -122,7 +121,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                 pe.step(passes[p].outputs, sums[p])
             now_done += not any(pe.todo for pe in pes)
         else:
-            events[idle] += array.macs
+            outcome.slots[idle] += array.macs
         if drained * blocks + blocks <= done:
             leaving = leaving or list(sums[drained])
             for key in leaving[: array.drain_width]:
@@ -132,7 +131,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         done, drained, generator.ready = now_done, now_drained, now_ready
         outcome.cycles += 1
     finish(conv, array.pes, array.pipeline_cycles, outcome)
-    events["drain"] += array.pipeline_cycles * array.macs
+    outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome
 
 

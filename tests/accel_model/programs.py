@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats import PatternTable, canonical, make_table, pack, place
+from tests.accel_model.by_name import lanes, pack, place
+from zeroskip.accel_model.formats import PatternTable, canonical, make_table
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import Instruction
@@ -131,16 +132,16 @@ class Hand:
         taps = weight.shape[2] * weight.shape[3]
         raw, lengths = pack(kind, canonical(weight)[order], weight.shape[1], taps, order, table)
         at = self.wgt
-        self.wgt += place(lengths, self.spec.array.lanes >> gang, gang)[1]
+        self.wgt += place(lengths, lanes(self.spec).lanes >> gang, gang)
         self.add(
-            isa.LoadWeights(wgt=at, dram=self.constant(raw.tobytes()), size=len(raw), gang=gang)
+            isa.LoadWeights(wgt=at, dram=self.constant(raw.tobytes()), size=len(raw), mode=gang)
         )
         return at
 
     def patterns(self, weight: Array) -> PatternTable:
         table = make_table(weight)
         par = self.params(table.to_rows())
-        self.add(isa.Patterns(par=par, slabs=table.slabs, id_bits=table.id_bits))
+        self.add(isa.Table(par=par, rows=2 * table.slabs, argument=table.id_bits))
         return table
 
     def params(self, rows: Array) -> int:
@@ -161,16 +162,9 @@ class Hand:
     ) -> None:
         self.add(
             isa.Input(
-                act=at.act,
-                row=at.row,
-                block=at.block,
-                height=shape[0],
-                width=shape[1],
-                top=top,
-                left=left,
-                zero_point=zero_point,
-                unsigned=unsigned,
-            )
+                act=at.act, row=at.row, block=at.block, zero_point=zero_point, unsigned=unsigned
+            ),
+            isa.Extent(height=shape[0], width=shape[1], top=top, left=left),
         )
 
     def set_output(

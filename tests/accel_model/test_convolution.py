@@ -10,19 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.accel_model import equations as eq
-from zeroskip.accel_model.formats import canonical
+from zeroskip.accel_model.arrays.base import FilterSet
+from zeroskip.accel_model.formats import DENSE, Shape, canonical
 from zeroskip.accel_model.functional.convolution import EXACT, Convolver, exact_pieces
 from zeroskip.accel_model.memory.faults import Fault
 from zeroskip.accel_model.memory.operand_window import Window
-from zeroskip.accel_model.memory.wgt_banks import Filters
 
 Array = np.ndarray
 
 
-def filters_of(weight: Array, order: Array) -> Filters:
+def filters_of(weight: Array, order: Array) -> FilterSet:
     """Weights int8 [F, C, rows, cols]; stream n holds channel order[n]."""
     matrix = canonical(weight[order])
-    return Filters(matrix, np.zeros((len(matrix), 1), np.int32), order.astype(np.int32), 0, 0, 1)
+    shape = Shape(weight.shape[1], weight.shape[2] * weight.shape[3])
+    counts = np.zeros((len(matrix), 1), np.int32)
+    return FilterSet(lambda: matrix, shape, order.astype(np.int32), counts, 0, DENSE)
 
 
 def sums_of(image: Array, zero_point: int, weight: Array, taps: eq.Taps, order: Array) -> Array:

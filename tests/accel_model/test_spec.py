@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
 from zeroskip.accel_model.spec import (
     AccelSpec,
-    Array,
     Dram,
-    Energy,
     SpecError,
     Sram,
     load_spec,
@@ -53,9 +52,9 @@ def test_rows_are_bytes_over_row_sizes() -> None:
     assert spec.wgt_rows == 147456 // 4 // 64
     assert spec.acc_rows == 32768 // 64
     assert spec.par_rows == 16384 // 16
-    assert spec.window_bytes == 64 * 4 * 512
-    assert load_spec("dense256").window_bytes == 4 * 32
-    assert spec.sram_bytes == 180224 + 147456 + 32768 + 16384 + 16384 + spec.window_bytes
+    assert spec.array_bytes == 64 * 4 * 512
+    assert load_spec("dense256").array_bytes == 4 * 32
+    assert spec.sram_bytes == 180224 + 147456 + 32768 + 16384 + 16384 + spec.array_bytes
 
 
 def test_fingerprint_changes_with_any_number() -> None:
@@ -126,7 +125,7 @@ def test_mistakes_are_one_sentence_with_the_key(old: str, new: str, sentence: st
     assert len(str(refusal.value)) < 400
 
 
-@pytest.mark.parametrize("cls", [Dram, Sram, Array, Energy])
+@pytest.mark.parametrize("cls", [Dram, Sram, LaneGeometry, LaneEnergy])
 def test_every_missing_section_is_named(cls: type) -> None:
     name = cls.__name__.lower()
     parts = [part for part in TEXT.split("\n[") if not part.startswith(f"{name}]")]

@@ -33,4 +33,7 @@ def test_a_difference_is_seen() -> None:
     outcome.events.update(cycles=5, macs=7)
     assert not difference(Cost(cycles=5, macs=7), outcome)
     assert difference(Cost(cycles=5, macs=8), outcome) == "macs 8, stepped 7"
-    assert difference(Cost(cycles=5, macs=7, act_rows=1), outcome) == "act_rows 1, stepped 0"
+    assert (
+        difference(Cost(cycles=5, macs=7, events={"act_rows": 1}), outcome)
+        == "act_rows 1, stepped 0"
+    )

@@ -198,7 +198,7 @@ def test_targets_shows_their_numbers() -> None:
     [
         ("relax", ["@I.ir_module", "R.nn.conv2d", "zeroskip.schedule"]),
         ("layers", ["conv(", "# conv0", "add(", "maxpool("]),
-        ("schedule", ["conv0: filters", "gang"]),
+        ("schedule", ["conv0: filters", "mode"]),
         ("asm", ["loadweights wgt=", "conv wgt=", "store act="]),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from tests.compiler.least import needs, weight_bytes
 from tests.compiler.networks import Builder
+from tests.runtime.causes import CAUSES
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Unit
 from zeroskip.accel_model.machine.machine import Machine
@@ -22,7 +23,7 @@ from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES, losses_of
+from zeroskip.runtime.analysis.loss_breakdown import losses_of
 from zeroskip.runtime.analysis.report import LayerReport, RegionReport, region_report
 
 

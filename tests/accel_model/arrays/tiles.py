@@ -1,186 +1,219 @@
-"""Random tiles for any kind of array, timed by the fast model and by the stepped one."""
+"""Random tiles for any kind of array: what its fast model says against what its reference does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pkgutil import resolve_name
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.arrays.base import Case, Timing
+from zeroskip.accel_model.arrays.base import Case, FilterSet
 from zeroskip.accel_model.formats import Shape, canonical
 from zeroskip.accel_model.memory.wgt_banks import decode
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Rng = np.random.Generator
+KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
+CHANNELS = (1, 3, 8, 9, 15, 16, 17, 20, 33)
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A convolution of a tile on an accelerator.
+class Small:
+    """How tiles of a kind are drawn.
 
-    spec: its description. weight: int8 [F, C, rows, cols]. order: output channel of each stream.
-    image: int64 [C, height, width], zero point subtracted. window, mode, first, last, operand_row:
-    as in ``Case``.
+    target: whose numbers are taken where ``array`` does not change them.
+    array: draws changes of the geometry.
+    outputs: the most rows and columns.
+    filters: the most filters.
+    channels: to choose from.
     """
 
-    spec: AccelSpec
-    weight: npt.NDArray[np.int8]
-    order: npt.NDArray[np.int32]
-    image: npt.NDArray[np.int64]
-    window: WindowShape
-    mode: int
-    first: bool
-    last: bool
-    operand_row: int | None
+    target: str
+    array: Callable[[Rng], dict[str, Any]]
+    outputs: tuple[int, int] = (4, 5)
+    filters: int = 40
+    channels: tuple[int, ...] = CHANNELS
 
 
 def some(rng: Rng, *choices: Any) -> Any:
     return choices[rng.integers(len(choices))]
 
 
-def clumped(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """A mask of 0..100 %: alone, in whole planes, or in patches of the last two axes."""
-    density = some(rng, 0.0, 0.05, 0.2, 0.4, 0.7, 0.95, 1.0)
-    mask = rng.random(shape) < density
-    if rng.random() < 0.4:
-        mask &= rng.random((*shape[:-2], 1, 1)) < 0.6
-    if rng.random() < 0.4:
-        coarse = rng.random((*shape[:-2], -(-shape[-2] // 3), -(-shape[-1] // 3))) < 0.5
-        fine = coarse.repeat(3, axis=-2).repeat(3, axis=-1)
-        mask &= fine[..., : shape[-2], : shape[-1]]
-    return mask
+def _systolic(rng: Rng) -> dict[str, Any]:
+    return {
+        "rows": int(some(rng, 2, 4, 8, 16, 32)),
+        "cols": int(some(rng, 2, 4, 8, 16)),
+        "accumulators": int(some(rng, 1, 3, 8, 100)),
+        "dataflows": 2,
+    }
 
 
-def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
-    """Any shapes, strides, dilations, paddings, modes, sparsities of weights and inputs."""
-    kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
-    channels = int(some(rng, 1, 3, 8, 9, 16, 17, 33))
-    filters = int(some(rng, 1, 2, 5, 9, 16, 17, 24, 40))
-    output = (int(rng.integers(1, 7)), int(rng.integers(1, 8)))
-    high, wide = int(rng.integers(1, 10)), int(rng.integers(1, 10))
-    weight = np.where(
-        clumped(rng, (filters, channels, *kernel)),
-        rng.integers(-128, 128, (filters, channels, *kernel)),
-        0,
-    ).astype(np.int8)
-    weight[rng.random(filters) < some(rng, 0, 0, 0.5)] = 0
-    inputs = np.where(
-        clumped(rng, (channels, high, wide)), rng.integers(-128, 128, (channels, high, wide)), 0
-    )
-    last = bool(rng.random() < 0.7)
+def _trees(rng: Rng) -> dict[str, Any]:
+    return {"tiles": int(some(rng, 1, 2, 4)), "trees": int(some(rng, 1, 2, 4, 16))}
+
+
+def _kang(rng: Rng) -> dict[str, Any]:
+    lanes = int(some(rng, 1, 2, 4, 8, 32))
+    return {
+        "lanes": lanes,
+        "pixels": int(some(rng, 1, 2, 4)),
+        "max_gang": lanes.bit_length() - 1,
+        "group": int(some(rng, 2, 4, 8, 16)),
+        "window_entries": 16 + int(some(rng, 0, 1, 16, 40)),
+        "drain_width": int(some(rng, 1, 2, 4, 16, 32)),
+    }
+
+
+def _cambricon(rng: Rng) -> dict[str, Any]:
+    return {
+        "pes": int(some(rng, 1, 2, 4, 16)),
+        "multipliers": int(some(rng, 2, 4, 16)),
+        "window_rows": int(some(rng, 1, 2, 4, 16)),
+        "windows": int(some(rng, 1, 2, 3)),
+        "row_reads": int(some(rng, 1, 2, 16)),
+        "max_outputs": 2,
+        "drain_width": int(some(rng, 1, 4, 16)),
+    }
+
+
+SMALL = {
+    "systolic": Small("systolic256", _systolic, (3, 4), 20, (1, 3, 8, 15, 16, 17, 33)),
+    "diannao": Small("diannao256", _trees),
+    "kang": Small("kang256", _kang),
+    "cambricon_x": Small("cambriconx256", _cambricon),
+}
+
+ANY_ORDER = {"kang", "cambricon_x"}  # whose results are put in order in staging
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small array and a convolution for it, as both models take it."""
+
+    spec: AccelSpec
+    case: Case
+    conv: Convolution
+    weight: npt.NDArray[np.int8]
+    image: npt.NDArray[np.int64]
+
+
+def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """Density 0..100 %, by weight, by kernel and by filter."""
+    keep = rng.random(shape) < some(rng, 0.0, 0.02, 0.1, 0.3, 0.6, 1.0)
+    if rng.random() < 0.5:
+        keep &= rng.random((*shape[:2], 1, 1)) < 0.6
+    keep &= rng.random((shape[0], 1, 1, 1)) < some(rng, 0.5, 1.0)
+    return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
+
+
+def random_tile(rng: Rng, kind: str) -> Tile:
+    """Shapes, strides, dilations, sparsities, modes, ragged edges, whole and partial reductions,
+    with and without a residual."""
+    small = SMALL[kind]
+    spec = load_spec(small.target)
+    array = replace(spec.array, pipeline_cycles=int(rng.integers(0, 9)), **small.array(rng))
+    banks = int(some(rng, 1, 2, 4, 8))
+    spec = replace(spec, array=array, sram=replace(spec.sram, act_banks=banks))
+    kernel, channels = some(rng, *KERNELS), int(some(rng, *small.channels))
+    filters = int(rng.integers(1, small.filters + 1))
+    weight = random_weight(rng, (filters, channels, *kernel))
+    image = rng.integers(-128, 128, (channels, *rng.integers(1, 8, 2)))
+    output = tuple(int(rng.integers(1, most + 1)) for most in small.outputs)
+    last, first = bool(rng.random() < 0.7), bool(rng.random() < 0.7)
+    residual = last and rng.random() < 0.4
+    operand_row = output[1] + int(rng.integers(0, 3)) if residual else None
+    mode = int(some(rng, *spec.kind.modes(array)))
+    stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
+    row = image.shape[2] + int(rng.integers(0, 3))
+    top, left = (int(n) for n in rng.integers(-3, 2, 2))
+    window = WindowShape(row, *image.shape[1:], top, left, *kernel, *stride, *dilation, *output)
+    order = np.arange(filters, dtype=np.int32)
+    if kind in ANY_ORDER:
+        order = rng.permutation(filters).astype(np.int32)
+    filter_set, streams = packed(spec, weight, order)
     return Tile(
         spec,
-        weight,
-        rng.permutation(filters).astype(np.int32),
-        inputs,
-        WindowShape(
-            wide + int(rng.integers(0, 3)),
-            high,
-            wide,
-            int(rng.integers(-3, 2)),
-            int(rng.integers(-3, 2)),
-            *kernel,
-            *some(rng, (1, 1), (1, 1), (2, 2), (1, 3)),
-            *some(rng, (1, 1), (1, 1), (2, 1), (2, 3)),
-            *output,
+        Case(window, filter_set, mode, first, last, operand_row),
+        Convolution(
+            image=image.tolist(),
+            row=row,
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
+            top=top,
+            left=left,
+            output=(output[0], output[1]),
+            streams=streams,
+            table=None,
+            first=first,
+            last=last,
+            out_blocks=blocks(filters),
+            operand_row=operand_row,
+            mode=mode,
         ),
-        int(rng.choice(list(spec.kind.modes(spec.array)))),
-        bool(rng.random() < 0.6),
-        last,
-        output[1] + int(rng.integers(0, 3)) if last and rng.random() < 0.4 else None,
+        weight,
+        image,
     )
 
 
-def fast(tile: Tile, *, known: bool = True) -> Timing:
-    """By the kind's own ``conv``; ``known``: it may look at the inputs."""
-    filters, channels = tile.weight.shape[:2]
-    shape = Shape(channels, tile.window.taps)
-    raw, _ = tile.spec.format.pack(canonical(tile.weight[tile.order]), shape, tile.order)
-    case = Case(
-        tile.window,
-        decode(tile.spec.format, raw, filters, shape, None),
-        tile.mode,
-        tile.first,
-        tile.last,
-        tile.operand_row,
-        (lambda: tile.image != 0) if known else None,
-    )
-    return tile.spec.kind.conv(tile.spec, case)
+def packed(
+    spec: AccelSpec, weight: npt.NDArray[np.int8], order: npt.NDArray[np.int32]
+) -> tuple[FilterSet, list[bytes]]:
+    """Filters as they are decoded from their streams, and the streams."""
+    shape = Shape(weight.shape[1], int(np.prod(weight.shape[2:])))
+    raw, lengths = spec.format.pack(canonical(weight), shape, order)
+    ends = 4 * np.cumsum(lengths)
+    data = raw.tobytes()
+    streams = [data[end - 4 * size : end] for end, size in zip(ends, lengths, strict=True)]
+    return decode(spec.format, raw, len(weight), shape, None), streams
 
 
 def stepped(tile: Tile) -> Outcome:
-    """By the reference that the kind names."""
-    channels, window = tile.weight.shape[1], tile.window
-    shape = Shape(channels, window.taps)
-    raw, words = tile.spec.format.pack(canonical(tile.weight[tile.order]), shape, tile.order)
-    ends, whole = np.cumsum(4 * words), raw.tobytes()
-    step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(tile.spec.kind.reference)
-    return step(
-        tile.spec,
-        Convolution(
-            image=tile.image.tolist(),
-            row=window.row,
-            kernel=(window.rows, window.cols),
-            stride=(window.row_stride, window.col_stride),
-            dilation=(window.row_dilation, window.col_dilation),
-            top=window.top,
-            left=window.left,
-            output=(window.out_height, window.out_width),
-            streams=[whole[end - 4 * size : end] for end, size in zip(ends, words, strict=True)],
-            table=None,
-            mode=tile.mode,
-            first=tile.first,
-            last=tile.last,
-            out_blocks=blocks(len(tile.weight)),
-            operand_row=tile.operand_row,
-        ),
-    )
+    """The outcome of the kind's reference."""
+    module, _, name = tile.spec.kind.reference.partition(":")
+    outcome: Outcome = getattr(import_module(module), name)(tile.spec, tile.conv)
+    return outcome
 
 
-def convolved(tile: Tile) -> dict[tuple[int, int], int]:
-    """The sums of the convolution, by output channel and output."""
-    window = tile.window
-    weight = tile.weight.astype(np.int64)
-    sums = np.zeros((len(weight), window.out_height, window.out_width), np.int64)
-    for oy, ox in np.ndindex(window.out_height, window.out_width):
-        for r, s in np.ndindex(window.rows, window.cols):
-            y = window.top + oy * window.row_stride + r * window.row_dilation
-            x = window.left + ox * window.col_stride + s * window.col_dilation
-            if 0 <= y < window.height and 0 <= x < window.width:
-                sums[:, oy, ox] += weight[:, :, r, s] @ tile.image[:, y, x]
-    flat = sums.reshape(len(sums), -1)
-    return {(k, n): int(flat[k, n]) for k in range(len(flat)) for n in range(flat.shape[1])}
+def sums(tile: Tile) -> dict[tuple[int, int], int]:
+    """The convolution, straight from its definition."""
+    case, (_, height, width) = tile.case.window, tile.image.shape
+    out = np.zeros((len(tile.weight), case.outputs), np.int64)
+    for n in range(case.outputs):
+        oy, ox = divmod(n, case.out_width)
+        for r in range(case.rows):
+            for s in range(case.cols):
+                y = case.top + oy * case.row_stride + r * case.row_dilation
+                x = case.left + ox * case.col_stride + s * case.col_dilation
+                if 0 <= y < height and 0 <= x < width:
+                    out[:, n] += tile.weight[:, :, r, s].astype(np.int64) @ tile.image[:, y, x]
+    order = tile.case.filters.order
+    return {(int(order[f]), n): int(value) for (f, n), value in np.ndenumerate(out)}
 
 
-def difference(tile: Tile) -> str:
-    """What the two models do not agree about; "" if they do."""
-    timing, outcome = fast(tile), stepped(tile)
-    wrong = (
-        []
-        if timing.cycles == outcome.cycles
-        else [f"{timing.cycles} cycles, stepped {outcome.cycles}"]
-    )
-    for name, value in {**timing.slots, **timing.events}.items():
-        if value != outcome.events[name]:
-            wrong.append(f"{name} {value}, stepped {outcome.events[name]}")
+def difference(rng: Rng, kind: str) -> str:
+    """What differs between the two models on a random tile; "" if nothing does."""
+    tile = random_tile(rng, kind)
+    timing, outcome = tile.spec.kind.conv(tile.spec, tile.case), stepped(tile)
+    every, real = tile.case.filters.products(tile.case.window)
+    counted = {"cycles": timing.cycles, "macs": every, "real_macs": real}
+    expected = {**counted, **timing.slots, **timing.events}
+    found = {**outcome.slots, **outcome.events}
+    wrong = [
+        f"{name} {expected.get(name, 0)}, stepped {found.get(name, 0)}"
+        for name in {**expected, **found}
+        if expected.get(name, 0) != found.get(name, 0)
+    ]
     if sum(timing.slots.values()) != timing.cycles * tile.spec.array.macs:
-        wrong.append("slots do not add up to the multiplier-cycles")
+        wrong.append("slots do not sum to cycles x multipliers")
     if min(timing.slots.values()) < 0:
-        wrong.append("a slot has less than none")
-    if timing.products is not None and timing.products != outcome.events["multiply"]:
-        wrong.append(f"{timing.products} products, stepped {outcome.events['multiply']}")
-    if outcome.sums != convolved(tile):
+        wrong.append(f"a slot is negative: {timing.slots}")
+    if outcome.sums != sums(tile):
         wrong.append("sums are not the convolution")
     return ", ".join(wrong)
-
-
-def resized(spec: AccelSpec, kind: str, **sizes: Any) -> AccelSpec:
-    """The description with another kind of array of the same sizes, or other sizes."""
-    return replace(spec, array=replace(spec.array, kind=kind, **sizes))  # type: ignore[type-var]

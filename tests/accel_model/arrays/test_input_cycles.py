@@ -11,8 +11,8 @@ import os
 import numpy as np
 import pytest
 
-from tests.accel_model.arrays.kinds import RANDOM
-from tests.accel_model.arrays.tiles import difference, random_tile
+from tests.accel_model.arrays.input_kinds import RANDOM
+from tests.accel_model.arrays.input_tiles import difference, random_tile
 
 TILES = int(os.environ.get("ZEROSKIP_TILES", "40"))
 SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.accel_model.arrays.tiles import Rng, resized, some
+from tests.accel_model.arrays.input_tiles import Rng, resized, some
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
 
