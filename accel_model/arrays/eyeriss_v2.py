@@ -169,21 +169,14 @@ class EyerissKind(Kind[EyerissGeometry]):
         return ExactPrice(((partial(self._patch_cycles, spec, case), 1.0),))
 
     def _patch_cycles(self, spec: AccelSpec, case: Case, high: int, wide: int) -> float:
-        """Of interior outputs: every PE with full outputs has the same products."""
         array, filters = self.geometry(spec), case.filters
         window = patch_window(case.window, high, wide)
-        share = 1 << case.mode
-        most = _column_weights(filters, array, share)  # int64 [G]: of the fullest column and part
-        groups, outputs = _sizes(array, len(filters)), window.outputs
-        granule = self.granule(array, case.mode)
-        whole, rest = divmod(outputs, granule)
-        lengths = [granule] * whole + [rest] * (rest > 0)
-        times = np.array(
-            [max(1, int(n) * min(array.outputs, length)) for length in lengths for n in most]
-        )
-        drains = np.array(
-            [_drain(array, share, int(size) * length) for length in lengths for size in groups]
-        )
+        inputs = _inputs(None, window, array.outputs, 1)[:, 0].astype(np.float64)  # [S, taps]
+        weights = _part_weights(filters, array, 1 << case.mode)  # [taps, share x G x columns]
+        groups = len(_sizes(array, len(filters)))
+        shape = (len(inputs), 1 << case.mode, groups, -1)
+        products = (inputs @ weights).reshape(shape).swapaxes(0, 1).astype(np.int64)
+        times, drains, _ = _passes(array, window, len(filters), case.mode, products)
         _, end = two_sets(times, drains)
         return float(end + array.pipeline_cycles)
 
@@ -196,11 +189,6 @@ def _sizes(array: EyerissGeometry, filters: int) -> Int64:
     """int64 [G]: filters of each group."""
     size = array.pe_cols * array.filters
     return np.minimum(size, filters - np.arange(0, filters, size))
-
-
-def _drain(array: EyerissGeometry, share: int, sums: int) -> int:
-    """Cycles: parts of sums go up the rows that share them, and out."""
-    return share - 1 - -sums // array.drain_width
 
 
 def _passes(
@@ -216,7 +204,7 @@ def _passes(
     times = np.maximum(np.maximum.reduceat(most, starts, axis=0), 1)
     held = np.minimum(rows, segments - starts)
     outputs = np.minimum(rows * array.outputs, window.outputs - starts * array.outputs)
-    drains = share - 1 - -np.multiply.outer(outputs, sizes) // array.drain_width
+    drains = share - 1 - -np.multiply.outer(outputs, sizes) // array.drain_width  # up, and out
     active = np.multiply.outer(held, np.minimum(array.pe_cols, sizes))
     return times.reshape(-1), drains.reshape(-1), active.reshape(-1)
 
@@ -234,15 +222,15 @@ def _weights(filters: FilterSet, array: EyerissGeometry) -> Int64:
     return found
 
 
-def _column_weights(filters: FilterSet, array: EyerissGeometry, share: int) -> Int64:
-    """int64 [G]: weights of the part of the channels of the column that has the most."""
-    key = ("fullest", array.pe_cols, array.filters, share)
-    found: Int64 | None = filters.memo.get(key)
+def _part_weights(filters: FilterSet, array: EyerissGeometry, share: int) -> Floats:
+    """float64 [taps, share x G x columns]: ``_weights`` of all channels of a part."""
+    key = ("parts", array.pe_cols, array.filters, share)
+    found: Floats | None = filters.memo.get(key)
     if found is None:
-        of_channel = _weights(filters, array).sum(axis=3)  # [G, columns, C]
-        padded = np.pad(of_channel, ((0, 0), (0, 0), (0, -of_channel.shape[2] % share)))
-        parts = padded.reshape(*padded.shape[:2], -1, share).sum(axis=2)
-        found = filters.memo[key] = parts.max(axis=(1, 2))
+        weights = _weights(filters, array)
+        parts = [weights[:, :, part::share].sum(axis=2) for part in range(share)]
+        flat = np.stack(parts).reshape(-1, weights.shape[3])
+        found = filters.memo[key] = np.ascontiguousarray(flat.T, np.float64)
     return found
 
 

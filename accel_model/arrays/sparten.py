@@ -37,6 +37,7 @@ from zeroskip.accel_model.arrays.tile_counts import (
     looked_up,
     mask_of,
     nonzeros_at,
+    patch_window,
     result_events,
 )
 from zeroskip.accel_model.formats import BITMAP, DENSE, WeightFormat, canonical, stages_of
@@ -224,12 +225,20 @@ class SpartenKind(Kind[SpartenGeometry]):
             )
             for count in (1, 3)
         ]
-        return ExactPrice(((partial(_patch_cycles, array, ends[0], (ends[1] - ends[0]) / 2), 1.0),))
+        price = partial(self._patch_cycles, array, case, ends[0], (ends[1] - ends[0]) / 2)
+        return ExactPrice(((price, 1.0),))
 
-
-def _patch_cycles(array: SpartenGeometry, one: int, more: float, high: int, wide: int) -> float:
-    """one: cycles of the first output of a cluster; more: of each other."""
-    return one + more * (-(-high * wide // array.clusters) - 1) + array.pipeline_cycles
+    def _patch_cycles(
+        self, array: SpartenGeometry, case: Case, one: int, more: float, high: int, wide: int
+    ) -> float:
+        """one: cycles of the first output of a cluster; more: of each other. Taps in padding have
+        no products where the array skips inputs."""
+        window, share = patch_window(case.window, high, wide), 1.0
+        if "inputs" in self.skips:
+            share = float(window.real.mean()) / window.outputs
+        outputs = -(-window.outputs // array.clusters)
+        drains = outputs * -(-len(case.filters) // array.drain_width)
+        return max(share * (one + more * (outputs - 1)), drains) + array.pipeline_cycles
 
 
 def _floors(filters: FilterSet, chunk: int) -> Int64:
