@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,6 +53,7 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Model: TypeAlias = str | Path | onnx.ModelProto
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
+KEPT = 4  # calibration samples that a file keeps for an array that looks at activations
 SAMPLES = 4  # random images that stand in for calibration data
 
 
@@ -101,7 +103,30 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
         progress=progress,
         first=first,
     )
-    return network_of(stages, model, spec)
+    network = network_of(stages, model, spec)
+    if calibrate is None or not spec.kind.looks_at_inputs:
+        return network
+    return replace(network, samples=_kept(network, read_samples(stages.floating, calibrate)))
+
+
+def _kept(network: Network, samples: Mapping[str, Any]) -> dict[str, Any]:
+    """The first calibration samples, of as many runs as are kept for reports; none for a network
+    with an input that is a single number, of which a run has one."""
+    if not all(port.shape for port in network.run_inputs):
+        return {}
+    counts = [port.shape[0] for port in network.run_inputs]
+    runs = min(
+        [KEPT]
+        + [
+            len(samples[port.variable]) // count
+            for port, count in zip(network.run_inputs, counts, strict=True)
+        ]
+    )
+    return {
+        port.name: samples[port.variable][: runs * count]
+        for port, count in zip(network.run_inputs, counts, strict=True)
+        if runs
+    }
 
 
 def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:

@@ -7,7 +7,7 @@ have a part of the channels each. docs/arrays/eyeriss_v2.md has the rules.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -166,7 +166,7 @@ class EyerissKind(Kind[EyerissGeometry]):
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
         """As if all inputs were there: masks belong to tiles, and the search has none."""
-        return ExactPrice(((partial(self._patch_cycles, spec, case), 1.0),))
+        return ExactPrice(((cache(partial(self._patch_cycles, spec, case)), 1.0),))
 
     def _patch_cycles(self, spec: AccelSpec, case: Case, high: int, wide: int) -> float:
         array, filters = self.geometry(spec), case.filters

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -272,7 +272,7 @@ class CartesianKind(Kind[ScnnGeometry]):
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
         """As if all inputs were there: masks belong to tiles, and the search has none."""
-        return ExactPrice(((partial(self._patch_cycles, spec, case), 1.0),))
+        return ExactPrice(((cache(partial(self._patch_cycles, spec, case)), 1.0),))
 
     def _patch_cycles(self, spec: AccelSpec, case: Case, high: int, wide: int) -> float:
         """Infinite if a PE has too few accumulators for one filter."""

@@ -9,7 +9,7 @@ chunk of one or two filters. ``sparten_w`` and ``sparten_a`` skip only one of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -226,7 +226,7 @@ class SpartenKind(Kind[SpartenGeometry]):
             for count in (1, 3)
         ]
         price = partial(self._patch_cycles, array, case, ends[0], (ends[1] - ends[0]) / 2)
-        return ExactPrice(((price, 1.0),))
+        return ExactPrice(((cache(price), 1.0),))
 
     def _patch_cycles(
         self, array: SpartenGeometry, case: Case, one: int, more: float, high: int, wide: int

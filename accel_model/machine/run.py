@@ -86,7 +86,11 @@ def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], 
     rows = (
         (
             *(getattr(cost, name) for name in COUNTED),
-            *((cost.macs if cost.products is None else cost.products,) if skips_inputs else ()),
+            *(
+                (cost.real_macs if cost.products is None else cost.products,)
+                if skips_inputs
+                else ()
+            ),
             *(cost.events.get(name, 0) for name in events),
             *(cost.slots.get(name, 0) for name in slots),
         )
