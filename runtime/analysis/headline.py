@@ -39,5 +39,5 @@ def _spread(network: Network, each: Sequence[int]) -> str:
     if "inputs" not in network.spec.kind.skips:
         return ""
     if len(each) > 1:
-        return f" on average, {min(each):,} to {max(each):,} by the image"
+        return f" on average ({min(each):,} to {max(each):,})"
     return " for this image" if each else " if no activation were zero"
