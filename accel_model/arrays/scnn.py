@@ -39,7 +39,7 @@ from zeroskip.accel_model.arrays.tile_counts import (
     nonzeros_at,
     patch_window,
     result_events,
-    stored_at,
+    there_at,
     two_sets,
 )
 from zeroskip.accel_model.formats import DENSE, RUNS, WeightFormat
@@ -61,8 +61,7 @@ class ScnnGeometry:
     group_filters: int = number(
         "most filters of a group, all of whose sums are in a PE's accumulators at once",
         1,
-        128,
-        power_of_two=True,
+        256,
     )
     weight_banks: int = number("banks of WGT, a filter's stream in one", 16, 256, power_of_two=True)
     fifo_bytes: int = number("weights of the current channel that a PE holds, bytes", 1, 1 << 16)
@@ -107,9 +106,7 @@ SLOTS = (
         "multipliers without an input or a weight: vectors of a channel that are not full",
         "ragged",
     ),
-    Slot(
-        "zeros", "multiplying a zero that the array does not skip, or one that is stored", "zeros"
-    ),
+    Slot("zeros", "multiplying a zero weight that the array does not skip", "zeros"),
     Slot("outside", "products that belong to no output of the tile and are dropped", "zeros"),
     PADDING,
     Slot("imbalance", "PEs waiting at the end of a group of filters for the slowest", "imbalance"),
@@ -163,7 +160,7 @@ def bands(
 class Groups(NamedTuple):
     """Weights of groups of filters, for each channel and phase.
 
-    counts: float64 [G, C, phases], stored. vectors: float64 [G, C, phases], cycles that an input
+    counts: float64 [G, C, phases], multiplied. vectors: float64 [G, C, phases], cycles that an input
     vector meets them in. all_vectors: float64 [phases, G], of all channels. filters: int64 [G].
     """
 
@@ -189,7 +186,7 @@ class CartesianKind(Kind[ScnnGeometry]):
 
     def __init__(self, name: str, weights: WeightFormat, skips: frozenset[str]) -> None:
         self.name, self.skips = name, skips  # type: ignore[misc]  # class variables of most kinds
-        self.weights = weights
+        self.weights, self.zeros = weights, "weights" not in skips
 
     def format(self, geometry: ScnnGeometry) -> WeightFormat:
         return self.weights
@@ -225,7 +222,9 @@ class CartesianKind(Kind[ScnnGeometry]):
         mask = mask_of(case) if "inputs" in self.skips else None
         down, right = _axes(array, window)
         sums = int(down.sums.max() * right.sums.max())
-        groups = groups_of(filters, window, group_filters(array, sums), array.vector)
+        groups = groups_of(
+            there_at(filters, self.zeros), filters, window, group_filters(array, sums), array.vector
+        )
         inputs = _input_counts(down, right, mask)  # [P, C or 1, phases]
         vectors = np.ceil(inputs / array.vector)
         if mask is None:  # all channels are alike
@@ -244,7 +243,7 @@ class CartesianKind(Kind[ScnnGeometry]):
         cycles = int(end) + array.pipeline_cycles
 
         at = looked_at(mask, window)
-        inside = int((stored_at(filters).sum(axis=0, dtype=np.int64) * at).sum())
+        inside = int((there_at(filters, self.zeros).sum(axis=0, dtype=np.int64) * at).sum())
         products = int((nonzeros_at(filters) * at).sum())
         square, group_cycles, work = array.vector**2, int(times.sum()), int(busy.sum())
         used = down.used * right.used
@@ -281,7 +280,13 @@ class CartesianKind(Kind[ScnnGeometry]):
         sums = int(down.sums.max() * right.sums.max())
         if sums > array.accumulators:
             return float("inf")
-        groups = groups_of(case.filters, window, group_filters(array, sums), array.vector)
+        groups = groups_of(
+            there_at(case.filters, self.zeros),
+            case.filters,
+            window,
+            group_filters(array, sums),
+            array.vector,
+        )
         vectors = np.ceil(_input_counts(down, right, None)[:, 0] / array.vector)
         times = np.maximum((vectors @ groups.all_vectors).max(axis=0), 1).astype(np.int64)
         _, end = two_sets(times, -(-groups.filters * sums // array.drain_width))
@@ -289,7 +294,7 @@ class CartesianKind(Kind[ScnnGeometry]):
 
 
 def group_filters(array: ScnnGeometry, sums: int) -> int:
-    """Kc: the largest power of two of filters with ``sums`` each whose sums a PE can hold.
+    """Kc: the most filters with ``sums`` each whose sums a PE can hold.
 
     ArrayError if that is none.
     """
@@ -298,17 +303,20 @@ def group_filters(array: ScnnGeometry, sums: int) -> int:
             f"a PE would have {sums} sums of a filter and holds {array.accumulators}; make tiles "
             "of fewer outputs"
         )
-    return min(array.group_filters, 1 << (array.accumulators // sums).bit_length() - 1)
+    return min(array.group_filters, array.accumulators // sums)
 
 
-def groups_of(filters: FilterSet, window: WindowShape, size: int, vector: int) -> Groups:
-    """The filters in groups of ``size`` neighbours, in the order of their streams."""
+def groups_of(
+    there: npt.NDArray[np.int8], filters: FilterSet, window: WindowShape, size: int, vector: int
+) -> Groups:
+    """The filters in groups of ``size`` neighbours, in the order of their streams; there: int8
+    [F, C, taps], the weights that are multiplied."""
     strides, dilations = window[7:9], window[9:11]
     key = ("groups", size, vector, window.rows, window.cols, strides, dilations)
     found: Groups | None = filters.memo.get(key)
     if found is None:
         starts = np.arange(0, len(filters), size)
-        together = np.add.reduceat(stored_at(filters), starts, axis=0, dtype=np.int64)
+        together = np.add.reduceat(there, starts, axis=0, dtype=np.int64)
         phase = _tap_phases(window)
         counts = together.astype(np.float64) @ (phase[:, None] == np.arange(np.prod(strides)))
         vectors = np.ceil(counts / vector)

@@ -26,11 +26,13 @@ def by_tap(positions: npt.NDArray[np.generic], filters: FilterSet) -> npt.NDArra
     return from_canonical(values, shape.channels, (shape.taps,))
 
 
-def stored_at(filters: FilterSet) -> npt.NDArray[np.int8]:
-    """int8 [F, C, taps]: 1 where a weight is in a stream."""
-    found: npt.NDArray[np.int8] | None = filters.memo.get("stored_at")
+def there_at(filters: FilterSet, zeros: bool) -> npt.NDArray[np.int8]:
+    """int8 [F, C, taps]: 1 where a weight is in a stream; without ``zeros``, one that is not 0."""
+    key = ("there_at", zeros)
+    found: npt.NDArray[np.int8] | None = filters.memo.get(key)
     if found is None:
-        found = filters.memo["stored_at"] = by_tap(filters.stored, filters)
+        there = filters.stored if zeros else filters.matrix != 0
+        found = filters.memo[key] = by_tap(there, filters)
     return found
 
 

@@ -55,8 +55,8 @@ class Layout:
         }
         most = max(len(outputs) for outputs in self.outputs.values())
         self.kc = 1
-        while 2 * self.kc <= array.group_filters and 2 * self.kc * most <= array.accumulators:
-            self.kc *= 2
+        while self.kc < array.group_filters and (self.kc + 1) * most <= array.accumulators:
+            self.kc += 1
 
     def _reached(self, axis: int, pe: int, size: int) -> set[int]:
         """Outputs of an axis of which some tap looks at the PE's inputs."""
@@ -121,7 +121,9 @@ class Pe:
                     (each.channel, w.tap, w.value)
                     for each in filters
                     for w in each.weights
-                    if w.channel == channel and self._phase(w) == phase
+                    if w.channel == channel
+                    and self._phase(w) == phase
+                    and (w.value or self.layout.array.kind == "sparse_a")
                 ]
                 inputs = [
                     each

@@ -6,7 +6,7 @@ branch by branch, in equal steps: those in between are not published as numbers.
 convolutions on the array alone, a layer at a time, as the paper's simulator has them.
 
 Rules: "Kc 8" is the description as published. "Kc by accumulators" lets a group have as many
-filters, a power of two up to 128, as there are accumulators for.
+filters, up to 256, as there are accumulators for.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ MODULES = {  # of GoogLeNet: inputs, size, and outputs of 1x1, 3x3_reduce, 3x3, 
     "5b": (832, 7, 384, 192, 384, 48, 128, 128),
 }
 LATE = ("5a", "5b")
+FREE = {"group_filters": 256, "weight_banks": 256}  # Kc by accumulators
 
 
 @dataclass(frozen=True)
@@ -210,17 +211,22 @@ def rows() -> list[Row]:
     ]
     mean = sum(speeds.values()) / len(speeds)
     found.append(Row("SCNN", "x DCNN, mean of the three, Kc 8", 2.7, mean, within(2.7, 0.1)))
-    free = published(group_filters=128, weight_banks=128)
+    free = published(**FREE)
     at = googlenet((0.4, 0.4))
-    scnn = cycles(published(), whole(at))
+    scnn = cycles(free, whole(at))
     equal: list[tuple[str, float, float, Accepted]] = [
         (
-            "x DCNN, GoogLeNet all dense, Kc 8",
+            "x DCNN, GoogLeNet all dense, Kc by accumulators",
             0.79,
-            equal_densities(1.0, published()),
+            equal_densities(1.0, free),
             within(0.79, 0.1),
         ),
-        ("density of break-even, GoogLeNet, Kc 8", 0.85, break_even(published()), near(0.85, 0.1)),
+        (
+            "density of break-even, GoogLeNet, Kc by accumulators",
+            0.85,
+            break_even(free),
+            near(0.85, 0.1),
+        ),
         (
             "x DCNN, GoogLeNet at .1/.1, Kc by accumulators",
             24,
@@ -228,15 +234,15 @@ def rows() -> list[Row]:
             within(24, 0.1),
         ),
         (
-            "SparseW's time, GoogLeNet at .4/.4, Kc 8",
+            "SparseW's time, GoogLeNet at .4/.4, Kc by accumulators",
             1.7,
-            cycles(published("sparse_w"), whole(at)) / scnn,
+            cycles(published("sparse_w", **FREE), whole(at)) / scnn,
             within(1.7, 0.15),
         ),
         (
-            "SparseA's time, GoogLeNet at .4/.4, Kc 8",
+            "SparseA's time, GoogLeNet at .4/.4, Kc by accumulators",
             2.6,
-            cycles(published("sparse_a"), whole(at)) / scnn,
+            cycles(published("sparse_a", **FREE), whole(at)) / scnn,
             within(2.6, 0.15),
         ),
     ]

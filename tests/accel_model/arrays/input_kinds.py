@@ -17,7 +17,7 @@ def _scnn(kind: str, rng: Rng) -> AccelSpec:
         pe_cols=int(some(rng, 1, 2, 4)),
         vector=int(some(rng, 1, 2, 4)),
         accumulators=int(some(rng, 42, 64, 300)),
-        group_filters=int(some(rng, 1, 2, 8)),
+        group_filters=int(some(rng, 1, 3, 8)),
         drain_width=int(some(rng, 1, 2, 5)),
         pipeline_cycles=int(rng.integers(0, 9)),
     )
