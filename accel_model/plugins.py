@@ -29,6 +29,17 @@ BUILT_IN = {  # name -> module and object
     "diannao": "zeroskip.accel_model.arrays.diannao:DIANNAO",
     "cambricon_x": "zeroskip.accel_model.arrays.cambricon_x:CAMBRICON_X",
     "kang": "zeroskip.accel_model.arrays.kang:KANG",
+    "scnn": "zeroskip.accel_model.arrays.scnn:SCNN",
+    "sparse_a": "zeroskip.accel_model.arrays.scnn:SPARSE_A",
+    "sparse_w": "zeroskip.accel_model.arrays.scnn:SPARSE_W",
+    "dcnn": "zeroskip.accel_model.arrays.dcnn:DCNN",
+    "eyeriss_v2": "zeroskip.accel_model.arrays.eyeriss_v2:EYERISS_V2",
+    "sparten": "zeroskip.accel_model.arrays.sparten:SPARTEN",
+    "sparten_w": "zeroskip.accel_model.arrays.sparten:SPARTEN_W",
+    "sparten_a": "zeroskip.accel_model.arrays.sparten:SPARTEN_A",
+    "sparten_dense": "zeroskip.accel_model.arrays.sparten:SPARTEN_DENSE",
+    "zhu": "zeroskip.accel_model.arrays.zhu:ZHU",
+    "abm": "zeroskip.accel_model.arrays.abm:ABM",
 }
 
 

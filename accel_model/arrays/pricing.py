@@ -79,7 +79,10 @@ class ExactPrice:
             np.stack(np.broadcast_arrays(high, wide)).reshape(2, -1), axis=1, return_inverse=True
         )
         found = np.array(
-            [sum(times * part(int(h), int(w)) for part, times in self.parts) for h, w in sizes.T],
+            [
+                sum(times * part(int(h), int(w)) for part, times in self.parts) if h * w else 0.0
+                for h, w in sizes.T  # a remainder of a cut may be nothing
+            ],
             np.float64,
         )
         return found[inverse.reshape(-1)].reshape(np.broadcast_shapes(high.shape, wide.shape))

@@ -278,7 +278,10 @@ def run(
         f"{spec.clock_mhz:g} MHz"
     )
     if loaded is not None:
-        figure = one_line(cycles_line(loaded, cycles, images))
+        each = [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
+        figure = one_line(
+            cycles_line(loaded, cycles, images, each if loaded.spec.kind.looks_at_inputs else ())
+        )
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     for path in (output, trace):
         if path is not None:

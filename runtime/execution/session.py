@@ -56,7 +56,8 @@ class Session:
         """Outputs by name. inputs: an array for each of the network's inputs, by name, or several
         along its first axis, equally many for every input; outputs have as many.
 
-        ``runs`` are those of all images; time is that of one, which is the same for every one.
+        ``runs`` are those of all images; time is that of one, which is the same for every one
+        but on an array that looks at activations (``Run.each``).
         DataError if the inputs do not fit.
         """
         matched = match_inputs(inputs, self.network.run_inputs, "input data")
@@ -68,7 +69,11 @@ class Session:
         return self._on_host(images_of(self.network, matched))
 
     def time(self) -> dict[str, Run]:
-        """The run of each region with time but without numbers."""
+        """The run of each region with time: without numbers, or, on an array that looks at
+        activations, of the samples that the network keeps, if there are any."""
+        if self.network.spec.kind.looks_at_inputs and self.network.samples:
+            self.run(self.network.samples)
+            return self.runs
         return {
             name: self._machine.run(program, {}, numbers=False, progress=partial(self.tell, name))
             for name, program in self.network.programs.items()

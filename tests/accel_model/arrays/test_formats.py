@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from zeroskip.accel_model.formats import FORMATS, FormatError, Shape, canonical, from_canonical
 
 Weight = npt.NDArray[np.int8]
-NAMES = ["step", "group2", "group4", "group8", "group16"]
+NAMES = ["step", "group2", "group4", "group8", "group16", "runs", "csc", "valued"]
 
 
 @st.composite
