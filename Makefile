@@ -118,6 +118,8 @@ docs: .venv/stamp
 		> docs/ISA.md
 	$(BIN)/python -c 'from zeroskip.compiler.lowering.legality import manual; print(manual(), end="")' \
 		> docs/SUPPORTED.md
+	$(BIN)/python -c 'from zeroskip.compiler.mlir.dialect import irdl; print(irdl(), end="")' \
+		> docs/zeroskip.irdl.mlir
 	$(BIN)/python -c 'from pathlib import Path; \
 		from zeroskip.relay_passes.pruning.docs import manual; \
 		page = Path("docs/PRUNING.md"); page.write_text(manual(page.read_text()))'
