@@ -82,7 +82,7 @@ class _Exchange(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
         super().__init__()
         self.blobs = blobs
 
-    def visit_constant_(self, constant: Any) -> Any:
+    def visit_generic_const_(self, constant: Any) -> Any:
         value = const_value(constant)
         if value is None or value.dtype != np.uint8:
             return constant

@@ -55,9 +55,8 @@ def read_programs(text: str, where: str) -> list[Program]:
     MlirError for text that MLIR does not take, operations that are no instructions, or tokens that
     are not those of their queues. A program need not have been written by ``programs_text``.
     """
-    module = _parse(text, where)
     programs: list[Program] = []
-    for op in module.body.block.ops:
+    for op in _parse(text, where).body.block.ops if text.strip() else ():
         if op.name != "func.func":
             raise MlirError(f"{where}: holds {_name(op)}; a program is a func.func")
         name = op.sym_name.data
@@ -83,16 +82,18 @@ def _parse(text: str, where: str) -> Any:
     context = Context(allow_unregistered=True)
     context.load_dialect(Builtin)
     context.load_dialect(Func)
+    parser = None
     try:
-        module = Parser(context, text, where).parse_module()
+        parser = Parser(context, text, where)
+        module = parser.parse_module()
         module.verify()
-    except ParseError as problem:
-        line = text.count("\n", 0, problem.span.start) + 1
-        raise MlirError(f"{where} line {line}: {_shown(problem.msg)}") from None
     except (Exception, RecursionError) as problem:  # a foreign parser: whatever it says
-        said = told(problem) if isinstance(problem, Exception) else ""
+        syntax = isinstance(problem, ParseError)
+        at = problem.span.start if syntax else parser.pos if parser is not None else 0
+        said = problem.msg if syntax else told(problem)
         raise MlirError(
-            f"{where}: is not MLIR that can be read ({_shown(said) or type(problem).__name__})"
+            f"{where} line {text.count(chr(10), 0, at) + 1}: is not MLIR that can be read "
+            f"({_shown(said) or type(problem).__name__})"
         ) from None
     return module
 
