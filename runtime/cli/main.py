@@ -16,7 +16,8 @@ from zeroskip.runtime.cli import pruning
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
 from zeroskip.runtime.cli.options import FILE, level_option, program_option, shapes_option
 
-EMIT = ("relax", "layers", "schedule", "asm", "mlir")
+EMIT = ("relax", "layers", "schedule", "asm", "mlir", "tosa")
+ORACLES = ("tvm", "mlir")
 SOURCES = (".asm", ".mlir")  # one program, as text
 SHOWN = 10  # images whose largest element is printed
 METHODS = ("auto", "minmax", "percentile", "mse")
@@ -199,7 +200,7 @@ def compile_command(
 
 def _stage(stages: Any, emit: str) -> str:
     from zeroskip.compiler.mlir.program_text import programs_text
-    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text
+    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text, tosa_text
 
     texts: dict[str, Callable[[], str]] = {
         "relax": lambda: str(stages.scheduled.script(show_meta=False)),
@@ -209,6 +210,7 @@ def _stage(stages: Any, emit: str) -> str:
             f"# region {name}\n{assembly_text(program)}"
             for name, program in stages.programs.items()
         ),
+        "tosa": lambda: tosa_text(stages.partitioned),
         "mlir": lambda: programs_text(stages.programs.values()),
     }
     return texts[emit]()
@@ -315,6 +317,14 @@ def run(
     help="Show the signal-to-noise of each layer against the float network.",
 )
 @click.option(
+    "--oracle",
+    type=click.Choice(ORACLES),
+    default=ORACLES[0],
+    show_default=True,
+    help="Whose results of the layers are right: TVM's, or those of the layers as TOSA on MLIR's "
+    "JIT, independent of TVM and of zeroskip (pip install 'zeroskip[oracle]').",
+)
+@click.option(
     "--json", "json_file", type=FILE, metavar="FILE", help="Write what was found for machines."
 )
 @program_option
@@ -323,6 +333,7 @@ def validate(
     network: Path,
     inputs: Path,
     layers: bool,
+    oracle: Any,
     json_file: Path | None,
     program_file: Path | None,
     level: int | None,
@@ -338,7 +349,7 @@ def validate(
     from zeroskip.runtime.render.tables import show
 
     with progress(f"checking {network.name}") as tell:
-        result = compare(loaded, arrays, tell, layers=layers)
+        result = compare(loaded, arrays, tell, layers=layers, oracle=oracle)
         if json_file is not None:
             write_validation(json_file, result)
     if layers and result.quality:
