@@ -36,7 +36,7 @@ types: .venv/stamp
 
 # Whole 224x224 networks on every target.
 test-networks: .venv/stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not mlir"
 
 # The three networks inside rapidocr-onnxruntime.
 test-ocr: .venv/stamp-ocr
@@ -44,7 +44,7 @@ test-ocr: .venv/stamp-ocr
 
 # MLIR itself: its verifier on programs, its JIT as a second reference.
 test-mlir: .venv/stamp-mlir
-	$(BIN)/python -m pytest -m "mlir and not slow"
+	$(BIN)/python -m pytest -m mlir
 
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp

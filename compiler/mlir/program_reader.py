@@ -35,6 +35,9 @@ from zeroskip.compiler.mlir.program_text import ARRAYS, HEAD, PLACES, MlirError
 MAX_TEXT = 1 << 30  # characters
 MAX_ELEMENTS = 1 << 27  # of all tensors in a text: xDSL writes a splat out
 _SHAPE = re.compile(r"<\s*((?:(?:\d+|\?)\s*x\s*)+)")
+_STRING = re.compile(  # a comment, a string as xDSL takes it, or where none could be read
+    r"""//[^\n]*|"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"|["]"""
+)
 _INSTALL = "pip install 'zeroskip[mlir]'"
 
 
@@ -78,6 +81,7 @@ def _parse(text: str, where: str) -> Any:
         from xdsl.utils.exceptions import ParseError
     except ImportError as problem:
         raise MlirError(f"{where}: reading MLIR needs xDSL ({problem}): {_INSTALL}") from None
+    _check_strings(text, where)
     _check_sizes(text, where)
     context = Context(allow_unregistered=True)
     context.load_dialect(Builtin)
@@ -96,6 +100,14 @@ def _parse(text: str, where: str) -> Any:
             f"({_shown(said) or type(problem).__name__})"
         ) from None
     return module
+
+
+def _check_strings(text: str, where: str) -> None:
+    """Refuse a string without an end: xDSL's lexer takes exponential time over one."""
+    for match in _STRING.finditer(text):
+        if match[0] == '"':
+            line = text.count("\n", 0, match.start()) + 1
+            raise MlirError(f"{where} line {line}: holds a string that has no end or odd escapes")
 
 
 def _check_sizes(text: str, where: str) -> None:

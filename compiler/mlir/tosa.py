@@ -205,15 +205,29 @@ def _windows(
     exactly, as TOSA wants them: end padding that no window reaches is left away, then pixels."""
     half = len(layer.padding) // 2
     strides, dilation = _pairs(layer.strides, 1), _pairs(getattr(layer, "dilation", ()), 1)
-    begins, ends = _pairs(layer.padding[:half], 0), list(_pairs(layer.padding[half:], 0))
+    begins, ends = list(_pairs(layer.padding[:half], 0)), list(_pairs(layer.padding[half:], 0))
     sizes = list(x.shape)
     for axis in range(2):
         reach = (out[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilation[axis] + 1
         spare = begins[axis] + sizes[1 + axis] + ends[axis] - reach
-        sizes[1 + axis] -= max(0, spare - ends[axis])
-        ends[axis] = max(0, ends[axis] - spare)
+        if spare >= ends[axis] + sizes[1 + axis]:  # no window reaches a pixel
+            x = _padded(emit, x, axis, begins[axis], _zero(layer.x))
+            sizes[1 + axis], begins[axis], ends[axis] = reach, 0, 0
+        else:
+            sizes[1 + axis] -= max(0, spare - ends[axis])
+            ends[axis] = max(0, ends[axis] - spare)
     x = _sliced(emit, x, (0, 0, 0, 0), sizes)
     return x, [begins[0], ends[0], begins[1], ends[1]], strides, dilation
+
+
+def _padded(emit: Operations, x: Value, axis: int, pixels: int, fill: int) -> Value:
+    """Rows (axis 0) or columns (1) of ``fill`` before an int8 [N, H, W, C]."""
+    amounts = [0] * 8
+    amounts[2 * (1 + axis)] = pixels
+    shape = list(x.shape)
+    shape[1 + axis] += pixels
+    operands = [x, emit.shape(amounts), emit.number(fill, "int8")]
+    return emit("tosa.pad", operands, shape, x.element)
 
 
 def _sliced(emit: Operations, x: Value, start: Sequence[int], sizes: Sequence[int]) -> Value:

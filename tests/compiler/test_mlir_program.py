@@ -114,6 +114,8 @@ def test_a_program_that_waits_for_what_comes_later_has_no_text() -> None:
         ("%", "line 1: "),
         ("module {", "line 1: "),
         ("module {}\n}", "line 2: "),
+        ('module {}\n"' + "a" * 100, "line 2: holds a string that has no end"),
+        ('"' + "a" * 100 + '\\q"() : () -> ()', "line 1: holds a string that has no end"),
         ('"a.b"() : () -> ()', "holds a.b; a program is a func.func"),
         ("func.func @f() { return }", "function @f: a program has the attributes"),
         ("func.func private @f()", "function @f: a program is one block"),
