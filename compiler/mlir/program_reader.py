@@ -92,9 +92,10 @@ def _parse(text: str, where: str) -> Any:
         module = parser.parse_module()
         module.verify()
     except (Exception, RecursionError) as problem:  # a foreign parser: whatever it says
-        syntax = isinstance(problem, ParseError)
-        at = problem.span.start if syntax else parser.pos if parser is not None else 0
-        said = problem.msg if syntax else told(problem)
+        at = 0 if parser is None else parser.pos
+        said = told(problem)
+        if isinstance(problem, ParseError):
+            at, said = problem.span.start, problem.msg
         raise MlirError(
             f"{where} line {text.count(chr(10), 0, at) + 1}: is not MLIR that can be read "
             f"({_shown(said) or type(problem).__name__})"

@@ -253,20 +253,22 @@ def _conv(emit: Operations, layer: Conv, x: Value) -> Value:
     }
     zeros = [emit.number(_zero(layer.x), "int8"), emit.number(0, "int8")]
     filters, channels = weight.shape[:2]
-    depthwise = channels == 1 and layer.groups == x.shape[3] > 1
-    if depthwise:  # TOSA: [rows, columns, channels, filters of a channel]
-        held = weight.reshape(layer.groups, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
-        operands = [x, emit.constant(held), emit.constant(layer.bias), *zeros]
+    if channels == 1 and layer.groups == x.shape[3] > 1:
+        # TOSA's order: rows, columns, channels, filters of a channel.
+        held = emit.constant(
+            weight.reshape(layer.groups, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
+        )
+        operands = [x, held, emit.constant(layer.bias), *zeros]
         acc = emit("tosa.depthwise_conv2d", operands, (1, *out[2:], filters), "i32", **attributes)
     else:
-        each = filters // layer.groups
+        share = filters // layer.groups
         sums = []
         for group in range(layer.groups):
-            mine = slice(group * each, (group + 1) * each)
+            mine = slice(group * share, (group + 1) * share)
             part = _sliced(emit, x, (0, 0, 0, group * channels), (*x.shape[:3], channels))
             held = emit.constant(weight[mine].transpose(0, 2, 3, 1))
             operands = [part, held, emit.constant(layer.bias[mine]), *zeros]
-            sums.append(emit("tosa.conv2d", operands, (1, *out[2:], each), "i32", **attributes))
+            sums.append(emit("tosa.conv2d", operands, (1, *out[2:], share), "i32", **attributes))
         acc = _joined(emit, sums, 3)
     return _channels_first(emit, _requantised(emit, layer, acc), layer.y.shape)
 

@@ -144,7 +144,7 @@ def mlir_opt(text: str, *options: str) -> subprocess.CompletedProcess[str]:
     """What MLIR's own tool says of a text."""
     spec = importlib.util.find_spec("mlir")
     assert spec is not None, "mlir-opt comes with: pip install 'zeroskip[oracle]'"
-    (folder,) = spec.submodule_search_locations or ()
+    (folder,) = spec.submodule_search_locations or ("",)
     return subprocess.run(
         [f"{folder}/bin/mlir-opt", *options],
         input=text,

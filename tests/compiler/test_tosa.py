@@ -67,18 +67,15 @@ def test_a_region_calls_a_function_for_each_layer() -> None:
 def test_weights_are_in_the_order_of_tosa() -> None:
     """Filters, rows, columns, channels."""
     weight = np.arange(24).reshape(2, 3, 2, 2).astype(np.int8)
-    text = layer_text(
-        convolution(
-            x=QTensor((1, 3, 2, 2), "int8", 0),
-            y=QTensor((1, 2, 1, 1), "int8", 0),
-            weight=weight,
-            **{name: np.repeat(value, 2) for name, value in (
-                ("bias", np.int32([0])), ("mult", np.int32([1 << 30])), ("shift", np.int32([30])),
-            )},
-        ),
-        "f",
-        "n",
-    )  # fmt: skip
+    layer = convolution(
+        x=QTensor((1, 3, 2, 2), "int8", 0),
+        y=QTensor((1, 2, 1, 1), "int8", 0),
+        weight=weight,
+        bias=np.zeros(2, np.int32),
+        mult=np.full(2, 1 << 30, np.int32),
+        shift=np.full(2, 30, np.int32),
+    )
+    text = layer_text(layer, "f", "n")
     digits = weight.transpose(0, 2, 3, 1).tobytes().hex().upper()
     assert f'dense<"0x{digits}"> : tensor<2x2x2x3xi8>' in text
 

@@ -68,6 +68,7 @@ def test_a_program_runs_alone(compiled: Path, emitted: Path, tmp_path: Path) -> 
     (tensor,) = program.inputs
     np.savez(
         tmp_path / "q.npz",
+        allow_pickle=False,
         **{tensor.name: np.zeros((2, tensor.channels, *tensor.spatial), tensor.dtype)},
     )
     done = zeroskip(

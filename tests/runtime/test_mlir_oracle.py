@@ -70,16 +70,26 @@ def ends(layer: Layer) -> list[np.ndarray]:
     return [rng.choice(BOUNDS[x.dtype], x.shape).astype(x.dtype) for x in layer.inputs]
 
 
+def pool(
+    strides: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int]
+) -> MaxPool:
+    """Of 2 x 2 taps, to 3 x 4 pixels."""
+    return MaxPool(
+        x=QTensor((1, 2, 7, 6), "uint8", 9),
+        y=QTensor((1, 2, 3, 4), "uint8", 9),
+        kernel=(2, 2),
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        lo=20,
+        hi=250,
+    )
+
+
 def rare_layers() -> dict[str, Layer]:
-    wide, narrow = QTensor((1, 2, 7, 6), "uint8", 9), QTensor((1, 2, 3, 4), "uint8", 9)
-    pool = {"x": wide, "y": narrow, "lo": 20, "hi": 250}
     return {
-        "a dilated pool": MaxPool(
-            kernel=(2, 2), strides=(2, 1), padding=(1, 0, 0, 0), dilation=(3, 2), **pool
-        ),
-        "a pool of wide padding": MaxPool(
-            kernel=(2, 2), strides=(4, 2), padding=(2, 2, 1, 1), dilation=(1, 1), **pool
-        ),
+        "a dilated pool": pool((2, 1), (1, 0, 0, 0), (3, 2)),
+        "a pool of wide padding": pool((4, 2), (2, 2, 1, 1), (1, 1)),
         "sums that would leave int32": convolution(
             bias=np.array([2**31 - 300], np.int32), shift=np.array([20], np.int32)
         ),
