@@ -156,3 +156,18 @@ def _twice(x: relax.Var) -> relax.Function:
         y = builder.emit(relax.op.reshape(x, (4, 1)))
         builder.emit_func_output(relax.Tuple([y, y]))
     return builder.get()["f"]
+
+
+def test_windows_divide_exactly() -> None:
+    """TOSA orders padding top, bottom, left, right; what no window reaches is left away."""
+    x, y = QTensor((1, 1, 5, 9), "uint8", 200), QTensor((1, 1, 3, 4), "int8", 0)
+    layer = convolution(
+        x=x, y=y, weight=np.ones((1, 1, 3, 2), np.int8), strides=(2, 3), padding=(0, 1, 2, 2)
+    )
+    text = layer_text(layer, "f", "n")
+    assert "pad = array<i64: 0, 2, 1, 1>" in text  # of 7 rows all, of 12 columns 11
+    shorter = replace(layer, x=replace(x, shape=(1, 1, 5, 11)), padding=(0, 0, 2, 1))
+    text = layer_text(replace(shorter, y=replace(y, shape=(1, 1, 3, 3))), "f", "n")
+    assert "pad = array<i64: 0, 2, 0, 0>" in text  # of 12 columns the windows reach 8
+    assert '"tosa.slice"' in text
+    assert 'dense<"0x48"> : tensor<1xi8>' in text  # zero point 200 - 128

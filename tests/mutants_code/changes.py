@@ -6,13 +6,14 @@ from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
 from tests.mutants_code.of_compiler import COMPILER
 from tests.mutants_code.of_losses import LOSSES
+from tests.mutants_code.of_mlir import MLIR
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
 
 PACKAGES: dict[str, tuple[Change, ...]] = {
     "accel_model": ACCEL_MODEL,
-    "compiler": COMPILER,
+    "compiler": (*COMPILER, *MLIR),
     "relay_passes": RELAY_PASSES,
     "runtime": (*RUNTIME, *LOSSES, *REPORT),
 }
