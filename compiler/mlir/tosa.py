@@ -23,6 +23,7 @@ from zeroskip.compiler.mlir.operations import Operations, Value, integers
 from zeroskip.compiler.mlir.program_text import MlirError
 from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
+    MAX_SHIFT,
     Add,
     AvgPool,
     Concat,
@@ -39,7 +40,7 @@ Array = npt.NDArray[Any]
 
 LEAST, MOST = BOUNDS["int8"]
 UNSIGNED = 128  # what a uint8 activation is moved by
-SAFE = 1 << 30  # a scaled sum below it does not leave TOSA's int32 when its zero point is added
+LEAST_SHIFT = 2  # that TOSA has
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # channels last, channels first
 
 
@@ -297,31 +298,36 @@ def _dense(emit: Operations, layer: Dense, x: Value) -> Value:
 
 
 def _requantised(emit: Operations, layer: Conv | Dense, acc: Value) -> Value:
-    mult, shift = layer.mult.astype(np.int64), layer.shift.astype(np.int64)
-    # TOSA's shifts begin at 2.
-    mult, shift = np.where(shift == 1, mult * 2, mult), np.maximum(shift, 2)
-    if mult.max() >= 1 << 31:
+    mult, shift = _normalised(layer.mult, layer.shift)
+    if shift.min() < LEAST_SHIFT:
         raise MlirError("a scale of 2^29 or more has no form in TOSA; leave it to the CPU")
-    acc = _saturated(emit, layer, acc, mult, shift)
+    acc = _saturated(emit, layer, acc, shift)
     scaled = _rescaled(emit, acc, mult, shift, 0, _zero(layer.y))
     return _clamped(emit, scaled, *_limits(layer))
 
 
-def _saturated(
-    emit: Operations, layer: Conv | Dense, acc: Value, mult: Array, shift: Array
-) -> Value:
-    """Sums within what ``rescale`` may scale (its result is int32): those beyond give the same
-    limits. As they are where no sum can be so large."""
-    weight = np.abs(layer.weight.reshape(len(mult), -1).astype(np.int64)).sum(axis=1)
+def _normalised(mult: Array, shift: Array) -> tuple[Array, Array]:
+    """The same scales with multipliers of 31 bits, or with the largest shift there is.
+
+    TOSA scales sums below 2^(shift - 1) only (``apply_scale_32``): for these every sum that does
+    not end at a limit anyway is.
+    """
+    room = 30 - np.floor(np.log2(np.maximum(mult, 1))).astype(np.int64)
+    more = np.where(mult == 0, MAX_SHIFT, np.minimum(room, MAX_SHIFT - shift.astype(np.int64)))
+    moved = np.where(mult == 0, MAX_SHIFT, shift + more)
+    return mult.astype(np.int64) << np.where(mult == 0, 0, more), moved
+
+
+def _saturated(emit: Operations, layer: Conv | Dense, acc: Value, shift: Array) -> Value:
+    """Sums within what TOSA scales: those beyond it give the same limits. As they are where no sum
+    can be so large."""
+    weight = np.abs(layer.weight.reshape(len(shift), -1).astype(np.int64)).sum(axis=1)
     reach = weight * 255 + np.abs(layer.bias.astype(np.int64))
-    if all(int(r) * int(m) >> int(s) < SAFE for r, m, s in zip(reach, mult, shift, strict=True)):
+    most = np.minimum((np.int64(1) << (shift - 1)) - 1, BOUNDS["int32"][1])
+    if (reach <= most).all():
         return acc
-    most = [
-        min((SAFE << int(s)) // max(int(m), 1), (1 << 31) - 1)
-        for m, s in zip(mult, shift, strict=True)
-    ]
     for name, sign in (("tosa.minimum", 1), ("tosa.maximum", -1)):
-        limit = emit.constant(sign * np.array(most, np.int32).reshape(1, 1, 1, -1))
+        limit = emit.constant((sign * most).astype(np.int32).reshape(1, 1, 1, -1))
         acc = emit(name, [acc, limit], acc.shape, "i32")
     return acc
 
