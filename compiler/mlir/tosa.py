@@ -299,8 +299,6 @@ def _dense(emit: Operations, layer: Dense, x: Value) -> Value:
 
 def _requantised(emit: Operations, layer: Conv | Dense, acc: Value) -> Value:
     mult, shift = _normalised(layer.mult, layer.shift)
-    if shift.min() < LEAST_SHIFT:
-        raise MlirError("a scale of 2^29 or more has no form in TOSA; leave it to the CPU")
     acc = _saturated(emit, layer, acc, shift)
     scaled = _rescaled(emit, acc, mult, shift, 0, _zero(layer.y))
     return _clamped(emit, scaled, *_limits(layer))
@@ -310,12 +308,15 @@ def _normalised(mult: Array, shift: Array) -> tuple[Array, Array]:
     """The same scales with multipliers of 31 bits, or with the largest shift there is.
 
     TOSA scales sums below 2^(shift - 1) only (``apply_scale_32``): for these every sum that does
-    not end at a limit anyway is.
+    not end at a limit anyway is. Its shifts begin at 2; by what would need 1, a scale of 2^29 or
+    more, every sum but 0 ends at a limit, and so it does by 2^28.
     """
     room = 30 - np.floor(np.log2(np.maximum(mult, 1))).astype(np.int64)
     more = np.where(mult == 0, MAX_SHIFT, np.minimum(room, MAX_SHIFT - shift.astype(np.int64)))
     moved = np.where(mult == 0, MAX_SHIFT, shift + more)
-    return mult.astype(np.int64) << np.where(mult == 0, 0, more), moved
+    wide = mult.astype(np.int64) << np.where(mult == 0, 0, more)
+    steep = moved < LEAST_SHIFT
+    return np.where(steep, 1 << 30, wide), np.where(steep, LEAST_SHIFT, moved)
 
 
 def _saturated(emit: Operations, layer: Conv | Dense, acc: Value, shift: Array) -> Value:

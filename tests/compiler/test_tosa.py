@@ -88,10 +88,6 @@ def test_what_tosa_cannot_say_is_refused() -> None:
     )  # fmt: skip
     with pytest.raises(MlirError, match=r"'c1': 3 spatial dimensions: up to 2"):
         layer_text(three, "f", "c1")
-    steep = convolution(mult=np.array([(1 << 31) - 1], np.int32), shift=np.array([1], np.int32))
-    with pytest.raises(MlirError, match=r"'c2': a scale of 2\^29 or more"):
-        layer_text(steep, "f", "c2")
-    layer_text(replace(steep, mult=np.array([(1 << 30) - 1], np.int32)), "f", "c2")
 
 
 def test_sums_are_limited_only_where_they_could_leave_tosas_range() -> None:

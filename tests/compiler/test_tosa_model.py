@@ -29,6 +29,12 @@ LAYERS: dict[str, Layer] = {
         mult=np.array([3], np.int32),
         shift=np.array([2], np.int32),
     ),
+    "the steepest scale": convolution(
+        x=QTensor((1, 1, 4, 4), "int8", 0),
+        y=QTensor((1, 1, 4, 4), "int8", 0),
+        mult=np.array([(1 << 31) - 1], np.int32),
+        shift=np.array([1], np.int32),
+    ),
     "no multiplier": convolution(mult=np.array([0], np.int32), shift=np.array([1], np.int32)),
     "padding alone": convolution(
         x=QTensor((1, 1, 1, 1), "int8", 7), padding=(1, 1, 0, 0), strides=(2, 2)

@@ -65,9 +65,9 @@ def test_random_layers_are_those_of_the_dense_oracle(case: int) -> None:
 
 
 def ends(layer: Layer) -> list[np.ndarray]:
-    """Inputs of the extremes of their type."""
+    """Inputs of the extremes of their type and a few zeros."""
     rng = np.random.default_rng(5)
-    return [rng.choice(BOUNDS[x.dtype], x.shape).astype(x.dtype) for x in layer.inputs]
+    return [rng.choice([*BOUNDS[x.dtype], 0], x.shape).astype(x.dtype) for x in layer.inputs]
 
 
 def pool(
@@ -90,6 +90,15 @@ def rare_layers() -> dict[str, Layer]:
     return {
         "a dilated pool": pool((2, 1), (1, 0, 0, 0), (3, 2)),
         "a pool of wide padding": pool((4, 2), (2, 2, 1, 1), (1, 1)),
+        "the steepest scale": convolution(
+            x=QTensor((1, 1, 4, 4), "int8", 0),
+            y=QTensor((1, 1, 4, 4), "int8", 0),
+            mult=np.array([(1 << 31) - 1], np.int32),
+            shift=np.array([1], np.int32),
+        ),
+        "a small multiplier": convolution(
+            mult=np.array([3], np.int32), shift=np.array([2], np.int32)
+        ),
         "sums that would leave int32": convolution(
             bias=np.array([2**31 - 300], np.int32), shift=np.array([20], np.int32)
         ),
