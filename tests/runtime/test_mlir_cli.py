@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,13 @@ def test_options_that_do_not_go_together(compiled: Path, emitted: Path) -> None:
         done = zeroskip("run", text, "--input", compiled / "x.npz", *more)
         assert done.exit_code == 2
         assert f"leave {more[0]} out" in done.stderr
+
+
+def test_an_oracle_without_its_extra_is_named(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlir.ir", None)
+    done = zeroskip(
+        "validate", compiled / "net.zsk", "--input", compiled / "x.npz", "--oracle", "mlir"
+    )
+    refused(done, "--oracle=mlir needs MLIR", "pip install 'zeroskip[oracle]'")

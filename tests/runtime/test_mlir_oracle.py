@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.campaigns.fuzz_random import random_case
 from tests.compiler.mlir_texts import ROOT, mlir_opt
 from tests.compiler.oracle import evaluate_layer
 from tests.compiler.test_tosa import convolution, graph
-from tests.runtime.command import refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.ir.layer_graph import LayerGraph
@@ -30,16 +28,9 @@ from zeroskip.runtime.execution import mlir_oracle
 from zeroskip.runtime.execution.mlir_oracle import MlirOracle
 from zeroskip.runtime.execution.validation import Validation, validate
 
+pytestmark = pytest.mark.mlir
 NETWORKS = sorted((ROOT / "models").glob("*.onnx"))
 FASHION = {"calibrate": ROOT / "models" / "fashion_calibration.npz"}
-
-
-def test_without_the_extra_it_is_named(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlir.ir", None)
-    done = zeroskip(
-        "validate", compiled / "net.zsk", "--input", compiled / "x.npz", "--oracle", "mlir"
-    )
-    refused(done, "--oracle=mlir needs MLIR", "pip install 'zeroskip[oracle]'")
 
 
 def equal(made: LayerGraph, data: dict[str, Any]) -> None:
@@ -56,7 +47,6 @@ def equal(made: LayerGraph, data: dict[str, Any]) -> None:
         assert np.array_equal(found, values[node.output]), node.node
 
 
-@pytest.mark.mlir
 @pytest.mark.parametrize("case", range(8))
 def test_random_layers_are_those_of_the_dense_oracle(case: int) -> None:
     made = random_case(SEED + case)
@@ -108,7 +98,6 @@ def rare_layers() -> dict[str, Layer]:
     }
 
 
-@pytest.mark.mlir
 @pytest.mark.parametrize("name", rare_layers())
 def test_rare_layers(name: str) -> None:
     layer = rare_layers()[name]
@@ -116,7 +105,6 @@ def test_rare_layers(name: str) -> None:
     assert np.array_equal(MlirOracle(None).layer(layer, given, name), evaluate_layer(layer, given))
 
 
-@pytest.mark.mlir
 def test_the_text_of_a_region_verifies_and_lowers() -> None:
     done = mlir_opt(region_text(graph()), "--inline", "--canonicalize")
     assert done.returncode == 0, done.stderr[:1000]
@@ -124,7 +112,6 @@ def test_the_text_of_a_region_verifies_and_lowers() -> None:
     assert mlir_opt(region_text(graph()), f"--pass-pipeline={mlir_oracle.PIPELINE}").returncode == 0
 
 
-@pytest.mark.mlir
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
 def test_committed_networks_agree(path: Path) -> None:
     network = compile_network(path, "pattern256", **FASHION)  # type: ignore[arg-type]
@@ -136,7 +123,6 @@ def test_committed_networks_agree(path: Path) -> None:
     assert "bit-exact against MLIR's JIT" in found.text()
 
 
-@pytest.mark.mlir
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
 def test_large_networks_agree(name: str) -> None:
@@ -157,7 +143,6 @@ def found_with(
     return validate(network, {"x": x}, oracle="mlir")
 
 
-@pytest.mark.mlir
 def test_another_rounding_of_convolutions_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """TOSA's DOUBLE_ROUND differs where a negative sum is just below a half."""
     found = found_with(monkeypatch, lambda text: text.replace("SINGLE_ROUND", "DOUBLE_ROUND"))
@@ -165,7 +150,6 @@ def test_another_rounding_of_convolutions_is_noticed(monkeypatch: pytest.MonkeyP
     assert "MLIR's JIT has" in str(found.mismatch)
 
 
-@pytest.mark.mlir
 def test_rounding_away_from_even_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The addition of the network, with halves rounded up."""
 
@@ -177,13 +161,11 @@ def test_rounding_away_from_even_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.mismatch.layer == "add"
 
 
-@pytest.mark.mlir
 def test_a_layer_that_mlir_does_not_take_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(mlir_oracle.OracleError, match="'conv0': MLIR cannot lower it"):
         found_with(monkeypatch, lambda text: text.replace("tosa.conv2d", "tosa.conv9d"))
 
 
-@pytest.mark.mlir
 def test_the_machine_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """With TVM out of it: a wrong result of a layer is a difference."""
     network = compile_network(small_net(), "dense256")
