@@ -19,6 +19,8 @@ from zeroskip.compiler.artifact.inputs import DataError, match_inputs
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.network import Network, NetworkError, parts_of
 from zeroskip.compiler.ir.host_plan import DirectPlan
+from zeroskip.compiler.mlir.program_reader import load_programs
+from zeroskip.compiler.mlir.program_text import MlirError
 from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
@@ -202,18 +204,31 @@ def _level(network: Network | Levels | str | Path, level: int | None) -> Network
 def run_source(
     path: str | Path, inputs: Mapping[str, Array], seed: int | None = None, tell: Tell = silent
 ) -> tuple[Program, Run]:
-    """Run a program written by hand (``accel_model/program/assembly_program.py``).
+    """Run one program that is text: assembly (``accel_model/program/assembly_program.py``), or
+    MLIR in a file ``.mlir`` (``compiler/mlir/program_reader.py``).
 
     inputs: [N, C, *spatial] of N images, by name. A ZeroskipError names the line that is wrong, or
     the instruction that must not run.
     """
+    program = _source(path)
+    return program, Machine(program.spec).run(
+        program, inputs, seed=seed, progress=partial(tell, "instructions")
+    )
+
+
+def _source(path: str | Path) -> Program:
+    if Path(path).suffix == ".mlir":
+        programs = load_programs(path)
+        if len(programs) > 1:
+            raise MlirError(
+                f"{path}: holds {len(programs)} programs; run them within their network, by "
+                f"zeroskip run net.zsk --program {path}"
+            )
+        return programs[0]
     refuse_irregular(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         raise SourceError(f"{path}: cannot be read: {reason}") from None
-    program = read_source(text, str(path))
-    return program, Machine(program.spec).run(
-        program, inputs, seed=seed, progress=partial(tell, "instructions")
-    )
+    return read_source(text, str(path))
