@@ -192,6 +192,11 @@ class AccelSpec:
         """The package that brings the kind of array; None: zeroskip itself."""
         return origin_of(self.array.kind)
 
+    @property
+    def plugin(self) -> dict[str, dict[str, str]]:
+        """What files say of a plug-in: ``{"plugin": Origin as a table}``; nothing of ours."""
+        return {} if self.origin is None else {"plugin": asdict(self.origin)}
+
 
 _SECTIONS = ("dram", "sram", "array", "technology", "energy")
 _OPTIONAL = ("technology", "energy")  # one of them there must be

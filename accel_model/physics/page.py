@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 
 from zeroskip.accel_model.physics.cost import energy, physics
 from zeroskip.accel_model.physics.part import Part
@@ -22,6 +22,7 @@ def manual(page: str, specs: Sequence[AccelSpec]) -> str:
 
 
 def _lines(specs: Sequence[AccelSpec]) -> Iterator[str]:
+    specs = [spec for spec in specs if spec.technology is not None]
     for spec in specs:
         yield from _parts(spec)
         yield ""
@@ -62,19 +63,20 @@ def _row(part: Part) -> tuple[str, ...]:
 
 
 def _events(specs: Sequence[AccelSpec]) -> Iterator[str]:
-    """Picojoules of each event on each target, at each node."""
-    columns = [
-        (spec.name, node, energy(replace(spec, technology=replace(given, node=node), energy=None)))
+    """Picojoules of each event at each node, of the targets whose energy follows from their sizes."""
+    costs = {
+        (spec.name, node): asdict(energy(replace(spec, technology=replace(given, node=node))))
         for node in NODES
         for spec in specs
-        if (given := spec.technology) is not None
-    ]
-    names = [f"{name}, {node}" for name, node, _ in columns]
+        if (given := spec.technology) is not None and spec.energy is None
+    }
+    events = list(dict.fromkeys(event for cost in costs.values() for event in cost))
     rows = [
-        (f"`{field.name}`", *(f"{getattr(cost, field.name):.3f}" for _, _, cost in columns))
-        for field in fields(specs[0].kind.Energy)
+        (name, node, *(f"{cost[event]:.3f}" if event in cost else "" for event in events))
+        for (name, node), cost in costs.items()
     ]
-    yield from _table(("pJ of an event", *names), rows, words=1)
+    names = ("pJ of an event", "node", *(f"`{event}`" for event in events))
+    yield from _table(names, rows, words=2)
 
 
 def _table(

@@ -164,7 +164,7 @@ class Program:
             "format": FORMAT,
             "name": self.name,
             "spec": asdict(self.spec),
-            "plugin": None if self.spec.origin is None else asdict(self.spec.origin),
+            **self.spec.plugin,
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,
             "inputs": [asdict(t) for t in self.inputs],

@@ -134,7 +134,7 @@ class Network:
             "format": FORMAT,
             "name": self.name,
             "spec": asdict(self.spec),
-            "plugin": None if self.spec.origin is None else asdict(self.spec.origin),
+            **self.spec.plugin,
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "programs": programs,
@@ -261,7 +261,7 @@ def _reading(path: str | Path) -> Iterator[Callable[[str], bytes]]:
 def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     """The network of a manifest that has been checked; ``reading`` gives its members."""
     try:
-        require(head["spec"]["array"]["kind"], head["plugin"])
+        require(head["spec"]["array"]["kind"], head.get("plugin"))
     except UnknownKind as problem:
         raise NetworkError(f"{path}: {problem}") from None
     spec = spec_from_table(head["spec"], path)
