@@ -18,6 +18,7 @@ from typing import Any
 
 _HOME = {
     "load_onnx": "frontend.load",
+    "relay_to_onnx": "relay.convert",
     "normalise_onnx": "frontend.normalise",
     "import_onnx": "frontend.to_relax",
     "FoldConstants": "relax.fold",
