@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import tvm
 from tvm.ir import IRModule
 
@@ -47,9 +46,9 @@ from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 from zeroskip.relay_passes.relax.fold_forward import FoldForward
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import nodes_of
+from zeroskip.relay_passes.relay.read_model import Model, Params, read_model
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
-Model: TypeAlias = str | Path | onnx.ModelProto
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
 
 SAMPLES = 4  # random images that stand in for calibration data
@@ -59,6 +58,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     model: Model,
     target: str | AccelSpec = "dense256",
     *,
+    params: Params | None = None,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
     method: Method = "auto",
@@ -69,9 +69,10 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     progress: Progress | None = None,
     first: First | None = None,
 ) -> Network:
-    """Compile an ONNX model for an accelerator.
+    """Compile an ONNX model, or Relay's text, for an accelerator.
 
-    model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
+    model: a path or a ModelProto. params: of Relay's text, the path of a file, bytes or arrays (see
+    ``relay_passes.relay.read_model``). target: a built-in target's name, a TOML file's path or a spec.
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
     values (see ``relay_passes.pruning.schemes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
@@ -88,6 +89,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
+    model = read_model(model, params)
     stages = lower(
         model,
         spec,

@@ -17,7 +17,6 @@ from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.driver import (
     Arrays,
     First,
-    Model,
     given_samples,
     network_of,
     prepare,
@@ -36,6 +35,7 @@ from zeroskip.relay_passes.pruning.base.layers import prunables
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8, choose_weight_scales
+from zeroskip.relay_passes.relay.read_model import Model, Params, read_model
 
 LONGEST = 160  # characters of a recipe by which a level is called
 
@@ -45,6 +45,7 @@ def compile_levels(
     target: str | AccelSpec,
     levels: Sequence[Recipe],
     *,
+    params: Params | None = None,
     prune: Recipe | None = None,
     calibrate: str | Path | Arrays | None = None,
     method: Method = "auto",
@@ -55,7 +56,7 @@ def compile_levels(
     progress: Progress | None = None,
     first: Sequence[First] = (),
 ) -> Levels:
-    """Compile an ONNX model at several sparsities whose weights are stored once.
+    """Compile an ONNX model, or Relay's text, at several sparsities whose weights are stored once.
 
     levels: recipes, the densest first; each prunes what the one before left and may only remove
     weights. prune: what they have in common, applied first; it may change tensors. first: as of
@@ -63,6 +64,7 @@ def compile_levels(
     more than remove weights.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
+    model = read_model(model, params)
     every = lower_levels(
         model,
         spec,

@@ -65,7 +65,7 @@ class Builder:
     @staticmethod
     def number_of(dtype: str) -> int:
         """ONNX's number of an element type."""
-        return _NUMBERS[dtype]
+        return int(_NUMBERS[dtype])
 
     # Emitting
 

@@ -112,8 +112,8 @@ class _Converter:
         match expr:
             case Variable(name):
                 return self._values[name]
-            case Literal(value):
-                return self._builder.constant(value)
+            case Literal(number):
+                return self._builder.constant(number)
             case MetaConstant(index, line):
                 return self._meta(index, line)
             case TupleOf(fields):

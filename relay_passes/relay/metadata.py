@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.relay.ndarray import read_array
@@ -65,13 +65,13 @@ def _refusal(what: str) -> FrontError:
 
 def _node(nodes: list[Any], index: object, kind: str) -> dict[str, Any]:
     """The node of this kind at a position."""
-    node = nodes[index] if _is_index(index, nodes) else None  # type: ignore[index]
+    node = nodes[index] if _is_index(index, nodes) else None
     if not isinstance(node, dict) or node.get("type_key") != kind:
         raise _refusal(f"has no '{kind}' at node {str(index)[:20]}")
     return node
 
 
-def _is_index(index: object, items: list[Any]) -> bool:
+def _is_index(index: object, items: list[Any]) -> TypeGuard[int]:
     return isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(items)
 
 
@@ -95,7 +95,7 @@ def _constant(nodes: list[Any], index: object, arrays: list[Any]) -> Array:
 
 
 def _integer(nodes: list[Any], index: object) -> int:
-    node = nodes[index] if _is_index(index, nodes) else None  # type: ignore[index]
+    node = nodes[index] if _is_index(index, nodes) else None
     if not isinstance(node, dict) or node.get("type_key") not in _INTEGERS:
         raise _refusal(f"has no integer at node {str(index)[:20]}")
     attrs = node.get("attrs")

@@ -53,7 +53,8 @@ def four_pads(op: Operation) -> tuple[int, int, int, int]:
     if len(pads) not in (1, 2, 4) or min(pads) < 0:
         raise op.refuse(f"has padding={list(pads)[:8]}: taken are 1, 2 or 4 sizes, none negative")
     first, second = pads[0], pads[1 if len(pads) > 1 else 0]
-    return (first, second, *(pads[2:] if len(pads) == 4 else (first, second)))  # type: ignore[return-value]
+    bottom, right = (pads[2], pads[3]) if len(pads) == 4 else (first, second)
+    return first, second, bottom, right
 
 
 def per_channel(shape: Sequence[int], axis: int, rank: int) -> list[int]:

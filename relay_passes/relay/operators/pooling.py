@@ -36,6 +36,14 @@ def average(op: Operation, image: Tensor) -> Tensor:
     attrs = pool_attrs(op, image)
     if attrs.pop("dilations") != [1, 1]:
         raise op.refuse("has a dilation, which ONNX's average has not: use a convolution")
+    if op.flag("count_include_pad") and op.flag("ceil_mode"):
+        # Padding counts, but not what the last window reaches beyond it.
+        top, left, bottom, right = four_pads(op)
+        below, beside = attrs["pads"][2] - bottom, attrs["pads"][3] - right
+        pads = op.const([0, 0, top, left, 0, 0, bottom, right], "int64")
+        image = op.emit("Pad", image, pads)
+        attrs["pads"] = [0, 0, below, beside]
+        return op.emit("AveragePool", image, **attrs)
     return op.emit(
         "AveragePool", image, count_include_pad=int(op.flag("count_include_pad")), **attrs
     )

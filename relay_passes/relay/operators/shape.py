@@ -66,8 +66,10 @@ def _batch_flatten(op: Operation) -> Tensor:
 
 def _transpose(op: Operation) -> Tensor:
     data = op.tensor(0)
-    axes = [op.as_axis(axis, data.rank) for axis in op.integers("axes", ()) or ()]
-    axes = axes or list(reversed(range(data.rank)))
+    if op.attr("axes") is None:
+        axes = list(reversed(range(data.rank)))
+    else:
+        axes = [op.as_axis(axis, data.rank) for axis in op.integers("axes")]
     if sorted(axes) != list(range(data.rank)):
         raise op.refuse(f"has axes {axes} for {data.rank} dimensions: print the module again")
     return op.turn(data, axes)
@@ -240,7 +242,7 @@ def _blocks(name: str, modes: tuple[str, ...]) -> Rule:
     def convert(op: Operation) -> Tensor:
         layout = data_layout(op)
         image, size = to_nchw(op, op.tensor(0), layout), op.integer("block_size", 1)
-        mode = op.choice("mode", "DCR", *modes)
+        mode = op.choice("mode", "DCR", *modes) if len(modes) > 1 else op.text("mode", "")
         if size < 1:
             raise op.refuse(f"has block_size={size}: taken are sizes above 0")
         attrs = {"mode": mode} if len(modes) > 1 else {}

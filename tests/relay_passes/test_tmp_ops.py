@@ -1,0 +1,87 @@
+"""Converted Relay computes what Relay itself computed, when it was still alive."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from tests.relay_passes.relay_goldens import read
+from tests.relay_passes.relay_goldens.arrays import Array, drawn
+from zeroskip.relay_passes import relay_to_onnx
+from zeroskip.relay_passes.relay.operators.table import OPERATORS
+from zeroskip.relay_passes.relay.parser import parse_function
+from zeroskip.relay_passes.relay.syntax import Call
+
+WEIGHTS = ("weight", "gamma", "beta", "mean", "var", "bias", "slope")
+LARGE = ("densenet", "inception_v3", "resnet50", "vgg11", "vgg11_bn", "dcgan_nhwc")
+QUICK = ["mlp"]
+
+
+def is_parameter(name: str) -> bool:
+    return any(word in name for word in WEIGHTS)
+
+
+def converted(kind: str, case: str) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """The model, with drawn parameters, and its drawn inputs."""
+    text = read.text(kind, case)
+    function, _ = parse_function(text)
+    arrays = {
+        param.name: drawn(case, param.name, param.type.shape, param.type.dtype)
+        for param in function.params
+    }
+    params = {name: array for name, array in arrays.items() if is_parameter(name)}
+    model = relay_to_onnx(text, read.params(kind, case) or params)
+    return model, {item.name: arrays[item.name] for item in model.graph.input}
+
+
+def run(model: onnx.ModelProto, inputs: dict[str, Array]) -> list[Array]:
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return [np.asarray(result) for result in session.run(None, inputs)]
+
+
+def compare(kind: str, case: str, tolerance: float) -> None:
+    """FrontError aside: every output within ``tolerance`` of the spread of its golden."""
+    results = run(*converted(kind, case))
+    goldens = read.outputs(kind, case)
+    assert len(results) == len(goldens)
+    for result, golden in zip(results, goldens, strict=True):
+        same = read.like(result, golden)
+        assert same.dtype == golden.dtype
+        assert same.shape == golden.shape
+        spread = np.ptp(golden.astype(np.float64)) or 1.0
+        assert np.abs(same.astype(np.float64) - golden).max() <= tolerance * spread
+
+
+@pytest.mark.parametrize("case", read.cases("operators"))
+def test_operator(case: str) -> None:
+    compare("operators", case, 2e-6)
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_network(case: str) -> None:
+    compare("networks", case, 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LARGE)
+def test_large_network(case: str) -> None:
+    compare("networks", case, 1e-4)
+
+
+def test_every_operator_has_a_golden() -> None:
+    seen = set()
+    for kind in ("operators", "quantized"):
+        for case in read.cases(kind):
+            function, _ = parse_function(read.text(kind, case))
+            for binding in function.bindings:
+                if isinstance(binding.value, Call):
+                    seen.add(binding.value.op)
+            if isinstance(function.result, Call):
+                seen.add(function.result.op)
+    assert OPERATORS.keys() - seen == NO_GOLDEN
+
+
+NO_GOLDEN: set[str] = set()
