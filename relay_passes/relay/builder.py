@@ -56,7 +56,7 @@ class Builder:
         array = np.ascontiguousarray(value).reshape(np.shape(value))
         name = unused_name(name or f"{self._label or 'constant'}.c", self._tensors)
         self._constants[name] = array
-        return Tensor(name, TensorType(array.shape, array.dtype.name), constant=True)
+        return Tensor(name, TensorType(array.shape, array.dtype.name), static=True)
 
     def value(self, tensor: Tensor) -> Array | None:
         """The value of a constant; None of what is computed."""
@@ -80,14 +80,20 @@ class Builder:
         self, op: str, inputs: Sequence[Tensor | None], count: int, **attrs: Any
     ) -> list[Tensor]:
         """The ``count`` results of one ONNX node."""
-        name = unused_name(self._label, self._nodes)
         results = [unused_name(f"{self._label}.y", self._tensors) for _ in range(count)]
-        operands = [tensor.name if tensor is not None else "" for tensor in inputs]
-        kept = {key: attr for key, attr in attrs.items() if attr is not None}
-        node = helper.make_node(op, operands, results, name=name, **kept)
+        node = _node(op, inputs, results, attrs)
+        node.name = unused_name(self._label, self._nodes)
         types = self._infer(node, [tensor for tensor in inputs if tensor is not None])
         self._graph.node.append(node)
-        return [Tensor(result, types[result]) for result in results]
+        static = bool(operands := [x for x in inputs if x is not None]) and all(
+            tensor.static for tensor in operands
+        )
+        return [Tensor(result, types[result], static) for result in results]
+
+    def type_of(self, op: str, inputs: Sequence[Tensor | None], **attrs: Any) -> TensorType:
+        """The type that the result of a node would have; nothing is emitted."""
+        node = _node(op, inputs, ["y"], attrs)
+        return self._infer(node, [tensor for tensor in inputs if tensor is not None])["y"]
 
     def _infer(self, node: onnx.NodeProto, inputs: list[Tensor]) -> dict[str, TensorType]:
         schema: OpSchema = get_schema(node.op_type, OPSET, "")
@@ -159,6 +165,15 @@ class Builder:
         )
         drop_unused(model)
         return model
+
+
+def _node(
+    op: str, inputs: Sequence[Tensor | None], results: list[str], attrs: dict[str, Any]
+) -> onnx.NodeProto:
+    """A node without a name; attributes that are None are left out."""
+    operands = [tensor.name if tensor is not None else "" for tensor in inputs]
+    given = {key: value for key, value in attrs.items() if value is not None}
+    return helper.make_node(op, operands, results, **given)
 
 
 def _proto(kind: TensorType) -> onnx.TypeProto:

@@ -16,12 +16,12 @@ class Tensor:
 
     name: its name there.
     type: its shape and element type, as ONNX infers them.
-    constant: whether the graph holds its value.
+    static: whether it follows from constants alone.
     """
 
     name: str
     type: TensorType
-    constant: bool = False
+    static: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,15 +46,16 @@ class Accumulator:
     ONNX has no such tensor between DequantizeLinear and QuantizeLinear: the layer is written when
     the sums are requantized, with the bias that was added by then.
 
-    write: emits the layer on real values, with a bias or without; the tensor.
-    scale: of one number, or one for each channel.
+    write: emits the layer on real values, for a scale of the sums, and with a bias or without; the
+    tensor.
+    scale: the product of the operands' scales, of one number or one for each channel.
     axis: that of the channels.
     shape: of the sums.
     bias: int32 of one number or one for each channel, if one was added.
     relu: whether negative sums were made 0.
     """
 
-    write: Callable[[Tensor | None], Tensor]
+    write: Callable[[Array, Tensor | None], Tensor]
     scale: Array
     axis: int
     shape: tuple[int, ...]

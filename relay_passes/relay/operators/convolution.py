@@ -8,7 +8,6 @@ from zeroskip.relay_passes.relay.operators.layout import (
     to_nchw,
 )
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
-from zeroskip.relay_passes.relay.syntax import Array
 from zeroskip.relay_passes.relay.values import Tensor
 
 
@@ -25,26 +24,31 @@ def conv_attrs(op: Operation) -> dict[str, list[int] | int]:
     }
 
 
-def oihw(op: Operation, kernel: Array, channels: int, groups: int) -> Array:
+def oihw(op: Operation, kernel: Tensor, channels: int, groups: int) -> Tensor:
     """A kernel [filters, channels a group, height, width].
 
     kernel: in the call's ``kernel_layout``. channels: of the input. A depthwise kernel may also be
     [channels, multiplier, height, width], as TOPI has it. FrontError where the sizes do not fit
     each other or the attributes.
     """
-    order = kernel_order(op, "OIHW", "OIHW")
-    if kernel.ndim != 4:
-        raise op.refuse(f"has a kernel of {kernel.ndim} dimensions where 4 should be")
-    turned = kernel.transpose(order)
+    turned = _turned(op, kernel, "OIHW")
     if groups == channels and turned.shape[0] == channels and groups > 1:
-        turned = turned.reshape(-1, 1, *turned.shape[2:])
-    check_kernel(op, turned, turned.shape[0], channels == turned.shape[1] * groups)
-    if turned.shape[0] % groups:
-        raise op.refuse(f"has {turned.shape[0]} filters in {groups} groups")
+        turned = op.reshape(turned, (channels * turned.shape[1], 1, *turned.shape[2:]))
+    filters = turned.shape[0]
+    _check_kernel(op, turned, filters, channels == turned.shape[1] * groups)
+    if filters % groups:
+        raise op.refuse(f"has {filters} filters in {groups} groups: print the module again")
     return turned
 
 
-def check_kernel(op: Operation, kernel: Array, filters: int, fits: bool) -> None:
+def _turned(op: Operation, kernel: Tensor, layout: str) -> Tensor:
+    """A kernel in this layout, which is also the default of the call's ``kernel_layout``."""
+    if kernel.rank != 4:
+        raise op.refuse(f"has a kernel of {kernel.rank} dimensions where 4 should be")
+    return op.turn(kernel, kernel_order(op, layout, layout))
+
+
+def _check_kernel(op: Operation, kernel: Tensor, filters: int, fits: bool) -> None:
     """FrontError unless the sizes of a kernel fit the input (``fits``) and the attributes
     ``channels`` and ``kernel_size``."""
     size = kernel.shape[2:]
@@ -70,53 +74,40 @@ def _conv2d(op: Operation) -> Tensor:
     data, layout = op.reals(0), data_layout(op, "data_layout")
     _out_dtype(op, data.dtype)
     image, attrs = to_nchw(op, data, layout), conv_attrs(op)
-    kernel = oihw(op, op.constant(1, "kernel"), image.shape[1], op.integer("groups", 1))
-    weight = _weight(op, kernel)
-    return from_nchw(op, op.emit("Conv", image, weight, **attrs), layout)
-
-
-def _weight(op: Operation, kernel: Array) -> Tensor:
-    """The kernel as a constant, under its own name where it was not turned."""
-    given = op.tensor(1)
-    if given.shape == kernel.shape and (op.constant(1, "kernel") == kernel).all():
-        return given
-    return op.builder.constant(kernel, f"{given.name}.oihw")
+    kernel = oihw(op, op.static(1, "kernel"), image.shape[1], op.integer("groups", 1))
+    return from_nchw(op, op.emit("Conv", image, kernel, **attrs), layout)
 
 
 def _conv2d_transpose(op: Operation) -> Tensor:
     data, layout = op.reals(0), data_layout(op, "data_layout")
     _out_dtype(op, data.dtype)
     image, attrs = to_nchw(op, data, layout), conv_attrs(op)
-    kernel, groups = op.constant(1, "kernel"), op.integer("groups", 1)
-    order = kernel_order(op, "IOHW", "IOHW")
-    if kernel.ndim != 4:
-        raise op.refuse(f"has a kernel of {kernel.ndim} dimensions where 4 should be")
-    turned = kernel.transpose(order)
-    check_kernel(op, turned, turned.shape[1] * groups, image.shape[1] == turned.shape[0])
+    groups = op.integer("groups", 1)
+    kernel = _turned(op, op.static(1, "kernel"), "IOHW")
+    _check_kernel(op, kernel, kernel.shape[1] * groups, image.shape[1] == kernel.shape[0])
     beyond = op.integers("output_padding", (0, 0))
     if len(beyond) not in (1, 2) or min(beyond) < 0:
         raise op.refuse(f"has output_padding={list(beyond)[:4]}: taken are 1 or 2 sizes")
-    weight = op.builder.constant(turned)
     result = op.emit(
-        "ConvTranspose", image, weight, output_padding=[beyond[0], beyond[-1]], **attrs
+        "ConvTranspose", image, kernel, output_padding=[beyond[0], beyond[-1]], **attrs
     )
     return from_nchw(op, result, layout)
 
 
 def _dense(op: Operation) -> Tensor:
-    data, weight = op.reals(0), op.constant(1, "weights")
+    data, weight = op.reals(0), op.static(1, "weights")
     _out_dtype(op, data.dtype)
     check_dense(op, data, weight)
     if data.rank == 2:
-        return op.emit("Gemm", data, op.tensor(1), transB=1)
-    return op.emit("MatMul", data, op.builder.constant(weight.T))
+        return op.emit("Gemm", data, weight, transB=1)
+    return op.emit("MatMul", data, op.turn(weight, (1, 0)))
 
 
-def check_dense(op: Operation, data: Tensor, weight: Array) -> None:
+def check_dense(op: Operation, data: Tensor, weight: Tensor) -> None:
     """FrontError unless weights [units, inputs] fit the last axis of the data."""
     units = op.attr("units")
     if (
-        weight.ndim != 2
+        weight.rank != 2
         or data.rank < 1
         or weight.shape[1] != data.shape[-1]
         or units not in (None, weight.shape[0])

@@ -82,17 +82,18 @@ def _with_bias(
 
 
 def _bias_add(op: Operation) -> Value:
-    value, bias = op.args[0], op.constant(1, "bias")
-    if bias.ndim != 1:
-        raise op.refuse(f"has a bias of {bias.ndim} dimensions where 1 should be")
+    value, bias = op.args[0], op.static(1, "bias")
+    if bias.rank != 1:
+        raise op.refuse(f"has a bias of {bias.rank} dimensions where 1 should be")
     if isinstance(value, Accumulator):
         if op.axis(len(value.shape), default=1) != value.axis:
             raise op.refuse("adds along another axis than that of the channels: print it again")
-        return _with_bias(op, value, bias, 0)
+        return _with_bias(op, value, op.known(bias, "bias"), 0)
     data = op.tensor(0)
     axis = op.axis(data.rank, default=1)
-    shaped = op.reshape(op.tensor(1), per_channel(bias.shape, axis, data.rank))
-    return op.emit("Add", data, shaped if axis < data.rank - 1 else op.tensor(1))
+    if axis == data.rank - 1:
+        return op.emit("Add", data, bias)
+    return op.emit("Add", data, op.reshape(bias, per_channel(bias.shape, axis, data.rank)))
 
 
 def _relu(op: Operation) -> Value:

@@ -13,16 +13,15 @@ def _batch_norm(op: Operation) -> Value:
     Without ``scale`` gamma counts as 1 and without ``center`` beta as 0, whatever they hold.
     """
     data = op.reals(0)
-    gamma, beta = op.constant(1, "gamma"), op.constant(2, "beta")
-    mean, variance = op.tensor(3), op.tensor(4)
+    gamma, beta, mean, variance = (op.static(i, "statistics") for i in range(1, 5))
     axis = op.axis(data.rank, default=1)
-    if any(op.constant(i, "statistics").shape != data.shape[axis : axis + 1] for i in range(1, 5)):
+    if any(x.shape != data.shape[axis : axis + 1] for x in (gamma, beta, mean, variance)):
         raise op.refuse(
             f"has statistics of other lengths than the {data.shape[axis]} channels of its input: "
             "give the parameters of this very module"
         )
-    scale = op.tensor(1) if op.flag("scale", True) else op.const(np.ones(gamma.shape), data.dtype)
-    shift = op.tensor(2) if op.flag("center", True) else op.const(np.zeros(beta.shape), data.dtype)
+    scale = gamma if op.flag("scale", True) else op.const(np.ones(gamma.shape), data.dtype)
+    shift = beta if op.flag("center", True) else op.const(np.zeros(beta.shape), data.dtype)
     swap = list(range(data.rank))
     swap.insert(1, swap.pop(axis))
     result = op.emit(

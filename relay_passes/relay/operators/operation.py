@@ -81,12 +81,22 @@ class Operation:
         """The value of a tensor; FrontError if it is an input or computed."""
         value = self.builder.value(tensor)
         if value is None:
-            raise self.refuse(
-                f"reads its {what} from '{tensor.name[:60]}', which has no value: give the "
-                "parameters (--params, or params= in Python), or fold constants with "
-                "relay.transform.FoldConstant()"
-            )
+            raise self._unknown(tensor, what)
         return value
+
+    def static(self, position: int, what: str) -> Tensor:
+        """An operand that follows from constants alone. what: it, in messages."""
+        tensor = self.tensor(position)
+        if not tensor.static:
+            raise self._unknown(tensor, what)
+        return tensor
+
+    def _unknown(self, tensor: Tensor, what: str) -> FrontError:
+        return self.refuse(
+            f"reads its {what} from '{tensor.name[:60]}', which is not known before the network "
+            "runs: give the parameters (--params, or params= in Python), or fold constants with "
+            "relay.transform.FoldConstant()"
+        )
 
     def reals(self, position: int) -> Tensor:
         """An operand of floats."""

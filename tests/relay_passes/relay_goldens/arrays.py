@@ -21,10 +21,10 @@ def drawn(case: str, name: str, shape: tuple[int, ...], dtype: str) -> Array:
     uniform = rng.random(shape)
     if dtype in ("int8", "uint8", "int32"):
         bounds = np.iinfo(dtype if dtype != "int32" else "int8")
-        return np.floor(bounds.min + uniform * 256).astype(dtype)
+        return np.asarray(np.floor(bounds.min + uniform * 256).astype(dtype))
     if dtype == "bool":
         return np.asarray(uniform < 0.5)
     if any(word in name for word in ("gamma", "var")):
-        return (0.5 + uniform).astype(dtype)
+        return np.asarray((0.5 + uniform).astype(dtype))
     fan_in = int(np.prod(shape[1:])) if len(shape) > 1 and "weight" in name else 4
-    return ((uniform * 2 - 1) * np.sqrt(6 / fan_in)).astype(dtype)
+    return np.asarray(((uniform * 2 - 1) * np.sqrt(6 / fan_in)).astype(dtype))

@@ -45,7 +45,7 @@ class Net:
         if len(shape) == 4 and nhwc:
             kernel = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
             common |= {"data_layout": "NHWC", "kernel_layout": "HWOI" if depthwise else "HWIO"}
-        weight = self.param(f"{name}.weight", np.ascontiguousarray(kernel))
+        weight = self.param(f"{name}_weight", np.ascontiguousarray(kernel))
         zero = relay.const(self.zero)
         scales = relay.const(np.float32(scale)), relay.const(kernel_scale)
         if len(shape) == 4:
@@ -55,7 +55,7 @@ class Net:
         else:
             sums = relay.qnn.op.dense(x, weight, zero, ZERO, *scales, units=filters)
         axis = 3 if nhwc and len(shape) == 4 else 1
-        bias = self.param(f"{name}.bias", self.rng.integers(-9000, 9000, filters).astype("int32"))
+        bias = self.param(f"{name}_bias", self.rng.integers(-9000, 9000, filters).astype("int32"))
         sums = relay.nn.bias_add(sums, bias, axis=axis)
         sums_scale = relay.const((np.float32(scale) * kernel_scale).astype("float32"))
         y = relay.qnn.op.requantize(
@@ -132,8 +132,8 @@ def _qdq_model() -> Any:
 
     def scale(name: str, value: float, zero: int) -> list[str]:
         return [
-            constant(f"{name}.s", np.float32(value)),
-            constant(f"{name}.z", np.int8(zero)),
+            constant(f"{name}_s", np.float32(value)),
+            constant(f"{name}_z", np.int8(zero)),
         ]
 
     def node(op: str, inputs: list[str], output: str, **attrs: Any) -> str:
@@ -143,28 +143,28 @@ def _qdq_model() -> Any:
     def requantized(x: str, value: float, zero: int) -> str:
         form = scale(x, value, zero)
         return node(
-            "DequantizeLinear", [node("QuantizeLinear", [x, *form], f"{x}.q"), *form], f"{x}.d"
+            "DequantizeLinear", [node("QuantizeLinear", [x, *form], f"{x}_q"), *form], f"{x}_d"
         )
 
     def conv(name: str, x: str, shape: tuple[int, ...], **attrs: Any) -> str:
         kernel = rng.integers(-127, 128, shape).astype("int8")
         by_filter = ((0.5 + rng.random(shape[0])) * 0.004).astype("float32")
         operands = [
-            constant(f"{name}.w", kernel),
-            constant(f"{name}.ws", by_filter),
-            constant(f"{name}.wz", np.zeros(shape[0], "int8")),
+            constant(f"{name}_w", kernel),
+            constant(f"{name}_ws", by_filter),
+            constant(f"{name}_wz", np.zeros(shape[0], "int8")),
         ]
-        weight = node("DequantizeLinear", operands, f"{name}.wd", axis=0)
-        bias = constant(f"{name}.b", rng.standard_normal(shape[0]).astype("float32") * 0.1)
+        weight = node("DequantizeLinear", operands, f"{name}_wd", axis=0)
+        bias = constant(f"{name}_b", rng.standard_normal(shape[0]).astype("float32") * 0.1)
         return node("Conv", [x, weight, bias], name, **attrs)
 
-    x = requantized("x", 0.021, 3)
+    x = requantized("x", 0.0213317, 3)
     a = node("Relu", [conv("conv0", x, (8, 3, 3, 3), pads=[1] * 4)], "relu0")
-    a = requantized(a, 0.027, -128)
-    b = requantized(conv("conv1", a, (8, 8, 3, 3), pads=[1] * 4), 0.09, 5)
-    c = requantized(node("Add", [a, b], "sum"), 0.1, 4)
-    d = requantized(node("MaxPool", [c], "pool", kernel_shape=[2, 2], strides=[2, 2]), 0.1, 4)
-    y = requantized(conv("conv2", d, (6, 8, 3, 3), strides=[2, 2]), 0.31, -2)
+    a = requantized(a, 0.0271833, -128)
+    b = requantized(conv("conv1", a, (8, 8, 3, 3), pads=[1] * 4), 0.0914127, 5)
+    c = requantized(node("Add", [a, b], "sum"), 0.1017321, 4)
+    d = requantized(node("MaxPool", [c], "pool", kernel_shape=[2, 2], strides=[2, 2]), 0.1017321, 4)
+    y = requantized(conv("conv2", d, (6, 8, 3, 3), strides=[2, 2]), 0.3140931, -2)
     graph = helper.make_graph(
         nodes,
         "qdq",
