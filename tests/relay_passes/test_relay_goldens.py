@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+import zeroskip
 from tests.relay_passes.relay_goldens import read
 from tests.relay_passes.relay_goldens.arrays import Array, drawn
 from zeroskip.relay_passes import relay_to_onnx
@@ -69,6 +70,49 @@ def test_network(case: str) -> None:
 @pytest.mark.parametrize("case", LARGE)
 def test_large_network(case: str) -> None:
     compare("networks", case, 1e-4)
+
+
+@pytest.mark.parametrize("case", ["uint8_nhwc", "int8_nchw", "int8_nhwc"])
+def test_quantized_network(case: str) -> None:
+    """onnxruntime and the accelerator give the very integers of Relay, TVM's CPU agrees."""
+    model, inputs = converted("quantized", case)
+    goldens = read.outputs("quantized", case)
+    for result, golden in zip(run(model, inputs), goldens, strict=True):
+        np.testing.assert_array_equal(result, golden)
+    network = zeroskip.compile(model, "pattern256")
+    results = zeroskip.Session(network).run(inputs)
+    for item, golden in zip(model.graph.output, goldens, strict=True):
+        np.testing.assert_array_equal(results[item.name], golden)
+    assert zeroskip.validate(network, inputs).mismatch is None
+
+
+@pytest.mark.parametrize("case", ["int8_nchw_add", "uint8_nhwc_add"])
+def test_a_quantized_sum_is_a_step_off_at_most(case: str) -> None:
+    """Relay rounds both operands to the scale of the sum, here the sum is rounded once."""
+    _, first, second, total = run(*converted("quantized", case))
+    _, *goldens = read.outputs("quantized", case)
+    np.testing.assert_array_equal(first, goldens[0])
+    np.testing.assert_array_equal(second, goldens[1])
+    off = np.abs(total.astype(np.int16) - goldens[2])
+    assert 0 < np.count_nonzero(off) < off.size / 5
+    assert off.max() == 1
+
+
+@pytest.mark.parametrize("case", ["qdq", "qdq_frozen"])
+def test_a_network_between_scales(case: str) -> None:
+    """Weights as parameters, and frozen into the metadata section."""
+    model, inputs = converted("quantized", case)
+    np.testing.assert_array_equal(run(model, inputs)[0], read.outputs("quantized", case)[0])
+
+
+def test_a_network_made_integer_by_relay() -> None:
+    """FakeQuantizationToInteger: biases are quantized in the text, a Relu is a maximum of sums."""
+    model, inputs = converted("quantized", "qdq_integer_add")
+    (golden,) = read.outputs("quantized", "qdq_integer_add")
+    step = 0.314093  # of the last scale, as the text has it
+    assert np.abs(run(model, inputs)[0] - golden).max() < 2.5 * step
+    text = {node.op_type for node in model.graph.node}
+    assert "Relu" in text
 
 
 def test_every_operator_has_a_golden() -> None:

@@ -31,7 +31,6 @@ _BINARY = {
     "subtract": "Sub",
     "multiply": "Mul",
     "divide": "Div",
-    "maximum": "Max",
     "minimum": "Min",
     "power": "Pow",
     "equal": "Equal",
@@ -66,6 +65,17 @@ def _add(op: Operation) -> Value:
             bias = op.constant(other, "bias")
             return _with_bias(op, value, bias, value.axis - len(value.shape) + bias.ndim)
     return _binary("Add").convert(op)
+
+
+def _maximum(op: Operation) -> Value:
+    """The larger of two; of int32 sums and constant zeros, which is how a Relu of them is written."""
+    for sums, other in ((0, 1), (1, 0)):
+        value = op.args[sums]
+        if isinstance(value, Accumulator):
+            if np.any(op.constant(other, "limit")):
+                raise op.refuse("limits int32 sums to other numbers than 0: requantize before it")
+            return value.rectified()
+    return _binary("Max").convert(op)
 
 
 def _with_bias(
@@ -172,6 +182,7 @@ TABLE = {
     **{name: _unary(onnx_op) for name, onnx_op in _UNARY.items()},
     **{name: _binary(onnx_op) for name, onnx_op in _BINARY.items()},
     "add": Rule(_add, 2),
+    "maximum": Rule(_maximum, 2),
     "nn.bias_add": Rule(_bias_add, 2),
     "nn.relu": Rule(_relu, 1),
     "clip": Rule(_clip, 1),

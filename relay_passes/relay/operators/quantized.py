@@ -80,7 +80,12 @@ def _integer(op: Operation, real: Tensor, scale: Array, zero: Array, axis: int) 
 
 def _scaled_operand(op: Operation, data: int, scale: int, zero: int) -> tuple[Tensor, Array]:
     """The real values of an activation with one scale, and the scale."""
-    tensor, number = _bytes_of(op, data), _scale(op, scale, "scale")
+    return _scaled(op, _bytes_of(op, data), scale, zero)
+
+
+def _scaled(op: Operation, tensor: Tensor, scale: int, zero: int) -> tuple[Tensor, Array]:
+    """The real values of this tensor, whose scale and zero point are operands, and the scale."""
+    number = _scale(op, scale, "scale")
     if number.size != 1:
         raise op.refuse("has an activation with several scales: requantize it by one")
     return _real(op, tensor, number, _zero(op, zero, tensor.dtype, 1), 0), number
@@ -112,8 +117,8 @@ def _conv2d(op: Operation) -> Accumulator:
     integers = _bytes_of(op, 0)
     image, attrs = to_nchw(op, integers, layout), conv_attrs(op)
     kernel = oihw(op, _kernel(op), image.shape[1], op.integer("groups", 1))
-    real, scale = _scaled_operand(op, 0, 4, 2)
-    turned = to_nchw(op, real, layout)
+    # Turned as integers: a layer's input then is what a DequantizeLinear makes.
+    turned, scale = _scaled(op, image, 4, 2)
     by_filter = _kernel_scale(op, kernel.shape[0])
 
     def write(sums: Array, bias: Tensor | None) -> Tensor:
