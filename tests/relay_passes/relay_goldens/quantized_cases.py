@@ -192,6 +192,28 @@ def _imported(freeze: bool, integer: bool) -> Build:
     return build
 
 
+def operators() -> Build:
+    """Operators of the dialect that the networks have not, on int8."""
+
+    def build() -> Any:
+        x, y = (relay.var(name, shape=(1, 4, 6, 8), dtype="int8") for name in ("x", "y"))
+        qnn = relay.qnn.op
+        form = relay.const(np.float32(0.0213)), relay.const(-3)
+        other = relay.const(np.float32(0.0371)), relay.const(5)
+        unit = relay.const(np.float32(0.0078)), relay.const(0)
+        results = [
+            qnn.subtract(x, y, *form, *other, *other),
+            qnn.mul(x, y, *form, *other, *other),
+            qnn.sigmoid(x, *form, *unit),
+            qnn.tanh(x, *form, *unit),
+            qnn.leaky_relu(x, 0.1, *form, *other),
+            qnn.requantize(x, *form, *other, out_dtype="uint8"),
+        ]
+        return tvm.IRModule.from_expr(relay.Function([x, y], relay.Tuple(results))), {}
+
+    return build
+
+
 def quantized() -> dict[str, Build]:
     """By name; ``_add``: with a sum, which Relay rounds otherwise than integer layers do."""
     return {
@@ -200,6 +222,7 @@ def quantized() -> dict[str, Build]:
         "int8_nhwc": plain("int8", "NHWC", by_channel=True),
         "int8_nchw_add": plain("int8", "NCHW", by_channel=True, add=True),
         "uint8_nhwc_add": plain("uint8", "NHWC", by_channel=False, add=True),
+        "operators": operators(),
         "qdq": _imported(freeze=False, integer=False),
         "qdq_frozen": _imported(freeze=True, integer=False),
         "qdq_integer_add": _imported(freeze=True, integer=True),
