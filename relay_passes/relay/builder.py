@@ -125,7 +125,11 @@ class Builder:
                 raise self._unknown(inputs)
             shape = tuple(dim.dim_value for dim in kind.shape.dim)
             if min(shape, default=0) < 0:
-                raise self._unknown(inputs)
+                raise refusal(
+                    self._line,
+                    f"{self._op} of {self._operands(inputs)} makes {list(shape)}, which is no "
+                    "shape: use smaller windows, or more padding",
+                )
             check_shape(self._line, shape)
             types[name] = TensorType(shape, _NAMES[kind.elem_type])
         return types

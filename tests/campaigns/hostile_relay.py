@@ -97,16 +97,44 @@ def change_text(rng: Rng, text: str) -> str:
         lines[at : at + int(rng.integers(2))] = [lines[other]]
         return "".join(lines) + mark + section
     words = _TOKEN.findall(head)
-    at = int(rng.integers(len(words)))
     if kind == 1:
-        del words[at]
+        at = int(rng.integers(len(words)))
+        words[at] = "" if rng.random() < 0.5 else WORDS[rng.integers(len(WORDS))]
     elif kind == 2:
-        words[at] = operators()[rng.integers(len(operators()))]
-    elif kind == 3:
-        words[at] = words[rng.integers(len(words))]
+        ends = [at for at, word in enumerate(words) if word == ")"]
+        extra = [word for word in WORDS if "=" in word[1:]]
+        words.insert(ends[rng.integers(len(ends))], f", {extra[rng.integers(len(extra))]}")
     else:
-        words[at] = WORDS[rng.integers(len(WORDS))]
+        _replace_alike(rng, words)
     return "".join(words) + mark + section
+
+
+def _replace_alike(rng: Rng, words: list[str]) -> None:
+    """One word by another of its kind, so that the text still is one."""
+    kinds = [_kind(word) for word in words]
+    wanted = sorted({kind for kind in kinds if kind})
+    if not wanted:
+        return
+    kind = wanted[rng.integers(len(wanted))]
+    places = [at for at, own in enumerate(kinds) if own == kind]
+    pool = [*{words[at]: None for at in places}, *(word for word in WORDS if _kind(word) == kind)]
+    if kind == "operator":
+        pool += operators()
+    words[places[rng.integers(len(places))]] = pool[rng.integers(len(pool))]
+
+
+def _kind(word: str) -> str:
+    if re.fullmatch(r"-?\d[\d.]*(e[+-]?\d+)?(f\d*|i\d*)?", word):
+        return "number"
+    if word.startswith("%"):
+        return "variable"
+    if word.startswith('"'):
+        return "text"
+    if word in ("int8", "uint8", "int32", "int64", "float32", "float16", "bool"):
+        return "type"
+    if word == "relay.Constant":
+        return ""
+    return "operator" if re.fullmatch(r"[a-z]\w*(\.\w+)+", word) else ""
 
 
 def change_section(rng: Rng, section: str) -> str:

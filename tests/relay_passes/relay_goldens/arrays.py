@@ -26,5 +26,5 @@ def drawn(case: str, name: str, shape: tuple[int, ...], dtype: str) -> Array:
         return np.asarray(uniform < 0.5)
     if any(word in name for word in ("gamma", "var")):
         return np.asarray((0.5 + uniform).astype(dtype))
-    fan_in = int(np.prod(shape[1:])) if len(shape) > 1 and "weight" in name else 4
+    fan_in = int(np.prod(shape[1:])) or 1 if len(shape) > 1 and "weight" in name else 4
     return np.asarray(((uniform * 2 - 1) * np.sqrt(6 / fan_in)).astype(dtype))
