@@ -101,7 +101,7 @@ def change_text(rng: Rng, text: str) -> str:
         at = int(rng.integers(len(words)))
         words[at] = "" if rng.random() < 0.5 else WORDS[rng.integers(len(WORDS))]
     elif kind == 2:
-        ends = [at for at, word in enumerate(words) if word == ")"]
+        ends = [at for at, word in enumerate(words) if word == ")"] or [0]
         extra = [word for word in WORDS if "=" in word[1:]]
         words.insert(ends[rng.integers(len(ends))], f", {extra[rng.integers(len(extra))]}")
     else:
