@@ -281,9 +281,10 @@ class _Parser:
 
     def _size(self) -> int:
         token = self._expect("number")
-        if not token.text.isdecimal() or len(token.text) > _DIGITS:
+        size = token.text.removesuffix("i64")  # as sizes are printed that were computed
+        if not (size.isascii() and size.isdecimal()) or len(size) > _DIGITS:
             raise refusal(token.line, f"'{token.text[:40]}' is no size: print the module again")
-        return int(token.text)
+        return int(size)
 
     # Types
 

@@ -61,6 +61,12 @@ def test_operator(case: str) -> None:
     compare("operators", case, 2e-6)
 
 
+@pytest.mark.parametrize("case", read.cases("imported"))
+def test_imported_operator(case: str) -> None:
+    """As Relay's ONNX importer writes it."""
+    compare("imported", case, 2e-6)
+
+
 @pytest.mark.parametrize("case", QUICK)
 def test_network(case: str) -> None:
     compare("networks", case, 1e-4)

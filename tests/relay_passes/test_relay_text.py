@@ -128,6 +128,7 @@ REFUSED = {
     'qnn.quantize(%x, 1f, 200, out_dtype="int8")': "line 3: .* zero point that int8 does not hold",
     'qnn.quantize(%x, 1f, 0, out_dtype="int16")': "line 3: qnn.quantize makes int16",
     "nn.relu(" * 70 + "%x" + ")" * 70: "line 3: expressions are nested deeper than 64",
+    'clip(cast(%x, dtype="bool"), a_min=0f, a_max=1f)': "line 3: clip of bool has no limits",
     "clip(%x, a_min=1f, a_max=0f)": "line 3: clip has limits 1 and 0",
     "nn.relu(%x);": "line 3: ';' stands where '}' should",
     "": "line 4: '}' stands where an expression should",

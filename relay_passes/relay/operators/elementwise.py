@@ -120,6 +120,8 @@ def _clip(op: Operation) -> Tensor:
     data, low, high = op.tensor(0), op.number("a_min"), op.number("a_max")
     if math.isnan(low) or math.isnan(high) or low > high:
         raise op.refuse(f"has limits {low:g} and {high:g}: print the module again")
+    if data.dtype == "bool":
+        raise op.refuse("of bool has no limits: cast before it")
     if not data.dtype.startswith("float"):
         bounds = np.iinfo(DTYPES[data.dtype])
         low, high = (min(max(limit, bounds.min), bounds.max) for limit in (low, high))

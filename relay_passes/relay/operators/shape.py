@@ -176,6 +176,10 @@ def _broadcast_to(op: Operation) -> Tensor:
     return _expand(op, op.tensor(0), op.integers("shape"))
 
 
+def _broadcast_like(op: Operation) -> Tensor:
+    return _expand(op, op.tensor(0), op.tensor(1).shape)
+
+
 def _expand(op: Operation, data: Tensor, shape: tuple[int, ...]) -> Tensor:
     if min(shape, default=0) < 0:
         raise op.refuse(f"has shape {list(shape)}: taken are sizes of 0 and more")
@@ -265,6 +269,7 @@ TABLE = {
     "strided_slice": Rule(_strided_slice, 1),
     "take": Rule(_take, 2),
     "broadcast_to": Rule(_broadcast_to, 1),
+    "broadcast_to_like": Rule(_broadcast_like, 2),
     "full": _filled(None),
     "zeros": _filled(0),
     "ones": _filled(1),

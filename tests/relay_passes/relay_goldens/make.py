@@ -25,6 +25,7 @@ from tvm.contrib import graph_executor
 
 from tests.relay_passes.relay_goldens.arrays import Array, drawn
 from tests.relay_passes.relay_goldens.float_cases import networks, operators
+from tests.relay_passes.relay_goldens.imported_cases import imported
 from tests.relay_passes.relay_goldens.quantized_cases import quantized
 
 HERE = Path(__file__).parent
@@ -71,7 +72,7 @@ def make(kind: str, cases: dict[str, Any], only: str) -> None:
                         arrays[name] = drawn(case, name, shape, kind_of.dtype)
                 # The text has six digits of a scalar: what it says is what is to be computed.
                 text = module.astext()
-                results = computed(relay.fromtext(text) if params is not None else module, arrays)
+                results = computed(relay.fromtext(text) if kind == "quantized" else module, arrays)
             except Exception as error:
                 print(f"{case}: {repr(error)[-200:]}", file=sys.stderr)
                 continue
@@ -91,10 +92,11 @@ def make(kind: str, cases: dict[str, Any], only: str) -> None:
 def main() -> None:
     """All kinds, or one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=("networks", "operators", "quantized"))
+    parser.add_argument("--kind", choices=("networks", "operators", "imported", "quantized"))
     parser.add_argument("--only", default="", help="cases with this in their name (overwrites!)")
     options = parser.parse_args()
-    kinds = {"networks": networks, "operators": operators, "quantized": quantized}
+    kinds = {"networks": networks, "operators": operators}
+    kinds |= {"imported": imported, "quantized": quantized}
     for kind, cases in kinds.items():
         if options.kind in (None, kind):
             make(kind, cases(), options.only)
