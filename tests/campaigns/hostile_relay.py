@@ -36,7 +36,7 @@ _IMPORTED = 0.05  # of the cases go through the importer too
 @cache
 def bases() -> list[Base]:
     """Texts with their parameters: every single operator, quantized networks, one of floats."""
-    found = [(read.text("operators", case), None) for case in read.cases("operators")]
+    found: list[Base] = [(read.text("operators", case), None) for case in read.cases("operators")]
     for case in read.cases("quantized"):
         found += [(read.text("quantized", case), read.params("quantized", case))] * 12
     return found
