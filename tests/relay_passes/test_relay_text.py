@@ -161,6 +161,28 @@ def test_modules_that_are_refused(text: str, sentence: str) -> None:
         relay_to_onnx(text)
 
 
+QNN = (
+    '  %0 = qnn.quantize(%x, 0.1f, 0, out_dtype="int8");\n'
+    "  %1 = qnn.conv2d(%0, %w, 0, 0, 0.1f, 0.02f, channels=2, kernel_size=[1, 1]);\n"
+    '  qnn.requantize(%1, SCALE, 0, 0.3f, 0, axis=1, out_dtype="int8")'
+)
+
+
+def test_sums_of_another_scale_are_refused() -> None:
+    """Six digits of each of three scales are allowed for, no more."""
+    text = main(QNN, ", %w: Tensor[(2, 4, 1, 1), int8]")
+    params = {"w": WEIGHT.astype(np.int8)}
+    model = relay_to_onnx(text.replace("SCALE", "0.00200001f"), params)
+    assert "Conv" in {node.op_type for node in model.graph.node}
+    with pytest.raises(FrontError, match=r"line 5: qnn\.requantize reads sums by another scale"):
+        relay_to_onnx(text.replace("SCALE", "0.0021f"), params)
+    with pytest.raises(FrontError, match=r"line 5: exp reads int32 sums of a quantized layer"):
+        relay_to_onnx(
+            main(QNN.rpartition("\n")[0] + "\n  exp(%1)", ", %w: Tensor[(2, 4, 1, 1), int8]"),
+            params,
+        )
+
+
 def array_bytes(array: np.ndarray, code: int = 2, bits: int = 32) -> bytes:
     head = struct.pack("<QQiiiBBH", ARRAY_MAGIC, 0, 1, 0, array.ndim, code, bits, 1)
     shape = struct.pack(f"<{array.ndim}q", *array.shape)
