@@ -1,6 +1,7 @@
 """An ONNX graph under construction, in which the type of every tensor is known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,16 @@ class Builder:
         """Emit for this call from here on. op: of Relay. label: what its nodes are called by."""
         self._op, self._label, self._line = op, label, line
 
+    @contextmanager
+    def as_of(self, op: str, label: str, line: int) -> Iterator[None]:
+        """Emit for an earlier call for a while."""
+        before = self._op, self._label, self._line
+        self.at(op, label, line)
+        try:
+            yield
+        finally:
+            self.at(*before)
+
     # What it holds
 
     def input(self, name: str, kind: TensorType) -> Tensor:
@@ -77,12 +88,13 @@ class Builder:
         return self.emit_all(op, inputs, 1, **attrs)[0]
 
     def emit_all(
-        self, op: str, inputs: Sequence[Tensor | None], count: int, **attrs: Any
+        self, op: str, inputs: Sequence[Tensor | None], count: int, role: str = "", **attrs: Any
     ) -> list[Tensor]:
-        """The ``count`` results of one ONNX node."""
+        """The ``count`` results of one ONNX node. role: what it is beside the node that has the
+        call's own name, if it is not that."""
         results = [unused_name(f"{self._label}.y", self._tensors) for _ in range(count)]
         node = _node(op, inputs, results, attrs)
-        node.name = unused_name(self._label, self._nodes)
+        node.name = unused_name(f"{self._label}/{role}" if role else self._label, self._nodes)
         types = self._infer(node, [tensor for tensor in inputs if tensor is not None])
         self._graph.node.append(node)
         static = bool(operands := [x for x in inputs if x is not None]) and all(

@@ -150,8 +150,9 @@ class _Converter:
                 "module of TVM 0.18 or before again",
             )
         attrs = {key: self._attr(value) for key, value in call.attrs.items()}
-        self._builder.at(call.op, f"{call.op}_{label}", call.line)
-        operation = Operation(self._builder, call.op, call.line, args, attrs)
+        name = f"{call.op}_{label}"
+        self._builder.at(call.op, name, call.line)
+        operation = Operation(self._builder, call.op, name, call.line, args, attrs)
         result = rule.convert(operation)
         operation.finish()
         if call.type is not None:

@@ -22,6 +22,7 @@ class Operation:
 
     builder: where ONNX nodes go.
     op: Relay's name of the operator.
+    label: what its ONNX nodes are called by.
     line: where it stands in the text.
     args: its operands.
     attrs: its attributes that are written; those left out have their defaults.
@@ -29,6 +30,7 @@ class Operation:
 
     builder: Builder
     op: str
+    label: str
     line: int
     args: tuple[Value, ...]
     attrs: dict[str, Any]
@@ -208,7 +210,8 @@ class Operation:
         value = self.builder.value(tensor)
         if value is not None:
             return self.builder.constant(value.transpose(order))
-        return self.emit("Transpose", tensor, perm=list(order))
+        role = "" if self.op in ("transpose", "layout_transform") else "transpose"
+        return self.emit("Transpose", tensor, perm=list(order), role=role)
 
     def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
         """The elements in another shape of as many; of a constant, at once."""

@@ -66,7 +66,9 @@ def _real(op: Operation, data: Tensor, scale: Array, zero: Array, axis: int) -> 
         operands.append(op.const(offset, data.dtype))
     elif np.any(offset):
         raise op.refuse("has an int32 operand whose zero point is not 0: requantize it before")
-    return op.emit("DequantizeLinear", data, *operands, axis=axis if number.ndim else None)
+    along = axis if number.ndim else None
+    role = "" if op.op == "qnn.dequantize" else "dequantize"
+    return op.emit("DequantizeLinear", data, *operands, axis=along, role=role)
 
 
 def _integer(op: Operation, real: Tensor, scale: Array, zero: Array, axis: int) -> Tensor:
@@ -75,7 +77,9 @@ def _integer(op: Operation, real: Tensor, scale: Array, zero: Array, axis: int) 
     if number.ndim and real.shape[axis : axis + 1] != number.shape:
         raise op.refuse(f"has {number.size} scales for axis {axis} of {real.type}: print it again")
     operands = op.const(number, "float32"), op.const(offset, offset.dtype.name)
-    return op.emit("QuantizeLinear", real, *operands, axis=axis if number.ndim else None)
+    along = axis if number.ndim else None
+    role = "" if op.op in ("qnn.quantize", "qnn.requantize") else "quantize"
+    return op.emit("QuantizeLinear", real, *operands, axis=along, role=role)
 
 
 def _scaled_operand(op: Operation, data: int, scale: int, zero: int) -> tuple[Tensor, Array]:
@@ -122,8 +126,9 @@ def _conv2d(op: Operation) -> Accumulator:
     by_filter = _kernel_scale(op, kernel.shape[0])
 
     def write(sums: Array, bias: Tensor | None) -> Tensor:
-        weight = _weights(op, kernel, _quotient(sums, scale))
-        return from_nchw(op, op.emit("Conv", turned, weight, bias, **attrs), layout)
+        with op.builder.as_of(op.op, op.label, op.line):
+            weight = _weights(op, kernel, _quotient(sums, scale))
+            return from_nchw(op, op.emit("Conv", turned, weight, bias, **attrs), layout)
 
     example = op.const(np.zeros(kernel.shape), "float32")
     shape = op.builder.type_of("Conv", [turned, example], **attrs).shape
@@ -140,8 +145,9 @@ def _dense(op: Operation) -> Accumulator:
     by_filter = _kernel_scale(op, kernel.shape[0])
 
     def write(sums: Array, bias: Tensor | None) -> Tensor:
-        weight = _weights(op, kernel, _quotient(sums, scale))
-        return op.emit("Gemm", real, weight, bias, transB=1)
+        with op.builder.as_of(op.op, op.label, op.line):
+            weight = _weights(op, kernel, _quotient(sums, scale))
+            return op.emit("Gemm", real, weight, bias, transB=1)
 
     return Accumulator(write, scale * by_filter, 1, (data.shape[0], kernel.shape[0]))
 
@@ -159,7 +165,7 @@ def _real_sums(op: Operation, sums: Accumulator, scale: Array) -> Tensor:
         by_filter = np.broadcast_to(scale.reshape(-1), sums.bias.shape)
         bias = _real(op, stored, by_filter, np.zeros(by_filter.shape, np.int32), 0)
     real = sums.write(scale, bias)
-    return op.emit("Relu", real) if sums.relu else real
+    return op.emit("Relu", real, role="relu") if sums.relu else real
 
 
 def _any_real(op: Operation, scale: int, zero: int) -> Tensor:
@@ -254,7 +260,7 @@ def _concatenate(op: Operation) -> Tensor:
         raise op.refuse("has not a scale and a zero point for each of its tensors: print it again")
     reals: list[Tensor] = []
     for operands in zip(parts, scales, zeros, strict=True):
-        part = Operation(op.builder, op.op, op.line, operands, {})
+        part = Operation(op.builder, op.op, op.label, op.line, operands, {})
         reals.append(_scaled_operand(part, 0, 1, 2)[0])
     axis = op.axis(parts[0].rank, default=0)
     scale, zero = _target(op, 3, 4, parts[0].dtype)
