@@ -92,11 +92,12 @@ cycles: N ?= 2000
 cycles: .venv/stamp
 	$(CAMPAIGN).cycles --count $(N) --seed $(SEED) --jobs $(JOBS)
 
-# Altered programs and networks, as well as hardware descriptions and M ONNX files.
+# Altered programs and networks, as well as hardware descriptions, M ONNX files and R Relay ones.
 hostile: N ?= 200000
 hostile: M ?= 5000
+hostile: R ?= 20000
 hostile: .venv/stamp
-	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --seed $(SEED) --jobs $(JOBS)
+	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --relay $(R) --seed $(SEED) --jobs $(JOBS)
 
 # Random instructions through assembler and encoder and back.
 roundtrips: N ?= 100000

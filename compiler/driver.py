@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import tvm
 from tvm.ir import IRModule
 
@@ -49,8 +48,7 @@ from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 from zeroskip.relay_passes.relax.fold_forward import FoldForward
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import nodes_of
-
-Model: TypeAlias = str | Path | onnx.ModelProto
+from zeroskip.relay_passes.relay.read_model import Model, read_model
 
 KEPT = 4  # calibration samples that a file keeps for an array that looks at activations
 SAMPLES = 4  # random images that stand in for calibration data
@@ -59,16 +57,18 @@ SAMPLES = 4  # random images that stand in for calibration data
 def compile(  # the name that users expect: zeroskip.compiler.compile
     model: Model, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
 ) -> Network:
-    """Compile an ONNX model for an accelerator.
+    """Compile an ONNX model, or Relay's text, for an accelerator.
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
-    options: ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``cache``, ``tune``,
-    ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
+    options: ``params``, ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``,
+    ``cache``, ``tune``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each
+    is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
+    model = read_model(model, options.get("params"))
     stages = lower(model, spec, **options)
     network, calibrate = network_of(stages, model, spec), options.get("calibrate")
     if calibrate is None or not spec.kind.looks_at_inputs:

@@ -15,7 +15,7 @@ from zeroskip.accel_model.formats.nested import MAX_LEVELS
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.nested_packer import Level, pack_levels
-from zeroskip.compiler.driver import Model, given_samples, network_of, prepare, ranges_of
+from zeroskip.compiler.driver import given_samples, network_of, prepare, ranges_of
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.from_relax import extract
 from zeroskip.compiler.options import CompileOptions, First, Progress, checked, progress_of
@@ -24,6 +24,7 @@ from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.base.layers import prunables
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8, choose_weight_scales
+from zeroskip.relay_passes.relay.read_model import Model, read_model
 
 LONGEST = 160  # characters of a recipe by which a level is called
 
@@ -36,7 +37,7 @@ def compile_levels(
     firsts: Sequence[First] = (),
     **options: Unpack[CompileOptions],
 ) -> Levels:
-    """Compile an ONNX model at several sparsities whose weights are stored once.
+    """Compile an ONNX model, or Relay's text, at several sparsities whose weights are stored once.
 
     levels: recipes, the densest first; each prunes what the one before left and may only remove
     weights. prune: what they have in common, applied first; it may change tensors. firsts: ``first`` of
@@ -45,6 +46,7 @@ def compile_levels(
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
+    model = read_model(model, options.get("params"))
     every = lower_levels(model, spec, levels, firsts=firsts, **options)
     return pack_levels(
         Level(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from zeroskip.compiler.autotune import Tuning
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
+from zeroskip.relay_passes.relay.read_model import Params
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
@@ -20,6 +21,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, ste
 class CompileOptions(TypedDict, total=False):
     """Keywords of ``compile``; each may be left out.
 
+    params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.relay.read_model``).
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
         values (``relay_passes.pruning.schemes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
@@ -37,6 +39,7 @@ class CompileOptions(TypedDict, total=False):
         (``runtime.execution.losing_layers``).
     """
 
+    params: Params | None
     prune: Recipe | None
     calibrate: str | Path | Arrays | None
     method: Method

@@ -23,7 +23,6 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import (
-    Model,
     compare_import,
     import_float,
     method_for,
@@ -53,6 +52,7 @@ from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
+from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of

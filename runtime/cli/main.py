@@ -14,7 +14,13 @@ import click
 
 from zeroskip.runtime.cli import pruning
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
-from zeroskip.runtime.cli.options import FILE, level_option, program_option, shapes_option
+from zeroskip.runtime.cli.options import (
+    FILE,
+    level_option,
+    params_option,
+    program_option,
+    shapes_option,
+)
 
 EMIT = ("relax", "layers", "schedule", "asm", "mlir", "tosa")
 ORACLES = ("tvm", "mlir")
@@ -55,6 +61,7 @@ def _show_level(network: Any) -> None:
 
 @main.command("compile")
 @click.argument("model", type=FILE)
+@params_option
 @click.option("-o", "--output", type=FILE, help="The compiled network to write, a .zsk file.")
 @click.option(
     "--target",
@@ -114,6 +121,7 @@ def _show_level(network: Any) -> None:
 @click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
 def compile_command(
     model: Path,
+    params: Path | None,
     output: Path | None,
     target: str,
     prune: str | None,
@@ -126,7 +134,8 @@ def compile_command(
     cache: bool,
     emit: str | None,
 ) -> None:
-    """Compile an ONNX MODEL for an accelerator."""
+    """Compile a MODEL for an accelerator: ONNX, or the text of a Relay module (mod.astext(), of
+    TVM up to 0.18)."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:
@@ -138,6 +147,7 @@ def compile_command(
     from zeroskip.compiler.artifact.placement import notice
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.relay_passes.quantize.calibrate import has_own_scales
+    from zeroskip.relay_passes.relay.read_model import read_model
     from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.execution.tuning import tuning
     from zeroskip.runtime.progress import progress
@@ -157,19 +167,21 @@ def compile_command(
     images = [FirstImage() for _ in levels or ("",)] if calibrate is not None else []
     floating: Any = None
     with progress(f"compiling {model.name}") as tell, told_warnings():
+        tell("import", 0, 1)
+        source = read_model(model, params)
         if emit is not None:
-            stages = driver.lower(model, spec, **options, progress=tell)
+            stages = driver.lower(source, spec, **options, progress=tell)
             text, floating = _stage(stages, emit), stages.floating
         if output is not None and levels:
             made = multi_level.compile_levels(
-                model, spec, levels, **options, progress=tell, firsts=images
+                source, spec, levels, **options, progress=tell, firsts=images
             )
             made.save(output)
             networks = [made.network(number) for number in range(len(levels))]
         elif output is not None:
             networks = [
                 driver.compile(
-                    model, spec, **options, progress=tell, first=images[0] if images else None
+                    source, spec, **options, progress=tell, first=images[0] if images else None
                 )
             ]
             networks[0].save(output)

@@ -69,6 +69,12 @@ shapes_option = click.option(
     metavar="NAME=1,3,224,224",
     help="The shape of an input that the model leaves open; may be repeated.",
 )
+params_option = click.option(
+    "--params",
+    type=FILE,
+    metavar="FILE",
+    help="The parameters of a Relay MODEL, as relay.save_param_dict(params) writes them.",
+)
 level_option = click.option(
     "--level",
     type=click.IntRange(min=0),

@@ -24,6 +24,7 @@ SAMPLES = {
     "hardware, TOML": 60,
     "models, ONNX": 40,
     "programs, MLIR": 25,
+    "models, Relay": 150,
 }
 
 

@@ -12,6 +12,7 @@ from tests.mutants_code.of_judges import (
 )
 from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_mlir import MLIR
+from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
@@ -22,6 +23,7 @@ CHANGES: tuple[Change, ...] = (
     *JUDGES_OF_COMPILER,
     *MLIR,
     *RELAY_PASSES,
+    *RELAY,
     *JUDGES_OF_RELAY_PASSES,
     *RUNTIME,
     *LOSSES,
