@@ -208,6 +208,20 @@ def targets() -> list[str]:
     return sorted(Path(str(each)).stem for each in found if str(each).endswith(".toml"))
 
 
+def equal_targets(like: str = "dense256") -> list[str]:
+    """Names of the built-in targets with as many multipliers and as wide a bus as ``like``, its
+    clock, and no more SRAM than 512 KiB: what can be compared at equal resources."""
+    wanted = load_spec(like)
+    return [
+        name
+        for name in targets()
+        if (spec := load_spec(name)).array.macs == wanted.array.macs
+        and spec.dram == wanted.dram
+        and spec.clock_mhz == wanted.clock_mhz
+        and spec.sram_bytes <= 512 * 1024
+    ]
+
+
 def load_spec(name_or_path: str) -> AccelSpec:
     """The spec of a built-in target's name or of a TOML file; SpecError if it cannot be used."""
     if name_or_path in targets():
