@@ -21,7 +21,6 @@ from zeroskip.accel_model.spec import AccelSpec, equal_targets, load_spec
 from zeroskip.compiler.driver import network_of, prepare, ranges_of
 from zeroskip.compiler.options import CompileOptions
 from zeroskip.compiler.stages import lower_fastest, without_dead
-from zeroskip.relay_passes.pruning.apply import layer_changes
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.runtime.execution.session import Session
 
@@ -79,14 +78,19 @@ def main() -> None:
     rows: dict[str, list[tuple[float, int, float]]] = {}
     for scheme, recipe in SCHEMES.items():
         rows[scheme] = [found[1:] for found in cells(args.network, recipe, images, calibrate)]
-        print(f"| {scheme} | " + " | ".join(f"{row[0]:,.0f}" for row in rows[scheme]) + " |", flush=True)
+        print(
+            f"| {scheme} | " + " | ".join(f"{row[0]:,.0f}" for row in rows[scheme]) + " |",
+            flush=True,
+        )
     for title, column in (("KiB over the bus", 1), ("microjoules", 2)):
         print(f"\n{title}\n")
         print("| scheme | " + " | ".join(names) + " |")
         print("|---|" + "---:|" * len(names))
         for scheme, found in rows.items():
             scale = 1024 if column == 1 else 1
-            print(f"| {scheme} | " + " | ".join(f"{row[column] / scale:,.1f}" for row in found) + " |")
+            print(
+                f"| {scheme} | " + " | ".join(f"{row[column] / scale:,.1f}" for row in found) + " |"
+            )
     print("\nmm2\n")
     for name in names:
         print(f"{name} {physics.physics(load_spec(name)).area_mm2:.2f}")
