@@ -100,7 +100,7 @@ def _checked(found: Kind[Any], name: str, point: EntryPoint) -> Kind[Any]:
 
 
 @cache
-def origin(name: str) -> Origin | None:
+def origin_of(name: str) -> Origin | None:
     """Where a plug-in's code comes from; None for the kinds of zeroskip itself."""
     if name in BUILT_IN:
         return None
@@ -113,3 +113,19 @@ def origin(name: str) -> Origin | None:
         distribution.version if distribution else "",
         hashlib.sha256(source.encode()).hexdigest(),
     )
+
+
+def require(name: object, origin: object) -> None:
+    """UnknownKind, naming the package, if a file needs a kind that is not installed.
+
+    origin: what the file says of it, ``Origin`` as a table, or None.
+    """
+    if not isinstance(name, str) or name in kinds():
+        return
+    package = origin.get("distribution") if isinstance(origin, dict) else None
+    if isinstance(package, str) and package.isprintable() and len(package) <= 100:
+        raise UnknownKind(
+            f"needs the array kind {name[:50]!r} of the package {package}, which is not "
+            "installed; install it, or compile the network for another target"
+        )
+    kind_named(name)

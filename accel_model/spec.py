@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
-from zeroskip.accel_model.plugins import UnknownKind, kind_named, kinds
+from zeroskip.accel_model.plugins import Origin, UnknownKind, kind_named, kinds, origin_of
 
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.base import Kind
@@ -166,8 +166,17 @@ class AccelSpec:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of every number; a program runs only on the spec it was made for."""
-        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:16]
+        """Hex digest of every number, and of the source of a plug-in; a program runs only on the
+        spec it was made for."""
+        described = repr(sorted(asdict(self).items()))
+        if self.origin is not None:
+            described += repr(self.origin)
+        return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+    @property
+    def origin(self) -> Origin | None:
+        """The package that brings the kind of array; None: zeroskip itself."""
+        return origin_of(self.array.kind)
 
 
 _SECTIONS = ("dram", "sram", "array", "energy")
@@ -213,10 +222,13 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
     if not isinstance(table, dict):
         raise SpecError(f"{where}: holds no hardware description")
     top = {key: value for key, value in table.items() if key not in _SECTIONS}
-    kind = _kind(table.get("array"), where)
+    for name in _SECTIONS:
+        if not isinstance(table.get(name), dict):
+            raise SpecError(f"{where}: section [{name}] is missing")
+    kind = _kind(table["array"], where)
     types: tuple[type, ...] = (Dram, Sram, kind.Geometry, kind.Energy)
     sections = {
-        name: _section(name, cls, table.get(name), where)
+        name: _section(name, cls, table[name], where)
         for name, cls in zip(_SECTIONS, types, strict=True)
     }
     values = _values(AccelSpec, top, where, "", skip=set(_SECTIONS))
@@ -225,8 +237,6 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
 
 def _kind(array: Any, where: str) -> Kind[Any]:
     """The kind that the [array] section names."""
-    if not isinstance(array, dict):
-        raise SpecError(f"{where}: section [array] is missing")
     name = array.get("kind")
     if not isinstance(name, str):
         raise SpecError(
@@ -239,8 +249,6 @@ def _kind(array: Any, where: str) -> Kind[Any]:
 
 
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
-    if not isinstance(table, dict):
-        raise SpecError(f"{where}: section [{name}] is missing")
     return cls(**_values(cls, table, where, f"{name}."))
 
 

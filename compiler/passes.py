@@ -10,13 +10,13 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
 
+from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.isa.assembly import disassemble
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import IsaError
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.timing.lane_array import WindowError
 from zeroskip.compiler.autotune import Tuning, tune_region
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
@@ -33,7 +33,7 @@ from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_r
 from zeroskip.relay_passes.relax.rewriting import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
-for _error in (CompileError, FormatError, IsaError, WindowError):
+for _error in (CompileError, FormatError, IsaError, ArrayError):
     tvm_ffi.register_error(_error)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ class WindowEnergy:
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 
-WINDOW_EVENTS = EVENTS | {"window_byte": "window_bytes"}
+WINDOW_EVENTS = MappingProxyType({**EVENTS, "window_byte": "window_bytes"})
 
 
 def ends(case: Case) -> int:

@@ -240,7 +240,8 @@ def window_picks(filters: FilterSet, rows: int, multipliers: int) -> Int32:
     """int32 [F, W]: cycles in which an element goes through each window of ``rows`` ACT rows."""
     firsts = np.arange(0, filters.stored_counts.shape[1], rows)
     stored = np.add.reduceat(filters.stored_counts, firsts, axis=1, dtype=np.int32)
-    return np.maximum(-(-stored // multipliers), 1).astype(np.int32)
+    picks: Int32 = np.maximum(-(-stored // multipliers), 1).astype(np.int32)
+    return picks
 
 
 CAMBRICON_X = CambriconX()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from zeroskip.accel_model.arrays.base import (
     CHANNELWISE,
     CONFLICTS,
@@ -158,7 +160,7 @@ class DianNao(Kind[TreeGeometry]):
         pace = -(-len(filters) // array.filters) * (rows + operand)
 
         def cycles(outputs: Int64) -> Floats:
-            return outputs * float(pace) + array.pipeline_cycles
+            return np.asarray(outputs * pace + array.pipeline_cycles, np.float64)
 
         return OutputsPrice(((cycles, 1.0),))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 
@@ -128,7 +129,7 @@ class Systolic(Kind[SystolicGeometry]):
     name = "systolic"
     Geometry = SystolicGeometry
     Energy = SystolicEnergy
-    events = EVENTS | {"partial_sum": "partial_sums"}
+    events = MappingProxyType({**EVENTS, "partial_sum": "partial_sums"})
     skips = frozenset()
     reference = "zeroskip.accel_model.reference.systolic:step"
     slots = (

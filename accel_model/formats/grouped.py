@@ -221,7 +221,7 @@ class Grouped(WeightFormat):
         self.name = f"group{group}"  # type: ignore[misc]  # a class variable of most formats
 
     def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
-        counts = np.count_nonzero(self.stored(matrix, shape, table), axis=1).astype(np.int64)
+        counts: Int64 = self.stored(matrix, shape, table).sum(axis=1, dtype=np.int64)
         return 1 + (counts * self.bits + 7) // 8 + counts
 
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:

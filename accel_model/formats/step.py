@@ -112,7 +112,8 @@ class StepIndex(WeightFormat):
     name = "step"
 
     def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
-        return 2 * np.count_nonzero(self.stored(matrix, shape, table), axis=1).astype(np.int64)
+        counts: Int64 = self.stored(matrix, shape, table).sum(axis=1, dtype=np.int64)
+        return 2 * counts
 
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
         _write(matrix.view(np.uint8), self.stored(matrix, shape, table), out, starts)

@@ -25,7 +25,7 @@ from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 4
+FORMAT = 5
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 
@@ -170,6 +170,7 @@ class Program:
             "format": FORMAT,
             "name": self.name,
             "spec": asdict(self.spec),
+            "plugin": None if self.spec.origin is None else asdict(self.spec.origin),
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,
             "inputs": [asdict(t) for t in self.inputs],

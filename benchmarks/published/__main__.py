@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import pkgutil
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from rich.table import Table
 from benchmarks.published.row import Row
 
 
-def arrays() -> dict[str, list[Row]]:
-    """The figures of every array, by the name of its file."""
+def arrays() -> dict[str, Callable[[], list[Row]]]:
+    """What gives the figures of every array, by the name of its file."""
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     modules = {
         name: import_module(f"benchmarks.published.{name}") for name in names if name != "__main__"
     }
-    return {name: module.rows() for name, module in modules.items() if hasattr(module, "rows")}
+    return {name: module.rows for name, module in modules.items() if hasattr(module, "rows")}
 
 
 def shown(value: float | None) -> str:
@@ -53,17 +54,17 @@ def table(rows: list[Row]) -> Table:
     return printed
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("arrays", nargs="*", metavar="ARRAY", help="files; all of them without any")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     known = arrays()
     unknown = sorted(set(options.arrays) - set(known))
     if unknown:
         parser.error(f"{', '.join(unknown)}: not one of {', '.join(known)}")
-    rows = [row for name in options.arrays or known for row in known[name]]
+    rows = [row for name in options.arrays or known for row in known[name]()]
     Console(width=None if sys.stdout.isatty() else 132).print(table(rows))
     missed = sum(not row.met for row in rows)
     print(f"{len(rows)} figures, {missed} not met")

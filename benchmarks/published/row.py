@@ -28,8 +28,8 @@ def equal(value: float) -> Accepted:
 
 
 def within(value: float, share: float) -> Accepted:
-    """At most a share of ``value`` away from it."""
-    return Accepted(value * (1 - share), value * (1 + share), f"{share:.0%}")
+    """At most a share of ``value`` away from it, either way."""
+    return Accepted(value * (1 - share), value * (1 + share), f"{100 * share:g} %")
 
 
 def near(value: float, difference: float) -> Accepted:

@@ -26,13 +26,14 @@ from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.io.archive import Parts, digest, pieces, read_npy, read_zip, write_zip
 from zeroskip.accel_model.io.atomic_write import refuse_irregular, write_whole
 from zeroskip.accel_model.io.validate import count, read_record, text, told
+from zeroskip.accel_model.plugins import UnknownKind, require
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import DirectPlan
 
-FORMAT = 3
+FORMAT = 4
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
 MAX_BATCH = 1 << 16
@@ -133,6 +134,7 @@ class Network:
             "format": FORMAT,
             "name": self.name,
             "spec": asdict(self.spec),
+            "plugin": None if self.spec.origin is None else asdict(self.spec.origin),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "programs": programs,
@@ -256,6 +258,10 @@ def _reading(path: str | Path) -> Iterator[Callable[[str], bytes]]:
 
 def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     """The network of a manifest that has been checked; ``reading`` gives its members."""
+    try:
+        require(head["spec"]["array"]["kind"], head["plugin"])
+    except UnknownKind as problem:
+        raise NetworkError(f"{path}: {problem}") from None
     spec = spec_from_table(head["spec"], path)
     with reading() as read:
         programs = {name: _program(read(member), name) for name, member in head["programs"].items()}

@@ -202,7 +202,7 @@ def test_shift_that_means_nothing(shift: int) -> None:
 
 
 def test_pool_that_sees_nothing() -> None:
-    hand = changed(network(), isa.Input, top=-7)
+    hand = changed(network(), isa.Extent, top=-7)
     hand.stream = [
         replace(one, row_dilation=1) if isinstance(one, isa.Kernel) else one for one in hand.stream
     ]

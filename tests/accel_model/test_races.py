@@ -196,8 +196,8 @@ def test_deadlock_names_every_stuck_unit() -> None:
         with pytest.raises(MachineError) as caught:
             Machine(SPEC).run(program(hand, stream), hand.data, seed=seed)
         assert str(caught.value) == (
-            "deadlock: load at pc 4 load waits for store; compute at pc 8 conv waits for load; "
-            "store at pc 9 store waits for compute"
+            "deadlock: load at pc 4 load waits for store; compute at pc 9 conv waits for load; "
+            "store at pc 10 store waits for compute"
         )
 
 

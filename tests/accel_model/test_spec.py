@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
 from zeroskip.accel_model.spec import (
     AccelSpec,
-    Dram,
     SpecError,
-    Sram,
     load_spec,
     parse_spec,
     targets,
@@ -105,10 +102,14 @@ def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
         ("lanes =", f"lanes = 0x1{'0' * 9999}", "array.lanes = a number beyond 2.64 is outside"),
         ("lanes =", f'lanes = 64\n"{"a" * 9999}\\n" = 1', "'array.aaa.* is not a key"),
         ("[energy]", "", "is not a key|is missing"),
-        ("kind =", "kind = 'csc'", "array.kind = 'csc' is not one of dense, bitmap, pattern"),
+        (
+            "kind =",
+            "kind = 'csc'",
+            "array kind 'csc' is not one of dense, bitmap, pattern.*install the package",
+        ),
         ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
         ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
-        ("act_bytes =", "act_bytes = 9999999", "sram.act_bytes = 9999999 is outside"),
+        ("act_bytes =", "act_bytes = 99999999", "sram.act_bytes = 99999999 is outside"),
         ("lanes =", "lanes = ", "is not valid TOML"),
         ("lanes =", "lanes = 64\nlanes = 64", "is not valid TOML"),
     ],
@@ -125,9 +126,8 @@ def test_mistakes_are_one_sentence_with_the_key(old: str, new: str, sentence: st
     assert len(str(refusal.value)) < 400
 
 
-@pytest.mark.parametrize("cls", [Dram, Sram, LaneGeometry, LaneEnergy])
-def test_every_missing_section_is_named(cls: type) -> None:
-    name = cls.__name__.lower()
+@pytest.mark.parametrize("name", ["dram", "sram", "array", "energy"])
+def test_every_missing_section_is_named(name: str) -> None:
     parts = [part for part in TEXT.split("\n[") if not part.startswith(f"{name}]")]
     with pytest.raises(SpecError, match=rf"section \[{name}\] is missing"):
         parse_spec("\n[".join(parts), "here.toml")

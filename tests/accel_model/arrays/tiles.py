@@ -117,22 +117,24 @@ def random_tile(rng: Rng, kind: str) -> Tile:
     with and without a residual."""
     small = SMALL[kind]
     spec = load_spec(small.target)
-    array = replace(spec.array, pipeline_cycles=int(rng.integers(0, 9)), **small.array(rng))
+    array: Any = spec.array
+    array = replace(array, pipeline_cycles=int(rng.integers(0, 9)), **small.array(rng))
     banks = int(some(rng, 1, 2, 4, 8))
     spec = replace(spec, array=array, sram=replace(spec.sram, act_banks=banks))
     kernel, channels = some(rng, *KERNELS), int(some(rng, *small.channels))
     filters = int(rng.integers(1, small.filters + 1))
     weight = random_weight(rng, (filters, channels, *kernel))
-    image = rng.integers(-128, 128, (channels, *rng.integers(1, 8, 2)))
-    output = tuple(int(rng.integers(1, most + 1)) for most in small.outputs)
+    image = rng.integers(-128, 128, (channels, *rng.integers(1, 8, 2).tolist()))
+    high, wide = (int(rng.integers(1, most + 1)) for most in small.outputs)
     last, first = bool(rng.random() < 0.7), bool(rng.random() < 0.7)
     residual = last and rng.random() < 0.4
-    operand_row = output[1] + int(rng.integers(0, 3)) if residual else None
+    operand_row = wide + int(rng.integers(0, 3)) if residual else None
     mode = int(some(rng, *spec.kind.modes(array)))
     stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
     row = image.shape[2] + int(rng.integers(0, 3))
     top, left = (int(n) for n in rng.integers(-3, 2, 2))
-    window = WindowShape(row, *image.shape[1:], top, left, *kernel, *stride, *dilation, *output)
+    at = (row, image.shape[1], image.shape[2], top, left)
+    window = WindowShape(*at, *kernel, *stride, *dilation, high, wide)
     order = np.arange(filters, dtype=np.int32)
     if kind in ANY_ORDER:
         order = rng.permutation(filters).astype(np.int32)
@@ -148,7 +150,7 @@ def random_tile(rng: Rng, kind: str) -> Tile:
             dilation=dilation,
             top=top,
             left=left,
-            output=(output[0], output[1]),
+            output=(high, wide),
             streams=streams,
             table=None,
             first=first,
