@@ -159,9 +159,10 @@ def convolved(tile: Tile) -> dict[tuple[int, int], int]:
     return {(k, n): int(flat[k, n]) for k in range(len(flat)) for n in range(flat.shape[1])}
 
 
-def difference(tile: Tile) -> str:
-    """What the two models do not agree about; "" if they do."""
-    timing, outcome = fast(tile), stepped(tile)
+def difference(tile: Tile, other: Tile | None = None) -> str:
+    """What the two models do not agree about, the stepped one of another tile if one is given; ""
+    if nothing."""
+    timing, outcome = fast(tile), stepped(other or tile)
     wrong = (
         []
         if timing.cycles == outcome.cycles
