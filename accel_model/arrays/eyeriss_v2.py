@@ -262,7 +262,8 @@ def _products(inputs: Int64, weights: Int64, share: int) -> Int64:
             a, w = inputs[:, part::share], mine
         product = a.reshape(len(a), -1).astype(np.float64) @ w.reshape(groups * cols, -1).T
         parts.append(product.reshape(len(a), groups, cols))
-    return np.rint(np.stack(parts)).astype(np.int64)
+    products: Int64 = np.rint(np.stack(parts)).astype(np.int64)
+    return products
 
 
 EYERISS_V2 = EyerissKind()

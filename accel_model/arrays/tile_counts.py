@@ -55,7 +55,8 @@ def seen(mask: Bools, window: WindowShape) -> Int64:
     down, right = (axis.astype(np.float32) for axis in axis_counts(window))
     # [C, rows, cols] = [rows, H] x [C, H, W] x [W, cols]: an axis at a time
     counted = down @ mask.astype(np.float32) @ right.T
-    return np.rint(counted).astype(np.int64).reshape(len(mask), window.taps)
+    counts: Int64 = np.rint(counted).astype(np.int64).reshape(len(mask), window.taps)
+    return counts
 
 
 def axis_counts(window: WindowShape) -> tuple[Int64, Int64]:

@@ -142,7 +142,7 @@ class Runs(WeightFormat):
                 f"a runs stream holds up to {MOST} weights, not {counts.max()}; use fewer channels "
                 "at a time"
             )
-        return 2 + counts + (counts + 1) // 2
+        return np.asarray(2 + counts + (counts + 1) // 2, np.int64)
 
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
         _write(*self._marked(matrix, shape), out, starts)

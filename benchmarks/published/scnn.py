@@ -26,7 +26,7 @@ from zeroskip.accel_model.arrays.dcnn import DcnnGeometry
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
 LATE = ("5a", "5b")
-FREE = {"group_filters": 256, "weight_banks": 256}  # Kc by accumulators
+FREE: dict[str, int] = {"group_filters": 256, "weight_banks": 256}  # Kc by accumulators
 
 
 def published(kind: str = "scnn", **sizes: int) -> AccelSpec:
@@ -77,7 +77,7 @@ def rows() -> list[Row]:
     ]
     mean = sum(speeds.values()) / len(speeds)
     found.append(Row("SCNN", "x DCNN, mean of the three, Kc 8", 2.7, mean, within(2.7, 0.1)))
-    free = published(**FREE)
+    free = published("scnn", **FREE)
     at = googlenet((0.4, 0.4))
     scnn = cycles(free, whole(at))
     equal: list[tuple[str, float, float, Accepted]] = [

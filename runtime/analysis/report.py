@@ -138,9 +138,9 @@ class Report:
     host_macs: dict[str, int]
     placement: Placement
     batch: int
-    by_image: tuple[int, ...]
-    weights_bound: int
     headline: str
+    by_image: tuple[int, ...] = ()
+    weights_bound: int = 0
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:

@@ -6,6 +6,7 @@ That their times are those of the stepped hardware is ``tests/campaigns/test_cyc
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from conftest import SEED
 from tests.accel_model.arrays.input_kinds import RANDOM
 from tests.accel_model.arrays.input_tiles import difference, fast, random_tile
 from tests.campaigns.programs import NETWORKS, sample
+from zeroskip.accel_model.arrays.scnn import ScnnGeometry
 from zeroskip.accel_model.arrays.sparten import SPARTEN
 from zeroskip.accel_model.conformance import failures
 from zeroskip.accel_model.machine.machine import Machine
@@ -51,7 +53,9 @@ def test_what_no_output_looks_at_does_not_matter() -> None:
 def test_a_difference_between_fast_and_stepped_is_seen() -> None:
     rng = np.random.default_rng(1)
     tile = random_tile(rng, RANDOM["scnn"](rng))
-    slower = replace(tile.spec.array, pipeline_cycles=tile.spec.array.pipeline_cycles + 1)
+    slower = replace(
+        cast(ScnnGeometry, tile.spec.array), pipeline_cycles=tile.spec.array.pipeline_cycles + 1
+    )
     assert not difference(tile)
     assert "cycles" in difference(replace(tile, spec=replace(tile.spec, array=slower)), tile)
 
