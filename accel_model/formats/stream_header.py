@@ -10,7 +10,7 @@ from zeroskip.accel_model.io.jit import native
 Bytes = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 
-ENDS_EARLY, NO_CHANNEL, NO_PATTERN, DIRTY, TOO_LONG, NO_HEADER, BEHIND = range(1, 8)
+ENDS_EARLY, NO_CHANNEL, NO_PATTERN, DIRTY, TOO_LONG, NO_HEADER, BEHIND, NO_PLACE = range(1, 9)
 FAULTS = {
     ENDS_EARLY: "ends before its contents do",
     NO_CHANNEL: "has a bit set for a channel that the layer does not have",
@@ -18,6 +18,7 @@ FAULTS = {
     DIRTY: "has bits set in its padding",
     TOO_LONG: "is longer than its contents",
     NO_HEADER: "is not one: its header asks for more words than there are",
+    NO_PLACE: "names a place that is not there, or not in order",
     BEHIND: "is followed by bytes behind the last of {filters}",
 }
 
