@@ -202,7 +202,12 @@ def sums(tile: Tile) -> dict[tuple[int, int], int]:
 def difference(rng: Rng, kind: str) -> str:
     """What differs between the two models on a random tile; "" if nothing does."""
     tile = random_tile(rng, kind)
-    timing, outcome = tile.spec.kind.conv(tile.spec, tile.case), stepped(tile)
+    return compared(tile, tile.spec)
+
+
+def compared(tile: Tile, spec: AccelSpec) -> str:
+    """What differs between the reference on a tile and the fast model of ``spec``."""
+    timing, outcome = spec.kind.conv(spec, tile.case), stepped(tile)
     every, real = tile.case.filters.products(tile.case.window)
     counted = {"cycles": timing.cycles, "macs": every, "real_macs": real}
     expected = {**counted, **timing.slots, **timing.events}
@@ -212,7 +217,7 @@ def difference(rng: Rng, kind: str) -> str:
         for name in {**expected, **found}
         if expected.get(name, 0) != found.get(name, 0)
     ]
-    if sum(timing.slots.values()) != timing.cycles * tile.spec.array.macs:
+    if sum(timing.slots.values()) != timing.cycles * spec.array.macs:
         wrong.append("slots do not sum to cycles x multipliers")
     if min(timing.slots.values()) < 0:
         wrong.append(f"a slot is negative: {timing.slots}")
