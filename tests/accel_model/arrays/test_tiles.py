@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ def test_a_difference_is_seen(kind: str) -> None:
     """The fast model with a cycle more at the end than the reference."""
     tile = random_tile(np.random.default_rng(7), kind)
     assert not compared(tile, tile.spec)
-    array = replace(tile.spec.array, pipeline_cycles=tile.spec.array.pipeline_cycles + 1)
+    array: Any = tile.spec.array
+    array = replace(array, pipeline_cycles=tile.spec.array.pipeline_cycles + 1)
     found = compared(tile, replace(tile.spec, array=array))
     assert "cycles" in found
     assert "drain" in found
