@@ -26,7 +26,7 @@ from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
     NO_HEADER,
-    NO_POSITION,
+    NO_PLACE,
     NOT_PACKED,
     count_nonzero,
     name,
@@ -102,7 +102,7 @@ def _read(raw: Bytes, weights: Bytes, stored: Bools, order: Int32) -> tuple[int,
             run = (int(raw[runs + n // 2]) >> (4 * (n & 1))) & 15
             e += run
             if e >= entries:
-                return NO_POSITION, f
+                return NO_PLACE, f
             value = raw[values + n]
             if value == 0 and (run != LONGEST or n == count - 1):
                 return NOT_PACKED, f

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
+from tests.mutants_code.of_arrays import ARRAYS
 from tests.mutants_code.of_compiler import COMPILER
 from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
@@ -11,7 +12,7 @@ from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
 
 PACKAGES: dict[str, tuple[Change, ...]] = {
-    "accel_model": ACCEL_MODEL,
+    "accel_model": (*ACCEL_MODEL, *ARRAYS),
     "compiler": COMPILER,
     "relay_passes": RELAY_PASSES,
     "runtime": (*RUNTIME, *LOSSES, *REPORT),
