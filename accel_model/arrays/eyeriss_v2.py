@@ -6,6 +6,7 @@ have a part of the channels each. docs/arrays/eyeriss_v2.md has the rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -31,6 +32,7 @@ from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     by_tap,
+    channelwise_fits,
     in_tile,
     looked_up,
     mask_of,
@@ -106,6 +108,9 @@ class EyerissKind(Kind[EyerissGeometry]):
 
     def format(self, geometry: EyerissGeometry) -> WeightFormat:
         return CSC
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: EyerissGeometry) -> int:
         """One for each column."""

@@ -15,7 +15,19 @@ from zeroskip.accel_model.spec import SpecError
 from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantise_multiplier
 
 LANES = ("dense256", "sparse256", "pattern256")
-ARRAYS = ("systolic256", "diannao256", "kang256", "nm256", "cambriconx256")
+ARRAYS = (
+    "systolic256",
+    "diannao256",
+    "kang256",
+    "nm256",
+    "cambriconx256",
+    "scnn256",
+    "dcnn256",
+    "eyeriss256",
+    "sparten256",
+    "zhu256",
+    "abm256",
+)
 TARGETS = (*LANES, *ARRAYS)
 SIZES = (1, 2, 3, 5, 7, 8, 13, 16, 23, 30)
 MEMORIES = {
@@ -132,6 +144,25 @@ def _other_array(rng: np.random.Generator, target: str) -> dict[str, Any]:
             "pixels": 1,
             "drain_width": one_of(1, 16),
         }
+    if target in ("scnn256", "dcnn256"):
+        grid = {"pe_rows": one_of(2, 3, 4, 8), "pe_cols": one_of(1, 2, 5, 8), "pixels": 1}
+        if target == "dcnn256":
+            return {**grid, "dot": one_of(8, 16, 32)}
+        more = {"accumulators": one_of(256, 1024), "group_filters": one_of(1, 8, 13)}
+        return {**grid, **more, "vector": one_of(3, 4), "drain_width": one_of(1, 4)}
+    if target == "eyeriss256":
+        sizes = {"filters": one_of(1, 4, 7), "outputs": one_of(1, 8, 11), "pixels": 1}
+        return {**sizes, "pe_rows": one_of(1, 4, 16), "pe_cols": one_of(16, 20)}
+    if target == "sparten256":
+        sizes = {"clusters": one_of(1, 3, 8), "units": one_of(16, 20, 32), "pixels": 1}
+        return {**sizes, "chunk": one_of(16, 128, 256), "drain_width": one_of(1, 2, 16)}
+    if target == "zhu256":
+        sizes = {"pes": one_of(2, 5, 16), "vector": one_of(8, 16, 20), "pixels": 1}
+        return {**sizes, "fetch_rows": one_of(1, 4), "drain_width": one_of(1, 16)}
+    if target == "abm256":
+        share = one_of(1, 2, 4)
+        sizes = {"lanes": one_of(2, 5, 16), "vector": share * one_of(8, 9), "share": share}
+        return {**sizes, "window_entries": one_of(512, 2048), "pixels": 1}
     lanes = _other_lanes(rng, target)
     return {**lanes, "window_entries": one_of(16, 32, 64), "group": one_of(2, 4, 8, 16)}
 
