@@ -13,7 +13,9 @@ from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.spec import load_spec
 
 
-@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in kinds() if kind.sample], ids=lambda kind: kind.name
+)
 def test_times_and_counts_are_those_of_the_stepped_hardware(kind: Kind) -> None:
     for case in range(kind.sample):
         found = kind.check(np.random.default_rng([SEED, case]))
