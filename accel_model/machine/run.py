@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.cost import Cost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import LayerInfo, Program
