@@ -10,10 +10,8 @@ from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
 
+CHANGES = (*ACCEL_MODEL, *COMPILER, *RELAY_PASSES, *RUNTIME, *LOSSES, *REPORT)
 PACKAGES: dict[str, tuple[Change, ...]] = {
-    "accel_model": ACCEL_MODEL,
-    "compiler": COMPILER,
-    "relay_passes": RELAY_PASSES,
-    "runtime": (*RUNTIME, *LOSSES, *REPORT),
+    package: tuple(change for change in CHANGES if change.package == package)
+    for package in ("accel_model", "compiler", "relay_passes", "runtime")
 }
-CHANGES = tuple(each for changes in PACKAGES.values() for each in changes)
