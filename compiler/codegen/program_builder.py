@@ -139,12 +139,8 @@ class Emitter:
             )
             end += value.channels * value.pixels
             end += -end % ALIGN
-        moved = [
-            op.x.channels * op.x.value.pixels
-            for op in self.region.ops
-            if isinstance(op, ops.Reshape)
-        ]
-        self._scratch = Tensor("scratch", end, max(moved, default=0), (1, 1))
+        scratch = max((op.scratch_bytes for op in self.region.ops), default=0)
+        self._scratch = Tensor("scratch", end, scratch, (1, 1))
         return end + self._scratch.nbytes
 
     # -------------------------------------------------------------------------- data movement
@@ -469,7 +465,7 @@ def _place(view: View, region: Region) -> Place:
         (
             op.y.offset
             for op in region.ops
-            if isinstance(op, ops.Conv) and op.residual is not None and op.residual.mid.name == name
+            if op.residual is not None and op.residual.mid.name == name
         ),
         0,
     )
@@ -481,9 +477,7 @@ def _moved(region: Region) -> list[str]:
     left = {value.name for value in region.outputs}
     return list(
         dict.fromkeys(
-            op.y.value.name
-            for op in region.ops
-            if isinstance(op, ops.Copy | ops.Reshape) and op.y.value.name not in left
+            op.y.value.name for op in region.ops if op.moves_only and op.y.value.name not in left
         )
     )
 

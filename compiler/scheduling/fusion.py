@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -49,11 +49,20 @@ TRIED = 3  # numbers of bands, from the least that fits on
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
+SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
+    ops.Conv: ConvSearch,
+    ops.Depthwise: ChannelSearch,
+    ops.MaxPool: ChannelSearch,
+    ops.AvgPool: ChannelSearch,
+    ops.Add: ChannelSearch,
+    ops.Copy: ChannelSearch,
+    ops.Reshape: ChannelSearch,
+}
+
+
 def search_of(op: Op, spec: AccelSpec) -> Search:
     """The schedules of an operation by itself."""
-    if isinstance(op, ops.Conv) and not isinstance(op, ops.Depthwise):
-        return ConvSearch(op, spec)
-    return ChannelSearch(op, spec)
+    return SEARCHES[type(op)](op, spec)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
 from tests.campaigns.shuffles import CLASSIFIERS
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model.execute.cost import TIMING, Cost
+from zeroskip.accel_model.execute.model import Cost
+from zeroskip.accel_model.execute.models import MODELS
 from zeroskip.accel_model.execute.state import State, Streams
 from zeroskip.accel_model.formats import DENSE, FORMATS, Shape, canonical, make_table
 from zeroskip.accel_model.isa import instructions as isa
@@ -101,7 +102,7 @@ def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any
         state.registers[type(register)] = register
     for name, value in held.items():
         setattr(state, name, value)
-    return TIMING[type(one)](state, one)
+    return MODELS[type(one)].cost(state, one)
 
 
 def difference(cost: Cost, outcome: Outcome, spec: AccelSpec | None = None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from conftest import SEED
 from tests.campaigns.cycles import Kind, difference, kinds, network
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.execute.cost import Cost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.spec import load_spec
 

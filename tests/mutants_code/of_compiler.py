@@ -444,8 +444,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/ir/compulsory_traffic.py",
         "weights of a tap are those of the opposite tap",
-        "held = np.count_nonzero(op.weight, axis=(0, 1))",
-        "held = np.count_nonzero(op.weight, axis=(0, 1))[::-1]",
+        "int(np.array(down) @ weights @ np.array(right))",
+        "int(np.array(down) @ weights[::-1] @ np.array(right))",
         "compiler/test_compulsory.py::test_multiplies_by_padding_are_not_counted",
     ),
     Change(
