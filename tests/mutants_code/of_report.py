@@ -135,8 +135,8 @@ REPORT: tuple[Change, ...] = (
     Change(
         "runtime/analysis/report.py",
         "the headline has the cycles of the bound",
-        "headline=cycles_line(network, cycles),",
-        "headline=cycles_line(network, bound),",
+        "headline=cycles_line(network, cycles, each=each),",
+        "headline=cycles_line(network, bound, each=each),",
         "runtime/test_totals.py::test_the_headline_has_the_cycles_the_time_and_what_they_are_for",
     ),
     Change(
@@ -157,8 +157,8 @@ REPORT: tuple[Change, ...] = (
     Change(
         "runtime/analysis/headline.py",
         "a batch in the headline lacks an image",
-        "whole = cycles * count",
-        "whole = cycles * (count - 1)",
+        "else cycles * count",
+        "else cycles * (count - 1)",
         "runtime/test_totals.py::test_the_headline_of_a_batch_has_its_cycles_and_time_too",
     ),
     Change(
