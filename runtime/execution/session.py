@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run, joined
 from zeroskip.accel_model.program.assembly_program import SourceError, read_source
@@ -19,7 +20,6 @@ from zeroskip.compiler.artifact.inputs import DataError, match_inputs
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.network import Network, NetworkError, parts_of
 from zeroskip.compiler.ir.host_plan import DirectPlan
-from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ class Session:
         self,
         network: Network | Levels | str | Path,
         seed: int | None = None,
-        tell: Tell = silent,
+        tell: Progress = no_progress,
         level: int | None = None,
         host: Any = None,
     ) -> None:
@@ -195,7 +195,10 @@ def _level(network: Network | Levels | str | Path, level: int | None) -> Network
 
 
 def run_source(
-    path: str | Path, inputs: Mapping[str, Array], seed: int | None = None, tell: Tell = silent
+    path: str | Path,
+    inputs: Mapping[str, Array],
+    seed: int | None = None,
+    tell: Progress = no_progress,
 ) -> tuple[Program, Run]:
     """Run a program written by hand (``accel_model/program/assembly_program.py``).
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import match_inputs
 from zeroskip.compiler.artifact.network import Network, parts_of
 from zeroskip.compiler.artifact.placement import nothing_runs
@@ -32,7 +33,6 @@ from zeroskip.runtime.execution.region_check import (
     run_watched,
 )
 from zeroskip.runtime.execution.session import Session, dequantised, images_of, quantised
-from zeroskip.runtime.progress import Tell, silent
 
 __all__ = ["Mismatch", "Validation", "validate"]
 
@@ -108,7 +108,11 @@ class Validation:
 
 
 def validate(
-    network: Network, inputs: Mapping[str, Array], tell: Tell = silent, *, layers: bool = False
+    network: Network,
+    inputs: Mapping[str, Array],
+    tell: Progress = no_progress,
+    *,
+    layers: bool = False,
 ) -> Validation:
     """Compare one run. DataError if the inputs do not fit. tell: is told how far it is. layers:
     take the signal-to-noise of each layer too."""

@@ -6,12 +6,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import tvm
 from tvm.ir import IRModule
 
 from tests.runtime.nets import small_net
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import lower, network_of
-from zeroskip.compiler.lowering import regions
+from zeroskip.compiler.lowering import from_relax, regions
 from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.passes import EmitProgram, TileAndSchedule, programs_of
 
@@ -20,7 +21,7 @@ from zeroskip.compiler.passes import EmitProgram, TileAndSchedule, programs_of
 def extracted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each region is extracted."""
     counts: Counter[str] = Counter()
-    extract = regions.extract
+    extract = from_relax.extract
 
     def counting(mod: IRModule, name: str) -> Any:
         counts[name] += 1
@@ -37,8 +38,8 @@ def test_a_compile_extracts_each_region_once(extracted: Counter[str]) -> None:
     assert len(stages.programs) > 1
     assert extracted == Counter(dict.fromkeys(stages.programs, 1))
     # Passes used one by one make their own, and the programs are the same.
-    scheduled = TileAndSchedule(spec)(stages.partitioned)
-    assert EmitProgram(spec)(scheduled) is not None
+    scheduled = tvm.transform.Sequential([TileAndSchedule(spec)])(stages.partitioned)
+    assert tvm.transform.Sequential([EmitProgram(spec)])(scheduled) is not None
     alone = programs_of(scheduled, spec)
     assert {name: alone[name].to_bytes() for name in alone} == {
         name: program.to_bytes() for name, program in stages.programs.items()

@@ -83,7 +83,9 @@ def plain() -> tvm.IRModule:
 
 def folding_constants() -> tvm.IRModule:
     def body(x: Any, emit: Emit) -> Any:
-        scaled = emit("scaled", op.multiply(const(numbers(4, 2, 1, 1)), const(np.float32([2.0]))))
+        scaled = emit(
+            "scaled", op.multiply(const(numbers(4, 2, 1, 1)), const(np.array([2.0], np.float32)))
+        )
         return emit("conv", op.nn.conv2d(x, scaled))
 
     return module(2, body)
