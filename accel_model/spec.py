@@ -24,6 +24,7 @@ ACT_ROW_BYTES = 16
 ACC_ROW_BYTES = 64
 PAR_ROW_BYTES = 16
 WGT_WORD_BYTES = 4
+DRAM_GRANULE_BYTES = 16  # that are ordered and checked together
 LONGEST_TEXT = 200  # characters of a name or summary
 
 

@@ -12,6 +12,7 @@ from tvm.ir import Call, GlobalVar, IRModule
 
 from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.formats import FormatError
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.isa.assembly import disassemble
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import IsaError
@@ -27,7 +28,7 @@ from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.mlir.tosa import region_text
-from zeroskip.compiler.scheduling.fusion import GroupSearch, Progress, estimate
+from zeroskip.compiler.scheduling.fusion import GroupSearch, estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import tvm
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import AccelSpec, load_spec
@@ -33,7 +34,7 @@ from zeroskip.compiler.driver import (
     read_samples,
     reasons_of,
 )
-from zeroskip.compiler.options import Arrays, Progress
+from zeroskip.compiler.options import Arrays
 from zeroskip.compiler.stages import (
     Stages,
     apply_passes,
@@ -57,7 +58,6 @@ from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
-from zeroskip.runtime.progress import silent
 
 TIMED = 4  # inputs whose times are averaged on an array that looks at activations
 
@@ -96,7 +96,7 @@ def compare(
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
-    tell = progress or silent
+    tell = progress or no_progress
     specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
     if not schemes or not specs:
         raise CompareError("Nothing to compare: name one scheme and one target at least.")

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
@@ -41,7 +42,6 @@ from zeroskip.compiler.scheduling.overlap_model import (
 )
 from zeroskip.compiler.scheduling.sram_allocator import Need, largest_gap, pack
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 Search: TypeAlias = ConvSearch | ChannelSearch
 
 BANDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
@@ -99,7 +99,7 @@ class GroupSearch:
         self.searches = [search_of(op, spec) for op in region.ops]
         self.known: dict[tuple[int, Place, bool], Choice | None] = {}
         self.works: dict[tuple[Choice, Strips, bool, bool], Floats] = {}
-        self.progress = progress or (lambda node, done, total: None)
+        self.progress = progress or no_progress
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated cycles. CompileError if an operation does not fit."""

@@ -209,7 +209,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/program/program.py",
         "the seal of a program is not checked",
-        "if seal != _seal(head) or any(",
+        "if given != seal(head) or any(",
         "if any(",
         "accel_model/test_edges.py",
     ),
