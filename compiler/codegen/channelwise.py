@@ -12,7 +12,8 @@ import numpy.typing as npt
 from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.codegen.program_builder import Emitter, Want, requantise_rows, scalar_rows
+from zeroskip.compiler.codegen.param_rows import requantise_rows, scalar_rows
+from zeroskip.compiler.codegen.program_builder import Emitter, Want
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import View
