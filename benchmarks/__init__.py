@@ -1,1 +1,1 @@
-"""Measurements of the whole; a package, as a dependency (xdsl) installs one of that name."""
+"""Measurements: each script prints ratios to a reference of the same run (RESULTS.md)."""

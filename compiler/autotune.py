@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import TypeAlias
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.region import emit_region
@@ -20,7 +21,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.liveness import Uses
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
-from zeroskip.compiler.scheduling.fusion import BANDS, GroupSearch, Progress
+from zeroskip.compiler.scheduling.fusion import BANDS, GroupSearch
 
 Measure: TypeAlias = Callable[[Program], int]
 
@@ -48,7 +49,7 @@ def tune_region(
     progress: Progress | None = None,
 ) -> list[GroupPlan]:
     """Groups whose program takes no more cycles than that of ``groups``."""
-    tuner = _Tuner(region, spec, groups, tuning, progress or (lambda node, done, total: None))
+    tuner = _Tuner(region, spec, groups, tuning, progress or no_progress)
     for at in range(len(groups)):
         tuner.improve(at)
     before, after = (

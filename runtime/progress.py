@@ -5,23 +5,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
-Tell: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+from zeroskip.accel_model.io.telling import Progress
 
 _QUIET = 5.0  # seconds without a line at the beginning: what takes less says nothing
 _APART = 2.0  # seconds between two lines at least
 _SILENCE = 30.0  # seconds without a line at most
 
 
-def silent(what: str, done: int, total: int) -> None:
-    """Tells nobody."""
-
-
 @contextmanager
-def progress(title: str) -> Iterator[Tell]:
+def progress(title: str) -> Iterator[Progress]:
     """Within it, a function that shows how far something is; it disappears at the end.
 
     Where standard error is no terminal there is a line when something else is begun and at least
@@ -34,7 +29,8 @@ def progress(title: str) -> Iterator[Tell]:
         return
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         SpinnerColumn(),
@@ -42,7 +38,7 @@ def progress(title: str) -> Iterator[Tell]:
         BarColumn(bar_width=20),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         bars.add_task(escape(title), total=None)
         bar = bars.tasks[0]  # set here and not by `update`, which takes no total back
 
@@ -68,7 +64,7 @@ class _Lines:
         self.changed, self.ended = threading.Event(), threading.Event()
 
     @contextmanager
-    def shown(self) -> Iterator[Tell]:
+    def shown(self) -> Iterator[Progress]:
         """Within it, lines are printed; gives the function that takes what is being done."""
         thread = threading.Thread(target=self._print, daemon=True)
         thread.start()

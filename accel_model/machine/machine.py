@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.cost import Cost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.functional.activations import Numbers
 from zeroskip.accel_model.isa.instructions import IsaError

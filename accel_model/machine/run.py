@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.execute.cost import Cost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import LayerInfo, Program

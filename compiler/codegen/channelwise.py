@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,31 +15,95 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.codegen.program_builder import Emitter, Want, requantise_rows, scalar_rows
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import View, Window
+from zeroskip.compiler.ir.ops import View
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import Patch, Span, full, patches, source, spans
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
+Channelwise: TypeAlias = ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add
+
+
 @dataclass(frozen=True)
 class Constants:
-    """Where a tile's constants are: first rows of its weights, parameters and scale of an addition,
-    and everything that is read of them."""
+    """Where a tile's constants are, and everything that is read of them.
 
-    wgt: int
-    par: int
-    par_sum: int
-    reads: list[Rows]
+    wgt: first row of its weights.
+    par: first row of its parameters.
+    par_sum: row of the scaling of an addition.
+    reads: all rows.
+    """
+
+    wgt: int = 0
+    par: int = 0
+    par_sum: int = 0
+    reads: tuple[Rows, ...] = ()
+
+
+class Params(NamedTuple):
+    """Parameters of a tile: PAR rows, uint8 [rows, 16], and what they are found again by."""
+
+    key: Hashable
+    rows: Bytes
+
+
+def _no_params(_op: Any, _channels: Span) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class InstructionOf:
+    """How an operation that treats channels alike becomes an instruction.
+
+    make: the instruction of a tile of so many channels.
+    params: what it reads of PAR besides the scaling of an addition; None: nothing.
+    """
+
+    make: Callable[[Any, int, Constants], isa.Instruction]
+    params: Callable[[Any, Span], Params | None] = _no_params
+
+
+def _depthwise(op: ops.Depthwise, channels: int, constants: Constants) -> isa.Instruction:
+    residual = int(op.residual is not None)
+    return isa.Depthwise(wgt=constants.wgt, par=constants.par, channels=channels, residual=residual)
+
+
+def _depthwise_params(op: ops.Depthwise, channels: Span) -> Params:
+    part = slice(channels.start, channels.end)
+    return Params(("p", channels), requantise_rows(op.bias[part], op.mult[part], op.shift[part]))
+
+
+def _max_pool(_op: ops.MaxPool, channels: int, _constants: Constants) -> isa.Instruction:
+    return isa.MaxPool(channels=channels)
+
+
+def _avg_pool(_op: ops.AvgPool, channels: int, constants: Constants) -> isa.Instruction:
+    return isa.AvgPool(channels=channels, par=constants.par)
+
+
+def _avg_pool_params(op: ops.AvgPool, _channels: Span) -> Params:
+    return Params("s", scalar_rows(op.mult, shift=op.shift))
+
+
+def _add(_op: ops.Add, channels: int, _constants: Constants) -> isa.Instruction:
+    return isa.Add(channels=channels)
+
+
+INSTRUCTIONS: dict[type[ops.Op], InstructionOf] = {
+    ops.Depthwise: InstructionOf(_depthwise, _depthwise_params),
+    ops.MaxPool: InstructionOf(_max_pool),
+    ops.AvgPool: InstructionOf(_avg_pool, _avg_pool_params),
+    ops.Add: InstructionOf(_add),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelEmitter:
-    """Emits a depthwise convolution, a pool or an addition tile by tile. ``id`` makes its keys its
-    own."""
+    """Emits an operation of ``INSTRUCTIONS`` tile by tile. ``id`` makes its keys its own."""
 
     out: Emitter
-    op: ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add
+    op: Channelwise
     plan: ChannelPlan
     id: int
 
@@ -60,10 +124,9 @@ class ChannelEmitter:
 
     def _tile(self, channels: Span, patch: Patch) -> None:
         """Constants are loaded before the activations: they wait for no other layer."""
-        out, op, operand = self.out, self.op, _operand(self.op)
-        window, clip = getattr(op, "window", Window()), _clip(op)
+        out, op, operand = self.out, self.op, self.op.operand
         constants = self._constants(channels)
-        looked = source(window, patch, op.x.value.spatial)
+        looked = source(op.input_window, patch, op.x.value.spatial)
         wanted = [
             Want((self.id, "x", channels, patch), op.x, channels, looked.patch),
             Want((self.id, "y", channels, patch), op.y, channels, patch, load=False),
@@ -71,56 +134,39 @@ class ChannelEmitter:
         if operand is not None:
             wanted.append(Want((self.id, "r", channels, patch), operand, channels, patch))
         x, y, *second = out.tiles(wanted)
-        out.set_kernel(window)
+        out.set_kernel(op.input_window)
         out.set_input(x, looked, op.x.value)
         if operand is not None:
-            out.set_operand(
-                second[0], operand.value, constants.par_sum, getattr(op, "residual", None)
-            )
-        out.set_output(y, op.y.value, clip)
+            out.set_operand(second[0], operand.value, constants.par_sum, op.residual)
+        out.set_output(y, op.y.value, op.clip if op.scaling is None else op.scaling.clip)
         count = blocks(channels.size)
         reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
         tile = out.tile(op.y.offset + channels.start, channels.size, patch)
-        out.stream.add(self._instruction(channels.size, constants), reads, [y.rows(count)], tile)
+        instruction = INSTRUCTIONS[type(op)].make(op, channels.size, constants)
+        out.stream.add(instruction, reads, [y.rows(count)], tile)
         out.store(op.y, channels, y)
-
-    def _instruction(self, channels: int, constants: Constants) -> isa.Instruction:
-        if isinstance(self.op, ops.Depthwise):
-            return isa.Depthwise(
-                wgt=constants.wgt,
-                par=constants.par,
-                channels=channels,
-                residual=int(self.op.residual is not None),
-            )
-        if isinstance(self.op, ops.MaxPool):
-            return isa.MaxPool(channels=channels)
-        if isinstance(self.op, ops.AvgPool):
-            return isa.AvgPool(channels=channels, par=constants.par)
-        return isa.Add(channels=channels)
 
     # ---------------------------------------------------------------------------- constants
 
     def _constants(self, channels: Span) -> Constants:
         """Load what is not there."""
         op, out = self.op, self.out
-        if isinstance(op, ops.MaxPool):
-            return Constants(0, 0, 0, [])
         wgt = self._place_weights(op, channels) if isinstance(op, ops.Depthwise) else None
         wanted: list[tuple[Hashable, Bytes]] = []
-        if isinstance(op, ops.Depthwise):
-            where = slice(channels.start, channels.end)
-            own = requantise_rows(op.bias[where], op.mult[where], op.shift[where])
-            wanted.append(((self.id, "p", channels), own))
-        elif isinstance(op, ops.AvgPool):
-            wanted.append(((self.id, "s"), scalar_rows(op.mult, shift=op.shift)))
-        if (total := _sum(op)) is not None:
+        own = INSTRUCTIONS[type(op)].params(op, channels)
+        if own is not None:
+            wanted.append(((self.id, own.key), own.rows))
+        if op.scaling is not None:
+            total = op.scaling
             scale = scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
             wanted.append(((self.id, "t"), scale))
+        if not wanted:
+            return Constants()
         pars = out.params(*wanted)
         reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
         if wgt is not None:
             reads.append(wgt)
-        return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], reads)
+        return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], tuple(reads))
 
     def _packed(self, op: ops.Depthwise, channels: Span) -> tuple[Bytes, int]:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
@@ -133,27 +179,6 @@ class ChannelEmitter:
     def _place_weights(self, op: ops.Depthwise, channels: Span) -> Rows:
         raw, rows = self._packed(op, channels)
         return self.out.weights((self.id, "w", channels), raw, rows, mode=0)
-
-
-def _operand(op: ops.Op) -> View | None:
-    if isinstance(op, ops.Add):
-        return op.r
-    return op.residual.r if isinstance(op, ops.Depthwise) and op.residual is not None else None
-
-
-def _sum(op: ops.Op) -> ops.Sum | None:
-    if isinstance(op, ops.Add):
-        return op.sum
-    return op.residual.sum if isinstance(op, ops.Depthwise) and op.residual is not None else None
-
-
-def _clip(op: ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add) -> ops.Clip:
-    """Limits of the final result."""
-    total = _sum(op)
-    if total is not None:
-        return total.clip
-    assert not isinstance(op, ops.Add)
-    return op.clip
 
 
 def _cuts(op: ops.Op, plan: ChannelPlan, rows: Span) -> Iterator[tuple[Span, Patch]]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from zeroskip.compiler.codegen.channelwise import ChannelEmitter, CopyEmitter, ReshapeEmitter
+from zeroskip.compiler.codegen.channelwise import (
+    INSTRUCTIONS,
+    ChannelEmitter,
+    Channelwise,
+    CopyEmitter,
+    ReshapeEmitter,
+)
 from zeroskip.compiler.codegen.conv import ConvEmitter
 from zeroskip.compiler.codegen.program_builder import ActTile, Emitter
 from zeroskip.compiler.dump import describe_step
@@ -18,7 +24,7 @@ from zeroskip.compiler.ir.ops import Op, whole
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.ir.stripes import cut
 from zeroskip.compiler.ir.tiles import Patch, Span
-from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.ir.weight_packing import Weights, weights_of
 
 
 class OpEmitter(Protocol):
@@ -30,6 +36,49 @@ class OpEmitter(Protocol):
 
     def emit(self, rows: Span) -> None:
         """Append the instructions that make some rows of the output."""
+
+
+class EmitterOf(NamedTuple):
+    """How the instructions of an operation are made.
+
+    plan: the kind of its schedule.
+    make: its emitter, given where to, operation, schedule, its number in the region, weights.
+    """
+
+    plan: type[ConvPlan | ChannelPlan]
+    make: Callable[[Emitter, Any, Any, int, Weights | None], OpEmitter]
+
+
+def _conv(
+    out: Emitter, op: ops.Conv, plan: ConvPlan, number: int, weights: Weights | None
+) -> OpEmitter:
+    return ConvEmitter(out, op, plan, weights or Weights(op, out.spec), number)
+
+
+def _channelwise(
+    out: Emitter, op: Channelwise, plan: ChannelPlan, number: int, _weights: Weights | None
+) -> OpEmitter:
+    return ChannelEmitter(out, op, plan, number)
+
+
+def _copy(
+    out: Emitter, op: ops.Copy, plan: ChannelPlan, number: int, _weights: Weights | None
+) -> OpEmitter:
+    return CopyEmitter(out, op, plan, number)
+
+
+def _reshape(
+    out: Emitter, op: ops.Reshape, _plan: ChannelPlan, number: int, _weights: Weights | None
+) -> OpEmitter:
+    return ReshapeEmitter(out, op, number)
+
+
+EMITTERS: dict[type[Op], EmitterOf] = {
+    ops.Conv: EmitterOf(ConvPlan, _conv),
+    **dict.fromkeys(INSTRUCTIONS, EmitterOf(ChannelPlan, _channelwise)),
+    ops.Copy: EmitterOf(ChannelPlan, _copy),
+    ops.Reshape: EmitterOf(ChannelPlan, _reshape),
+}
 
 
 def emit_group(out: Emitter, first: int, group: GroupPlan) -> None:
@@ -75,21 +124,14 @@ class _GroupEmitter:
     def _emitter(self, index: int) -> OpEmitter:
         """Of an operation, whose layer is entered."""
         op, plan, number = self.steps[index], self.group.plans[index], self.first + index
-        weights = Weights(op, self.out.spec) if isinstance(op, ops.Conv) else None
+        weights = weights_of(op, self.out.spec)
         schedule = describe_step(self.group, self.steps, index)
         read = touched(op)
         self.layers.append(self.out.enter(layer_info(op, schedule, weights, read), read))
-        if isinstance(plan, ConvPlan) and isinstance(op, ops.Conv) and weights is not None:
-            return ConvEmitter(self.out, op, plan, weights, number)
-        if isinstance(op, ops.Reshape):
-            return ReshapeEmitter(self.out, op, number)
-        if isinstance(plan, ChannelPlan) and isinstance(op, ops.Copy):
-            return CopyEmitter(self.out, op, plan, number)
-        if isinstance(plan, ChannelPlan) and isinstance(
-            op, ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add
-        ):
-            return ChannelEmitter(self.out, op, plan, number)
-        raise CompileError(f"'{op.node}': {type(op).__name__} has no instructions")
+        emitter = EMITTERS[type(op)]
+        if not isinstance(plan, emitter.plan):
+            raise CompileError(f"'{op.node}': a {type(op).__name__} has no schedule like '{plan}'")
+        return emitter.make(self.out, op, plan, number, weights)
 
     def _open(self, band: int) -> None:
         """Say where values stay on chip and what goes to DRAM in a band."""

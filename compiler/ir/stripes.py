@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Op, Value, View, Window
 from zeroskip.compiler.ir.tiles import Span
 
@@ -71,7 +70,7 @@ class Cutting:
         """Put an operation before the others; False if the group cannot be cut then: a value must
         be complete before it is read, and rows stay rows."""
         if self.bands > 1 and (
-            isinstance(op, ops.Reshape) or any(view.value.name in self.strips for view in op.reads)
+            not op.by_rows or any(view.value.name in self.strips for view in op.reads)
         ):
             return False
         value = op.y.value
@@ -110,4 +109,4 @@ def cut(steps: Sequence[Op], bands: int) -> dict[str, Strips]:
 def _reads(op: Op) -> Iterator[tuple[View, Window]]:
     """Everything an operation reads, and through which window."""
     for index, view in enumerate(op.reads):
-        yield view, getattr(op, "window", Window()) if index == 0 else Window()
+        yield view, op.input_window if index == 0 else Window()

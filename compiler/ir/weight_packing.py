@@ -155,3 +155,8 @@ class Weights:
         return self.matrix[
             filters.start : filters.end, channels.start * self.taps : channels.end * self.taps
         ]
+
+
+def weights_of(op: ops.Op, spec: AccelSpec) -> Weights | None:
+    """The weights of an operation; None if it has none."""
+    return Weights(op, spec) if isinstance(op, ops.Conv) else None

@@ -4,8 +4,11 @@ into the convolution before them, concatenations into the place where their inpu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import gcd, lcm
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +67,8 @@ class _Lowering:
         elif isinstance(layer, layers.Concat):
             self._concat(node, y)
         else:
-            self.ops.extend(_lower_plain(node.node, layer, [self.read(n) for n in node.inputs], y))
+            lowering = LOWERINGS[type(layer)]
+            self.ops += lowering(node.node, layer, [self.read(name) for name in node.inputs], y)
 
     def read(self, name: str) -> View:
         """The view of a value; one that was flattened without moving is moved now."""
@@ -125,36 +129,32 @@ class _Lowering:
         return y.value
 
 
-def _lower_plain(node: str, layer: layers.Layer, reads: list[View], y: View) -> list[Op]:
-    if isinstance(layer, layers.Conv):
-        return _lower_conv(node, layer, reads[0], y)
-    if isinstance(layer, layers.MaxPool):
-        window = Window(
-            _pair(layer.kernel, 1),
-            _pair(layer.strides, 1),
-            _pair(layer.dilation, 1),
-            _pair(_begins(layer.padding), 0),
-        )
-        return [ops.MaxPool(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
-    if isinstance(layer, layers.AvgPool):
-        window = Window(
-            _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
-        )
-        return [
-            ops.AvgPool(
-                node, reads[0], y, window, layer.mult, layer.shift, Clip(layer.lo, layer.hi)
-            )
-        ]
-    if isinstance(layer, layers.Requantise):
-        return [
-            ops.AvgPool(
-                node, reads[0], y, Window(), layer.mult, layer.shift, Clip(layer.lo, layer.hi)
-            )
-        ]
-    if isinstance(layer, layers.Add):
-        total = Sum(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
-        return [ops.Add(node, reads[0], y, reads[1], total)]
-    raise TypeError(f"{node}: no operation for a layer of kind {layer.kind}")
+def _max_pool(node: str, layer: layers.MaxPool, reads: list[View], y: View) -> list[Op]:
+    window = Window(
+        _pair(layer.kernel, 1),
+        _pair(layer.strides, 1),
+        _pair(layer.dilation, 1),
+        _pair(_begins(layer.padding), 0),
+    )
+    return [ops.MaxPool(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
+
+
+def _avg_pool(node: str, layer: layers.AvgPool, reads: list[View], y: View) -> list[Op]:
+    window = Window(
+        _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
+    )
+    clip = Clip(layer.lo, layer.hi)
+    return [ops.AvgPool(node, reads[0], y, window, layer.mult, layer.shift, clip)]
+
+
+def _requantize(node: str, layer: layers.Requantise, reads: list[View], y: View) -> list[Op]:
+    clip = Clip(layer.lo, layer.hi)
+    return [ops.AvgPool(node, reads[0], y, Window(), layer.mult, layer.shift, clip)]
+
+
+def _add(node: str, layer: layers.Add, reads: list[View], y: View) -> list[Op]:
+    total = Sum(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
+    return [ops.Add(node, reads[0], y, reads[1], total)]
 
 
 def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
@@ -162,7 +162,8 @@ def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
     return padding[: len(padding) // 2]
 
 
-def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
+def _conv(node: str, layer: layers.Conv, reads: list[View], y: View) -> list[Op]:
+    (x,) = reads
     window = Window(
         _pair(layer.weight.shape[2:], 1),
         _pair(layer.strides, 1),
@@ -221,6 +222,15 @@ def _block_diagonal(weight: ops.Int8, channels: int, groups: int) -> ops.Int8:
         k, c = slice(group * per_out, (group + 1) * per_out), group * per_in
         full[k, c : c + per_in] = weight[k]
     return full
+
+
+LOWERINGS: dict[type[layers.Layer], Callable[[str, Any, list[View], View], list[Op]]] = {
+    layers.Conv: _conv,
+    layers.MaxPool: _max_pool,
+    layers.AvgPool: _avg_pool,
+    layers.Requantise: _requantize,
+    layers.Add: _add,
+}  # of the layers that are operations of their own: (node, layer, what it reads, result)
 
 
 def fuse_residuals(region: Region) -> Region:
@@ -296,7 +306,7 @@ def _place_concats(region: Region) -> Region:
         moved[name] = _resolve(moved, moved[name])
     return replace(
         region,
-        ops=tuple(_rename(op, moved) for op in kept),
+        ops=tuple(op.with_views(partial(_at, moved)) for op in kept),
         places=tuple(_at(moved, view) for view in region.places),
     )
 
@@ -314,11 +324,3 @@ def _within(home: View, view: View) -> View:
 def _at(moved: dict[str, View], view: View) -> View:
     home = moved.get(view.value.name)
     return view if home is None else _within(home, view)
-
-
-def _rename(op: Op, moved: dict[str, View]) -> Op:
-    if isinstance(op, ops.Add):
-        op = replace(op, r=_at(moved, op.r))
-    if isinstance(op, ops.Conv) and op.residual is not None:
-        op = replace(op, residual=replace(op.residual, r=_at(moved, op.residual.r)))
-    return replace(op, x=_at(moved, op.x), y=_at(moved, op.y))

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
@@ -41,7 +42,6 @@ from zeroskip.compiler.scheduling.overlap_model import (
 )
 from zeroskip.compiler.scheduling.sram_allocator import Need, largest_gap, pack
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 Search: TypeAlias = ConvSearch | ChannelSearch
 
 BANDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
@@ -49,11 +49,20 @@ TRIED = 3  # numbers of bands, from the least that fits on
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
+SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
+    ops.Conv: ConvSearch,
+    ops.Depthwise: ChannelSearch,
+    ops.MaxPool: ChannelSearch,
+    ops.AvgPool: ChannelSearch,
+    ops.Add: ChannelSearch,
+    ops.Copy: ChannelSearch,
+    ops.Reshape: ChannelSearch,
+}
+
+
 def search_of(op: Op, spec: AccelSpec) -> Search:
     """The schedules of an operation by itself."""
-    if isinstance(op, ops.Conv) and not isinstance(op, ops.Depthwise):
-        return ConvSearch(op, spec)
-    return ChannelSearch(op, spec)
+    return SEARCHES[type(op)](op, spec)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class GroupSearch:
         self.searches = [search_of(op, spec) for op in region.ops]
         self.known: dict[tuple[int, Place, bool], Choice | None] = {}
         self.works: dict[tuple[Choice, Strips, bool, bool], Floats] = {}
-        self.progress = progress or (lambda node, done, total: None)
+        self.progress = progress or no_progress
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated cycles. CompileError if an operation does not fit."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
-from zeroskip.compiler.scheduling.fusion import GroupSearch, Progress
+from zeroskip.compiler.scheduling.fusion import GroupSearch
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import tvm
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
@@ -16,7 +17,7 @@ from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.base.repeatable import repeatable
 from zeroskip.relay_passes.pruning.budget.allocate import Allocation, Budget, allocate
 from zeroskip.relay_passes.pruning.budget.sensitivity import Cost
-from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Progress, Reconstruct
+from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, pass_of, read_recipe
 from zeroskip.relay_passes.relax.passes import with_unique_names
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.compiler.artifact.network import Network, parts_of
 from zeroskip.relay_passes.relax.passes import with_unique_names
@@ -17,7 +18,6 @@ from zeroskip.relay_passes.relax.saturation import before_saturation
 from zeroskip.runtime.execution.layer_quality import LayerCheck, LayerQuality, Power
 from zeroskip.runtime.execution.region_check import Seen, Written, run_watched
 from zeroskip.runtime.execution.session import Session, quantised
-from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
 LEAST_DB = 20.0  # of an output, below which layers are named
@@ -37,7 +37,7 @@ class FirstImage:
         self.inputs, self.values = inputs, values
 
 
-def losing_layers(network: Network, image: FirstImage, tell: Tell = silent) -> list[str]:
+def losing_layers(network: Network, image: FirstImage, tell: Progress = no_progress) -> list[str]:
     """A line for each output that is less than ``LEAST_DB`` from the float network's, with the
     layers that lose most."""
     if not network.programs or not image.values:
@@ -55,7 +55,7 @@ def losing_layers(network: Network, image: FirstImage, tell: Tell = silent) -> l
         ]
 
 
-def _run(network: Network, arrays: list[Array], tell: Tell) -> list[Seen]:
+def _run(network: Network, arrays: list[Array], tell: Progress) -> list[Seen]:
     """The image through the machine, and through TVM's host where the network needs it."""
     if network.direct is None:
         return run_watched(Session(network), arrays, tell)[0]

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import tvm_ffi
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.executor import Observer
 from zeroskip.accel_model.machine.machine import Inputs, Machine
 from zeroskip.accel_model.machine.run import Run
@@ -27,7 +28,6 @@ from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.relay_passes.attrs import PACKED
 from zeroskip.runtime.execution import lockstep
 from zeroskip.runtime.execution.lockstep import Call, called
-from zeroskip.runtime.progress import Tell, silent
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Hook:
     done: Callable[[Program, Inputs, Run], None]
     observe: Callable[[Program], Observer | None] = lambda program: None
     seed: int | None = None
-    tell: Tell = silent
+    tell: Progress = no_progress
 
 
 NO_HOOK = Hook(done=lambda program, inputs, run: None)
@@ -85,7 +85,7 @@ def run(blob: Any, *tensors: Any) -> None:
 
 
 def in_lockstep(
-    images: Sequence[Callable[[], T]], seed: int | None = None, tell: Tell = silent
+    images: Sequence[Callable[[], T]], seed: int | None = None, tell: Progress = no_progress
 ) -> Iterator[T]:
     """What a function of each image returns; their regions run together (lockstep.py). seed and
     tell: of a Hook, for all of them."""

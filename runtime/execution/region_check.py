@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.machine.machine import Inputs
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Place, Program, Tile
@@ -19,7 +20,6 @@ from zeroskip.runtime.execution.mlir_oracle import TITLE as MLIR
 from zeroskip.runtime.execution.mlir_oracle import MlirOracle
 from zeroskip.runtime.execution.packed import Hook, hooked
 from zeroskip.runtime.execution.session import Session
-from zeroskip.runtime.progress import Tell
 
 Array = npt.NDArray[Any]
 
@@ -130,7 +130,7 @@ class Seen:
 
 
 def run_watched(
-    session: Session, arrays: list[Array], tell: Tell
+    session: Session, arrays: list[Array], tell: Progress
 ) -> tuple[list[Seen], list[Array]]:
     """An image through TVM's host module: every region, watched, and the network's outputs."""
     regions: list[Seen] = []

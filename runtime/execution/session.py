@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run, joined
 from zeroskip.accel_model.program.assembly_program import SourceError, read_source
@@ -21,7 +22,6 @@ from zeroskip.compiler.artifact.network import Network, NetworkError, parts_of
 from zeroskip.compiler.ir.host_plan import DirectPlan
 from zeroskip.compiler.mlir.program_reader import load_programs
 from zeroskip.compiler.mlir.program_text import MlirError
-from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +41,7 @@ class Session:
         self,
         network: Network | Levels | str | Path,
         seed: int | None = None,
-        tell: Tell = silent,
+        tell: Progress = no_progress,
         level: int | None = None,
         host: Any = None,
     ) -> None:
@@ -202,7 +202,10 @@ def _level(network: Network | Levels | str | Path, level: int | None) -> Network
 
 
 def run_source(
-    path: str | Path, inputs: Mapping[str, Array], seed: int | None = None, tell: Tell = silent
+    path: str | Path,
+    inputs: Mapping[str, Array],
+    seed: int | None = None,
+    tell: Progress = no_progress,
 ) -> tuple[Program, Run]:
     """Run one program that is text: assembly (``accel_model/program/assembly_program.py``), or
     MLIR in a file ``.mlir`` (``compiler/mlir/program_reader.py``).

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import match_inputs
 from zeroskip.compiler.artifact.network import Network, parts_of
 from zeroskip.compiler.artifact.placement import nothing_runs
@@ -34,7 +35,6 @@ from zeroskip.runtime.execution.region_check import (
     run_watched,
 )
 from zeroskip.runtime.execution.session import Session, dequantised, images_of, quantised
-from zeroskip.runtime.progress import Tell, silent
 
 __all__ = ["Mismatch", "Validation", "validate"]
 
@@ -116,7 +116,7 @@ class Validation:
 def validate(
     network: Network,
     inputs: Mapping[str, Array],
-    tell: Tell = silent,
+    tell: Progress = no_progress,
     *,
     layers: bool = False,
     oracle: Oracle = "tvm",

@@ -14,6 +14,7 @@ from onnx import numpy_helper, parser
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
+from zeroskip.accel_model.io.telling import no_progress
 from zeroskip.accel_model.program.program import Place, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.ir.host_plan import Scaling
@@ -26,7 +27,6 @@ from zeroskip.runtime.execution.layer_quality import Power
 from zeroskip.runtime.execution.region_check import Checked, Mismatch, Seen, Written, check_outputs
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import Validation, _Image, _summary, validate
-from zeroskip.runtime.progress import silent
 
 
 def judged(
@@ -225,7 +225,7 @@ def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.Monke
     """Its quantising and dequantising are our own."""
     network = compiler.compile(small_net(), "sparse256")
     assert network.direct is not None
-    seen = losing_layers._run(network, [IMAGE], silent)
+    seen = losing_layers._run(network, [IMAGE], no_progress)
     made = [*Session(network).run({"x": IMAGE}).values()]
     given: Any = (network, [IMAGE], seen, [], made, made)
     assert validation._check_outputs(*given).mismatch is None

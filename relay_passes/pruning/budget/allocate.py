@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
@@ -26,7 +27,6 @@ from zeroskip.relay_passes.pruning.base.options import Options, nearest
 from zeroskip.relay_passes.pruning.budget.sensitivity import (
     Candidate,
     Cost,
-    Progress,
     candidates,
     macs,
     weights,

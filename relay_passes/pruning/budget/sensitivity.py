@@ -18,6 +18,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import noise
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
@@ -32,7 +33,6 @@ from zeroskip.relay_passes.relax.rewriting import bindings
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 PROBE = 0.75  # the strength at which it is measured what arrives at the outputs
 PROBED = 16  # samples that are run for that, or one run of the model

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 
 import numpy as np
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.pruning.activations.interpreter import (
@@ -36,8 +37,6 @@ from zeroskip.relay_passes.pruning.reconstruction.layer_fit import (
 from zeroskip.relay_passes.pruning.schemes.channels import kept_filters
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.relax.rewriting import bindings, used_vars
-
-Progress = Callable[[str, int, int], None]  # node, layers done, layers
 
 METHODS = ("weights", "statistics")
 
