@@ -52,7 +52,7 @@ class Sram:
     )
     wgt_bytes: int = number("packed weights, split evenly over the lanes", 256, 1 << 24)
     acc_bytes: int = number("partial sums", 64, 1 << 20)
-    par_bytes: int = number("requantisation parameters and pattern tables", 160, 1 << 18)
+    par_bytes: int = number("requantization parameters and pattern tables", 160, 1 << 18)
     staging_bytes: int = number("finished outputs waiting to be written, two halves", 256, 1 << 18)
 
 
@@ -75,7 +75,7 @@ class Array:
         32,
         1 << 16,
     )
-    drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
+    drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
     pipeline_cycles: int = number(
         "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
     )
@@ -95,7 +95,7 @@ class Energy:
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantise: float = number("a requantised output", 0)
+    requantise: float = number("a requantized output", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 

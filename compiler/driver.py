@@ -24,7 +24,7 @@ from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan, extract
 from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.passes import embed
-from zeroskip.compiler.stages import Progress, Stages, apply_passes, lower_fastest, without_dead
+from zeroskip.compiler.stages import Stages, apply_passes, lower_fastest, without_dead
 from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
@@ -34,6 +34,7 @@ from zeroskip.relay_passes.frontend.to_relax import import_onnx
 from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
+from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
@@ -66,7 +67,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
     first: First | None = None,
 ) -> Network:
     """Compile an ONNX model for an accelerator.
@@ -98,7 +99,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
         shapes=shapes,
         cache=cache,
         tune=tune,
-        progress=progress,
+        on_progress=on_progress,
         first=first,
     )
     return network_of(stages, model, spec)
@@ -142,16 +143,22 @@ def lower(
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
     first: First | None = None,
 ) -> Stages:
     """Every stage of ``compile``."""
-    tell = progress or (lambda what, done, total: None)
-    pruned, check = prepare(model, shapes, prune, calibrate, float_nodes, tell)
+    on_progress = on_progress or no_progress
+    pruned, check = prepare(model, shapes, prune, calibrate, float_nodes, on_progress)
     module = without_dead(pruned)
-    ranges = ranges_of(module, calibrate, method, tell, check, first)
+    ranges = ranges_of(module, calibrate, method, on_progress, check, first)
     return lower_fastest(
-        pruned, module, spec, QuantizeInt8(ranges=ranges), cache=cache, tune=tune, tell=tell
+        pruned,
+        module,
+        spec,
+        QuantizeInt8(ranges=ranges),
+        cache=cache,
+        tune=tune,
+        on_progress=on_progress,
     )
 
 
@@ -161,27 +168,27 @@ def prepare(
     prune: Recipe | None,
     calibrate: str | Path | Arrays | None,
     float_nodes: Sequence[str],
-    tell: Progress,
+    on_progress: Progress,
     more: bool = False,
 ) -> tuple[IRModule, ImportCheck | None]:
-    """The float module that is quantised: the model imported, its normalisations folded, pruned;
+    """The float module that is quantized: the model imported, its normalisations folded, pruned;
     and what its outputs on the first calibration sample are to be compared with.
 
     A pruned network is another than the model: where it is pruned here, or will be (``more``), it
     is compared before, and there is no check to be made later.
     """
     recipe = read_recipe(prune or ())
-    tell("import", 0, 1)
+    on_progress("import", 0, 1)
     module = import_float(model, shapes or {})
-    tell("onnxruntime", 0, 1)
+    on_progress("onnxruntime", 0, 1)
     first = batches(module["main"], read_samples(module, calibrate))[0]
     check = _import_check(module, model, shapes or {}, first)
     if recipe or more:
-        tell("compare with onnxruntime", 0, 1)
+        on_progress("compare with onnxruntime", 0, 1)
         _compare_now(module, check, first)
     if float_nodes:
         module = apply_passes(module, KeepFloat(float_nodes))
-    tell("prune", 0, 1)
+    on_progress("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     return pruned, None if recipe or more else check
 
@@ -220,7 +227,7 @@ def ranges_of(
     module: IRModule,
     calibrate: str | Path | Arrays | None,
     method: Method,
-    tell: Progress,
+    on_progress: Progress,
     check: ImportCheck | None = None,
     first: First | None = None,
 ) -> dict[str, Range] | None:
@@ -231,14 +238,14 @@ def ranges_of(
     gives no scale, which stays float.
     """
     samples = read_samples(module, calibrate)
-    tell("calibrate", 0, 1)
+    on_progress("calibrate", 0, 1)
     ranges = measure_ranges(
         module,
         samples,
         method=method_for(calibrate, method),
         check=check,
         first=first,
-        progress=lambda done, total: tell("calibrate", done, total),
+        on_progress=lambda done, total: on_progress("calibrate", done, total),
     )
     if calibrate is None and has_own_scales(module["main"]):
         return None

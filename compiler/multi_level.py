@@ -25,14 +25,10 @@ from zeroskip.compiler.driver import (
 )
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.from_relax import extract
-from zeroskip.compiler.stages import (
-    Progress,
-    Stages,
-    lower_float,
-    without_dead,
-)
+from zeroskip.compiler.stages import Stages, lower_float, without_dead
+from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8, choose_weight_scales
@@ -52,7 +48,7 @@ def compile_levels(
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
     first: Sequence[First] = (),
 ) -> Levels:
     """Compile an ONNX model at several sparsities whose weights are stored once.
@@ -74,7 +70,7 @@ def compile_levels(
         shapes=shapes,
         cache=cache,
         tune=tune,
-        progress=progress,
+        on_progress=on_progress,
         first=first,
     )
     return pack_levels(
@@ -99,7 +95,7 @@ def lower_levels(
     shapes: Mapping[str, Sequence[int]] | None = None,
     cache: str | Path | None = None,
     tune: Tuning | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
     first: Sequence[First] = (),
 ) -> Iterator[Stages]:
     """The stages of each level of ``compile_levels``, when it is asked for."""
@@ -107,12 +103,12 @@ def lower_levels(
         raise CompileError(
             f"{len(levels)} levels cannot be compiled together; give 1 to {MAX_LEVELS} recipes"
         )
-    tell = progress or (lambda what, done, total: None)
-    module, _ = prepare(model, shapes, prune, calibrate, float_nodes, tell, more=True)
+    on_progress = on_progress or no_progress
+    module, _ = prepare(model, shapes, prune, calibrate, float_nodes, on_progress, more=True)
     module = without_dead(module)
     samples, scales = given_samples(module, calibrate), None
     for number, recipe in enumerate(levels):
-        told = partial(_tell_level, tell, number)
+        told = partial(_tell_level, on_progress, number)
         before, module = module, prune_by(module, recipe, samples=samples)
         if number > 0:
             _check_level(before, module, number, recipe_text(recipe))
@@ -125,7 +121,7 @@ def lower_levels(
             QuantizeInt8(ranges=ranges, weight_scales=scales),
             cache=cache,
             tune=tune,
-            tell=told,
+            on_progress=told,
         )
 
 
@@ -141,14 +137,14 @@ def recipe_text(recipe: Recipe) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _tell_level(tell: Progress, level: int, what: str, done: int, total: int) -> None:
-    tell(f"level {level}: {what}", done, total)
+def _tell_level(on_progress: Progress, level: int, what: str, done: int, total: int) -> None:
+    on_progress(f"level {level}: {what}", done, total)
 
 
 def _check_level(before: IRModule, after: IRModule, level: int, recipe: str) -> None:
     """CompileError unless some of the weights of the one before are zero and nothing else moved."""
-    old = {layer.var: layer for layer in prunables(before["main"])}
-    new = prunables(after["main"])
+    old = {layer.var: layer for layer in prunable_layers(before["main"])}
+    new = prunable_layers(after["main"])
     odd = [
         layer.node
         for layer in new

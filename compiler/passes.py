@@ -26,10 +26,11 @@ from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.lower import lower
-from zeroskip.compiler.scheduling.fusion import Progress, estimate
+from zeroskip.compiler.scheduling.fusion import estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
+from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.relax.rewriting import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
@@ -49,11 +50,11 @@ class TileAndSchedule:
     def __init__(
         self,
         spec: AccelSpec,
-        progress: Progress | None = None,
+        on_progress: Progress | None = None,
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
     ) -> None:
-        self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
+        self.spec, self.on_progress, self.cache, self.tuning = spec, on_progress, cache, tuning
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
         updated = IRModule(mod.functions, attrs=mod.attrs)
@@ -72,11 +73,11 @@ class TileAndSchedule:
     def _groups(self, region: Region) -> list[GroupPlan]:
         spec, tuning = self.spec, self.tuning
         if tuning is None:
-            return plan_region(region, spec, self.progress, self.cache)
+            return plan_region(region, spec, self.on_progress, self.cache)
 
         def find() -> list[GroupPlan]:
-            groups = plan_region(region, spec, self.progress, self.cache)
-            return tune_region(region, spec, groups, tuning, self.progress)
+            groups = plan_region(region, spec, self.on_progress, self.cache)
+            return tune_region(region, spec, groups, tuning, self.on_progress)
 
         if self.cache is None:
             return find()

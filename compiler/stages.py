@@ -1,11 +1,10 @@
-"""The stages behind a float module: quantised, partitioned, scheduled, emitted."""
+"""The stages behind a float module: quantized, partitioned, scheduled, emitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import tvm
 from tvm.ir import IRModule
@@ -17,13 +16,12 @@ from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, programs_of
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.partition import PartitionForAccelerator
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.progress import Progress
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.fold_forward import AffineLayers
-
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 
 BLOCK = 16  # channels that the arrays treat together
 ALL = 2**31  # a block of more channels than there are
@@ -47,28 +45,28 @@ def apply_passes(module: IRModule, *passes: Any) -> IRModule:
 def lower_float(
     floating: IRModule,
     spec: AccelSpec,
-    quantise: QuantizeInt8,
+    quantize: QuantizeInt8,
     *,
     cache: str | Path | None,
     tune: Tuning | None,
-    tell: Progress,
+    on_progress: Progress,
 ) -> Stages:
     """The stages behind a float module whose normalisations are folded."""
     # One integer function for each layer, then whole regions of them for the accelerator.
-    tell("quantise", 0, 1)
-    module = apply_passes(floating, quantise, PartitionForAccelerator(supports(spec)))
+    on_progress("quantize", 0, 1)
+    module = apply_passes(floating, quantize, PartitionForAccelerator(supports(spec)))
     partitioned = module
 
     module = apply_passes(
         module,
         TileAndSchedule(
             spec,
-            progress=lambda node, done, total: tell(f"schedule {node}", done, total),
+            on_progress=lambda node, done, total: on_progress(f"schedule {node}", done, total),
             cache=None if cache is None else PlanCache(cache),
             tuning=tune,
         ),
     )
-    tell("emit", 0, 1)
+    on_progress("emit", 0, 1)
     return Stages(floating, partitioned, module, programs_of(module, spec))
 
 
@@ -76,28 +74,30 @@ def lower_fastest(
     pruned: IRModule,
     least: IRModule,
     spec: AccelSpec,
-    quantise: QuantizeInt8,
+    quantize: QuantizeInt8,
     *,
     cache: str | Path | None,
     tune: Tuning | None,
-    tell: Progress,
+    on_progress: Progress,
 ) -> Stages:
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
     Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
-    of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``, which is the float
+    of channels is too low by ``ODD``. ``quantize`` has the ranges of ``least``, which is the float
     network that the result is judged by: with the filters that cannot move a step.
     """
     measured = least
-    some = without_idle(pruned, quantise)
+    some = without_idle(pruned, quantize)
     if not some["main"].same_as(pruned["main"]):
         pruned, least = some, without_dead(some)
-    stages = first = lower_float(least, spec, quantise, cache=cache, tune=tune, tell=tell)
-    others = _with_more(pruned, least, quantise)
+    stages = first = lower_float(
+        least, spec, quantize, cache=cache, tune=tune, on_progress=on_progress
+    )
+    others = _with_more(pruned, least, quantize)
     cycles = _cycles(stages, spec, tune) if others else 0.0
     for other in others:
-        made = lower_float(other, spec, quantise, cache=cache, tune=tune, tell=tell)
+        made = lower_float(other, spec, quantize, cache=cache, tune=tune, on_progress=on_progress)
         taken = _cycles(made, spec, tune)
         if taken * (1.0 if tune is not None or stages is not first else 1 - ODD) < cycles:
             stages, cycles = made, taken
@@ -113,24 +113,24 @@ def without_dead(pruned: IRModule, block: int = 1) -> IRModule:
     return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers())
 
 
-def without_idle(pruned: IRModule, quantise: QuantizeInt8) -> IRModule:
+def without_idle(pruned: IRModule, quantize: QuantizeInt8) -> IRModule:
     """The module without filters that cannot move a step of what QuantizeInt8 makes of them."""
-    if quantise.ranges is None or not quantise.has_ranges(pruned):
+    if quantize.ranges is None or not quantize.has_ranges(pruned):
         return pruned
-    dropped = apply_passes(pruned, DropIdleFilters(quantise.ranges))
-    enough = quantise.has_ranges(without_dead(dropped))
+    dropped = apply_passes(pruned, DropIdleFilters(quantize.ranges))
+    enough = quantize.has_ranges(without_dead(dropped))
     return dropped if enough else pruned
 
 
-def _with_more(pruned: IRModule, least: IRModule, quantise: QuantizeInt8) -> list[IRModule]:
+def _with_more(pruned: IRModule, least: IRModule, quantize: QuantizeInt8) -> list[IRModule]:
     """The modules with some and with all of the dead channels, as far as they differ and the
     ranges are enough."""
-    sizes = [[layer.weight.shape for layer in prunables(least["main"])]]
+    sizes = [[layer.weight.shape for layer in prunable_layers(least["main"])]]
     found = []
     for block in (BLOCK, ALL):
         module = without_dead(pruned, block)
-        shapes = [layer.weight.shape for layer in prunables(module["main"])]
-        if shapes not in sizes and quantise.has_ranges(module):
+        shapes = [layer.weight.shape for layer in prunable_layers(module["main"])]
+        if shapes not in sizes and quantize.has_ranges(module):
             sizes.append(shapes)
             found.append(module)
     return found

@@ -6,7 +6,7 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``errors``, ``names``: refusals; names that nothing else has.
 - ``relax``: rewriting Relax, what every pass begins with, running on the CPU.
 - ``frontend``: ONNX to one normal form, to Relax, and back.
-- ``integer``: the integer layers that a network is quantised into.
+- ``integer``: the integer layers that a network is quantized into.
 - ``quantize``: ranges, groups, scales: float to integer layers.
 - ``pruning``: schemes, reconstruction, budgets, detection.
 - ``import_check``: the imported module against onnxruntime.

@@ -5,23 +5,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
-Tell: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+from zeroskip.relay_passes.progress import Progress
 
 _QUIET = 5.0  # seconds without a line at the beginning: what takes less says nothing
 _APART = 2.0  # seconds between two lines at least
 _SILENCE = 30.0  # seconds without a line at most
 
 
-def silent(what: str, done: int, total: int) -> None:
-    """Tells nobody."""
-
-
 @contextmanager
-def progress(title: str) -> Iterator[Tell]:
+def progress(title: str) -> Iterator[Progress]:
     """Within it, a function that shows how far something is; it disappears at the end.
 
     Where standard error is no terminal there is a line when something else is begun and at least
@@ -29,8 +24,8 @@ def progress(title: str) -> Iterator[Tell]:
     known.
     """
     if not sys.stderr.isatty():
-        with _Lines(title).shown() as tell:
-            yield tell
+        with _Lines(title).shown() as on_progress:
+            yield on_progress
         return
     from rich.console import Console
     from rich.markup import escape
@@ -46,12 +41,12 @@ def progress(title: str) -> Iterator[Tell]:
         bars.add_task(escape(title), total=None)
         bar = bars.tasks[0]  # set here and not by `update`, which takes no total back
 
-        def tell(what: str, done: int, total: int) -> None:
+        def on_progress(what: str, done: int, total: int) -> None:
             known = total > 1
             bar.description = escape(f"{title}: {_state(what, done, total)}")
             bar.completed, bar.total = done, total if known else None
 
-        yield tell
+        yield on_progress
 
 
 def _state(what: str, done: int, total: int) -> str:
@@ -68,18 +63,18 @@ class _Lines:
         self.changed, self.ended = threading.Event(), threading.Event()
 
     @contextmanager
-    def shown(self) -> Iterator[Tell]:
+    def shown(self) -> Iterator[Progress]:
         """Within it, lines are printed; gives the function that takes what is being done."""
         thread = threading.Thread(target=self._print, daemon=True)
         thread.start()
         try:
-            yield self._tell
+            yield self._on_progress
         finally:
             self.ended.set()
             self.changed.set()
             thread.join()
 
-    def _tell(self, what: str, done: int, total: int) -> None:
+    def _on_progress(self, what: str, done: int, total: int) -> None:
         begun = what != self.now[0]
         self.now = (what, done, total)
         if begun:

@@ -16,12 +16,12 @@ import numpy as np
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.execute.footprint import moved_cells
 from zeroskip.accel_model.execute.state import State, accumulator_rows
-from zeroskip.accel_model.formats import dense, stages_of
+from zeroskip.accel_model.formats import dense, reduction_steps_of
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells, bursts
-from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.operand_window import Window
-from zeroskip.accel_model.memory.wgt_banks import Filters
+from zeroskip.accel_model.memory.address_sets import AddressSet, bursts
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.operand_window import OperandWindow
+from zeroskip.accel_model.memory.wgt_banks import DecodedFilters
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import Array
 from zeroskip.accel_model.timing.lane_array import (
@@ -35,7 +35,7 @@ from zeroskip.accel_model.timing.lane_array import (
 )
 
 
-class Cost(NamedTuple):
+class InstructionCost(NamedTuple):
     """Of one instruction.
 
     cycles: its unit is busy (a DMA: the bus too). macs: multiplies by a weight that is not zero,
@@ -43,7 +43,7 @@ class Cost(NamedTuple):
     whole bursts; useful_bytes: of those, asked for. lane_busy, imbalance, fetch_wait,
     drain_wait, unused: lane-cycles of a ``conv``, together cycles * lanes (see
     ``lanes.ConvTiming``). The rest count energy events: window_bytes, act_rows, wgt_words, acc_rows
-    read or written, and outputs requantised or added.
+    read or written, and outputs requantized or added.
     """
 
     cycles: int = 1
@@ -63,22 +63,22 @@ class Cost(NamedTuple):
     requantised: int = 0
 
 
-def _register(_state: State, _one: isa.Instruction) -> Cost:
-    return Cost()
+def _register(_state: State, _one: isa.Instruction) -> InstructionCost:
+    return InstructionCost()
 
 
 # --------------------------------------------------------------------------------------- moves
 
 
-def _transfer(state: State, cells: Cells, **events: int) -> Cost:
+def _transfer(state: State, cells: AddressSet, **events: int) -> InstructionCost:
     dram = state.spec.dram
     moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
-    return Cost(
+    return InstructionCost(
         cycles=moved // dram.bytes_per_cycle, dram_bytes=moved, useful_bytes=cells.total, **events
     )
 
 
-def _move(state: State, one: isa.Load | isa.Store) -> Cost:
+def _move(state: State, one: isa.Load | isa.Store) -> InstructionCost:
     shape = (
         state.register(isa.LoadShape)
         if isinstance(one, isa.Load)
@@ -88,23 +88,23 @@ def _move(state: State, one: isa.Load | isa.Store) -> Cost:
     return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
 
 
-def _load_weights(state: State, one: isa.LoadWeights) -> Cost:
-    return _transfer(state, Cells(one.dram, one.size), wgt_words=one.size // 4)
+def _load_weights(state: State, one: isa.LoadWeights) -> InstructionCost:
+    return _transfer(state, AddressSet(one.dram, one.size), wgt_words=one.size // 4)
 
 
-def _load_params(state: State, one: isa.LoadParams) -> Cost:
-    return _transfer(state, Cells(one.dram, 16 * one.rows))
+def _load_params(state: State, one: isa.LoadParams) -> InstructionCost:
+    return _transfer(state, AddressSet(one.dram, 16 * one.rows))
 
 
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(_state: State, one: isa.Patterns) -> Cost:
-    return Cost(cycles=1 + 2 * one.slabs)
+def _patterns(_state: State, one: isa.Patterns) -> InstructionCost:
+    return InstructionCost(cycles=1 + 2 * one.slabs)
 
 
 @lru_cache(maxsize=4096)
-def _input_conflicts(window: Window, banks: int, pixels: int) -> Int32:
+def _input_conflicts(window: OperandWindow, banks: int, pixels: int) -> Int32:
     return quad_conflicts(
         window.out_height,
         window.out_width,
@@ -127,7 +127,7 @@ def _operand_row(state: State, residual: int) -> int | None:
     return state.register(isa.Operand).row if residual else None
 
 
-def _conv(state: State, one: isa.Conv) -> Cost:
+def _conv(state: State, one: isa.Conv) -> InstructionCost:
     """Events: every pass fetches the inputs of all stages once for all lanes, and every slot with
     a filter has them written to its window (a dense array has one window). A weight that is not
     zero, in a dense array any weight, reads its entry. Streams are read again for every tile."""
@@ -142,7 +142,7 @@ def _conv(state: State, one: isa.Conv) -> Cost:
     read = groups * entries if array.kind == "dense" else filters.nonzeros
     ends = one.last * (1 + one.residual)
     sums = len(accumulator_rows(slots, one.filters))
-    return Cost(
+    return InstructionCost(
         cycles=timing.cycles,
         **_multiplies(filters, window),
         lane_busy=timing.lane_busy,
@@ -158,7 +158,7 @@ def _conv(state: State, one: isa.Conv) -> Cost:
     )
 
 
-def _multiplies(filters: Filters, window: Window) -> dict[str, int]:
+def _multiplies(filters: DecodedFilters, window: OperandWindow) -> dict[str, int]:
     """All of the outputs' multiplies by weights that are not zero, and those by real inputs."""
     macs, real = filters.nonzeros * window.outputs, window.real
     if int(real.min()) == window.outputs:
@@ -182,7 +182,7 @@ def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
             else:
                 found = _timing(array, banks, *place, one.channels, filters.order, filters.work)
         except ZeroskipError as problem:
-            raise Fault(str(problem)) from None
+            raise InstructionFault(str(problem)) from None
         filters.timings[place] = found
     return found
 
@@ -191,7 +191,7 @@ def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
 def _dense_timing(
     array: Array,
     banks: int,
-    window: Window,
+    window: OperandWindow,
     gang: int,
     last: int,
     operand_row: int | None,
@@ -206,7 +206,7 @@ def _dense_timing(
 def _timing(
     array: Array,
     banks: int,
-    window: Window,
+    window: OperandWindow,
     gang: int,
     last: int,
     operand_row: int | None,
@@ -220,7 +220,7 @@ def _timing(
         array.kind,
         work,
         order,
-        stages_of(array.kind, channels, window.taps),
+        reduction_steps_of(array.kind, channels, window.taps),
         tile_ft,
         pixels,
         gang,
@@ -232,7 +232,7 @@ def _timing(
 
 @lru_cache(maxsize=4096)
 def _tiles(
-    window: Window, banks: int, pixels: int, gang: int, operand_row: int | None
+    window: OperandWindow, banks: int, pixels: int, gang: int, operand_row: int | None
 ) -> tuple[Int32, Int32, Int32 | None]:
     """Of each tile: cycles to fetch a tap of a block, outputs, cycles to fetch a block of the
     operand."""
@@ -251,7 +251,7 @@ def _tiles(
 
 @lru_cache(maxsize=4096)
 def _simple_cycles(
-    array: Array, banks: int, window: Window, count: int, operand_row: int | None
+    array: Array, banks: int, window: OperandWindow, count: int, operand_row: int | None
 ) -> int:
     operand = None
     if operand_row is not None:
@@ -268,7 +268,7 @@ def _simple_cycles(
     )
 
 
-def _by_channel(state: State, channels: int, operand: int, **events: int) -> Cost:
+def _by_channel(state: State, channels: int, operand: int, **events: int) -> InstructionCost:
     """Of an instruction that treats channels alike: rows are read once for each tap."""
     window, count = state.window(), blocks(channels)
     cycles = _simple_cycles(
@@ -278,12 +278,12 @@ def _by_channel(state: State, channels: int, operand: int, **events: int) -> Cos
         count,
         _operand_row(state, operand),
     )
-    return Cost(
+    return InstructionCost(
         cycles=cycles, act_rows=count * (window.taps + operand + 1) * window.outputs, **events
     )
 
 
-def _depthwise(state: State, one: isa.Depthwise) -> Cost:
+def _depthwise(state: State, one: isa.Depthwise) -> InstructionCost:
     """Events: the weights of a block are read again for every quad of outputs."""
     filters, window = state.decoded(), state.window()
     quads = -(-window.outputs // state.spec.array.pixels)
@@ -297,19 +297,19 @@ def _depthwise(state: State, one: isa.Depthwise) -> Cost:
     )
 
 
-def _max_pool(state: State, one: isa.MaxPool) -> Cost:
+def _max_pool(state: State, one: isa.MaxPool) -> InstructionCost:
     return _by_channel(state, one.channels, 0)
 
 
-def _avg_pool(state: State, one: isa.AvgPool) -> Cost:
+def _avg_pool(state: State, one: isa.AvgPool) -> InstructionCost:
     return _by_channel(state, one.channels, 0, requantised=one.channels * state.window().outputs)
 
 
-def _add(state: State, one: isa.Add) -> Cost:
+def _add(state: State, one: isa.Add) -> InstructionCost:
     return _by_channel(state, one.channels, 1, requantised=one.channels * state.window().outputs)
 
 
-TIMING: dict[type[isa.Instruction], Callable[[State, Any], Cost]] = {
+TIMING: dict[type[isa.Instruction], Callable[[State, Any], InstructionCost]] = {
     isa.LoadShape: _register,
     isa.Load: _move,
     isa.LoadWeights: _load_weights,

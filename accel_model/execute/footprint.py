@@ -17,9 +17,9 @@ import numpy.typing as npt
 from zeroskip.accel_model.execute.state import State, accumulator_rows, block_masks, tile_cells
 from zeroskip.accel_model.functional.convolution import largest_array
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.access_check import OPEN, Access
-from zeroskip.accel_model.memory.address_sets import Cells
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
+from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACC, ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.program.tensor_layout import blocks
 
@@ -46,11 +46,11 @@ def _made(
     return Footprint(np.array([one.row for one in (*reads, *writes)], np.int64), work, largest)
 
 
-def _read(memory: int, cells: Cells, mask: int) -> Access:
+def _read(memory: int, cells: AddressSet, mask: int) -> Access:
     return Access(memory, 0, mask, 0, cells)
 
 
-def _write(state: State, memory: int, cells: Cells, mask: int) -> Access:
+def _write(state: State, memory: int, cells: AddressSet, mask: int) -> Access:
     inside = cells.last < state.memories.places[memory, 0]
     return Access(memory, 1, mask, int(inside and cells.repeats()), cells)
 
@@ -64,9 +64,9 @@ def _none(_state: State, _one: isa.Instruction) -> Footprint:
 
 def moved_cells(
     one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
-) -> tuple[Cells, Cells]:
+) -> tuple[AddressSet, AddressSet]:
     """Bytes of DRAM and rows of ACT that a move touches, both [blocks, height, width] strided."""
-    dram = Cells(
+    dram = AddressSet(
         one.dram,
         one.bytes,
         one.width,
@@ -76,16 +76,20 @@ def moved_cells(
         one.blocks,
         shape.dram_block,
     )
-    act = Cells(one.act, 1, one.width, 1, one.height, shape.act_row, one.blocks, shape.act_block)
+    act = AddressSet(
+        one.act, 1, one.width, 1, one.height, shape.act_row, one.blocks, shape.act_block
+    )
     return dram, act
 
 
 def _moved(
     one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
-) -> tuple[Cells, Cells, int]:
+) -> tuple[AddressSet, AddressSet, int]:
     """Bytes of DRAM, rows of ACT, and which bytes of these."""
     if one.lane + one.bytes > isa.BLOCK:
-        raise Fault(f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}")
+        raise InstructionFault(
+            f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}"
+        )
     dram, act = moved_cells(one, shape)
     return dram.joined(), act.joined(), ((1 << one.bytes) - 1) << one.lane
 
@@ -98,24 +102,24 @@ def _load(state: State, one: isa.Load) -> Footprint:
 def _store(state: State, one: isa.Store) -> Footprint:
     dram, act, mask = _moved(one, state.register(isa.StoreShape))
     if one.dram < state.memories.image_bytes:
-        raise Fault(f"writes DRAM byte {one.dram}, which holds weights and parameters")
+        raise InstructionFault(f"writes DRAM byte {one.dram}, which holds weights and parameters")
     return _made([_read(ACT, act, mask)], [_write(state, DRAM, dram, WHOLE)])
 
 
 def _load_weights(state: State, one: isa.LoadWeights) -> Footprint:
     if one.size % 4:
-        raise Fault(f"loads {one.size} bytes of weights, not a multiple of 4")
+        raise InstructionFault(f"loads {one.size} bytes of weights, not a multiple of 4")
     _check_gang(state, one.gang)
     return _made(
-        [_read(DRAM, Cells(one.dram, one.size), WHOLE)],
-        [Access(WGT, 1, 1, 0, Cells(one.wgt, OPEN))],
+        [_read(DRAM, AddressSet(one.dram, one.size), WHOLE)],
+        [Access(WGT, 1, 1, 0, AddressSet(one.wgt, STREAM_LENGTH))],
     )
 
 
 def _load_params(state: State, one: isa.LoadParams) -> Footprint:
     return _made(
-        [_read(DRAM, Cells(one.dram, 16 * one.rows), WHOLE)],
-        [_write(state, PAR, Cells(one.par, one.rows), 1)],
+        [_read(DRAM, AddressSet(one.dram, 16 * one.rows), WHOLE)],
+        [_write(state, PAR, AddressSet(one.par, one.rows), 1)],
     )
 
 
@@ -149,10 +153,10 @@ def _conv(state: State, one: isa.Conv) -> Footprint:
 def _check_gang(state: State, gang: int) -> None:
     most = state.spec.array.max_gang
     if gang > most:
-        raise Fault(f"gangs {1 << gang} lanes, the array {1 << most} at most")
+        raise InstructionFault(f"gangs {1 << gang} lanes, the array {1 << most} at most")
 
 
-def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
+def _sums(state: State, one: isa.Conv) -> list[tuple[AddressSet, int]]:
     """Rows of ACC, see ``accumulator_rows``, and which sums of them; neighbours that are used alike
     together."""
     used = accumulator_rows(state.spec.array.lanes >> one.gang, one.filters)
@@ -160,7 +164,7 @@ def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
     found, at = [], one.acc
     for sums, alike in groupby(used):
         count = len(list(alike))
-        found.append((Cells(at, count, outputs, len(used)).joined(), (1 << sums) - 1))
+        found.append((AddressSet(at, count, outputs, len(used)).joined(), (1 << sums) - 1))
         at += count
     return found
 
@@ -185,7 +189,7 @@ def _avg_pool(state: State, one: isa.AvgPool) -> Footprint:
 
 def _add(state: State, one: isa.Add) -> Footprint:
     if state.window().taps != 1:
-        raise Fault("needs a kernel of one tap")
+        raise InstructionFault("needs a kernel of one tap")
     return _by_channel(
         state, one.channels, [*_input(state, one.channels), *_operand(state, one.channels)]
     )
@@ -203,11 +207,11 @@ def _by_channel(state: State, channels: int, reads: list[Access]) -> Footprint:
 
 
 def _streams(wgt: int) -> Access:
-    return _read(WGT, Cells(wgt, OPEN), 0)
+    return _read(WGT, AddressSet(wgt, STREAM_LENGTH), 0)
 
 
 def _par(first: int, rows: int) -> Access:
-    return _read(PAR, Cells(first, rows), 1)
+    return _read(PAR, AddressSet(first, rows), 1)
 
 
 def _input(state: State, channels: int) -> list[Access]:
@@ -223,7 +227,7 @@ def _residual(state: State, channels: int) -> list[Access]:
     """The operand of an addition to a result of 8 bits."""
     operand = state.register(isa.Operand)
     if not -128 <= operand.mid_low <= operand.mid_high <= min(255, operand.mid_low + 255):
-        raise Fault(
+        raise InstructionFault(
             f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
         )
     return _operand(state, channels)
@@ -239,17 +243,19 @@ def _output(state: State, channels: int) -> list[Access]:
     y = state.register(isa.Output)
     least, most = (0, 255) if y.unsigned else (-128, 127)
     if not least <= y.low <= y.high <= most:
-        raise Fault(
+        raise InstructionFault(
             f"limits its output to {y.low}..{y.high}, not a range of "
             f"{'uint8' if y.unsigned else 'int8'}"
         )
     whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
     if whole.last < state.spec.act_rows and whole.repeats():
-        raise Fault("writes a row of ACT twice")
+        raise InstructionFault("writes a row of ACT twice")
     return [_write(state, ACT, *tile) for tile in _tile(state, y, channels)]
 
 
-def _tile(state: State, tile: isa.Output | isa.Operand, channels: int) -> list[tuple[Cells, int]]:
+def _tile(
+    state: State, tile: isa.Output | isa.Operand, channels: int
+) -> list[tuple[AddressSet, int]]:
     """Rows of ACT of a tile like the output's, and which bytes of them."""
     y = state.register(isa.Output)
     return [

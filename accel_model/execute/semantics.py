@@ -18,12 +18,12 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.execute.footprint import PAR_ROWS
 from zeroskip.accel_model.execute.state import State, tile_cells
 from zeroskip.accel_model.formats import PatternTable
-from zeroskip.accel_model.functional.activations import Moved, Partial, Result
+from zeroskip.accel_model.functional.activations import DmaCopy, OutputSpec, PartialSum
 from zeroskip.accel_model.functional.convolution import check_fit
 from zeroskip.accel_model.functional.kernels import Int64
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.operand_window import Operand, Target
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.operand_window import ResidualOperand, Target
 from zeroskip.accel_model.memory.wgt_banks import scatter
 from zeroskip.accel_model.program.tensor_layout import blocks
 
@@ -45,8 +45,8 @@ def _store(state: State, one: isa.Store) -> None:
         state.numbers.store(_moved(one, state.register(isa.StoreShape)))
 
 
-def _moved(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape) -> Moved:
-    return Moved(
+def _moved(one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape) -> DmaCopy:
+    return DmaCopy(
         one.dram,
         isa.BLOCK * one.act + one.lane,
         *_runs(
@@ -75,7 +75,7 @@ def _runs(
     act_row: int,
     act_block: int,
 ) -> tuple[int, Int64, Int64]:
-    """The last three fields of ``Moved``."""
+    """The last three fields of ``DmaCopy``."""
     levels = [(width, dram_pixel, 1), (height, dram_row, act_row), (count, dram_block, act_block)]
     reach = size + sum((n - 1) * step for n, step, _ in levels)
     left: list[tuple[int, int, int]] = []
@@ -115,7 +115,7 @@ def _patterns(state: State, one: isa.Patterns) -> None:
     try:
         state.table = PatternTable.from_rows(rows, one.slabs, one.id_bits)
     except ZeroskipError as problem:
-        raise Fault(str(problem)) from None
+        raise InstructionFault(str(problem)) from None
 
 
 # ------------------------------------------------------------------------------------- compute
@@ -126,26 +126,26 @@ def _conv(state: State, one: isa.Conv) -> None:
         return
     window, part, result = state.window(), None, None
     if not (one.first and one.last):
-        part = Partial(one.acc, state.spec.array.lanes >> one.gang, one.first, one.last)
+        part = PartialSum(one.acc, state.spec.array.lanes >> one.gang, one.first, one.last)
     if one.last:
         result = _result(state, one.par, one.filters, one.residual)
     state.numbers.conv(window, one.channels, state.decoded(), part, result)
 
 
-def _result(state: State, par: int, channels: int, residual: int) -> Result:
+def _result(state: State, par: int, channels: int, residual: int) -> OutputSpec:
     rows = state.memories.par[par : par + PAR_ROWS * blocks(channels)]
     y = _target(state)
-    return Result(rows, y, *_operand(state)) if residual else Result(rows, y)
+    return OutputSpec(rows, y, *_operand(state)) if residual else OutputSpec(rows, y)
 
 
 def _target(state: State) -> Target:
     return Target.of(state.register(isa.Output))
 
 
-def _operand(state: State) -> tuple[Operand, npt.NDArray[np.uint8]]:
+def _operand(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:
     """The operand and its scale."""
     r = state.register(isa.Operand)
-    return Operand.of(r), state.memories.par[r.par]
+    return ResidualOperand.of(r), state.memories.par[r.par]
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> None:

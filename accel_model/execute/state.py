@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats import PatternTable
-from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells
-from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.memory.memories import Memories
-from zeroskip.accel_model.memory.operand_window import Window
-from zeroskip.accel_model.memory.wgt_banks import Filters, decode, gather, placed_rows
+from zeroskip.accel_model.memory.operand_window import OperandWindow
+from zeroskip.accel_model.memory.wgt_banks import DecodedFilters, decode, gather, placed_rows
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -30,7 +30,7 @@ R = TypeVar("R", bound=isa.Instruction)
 class Streams:
     """Filters in WGT: decoded, and the rows that they take from ``first`` on."""
 
-    filters: Filters
+    filters: DecodedFilters
     first: int
     rows: int
 
@@ -46,14 +46,14 @@ class State:
 
     spec: AccelSpec
     memories: Memories
-    numbers: Numbers | None
-    limits: Limits = field(default_factory=Limits)
+    numbers: ActivationMath | None
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
     work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
     table: PatternTable | None = None
     streams: Streams | None = None
     incoming: tuple[npt.NDArray[np.uint32], int] | None = None
-    _window: Window | None = None
+    _window: OperandWindow | None = None
     _read: dict[tuple[object, ...], Streams] = field(default_factory=dict)
     _weights: int = 0
     _words: npt.NDArray[np.uint32] | None = None
@@ -67,13 +67,13 @@ class State:
         """What the latest ``cls`` set; Fault if there was none."""
         found = self.registers.get(cls)
         if not isinstance(found, cls):
-            raise Fault(f"needs what `{cls.mnemonic}` sets, and none came before it")
+            raise InstructionFault(f"needs what `{cls.mnemonic}` sets, and none came before it")
         return found
 
-    def window(self) -> Window:
+    def window(self) -> OperandWindow:
         """What `input`, `kernel` and `output` say together."""
         if self._window is None:
-            self._window = Window.of(
+            self._window = OperandWindow.of(
                 self.register(isa.Input), self.register(isa.Kernel), self.register(isa.Output)
             )
         return self._window
@@ -84,13 +84,13 @@ class State:
         work: its multiplies. largest: bytes of the largest array that it needs.
         """
         if largest > self.limits.step_bytes:
-            raise Fault(
+            raise InstructionFault(
                 f"needs an array of {largest} bytes, and the limit is "
                 f"{self.limits.step_bytes}; cut it into smaller tiles"
             )
         self.work += work
         if self.work > self.limits.work:
-            raise Fault(
+            raise InstructionFault(
                 f"brings the program's multiplies to {self.work}, and the limit is "
                 f"{self.limits.work}; run it with higher limits"
             )
@@ -107,7 +107,7 @@ class State:
             words.flags.writeable = False
         rows = int(placed_rows(words, self.spec.array.lanes >> gang, gang))
         if rows < 0:
-            raise Fault("loads weight streams whose headers do not add up to its size")
+            raise InstructionFault("loads weight streams whose headers do not add up to its size")
         self.incoming = words, rows
         return rows
 
@@ -148,7 +148,7 @@ class State:
 
     def _patterns(self) -> PatternTable:
         if self.table is None:
-            raise Fault("needs what `patterns` sets, and none came before it")
+            raise InstructionFault("needs what `patterns` sets, and none came before it")
         return self.table
 
     def _decode(
@@ -168,7 +168,7 @@ class State:
             memories.wgt, memories.wgt_written, first, count, array.lanes >> gang, gang, self._words
         )
         if bad >= 0:
-            raise Fault(
+            raise InstructionFault(
                 f"reads WGT rows {bad} and on, but there are {self.spec.wgt_rows} and the "
                 "stream there does not end before"
                 if rows == -1
@@ -177,7 +177,7 @@ class State:
         raw = self._words[:words].view(np.uint8)
         return Streams(decode(kind, raw, count, channels, taps, table), first, int(rows))
 
-    def decoded(self) -> Filters:
+    def decoded(self) -> DecodedFilters:
         """The filters of the instruction being executed."""
         assert self.streams is not None  # its streams were read before
         return self.streams.filters
@@ -185,9 +185,9 @@ class State:
 
 def tile_cells(
     tile: isa.Output | isa.Operand, height: int, width: int, first_block: int, count: int
-) -> Cells:
+) -> AddressSet:
     """Rows of ACT of ``count`` channel blocks of an output or operand tile."""
-    return Cells(
+    return AddressSet(
         tile.act + first_block * tile.block, width, 1, 0, height, tile.row, count, tile.block
     )
 

@@ -8,26 +8,26 @@ of them share, ``streams`` packs, unpacks and measures. docs/ARRAYS.md is the sp
 from zeroskip.accel_model.formats.pattern import PatternTable, make_table
 from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
-    Stages,
-    canonical,
-    from_canonical,
+    ReductionSteps,
+    from_reduction_order,
+    reduction_steps_of,
     slabs_of,
-    stages_of,
+    to_reduction_order,
 )
-from zeroskip.accel_model.formats.stream import nbytes_ideal, pack, place, unpack, work_matrix
+from zeroskip.accel_model.formats.stream import nbytes_ideal, pack, unpack, wgt_rows, work_matrix
 
 __all__ = [
     "FormatError",
     "PatternTable",
-    "Stages",
-    "canonical",
-    "from_canonical",
+    "ReductionSteps",
+    "from_reduction_order",
     "make_table",
     "nbytes_ideal",
     "pack",
-    "place",
+    "reduction_steps_of",
     "slabs_of",
-    "stages_of",
+    "to_reduction_order",
     "unpack",
+    "wgt_rows",
     "work_matrix",
 ]

@@ -20,20 +20,20 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-@native
+@njit_cached
 def bitmap_bytes(channels: int, taps: int) -> int:
     """Bytes of the bitmaps of one stream."""
     tail = channels % 16
     return taps * (channels // 16 * 2 + (tail + 7) // 8)
 
 
-@native
+@njit_cached
 def body_bytes(matrix: Bytes, channels: int, taps: int) -> Offsets:
     """int64 [F]: bytes of each stream's body."""
     sizes = np.empty(matrix.shape[0], np.int64)
@@ -45,7 +45,7 @@ def body_bytes(matrix: Bytes, channels: int, taps: int) -> Offsets:
     return sizes
 
 
-@native
+@njit_cached
 def write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Offsets) -> None:
     """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
     for f in range(matrix.shape[0]):
@@ -65,7 +65,7 @@ def write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Offsets) 
                 e += width
 
 
-@native
+@njit_cached
 def expand(raw: Bytes, value: int, bits: int, out: Bytes, at: int) -> int:
     """Write a weight for each of 16 bits at ``out[at:]``: the next one of ``raw`` or, for a bit
     that is not set, 0. Returns where the next weight is.
@@ -80,7 +80,7 @@ def expand(raw: Bytes, value: int, bits: int, out: Bytes, at: int) -> int:
     return int(here)
 
 
-@native
+@njit_cached
 def read(
     padded: Bytes, channels: int, taps: int, filters: int, out: Bytes, work: Int32, order: Int32
 ) -> tuple[int, int, int]:
@@ -125,7 +125,7 @@ def read(
     return (0 if at == len(raw) else BEHIND), filters - 1, count_nonzero(out[:e])
 
 
-@native
+@njit_cached
 def _count(matrix: Bytes, channels: int, taps: int, work: Int32) -> None:
     for f in range(matrix.shape[0]):
         e, j = 0, 0

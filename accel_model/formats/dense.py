@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.reduction_order import Int8, Int32, stages_of
+from zeroskip.accel_model.formats.reduction_order import Int8, Int32, reduction_steps_of
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     NO_HEADER,
@@ -17,7 +17,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -28,14 +28,14 @@ def body_bytes(matrix: Int8) -> Offsets:
     return np.full(len(matrix), matrix.shape[1], np.int64)
 
 
-@native
+@njit_cached
 def write(matrix: Bytes, out: Bytes, starts: Offsets) -> None:
     """Write the body of filter f at ``out[starts[f]]``."""
     for f in range(matrix.shape[0]):
         out[starts[f] : starts[f] + matrix.shape[1]] = matrix[f]
 
 
-@native
+@njit_cached
 def read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
     """Read streams into ``matrix`` [F, E] and the channels that they name into ``order``.
 
@@ -59,5 +59,5 @@ def read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
 @lru_cache(maxsize=1024)
 def work(filters: int, channels: int, taps: int) -> Int32:
     """int32 [F, J]: cycles of each stage, its weight positions; a view of one row."""
-    entries = stages_of("dense", channels, taps).entries
+    entries = reduction_steps_of("dense", channels, taps).window_entries
     return np.broadcast_to(entries, (filters, len(entries)))

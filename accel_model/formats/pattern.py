@@ -31,7 +31,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 MAX_PATTERNS = 16
 _CANDIDATES = 512  # masks, the most frequent first, that the choice of a table considers
@@ -98,7 +98,7 @@ class PatternTable:
 # ------------------------------------------------------------------------------ choosing a table
 
 
-@native
+@njit_cached
 def _histogram(kernels: Bytes, counts: Offsets) -> None:
     """kernels uint8 [n, taps]; counts[slab, mask] grows by each kernel's mask."""
     taps = kernels.shape[1]
@@ -197,7 +197,7 @@ def stored_and_present(table: PatternTable, counts: Offsets) -> tuple[int, int]:
 # ---------------------------------------------------------------------------------- the streams
 
 
-@native
+@njit_cached
 def _mask(matrix: Bytes, f: int, at: int, width: int, taps: int) -> int:
     """Mask of filter f's kernel whose first tap of the slab is entry ``at``."""
     mask = 0
@@ -207,13 +207,13 @@ def _mask(matrix: Bytes, f: int, at: int, width: int, taps: int) -> int:
     return mask
 
 
-@native
+@njit_cached
 def connectivity_bytes(channels: int, taps: int) -> int:
     """Bytes of the connectivity bitmaps of one stream."""
     return (taps + 15) // 16 * (channels // 16 * 2 + (channels % 16 + 7) // 8)
 
 
-@native
+@njit_cached
 def measure(
     matrix: Bytes,
     channels: int,
@@ -249,7 +249,7 @@ def measure(
     return 0
 
 
-@native
+@njit_cached
 def _popcounts(masks: Masks) -> Offsets:
     out = np.zeros(masks.shape, np.int64)
     for slab in range(masks.shape[0]):
@@ -259,7 +259,7 @@ def _popcounts(masks: Masks) -> Offsets:
     return out
 
 
-@native
+@njit_cached
 def write(
     matrix: Bytes,
     channels: int,
@@ -299,7 +299,7 @@ def write(
                 e += inside * width
 
 
-@native
+@njit_cached
 def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     """Kernels that the connectivity bitmaps at ``at`` name; -1: a bit of no channel is set."""
     total = 0
@@ -317,7 +317,7 @@ def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     return total
 
 
-@native
+@njit_cached
 def _places(masks: Masks, taps: int, width: int, counts: Offsets, places: Places) -> None:
     """Where the weights of a kernel lie in a filter, from its first tap of the slab on.
 
@@ -335,7 +335,7 @@ def _places(masks: Masks, taps: int, width: int, counts: Offsets, places: Places
             counts[slab, number] = n if real else -1
 
 
-@native
+@njit_cached
 def _number(raw: Bytes, bit: int, bits: int) -> int:
     """An unsigned number of up to 8 bits, LSB first."""
     if bits == 0:
@@ -346,7 +346,7 @@ def _number(raw: Bytes, bit: int, bits: int) -> int:
     return (pair >> (bit % 8)) & ((1 << bits) - 1)
 
 
-@native
+@njit_cached
 def _read_one(
     raw: Bytes,
     start: int,
@@ -401,7 +401,7 @@ def _read_one(
     return value
 
 
-@native
+@njit_cached
 def read(
     raw: Bytes,
     channels: int,

@@ -29,18 +29,18 @@ class FormatError(ZeroskipError):
 
 
 @dataclass(frozen=True)
-class Stages:
+class ReductionSteps:
     """What a window is filled with and freed by, in the order of the stream.
 
     fetches: int32 [J], taps fetched for a stage.
     entries: int32 [J], window entries (weight positions) of a stage.
     """
 
-    fetches: Int32
-    entries: Int32
+    tap_fetches: Int32
+    window_entries: Int32
 
     def __len__(self) -> int:
-        return len(self.fetches)
+        return len(self.tap_fetches)
 
 
 def check_kind(kind: str) -> None:
@@ -55,7 +55,7 @@ def slabs_of(taps: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def stages_of(kind: str, channels: int, taps: int) -> Stages:
+def reduction_steps_of(kind: str, channels: int, taps: int) -> ReductionSteps:
     """Stages of a reduction: (block, tap) for dense and bitmap, (block, slab) for pattern."""
     check_kind(kind)
     step = SLAB if kind == "pattern" else 1
@@ -63,13 +63,13 @@ def stages_of(kind: str, channels: int, taps: int) -> Stages:
     widths = np.minimum(BLOCK, channels - np.arange(0, channels, BLOCK))
     fetches = np.tile(taken, len(widths))
     entries = np.outer(widths, taken).reshape(-1)
-    made = Stages(fetches.astype(np.int32), entries.astype(np.int32))
-    for array in (made.fetches, made.entries):
+    made = ReductionSteps(fetches.astype(np.int32), entries.astype(np.int32))
+    for array in (made.tap_fetches, made.window_entries):
         array.flags.writeable = False
     return made
 
 
-def canonical(weight: Int8) -> Int8:
+def to_reduction_order(weight: Int8) -> Int8:
     """int8 [K, C, *kernel] -> int8 [K, C * taps], each row in canonical order."""
     filters, channels = weight.shape[:2]
     flat = weight.reshape(filters, channels, prod(weight.shape[2:]))
@@ -83,7 +83,7 @@ def canonical(weight: Int8) -> Int8:
     )
 
 
-def from_canonical(matrix: Int8, channels: int, kernel_shape: tuple[int, ...]) -> Int8:
+def from_reduction_order(matrix: Int8, channels: int, kernel_shape: tuple[int, ...]) -> Int8:
     """int8 [K, C * taps] in canonical order -> int8 [K, C, *kernel]."""
     filters, taps = len(matrix), prod(kernel_shape)
     whole = channels // BLOCK * BLOCK

@@ -16,8 +16,8 @@ from zeroskip.accel_model.formats.reduction_order import (
     Int8,
     Int32,
     check_kind,
+    reduction_steps_of,
     slabs_of,
-    stages_of,
 )
 from zeroskip.accel_model.formats.stream_header import FAULTS
 from zeroskip.accel_model.isa.instructions import BLOCK
@@ -100,7 +100,7 @@ def unpack(
         work = dense.work(filters, channels, taps)
         fault, stream, nonzeros = dense.read(raw, matrix, order)
     else:
-        work = np.empty((filters, len(stages_of(kind, channels, taps))), np.int32)
+        work = np.empty((filters, len(reduction_steps_of(kind, channels, taps))), np.int32)
         if kind == "bitmap":
             flat = np.empty(filters * channels * taps + BLOCK, np.uint8)
             padded = np.empty(len(raw) + BLOCK, np.uint8)
@@ -151,7 +151,7 @@ def nbytes_ideal(kind: str, weight: Int8, table: PatternTable | None = None) -> 
     return stored + -(-int(kernels * table.slabs + present * table.id_bits) // 8)
 
 
-def place(lengths: Int32, slots: int, gang: int) -> tuple[Int32, int]:
+def wgt_rows(lengths: Int32, slots: int, gang: int) -> tuple[Int32, int]:
     """WGT rows that ``loadweights`` fills: of each group of ``slots`` streams, and in all.
 
     lengths: words of each stream, int32 [F]. Stream n is in group n // slots; its words go to

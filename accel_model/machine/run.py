@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.cost import Cost
+from zeroskip.accel_model.execute.cost import InstructionCost
 from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import LayerInfo, Program
@@ -77,12 +77,14 @@ class Run:
         return sum(self.energy.values())
 
 
-def counters(costs: Sequence[Cost]) -> dict[str, Int64]:
+def counters(costs: Sequence[InstructionCost]) -> dict[str, Int64]:
     """The fields of the costs as arrays."""
-    width = len(Cost._fields)
+    width = len(InstructionCost._fields)
     table = np.fromiter(chain.from_iterable(costs), np.int64, width * len(costs))
     table = table.reshape(-1, width)
-    return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(Cost._fields)}
+    return {
+        name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(InstructionCost._fields)
+    }
 
 
 def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from zeroskip.accel_model import formats
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import PatternTable
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.faults import InstructionFault
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint32]
@@ -27,7 +27,7 @@ Int32 = npt.NDArray[np.int32]
 
 
 @dataclass(eq=False)
-class Filters:
+class DecodedFilters:
     """Decoded streams, in the order of the streams.
 
     matrix: int8 [F, E], canonical order, of kernels of ``taps``. work: int32 [F, J], cycles of each
@@ -54,7 +54,7 @@ class Filters:
         return found
 
 
-@native
+@njit_cached
 def _count_at_taps(matrix: npt.NDArray[np.int8], found: npt.NDArray[np.int64]) -> None:
     """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
     have fewer channels."""
@@ -72,20 +72,20 @@ def _count_at_taps(matrix: npt.NDArray[np.int8], found: npt.NDArray[np.int64]) -
 
 def decode(
     kind: str, raw: Bytes, count: int, channels: int, taps: int, table: PatternTable | None
-) -> Filters:
+) -> DecodedFilters:
     """The filters in concatenated streams; Fault if they are not what they should be."""
     try:
         matrix, work, order, nonzeros = formats.unpack(kind, raw, count, channels, taps, table)
     except ZeroskipError as problem:
-        raise Fault(f"cannot decode its weights: {problem}") from None
+        raise InstructionFault(f"cannot decode its weights: {problem}") from None
     if not _is_permutation(order):
-        raise Fault(
+        raise InstructionFault(
             f"has filter streams that do not name each of the output channels 0..{count - 1} once"
         )
-    return Filters(matrix, work, order, nonzeros, len(raw) // 4, taps)
+    return DecodedFilters(matrix, work, order, nonzeros, len(raw) // 4, taps)
 
 
-@native
+@njit_cached
 def _is_permutation(order: Int32) -> bool:
     seen = np.zeros(len(order), np.bool_)
     for each in order:
@@ -98,7 +98,7 @@ def _is_permutation(order: Int32) -> bool:
 # ------------------------------------------------------------------------------- WGT's banks
 
 
-@native
+@njit_cached
 def placed_rows(words: Words, slots: int, gang: int) -> int:
     """WGT rows that concatenated streams take, by their headers; -1: these do not add up."""
     at, n, row, tall = 0, 0, 0, 0
@@ -115,7 +115,7 @@ def placed_rows(words: Words, slots: int, gang: int) -> int:
     return row + tall
 
 
-@native
+@njit_cached
 def scatter(words: Words, first: int, slots: int, gang: int, wgt: Words, written: Bools) -> None:
     """Place streams in WGT [lanes, rows] as ``isa.LoadWeights`` says; they must fit."""
     wide = 1 << gang
@@ -138,7 +138,7 @@ def scatter(words: Words, first: int, slots: int, gang: int, wgt: Words, written
         n += 1
 
 
-@native
+@njit_cached
 def gather(
     wgt: Words, written: Bools, first: int, count: int, slots: int, gang: int, words: Words
 ) -> tuple[int, int, int]:

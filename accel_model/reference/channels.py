@@ -14,7 +14,7 @@ class Channelwise:
 
     row: ACT rows from one image row of the input to the next. operand_row: the same of a second
     operand, None without one. weights: of each channel its taps, None for pools and additions.
-    words: of all its weight streams. requantised: whether results are scaled.
+    words: of all its weight streams. requantized: whether results are scaled.
     """
 
     channels: int

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import Array
 
 BLOCK = 16
@@ -19,7 +19,7 @@ class Convolution:
     image[c][y][x] are the input values, zero point already subtracted; ``row`` is the ACT rows from
     one image row to the next. streams: one packed stream for each filter. operand_row: rows from
     one image row of the residual operand to the next, None without one. first: sums start from 0,
-    otherwise from ACC; last: they are requantised, otherwise they go to ACC.
+    otherwise from ACC; last: they are requantized, otherwise they go to ACC.
     """
 
     image: Sequence[Sequence[Sequence[int]]]
@@ -31,7 +31,7 @@ class Convolution:
     left: int
     output: tuple[int, int]
     streams: Sequence[bytes]
-    table: Table | None
+    table: PatternMasks | None
     gang: int
     first: bool
     last: bool
@@ -50,7 +50,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReductionStep:
     """A stage of a pass: which block and taps are fetched for it."""
 
     tile: int
@@ -65,7 +65,7 @@ class Step:
         return len(self.taps) * self.width
 
 
-class Plan:
+class ConvolutionWalk:
     """The order of everything: tiles, groups inside, stages inside."""
 
     def __init__(self, array: Array, conv: Convolution) -> None:

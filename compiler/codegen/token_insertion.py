@@ -21,7 +21,7 @@ GRANULE = 16  # DRAM bytes that are tracked together
 Ticks = npt.NDArray[np.int32]
 
 
-class Stream:
+class InstructionStream:
     """Instructions in program order with their tokens."""
 
     def __init__(self, sizes: dict[str, int]) -> None:

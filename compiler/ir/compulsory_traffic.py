@@ -23,7 +23,7 @@ def touched(op: Op) -> dict[str, Mask]:
             view.value.name, np.zeros((view.value.channels, *view.value.spatial), np.bool_)
         )
         part = mask[view.offset : view.offset + view.channels]
-        if view is op.x and isinstance(op, ops.Conv | ops.MaxPool | ops.AvgPool):
+        if view is op.x and isinstance(op, ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp):
             for channels, rows, cols in _taps(op):
                 part[channels, rows, cols] = True
         else:
@@ -61,7 +61,7 @@ def input_bytes(region: Region) -> int:
 
 def real_macs(op: Op) -> int:
     """Multiplies of a weight that is not zero by an input within the image, not by padding."""
-    if not isinstance(op, ops.Conv):
+    if not isinstance(op, ops.ConvOp):
         return 0
     held = np.count_nonzero(op.weight, axis=(0, 1))
     down, right = (
@@ -74,7 +74,9 @@ def real_macs(op: Op) -> int:
     return int(np.array(down) @ held @ np.array(right))
 
 
-def _taps(op: ops.Conv | ops.MaxPool | ops.AvgPool) -> Iterator[tuple[slice | Mask, slice, slice]]:
+def _taps(
+    op: ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp,
+) -> Iterator[tuple[slice | Mask, slice, slice]]:
     """For each tap the channels that it weighs, and the rows and columns it looks at."""
     weighed = _weighed(op)
     for row in range(op.window.kernel[0]):
@@ -85,15 +87,15 @@ def _taps(op: ops.Conv | ops.MaxPool | ops.AvgPool) -> Iterator[tuple[slice | Ma
             yield channels, _positions(op, 0, row), _positions(op, 1, col)
 
 
-def _weighed(op: ops.Conv | ops.MaxPool | ops.AvgPool) -> Mask | None:
+def _weighed(op: ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp) -> Mask | None:
     """Whether any weight on a channel at a tap is not zero, [C, rows, cols]; None without any."""
-    if not isinstance(op, ops.Conv):
+    if not isinstance(op, ops.ConvOp):
         return None
-    weighed: Mask = (op.weight != 0).any(axis=1 if isinstance(op, ops.Depthwise) else 0)
+    weighed: Mask = (op.weight != 0).any(axis=1 if isinstance(op, ops.DepthwiseOp) else 0)
     return weighed
 
 
-def _positions(op: ops.Conv | ops.MaxPool | ops.AvgPool, axis: int, tap: int) -> slice:
+def _positions(op: ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp, axis: int, tap: int) -> slice:
     """Where a tap of the outputs lies within the input, along an axis."""
     window, outputs, limit = op.window, op.y.value.spatial[axis], op.x.value.spatial[axis]
     first, stride = tap * window.dilation[axis] - window.pad[axis], window.stride[axis]

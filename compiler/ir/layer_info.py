@@ -12,17 +12,17 @@ from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
 from zeroskip.compiler.ir.ops import Op
-from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 
 def layer_info(
-    op: Op, schedule: str, weights: Weights | None, touched: dict[str, Mask]
+    op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
 ) -> LayerInfo:
     """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
     residual = getattr(op, "residual", None)
-    kind = type(op).__name__.lower() + ("+add" if residual is not None else "")
+    kind = type(op).__name__.removesuffix("Op").lower() + ("+add" if residual is not None else "")
     effectual = stored = 0
-    if isinstance(op, ops.Conv) and weights is not None:
+    if isinstance(op, ops.ConvOp) and weights is not None:
         effectual = int(np.count_nonzero(op.weight)) * op.y.value.pixels
         stored = least_bytes(op, weights)
     return LayerInfo(
@@ -38,7 +38,7 @@ def layer_info(
         weight_bytes=stored,
         schedule=schedule,
         value=op.y.value.name,
-        before=residual.mid.name if residual is not None else "",
+        before=residual.pre_add.name if residual is not None else "",
     )
 
 
@@ -59,11 +59,11 @@ def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
     return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
 
 
-def least_bytes(op: ops.Conv, weights: Weights) -> int:
+def least_bytes(op: ops.ConvOp, weights: PackedWeights) -> int:
     """Of the layer's weights in the format they are stored in; zeros between groups are none. A
     kernel as large as the map, as a dense layer has, may be stored as one or as kernels of a
     weight each."""
-    if isinstance(op, ops.Depthwise):
+    if isinstance(op, ops.DepthwiseOp):
         return op.weight.size
     weight = grouped(op)
     sizes = [formats.nbytes_ideal(weights.kind, weight, weights.table)]
@@ -72,7 +72,7 @@ def least_bytes(op: ops.Conv, weights: Weights) -> int:
     return min(sizes)
 
 
-def grouped(op: ops.Conv) -> ops.Int8:
+def grouped(op: ops.ConvOp) -> ops.Int8:
     """The weight without the zeros between its groups: int8 [K, C / groups, rows, cols]."""
     if op.groups == 1:
         return op.weight

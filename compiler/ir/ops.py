@@ -33,7 +33,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class View:
+class ChannelSlice:
     """``channels`` channels of a value from ``offset`` on."""
 
     value: Value
@@ -41,8 +41,8 @@ class View:
     channels: int
 
 
-def whole(value: Value) -> View:
-    return View(value, 0, value.channels)
+def whole(value: Value) -> ChannelSlice:
+    return ChannelSlice(value, 0, value.channels)
 
 
 def planar(shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
@@ -79,7 +79,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Sum:
+class AddRequant:
     """Scaling of the two operands of an addition (isa.Add) and the limits of its result."""
 
     mult_a: int
@@ -96,10 +96,10 @@ class Residual:
     """
 
     node: str
-    r: View
-    sum: Sum
-    mid: Value
-    mid_clip: Clip
+    operand: ChannelSlice
+    sum: AddRequant
+    pre_add: Value
+    pre_add_clip: Clip
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +107,11 @@ class Op:
     """A step on the accelerator. ``node`` is the ONNX node it came from."""
 
     node: str
-    x: View
-    y: View
+    x: ChannelSlice
+    y: ChannelSlice
 
     @property
-    def reads(self) -> tuple[View, ...]:
+    def reads(self) -> tuple[ChannelSlice, ...]:
         """Everything the operation reads."""
         return (self.x,)
 
@@ -122,7 +122,7 @@ class Op:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Op):
+class ConvOp(Op):
     """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K].
 
     groups: blocks of as many filters and channels on the weight's diagonal; what lies outside them
@@ -139,8 +139,8 @@ class Conv(Op):
     groups: int = 1
 
     @property
-    def reads(self) -> tuple[View, ...]:
-        return (self.x,) if self.residual is None else (self.x, self.residual.r)
+    def reads(self) -> tuple[ChannelSlice, ...]:
+        return (self.x,) if self.residual is None else (self.x, self.residual.operand)
 
     @property
     def macs(self) -> int:
@@ -149,19 +149,19 @@ class Conv(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Depthwise(Conv):
+class DepthwiseOp(ConvOp):
     """A convolution of each channel with its own kernel: weight int8 [C, 1, rows, cols]."""
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool(Op):
+class MaxPoolOp(Op):
     window: Window
     clip: Clip
 
 
 @dataclass(frozen=True, eq=False)
-class AvgPool(Op):
-    """Also a requantise: a window of one tap."""
+class AvgPoolOp(Op):
+    """Also a requantize: a window of one tap."""
 
     window: Window
     mult: int
@@ -170,22 +170,22 @@ class AvgPool(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Op):
-    r: View
-    sum: Sum
+class AddOp(Op):
+    operand: ChannelSlice
+    sum: AddRequant
 
     @property
-    def reads(self) -> tuple[View, ...]:
-        return (self.x, self.r)
+    def reads(self) -> tuple[ChannelSlice, ...]:
+        return (self.x, self.operand)
 
 
 @dataclass(frozen=True, eq=False)
-class Copy(Op):
+class CopyOp(Op):
     """The same bytes elsewhere: an input of a concatenation that cannot be written in place."""
 
 
 @dataclass(frozen=True, eq=False)
-class Reshape(Op):
+class ReshapeOp(Op):
     """The same elements in row-major [C, rows, cols] order, other sizes."""
 
 
@@ -198,4 +198,4 @@ class Region:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     ops: tuple[Op, ...]
-    places: tuple[View, ...] = ()
+    places: tuple[ChannelSlice, ...] = ()

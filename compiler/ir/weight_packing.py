@@ -12,7 +12,7 @@ from zeroskip.accel_model import formats
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.tiles import Span, spans
+from zeroskip.compiler.ir.tiles import Interval, intervals
 
 HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half of its last
 
@@ -33,10 +33,10 @@ def group_filters(work: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class PackedWeights:
     """The weights of a convolution as the array sees them."""
 
-    conv: ops.Conv
+    conv: ops.ConvOp
     kind: str
 
     @cached_property
@@ -46,7 +46,7 @@ class Weights:
     @cached_property
     def matrix(self) -> npt.NDArray[np.int8]:
         """int8 [K, E] in canonical order."""
-        return formats.canonical(self.conv.weight)
+        return formats.to_reduction_order(self.conv.weight)
 
     @property
     def taps(self) -> int:
@@ -83,7 +83,7 @@ class Weights:
     def rows(self, filters: int, channels: int, slots: int, gang: int) -> npt.NDArray[np.int64]:
         """WGT rows of each tile of so many filters and channels, int64 [tiles, chunks]: as many as
         it takes or a few more."""
-        parts = spans(self.filters, filters)
+        parts = intervals(self.filters, filters)
         order = np.concatenate([part.start + self.order(part) for part in parts])
         words = self.words(channels)[order]
         padded = np.pad(words, ((0, -len(words) % slots), (0, 0)))
@@ -96,7 +96,7 @@ class Weights:
     def words(self, channels: int) -> npt.NDArray[np.int64]:
         """Words of every filter's stream of each chunk of so many channels, int64 [K, chunks], at
         most."""
-        chunks = spans(self.channels, channels)
+        chunks = intervals(self.channels, channels)
         low = np.array([chunk.start // BLOCK for chunk in chunks])
         high = np.array([blocks(chunk.end) for chunk in chunks])
         sizes = np.array([chunk.size for chunk in chunks])
@@ -115,7 +115,7 @@ class Weights:
         of_block = self.work.reshape(self.filters, blocks(self.channels), -1).sum(axis=2)
         return np.pad(np.cumsum(of_block, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
 
-    def order(self, part: Span) -> npt.NDArray[np.int32]:
+    def order(self, part: Interval) -> npt.NDArray[np.int32]:
         """Filters of a tile (numbered within it) in the order of their streams."""
         if self.kind == "dense":
             return np.arange(part.size, dtype=np.int32)
@@ -124,10 +124,10 @@ class Weights:
         return self._orders[part]
 
     @cached_property
-    def _orders(self) -> dict[Span, npt.NDArray[np.int32]]:
+    def _orders(self) -> dict[Interval, npt.NDArray[np.int32]]:
         return {}
 
-    def part_work(self, filters: Span, channels: Span) -> npt.NDArray[np.int32]:
+    def part_work(self, filters: Interval, channels: Interval) -> npt.NDArray[np.int32]:
         """The rows and columns of ``work`` of a tile of filters and a chunk of channels."""
         each = self.work.shape[1] // blocks(self.channels)
         return self.work[
@@ -135,7 +135,7 @@ class Weights:
             channels.start // BLOCK * each : blocks(channels.end) * each,
         ]
 
-    def part(self, filters: Span, channels: Span) -> npt.NDArray[np.int8]:
+    def part(self, filters: Interval, channels: Interval) -> npt.NDArray[np.int8]:
         """The rows and columns of ``matrix`` of a tile of filters and a chunk of channels."""
         return self.matrix[
             filters.start : filters.end, channels.start * self.taps : channels.end * self.taps

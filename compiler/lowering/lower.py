@@ -12,7 +12,17 @@ import numpy as np
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.ir.ops import Clip, Op, Region, Sum, Value, View, Window, planar, whole
+from zeroskip.compiler.ir.ops import (
+    AddRequant,
+    ChannelSlice,
+    Clip,
+    Op,
+    Region,
+    Value,
+    Window,
+    planar,
+    whole,
+)
 from zeroskip.relay_passes.integer import layers
 
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
@@ -43,8 +53,9 @@ def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
 @dataclass
 class _Lowering:
     graph: LayerGraph
-    views: dict[str, View] = field(default_factory=dict)
-    flattened: dict[str, View] = field(default_factory=dict)  # 2-D value -> what it was before
+    views: dict[str, ChannelSlice] = field(default_factory=dict)
+    # 2-D value -> what it was before
+    flattened: dict[str, ChannelSlice] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
 
     def value(self, name: str) -> Value:
@@ -55,36 +66,36 @@ class _Lowering:
     def add(self, node: Node) -> None:
         layer, out = node.layer, node.output
         y = whole(self.value(out))
-        if isinstance(layer, layers.Reshape):
+        if isinstance(layer, layers.ReshapeLayer):
             self._reshape(node, y)
             return
         self.views[out] = y
-        if isinstance(layer, layers.Dense):
+        if isinstance(layer, layers.DenseLayer):
             self._dense(node, layer, y)
-        elif isinstance(layer, layers.Concat):
+        elif isinstance(layer, layers.ConcatLayer):
             self._concat(node, y)
         else:
             self.ops.extend(_lower_plain(node.node, layer, [self.read(n) for n in node.inputs], y))
 
-    def read(self, name: str) -> View:
+    def read(self, name: str) -> ChannelSlice:
         """The view of a value; one that was flattened without moving is moved now."""
         if name in self.flattened:
             y = whole(self.value(name))
-            self.ops.append(ops.Reshape(name, self.flattened.pop(name), y))
+            self.ops.append(ops.ReshapeOp(name, self.flattened.pop(name), y))
             self.views[name] = y
         return self.views[name]
 
-    def _reshape(self, node: Node, y: View) -> None:
+    def _reshape(self, node: Node, y: ChannelSlice) -> None:
         x = self.read(node.inputs[0])
         if (x.channels, x.value.spatial) == (y.channels, y.value.spatial):
             self.views[node.output] = x
         elif y.value.pixels == 1:
             self.flattened[node.output] = x
         else:
-            self.ops.append(ops.Reshape(node.node, x, y))
+            self.ops.append(ops.ReshapeOp(node.node, x, y))
             self.views[node.output] = y
 
-    def _dense(self, node: Node, layer: layers.Dense, y: View) -> None:
+    def _dense(self, node: Node, layer: layers.DenseLayer, y: ChannelSlice) -> None:
         """A dense layer on a flattened map is a convolution whose kernel is the whole map, unless
         the map is so large that 16 filters over a block of it would not fit in WGT."""
         x = self.flattened.get(node.inputs[0])
@@ -93,7 +104,7 @@ class _Lowering:
         kernel = x.value.spatial
         weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
         self.ops.append(
-            ops.Conv(
+            ops.ConvOp(
                 node.node,
                 x,
                 y,
@@ -106,12 +117,12 @@ class _Lowering:
             )
         )
 
-    def _concat(self, node: Node, y: View) -> None:
+    def _concat(self, node: Node, y: ChannelSlice) -> None:
         offset = 0
         for name in node.inputs:
             x = self.read(name)
-            part = View(y.value, offset, x.channels)
-            self.ops.append(ops.Copy(node.node, x, part))
+            part = ChannelSlice(y.value, offset, x.channels)
+            self.ops.append(ops.CopyOp(node.node, x, part))
             offset += x.channels
 
     def finish_output(self, name: str) -> Value:
@@ -121,39 +132,41 @@ class _Lowering:
         if view.channels == view.value.channels and not taken:
             return view.value
         y = whole(replace(view.value, name=f"{name}.out", channels=view.channels))
-        self.ops.append(ops.Copy(name, view, y))
+        self.ops.append(ops.CopyOp(name, view, y))
         return y.value
 
 
-def _lower_plain(node: str, layer: layers.Layer, reads: list[View], y: View) -> list[Op]:
-    if isinstance(layer, layers.Conv):
+def _lower_plain(
+    node: str, layer: layers.Layer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
+    if isinstance(layer, layers.ConvLayer):
         return _lower_conv(node, layer, reads[0], y)
-    if isinstance(layer, layers.MaxPool):
+    if isinstance(layer, layers.MaxPoolLayer):
         window = Window(
             _pair(layer.kernel, 1),
             _pair(layer.strides, 1),
             _pair(layer.dilation, 1),
             _pair(_begins(layer.padding), 0),
         )
-        return [ops.MaxPool(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
-    if isinstance(layer, layers.AvgPool):
+        return [ops.MaxPoolOp(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
+    if isinstance(layer, layers.AvgPoolLayer):
         window = Window(
             _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
         )
         return [
-            ops.AvgPool(
+            ops.AvgPoolOp(
                 node, reads[0], y, window, layer.mult, layer.shift, Clip(layer.lo, layer.hi)
             )
         ]
-    if isinstance(layer, layers.Requantise):
+    if isinstance(layer, layers.RequantizeLayer):
         return [
-            ops.AvgPool(
+            ops.AvgPoolOp(
                 node, reads[0], y, Window(), layer.mult, layer.shift, Clip(layer.lo, layer.hi)
             )
         ]
-    if isinstance(layer, layers.Add):
-        total = Sum(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
-        return [ops.Add(node, reads[0], y, reads[1], total)]
+    if isinstance(layer, layers.AddLayer):
+        total = AddRequant(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
+        return [ops.AddOp(node, reads[0], y, reads[1], total)]
     raise TypeError(f"{node}: no operation for a layer of kind {layer.kind}")
 
 
@@ -162,7 +175,7 @@ def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
     return padding[: len(padding) // 2]
 
 
-def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
+def _lower_conv(node: str, layer: layers.ConvLayer, x: ChannelSlice, y: ChannelSlice) -> list[Op]:
     window = Window(
         _pair(layer.weight.shape[2:], 1),
         _pair(layer.strides, 1),
@@ -174,16 +187,16 @@ def _lower_conv(node: str, layer: layers.Conv, x: View, y: View) -> list[Op]:
     filters, groups = weight.shape[0], layer.groups
     if groups > 1 and groups == x.channels == filters:
         return [
-            ops.Depthwise(node, x, y, window, weight, layer.bias, layer.mult, layer.shift, clip)
+            ops.DepthwiseOp(node, x, y, window, weight, layer.bias, layer.mult, layer.shift, clip)
         ]
     made: list[Op] = []
     for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
         part, joined = slice(k0, k0 + count), groups * channels // x.channels
         made.append(
-            ops.Conv(
+            ops.ConvOp(
                 node,
-                View(x.value, x.offset + c0, channels),
-                View(y.value, y.offset + k0, count),
+                ChannelSlice(x.value, x.offset + c0, channels),
+                ChannelSlice(y.value, y.offset + k0, count),
                 window,
                 _block_diagonal(weight[part], channels, joined),
                 layer.bias[part],
@@ -231,14 +244,14 @@ def fuse_residuals(region: Region) -> Region:
     fused: dict[int, Op] = {}
     gone: set[int] = set()
     for index, op in enumerate(region.ops):
-        if not isinstance(op, ops.Add):
+        if not isinstance(op, ops.AddOp):
             continue
-        for own, other, total in ((op.x, op.r, op.sum), (op.r, op.x, _swapped(op.sum))):
+        for own, other, total in ((op.x, op.operand, op.sum), (op.operand, op.x, _swapped(op.sum))):
             at = made.get(own.value.name, -1)
             conv = fused.get(at, region.ops[at])
             if (
                 at >= 0
-                and isinstance(conv, ops.Conv)
+                and isinstance(conv, ops.ConvOp)
                 and conv.residual is None
                 and own == conv.y == whole(own.value)
                 and len(writers[own.value.name]) == 1
@@ -255,7 +268,7 @@ def fuse_residuals(region: Region) -> Region:
     return replace(region, ops=kept)
 
 
-def _swapped(total: Sum) -> Sum:
+def _swapped(total: AddRequant) -> AddRequant:
     return replace(total, mult_a=total.mult_b, mult_b=total.mult_a)
 
 
@@ -273,14 +286,14 @@ def _writers(region: Region) -> dict[str, list[int]]:
 
 def _place_concats(region: Region) -> Region:
     """An input of a concatenation that only one operation makes is written in place."""
-    moved: dict[str, View] = {}
+    moved: dict[str, ChannelSlice] = {}
     steps: list[Op] = list(region.ops)
     own = {value.name for value in (*region.inputs, *region.outputs)}
     writers = _writers(region)
     for index, op in enumerate(region.ops):
         source = op.x.value.name
         if (
-            isinstance(op, ops.Copy)
+            isinstance(op, ops.CopyOp)
             and op.x == whole(op.x.value)
             and source not in own
             and source not in moved
@@ -290,7 +303,9 @@ def _place_concats(region: Region) -> Region:
             moved[source] = op.y
             steps[index] = op
     kept = [
-        op for op in steps if not (isinstance(op, ops.Copy) and moved.get(op.x.value.name) == op.y)
+        op
+        for op in steps
+        if not (isinstance(op, ops.CopyOp) and moved.get(op.x.value.name) == op.y)
     ]
     for name in list(moved):
         moved[name] = _resolve(moved, moved[name])
@@ -301,24 +316,24 @@ def _place_concats(region: Region) -> Region:
     )
 
 
-def _resolve(moved: dict[str, View], view: View) -> View:
+def _resolve(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice:
     while view.value.name in moved:
         view = _within(moved[view.value.name], view)
     return view
 
 
-def _within(home: View, view: View) -> View:
-    return View(home.value, home.offset + view.offset, view.channels)
+def _within(home: ChannelSlice, view: ChannelSlice) -> ChannelSlice:
+    return ChannelSlice(home.value, home.offset + view.offset, view.channels)
 
 
-def _at(moved: dict[str, View], view: View) -> View:
+def _at(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice:
     home = moved.get(view.value.name)
     return view if home is None else _within(home, view)
 
 
-def _rename(op: Op, moved: dict[str, View]) -> Op:
-    if isinstance(op, ops.Add):
-        op = replace(op, r=_at(moved, op.r))
-    if isinstance(op, ops.Conv) and op.residual is not None:
-        op = replace(op, residual=replace(op.residual, r=_at(moved, op.residual.r)))
+def _rename(op: Op, moved: dict[str, ChannelSlice]) -> Op:
+    if isinstance(op, ops.AddOp):
+        op = replace(op, operand=_at(moved, op.operand))
+    if isinstance(op, ops.ConvOp) and op.residual is not None:
+        op = replace(op, residual=replace(op.residual, operand=_at(moved, op.residual.operand)))
     return replace(op, x=_at(moved, op.x), y=_at(moved, op.y))

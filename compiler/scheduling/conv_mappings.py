@@ -1,4 +1,4 @@
-"""The ways in which the lanes can work through a convolution's weights, and what each costs."""
+"""The mappings in which the lanes can work through a convolution's weights, and what each costs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.tiles import spans
-from zeroskip.compiler.ir.weight_packing import Weights
-from zeroskip.compiler.scheduling.cost_model import Cuts, Floats, Ints
+from zeroskip.compiler.ir.tiles import intervals
+from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.scheduling.cost_model import Floats, Ints, Tilings
 
 Int32 = npt.NDArray[np.int32]
 
@@ -31,8 +31,8 @@ CHUNKINGS = 3  # of those whose weights fit, how many are tried, the largest par
 
 
 @dataclass(frozen=True)
-class Ways:
-    """Ways to work through the weights; arrays [ways, 1].
+class Mappings:
+    """Ways to work through the weights; arrays [mappings, 1].
 
     gang: lanes that share a filter (log2); filters: of a tile; channels: of a chunk; tiles, chunks:
     how many there are; wide: pixels of a group. rows: of WGT, of the largest tile of weights;
@@ -58,16 +58,16 @@ class Ways:
     def __len__(self) -> int:
         return len(self.gang)
 
-    def only(self, at: int) -> Ways:
+    def only(self, at: int) -> Mappings:
         """One of them."""
-        return Ways(*(getattr(self, each.name)[at : at + 1] for each in fields(self)))
+        return Mappings(*(getattr(self, each.name)[at : at + 1] for each in fields(self)))
 
     def sizes(self, at: int) -> tuple[int, int, int]:
         """Gang, filters and channels of one of them."""
         return int(self.gang[at, 0]), int(self.filters[at, 0]), int(self.channels[at, 0])
 
-    def array_cycles(self, cuts: Cuts) -> Floats:
-        """Cycles of all steps, float64 [ways, cuts]."""
+    def array_cycles(self, cuts: Tilings) -> Floats:
+        """Cycles of all steps, float64 [mappings, cuts]."""
         total = np.asarray(STEP * cuts.pieces * self.tiles * self.chunks, np.float64)
         for pixels, many in cuts.patches():
             groups = -(-pixels // self.wide)
@@ -75,9 +75,10 @@ class Ways:
         return total
 
 
-def find_ways(conv: ops.Conv, spec: AccelSpec) -> Ways:
-    """Every way whose weights fit on chip. WindowError if no step fits in the lanes' windows."""
-    weights = Weights(conv, spec.array.kind)
+def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec) -> Mappings:
+    """Every mapping whose weights fit on chip. WindowError if no step fits in the lanes'
+    windows."""
+    weights = PackedWeights(conv, spec.array.kind)
     found: list[tuple[float, ...]] = []
     for gang in range(spec.array.max_gang + 1):
         for filters in _filter_tiles(weights, spec, gang):
@@ -100,13 +101,15 @@ def find_ways(conv: ops.Conv, spec: AccelSpec) -> Ways:
     columns: list[Any] = [
         column.reshape(-1, 1).astype(np.int64 if each.type == "Ints" else np.float64)
         for column, each in zip(
-            np.array(found, np.float64).reshape(-1, len(fields(Ways))).T, fields(Ways), strict=True
+            np.array(found, np.float64).reshape(-1, len(fields(Mappings))).T,
+            fields(Mappings),
+            strict=True,
         )
     ]
-    return Ways(*columns)
+    return Mappings(*columns)
 
 
-def _filter_tiles(weights: Weights, spec: AccelSpec, gang: int) -> list[int]:
+def _filter_tiles(weights: PackedWeights, spec: AccelSpec, gang: int) -> list[int]:
     """Filters of a tile: whole groups, doubling, as far as staging and PAR allow."""
     array = spec.array
     slots = max(array.lanes >> gang, BLOCK)
@@ -119,7 +122,7 @@ def _filter_tiles(weights: Weights, spec: AccelSpec, gang: int) -> list[int]:
 
 
 def _chunkings(
-    weights: Weights, spec: AccelSpec, gang: int, filters: int
+    weights: PackedWeights, spec: AccelSpec, gang: int, filters: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Channels of a chunk, and the WGT rows of every tile of weights [tiles, chunks], where two
     tiles fit or all of them do."""
@@ -132,16 +135,22 @@ def _chunkings(
 
 
 def _patch_cycles(
-    conv: ops.Conv, weights: Weights, spec: AccelSpec, gang: int, filters: int, channels: int
+    conv: ops.ConvOp,
+    weights: PackedWeights,
+    spec: AccelSpec,
+    gang: int,
+    filters: int,
+    channels: int,
 ) -> tuple[float, float, float]:
-    """``single``, ``base`` and ``pace`` of a way; chunks before the last are taken to be equal."""
+    """``single``, ``base`` and ``pace`` of a mapping; chunks before the last are taken to be
+    equal."""
     y, wide = conv.y.value, spec.array.pixels << gang
     counts = [min(count, -(-y.pixels // wide)) for count in SAMPLES]
     fetch = _fetch(conv, spec, gang, counts[-1])
     pixels = np.full(counts[-1], min(wide, y.pixels), np.int32)
-    chunks = spans(weights.channels, channels)
+    chunks = intervals(weights.channels, channels)
     cycles = dict.fromkeys(counts, 0.0)
-    parts = spans(weights.filters, filters)
+    parts = intervals(weights.filters, filters)
     few = parts[:: -(-len(parts) // PARTS)]
     scale = weights.total.sum() / sum(int(weights.total[p.start : p.end].sum()) for p in few)
     for part in few:
@@ -149,7 +158,7 @@ def _patch_cycles(
         for chunk, times in ((chunks[0], len(chunks) - 1), (chunks[-1], 1)):
             last = chunk == chunks[-1]
             work = weights.part_work(part, chunk)[order]
-            stages = formats.stages_of(weights.kind, chunk.size, weights.taps)
+            stages = formats.reduction_steps_of(weights.kind, chunk.size, weights.taps)
             for n in cycles if times else ():
                 operand = fetch[1][:n] if last and conv.residual is not None else None
                 cycles[n] += (
@@ -174,7 +183,7 @@ def _patch_cycles(
     return cycles[1], cycles[more] - pace * more, pace
 
 
-def _fetch(conv: ops.Conv, spec: AccelSpec, gang: int, count: int) -> tuple[Int32, Int32]:
+def _fetch(conv: ops.ConvOp, spec: AccelSpec, gang: int, count: int) -> tuple[Int32, Int32]:
     """Cycles to fetch a tap of a block, and a block of the operand, for the first pixel groups of
     the output in full width."""
     array, (high, wide) = spec.array, conv.y.value.spatial

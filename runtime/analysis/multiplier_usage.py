@@ -24,7 +24,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import Instruction
 from zeroskip.accel_model.machine.run import Run
-from zeroskip.accel_model.memory.operand_window import Window
+from zeroskip.accel_model.memory.operand_window import OperandWindow
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.lane_array import Int32, quad_conflicts, simple_cycles
@@ -134,12 +134,14 @@ def _channelwise(
     }
 
 
-def _window(registers: Registers) -> Window:
+def _window(registers: Registers) -> OperandWindow:
     """The window of the next instruction, as far as time depends on it."""
-    return Window.of(*(registers[cls] for cls in (isa.Input, isa.Kernel, isa.Output))).anywhere
+    return OperandWindow.of(
+        *(registers[cls] for cls in (isa.Input, isa.Kernel, isa.Output))
+    ).anywhere
 
 
-def _conflicts(spec: AccelSpec, window: Window) -> Int32:
+def _conflicts(spec: AccelSpec, window: OperandWindow) -> Int32:
     return _quads(
         window.out_height,
         window.out_width,
@@ -153,7 +155,7 @@ def _conflicts(spec: AccelSpec, window: Window) -> Int32:
     )
 
 
-def _operand_conflicts(spec: AccelSpec, window: Window, registers: Registers) -> Int32:
+def _operand_conflicts(spec: AccelSpec, window: OperandWindow, registers: Registers) -> Int32:
     return _quads(
         window.out_height,
         window.out_width,

@@ -17,9 +17,9 @@ from zeroskip.accel_model.program.assembly_program import SourceError, read_sour
 from zeroskip.accel_model.program.program import Program
 from zeroskip.compiler.artifact.inputs import DataError, match_inputs
 from zeroskip.compiler.artifact.nested_file import Levels
-from zeroskip.compiler.artifact.network import Network, NetworkError, parts_of
-from zeroskip.compiler.ir.host_plan import DirectPlan
-from zeroskip.runtime.progress import Tell, silent
+from zeroskip.compiler.artifact.network import Network, NetworkError, as_mismatch_error
+from zeroskip.compiler.ir.host_plan import TvmFreeHost
+from zeroskip.relay_passes.progress import Progress, no_progress
 
 Array = npt.NDArray[Any]
 
@@ -29,23 +29,23 @@ class Session:
 
     network: a Network, several at nested levels, or the path of a file. level: which of several, 0
     and the default the densest. seed: shuffles the order in which the units take turns; results do
-    not depend on it. tell: is told how far each region's run is. host: the network's host module
-    compiled, where somebody has it.
+    not depend on it. on_progress: is told how far each region's run is. host: the network's host
+    module compiled, where somebody has it.
 
-    A network whose host only quantises and dequantises around one program runs without TVM.
+    A network whose host only quantizes and dequantizes around one program runs without TVM.
     """
 
     def __init__(
         self,
         network: Network | Levels | str | Path,
         seed: int | None = None,
-        tell: Tell = silent,
+        on_progress: Progress = no_progress,
         level: int | None = None,
         host: Any = None,
     ) -> None:
         self._host = host
         self.network = _level(network, level)
-        self.seed, self.tell = seed, tell
+        self.seed, self.on_progress = seed, on_progress
         self.runs: dict[str, Run] = {}  # of the last ``run``, by region
 
     @cached_property
@@ -70,23 +70,25 @@ class Session:
     def time(self) -> dict[str, Run]:
         """The run of each region with time but without numbers."""
         return {
-            name: self._machine.run(program, {}, numbers=False, progress=partial(self.tell, name))
+            name: self._machine.run(
+                program, {}, numbers=False, on_progress=partial(self.on_progress, name)
+            )
             for name, program in self.network.programs.items()
         }
 
-    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> dict[str, Array]:
+    def _directly(self, plan: TvmFreeHost, arrays: list[Array]) -> dict[str, Array]:
         program = self.network.programs[plan.program]
         run = self._machine.run(
             program,
-            quantised(plan, program, arrays),
+            quantized(plan, program, arrays),
             seed=self.seed,
-            progress=partial(self.tell, program.name),
+            on_progress=partial(self.on_progress, program.name),
         )
         self.runs = {program.name: run}
         return {
             port.name: made
             for port, made in zip(
-                self.network.outputs, dequantised(plan, program, run.outputs), strict=True
+                self.network.outputs, dequantized(plan, program, run.outputs), strict=True
             )
         }
 
@@ -96,7 +98,7 @@ class Session:
         runs: dict[str, list[Run]] = {}
         made: list[list[Array]] = []
         for outputs, done in in_lockstep(
-            [partial(self._host_image, image) for image in images], self.seed, self.tell
+            [partial(self._host_image, image) for image in images], self.seed, self.on_progress
         ):
             made.append(outputs)
             for run, program in done:
@@ -116,7 +118,7 @@ class Session:
         def keep(program: Program, _inputs: Any, run: Run) -> None:
             done.append((run, program))
 
-        with hooked(Hook(keep, seed=self.seed, tell=self.tell)):
+        with hooked(Hook(keep, seed=self.seed, on_progress=self.on_progress)):
             return self.run_host(arrays), done
 
     def run_host(self, arrays: list[Array]) -> list[Array]:
@@ -126,7 +128,7 @@ class Session:
 
         register()
         name, ports = self.network.name, self.network.outputs
-        with parts_of(f"network '{name}'"):
+        with as_mismatch_error(f"network '{name}'"):
             results: list[Array] = run_cpu(self._executable, "main", arrays)
         if len(results) != len(ports):
             raise NetworkError(
@@ -142,21 +144,21 @@ class Session:
         return self._host or compile_for_cpu(self.network.host_module)
 
 
-def quantised(plan: DirectPlan, program: Program, arrays: list[Array]) -> dict[str, Array]:
+def quantized(plan: TvmFreeHost, program: Program, arrays: list[Array]) -> dict[str, Array]:
     """The inputs of the program of a network that runs without TVM, of any number of images."""
     return {
-        tensor.name: scaling.quantise_all(arrays[index]).reshape(
+        tensor.name: scaling.quantize_all(arrays[index]).reshape(
             -1, tensor.channels, *tensor.spatial
         )
         for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)
     }
 
 
-def dequantised(plan: DirectPlan, program: Program, outputs: Mapping[str, Array]) -> list[Array]:
+def dequantized(plan: TvmFreeHost, program: Program, outputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of such a network, of its program's."""
     results: list[Array] = [np.empty(0)] * len(plan.outputs)
     for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
-        results[index] = scaling.dequantise(outputs[tensor.name])
+        results[index] = scaling.dequantize(outputs[tensor.name])
     return results
 
 
@@ -195,7 +197,10 @@ def _level(network: Network | Levels | str | Path, level: int | None) -> Network
 
 
 def run_source(
-    path: str | Path, inputs: Mapping[str, Array], seed: int | None = None, tell: Tell = silent
+    path: str | Path,
+    inputs: Mapping[str, Array],
+    seed: int | None = None,
+    on_progress: Progress = no_progress,
 ) -> tuple[Program, Run]:
     """Run a program written by hand (``accel_model/program/assembly_program.py``).
 
@@ -210,5 +215,5 @@ def run_source(
         raise SourceError(f"{path}: cannot be read: {reason}") from None
     program = read_source(text, str(path))
     return program, Machine(program.spec).run(
-        program, inputs, seed=seed, progress=partial(tell, "instructions")
+        program, inputs, seed=seed, on_progress=partial(on_progress, "instructions")
     )

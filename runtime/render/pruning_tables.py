@@ -18,14 +18,14 @@ from zeroskip.accel_model import formats
 from zeroskip.accel_model.formats.pattern import histogram, stored_and_present
 from zeroskip.accel_model.spec import ARRAY_KINDS, AccelSpec
 from zeroskip.relay_passes.pruning.apply import LayerChange
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.detect import Structure
 
 RANK = 4  # of the weights of the convolutions that accelerators take, at most
 
 
 @contextmanager
-def told_warnings() -> Iterator[None]:
+def echo_warnings() -> Iterator[None]:
     """Within it, warnings of passes become lines on standard error, at the end."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
@@ -70,7 +70,7 @@ def _table(title: str) -> Table:
     )
 
 
-def _size(layer: Prunable | None) -> tuple[int, int, int]:
+def _size(layer: PrunableLayer | None) -> tuple[int, int, int]:
     """Weights that are not zero, multiplies by them, and bytes as int8 in the format for that."""
     if layer is None:
         return 0, 0, 0
@@ -96,7 +96,7 @@ def structures_table(
     table.add_column("not zero", justify="right", no_wrap=True)
     for spec in specs:
         table.add_column(f"KiB on {escape(spec.name)}", justify="right", no_wrap=True)
-    layers = prunables(module["main"], dequantized=True)
+    layers = prunable_layers(module["main"], dequantized=True)
     for layer, found in zip(layers, structures, strict=True):
         table.add_row(
             escape(layer.node),
@@ -108,7 +108,7 @@ def structures_table(
     return table
 
 
-def _on(layer: Prunable, kind: str) -> str:
+def _on(layer: PrunableLayer, kind: str) -> str:
     """Format and KiB of a layer on an array of a kind. Of the pattern format, how many patterns,
     and if they do not hold the layer exactly, how many weights are stored for each one that is
     not zero."""
@@ -125,17 +125,17 @@ def _on(layer: Prunable, kind: str) -> str:
     return f"{words} {_bytes(layer, kind) / 1024:.1f}"
 
 
-def _least(layer: Prunable) -> tuple[int, str]:
+def _least(layer: PrunableLayer) -> tuple[int, str]:
     """The bytes of the format that takes least, and its name."""
     kinds = ("dense",) if layer.weight.ndim > RANK or layer.is_depthwise else ARRAY_KINDS
     return min(((_bytes(layer, kind), kind) for kind in kinds), key=lambda found: found[0])
 
 
-def _bytes(layer: Prunable, kind: str) -> int:
+def _bytes(layer: PrunableLayer, kind: str) -> int:
     """Bytes of a layer's int8 weights in a format; weights that rounding makes zero not counted
     off. Depthwise convolutions have one format on every array."""
     return formats.nbytes_ideal("dense" if layer.is_depthwise else kind, _int8(layer))
 
 
-def _int8(layer: Prunable) -> npt.NDArray[np.int8]:
+def _int8(layer: PrunableLayer) -> npt.NDArray[np.int8]:
     return np.asarray(layer.weight != 0, np.int8)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand
-from zeroskip.accel_model.execute.cost import TIMING, Cost
+from zeroskip.accel_model.execute.cost import TIMING, InstructionCost
 from zeroskip.accel_model.execute.footprint import accesses_of
 from zeroskip.accel_model.execute.semantics import SEMANTICS
 from zeroskip.accel_model.execute.state import State
-from zeroskip.accel_model.formats import pack, place
-from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.formats import pack, wgt_rows
+from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.memories import Memories
@@ -29,10 +29,10 @@ def state(image: bytes = b"") -> State:
     hand.image += image
     made = Memories.of(SPEC, hand.program())
     made.dram.write(len(image), (np.arange(len(image), 1 << 16) % 251).astype(np.uint8))
-    return State(SPEC, made, Numbers(made))
+    return State(SPEC, made, ActivationMath(made))
 
 
-def cost(move: isa.Instruction, **shape: int) -> Cost:
+def cost(move: isa.Instruction, **shape: int) -> InstructionCost:
     machine = state()
     given = {"dram_pixel": 16, "dram_row": 0, "dram_block": 0, "act_row": 0, "act_block": 0}
     for cls in (isa.LoadShape, isa.StoreShape):
@@ -140,7 +140,7 @@ def test_streams_go_to_the_banks_of_their_slots(gang: int) -> None:
     _, written = accesses_of(machine, one)
     SEMANTICS[isa.LoadWeights](machine, one)
     slots, words = SPEC.array.lanes >> gang, raw.view(np.uint32)
-    rows, total = place(lengths, slots, gang)
+    rows, total = wgt_rows(lengths, slots, gang)
     expected = np.zeros_like(machine.memories.wgt)
     starts = np.cumsum(lengths) - lengths
     for n in range(150):

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from zeroskip.accel_model.formats import (
     FormatError,
     PatternTable,
-    canonical,
-    from_canonical,
+    from_reduction_order,
     make_table,
     nbytes_ideal,
     pack,
-    place,
-    stages_of,
+    reduction_steps_of,
+    to_reduction_order,
     unpack,
+    wgt_rows,
     work_matrix,
 )
 from zeroskip.accel_model.spec import ARRAY_KINDS
@@ -59,7 +59,7 @@ def geometry(weight: Weight) -> tuple[int, int]:
 def packed(kind: str, weight: Weight) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], Any]:
     table = make_table(weight) if kind == "pattern" else None
     order = np.arange(len(weight))[::-1]
-    return *pack(kind, canonical(weight), *geometry(weight), order, table), table
+    return *pack(kind, to_reduction_order(weight), *geometry(weight), order, table), table
 
 
 def plain_stages(kind: str, channels: int, taps: int) -> list[tuple[range, range]]:
@@ -123,7 +123,7 @@ def test_streams_are_as_defined_and_come_back(kind: str, weight: Weight) -> None
     assert raw.tobytes() == b"".join(expected)
     assert (4 * lengths).tolist() == [len(one) for one in expected]
     matrix, work, order, nonzeros = unpack(kind, raw, len(weight), channels, taps, table)
-    assert np.array_equal(from_canonical(matrix, channels, weight.shape[2:]), weight)
+    assert np.array_equal(from_reduction_order(matrix, channels, weight.shape[2:]), weight)
     assert order.tolist() == list(range(len(weight)))[::-1]
     assert nonzeros == np.count_nonzero(weight)
     assert np.array_equal(work, work_matrix(kind, matrix, channels, taps, table))
@@ -135,22 +135,22 @@ def test_streams_are_as_defined_and_come_back(kind: str, weight: Weight) -> None
 def test_stages_and_work(kind: str, weight: Weight) -> None:
     channels, taps = geometry(weight)
     flat = weight.reshape(len(weight), channels, taps)
-    stages, plain = stages_of(kind, channels, taps), plain_stages(kind, channels, taps)
-    assert stages.fetches.tolist() == [len(t) for _, t in plain]
-    assert stages.entries.tolist() == [len(c) * len(t) for c, t in plain]
+    stages, plain = reduction_steps_of(kind, channels, taps), plain_stages(kind, channels, taps)
+    assert stages.tap_fetches.tolist() == [len(t) for _, t in plain]
+    assert stages.window_entries.tolist() == [len(c) * len(t) for c, t in plain]
     table = make_table(weight) if kind == "pattern" else None
-    work = work_matrix(kind, canonical(weight), channels, taps, table)
+    work = work_matrix(kind, to_reduction_order(weight), channels, taps, table)
     least = [
         [np.count_nonzero(one[c.start : c.stop, t.start : t.stop]) for c, t in plain]
         for one in flat
     ]
     if kind == "dense":
-        assert work.tolist() == [stages.entries.tolist()] * len(weight)
+        assert work.tolist() == [stages.window_entries.tolist()] * len(weight)
     elif kind == "bitmap":
         assert np.array_equal(work, np.maximum(1, least))
     else:
         assert (work >= np.maximum(1, least)).all()
-        assert (work <= stages.entries).all()
+        assert (work <= stages.window_entries).all()
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
@@ -193,7 +193,11 @@ def test_a_full_layer_costs_the_pattern_format_little() -> None:
     rng = np.random.default_rng(0)
     weight = np.where(rng.random((64, 64, 3, 3)) < 0.03, 0, rng.integers(1, 128, (64, 64, 3, 3)))
     work = work_matrix(
-        "pattern", canonical(weight.astype(np.int8)), 64, 9, make_table(weight.astype(np.int8))
+        "pattern",
+        to_reduction_order(weight.astype(np.int8)),
+        64,
+        9,
+        make_table(weight.astype(np.int8)),
     )
     assert np.count_nonzero(weight) <= work.sum() <= 1.02 * np.count_nonzero(weight)
 
@@ -206,7 +210,11 @@ def test_up_to_16_patterns_store_nothing_outside_them(patterns: int) -> None:
     mask = library[rng.integers(0, patterns, (64, 64))] & (rng.random((64, 64)) < 0.7)[..., None]
     weight = np.where(mask, rng.integers(-60, 61, mask.shape), 0).reshape(64, 64, 3, 3)
     work = work_matrix(
-        "pattern", canonical(weight.astype(np.int8)), 64, 9, make_table(weight.astype(np.int8))
+        "pattern",
+        to_reduction_order(weight.astype(np.int8)),
+        64,
+        9,
+        make_table(weight.astype(np.int8)),
     )
     assert np.count_nonzero(weight) < mask.sum()
     assert work.sum() <= mask.sum()
@@ -221,7 +229,7 @@ def test_up_to_16_patterns_store_nothing_outside_them(patterns: int) -> None:
 def test_place_gives_each_group_its_longest_stream(
     lengths: list[int], gang: int, slots: int
 ) -> None:
-    rows, total = place(np.array(lengths, np.int32), slots, gang)
+    rows, total = wgt_rows(np.array(lengths, np.int32), slots, gang)
     expected = [
         max(ceil(words / 2**gang) for words in lengths[at : at + slots])
         for at in range(0, len(lengths), slots)
@@ -248,7 +256,7 @@ def test_damaged_streams_are_refused_or_read_within_bounds(kind: str, data: st.D
     assert matrix.shape == (len(weight), prod(geometry(weight)))
     assert nonzeros == np.count_nonzero(matrix)
     assert (work >= 1).all()
-    assert (work <= stages_of(kind, *geometry(weight)).entries).all()
+    assert (work <= reduction_steps_of(kind, *geometry(weight)).window_entries).all()
     assert ((order >= 0) & (order < 1 << 16)).all()
 
 
@@ -321,4 +329,4 @@ def test_what_a_format_cannot_hold_is_refused() -> None:
     with pytest.raises(FormatError, match="no mask of the pattern table covers"):
         pack("pattern", ones[:, :9], 1, 9, [0], PatternTable(np.full((1, 1), 7, np.uint16)))
     with pytest.raises(FormatError, match="'csc' is not one of dense, bitmap, pattern"):
-        stages_of("csc", 1, 1)
+        reduction_steps_of("csc", 1, 1)

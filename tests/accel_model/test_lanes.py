@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of, unpack
+from zeroskip.accel_model.formats import (
+    make_table,
+    pack,
+    reduction_steps_of,
+    to_reduction_order,
+    unpack,
+)
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.lanes import step_conv
-from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import ARRAY_KINDS, Array, load_spec
 from zeroskip.accel_model.timing import lane_array
 
@@ -28,7 +34,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Case:
+class LaneCase:
     """A small array and a convolution for it."""
 
     array: Array
@@ -79,16 +85,16 @@ def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
 
 
-def random_case(rng: Rng, kind: str) -> Case:
+def random_case(rng: Rng, kind: str) -> LaneCase:
     kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
     channels = int(some(rng, 1, 3, 8, 9, 15, 16, 17, 20, 33))
-    stages = stages_of(kind, channels, kernel[0] * kernel[1])
-    array = random_array(rng, kind, int(stages.entries.max()))
+    stages = reduction_steps_of(kind, channels, kernel[0] * kernel[1])
+    array = random_array(rng, kind, int(stages.window_entries.max()))
     gang = int(rng.integers(0, array.max_gang + 1))
     filters = int(rng.integers(1, 2 + 2 * (array.lanes >> gang)))
     output = (int(rng.integers(1, 5)), int(rng.integers(1, 6)))
     image = rng.integers(-128, 128, (channels, int(rng.integers(1, 7)), int(rng.integers(1, 7))))
-    return Case(
+    return LaneCase(
         array=array,
         banks=int(some(rng, 1, 2, 4, 8)),
         weight=random_weight(rng, (filters, channels, *kernel)),
@@ -107,7 +113,7 @@ def random_case(rng: Rng, kind: str) -> Case:
     )
 
 
-def step(case: Case, kind: str, first: bool = True) -> Outcome:
+def step(case: LaneCase, kind: str, first: bool = True) -> Outcome:
     streams, table = packed(case, kind)
     ends = np.cumsum(4 * streams[1])
     raw = streams[0].tobytes()
@@ -124,7 +130,7 @@ def step(case: Case, kind: str, first: bool = True) -> Outcome:
             left=case.left,
             output=case.output,
             streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
-            table=Table(table.masks.tolist(), table.id_bits) if table else None,
+            table=PatternMasks(table.masks.tolist(), table.id_bits) if table else None,
             gang=case.gang,
             first=first,
             last=case.last,
@@ -134,14 +140,14 @@ def step(case: Case, kind: str, first: bool = True) -> Outcome:
     )
 
 
-def packed(case: Case, kind: str) -> Any:
+def packed(case: LaneCase, kind: str) -> Any:
     table = make_table(case.weight) if kind == "pattern" else None
-    matrix = canonical(case.weight)
+    matrix = to_reduction_order(case.weight)
     taps = case.kernel[0] * case.kernel[1]
     return pack(kind, matrix, case.weight.shape[1], taps, case.order, table), table
 
 
-def fast(case: Case, kind: str) -> lane_array.ConvTiming:
+def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
     (raw, _), table = packed(case, kind)
     filters, channels = case.weight.shape[:2]
     taps = case.kernel[0] * case.kernel[1]
@@ -171,7 +177,7 @@ def fast(case: Case, kind: str) -> lane_array.ConvTiming:
         kind,
         work,
         order,
-        stages_of(kind, channels, taps),
+        reduction_steps_of(kind, channels, taps),
         lane_array.tile_fetch(cf, case.gang),
         lane_array.group_pixels(height * width, case.array.pixels << case.gang),
         case.gang,
@@ -181,7 +187,7 @@ def fast(case: Case, kind: str) -> lane_array.ConvTiming:
     )
 
 
-def sums(case: Case) -> dict[tuple[int, int], int]:
+def sums(case: LaneCase) -> dict[tuple[int, int], int]:
     """The convolution, straight from its definition."""
     _, height, width = case.image.shape
     out = np.zeros((len(case.weight), case.output[0] * case.output[1]), np.int64)
@@ -227,10 +233,12 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
     """Arguments of ``conv_cycles``: 57 rows of outputs, 100 filters, ragged in every way."""
     rng = np.random.default_rng(seed)
     array = load_spec(TARGETS[kind]).array
-    stages = stages_of(kind, 70, 9)
-    work = np.maximum(1, rng.binomial(stages.entries, 0.3, (100, len(stages)))).astype(np.int32)
+    stages = reduction_steps_of(kind, 70, 9)
+    work = np.maximum(1, rng.binomial(stages.window_entries, 0.3, (100, len(stages)))).astype(
+        np.int32
+    )
     if kind == "dense":
-        work[:] = stages.entries
+        work[:] = stages.window_entries
     cf = lane_array.quad_conflicts(
         57, width, row=width + 2, top=-1, left=-1, banks=8, pixels=array.pixels
     )
@@ -316,8 +324,8 @@ def test_more_hardware_is_never_slower(kind: str) -> None:
 
 def test_dense_time_is_work_when_nothing_else_binds() -> None:
     array = replace(load_spec("dense256").array, window_entries=4096, pipeline_cycles=5)
-    stages = stages_of("dense", 64, 9)
-    work = np.tile(stages.entries, (64, 1)).astype(np.int32)
+    stages = reduction_steps_of("dense", 64, 9)
+    work = np.tile(stages.window_entries, (64, 1)).astype(np.int32)
     ones = np.ones(10, np.int32)
     timing = lane_array.conv_cycles(
         array, "dense", work, np.arange(64, dtype=np.int32), stages, ones, 4 * ones, 0, 4, True
@@ -327,7 +335,7 @@ def test_dense_time_is_work_when_nothing_else_binds() -> None:
 
 def test_stage_larger_than_the_window_is_refused() -> None:
     array = replace(load_spec("pattern256").array, window_entries=32)
-    stages = stages_of("pattern", 16, 9)
+    stages = reduction_steps_of("pattern", 16, 9)
     one = np.ones(1, np.int32)
     with pytest.raises(lane_array.WindowError, match=r"window_entries = 32 .* 144 entries"):
         lane_array.conv_cycles(

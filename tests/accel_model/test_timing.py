@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from tests.accel_model.programs import Hand, par_rows, scalar_row
-from zeroskip.accel_model.formats import canonical, make_table, stages_of, work_matrix
+from zeroskip.accel_model.formats import (
+    make_table,
+    reduction_steps_of,
+    to_reduction_order,
+    work_matrix,
+)
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import EVENTS, Run
@@ -207,9 +212,9 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
     return lane_array.conv_cycles(
         array,
         kind,
-        work_matrix(kind, canonical(weight), channels, 9, table),
+        work_matrix(kind, to_reduction_order(weight), channels, 9, table),
         made["order"].astype(np.int32),
-        stages_of(kind, channels, 9),
+        reduction_steps_of(kind, channels, 9),
         lane_array.tile_fetch(conflicts, gang),
         lane_array.group_pixels(30, array.pixels << gang),
         gang,

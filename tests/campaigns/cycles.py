@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from tests.accel_model.test_lanes import TARGETS, Case, random_case, random_weight, some, sums
+from tests.accel_model.test_lanes import TARGETS, LaneCase, random_case, random_weight, some, sums
 from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
 from tests.campaigns.shuffles import CLASSIFIERS
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model.execute.cost import TIMING, Cost
+from zeroskip.accel_model.execute.cost import TIMING, InstructionCost
 from zeroskip.accel_model.execute.state import State, Streams
-from zeroskip.accel_model.formats import canonical, make_table, pack, stages_of
+from zeroskip.accel_model.formats import make_table, pack, reduction_steps_of, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import UNITS, Instruction
 from zeroskip.accel_model.machine.machine import Machine
@@ -51,27 +51,29 @@ Check = Callable[[Rng], str]  # what differs, "" if nothing
 
 
 @dataclass(frozen=True)
-class Kind:
+class CycleKind:
     """What is compared, and how one random case of it is."""
 
     name: str
     check: Check
 
 
-def kinds() -> Iterator[Kind]:
+def kinds() -> Iterator[CycleKind]:
     for kind in TARGETS:
-        yield Kind(f"convolution, {kind} weights", partial(convolution, kind=kind))
+        yield CycleKind(f"convolution, {kind} weights", partial(convolution, kind=kind))
     for name in ("depthwise", "maxpool", "avgpool", "add"):
-        yield Kind(name, partial(channelwise, name=name))
+        yield CycleKind(name, partial(channelwise, name=name))
     for name in ("load", "store", "loadweights", "loadparams"):
-        yield Kind(f"transfer, {name}", partial(transfer, name=name))
-    yield Kind("tokens and bus", tokens)
+        yield CycleKind(f"transfer, {name}", partial(transfer, name=name))
+    yield CycleKind("tokens and bus", tokens)
 
 
 # ------------------------------------------------------------------------------ instructions
 
 
-def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any) -> Cost:
+def fast(
+    spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any
+) -> InstructionCost:
     """The cost of an instruction after others that set registers."""
     state = State(spec, None, None)  # type: ignore[arg-type]  # time needs no memory
     for register in registers:
@@ -81,7 +83,7 @@ def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any
     return TIMING[type(one)](state, one)
 
 
-def difference(cost: Cost, outcome: Outcome) -> str:
+def difference(cost: InstructionCost, outcome: Outcome) -> str:
     """The counters that are not equal."""
     return ", ".join(
         f"{name} {value}, stepped {outcome.events[name]}"
@@ -132,7 +134,7 @@ def convolution(rng: Rng, kind: str) -> str:
     return found or ("" if outcome.sums == sums(case) else "sums are not the convolution")
 
 
-def farther(rng: Rng, case: Case) -> Case:
+def farther(rng: Rng, case: LaneCase) -> LaneCase:
     """With more outputs, and windows that reach farther, in a larger image."""
     image = rng.integers(-128, 128, (len(case.image), *rng.integers(1, 16, 2)))
     output = (int(rng.integers(1, 9)), int(rng.integers(1, 12)))
@@ -149,21 +151,21 @@ def farther(rng: Rng, case: Case) -> Case:
     )
 
 
-def on_the_target(rng: Rng, case: Case, kind: str) -> Case:
+def on_the_target(rng: Rng, case: LaneCase, kind: str) -> LaneCase:
     """With as many lanes, as large windows and as many banks as the target has."""
     spec = load_spec(TARGETS[kind])
     gang = int(rng.integers(0, spec.array.max_gang + 1))
     weight = random_weight(rng, (int(rng.integers(1, 150)), *case.weight.shape[1:]))
-    largest = int(stages_of(kind, weight.shape[1], weight[0, 0].size).entries.max())
+    largest = int(reduction_steps_of(kind, weight.shape[1], weight[0, 0].size).window_entries.max())
     array = replace(spec.array, window_entries=max(spec.array.window_entries, largest))
     return replace(case, array=array, banks=spec.sram.act_banks, weight=weight, gang=gang)
 
 
-def _decoded(case: Case, kind: str) -> Streams:
+def _decoded(case: LaneCase, kind: str) -> Streams:
     filters, channels = case.weight.shape[:2]
     taps = case.kernel[0] * case.kernel[1]
     table = make_table(case.weight) if kind == "pattern" else None
-    raw, _ = pack(kind, canonical(case.weight), channels, taps, case.order, table)
+    raw, _ = pack(kind, to_reduction_order(case.weight), channels, taps, case.order, table)
     return Streams(decode(kind, raw, filters, channels, taps, table), 0, 0)
 
 
@@ -197,7 +199,7 @@ def channelwise(rng: Rng, name: str) -> str:
         weight[rng.random(weight.shape) < rng.random()] = 0
         taps = kernel[0] * kernel[1]
         order = np.arange(channels, dtype=np.int32)
-        raw, lengths = pack("dense", canonical(weight), 1, taps, order, None)
+        raw, lengths = pack("dense", to_reduction_order(weight), 1, taps, order, None)
         held["streams"] = Streams(decode("dense", raw, channels, 1, taps, None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
     instructions: dict[str, Instruction] = {

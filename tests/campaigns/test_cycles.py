@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from conftest import SEED
-from tests.campaigns.cycles import Kind, difference, kinds, network
+from tests.campaigns.cycles import CycleKind, difference, kinds, network
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.execute.cost import Cost
+from zeroskip.accel_model.execute.cost import InstructionCost
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.spec import load_spec
 
@@ -16,7 +16,7 @@ CASES = 100
 
 
 @pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.name)
-def test_times_and_counts_are_those_of_the_stepped_hardware(kind: Kind) -> None:
+def test_times_and_counts_are_those_of_the_stepped_hardware(kind: CycleKind) -> None:
     for case in range(CASES):
         found = kind.check(np.random.default_rng([SEED, case]))
         assert not found, f"seed {SEED}, case {case}: {found}"
@@ -31,6 +31,9 @@ def test_networks_agree_in_every_moment(name: str, target: str) -> None:
 def test_a_difference_is_seen() -> None:
     outcome = Outcome()
     outcome.events.update(cycles=5, macs=7)
-    assert not difference(Cost(cycles=5, macs=7), outcome)
-    assert difference(Cost(cycles=5, macs=8), outcome) == "macs 8, stepped 7"
-    assert difference(Cost(cycles=5, macs=7, act_rows=1), outcome) == "act_rows 1, stepped 0"
+    assert not difference(InstructionCost(cycles=5, macs=7), outcome)
+    assert difference(InstructionCost(cycles=5, macs=8), outcome) == "macs 8, stepped 7"
+    assert (
+        difference(InstructionCost(cycles=5, macs=7, act_rows=1), outcome)
+        == "act_rows 1, stepped 0"
+    )

@@ -13,11 +13,12 @@ from onnx import numpy_helper, parser
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
-from zeroskip.accel_model.program.program import Place, Tile
+from zeroskip.accel_model.program.program import ResultPlace, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.ir.host_plan import Scaling
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
 from zeroskip.relay_passes.metrics import noise, snr_db
+from zeroskip.relay_passes.progress import no_progress
 from zeroskip.relay_passes.relax.cpu import run_cpu
 from zeroskip.runtime.execution import losing_layers, region_check, validation
 from zeroskip.runtime.execution.float_check import FloatCheck
@@ -25,7 +26,6 @@ from zeroskip.runtime.execution.layer_quality import Power
 from zeroskip.runtime.execution.region_check import Checked, Mismatch, Seen, Written, check_outputs
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import Validation, validate
-from zeroskip.runtime.progress import silent
 
 
 def judged(
@@ -39,7 +39,7 @@ def judged(
     info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
     outputs = () if output is None else (SimpleNamespace(name="y"),)
     program: Any = SimpleNamespace(
-        name="r", inputs=(), outputs=outputs, layers=(info,), places=(Place("v", 0, 1),)
+        name="r", inputs=(), outputs=outputs, layers=(info,), places=(ResultPlace("v", 0, 1),)
     )
     written = Written(program)
     for x in range(tiles):
@@ -218,19 +218,19 @@ def test_the_networks_outputs_are_compared(moving: Judgement) -> None:
 
 
 def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its quantising and dequantising are our own."""
+    """Its quantizing and dequantizing are our own."""
     network = compiler.compile(small_net(), "sparse256")
     assert network.direct is not None
-    seen = losing_layers._run(network, [IMAGE], silent)
+    seen = losing_layers._run(network, [IMAGE], no_progress)
     made = [*Session(network).run({"x": IMAGE}).values()]
     given: Any = (network, [IMAGE], seen, [], made, made)
     assert validation._check_outputs(*given).mismatch is None
     with monkeypatch.context() as patch:
-        patch.setattr(Scaling, "dequantise", lambda self, value: np.zeros(self.shape, np.float32))
+        patch.setattr(Scaling, "dequantize", lambda self, value: np.zeros(self.shape, np.float32))
         found = validation._check_outputs(*given).mismatch
     assert found is not None
     assert (found.region, found.layer) == ("", "y")
-    monkeypatch.setattr(Scaling, "quantise", lambda self, real: np.zeros(self.shape, np.int8))
+    monkeypatch.setattr(Scaling, "quantize", lambda self, real: np.zeros(self.shape, np.int8))
     assert validation._check_outputs(*given).mismatch is not None
 
 

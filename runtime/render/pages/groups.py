@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zeroskip.runtime.analysis.loss_breakdown import CAUSES, SAVED
 
 
-class Group(NamedTuple):
+class CauseGroup(NamedTuple):
     """color: a class of the style sheet."""
 
     color: str
@@ -17,14 +17,16 @@ class Group(NamedTuple):
 
 
 GROUPS = (
-    Group("imbalance", "imbalance", ("imbalance",)),
-    Group("ragged", "fragmentation, unused lanes", ("fragmentation", "unused")),
-    Group("zeros", "zero weights, padding", ("zeros", "padding")),
-    Group("fetch", "fetch, bank conflicts", ("fetch", "conflicts")),
-    Group("drain", "drain", ("drain",)),
-    Group("work", "other work not covered", ("channelwise", "multiply", "setup")),
-    Group("waiting", "waiting for load, store; prologue", ("prologue", "load", "store", "move")),
-    Group("bus", "bus: extra and neighbours' bytes", ("traffic", "neighbours")),
+    CauseGroup("imbalance", "imbalance", ("imbalance",)),
+    CauseGroup("ragged", "fragmentation, unused lanes", ("fragmentation", "unused")),
+    CauseGroup("zeros", "zero weights, padding", ("zeros", "padding")),
+    CauseGroup("fetch", "fetch, bank conflicts", ("fetch", "conflicts")),
+    CauseGroup("drain", "drain", ("drain",)),
+    CauseGroup("work", "other work not covered", ("channelwise", "multiply", "setup")),
+    CauseGroup(
+        "waiting", "waiting for load, store; prologue", ("prologue", "load", "store", "move")
+    ),
+    CauseGroup("bus", "bus: extra and neighbours' bytes", ("traffic", "neighbours")),
 )
 COLOR_OF = {cause: group.color for group in GROUPS for cause in group.causes} | dict.fromkeys(
     SAVED, "saved"
@@ -37,7 +39,7 @@ def saved(lost: Mapping[str, float]) -> float:
     return -sum(lost[cause] for cause in SAVED)
 
 
-def spent(lost: Mapping[str, float], group: Group) -> float:
+def spent(lost: Mapping[str, float], group: CauseGroup) -> float:
     """Cycles lost to a group."""
     return sum(lost[cause] for cause in group.causes)
 

@@ -298,7 +298,7 @@ def cpu_list(report: Report) -> Element:
     cpu, macs, every = report.cpu, report.host_macs, report.placement.macs
     if not cpu:
         return figure(
-            "On the CPU", "Nothing but quantising the inputs and dequantising the outputs."
+            "On the CPU", "Nothing but quantizing the inputs and dequantizing the outputs."
         )
     items: Sequence[Element] = [
         tag(
