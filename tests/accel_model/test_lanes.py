@@ -246,7 +246,7 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
         "array": array,
         "kind": kind,
         "work": work,
-        "stages": stages,
+        "reduction_steps": stages,
         "gang": 1,
         "out_blocks": 7,
         "order": rng.permutation(100).astype(np.int32),
