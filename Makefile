@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test smoke lint types test-networks test-ocr test-pruning test-tables test-onnx fuzz \
-	mutants shuffles cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
+.PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-ocr test-pruning test-tables test-onnx fuzz \
+	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -12,7 +12,7 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pruning and not tables"
+		-m "not slow and not ocr and not pruning and not tables and not mlir and not tosa"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -36,11 +36,24 @@ types: .venv/stamp
 
 # Whole 224x224 networks on every target.
 test-networks: .venv/stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not mlir"
 
 # The three networks inside rapidocr-onnxruntime.
 test-ocr: .venv/stamp-ocr
 	$(BIN)/python -m pytest -m ocr
+
+# MLIR itself: its verifier on programs, its JIT as a second reference.
+test-mlir: .venv/stamp-mlir
+	$(BIN)/python -m pytest -m mlir
+
+# Arm's reference model of TOSA (Apache-2.0), in an environment of its own: it pins an older numpy.
+test-tosa: .venv/stamp build/tosa/stamp
+	$(BIN)/python -m pytest -m tosa
+
+build/tosa/stamp:
+	$(PYTHON) -m venv build/tosa
+	build/tosa/bin/python -m pip install --quiet --disable-pip-version-check tosa-tools==2026.8.0
+	touch $@
 
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
@@ -79,11 +92,12 @@ cycles: N ?= 2000
 cycles: .venv/stamp
 	$(CAMPAIGN).cycles --count $(N) --seed $(SEED) --jobs $(JOBS)
 
-# Altered programs and networks, as well as hardware descriptions and M ONNX files.
+# Altered programs and networks, as well as hardware descriptions, M ONNX files and R Relay ones.
 hostile: N ?= 200000
 hostile: M ?= 5000
+hostile: R ?= 20000
 hostile: .venv/stamp
-	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --seed $(SEED) --jobs $(JOBS)
+	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --relay $(R) --seed $(SEED) --jobs $(JOBS)
 
 # Random instructions through assembler and encoder and back.
 roundtrips: N ?= 100000
@@ -105,6 +119,10 @@ mutants-code: ONLY ?=
 mutants-code: .venv/stamp
 	$(BIN)/python -m tests.mutants_code --only "$(ONLY)" --jobs $(JOBS)
 
+# Figures that publications give of their accelerators, beside those of the models.
+published: .venv/stamp
+	$(BIN)/python -m benchmarks.published
+
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp
 	$(BIN)/python benchmarks/bench.py
@@ -118,9 +136,16 @@ docs: .venv/stamp
 		> docs/ISA.md
 	$(BIN)/python -c 'from zeroskip.compiler.lowering.legality import manual; print(manual(), end="")' \
 		> docs/SUPPORTED.md
+	$(BIN)/python -c 'from zeroskip.compiler.mlir.dialect import irdl; print(irdl(), end="")' \
+		> docs/zeroskip.irdl.mlir
 	$(BIN)/python -c 'from pathlib import Path; \
 		from zeroskip.relay_passes.pruning.docs import manual; \
 		page = Path("docs/PRUNING.md"); page.write_text(manual(page.read_text()))'
+	$(BIN)/python -c 'from pathlib import Path; \
+		from zeroskip.accel_model.physics.page import manual; \
+		from zeroskip.accel_model.spec import load_spec, targets; \
+		page = Path("docs/PHYSICS.md"); \
+		page.write_text(manual(page.read_text(), list(map(load_spec, targets()))))'
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -129,6 +154,10 @@ docs: .venv/stamp
 
 .venv/stamp-ocr: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ocr]'
+	touch $@
+
+.venv/stamp-mlir: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,oracle]'
 	touch $@
 
 clean:

@@ -9,12 +9,17 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.plugins import Origin, UnknownKind, kind_named, kinds, origin_of
+from zeroskip.accel_model.technology import DRAM_KINDS, NODES
 
-ARRAY_KINDS = ("dense", "bitmap", "pattern")
+if TYPE_CHECKING:
+    from zeroskip.accel_model.arrays.base import Kind
+    from zeroskip.accel_model.formats import WeightFormat
+
 ACT_ROW_BYTES = 16
 ACC_ROW_BYTES = 64
 PAR_ROW_BYTES = 16
@@ -46,52 +51,59 @@ class Dram:
 class Sram:
     """On-chip memories, bytes (row sizes: isa.py)."""
 
-    act_bytes: int = number("activation tiles", 256, 1 << 20)
+    act_bytes: int = number("activation tiles", 256, 1 << 24)
     act_banks: int = number(
         "banks of ACT; row r is in bank r mod act_banks", 1, 64, power_of_two=True
     )
-    wgt_bytes: int = number("packed weights, split evenly over the lanes", 256, 1 << 24)
-    acc_bytes: int = number("partial sums", 64, 1 << 20)
-    par_bytes: int = number("requantization parameters and pattern tables", 160, 1 << 18)
+    wgt_bytes: int = number("packed weights, split evenly over the banks of WGT", 256, 1 << 28)
+    acc_bytes: int = number("partial sums", 64, 1 << 24)
+    par_bytes: int = number(
+        "requantization parameters and tables of the weight format", 160, 1 << 18
+    )
     staging_bytes: int = number("finished outputs waiting to be written, two halves", 256, 1 << 18)
 
 
-@dataclass(frozen=True)
-class Array:
-    """The multiply-accumulate lanes."""
+class ArrayGeometry(Protocol):
+    """The [array] section: the size of an array of some kind.
 
-    kind: str
-    lanes: int = number(
-        "filters in flight at gang 0, each with its own weight bank; or the 16 channels of a block",
-        16,
-        256,
-        power_of_two=True,
-    )
-    pixels: int = number("output pixels of a lane: multipliers per lane", 1, 64, power_of_two=True)
-    max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
-    window_entries: int = number(
-        "activation entries (one per weight position) that a lane's "
-        "private window holds; a dense array has one for all lanes",
-        32,
-        1 << 16,
-    )
-    drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    Each kind declares a frozen dataclass with whatever numbers it has (``number``); these are what
+    all have.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind."""
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates per cycle at full use."""
-        return self.lanes * self.pixels
+        """Multipliers: the most multiply-accumulates in a cycle."""
+
+    @property
+    def pixels(self) -> int:
+        """Outputs of 16 channels that depthwise, pools and additions work on together."""
+
+    @property
+    def pipeline_cycles(self) -> int:
+        """Cycles from the last operation to the last row written, beyond the writes themselves."""
+
+    @property
+    def dimensions(self) -> str:
+        """The shape of the array, as a table shows it."""
+
+
+@dataclass(frozen=True)
+class Technology:
+    """What it is made in, and the DRAM beside it; energy and area follow (``physics``)."""
+
+    node: str = field(metadata={"doc": f"one of {', '.join(NODES)}"})
+    dram: str = field(metadata={"doc": f"one of {', '.join(DRAM_KINDS)}"})
 
 
 @dataclass(frozen=True)
 class Energy:
-    """Picojoules per event."""
+    """Picojoules per event. A kind of array may have a section with more."""
 
     mac: float = number("an 8x9-bit multiply and 32-bit add", 0)
-    window_byte: float = number("a byte read from or written to a lane's window", 0)
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
@@ -101,24 +113,44 @@ class Energy:
 
 @dataclass(frozen=True, kw_only=True)
 class AccelSpec:
-    """A whole accelerator."""
+    """A whole accelerator.
+
+    technology: None where the description gives its own energy only; it then has no area.
+    energy: own constants instead of those that follow from the technology (``physics.energy``).
+    """
 
     name: str
     summary: str
     clock_mhz: float = number("clock, MHz", 1, 10_000)
     dram: Dram
     sram: Sram
-    array: Array
-    energy: Energy
+    array: ArrayGeometry
+    technology: Technology | None = None
+    energy: Any = None  # the kind's ``Energy``
 
     @property
     def act_rows(self) -> int:
         return self.sram.act_bytes // ACT_ROW_BYTES
 
     @property
+    def kind(self) -> Kind[Any]:
+        """The kind of the array."""
+        return kind_named(self.array.kind)
+
+    @property
+    def format(self) -> WeightFormat:
+        """How convolutions' filters are stored."""
+        return self.kind.format(self.array)
+
+    @cached_property
+    def wgt_banks(self) -> int:
+        """Banks of WGT, each a word of 4 bytes wide."""
+        return self.kind.banks(self.array)
+
+    @cached_property
     def wgt_rows(self) -> int:
-        """Rows of one lane's weight bank."""
-        return self.sram.wgt_bytes // (WGT_WORD_BYTES * self.array.lanes)
+        """Rows of one bank of WGT."""
+        return self.sram.wgt_bytes // (WGT_WORD_BYTES * self.wgt_banks)
 
     @property
     def acc_rows(self) -> int:
@@ -129,10 +161,9 @@ class AccelSpec:
         return self.sram.par_bytes // PAR_ROW_BYTES
 
     @property
-    def window_bytes(self) -> int:
-        """Bytes of the private windows: one for each lane, or one for all in a dense array."""
-        copies = 1 if self.array.kind == "dense" else self.array.lanes
-        return copies * self.array.pixels * self.array.window_entries
+    def array_bytes(self) -> int:
+        """Bytes of the memories within the array: windows, FIFOs, accumulators of its own."""
+        return self.kind.sram_bytes(self.array)
 
     @property
     def sram_bytes(self) -> int:
@@ -144,16 +175,31 @@ class AccelSpec:
             + own.acc_bytes
             + own.par_bytes
             + own.staging_bytes
-            + self.window_bytes
+            + self.array_bytes
         )
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of every number; a program runs only on the spec it was made for."""
-        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:16]
+        """Hex digest of every number, and of the source of a plug-in; a program runs only on the
+        spec it was made for."""
+        described = repr(sorted(asdict(self).items()))
+        if self.origin is not None:
+            described += repr(self.origin)
+        return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+    @property
+    def origin(self) -> Origin | None:
+        """The package that brings the kind of array; None: zeroskip itself."""
+        return origin_of(self.array.kind)
+
+    @property
+    def plugin(self) -> dict[str, dict[str, str]]:
+        """What files say of a plug-in: ``{"plugin": Origin as a table}``; nothing of ours."""
+        return {} if self.origin is None else {"plugin": asdict(self.origin)}
 
 
-_SECTIONS: dict[str, type] = {"dram": Dram, "sram": Sram, "array": Array, "energy": Energy}
+_SECTIONS = ("dram", "sram", "array", "technology", "energy")
+_OPTIONAL = ("technology", "energy")  # one of them there must be
 
 
 def targets() -> list[str]:
@@ -196,16 +242,36 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
     if not isinstance(table, dict):
         raise SpecError(f"{where}: holds no hardware description")
     top = {key: value for key, value in table.items() if key not in _SECTIONS}
+    for name in _SECTIONS:
+        given = table.get(name)
+        if not isinstance(given, dict) and not (name in _OPTIONAL and given is None):
+            raise SpecError(f"{where}: section [{name}] is missing")
+    kind = _kind(table["array"], where)
+    types: tuple[type, ...] = (Dram, Sram, kind.Geometry, Technology, kind.Energy)
     sections = {
-        name: _section(name, cls, table.get(name), where) for name, cls in _SECTIONS.items()
+        name: _section(name, cls, table.get(name), where)
+        for name, cls in zip(_SECTIONS, types, strict=True)
     }
     values = _values(AccelSpec, top, where, "", skip=set(_SECTIONS))
     return _check(AccelSpec(**values, **sections), where)
 
 
+def _kind(array: Any, where: str) -> Kind[Any]:
+    """The kind that the [array] section names."""
+    name = array.get("kind")
+    if not isinstance(name, str):
+        raise SpecError(
+            f"{where}: array.kind is missing; it is one of {', '.join(kinds())}, in quotes"
+        )
+    try:
+        return kind_named(name)
+    except UnknownKind as problem:
+        raise SpecError(f"{where}: {problem}") from None
+
+
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
-    if not isinstance(table, dict):
-        raise SpecError(f"{where}: section [{name}] is missing")
+    if table is None:
+        return None
     return cls(**_values(cls, table, where, f"{name}."))
 
 
@@ -251,26 +317,35 @@ def _value(value: Any, made: Any, place: str) -> Any:
     return value if whole else float(value)
 
 
+def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
+    if technology is None:
+        return []
+    return [
+        (value in known, f"technology.{key} = {value[:50]!r} is not one of {', '.join(known)}")
+        for key, value, known in (
+            ("node", technology.node, NODES),
+            ("dram", technology.dram, DRAM_KINDS),
+        )
+    ]
+
+
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
-    array = spec.array
     rules = [
-        (
-            array.kind in ARRAY_KINDS,
-            f"array.kind = {array.kind[:50]!r} is not one of {', '.join(ARRAY_KINDS)}",
-        ),
-        (
-            (1 << array.max_gang) <= array.lanes,
-            f"array.max_gang = {array.max_gang} gangs more than the {array.lanes} lanes there are",
-        ),
+        *spec.kind.check(spec),
         (
             spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,
             "dram.burst_bytes is less than dram.bytes_per_cycle; a burst fills whole cycles",
         ),
-        (spec.act_rows <= 1 << 16, "sram.act_bytes is more than the ISA can address (1 MiB)"),
+        (spec.act_rows <= 1 << 20, "sram.act_bytes is more than the ISA can address (16 MiB)"),
         (
-            0 < spec.wgt_rows <= 1 << 16,
-            f"sram.wgt_bytes must give each of the {array.lanes} lanes 1..65536 words of 4 bytes",
+            0 < spec.wgt_rows <= 1 << 20,
+            f"sram.wgt_bytes must give each of the {spec.wgt_banks} banks 1..{1 << 20} words of 4 bytes",
         ),
+        (
+            spec.technology is not None or spec.energy is not None,
+            "section [technology] is missing (node and dram), or [energy] with own constants",
+        ),
+        *_technology_rules(spec.technology),
     ]
     for holds, sentence in rules:
         if not holds:

@@ -186,7 +186,7 @@ def compiling(folder: str) -> dict[str, float]:
         "sparse256",
         calibrate={"image": images},
         cache=Path(folder, "schedules"),
-        on_progress=on_progress,
+        progress=on_progress,
     )
     whole = time.perf_counter() - started
     calibrate = moments["quantize"] - moments["calibrate"]

@@ -183,7 +183,7 @@ def by_zeroskip(
     module = apply_passes(import_float(case.model, shapes), RemoveDeadChannels())
     found = []
     for method in methods:
-        ranges = ranges_of(module, {case.name: case.known}, method, lambda *_: None)
+        ranges = ranges_of(module, {"calibrate": {case.name: case.known}, "method": method})
         executable = compile_for_cpu(apply_passes(module, QuantizeInt8(ranges=ranges)))
         made = [
             each

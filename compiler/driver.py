@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import tvm
 from tvm.ir import IRModule
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
-from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan, extract
 from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
+from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
 from zeroskip.compiler.passes import embed
 from zeroskip.compiler.stages import Stages, apply_passes, lower_fastest, without_dead
 from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
@@ -34,10 +35,9 @@ from zeroskip.relay_passes.frontend.to_relax import import_onnx
 from zeroskip.relay_passes.import_check import ImportCheck
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
-from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
-from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
+from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
 from zeroskip.relay_passes.quantize.calibrate import Method, Range, batches, has_own_scales
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.keep_float import KeepFloat
@@ -48,61 +48,52 @@ from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 from zeroskip.relay_passes.relax.fold_forward import FoldForward
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import nodes_of
+from zeroskip.relay_passes.relay.read_model import Model, read_model
 
-Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
-Model: TypeAlias = str | Path | onnx.ModelProto
-First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
-
+KEPT = 4  # calibration samples that a file keeps for an array that looks at activations
 SAMPLES = 4  # random images that stand in for calibration data
 
 
 def compile(  # the name that users expect: zeroskip.compiler.compile
-    model: Model,
-    target: str | AccelSpec = "dense256",
-    *,
-    prune: Recipe | None = None,
-    calibrate: str | Path | Arrays | None = None,
-    method: Method = "auto",
-    float_nodes: Sequence[str] = (),
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    cache: str | Path | None = None,
-    tune: Tuning | None = None,
-    on_progress: Progress | None = None,
-    first: First | None = None,
+    model: Model, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
 ) -> Network:
-    """Compile an ONNX model for an accelerator.
+    """Compile an ONNX model, or Relay's text, for an accelerator.
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
-    prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
-    values (see ``relay_passes.pruning.schemes.recipe``).
-    calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
-    a few random ones, good for cycles and bits but not for accuracy; of a model that has scales,
-    what it gives none stays float. method: ``auto``, ``minmax``, ``percentile`` or ``mse`` (see
-    ``relay_passes.quantize.calibrate``); random inputs are no ground to choose by, there ``auto``
-    is ``minmax``. float_nodes: ONNX nodes, or globs of their names, that stay in float on the CPU.
-    shapes: sizes of inputs that the model leaves open.
-    cache: a folder in which schedules are looked up and kept. tune: ``runtime.tuning(n)`` times n
-    schedules of each layer and keeps the fastest; the result is never slower than without. first:
-    gets inputs and float activations of the first calibration image
-    (``runtime.execution.losing_layers``).
+    options: ``params``, ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``,
+    ``cache``, ``tune``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each
+    is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
-    stages = lower(
-        model,
-        spec,
-        prune=prune,
-        calibrate=calibrate,
-        method=method,
-        float_nodes=float_nodes,
-        shapes=shapes,
-        cache=cache,
-        tune=tune,
-        on_progress=on_progress,
-        first=first,
+    physics.check(spec)
+    model = read_model(model, options.get("params"))
+    stages = lower(model, spec, **options)
+    network, calibrate = network_of(stages, model, spec), options.get("calibrate")
+    if calibrate is None or not spec.kind.looks_at_inputs:
+        return network
+    return replace(network, samples=_kept(network, read_samples(stages.floating, calibrate)))
+
+
+def _kept(network: Network, samples: Mapping[str, Any]) -> dict[str, Any]:
+    """The first calibration samples, of as many runs as are kept for reports; none for a network
+    with an input that is a single number, of which a run has one."""
+    if not all(port.shape for port in network.run_inputs):
+        return {}
+    counts = [port.shape[0] for port in network.run_inputs]
+    runs = min(
+        [KEPT]
+        + [
+            len(samples[port.variable]) // count
+            for port, count in zip(network.run_inputs, counts, strict=True)
+        ]
     )
-    return network_of(stages, model, spec)
+    return {
+        port.name: samples[port.variable][: runs * count]
+        for port, count in zip(network.run_inputs, counts, strict=True)
+        if runs
+    }
 
 
 def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
@@ -132,44 +123,17 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     )
 
 
-def lower(
-    model: Model,
-    spec: AccelSpec,
-    *,
-    prune: Recipe | None = None,
-    calibrate: str | Path | Arrays | None = None,
-    method: Method = "auto",
-    float_nodes: Sequence[str] = (),
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    cache: str | Path | None = None,
-    tune: Tuning | None = None,
-    on_progress: Progress | None = None,
-    first: First | None = None,
-) -> Stages:
+def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> Stages:
     """Every stage of ``compile``."""
-    on_progress = on_progress or no_progress
-    pruned, check = prepare(model, shapes, prune, calibrate, float_nodes, on_progress)
+    checked(options)
+    pruned, check = prepare(model, options)
     module = without_dead(pruned)
-    ranges = ranges_of(module, calibrate, method, on_progress, check, first)
-    return lower_fastest(
-        pruned,
-        module,
-        spec,
-        QuantizeInt8(ranges=ranges),
-        cache=cache,
-        tune=tune,
-        on_progress=on_progress,
-    )
+    ranges = ranges_of(module, options, check)
+    return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), options)
 
 
 def prepare(
-    model: Model,
-    shapes: Mapping[str, Sequence[int]] | None,
-    prune: Recipe | None,
-    calibrate: str | Path | Arrays | None,
-    float_nodes: Sequence[str],
-    on_progress: Progress,
-    more: bool = False,
+    model: Model, options: CompileOptions, more: bool = False
 ) -> tuple[IRModule, ImportCheck | None]:
     """The float module that is quantized: the model imported, its normalisations folded, pruned;
     and what its outputs on the first calibration sample are to be compared with.
@@ -177,12 +141,14 @@ def prepare(
     A pruned network is another than the model: where it is pruned here, or will be (``more``), it
     is compared before, and there is no check to be made later.
     """
-    recipe = read_recipe(prune or ())
+    on_progress, calibrate = progress_of(options), options.get("calibrate")
+    shapes, float_nodes = options.get("shapes") or {}, options.get("float_nodes", ())
+    recipe = read_recipe(options.get("prune") or ())
     on_progress("import", 0, 1)
-    module = import_float(model, shapes or {})
+    module = import_float(model, shapes)
     on_progress("onnxruntime", 0, 1)
     first = batches(module["main"], read_samples(module, calibrate))[0]
-    check = _import_check(module, model, shapes or {}, first)
+    check = _import_check(module, model, shapes, first)
     if recipe or more:
         on_progress("compare with onnxruntime", 0, 1)
         _compare_now(module, check, first)
@@ -198,11 +164,13 @@ def compare_import(
     model: Model,
     shapes: Mapping[str, Sequence[int]],
     calibrate: str | Path | Arrays | None,
+    *,
+    by_image: bool = True,
 ) -> None:
     """FrontError unless what ``import_float`` made of a model computes what onnxruntime does, for
-    the first calibration sample."""
+    the first calibration sample. by_image: as of ``import_float``."""
     first = batches(module["main"], read_samples(module, calibrate))[0]
-    _compare_now(module, _import_check(module, model, shapes, first), first)
+    _compare_now(module, _import_check(module, model, shapes, first, by_image), first)
 
 
 def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None:
@@ -224,12 +192,7 @@ def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None
 
 
 def ranges_of(
-    module: IRModule,
-    calibrate: str | Path | Arrays | None,
-    method: Method,
-    on_progress: Progress,
-    check: ImportCheck | None = None,
-    first: First | None = None,
+    module: IRModule, options: CompileOptions, check: ImportCheck | None = None
 ) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; its outputs on the first
     sample are checked.
@@ -237,14 +200,15 @@ def ranges_of(
     None without data for a module that brings scales: those of random inputs are none for what it
     gives no scale, which stays float.
     """
+    on_progress, calibrate = progress_of(options), options.get("calibrate")
     samples = read_samples(module, calibrate)
     on_progress("calibrate", 0, 1)
     ranges = measure_ranges(
         module,
         samples,
-        method=method_for(calibrate, method),
+        method=method_for(calibrate, options.get("method", "auto")),
         check=check,
-        first=first,
+        first=options.get("first"),
         on_progress=lambda done, total: on_progress("calibrate", done, total),
     )
     if calibrate is None and has_own_scales(module["main"]):
@@ -275,7 +239,11 @@ def method_for(calibrate: object | None, method: Method = "auto") -> Method:
 
 
 def _import_check(
-    module: IRModule, model: Model, shapes: Mapping[str, Sequence[int]], first: list[Any]
+    module: IRModule,
+    model: Model,
+    shapes: Mapping[str, Sequence[int]],
+    first: list[Any],
+    by_image: bool = True,
 ) -> ImportCheck:
     """What to compare the module's outputs with, for the first sample."""
     main = module["main"]
@@ -285,7 +253,7 @@ def _import_check(
         module,
         dict(zip(sources, first, strict=True)),
         int(main.attrs.get(BATCH_ATTR, 1)),
-        lambda: _imported(model, shapes)[0],
+        lambda: _imported(model, shapes, by_image)[0],
     )
 
 

@@ -32,7 +32,7 @@ def describe_region(region: Region, groups: Sequence[GroupPlan]) -> Iterator[str
         indent = ""
         if len(steps) > 1:
             indent = "  "
-            yield f"{len(steps)} operations together, {_count(group.stripes, 'stripe')}"
+            yield f"{len(steps)} operations together, {_count(group.stripes, 'band')}"
         for index, op in enumerate(steps):
             yield f"{indent}{op.node}: {describe_step(group, steps, index)}"
 

@@ -5,33 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from tvm.ir import IRModule
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.formats.nested import MAX_LEVELS
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.nested_packer import Level, pack_levels
-from zeroskip.compiler.autotune import Tuning
-from zeroskip.compiler.driver import (
-    Arrays,
-    First,
-    Model,
-    given_samples,
-    network_of,
-    prepare,
-    ranges_of,
-)
+from zeroskip.compiler.driver import given_samples, network_of, prepare, ranges_of
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.from_relax import extract
+from zeroskip.compiler.options import CompileOptions, First, Progress, checked, progress_of
 from zeroskip.compiler.stages import Stages, lower_float, without_dead
-from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
-from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8, choose_weight_scales
+from zeroskip.relay_passes.relay.read_model import Model, read_model
 
 LONGEST = 160  # characters of a recipe by which a level is called
 
@@ -41,38 +34,20 @@ def compile_levels(
     target: str | AccelSpec,
     levels: Sequence[Recipe],
     *,
-    prune: Recipe | None = None,
-    calibrate: str | Path | Arrays | None = None,
-    method: Method = "auto",
-    float_nodes: Sequence[str] = (),
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    cache: str | Path | None = None,
-    tune: Tuning | None = None,
-    on_progress: Progress | None = None,
-    first: Sequence[First] = (),
+    firsts: Sequence[First] = (),
+    **options: Unpack[CompileOptions],
 ) -> Levels:
-    """Compile an ONNX model at several sparsities whose weights are stored once.
+    """Compile an ONNX model, or Relay's text, at several sparsities whose weights are stored once.
 
     levels: recipes, the densest first; each prunes what the one before left and may only remove
-    weights. prune: what they have in common, applied first; it may change tensors. first: as of
-    ``compile``, one for each level. All else as in ``compile``. CompileError for a level that does
+    weights. prune: what they have in common, applied first; it may change tensors. firsts: ``first`` of
+    ``compile``, one for each level. options: as in ``compile``. CompileError for a level that does
     more than remove weights.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
-    every = lower_levels(
-        model,
-        spec,
-        levels,
-        prune=prune,
-        calibrate=calibrate,
-        method=method,
-        float_nodes=float_nodes,
-        shapes=shapes,
-        cache=cache,
-        tune=tune,
-        on_progress=on_progress,
-        first=first,
-    )
+    physics.check(spec)
+    model = read_model(model, options.get("params"))
+    every = lower_levels(model, spec, levels, firsts=firsts, **options)
     return pack_levels(
         Level(
             recipe_text(recipe),
@@ -88,41 +63,35 @@ def lower_levels(
     spec: AccelSpec,
     levels: Sequence[Recipe],
     *,
-    prune: Recipe | None = None,
-    calibrate: str | Path | Arrays | None = None,
-    method: Method = "auto",
-    float_nodes: Sequence[str] = (),
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    cache: str | Path | None = None,
-    tune: Tuning | None = None,
-    on_progress: Progress | None = None,
-    first: Sequence[First] = (),
+    firsts: Sequence[First] = (),
+    **options: Unpack[CompileOptions],
 ) -> Iterator[Stages]:
     """The stages of each level of ``compile_levels``, when it is asked for."""
     if not 1 <= len(levels) <= MAX_LEVELS:
         raise CompileError(
             f"{len(levels)} levels cannot be compiled together; give 1 to {MAX_LEVELS} recipes"
         )
-    on_progress = on_progress or no_progress
-    module, _ = prepare(model, shapes, prune, calibrate, float_nodes, on_progress, more=True)
+    on_progress = progress_of(checked(options))
+    module, _ = prepare(model, options, more=True)
     module = without_dead(module)
-    samples, scales = given_samples(module, calibrate), None
+    samples, scales = given_samples(module, options.get("calibrate")), None
+    kept: Mapping[str, str] = {}
     for number, recipe in enumerate(levels):
-        told = partial(_tell_level, on_progress, number)
+        mine: CompileOptions = {
+            **options,
+            "progress": partial(_tell_level, on_progress, number),
+            "first": firsts[number] if firsts else None,
+        }
         before, module = module, prune_by(module, recipe, samples=samples)
         if number > 0:
             _check_level(before, module, number, recipe_text(recipe))
-        ranges = ranges_of(module, calibrate, method, told, first=first[number] if first else None)
+        ranges = ranges_of(module, mine)
         # Each level has its own activations, but a weight is one integer in all of them.
         scales = choose_weight_scales(module, ranges) if scales is None else scales
-        yield lower_float(
-            module,
-            spec,
-            QuantizeInt8(ranges=ranges, weight_scales=scales),
-            cache=cache,
-            tune=tune,
-            on_progress=told,
-        )
+        quantize = QuantizeInt8(ranges=ranges, weight_scales=scales)
+        stages = lower_float(module, spec, quantize, mine, kept=kept)
+        kept = stages.kept  # what does not fit in one level is on the CPU in the sparser ones too
+        yield stages
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -10,13 +10,13 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
 
+from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.isa.assembly import disassemble
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import IsaError
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.timing.lane_array import WindowError
 from zeroskip.compiler.autotune import Tuning, tune_region
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
@@ -26,7 +26,8 @@ from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.lower import lower
-from zeroskip.compiler.scheduling.fusion import estimate
+from zeroskip.compiler.mlir.tosa import region_text
+from zeroskip.compiler.scheduling.fusion import FusionSearch, estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
@@ -34,7 +35,7 @@ from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.relax.rewriting import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
-for _error in (CompileError, FormatError, IsaError, WindowError):
+for _error in (CompileError, FormatError, IsaError, ArrayError):
     tvm_ffi.register_error(_error)
 
 
@@ -82,6 +83,18 @@ class TileAndSchedule:
         if self.cache is None:
             return find()
         return self.cache.groups(region, spec, f"tuned {tuning.count}", find)
+
+
+def misfits(mod: IRModule, spec: AccelSpec) -> dict[str, str]:
+    """ONNX node -> why it cannot be scheduled, of the layers of a partitioned module whose smallest
+    tile does not fit in the target."""
+    found: dict[str, str] = {}
+    for name in region_names(mod):
+        graph = extract(mod, name)
+        owners = {node.output: node.node for node in graph.nodes}
+        for node, why in FusionSearch(lower(graph), spec).misfits().items():
+            found[owners.get(node, node)] = why
+    return found
 
 
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.EmitProgram")
@@ -156,6 +169,11 @@ class _Embedding(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
 def layers_text(mod: IRModule) -> str:
     """``--emit=layers``: the layers of every region."""
     return "\n".join(graph_text(extract(mod, name)) for name in region_names(mod))
+
+
+def tosa_text(mod: IRModule) -> str:
+    """``--emit=tosa``: the layers of every region as TOSA."""
+    return "\n".join(region_text(extract(mod, name)) for name in region_names(mod))
 
 
 def graph_text(graph: LayerGraph) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tvm
@@ -12,11 +12,12 @@ from tvm.ir import IRModule
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.autotune import Tuning
+from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.legality import supports
-from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, programs_of
+from zeroskip.compiler.options import CompileOptions, progress_of
+from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, misfits, programs_of
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.partition import PartitionForAccelerator
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
@@ -30,12 +31,14 @@ ODD = 0.02  # of the cycles; set by hand: beside 32 or 64 channels, 0.2 to 12 % 
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """The module after each stage, for those who want to look (``--emit``)."""
+    """The module after each stage, for those who want to look (``--emit``). kept: ONNX node -> why,
+    of the layers that stay on the CPU because no tile of them fits."""
 
     floating: IRModule
     partitioned: IRModule
     scheduled: IRModule
     programs: dict[str, Program]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:
@@ -46,28 +49,38 @@ def lower_float(
     floating: IRModule,
     spec: AccelSpec,
     quantize: QuantizeInt8,
+    options: CompileOptions,
     *,
-    cache: str | Path | None,
-    tune: Tuning | None,
-    on_progress: Progress,
+    kept: Mapping[str, str] | None = None,
 ) -> Stages:
-    """The stages behind a float module whose normalisations are folded."""
+    """The stages behind a float module whose normalisations are folded.
+
+    kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
+    it cannot be scheduled.
+    """
+    on_progress, cache = progress_of(options), options.get("cache")
     # One integer function for each layer, then whole regions of them for the accelerator.
     on_progress("quantize", 0, 1)
-    module = apply_passes(floating, quantize, PartitionForAccelerator(supports(spec)))
-    partitioned = module
-
-    module = apply_passes(
-        module,
-        TileAndSchedule(
-            spec,
-            on_progress=lambda node, done, total: on_progress(f"schedule {node}", done, total),
-            cache=None if cache is None else PlanCache(cache),
-            tuning=tune,
-        ),
+    quantized = apply_passes(floating, quantize)
+    schedule = TileAndSchedule(
+        spec,
+        on_progress=lambda node, done, total: on_progress(f"schedule {node}", done, total),
+        cache=None if cache is None else PlanCache(cache),
+        tuning=options.get("tune"),
     )
+    kept = dict(kept or {})
+    while True:
+        partitioned = apply_passes(quantized, PartitionForAccelerator(supports(spec), kept))
+        try:
+            scheduled = apply_passes(partitioned, schedule)
+            break
+        except CompileError:
+            more = misfits(partitioned, spec)
+            if more.keys() <= kept.keys():
+                raise
+            kept |= more
     on_progress("emit", 0, 1)
-    return Stages(floating, partitioned, module, programs_of(module, spec))
+    return Stages(floating, partitioned, scheduled, programs_of(scheduled, spec), kept)
 
 
 def lower_fastest(
@@ -75,29 +88,27 @@ def lower_fastest(
     least: IRModule,
     spec: AccelSpec,
     quantize: QuantizeInt8,
-    *,
-    cache: str | Path | None,
-    tune: Tuning | None,
-    on_progress: Progress,
+    options: CompileOptions,
 ) -> Stages:
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
-    Cycles are measured where schedules are tuned, estimated elsewhere; an estimate of odd counts
-    of channels is too low by ``ODD``. ``quantize`` has the ranges of ``least``, which is the float
+    What leaves more to the CPU is not compared. Cycles are measured where schedules are tuned,
+    estimated elsewhere; an estimate of odd counts of channels is too low by ``ODD``. ``quantize``
+    has the ranges of ``least``, which is the float
     network that the result is judged by: with the filters that cannot move a step.
     """
-    measured = least
+    measured, tune = least, options.get("tune")
     some = without_idle(pruned, quantize)
     if not some["main"].same_as(pruned["main"]):
         pruned, least = some, without_dead(some)
-    stages = first = lower_float(
-        least, spec, quantize, cache=cache, tune=tune, on_progress=on_progress
-    )
+    stages = first = lower_float(least, spec, quantize, options)
     others = _with_more(pruned, least, quantize)
     cycles = _cycles(stages, spec, tune) if others else 0.0
     for other in others:
-        made = lower_float(other, spec, quantize, cache=cache, tune=tune, on_progress=on_progress)
+        made = lower_float(other, spec, quantize, options)
+        if made.kept != stages.kept:
+            continue
         taken = _cycles(made, spec, tune)
         if taken * (1.0 if tune is not None or stages is not first else 1 - ODD) < cycles:
             stages, cycles = made, taken

@@ -1,4 +1,4 @@
-"""Relax passes from an ONNX model to integer regions; each is a ``tvm.ir.transform.Pass``.
+"""Relax passes from an ONNX model, or Relay's text, to integer regions; each is a ``tvm.ir.transform.Pass``.
 
 The folder keeps the name that TVM's users know; Relay itself is gone from TVM, Relax is its
 successor. Names are loaded when they are first used. In the order of the flow:
@@ -6,6 +6,7 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``errors``, ``names``: refusals; names that nothing else has.
 - ``relax``: rewriting Relax, what every pass begins with, running on the CPU.
 - ``frontend``: ONNX to one normal form, to Relax, and back.
+- ``relay``: text and parameters of TVM's Relay to ONNX.
 - ``integer``: the integer layers that a network is quantized into.
 - ``quantize``: ranges, groups, scales: float to integer layers.
 - ``pruning``: schemes, reconstruction, budgets, detection.
@@ -13,11 +14,17 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``partition``: integer layers into regions for the accelerator.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
+# Before onnxruntime is loaded: it would keep an identifier of the computer in the user's cache
+# folder and send what it is used for to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 _HOME = {
     "load_onnx": "frontend.load",
+    "relay_to_onnx": "relay.convert",
     "normalise_onnx": "frontend.normalise",
     "import_onnx": "frontend.to_relax",
     "FoldConstants": "relax.fold",

@@ -34,6 +34,7 @@ from zeroskip.relay_passes.relax.passes import Pass, module_pass
 from zeroskip.relay_passes.relax.rewriting import (
     Env,
     bindings,
+    function_in,
     node_of,
     op_name,
     outputs,
@@ -54,7 +55,8 @@ class PartitionForAccelerator(Pass):
     """Joins the integer layers that the accelerator takes into regions.
 
     ``supports(layer)`` returns None when the accelerator takes the layer, else the reason why not,
-    a phrase. Layers not taken become ordinary integer ops of `main` again. The others are joined
+    a phrase; ``kept`` maps ONNX nodes that it does not take, whatever their layers are, to the
+    reason. Layers not taken become ordinary integer ops of `main` again. The others are joined
     by `MergeCompositeFunctions` into regions, as large as they get without a cycle: functions
     `region_00`, `region_01`... with `Codegen = "zeroskip"`, in which every layer is a local
     function that keeps its attributes (`integer.read_layer` reads it). A region of nothing but
@@ -63,8 +65,8 @@ class PartitionForAccelerator(Pass):
     Attribute `zeroskip.cpu` of `main` maps every ONNX node that stays on the CPU to the reason.
     """
 
-    def __init__(self, supports: Supports) -> None:
-        self.supports = supports
+    def __init__(self, supports: Supports, kept: Mapping[str, str] | None = None) -> None:
+        self.supports, self.kept = supports, kept or {}
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         main = mod["main"]
@@ -74,9 +76,10 @@ class PartitionForAccelerator(Pass):
         for var, func in mod.functions.items():
             if is_integer_layer(func):
                 layer = read_layer(func)
-                reason = self.supports(layer)
+                node = str(func.attrs[NODE_ATTR])
+                reason = self.kept.get(node) or self.supports(layer)
                 if reason is not None:
-                    reasons[str(func.attrs[NODE_ATTR])] = reason
+                    reasons[node] = reason
                     inlined[var.name_hint] = _writer(layer)
                 else:
                     others[var] = func.with_attr("Primitive", 1)
@@ -166,7 +169,7 @@ def _caller(name: str, region: relax.Function, functions: dict[GlobalVar, Any]) 
 def _observable(name: str, region: relax.Function) -> relax.Function:
     """The region in ordinary ops, returning what each of its layers computes."""
     builder = relax.BlockBuilder()
-    with builder.function(name, list(region.params)):
+    with function_in(builder, name, list(region.params)):
         with builder.dataflow():
             _, results = _write_region(builder, region, list(region.params))
             left = [builder.emit_output(result) for result in results]
@@ -288,7 +291,7 @@ def _named(region: relax.Function, name: str) -> relax.Function:
     hints: dict[Any, str] = {}
     for param in region.params:
         builder.get_unique_name(str(param.name))
-    with builder.function(name, list(region.params)):
+    with function_in(builder, name, list(region.params)):
         for binding in bindings(region):
             value, hint = binding.value, str(binding.var.name)
             if isinstance(value, relax.Function):

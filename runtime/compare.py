@@ -23,8 +23,6 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import (
-    Arrays,
-    Model,
     compare_import,
     import_float,
     method_for,
@@ -34,10 +32,17 @@ from zeroskip.compiler.driver import (
     read_samples,
     reasons_of,
 )
-from zeroskip.compiler.stages import Stages, apply_passes, lower_fastest, without_dead, without_idle
+from zeroskip.compiler.options import Arrays, Progress
+from zeroskip.compiler.stages import (
+    Stages,
+    apply_passes,
+    lower_fastest,
+    without_dead,
+    without_idle,
+)
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.partition import reference_module
-from zeroskip.relay_passes.progress import Progress, no_progress
+from zeroskip.relay_passes.progress import no_progress
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
@@ -48,6 +53,7 @@ from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
+from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
@@ -174,10 +180,7 @@ def _measure(
     runs = without_dead(pruned)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
     stages = {
-        spec.name: lower_fastest(
-            pruned, runs, spec, quantize, cache=cache, tune=None, on_progress=no_progress
-        )
-        for spec in specs
+        spec.name: lower_fastest(pruned, runs, spec, quantize, {"cache": cache}) for spec in specs
     }
     snr, accuracy = judge.of_int8(
         network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantize)

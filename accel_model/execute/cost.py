@@ -1,49 +1,58 @@
 """What each instruction costs: cycles on its unit, and the events that cost energy.
 
-DMA never conflicts with the array inside the chip: ACT's banks have two ports and are clocked twice
-per cycle (two reads and two writes), so the array and the store unit read, and the load unit and
-the array write, in the same cycle. Outside, load and store share one bus (``timeline.py``).
+DMA never conflicts with the array inside the chip: ACT's banks have two ports, one of the fetch unit
+and one that write-back, load and store share, which walk through the banks in order
+(docs/PHYSICS.md). Outside, load and store share one bus (``timeline.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    ArrayError,
+    Case,
+    Timing,
+)
 from zeroskip.accel_model.execute.footprint import moved_cells
-from zeroskip.accel_model.execute.state import State, accumulator_rows
-from zeroskip.accel_model.formats import dense, reduction_steps_of
+from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.address_sets import AddressSet, bursts
 from zeroskip.accel_model.memory.faults import InstructionFault
-from zeroskip.accel_model.memory.operand_window import OperandWindow
-from zeroskip.accel_model.memory.wgt_banks import DecodedFilters
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import Array
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
-    ConvTiming,
-    Int32,
-    conv_cycles,
-    group_pixels,
-    quad_conflicts,
+    input_conflicts,
+    operand_conflicts,
     simple_cycles,
-    tile_fetch,
 )
+from zeroskip.accel_model.timing.shape import WindowShape
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class InstructionCost(NamedTuple):
-    """Of one instruction.
+    """What one instruction costs.
 
-    cycles: its unit is busy (a DMA: the bus too). macs: multiplies by a weight that is not zero,
-    padding included; real_macs: of those, by inputs within the tile. dram_bytes: on the bus, in
-    whole bursts; useful_bytes: of those, asked for. lane_busy, imbalance, fetch_wait,
-    drain_wait, unused: lane-cycles of a ``conv``, together cycles * lanes (see
-    ``lanes.ConvTiming``). The rest count energy events: window_bytes, act_rows, wgt_words, acc_rows
-    read or written, and outputs requantized or added.
+    cycles: its unit is busy (a DMA: the bus too).
+    macs: multiplies by a weight that is not zero, padding included.
+    real_macs: of those, by inputs within the tile.
+    products: of those, by inputs that are not zero, where the array skips the others; None: all.
+    dram_bytes: on the bus, in whole bursts.
+    useful_bytes: of those, asked for.
+    slots: of a compute instruction, what the multipliers do, multiplier-cycles by the names of
+        ``Kind.slots``; together cycles x multipliers.
+    events: how often each event happens that costs energy, by counter (``Kind.events``).
     """
 
     cycles: int = 1
@@ -51,20 +60,18 @@ class InstructionCost(NamedTuple):
     real_macs: int = 0
     dram_bytes: int = 0
     useful_bytes: int = 0
-    lane_busy: int = 0
-    imbalance: int = 0
-    fetch_wait: int = 0
-    drain_wait: int = 0
-    unused: int = 0
-    window_bytes: int = 0
-    act_rows: int = 0
-    wgt_words: int = 0
-    acc_rows: int = 0
-    requantised: int = 0
+    products: int | None = None
+    slots: Mapping[str, int] = NOTHING
+    events: Mapping[str, int] = NOTHING
 
 
 def _register(_state: State, _one: isa.Instruction) -> InstructionCost:
     return InstructionCost()
+
+
+def _set(state: State, _one: isa.Instruction, cycles: int = 1) -> InstructionCost:
+    """The array stands while its registers are set."""
+    return InstructionCost(cycles, slots={SETUP.name: cycles * state.spec.array.macs})
 
 
 # --------------------------------------------------------------------------------------- moves
@@ -74,7 +81,10 @@ def _transfer(state: State, cells: AddressSet, **events: int) -> InstructionCost
     dram = state.spec.dram
     moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
     return InstructionCost(
-        cycles=moved // dram.bytes_per_cycle, dram_bytes=moved, useful_bytes=cells.total, **events
+        cycles=moved // dram.bytes_per_cycle,
+        dram_bytes=moved,
+        useful_bytes=cells.total,
+        events=events,
     )
 
 
@@ -99,28 +109,8 @@ def _load_params(state: State, one: isa.LoadParams) -> InstructionCost:
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(_state: State, one: isa.Patterns) -> InstructionCost:
-    return InstructionCost(cycles=1 + 2 * one.slabs)
-
-
-@lru_cache(maxsize=4096)
-def _input_conflicts(window: OperandWindow, banks: int, pixels: int) -> Int32:
-    return quad_conflicts(
-        window.out_height,
-        window.out_width,
-        row=window.row,
-        top=window.top,
-        left=window.left,
-        row_stride=window.row_stride,
-        col_stride=window.col_stride,
-        banks=banks,
-        pixels=pixels,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _operand_conflicts(height: int, width: int, row: int, banks: int, pixels: int) -> Int32:
-    return quad_conflicts(height, width, row=row, banks=banks, pixels=pixels)
+def _set_table(state: State, one: isa.Table) -> InstructionCost:
+    return _set(state, one, 1 + one.rows)
 
 
 def _operand_row(state: State, residual: int) -> int | None:
@@ -128,170 +118,101 @@ def _operand_row(state: State, residual: int) -> int | None:
 
 
 def _conv(state: State, one: isa.Conv) -> InstructionCost:
-    """Events: every pass fetches the inputs of all stages once for all lanes, and every slot with
-    a filter has them written to its window (a dense array has one window). A weight that is not
-    zero, in a dense array any weight, reads its entry. Streams are read again for every tile."""
-    array, window, filters = state.spec.array, state.window(), state.decoded()
-    timing = _conv_timing(state, one)
-    outputs, out_blocks = window.outputs, blocks(one.filters)
-    slots = array.lanes >> one.gang
-    groups = -(-one.filters // slots)
-    entries = one.channels * window.taps
-    pixel_reads = blocks(one.channels) * window.taps * groups
-    copies = groups if array.kind == "dense" else one.filters
-    read = groups * entries if array.kind == "dense" else filters.nonzeros
-    ends = one.last * (1 + one.residual)
-    sums = len(accumulator_rows(slots, one.filters))
-    return InstructionCost(
-        cycles=timing.cycles,
-        **_multiplies(filters, window),
-        lane_busy=timing.lane_busy,
-        imbalance=timing.imbalance,
-        fetch_wait=timing.fetch_wait,
-        drain_wait=timing.drain_wait,
-        unused=timing.unused,
-        window_bytes=(copies * entries + read) * outputs,
-        act_rows=(pixel_reads + ends * out_blocks) * outputs,
-        wgt_words=filters.words * -(-outputs // (array.pixels << one.gang)),
-        acc_rows=((1 - one.first) + (1 - one.last)) * sums * outputs,
-        requantised=ends * one.filters * outputs,
-    )
-
-
-def _multiplies(filters: DecodedFilters, window: OperandWindow) -> dict[str, int]:
-    """All of the outputs' multiplies by weights that are not zero, and those by real inputs."""
-    macs, real = filters.nonzeros * window.outputs, window.real
-    if int(real.min()) == window.outputs:
-        return {"macs": macs, "real_macs": macs}
-    return {"macs": macs, "real_macs": int(filters.nonzeros_at @ real)}
-
-
-def _conv_timing(state: State, one: isa.Conv) -> ConvTiming:
-    filters, array, banks = state.decoded(), state.spec.array, state.spec.sram.act_banks
-    place = (
-        state.window().anywhere,
-        one.gang,
-        one.last,
+    """The array's own time, of the filters that were decoded from WGT and, where the array looks at
+    them, of the inputs in ACT."""
+    filters, tile = state.decoded(), state.window()
+    window, kind, numbers = tile.shape, state.spec.kind, state.numbers
+    case = Case(
+        window,
+        filters,
+        one.mode,
+        bool(one.first),
+        bool(one.last),
         _operand_row(state, one.last and one.residual),
+        None
+        if numbers is None or not kind.looks_at_inputs
+        else partial(numbers.nonzeros, tile, one.channels),
     )
-    found: ConvTiming | None = filters.timings.get(place)
-    if found is None:
+    key = case.key
+    timing: Timing | None = filters.memo.get(key) if case.inputs is None else None
+    if timing is None:
         try:
-            if array.kind == "dense":  # no weight makes a difference
-                found = _dense_timing(array, banks, *place, one.channels, filters.order.tobytes())
-            else:
-                found = _timing(array, banks, *place, one.channels, filters.order, filters.work)
-        except ZeroskipError as problem:
+            timing = kind.conv(state.spec, case)
+        except ArrayError as problem:
             raise InstructionFault(str(problem)) from None
-        filters.timings[place] = found
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _dense_timing(
-    array: Array,
-    banks: int,
-    window: OperandWindow,
-    gang: int,
-    last: int,
-    operand_row: int | None,
-    channels: int,
-    order: bytes,
-) -> ConvTiming:
-    streams = np.frombuffer(order, np.int32)
-    work = dense.work(len(streams), channels, window.taps)
-    return _timing(array, banks, window, gang, last, operand_row, channels, streams, work)
-
-
-def _timing(
-    array: Array,
-    banks: int,
-    window: OperandWindow,
-    gang: int,
-    last: int,
-    operand_row: int | None,
-    channels: int,
-    order: Int32,
-    work: Int32,
-) -> ConvTiming:
-    tile_ft, pixels, operand = _tiles(window, banks, array.pixels, gang, operand_row)
-    return conv_cycles(
-        array,
-        array.kind,
-        work,
-        order,
-        reduction_steps_of(array.kind, channels, window.taps),
-        tile_ft,
-        pixels,
-        gang,
-        blocks(len(order)),
-        bool(last),
-        operand,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _tiles(
-    window: OperandWindow, banks: int, pixels: int, gang: int, operand_row: int | None
-) -> tuple[Int32, Int32, Int32 | None]:
-    """Of each tile: cycles to fetch a tap of a block, outputs, cycles to fetch a block of the
-    operand."""
-    operand = None
-    if operand_row is not None:
-        operand = tile_fetch(
-            _operand_conflicts(window.out_height, window.out_width, operand_row, banks, pixels),
-            gang,
-        )
-    return (
-        tile_fetch(_input_conflicts(window, banks, pixels), gang),
-        group_pixels(window.outputs, pixels << gang),
-        operand,
-    )
-
-
-@lru_cache(maxsize=4096)
-def _simple_cycles(
-    array: Array, banks: int, window: OperandWindow, count: int, operand_row: int | None
-) -> int:
-    operand = None
-    if operand_row is not None:
-        operand = _operand_conflicts(
-            window.out_height, window.out_width, operand_row, banks, array.pixels
-        )
-    return simple_cycles(
-        array,
-        count,
-        window.taps,
-        _input_conflicts(window, banks, array.pixels),
-        window.outputs,
-        operand,
-    )
-
-
-def _by_channel(state: State, channels: int, operand: int, **events: int) -> InstructionCost:
-    """Of an instruction that treats channels alike: rows are read once for each tap."""
-    window, count = state.window(), blocks(channels)
-    cycles = _simple_cycles(
-        state.spec.array,
-        state.spec.sram.act_banks,
-        window.anywhere,
-        count,
-        _operand_row(state, operand),
-    )
+        if case.inputs is None:
+            filters.memo[key] = timing
+    every, real = filters.products(window)
     return InstructionCost(
-        cycles=cycles, act_rows=count * (window.taps + operand + 1) * window.outputs, **events
+        timing.cycles,
+        every,
+        real,
+        products=timing.products,
+        slots=timing.slots,
+        events=timing.events,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _channelwise_cycles(
+    spec: AccelSpec, window: WindowShape, count: int, operand_row: int | None
+) -> tuple[int, int]:
+    """Cycles of an instruction that treats channels alike, and without bank conflicts."""
+    banks, pixels, operand = spec.sram.act_banks, spec.array.pixels, None
+    reads = input_conflicts(window, banks, pixels)
+    if operand_row is not None:
+        operand = operand_conflicts(window, operand_row, banks, pixels)
+    taken, free = (
+        simple_cycles(
+            spec.array,
+            count,
+            window.taps,
+            one_tap,
+            window.outputs,
+            None if operand is None else one_operand,
+        )
+        for one_tap, one_operand in (
+            (reads, operand),
+            (np.ones_like(reads), None if operand is None else np.ones_like(operand)),
+        )
+    )
+    return taken, free
+
+
+def _by_channel(
+    state: State, channels: int, operand: int, products: tuple[int, int] = (0, 0), **events: int
+) -> InstructionCost:
+    """Of an instruction that treats channels alike: rows are read once for each tap."""
+    window, count = state.window().shape, blocks(channels)
+    taken, free = _channelwise_cycles(state.spec, window, count, _operand_row(state, operand))
+    (every, real), width = products, state.spec.array.macs
+    return InstructionCost(
+        taken,
+        every,
+        real,
+        slots={
+            MULTIPLY.name: real,
+            PADDING.name: every - real,
+            CONFLICTS.name: (taken - free) * width,
+            CHANNELWISE.name: free * width - every,
+        },
+        events={
+            "act_rows": count * (window.taps + operand + 1) * window.outputs,
+            "multiplies": every,
+            **events,
+        },
     )
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> InstructionCost:
     """Events: the weights of a block are read again for every quad of outputs."""
-    filters, window = state.decoded(), state.window()
+    filters, window = state.decoded(), state.window().shape
     quads = -(-window.outputs // state.spec.array.pixels)
     return _by_channel(
         state,
         one.channels,
         one.residual,
-        **_multiplies(filters, window),
+        filters.products(window),
         wgt_words=filters.words * quads,
         requantised=(1 + one.residual) * one.channels * window.outputs,
     )
@@ -314,11 +235,12 @@ TIMING: dict[type[isa.Instruction], Callable[[State, Any], InstructionCost]] = {
     isa.Load: _move,
     isa.LoadWeights: _load_weights,
     isa.LoadParams: _load_params,
-    isa.Kernel: _register,
-    isa.Input: _register,
-    isa.Output: _register,
-    isa.Operand: _register,
-    isa.Patterns: _patterns,
+    isa.Kernel: _set,
+    isa.Input: _set,
+    isa.Extent: _set,
+    isa.Output: _set,
+    isa.Operand: _set,
+    isa.Table: _set_table,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,
     isa.MaxPool: _max_pool,

@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.state import State, accumulator_rows, block_masks, tile_cells
+from zeroskip.accel_model.execute.state import State, block_masks, tile_cells
+from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.functional.convolution import largest_array
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
 from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACC, ACT, DRAM, PAR, WGT, WHOLE
-from zeroskip.accel_model.program.tensor_layout import blocks
-
-PAR_ROWS = 9  # of the parameters of 16 channels
+from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +108,7 @@ def _store(state: State, one: isa.Store) -> Footprint:
 def _load_weights(state: State, one: isa.LoadWeights) -> Footprint:
     if one.size % 4:
         raise InstructionFault(f"loads {one.size} bytes of weights, not a multiple of 4")
-    _check_gang(state, one.gang)
+    state.placement(one.mode)  # there is such a mode
     return _made(
         [_read(DRAM, AddressSet(one.dram, one.size), WHOLE)],
         [Access(WGT, 1, 1, 0, AddressSet(one.wgt, STREAM_LENGTH))],
@@ -126,12 +125,11 @@ def _load_params(state: State, one: isa.LoadParams) -> Footprint:
 # ------------------------------------------------------------------------------------- compute
 
 
-def _patterns(_state: State, one: isa.Patterns) -> Footprint:
-    return _made([_par(one.par, 2 * one.slabs)], [])
+def _set_table(_state: State, one: isa.Table) -> Footprint:
+    return _made([_par(one.par, one.rows)], [])
 
 
 def _conv(state: State, one: isa.Conv) -> Footprint:
-    _check_gang(state, one.gang)
     window = state.window()
     reads = [_streams(one.wgt), *_input(state, one.channels)]
     if not one.first:
@@ -139,7 +137,7 @@ def _conv(state: State, one: isa.Conv) -> Footprint:
     if not one.last:
         writes = [_write(state, ACC, *sums) for sums in _sums(state, one)]
     else:
-        reads.append(_par(one.par, PAR_ROWS * blocks(one.filters)))
+        reads.append(_par(one.par, isa.PAR_ROWS * blocks(one.filters)))
         reads += _residual(state, one.filters) if one.residual else []
         writes = _output(state, one.filters)
     return _made(
@@ -150,16 +148,10 @@ def _conv(state: State, one: isa.Conv) -> Footprint:
     )
 
 
-def _check_gang(state: State, gang: int) -> None:
-    most = state.spec.array.max_gang
-    if gang > most:
-        raise InstructionFault(f"gangs {1 << gang} lanes, the array {1 << most} at most")
-
-
 def _sums(state: State, one: isa.Conv) -> list[tuple[AddressSet, int]]:
     """Rows of ACC, see ``accumulator_rows``, and which sums of them; neighbours that are used alike
     together."""
-    used = accumulator_rows(state.spec.array.lanes >> one.gang, one.filters)
+    used = accumulator_rows(state.placement(one.mode).slots, one.filters)
     outputs = state.window().outputs
     found, at = [], one.acc
     for sums, alike in groupby(used):
@@ -173,7 +165,7 @@ def _depthwise(state: State, one: isa.Depthwise) -> Footprint:
     reads = [
         _streams(one.wgt),
         *_input(state, one.channels),
-        _par(one.par, PAR_ROWS * blocks(one.channels)),
+        _par(one.par, isa.PAR_ROWS * blocks(one.channels)),
     ]
     reads += _residual(state, one.channels) if one.residual else []
     return _by_channel(state, one.channels, reads)
@@ -271,9 +263,10 @@ FOOTPRINTS: dict[type[isa.Instruction], Callable[[State, Any], Footprint]] = {
     isa.LoadParams: _load_params,
     isa.Kernel: _none,
     isa.Input: _none,
+    isa.Extent: _none,
     isa.Output: _none,
     isa.Operand: _none,
-    isa.Patterns: _patterns,
+    isa.Table: _set_table,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,
     isa.MaxPool: _max_pool,
@@ -288,17 +281,18 @@ FOOTPRINTS: dict[type[isa.Instruction], Callable[[State, Any], Footprint]] = {
 
 
 def _take(state: State, one: isa.LoadWeights) -> int:
-    return state.take_streams(one.dram, one.size, one.gang)
+    return state.take_streams(one.dram, one.size, state.placement(one.mode))
 
 
 def _conv_streams(state: State, one: isa.Conv) -> int:
-    return state.read_streams(
-        one.wgt, one.filters, one.channels, state.window().taps, one.gang, state.spec.array.kind
-    ).rows
+    shape = Shape(one.channels, state.window().taps)
+    placement, weights = state.placement(one.mode), state.spec.format
+    return state.read_streams(one.wgt, one.filters, shape, placement, weights).rows
 
 
 def _depthwise_streams(state: State, one: isa.Depthwise) -> int:
-    return state.read_streams(one.wgt, one.channels, 1, state.window().taps, 0, "dense").rows
+    shape = Shape(1, state.window().taps)
+    return state.read_streams(one.wgt, one.channels, shape, state.placement(0), DENSE).rows
 
 
 READERS: dict[type[isa.Instruction], Callable[[State, Any], int]] = {  # rows of WGT

@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.execute.footprint import PAR_ROWS
 from zeroskip.accel_model.execute.state import State, tile_cells
-from zeroskip.accel_model.formats import PatternTable
 from zeroskip.accel_model.functional.activations import DmaCopy, OutputSpec, PartialSum
 from zeroskip.accel_model.functional.convolution import check_fit
 from zeroskip.accel_model.functional.kernels import Int64
@@ -94,11 +92,12 @@ def _runs(
 def _load_weights(state: State, one: isa.LoadWeights) -> None:
     assert state.incoming is not None  # its streams were taken up before
     words, rows = state.incoming
+    placement = state.placement(one.mode)
     scatter(
         words,
         one.wgt,
-        state.spec.array.lanes >> one.gang,
-        one.gang,
+        placement.slots,
+        placement.banks,
         state.memories.wgt,
         state.memories.wgt_written,
     )
@@ -110,10 +109,10 @@ def _load_params(state: State, one: isa.LoadParams) -> None:
     state.memories.par[one.par : one.par + one.rows] = raw.reshape(-1, 16)
 
 
-def _patterns(state: State, one: isa.Patterns) -> None:
-    rows = state.memories.par[one.par : one.par + 2 * one.slabs]
+def _set_table(state: State, one: isa.Table) -> None:
+    rows = state.memories.par[one.par : one.par + one.rows]
     try:
-        state.table = PatternTable.from_rows(rows, one.slabs, one.id_bits)
+        state.table = state.spec.format.table_of(rows, one.argument)
     except ZeroskipError as problem:
         raise InstructionFault(str(problem)) from None
 
@@ -126,14 +125,14 @@ def _conv(state: State, one: isa.Conv) -> None:
         return
     window, part, result = state.window(), None, None
     if not (one.first and one.last):
-        part = PartialSum(one.acc, state.spec.array.lanes >> one.gang, one.first, one.last)
+        part = PartialSum(one.acc, state.placement(one.mode).slots, one.first, one.last)
     if one.last:
         result = _result(state, one.par, one.filters, one.residual)
     state.numbers.conv(window, one.channels, state.decoded(), part, result)
 
 
 def _result(state: State, par: int, channels: int, residual: int) -> OutputSpec:
-    rows = state.memories.par[par : par + PAR_ROWS * blocks(channels)]
+    rows = state.memories.par[par : par + isa.PAR_ROWS * blocks(channels)]
     y = _target(state)
     return OutputSpec(rows, y, *_operand(state)) if residual else OutputSpec(rows, y)
 
@@ -202,9 +201,10 @@ SEMANTICS: dict[type[isa.Instruction], Callable[[State, Any], None]] = {
     isa.LoadParams: _load_params,
     isa.Kernel: _set,
     isa.Input: _set,
+    isa.Extent: _set,
     isa.Output: _set,
     isa.Operand: _set,
-    isa.Patterns: _patterns,
+    isa.Table: _set_table,
     isa.Conv: _conv,
     isa.Depthwise: _depthwise,
     isa.MaxPool: _max_pool,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats import PatternTable
+from zeroskip.accel_model.arrays.base import FilterSet, StreamPlacement
+from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
 from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.address_sets import AddressSet
@@ -17,8 +17,7 @@ from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.memory.memories import Memories
 from zeroskip.accel_model.memory.operand_window import OperandWindow
-from zeroskip.accel_model.memory.wgt_banks import DecodedFilters, decode, gather, placed_rows
-from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.memory.wgt_banks import decode, gather, placed_rows
 from zeroskip.accel_model.spec import AccelSpec
 
 MOST_REMEMBERED = 1 << 24  # decoded weights, of what is in WGT
@@ -30,7 +29,7 @@ R = TypeVar("R", bound=isa.Instruction)
 class Streams:
     """Filters in WGT: decoded, and the rows that they take from ``first`` on."""
 
-    filters: DecodedFilters
+    filters: FilterSet
     first: int
     rows: int
 
@@ -50,7 +49,7 @@ class State:
     limits: ResourceLimits = field(default_factory=ResourceLimits)
     work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
-    table: PatternTable | None = None
+    table: FormatTable | None = None
     streams: Streams | None = None
     incoming: tuple[npt.NDArray[np.uint32], int] | None = None
     _window: OperandWindow | None = None
@@ -71,10 +70,13 @@ class State:
         return found
 
     def window(self) -> OperandWindow:
-        """What `input`, `kernel` and `output` say together."""
+        """What `input`, `extent`, `kernel` and `output` say together."""
         if self._window is None:
             self._window = OperandWindow.of(
-                self.register(isa.Input), self.register(isa.Kernel), self.register(isa.Output)
+                self.register(isa.Input),
+                self.register(isa.Extent),
+                self.register(isa.Kernel),
+                self.register(isa.Output),
             )
         return self._window
 
@@ -97,7 +99,7 @@ class State:
 
     # --------------------------------------------------------------------------------- weights
 
-    def take_streams(self, first: int, size: int, gang: int) -> int:
+    def take_streams(self, first: int, size: int, placement: StreamPlacement) -> int:
         """Take up the streams in a run of DRAM bytes; the rows of WGT that they will take."""
         memories = self.memories
         memories.check_readable(first, size)
@@ -105,27 +107,41 @@ class State:
         if not words.flags.aligned:
             words = words.copy()
             words.flags.writeable = False
-        rows = int(placed_rows(words, self.spec.array.lanes >> gang, gang))
+        rows = int(placed_rows(words, placement.slots, placement.banks))
         if rows < 0:
             raise InstructionFault("loads weight streams whose headers do not add up to its size")
         self.incoming = words, rows
         return rows
 
     def read_streams(
-        self, first: int, count: int, channels: int, taps: int, gang: int, kind: str
+        self,
+        first: int,
+        count: int,
+        shape: Shape,
+        placement: StreamPlacement,
+        weights: WeightFormat,
     ) -> Streams:
         """Read ``count`` filters from WGT row ``first`` on and decode them.
 
         They are remembered until one of their rows is written (``overwrite_streams``).
         """
-        table = self._patterns() if kind == "pattern" else None
-        key = (first, count, channels, taps, gang, kind, table)
+        table = self._table() if weights.table_rows(shape.taps) else None
+        key = (first, count, shape, placement, weights.name, table)
         found = self._read.get(key)
         if found is None:
-            found = self._decode(first, count, channels, taps, gang, kind, table)
+            found = self._decode(first, count, shape, placement, weights, table)
             self._remember(key, found)
         self.streams = found
         return found
+
+    def placement(self, mode: int) -> StreamPlacement:
+        """How streams lie in WGT in a mode; Fault if the array has no such mode."""
+        modes = self.spec.kind.modes(self.spec.array)
+        if mode not in modes:
+            raise InstructionFault(
+                f"asks for mode {mode}, and the array has {modes.start}..{modes.stop - 1}"
+            )
+        return self.spec.kind.placement(self.spec.array, mode)
 
     def _remember(self, key: tuple[object, ...], found: Streams) -> None:
         self._read[key] = found
@@ -146,26 +162,31 @@ class State:
         for key in gone:
             self._forget(key)
 
-    def _patterns(self) -> PatternTable:
+    def _table(self) -> FormatTable:
         if self.table is None:
-            raise InstructionFault("needs what `patterns` sets, and none came before it")
+            raise InstructionFault("needs what `table` sets, and none came before it")
         return self.table
 
     def _decode(
         self,
         first: int,
         count: int,
-        channels: int,
-        taps: int,
-        gang: int,
-        kind: str,
-        table: PatternTable | None,
+        shape: Shape,
+        placement: StreamPlacement,
+        weights: WeightFormat,
+        table: FormatTable | None,
     ) -> Streams:
-        array, memories = self.spec.array, self.memories
+        memories = self.memories
         if self._words is None:
             self._words = np.empty(memories.wgt.size, np.uint32)
         rows, words, bad = gather(
-            memories.wgt, memories.wgt_written, first, count, array.lanes >> gang, gang, self._words
+            memories.wgt,
+            memories.wgt_written,
+            first,
+            count,
+            placement.slots,
+            placement.banks,
+            self._words,
         )
         if bad >= 0:
             raise InstructionFault(
@@ -175,9 +196,9 @@ class State:
                 else f"reads WGT row {bad}, which was never written"
             )
         raw = self._words[:words].view(np.uint8)
-        return Streams(decode(kind, raw, count, channels, taps, table), first, int(rows))
+        return Streams(decode(weights, raw, count, shape, table), first, int(rows))
 
-    def decoded(self) -> DecodedFilters:
+    def decoded(self) -> FilterSet:
         """The filters of the instruction being executed."""
         assert self.streams is not None  # its streams were read before
         return self.streams.filters
@@ -197,17 +218,3 @@ def block_masks(channels: int) -> list[tuple[int, int, int]]:
     whole, rest = divmod(channels, isa.BLOCK)
     parts = [(0, whole, 0xFFFF)] if whole else []
     return parts + ([(whole, 1, (1 << rest) - 1)] if rest else [])
-
-
-@lru_cache(maxsize=1024)
-def accumulator_rows(slots: int, filters: int) -> tuple[int, ...]:
-    """Sums used in each of the ACC rows of one pixel.
-
-    ACC row ``acc + n*len + i`` is row i of output pixel n. Each group of ``slots`` streams has
-    rows of its own, 16 slots in each; a sum belongs to its slot, not to a channel.
-    """
-    rows: list[int] = []
-    for start in range(0, filters, slots):
-        group = min(slots, filters - start)
-        rows += [min(isa.BLOCK, group - isa.BLOCK * i) for i in range(blocks(group))]
-    return tuple(rows)

@@ -1,11 +1,20 @@
-"""Weight formats: how the filters of a layer lie in DRAM and in WGT, and what they cost to read.
+"""Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
-One module for each format (``dense``, ``bitmap``, ``pattern``); ``stages`` has the order that all
-of them share, ``streams`` packs, unpacks and measures. docs/ARRAYS.md is the specification.
+One class a file (``dense``, ``bitmap``, ``pattern``, ``step``, ``grouped``, ``runs``, ``csc``,
+``valued``; ``base`` says what a format is); ``reduction_order`` has the order of weights that all
+of them share, ``stream_header`` the word before a stream. docs/ARRAYS.md is the specification.
 ``nested`` is for files: several sparsities of the same weights.
 """
 
-from zeroskip.accel_model.formats.pattern import PatternTable, make_table
+from __future__ import annotations
+
+from zeroskip.accel_model.formats.base import FormatTable, Shape, Unpacked, WeightFormat
+from zeroskip.accel_model.formats.bitmap import BITMAP
+from zeroskip.accel_model.formats.csc import CSC
+from zeroskip.accel_model.formats.dense import DENSE
+from zeroskip.accel_model.formats.grouped import GROUPED
+from zeroskip.accel_model.formats.pattern import PATTERN
+from zeroskip.accel_model.formats.pattern_table import PatternTable, make_table
 from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
     ReductionSteps,
@@ -14,20 +23,35 @@ from zeroskip.accel_model.formats.reduction_order import (
     slabs_of,
     to_reduction_order,
 )
-from zeroskip.accel_model.formats.stream import nbytes_ideal, pack, unpack, wgt_rows, work_matrix
+from zeroskip.accel_model.formats.runs import RUNS
+from zeroskip.accel_model.formats.step import STEP
+from zeroskip.accel_model.formats.valued import VALUED
+
+FORMATS: dict[str, WeightFormat] = {
+    weights.name: weights
+    for weights in (DENSE, BITMAP, PATTERN, STEP, *GROUPED.values(), RUNS, CSC, VALUED)
+}
 
 __all__ = [
+    "BITMAP",
+    "CSC",
+    "DENSE",
+    "FORMATS",
+    "GROUPED",
+    "PATTERN",
+    "RUNS",
+    "STEP",
+    "VALUED",
     "FormatError",
+    "FormatTable",
     "PatternTable",
     "ReductionSteps",
+    "Shape",
+    "Unpacked",
+    "WeightFormat",
     "from_reduction_order",
     "make_table",
-    "nbytes_ideal",
-    "pack",
     "reduction_steps_of",
     "slabs_of",
     "to_reduction_order",
-    "unpack",
-    "wgt_rows",
-    "work_matrix",
 ]

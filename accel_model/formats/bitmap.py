@@ -6,9 +6,12 @@ block; after all bitmaps the non-zero weights in canonical order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
 from zeroskip.accel_model.formats.reduction_order import Int8, Int32
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
@@ -21,9 +24,9 @@ from zeroskip.accel_model.formats.stream_header import (
     stream_end,
 )
 from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.isa.instructions import BLOCK
 
 Bytes = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int64]
 
 
 @njit_cached
@@ -34,7 +37,7 @@ def bitmap_bytes(channels: int, taps: int) -> int:
 
 
 @njit_cached
-def body_bytes(matrix: Bytes, channels: int, taps: int) -> Offsets:
+def _body_bytes(matrix: Bytes, channels: int, taps: int) -> Int64:
     """int64 [F]: bytes of each stream's body."""
     sizes = np.empty(matrix.shape[0], np.int64)
     for f in range(matrix.shape[0]):
@@ -46,7 +49,7 @@ def body_bytes(matrix: Bytes, channels: int, taps: int) -> Offsets:
 
 
 @njit_cached
-def write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Offsets) -> None:
+def _write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Int64) -> None:
     """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
     for f in range(matrix.shape[0]):
         at = starts[f]
@@ -81,10 +84,10 @@ def expand(raw: Bytes, value: int, bits: int, out: Bytes, at: int) -> int:
 
 
 @njit_cached
-def read(
-    padded: Bytes, channels: int, taps: int, filters: int, out: Bytes, work: Int32, order: Int32
+def _read(
+    padded: Bytes, channels: int, taps: int, filters: int, out: Bytes, stored: Int32, order: Int32
 ) -> tuple[int, int, int]:
-    """Read streams into ``out`` [F * E and 16 more], ``work`` [F, J] and the channels they name.
+    """Read streams into ``out`` [F * E and 16 more], ``stored`` [F, J] and the channels they name.
 
     padded: the streams and 16 bytes more. Returns a fault or 0, its stream, and the weights that
     are not zero. Sixteen positions are written at a time; those too many are written again by what
@@ -114,7 +117,7 @@ def read(
                 if begin > end:
                     return ENDS_EARLY, f, 0
                 value = expand(padded, begin, bits, out, e)
-                work[f, j] = max(1, value - begin)
+                stored[f, j] = value - begin
                 at += (width + 7) // 8
                 e += width
                 j += 1
@@ -126,7 +129,7 @@ def read(
 
 
 @njit_cached
-def _count(matrix: Bytes, channels: int, taps: int, work: Int32) -> None:
+def _count(matrix: Bytes, channels: int, taps: int, counts: Int32) -> None:
     for f in range(matrix.shape[0]):
         e, j = 0, 0
         for first in range(0, channels, 16):
@@ -135,13 +138,49 @@ def _count(matrix: Bytes, channels: int, taps: int, work: Int32) -> None:
                 stored = 0
                 for c in range(width):
                     stored += matrix[f, e + c] != 0
-                work[f, j] = max(1, stored)
+                counts[f, j] = stored
                 e += width
                 j += 1
 
 
-def work(matrix: Int8, channels: int, taps: int) -> Int32:
-    """int32 [F, J]: cycles of each stage, its non-zero weights, at least one."""
-    found = np.empty((len(matrix), -(-channels // 16) * taps), np.int32)
-    _count(matrix.view(np.uint8), channels, taps, found)
-    return found
+class Bitmap(WeightFormat):
+    """The weights that are not zero are stored, and a bit for every position."""
+
+    name = "bitmap"
+
+    def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
+        return _body_bytes(matrix.view(np.uint8), shape.channels, shape.taps)
+
+    def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
+        _write(matrix.view(np.uint8), shape.channels, shape.taps, out, starts)
+
+    def read(self, raw: Bytes, filters: int, shape: Shape, table: Any) -> tuple[int, int, Unpacked]:
+        padded = np.empty(len(raw) + BLOCK, np.uint8)
+        padded[: len(raw)] = raw
+        flat = np.empty(filters * shape.entries + BLOCK, np.uint8)
+        stored, order = self.room(filters, shape)
+        fault, stream, nonzeros = _read(
+            padded, shape.channels, shape.taps, filters, flat, stored, order
+        )
+        matrix = flat[:-BLOCK].reshape(filters, -1).view(np.int8)
+        return fault, stream, Unpacked(matrix, stored, order, nonzeros)
+
+    def stored_counts(self, matrix: Int8, shape: Shape, table: Any) -> Int32:
+        counts = np.empty((len(matrix), self.stages(shape)), np.int32)
+        _count(matrix.view(np.uint8), shape.channels, shape.taps, counts)
+        return counts
+
+    def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
+        return np.asarray(matrix != 0)
+
+    def least_bytes(self, weight: Int8, table: Any) -> int:
+        """A bit for every position, and the weights that are not zero."""
+        return int(np.count_nonzero(weight)) + -(-weight.size // 8)
+
+    def most_body_bytes(
+        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
+    ) -> Int64:
+        return 2 * stages + stored
+
+
+BITMAP = Bitmap()

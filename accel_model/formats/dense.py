@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
 from zeroskip.accel_model.formats.reduction_order import Int8, Int32, reduction_steps_of
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
@@ -20,23 +21,17 @@ from zeroskip.accel_model.formats.stream_header import (
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int64]
-
-
-def body_bytes(matrix: Int8) -> Offsets:
-    """int64 [F]: bytes of each stream's body."""
-    return np.full(len(matrix), matrix.shape[1], np.int64)
 
 
 @njit_cached
-def write(matrix: Bytes, out: Bytes, starts: Offsets) -> None:
+def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
     """Write the body of filter f at ``out[starts[f]]``."""
     for f in range(matrix.shape[0]):
         out[starts[f] : starts[f] + matrix.shape[1]] = matrix[f]
 
 
 @njit_cached
-def read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
+def _read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
     """Read streams into ``matrix`` [F, E] and the channels that they name into ``order``.
 
     Returns a fault or 0, its stream, and the weights that are not zero.
@@ -56,8 +51,39 @@ def read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
     return (0 if at == len(raw) else BEHIND), matrix.shape[0] - 1, nonzeros
 
 
-@lru_cache(maxsize=1024)
-def work(filters: int, channels: int, taps: int) -> Int32:
-    """int32 [F, J]: cycles of each stage, its weight positions; a view of one row."""
-    entries = reduction_steps_of("dense", channels, taps).window_entries
-    return np.broadcast_to(entries, (filters, len(entries)))
+class Dense(WeightFormat):
+    """Every weight is stored."""
+
+    name = "dense"
+
+    def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
+        return np.full(len(matrix), shape.entries, np.int64)
+
+    def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
+        _write(matrix.view(np.uint8), out, starts)
+
+    def read(self, raw: Bytes, filters: int, shape: Shape, table: Any) -> tuple[int, int, Unpacked]:
+        matrix, order = np.empty((filters, shape.entries), np.uint8), np.empty(filters, np.int32)
+        fault, stream, nonzeros = _read(raw, matrix, order)
+        stored = self.stored_counts(matrix.view(np.int8), shape, table)
+        return fault, stream, Unpacked(matrix.view(np.int8), stored, order, nonzeros)
+
+    def stored_counts(self, matrix: Int8, shape: Shape, table: Any) -> Int32:
+        """A view of one row."""
+        entries = reduction_steps_of(1, shape.channels, shape.taps).window_entries
+        return np.broadcast_to(entries, (len(matrix), len(entries)))
+
+    def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
+        return np.broadcast_to(np.True_, matrix.shape)
+
+    def least_bytes(self, weight: Int8, table: Any) -> int:
+        """Every weight."""
+        return int(weight.size)
+
+    def most_body_bytes(
+        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
+    ) -> Int64:
+        return np.broadcast_to(chunks * taps, (filters, len(chunks)))
+
+
+DENSE = Dense()

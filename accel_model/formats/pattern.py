@@ -11,14 +11,26 @@ Kernel patterns with connectivity: PCONV (Ma et al., AAAI 2020); PatDNN (Niu et 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from math import prod
-
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.reduction_order import SLAB, FormatError, Int8, Int32, slabs_of
+from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
+from zeroskip.accel_model.formats.pattern_table import (
+    Masks,
+    PatternTable,
+    histogram,
+    make_table,
+    stored_and_present,
+)
+from zeroskip.accel_model.formats.reduction_order import (
+    SLAB,
+    FormatError,
+    Int8,
+    Int32,
+    from_reduction_order,
+    slabs_of,
+    to_reduction_order,
+)
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     DIRTY,
@@ -33,166 +45,8 @@ from zeroskip.accel_model.formats.stream_header import (
 )
 from zeroskip.accel_model.io.jit import njit_cached
 
-MAX_PATTERNS = 16
-_CANDIDATES = 512  # masks, the most frequent first, that the choice of a table considers
-_NONE = 255  # in ``numbers``: no mask of the table covers these taps
-
 Bytes = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int64]
-Masks = npt.NDArray[np.uint16]
 Places = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, eq=False)
-class PatternTable:
-    """The patterns of a layer: masks uint16 [slabs, 2**id_bits]; bit i is the slab's tap i.
-
-    A mask of 0 is an unused number.
-    """
-
-    masks: Masks
-
-    def __post_init__(self) -> None:
-        count = self.masks.shape[1]
-        if not 1 <= count <= MAX_PATTERNS or count & (count - 1):
-            raise FormatError(f"a pattern table has 1, 2, 4, 8 or 16 masks, not {count}")
-
-    @property
-    def slabs(self) -> int:
-        return len(self.masks)
-
-    @property
-    def id_bits(self) -> int:
-        """Bits of a pattern number, 0..4."""
-        return int(self.masks.shape[1]).bit_length() - 1
-
-    def to_rows(self) -> Bytes:
-        """uint8 [2 * slabs, 16]: PAR rows, 16 masks of 16 bits for each slab."""
-        full = np.zeros((self.slabs, MAX_PATTERNS), "<u2")
-        full[:, : self.masks.shape[1]] = self.masks
-        return full.view(np.uint8).reshape(2 * self.slabs, 16)
-
-    @staticmethod
-    def from_rows(rows: Bytes, slabs: int, id_bits: int) -> PatternTable:
-        """The table in PAR rows, uint8 [2 * slabs, 16]."""
-        if rows.shape != (2 * slabs, 16) or not 0 <= id_bits <= 4:
-            raise FormatError(
-                f"{slabs} slabs of patterns take {2 * slabs} rows of 16 bytes and "
-                f"numbers of 0..4 bits, not rows {rows.shape} and {id_bits} bits"
-            )
-        full = np.ascontiguousarray(rows).view("<u2").reshape(slabs, MAX_PATTERNS)
-        return PatternTable(full[:, : 1 << id_bits].astype(np.uint16))
-
-    @cached_property
-    def numbers(self) -> Bytes:
-        """uint8 [slabs, 65536]: taps -> number of the smallest mask that covers them, or 255."""
-        taps = np.arange(1 << SLAB, dtype=np.uint16)
-        found = np.full((self.slabs, 1 << SLAB), _NONE, np.uint8)
-        for slab, masks in enumerate(self.masks):
-            for number in np.argsort(-np.bitwise_count(masks).astype(int), kind="stable"):
-                if masks[number]:
-                    found[slab, (taps & ~masks[number]) == 0] = number
-        return found
-
-
-# ------------------------------------------------------------------------------ choosing a table
-
-
-@njit_cached
-def _histogram(kernels: Bytes, counts: Offsets) -> None:
-    """kernels uint8 [n, taps]; counts[slab, mask] grows by each kernel's mask."""
-    taps = kernels.shape[1]
-    for n in range(kernels.shape[0]):
-        for slab in range(counts.shape[0]):
-            mask = 0
-            for i in range(min(16, taps - 16 * slab)):
-                if kernels[n, 16 * slab + i] != 0:
-                    mask |= 1 << i
-            counts[slab, mask] += 1
-
-
-def histogram(weight: Int8) -> Offsets:
-    """int8 [K, C, *kernel] -> int64 [slabs, 65536]: kernels that have each mask."""
-    taps = prod(weight.shape[2:])
-    counts = np.zeros((slabs_of(taps), 1 << SLAB), np.int64)
-    _histogram(np.ascontiguousarray(weight).view(np.uint8).reshape(-1, taps), counts)
-    return counts
-
-
-def make_table(weight: Int8) -> PatternTable:
-    """The patterns of a whole layer, int8 [K, C, *kernel].
-
-    At most 16 different masks in a slab: those. More: 16 masks that cover every kernel, chosen
-    greedily so that few zeros are stored. A layer pruned to at most 16 patterns stores nothing
-    outside them, also if some of the weights that its patterns keep are zero.
-    """
-    chosen = [_choose(counts) for counts in histogram(weight)]
-    most = max(1, max(len(masks) for masks in chosen))
-    table = np.zeros((len(chosen), 1 << (most - 1).bit_length()), np.uint16)
-    for slab, masks in enumerate(chosen):
-        table[slab, : len(masks)] = masks
-    return PatternTable(table)
-
-
-def _choose(counts: Offsets) -> Masks:
-    """Masks for the kernels of one slab; counts int64 [65536] by mask."""
-    masks: Masks = np.flatnonzero(counts).astype(np.uint16)
-    masks = masks[masks != 0]
-    if len(masks) <= MAX_PATTERNS:
-        return masks
-    bases = [np.bitwise_or.reduce(masks, keepdims=True), _largest(masks)]
-    grown = [_grow(base, masks, counts[masks]) for base in bases if len(base) <= MAX_PATTERNS]
-    return min(grown, key=lambda found: found[0])[1]
-
-
-def _largest(masks: Masks) -> Masks:
-    """The masks that are not part of others, or of them 17."""
-    rest = masks[np.argsort(-np.bitwise_count(masks).astype(int), kind="stable")]
-    found: list[np.uint16] = []
-    while len(rest) and len(found) <= MAX_PATTERNS:
-        found.append(rest[0])
-        rest = rest[(rest & ~rest[0]) != 0]
-    return np.array(found, np.uint16)
-
-
-def _grow(base: Masks, masks: Masks, weights: Offsets) -> tuple[int, Masks]:
-    """Add to masks that cover all those that save most: the values stored then, and 16 masks."""
-    candidates = np.concatenate([base, masks[np.argsort(-weights, kind="stable")[:_CANDIDATES]]])
-    covers = (masks[None, :] & ~candidates[:, None]) == 0
-    sizes = np.bitwise_count(candidates).astype(np.int64)
-    count = len(base)
-    stored = np.where(covers[:count], sizes[:count, None], SLAB).min(axis=0)
-    taken = list(base)
-    while len(taken) < MAX_PATTERNS:
-        saved = np.where(covers, np.maximum(stored[None, :] - sizes[:, None], 0), 0) @ weights
-        best = int(np.argmax(saved))
-        taken.append(candidates[best])
-        stored[covers[best]] = np.minimum(stored[covers[best]], sizes[best])
-    return int(stored @ weights), np.unique(np.array(taken, np.uint16))
-
-
-def check_covered(table: PatternTable, counts: Offsets) -> None:
-    """FormatError if some kernel's mask (``histogram``) is covered by no mask of the table."""
-    missing = (table.numbers == _NONE) & (counts > 0)
-    missing[:, 0] = False
-    if missing.any():
-        slab, mask = np.argwhere(missing)[0]
-        raise FormatError(
-            f"the pattern table covers no kernel with taps {mask:#06x} "
-            f"in slab {slab}; make the table from the whole layer"
-        )
-
-
-def stored_and_present(table: PatternTable, counts: Offsets) -> tuple[int, int]:
-    """Values stored, and (kernel, slab) pairs that are there, over a layer's ``histogram``."""
-    check_covered(table, counts)
-    sizes = np.bitwise_count(table.masks).astype(np.int64)
-    live = counts.copy()
-    live[:, 0] = 0
-    slab = np.arange(table.slabs)[:, None]
-    chosen = np.where(live > 0, table.numbers, 0)
-    return int((sizes[slab, chosen] * live).sum()), int(live.sum())
-
 
 # ---------------------------------------------------------------------------------- the streams
 
@@ -214,17 +68,17 @@ def connectivity_bytes(channels: int, taps: int) -> int:
 
 
 @njit_cached
-def measure(
+def _measure(
     matrix: Bytes,
     channels: int,
     taps: int,
     masks: Masks,
     numbers: Bytes,
-    present: Offsets,
-    stored: Offsets,
-    work: Int32,
+    present: Int64,
+    stored: Int64,
+    stored_at: Int32,
 ) -> int:
-    """Fill present [F], stored [F] and work [F, J]; 0, or 1: a kernel that no mask covers."""
+    """Fill present [F], stored [F] and stored_at [F, J]; 0, or 1: a kernel that no mask covers."""
     popcount = _popcounts(masks)
     for f in range(matrix.shape[0]):
         e, j = 0, 0
@@ -242,7 +96,7 @@ def measure(
                             return 1
                         present[f] += 1
                         values += popcount[slab, number]
-                work[f, j] = max(1, values)
+                stored_at[f, j] = values
                 stored[f] += values
                 e += inside * width
                 j += 1
@@ -250,7 +104,7 @@ def measure(
 
 
 @njit_cached
-def _popcounts(masks: Masks) -> Offsets:
+def _popcounts(masks: Masks) -> Int64:
     out = np.zeros(masks.shape, np.int64)
     for slab in range(masks.shape[0]):
         for number in range(masks.shape[1]):
@@ -260,16 +114,16 @@ def _popcounts(masks: Masks) -> Offsets:
 
 
 @njit_cached
-def write(
+def _write(
     matrix: Bytes,
     channels: int,
     taps: int,
     masks: Masks,
     numbers: Bytes,
     id_bits: int,
-    present: Offsets,
+    present: Int64,
     out: Bytes,
-    starts: Offsets,
+    starts: Int64,
 ) -> None:
     """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
     for f in range(matrix.shape[0]):
@@ -318,7 +172,7 @@ def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
 
 
 @njit_cached
-def _places(masks: Masks, taps: int, width: int, counts: Offsets, places: Places) -> None:
+def _places(masks: Masks, taps: int, width: int, counts: Int64, places: Places) -> None:
     """Where the weights of a kernel lie in a filter, from its first tap of the slab on.
 
     places: uint64 [slabs, numbers, 16], in a block of ``width`` channels; counts: int64 [slabs,
@@ -354,11 +208,11 @@ def _read_one(
     channels: int,
     taps: int,
     id_bits: int,
-    counts: Offsets,
+    counts: Int64,
     whole: Places,
     last: Places,
     row: Bytes,
-    work: Int32,
+    stored: Int32,
 ) -> int:
     """Read one body; where its contents end, or minus a fault. whole, last: ``_places`` in blocks
     of 16 channels and in a narrower one."""
@@ -394,7 +248,7 @@ def _read_one(
                 for i in range(count):
                     row[np.uint64(e + c) + places[slab, number, i]] = raw[value + i]
                 value += count
-            work[j] = max(1, value - begin)
+            stored[j] = value - begin
             at += (width + 7) // 8
             e += min(16, taps - 16 * slab) * width
             j += 1
@@ -402,18 +256,18 @@ def _read_one(
 
 
 @njit_cached
-def read(
+def _read(
     raw: Bytes,
     channels: int,
     taps: int,
     masks: Masks,
     id_bits: int,
     matrix: Bytes,
-    work: Int32,
+    stored: Int32,
     order: Int32,
 ) -> tuple[int, int, int]:
-    """Read streams into ``matrix`` [F, E] (zero before), ``work`` [F, J] and the channels that
-    they name.
+    """Read streams into ``matrix`` [F, E] (zero before), ``stored`` [F, J] and the channels
+    that they name.
 
     Returns a fault or 0, its stream, and the weights that are not zero.
     """
@@ -429,7 +283,7 @@ def read(
             return NO_HEADER, f, 0
         order[f] = name(raw, at)
         found = _read_one(
-            raw, at + 4, end, channels, taps, id_bits, counts, whole, last, matrix[f], work[f]
+            raw, at + 4, end, channels, taps, id_bits, counts, whole, last, matrix[f], stored[f]
         )
         fault = -found if found < 0 else padding_fault(raw, found, end)
         if fault != 0:
@@ -437,3 +291,122 @@ def read(
         nonzeros += count_nonzero(matrix[f])
         at = end
     return (0 if at == len(raw) else BEHIND), matrix.shape[0] - 1, nonzeros
+
+
+class Pattern(WeightFormat):
+    """Kernels are stored as the number of their mask and the weights under it."""
+
+    name = "pattern"
+    stage_taps = SLAB
+
+    def make_table(self, weight: Int8) -> PatternTable:
+        return make_table(weight)
+
+    def table_of(self, rows: Bytes, argument: int) -> PatternTable:
+        return PatternTable.from_rows(rows, argument)
+
+    def table_rows(self, taps: int) -> int:
+        return 2 * slabs_of(taps)
+
+    def body_bytes(self, matrix: Int8, shape: Shape, table: PatternTable | None) -> Int64:
+        table = _table(table, shape.taps)
+        present, stored, _ = _measured(matrix, shape, table)
+        numbers = (present * table.id_bits + 7) // 8
+        return connectivity_bytes(shape.channels, shape.taps) + numbers + stored
+
+    def write(
+        self, matrix: Int8, shape: Shape, table: PatternTable | None, out: Bytes, starts: Int64
+    ) -> None:
+        table = _table(table, shape.taps)
+        present = _measured(matrix, shape, table)[0]
+        _write(
+            matrix.view(np.uint8),
+            shape.channels,
+            shape.taps,
+            table.masks,
+            table.numbers,
+            table.id_bits,
+            present,
+            out,
+            starts,
+        )
+
+    def read(
+        self, raw: Bytes, filters: int, shape: Shape, table: PatternTable | None
+    ) -> tuple[int, int, Unpacked]:
+        table = _table(table, shape.taps)
+        matrix = np.zeros((filters, shape.entries), np.uint8)
+        stored, order = self.room(filters, shape)
+        fault, stream, nonzeros = _read(
+            raw, shape.channels, shape.taps, table.masks, table.id_bits, matrix, stored, order
+        )
+        return fault, stream, Unpacked(matrix.view(np.int8), stored, order, nonzeros)
+
+    def stored_counts(self, matrix: Int8, shape: Shape, table: PatternTable | None) -> Int32:
+        return _measured(matrix, shape, _table(table, shape.taps))[2]
+
+    def stored(self, matrix: Int8, shape: Shape, table: PatternTable | None) -> Bools:
+        table = _table(table, shape.taps)
+        kernels = from_reduction_order(matrix, shape.channels, (shape.taps,)) != 0
+        for slab in range(table.slabs):
+            part = kernels[:, :, SLAB * slab : SLAB * (slab + 1)]
+            bits = 1 << np.arange(part.shape[2])
+            masks = (part * bits).sum(axis=2)
+            numbers = table.numbers[slab, masks]
+            chosen = np.where(masks > 0, table.masks[slab, np.where(masks > 0, numbers, 0)], 0)
+            part[:] = chosen[:, :, np.newaxis] & bits != 0
+        return to_reduction_order(kernels.view(np.int8)).view(np.bool_)
+
+    def least_bytes(self, weight: Int8, table: PatternTable | None) -> int:
+        """A bit for every kernel and slab, ``id_bits`` for those that are there, and the weights
+        under the masks."""
+        counts = histogram(weight)
+        table = make_table(weight) if table is None else table
+        stored, present = stored_and_present(table, counts)
+        kernels = weight.shape[0] * weight.shape[1]
+        return stored + -(-int(kernels * table.slabs + present * table.id_bits) // 8)
+
+    def most_body_bytes(
+        self,
+        filters: int,
+        chunks: Int64,
+        stages: Int64,
+        stored: Int64,
+        taps: int,
+        table: PatternTable | None,
+    ) -> Int64:
+        bits = chunks * slabs_of(taps) * _table(table, taps).id_bits
+        return 2 * stages - -bits // 8 + stored
+
+
+PATTERN = Pattern()
+
+
+def _table(table: PatternTable | None, taps: int) -> PatternTable:
+    if table is None:
+        raise FormatError("pattern streams need the layer's pattern table")
+    if table.slabs != slabs_of(taps):
+        raise FormatError(f"a pattern table of {table.slabs} slabs is not one for {taps} taps")
+    return table
+
+
+def _measured(matrix: Int8, shape: Shape, table: PatternTable) -> tuple[Int64, Int64, Int32]:
+    """Kernels that are there [F], weights stored [F], and weights stored by stage [F, J]."""
+    filters = len(matrix)
+    present, stored = np.empty(filters, np.int64), np.empty(filters, np.int64)
+    stored_at = np.empty((filters, PATTERN.stages(shape)), np.int32)
+    if _measure(
+        matrix.view(np.uint8),
+        shape.channels,
+        shape.taps,
+        table.masks,
+        table.numbers,
+        present,
+        stored,
+        stored_at,
+    ):
+        raise FormatError(
+            "a kernel has taps that no mask of the pattern table covers; "
+            "make the table from the whole layer"
+        )
+    return present, stored, stored_at

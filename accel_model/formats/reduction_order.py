@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.spec import ARRAY_KINDS
 
 SLAB = 16  # taps that one pattern mask covers
 
@@ -30,10 +29,10 @@ class FormatError(ZeroskipError):
 
 @dataclass(frozen=True)
 class ReductionSteps:
-    """What a window is filled with and freed by, in the order of the stream.
+    """The steps in which a reduction is worked through, in canonical order.
 
-    fetches: int32 [J], taps fetched for a stage.
-    entries: int32 [J], window entries (weight positions) of a stage.
+    fetches: int32 [J], taps of a stage, each of one block of 16 channels.
+    entries: int32 [J], weight positions of a stage: taps x channels of its block.
     """
 
     tap_fetches: Int32
@@ -43,30 +42,22 @@ class ReductionSteps:
         return len(self.tap_fetches)
 
 
-def check_kind(kind: str) -> None:
-    """FormatError unless ``kind`` is a weight format."""
-    if kind not in ARRAY_KINDS:
-        raise FormatError(f"weight format {kind!r} is not one of {', '.join(ARRAY_KINDS)}")
-
-
 def slabs_of(taps: int) -> int:
     """Slabs of up to 16 taps."""
     return -(-taps // SLAB)
 
 
 @lru_cache(maxsize=1024)
-def reduction_steps_of(kind: str, channels: int, taps: int) -> ReductionSteps:
-    """Stages of a reduction: (block, tap) for dense and bitmap, (block, slab) for pattern."""
-    check_kind(kind)
-    step = SLAB if kind == "pattern" else 1
+def reduction_steps_of(step: int, channels: int, taps: int) -> ReductionSteps:
+    """The stages of a reduction that takes ``step`` taps of a block of 16 channels at a time."""
     taken = np.minimum(step, taps - np.arange(0, taps, step))
     widths = np.minimum(BLOCK, channels - np.arange(0, channels, BLOCK))
     fetches = np.tile(taken, len(widths))
     entries = np.outer(widths, taken).reshape(-1)
-    made = ReductionSteps(fetches.astype(np.int32), entries.astype(np.int32))
-    for array in (made.tap_fetches, made.window_entries):
+    stages = ReductionSteps(fetches.astype(np.int32), entries.astype(np.int32))
+    for array in (stages.tap_fetches, stages.window_entries):
         array.flags.writeable = False
-    return made
+    return stages
 
 
 def to_reduction_order(weight: Int8) -> Int8:

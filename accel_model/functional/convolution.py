@@ -25,12 +25,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.arrays.base import FilterSet
 from zeroskip.accel_model.functional.kernels import MOST, Bytes, Int8, Int32, Int64
 from zeroskip.accel_model.io.jit import njit_cached, njit_cached_reassociating
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.operand_window import OperandWindow
-from zeroskip.accel_model.memory.wgt_banks import DecodedFilters
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 Float32 = npt.NDArray[np.float32]
@@ -76,9 +76,7 @@ class Convolver:
     def __init__(self) -> None:
         self._room = np.empty(ROOM, np.float32)
 
-    def sums(
-        self, act: Bytes, window: OperandWindow, channels: int, filters: DecodedFilters
-    ) -> Int32:
+    def sums(self, act: Bytes, window: OperandWindow, channels: int, filters: FilterSet) -> Int32:
         """int32 [N, blocks, outputs, 16], filters by their channel. Fault if a sum may not fit in
         int32.
 
@@ -94,17 +92,17 @@ class Convolver:
         return sums
 
 
-def _weights(filters: DecodedFilters, window: OperandWindow) -> tuple[Int8, Float32, Int64]:
+def _weights(filters: FilterSet, window: OperandWindow) -> tuple[Int8, Float32, Int64]:
     """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions; int64
     [pieces + 1], where a reduction is cut."""
     key = (window.rows, window.cols, window.limits)
-    found: tuple[Int8, Float32, Int64] | None = filters.factors.get(key)
+    found: tuple[Int8, Float32, Int64] | None = filters.memo.get(key)
     if found is None:
         check_fit(filters.matrix, *window.limits)
         made = np.empty_like(filters.matrix)
         _by_rows(filters.matrix, filters.order, window.rows, window.cols, made)
         terms = np.ascontiguousarray(made.T, np.float32) if made.shape[1] < SHORT else NO_TERMS
-        found = filters.factors[key] = made, terms, exact_pieces(made, *window.limits)
+        found = filters.memo[key] = made, terms, exact_pieces(made, *window.limits)
     return found
 
 

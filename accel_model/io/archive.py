@@ -8,6 +8,7 @@ import io
 import math
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tokenize import TokenError
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ _DAY = 0 << 9 | 1 << 5 | 1  # the same as it is stored: years since 1980, month,
 _UNIX, _MODE = 3, 0o600 << 16  # the system and the rights that members are said to have
 _ENTRY = struct.Struct("<4s4B4H3L5H2L")  # of the directory; the member's name follows
 _END = struct.Struct("<4s4H2LH")  # of the directory: disks, members, size and place, a comment
+_LOCAL, _LENGTHS = 30, struct.Struct("<2H")  # bytes before a member's name; of name and of more
 _PLAIN, _FEW = 2_000_000_000, 1 << 16  # bytes, members: a larger zip has other headers
 
 
@@ -92,6 +94,54 @@ def read_zip(box: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:
     if limit < _PLAIN and len(found) < _FEW:
         _check_headers(box, limit)
     return found
+
+
+def members_of(data: bytes | memoryview) -> dict[str, memoryview]:
+    """The members of a zip in memory, each where it lies there: no copy. Errors are those of
+    ``zipfile`` and ``read_zip``."""
+    held = memoryview(data).toreadonly()
+    with zipfile.ZipFile(_Held(held)) as box:
+        return {name: _member(held, info) for name, info in read_zip(box, len(held)).items()}
+
+
+def _member(held: memoryview, info: zipfile.ZipInfo) -> memoryview:
+    head = held[info.header_offset : info.header_offset + _LOCAL]
+    if len(head) != _LOCAL:
+        raise zipfile.BadZipFile(f"File {info.filename!r} is cut")
+    start = info.header_offset + _LOCAL + sum(_LENGTHS.unpack(head[-_LENGTHS.size :]))
+    member = held[start : start + info.file_size]
+    if len(member) != info.file_size or zlib.crc32(member) != info.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    return member
+
+
+class _Held(io.RawIOBase):
+    """Memory as a file to read from."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self._at = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        if base + offset < 0:
+            raise OSError("a place before the beginning")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
 
 def _check_headers(box: zipfile.ZipFile, size: int) -> None:

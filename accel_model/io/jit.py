@@ -14,6 +14,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -150,3 +151,7 @@ class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]  # numba has no 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba has no types
     _impl_class = _CacheImpl
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):  # a disk that fills up: it is compiled again the next time
+            super().save_overload(sig, data)

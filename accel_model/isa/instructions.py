@@ -17,9 +17,9 @@ Memories the instructions name (sizes are the spec's):
 
 =====  ===========================  ==========================================================
 ACT    16-byte rows                 one row holds one pixel of one block of 16 channels
-WGT    rows of 4 bytes per lane     packed weight streams, one stream per filter (formats/)
+WGT    banks of 4-byte rows         packed weight streams, one stream per filter (formats/)
 ACC    64-byte rows                 16 int32 partial sums
-PAR    16-byte rows                 bias, multipliers, shifts, pattern tables
+PAR    16-byte rows                 bias, multipliers, shifts, tables of formats
 DRAM   bytes
 =====  ===========================  ==========================================================
 
@@ -41,6 +41,7 @@ from zeroskip.accel_model.errors import ZeroskipError
 
 WORD_BYTES = 16
 BLOCK = 16  # channels in an ACT row
+PAR_ROWS = 9  # rows of PAR for 16 channels: 4 of bias, 4 of mult, 1 of shift
 
 
 class IsaError(ZeroskipError):
@@ -158,8 +159,8 @@ class LoadShape(Instruction):
     dram_pixel: int = u(6, "bytes between neighbouring pixels in DRAM", least=1)
     dram_row: int = u(24, "bytes between image rows in DRAM")
     dram_block: int = u(30, "bytes between channel blocks in DRAM")
-    act_row: int = u(15, "ACT rows between image rows")
-    act_block: int = u(16, "ACT rows between channel blocks")
+    act_row: int = u(18, "ACT rows between image rows")
+    act_block: int = u(20, "ACT rows between channel blocks")
 
 
 @instruction(2, Unit.LOAD)
@@ -171,7 +172,7 @@ class Load(Instruction):
     for b < blocks, y < height, x < width.
     """
 
-    act: int = u(16, "first ACT row")
+    act: int = u(20, "first ACT row")
     dram: int = u(32, "first DRAM byte")
     width: int = u(14, "pixels in a row", least=1)
     height: int = u(14, "image rows", least=1)
@@ -185,16 +186,16 @@ class LoadWeights(Instruction):
     """Move packed filter streams from DRAM to WGT.
 
     The bytes are streams one after another; the first word of each is {u16 channel, u16 words}
-    and says how many 4-byte words the stream has. With ``gang`` = g, stream n belongs to group
-    n // (lanes >> g), slot n % (lanes >> g); word k of slot s goes to bank s*2^g + k % 2^g, row
-    r + k // 2^g, where r starts at ``wgt`` and grows by the rows of the longest stream of each
-    group.
+    and says how many 4-byte words the stream has. In a ``mode`` the array works on groups of S
+    streams, each in B neighbouring banks (docs/ARRAYS.md says which modes an array has): stream n
+    belongs to group n // S, slot n % S; word k of slot s goes to bank s*B + k % B, row r + k // B,
+    where r starts at ``wgt`` and grows by the rows of the longest stream of each group.
     """
 
-    wgt: int = u(16, "first WGT row")
+    wgt: int = u(20, "first WGT row")
     dram: int = u(32, "first DRAM byte")
     size: int = u(24, "bytes, a multiple of 4", least=4)
-    gang: int = u(3, "log2 of the lanes that share a filter")
+    mode: int = u(4, "how the array is used")
 
 
 @instruction(4, Unit.LOAD)
@@ -223,31 +224,38 @@ class Kernel(Instruction):
 
 @instruction(9, Unit.COMPUTE)
 class Input(Instruction):
-    """Set the input tile: ``x[b, y, x, c] = ACT[act + b*block + y*row + x][c] - zero_point``.
+    """Set where the input tile lies: ``x[b, y, x, c] = ACT[act + b*block + y*row + x][c] -
+    zero_point``."""
+
+    act: int = u(20, "first ACT row")
+    row: int = u(18, "ACT rows between image rows")
+    block: int = u(20, "ACT rows between channel blocks")
+    zero_point: int = s(17, "value that means 0")
+    unsigned: int = u(1, "1: uint8, 0: int8")
+
+
+@instruction(13, Unit.COMPUTE)
+class Extent(Instruction):
+    """Set the size of the input tile, and which input the first output looks at.
 
     Tap (r, s) of output (oy, ox) reads y = top + oy*row_stride + r*row_dilation and
     x = left + ox*col_stride + s*col_dilation; outside 0 <= y < height, 0 <= x < width it reads 0
     (for ``maxpool``: it is left out).
     """
 
-    act: int = u(16, "first ACT row")
-    row: int = u(14, "ACT rows between image rows")
-    block: int = u(16, "ACT rows between channel blocks")
-    height: int = u(14, "image rows in the tile", least=1)
-    width: int = u(14, "pixels in a row", least=1)
-    top: int = s(13, "input row of tap 0 of output row 0")
-    left: int = s(13, "input column of tap 0 of output column 0")
-    zero_point: int = s(9, "value that means 0")
-    unsigned: int = u(1, "1: uint8, 0: int8")
+    height: int = u(16, "image rows in the tile", least=1)
+    width: int = u(16, "pixels in a row", least=1)
+    top: int = s(16, "input row of tap 0 of output row 0")
+    left: int = s(16, "input column of tap 0 of output column 0")
 
 
 @instruction(10, Unit.COMPUTE)
 class Output(Instruction):
     """Set the output tile: ``ACT[act + b*block + y*row + x][c] = y[b, y, x, c]``, and its Q."""
 
-    act: int = u(16, "first ACT row")
-    row: int = u(14, "ACT rows between image rows")
-    block: int = u(16, "ACT rows between channel blocks")
+    act: int = u(20, "first ACT row")
+    row: int = u(18, "ACT rows between image rows")
+    block: int = u(20, "ACT rows between channel blocks")
     height: int = u(14, "image rows in the tile", least=1)
     width: int = u(14, "pixels in a row", least=1)
     zero_point: int = s(9, "value that means 0")
@@ -265,9 +273,9 @@ class Operand(Instruction):
     and the limits of its own result before the addition (it is 8 bits there).
     """
 
-    act: int = u(16, "first ACT row")
-    row: int = u(14, "ACT rows between image rows")
-    block: int = u(16, "ACT rows between channel blocks")
+    act: int = u(20, "first ACT row")
+    row: int = u(18, "ACT rows between image rows")
+    block: int = u(20, "ACT rows between channel blocks")
     zero_point: int = s(9, "value that means 0")
     unsigned: int = u(1, "1: uint8, 0: int8")
     par: int = u(14, "PAR row of the two multipliers and the shift")
@@ -277,16 +285,16 @@ class Operand(Instruction):
 
 
 @instruction(12, Unit.COMPUTE)
-class Patterns(Instruction):
-    """Set the pattern table (pattern arrays): 16 masks of 16 bits for each slab of 16 taps.
+class Table(Instruction):
+    """Set the table that filter streams refer to: ``PAR[par : par + rows]`` and an argument.
 
-    PAR[par + 2*slab : +2] holds the masks of a slab; ``id_bits`` is the width of a pattern number
-    in the streams.
+    The array's weight format says what they mean. Kernel patterns: two rows for each slab of 16
+    taps, 16 masks of 16 bits; the argument is the width of a pattern number in the streams.
     """
 
     par: int = u(14, "first PAR row")
-    slabs: int = u(12, "slabs of up to 16 taps", least=1)
-    id_bits: int = u(3, "bits of a pattern number", most=4)
+    rows: int = u(13, "PAR rows", least=1)
+    argument: int = u(8, "what the format needs beside the rows")
 
 
 @instruction(16, Unit.COMPUTE)
@@ -300,16 +308,16 @@ class Conv(Instruction):
     PAR[par + 9*(k//16) : +9] holds bias (4 rows), mult (4 rows), shift (1 row) of 16 channels.
     Sums lie in ACC output by output from row ``acc`` on, 16 slots of a group to a row: a sum has
     the place of its stream, so the streams of all chunks of a reduction are in one order.
-    Filter streams name their output channel k; lanes >> gang filters are in flight at once, each
-    on pixels << gang neighbouring outputs (outputs counted row by row).
+    Filter streams name their output channel k. ``mode`` says how many filters are worked on at
+    once, and on how many neighbouring outputs (outputs counted row by row).
     """
 
-    wgt: int = u(16, "first WGT row")
+    wgt: int = u(20, "first WGT row")
     par: int = u(14, "first PAR row")
-    acc: int = u(14, "first ACC row")
-    filters: int = u(13, "filters, in groups of lanes >> gang", least=1)
+    acc: int = u(18, "first ACC row")
+    filters: int = u(13, "filters", least=1)
     channels: int = u(16, "input channels", least=1)
-    gang: int = u(3, "log2 of the lanes that share a filter")
+    mode: int = u(4, "how the array is used")
     first: int = u(1, "1: start from 0, 0: from ACC")
     last: int = u(1, "1: requantize and write, 0: to ACC")
     residual: int = u(1, "1: add the operand")
@@ -319,10 +327,10 @@ class Conv(Instruction):
 class Depthwise(Instruction):
     """``acc[c, oy, ox] = sum over r, s of w[c, r, s] * x[c, ...]``, then as ``conv`` at its last.
 
-    Streams are dense, one per channel, without gangs.
+    Streams are dense, one per channel, placed as in mode 0.
     """
 
-    wgt: int = u(16, "first WGT row")
+    wgt: int = u(20, "first WGT row")
     par: int = u(14, "first PAR row")
     channels: int = u(16, "channels", least=1)
     residual: int = u(1, "1: add the operand")
@@ -363,15 +371,15 @@ class StoreShape(Instruction):
     dram_pixel: int = u(6, "bytes between neighbouring pixels in DRAM", least=1)
     dram_row: int = u(24, "bytes between image rows in DRAM")
     dram_block: int = u(30, "bytes between channel blocks in DRAM")
-    act_row: int = u(15, "ACT rows between image rows")
-    act_block: int = u(16, "ACT rows between channel blocks")
+    act_row: int = u(18, "ACT rows between image rows")
+    act_block: int = u(20, "ACT rows between channel blocks")
 
 
 @instruction(33, Unit.STORE)
 class Store(Instruction):
     """Move an activation tile from ACT to DRAM: ``load`` the other way round."""
 
-    act: int = u(16, "first ACT row")
+    act: int = u(20, "first ACT row")
     dram: int = u(32, "first DRAM byte")
     width: int = u(14, "pixels in a row", least=1)
     height: int = u(14, "image rows", least=1)

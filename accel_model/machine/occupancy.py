@@ -47,7 +47,7 @@ def occupancy(program: Program, run: Run) -> dict[str, Occupancy]:
     spec = program.spec
     sizes = {
         "ACT": (spec.act_rows, ACT_ROW_BYTES),
-        "WGT": (spec.wgt_rows, WGT_WORD_BYTES * spec.array.lanes),
+        "WGT": (spec.wgt_rows, WGT_WORD_BYTES * spec.wgt_banks),
         "ACC": (spec.acc_rows, ACC_ROW_BYTES),
         "PAR": (spec.par_rows, PAR_ROW_BYTES),
     }

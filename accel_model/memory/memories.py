@@ -157,11 +157,11 @@ class Memories:
                 )
             )
             used += (count >> granule) - (start >> granule) + 1
-        lanes = spec.array.lanes
+        banks = spec.wgt_banks
         made = Memories(
             act=_room(None if spare is None else spare.act, (images, spec.act_rows, 16)),
-            wgt=np.zeros((lanes, spec.wgt_rows), np.uint32),
-            wgt_written=np.zeros((lanes, spec.wgt_rows), np.bool_),
+            wgt=np.zeros((banks, spec.wgt_rows), np.uint32),
+            wgt_written=np.zeros((banks, spec.wgt_rows), np.bool_),
             acc=np.empty((images, spec.acc_rows, 16), np.int32),
             par=np.zeros((spec.par_rows, 16), np.uint8),
             dram=dram,

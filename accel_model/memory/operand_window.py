@@ -7,14 +7,14 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.timing.shape import WindowShape
 
 
 class OperandWindow(NamedTuple):
-    """Input tile, taps and output size (isa.Input, isa.Kernel, isa.Output), as in the registers.
+    """Input tile, taps and output size (isa.Input, isa.Extent, isa.Kernel, isa.Output), as in the registers.
 
     Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8.
     """
@@ -38,15 +38,15 @@ class OperandWindow(NamedTuple):
     out_width: int
 
     @staticmethod
-    def of(x: isa.Input, kernel: isa.Kernel, y: isa.Output) -> OperandWindow:
+    def of(x: isa.Input, extent: isa.Extent, kernel: isa.Kernel, y: isa.Output) -> OperandWindow:
         return OperandWindow(
             x.act,
             x.row,
             x.block,
-            x.height,
-            x.width,
-            x.top,
-            x.left,
+            extent.height,
+            extent.width,
+            extent.top,
+            extent.left,
             *_as_bytes(x.unsigned, x.zero_point),
             kernel.rows,
             kernel.cols,
@@ -59,9 +59,23 @@ class OperandWindow(NamedTuple):
         )
 
     @property
-    def anywhere(self) -> OperandWindow:
-        """The same window without what time does not depend on, so that equal times are found."""
-        return self._replace(act=0, block=0, flip=0, offset=0)
+    def shape(self) -> WindowShape:
+        """What time depends on."""
+        return WindowShape(
+            self.row,
+            self.height,
+            self.width,
+            self.top,
+            self.left,
+            self.rows,
+            self.cols,
+            self.row_stride,
+            self.col_stride,
+            self.row_dilation,
+            self.col_dilation,
+            self.out_height,
+            self.out_width,
+        )
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -75,11 +89,6 @@ class OperandWindow(NamedTuple):
     @property
     def outputs(self) -> int:
         return self.out_height * self.out_width
-
-    @property
-    def real(self) -> npt.NDArray[np.int64]:
-        """int64 [taps]: outputs for which each tap lies within the tile, not in padding."""
-        return _real(self.anywhere)
 
     def cells(self, first_block: int, blocks: int) -> list[AddressSet]:
         """Rows of ACT that some tap of some output reads in ``blocks`` blocks; padding is not."""
@@ -150,38 +159,6 @@ NO_OPERAND = ResidualOperand(*[0] * len(ResidualOperand._fields))
 def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:
     """``flip`` and ``offset`` by which a byte b stands for the value ``(b ^ flip) - offset``."""
     return (0, zero_point) if unsigned else (128, zero_point + 128)
-
-
-@lru_cache(maxsize=4096)
-def _real(window: OperandWindow) -> npt.NDArray[np.int64]:
-    down = _within(
-        window.top,
-        window.row_stride,
-        window.rows,
-        window.row_dilation,
-        window.out_height,
-        window.height,
-    )
-    right = _within(
-        window.left,
-        window.col_stride,
-        window.cols,
-        window.col_dilation,
-        window.out_width,
-        window.width,
-    )
-    both: npt.NDArray[np.int64] = (down[:, np.newaxis] * right).reshape(-1)
-    return both
-
-
-def _within(
-    first: int, stride: int, taps: int, dilation: int, outputs: int, limit: int
-) -> npt.NDArray[np.int64]:
-    """int64 [taps]: outputs for which each tap of an axis lies at 0 <= p < limit."""
-    seen = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
-    inside = (seen >= 0) & (seen < limit)
-    found: npt.NDArray[np.int64] = np.count_nonzero(inside, axis=1).astype(np.int64)
-    return found
 
 
 @lru_cache(maxsize=4096)

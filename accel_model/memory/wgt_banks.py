@@ -1,23 +1,19 @@
 """Packed filter streams: into WGT's banks, out of them, and decoded.
 
 The weights that the machine multiplies with and times are decoded here from the words in WGT, and
-nowhere else.
+nowhere else. A stream takes ``wide`` banks, a group of streams ``slots`` times as many
+(``arrays.base.Placement``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import formats
+from zeroskip.accel_model.arrays.base import FilterSet
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.formats import PatternTable
+from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.memory.faults import InstructionFault
 
 Bytes = npt.NDArray[np.uint8]
@@ -26,63 +22,23 @@ Bools = npt.NDArray[np.bool_]
 Int32 = npt.NDArray[np.int32]
 
 
-@dataclass(eq=False)
-class DecodedFilters:
-    """Decoded streams, in the order of the streams.
-
-    matrix: int8 [F, E], canonical order, of kernels of ``taps``. work: int32 [F, J], cycles of each
-    stage. order: int32 [F], output channel of each. nonzeros: weights that are not zero. words: of
-    all streams.
-    timings, factors: what ``timing`` and ``convolution`` have made of them, by what else it depends
-    on.
-    """
-
-    matrix: npt.NDArray[np.int8]
-    work: Int32
-    order: Int32
-    nonzeros: int
-    words: int
-    taps: int
-    timings: dict[Any, Any] = field(default_factory=dict)
-    factors: dict[Any, Any] = field(default_factory=dict)
-
-    @cached_property
-    def nonzeros_at(self) -> npt.NDArray[np.int64]:
-        """int64 [taps]: weights that are not zero at each tap."""
-        found = np.zeros(self.taps, np.int64)
-        _count_at_taps(self.matrix, found)
-        return found
-
-
-@njit_cached
-def _count_at_taps(matrix: npt.NDArray[np.int8], found: npt.NDArray[np.int64]) -> None:
-    """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
-    have fewer channels."""
-    taps, entries = len(found), matrix.shape[1]
-    per_block = BLOCK * taps
-    for f in range(len(matrix)):
-        for first in range(0, entries, per_block):
-            width = min(per_block, entries - first) // taps
-            for tap in range(taps):
-                at, count = first + tap * width, 0
-                for e in range(at, at + width):
-                    count += matrix[f, e] != 0
-                found[tap] += count
-
-
 def decode(
-    kind: str, raw: Bytes, count: int, channels: int, taps: int, table: PatternTable | None
-) -> DecodedFilters:
+    weights: WeightFormat, raw: Bytes, count: int, shape: Shape, table: FormatTable | None
+) -> FilterSet:
     """The filters in concatenated streams; Fault if they are not what they should be."""
     try:
-        matrix, work, order, nonzeros = formats.unpack(kind, raw, count, channels, taps, table)
+        found = weights.unpack(raw, count, shape, table)
     except ZeroskipError as problem:
         raise InstructionFault(f"cannot decode its weights: {problem}") from None
-    if not _is_permutation(order):
+    if not _is_permutation(found.order):
         raise InstructionFault(
             f"has filter streams that do not name each of the output channels 0..{count - 1} once"
         )
-    return DecodedFilters(matrix, work, order, nonzeros, len(raw) // 4, taps)
+    filters = FilterSet(
+        lambda: found.matrix, shape, found.order, found.stored, len(raw) // 4, weights, table
+    )
+    filters.nonzeros = found.nonzeros
+    return filters
 
 
 @njit_cached
@@ -99,7 +55,7 @@ def _is_permutation(order: Int32) -> bool:
 
 
 @njit_cached
-def placed_rows(words: Words, slots: int, gang: int) -> int:
+def placed_rows(words: Words, slots: int, wide: int) -> int:
     """WGT rows that concatenated streams take, by their headers; -1: these do not add up."""
     at, n, row, tall = 0, 0, 0, 0
     while at < len(words):
@@ -109,16 +65,15 @@ def placed_rows(words: Words, slots: int, gang: int) -> int:
         if n % slots == 0:
             row += tall
             tall = 0
-        tall = max(tall, (length + (1 << gang) - 1) >> gang)
+        tall = max(tall, (length + wide - 1) // wide)
         at += length
         n += 1
     return row + tall
 
 
 @njit_cached
-def scatter(words: Words, first: int, slots: int, gang: int, wgt: Words, written: Bools) -> None:
-    """Place streams in WGT [lanes, rows] as ``isa.LoadWeights`` says; they must fit."""
-    wide = 1 << gang
+def scatter(words: Words, first: int, slots: int, wide: int, wgt: Words, written: Bools) -> None:
+    """Place streams in WGT [banks, rows] as ``isa.LoadWeights`` says; they must fit."""
     at, n, row, tall = 0, 0, first, 0
     while at < len(words):
         length = int(words[at] >> 16)
@@ -133,21 +88,20 @@ def scatter(words: Words, first: int, slots: int, gang: int, wgt: Words, written
             for r in range(len(mine)):
                 into[r] = mine[r]
                 known[r] = True
-        tall = max(tall, (length + wide - 1) >> gang)
+        tall = max(tall, (length + wide - 1) // wide)
         at += length
         n += 1
 
 
 @njit_cached
 def gather(
-    wgt: Words, written: Bools, first: int, count: int, slots: int, gang: int, words: Words
+    wgt: Words, written: Bools, first: int, count: int, slots: int, wide: int, words: Words
 ) -> tuple[int, int, int]:
     """``scatter`` the other way round: ``count`` streams from row ``first`` on.
 
     Returns the rows that they take, their words and -1; or -1, 0 and the row where a stream is not
     within WGT; or -2, 0 and a row that was never written. words: as many as WGT has.
     """
-    wide = 1 << gang
     at, row, tall = 0, first, 0
     for n in range(count):
         if n % slots == 0:
@@ -159,7 +113,7 @@ def gather(
         if not written[bank, row]:
             return -2, 0, row
         length = int(wgt[bank, row] >> 16)
-        rows = (length + wide - 1) >> gang
+        rows = (length + wide - 1) // wide
         if length == 0 or row + rows > wgt.shape[1]:
             return -1, 0, row
         for k in range(min(wide, length)):

@@ -12,6 +12,8 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.io.archive import digest, npy_chunks, read_npy, read_zip, write_zip
+from zeroskip.accel_model.io.archive import digest, members_of, npy_chunks, read_npy, write_zip
 from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table, short_message
 from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 4
+FORMAT = 5
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 
@@ -153,23 +155,16 @@ class Program:
             weights + self.input_bytes + self.output_bytes,
         )
 
-    def to_bytes(self) -> bytes:
-        """The program file."""
+    def parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """What a file says in words, as tables of text and numbers, and its arrays."""
         tiles = np.array([_flat_tile(tile) for tile in self.tiles], np.int32).reshape(
             len(self.tiles), -1
         )
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "words": self.words,
-            "image": self.image,
-            "layer_of": self.layer_of,
-            "tile_of": self.tile_of,
-            "tiles": tiles,
-        }
-        raw = {name: npy_chunks(array) for name, array in arrays.items()}
-        head = {
+        head: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
             "spec": asdict(self.spec),
+            **self.spec.plugin,
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,
             "inputs": [asdict(t) for t in self.inputs],
@@ -177,8 +172,28 @@ class Program:
             "layers": [asdict(layer) for layer in self.layers],
             "moved": [asdict(t) for t in self.moved],
             "places": [asdict(place) for place in self.places],
-            "sha256": {name: digest(parts) for name, parts in raw.items()},
         }
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "words": self.words,
+            "image": self.image,
+            "layer_of": self.layer_of,
+            "tile_of": self.tile_of,
+            "tiles": tiles,
+        }
+        return head, arrays
+
+    @staticmethod
+    def from_parts(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:
+        """The program of ``parts``; ProgramError if they are not those of one."""
+        with _refusing("parts are"):
+            _check_format(head)
+            return _build(head, arrays)
+
+    def to_bytes(self) -> bytes:
+        """The program file."""
+        head, arrays = self.parts()
+        raw = {name: npy_chunks(array) for name, array in arrays.items()}
+        head["sha256"] = {name: digest(parts) for name, parts in raw.items()}
         head["seal"] = _seal(head)
         out = io.BytesIO()
         write_zip(
@@ -194,8 +209,7 @@ class Program:
     def from_bytes(data: bytes | memoryview) -> Program:
         """The program in a file's bytes; ProgramError if they are not exactly what was written."""
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as box:
-                raw = {name: box.read(info) for name, info in read_zip(box, len(data)).items()}
+            raw = members_of(data)
         except (
             zipfile.BadZipFile,
             NotImplementedError,
@@ -207,35 +221,46 @@ class Program:
             raise ProgramError(
                 f"the program is truncated or altered ({short_message(problem)}); compile it again"
             ) from None
-        try:
+        with _refusing("manifest is"):
             return _read(raw)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RecursionError,
-            OverflowError,
-            SpecError,
-        ) as problem:
-            raise ProgramError(
-                f"the program's manifest is not usable ({short_message(problem)}); compile it again"
-            ) from None
 
 
-def _read(raw: dict[str, bytes]) -> Program:
-    head = json.loads(raw["manifest.json"])
-    if head["format"] != FORMAT:
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Within it, whatever is wrong with tables and arrays becomes a ProgramError."""
+    try:
+        yield
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        SpecError,
+    ) as problem:
         raise ProgramError(
-            f"the program has format {str(head['format'])[:20]}, this version reads "
-            f"{FORMAT}; compile it again"
-        )
+            f"the program's {what} not usable ({short_message(problem)}); compile it again"
+        ) from None
+
+
+def _read(raw: Mapping[str, memoryview]) -> Program:
+    head = json.loads(bytes(raw["manifest.json"]))
+    _check_format(head)
     seal = head.pop("seal")
     if seal != _seal(head) or any(
         digest([raw[f"{name}.npy"]]) != expected for name, expected in head["sha256"].items()
     ):
         raise ProgramError("the program was altered after it was written; compile it again")
     return _build(head, {name: read_npy(raw[f"{name}.npy"]) for name in head["sha256"]})
+
+
+def _check_format(head: dict[str, Any]) -> None:
+    if head["format"] != FORMAT:
+        raise ProgramError(
+            f"the program has format {str(head['format'])[:20]}, this version reads "
+            f"{FORMAT}; compile it again"
+        )
 
 
 def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:

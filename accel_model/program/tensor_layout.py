@@ -8,6 +8,7 @@ takes exactly C x pixels bytes, a block is one run of bytes, and a 3-channel ima
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -68,3 +69,17 @@ def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.gene
     tail = raw[:, whole * pixels :].reshape(images, pixels, channels - whole)
     out[:, whole:] = tail.swapaxes(1, 2)
     return out.view(tensor.dtype).reshape(images, channels, *tensor.spatial)
+
+
+@lru_cache(maxsize=1024)
+def accumulator_rows(slots: int, filters: int) -> tuple[int, ...]:
+    """Sums used in each of the ACC rows of one pixel.
+
+    ACC row ``acc + n*len + i`` is row i of output pixel n. Each group of ``slots`` streams has
+    rows of its own, 16 slots in each; a sum belongs to its slot, not to a channel.
+    """
+    rows: list[int] = []
+    for start in range(0, filters, slots):
+        group = min(slots, filters - start)
+        rows += [min(BLOCK, group - BLOCK * i) for i in range(blocks(group))]
+    return tuple(rows)

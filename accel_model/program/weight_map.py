@@ -69,8 +69,8 @@ def _uses(program: Program) -> list[WeightStreams]:
             params[one.par] = one.dram
         elif isinstance(one, isa.Kernel):
             taps = one.rows * one.cols
-        elif isinstance(one, isa.Patterns):
-            table = (params[one.par], one.id_bits) if one.par in params else None
+        elif isinstance(one, isa.Table):
+            table = (params[one.par], one.argument) if one.par in params else None
         elif isinstance(one, isa.Conv) and one.wgt in loads:
             parts = sums.setdefault(one.acc, [])
             if one.first:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeroskip.accel_model.reference.convolution import BLOCK, Outcome
-from zeroskip.accel_model.spec import Array
+from zeroskip.accel_model.spec import ArrayGeometry
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Channelwise:
         )
 
 
-def step_channels(array: Array, banks: int, work: Channelwise) -> Outcome:
+def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcome:
     """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile."""
     outcome = Outcome()
     events = outcome.events

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zeroskip.accel_model.reference.streams import PatternMasks
-from zeroskip.accel_model.spec import Array
+
+if TYPE_CHECKING:
+    from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
 BLOCK = 16
 
@@ -32,7 +35,7 @@ class Convolution:
     output: tuple[int, int]
     streams: Sequence[bytes]
     table: PatternMasks | None
-    gang: int
+    mode: int
     first: bool
     last: bool
     out_blocks: int
@@ -41,12 +44,25 @@ class Convolution:
 
 @dataclass
 class Outcome:
-    """What happened: cycles, the sum of each (output channel, output pixel), and how often each
-    event took place, by the names of the counters of ``timing.Cost``."""
+    """What happened.
+
+    cycles: until everything has left the array.
+    sums: of each (output channel, output pixel).
+    events: how often each event took place, by the names of the machine's counters.
+    slots: multiplier-cycles by the names of ``Kind.slots``, those that the reference counts.
+    """
 
     cycles: int = 0
     sums: dict[tuple[int, int], int] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
+    slots: Counter[str] = field(default_factory=Counter)
+
+    def counted(self) -> Outcome:
+        """With the counters that follow from its cycles and from what multipliers did."""
+        self.events["cycles"] = self.cycles
+        self.events["macs"] = self.slots["multiply"] + self.slots["padding"]
+        self.events["real_macs"] = self.slots["multiply"]
+        return self
 
 
 @dataclass(frozen=True)
@@ -68,12 +84,12 @@ class ReductionStep:
 class ConvolutionWalk:
     """The order of everything: tiles, groups inside, stages inside."""
 
-    def __init__(self, array: Array, conv: Convolution) -> None:
+    def __init__(self, array: LaneGeometry, conv: Convolution) -> None:
         self.array, self.conv = array, conv
-        self.slots = array.lanes >> conv.gang
+        self.slots = array.lanes >> conv.mode
         self.groups = -(-len(conv.streams) // self.slots)
         outputs = conv.output[0] * conv.output[1]
-        size = array.pixels << conv.gang
+        size = array.pixels << conv.mode
         self.tiles = [range(at, min(at + size, outputs)) for at in range(0, outputs, size)]
         self.runs = len(self.tiles) * self.groups
         self.stages = list(self._stages())

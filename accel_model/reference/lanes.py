@@ -9,10 +9,15 @@ spent on. Thousands of times slower than ``lanes.py``.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, ConvolutionWalk, Outcome
 from zeroskip.accel_model.reference.fetch import FetchUnit, WindowBuffer
 from zeroskip.accel_model.reference.streams import Weight, WeightReader
-from zeroskip.accel_model.spec import Array
+from zeroskip.accel_model.spec import AccelSpec
+
+if TYPE_CHECKING:
+    from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
 
 class Lane:
@@ -198,7 +203,7 @@ class Drain:
     def _take(self, slot: int, output: int) -> None:
         tile = self.plan.tiles[self.run // self.plan.groups]
         member, i = divmod(output - tile[0], self.plan.array.pixels)
-        lane = self.lanes[(slot << self.plan.conv.gang) + member]
+        lane = self.lanes[(slot << self.plan.conv.mode) + member]
         self.outcome.sums[self._channel(slot), output] = lane.sums[self.run % 2][i]
         if self.plan.conv.last:
             self.outcome.events["requantised"] += 1 + (self.plan.conv.operand_row is not None)
@@ -238,7 +243,9 @@ def free_stages(window: WindowBuffer, lanes: list[Lane]) -> None:
             window.freed.append(step)
 
 
-def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_000) -> Outcome:
+def step_conv(
+    array: LaneGeometry, banks: int, conv: Convolution, limit: int = 1_000_000
+) -> Outcome:
     """Run a convolution; RuntimeError if it is not finished after ``limit`` cycles."""
     outcome = Outcome()
     plan, window = ConvolutionWalk(array, conv), WindowBuffer(array.window_entries)
@@ -246,7 +253,7 @@ def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_00
     lanes = [
         Lane(plan, window, drain, slot, member, outcome)
         for slot in range(plan.slots)
-        for member in range(1 << conv.gang)
+        for member in range(1 << conv.mode)
     ]
     drain.lanes = lanes
     write_back = WriteBack(plan, drain, outcome) if conv.last else None
@@ -272,4 +279,17 @@ def step_conv(array: Array, banks: int, conv: Convolution, limit: int = 1_000_00
     for lane in lanes:
         outcome.events[lane.at_the_end] += array.pipeline_cycles
     outcome.events["cycles"] = outcome.cycles
+    return outcome
+
+
+def step(spec: AccelSpec, conv: Convolution) -> Outcome:
+    """A convolution on the target's lanes."""
+    array = cast("LaneGeometry", spec.array)
+    outcome = step_conv(array, spec.sram.act_banks, conv)
+    for slot, counted in (
+        ("imbalance", "imbalance"),
+        ("drain", "drain_wait"),
+        ("unused", "unused"),
+    ):
+        outcome.slots[slot] = outcome.events[counted] * array.pixels
     return outcome

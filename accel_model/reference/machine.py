@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any
 
 from zeroskip.accel_model.isa import instructions as isa
@@ -18,7 +19,6 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
 from zeroskip.accel_model.reference.dma import Transfer, step_transfer
-from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -195,7 +195,7 @@ class _Engine:
 
     def _loadweights(self, one: isa.LoadWeights) -> Outcome:
         raw = self.memory.dram[one.dram : one.dram + one.size]
-        slots, wide = self.spec.array.lanes >> one.gang, 1 << one.gang
+        slots, wide = self._placement(one.mode)
         row, at, n, tall = one.wgt, 0, 0, 0
         while at < len(raw):
             if n % slots == 0:
@@ -216,24 +216,29 @@ class _Engine:
             self.memory.par[one.par + row] = self.memory.dram[at : at + 16]
         return step_transfer(self.spec.dram, Transfer(one.dram, 16 * one.rows))
 
+    def _placement(self, mode: int) -> tuple[int, int]:
+        """Streams of a group, and neighbouring banks that share one."""
+        placement = self.spec.kind.placement(self.spec.array, mode)
+        return placement.slots, placement.banks
+
     # Computation.
 
-    def _patterns(self, one: isa.Patterns) -> Outcome:
-        rows = [self.memory.par[one.par + row] for row in range(2 * one.slabs)]
+    def _table(self, one: isa.Table) -> Outcome:
+        rows = [self.memory.par[one.par + row] for row in range(one.rows)]
         masks = []
-        for slab in range(one.slabs):
+        for slab in range(one.rows // 2):
             raw = rows[2 * slab] + rows[2 * slab + 1]
             masks.append([int.from_bytes(raw[2 * n : 2 * n + 2], "little") for n in range(16)])
-        self.table = PatternMasks(masks, one.id_bits)
+        self.table = PatternMasks(masks, one.argument)
         outcome = Outcome(cycles=1)
         for _row in rows:
             outcome.cycles += 1
         outcome.events["cycles"] = outcome.cycles
         return outcome
 
-    def _streams(self, wgt: int, count: int, gang: int) -> list[bytes]:
+    def _streams(self, wgt: int, count: int, mode: int) -> list[bytes]:
         """Streams in WGT from a row on: one in each slot, groups one after another."""
-        slots, wide = self.spec.array.lanes >> gang, 1 << gang
+        slots, wide = self._placement(mode)
         streams: list[bytes] = []
         row, tall = wgt, 0
         for n in range(count):
@@ -249,17 +254,18 @@ class _Engine:
 
     def _conv(self, one: isa.Conv) -> Outcome:
         x, operand = self.registers["input"], self.registers.get("operand")
-        nothing = [[0] * x.width] * x.height
-        return step_conv(
-            self.spec.array,
-            self.spec.sram.act_banks,
+        extent = self.registers["extent"]
+        nothing = [[0] * extent.width] * extent.height
+        step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(self.spec.kind.reference)
+        return step(
+            self.spec,
             Convolution(
                 image=[nothing] * one.channels,
                 row=x.row,
                 **self._window(),
-                streams=self._streams(one.wgt, one.filters, one.gang),
-                gang=one.gang,
-                table=self.table if self.spec.array.kind == "pattern" else None,
+                streams=self._streams(one.wgt, one.filters, one.mode),
+                mode=one.mode,
+                table=self.table,
                 first=bool(one.first),
                 last=bool(one.last),
                 out_blocks=-(-one.filters // BLOCK),
@@ -268,23 +274,27 @@ class _Engine:
         )
 
     def _window(self) -> dict[str, Any]:
-        x, y, kernel = (self.registers[name] for name in ("input", "output", "kernel"))
+        extent, y, kernel = (self.registers[name] for name in ("extent", "output", "kernel"))
         return {
             "kernel": (kernel.rows, kernel.cols),
-            "top": x.top,
-            "left": x.left,
+            "top": extent.top,
+            "left": extent.left,
             "stride": (kernel.row_stride, kernel.col_stride),
             "output": (y.height, y.width),
             "dilation": (kernel.row_dilation, kernel.col_dilation),
         }
 
     def _channelwise(self, channels: int, **more: Any) -> Outcome:
-        x = self.registers["input"]
+        x, extent = self.registers["input"], self.registers["extent"]
         return step_channels(
             self.spec.array,
             self.spec.sram.act_banks,
             Channelwise(
-                channels=channels, size=(x.height, x.width), row=x.row, **self._window(), **more
+                channels=channels,
+                size=(extent.height, extent.width),
+                row=x.row,
+                **self._window(),
+                **more,
             ),
         )
 

@@ -9,15 +9,17 @@ write-back. All lanes of a gang do the same, so a slot (one filter in flight) st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.formats import ReductionSteps
+from zeroskip.accel_model.formats.reduction_order import ReductionSteps
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.spec import Array
+from zeroskip.accel_model.timing.shape import WindowShape
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -29,6 +31,30 @@ LONGEST_PERIOD = 64  # tiles that may repeat
 
 class WindowError(ZeroskipError):
     """A convolution whose smallest step does not fit in the lanes' windows."""
+
+
+class ChannelwiseArray(Protocol):
+    """The numbers of any array on which the time of channelwise instructions depends."""
+
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def pipeline_cycles(self) -> int: ...
+
+
+class Lanes(Protocol):
+    """The numbers of a lane array on which time depends (``arrays.lanes.LaneGeometry``)."""
+
+    @property
+    def lanes(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def window_entries(self) -> int: ...
+    @property
+    def drain_width(self) -> int: ...
+    @property
+    def pipeline_cycles(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -55,8 +81,7 @@ class ConvTiming:
 
 
 def conv_cycles(
-    array: Array,
-    kind: str,
+    array: Lanes,
     work: Int32,
     order: Int32,
     reduction_steps: ReductionSteps,
@@ -66,10 +91,13 @@ def conv_cycles(
     out_blocks: int,
     last: bool,
     operand_ft: Int32 | None = None,
+    *,
+    lock_step: bool,
 ) -> ConvTiming:
     """Time of one ``conv``.
 
-    kind: the weight format of the streams; ``dense`` moves all lanes in lock step.
+    lock_step: all lanes move together, at the pace of the one with most work; one window serves
+    them.
     work: int32 [F, J], cycles of each stage, filters in the order of their streams.
     order: int32 [F], output channel of each stream. stages: of the J stages, fetches and entries.
     tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``).
@@ -87,11 +115,12 @@ def conv_cycles(
         )
     tiles, groups = len(tile_ft), -(-len(work) // slots)
     ragged = len(work) - slots * (groups - 1)  # slots of the last group that have streams
-    if kind != "dense":
+    if not lock_step:
         streams, copies = _by_slot(work, groups, slots), np.ones(slots, np.int64)
     else:  # slots that every group uses, and the rest: those of a kind do the same
         copies = np.array([ragged, slots - ragged] if ragged < slots else [slots])
-        streams = np.tile(work[0][None, :, None], (groups, 1, len(copies)))
+        most = np.maximum.reduceat(work, np.arange(0, len(work), slots), axis=0)
+        streams = np.repeat(most[:, :, np.newaxis], len(copies), axis=2)
         ragged = 1 if ragged < slots else slots
     used = np.full(groups, len(copies), np.int64)
     used[-1] = min(used[-1], ragged)
@@ -402,6 +431,28 @@ def quad_conflicts(
     return cf
 
 
+@lru_cache(maxsize=4096)
+def input_conflicts(window: WindowShape, banks: int, pixels: int) -> Int32:
+    """int32 [quads]: cycles to read one tap of one block of the input for each quad."""
+    return quad_conflicts(
+        window.out_height,
+        window.out_width,
+        row=window.row,
+        top=window.top,
+        left=window.left,
+        row_stride=window.row_stride,
+        col_stride=window.col_stride,
+        banks=banks,
+        pixels=pixels,
+    )
+
+
+@lru_cache(maxsize=4096)
+def operand_conflicts(window: WindowShape, row: int, banks: int, pixels: int) -> Int32:
+    """int32 [quads]: cycles to read a block of the operand, ``row`` ACT rows from line to line."""
+    return quad_conflicts(window.out_height, window.out_width, row=row, banks=banks, pixels=pixels)
+
+
 def tile_fetch(conflicts: Int32, gang: int) -> Int32:
     """int32 [T]: sums over the 2**gang quads of each tile; the last may have fewer."""
     return np.add.reduceat(conflicts, np.arange(0, len(conflicts), 1 << gang)).astype(np.int32)
@@ -413,7 +464,7 @@ def group_pixels(outputs: int, size: int) -> Int32:
 
 
 def simple_cycles(
-    array: Array,
+    array: ChannelwiseArray,
     blocks: int,
     taps: int,
     conflicts: Int32,

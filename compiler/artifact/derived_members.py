@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model import formats
-from zeroskip.accel_model.formats import FormatError, PatternTable, nested
+from zeroskip.accel_model.formats import FormatError, Shape, WeightFormat, nested
 from zeroskip.accel_model.io.archive import npy_chunks
 from zeroskip.accel_model.io.validate import checked_int, from_table
 from zeroskip.accel_model.program.program import Program
@@ -149,8 +149,11 @@ def join_program(
 ) -> Bytes:
     """The file of at most ``limit`` bytes. sources: groups, and weights int8 [K, C/groups, taps].
 
-    FormatError or ValueError if the pieces do not make one.
+    kind: name of the weight format. FormatError or ValueError if the pieces do not make one.
     """
+    weights = formats.FORMATS.get(kind)
+    if weights is None:
+        raise ValueError(f"a program has weights in the format {kind!r}")
     if pieces.ndim != 2 or pieces.shape[1] != len(fields(PackedSegment)):
         raise ValueError(f"pieces of a program are {pieces.shape}")
     every = [PackedSegment(*row) for row in pieces.tolist()]
@@ -172,7 +175,7 @@ def join_program(
         order = orders[piece.order : piece.order + piece.filters]
         if not 0 <= piece.source < len(sources) or piece.order < 0 or len(order) != piece.filters:
             raise ValueError(f"a piece of a program at {piece.at} has no weights")
-        raw = _packed(kind, *sources[piece.source], piece, order, made, limit)
+        raw = _packed(weights, *sources[piece.source], piece, order, made, limit)
         if len(raw) != piece.size:
             raise ValueError(f"a piece of a program at {piece.at} has another size")
         made[piece.at : piece.at + piece.size] = raw
@@ -180,7 +183,7 @@ def join_program(
 
 
 def _packed(
-    kind: str,
+    weights: WeightFormat,
     groups: int,
     weight: Int8,
     piece: PackedSegment,
@@ -201,13 +204,13 @@ def _packed(
         raise ValueError(f"a piece of a program at {piece.at} is of weights that are not there")
     table = None
     if piece.table >= 0:
-        rows = 2 * formats.slabs_of(taps)
+        rows = weights.table_rows(taps)
         raw = file[piece.table : piece.table + rows * _PAR_ROW]
         if len(raw) != rows * _PAR_ROW:
             raise ValueError(f"a pattern table of a program lies at {piece.table}")
-        table = PatternTable.from_rows(raw.reshape(rows, _PAR_ROW), rows // 2, piece.id_bits)
+        table = weights.table_of(raw.reshape(rows, _PAR_ROW), piece.id_bits)
     matrix = formats.to_reduction_order(_part(groups, weight, piece))[order]
-    return formats.pack(kind, matrix, piece.channels, taps, order, table)[0]
+    return weights.pack(matrix, Shape(piece.channels, taps), order, table)[0]
 
 
 def _part(groups: int, weight: Int8, piece: PackedSegment) -> Int8:
@@ -279,9 +282,7 @@ def split_program(
                 sum(map(len, orders)),
                 *table,
             )
-            made = _packed(
-                program.spec.array.kind, source.groups, weight, piece, order, file, _LIMIT
-            )
+            made = _packed(program.spec.format, source.groups, weight, piece, order, file, _LIMIT)
             if np.array_equal(made, raw):
                 weights[source] = number, weight
                 pieces.append(piece)
@@ -312,12 +313,11 @@ def _order_of(raw: Bytes, streams: WeightStreams, program: Program) -> npt.NDArr
     """The filters in the order of their streams."""
     table = None
     if streams.table is not None:
-        rows = 2 * formats.slabs_of(streams.taps)
+        rows = program.spec.format.table_rows(streams.taps)
         held = program.image[streams.table[0] :][: rows * _PAR_ROW]
-        table = PatternTable.from_rows(held.reshape(rows, -1), rows // 2, streams.table[1])
-    order = formats.unpack(
-        program.spec.array.kind, raw, streams.filters, streams.channels, streams.taps, table
-    )[2]
+        table = program.spec.format.table_of(held.reshape(rows, -1), streams.table[1])
+    shape = Shape(streams.channels, streams.taps)
+    order = program.spec.format.unpack(raw, streams.filters, shape, table).order
     return order.astype(np.uint16)
 
 

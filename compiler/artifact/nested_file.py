@@ -42,7 +42,7 @@ from zeroskip.compiler.artifact.network import (
     write_members,
 )
 
-LEVELS_FORMAT = 1
+LEVELS_FORMAT = 2
 FOLDER = "parts/"
 GROWTH = 256  # times the bytes that are stored: the most that a member is made to
 
@@ -86,9 +86,8 @@ class Levels:
             "parts": sorted(self.parts),
         }
         manifest["seal"] = seal_of(manifest)
-        write_members(
-            path, manifest, {f"{FOLDER}{name}": self.parts[name] for name in sorted(self.parts)}
-        )
+        members = {f"{FOLDER}{name}": self.parts[name] for name in sorted(self.parts)}
+        write_members(path, lambda: (manifest, members))
 
 
 def read_level(

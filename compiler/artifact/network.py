@@ -26,13 +26,14 @@ from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.io.archive import Chunks, digest, pieces, read_npy, read_zip, write_zip
 from zeroskip.accel_model.io.atomic_write import refuse_irregular, write_whole
 from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table, short_message
+from zeroskip.accel_model.plugins import UnknownKind, require
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import TvmFreeHost
 
-FORMAT = 3
+FORMAT = 4
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
 MAX_BATCH = 1 << 16
@@ -67,7 +68,8 @@ class Network:
     placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
     batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
     of one image, ``run_inputs`` and ``run_outputs`` those of a run. direct: how to run without TVM,
-    where the host only quantizes. level and levels: of a network that is one of several in a file,
+    where the host only quantizes. samples: a few calibration samples, for an array whose time
+    depends on activations: an array for each of ``run_inputs`` by name. level and levels: of a network that is one of several in a file,
     its number and the recipes of all.
     """
 
@@ -85,6 +87,7 @@ class Network:
     host_macs: dict[str, int]
     batch: int = 1
     direct: TvmFreeHost | None = field(default=None)
+    samples: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     level: int = 0
     levels: tuple[str, ...] = ()
 
@@ -123,10 +126,15 @@ class Network:
             MODULES, (self.host_module, self.reference_module, self.floating_module), strict=True
         ):
             members.update(dump_module(name, module))
+        samples: dict[str, str] = {}
+        for name, values in self.samples.items():
+            member, parts = constant_member(values)
+            members[member], samples[name] = parts, member
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
             "spec": asdict(self.spec),
+            **self.spec.plugin,
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "programs": programs,
@@ -136,6 +144,7 @@ class Network:
             "batch": self.batch,
             "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
+            **({"samples": samples} if samples else {}),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
         manifest["seal"] = seal_of(manifest)
@@ -143,7 +152,7 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
-        write_members(path, *self.dump())
+        write_members(path, self.dump)
 
     @staticmethod
     def load(path: str | Path, level: int | None = None) -> Network:
@@ -175,15 +184,17 @@ class Network:
 
 
 def write_members(
-    path: str | Path, manifest: Mapping[str, Any], members: Mapping[str, Chunks]
+    path: str | Path, dump: Callable[[], tuple[Mapping[str, Any], Mapping[str, Chunks]]]
 ) -> None:
-    """A file of a manifest and members, whole or not at all."""
-    head: Chunks = [json.dumps(manifest, indent=1).encode()]
-    write_whole(
-        path,
-        lambda out: write_zip(out, {"manifest.json": head, **members}),
-        check=partial(_check_loads, path),
-    )
+    """A file of a manifest and members, whole or not at all. dump: makes them; what they hold in
+    memory is gone before the file is loaded to check it."""
+
+    def write(out: Any) -> None:
+        manifest, members = dump()
+        head: Chunks = [json.dumps(manifest, indent=1).encode()]
+        write_zip(out, {"manifest.json": head, **members})
+
+    write_whole(path, write, check=partial(_check_loads, path))
 
 
 def _check_loads(path: str | Path, written: Path) -> None:
@@ -249,9 +260,14 @@ def _reading(path: str | Path) -> Iterator[Callable[[str], bytes]]:
 
 def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     """The network of a manifest that has been checked; ``reading`` gives its members."""
+    try:
+        require(head["spec"]["array"]["kind"], head.get("plugin"))
+    except UnknownKind as problem:
+        raise NetworkError(f"{path}: {problem}") from None
     spec = spec_from_table(head["spec"], path)
     with reading() as read:
         programs = {name: _program(read(member), name) for name, member in head["programs"].items()}
+        samples = {name: read_npy(read(at)) for name, at in head.get("samples", {}).items()}
     for program in programs.values():
         if program.fingerprint != spec.fingerprint:
             raise NetworkError(
@@ -279,6 +295,7 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     }
     placement, host_macs = _placement(head, programs)
     batch = checked_int(head["batch"], "batch", 1, MAX_BATCH)
+    _check_samples(samples, _of_batch(ports["inputs"], batch))
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(
         checked_text(head["name"], "name"),
@@ -295,7 +312,22 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         host_macs,
         batch,
         direct,
+        samples,
     )
+
+
+def _check_samples(samples: Mapping[str, np.ndarray[Any, Any]], ports: tuple[Port, ...]) -> None:
+    """ValueError unless there are none, or equally many for each input of a run."""
+    if not samples:
+        return
+    runs = {
+        divmod(len(samples[port.name]), port.shape[0] if port.shape else 1)
+        for port in ports
+        if str(samples[port.name].dtype) == port.dtype
+        and samples[port.name].shape[1:] == port.shape[1:]
+    }
+    if set(samples) != {port.name for port in ports} or len(runs) != 1 or runs.pop()[1]:
+        raise ValueError("its samples do not fit its inputs")
 
 
 def _placement(

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import formats
+from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.codegen.program_builder import (
@@ -132,14 +132,13 @@ class ChannelEmitter:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
         weight = op.weight[channels.start : channels.end]
         matrix = weight.reshape(channels.size, -1)
-        raw, lengths = formats.pack(
-            "dense", matrix, 1, matrix.shape[1], np.arange(len(matrix)), None
-        )
-        return raw, int(formats.wgt_rows(lengths, self.out.spec.array.lanes, 0)[1])
+        raw, lengths = DENSE.pack(matrix, Shape(1, matrix.shape[1]), np.arange(len(matrix)))
+        spec = self.out.spec
+        return raw, spec.kind.placement(spec.array, 0).rows(lengths)
 
     def _place_weights(self, op: ops.DepthwiseOp, channels: Interval) -> Rows:
         raw, rows = self._packed(op, channels)
-        return self.out.weights((self.id, "w", channels), raw, rows, gang=0)
+        return self.out.weights((self.id, "w", channels), raw, rows, mode=0)
 
 
 def _operand(op: ops.Op) -> ChannelSlice | None:

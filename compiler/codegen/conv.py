@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import formats
+from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.codegen.program_builder import (
@@ -105,14 +105,14 @@ class ConvEmitter:
         rows = table.to_rows()
         (par,) = self.out.load_params(((self.id, "table"), rows))
         reads = [Rows("par", par, len(rows))]
-        made = isa.Patterns(par=par, slabs=len(rows) // 2, id_bits=table.id_bits)
+        made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
 
     def _step(self, step: ConvStep, stripe: Interval) -> None:
         """Constants are loaded first: they wait for no other layer, activations may."""
         out, conv, residual = self.out, self.conv, self.conv.residual
         raw, rows = self._packed[step.filters, step.channels]
-        wgt = out.weights((self.id, "w", step.filters, step.channels), raw, rows, self.plan.gang)
+        wgt = out.weights((self.id, "w", step.filters, step.channels), raw, rows, self.plan.mode)
         reads = [wgt]
         par, par_sum = 0, 0
         if step.last:
@@ -138,7 +138,7 @@ class ConvEmitter:
             acc=0,
             filters=step.filters.size,
             channels=step.channels.size,
-            gang=self.plan.gang,
+            mode=self.plan.mode,
             first=int(step.first),
             last=int(step.last),
             residual=int(step.last and residual is not None),
@@ -182,18 +182,15 @@ class ConvEmitter:
     @cached_property
     def _packed(self) -> dict[tuple[Interval, Interval], tuple[npt.NDArray[np.uint8], int]]:
         """Streams and WGT rows of each tile of filters and chunk of channels."""
-        weights, plan = self.weights, self.plan
-        lanes = self.out.spec.array.lanes
+        weights, plan, spec = self.weights, self.plan, self.out.spec
+        placement = spec.kind.placement(spec.array, plan.mode)
         packed = {}
         for part in intervals(weights.filters, plan.filters):
             order = weights.order(part)
             for chunk in intervals(weights.channels, plan.channels):
-                matrix = weights.part(part, chunk)[order]
-                raw, lengths = formats.pack(
-                    weights.kind, matrix, chunk.size, weights.taps, order, weights.table
-                )
-                _, rows = formats.wgt_rows(lengths, lanes >> plan.gang, plan.gang)
-                packed[part, chunk] = (raw, int(rows))
+                matrix, shape = weights.part(part, chunk)[order], Shape(chunk.size, weights.taps)
+                raw, lengths = weights.format.pack(matrix, shape, order, weights.table)
+                packed[part, chunk] = (raw, placement.rows(lengths))
         return packed
 
     def _place_params(self, filters: Interval) -> tuple[int, int, list[Rows]]:

@@ -76,9 +76,7 @@ class _GroupEmitter:
     def _emitter(self, index: int) -> OpEmitter:
         """Of an operation, whose layer is entered."""
         op, plan, number = self.steps[index], self.group.plans[index], self.first + index
-        weights = (
-            PackedWeights(op, self.out.spec.array.kind) if isinstance(op, ops.ConvOp) else None
-        )
+        weights = PackedWeights(op, self.out.spec) if isinstance(op, ops.ConvOp) else None
         schedule = describe_step(self.group, self.steps, index)
         read = touched(op)
         self.layers.append(self.out.enter(layer_info(op, schedule, weights, read), read))

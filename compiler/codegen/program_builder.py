@@ -296,12 +296,15 @@ class ProgramBuilder:
             act=tile.act,
             row=tile.row,
             block=tile.block,
+            zero_point=value.zero_point,
+            unsigned=int(value.dtype == "uint8"),
+        )
+        self.stream.set(
+            isa.Extent,
             height=patch.rows.size,
             width=patch.cols.size,
             top=looked.top,
             left=looked.left,
-            zero_point=value.zero_point,
-            unsigned=int(value.dtype == "uint8"),
         )
 
     def set_output(self, tile: ActTile, value: Value, clip: ops.Clip) -> None:
@@ -356,14 +359,14 @@ class ProgramBuilder:
                 )
         return [par for par, _ in places]
 
-    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, gang: int) -> Rows:
+    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, mode: int) -> Rows:
         """WGT rows of packed streams, loaded if they are not there."""
         ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)])
         held = Rows("wgt", wgt, rows)
         if fresh:
             dram = self.image.add(key, raw.tobytes)
             self.stream.add(
-                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), gang=gang), [], [held]
+                isa.LoadWeights(wgt=wgt, dram=dram, size=len(raw), mode=mode), [], [held]
             )
         if self.weights_stay:
             self.wgt.pin(key, rows)

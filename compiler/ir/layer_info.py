@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from zeroskip.accel_model import formats
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
@@ -66,9 +65,10 @@ def least_bytes(op: ops.ConvOp, weights: PackedWeights) -> int:
     if isinstance(op, ops.DepthwiseOp):
         return op.weight.size
     weight = grouped(op)
-    sizes = [formats.nbytes_ideal(weights.kind, weight, weights.table)]
+    sizes = [weights.format.least_bytes(weight, weights.table)]
     if op.window.kernel == op.x.value.spatial and op.y.value.pixels == 1:
-        sizes.append(formats.nbytes_ideal(weights.kind, weight.reshape(len(weight), -1, 1, 1)))
+        flat = weight.reshape(len(weight), -1, 1, 1)
+        sizes.append(weights.format.least_bytes(flat, weights.format.make_table(flat)))
     return min(sizes)
 
 

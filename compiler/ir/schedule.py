@@ -16,7 +16,7 @@ class ConvPlan:
     the whole input on chip while the filters pass over it.
     """
 
-    gang: int
+    mode: int
     filters: int
     rows: int
     cols: int
@@ -28,7 +28,7 @@ class ConvPlan:
         kept = ", input kept" if self.keep_input else ""
         return (
             f"filters {self.filters} x rows {self.rows} x cols {self.cols} x channels "
-            f"{self.channels}, gang {1 << self.gang}, {self.outer} outer{kept}"
+            f"{self.channels}, mode {self.mode}, {self.outer} outer{kept}"
         )
 
 
@@ -75,6 +75,6 @@ def read_group(text: str) -> GroupPlan:
     """The group of one line of JSON."""
     fields = json.loads(text)
     plans = tuple(
-        ConvPlan(**each) if "gang" in each else ChannelPlan(**each) for each in fields["plans"]
+        ConvPlan(**each) if "mode" in each else ChannelPlan(**each) for each in fields["plans"]
     )
     return GroupPlan(fields["stripes"], plans, tuple(Buffer(**each) for each in fields["buffers"]))

@@ -68,7 +68,7 @@ def full(spatial: tuple[int, int]) -> Tile2D:
 
 @dataclass(frozen=True)
 class InputTile:
-    """The input that an output patch looks at; ``top`` and ``left`` are isa.Input's."""
+    """The input that an output patch looks at; ``top`` and ``left`` are isa.Extent's."""
 
     patch: Tile2D
     top: int

@@ -142,4 +142,10 @@ def manual() -> str:
         "",
     ]
     lines += [f"- {(predicate.__doc__ or '').strip()}" for predicate in PREDICATES]
+    lines += [
+        "",
+        "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "
+        "average of a map larger than ACT, say), or no step of it in the lanes' windows; "
+        "`compile` finds that out when it schedules.",
+    ]
     return "\n".join(lines) + "\n"

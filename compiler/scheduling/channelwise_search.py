@@ -6,16 +6,15 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
-from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.liveness import moves_only
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ChannelPlan
-from zeroskip.compiler.scheduling.conv_mappings import PAR_ROWS, STEP
+from zeroskip.compiler.scheduling.conv_mappings import STEP
 from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
@@ -53,11 +52,12 @@ class ChannelSearch:
                 return [self._choice(cuts, at, costs.pick(at)) for at in order]
         return []
 
-    def refusal(self) -> CompileError:
-        """That not even the smallest tile fits."""
+    def misfit(self) -> str:
+        """Why no schedule fits by itself, a phrase."""
         x = self.op.x.value.spatial
         looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
-        return too_big(self.op.node, self.spec, BLOCK * (looked + 1 + self.operand))
+        words = 4 * self.spec.wgt_banks * self.words
+        return too_big(self.spec, BLOCK * (looked + 1 + self.operand), words)
 
     @cached_property
     def _channels(self) -> Ints:
@@ -92,7 +92,7 @@ class ChannelSearch:
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
         read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
-        rows = self.words * -(-channels // self.spec.array.lanes)
+        rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
             array=self._array_cycles(channels, place.rows, cuts),
             loads=(read * (not place.x) + written * operand) / bus,
@@ -123,8 +123,8 @@ class ChannelSearch:
             return np.zeros(1)
         array = self.spec.array
         total = np.zeros((1, len(cuts.pieces)))
-        for pixels, many in cuts.patches():
-            quads = -(-pixels // array.pixels)
+        for high, wide, many in cuts.patches():
+            quads = -(-high * wide // array.pixels)
             each = -(-channels // BLOCK) * quads * self._pace(rows)
             total = total + many * (each + array.pixels + array.pipeline_cycles + STEP)
         return total * (self.op.y.channels / channels)

@@ -1,31 +1,30 @@
-"""The mappings in which the lanes can work through a convolution's weights, and what each costs."""
+"""The mappings in which an array can work through a convolution's weights, and what each costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model import formats
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.arrays.base import Case, StreamPlacement
+from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
+from zeroskip.accel_model.formats import Shape
+from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.timing import lane_array
+from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.tiles import intervals
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.scheduling.cost_model import Floats, Ints, Tilings
 
-Int32 = npt.NDArray[np.int32]
-
 STEP = 3  # cycles of a step besides its work: registers are set
-PAR_ROWS = 9  # rows of PAR for the parameters of 16 channels
-SAMPLES = (1, 4, 12)  # pixel groups that the array's timing function is run on
-PARTS = 3  # and tiles of filters that it is run for
+PARTS = 3  # tiles of filters that the array's timing is run for
 CHUNKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # parts that a reduction is cut into
 CHUNKINGS = 3  # of those whose weights fit, how many are tried, the largest parts first
 
@@ -34,168 +33,186 @@ CHUNKINGS = 3  # of those whose weights fit, how many are tried, the largest par
 class Mappings:
     """Ways to work through the weights; arrays [mappings, 1].
 
-    gang: lanes that share a filter (log2); filters: of a tile; channels: of a chunk; tiles, chunks:
-    how many there are; wide: pixels of a group. rows: of WGT, of the largest tile of weights;
-    part_rows: of all chunks of a tile of filters; all_rows: of all. nbytes: of all weights, packed.
-    single: cycles of a patch of one pixel group; base, pace: ``base + pace * n`` cycles of one of n
-    groups.
+    mode: the array's. filters: of a tile; channels: of a chunk; tiles, chunks:
+    how many there are; granule: outputs that are worked on together. slots: filters that are.
+    rows: of WGT, of the largest tile of weights; part_rows: of all chunks of a tile of filters;
+    all_rows: of all. nbytes: of all weights, packed.
+    prices: cycles of a patch, of each mapping.
     """
 
-    gang: Ints
+    mode: Ints
     filters: Ints
     channels: Ints
     tiles: Ints
     chunks: Ints
-    wide: Ints
+    granule: Ints
+    slots: Ints
     rows: Ints
     part_rows: Ints
     all_rows: Ints
     nbytes: Floats
-    single: Floats
-    base: Floats
-    pace: Floats
+    prices: tuple[PatchPrice, ...]
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[float]], prices: Sequence[PatchPrice]) -> Mappings:
+        """Ways of which each row has the fields before ``prices``, in order."""
+        sizes = np.array(rows, np.float64).reshape(-1, len(fields(Mappings)) - 1).T[..., np.newaxis]
+        *counts, nbytes = sizes
+        columns: list[Any] = [*(column.astype(np.int64) for column in counts), nbytes]
+        columns.append(tuple(prices))
+        return Mappings(*columns)
 
     def __len__(self) -> int:
-        return len(self.gang)
+        return len(self.mode)
 
     def only(self, at: int) -> Mappings:
         """One of them."""
-        return Mappings(*(getattr(self, each.name)[at : at + 1] for each in fields(self)))
+        return Mappings(*(getattr(self, column.name)[at : at + 1] for column in fields(self)))
 
     def sizes(self, at: int) -> tuple[int, int, int]:
-        """Gang, filters and channels of one of them."""
-        return int(self.gang[at, 0]), int(self.filters[at, 0]), int(self.channels[at, 0])
+        """Mode, filters and channels of one of them."""
+        return int(self.mode[at, 0]), int(self.filters[at, 0]), int(self.channels[at, 0])
 
     def array_cycles(self, cuts: Tilings) -> Floats:
         """Cycles of all steps, float64 [mappings, cuts]."""
         total = np.asarray(STEP * cuts.pieces * self.tiles * self.chunks, np.float64)
-        for pixels, many in cuts.patches():
-            groups = -(-pixels // self.wide)
-            total += many * np.where(groups == 1, self.single, self.base + self.pace * groups)
+        for high, wide, many in cuts.patches():
+            total += many * self._patch_cycles(high, wide)
         return total
+
+    def _patch_cycles(self, high: Ints, wide: Ints) -> Floats:
+        if self._linear is None:
+            return np.stack([price.cycles_of(high, wide) for price in self.prices])
+        single, base, pace = self._linear
+        groups = -(-high * wide // self.granule)
+        return np.where(groups == 1, single, base + pace * groups)
+
+    @cached_property
+    def _linear(self) -> tuple[Floats, Floats, Floats] | None:
+        """``LinearPrice.single``, ``base`` and ``pace`` [mappings, 1], where all prices are
+        such."""
+        if not all(isinstance(price, LinearPrice) for price in self.prices):
+            return None
+        columns = [[p.single, p.base, p.pace] for p in self.prices if isinstance(p, LinearPrice)]
+        single, base, pace = np.array(columns, np.float64).reshape(-1, 3).T[..., np.newaxis]
+        return single, base, pace
 
 
 def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec) -> Mappings:
-    """Every mapping whose weights fit on chip. WindowError if no step fits in the lanes'
-    windows."""
-    weights = PackedWeights(conv, spec.array.kind)
+    """Every mapping whose weights fit on chip. ArrayError if the array cannot do any step of it."""
+    weights, kind, geometry = PackedWeights(conv, spec), spec.kind, spec.array
     found: list[tuple[float, ...]] = []
-    for gang in range(spec.array.max_gang + 1):
-        for filters in _filter_tiles(weights, spec, gang):
-            chunkings = _chunkings(weights, spec, gang, filters)
+    prices: list[PatchPrice] = []
+    for mode in kind.modes(geometry):
+        placement, granule = kind.placement(geometry, mode), kind.granule(geometry, mode)
+        for filters in _filter_tiles(weights, spec, placement.slots, granule):
+            chunkings = _chunkings(weights, spec, placement, filters)
             for channels, rows in islice(chunkings, CHUNKINGS):
                 found.append(
                     (
-                        gang,
+                        mode,
                         filters,
                         channels,
                         *rows.shape,
-                        spec.array.pixels << gang,
+                        granule,
+                        placement.slots,
                         rows.max(),
                         rows.sum(axis=1).max(),
                         rows.sum(),
                         weights.packed_bytes(channels),
-                        *_patch_cycles(conv, weights, spec, gang, filters, channels),
                     )
                 )
-    columns: list[Any] = [
-        column.reshape(-1, 1).astype(np.int64 if each.type == "Ints" else np.float64)
-        for column, each in zip(
-            np.array(found, np.float64).reshape(-1, len(fields(Mappings))).T,
-            fields(Mappings),
-            strict=True,
-        )
-    ]
-    return Mappings(*columns)
+                prices.append(_patch_price(conv, weights, spec, mode, filters, channels))
+    return Mappings.of(found, prices)
 
 
-def _filter_tiles(weights: PackedWeights, spec: AccelSpec, gang: int) -> list[int]:
+def least_rows(conv: ops.ConvOp, spec: AccelSpec) -> int:
+    """WGT rows of the smallest tile of weights, or of two of it where there are several."""
+    weights, least = PackedWeights(conv, spec), []
+    size = min(blocks(-(-weights.channels // CHUNKS[-1])) * BLOCK, weights.channels)
+    for mode in spec.kind.modes(spec.array):
+        placement = spec.kind.placement(spec.array, mode)
+        granule = spec.kind.granule(spec.array, mode)
+        for filters in _filter_tiles(weights, spec, placement.slots, granule)[:1]:
+            rows = weights.rows(filters, size, placement)
+            least.append(int(rows.max()) * (1 if rows.size == 1 else 2))
+    return min(least, default=0)
+
+
+def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: int) -> list[int]:
     """Filters of a tile: whole groups, doubling, as far as staging and PAR allow."""
-    array = spec.array
-    slots = max(array.lanes >> gang, BLOCK)
+    slots = max(slots, BLOCK)
     whole = blocks(weights.filters) * BLOCK
-    staged = spec.sram.staging_bytes // (2 * (array.pixels << gang))
-    table = 1 if weights.table is None else 2 * len(weights.table.masks)
-    params = (spec.par_rows - table) // (2 * PAR_ROWS) * BLOCK
+    staged = spec.sram.staging_bytes // (2 * granule)
+    params = (spec.par_rows - max(weights.table_rows, 1)) // (2 * PAR_ROWS) * BLOCK
     sizes = {min(slots << shift, whole) for shift in range(12)} | {whole}
     return sorted(size for size in sizes if size <= min(staged, params))
 
 
 def _chunkings(
-    weights: PackedWeights, spec: AccelSpec, gang: int, filters: int
+    weights: PackedWeights, spec: AccelSpec, placement: StreamPlacement, filters: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """Channels of a chunk, and the WGT rows of every tile of weights [tiles, chunks], where two
-    tiles fit or all of them do."""
+    """Channels of a chunk that the array takes, and the WGT rows of every tile of weights
+    [tiles, chunks], where two tiles fit or all of them do."""
     every = weights.channels
     sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS}
     for size in sorted(sizes, reverse=True):
-        rows = weights.rows(filters, size, spec.array.lanes >> gang, gang)
+        if not spec.kind.takes(spec.array, Shape(size, weights.taps)):
+            continue
+        rows = weights.rows(filters, size, placement)
         if rows.max() * (1 if rows.size == 1 else 2) <= spec.wgt_rows:
             yield size, rows
 
 
-def _patch_cycles(
+def _patch_price(
     conv: ops.ConvOp,
     weights: PackedWeights,
     spec: AccelSpec,
-    gang: int,
+    mode: int,
     filters: int,
     channels: int,
-) -> tuple[float, float, float]:
-    """``single``, ``base`` and ``pace`` of a mapping; chunks before the last are taken to be
-    equal."""
-    y, wide = conv.y.value, spec.array.pixels << gang
-    counts = [min(count, -(-y.pixels // wide)) for count in SAMPLES]
-    fetch = _fetch(conv, spec, gang, counts[-1])
-    pixels = np.full(counts[-1], min(wide, y.pixels), np.int32)
+) -> PatchPrice:
+    """The price of a mapping; chunks before the last are taken to be equal."""
     chunks = intervals(weights.channels, channels)
-    cycles = dict.fromkeys(counts, 0.0)
     parts = intervals(weights.filters, filters)
     few = parts[:: -(-len(parts) // PARTS)]
-    scale = weights.total.sum() / sum(int(weights.total[p.start : p.end].sum()) for p in few)
+    scale = weights.work.sum() / sum(int(weights.work[p.start : p.end].sum()) for p in few)
+    total: PatchPrice | None = None
+    window = _whole_window(conv)
     for part in few:
-        order = weights.order(part)
         for chunk, times in ((chunks[0], len(chunks) - 1), (chunks[-1], 1)):
+            if not times:
+                continue
             last = chunk == chunks[-1]
-            work = weights.part_work(part, chunk)[order]
-            stages = formats.reduction_steps_of(weights.kind, chunk.size, weights.taps)
-            for n in cycles if times else ():
-                operand = fetch[1][:n] if last and conv.residual is not None else None
-                cycles[n] += (
-                    scale
-                    * times
-                    * lane_array.conv_cycles(
-                        spec.array,
-                        weights.kind,
-                        work,
-                        order,
-                        stages,
-                        fetch[0][:n],
-                        pixels[:n],
-                        gang,
-                        blocks(part.size),
-                        last,
-                        operand,
-                    ).cycles
-                )
-    less, more = counts[0 if len(cycles) < len(SAMPLES) else -2], counts[-1]
-    pace = (cycles[more] - cycles[less]) / (more - less) if more > less else cycles[more]
-    return cycles[1], cycles[more] - pace * more, pace
+            case = Case(
+                window,
+                weights.filter_set(part, chunk),
+                mode,
+                chunk == chunks[0],
+                last,
+                window.out_width if last and conv.residual is not None else None,
+            )
+            price = spec.kind.price(spec, case)
+            if total is None:
+                total = price.times(scale * times)
+            else:
+                total = total.plus(price, scale * times)
+    assert total is not None  # the last chunk is counted
+    return total
 
 
-def _fetch(conv: ops.ConvOp, spec: AccelSpec, gang: int, count: int) -> tuple[Int32, Int32]:
-    """Cycles to fetch a tap of a block, and a block of the operand, for the first pixel groups of
-    the output in full width."""
-    array, (high, wide) = spec.array, conv.y.value.spatial
-    rows = min(high, -(-count * (array.pixels << gang) // wide))
-
-    def cycles(**layout: int) -> Int32:
-        found = lane_array.quad_conflicts(
-            rows, wide, banks=spec.sram.act_banks, pixels=array.pixels, **layout
-        )
-        return np.resize(lane_array.tile_fetch(found, gang), count)
-
-    window = conv.window
-    return cycles(
-        row=conv.x.value.spatial[1], row_stride=window.stride[0], col_stride=window.stride[1]
-    ), cycles(row=wide)
+def _whole_window(conv: ops.ConvOp) -> WindowShape:
+    """The window of all outputs, its input in ACT in full width."""
+    (high, wide), (height, width), window = conv.y.value.spatial, conv.x.value.spatial, conv.window
+    return WindowShape(
+        width,
+        height,
+        width,
+        -window.pad[0],
+        -window.pad[1],
+        *window.kernel,
+        *window.stride,
+        *window.dilation,
+        high,
+        wide,
+    )

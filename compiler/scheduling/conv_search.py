@@ -13,16 +13,14 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.timing.lane_array import WindowError
-from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ConvPlan
-from zeroskip.compiler.ir.weight_packing import PackedWeights
-from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings
+from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
     Candidate,
@@ -44,13 +42,11 @@ class ConvSearch:
 
     def __init__(self, conv: ops.ConvOp, spec: AccelSpec) -> None:
         self.conv, self.spec = conv, spec
+        self._window = ""  # why no step fits in the lanes' windows
 
     def ranked(self, place: TileContext, count: int, alone: bool = True) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by
-        themselves or among others.
-
-        CompileError if a step of the convolution does not fit in the lanes' windows.
-        """
+        themselves or among others; none where not even the lanes' windows hold a step."""
         if not len(self.mappings):
             return []
         geometry = _Geometry.of(self.conv, place.rows)
@@ -64,28 +60,32 @@ class ConvSearch:
 
     @cached_property
     def mappings(self) -> Mappings:
-        """How the lanes can work through the weights."""
+        """How the lanes can work through the weights; none if no step fits in their windows."""
         try:
             return enumerate_mappings(self.conv, self.spec)
-        except WindowError as problem:
-            raise CompileError(f"'{self.conv.node}': {problem}") from None
+        except ArrayError as problem:
+            self._window = str(problem)
+            return Mappings.of([], [])
 
-    def refusal(self) -> CompileError:
-        """That not even the smallest tile fits."""
+    def misfit(self) -> str:
+        """Why no schedule fits by itself, a phrase."""
         spec, conv = self.spec, self.conv
+        if not len(self.mappings) and self._window:
+            return self._window
         looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
-        words = int(PackedWeights(conv, spec.array.kind).words(BLOCK).max())
-        return too_big(conv.node, spec, needed, 2 * 4 * spec.array.lanes * words)
+        return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
 
 
-def too_big(node: str, spec: AccelSpec, act: int, wgt: int = 0) -> CompileError:
-    """The refusal of an operation whose smallest tile does not fit."""
-    weights = f" and {wgt} bytes of WGT" if wgt else ""
-    return CompileError(
-        f"'{node}': its smallest tile needs {act} bytes of ACT{weights}, {spec.name} has "
-        f"{spec.sram.act_bytes} and {spec.sram.wgt_bytes}; choose a target with more SRAM"
-    )
+def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
+    """Why an operation does not fit whose smallest tile needs so many bytes of ACT and WGT."""
+    sram = spec.sram
+    needs = (("ACT", act, sram.act_bytes), ("WGT", wgt, sram.wgt_bytes))
+    over = [(f"{size} bytes of {name}", str(room)) for name, size, room in needs if size > room]
+    if not over:
+        return f"no tile of it fits in {spec.name}'s SRAM"
+    sizes, rooms = (" and ".join(parts) for parts in zip(*over, strict=True))
+    return f"its smallest tile needs {sizes}, {spec.name} has {rooms}"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class _Loops:
     def choice(self, at: int, cost: CostEstimate) -> Candidate:
         """The schedule at a place of the flattened arrays."""
         mapping, cut = divmod(at, len(self.geometry.cuts.pieces))
-        gang, filters, channels = self.mappings.sizes(mapping)
+        mode, filters, channels = self.mappings.sizes(mapping)
         high, wide = (
             int(axis.most[cut]) for axis in (self.geometry.cuts.rows, self.geometry.cuts.cols)
         )
@@ -138,7 +138,7 @@ class _Loops:
                 self.mappings.only(mapping).array_cycles(Tilings.into(rows, cols, high, wide))[0, 0]
             )
 
-        plan = ConvPlan(gang, filters, high, wide, channels, self.outer, self.keep)
+        plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep)
         return Candidate(plan, cost, array)
 
     def costs(self) -> CostEstimates:
@@ -206,8 +206,7 @@ class _Loops:
 
     def _sums(self) -> Ints:
         """ACC rows of a patch's partial sums."""
-        slots = self.spec.array.lanes >> self.mappings.gang
-        wide = self.mappings.wide
+        slots, wide = self.mappings.slots, self.mappings.granule
         sums: Ints = (
             -(-self.geometry.y.patch // wide)
             * wide

@@ -212,10 +212,10 @@ class Tilings:
     def pieces(self) -> Ints:
         return self.rows.count * self.cols.count
 
-    def patches(self) -> list[tuple[Ints, Ints]]:
-        """(pixels of a patch, how many such patches), four times."""
+    def patches(self) -> list[tuple[Ints, Ints, Ints]]:
+        """(rows of a patch, its columns, how many such patches), four times."""
         return [
-            (high * wide, many * times)
+            (high, wide, many * times)
             for high, many in self.rows.sizes()
             for wide, times in self.cols.sizes()
         ]

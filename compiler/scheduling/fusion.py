@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.liveness import Liveness, LiveRange
 from zeroskip.compiler.ir.ops import Op, Region
@@ -105,6 +106,14 @@ class FusionSearch:
             cheapest.append(min(options, key=lambda each: each[0]))
         return cheapest[-1][1]
 
+    def misfits(self) -> dict[str, str]:
+        """Node -> why it cannot be scheduled, of the operations that do not fit by themselves."""
+        return {
+            op.node: search.misfit()
+            for index, (op, search) in enumerate(zip(self.ops, self.searches, strict=True))
+            if self.group(index, index + 1, 1) is None
+        }
+
     def group(self, first: int, last: int, stripes: int) -> PricedGroup | None:
         """The group of operations first..last-1 in so many stripes; None if it does not fit."""
         candidate = self.candidate(first, last, stripes)
@@ -123,7 +132,10 @@ class FusionSearch:
         self.works.clear()
         alone = self.group(last - 1, last, 1)
         if alone is None:
-            raise self.searches[last - 1].refusal()
+            raise CompileError(
+                f"'{self.ops[last - 1].node}': {self.searches[last - 1].misfit()}; choose a target "
+                "with more SRAM"
+            )
         yield last - 1, alone
         nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:

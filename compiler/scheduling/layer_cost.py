@@ -26,7 +26,8 @@ Floats = npt.NDArray[np.floating]
 
 
 def cycles_on(spec: AccelSpec) -> Cost:
-    """The cost of layers on a target: estimated cycles, 0 for one that stays on the CPU."""
+    """The cost of layers on a target: estimated cycles, 0 for one that stays on the CPU because the
+    accelerator does not take it or it does not fit."""
     check = supports(spec)
 
     def cycles(site: Site, weight: Floats) -> float:
@@ -35,7 +36,8 @@ def cycles_on(spec: AccelSpec) -> Cost:
             return 0.0
         node = Node(site.layer.node, layer, ("x",), "y")
         graph = LayerGraph("layer", ("x",), ("y",), (node,), {"x": layer.inputs[0], "y": layer.y})
-        return float(sum(_estimate(op, spec) for op in lower(graph).ops))
+        costs = [_estimate(op, spec) for op in lower(graph).ops]
+        return 0.0 if None in costs else float(sum(cost for cost in costs if cost is not None))
 
     return cycles
 
@@ -71,10 +73,7 @@ def _integer(site: Site, weight: Floats) -> Layer | None:
     )
 
 
-def _estimate(op: ops.Op, spec: AccelSpec) -> float:
-    """Cycles of an operation by itself. CompileError if it does not fit."""
-    search = search_of(op, spec)
-    ranked = search.ranked(TileContext(op.y.value.spatial[0], spec.act_rows), 1)
-    if not ranked:
-        raise search.refusal()
-    return ranked[0].cost.alone(spec.dram.latency_cycles)
+def _estimate(op: ops.Op, spec: AccelSpec) -> float | None:
+    """Cycles of an operation by itself; None if it does not fit."""
+    ranked = search_of(op, spec).ranked(TileContext(op.y.value.spatial[0], spec.act_rows), 1)
+    return ranked[0].cost.alone(spec.dram.latency_cycles) if ranked else None

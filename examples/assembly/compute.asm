@@ -37,14 +37,15 @@
 .u32 0x180   0x20000 0xff010005
 
 loadparams par=0 dram=0 rows=13
-loadweights wgt=0 dram=0x100 size=128 gang=0      ; 16 streams in lanes 0..15, WGT rows 0 and 1
-loadweights wgt=2 dram=0x180 size=8 gang=0        ; 1 stream in lane 0, WGT rows 2 and 3
+loadweights wgt=0 dram=0x100 size=128 mode=0      ; 16 streams in lanes 0..15, WGT rows 0 and 1
+loadweights wgt=2 dram=0x180 size=8 mode=0        ; 1 stream in lane 0, WGT rows 2 and 3
 loadshape dram_pixel=16 dram_row=64 dram_block=0 act_row=4 act_block=0
 load act=0 dram=0x400 width=4 height=4 blocks=1 bytes=16 lane=0 post=compute
 
 ; kernel: the window. input: where x is in ACT, and which pixel tap 0 of output 0 reads.
 kernel rows=2 cols=2 row_stride=2 col_stride=2 row_dilation=1 col_dilation=1 wait=load
-input act=0 row=4 block=16 height=4 width=4 top=0 left=0 zero_point=0 unsigned=0
+input act=0 row=4 block=16 zero_point=0 unsigned=0
+extent height=4 width=4 top=0 left=0
 
 ; output: where the result goes, and how it is made 8 bits wide.
 output act=16 row=2 block=4 height=2 width=2 zero_point=0 low=-128 high=127 unsigned=0
@@ -56,16 +57,18 @@ depthwise wgt=0 par=0 channels=16 residual=0
 
 ; add: the input tile plus the operand tile. Its window is one pixel.
 kernel rows=1 cols=1 row_stride=1 col_stride=1 row_dilation=1 col_dilation=1
-input act=16 row=2 block=4 height=2 width=2 top=0 left=0 zero_point=0 unsigned=0
+input act=16 row=2 block=4 zero_point=0 unsigned=0
+extent height=2 width=2 top=0 left=0
 operand act=20 row=2 block=4 zero_point=0 unsigned=0 par=10
 output act=24 row=2 block=4 height=2 width=2 zero_point=0 low=-128 high=127 unsigned=0
 add channels=16
 
 ; conv: patterns are looked up in the table that `patterns` names.
-patterns par=11 slabs=1 id_bits=0
-input act=24 row=2 block=4 height=2 width=2 top=0 left=0 zero_point=0 unsigned=0
+table par=11 rows=2 argument=0
+input act=24 row=2 block=4 zero_point=0 unsigned=0
+extent height=2 width=2 top=0 left=0
 output act=32 row=2 block=4 height=2 width=2 zero_point=0 low=-128 high=127 unsigned=0
-conv wgt=2 par=0 acc=0 filters=1 channels=16 gang=0 first=1 last=1 residual=0 post=store
+conv wgt=2 par=0 acc=0 filters=1 channels=16 mode=0 first=1 last=1 residual=0 post=store
 
 storeshape dram_pixel=16 dram_row=32 dram_block=0 act_row=2 act_block=0 wait=compute
 store act=24 dram=0x500 width=2 height=2 blocks=1 bytes=16 lane=0

@@ -23,7 +23,7 @@
 .u8  0x0c0   1 1 1 1  1 1 1 1  1 1 1 1  1 1 1 1
 
 ; loadweights deals the streams to the lanes' banks: stream n to lane n, from row wgt on.
-loadweights wgt=0 dram=0 size=16 gang=0
+loadweights wgt=0 dram=0 size=16 mode=0
 loadparams par=0 dram=0x40 rows=9
 
 ; loadshape says how a tile lies on both sides: in DRAM a pixel takes 3 bytes and an image row 12; in
@@ -33,8 +33,9 @@ load act=0 dram=0x200 width=4 height=4 blocks=1 bytes=3 lane=0 post=compute
 
 ; The rest is compute.asm's and store.asm's subject.
 kernel rows=1 cols=1 row_stride=1 col_stride=1 row_dilation=1 col_dilation=1 wait=load
-input act=0 row=4 block=16 height=4 width=4 top=0 left=0 zero_point=0 unsigned=0
+input act=0 row=4 block=16 zero_point=0 unsigned=0
+extent height=4 width=4 top=0 left=0
 output act=16 row=4 block=16 height=4 width=4 zero_point=0 low=-128 high=127 unsigned=0
-conv wgt=0 par=0 acc=0 filters=2 channels=3 gang=0 first=1 last=1 residual=0 post=store
+conv wgt=0 par=0 acc=0 filters=2 channels=3 mode=0 first=1 last=1 residual=0 post=store
 storeshape dram_pixel=2 dram_row=8 dram_block=0 act_row=4 act_block=0 wait=compute
 store act=16 dram=0x280 width=4 height=4 blocks=1 bytes=2 lane=0

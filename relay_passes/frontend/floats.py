@@ -1,6 +1,7 @@
 """Floats of other widths become float32, the type that ranges are measured and layers computed in.
 
-A model's inputs and outputs keep their types: a Cast stands at each.
+A model's inputs and outputs keep their types: a Cast stands at each. Those of bfloat16, for which
+numpy has no type, become float32 themselves.
 """
 
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ def cast_floats(model: onnx.ModelProto) -> bool:
     ]
     if not (tensors or ends or typed):
         return False
+    for end in ends:
+        if end.type.tensor_type.elem_type == TensorProto.BFLOAT16:
+            end.type.tensor_type.elem_type = TensorProto.FLOAT
     for tensor in tensors:
         tensor.CopyFrom(
             numpy_helper.from_array(_narrowed(numpy_helper.to_array(tensor)), tensor.name)

@@ -50,13 +50,14 @@ def export_onnx(mod: tvm.IRModule, name: str = "network") -> onnx.ModelProto:
     writer.taken.update(leaving)
     for binding in bindings(func):
         writer.write(binding, node_of(func, binding.var))
-    for value, given in zip(results, leaving, strict=True):
+    ends = dict(zip(leaving, results, strict=True))  # a name may leave twice: with the same value
+    for given, value in ends.items():
         writer.add("Identity", given, [writer.name_of(value)], [given])
     graph = helper.make_graph(
         writer.nodes,
         name,
         [_value(given, param.ty) for param, given in zip(func.params, inputs, strict=True)],
-        [_value(given, value.ty) for value, given in zip(results, leaving, strict=True)],
+        [_value(given, value.ty) for given, value in ends.items()],
         writer.initializers,
     )
     model = helper.make_model(

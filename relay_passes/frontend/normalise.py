@@ -28,7 +28,7 @@ from zeroskip.relay_passes.frontend.limits import (
 from zeroskip.relay_passes.frontend.noops import remove_noops
 from zeroskip.relay_passes.frontend.pads import make_pads_explicit, merge_pads, refuse_empty_windows
 from zeroskip.relay_passes.frontend.pools import make_pools
-from zeroskip.relay_passes.frontend.qdq import move_integer_limits
+from zeroskip.relay_passes.frontend.qdq import dequantize_operands, move_integer_limits
 from zeroskip.relay_passes.frontend.resize import rewrite_resizes
 from zeroskip.relay_passes.frontend.shapes import (
     fix_input_shapes,
@@ -92,6 +92,8 @@ def normalise_own(
         infer_shapes(result)
     # Limits on integers, of activations: those of weights are folded by now.
     if move_integer_limits(result):
+        infer_shapes(result)
+    if dequantize_operands(result):
         infer_shapes(result)
     if rewrite_layer_norms(result):
         infer_shapes(result)

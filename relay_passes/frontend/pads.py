@@ -168,7 +168,7 @@ def refuse_empty_windows(model: onnx.ModelProto) -> None:
 
 def merge_pads(model: onnx.ModelProto) -> None:
     """Move a Pad of constant zeros on spatial axes into the Conv or AveragePool that alone
-    reads it.
+    reads it, through quantizers, which keep 0.
 
     An average that does not count its own padding counts that of a Pad: it is merged when it has
     no padding of its own and counts from then on. It is not merged when it rounds up, since a
@@ -176,18 +176,36 @@ def merge_pads(model: onnx.ModelProto) -> None:
     """
     index = Index.of(model)
     for pad in model.graph.node:
-        reader = index.only_reader(pad.output[0])
-        if pad.op_type != "Pad" or pad.domain not in DEFAULT_DOMAINS or reader is None:
+        if pad.op_type != "Pad" or pad.domain not in DEFAULT_DOMAINS:
             continue
+        first = reader = index.only_reader(pad.output[0])
+        padded = pad.output[0]
+        while reader is not None and _keeps_zero(reader, padded, index):
+            padded = reader.output[0]
+            reader = index.only_reader(padded)
         amounts = _spatial_zeros(pad, index)
-        if amounts is None or not _takes_pads(reader, pad.output[0]):
+        if amounts is None or first is None or reader is None or not _takes_pads(reader, padded):
             continue
         own = attributes(reader).get("pads", [0] * len(amounts))
         set_attributes(reader, pads=[a + b for a, b in zip(own, amounts, strict=True)])
         if reader.op_type == "AveragePool":
             set_attributes(reader, count_include_pad=1)
-        reader.input[0] = pad.input[0]
+        first.input[0] = pad.input[0]
+        del model.graph.value_info[:]  # of what is smaller now; inferred again
     drop_unused(model)
+
+
+def _keeps_zero(node: onnx.NodeProto, data: str, index: Index) -> bool:
+    """Whether a node quantizes or dequantizes a tensor by one scale: of 0 that gives the zero
+    point, of which it gives 0 again."""
+    scale = index.shape(node.input[1]) if len(node.input) > 1 else None
+    return (
+        node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        and node.domain in DEFAULT_DOMAINS
+        and node.input[0] == data
+        and scale is not None
+        and int(np.prod(scale)) == 1
+    )
 
 
 def _takes_pads(reader: onnx.NodeProto, padded: str) -> bool:

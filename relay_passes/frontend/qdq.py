@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from zeroskip.relay_passes.frontend.editing import (
     DEFAULT_DOMAINS,
@@ -14,6 +14,7 @@ from zeroskip.relay_passes.frontend.editing import (
     Rewriter,
     attributes,
     input_name,
+    replace_nodes,
 )
 
 _INTEGERS = {"int8", "uint8", "int16", "uint16"}
@@ -115,6 +116,43 @@ def _reals(node: onnx.NodeProto, operands: list[Array | None]) -> Array | None:
         return None
     centred = integers.astype(np.int64) - (0 if offset is None else offset.astype(np.int64))
     return np.asarray(centred.astype(np.float32) * scale.astype(np.float32))
+
+
+def dequantize_operands(model: onnx.ModelProto) -> bool:
+    """Make the real values of constants of 8 bits that only sums, differences, products and
+    quotients with an activation read, which are then as those of a float network; True if any
+    was. The integers of weights, and biases of 32 bits, stay."""
+    index = Index.of(model)
+    found = []
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or node.domain not in DEFAULT_DOMAINS:
+            continue
+        operands = [index.constant(name) for name in node.input]
+        integers = operands[0]
+        if integers is None or str(integers.dtype) not in ("int8", "uint8"):
+            continue
+        result = node.output[0]
+        readers = index.readers.get(result, ())
+        if result in index.outputs or not all(_takes_operand(each, index) for each in readers):
+            continue
+        reals = _reals(node, operands)
+        if reals is not None:
+            found.append(node.name)
+            model.graph.initializer.append(numpy_helper.from_array(reals, result))
+    replace_nodes(model, [node for node in model.graph.node if node.name not in found])
+    return bool(found)
+
+
+def _takes_operand(node: onnx.NodeProto, index: Index) -> bool:
+    """Whether the node is arithmetic of an activation and another operand."""
+    if node.op_type not in ("Add", "Div", "Mul", "Sub") or node.domain not in DEFAULT_DOMAINS:
+        return False
+    makers = [index.producer.get(name) for name in node.input]
+    return any(
+        maker is None or index.constant(maker.input[0]) is None
+        for maker, name in zip(makers, node.input, strict=True)
+        if name not in index.constants
+    )
 
 
 def move_integer_limits(model: onnx.ModelProto) -> bool:

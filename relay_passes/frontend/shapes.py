@@ -147,16 +147,17 @@ def refuse_training(model: onnx.ModelProto) -> None:
 def name_nodes(model: onnx.ModelProto) -> None:
     """Give every node a name of its own: an anonymous one becomes its operator and first output,
     a second one of the same name gets a number. The model records the operator of each, which
-    rewrites may replace."""
+    rewrites may replace, but for names that stand for several operators."""
     taken: set[str] = set()
+    kinds: dict[str, set[str]] = {}
     for node in model.graph.node:
         given = node.name or f"{node.op_type}_{node.output[0] if node.output else ''}"
         name = unused_name(given, taken)
         node.name = name
         set_origin(node, given)
-    helper.set_model_props(
-        model, {OPERATORS: json.dumps({origin(node): node.op_type for node in model.graph.node})}
-    )
+        kinds.setdefault(origin(node), set()).add(node.op_type)
+    known = {name: operator for name, (operator, *others) in kinds.items() if not others}
+    helper.set_model_props(model, {OPERATORS: json.dumps(known)})
 
 
 def upgrade_opset(model: onnx.ModelProto) -> None:

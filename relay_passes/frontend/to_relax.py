@@ -34,6 +34,7 @@ from zeroskip.relay_passes.relax.rewriting import (
     bind,
     bindings,
     const_value,
+    function_in,
     inherit_nodes,
     is_leaf,
     make_const,
@@ -105,7 +106,7 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
     nodes: dict[str, str] = {}
     constants = {item.name for item in model.graph.initializer}
     builder = importer.bb
-    with _main(builder, params):
+    with function_in(builder, "main", params):
         with builder.dataflow():
             for node in model.graph.node:
                 with _refusing(node, constants):
@@ -133,18 +134,6 @@ def _refuse_dynamic(node: onnx.NodeProto, result: relax.Expr, constants: set[str
         )
         if not isinstance(kind, relax.TensorType) or not static:
             raise refused_shape(node, constants)
-
-
-@contextlib.contextmanager
-def _main(builder: relax.BlockBuilder, params: list[relax.Var]) -> Iterator[None]:
-    """The builder's function; on an error its open block is closed, or TVM would complain of it on
-    standard error when the builder goes."""
-    try:
-        with builder.function("main", params):
-            yield
-    except FrontError:
-        builder._end_block()
-        raise
 
 
 def _parameters(model: onnx.ModelProto) -> list[relax.Var]:
@@ -247,7 +236,7 @@ def _named(func: relax.Function, nodes: dict[str, str]) -> relax.Function:
     taken = {str(param.name) for param in func.params}
     builder, env = relax.BlockBuilder(), Env()
     recorded: dict[str, str] = {}
-    with builder.function("main", list(func.params)):
+    with function_in(builder, "main", list(func.params)):
         with builder.dataflow():
             for binding in raw:
                 if binding.var in copies:

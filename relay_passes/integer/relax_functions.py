@@ -39,6 +39,7 @@ from zeroskip.relay_passes.integer.relax_body import (
     along_channels,
     constant,
 )
+from zeroskip.relay_passes.relax.rewriting import function_in
 
 __all__ = [
     "BOUNDS",
@@ -58,6 +59,7 @@ __all__ = [
     "RequantizeLayer",
     "ReshapeLayer",
     "build",
+    "composite",
     "identifier",
     "is_integer_layer",
     "kind_of",
@@ -80,7 +82,7 @@ _AFFINE = ("add", *_SCALE, *_ROUND)
 
 def build(layer: Layer, node: str) -> relax.Function:
     """The layer as a private Relax function of its inputs, marked as made by ONNX node ``node``."""
-    attrs: dict[str, Any] = {COMPOSITE_ATTR: _PREFIX + layer.kind, NODE_ATTR: node}
+    attrs: dict[str, Any] = {COMPOSITE_ATTR: composite(layer.kind), NODE_ATTR: node}
     if isinstance(
         layer, MaxPoolLayer | ConcatLayer | ReshapeLayer
     ):  # their arithmetic does not contain it
@@ -89,7 +91,7 @@ def build(layer: Layer, node: str) -> relax.Function:
         relax.Var(f"x{i}", relax.TensorType(x.shape, x.dtype)) for i, x in enumerate(layer.inputs)
     ]
     builder = relax.BlockBuilder()
-    with builder.function("layer", params, attrs=attrs, private=True):
+    with function_in(builder, "layer", params, attrs=attrs, private=True):
         with builder.dataflow():
             result = builder.emit_output(write_layer(layer, builder, params))
         builder.emit_func_output(result)
@@ -104,6 +106,11 @@ def write_layer(layer: Layer, builder: relax.BlockBuilder, args: Sequence[Any]) 
 def identifier(node: str) -> str:
     """What functions and variables made for an ONNX node are called."""
     return re.sub(r"\W+", "_", node, flags=re.ASCII).strip("_")
+
+
+def composite(kind: str) -> str:
+    """What a function of this kind has as its attribute ``Composite``."""
+    return _PREFIX + kind
 
 
 def kind_of(function: Any) -> str:

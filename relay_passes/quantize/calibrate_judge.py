@@ -15,6 +15,7 @@ from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.quantize.calibrate_auto import (
     choose_by_outputs,
     least_local_error,
+    no_worse_than_fixed,
     ranges_by,
 )
 from zeroskip.relay_passes.quantize.calibrate_ranges import Counts, candidates_of, count
@@ -27,7 +28,7 @@ Array = npt.NDArray[Any]
 
 KEPT = 2**16  # values of a variable, of all runs together
 LEAST_KEPT = 64  # of one run
-MOST_HELD, MOST_TRIALS, LEAST_TRIALS = 32, 40, 12
+MOST_HELD, MOST_TRIALS, LEAST_TRIALS = 32, 160, 12
 WORK = 30e9  # multiplies that trials may take: 0.4 to 0.8 s of processor where it was measured
 ROUNDING = 64  # multiplies that rounding one value takes the time of
 TENSOR = 2**20  # and what there is to do for one tensor
@@ -98,6 +99,9 @@ class Judge:
                 name: count(np.concatenate(kept), every[name]) for name, kept in self.values.items()
             }
             candidates = candidates_of(counts, every, percentile)
+            if judged is not None:
+                with suppress(TrialError):
+                    choice = no_worse_than_fixed(candidates, choice, judged[0])
         return ranges_by(candidates, choice)
 
     def _seen(self, lows: Array, highs: Array) -> dict[str, Range]:

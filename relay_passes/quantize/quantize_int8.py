@@ -20,6 +20,7 @@ from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_na
 from zeroskip.relay_passes.relax.rewriting import (
     bind,
     bindings,
+    function_in,
     make_const,
     nodes_of,
     outputs,
@@ -161,7 +162,7 @@ class _IntegerWriter:
         inside |= {n for n in self.graph.types if self.graph.source(n) != n}
         for var in (*self.func.params, *(b.var for b in bindings(self.func))):
             self.builder.get_unique_name(str(var.name))
-        with self.builder.function("main", list(self.func.params)):
+        with function_in(self.builder, "main", list(self.func.params)):
             with self.builder.dataflow():
                 for binding in bindings(self.func):
                     name = str(binding.var.name)

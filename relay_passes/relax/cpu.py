@@ -19,6 +19,7 @@ from tvm.target import Target, codegen
 from tvm_ffi.structural import structural_walk
 
 from zeroskip.relay_passes.relax.cpu_refusal import refused_compile
+from zeroskip.relay_passes.relax.quiet import quiet
 
 _VECTOR_ELEMENT_BITS = 32  # float32 and int32, the types that a reduction sums in
 _WORTH_A_VECTOR = 4
@@ -80,14 +81,15 @@ def compile_alike(mods: Sequence[tvm.IRModule]) -> list[Any]:
 
     PassError as ``compile_for_cpu``.
     """
-    try:
-        return _compile(mods)
-    except Exception as error:  # TVM's, of many kinds
-        refusals = (refused_compile(mod, lambda one: _compile([one])) for mod in mods)
-        refusal = next((each for each in refusals if each is not None), None)
-        if refusal is None:
-            raise
-        raise refusal from error
+    with quiet():
+        try:
+            return _compile(mods)
+        except Exception as error:  # TVM's, of many kinds
+            refusals = (refused_compile(mod, lambda one: _compile([one])) for mod in mods)
+            refusal = next((each for each in refusals if each is not None), None)
+            if refusal is None:
+                raise
+            raise refusal from error
 
 
 def _compile(mods: Sequence[tvm.IRModule]) -> list[Any]:

@@ -7,7 +7,14 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.relax.rewriting import bindings, node_of, op_name, substitute, used_vars
+from zeroskip.relay_passes.relax.rewriting import (
+    bindings,
+    function_in,
+    node_of,
+    op_name,
+    substitute,
+    used_vars,
+)
 
 
 def refused_compile(mod: tvm.IRModule, compiles: Callable[[tvm.IRModule], Any]) -> PassError | None:
@@ -34,7 +41,7 @@ def _alone(binding: relax.VarBinding) -> tvm.IRModule:
     read = list(dict.fromkeys(used_vars(binding.value)))
     params = [relax.Var(f"x{number}", var.ty) for number, var in enumerate(read)]
     builder = relax.BlockBuilder()
-    with builder.function("main", params):
+    with function_in(builder, "main", params):
         with builder.dataflow():
             value = substitute(binding.value, dict(zip(read, params, strict=True)))
             result = builder.emit_output(builder.normalize(value))

@@ -269,13 +269,14 @@ def _norm_step(value: relax.Expr, made: Mapping[str, relax.Expr], single: Set[st
 
 
 def _arithmetic_step(value: relax.Expr) -> _Step | None:
-    """``x * c``, ``c * x``, ``x / c``, ``x + c``, ``c + x`` or ``x - c``, c one number or one
-    number per channel."""
+    """``x * c``, ``c * x``, ``x / c``, ``x + c``, ``c + x``, ``x - c`` or ``c - x``, c one number
+    or one number per channel."""
     name = op_name(value)
     if name not in ("relax.add", "relax.subtract", "relax.multiply", "relax.divide"):
         return None
     data, other = value.args
-    if isinstance(data, GenericConst) and name in ("relax.add", "relax.multiply"):
+    swapped = isinstance(data, GenericConst) and name != "relax.divide"
+    if swapped:
         data, other = other, data
     constant = const_value(other)
     if constant is None or not isinstance(data, relax.Var):
@@ -288,7 +289,9 @@ def _arithmetic_step(value: relax.Expr) -> _Step | None:
         return None if not numbers.all() else _Step(data, Affine(1 / numbers, zeros), False)
     if name == "relax.multiply":
         return _Step(data, Affine(numbers, zeros), False)
-    return _Step(data, Affine(ones, numbers if name == "relax.add" else -numbers), False)
+    if name == "relax.add":
+        return _Step(data, Affine(ones, numbers), False)
+    return _Step(data, Affine(-ones, numbers) if swapped else Affine(ones, -numbers), False)
 
 
 def _per_channel(constant: Array, shape: Sequence[int]) -> _Doubles | None:

@@ -4,7 +4,7 @@ A normalisation after an activation, as many networks have it, has no convolutio
 into: ``W (s x + t) + b = (W s) x + (W t + b)`` puts it into the ones behind, where that is exact.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from zeroskip.relay_passes.relax.rewriting import (
 _MAX_POOLS = ("relax.nn.max_pool1d", "relax.nn.max_pool2d", "relax.nn.max_pool3d")
 _AVG_POOLS = ("relax.nn.avg_pool1d", "relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
 _LIMITS = ("relax.nn.relu", "relax.clip")
+_QUANTIZERS = ("relax.quantize", "relax.dequantize")
 # What runs on the accelerator beside layers with weights, so that a layer between stays there.
 _BESIDE = (*_MAX_POOLS, *_AVG_POOLS, "relax.mean", *SAME_ELEMENTS)
 
@@ -221,19 +222,17 @@ class AffineLayers(Pass):
 
 def affine_layers(func: relax.Function) -> relax.Function:
     """Make what `fold_forward` leaves between layers of the accelerator a depthwise convolution of
-    one pixel, which runs there; between others it stays arithmetic of the CPU.
+    one pixel, which runs there; between others it stays arithmetic of the CPU. A quantized model
+    has such arithmetic behind every layer whose result it quantizes first.
 
     Comes after pruning, which would take it for a layer with weights.
     """
-    readers = users(func)
-    made = {str(binding.var.name): binding.value for binding in bindings(func)}
+    every = find_chains(func, worth_only=False)
+    around = _Around(func, every)
     chains = {
         name: chain
-        for name, chain in find_chains(func, worth_only=False).items()
-        if chain.layer is None
-        and _is_planar(chain.root)
-        and _comes_from_layer(chain.root, made)
-        and _leads_to_layer(name, readers)
+        for name, chain in every.items()
+        if chain.layer is None and around.is_layer(name, chain)
     }
 
     def visit(
@@ -244,46 +243,78 @@ def affine_layers(func: relax.Function) -> relax.Function:
             return None
         chain = chains[name]
         shape = [int(n) for n in chain.root.ty.shape]
-        affine, rank = chain.affine.of(shape[1]), len(shape) - 2
+        affine, rank = chain.affine.of(shape[1]), max(1, len(shape) - 2)
         weight = affine.scale.reshape(-1, *(1,) * (rank + 1)).astype(np.float32)
         convolve = relax.op.nn.conv1d if rank == 1 else relax.op.nn.conv2d
-        value = convolve(env[chain.root], make_const(weight), groups=shape[1])
-        if not affine.shift.any():
-            return value
-        shift = along_channels(affine.shift, len(shape)).astype(np.float32)
-        return relax.op.add(builder.emit(value, f"{name}_scaled"), make_const(shift))
+        value = env[chain.root]
+        if len(shape) == 2:
+            value = builder.emit(relax.op.reshape(value, (*shape, 1)), f"{name}_map")
+        value = convolve(value, make_const(weight), groups=shape[1])
+        if affine.shift.any():
+            shift = along_channels(affine.shift, rank + 2).astype(np.float32)
+            value = relax.op.add(builder.emit(value, f"{name}_scaled"), make_const(shift))
+        if len(shape) == 2:
+            value = relax.op.reshape(builder.emit(value, f"{name}_shifted"), shape)
+        return value
 
     return rebuild(func, visit) if chains else func
 
 
-def _is_planar(root: relax.Var) -> bool:
-    shape = [int(n) for n in root.ty.shape]
-    return len(shape) in (3, 4) and shape[0] == 1 and str(root.ty.dtype) == "float32"
+class _Around:
+    """What stands before and behind the chains of a function."""
 
+    def __init__(self, func: relax.Function, chains: Mapping[str, Chain]) -> None:
+        self.made = {str(binding.var.name): binding.value for binding in bindings(func)}
+        self.readers, self.chains = users(func), chains
 
-def _comes_from_layer(root: relax.Var, made: Mapping[str, relax.Expr]) -> bool:
-    """Whether a layer with weights is not further than what runs beside it."""
-    value = made.get(str(root.name))
-    op = None if value is None else op_name(value)
-    if op in CONVOLUTIONS or op == "relax.concat":
-        return True
-    if value is None or op not in (*_BESIDE, *_LIMITS, "relax.add"):
-        return False
-    sources = used_vars(value)
-    return bool(sources) and all(_comes_from_layer(var, made) for var in sources[:1])
+    def is_layer(self, name: str, chain: Chain) -> bool:
+        """Whether a chain that ends in this variable becomes a layer."""
+        return (
+            self.has_a_layer(chain.root)
+            and self.leads_to_layer(name)
+            and self.comes_from_layer(chain.root)
+        )
 
+    def has_a_layer(self, root: relax.Var) -> bool:
+        """Whether a convolution can have this input: a batch of one, in the planes of channels, or
+        a list of numbers that is quantized anyway."""
+        shape = [int(n) for n in root.ty.shape]
+        value = self.made.get(str(root.name))
+        while value is not None and op_name(value) in SAME_ELEMENTS:
+            value = self.made.get(str(getattr(value.args[0], "name", "")))
+        given = value is not None and op_name(value) == "relax.dequantize"
+        return (
+            (2 if given else 3) <= len(shape) <= 4
+            and shape[0] == 1
+            and str(root.ty.dtype) == "float32"
+        )
 
-def _leads_to_layer(name: str, readers: Mapping[str, Sequence[relax.VarBinding]]) -> bool:
-    """Whether all that reads the variable runs on the accelerator, up to a layer or a sum."""
+    def comes_from_layer(self, root: relax.Var) -> bool:
+        """Whether a layer with weights is not further than what runs beside it."""
+        name = str(root.name)
+        value = self.made.get(name)
+        op = None if value is None else op_name(value)
+        if op in (*CONVOLUTIONS, "relax.concat", "relax.matmul"):
+            return True
+        chain = self.chains.get(name)
+        if chain is not None and chain.layer is None:
+            return self.is_layer(name, chain)
+        if value is None or op not in (*_BESIDE, *_LIMITS, *_QUANTIZERS, "relax.add"):
+            return False
+        sources = used_vars(value)
+        return bool(sources) and all(map(self.comes_from_layer, sources[:1]))
 
-    def runs(binding: relax.VarBinding) -> bool:
-        op = op_name(binding.value)
-        if (
-            op in CONVOLUTIONS
-            or op == "relax.concat"
-            or (op == "relax.add" and len(used_vars(binding.value)) == 2)
+    def leads_to_layer(self, name: str) -> bool:
+        """Whether all that reads the variable runs on the accelerator, up to a layer or a sum, or
+        to where the model quantizes it."""
+        return bool(self.readers[name]) and all(map(self._runs, self.readers[name]))
+
+    def _runs(self, binding: relax.VarBinding) -> bool:
+        value, op = binding.value, op_name(binding.value)
+        if op == "relax.quantize":
+            return str(value.attrs.out_dtype) in ("int8", "uint8")
+        if op in (*CONVOLUTIONS, "relax.concat") or (
+            op == "relax.add" and len(used_vars(value)) == 2
         ):
             return True
-        return op in (*_BESIDE, *_LIMITS) and _leads_to_layer(str(binding.var.name), readers)
-
-    return bool(readers[name]) and all(map(runs, readers[name]))
+        return op in (*_BESIDE, *_LIMITS) and self.leads_to_layer(str(binding.var.name))

@@ -5,7 +5,8 @@ makes it. Each binding's variable is named after the ONNX node it came from, and
 attribute `zeroskip.nodes` maps the variable's name to the node's own name; `rebuild` keeps both.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 import numpy as np
@@ -174,6 +175,21 @@ def substitute(expr: relax.Expr, env: Mapping[relax.Var, relax.Expr]) -> relax.E
     return expr
 
 
+@contextmanager
+def function_in(
+    builder: relax.BlockBuilder, name: str, params: list[relax.Var], **options: object
+) -> Iterator[None]:
+    """The builder's function. An error that leaves it closes the open block, of which TVM would
+    complain on standard error whenever the builder goes."""
+    try:
+        with builder.function(name, params, **options):
+            yield
+    except BaseException:
+        with suppress(Exception):  # of TVM's, where no block is open
+            builder._end_block()
+        raise
+
+
 def bind(
     builder: relax.BlockBuilder, value: relax.Expr, name: str, *, output: bool = False
 ) -> relax.Var:
@@ -207,7 +223,7 @@ def rebuild(func: relax.Function, visit: Visit) -> relax.Function:
         builder.get_unique_name(name)
     env: Env = {param: param for param in func.params}
     leaving = {var for output in outputs(func) for var in used_vars(output)}
-    with builder.function("main", list(func.params)):
+    with function_in(builder, "main", list(func.params)):
         with builder.dataflow():
             for binding in old:
                 value = visit(builder, binding, env)

@@ -6,7 +6,7 @@ bytes (``LayerInfo.needs``).
 Cycles in which that resource does what the bound counts are not lost; all others are:
 
 - Where the array is the limit, so is the time of its multipliers: what they do in each slot
-  (``multiplier_usage.py``) but multiply, and the cycles in which the array waits.
+  (``Run.slots``) but multiply, and the cycles in which the array waits.
 - Where the bus is the limit, a cycle in which it moves the layer's bytes is not lost, whatever the
   array does meanwhile: *traffic* is the part of them that is not compulsory, each byte counting
   alike. A cycle in which it moves another layer's bytes is *neighbours*. A cycle in which it idles
@@ -26,54 +26,68 @@ parts, so the sums are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.arrays.base import Slot
+from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction, Unit
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.runtime.analysis.cycle_attribution import NONE, Spans, layers_of, sums
-from zeroskip.runtime.analysis.multiplier_usage import USES, WORKING, uses_of
 
 Int64 = npt.NDArray[np.int64]
 Parts: TypeAlias = dict[str, int]
+WORKING = (isa.Conv, isa.Depthwise, isa.MaxPool, isa.AvgPool, isa.Add)
 
-CAUSES = {
-    "imbalance": "lanes waiting for the slowest one, which still holds the window",
-    "fragmentation": "lanes at work on outputs that the last group of pixels of a tile lacks",
-    "zeros": "lanes at zero weights that the array does not skip, or decoding words of a stream "
-    "that hold no weight",
-    "padding": "lanes multiplying weights that are not zero by padding, where no input is",
-    "unused": "lanes without a filter: fewer filters than lanes, or a last group that is not full",
-    "fetch": "lanes waiting for activations from ACT, at one fetch a cycle",
-    "conflicts": "the same, for fetches that take longer because rows share a bank",
-    "drain": "lanes waiting for accumulators to be drained, and for the end of the instruction",
-    "channelwise": "instructions that work on 16 channels at a time: depthwise, pools, additions",
-    "multiply": "multiplies that no transfer covers, in a layer that the bus limits",
-    "setup": "instructions that set registers and pattern tables",
-    "prologue": "the array waiting before a layer's first working instruction",
-    "load": "the array waiting for a load later on",
-    "store": "the array waiting for a store to free memory, and the end of the last stores",
-    "move": "waiting within a layer that computes nothing and only moves data",
-    "traffic": "the bus moving bytes that are not compulsory: halos and weights again, whole "
-    "bursts, parameters",
-    "neighbours": "the bus moving another layer's bytes in a layer that the bus limits",
-    "overlap": "saved: compulsory bytes that moved while the array was at another layer",
-    "resident": "saved: compulsory bytes that never moved: they stayed on the chip, or no output "
-    "looks at them",
-    "rounding": "the bound is a whole number of cycles",
-}
-SAVED = ("overlap", "resident", "rounding")  # never positive; all others are never negative
+BUS_CAUSES = (
+    Slot("prologue", "the array waiting before a layer's first working instruction", "waiting"),
+    Slot("load", "the array waiting for a load later on", "waiting"),
+    Slot(
+        "store",
+        "the array waiting for a store to free memory, and the end of the last stores",
+        "waiting",
+    ),
+    Slot("move", "waiting within a layer that computes nothing and only moves data", "waiting"),
+    Slot(
+        "traffic",
+        "the bus moving bytes that are not compulsory: halos and weights again, whole bursts, "
+        "parameters",
+        "bus",
+    ),
+    Slot(
+        "neighbours", "the bus moving another layer's bytes in a layer that the bus limits", "bus"
+    ),
+    Slot(
+        "overlap",
+        "saved: compulsory bytes that moved while the array was at another layer",
+        "saved",
+    ),
+    Slot(
+        "resident",
+        "saved: compulsory bytes that never moved: they stayed on the chip, or no output looks at "
+        "them",
+        "saved",
+    ),
+    Slot("rounding", "the bound is a whole number of cycles", "saved"),
+)
+SAVED = tuple(cause.name for cause in BUS_CAUSES if cause.group == "saved")  # never positive
+
+
+def causes_of(spec: AccelSpec) -> tuple[Slot, ...]:
+    """What cycles can be lost to on a target: what its multipliers do, and the bus."""
+    return (*spec.kind.slots, *BUS_CAUSES)
 
 
 @dataclass(frozen=True)
 class Losses:
     """Of one layer. cycles: that belong to it. limit: "array" or "bus". lost: parts of a cycle by
-    cause (``CAUSES``), together (cycles - bound) x ``parts``."""
+    cause (``causes_of``), together (cycles - bound) x ``parts``."""
 
     cycles: int
     limit: str
@@ -82,7 +96,7 @@ class Losses:
 
 def parts(spec: AccelSpec) -> int:
     """Parts of a cycle in which a multiply, a lane's cycle and a byte on the bus are whole."""
-    return max(spec.array.macs, spec.dram.bytes_per_cycle)  # both are powers of two
+    return lcm(spec.array.macs, spec.dram.bytes_per_cycle)
 
 
 def losses_of(run: Run, program: Program) -> list[Losses]:
@@ -94,7 +108,7 @@ def losses_of(run: Run, program: Program) -> list[Losses]:
     limits = np.array([info.needs.limit(*width) for info in program.layers])
     at_bus = (limits == "bus")[spans.owner] & (spans.bus != NONE)
     own = at_bus & (spans.bus == spans.owner)
-    found = {cause: np.zeros(count, np.int64) for cause in CAUSES}
+    found = {cause.name: np.zeros(count, np.int64) for cause in causes_of(spec)}
     found["neighbours"] = unit * sums(spans.owner, np.where(at_bus & ~own, spans.length, 0), count)
     _charge_array(found, run, program, stream, spans, np.where(at_bus, 0, spans.length))
     inside = sums(spans.owner, np.where(own, spans.length, 0), count)
@@ -137,11 +151,11 @@ def _charge_array(
     """Add ``charged`` cycles of each span, in parts, to what the array does in it."""
     unit, count, spec = parts(program.spec), len(program.layers), program.spec
     layer = layers_of(program)[spans.array]
-    uses = uses_of(run, spec, spans.array, stream) * (unit // spec.array.macs)
+    uses = run.slots[spans.array] * (unit // spec.array.macs)
     busy = sums(spans.busy, charged, len(spans.array))
     used = sums(layer, _shares(uses, busy, run.counters["cycles"][spans.array]), count)
-    for number, use in enumerate(USES):
-        found[use] += used[:, number]
+    for number, use in enumerate(spec.kind.slots):
+        found[use.name] += used[:, number]
     waited = unit * sums(spans.awaited, charged, len(spans.array))
     cause = _wait_causes(run, stream, spans.array, layer)
     for name in ("prologue", "load", "store"):

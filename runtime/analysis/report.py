@@ -11,22 +11,25 @@ bound; the run as a whole may not take less than its multiplies or the bytes tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction
-from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.machine.run import PRODUCTS, Run
 from zeroskip.accel_model.program.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
+from zeroskip.runtime.analysis.efficiency import Efficiency, efficiency
 from zeroskip.runtime.analysis.headline import cycles_line
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES, Losses, losses_of, parts
+from zeroskip.runtime.analysis.loss_breakdown import Losses, causes_of, losses_of, parts
 
 MOVES: dict[str, tuple[type[Instruction], ...]] = {
     "inputs": (isa.Load,),
@@ -51,7 +54,7 @@ class LayerReport:
     of these, by inputs within the image, not by padding. bound: cycles that no such machine can
     beat while every tensor goes through DRAM (``LayerInfo.needs``); utilisation: real_macs of what
     the multipliers could have done; limit: what sets it,
-    "array" or "bus". lost: cycles by cause (``CAUSES``), together exactly cycles - bound: all are
+    "array" or "bus". lost: cycles by cause (``Report.causes``), together exactly cycles - bound: all are
     multiples of 1/2**n, small enough for floats to be exact, sums too. traffic: of inputs, weights
     (with parameters) and outputs; dram_bytes: all that moved. energy: microjoules by event,
     microjoules: of all.
@@ -101,10 +104,15 @@ class Report:
 
     milliseconds: cycles at the target's clock. macs_per_cycle, bytes_per_cycle: the widths of the
     array and the bus. bound: the sum of the layers' bounds. network_bound: the regions' bounds if
-    no tensor between two layers of a region went through DRAM. lost: cycles - bound by cause.
+    no tensor between two layers of a region went through DRAM. causes: what cycles can be lost to on
+    this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     placement: how much of the network all the figures are for. batch: images of a run, one after
-    another; every figure is of one. headline: the line that says so.
+    another; every figure is of one. by_image: cycles of every sample, on an array that looks at
+    activations; the other figures are of the sample of median time. weights_bound: the bound if no
+    activation were zero; ``bound`` counts products of two values that are not zero where the array
+    skips both. headline: the line that says so. efficiency: area, power and rates; None where the
+    target names no technology.
     """
 
     network: str
@@ -122,6 +130,7 @@ class Report:
     network_bound: int
     x_network_bound: float
     utilisation: float
+    causes: tuple[Slot, ...]
     lost: dict[str, float]
     traffic: dict[str, Traffic]
     dram_bytes: int
@@ -132,7 +141,10 @@ class Report:
     host_macs: dict[str, int]
     placement: Placement
     batch: int
+    by_image: tuple[int, ...]
+    weights_bound: int
     headline: str
+    efficiency: Efficiency | None = None
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
@@ -145,8 +157,16 @@ class Report:
 
 
 def report(network: Network, runs: Mapping[str, Run]) -> Report:
-    """The report of the runs of a network's regions, by region."""
-    spec = network.spec
+    """The report of the runs of a network's regions, by region.
+
+    Of an array that looks at activations: of the image whose time is the median, and the headline
+    says how far the others are from it.
+    """
+    spec, each = network.spec, _by_image(runs)
+    if each:
+        middle = sorted(range(len(each)), key=each.__getitem__)[(len(each) - 1) // 2]
+        runs = {name: run.of_image(middle) for name, run in runs.items()}
+    causes = causes_of(spec)
     regions = tuple(
         region_report(runs[name], program)
         for name, program in network.programs.items()
@@ -160,40 +180,54 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
     effectual, real = (
         sum(getattr(layer, name) for layer in layers) for name in ("effectual", "real_macs")
     )
+    milliseconds = cycles / spec.clock_mhz / 1000
+    energy = _added(spec.kind.events, (layer.energy for layer in layers))
+    macs = sum(layer.macs for layer in layers)
     return Report(
         network=network.name,
         target=spec.name,
         clock_mhz=spec.clock_mhz,
         macs_per_cycle=spec.array.macs,
         bytes_per_cycle=spec.dram.bytes_per_cycle,
-        macs=sum(layer.macs for layer in layers),
+        macs=macs,
         effectual=effectual,
         real_macs=real,
         cycles=cycles,
-        milliseconds=cycles / spec.clock_mhz / 1000,
+        milliseconds=milliseconds,
         bound=bound,
         x_bound=_ratio(cycles, bound),
         network_bound=network_bound,
         x_network_bound=_ratio(cycles, network_bound),
         utilisation=_ratio(real, cycles * spec.array.macs),
-        lost=_added(CAUSES, (region.lost for region in regions)),
+        causes=causes,
+        lost=_added([cause.name for cause in causes], (region.lost for region in regions)),
         traffic=_all_traffic([layer.traffic for layer in layers]),
         dram_bytes=sum(layer.dram_bytes for layer in layers),
-        energy=_added(EVENTS, (layer.energy for layer in layers)),
+        energy=energy,
         microjoules=sum(layer.microjoules for layer in layers),
         regions=regions,
         cpu=dict(network.cpu),
         host_macs=dict(network.host_macs),
         placement=network.placement,
         batch=network.batch,
-        headline=cycles_line(network, cycles),
+        by_image=tuple(each),
+        weights_bound=sum(
+            info.bound(*_width(spec))
+            for name, program in network.programs.items()
+            if name in runs
+            for info in program.layers
+        ),
+        headline=cycles_line(network, cycles, each=each),
+        efficiency=efficiency(spec, milliseconds, energy, real, macs),
     )
 
 
 def region_report(run: Run, program: Program) -> RegionReport:
-    """The report of one program's run."""
+    """The report of one program's run, of one image."""
+    program = _with_products(run, program)
     moved = _moved(run, program)
     energy = _energy(run, program)
+    causes = [cause.name for cause in causes_of(program.spec)]
     layers = tuple(
         _layer(
             info,
@@ -211,9 +245,28 @@ def region_report(run: Run, program: Program) -> RegionReport:
         cycles=run.cycles,
         bound=sum(layer.bound for layer in layers),
         network_bound=program.needs.bound(*_width(program.spec)),
-        lost=_added(CAUSES, (one.lost for one in layers)),
+        lost=_added(causes, (layer.lost for layer in layers)),
         layers=layers,
     )
+
+
+def _by_image(runs: Mapping[str, Run]) -> list[int]:
+    """Cycles of every image, if each has its own time."""
+    if not any(run.outputs and run.counters.keys() & {PRODUCTS} for run in runs.values()):
+        return []
+    return [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
+
+
+def _with_products(run: Run, program: Program) -> Program:
+    """The program with the multiplies that its layers need on an array that skips zero inputs."""
+    if PRODUCTS not in run.counters:
+        return program
+    done = sums(layers_of(program), run.counters[PRODUCTS], len(program.layers))
+    layers = [
+        replace(info, real_macs=int(count))
+        for info, count in zip(program.layers, done, strict=True)
+    ]
+    return replace(program, layers=tuple(layers))
 
 
 def _width(spec: AccelSpec) -> tuple[int, int]:
@@ -270,10 +323,10 @@ def _moved(run: Run, program: Program) -> dict[str, Int64]:
 
 def _energy(run: Run, program: Program) -> dict[str, Any]:
     """float64 [layers] for each event, microjoules."""
-    layer, table = layers_of(program), program.spec.energy
+    layer, table = layers_of(program), physics.energy(program.spec)
     return {
         event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter], len(program.layers))
-        for event, counter in EVENTS.items()
+        for event, counter in program.spec.kind.events.items()
     }
 
 

@@ -110,7 +110,7 @@ def _compile(models: Path, output: Path, name: str, target: str) -> Network:
         made = compile_network(
             models / f"{stem}.onnx",
             target,
-            on_progress=on_progress,
+            progress=on_progress,
             calibrate=models / "fashion_calibration.npz",
         )
         made.save(_file(output, name, target))

@@ -4,7 +4,7 @@
 |---|---|
 | 0 | done |
 | 1 | ``validate`` found a difference |
-| 2 | a user's mistake: one line |
+| 2 | a user's mistake, or a computer without room: one line |
 | 3 | an error of our own: one line that asks to report it |
 | 130, 143 | interrupted by SIGINT, SIGTERM |
 | 141 | nobody reads the output any more |
@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -24,38 +25,63 @@ from typing import Any
 import click
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.runtime.cli.quiet import quiet
+from zeroskip.relay_passes.relax.quiet import quiet
+from zeroskip.runtime.cli.streams import lenient_stderr, open_closed_streams
 
 INTERNAL, PIPE = 3, 128 + signal.SIGPIPE
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class Commands(click.Group):
     """A group of commands that end as the table says; DEBUG=1 shows where an error comes from."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with quiet(), interruptible():
+        open_closed_streams()
+        with lenient_stderr(), interruptible():
             return super().main(*args, **kwargs)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _endings():  # --help and --version print here
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            if _Interrupt.number:  # TVM may have dropped it
-                ctx.exit(128 + _Interrupt.number)
-            return result
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        with _endings():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _endings() -> Iterator[None]:
+    """Within it, whatever goes wrong becomes an exit as the table says."""
+    try:
+        yield
+        if _Interrupt.number:  # TVM may have dropped it
+            raise click.exceptions.Exit(128 + _Interrupt.number)
+        sys.stdout.flush()
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except BrokenPipeError:
+        _drop_output()
+        raise click.exceptions.Exit(PIPE) from None
+    except Exception as problem:
+        if _Interrupt.number:  # TVM and others turn an interrupt into an error of their own
+            raise click.exceptions.Exit(128 + _Interrupt.number) from None
+        if os.environ.get("DEBUG", "0") not in ("", "0"):
             raise
-        except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # closed by the interpreter's end
-            ctx.exit(PIPE)
-        except Exception as problem:
-            if _Interrupt.number:  # TVM and others turn an interrupt into an error of their own
-                ctx.exit(128 + _Interrupt.number)
-            if os.environ.get("DEBUG", "0") not in ("", "0"):
-                raise
-            code, line = _ending(problem)
-            click.echo(f"zeroskip: {one_line(line)}", err=True)
-            _forget(problem)
-            ctx.exit(code)
+        code, line = _ending(problem)
+        click.echo(f"zeroskip: {one_line(line)}", err=True)
+        if _no_room(problem):
+            _drop_output()
+        _forget(problem)
+        raise click.exceptions.Exit(code) from None
+
+
+def _drop_output() -> None:
+    """What is left of the output is not tried again at the interpreter's end, which closes it."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _no_room(problem: Exception) -> bool:
+    return isinstance(problem, OSError) and problem.errno in _NO_ROOM
 
 
 def _ending(problem: Exception) -> tuple[int, str]:
@@ -67,6 +93,9 @@ def _ending(problem: Exception) -> tuple[int, str]:
             "error: this computer has not enough memory for that; take smaller inputs or a "
             "smaller network"
         )
+    if isinstance(problem, OSError) and _no_room(problem):
+        place = problem.filename or "the output, or a temporary file,"
+        return 2, f"error: {place} cannot be written: {problem.strerror}; free some, or use another"
     what = str(problem).strip().partition("\n")[0][:200]
     return INTERNAL, (
         f"internal error, please report it with the command and its files "
@@ -75,10 +104,11 @@ def _ending(problem: Exception) -> tuple[int, str]:
 
 
 def _forget(problem: Exception) -> None:
-    """Let go of what an error holds while nobody hears it: TVM complains of builders that are not
-    finished."""
-    problem.__cause__ = problem.__context__ = problem.__traceback__ = None
-    gc.collect()
+    """Let go of what an error holds while nobody hears it: TVM complains of what its own code has
+    not finished."""
+    with quiet():
+        problem.__cause__ = problem.__context__ = problem.__traceback__ = None
+        gc.collect()
 
 
 def one_line(text: str) -> str:

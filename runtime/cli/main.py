@@ -14,9 +14,17 @@ import click
 
 from zeroskip.runtime.cli import pruning
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
-from zeroskip.runtime.cli.options import FILE, level_option, shapes_option
+from zeroskip.runtime.cli.options import (
+    FILE,
+    level_option,
+    params_option,
+    program_option,
+    shapes_option,
+)
 
-EMIT = ("relax", "layers", "schedule", "asm")
+EMIT = ("relax", "layers", "schedule", "asm", "mlir", "tosa")
+ORACLES = ("tvm", "mlir")
+SOURCES = (".asm", ".mlir")  # one program, as text
 SHOWN = 10  # images whose largest element is printed
 METHODS = ("auto", "minmax", "percentile", "mse")
 
@@ -30,13 +38,19 @@ def main() -> None:
     """
 
 
-def load_network(path: Path, level: int | None) -> Any:
-    """The network in a file; says which level it is where there are several."""
+def load_network(path: Path, level: int | None, program: Path | None = None) -> Any:
+    """The network in a file, with the programs of another file of MLIR text if there is one; says
+    which level it is where there are several."""
     from zeroskip.compiler.artifact.network import Network
 
     network = Network.load(path, level)
     _show_level(network)
-    return network
+    if program is None:
+        return network
+    from zeroskip.compiler.artifact.own_programs import with_programs
+    from zeroskip.compiler.mlir.program_reader import load_programs
+
+    return with_programs(network, load_programs(program), str(program))
 
 
 def _show_level(network: Any) -> None:
@@ -47,6 +61,7 @@ def _show_level(network: Any) -> None:
 
 @main.command("compile")
 @click.argument("model", type=FILE)
+@params_option
 @click.option("-o", "--output", type=FILE, help="The compiled network to write, a .zsk file.")
 @click.option(
     "--target",
@@ -106,6 +121,7 @@ def _show_level(network: Any) -> None:
 @click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
 def compile_command(
     model: Path,
+    params: Path | None,
     output: Path | None,
     target: str,
     prune: str | None,
@@ -118,7 +134,8 @@ def compile_command(
     cache: bool,
     emit: str | None,
 ) -> None:
-    """Compile an ONNX MODEL for an accelerator."""
+    """Compile a MODEL for an accelerator: ONNX, or the text of a Relay module (mod.astext(), of
+    TVM up to 0.18)."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:
@@ -130,6 +147,7 @@ def compile_command(
     from zeroskip.compiler.artifact.placement import notice
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.relay_passes.quantize.calibrate import has_own_scales
+    from zeroskip.relay_passes.relay.read_model import read_model
     from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.execution.tuning import tuning
     from zeroskip.runtime.progress import progress
@@ -149,22 +167,24 @@ def compile_command(
     images = [FirstImage() for _ in levels or ("",)] if calibrate is not None else []
     floating: Any = None
     with progress(f"compiling {model.name}") as on_progress, echo_warnings():
+        on_progress("import", 0, 1)
+        source = read_model(model, params)
         if emit is not None:
-            stages = driver.lower(model, spec, **options, on_progress=on_progress)
+            stages = driver.lower(source, spec, **options, progress=on_progress)
             text, floating = _stage(stages, emit), stages.floating
         if output is not None and levels:
             made = multi_level.compile_levels(
-                model, spec, levels, **options, on_progress=on_progress, first=images
+                source, spec, levels, **options, progress=on_progress, firsts=images
             )
             made.save(output)
             networks = [made.network(number) for number in range(len(levels))]
         elif output is not None:
             networks = [
                 driver.compile(
-                    model,
+                    source,
                     spec,
                     **options,
-                    on_progress=on_progress,
+                    progress=on_progress,
                     first=images[0] if images else None,
                 )
             ]
@@ -195,7 +215,8 @@ def compile_command(
 
 
 def _stage(stages: Any, emit: str) -> str:
-    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text
+    from zeroskip.compiler.mlir.program_text import programs_text
+    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text, tosa_text
 
     texts: dict[str, Callable[[], str]] = {
         "relax": lambda: str(stages.scheduled.script(show_meta=False)),
@@ -205,6 +226,8 @@ def _stage(stages: Any, emit: str) -> str:
             f"# region {name}\n{assembly_text(program)}"
             for name, program in stages.programs.items()
         ),
+        "tosa": lambda: tosa_text(stages.partitioned),
+        "mlir": lambda: programs_text(stages.programs.values()),
     }
     return texts[emit]()
 
@@ -232,6 +255,7 @@ def _stage(stages: Any, emit: str) -> str:
     envvar="SEED",
     help="Shuffles the order in which the units take turns; results do not depend on it.",
 )
+@program_option
 @level_option
 def run(
     network: Path,
@@ -239,9 +263,10 @@ def run(
     output: Path | None,
     trace: Path | None,
     seed: int | None,
+    program_file: Path | None,
     level: int | None,
 ) -> None:
-    """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator.
+    """Run a compiled NETWORK, or one program as text (.asm, .mlir), on the accelerator.
 
     Arrays may hold several images along their first axis: they are run together.
     """
@@ -251,10 +276,13 @@ def run(
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_arrays, write_timeline
 
-    if network.suffix == ".asm" and level is not None:
-        raise click.UsageError("a program in assembly has no levels; leave --level out")
+    alone = network.suffix in SOURCES
+    if alone and level is not None:
+        raise click.UsageError("a program as text has no levels; leave --level out")
+    if alone and program_file is not None:
+        raise click.UsageError("a program as text is run as it is; leave --program out")
     arrays = load_arrays(inputs)
-    loaded = None if network.suffix == ".asm" else load_network(network, level)
+    loaded = None if alone else load_network(network, level, program_file)
     with progress(f"running {network.name}") as on_progress:
         if loaded is None:
             program, done = run_source(network, arrays, seed, on_progress)
@@ -282,7 +310,10 @@ def run(
         f"{spec.clock_mhz:g} MHz"
     )
     if loaded is not None:
-        figure = one_line(cycles_line(loaded, cycles, images))
+        each = [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
+        figure = one_line(
+            cycles_line(loaded, cycles, images, each if loaded.spec.kind.looks_at_inputs else ())
+        )
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     for path in (output, trace):
         if path is not None:
@@ -305,16 +336,31 @@ def run(
     help="Show the signal-to-noise of each layer against the float network.",
 )
 @click.option(
+    "--oracle",
+    type=click.Choice(ORACLES),
+    default=ORACLES[0],
+    show_default=True,
+    help="Whose results of the layers are right: TVM's, or those of the layers as TOSA on MLIR's "
+    "JIT, independent of TVM and of zeroskip (pip install 'zeroskip[oracle]').",
+)
+@click.option(
     "--json", "json_file", type=FILE, metavar="FILE", help="Write what was found for machines."
 )
+@program_option
 @level_option
 def validate(
-    network: Path, inputs: Path, layers: bool, json_file: Path | None, level: int | None
+    network: Path,
+    inputs: Path,
+    layers: bool,
+    oracle: Any,
+    json_file: Path | None,
+    program_file: Path | None,
+    level: int | None,
 ) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.artifact.inputs import load_arrays
 
-    loaded, arrays = load_network(network, level), load_arrays(inputs)
+    loaded, arrays = load_network(network, level, program_file), load_arrays(inputs)
     from zeroskip.runtime.execution.validation import validate as compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_validation
@@ -322,7 +368,7 @@ def validate(
     from zeroskip.runtime.render.tables import show
 
     with progress(f"checking {network.name}") as on_progress:
-        result = compare(loaded, arrays, on_progress, layers=layers)
+        result = compare(loaded, arrays, on_progress, layers=layers, oracle=oracle)
         if json_file is not None:
             write_validation(json_file, result)
     if layers and result.quality:
@@ -338,6 +384,13 @@ def validate(
 @click.argument("network", type=FILE)
 @click.option(
     "--json", "json_file", type=FILE, metavar="FILE", help="Write the report for machines."
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=FILE,
+    metavar="FILE",
+    help="Write the layers for a spreadsheet, a line each.",
 )
 @click.option(
     "--html",
@@ -357,6 +410,7 @@ def validate(
 def report(
     network: Path,
     json_file: Path | None,
+    csv_file: Path | None,
     html_file: Path | None,
     worst: int | None,
     weights: bool,
@@ -366,7 +420,7 @@ def report(
     from zeroskip.runtime.analysis.report import report as make_report
     from zeroskip.runtime.execution.session import Session
     from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.render.files import write_page, write_report
+    from zeroskip.runtime.render.files import write_layers, write_page, write_report
     from zeroskip.runtime.render.tables import line_width, report_parts, show
 
     loaded = load_network(network, level)
@@ -376,12 +430,14 @@ def report(
         made = make_report(loaded, runs)
         if json_file is not None:
             write_report(json_file, made)
+        if csv_file is not None:
+            write_layers(csv_file, made)
         if html_file is not None:
             write_page(html_file, made, runs, loaded.programs)
     show(*report_parts(made, worst, line_width()))
     if weights:
         pruning.show_structures(loaded.floating_module, [loaded.spec])
-    for path in (json_file, html_file):
+    for path in (json_file, csv_file, html_file):
         if path is not None:
             click.echo(f"wrote {path}")
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+
+class _File(click.Path):
+    """The path of a file; an empty one, as of a variable that is not set, would be the folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; give the path of a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(dir_okay=False, path_type=Path)
 
 
 def read_shapes(
@@ -58,9 +69,22 @@ shapes_option = click.option(
     metavar="NAME=1,3,224,224",
     help="The shape of an input that the model leaves open; may be repeated.",
 )
+params_option = click.option(
+    "--params",
+    type=FILE,
+    metavar="FILE",
+    help="The parameters of a Relay MODEL, as relay.save_param_dict(params) writes them.",
+)
 level_option = click.option(
     "--level",
     type=click.IntRange(min=0),
     metavar="N",
     help="Which level of a network that was compiled with several: 0, the densest, by default.",
+)
+program_option = click.option(
+    "--program",
+    "program_file",
+    type=FILE,
+    metavar="MLIR",
+    help="Programs as --emit=mlir prints them, in the place of the network's own.",
 )

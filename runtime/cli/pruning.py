@@ -7,11 +7,18 @@ from typing import Any
 
 import click
 
-from zeroskip.runtime.cli.options import FILE, read_list, read_ratios, shapes_option
+from zeroskip.runtime.cli.options import (
+    FILE,
+    params_option,
+    read_list,
+    read_ratios,
+    shapes_option,
+)
 
 
 @click.command("prune")
 @click.argument("model", type=FILE)
+@params_option
 @click.option("-o", "--output", type=FILE, metavar="ONNX", help="The pruned model to write.")
 @click.option(
     "--prune",
@@ -54,6 +61,7 @@ from zeroskip.runtime.cli.options import FILE, read_list, read_ratios, shapes_op
 )
 def prune_command(
     model: Path,
+    params: Path | None,
     output: Path | None,
     recipe: str | None,
     shapes: dict[str, tuple[int, ...]],
@@ -63,7 +71,7 @@ def prune_command(
     target: str | None,
     detect: bool,
 ) -> None:
-    """Prune an ONNX MODEL by a recipe and write it as ONNX; without -o, say what would become of
+    """Prune a MODEL, ONNX or Relay's text, by a recipe and write it as ONNX; without -o, say what would become of
     it. Normalisations are folded, and shapes fixed."""
     if recipe is None and (output is not None or not detect):
         raise click.UsageError(
@@ -74,12 +82,13 @@ def prune_command(
             raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
     from zeroskip.accel_model.spec import load_spec
     from zeroskip.accel_model.spec import targets as names
-    from zeroskip.compiler.driver import given_samples, import_float
+    from zeroskip.compiler.driver import compare_import, given_samples, import_float
     from zeroskip.compiler.scheduling.layer_cost import cycles_on
     from zeroskip.relay_passes.frontend.from_relax import export_onnx
     from zeroskip.relay_passes.pruning.apply import layer_changes, prune, share_out
     from zeroskip.relay_passes.pruning.budget.allocate import Budget
     from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
+    from zeroskip.relay_passes.relay.read_model import read_model
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_onnx
     from zeroskip.runtime.render.pruning_tables import changes_table, echo_warnings
@@ -91,7 +100,10 @@ def prune_command(
     with progress(f"pruning {model.name}") as on_progress, echo_warnings():
         schemes = read_recipe(recipe) if recipe is not None else ()
         on_progress("import", 0, 1)
-        dense = import_float(model, shapes, by_image=False)
+        source = read_model(model, params)
+        dense = import_float(source, shapes, by_image=False)
+        on_progress("compare with onnxruntime", 0, 1)
+        compare_import(dense, source, shapes, calibrate, by_image=False)
         samples = given_samples(dense, calibrate)
         on_progress("prune", 0, 1)
         if wanted is not None and samples is not None:
@@ -121,6 +133,7 @@ def prune_command(
 
 @click.command("compare")
 @click.argument("model", type=FILE)
+@params_option
 @click.option(
     "--schemes",
     multiple=True,
@@ -180,6 +193,7 @@ def prune_command(
 )
 def compare_command(
     model: Path,
+    params: Path | None,
     schemes: tuple[str, ...],
     sparsity: tuple[float, ...],
     targets: tuple[str, ...],
@@ -191,9 +205,10 @@ def compare_command(
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Compare pruning schemes on an ONNX MODEL: accuracy, multiplies, bytes, cycles and energy on
+    """Compare pruning schemes on a MODEL, ONNX or Relay's text: accuracy, multiplies, bytes, cycles and energy on
     each target."""
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
+    from zeroskip.relay_passes.relay.read_model import read_model
     from zeroskip.runtime.compare import compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
@@ -203,7 +218,7 @@ def compare_command(
 
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
-            model,
+            read_model(model, params),
             schemes,
             targets,
             sparsities=sparsity,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +43,33 @@ def write_report(path: str | Path, report: Report) -> None:
     """A report as JSON."""
     text = json.dumps(report.to_table(), indent=1)
     write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_layers(path: str | Path, report: Report) -> None:
+    """A report's layers as CSV: a line each, in the order of execution; nested figures are columns
+    such as ``lost.zeros``."""
+    rows = [
+        {"region": region.name, **_flat(asdict(layer))}
+        for region in report.regions
+        for layer in region.layers
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["region"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, lambda out: out.write(text.getvalue().encode()))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables within a table as its own keys; a shape as ``1x64x56x56``."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            shape = isinstance(value, tuple | list)
+            flat[prefix + key] = "x".join(map(str, value)) if shape else value
+    return flat
 
 
 def write_validation(path: str | Path, found: Validation) -> None:

@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from zeroskip.accel_model import formats
-from zeroskip.accel_model.formats.pattern import histogram, stored_and_present
-from zeroskip.accel_model.spec import ARRAY_KINDS, AccelSpec
+from zeroskip.accel_model.formats import DENSE, FORMATS, PATTERN, WeightFormat
+from zeroskip.accel_model.formats.pattern_table import histogram, stored_and_present
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.relay_passes.pruning.apply import LayerChange
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.detect import Structure
@@ -103,38 +104,42 @@ def structures_table(
             "x".join(map(str, layer.weight.shape)),
             str(found),
             f"{found.density:.1%}",
-            *(_on(layer, spec.array.kind) for spec in specs),
+            *(_on(layer, spec.format) for spec in specs),
         )
     return table
 
 
-def _on(layer: PrunableLayer, kind: str) -> str:
-    """Format and KiB of a layer on an array of a kind. Of the pattern format, how many patterns,
+def _on(layer: PrunableLayer, weights: WeightFormat) -> str:
+    """Format and KiB of a layer on an array. Of the pattern format, how many patterns,
     and if they do not hold the layer exactly, how many weights are stored for each one that is
     not zero."""
     if layer.weight.ndim > RANK:
         return "stays on the CPU"
-    words = "dense" if layer.is_depthwise else kind
-    if words == "pattern":
+    words = (DENSE if layer.is_depthwise else weights).name
+    if words == PATTERN.name:
         weight = _int8(layer)
         table = formats.make_table(weight)
         stored, _present = stored_and_present(table, histogram(weight))
         masks, kept = np.count_nonzero(table.masks), np.count_nonzero(weight)
         words = f"{masks} patterns" if masks > 1 else words
         words += f" x {stored / kept:.2f}" if stored > kept else ""
-    return f"{words} {_bytes(layer, kind) / 1024:.1f}"
+    return f"{words} {_bytes(layer, weights) / 1024:.1f}"
 
 
 def _least(layer: PrunableLayer) -> tuple[int, str]:
     """The bytes of the format that takes least, and its name."""
-    kinds = ("dense",) if layer.weight.ndim > RANK or layer.is_depthwise else ARRAY_KINDS
-    return min(((_bytes(layer, kind), kind) for kind in kinds), key=lambda found: found[0])
+    dense_only = layer.weight.ndim > RANK or layer.is_depthwise
+    choices = (DENSE,) if dense_only else tuple(FORMATS.values())
+    return min(
+        ((_bytes(layer, weights), weights.name) for weights in choices),
+        key=lambda choice: choice[0],
+    )
 
 
-def _bytes(layer: PrunableLayer, kind: str) -> int:
+def _bytes(layer: PrunableLayer, weights: WeightFormat) -> int:
     """Bytes of a layer's int8 weights in a format; weights that rounding makes zero not counted
     off. Depthwise convolutions have one format on every array."""
-    return formats.nbytes_ideal("dense" if layer.is_depthwise else kind, _int8(layer))
+    return (DENSE if layer.is_depthwise else weights).least_bytes(_int8(layer), None)
 
 
 def _int8(layer: PrunableLayer) -> npt.NDArray[np.int8]:

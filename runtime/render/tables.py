@@ -12,7 +12,7 @@ from rich.table import Table
 
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.placement import percent
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES
+from zeroskip.runtime.analysis.efficiency import Efficiency
 from zeroskip.runtime.analysis.report import LayerReport, Report
 
 SHOWN = 3  # causes in a layer's row
@@ -86,13 +86,7 @@ def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Tabl
     if wide:
         numbers = ("MMACs", "effectual", "real", *SHORT, "MACs used", "DRAM KiB", "uJ")
     rows = [_layer_cells(layer, wide) for layer in layers]
-    table = Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = _plain_table(title)
     for number, name in enumerate((*texts, *numbers)):
         size = max(len(row[number]) for row in ((name,) * len(rows[0]), *rows))
         width -= size + 2  # and a gap
@@ -158,23 +152,59 @@ def _totals(report: Report) -> list[Table | str]:
         f"is not zero, {report.real_macs / 1e6:.2f} an input that is not padding too; these use "
         f"{report.utilisation:.1%} of the multipliers",
         f"{report.dram_bytes / 1024:,.1f} KiB over the DRAM bus, {report.microjoules:,.1f} uJ",
+        *(efficiency_parts(report.efficiency) if report.efficiency else ()),
     ]
-    table = Table(
-        title="where the cycles above the bound went",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = _plain_table("where the cycles above the bound went")
     table.add_column("cause", no_wrap=True)
     table.add_column("cycles", justify="right", no_wrap=True)
     table.add_column("of bound", justify="right", no_wrap=True)
     table.add_column("meaning")
     table.add_row("bound", f"{report.bound:,}", "100.0%", "the sum of the layers' bounds")
-    for cause, lost in report.lost.items():
+    for cause in report.causes:
+        lost = report.lost[cause.name]
         if round(lost):
-            table.add_row(cause, f"{lost:+,.0f}", f"{lost / report.bound:+.1%}", CAUSES[cause])
+            share = f"{lost / report.bound:+.1%}"
+            table.add_row(cause.name, f"{lost:+,.0f}", share, cause.sentence)
     return ["", table, "", *lines]
+
+
+def efficiency_parts(of: Efficiency) -> list[Table | str]:
+    """Power and rates in two lines, and a table of area and energy by part."""
+    table = _plain_table(f"area at {of.node}, and energy of an image with standing power")
+    table.add_column("part", no_wrap=True)
+    for name in ("mm2", "of area", "uJ", "of energy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for part in dict.fromkeys((*of.area, *of.energy)):
+        area, energy = of.area.get(part), of.energy.get(part)
+        table.add_row(
+            part,
+            *(("", "") if area is None else (f"{area:.3f}", f"{area / of.area_mm2:.1%}")),
+            *(
+                ("", "")
+                if energy is None
+                else (f"{energy:,.1f}", f"{energy / (of.microjoules or 1):.1%}")
+            ),
+        )
+    table.add_row("all", f"{of.area_mm2:.3f}", "100.0%", f"{of.microjoules:,.1f}", "100.0%")
+    return [
+        f"{of.milliwatts:,.1f} mW, {of.images_a_second:,.1f} images a second, energy x time "
+        f"{of.edp:,.1f} uJ ms",
+        f"{of.tops:.4f} TOPS without zeros and padding, {of.dense_tops:.4f} as if dense, "
+        f"{of.peak_tops:.4f} at most; {of.tops_a_watt:.3f}, {of.dense_tops_a_watt:.3f}, "
+        f"{of.peak_tops_a_watt:.3f} TOPS/W; {of.tops_a_mm2:.4f}, {of.dense_tops_a_mm2:.4f}, "
+        f"{of.peak_tops_a_mm2:.4f} TOPS/mm2",
+        table,
+    ]
+
+
+def _plain_table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
 
 
 def _regions(report: Report) -> str:
@@ -210,12 +240,12 @@ def targets_table(specs: Sequence[AccelSpec]) -> Table:
             own.acc_bytes,
             own.par_bytes,
             own.staging_bytes,
-            spec.window_bytes,
+            spec.array_bytes,
             spec.sram_bytes,
         )
         table.add_row(
             escape(spec.name),
-            f"{spec.array.kind} {spec.array.lanes}x{spec.array.pixels}",
+            f"{spec.array.kind} {spec.array.dimensions}",
             str(spec.array.macs),
             f"{spec.clock_mhz:g}",
             f"{spec.dram.bytes_per_cycle * spec.clock_mhz / 1000:g}",

@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats import (
-    PatternTable,
-    make_table,
-    pack,
-    to_reduction_order,
-    wgt_rows,
-)
+from tests.accel_model.by_name import lanes, pack, place
+from zeroskip.accel_model.formats import PatternTable, make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import Instruction
@@ -141,16 +136,16 @@ class Hand:
             kind, to_reduction_order(weight)[order], weight.shape[1], taps, order, table
         )
         at = self.wgt
-        self.wgt += wgt_rows(lengths, self.spec.array.lanes >> gang, gang)[1]
+        self.wgt += place(lengths, lanes(self.spec).lanes >> gang, gang)
         self.add(
-            isa.LoadWeights(wgt=at, dram=self.constant(raw.tobytes()), size=len(raw), gang=gang)
+            isa.LoadWeights(wgt=at, dram=self.constant(raw.tobytes()), size=len(raw), mode=gang)
         )
         return at
 
     def patterns(self, weight: Array) -> PatternTable:
         table = make_table(weight)
         par = self.params(table.to_rows())
-        self.add(isa.Patterns(par=par, slabs=table.slabs, id_bits=table.id_bits))
+        self.add(isa.Table(par=par, rows=2 * table.slabs, argument=table.id_bits))
         return table
 
     def params(self, rows: Array) -> int:
@@ -171,16 +166,9 @@ class Hand:
     ) -> None:
         self.add(
             isa.Input(
-                act=at.act,
-                row=at.row,
-                block=at.block,
-                height=shape[0],
-                width=shape[1],
-                top=top,
-                left=left,
-                zero_point=zero_point,
-                unsigned=unsigned,
-            )
+                act=at.act, row=at.row, block=at.block, zero_point=zero_point, unsigned=unsigned
+            ),
+            isa.Extent(height=shape[0], width=shape[1], top=top, left=left),
         )
 
     def set_output(

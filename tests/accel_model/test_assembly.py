@@ -40,18 +40,18 @@ def test_text_of_an_instruction() -> None:
         acc=2,
         filters=3,
         channels=4,
-        gang=0,
+        mode=0,
         first=1,
         last=1,
         residual=0,
     )
     assert line(one) == (
-        "conv wgt=0 par=1 acc=2 filters=3 channels=4 gang=0 first=1 last=1 "
+        "conv wgt=0 par=1 acc=2 filters=3 channels=4 mode=0 first=1 last=1 "
         "residual=0 wait=load post=load|store"
     )
     text = (
         "\n  ; a comment = here\n"
-        "conv post=store|load wait=load residual=0 last=1 first=0b1 gang=0 channels=0x4 "
+        "conv post=store|load wait=load residual=0 last=1 first=0b1 mode=0 channels=0x4 "
         "filters=3 acc=2 par=+1 wgt=0 ; conv wgt=9\r\n"
     )
     assert assemble(text) == [one]

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.accel_model.by_name import with_lanes
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.machine.run import COMPUTE, LANE_CYCLES, LOAD, STORE, Run, audit
+from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Run, audit
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
@@ -44,7 +45,8 @@ def changed(counter: str, by: int, pick: Callable[[Run], np.ndarray]) -> Callabl
 
 
 def convolutions(run: Run) -> np.ndarray:
-    return run.counters["lane_busy"] > 0
+    convs: np.ndarray = (run.unit == COMPUTE) & (run.counters["wgt_words"] > 0)
+    return convs
 
 
 def all_transfers(run: Run) -> np.ndarray:
@@ -93,11 +95,23 @@ def early(run: Run) -> Run:
     return run
 
 
-def busy_lanes(run: Run) -> Run:
-    run = copied(run)
-    pc = int(np.flatnonzero(convolutions(run))[0])
-    run.counters[LANE_CYCLES[-1]][pc] += 1
-    return run
+def busier(by: int) -> Callable[[Run], Run]:
+    """Multipliers that do more than there is time for, or less."""
+
+    def change(run: Run) -> Run:
+        slots = run.slots.copy()
+        slots[int(np.flatnonzero(convolutions(run))[0]), -1] += by
+        return replace(run, slots=slots)
+
+    return change
+
+
+def lent(run: Run) -> Run:
+    """One of the things that multipliers do takes negative time, another as much more."""
+    slots = run.slots.copy()
+    row = slots[int(np.flatnonzero(convolutions(run))[0])]
+    row[0], row[1] = row[0] + row[1] + 1, -1
+    return replace(run, slots=slots)
 
 
 RULES: dict[str, Callable[[Run], Run]] = {
@@ -113,7 +127,9 @@ RULES: dict[str, Callable[[Run], Run]] = {
         "dram_bytes", -2000, all_transfers
     ),
     r"pc \d+: it moved bytes faster than the bus can": changed("cycles", -1, all_transfers),
-    r"pc \d+: it kept lanes busy for longer than it took": busy_lanes,
+    r"pc \d+: what its multipliers did is not": busier(1),
+    r"pc \d+: what its multipliers did is not what": busier(-1),
+    r"pc \d+: what its multipliers did is not what there was time for": lent,
     r"pc 3: it started before its tokens were there": shifted("ready", 10**6),
     r"pc 3: it freed its unit before it was done": shifted("free", -1),
     r"pc 3: it was complete before it was done": shifted("end", -(10**6)),
@@ -159,7 +175,7 @@ def test_more_real_multiplies_than_multiplies(honest: tuple[Program, Run]) -> No
 
 def test_more_multiplies_than_multipliers(honest: tuple[Program, Run]) -> None:
     program, run = honest
-    narrow = replace(program.spec, array=replace(program.spec.array, pixels=1))
+    narrow = with_lanes(program.spec, pixels=1)
     with pytest.raises(MachineError, match="multiplies took"):
         audit(narrow, program, run)
     with pytest.raises(MachineError, match=r"pc \d+: it did more multiplies than the array has"):

@@ -10,21 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.accel_model import equations as eq
-from zeroskip.accel_model.formats import to_reduction_order
+from zeroskip.accel_model.arrays.base import FilterSet
+from zeroskip.accel_model.formats import DENSE, Shape, to_reduction_order
 from zeroskip.accel_model.functional.convolution import EXACT, Convolver, exact_pieces
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.operand_window import OperandWindow
-from zeroskip.accel_model.memory.wgt_banks import DecodedFilters
 
 Array = np.ndarray
 
 
-def filters_of(weight: Array, order: Array) -> DecodedFilters:
+def filters_of(weight: Array, order: Array) -> FilterSet:
     """Weights int8 [F, C, rows, cols]; stream n holds channel order[n]."""
     matrix = to_reduction_order(weight[order])
-    return DecodedFilters(
-        matrix, np.zeros((len(matrix), 1), np.int32), order.astype(np.int32), 0, 0, 1
-    )
+    shape = Shape(weight.shape[1], weight.shape[2] * weight.shape[3])
+    counts = np.zeros((len(matrix), 1), np.int32)
+    return FilterSet(lambda: matrix, shape, order.astype(np.int32), counts, 0, DENSE)
 
 
 def sums_of(image: Array, zero_point: int, weight: Array, taps: eq.Taps, order: Array) -> Array:

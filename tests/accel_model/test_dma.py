@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.accel_model.by_name import lanes, pack, place
 from tests.accel_model.programs import Hand
+from zeroskip.accel_model.arrays.base import StreamPlacement
 from zeroskip.accel_model.execute.cost import TIMING, InstructionCost
 from zeroskip.accel_model.execute.footprint import accesses_of
 from zeroskip.accel_model.execute.semantics import SEMANTICS
 from zeroskip.accel_model.execute.state import State
-from zeroskip.accel_model.formats import pack, wgt_rows
+from zeroskip.accel_model.formats import BITMAP, Shape
 from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
@@ -86,15 +88,15 @@ def test_runs_pay_whole_bursts(
     assert found.dram_bytes == 64 * bursts
     assert found.cycles == 4 * bursts
     assert found.useful_bytes == useful
-    assert found.act_rows == move.width * move.height * move.blocks
+    assert found.events["act_rows"] == move.width * move.height * move.blocks
     back = isa.Store(**{name: getattr(move, name) for name, _ in isa.layout(isa.Load)})
     assert cost(back, **shape) == found
 
 
 def test_weights_and_parameters_are_one_run() -> None:
     machine = state()
-    weights = TIMING[isa.LoadWeights](machine, isa.LoadWeights(wgt=0, dram=60, size=132, gang=0))
-    assert (weights.dram_bytes, weights.cycles, weights.wgt_words) == (192, 12, 33)
+    weights = TIMING[isa.LoadWeights](machine, isa.LoadWeights(wgt=0, dram=60, size=132, mode=0))
+    assert (weights.dram_bytes, weights.cycles, weights.events["wgt_words"]) == (192, 12, 33)
     params = TIMING[isa.LoadParams](machine, isa.LoadParams(par=0, dram=48, rows=5))
     assert (params.dram_bytes, params.useful_bytes, params.cycles) == (128, 80, 8)
 
@@ -136,22 +138,23 @@ def test_streams_go_to_the_banks_of_their_slots(gang: int) -> None:
     matrix[rng.random(matrix.shape) < rng.random((150, 1))] = 0
     raw, lengths = pack("bitmap", matrix, 40, 1, np.arange(150))
     machine = state(raw.tobytes())
-    one = isa.LoadWeights(wgt=5, dram=0, size=len(raw), gang=gang)
+    one = isa.LoadWeights(wgt=5, dram=0, size=len(raw), mode=gang)
     _, written = accesses_of(machine, one)
     SEMANTICS[isa.LoadWeights](machine, one)
-    slots, words = SPEC.array.lanes >> gang, raw.view(np.uint32)
-    rows, total = wgt_rows(lengths, slots, gang)
+    slots, words = lanes(SPEC).lanes >> gang, raw.view(np.uint32)
+    total = place(lengths, slots, gang)
+    rows = [place(lengths[at : at + slots], slots, gang) for at in range(0, 150, slots)]
     expected = np.zeros_like(machine.memories.wgt)
     starts = np.cumsum(lengths) - lengths
     for n in range(150):
-        row = 5 + int(rows[: n // slots].sum())
+        row = 5 + sum(rows[: n // slots])
         for k in range(lengths[n]):
             expected[((n % slots) << gang) + k % (1 << gang), row + (k >> gang)] = words[
                 starts[n] + k
             ]
     assert np.array_equal(machine.memories.wgt, expected)
     assert (written.cells.first, written.cells.total) == (5, total)
-    streams = machine.read_streams(5, 150, 40, 1, gang, "bitmap")
+    streams = machine.read_streams(5, 150, Shape(40, 1), StreamPlacement(slots, 1 << gang), BITMAP)
     assert np.array_equal(streams.filters.matrix, matrix)
     assert streams.rows == total
 

@@ -13,6 +13,7 @@ from zeroskip.accel_model.isa.instructions import (
     UNITS,
     AvgPool,
     Conv,
+    Extent,
     Input,
     Instruction,
     IsaError,
@@ -78,7 +79,7 @@ def test_word_is_as_the_manual_says() -> None:
         acc=3,
         filters=4,
         channels=5,
-        gang=2,
+        mode=2,
         first=1,
         last=0,
         residual=1,
@@ -88,22 +89,23 @@ def test_word_is_as_the_manual_says() -> None:
         | 1 << 6
         | 5 << 9
         | 1 << 12
-        | 2 << 28
-        | 3 << 42
-        | 4 << 56
-        | 5 << 69
-        | 2 << 85
-        | 1 << 88
-        | 1 << 90
+        | 2 << 32
+        | 3 << 46
+        | 4 << 64
+        | 5 << 77
+        | 2 << 93
+        | 1 << 97
+        | 1 << 99
     )
     assert int.from_bytes(encode(one), "little") == expected
 
 
 def test_negative_fields_keep_their_sign() -> None:
-    one = Input(
-        act=0, row=1, block=1, height=1, width=1, top=-4096, left=-1, zero_point=-128, unsigned=0
-    )
-    assert decode(encode(one)) == one
+    for one in (
+        Input(act=0, row=1, block=1, zero_point=-128, unsigned=0),
+        Extent(height=1, width=1, top=-4096, left=-1),
+    ):
+        assert decode(encode(one)) == one
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.accel_model.by_name import pack
 from tests.accel_model.programs import ActPlace, Hand, par_rows, scalar_row
-from zeroskip.accel_model.formats import pack, to_reduction_order
+from zeroskip.accel_model.formats import to_reduction_order
 from zeroskip.accel_model.functional import activations
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.executor import Observer
@@ -57,7 +58,7 @@ def network() -> Hand:
     fields = {
         "filters": 20,
         "channels": 20,
-        "gang": 0,
+        "mode": 0,
         "par": par,
         "acc": 3,
         "wgt": hand.weights(
@@ -200,7 +201,7 @@ def fragile() -> Hand:
         wgt = hand.weights(weight, np.arange(1), 0, "bitmap")
         hand.add(
             isa.Conv(
-                wgt=wgt, par=par, acc=0, filters=1, channels=2, gang=0, first=1, last=1, residual=0
+                wgt=wgt, par=par, acc=0, filters=1, channels=2, mode=0, first=1, last=1, residual=0
             )
         )
     hand.store(hand.output("y", 1, SIDE, "int8"), made)
@@ -285,12 +286,12 @@ def test_weights_may_be_an_input_if_time_is_the_same() -> None:
     hand.load(hand.input("x", images(1, 32)["x"]), x)
     held = hand.input("w", np.zeros((1, size, 1, 1), np.int8))
     par = hand.params(par_rows(np.zeros(2), np.ones(2), np.ones(2)))
-    hand.add(isa.LoadWeights(wgt=0, dram=held.address, size=size, gang=0))
+    hand.add(isa.LoadWeights(wgt=0, dram=held.address, size=size, mode=0))
     kernel(hand, 1)
     hand.set_input(x, SIDE, 0, 0)
     hand.set_output(made, SIDE, 0, -128, 127, 0)
     hand.add(
-        isa.Conv(wgt=0, par=par, acc=0, filters=2, channels=32, gang=0, first=1, last=1, residual=0)
+        isa.Conv(wgt=0, par=par, acc=0, filters=2, channels=32, mode=0, first=1, last=1, residual=0)
     )
     hand.store(hand.output("y", 2, SIDE, "int8"), made)
     program = hand.program()

@@ -105,6 +105,18 @@ def test_without_a_place_of_its_own_code_goes_to_a_temporary_folder(
         run(package, HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path / "temporary"))
 
 
+def test_code_that_the_disk_has_no_room_for_is_not_kept(package: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$0" -c "$1" "$2"', sys.executable, _RUN, str(package)],
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    value, folder = done.stdout.split()
+    assert int(value) == 12
+    assert not list(Path(folder).glob("*.nbc"))
+
+
 def test_every_compiled_source_counts() -> None:
     found = {str(path.relative_to(jit.PACKAGE)) for path in jit.compiled_sources()}
     assert {

@@ -14,17 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from zeroskip.accel_model.formats import (
-    make_table,
-    pack,
-    reduction_steps_of,
-    to_reduction_order,
-    unpack,
-)
+from tests.accel_model.by_name import LANE_KINDS, conv_cycles, lanes, pack, unpack
+from tests.accel_model.by_name import stages as format_stages
+from zeroskip.accel_model.arrays.lanes import LaneGeometry
+from zeroskip.accel_model.formats import make_table, to_reduction_order
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import PatternMasks
-from zeroskip.accel_model.spec import ARRAY_KINDS, Array, load_spec
+from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array
 
 TILES = int(os.environ.get("ZEROSKIP_TILES", "100"))
@@ -37,7 +34,7 @@ Rng = np.random.Generator
 class LaneCase:
     """A small array and a convolution for it."""
 
-    array: Array
+    array: LaneGeometry
     banks: int
     weight: npt.NDArray[np.int8]
     order: npt.NDArray[np.int32]
@@ -62,10 +59,10 @@ def some(rng: Rng, *choices: Any) -> Any:
     return choices[rng.integers(len(choices))]
 
 
-def random_array(rng: Rng, kind: str, least_window: int) -> Array:
+def random_array(rng: Rng, kind: str, least_window: int) -> LaneGeometry:
     lane_count = int(some(rng, 1, 2, 4, 8, 32))
     return replace(
-        load_spec(TARGETS[kind]).array,
+        lanes(load_spec(TARGETS[kind])),
         lanes=lane_count,
         pixels=int(some(rng, 1, 2, 4)),
         max_gang=int(np.log2(lane_count)),
@@ -88,7 +85,7 @@ def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
 def random_case(rng: Rng, kind: str) -> LaneCase:
     kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
     channels = int(some(rng, 1, 3, 8, 9, 15, 16, 17, 20, 33))
-    stages = reduction_steps_of(kind, channels, kernel[0] * kernel[1])
+    stages = format_stages(kind, channels, kernel[0] * kernel[1])
     array = random_array(rng, kind, int(stages.window_entries.max()))
     gang = int(rng.integers(0, array.max_gang + 1))
     filters = int(rng.integers(1, 2 + 2 * (array.lanes >> gang)))
@@ -131,7 +128,7 @@ def step(case: LaneCase, kind: str, first: bool = True) -> Outcome:
             output=case.output,
             streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
             table=PatternMasks(table.masks.tolist(), table.id_bits) if table else None,
-            gang=case.gang,
+            mode=case.gang,
             first=first,
             last=case.last,
             out_blocks=case.out_blocks,
@@ -172,12 +169,12 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
             ),
             case.gang,
         )
-    return lane_array.conv_cycles(
+    return conv_cycles(
         case.array,
         kind,
         work,
         order,
-        reduction_steps_of(kind, channels, taps),
+        format_stages(kind, channels, taps),
         lane_array.tile_fetch(cf, case.gang),
         lane_array.group_pixels(height * width, case.array.pixels << case.gang),
         case.gang,
@@ -203,7 +200,7 @@ def sums(case: LaneCase) -> dict[tuple[int, int], int]:
 
 
 @pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("kind", ARRAY_KINDS)
+@pytest.mark.parametrize("kind", LANE_KINDS)
 def test_fast_model_agrees_with_the_stepped_one(kind: str, part: int) -> None:
     for n in range(part, TILES, 4):
         seed = SEED + n
@@ -232,8 +229,8 @@ def test_a_lane_without_a_stream_still_holds_the_stages_it_is_behind(seed: int) 
 def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
     """Arguments of ``conv_cycles``: 57 rows of outputs, 100 filters, ragged in every way."""
     rng = np.random.default_rng(seed)
-    array = load_spec(TARGETS[kind]).array
-    stages = reduction_steps_of(kind, 70, 9)
+    array = lanes(load_spec(TARGETS[kind]))
+    stages = format_stages(kind, 70, 9)
     work = np.maximum(1, rng.binomial(stages.window_entries, 0.3, (100, len(stages)))).astype(
         np.int32
     )
@@ -257,7 +254,7 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("kind", ARRAY_KINDS)
+@pytest.mark.parametrize("kind", LANE_KINDS)
 def test_rounds_that_repeat_are_added_up_exactly(
     kind: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,7 +268,7 @@ def test_rounds_that_repeat_are_added_up_exactly(
     )
     if seed % 2:
         case["operand_ft"] = case["tile_ft"]
-    found = lane_array.conv_cycles(**case)
+    found = conv_cycles(**case)
     stepped: list[int] = []
 
     def tile(*arguments: Any) -> None:
@@ -281,11 +278,11 @@ def test_rounds_that_repeat_are_added_up_exactly(
     plain = lane_array._tile
     monkeypatch.setattr(lane_array, "_tile", tile)
     monkeypatch.setattr(lane_array, "_simulate", lane_array._simulate.py_func)  # type: ignore[attr-defined]  # numba's
-    assert lane_array.conv_cycles(**case) == found
+    assert conv_cycles(**case) == found
     assert len(stepped) < len(case["tile_ft"]) / 2
     stepped.clear()
     monkeypatch.setattr(lane_array, "_period", lambda tile_ft, *_: len(tile_ft))
-    assert lane_array.conv_cycles(**case) == found
+    assert conv_cycles(**case) == found
     assert len(stepped) == len(case["tile_ft"])
 
 
@@ -313,34 +310,32 @@ def test_a_state_that_comes_back_is_the_same_in_all_that_matters(what: str) -> N
         state[what][at] -= 1
 
 
-@pytest.mark.parametrize("kind", ARRAY_KINDS)
+@pytest.mark.parametrize("kind", LANE_KINDS)
 def test_more_hardware_is_never_slower(kind: str) -> None:
     case = large_case(kind, SEED + 1)
-    base = lane_array.conv_cycles(**case).cycles
+    base = conv_cycles(**case).cycles
     for key, value in (("window_entries", 4096), ("drain_width", 64), ("pipeline_cycles", 0)):
         better = replace(case["array"], **{key: value})
-        assert lane_array.conv_cycles(**{**case, "array": better}).cycles <= base
+        assert conv_cycles(**{**case, "array": better}).cycles <= base
 
 
 def test_dense_time_is_work_when_nothing_else_binds() -> None:
-    array = replace(load_spec("dense256").array, window_entries=4096, pipeline_cycles=5)
-    stages = reduction_steps_of("dense", 64, 9)
+    array = replace(lanes(load_spec("dense256")), window_entries=4096, pipeline_cycles=5)
+    stages = format_stages("dense", 64, 9)
     work = np.tile(stages.window_entries, (64, 1)).astype(np.int32)
     ones = np.ones(10, np.int32)
-    timing = lane_array.conv_cycles(
+    timing = conv_cycles(
         array, "dense", work, np.arange(64, dtype=np.int32), stages, ones, 4 * ones, 0, 4, True
     )
     assert timing.cycles == 1 + 10 * 576 + 4 * 4 + 4 * 4 + 5  # fetch, work, drain, write-back
 
 
 def test_stage_larger_than_the_window_is_refused() -> None:
-    array = replace(load_spec("pattern256").array, window_entries=32)
-    stages = reduction_steps_of("pattern", 16, 9)
+    array = replace(lanes(load_spec("pattern256")), window_entries=32)
+    stages = format_stages("pattern", 16, 9)
     one = np.ones(1, np.int32)
     with pytest.raises(lane_array.WindowError, match=r"window_entries = 32 .* 144 entries"):
-        lane_array.conv_cycles(
-            array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0, 1, True
-        )
+        conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0, 1, True)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -378,7 +373,7 @@ def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_simple_cycles_is_the_sum_over_blocks_and_quads(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    array = replace(load_spec("dense256").array, pipeline_cycles=int(rng.integers(0, 9)))
+    array = replace(lanes(load_spec("dense256")), pipeline_cycles=int(rng.integers(0, 9)))
     outputs, blocks, taps = (int(v) for v in rng.integers(1, 40, 3))
     pixels = [min(array.pixels, outputs - at) for at in range(0, outputs, array.pixels)]
     cf, operand = rng.integers(1, 5, (2, len(pixels))).astype(np.int32)

@@ -75,7 +75,7 @@ def convolution(**fields: int) -> Hand:
         "acc": 0,
         "filters": 5,
         "channels": 20,
-        "gang": 0,
+        "mode": 0,
         "first": 1,
         "last": 1,
         "residual": 0,
@@ -138,7 +138,7 @@ CASES: list[tuple[str, Callable[[], Hand], str]] = [
     ("wgt beyond", lambda: convolution(wgt=60000), "reads WGT rows 60000"),
     ("more filters", lambda: convolution(filters=6), "reads WGT row 0, which was never written"),
     ("other channels", lambda: convolution(channels=17), "cannot decode its weights"),
-    ("gang", lambda: convolution(gang=3), "gangs 8 lanes, the array 4 at most"),
+    ("mode", lambda: convolution(mode=3), "asks for mode 3, and the array has 0..2"),
     ("par never loaded", lambda: convolution(par=1), "reads PAR row 9, which was never written"),
     ("par beyond", lambda: convolution(par=16383), "reads PAR rows"),
     ("acc never written", lambda: convolution(first=0), "reads ACC row 0, which was never written"),
@@ -202,7 +202,7 @@ def test_shift_that_means_nothing(shift: int) -> None:
 
 
 def test_pool_that_sees_nothing() -> None:
-    hand = changed(network(), isa.Input, top=-7)
+    hand = changed(network(), isa.Extent, top=-7)
     hand.stream = [
         replace(one, row_dilation=1) if isinstance(one, isa.Kernel) else one for one in hand.stream
     ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tracemalloc
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +16,14 @@ import pytest
 from tests.accel_model.programs import Hand
 from tests.campaigns.hostile_programs import close_file, open_file
 from tests.campaigns.programs import Sample, sample, tiny
-from zeroskip.accel_model.io.archive import digest, npy_chunks, read_npy
+from zeroskip.accel_model.io.archive import (
+    digest,
+    members_of,
+    npy_chunks,
+    read_npy,
+    read_zip,
+    write_zip,
+)
 from zeroskip.accel_model.io.validate import LONGEST
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
@@ -147,13 +157,13 @@ def test_a_layer_has_no_more_of_the_fewer(one: Sample, more: str, of: str) -> No
 
 
 def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
-    """Before format 4 no layer said which of its multiplies are by padding."""
+    """Before format 5 the place and the size of an input tile were one instruction."""
     head, arrays = open_file(one.program.to_bytes())
-    assert head["format"] == 4
-    head["format"] = 3
+    assert head["format"] == 5
+    head["format"] = 4
     old = close_file(head, {f"{name}.npy": npy_chunks(array) for name, array in arrays.items()})
     with pytest.raises(
-        ProgramError, match="the program has format 3, this version reads 4; compile it again"
+        ProgramError, match="the program has format 4, this version reads 5; compile it again"
     ):
         Program.from_bytes(old)
 
@@ -205,3 +215,35 @@ def test_an_array_whose_header_is_cut_is_no_array() -> None:
     raw = b"".join(npy_chunks(np.zeros(3, np.uint8))).replace(b"}", b" ")
     with pytest.raises(ValueError, match="header is cut"):
         read_npy(raw)
+
+
+def test_members_in_memory_are_those_that_zipfile_reads() -> None:
+    """Also of altered files: the same members, or both refuse."""
+    out = io.BytesIO()
+    write_zip(out, {"a.npy": [b"x" * 50], "manifest.json": [b"{}", b"12"]})
+    whole, rng = out.getvalue(), np.random.default_rng(0)
+
+    def read(file: bytes) -> dict[str, bytes]:
+        with zipfile.ZipFile(io.BytesIO(file)) as box:
+            return {name: box.read(info) for name, info in read_zip(box, len(file)).items()}
+
+    def outcome(reader: Callable[[bytes], Mapping[str, bytes | memoryview]], file: bytes) -> Any:
+        try:
+            return {name: bytes(member) for name, member in reader(file).items()}
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            EOFError,
+            OSError,
+            ValueError,
+            RuntimeError,
+        ):
+            return "refused"
+
+    assert outcome(members_of, whole) == outcome(read, whole) != "refused"
+    for _ in range(300):
+        size = len(whole) if rng.random() < 0.5 else int(rng.integers(len(whole)))
+        file = np.frombuffer(whole, np.uint8)[:size]
+        file = file.copy()
+        file[rng.integers(0, len(file) or 1, min(len(file), 2))] = rng.integers(0, 256)
+        assert outcome(members_of, file.tobytes()) == outcome(read, file.tobytes())

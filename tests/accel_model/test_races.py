@@ -57,9 +57,8 @@ def pipeline(tiles: int = 6) -> tuple[Hand, list[Instruction]]:
                 wait=compute if used_before else 0,
             ),
             replace(load_weights, wgt=20 * (n % 2), post=compute),
-            isa.Input(
-                act=here, row=8, block=8, height=1, width=8, top=0, left=0, zero_point=3, unsigned=0
-            ),
+            isa.Input(act=here, row=8, block=8, zero_point=3, unsigned=0),
+            isa.Extent(height=1, width=8, top=0, left=0),
             isa.Output(
                 act=there,
                 row=8,
@@ -77,7 +76,7 @@ def pipeline(tiles: int = 6) -> tuple[Hand, list[Instruction]]:
                 acc=0,
                 filters=16,
                 channels=16,
-                gang=0,
+                mode=0,
                 first=1,
                 last=1,
                 residual=0,
@@ -197,8 +196,8 @@ def test_deadlock_names_every_stuck_unit() -> None:
         with pytest.raises(MachineError) as caught:
             Machine(SPEC).run(program(hand, stream), hand.data, seed=seed)
         assert str(caught.value) == (
-            "deadlock: load at pc 4 load waits for store; compute at pc 8 conv waits for load; "
-            "store at pc 9 store waits for compute"
+            "deadlock: load at pc 4 load waits for store; compute at pc 9 conv waits for load; "
+            "store at pc 10 store waits for compute"
         )
 
 

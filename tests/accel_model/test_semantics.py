@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.accel_model import equations as eq
+from tests.accel_model.by_name import lanes
 from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model.execute.cost import TIMING
 from zeroskip.accel_model.execute.footprint import FOOTPRINTS
@@ -36,15 +37,15 @@ def rng_of(seed: int) -> Rng:
 def small(kind: str, rng: Rng) -> AccelSpec:
     """The target of this kind with a small array, so that tiles are ragged and gangs full."""
     spec = load_spec(TARGETS[kind])
-    lanes = int(rng.choice([16, 32, 64]))
+    count = int(rng.choice([16, 32, 64]))
     array = replace(
-        spec.array,
-        lanes=lanes,
+        lanes(spec),
+        lanes=count,
         pixels=int(rng.choice([2, 4])),
         max_gang=2,
         window_entries=int(rng.choice([256, 1024])),
     )
-    sram = replace(spec.sram, wgt_bytes=spec.wgt_rows * 4 * lanes * 8)
+    sram = replace(spec.sram, wgt_bytes=spec.wgt_rows * 4 * count * 8)
     return replace(spec, array=array, sram=sram)
 
 
@@ -168,7 +169,7 @@ def test_conv(kind: str, seed: int) -> None:
                 acc=3,
                 filters=filters,
                 channels=part.shape[1],
-                gang=gang,
+                mode=gang,
                 first=int(first == 0),
                 last=int(last),
                 residual=int(last and residual is not None),
@@ -306,7 +307,7 @@ def test_partial_sums_belong_to_slots() -> None:
                 acc=0,
                 filters=20,
                 channels=16,
-                gang=0,
+                mode=0,
                 first=1 - half,
                 last=half,
                 residual=0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -9,21 +11,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zeroskip.accel_model.arrays.lanes import LaneEnergy
 from zeroskip.accel_model.spec import (
     AccelSpec,
-    Array,
-    Dram,
-    Energy,
     SpecError,
-    Sram,
+    Technology,
     load_spec,
     parse_spec,
+    spec_from_table,
     targets,
 )
 
-TEXT = (resources.files("zeroskip.accel_model.targets") / "sparse256.toml").read_text(
+TARGET = (resources.files("zeroskip.accel_model.targets") / "sparse256.toml").read_text(
     encoding="utf-8"
 )
+OWN_ENERGY = """
+[energy]
+mac = 0.3
+window_byte = 0.6
+act_row = 40.0
+wgt_word = 5.0
+acc_row = 80.0
+requantise = 3.2
+dram_byte = 162.5
+"""
+TEXT = TARGET + OWN_ENERGY
 
 
 def altered(old: str, new: str) -> str:
@@ -53,9 +65,9 @@ def test_rows_are_bytes_over_row_sizes() -> None:
     assert spec.wgt_rows == 147456 // 4 // 64
     assert spec.acc_rows == 32768 // 64
     assert spec.par_rows == 16384 // 16
-    assert spec.window_bytes == 64 * 4 * 512
-    assert load_spec("dense256").window_bytes == 4 * 32
-    assert spec.sram_bytes == 180224 + 147456 + 32768 + 16384 + 16384 + spec.window_bytes
+    assert spec.array_bytes == 64 * 4 * 512
+    assert load_spec("dense256").array_bytes == 4 * 32
+    assert spec.sram_bytes == 180224 + 147456 + 32768 + 16384 + 16384 + spec.array_bytes
 
 
 def test_fingerprint_changes_with_any_number() -> None:
@@ -67,7 +79,7 @@ def test_fingerprint_changes_with_any_number() -> None:
 
 def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text(TEXT, encoding="utf-8")
+    file.write_text(TARGET, encoding="utf-8")
     assert load_spec(str(file)) == load_spec("sparse256")
 
 
@@ -106,10 +118,18 @@ def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
         ("lanes =", f"lanes = 0x1{'0' * 9999}", "array.lanes = a number beyond 2.64 is outside"),
         ("lanes =", f'lanes = 64\n"{"a" * 9999}\\n" = 1', "'array.aaa.* is not a key"),
         ("[energy]", "", "is not a key|is missing"),
-        ("kind =", "kind = 'csc'", "array.kind = 'csc' is not one of dense, bitmap, pattern"),
+        (
+            "kind =",
+            "kind = 'csc'",
+            "array kind 'csc' is not one of dense, bitmap, pattern.*install the package",
+        ),
+        ("node =", 'node = "7nm"', "technology.node = '7nm' is not one of 45nm, 22nm"),
+        ("node =", "node = 45", "technology.node must be a line of text"),
+        ("node =", "", r"technology.node is missing \(one of 45nm, 22nm\)"),
+        ("dram =", 'dram = "ddr9"', "technology.dram = 'ddr9' is not one of lpddr4, ddr4, hbm2"),
         ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
         ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
-        ("act_bytes =", "act_bytes = 9999999", "sram.act_bytes = 9999999 is outside"),
+        ("act_bytes =", "act_bytes = 99999999", "sram.act_bytes = 99999999 is outside"),
         ("lanes =", "lanes = ", "is not valid TOML"),
         ("lanes =", "lanes = 64\nlanes = 64", "is not valid TOML"),
     ],
@@ -126,9 +146,26 @@ def test_mistakes_are_one_sentence_with_the_key(old: str, new: str, sentence: st
     assert len(str(refusal.value)) < 400
 
 
-@pytest.mark.parametrize("cls", [Dram, Sram, Array, Energy])
-def test_every_missing_section_is_named(cls: type) -> None:
-    name = cls.__name__.lower()
+def test_energy_is_the_technologys_or_the_files_own() -> None:
+    both = parse_spec(TEXT, "here.toml")
+    assert both.technology == Technology("45nm", "lpddr4")
+    assert both.energy == LaneEnergy(0.3, 0.6, 40.0, 5.0, 80.0, 3.2, 162.5)
+    assert parse_spec(TARGET, "here.toml").energy is None
+    own = TEXT.replace("[technology]", "").replace('node = "45nm"', "")
+    own = own.replace('dram = "lpddr4"', "")
+    assert parse_spec(own, "here.toml").technology is None
+    with pytest.raises(SpecError, match=r"section \[technology\] is missing .*, or \[energy\] wi"):
+        parse_spec(own.split("[energy]")[0], "here.toml")
+
+
+@pytest.mark.parametrize("spec_text", [TEXT, TARGET])
+def test_a_spec_is_the_same_again_from_its_table(spec_text: str) -> None:
+    spec = parse_spec(spec_text, "here.toml")
+    assert spec_from_table(json.loads(json.dumps(asdict(spec))), "the program") == spec
+
+
+@pytest.mark.parametrize("name", ["dram", "sram", "array"])
+def test_every_missing_section_is_named(name: str) -> None:
     parts = [part for part in TEXT.split("\n[") if not part.startswith(f"{name}]")]
     with pytest.raises(SpecError, match=rf"section \[{name}\] is missing"):
         parse_spec("\n[".join(parts), "here.toml")

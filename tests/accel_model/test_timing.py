@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.accel_model.by_name import conv_cycles, lane_cycles, lanes, slots_at, work_matrix
+from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.programs import Hand, par_rows, scalar_row
-from zeroskip.accel_model.formats import (
-    make_table,
-    reduction_steps_of,
-    to_reduction_order,
-    work_matrix,
-)
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LaneEnergy
+from zeroskip.accel_model.formats import make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import Energy, load_spec
+from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array
 from zeroskip.accel_model.timing.timeline import timeline
 
@@ -171,7 +170,7 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
             acc=0,
             filters=filters,
             channels=channels,
-            gang=gang,
+            mode=gang,
             first=1,
             last=1,
             residual=residual,
@@ -191,7 +190,7 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
 
 def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTiming:
     """What the lanes take for a convolution of ``random_conv``."""
-    weight, gang, array = made["weight"], made["gang"], hand.spec.array
+    weight, gang, array = made["weight"], made["gang"], lanes(hand.spec)
     filters, channels = weight.shape[:2]
     table = make_table(weight) if kind == "pattern" else None
     banks = {"banks": hand.spec.sram.act_banks, "pixels": array.pixels}
@@ -209,12 +208,12 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
     if made["operand_row"] is not None:
         found = lane_array.quad_conflicts(5, 6, row=made["operand_row"], **banks)
         operand = lane_array.tile_fetch(found, gang)
-    return lane_array.conv_cycles(
+    return conv_cycles(
         array,
         kind,
         work_matrix(kind, to_reduction_order(weight), channels, 9, table),
         made["order"].astype(np.int32),
-        reduction_steps_of(kind, channels, 9),
+        format_stages(kind, channels, 9),
         lane_array.tile_fetch(conflicts, gang),
         lane_array.group_pixels(30, array.pixels << gang),
         gang,
@@ -229,18 +228,14 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
 def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
     hand, made = random_conv(kind, seed)
     run = Machine(hand.spec).run(hand.program(), hand.data)
-    filters, pc, array = len(made["weight"]), made["pc"], hand.spec.array
+    filters, pc, array = len(made["weight"]), made["pc"], lanes(hand.spec)
     timing = timing_of(kind, hand, made)
     taken = {name: int(values[pc]) for name, values in run.counters.items()}
     assert taken["cycles"] == timing.cycles == run.free[pc] - run.start[pc]
+    spent = lane_cycles(hand.spec, slots_at(run, hand.spec, pc))
     for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused"):
-        assert taken[name] == getattr(timing, name)
-    assert (
-        sum(
-            taken[name] for name in ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")
-        )
-        == timing.cycles * array.lanes
-    )
+        assert spent[name] == getattr(timing, name)
+    assert sum(spent.values()) == timing.cycles * array.lanes
     assert taken["macs"] == np.count_nonzero(made["weight"]) * 30
     assert taken["real_macs"] == taken["macs"] - np.count_nonzero(made["weight"][:, :, 0]) * 6
     assert taken["requantised"] == 30 * filters * (1 if made["operand_row"] is None else 2)
@@ -311,14 +306,14 @@ def test_patterns_take_two_cycles_for_each_slab() -> None:
 
 
 def test_events_count_and_cost_energy() -> None:
-    assert set(EVENTS) == {each for each in Energy.__dataclass_fields__}
+    assert set(LANE_EVENTS) == set(LaneEnergy.__dataclass_fields__)
     hand, made = random_conv("bitmap", 1)
     run = Machine(hand.spec).run(hand.program(), hand.data)
-    totals, energy = run.totals, hand.spec.energy
+    totals, energy = run.totals, physics.energy(hand.spec)
     assert run.energy["mac"] == pytest.approx(energy.mac * np.count_nonzero(made["weight"]) * 30)
     assert run.energy["dram_byte"] == pytest.approx(energy.dram_byte * totals["dram_bytes"])
     assert run.picojoules == pytest.approx(
-        sum(getattr(energy, event) * totals[counter] for event, counter in EVENTS.items())
+        sum(getattr(energy, event) * totals[counter] for event, counter in LANE_EVENTS.items())
     )
     filters, channels = made["weight"].shape[:2]
     slots, gang, pc = 64 >> made["gang"], made["gang"], made["pc"]

@@ -24,6 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from tests.accel_model.arrays.tiles import SMALL
+from tests.accel_model.arrays.tiles import difference as array_tile
+from tests.accel_model.by_name import lane_cycles, lanes, pack, slots_at, with_lanes
+from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.test_lanes import TARGETS, LaneCase, random_case, random_weight, some, sums
 from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
@@ -31,10 +35,11 @@ from tests.campaigns.shuffles import CLASSIFIERS
 from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.execute.cost import TIMING, InstructionCost
 from zeroskip.accel_model.execute.state import State, Streams
-from zeroskip.accel_model.formats import make_table, pack, reduction_steps_of, to_reduction_order
+from zeroskip.accel_model.formats import DENSE, FORMATS, Shape, make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import UNITS, Instruction
 from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import COUNTED
 from zeroskip.accel_model.memory.wgt_banks import decode
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import blocks
@@ -52,10 +57,16 @@ Check = Callable[[Rng], str]  # what differs, "" if nothing
 
 @dataclass(frozen=True)
 class CycleKind:
-    """What is compared, and how one random case of it is."""
+    """What is compared, and how one random case of it is.
+
+    name: in tables.
+    check: draws a case and compares.
+    sample: cases of it in the quick tests.
+    """
 
     name: str
     check: Check
+    sample: int = 100
 
 
 def kinds() -> Iterator[CycleKind]:
@@ -66,6 +77,8 @@ def kinds() -> Iterator[CycleKind]:
     for name in ("load", "store", "loadweights", "loadparams"):
         yield CycleKind(f"transfer, {name}", partial(transfer, name=name))
     yield CycleKind("tokens and bus", tokens)
+    for kind in SMALL:
+        yield CycleKind(f"convolution, {kind} array", partial(array_tile, kind=kind), 25)
 
 
 # ------------------------------------------------------------------------------ instructions
@@ -83,12 +96,16 @@ def fast(
     return TIMING[type(one)](state, one)
 
 
-def difference(cost: InstructionCost, outcome: Outcome) -> str:
-    """The counters that are not equal."""
+def difference(cost: InstructionCost, outcome: Outcome, spec: AccelSpec | None = None) -> str:
+    """The counters that are not equal; with a spec of lanes those of a convolution too."""
+    counters = {name: getattr(cost, name) for name in COUNTED} | dict(cost.events)
+    if spec is not None:
+        counters |= lane_cycles(spec, cost.slots)
+    named = counters.keys() | outcome.events.keys()
     return ", ".join(
-        f"{name} {value}, stepped {outcome.events[name]}"
-        for name, value in cost._asdict().items()
-        if value != outcome.events[name]
+        f"{name} {counters.get(name, 0)}, stepped {outcome.events[name]}"
+        for name in sorted(named)
+        if counters.get(name, 0) != outcome.events[name]
     )
 
 
@@ -117,20 +134,20 @@ def convolution(rng: Rng, kind: str) -> str:
         acc=0,
         filters=filters,
         channels=case.weight.shape[1],
-        gang=case.gang,
+        mode=case.gang,
         first=int(first),
         last=int(case.last),
         residual=int(case.operand_row is not None),
     )
     registers: list[Instruction] = [
-        _input(case.row, case.image.shape[1:], case.top, case.left),
+        *_input(case.row, case.image.shape[1:], case.top, case.left),
         _kernel(case.kernel, case.stride, case.dilation),
         _output(case.output),
     ]
     if case.operand_row is not None:
         registers.append(_operand(case.operand_row))
     outcome = step_tile(case, kind, first=first)
-    found = difference(fast(spec, one, *registers, streams=_decoded(case, kind)), outcome)
+    found = difference(fast(spec, one, *registers, streams=_decoded(case, kind)), outcome, spec)
     return found or ("" if outcome.sums == sums(case) else "sums are not the convolution")
 
 
@@ -154,10 +171,10 @@ def farther(rng: Rng, case: LaneCase) -> LaneCase:
 def on_the_target(rng: Rng, case: LaneCase, kind: str) -> LaneCase:
     """With as many lanes, as large windows and as many banks as the target has."""
     spec = load_spec(TARGETS[kind])
-    gang = int(rng.integers(0, spec.array.max_gang + 1))
+    gang = int(rng.integers(0, lanes(spec).max_gang + 1))
     weight = random_weight(rng, (int(rng.integers(1, 150)), *case.weight.shape[1:]))
-    largest = int(reduction_steps_of(kind, weight.shape[1], weight[0, 0].size).window_entries.max())
-    array = replace(spec.array, window_entries=max(spec.array.window_entries, largest))
+    largest = int(format_stages(kind, weight.shape[1], weight[0, 0].size).window_entries.max())
+    array = replace(lanes(spec), window_entries=max(lanes(spec).window_entries, largest))
     return replace(case, array=array, banks=spec.sram.act_banks, weight=weight, gang=gang)
 
 
@@ -166,7 +183,7 @@ def _decoded(case: LaneCase, kind: str) -> Streams:
     taps = case.kernel[0] * case.kernel[1]
     table = make_table(case.weight) if kind == "pattern" else None
     raw, _ = pack(kind, to_reduction_order(case.weight), channels, taps, case.order, table)
-    return Streams(decode(kind, raw, filters, channels, taps, table), 0, 0)
+    return Streams(decode(FORMATS[kind], raw, filters, Shape(channels, taps), table), 0, 0)
 
 
 def channelwise(rng: Rng, name: str) -> str:
@@ -179,15 +196,12 @@ def channelwise(rng: Rng, name: str) -> str:
     operand_row = output[1] + int(rng.integers(0, 3)) if residual else None
     spec = load_spec(str(some(rng, *TARGETS.values())))
     banks = int(some(rng, 1, 2, 4, 8))
-    spec = replace(
-        spec,
-        sram=replace(spec.sram, act_banks=banks),
-        array=replace(
-            spec.array, pixels=int(some(rng, 1, 2, 4)), pipeline_cycles=int(rng.integers(0, 12))
-        ),
+    spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
+    spec = with_lanes(
+        spec, pixels=int(some(rng, 1, 2, 4)), pipeline_cycles=int(rng.integers(0, 12))
     )
     registers = [
-        _input(row, (9, 9), top, left),
+        *_input(row, (9, 9), top, left),
         _kernel(kernel, stride, dilation),
         _output(output),
         _operand(operand_row or 1),
@@ -200,7 +214,7 @@ def channelwise(rng: Rng, name: str) -> str:
         taps = kernel[0] * kernel[1]
         order = np.arange(channels, dtype=np.int32)
         raw, lengths = pack("dense", to_reduction_order(weight), 1, taps, order, None)
-        held["streams"] = Streams(decode("dense", raw, channels, 1, taps, None), 0, 0)
+        held["streams"] = Streams(decode(DENSE, raw, channels, Shape(1, taps), None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
     instructions: dict[str, Instruction] = {
         "depthwise": isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
@@ -228,17 +242,10 @@ def channelwise(rng: Rng, name: str) -> str:
     return difference(fast(spec, instructions[name], *registers, **held), outcome)
 
 
-def _input(row: int, shape: tuple[int, ...], top: int, left: int) -> isa.Input:
-    return isa.Input(
-        act=0,
-        row=row,
-        block=0,
-        height=shape[0],
-        width=shape[1],
-        top=top,
-        left=left,
-        zero_point=0,
-        unsigned=0,
+def _input(row: int, shape: tuple[int, ...], top: int, left: int) -> tuple[isa.Input, isa.Extent]:
+    return (
+        isa.Input(act=0, row=row, block=0, zero_point=0, unsigned=0),
+        isa.Extent(height=shape[0], width=shape[1], top=top, left=left),
     )
 
 
@@ -289,7 +296,7 @@ def transfer(rng: Rng, name: str) -> str:
         outcome = step_transfer(dram, Transfer(first, size))
         outcome.events["wgt_words"] = size // 4
         return difference(
-            fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, gang=0)), outcome
+            fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, mode=0)), outcome
         )
     width, height, deep = (int(n) for n in rng.integers(1, 7, 3))
     counts = width, height, deep
@@ -375,6 +382,8 @@ def network(program: Program) -> str:
     for pc, each in enumerate(step_program(program)):
         expected = {name: int(getattr(run, name)[pc]) for name in ("ready", "start", "free", "end")}
         expected |= {name: int(values[pc]) for name, values in run.counters.items()}
+        if "lane_busy" in each.events:
+            expected |= lane_cycles(program.spec, slots_at(run, program.spec, pc))
         found = {
             name: getattr(each, name) if hasattr(each, name) else each.events[name]
             for name in expected
@@ -392,7 +401,7 @@ def networks(seed: int) -> dict[str, Callable[[], Program]]:
         each.name: partial(getattr, each, "program") for each in samples(seed)
     }
     for path in CLASSIFIERS:
-        for target in TARGETS.values():
+        for target in (*TARGETS.values(), *(small.target for small in SMALL.values())):
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
     return made
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.spec import AccelSpec, load_spec, spec_from_table
 
 Form = Literal["layers", "onnx"]
@@ -62,8 +63,12 @@ class FuzzCase:
     origin: int | None = None
 
     def spec(self) -> AccelSpec:
-        """SpecError if the changed numbers make no accelerator."""
-        table = asdict(load_spec(self.target))
+        """SpecError if the changed numbers make no accelerator. Changed hardware need not be fast
+        enough to be built: it keeps the target's constants of energy and names no technology."""
+        target = load_spec(self.target)
+        table = asdict(target)
+        if self.changes:
+            table |= {"technology": None, "energy": asdict(physics.energy(target))}
         for path, value in self.changes.items():
             section, _, key = path.partition(".")
             table[section][key] = value

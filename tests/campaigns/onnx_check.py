@@ -52,11 +52,8 @@ def judge(case: Example) -> BackendVerdict:
 
 
 def _outcome(case: Example) -> BackendVerdict:
-    from zeroskip.runtime.cli.quiet import quiet
-
     try:
-        with quiet():  # as the command line does
-            return _judge(case)
+        return _judge(case)
     except ZeroskipError as refusal:
         text = str(refusal)
         if not text or "\n" in text.strip() or len(text) > LONGEST:

@@ -110,23 +110,11 @@ def compiled(case: ReplayCase) -> dict[str, Program]:
         spec = programs.tiny(spec) if case.scheme == "tiny" else spec
         return {case.network: programs.sample(case.network, spec, str(case), 0).program}
     model = _model(case.network)
-    pruned, _ = prepare(model, None, SCHEMES[case.scheme], None, (), _silent)
+    pruned, _ = prepare(model, {"prune": SCHEMES[case.scheme]})
     module = without_dead(pruned)
-    ranges = coarse(ranges_of(module, None, "minmax", _silent) or {})
-    stages = lower_fastest(
-        pruned,
-        module,
-        spec,
-        QuantizeInt8(ranges=ranges),
-        cache=None,
-        tune=None,
-        on_progress=_silent,
-    )
+    ranges = coarse(ranges_of(module, {"method": "minmax"}) or {})
+    stages = lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), {})
     return network_of(stages, model, spec).programs
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 def line(case: ReplayCase) -> str:

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.footprint import PAR_ROWS, moved_cells
-from zeroskip.accel_model.execute.state import State, accumulator_rows
+from zeroskip.accel_model.execute.footprint import moved_cells
+from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.functional.kernels import even
 from zeroskip.accel_model.isa import instructions as isa
@@ -33,7 +33,7 @@ from zeroskip.accel_model.machine.executor import FunctionalExecutor
 from zeroskip.accel_model.machine.machine import Machine, Task
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 
 Terms = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
@@ -129,7 +129,7 @@ class _Symbolic(FunctionalExecutor):
         weight = from_reduction_order(filters.matrix, one.channels, (window.taps,)).astype(np.int64)
         seen = self._inputs(one.channels).reshape(window.outputs, -1)
         sums = seen @ weight.reshape(len(weight), -1).T.view(np.uint64)
-        used = accumulator_rows(self._state.spec.array.lanes >> one.gang, one.filters)
+        used = accumulator_rows(self._state.placement(one.mode).slots, one.filters)
         rows = self.acc[one.acc : one.acc + window.outputs * len(used)]
         slots = np.concatenate([16 * row + np.arange(count) for row, count in enumerate(used)])
         held = rows.reshape(window.outputs, -1)
@@ -177,7 +177,7 @@ class _Symbolic(FunctionalExecutor):
         reach: tuple[Int64, Int64] | None,
     ) -> None:
         count = blocks(len(order))
-        raw = self._state.memories.par[par : par + PAR_ROWS * count].reshape(count, -1)
+        raw = self._state.memories.par[par : par + isa.PAR_ROWS * count].reshape(count, -1)
         words = np.ascontiguousarray(raw[:, :128]).view("<i4").astype(np.int64)
         bias, mult = words[:, :16].reshape(-1)[order], words[:, 16:].reshape(-1)[order]
         shift = raw[:, 128:].reshape(-1)[order].astype(np.int64)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats import nbytes_ideal
+from tests.accel_model.by_name import nbytes_ideal
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.relay_passes.integer.layers import (
     AddLayer,

@@ -97,12 +97,12 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
     )
     made = lower(graph).ops
     assert sum(map(compulsory_traffic.real_macs, made)) == least.real_macs(layer)
-    for kind in ("dense", "bitmap", "pattern"):
+    for spec in map(load_spec, ("dense256", "sparse256", "pattern256")):
         found = None
         for op in made:
             assert isinstance(op, ops.ConvOp)
             read = touched(op)
-            info = layer_info(op, "", PackedWeights(op, kind), read)
+            info = layer_info(op, "", PackedWeights(op, spec), read)
             assert 0 <= info.real_macs <= info.effectual <= info.macs
             found = info if found is None else join_layers(found, info, 0)
         assert found is not None
@@ -111,7 +111,7 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
         assert found.needs[0] == least.real_macs(layer)
         assert found.input_bytes == len(least.looked_at(layer))
         if len(made) == 1:  # bits of parts are rounded up to bytes
-            assert found.weight_bytes == least.weight_bytes(layer, kind)
+            assert found.weight_bytes == least.weight_bytes(layer, spec.array.kind)
 
 
 def random_layer(rng: np.random.Generator) -> ConvLayer:
@@ -174,7 +174,7 @@ def test_a_padded_layer_needs_what_its_inputs_meet(size: int, real: int) -> None
     weight[weight == 0] = 1
     (op,) = lower(b.graph(b.nodes[0].output)).ops
     assert isinstance(op, ops.ConvOp)
-    info = layer_info(op, "", PackedWeights(op, "dense"), touched(op))
+    info = layer_info(op, "", PackedWeights(op, load_spec("dense256")), touched(op))
     assert info.macs == info.effectual == 64 * 64 * 9 * size * size
     assert info.real_macs == 64 * 64 * real
     assert info.bound(256, 1 << 20) == 16 * real
@@ -188,7 +188,7 @@ def test_zeros_between_groups_are_no_weights() -> None:
     assert isinstance(op, ops.ConvOp)
     assert op.weight.shape == (16, 16, 3, 3)
     assert np.array_equal(grouped(op), weight_of(b))
-    info = layer_info(op, "", PackedWeights(op, "dense"), touched(op))
+    info = layer_info(op, "", PackedWeights(op, load_spec("dense256")), touched(op))
     assert info.macs == 16 * 4 * 9 * 4
     assert info.weight_bytes == 16 * 4 * 9
 

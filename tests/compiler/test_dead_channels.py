@@ -47,7 +47,6 @@ def test_the_faster_of_fewer_channels_and_all(
     spec = load_spec("dense256")
     pruned = silence(stem(size, channels), c0=(slice(0, dead), ALL))
     least, quantize = RemoveDeadChannels()(pruned), quantizer(pruned)
-    options: dict[str, Any] = {"cache": None, "tune": None, "on_progress": lambda *_: None}
 
     def cycles(made: Any) -> int:
         return sum(
@@ -55,12 +54,10 @@ def test_the_faster_of_fewer_channels_and_all(
             for program in made.programs.values()
         )
 
-    chosen = stages.lower_fastest(pruned, least, spec, quantize, **options)
+    chosen = stages.lower_fastest(pruned, least, spec, quantize, {})
     (program,) = chosen.programs.values()
     assert program.layers[0].shape[1] == left
-    others = [
-        cycles(stages.lower_float(each, spec, quantize, **options)) for each in (least, pruned)
-    ]
+    others = [cycles(stages.lower_float(each, spec, quantize, {})) for each in (least, pruned)]
     print(cycles(chosen), others)
     assert cycles(chosen) == min(others)
 

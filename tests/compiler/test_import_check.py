@@ -56,6 +56,23 @@ def test_the_first_node_that_differs_is_named(monkeypatch: pytest.MonkeyPatch, b
         compiler.compile(parser.parse_model(DEEP.replace("[1,", f"[{batch},")), "dense256")
 
 
+CUBE = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[1,4,4,4] x) => (float[1,4,4,4] y) {
+    [turned] t = Transpose<perm = [0, 2, 3, 1]>(x)
+    [moved] a = Sigmoid(t)
+    [back] b = Transpose<perm = [0, 3, 1, 2]>(a)
+    [wrong] y = Abs(b)
+}
+"""
+
+
+def test_a_cube_in_another_layout_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its transpositions 'moved' has the shape that it had, and its numbers elsewhere."""
+    falsify(monkeypatch)
+    with pytest.raises(FrontError, match="Node 'wrong' does not give"):
+        compiler.compile(parser.parse_model(CUBE), "dense256")
+
+
 def test_a_right_import_is_not_refused() -> None:
     compiler.compile(model("Abs"), "dense256")
 
@@ -66,6 +83,24 @@ def test_agreement_sees_shapes_and_places_of_nan() -> None:
     assert agreement(x, x[::-1][:2]) == -np.inf
     assert agreement(x, np.array([np.nan, 1, 3], np.float32)) == -np.inf
     assert agreement(x, np.array([1, np.nan, 2.7], np.float32)) == pytest.approx(20.5, abs=0.1)
+
+
+@pytest.mark.parametrize("limit", [import_check.FLOAT_DB, import_check.QUANTIZED_DB])
+def test_half_precision_is_asked_for_less(limit: float) -> None:
+    want = np.linspace(-1, 1, 1000, dtype=np.float32)
+    rounded = want.astype(np.float16)
+    assert import_check._level(want, rounded, limit) == (agreement(want, rounded), limit)
+    half = min(limit, import_check.HALF_DB)
+    assert import_check._level(rounded, want, limit) == (agreement(rounded, want), half)
+
+
+def test_agreement_sees_infinities_and_what_is_small() -> None:
+    x = np.array([1, np.inf, 3], np.float32)
+    assert agreement(x, np.array([1, -np.inf, 3], np.float32)) == -np.inf
+    assert agreement(x, x) == np.inf
+    small = np.array([1e-3, -1e-3], np.float32)
+    assert agreement(small, -small) == pytest.approx(-6, abs=0.1)  # twice the signal is noise
+    assert agreement(np.zeros(2, np.float32), np.full(2, 1e-7, np.float32)) == np.inf
 
 
 CONV = """<ir_version: 8, opset_import: ["" : 17]>

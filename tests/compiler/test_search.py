@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.compiler.networks import GraphBuilder
+from zeroskip.accel_model.arrays.lanes import BITMAP_LANES, LaneGeometry
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.conv import steps
@@ -18,7 +19,6 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ConvPlan, GroupPlan
 from zeroskip.compiler.ir.tiles import Interval
-from zeroskip.compiler.ir.weight_packing import group_filters
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.conv_search import LOOPS, ConvSearch
 from zeroskip.compiler.scheduling.cost_model import CostEstimates, TileContext, Tilings
@@ -179,4 +179,7 @@ def test_the_slower_of_array_and_bus_decides() -> None:
 
 def test_neighbouring_filters_have_similar_work() -> None:
     """The more of two of a residue first, residues in turn."""
-    assert group_filters(np.arange(32)).tolist() == [*range(16, 32), *range(16)]
+    array = load_spec("sparse256").array
+    assert isinstance(array, LaneGeometry)
+    order = BITMAP_LANES.order(array, np.arange(32))
+    assert order.tolist() == [*range(16, 32), *range(16)]

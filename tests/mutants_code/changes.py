@@ -5,15 +5,32 @@ from __future__ import annotations
 from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
 from tests.mutants_code.of_compiler import COMPILER
+from tests.mutants_code.of_judges import (
+    JUDGES_OF_COMPILER,
+    JUDGES_OF_RELAY_PASSES,
+    JUDGES_OF_RUNTIME,
+)
 from tests.mutants_code.of_losses import LOSSES
+from tests.mutants_code.of_mlir import MLIR
+from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
 
-PACKAGES: dict[str, tuple[Change, ...]] = {
-    "accel_model": ACCEL_MODEL,
-    "compiler": COMPILER,
-    "relay_passes": RELAY_PASSES,
-    "runtime": (*RUNTIME, *LOSSES, *REPORT),
+CHANGES: tuple[Change, ...] = (
+    *ACCEL_MODEL,
+    *COMPILER,
+    *JUDGES_OF_COMPILER,
+    *MLIR,
+    *RELAY_PASSES,
+    *RELAY,
+    *JUDGES_OF_RELAY_PASSES,
+    *RUNTIME,
+    *LOSSES,
+    *REPORT,
+    *JUDGES_OF_RUNTIME,
+)
+PACKAGES = {
+    package: tuple(change for change in CHANGES if change.package == package)
+    for package in ("accel_model", "compiler", "relay_passes", "runtime")
 }
-CHANGES = tuple(each for changes in PACKAGES.values() for each in changes)

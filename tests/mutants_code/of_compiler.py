@@ -335,10 +335,10 @@ COMPILER: tuple[Change, ...] = (
         "compiler/test_autotune.py::test_at_least_one_schedule",
     ),
     Change(
-        "compiler/ir/weight_packing.py",
+        "accel_model/arrays/lanes.py",
         "filters of unlike work are neighbours",
-        'mine[np.argsort(-work[mine], kind="stable")]',
-        "mine",
+        'filters[np.argsort(-work[filters], kind="stable")]',
+        "filters",
         "compiler/test_search.py::test_neighbouring_filters_have_similar_work",
     ),
     Change(

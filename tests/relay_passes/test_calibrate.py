@@ -11,7 +11,7 @@ from tvm import relax
 from tests.relay_passes.float_nets import RelaxNet, residual_net
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantize.calibrate import Method, Range, calibrate
-from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, range_by
+from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, count, range_by
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 
 Array = npt.NDArray[Any]
@@ -126,3 +126,9 @@ def test_unknown_methods_are_refused() -> None:
         calibrate(module, data(1), method=cast(Method, "entropy"))
     with pytest.raises(PassError, match="percentile 10"):
         calibrate(module, data(1), method="percentile", percentile=10)
+
+
+def test_values_that_are_all_the_same_lie_in_one_bin() -> None:
+    with np.errstate(all="raise"):
+        counts = count(np.full(5, 2, np.float32), Range(2, 2))
+    assert (counts[0], counts.sum()) == (5, 5)

@@ -11,7 +11,11 @@ from tvm import relax
 from tests.relay_passes.float_nets import RelaxNet
 from zeroskip.relay_passes.quantize import calibrate_judge
 from zeroskip.relay_passes.quantize.calibrate import calibrate
-from zeroskip.relay_passes.quantize.calibrate_auto import choose_by_outputs, least_local_error
+from zeroskip.relay_passes.quantize.calibrate_auto import (
+    choose_by_outputs,
+    least_local_error,
+    no_worse_than_fixed,
+)
 from zeroskip.relay_passes.quantize.calibrate_ranges import candidates_of
 from zeroskip.relay_passes.quantize.scales import Range
 
@@ -99,3 +103,23 @@ def test_a_choice_by_its_own_error_and_by_groups() -> None:
         return np.full(3, float(wrong))
 
     assert choose_by_outputs(candidates, local, noise, 40) == right
+
+
+def test_a_tensor_changes_by_itself_and_a_choice_gives_way_to_a_fixed_method() -> None:
+    """Of thirty tensors one, which no group of neighbours shows; then with other ranges."""
+    names = [f"t{at}" for at in range(30)]
+    candidates = {
+        "wide": dict.fromkeys(names, Range(0, 8)),
+        "tight": dict.fromkeys(names, Range(0, 1)),
+    }
+
+    def noise(ranges: Any) -> Array:
+        wrong = sum(ranges[name].hi != (8 if name == "t17" else 1) for name in names)
+        return np.full(3, float(wrong))
+
+    start = dict.fromkeys(names, "tight")
+    choice = choose_by_outputs(candidates, start, noise, calibrate_judge.MOST_TRIALS)
+    assert choice == start | {"t17": "wide"}
+    assert no_worse_than_fixed(candidates, choice, noise) == choice
+    turned = {"wide": candidates["tight"], "tight": dict.fromkeys(names, Range(0, 2))}
+    assert no_worse_than_fixed(turned, choice, noise) == dict.fromkeys(names, "wide")

@@ -25,6 +25,8 @@ HELD = {
     "u": RNG.standard_normal((4, 9, 1, 1)),
     "f": RNG.standard_normal((54, 5)) / 5,
     "g": RNG.standard_normal((6, 5)),
+    "e": RNG.standard_normal((4, 1, 3, 3)),
+    "z": RNG.standard_normal((4, 12, 1, 1)),
     "s": SCALE,
     "t": SHIFT,
     "n": NEGATIVE,
@@ -103,6 +105,11 @@ STEM = "a = Conv(x, w)  r = Relu(a)"
             "1,4,6,6",
             ["conv2d", "relu", "avg_pool2d", "concat", "conv2d", "add"],
         ),
+        (
+            f"{STEM}  b = Mul(r, s)  i = Conv(x, w)  j = Concat<axis=1>(i, b)  y = Conv(j, z)",
+            "1,4,6,6",
+            ["conv2d", "relu", "conv2d", "concat", "conv2d"],
+        ),
         # An input's scale; a positive scale before a ReLU.
         (
             "b = Div(x, m)  p = Relu(b)  y = Conv<pads=[1,1,1,1]>(p, w)",
@@ -137,6 +144,19 @@ def test_it_is_in_the_next_layer(body: str, result: str, left: list[str]) -> Non
             "1,4,4,4",
             "add",
         ),
+        # A mean over the channels, tensors joined along pixels, a ReLU of other numbers.
+        (
+            f"{STEM}  b = Mul(r, s)  o = ReduceMean<axes=[1]>(b)  y = Conv(o, e)",
+            "1,4,4,4",
+            "multiply",
+        ),
+        (
+            f"{STEM}  b = Mul(r, s)  j = Concat<axis=2>(b, r)  y = Conv(j, v)",
+            "1,4,10,4",
+            "multiply",
+        ),
+        (f"{STEM}  b = Sub(r, t)  p = Relu(b)  y = Conv(p, v)", "1,4,4,4", "subtract"),
+        (f"{STEM}  b = Mul(r, n)  p = Relu(b)  y = Conv(p, v)", "1,4,4,4", "multiply"),
         (f"{STEM}  b = Mul(r, s)  y = Conv(b, v)", "1,6,6,6] b, float[1,4,4,4", "multiply"),
     ],
 )
@@ -162,3 +182,5 @@ def test_between_layers_it_is_a_layer() -> None:
     # Beside what stays on the CPU it does too.
     body = f"{STEM}  b = Mul(r, n)  p = Erf(b)  y = Conv(p, v)"
     assert "multiply" in check(body, "1,4,4,4", layers=True)
+    body = f"{STEM}  b = Mul(r, n)  p = Conv<pads=[1,1,1,1]>(b, v)  q = Erf(b)  y = Concat<axis=1>(p, q)"
+    assert "multiply" in check(body, "1,10,6,6", layers=True)

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from tests.relay_passes.onnx_oracle import parse
 from zeroskip import compiler
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 from zeroskip.runtime.execution.session import Session
@@ -115,3 +116,17 @@ def test_doubles_out_of_range_stay_finite() -> None:
     model.graph.initializer[2].CopyFrom(numpy_helper.from_array(np.full(4, 1e300), "b"))
     (bias,) = [each for each in normalise_onnx(model).graph.initializer if each.name == "b"]
     assert np.array_equal(numpy_helper.to_array(bias), np.full(4, np.finfo(np.float32).max))
+
+
+def test_inputs_and_outputs_of_bfloat16_are_float32_arrays() -> None:
+    text = "g (%s[1,3,6,6] x) => (%s[1,4,6,6] y) { [conv] a = Conv(x, w)\n [act] y = Relu(a) }"
+    weight = np.random.default_rng(0).integers(-8, 8, (4, 3, 1, 1)).astype(np.float32) / 8
+    narrow, wide = (parse(text % (kind, kind)) for kind in ("bfloat16", "float"))
+    exact = onnx.helper.make_tensor("w", onnx.TensorProto.BFLOAT16, weight.shape, weight.ravel())
+    narrow.graph.initializer.append(exact)
+    wide.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    image = {"x": np.random.default_rng(1).standard_normal((1, 3, 6, 6)).astype(np.float32)}
+    found, same = (compiler.compile(each, "sparse256", calibrate=image) for each in (narrow, wide))
+    assert [port.dtype for port in (*found.inputs, *found.outputs)] == ["float32"] * 2
+    assert found.cpu == {}
+    np.testing.assert_array_equal(Session(found).run(image)["y"], Session(same).run(image)["y"])

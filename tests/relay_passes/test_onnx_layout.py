@@ -162,6 +162,40 @@ def test_transposes_vanish(body: str, left: list[str]) -> None:
     assert ops(same_in_onnxruntime(model)) == left
 
 
+def test_a_matrix_that_a_dense_layer_turns_keeps_its_columns() -> None:
+    """As many rows as columns: the order of the columns would fit the weight's rows."""
+    body = (
+        "a = Transpose<perm=[0,1,3,2]>(x)  s = Constant<value_ints=[4,4]>()  b = Reshape(a, s) "
+        "y = Gemm<transA=1>(b, w)"
+    )
+    weight = np.random.default_rng(3).standard_normal((4, 5)).astype(np.float32)
+    model = parse(f"g (float[1,4,2,2] x) => (float[4,5] y) {{ {body} }}", opset=18, w=weight)
+    assert "Transpose" in ops(same_in_onnxruntime(model))
+
+
+def test_a_dense_layer_on_rows_of_pixels_is_no_convolution() -> None:
+    """As many rows as channels: the weight would fit the channels."""
+    body = "a = Transpose<perm=[0,1,3,2]>(x)  y = MatMul(a, w)"
+    weight = np.random.default_rng(3).standard_normal((3, 2)).astype(np.float32)
+    model = parse(f"g (float[1,3,3,4] x) => (float[1,3,4,2] y) {{ {body} }}", opset=18, w=weight)
+    assert "Conv" not in ops(same_in_onnxruntime(model))
+
+
+def test_scales_of_a_dense_layers_rows_stay_with_them() -> None:
+    """Its rows do not move where each has a scale of its own."""
+    body = (
+        f"a = {TO_LAST}(x)  b = Flatten(a)  d = DequantizeLinear<axis=0>(bytes, steps) "
+        "y = MatMul(b, d)"
+    )
+    rng = np.random.default_rng(3)
+    held: dict[str, Any] = {
+        "bytes": rng.integers(-127, 128, (24, 5)).astype(np.int8),
+        "steps": rng.uniform(0.1, 1, 24).astype(np.float32),
+    }
+    model = parse(f"g (float[1,3,2,4] x) => (float[1,5] y) {{ {body} }}", opset=18, **held)
+    assert "Transpose" in ops(same_in_onnxruntime(model))
+
+
 def test_the_time_is_linear() -> None:
     """600 nodes between two Transposes: half a second of processor time, once 40."""
     nodes = "".join(f"  t{n + 1} = {'Sigmoid' if n % 2 else 'Tanh'}(t{n})" for n in range(600))

@@ -147,7 +147,9 @@ def test_validate_fails_with_exit_code_1(compiled: Path, monkeypatch: pytest.Mon
 
 
 def test_report_for_people_and_machines(compiled: Path, tmp_path: Path) -> None:
-    done = zeroskip("report", compiled / "net.zsk", "--json", tmp_path / "r.json")
+    done = zeroskip(
+        "report", compiled / "net.zsk", "--json", tmp_path / "r.json", "--csv", tmp_path / "r.csv"
+    )
     assert done.exit_code == 0, done.output
     for word in (
         "conv1 + add",
@@ -155,6 +157,8 @@ def test_report_for_people_and_machines(compiled: Path, tmp_path: Path) -> None:
         "MACs used",
         "DRAM KiB",
         "uJ",
+        "images a second",
+        "TOPS/mm2",
         "lost, in % of the bound",
         "x the bound of the whole network",
     ):
@@ -162,6 +166,9 @@ def test_report_for_people_and_machines(compiled: Path, tmp_path: Path) -> None:
     table = json.loads((tmp_path / "r.json").read_text())
     layers = [layer for region in table["regions"] for layer in region["layers"]]
     assert sum(layer["cycles"] for layer in layers) == table["cycles"]
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 1 + len(layers)
+    assert table["efficiency"]["images_a_second"] == pytest.approx(1000 / table["milliseconds"])
+    assert table["efficiency"]["microjoules"] > table["microjoules"]  # leakage and idle DRAM
     for one in (*layers, *table["regions"], table):
         assert sum(one["lost"].values()) == one["cycles"] - one["bound"]
     assert table["x_network_bound"] == table["cycles"] / table["network_bound"]
@@ -198,7 +205,7 @@ def test_targets_shows_their_numbers() -> None:
     [
         ("relax", ["@I.ir_module", "R.nn.conv2d", "zeroskip.schedule"]),
         ("layers", ["conv(", "# conv0", "add(", "maxpool("]),
-        ("schedule", ["conv0: filters", "gang"]),
+        ("schedule", ["conv0: filters", "mode"]),
         ("asm", ["loadweights wgt=", "conv wgt=", "store act="]),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.runtime.command import files, zeroskip
+from tests.runtime.command import PROGRESS, files, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.compiler import driver
 from zeroskip.runtime import progress as progress_module
 from zeroskip.runtime.progress import progress
+
+COMMAND = str(Path(sys.executable).with_name("zeroskip"))
 
 # A command that says "here" when it is in the middle of its work, and then goes on for a minute.
 _SLOW = """
@@ -79,18 +82,51 @@ def test_an_interrupt_ends_in_silence(
     assert child.stdout.readline() == "here\n"
     child.send_signal(number)
     out, err = child.communicate(timeout=30)
-    assert (child.returncode, out, err) == (code, "", "")
+    heard = [line for line in err.splitlines() if not PROGRESS.fullmatch(line)]
+    assert (child.returncode, out, heard) == (code, "", [])
     assert files(tmp_path) == before
 
 
 def test_output_that_nobody_reads_is_no_difference() -> None:
-    command = [str(Path(sys.executable).with_name("zeroskip")), "schemes"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [COMMAND, "schemes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     assert child.stderr is not None
     child.stdout.close()
     assert child.wait(30) == 141
     assert child.stderr.read() == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compile", "--help"], ["schemes"]])
+def test_a_full_disk_behind_the_output_is_one_sentence(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("zeroskip: error: the output")
+    assert "No space left" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_that_nobody_reads_ends_as_all_output_does() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([COMMAND, "--help"], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_streams_that_are_closed_or_full_change_nothing(tmp_path: Path) -> None:
+    """What is written next would have the number of a closed one, and get what others print."""
+    onnx.save(small_net(), tmp_path / "net.onnx")
+    driver.compile(tmp_path / "net.onnx", "dense256").save(tmp_path / "want.zsk")
+    for number, streams in enumerate((">&- 2>&- <&-", "2>/dev/full")):
+        line = f'exec "$0" compile net.onnx -o {number}.zsk {streams}'
+        done = subprocess.run(
+            ["sh", "-c", line, COMMAND], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (tmp_path / f"{number}.zsk").read_bytes() == (tmp_path / "want.zsk").read_bytes()
 
 
 def test_long_work_without_a_terminal_says_what_it_does(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -20,6 +22,7 @@ from zeroskip.compiler.artifact import inputs
 from zeroskip.compiler.artifact.network import Network, NetworkError
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.cli.options import read_list
+from zeroskip.runtime.execution.session import Session
 
 
 def test_a_device_stays_one(tmp_path: Path) -> None:
@@ -135,6 +138,70 @@ def test_what_cannot_be_loaded_again_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="not written"):
         network.save(tmp_path / "net.zsk")
     assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("arguments", [["net.onnx", "-o", ""], ["", "-o", "out.zsk"]])
+def test_an_empty_path_is_not_the_folder(arguments: list[str]) -> None:
+    done = zeroskip("compile", *arguments)
+    assert done.exit_code == 2
+    assert "it is empty; give the path of a file" in done.stderr
+
+
+def test_names_of_any_characters_are_told_apart(tmp_path: Path) -> None:
+    """Slashes, dots, quotes, letters of all scripts; names that differ in one of them."""
+    model = small_net(cpu_node=True)
+    odd = {"x": "../../x", "y": "/y/ä€😀", "a": "t/1", "b": "t_1", "c": "t.1", "d": "T_1"}
+    for node in model.graph.node:
+        node.name = f'"{node.name}"/../%s'
+        node.input[:] = [odd.get(name, name) for name in node.input]
+        node.output[:] = [odd.get(name, name) for name in node.output]
+    for item in (*model.graph.input, *model.graph.output):
+        item.name = odd[item.name]
+    onnx.save(model, tmp_path / "net.onnx")
+    x = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+    np.savez(tmp_path / "x.npz", **{"../../x": x})  # type: ignore[arg-type]  # numpy has it so
+    for command in (
+        ["compile", "net.onnx", "-o", "net.zsk", "--calibrate", "x.npz"],
+        ["run", "net.zsk", "--input", "x.npz", "--output", "y.npz"],
+    ):
+        done = zeroskip(*(tmp_path / each if "." in each else each for each in command))
+        assert done.exit_code == 0, done.stderr
+    plain = compile_network(small_net(cpu_node=True), "dense256", calibrate={"x": x})
+    with np.load(tmp_path / "y.npz") as outputs:
+        assert outputs.files == ["/y/ä€😀"]
+        np.testing.assert_array_equal(outputs["/y/ä€😀"], Session(plain).run({"x": x})["y"])
+
+
+def test_an_output_that_is_named_twice_is_written_once(tmp_path: Path) -> None:
+    model = small_net()
+    model.graph.output.append(model.graph.output[0])
+    onnx.save(model, tmp_path / "net.onnx")
+    recipe = "unstructured:sparsity=0.5"
+    done = zeroskip("prune", tmp_path / "net.onnx", "-o", tmp_path / "out.onnx", "--prune", recipe)
+    assert done.exit_code == 0, done.stderr
+    assert [each.name for each in onnx.load(tmp_path / "out.onnx").graph.output] == ["y"]
+
+
+def test_a_name_of_several_nodes_does_not_lend_its_operator(tmp_path: Path) -> None:
+    """Why one stays on the CPU was said of the last one's operator."""
+    model = small_net(cpu_node=True)
+    for node in model.graph.node:
+        node.name = "same"
+    onnx.save(model, tmp_path / "net.onnx")
+    done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk")
+    assert "1 node ('same'): no int8 form of sigmoid" in done.stderr
+
+
+def test_nothing_is_sent_to_the_makers_of_onnxruntime(tmp_path: Path) -> None:
+    """It keeps an identifier in the user's cache folder as soon as it is loaded."""
+    code = "import zeroskip.relay_passes.import_check"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ORT_")}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 def test_lists_of_schemes_and_targets_are_written_alike() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from zeroskip.runtime.execution.float_check import FloatCheck
 from zeroskip.runtime.execution.layer_quality import Power
 from zeroskip.runtime.execution.region_check import Checked, Mismatch, Seen, Written, check_outputs
 from zeroskip.runtime.execution.session import Session
-from zeroskip.runtime.execution.validation import Validation, validate
+from zeroskip.runtime.execution.validation import Validation, _Image, _summary, validate
 
 
 def judged(
@@ -89,6 +90,9 @@ def test_every_bit_of_the_networks_outputs_is_compared() -> None:
     for wrong in (np.array([-0.0, np.nan, 3]), np.array([0, 1, 3])):
         assert check_outputs(["y"], [y], [wrong.astype(np.float32)]) is not None
     assert check_outputs(["y"], [y], [np.nextafter(y, np.float32(9))]) is not None
+    assert (
+        check_outputs(["y"], [y], [y.view(np.int32)]) is not None
+    )  # the same bits of another type
     found = check_outputs(["x", "y"], [y, y], [y, np.array([0, np.nan, 4], np.float32)])
     assert found == Mismatch("", "y", (2,), -1, 3.0, 4.0)
     assert "output 'y', element [2]: TVM has 3.0, the network 4.0" in str(found)
@@ -256,6 +260,16 @@ def test_exact_is_whether_there_is_no_difference() -> None:
     wrong = Mismatch("r", "conv", (0,), 1, 2, 3)
     assert Validation(1, 1, 1, None, {}, {}).exact
     assert not Validation(1, 0, 1, wrong, {}, {}).exact
+    exact = Validation(1, 1, 1, None, {"y": math.inf, "z": 20.0}, {"y": True, "z": True})
+    assert exact.to_table()["snr_db"] == {"y": None, "z": 20.0}  # JSON has no infinities
+
+
+def test_a_summary_counts_layers_and_outputs_of_all_images() -> None:
+    """Of two images: a region of three layers, two of them compared; two outputs."""
+    image = _Image([Checked(None, 2, 3, [])], None, 2)
+    none = cast(FloatCheck, SimpleNamespace(outputs=dict, layers=tuple))
+    summed = _summary([image, image], none, "")
+    assert (summed.layers, summed.of_layers, summed.outputs) == (4, 6, 4)
 
 
 def test_signal_to_noise_is_against_the_float_network() -> None:
@@ -271,3 +285,8 @@ def test_the_signal_of_a_pruned_network_is_that_of_the_dense_one() -> None:
     wanted, made = [np.array([10.0])], [np.array([9.0])]
     assert noise(wanted, made) == pytest.approx(0.01)
     assert snr_db(wanted, made) == pytest.approx(20)
+    assert noise(wanted, wanted) == 0
+    assert snr_db(wanted, wanted) == np.inf
+    assert noise([np.zeros(1)], made) == np.inf
+    assert snr_db([np.zeros(1)], made) == -np.inf
+    assert noise([np.zeros(1)], [np.zeros(1)]) == 0

@@ -80,7 +80,7 @@ def test_quick_work_shows_nothing_where_nobody_watches(capsys: pytest.CaptureFix
 
 def test_a_compilation_tells_of_images_and_layers() -> None:
     told: Told = []
-    compile_network(small_net(), "sparse256", on_progress=lambda *step: told.append(step))
+    compile_network(small_net(), "sparse256", progress=lambda *step: told.append(step))
     assert [what for what, _, _ in told if what.startswith("schedule ")] == [
         f"schedule {node}" for node in ("conv0", "conv1", "pool", "fc")
     ]

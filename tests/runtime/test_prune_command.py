@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,9 +11,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.relay_passes.onnx_oracle import parse
 from tests.runtime.command import files, refused, said, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.compiler.driver import import_float
+from zeroskip.relay_passes.frontend import to_relax
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
 from zeroskip.relay_passes.pruning.base.options import declared
 from zeroskip.relay_passes.pruning.detect import detect
@@ -27,6 +30,37 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "net.onnx"
     onnx.save(small_net(), path)
     return path
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("wish", ["--prune", "--detect"])
+def test_a_wrong_import_is_refused_with_its_node(
+    batch: int, wish: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at a compile; a batch is written as it is and compared as it is."""
+    real = to_relax._convert_node
+
+    def wrong(importer: Any, node: onnx.NodeProto) -> None:
+        node.op_type = "Relu" if node.op_type == "Abs" else node.op_type
+        real(importer, node)
+
+    net = parse(
+        f"g (float[{batch},3,4,4] x) => (float[{batch},4,4,4] y) "
+        "{ [odd] a = Abs(x)\n [conv] y = Conv(a, w) }"
+    )
+    weight = np.random.default_rng(0).standard_normal((4, 3, 1, 1)).astype(np.float32)
+    net.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    onnx.save(net, tmp_path / "net.onnx")
+    command = [
+        "prune",
+        tmp_path / "net.onnx",
+        *(["-o", tmp_path / "p.onnx", "--prune", "unstructured"] if wish == "--prune" else [wish]),
+    ]
+    assert zeroskip(*command).exit_code == 0
+    (tmp_path / "p.onnx").unlink(missing_ok=True)
+    monkeypatch.setattr(to_relax, "_convert_node", wrong)
+    refused(zeroskip(*command), "Node 'odd' does not give what onnxruntime gives")
+    assert not (tmp_path / "p.onnx").exists()
 
 
 def sizes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -11,18 +11,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.accel_model.by_name import LANE_TARGETS
 from tests.compiler.least import needs, weight_bytes
 from tests.compiler.networks import GraphBuilder
+from tests.runtime.causes import CAUSES
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Unit
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.spec import load_spec, targets
+from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES, losses_of
+from zeroskip.runtime.analysis.loss_breakdown import losses_of
 from zeroskip.runtime.analysis.report import LayerReport, RegionReport, region_report
 
 
@@ -52,7 +54,7 @@ def timed(builder: GraphBuilder, target: str) -> tuple[Run, Program]:
 
 
 Made = tuple[Run, Program, RegionReport]
-CASES = [(name, target) for name in networks() for target in targets()]
+CASES = [(name, target) for name in networks() for target in LANE_TARGETS]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))

@@ -13,18 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.runtime.causes import CAUSES, SLOTS
 from tests.runtime.nets import small_net
 from tests.runtime.parsed_page import Page
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES, SAVED
+from zeroskip.runtime.analysis.loss_breakdown import SAVED
 from zeroskip.runtime.analysis.report import Report, report
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.render.files import write_page
 from zeroskip.runtime.render.pages.axes import LogAxis
 from zeroskip.runtime.render.pages.elements import kib, short, tag
-from zeroskip.runtime.render.pages.groups import GROUPS
+from zeroskip.runtime.render.pages.groups import groups_of
 from zeroskip.runtime.render.pages.report import report_page
 
 CHROMIUM = shutil.which("chromium")
@@ -137,7 +138,7 @@ def test_every_cause_is_explained(case: PageCase) -> None:
 
 
 def test_every_cause_has_one_colour() -> None:
-    grouped = Counter(cause for group in GROUPS for cause in group.causes)
+    grouped = Counter(cause for group in groups_of(SLOTS) for cause in group.causes)
     assert set(grouped) | set(SAVED) == set(CAUSES)
     assert set(grouped.values()) == {1}
     assert not set(grouped) & set(SAVED)

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from tests.runtime.causes import CAUSES, SLOTS
 from tests.runtime.test_report import networks, timed
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.artifact.placement import Placement
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES
 from zeroskip.runtime.analysis.report import LayerReport, Report, Traffic, region_report
 from zeroskip.runtime.render.tables import SHOWN, report_parts, targets_table
 
@@ -38,6 +38,7 @@ def made() -> Report:
         network_bound=region.network_bound,
         x_network_bound=1.0,
         utilisation=0.5,
+        causes=SLOTS,
         lost=region.lost,
         traffic={"inputs": Traffic(0, 0)},
         dram_bytes=0,
@@ -48,6 +49,8 @@ def made() -> Report:
         host_macs={"a[b]": 1},
         placement=Placement(1, 1, 1, 2, 1, 10, 1),
         batch=1,
+        by_image=(),
+        weights_bound=region.bound,
         headline="head",
     )
 

@@ -7,14 +7,15 @@ from typing import cast
 
 import pytest
 
+from tests.runtime.causes import CAUSES
 from tests.runtime.test_report import networks, timed
-from zeroskip.accel_model.machine.run import EVENTS, Run
+from zeroskip.accel_model.arrays.lanes import LANE_EVENTS
+from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.headline import cycles_line
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES
 from zeroskip.runtime.analysis.report import Report, report
 
 Made = tuple[dict[str, Run], dict[str, Program], Report]
@@ -58,7 +59,7 @@ def test_totals_are_of_all_regions(made: Made) -> None:
     assert found.microjoules == pytest.approx(
         sum(run.picojoules for run in runs.values()) / 1e6, rel=1e-12
     )
-    assert list(found.energy) == list(EVENTS)
+    assert list(found.energy) == list(LANE_EVENTS)
     for event, microjoules in found.energy.items():
         assert microjoules == pytest.approx(
             sum(run.energy[event] for run in runs.values()) / 1e6, rel=1e-12

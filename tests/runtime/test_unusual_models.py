@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,6 @@ from zeroskip.compiler.driver import compile as compile_model
 from zeroskip.relay_passes.errors import FrontError, PassError
 from zeroskip.relay_passes.frontend.batch import for_one_image
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
-from zeroskip.runtime.cli.quiet import quiet
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
 
@@ -236,51 +232,6 @@ def test_an_opaque_node_is_called_by_its_onnx_operator() -> None:
         "{ [again] y = Tile(x, r) }"
     )
     assert compiled(model, {"x": IMAGE}).cpu == {"again": "no int8 form of Tile"}
-
-
-def test_tvms_warnings_do_not_reach_the_user(tmp_path: Path) -> None:
-    """In a process of its own: they are written past Python. DEBUG=1 shows them."""
-    model = parse(
-        "g (float[1,3,4,4] x) => (float[1,3,4,4] y) <float n = {3.0}> "
-        "{ [p] y = LpPool<kernel_shape = [1, 1], p = 3>(x) }",
-        opset=18,
-    )
-    onnx.save(model, tmp_path / "net.onnx")
-    np.savez(tmp_path / "x.npz", x=IMAGE)
-
-    def said(debug: str) -> str:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from zeroskip.runtime.cli.main import main; main()",
-                "compile",
-                "net.onnx",
-                "-o",
-                "net.zsk",
-                "--calibrate",
-                "x.npz",
-            ],
-            cwd=tmp_path,
-            env={**os.environ, "DEBUG": debug},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stderr
-
-    plain = said("0")
-    assert "Warning: Detected pow" not in plain
-    assert "nothing runs on dense256" in plain
-    assert "Warning: Detected pow" in said("1")
-
-
-def test_quiet_keeps_what_is_no_warning_of_tvms(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet():
-        os.write(2, b"[10:20:30] /src/a.cc:12: Warning: of a compiler's insides\n")
-        os.write(2, b"Assertion failed\n")
-        print("ours", file=sys.stderr)
-    assert capfd.readouterr().err == "ours\nAssertion failed\n"
 
 
 def test_a_refusal_in_the_command_line_is_one_line(tmp_path: Path) -> None:

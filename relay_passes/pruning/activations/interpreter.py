@@ -26,6 +26,7 @@ from zeroskip.relay_passes.relax.cpu import compile_for_cpu
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
     const_value,
+    function_in,
     node_of,
     op_name,
     outputs,
@@ -87,7 +88,7 @@ def _as_function(call: Call, leaves: list[relax.Expr]) -> relax.Function:
         return expr
 
     builder = relax.BlockBuilder()
-    with builder.function("main", params):
+    with function_in(builder, "main", params):
         with builder.dataflow():
             made = builder.emit_output(
                 Call(call.op, [replaced(arg) for arg in call.args], call.attrs, call.ty_args)

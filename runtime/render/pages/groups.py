@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES, SAVED
+from zeroskip.accel_model.arrays.base import Slot
+from zeroskip.runtime.analysis.loss_breakdown import SAVED
 
 
 class CauseGroup(NamedTuple):
-    """color: a class of the style sheet."""
+    """Causes of one colour.
+
+    color: a class of the style sheet, the causes' ``group``.
+    title: in legends.
+    causes: names.
+    """
 
     color: str
     title: str
     causes: tuple[str, ...]
 
 
-GROUPS = (
-    CauseGroup("imbalance", "imbalance", ("imbalance",)),
-    CauseGroup("ragged", "fragmentation, unused lanes", ("fragmentation", "unused")),
-    CauseGroup("zeros", "zero weights, padding", ("zeros", "padding")),
-    CauseGroup("fetch", "fetch, bank conflicts", ("fetch", "conflicts")),
-    CauseGroup("drain", "drain", ("drain",)),
-    CauseGroup("work", "other work not covered", ("channelwise", "multiply", "setup")),
-    CauseGroup(
-        "waiting", "waiting for load, store; prologue", ("prologue", "load", "store", "move")
-    ),
-    CauseGroup("bus", "bus: extra and neighbours' bytes", ("traffic", "neighbours")),
-)
-COLOR_OF = {cause: group.color for group in GROUPS for cause in group.causes} | dict.fromkeys(
-    SAVED, "saved"
-)
+TITLES = {  # colour -> title; an array's causes choose among them
+    "imbalance": "imbalance",
+    "ragged": "fragmentation, unused multipliers",
+    "zeros": "zero weights, padding",
+    "fetch": "fetch, bank conflicts",
+    "drain": "drain",
+    "work": "other work not covered",
+    "waiting": "waiting for load, store; prologue",
+    "bus": "bus: extra and neighbours' bytes",
+}
 TRAFFIC_LABELS = {"inputs": "inputs", "weights": "weights, parameters", "outputs": "outputs"}
+
+
+def groups_of(causes: Sequence[Slot]) -> list[CauseGroup]:
+    """The causes by colour, without those that save."""
+    return [
+        CauseGroup(color, title, tuple(cause.name for cause in causes if cause.group == color))
+        for color, title in TITLES.items()
+        if any(cause.group == color for cause in causes)
+    ]
 
 
 def saved(lost: Mapping[str, float]) -> float:
@@ -46,7 +56,7 @@ def spent(lost: Mapping[str, float], group: CauseGroup) -> float:
 
 def listed(lost: Mapping[str, float], bound: float) -> list[str]:
     """A line for each cause that matters, the largest first, in cycles and in % of the bound."""
-    ranked = sorted(CAUSES, key=lambda cause: -abs(lost[cause]))
+    ranked = sorted(lost, key=lambda cause: -abs(lost[cause]))
     return [
         f"{cause} {lost[cause]:+,.0f} ({lost[cause] / bound:+.1%})"
         for cause in ranked

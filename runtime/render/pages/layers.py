@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from zeroskip.runtime.analysis.report import MOVES, LayerReport, Report
 from zeroskip.runtime.render.pages.elements import Element, figure, kib, legend, percent, tag
-from zeroskip.runtime.render.pages.groups import GROUPS, TRAFFIC_LABELS, listed, saved, spent
+from zeroskip.runtime.render.pages.groups import (
+    TRAFFIC_LABELS,
+    CauseGroup,
+    groups_of,
+    listed,
+    saved,
+    spent,
+)
 
 MOST = 3.0  # times the bound that the relative scale shows
 
@@ -15,9 +22,10 @@ def cycles_figure(report: Report) -> Element:
     """Cycles of each layer: the bound that it paid for, what it lost, and what it saved."""
     longest = max((_length(layer) for layer in report.layers), default=1.0)
     most = min(MOST, max((_length(layer) / layer.bound for layer in report.layers), default=1.0))
+    groups = groups_of(report.causes)
     colors = [
         ("paid", "work that the bound counts"),
-        *((group.color, group.title) for group in GROUPS),
+        *((group.color, group.title) for group in groups),
         ("saved", "saved by overlap or residency"),
         ("mark", "bound"),
     ]
@@ -31,7 +39,9 @@ def cycles_figure(report: Report) -> Element:
             "div",
             *_switch("cycles", "cycles", "relative", "relative to the bound"),
             tag(
-                "ol", *(_cycles_row(layer, longest, most) for layer in report.layers), class_="bars"
+                "ol",
+                *(_cycles_row(layer, groups, longest, most) for layer in report.layers),
+                class_="bars",
             ),
         ),
         class_="cycles",
@@ -53,12 +63,14 @@ def _length(layer: LayerReport) -> float:
     return layer.cycles + saved(layer.lost)
 
 
-def _cycles_row(layer: LayerReport, longest: float, most: float) -> Element:
+def _cycles_row(
+    layer: LayerReport, groups: Sequence[CauseGroup], longest: float, most: float
+) -> Element:
     length = _length(layer) or 1.0
     paid = layer.bound - saved(layer.lost)
     parts = [
         ("paid", paid),
-        *((group.color, spent(layer.lost, group)) for group in GROUPS),
+        *((group.color, spent(layer.lost, group)) for group in groups),
         ("saved", saved(layer.lost)),
     ]
     tip = [

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zeroskip.accel_model.machine.run import EVENTS
 from zeroskip.compiler.artifact.placement import percent as whole_percent
 from zeroskip.compiler.artifact.placement import size
-from zeroskip.runtime.analysis.loss_breakdown import CAUSES
 from zeroskip.runtime.analysis.report import LayerReport, Report
 from zeroskip.runtime.render.pages.elements import Element, figure, kib, percent, short, tag
-from zeroskip.runtime.render.pages.groups import COLOR_OF, GROUPS, TRAFFIC_LABELS, saved, spent
+from zeroskip.runtime.render.pages.groups import TRAFFIC_LABELS, groups_of, saved, spent
 
 EVENT_LABELS = {
     "mac": "multiply-accumulate",
@@ -19,7 +17,7 @@ EVENT_LABELS = {
     "act_row": "ACT",
     "wgt_word": "WGT",
     "acc_row": "ACC",
-    "requantise": "requantise",
+    "requantise": "requantize",
     "dram_byte": "DRAM",
 }
 
@@ -87,7 +85,7 @@ def causes_figure(report: Report) -> Element:
     length = (report.cycles + saved(lost)) or 1
     parts = [
         ("paid", bound - saved(lost)),
-        *((group.color, spent(lost, group)) for group in GROUPS),
+        *((group.color, spent(lost, group)) for group in groups_of(report.causes)),
         ("saved", saved(lost)),
     ]
     bar = tag(
@@ -108,15 +106,15 @@ def causes_figure(report: Report) -> Element:
     ]
     rows += [
         _cause_row(
-            cause,
-            COLOR_OF[cause],
-            f"{lost[cause]:+,.0f}",
-            f"{lost[cause] / bound:+.1%}",
-            abs(lost[cause]) / most,
-            meaning,
+            cause.name,
+            cause.group,
+            f"{lost[cause.name]:+,.0f}",
+            f"{lost[cause.name] / bound:+.1%}",
+            abs(lost[cause.name]) / most,
+            cause.sentence,
         )
-        for cause, meaning in CAUSES.items()
-        if round(lost[cause])
+        for cause in report.causes
+        if round(lost[cause.name])
     ]
     rows.append(
         _cause_row(
@@ -186,12 +184,12 @@ def moves_figure(report: Report) -> Element:
         for kind, moved in traffic
     ]
     whole = report.microjoules or 1.0
-    events = [event for event in EVENTS if report.energy[event]]
+    events = [event for event, energy in report.energy.items() if energy]
     most_energy = max((report.energy[event] for event in events), default=1.0)
     energies = [
         tag(
             "tr",
-            tag("th", EVENT_LABELS[event], scope="row"),
+            tag("th", EVENT_LABELS.get(event, event), scope="row"),
             tag("td", _joules(report.energy[event])),
             tag("td", f"{report.energy[event] / whole:.1%}"),
             tag(

@@ -1,0 +1,346 @@
+"""The seam: what a kind of array is. A new array is one file with a ``Kind``, a TOML and a page.
+
+The instruction set, the memories and the numbers are the same for every array. A kind says how
+filters are stored, how their streams lie in WGT, and how long a convolution takes on it, from the
+weights that are stored and, where it skips zero activations, from the input tile itself. The
+machine, the compiler's search and the report ask it nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.formats import Shape, WeightFormat
+from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import built, memories, multipliers, requantizers
+from zeroskip.accel_model.physics.cost import common_energy
+from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.spec import AccelSpec, Energy
+from zeroskip.accel_model.timing.shape import WindowShape
+
+Bools = npt.NDArray[np.bool_]
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+InputMask: TypeAlias = Callable[[], Bools]
+
+
+class ArrayError(ZeroskipError):
+    """A convolution that an array cannot do; says why and what would."""
+
+
+# ------------------------------------------------------------------------- what multipliers do
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a multiplier may spend a cycle on.
+
+    name: in reports, where it is a cause of lost cycles.
+    sentence: what it means, for reports and documentation.
+    group: its colour: "imbalance", "ragged", "zeros", "fetch", "drain", "work" (the bus's causes
+        have "waiting", "bus" and "saved").
+    """
+
+    name: str
+    sentence: str
+    group: str
+
+
+MULTIPLY = Slot(
+    "multiply", "multiplies that no transfer covers, in a layer that the bus limits", "work"
+)
+PADDING = Slot(
+    "padding",
+    "lanes multiplying weights that are not zero by padding, where no input is",
+    "zeros",
+)
+CONFLICTS = Slot("conflicts", "waiting for activations whose rows share a bank of ACT", "fetch")
+CHANNELWISE = Slot(
+    "channelwise",
+    "instructions that work on 16 channels at a time: depthwise, pools, additions",
+    "work",
+)
+SETUP = Slot("setup", "instructions that set registers and tables", "work")
+
+
+# --------------------------------------------------------------------------------- what is timed
+
+
+@dataclass(eq=False)
+class FilterSet:
+    """The filters of one convolution, in the order of their streams.
+
+    load: gives ``matrix``, when it is asked for.
+    shape: channels and taps.
+    order: int32 [F], output channel of each.
+    stored_counts: int32 [F, J], weights stored for each stage of the format.
+    words: 4-byte words of all streams.
+    format: how they are stored.
+    table: the layer's table, for a format that has one.
+    memo: what arrays and the numbers have derived from them, by what else it depends on.
+    """
+
+    load: Callable[[], Int8]
+    shape: Shape
+    order: Int32
+    stored_counts: Int32
+    words: int
+    format: WeightFormat
+    table: Any = None
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @cached_property
+    def matrix(self) -> Int8:
+        """int8 [F, E], canonical order."""
+        return self.load()
+
+    @cached_property
+    def nonzeros(self) -> int:
+        """Weights that are not zero."""
+        return int(np.count_nonzero(self.matrix))
+
+    @cached_property
+    def stored(self) -> Bools:
+        """bool [F, E]: positions whose weight is in a stream, stored zeros included."""
+        return self.format.stored(self.matrix, self.shape, self.table)
+
+    @cached_property
+    def nonzeros_at(self) -> Int64:
+        """int64 [taps]: weights that are not zero at each tap."""
+        counts = np.zeros(self.shape.taps, np.int64)
+        _count_at_taps(self.matrix, counts)
+        return counts
+
+    def products(self, window: WindowShape) -> tuple[int, int]:
+        """Multiplies of weights that are not zero: all of them, and those by inputs in the tile."""
+        every, real = self.nonzeros * window.outputs, window.real
+        if int(real.min()) == window.outputs:
+            return every, every
+        return every, int(self.nonzeros_at @ real)
+
+
+def in_channel_order(filters: FilterSet) -> None:
+    """ArrayError unless streams are in the order of their channels.
+
+    For arrays whose results leave in rows of 16 neighbouring channels, with nothing in between that
+    could put them in another order.
+    """
+    if not np.array_equal(filters.order, np.arange(len(filters))):
+        raise ArrayError(
+            "has filter streams that are not in the order of their output channels, and the array "
+            "writes them as they come; compile the network for this target"
+        )
+
+
+@njit_cached
+def _count_at_taps(matrix: Int8, counts: Int64) -> None:
+    """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
+    have fewer channels."""
+    taps, entries = len(counts), matrix.shape[1]
+    per_block = BLOCK * taps
+    seen = np.zeros(per_block, np.int32)  # over all filters, at each place of a block
+    for first in range(0, entries, per_block):
+        size = min(per_block, entries - first)
+        seen[:] = 0
+        for f in range(len(matrix)):
+            for e in range(size):
+                seen[e] += matrix[f, first + e] != 0
+        width = size // taps
+        for tap in range(taps):
+            for e in range(tap * width, (tap + 1) * width):
+                counts[tap] += seen[e]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One ``conv`` as an array times it: no address in it.
+
+    window: input tile, taps, outputs.
+    filters: of this tile, over this chunk of channels.
+    mode: the instruction's, as the kind means it.
+    first: sums start from 0, not from ACC.
+    last: sums are requantized and written to ACT, not to ACC.
+    operand_row: ACT rows between image rows of the operand that is added; None: there is none.
+    inputs: gives bool [channels, height, width] of the tile, whether each input differs from its
+        zero point, and anything where no tap of an output looks; None: the values of activations
+        are not known, or not wanted.
+    """
+
+    window: WindowShape
+    filters: FilterSet
+    mode: int
+    first: bool
+    last: bool
+    operand_row: int | None = None
+    inputs: InputMask | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All that time depends on besides the filters and the inputs."""
+        return (self.window, self.mode, self.first, self.last, self.operand_row)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a convolution takes.
+
+    cycles: from its start to its last output row written.
+    slots: multiplier-cycles by ``Slot.name``; together cycles x multipliers.
+    events: how often each event of the kind's ``events`` happens.
+    products: multiplies of two values that are not zero; None unless the kind skips inputs.
+    """
+
+    cycles: int
+    slots: Mapping[str, int]
+    events: Mapping[str, int]
+    products: int | None = None
+
+
+@dataclass(frozen=True)
+class StreamPlacement:
+    """How streams lie in WGT: stream n is in slot n % slots of group n // slots.
+
+    slots: streams of a group, which the array works on together.
+    banks: neighbouring banks that share a stream, word k in bank k % banks.
+    """
+
+    slots: int
+    banks: int = 1
+
+    def rows(self, lengths: npt.ArrayLike) -> int:
+        """WGT rows that ``loadweights`` fills with streams of so many words each, [F].
+
+        The longest stream of a group decides its rows.
+        """
+        rows = -(-np.asarray(lengths, np.int64) // self.banks)
+        return int(np.maximum.reduceat(rows, np.arange(0, len(rows), self.slots)).sum())
+
+
+# -------------------------------------------------------------------------------------- the kind
+
+
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {  # key of [energy] -> counter of the machine
+        "mac": "macs",
+        "act_row": "act_rows",
+        "wgt_word": "wgt_words",
+        "acc_row": "acc_rows",
+        "requantise": "requantised",
+        "dram_byte": "dram_bytes",
+    }
+)
+
+G = TypeVar("G")  # the geometry of a kind
+
+
+class Kind(ABC, Generic[G]):
+    """A kind of array."""
+
+    name: ClassVar[str]  # as targets write it in [array] kind
+    Geometry: ClassVar[type]  # the [array] section (``spec.Geometry``), a frozen dataclass
+    Energy: ClassVar[type] = Energy  # the [energy] section, likewise
+    events: ClassVar[Mapping[str, str]] = EVENTS  # ``EVENTS`` and its own
+    slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
+    skips: ClassVar[frozenset[str]] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
+    gates: ClassVar[bool] = False  # zero inputs take time but no energy
+    reference: ClassVar[str]  # "package.module:function", stepped clock by clock; for tests
+
+    def geometry(self, spec: AccelSpec) -> G:
+        """The [array] section of a target of this kind."""
+        return cast(G, spec.array)
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        """Rules that the geometry must keep, each with the sentence for when it does not."""
+        return ()
+
+    @abstractmethod
+    def format(self, geometry: G) -> WeightFormat:
+        """How filters are stored."""
+
+    @abstractmethod
+    def banks(self, geometry: G) -> int:
+        """Banks of WGT, each 4 bytes wide."""
+
+    def sram_bytes(self, geometry: G) -> int:
+        """Memories within the array itself: windows, FIFOs, accumulators; bytes."""
+        return 0
+
+    @property
+    def looks_at_inputs(self) -> bool:
+        """Whether a ``Case`` should say which inputs are zero."""
+        return self.gates or "inputs" in self.skips
+
+    def takes(self, geometry: G, shape: Shape) -> bool:
+        """Whether an instruction may have filters of this shape; the compiler cuts channels."""
+        return True
+
+    # --------------------------------------------------------------------------------- physics
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """What a target is built of. A kind that says nothing more has its own memories
+        (``sram_bytes``) in 16 banks of words of 4 bytes, read and written in a cycle."""
+        common = (*memories(spec), *multipliers(spec), requantizers(spec))
+        size = self.sram_bytes(self.geometry(spec))
+        if type(self).parts is not Kind.parts or not size:
+            return common
+        ports = (Port("array", "r"), Port("array", "w"))
+        return (*common, built(spec, "array memories", BLOCK, max(1, size // BLOCK), 4, ports))
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+        """Picojoules of each event of ``events``, from the parts."""
+        return common_energy(spec)
+
+    # ----------------------------------------------------------------------------------- modes
+
+    def modes(self, geometry: G) -> range:
+        """The modes that a convolution may be in."""
+        return range(1)
+
+    @abstractmethod
+    def placement(self, geometry: G, mode: int) -> StreamPlacement:
+        """How streams lie in WGT in a mode."""
+
+    @abstractmethod
+    def granule(self, geometry: G, mode: int) -> int:
+        """Outputs that are worked on together, of which staging holds two sets."""
+
+    def order(self, geometry: G, work: Int64) -> Int32:
+        """The order of a tile's filters in which they are stored, int32 [F]; work: int64 [F],
+        weights that each stores. Neighbours are worked on together."""
+        return np.arange(len(work), dtype=np.int32)
+
+    # ------------------------------------------------------------------------------------ time
+
+    @abstractmethod
+    def conv(self, spec: AccelSpec, case: Case) -> Timing:
+        """The exact time of a convolution; ArrayError if the array cannot do it."""
+
+    def price(self, spec: AccelSpec, case: Case) -> PatchPrice:
+        """Estimated cycles of patches of the output, for the search; ``case`` is of all of it.
+
+        By default a few groups of outputs, in rows of the full width, are timed exactly.
+        """
+        granule, whole = self.granule(self.geometry(spec), case.mode), case.window
+
+        def cycles(groups: int) -> int:
+            rows = min(whole.out_height, -(-groups * granule // whole.out_width))
+            width = min(whole.out_width, groups * granule)
+            window = whole._replace(out_height=rows, out_width=width)
+            return self.conv(spec, replace(case, window=window)).cycles
+
+        return LinearPrice.sampled(granule, whole.outputs, cycles)

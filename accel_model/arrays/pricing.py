@@ -1,0 +1,122 @@
+"""Estimated cycles of patches of a convolution's output, from a few that are timed exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+SAMPLES = (1, 4, 12)  # groups of outputs that are timed
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPrice:
+    """Cycles that grow with the groups of outputs: exact for one, then ``base + pace * n``.
+
+    granule: outputs of a group.
+    counts: groups that were timed, ascending, the first of them 1.
+    cycles: float64 [counts], what they took.
+    """
+
+    granule: int
+    counts: tuple[int, ...]
+    cycles: Floats
+
+    @staticmethod
+    def sampled(granule: int, outputs: int, cycles: Callable[[int], int]) -> LinearPrice:
+        """From ``cycles(n)`` of n groups, as far as ``outputs`` have so many."""
+        counts = tuple(sorted({min(count, -(-outputs // granule)) for count in SAMPLES}))
+        return LinearPrice(granule, counts, np.array([cycles(n) for n in counts], np.float64))
+
+    @property
+    def single(self) -> float:
+        """Cycles of a patch of one group."""
+        return float(self.cycles[0])
+
+    @property
+    def pace(self) -> float:
+        """Cycles of one group more."""
+        if len(self.counts) == 1:
+            return self.single
+        return float((self.cycles[-1] - self.cycles[-2]) / (self.counts[-1] - self.counts[-2]))
+
+    @property
+    def base(self) -> float:
+        """Cycles of a patch of several groups besides ``pace`` for each."""
+        return float(self.cycles[-1]) - self.pace * self.counts[-1]
+
+    def cycles_of(self, high: Int64, wide: Int64) -> Floats:
+        """float64: cycles of patches of ``high`` x ``wide`` outputs; they broadcast."""
+        groups = -(-high * wide // self.granule)
+        return np.where(groups == 1, self.single, self.base + self.pace * groups)
+
+    def plus(self, other: PatchPrice, times: float) -> LinearPrice:
+        """This, and ``times`` that of another part of the same work."""
+        assert isinstance(other, LinearPrice)  # of the same kind of array
+        return replace(self, cycles=self.cycles + times * other.cycles)
+
+    def times(self, factor: float) -> LinearPrice:
+        return replace(self, cycles=factor * self.cycles)
+
+
+@dataclass(frozen=True, eq=False)
+class ExactPrice:
+    """Cycles from a function of height and width of a patch, remembered.
+
+    parts: functions and how often the work of each is done.
+    """
+
+    parts: tuple[tuple[Callable[[int, int], float], float], ...]
+
+    def cycles_of(self, high: Int64, wide: Int64) -> Floats:
+        sizes, inverse = np.unique(
+            np.stack(np.broadcast_arrays(high, wide)).reshape(2, -1), axis=1, return_inverse=True
+        )
+        found = np.array(
+            [
+                sum(times * part(int(h), int(w)) for part, times in self.parts) if h * w else 0.0
+                for h, w in sizes.T  # a remainder of a cut may be nothing
+            ],
+            np.float64,
+        )
+        return found[inverse.reshape(-1)].reshape(np.broadcast_shapes(high.shape, wide.shape))
+
+    def plus(self, other: PatchPrice, times: float) -> ExactPrice:
+        assert isinstance(other, ExactPrice)
+        return ExactPrice((*self.parts, *other.times(times).parts))
+
+    def times(self, factor: float) -> ExactPrice:
+        return ExactPrice(tuple((part, factor * times) for part, times in self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class OutputsPrice:
+    """Cycles from functions of the number of outputs of a patch, int64 -> float64, elementwise.
+
+    parts: functions and how often the work of each is done.
+    """
+
+    parts: tuple[tuple[Callable[[Int64], Floats], float], ...]
+
+    def cycles_of(self, high: Int64, wide: Int64) -> Floats:
+        outputs = np.asarray(high * wide)
+        total = np.zeros(outputs.shape, np.float64)
+        for part, times in self.parts:
+            total += times * part(outputs)
+        return total
+
+    def plus(self, other: PatchPrice, times: float) -> OutputsPrice:
+        assert isinstance(other, OutputsPrice)
+        return OutputsPrice((*self.parts, *other.times(times).parts))
+
+    def times(self, factor: float) -> OutputsPrice:
+        return OutputsPrice(tuple((part, factor * times) for part, times in self.parts))
+
+
+PatchPrice: TypeAlias = LinearPrice | ExactPrice | OutputsPrice

@@ -1,0 +1,81 @@
+"""What a compute instruction looks at, without addresses: all of a window that time depends on."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class WindowShape(NamedTuple):
+    """Input tile, taps and output size of an instruction.
+
+    row: ACT rows from one image row of the input to the next.
+    height, width: the input tile, pixels.
+    top, left: input row and column of tap (0, 0) of output (0, 0); negative in padding.
+    rows, cols: taps of the kernel.
+    row_stride, col_stride: input pixels from one output to the next.
+    row_dilation, col_dilation: input pixels from one tap to the next.
+    out_height, out_width: outputs.
+    """
+
+    row: int
+    height: int
+    width: int
+    top: int
+    left: int
+    rows: int
+    cols: int
+    row_stride: int
+    col_stride: int
+    row_dilation: int
+    col_dilation: int
+    out_height: int
+    out_width: int
+
+    @property
+    def taps(self) -> int:
+        return self.rows * self.cols
+
+    @property
+    def outputs(self) -> int:
+        return self.out_height * self.out_width
+
+    @property
+    def real(self) -> npt.NDArray[np.int64]:
+        """int64 [taps]: outputs for which each tap lies within the tile, not in padding."""
+        return _real(self)
+
+    def inside(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """bool [rows, out_height] and [cols, out_width]: taps of outputs that lie in the tile."""
+        return (
+            _within(
+                self.top,
+                self.row_stride,
+                self.rows,
+                self.row_dilation,
+                self.out_height,
+                self.height,
+            ),
+            _within(
+                self.left, self.col_stride, self.cols, self.col_dilation, self.out_width, self.width
+            ),
+        )
+
+
+@lru_cache(maxsize=4096)
+def _real(window: WindowShape) -> npt.NDArray[np.int64]:
+    down, right = (np.count_nonzero(axis, axis=1).astype(np.int64) for axis in window.inside())
+    real: npt.NDArray[np.int64] = np.multiply.outer(down, right).reshape(-1)
+    return real
+
+
+def _within(
+    first: int, stride: int, taps: int, dilation: int, outputs: int, limit: int
+) -> npt.NDArray[np.bool_]:
+    """bool [taps, outputs]: whether each tap of each output of an axis is at 0 <= p < limit."""
+    position = first + np.add.outer(np.arange(taps) * dilation, np.arange(outputs) * stride)
+    inside: npt.NDArray[np.bool_] = (position >= 0) & (position < limit)
+    return inside

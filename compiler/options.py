@@ -1,0 +1,69 @@
+"""The options of a compile, declared once: ``compile``, ``compile_levels`` and their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypedDict
+
+import numpy.typing as npt
+
+from zeroskip.compiler.autotune import Tuning
+from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
+from zeroskip.relay_passes.quantize.calibrate import Method
+from zeroskip.relay_passes.relay.read_model import Params
+
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
+
+
+class CompileOptions(TypedDict, total=False):
+    """Keywords of ``compile``; each may be left out.
+
+    params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.relay.read_model``).
+    prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
+        values (``relay_passes.pruning.schemes.recipe``).
+    calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
+        a few random ones, good for cycles and bits but not for accuracy; of a model that has
+        scales, what it gives none stays float.
+    method: ``auto``, ``minmax``, ``percentile`` or ``mse`` (``relay_passes.quantize.calibrate``);
+        random inputs are no ground to choose by, there ``auto`` is ``minmax``.
+    float_nodes: ONNX nodes, or globs of their names, that stay in float on the CPU.
+    shapes: sizes of inputs that the model leaves open.
+    cache: a folder in which schedules are looked up and kept.
+    tune: ``runtime.tuning(n)`` times n schedules of each layer and keeps the fastest; the result is
+        never slower than without.
+    progress: told what is being done, steps done, and steps.
+    first: gets inputs and float activations of the first calibration image
+        (``runtime.execution.losing_layers``).
+    """
+
+    params: Params | None
+    prune: Recipe | None
+    calibrate: str | Path | Arrays | None
+    method: Method
+    float_nodes: Sequence[str]
+    shapes: Mapping[str, Sequence[int]] | None
+    cache: str | Path | None
+    tune: Tuning | None
+    progress: Progress | None
+    first: First | None
+
+
+def checked(options: CompileOptions) -> CompileOptions:
+    """The options; TypeError for a name that is none of them, as for any function's keyword."""
+    for name in options:
+        if name not in CompileOptions.__annotations__:
+            known = ", ".join(CompileOptions.__annotations__)
+            raise TypeError(f"compile takes no option {name!r}; its options are {known}")
+    return options
+
+
+def progress_of(options: CompileOptions) -> Progress:
+    """Who is told of progress; nobody unless given."""
+    return options.get("progress") or no_progress
+
+
+def no_progress(_what: str, _done: int, _total: int) -> None:
+    """Tells nobody."""

@@ -1,0 +1,258 @@
+"""Parts, area, standing power and energy of events: they follow from the target's sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.accel_model.by_name import lanes
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
+from zeroskip.accel_model.physics import Part, Port
+from zeroskip.accel_model.physics.page import manual
+from zeroskip.accel_model.physics.part import memory
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    SpecError,
+    Sram,
+    Technology,
+    load_spec,
+    targets,
+)
+from zeroskip.accel_model.technology import dram, logic, sram
+from zeroskip.accel_model.technology.logic import CLOCK_POWER
+
+READ, WRITE, EITHER = Port("one", "r"), Port("other", "w"), Port("both", "rw")
+EVENTS = [field.name for field in fields(LaneEnergy)]
+
+
+def built(target: str = "sparse256", node: str = "45nm", kind: str = "lpddr4") -> AccelSpec:
+    """A target made in a node, its energy following from it."""
+    return replace(load_spec(target), technology=Technology(node, kind), energy=None)
+
+
+def resized(spec: AccelSpec, **sizes: int) -> AccelSpec:
+    """The target with other sizes."""
+    arrays: dict[str, Any] = {
+        name: size for name, size in sizes.items() if name in LaneGeometry.__dataclass_fields__
+    }
+    srams: dict[str, Any] = {
+        name: size for name, size in sizes.items() if name in Sram.__dataclass_fields__
+    }
+    return replace(spec, array=replace(lanes(spec), **arrays), sram=replace(spec.sram, **srams))
+
+
+def part(spec: AccelSpec, name: str) -> Part:
+    return next(one for one in physics.parts(spec) if one.name == name)
+
+
+@pytest.mark.parametrize(
+    ("ports", "period", "build", "accesses"),
+    [
+        ((READ, WRITE), 2.0, "1rw", 2),  # 0.49 ns: twice a cycle
+        ((READ, WRITE), 0.6, "1r1w", 1),
+        ((EITHER,), 0.5, "1rw", 1),
+        ((READ, EITHER), 0.6, "2rw", 1),  # a read port cannot serve "either"
+        ((READ, READ), 0.6, "2rw", 1),
+        ((Port("four", "r", 4), WRITE), 2.5, "1rw", 5),
+        ((Port("four", "r", 4), WRITE), 2.3, "1r1w", 4),
+        ((Port("quarter", "r", 0.25), WRITE), 1.0, "1rw", 2),
+    ],
+)
+def test_a_memory_is_the_smallest_macro_that_serves_its_ports(
+    ports: tuple[Port, ...], period: float, build: str, accesses: int
+) -> None:
+    bank = memory("45nm", period, "bank", 3, 128, 4, ports)
+    assert (bank.build, bank.accesses) == (build, accesses)
+    macro = sram("45nm", 128, 4, build)
+    assert bank.least_period_ns == accesses * macro.cycle_ns <= period
+    assert (bank.read_pj, bank.write_pj) == (macro.read_pj, macro.write_pj)
+    assert (bank.area_mm2, bank.leakage_mw) == (3 * macro.area_mm2, 3 * macro.leakage_mw)
+
+
+def test_where_none_is_fast_enough_it_is_the_fastest() -> None:
+    bank = memory("45nm", 0.1, "bank", 1, 128, 4, (READ, WRITE))
+    assert (bank.build, bank.accesses) == ("1r1w", 1)
+    assert bank.least_period_ns > 0.1
+
+
+def test_a_small_memory_is_flip_flops() -> None:
+    cells = logic("45nm")
+    bank = memory("45nm", 2.0, "bank", 2, 28, 4, (READ, WRITE))
+    assert (bank.build, bank.least_period_ns) == ("flip-flops", 0)
+    assert bank.write_pj == pytest.approx(cells.register(32).pj)
+    assert bank.read_pj == pytest.approx(cells.mux(7, 32).pj)
+    stored = cells.register(8 * 28).area_mm2 + cells.mux(7, 32).area_mm2
+    assert bank.area_mm2 == pytest.approx(2 * stored)
+    assert memory("45nm", 2.0, "bank", 1, 64, 16, (READ,)).build == "flip-flops"  # four words
+    assert memory("45nm", 2.0, "bank", 1, 32, 4, (READ,)).build == "1rw"
+
+
+def test_the_windows_of_skipping_lanes_are_sixteen_banks_of_each_lane() -> None:
+    bank = part(built(), "windows")
+    assert (bank.count, bank.bytes, bank.width, bank.build) == (64 * 16, 128, 4, "1rw")
+    assert (bank.read_pj, bank.write_pj) == pytest.approx((0.391, 0.644), abs=0.001)
+    dense = part(built("dense256"), "windows")
+    assert (dense.count, dense.bytes, dense.build) == (16, 8, "flip-flops")
+
+
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+@pytest.mark.parametrize("node", ["45nm", "22nm"])
+def test_every_memory_of_the_built_in_targets_holds_its_bytes_and_is_in_time(
+    target: str, node: str
+) -> None:
+    spec = built(target, node)
+    physics.check(spec)
+    sizes = {one.name: one.count * one.bytes for one in physics.parts(spec) if one.bytes}
+    assert sizes == {
+        "ACT": spec.sram.act_bytes,
+        "WGT": spec.sram.wgt_bytes,
+        "ACC": spec.sram.acc_bytes,
+        "PAR": spec.sram.par_bytes,
+        "staging": spec.sram.staging_bytes,
+        "windows": spec.array_bytes,
+    }
+    for one in physics.parts(spec):
+        assert one.least_period_ns <= 1000 / spec.clock_mhz
+        assert bool(one.ports) == bool(one.bytes)
+
+
+def test_energy_of_an_event_is_its_parts() -> None:
+    spec = built()
+    cost = {one.name: one for one in physics.parts(spec)}
+    found, clocked = physics.energy(spec), 1 / (1 - CLOCK_POWER)
+    assert clocked == pytest.approx(1.373, abs=0.001)
+    assert found.acc_row == pytest.approx(clocked * cost["ACC"].mean_pj)
+    side = math.sqrt(physics.physics(spec).area_mm2)
+    wire = logic("45nm").wire_pj * 128 * side
+    assert found.act_row == pytest.approx(clocked * (cost["ACT"].mean_pj + wire))
+    row = cost["WGT"].mean_pj + logic("45nm").register(128).pj
+    assert found.wgt_word == pytest.approx(clocked * row / 4)
+    window = cost["windows"].read_pj + cost["windows"].write_pj
+    path = cost["window multiplexers"].read_pj
+    lanes = sum(
+        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
+    ) / (1 - 0.0227 - 0.2685)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
+    assert found.window_byte == pytest.approx(clocked * (window + path + broadcast / 64) / 8)
+    multiply = 0.2247 + 0.1 + 0.0325 + 0.009 * (9 + 17 + 32 + 8 / 4)
+    assert found.mac == pytest.approx(clocked * multiply, rel=1e-3)
+    staged = cost["staging"].read_pj + cost["staging"].write_pj
+    results = cost["requantize units"].read_pj + cost["PAR"].read_pj + staged
+    assert found.requantize == pytest.approx(clocked * results)
+    assert found.dram_byte == 64
+    for kind in ("ddr4", "hbm2"):
+        memory_of = dram(kind)
+        assert physics.energy(built(kind=kind)).dram_byte == pytest.approx(
+            (memory_of.read_pj + memory_of.write_pj) / 2
+        )
+
+
+@pytest.mark.parametrize(
+    ("size", "factor", "event"),
+    [
+        ("act_bytes", 0.5, "act_row"),
+        ("window_entries", 0.25, "window_byte"),
+        ("wgt_bytes", 0.5, "wgt_word"),
+        ("acc_bytes", 0.5, "acc_row"),
+        ("par_bytes", 0.5, "requantise"),
+        ("staging_bytes", 0.5, "requantise"),
+    ],
+)
+def test_a_smaller_memory_costs_less(size: str, factor: float, event: str) -> None:
+    spec = built()
+    now = getattr(spec.sram, size, None) or getattr(spec.array, size)
+    less = resized(spec, **{size: int(now * factor)})
+    before, after = physics.energy(spec), physics.energy(less)
+    assert getattr(after, event) < getattr(before, event)
+    assert physics.physics(less).area_mm2 < physics.physics(spec).area_mm2
+    assert after.mac == before.mac
+
+
+def test_the_entry_of_a_dense_array_goes_from_one_window_to_all_lanes() -> None:
+    cost = {one.name: one for one in physics.parts(built("dense256"))}
+    lanes = sum(
+        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
+    ) / (1 - 0.0227 - 0.2685)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
+    window = cost["windows"].read_pj + cost["windows"].write_pj
+    path = cost["window multiplexers"].read_pj
+    found = physics.energy(built("dense256")).window_byte
+    assert found == pytest.approx((window + path + broadcast) / 8 / (1 - CLOCK_POWER))
+
+
+def test_a_newer_node_costs_less_and_more_lanes_cost_more() -> None:
+    spec, newer = built(), built(node="22nm")
+    old, new = asdict(physics.energy(spec)), asdict(physics.energy(newer))
+    for event in EVENTS:
+        assert new[event] < old[event] or event == "dram_byte"
+    assert physics.physics(newer).area_mm2 < physics.physics(spec).area_mm2 / 3
+    wider = resized(spec, lanes=128, wgt_bytes=2 * spec.sram.wgt_bytes)
+    assert physics.physics(wider).area_mm2 > 1.25 * physics.physics(spec).area_mm2
+
+
+def test_area_is_the_parts_and_the_floorplan() -> None:
+    chip = physics.physics(built())
+    inside = sum(one.area_mm2 for one in chip.parts)
+    assert inside / chip.area_mm2 == pytest.approx(1 - 0.0227 - 0.2685)
+    assert 4 < chip.area_mm2 < 5
+    assert chip.channels == 2  # 8 GB/s of LPDDR4-3200, 16 bits
+    assert chip.dram_mw == pytest.approx(2 * 37.875)
+    assert chip.standing_mw == chip.leakage_mw + chip.dram_mw
+    assert chip.leakage_mw == pytest.approx(sum(one.leakage_mw for one in chip.parts))
+
+
+def test_own_constants_win_and_need_no_technology() -> None:
+    own = LaneEnergy(**{event: float(number) for number, event in enumerate(EVENTS)})
+    assert physics.energy(replace(built(), energy=own)) == own
+    bare = replace(built(), technology=None, energy=own)
+    assert physics.energy(bare) == own
+    physics.check(bare)
+    with pytest.raises(SpecError, match=r"target 'sparse256' names no node .* section \[techn"):
+        physics.parts(bare)
+
+
+def test_a_memory_that_is_too_slow_is_refused() -> None:
+    fast = replace(built(), clock_mhz=1000.0)
+    with pytest.raises(
+        SpecError,
+        match=r"target 'sparse256': ACT cannot be built at 45nm for 1000 MHz: .* up to 7\d\d MHz",
+    ):
+        physics.check(fast)
+    physics.check(replace(built(node="22nm"), clock_mhz=1000.0))
+    physics.check(resized(fast, act_banks=32, acc_bytes=8192))
+
+
+def test_reads_that_take_longer_than_the_pipeline_are_refused() -> None:
+    spec = resized(replace(built(), clock_mhz=720.0), act_banks=8)  # ACT: 1.41 ns of 1.39
+    physics.check(spec)
+    with pytest.raises(SpecError, match=r"pipeline_cycles = 0 is less than the 1 cycles .* ACT"):
+        physics.check(resized(spec, pipeline_cycles=0))
+
+
+def test_act_has_a_bank_for_each_row_that_moves_in_a_cycle() -> None:
+    spec = resized(built(), act_bytes=32768, act_banks=4)
+    physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=32)))  # write-back, 2 rows
+    with pytest.raises(SpecError, match=r"act_banks = 4 take .* a bus of 64 bytes move 5; give"):
+        physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=64)))
+
+
+def test_a_memory_beyond_the_table_is_refused_with_its_name() -> None:
+    with pytest.raises(
+        SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"
+    ):
+        physics.check(resized(built(), wgt_bytes=64 << 21))
+
+
+def test_the_page_has_the_parts_of_the_built_in_targets() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "PHYSICS.md").read_text(encoding="utf-8")
+    assert manual(page, [load_spec(name) for name in targets()]) == page, "print it: make docs"
+
+
+def test_every_built_in_target_names_its_technology() -> None:
+    for name in targets():
+        assert load_spec(name).technology is not None
