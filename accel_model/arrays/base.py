@@ -25,7 +25,7 @@ from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built, memories, multipliers, requantizers
 from zeroskip.accel_model.physics.cost import common_energy
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.spec import AccelSpec, Energy
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -298,7 +298,7 @@ class Kind(ABC, Generic[G]):
         size = self.sram_bytes(self.geometry(spec))
         if type(self).parts is not Kind.parts or not size:
             return common
-        ports = (Port("array", "r"), Port("array", "w"))
+        ports = (PartPort("array", "r"), PartPort("array", "w"))
         return (*common, built(spec, "array memories", BLOCK, max(1, size // BLOCK), 4, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:

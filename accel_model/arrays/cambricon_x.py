@@ -45,7 +45,7 @@ from zeroskip.accel_model.formats import STEP, ReductionSteps, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import ConvTiming, conv_cycles
@@ -165,7 +165,7 @@ class CambriconX(Kind[CambriconGeometry]):
         array = self.geometry(spec)
         width = 1 << array.max_outputs
         size = self.sram_bytes(array) // BLOCK
-        ports = (Port("fetch", "w"), Port("selectors", "r"))
+        ports = (PartPort("fetch", "w"), PartPort("selectors", "r"))
         return (*super().parts(spec), built(spec, "windows", BLOCK, size, width, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:

@@ -46,7 +46,7 @@ from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, reduction
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import ConvTiming, WindowError, conv_cycles
@@ -142,7 +142,7 @@ class Kang(Kind[KangGeometry]):
         """The window is 16 banks by channel."""
         array = self.geometry(spec)
         size = max(1, array.window_entries // BLOCK) * array.pixels
-        ports = (Port("fetch", "w"), Port("lanes", "r"))
+        ports = (PartPort("fetch", "w"), PartPort("lanes", "r"))
         return (*super().parts(spec), built(spec, "windows", BLOCK, size, array.pixels, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:

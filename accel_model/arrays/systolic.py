@@ -34,7 +34,7 @@ from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import input_conflicts
@@ -178,7 +178,7 @@ class Systolic(Kind[SystolicGeometry]):
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         """Each column has accumulators of its own, read and written in a cycle."""
         array = self.geometry(spec)
-        ports = (Port("column", "r"), Port("column", "w"))
+        ports = (PartPort("column", "r"), PartPort("column", "w"))
         size = self.sram_bytes(array) // array.cols
         return (*super().parts(spec), built(spec, "accumulators", array.cols, size, 4, ports))
 

@@ -10,7 +10,7 @@ from typing import Any
 from zeroskip.accel_model.physics.common import node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec, SpecError
-from zeroskip.accel_model.technology import Dram, dram, logic
+from zeroskip.accel_model.technology import DramDevice, dram, logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, CLOCK_POWER, FILLER_AREA
 
 READ_INTO_PIPELINE = ("ACT", "windows", "ACC", "staging")  # an output's way through the memories
@@ -142,7 +142,7 @@ def check(spec: AccelSpec) -> None:
         )
 
 
-def _dram(spec: AccelSpec) -> Dram:
+def _dram(spec: AccelSpec) -> DramDevice:
     node_of(spec)
     assert spec.technology is not None
     return dram(spec.technology.dram)

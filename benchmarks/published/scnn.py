@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.published.row import Accepted, Row, below, data, near, within
+from benchmarks.published.row import Accepted, PublishedRow, below, data, near, within
 from zeroskip.accel_model.arrays.base import Case, FilterSet, Timing
 from zeroskip.accel_model.arrays.dcnn import DcnnGeometry
 from zeroskip.accel_model.formats import Shape, to_reduction_order
@@ -41,7 +41,7 @@ FREE = {"group_filters": 256, "weight_banks": 256}  # Kc by accumulators
 
 
 @dataclass(frozen=True)
-class Layer:
+class ScnnLayer:
     """A convolution. channels, filters, size (of the input), kernel, stride, pad; densities of
     weights and inputs; groups: it is done so often, with its channels and filters."""
 
@@ -74,7 +74,7 @@ class Layer:
         )
 
 
-def alexnet() -> list[Layer]:
+def alexnet() -> list[ScnnLayer]:
     """The convolutions; inputs of a layer have the density of the outputs before it."""
     table = data("densities")["han_alexnet_w_outact"]
     shapes = {
@@ -87,17 +87,19 @@ def alexnet() -> list[Layer]:
     layers, before = [], 1.0
     for name, (channels, filters, size, kernel, stride, pad, groups) in shapes.items():
         density, out = table[name]
-        layers.append(Layer(channels, filters, size, kernel, density, before, stride, pad, groups))
+        layers.append(
+            ScnnLayer(channels, filters, size, kernel, density, before, stride, pad, groups)
+        )
         before = out
     return layers
 
 
-def vgg16() -> list[Layer]:
+def vgg16() -> list[ScnnLayer]:
     table = data("densities")["scnn_vgg16"]
-    return [Layer(*values) for name, values in table.items() if name != "_fields"]
+    return [ScnnLayer(*values) for name, values in table.items() if name != "_fields"]
 
 
-def googlenet(densities: tuple[float, float] | None = None) -> dict[str, list[Layer]]:
+def googlenet(densities: tuple[float, float] | None = None) -> dict[str, list[ScnnLayer]]:
     """The modules; densities: of weights and inputs of all layers, instead of the published."""
     first, last = (data("densities")[f"scnn_googlenet_{name}"] for name in ("3a", "5b"))
     modules = {}
@@ -120,7 +122,7 @@ def googlenet(densities: tuple[float, float] | None = None) -> dict[str, list[La
                 for a, b in zip(first[branch], last[branch], strict=True)
             ]
             given = densities or (at[4], at[5])
-            layers.append(Layer(channels, filters, size, kernel, *given))
+            layers.append(ScnnLayer(channels, filters, size, kernel, *given))
         modules[name] = layers
     return modules
 
@@ -137,7 +139,7 @@ def dcnn() -> AccelSpec:
 
 
 @cache
-def timing(spec: AccelSpec, layer: Layer) -> Timing:
+def timing(spec: AccelSpec, layer: ScnnLayer) -> Timing:
     """A layer with random masks, all of it at once."""
     rng = np.random.default_rng([SEED, layer.channels, layer.filters, layer.size, layer.kernel])
     shape = (layer.filters, layer.channels, layer.kernel, layer.kernel)
@@ -166,11 +168,11 @@ def filter_set(
     return FilterSet(lambda: matrix, shape, order, counts[order], 0, weights)
 
 
-def cycles(spec: AccelSpec, layers: Iterable[Layer]) -> int:
+def cycles(spec: AccelSpec, layers: Iterable[ScnnLayer]) -> int:
     return sum(layer.groups * timing(spec, layer).cycles for layer in layers)
 
 
-def whole(modules: dict[str, list[Layer]]) -> list[Layer]:
+def whole(modules: dict[str, list[ScnnLayer]]) -> list[ScnnLayer]:
     return [layer for layers in modules.values() for layer in layers]
 
 
@@ -190,14 +192,14 @@ def break_even(spec: AccelSpec) -> float:
     return grid[0] if speeds[0] < 1 else grid[-1]
 
 
-def used(layers: Iterable[Layer]) -> float:
+def used(layers: Iterable[ScnnLayer]) -> float:
     """Share of SCNN's multipliers that multiply two values that are not zero."""
     taken = [timing(published(), layer) for layer in layers]
     total = sum(each.cycles for each in taken) * published().array.macs
     return sum(each.slots["multiply"] for each in taken) / total
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     """Every figure of the paper that a model of its array can give."""
     networks = {"AlexNet": alexnet(), "GoogLeNet": whole(googlenet()), "VGG-16": vgg16()}
     speeds = {
@@ -206,11 +208,13 @@ def rows() -> list[Row]:
     }
     figures = {"AlexNet": 2.37, "GoogLeNet": 2.19, "VGG-16": 3.52}
     found = [
-        Row("SCNN", f"x DCNN, {name}, Kc 8", value, speeds[name], within(value, 0.15))
+        PublishedRow("SCNN", f"x DCNN, {name}, Kc 8", value, speeds[name], within(value, 0.15))
         for name, value in figures.items()
     ]
     mean = sum(speeds.values()) / len(speeds)
-    found.append(Row("SCNN", "x DCNN, mean of the three, Kc 8", 2.7, mean, within(2.7, 0.1)))
+    found.append(
+        PublishedRow("SCNN", "x DCNN, mean of the three, Kc 8", 2.7, mean, within(2.7, 0.1))
+    )
     free = published(**FREE)
     at = googlenet((0.4, 0.4))
     scnn = cycles(free, whole(at))
@@ -246,10 +250,10 @@ def rows() -> list[Row]:
             within(2.6, 0.15),
         ),
     ]
-    found += [Row("SCNN", *each) for each in equal]
+    found += [PublishedRow("SCNN", *each) for each in equal]
     modules = googlenet()
     found += [
-        Row(
+        PublishedRow(
             "SCNN",
             f"multipliers used, GoogLeNet {name}, Kc 8",
             None,

@@ -417,7 +417,7 @@ def _compiled(path: Path, target: str) -> Program:
 
 
 @dataclass(frozen=True)
-class Part:
+class CyclePart:
     """Some cases of one kind, or one network. compared: cases, or cycles of a network."""
 
     name: str
@@ -425,7 +425,7 @@ class Part:
     differences: list[str]
 
 
-def cases(number: int, seed: int, first: int, count: int) -> Part:
+def cases(number: int, seed: int, first: int, count: int) -> CyclePart:
     """``count`` cases of a kind from ``first`` on."""
     kind = list(kinds())[number]
     wrong = [
@@ -433,15 +433,15 @@ def cases(number: int, seed: int, first: int, count: int) -> Part:
         for case in range(first, first + count)
         if (found := kind.check(np.random.default_rng([seed, number, case])))
     ]
-    return Part(kind.name, count, wrong)
+    return CyclePart(kind.name, count, wrong)
 
 
-def whole(name: str, seed: int) -> Part:
+def whole(name: str, seed: int) -> CyclePart:
     """One network."""
     program = networks(seed)[name]()
     found = network(program)
     cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
-    return Part(name, cycles, [f"{name}: {found}"] if found else [])
+    return CyclePart(name, cycles, [f"{name}: {found}"] if found else [])
 
 
 def main() -> None:

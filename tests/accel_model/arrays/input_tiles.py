@@ -22,7 +22,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Tile:
+class RandomInputTile:
     """A convolution of a tile on an accelerator.
 
     spec: its description. weight: int8 [F, C, rows, cols]. order: output channel of each stream.
@@ -58,7 +58,7 @@ def clumped(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
+def random_tile(rng: Rng, spec: AccelSpec) -> RandomInputTile:
     """Any shapes, strides, dilations, paddings, modes, sparsities of weights and inputs."""
     kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
     channels = int(some(rng, 1, 3, 8, 9, 16, 17, 33))
@@ -75,7 +75,7 @@ def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
         clumped(rng, (channels, high, wide)), rng.integers(-128, 128, (channels, high, wide)), 0
     )
     last = bool(rng.random() < 0.7)
-    return Tile(
+    return RandomInputTile(
         spec,
         weight,
         rng.permutation(filters).astype(np.int32),
@@ -98,7 +98,7 @@ def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
     )
 
 
-def fast(tile: Tile, *, known: bool = True) -> Timing:
+def fast(tile: RandomInputTile, *, known: bool = True) -> Timing:
     """By the kind's own ``conv``; ``known``: it may look at the inputs."""
     filters, channels = tile.weight.shape[:2]
     shape = Shape(channels, tile.window.taps)
@@ -115,7 +115,7 @@ def fast(tile: Tile, *, known: bool = True) -> Timing:
     return tile.spec.kind.conv(tile.spec, case)
 
 
-def stepped(tile: Tile) -> Outcome:
+def stepped(tile: RandomInputTile) -> Outcome:
     """By the reference that the kind names."""
     channels, window = tile.weight.shape[1], tile.window
     shape = Shape(channels, window.taps)
@@ -146,7 +146,7 @@ def stepped(tile: Tile) -> Outcome:
     )
 
 
-def convolved(tile: Tile) -> dict[tuple[int, int], int]:
+def convolved(tile: RandomInputTile) -> dict[tuple[int, int], int]:
     """The sums of the convolution, by output channel and output."""
     window = tile.window
     weight = tile.weight.astype(np.int64)
@@ -161,7 +161,7 @@ def convolved(tile: Tile) -> dict[tuple[int, int], int]:
     return {(k, n): int(flat[k, n]) for k in range(len(flat)) for n in range(flat.shape[1])}
 
 
-def difference(tile: Tile) -> str:
+def difference(tile: RandomInputTile) -> str:
     """What the two models do not agree about; "" if they do."""
     timing, outcome = fast(tile), stepped(tile)
     wrong = (

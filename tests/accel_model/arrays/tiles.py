@@ -93,7 +93,7 @@ ANY_ORDER = {"kang", "cambricon_x"}  # whose results are put in order in staging
 
 
 @dataclass(frozen=True)
-class Tile:
+class RandomTile:
     """A small array and a convolution for it, as both models take it."""
 
     spec: AccelSpec
@@ -112,7 +112,7 @@ def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
 
 
-def random_tile(rng: Rng, kind: str) -> Tile:
+def random_tile(rng: Rng, kind: str) -> RandomTile:
     """Shapes, strides, dilations, sparsities, modes, ragged edges, whole and partial reductions,
     with and without a residual."""
     small = SMALL[kind]
@@ -139,7 +139,7 @@ def random_tile(rng: Rng, kind: str) -> Tile:
     if kind in ANY_ORDER:
         order = rng.permutation(filters).astype(np.int32)
     filter_set, streams = packed(spec, weight, order)
-    return Tile(
+    return RandomTile(
         spec,
         Case(window, filter_set, mode, first, last, operand_row),
         Convolution(
@@ -176,14 +176,14 @@ def packed(
     return decode(spec.format, raw, len(weight), shape, None), streams
 
 
-def stepped(tile: Tile) -> Outcome:
+def stepped(tile: RandomTile) -> Outcome:
     """The outcome of the kind's reference."""
     module, _, name = tile.spec.kind.reference.partition(":")
     outcome: Outcome = getattr(import_module(module), name)(tile.spec, tile.conv)
     return outcome
 
 
-def sums(tile: Tile) -> dict[tuple[int, int], int]:
+def sums(tile: RandomTile) -> dict[tuple[int, int], int]:
     """The convolution, straight from its definition."""
     case, (_, height, width) = tile.case.window, tile.image.shape
     out = np.zeros((len(tile.weight), case.outputs), np.int64)
