@@ -24,6 +24,7 @@ ACT_ROW_BYTES = 16
 ACC_ROW_BYTES = 64
 PAR_ROW_BYTES = 16
 WGT_WORD_BYTES = 4
+DRAM_GRANULE_BYTES = 16  # that are ordered and checked together
 LONGEST_TEXT = 200  # characters of a name or summary
 
 
@@ -206,6 +207,20 @@ def targets() -> list[str]:
     """Names of the accelerators that come with zeroskip."""
     found = resources.files("zeroskip.accel_model.targets").iterdir()
     return sorted(Path(str(each)).stem for each in found if str(each).endswith(".toml"))
+
+
+def equal_targets(like: str = "dense256") -> list[str]:
+    """Names of the built-in targets with as many multipliers and as wide a bus as ``like``, its
+    clock, and no more SRAM than 512 KiB: what can be compared at equal resources."""
+    wanted = load_spec(like)
+    return [
+        name
+        for name in targets()
+        if (spec := load_spec(name)).array.macs == wanted.array.macs
+        and spec.dram == wanted.dram
+        and spec.clock_mhz == wanted.clock_mhz
+        and spec.sram_bytes <= 512 * 1024
+    ]
 
 
 def load_spec(name_or_path: str) -> AccelSpec:

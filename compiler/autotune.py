@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import TypeAlias
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.region import emit_region
@@ -21,7 +22,6 @@ from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
 from zeroskip.compiler.scheduling.fusion import STRIPE_COUNTS, FusionSearch
-from zeroskip.relay_passes.progress import Progress, no_progress
 
 Measure: TypeAlias = Callable[[Program], int]
 

@@ -21,7 +21,7 @@ from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
-from zeroskip.compiler.lowering.from_relax import direct_plan, extract
+from zeroskip.compiler.lowering.from_relax import direct_plan
 from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
 from zeroskip.compiler.passes import embed
@@ -118,7 +118,9 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
         placement=placement,
         host_macs=host_macs,
         batch=int(main.attrs.get(BATCH_ATTR, 1)),
-        results={name: makers(extract(stages.partitioned, name)) for name in stages.programs},
+        results={
+            name: makers(stages.regions.graph(stages.partitioned, name)) for name in stages.programs
+        },
         direct=direct_plan(stages.scheduled),
     )
 

@@ -12,13 +12,13 @@ from tvm.ir import IRModule
 
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.formats.nested import MAX_LEVELS
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.nested_packer import Level, pack_levels
 from zeroskip.compiler.driver import given_samples, network_of, prepare, ranges_of
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.lowering.from_relax import extract
-from zeroskip.compiler.options import CompileOptions, First, Progress, checked, progress_of
+from zeroskip.compiler.options import CompileOptions, First, checked, progress_of
 from zeroskip.compiler.stages import Stages, lower_float, without_dead
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
@@ -52,7 +52,7 @@ def compile_levels(
         Level(
             recipe_text(recipe),
             network_of(stages, model, spec),
-            {name: extract(stages.partitioned, name) for name in stages.programs},
+            {name: stages.regions.graph(stages.partitioned, name) for name in stages.programs},
         )
         for recipe, stages in zip(levels, every, strict=True)
     )

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypedDict
 
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.autotune import Tuning
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
@@ -15,7 +16,6 @@ from zeroskip.relay_passes.relay.read_model import Params
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, steps done, steps
 
 
 class CompileOptions(TypedDict, total=False):
@@ -63,7 +63,3 @@ def checked(options: CompileOptions) -> CompileOptions:
 def progress_of(options: CompileOptions) -> Progress:
     """Who is told of progress; nobody unless given."""
     return options.get("progress") or no_progress
-
-
-def no_progress(_what: str, _done: int, _total: int) -> None:
-    """Tells nobody."""

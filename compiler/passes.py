@@ -12,6 +12,7 @@ from tvm.ir import Call, GlobalVar, IRModule
 
 from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.formats import FormatError
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.isa.assembly import disassemble
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import IsaError
@@ -25,13 +26,12 @@ from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 from zeroskip.compiler.lowering.from_relax import extract, region_names
-from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.mlir.tosa import region_text
 from zeroskip.compiler.scheduling.fusion import FusionSearch, estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.relax.rewriting import make_const
 
 # What is raised inside a pass crosses TVM and keeps its class only if TVM knows it.
@@ -46,6 +46,7 @@ class TileAndSchedule:
     The plans become the region's attribute ``zeroskip.schedule``, one line of JSON for each group
     of operations in execution order; ``zeroskip.target`` says what accelerator they are for.
     cache: where schedules are looked up and kept. tuning: how many schedules of each layer to time.
+    regions: where lowered regions are kept for the passes that follow; its own unless given.
     """
 
     def __init__(
@@ -54,13 +55,15 @@ class TileAndSchedule:
         on_progress: Progress | None = None,
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
+        regions: Regions | None = None,
     ) -> None:
         self.spec, self.on_progress, self.cache, self.tuning = spec, on_progress, cache, tuning
+        self.regions = regions or Regions()
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
         updated = IRModule(mod.functions, attrs=mod.attrs)
         for name in region_names(mod):
-            groups = self._groups(lower(extract(mod, name)))
+            groups = self._groups(self.regions.region(mod, name))
             gvar = mod.get_global_var(name)
             lines = [*map(group_text, groups)]
             updated.update_func(
@@ -85,14 +88,15 @@ class TileAndSchedule:
         return self.cache.groups(region, spec, f"tuned {tuning.count}", find)
 
 
-def misfits(mod: IRModule, spec: AccelSpec) -> dict[str, str]:
+def misfits(mod: IRModule, spec: AccelSpec, regions: Regions | None = None) -> dict[str, str]:
     """ONNX node -> why it cannot be scheduled, of the layers of a partitioned module whose smallest
     tile does not fit in the target."""
     found: dict[str, str] = {}
+    regions = regions or Regions()
     for name in region_names(mod):
-        graph = extract(mod, name)
+        graph = regions.graph(mod, name)
         owners = {node.output: node.node for node in graph.nodes}
-        for node, why in FusionSearch(lower(graph), spec).misfits().items():
+        for node, why in FusionSearch(regions.region(mod, name), spec).misfits().items():
             found[owners.get(node, node)] = why
     return found
 
@@ -102,16 +106,18 @@ class EmitProgram:
     """Turns each call of a scheduled region into
     ``R.call_dps_packed("zeroskip.run", (program file as a uint8 constant, inputs...))``."""
 
-    def __init__(self, spec: AccelSpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: AccelSpec, regions: Regions | None = None) -> None:
+        self.spec, self.regions = spec, regions
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
-        return embed(mod, programs_of(mod, self.spec))
+        return embed(mod, programs_of(mod, self.spec, self.regions))
 
 
-def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
+def programs_of(
+    mod: IRModule, spec: AccelSpec, regions: Regions | None = None
+) -> dict[str, Program]:
     """The program of each scheduled region, by the region's name."""
-    programs = {}
+    programs, regions = {}, regions or Regions()
     for name in region_names(mod):
         func = mod[name]
         if SCHEDULE_ATTR not in func.attrs:
@@ -124,14 +130,14 @@ def programs_of(mod: IRModule, spec: AccelSpec) -> dict[str, Program]:
                 f"emitted for {another}; give TileAndSchedule and EmitProgram the "
                 "same target"
             )
-        programs[name] = emit_region(lower(extract(mod, name)), spec, _schedule(func))
+        programs[name] = emit_region(regions.region(mod, name), spec, _schedule(func))
     return programs
 
 
-def estimated_cycles(mod: IRModule, spec: AccelSpec) -> float:
-    """Of all scheduled regions."""
+def estimated_cycles(mod: IRModule, spec: AccelSpec, regions: Regions) -> float:
+    """Estimated cycles of all scheduled regions together."""
     return sum(
-        estimate(lower(extract(mod, name)), spec, _schedule(mod[name]))
+        estimate(regions.region(mod, name), spec, _schedule(mod[name]))
         for name in region_names(mod)
     )
 
@@ -194,7 +200,7 @@ def schedule_text(mod: IRModule) -> str:
     lines = []
     for name in region_names(mod):
         lines.append(f"region {name}")
-        region = lower(extract(mod, name))
+        region = Regions().region(mod, name)
         lines += [f"  {line}" for line in describe_region(region, _schedule(mod[name]))]
     return "\n".join(lines) + "\n"
 

@@ -14,6 +14,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.legality import supports
+from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.options import CompileOptions, progress_of
 from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, misfits, programs_of
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
@@ -32,13 +33,14 @@ ODD = 0.02  # of the cycles; set by hand: beside 32 or 64 channels, 0.2 to 12 % 
 @dataclass(frozen=True, eq=False)
 class Stages:
     """The module after each stage, for those who want to look (``--emit``). kept: ONNX node -> why,
-    of the layers that stay on the CPU because no tile of them fits."""
+    of the layers that stay on the CPU because no tile of them fits. regions: the regions lowered."""
 
     floating: IRModule
     partitioned: IRModule
     scheduled: IRModule
     programs: dict[str, Program]
     kept: Mapping[str, str] = field(default_factory=dict)
+    regions: Regions = field(default_factory=Regions)
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:
@@ -58,7 +60,7 @@ def lower_float(
     kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
     it cannot be scheduled.
     """
-    on_progress, cache = progress_of(options), options.get("cache")
+    on_progress, cache, regions = progress_of(options), options.get("cache"), Regions()
     # One integer function for each layer, then whole regions of them for the accelerator.
     on_progress("quantize", 0, 1)
     quantized = apply_passes(floating, quantize)
@@ -67,6 +69,7 @@ def lower_float(
         on_progress=lambda node, done, total: on_progress(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache),
         tuning=options.get("tune"),
+        regions=regions,
     )
     kept = dict(kept or {})
     while True:
@@ -75,12 +78,13 @@ def lower_float(
             scheduled = apply_passes(partitioned, schedule)
             break
         except CompileError:
-            more = misfits(partitioned, spec)
+            more = misfits(partitioned, spec, regions)
             if more.keys() <= kept.keys():
                 raise
             kept |= more
     on_progress("emit", 0, 1)
-    return Stages(floating, partitioned, scheduled, programs_of(scheduled, spec), kept)
+    programs = programs_of(scheduled, spec, regions)
+    return Stages(floating, partitioned, scheduled, programs, kept, regions)
 
 
 def lower_fastest(
@@ -150,4 +154,4 @@ def _with_more(pruned: IRModule, least: IRModule, quantize: QuantizeInt8) -> lis
 def _cycles(stages: Stages, spec: AccelSpec, tune: Tuning | None) -> float:
     if tune is not None:
         return sum(tune.measure(program) for program in stages.programs.values())
-    return estimated_cycles(stages.scheduled, spec)
+    return estimated_cycles(stages.scheduled, spec, stages.regions)

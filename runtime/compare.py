@@ -18,7 +18,9 @@ import numpy.typing as npt
 import tvm
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network
@@ -32,7 +34,7 @@ from zeroskip.compiler.driver import (
     read_samples,
     reasons_of,
 )
-from zeroskip.compiler.options import Arrays, Progress
+from zeroskip.compiler.options import Arrays
 from zeroskip.compiler.stages import (
     Stages,
     apply_passes,
@@ -42,7 +44,6 @@ from zeroskip.compiler.stages import (
 )
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.partition import reference_module
-from zeroskip.relay_passes.progress import no_progress
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
@@ -57,6 +58,8 @@ from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
+
+TIMED = 4  # inputs whose times are averaged on an array that looks at activations
 
 LABELS = "labels"  # the array of the data that is no input
 
@@ -193,17 +196,25 @@ def _measure(
         macs=sum(layer.macs for layer in layers),
         snr_db=snr,
         accuracy=accuracy,
-        gains={spec.name: _gain(stages[spec.name], spec) for spec in specs},
+        gains={
+            spec.name: _gain(stages[spec.name], spec, model, judge.inputs[:TIMED]) for spec in specs
+        },
     )
 
 
-def _gain(stages: Stages, spec: AccelSpec) -> Gain:
+def _gain(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array]]) -> Gain:
+    """Cycles and energy are means over ``inputs`` where they depend on activations."""
     programs = stages.programs.values()
-    runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
+    if spec.kind.looks_at_inputs:
+        runs = _timed(network_of(stages, model, spec), inputs)
+    else:
+        runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
+    images = max((run.images for run in runs), default=1)
+    own = [[run.of_image(number) for run in runs] for number in range(images)]
     return Gain(
-        cycles=sum(run.cycles for run in runs),
+        cycles=round(sum(run.cycles for image in own for run in image) / images),
         stored_bytes=sum(len(program.image) for program in programs),
-        microjoules=sum(run.picojoules for run in runs) / 1e6,
+        microjoules=sum(run.picojoules for image in own for run in image) / images / 1e6,
         placement=placement_of(
             reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
         )[0],
@@ -271,21 +282,31 @@ def _answers(
 
 def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[Array]]:
     """The answers of each run; all are run together."""
-    images = [
+    session, images = Session(replace(network, batch=1)), _by_name(network, inputs)
+    if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
+        return [list(session.run(image).values()) for image in images]
+    made = session.run(_together(images))
+    parts = [np.split(values, len(images)) for values in made.values()]
+    return [list(run) for run in zip(*parts, strict=True)]
+
+
+def _timed(network: Network, inputs: list[list[Array]]) -> list[Run]:
+    """The runs of a network's regions, of all inputs; of the first alone if outputs have no axis."""
+    session, images = Session(replace(network, batch=1)), _by_name(network, inputs)
+    several = all(port.shape for port in network.outputs)
+    session.run(_together(images) if several else images[0])
+    return list(session.runs.values())
+
+
+def _by_name(network: Network, inputs: list[list[Array]]) -> list[dict[str, Array]]:
+    return [
         {port.name: array for port, array in zip(network.inputs, run, strict=True)}
         for run in inputs
     ]
-    session = Session(replace(network, batch=1))
-    if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
-        return [list(session.run(image).values()) for image in images]
-    made = session.run(
-        {
-            port.name: np.concatenate([image[port.name] for image in images])
-            for port in network.inputs
-        }
-    )
-    parts = [np.split(values, len(images)) for values in made.values()]
-    return [list(run) for run in zip(*parts, strict=True)]
+
+
+def _together(images: list[dict[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
 
 
 def _read_data(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zeroskip.relay_passes.progress import Progress
+from zeroskip.accel_model.io.telling import Progress
 
 _QUIET = 5.0  # seconds without a line at the beginning: what takes less says nothing
 _APART = 2.0  # seconds between two lines at least
@@ -29,7 +29,8 @@ def progress(title: str) -> Iterator[Progress]:
         return
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         SpinnerColumn(),
@@ -37,7 +38,7 @@ def progress(title: str) -> Iterator[Progress]:
         BarColumn(bar_width=20),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         bars.add_task(escape(title), total=None)
         bar = bars.tasks[0]  # set here and not by `update`, which takes no total back
 

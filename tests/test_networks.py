@@ -12,6 +12,7 @@ from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
 
+ARRAYS = ("systolic256", "diannao256", "kang256", "nm256", "cambriconx256")
 IMAGE = {"image": np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)}
 
 
@@ -28,6 +29,22 @@ def test_bit_exact(name: str, target: str) -> None:
     assert found.exact, found.text()
     assert found.layers > 20
     assert found.snr_db["logits"] > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *(("mobilenet_v2", target) for target in ARRAYS),
+        ("resnet50", "cambriconx256"),
+        ("resnet50", "kang256"),
+    ],
+)
+def test_bit_exact_on_arrays_of_the_literature(name: str, target: str) -> None:
+    network = compile_network(prune_unstructured(MODELS[name](), 0.5), target)
+    assert network.cpu == {}
+    found = validate(network, IMAGE)
+    assert found.exact, found.text()
 
 
 @pytest.mark.slow

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.published.__main__ import arrays, main, table
 from benchmarks.published.row import Accepted, PublishedRow, below, between, equal, near, within
+from zeroskip.accel_model.spec import load_spec, targets
+
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "published"
 
 
 @pytest.mark.parametrize("name", sorted(arrays()))
@@ -16,6 +20,13 @@ def test_every_figure_is_met(name: str) -> None:
     assert rows
     for row in rows:
         assert row.met, row
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_published_accelerators_are_descriptions(path: Path) -> None:
+    spec = load_spec(str(path))
+    assert spec.name == path.stem
+    assert spec.name not in targets()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from zeroskip.accel_model.arrays.base import (
     StreamPlacement,
     Timing,
 )
-from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, result_events
+from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, channelwise_fits, result_events
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.program.tensor_layout import blocks
@@ -104,11 +104,12 @@ class AbmKind(Kind[AbmGeometry]):
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
         return [
+            channelwise_fits(array),
             (
                 array.vector % array.share == 0,
                 f"array.share = {array.share} does not divide the {array.vector} accumulators of "
                 "a lane",
-            )
+            ),
         ]
 
     def banks(self, geometry: AbmGeometry) -> int:

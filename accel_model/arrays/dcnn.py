@@ -6,6 +6,7 @@ Each PE makes the outputs of its band one after another, filter by filter: ``dot
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zeroskip.accel_model.arrays.base import (
@@ -21,7 +22,12 @@ from zeroskip.accel_model.arrays.base import (
     Timing,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
-from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, patch_window, result_events
+from zeroskip.accel_model.arrays.tile_counts import (
+    MULTIPLIED,
+    channelwise_fits,
+    patch_window,
+    result_events,
+)
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 
@@ -91,6 +97,9 @@ class DcnnKind(Kind[DcnnGeometry]):
 
     def format(self, geometry: DcnnGeometry) -> WeightFormat:
         return DENSE
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: DcnnGeometry) -> int:
         return geometry.weight_banks

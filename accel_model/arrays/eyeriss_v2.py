@@ -6,6 +6,7 @@ have a part of the channels each. docs/arrays/eyeriss_v2.md has the rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -31,6 +32,7 @@ from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     by_tap,
+    channelwise_fits,
     in_tile,
     looked_up,
     mask_of,
@@ -106,6 +108,9 @@ class EyerissKind(Kind[EyerissGeometry]):
 
     def format(self, geometry: EyerissGeometry) -> WeightFormat:
         return CSC
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: EyerissGeometry) -> int:
         """One for each column."""
@@ -262,7 +267,8 @@ def _products(inputs: Int64, weights: Int64, share: int) -> Int64:
             a, w = inputs[:, part::share], mine
         product = a.reshape(len(a), -1).astype(np.float64) @ w.reshape(groups * cols, -1).T
         parts.append(product.reshape(len(a), groups, cols))
-    return np.rint(np.stack(parts)).astype(np.int64)
+    products: Int64 = np.rint(np.stack(parts)).astype(np.int64)
+    return products
 
 
 EYERISS_V2 = EyerissKind()

@@ -34,6 +34,7 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    channelwise_fits,
     looked_at,
     mask_of,
     nonzeros_at,
@@ -194,11 +195,12 @@ class CartesianKind(Kind[ScnnGeometry]):
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
         return [
+            channelwise_fits(array),
             (
                 array.group_filters <= array.weight_banks,
                 f"array.group_filters = {array.group_filters} is more than the "
                 f"{array.weight_banks} banks of weights, and each filter of a group has one",
-            )
+            ),
         ]
 
     def banks(self, geometry: ScnnGeometry) -> int:

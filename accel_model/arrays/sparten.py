@@ -8,6 +8,7 @@ chunk of one or two filters. ``sparten_w`` and ``sparten_a`` skip only one of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -33,6 +34,7 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    channelwise_fits,
     looked_at,
     looked_up,
     mask_of,
@@ -121,6 +123,9 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     def format(self, geometry: SpartenGeometry) -> WeightFormat:
         return self.weights
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: SpartenGeometry) -> int:
         """One for each unit; all clusters read the same words."""

@@ -96,7 +96,7 @@ class SystolicEnergy:
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantize: float = number("a requantized output", 0)
+    requantise: float = number("a requantized output", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 

@@ -12,11 +12,22 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64
 from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
+from zeroskip.accel_model.spec import ArrayGeometry
 from zeroskip.accel_model.timing.shape import WindowShape
 
 # Counters of arrays on which not every weight that is stored is multiplied by every input.
 MULTIPLIED: Mapping[str, str] = MappingProxyType({**EVENTS, "mac": "multiplies"})
+
+
+def channelwise_fits(array: ArrayGeometry) -> tuple[bool, str]:
+    """The rule that instructions that treat channels alike have their multipliers."""
+    return (
+        BLOCK * array.pixels <= array.macs,
+        f"array.pixels = {array.pixels} outputs of {BLOCK} channels are more than the "
+        f"{array.macs} multipliers there are",
+    )
 
 
 def by_tap(positions: npt.NDArray[np.generic], filters: FilterSet) -> npt.NDArray[np.int8]:
@@ -55,7 +66,8 @@ def seen(mask: Bools, window: WindowShape) -> Int64:
     down, right = (axis.astype(np.float32) for axis in axis_counts(window))
     # [C, rows, cols] = [rows, H] x [C, H, W] x [W, cols]: an axis at a time
     counted = down @ mask.astype(np.float32) @ right.T
-    return np.rint(counted).astype(np.int64).reshape(len(mask), window.taps)
+    counts: Int64 = np.rint(counted).astype(np.int64).reshape(len(mask), window.taps)
+    return counts
 
 
 def axis_counts(window: WindowShape) -> tuple[Int64, Int64]:

@@ -7,6 +7,7 @@ inputs take their time; their multipliers are gated. docs/arrays/zhu.md has the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +31,7 @@ from zeroskip.accel_model.arrays.base import (
 )
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    channelwise_fits,
     looked_at,
     mask_of,
     nonzeros_at,
@@ -104,6 +106,9 @@ class ZhuKind(Kind[ZhuGeometry]):
 
     def format(self, geometry: ZhuGeometry) -> WeightFormat:
         return BITMAP
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: ZhuGeometry) -> int:
         """One for each PE."""

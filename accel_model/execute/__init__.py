@@ -1,1 +1,1 @@
-"""One instruction: what it touches, what it costs, what it does."""
+"""One instruction: what it touches, what it costs, what it does (``models.MODELS``)."""

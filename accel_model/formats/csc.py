@@ -18,7 +18,7 @@ from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
     NO_HEADER,
-    NO_POSITION,
+    NO_PLACE,
     NOT_PACKED,
     count_nonzero,
     name,
@@ -83,7 +83,7 @@ def _read(raw: Bytes, widths: Int32, matrix: Bytes, stored: Int32, order: Int32)
             for _ in range(raw[at + j]):
                 e += (int(raw[runs + n // 2]) >> (4 * (n & 1))) & 15
                 if e >= widths[j]:
-                    return NO_POSITION, f
+                    return NO_PLACE, f
                 if raw[values + n] == 0:
                     return NOT_PACKED, f
                 matrix[f, first + e] = raw[values + n]

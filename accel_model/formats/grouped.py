@@ -21,8 +21,9 @@ from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     DIRTY,
     ENDS_EARLY,
-    NO_CHANNEL,
     NO_HEADER,
+    NO_PLACE,
+    TOO_LONG,
     count_nonzero,
     name,
     padding_fault,
@@ -163,7 +164,7 @@ def _read_one(
                 for _ in range(min(quota, wide)):
                     place = _place(raw, bit, bits)
                     if place <= before or place >= wide:
-                        return -NO_CHANNEL
+                        return -NO_PLACE
                     row[e + begin + place] = raw[value]
                     nonzeros += raw[value] != 0
                     before = place
@@ -177,7 +178,7 @@ def _read_one(
         if (raw[bit // 8] >> (bit % 8)) & 1:
             return -DIRTY
         bit += 1
-    return value if most == quota else -DIRTY
+    return value if most == quota else -TOO_LONG
 
 
 @njit_cached

@@ -26,7 +26,7 @@ from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
     NO_HEADER,
-    NO_POSITION,
+    NO_PLACE,
     NOT_PACKED,
     count_nonzero,
     name,
@@ -102,7 +102,7 @@ def _read(raw: Bytes, weights: Bytes, stored: Bools, order: Int32) -> tuple[int,
             run = (int(raw[runs + n // 2]) >> (4 * (n & 1))) & 15
             e += run
             if e >= entries:
-                return NO_POSITION, f
+                return NO_PLACE, f
             value = raw[values + n]
             if value == 0 and (run != LONGEST or n == count - 1):
                 return NOT_PACKED, f
@@ -142,7 +142,7 @@ class Runs(WeightFormat):
                 f"a runs stream holds up to {MOST} weights, not {counts.max()}; use fewer channels "
                 "at a time"
             )
-        return 2 + counts + (counts + 1) // 2
+        return np.asarray(2 + counts + (counts + 1) // 2, np.int64)
 
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
         _write(*self._marked(matrix, shape), out, starts)

@@ -18,8 +18,8 @@ from zeroskip.accel_model.formats.reduction_order import Int8, Int32
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     DIRTY,
-    NO_CHANNEL,
     NO_HEADER,
+    NO_PLACE,
     name,
     stream_end,
 )
@@ -94,7 +94,7 @@ def _read(
                 return DIRTY, f, 0
             e += step + 1
             if e >= matrix.shape[1]:
-                return NO_CHANNEL, f, 0
+                return NO_PLACE, f, 0
             matrix[f, e] = weight
             width = min(16, channels - e // block * 16)
             stored[f, e // block * taps + e % block // width] += 1

@@ -18,7 +18,7 @@ Int32 = npt.NDArray[np.int32]
     TOO_LONG,
     NO_HEADER,
     BEHIND,
-    NO_POSITION,
+    NO_PLACE,
     NOT_PACKED,
 ) = range(1, 10)
 FAULTS = {
@@ -28,8 +28,8 @@ FAULTS = {
     DIRTY: "has bits set in its padding",
     TOO_LONG: "is longer than its contents",
     NO_HEADER: "is not one: its header asks for more words than there are",
+    NO_PLACE: "names a place that is not there, or not in order",
     BEHIND: "is followed by bytes behind the last of {filters}",
-    NO_POSITION: "names a position that the filter does not have",
     NOT_PACKED: "is not as its weights are packed",
 }
 

@@ -22,7 +22,7 @@ from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
     NO_HEADER,
-    NO_POSITION,
+    NO_PLACE,
     NOT_PACKED,
     count_nonzero,
     name,
@@ -119,7 +119,7 @@ def _read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int]:
                 e = int(raw[place]) + (int(raw[place + 1]) << 8)
                 place += 2
                 if e >= matrix.shape[1]:
-                    return NO_POSITION, f
+                    return NO_PLACE, f
                 if e <= last or matrix[f, e] != 0:
                     return NOT_PACKED, f
                 matrix[f, e] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import struct
 import zipfile
@@ -52,6 +53,11 @@ def digest(parts: Iterable[bytes | memoryview]) -> str:
     for part in parts:
         made.update(part)
     return made.hexdigest()
+
+
+def seal(value: Any) -> str:
+    """SHA-256 of a value as JSON, in hex: that nobody has changed it by hand."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def pieces(box: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

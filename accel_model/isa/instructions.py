@@ -2,9 +2,8 @@
 
 An instruction is a frozen dataclass: its fields carry their bit widths, its docstring carries its
 meaning. Encoder, decoder, assembler, disassembler, range checks and ``docs/ISA.md`` are derived
-from these declarations (``encoding.py``, ``assembly.py``); ``execute/semantics.py`` and
-``execute/cost.py`` are keyed by the classes below and a test proves that none is missing from
-either.
+from these declarations (``encoding.py``, ``assembly.py``); ``execute/models.py`` holds what each
+class below touches, costs and does, and a test proves that none is missing.
 
 Words are 128 bits, little endian, fields packed from bit 0 in the order of declaration:
 opcode (6), wait (3), post (3), then the instruction's own.

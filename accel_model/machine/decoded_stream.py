@@ -8,8 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.cost import InstructionCost
-from zeroskip.accel_model.execute.footprint import Footprint
+from zeroskip.accel_model.execute.model import Cost, Footprint
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import BUS, UNITS, Instruction, LoadParams, LoadWeights
 from zeroskip.accel_model.spec import AccelSpec
@@ -24,7 +23,7 @@ class DecodedInstruction:
 
     one: Instruction
     footprint: Footprint | None = None
-    cost: InstructionCost | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, eq=False)

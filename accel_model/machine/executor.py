@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.cost import DECIDED_BY_WEIGHTS, TIMING, InstructionCost
-from zeroskip.accel_model.execute.footprint import FOOTPRINTS, READERS, Footprint
-from zeroskip.accel_model.execute.semantics import SEMANTICS, result_channels, written_values
+from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
+from zeroskip.accel_model.execute.models import MODELS
+from zeroskip.accel_model.execute.results import written_values
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import UNITS
@@ -45,7 +45,7 @@ class FunctionalExecutor:
         state: State,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.costs: list[InstructionCost] = [InstructionCost()] * len(stream.steps)
+        self.costs: list[Cost] = [Cost()] * len(stream.steps)
         self._program, self._stream, self._state = program, stream, state
         self._observers = observers
         self._units = stream.unit.tolist()
@@ -70,36 +70,36 @@ class FunctionalExecutor:
 
     def _execute(self, pc: int, step: DecodedInstruction, known: npt.NDArray[np.int32]) -> None:
         state, one = self._state, step.one
-        cls = type(one)
+        model = MODELS[type(one)]
         footprint = step.footprint
         if footprint is None:
-            footprint = step.footprint = FOOTPRINTS[cls](state, one)
+            footprint = step.footprint = model.footprint(state, one)
         if footprint.accesses is not None:
-            self._touch(pc, one, footprint, footprint.accesses, known)
+            self._touch(pc, model, footprint, footprint.accesses, known)
         cost = step.cost
         if cost is None:
-            cost = TIMING[cls](state, one)
-            if cls not in DECIDED_BY_WEIGHTS:
+            cost = model.cost(state, one)
+            if not model.weighted:
                 step.cost = cost
         self.costs[pc] = cost
         if state.numbers is not None:
             state.numbers.forget()
-        SEMANTICS[cls](state, one)
+        model.semantics(state, one)
         if self._observers and self._tile_of[pc] >= 0:
             self._observe(pc)
 
     def _touch(
         self,
         pc: int,
-        one: isa.Instruction,
+        model: InstructionModel,
         footprint: Footprint,
         accesses: Int64,
         known: npt.NDArray[np.int32],
     ) -> None:
         """Check and record what the instruction reads and writes."""
-        state, reader = self._state, READERS.get(type(one))
+        state = self._state
         state.spend(footprint.work, footprint.largest)
-        rows = 0 if reader is None else reader(state, one)
+        rows = model.stream_rows(state, self._stream.steps[pc].one)
         memories = state.memories
         found, number, what, tick = access_check.check_and_record(
             memories.records, memories.places, accesses, rows, known, pc, self._units[pc]
@@ -129,7 +129,8 @@ class FunctionalExecutor:
 
     def _observe(self, pc: int) -> None:
         tile = self._program.tiles[self._tile_of[pc]]
-        channels = result_channels(self._stream.steps[pc].one)
+        one = self._stream.steps[pc].one
+        channels = MODELS[type(one)].result(one)
         y = self._state.register(isa.Output)
         if (channels, y.height * y.width) != (tile.channels, prod(tile.size)):
             raise InstructionFault(

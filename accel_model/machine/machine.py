@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.cost import InstructionCost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa.instructions import IsaError
@@ -227,7 +227,7 @@ class Machine:
             return problem
         return None
 
-    def _time(self, task: Task, state: State, costs: Sequence[InstructionCost]) -> Run:
+    def _time(self, task: Task, state: State, costs: Sequence[Cost]) -> Run:
         stream = task.stream
         found, slots = counters(self.spec, costs)
         when = timeline(

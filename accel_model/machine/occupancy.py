@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.footprint import accesses_of
-from zeroskip.accel_model.execute.semantics import SEMANTICS
+from zeroskip.accel_model.execute.models import MODELS, accesses_of
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.run import Run
@@ -95,7 +94,7 @@ def _touched(program: Program, run: Run) -> dict[int, _Touched]:
     for pc in np.lexsort((np.arange(len(stream)), run.start)).tolist():
         one = stream[pc]
         accesses = accesses_of(state, one)
-        SEMANTICS[type(one)](state, one)
+        MODELS[type(one)].semantics(state, one)
         touched = _Touched(*(_on_chip(accesses, write) for write in (0, 1)))
         if touched.read or touched.written:
             found[pc] = touched

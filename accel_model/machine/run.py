@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.execute.cost import InstructionCost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import LayerInfo, Program
@@ -79,7 +79,7 @@ class Run:
         return sum(self.energy.values())
 
 
-def counters(spec: AccelSpec, costs: Sequence[InstructionCost]) -> tuple[dict[str, Int64], Int64]:
+def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], Int64]:
     """``Run.counters`` and ``Run.slots`` of instructions."""
     events = [name for name in spec.kind.events.values() if name not in COUNTED]
     skips_inputs = "inputs" in spec.kind.skips

@@ -1,6 +1,6 @@
 """What an instruction reads and writes, checked: bounds, poison and races.
 
-Everything is checked before the instruction executes, so ``semantics.py`` may rely on it.
+Everything is checked before the instruction executes, so an instruction's semantics may rely on it.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ from zeroskip.accel_model.memory.address_sets import (
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import Tensor
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES, AccelSpec
 
 ACT, WGT, ACC, PAR, DRAM = range(5)
 NAMES = ("ACT", "WGT", "ACC", "PAR", "DRAM")
 CELLS = ("row", "row", "row", "row", "byte")
-GRANULE_BITS = 4  # log2 of the bytes of DRAM with records in common
+GRANULE_BITS = DRAM_GRANULE_BYTES.bit_length() - 1  # log2
 WHOLE = 0xFFFF  # all bits of a record
 
 Bytes = npt.NDArray[np.uint8]

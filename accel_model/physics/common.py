@@ -83,7 +83,7 @@ def memories(spec: AccelSpec) -> Iterator[Part]:
         BLOCK,
         own.par_bytes // BLOCK,
         PAR_ROW_BYTES,
-        (PartPort("requantise", "r"), PartPort("load", "w")),
+        (PartPort("requantize", "r"), PartPort("load", "w")),
     )
     yield built(
         spec,

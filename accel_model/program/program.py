@@ -7,7 +7,6 @@ that was cut, altered or made by another format version is refused with one sent
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -21,7 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.io.archive import digest, members_of, npy_chunks, read_npy, write_zip
+from zeroskip.accel_model.io.archive import (
+    digest,
+    members_of,
+    npy_chunks,
+    read_npy,
+    seal,
+    write_zip,
+)
 from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table, short_message
 from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
@@ -194,7 +200,7 @@ class Program:
         head, arrays = self.parts()
         raw = {name: npy_chunks(array) for name, array in arrays.items()}
         head["sha256"] = {name: digest(parts) for name, parts in raw.items()}
-        head["seal"] = _seal(head)
+        head["seal"] = seal(head)
         out = io.BytesIO()
         write_zip(
             out,
@@ -247,8 +253,8 @@ def _refusing(what: str) -> Iterator[None]:
 def _read(raw: Mapping[str, memoryview]) -> Program:
     head = json.loads(bytes(raw["manifest.json"]))
     _check_format(head)
-    seal = head.pop("seal")
-    if seal != _seal(head) or any(
+    given = head.pop("seal")
+    if given != seal(head) or any(
         digest([raw[f"{name}.npy"]]) != expected for name, expected in head["sha256"].items()
     ):
         raise ProgramError("the program was altered after it was written; compile it again")
@@ -345,7 +351,3 @@ def _tile(row: list[int], layers: tuple[LayerInfo, ...]) -> Tile:
     if len(ends) != len(shape) or any(end > size for end, size in zip(ends, shape, strict=True)):
         raise ValueError(f"the tile {row} is not within its layer's result, {list(shape)}")
     return made
-
-
-def _seal(head: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()

@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zeroskip.accel_model.io.archive import Chunks, digest, pieces, read_npy
+from zeroskip.accel_model.io.archive import Chunks, digest, pieces, read_npy, seal
 from zeroskip.accel_model.io.validate import checked_text, from_table
 from zeroskip.compiler.artifact.derived_members import NestedConstant, RebuiltProgram, join_program
 from zeroskip.compiler.artifact.network import (
@@ -38,7 +38,6 @@ from zeroskip.compiler.artifact.network import (
     as_network_error,
     check_head,
     read_network,
-    seal_of,
     write_members,
 )
 
@@ -85,7 +84,7 @@ class Levels:
             "derived": {name: asdict(each) for name, each in self.derived.items()},
             "parts": sorted(self.parts),
         }
-        manifest["seal"] = seal_of(manifest)
+        manifest["seal"] = seal(manifest)
         members = {f"{FOLDER}{name}": self.parts[name] for name in sorted(self.parts)}
         write_members(path, lambda: (manifest, members))
 

@@ -8,7 +8,6 @@ itself, so a file that was cut or altered is refused in one sentence.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import zipfile
@@ -23,7 +22,15 @@ import numpy as np
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import FormatError
-from zeroskip.accel_model.io.archive import Chunks, digest, pieces, read_npy, read_zip, write_zip
+from zeroskip.accel_model.io.archive import (
+    Chunks,
+    digest,
+    pieces,
+    read_npy,
+    read_zip,
+    seal,
+    write_zip,
+)
 from zeroskip.accel_model.io.atomic_write import refuse_irregular, write_whole
 from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table, short_message
 from zeroskip.accel_model.plugins import UnknownKind, require
@@ -147,7 +154,7 @@ class Network:
             **({"samples": samples} if samples else {}),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
-        manifest["seal"] = seal_of(manifest)
+        manifest["seal"] = seal(manifest)
         return manifest, members
 
     def save(self, path: str | Path) -> None:
@@ -245,8 +252,8 @@ def check_head(head: dict[str, Any], version: int, path: str | Path) -> dict[str
             f"{path}: has format {str(head['format'])[:20]}, this version reads "
             f"{version}; compile it again"
         )
-    seal = head.pop("seal")
-    if seal != seal_of(head):
+    given = head.pop("seal")
+    if given != seal(head):
         raise NetworkError(f"{path}: was altered after it was written; compile it again")
     return head
 
@@ -380,11 +387,6 @@ def as_mismatch_error(name: str) -> Iterator[None]:
 
 def _module(held: Any) -> Any:
     return held() if callable(held) and not hasattr(held, "functions") else held
-
-
-def seal_of(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest without its seal."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _program(raw: bytes, name: str) -> Program:

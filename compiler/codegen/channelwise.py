@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,31 +20,95 @@ from zeroskip.compiler.codegen.program_builder import (
 )
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import ChannelSlice, Window
+from zeroskip.compiler.ir.ops import ChannelSlice
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import Interval, Tile2D, full, input_tile, intervals, patches
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
+Channelwise: TypeAlias = ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp
+
+
 @dataclass(frozen=True)
 class Constants:
-    """Where a tile's constants are: first rows of its weights, parameters and scale of an addition,
-    and everything that is read of them."""
+    """Where a tile's constants are, and everything that is read of them.
 
-    wgt: int
-    par: int
-    par_sum: int
-    reads: list[Rows]
+    wgt: first row of its weights.
+    par: first row of its parameters.
+    par_sum: row of the scaling of an addition.
+    reads: all rows.
+    """
+
+    wgt: int = 0
+    par: int = 0
+    par_sum: int = 0
+    reads: tuple[Rows, ...] = ()
+
+
+class Params(NamedTuple):
+    """Parameters of a tile: PAR rows, uint8 [rows, 16], and what they are found again by."""
+
+    key: Hashable
+    rows: Bytes
+
+
+def _no_params(_op: Any, _channels: Interval) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class InstructionOf:
+    """How an operation that treats channels alike becomes an instruction.
+
+    make: the instruction of a tile of so many channels.
+    params: what it reads of PAR besides the scaling of an addition; None: nothing.
+    """
+
+    make: Callable[[Any, int, Constants], isa.Instruction]
+    params: Callable[[Any, Interval], Params | None] = _no_params
+
+
+def _depthwise(op: ops.DepthwiseOp, channels: int, constants: Constants) -> isa.Instruction:
+    residual = int(op.residual is not None)
+    return isa.Depthwise(wgt=constants.wgt, par=constants.par, channels=channels, residual=residual)
+
+
+def _depthwise_params(op: ops.DepthwiseOp, channels: Interval) -> Params:
+    part = slice(channels.start, channels.end)
+    return Params(("p", channels), requantize_rows(op.bias[part], op.mult[part], op.shift[part]))
+
+
+def _max_pool(_op: ops.MaxPoolOp, channels: int, _constants: Constants) -> isa.Instruction:
+    return isa.MaxPool(channels=channels)
+
+
+def _avg_pool(_op: ops.AvgPoolOp, channels: int, constants: Constants) -> isa.Instruction:
+    return isa.AvgPool(channels=channels, par=constants.par)
+
+
+def _avg_pool_params(op: ops.AvgPoolOp, _channels: Interval) -> Params:
+    return Params("s", scalar_rows(op.mult, shift=op.shift))
+
+
+def _add(_op: ops.AddOp, channels: int, _constants: Constants) -> isa.Instruction:
+    return isa.Add(channels=channels)
+
+
+INSTRUCTIONS: dict[type[ops.Op], InstructionOf] = {
+    ops.DepthwiseOp: InstructionOf(_depthwise, _depthwise_params),
+    ops.MaxPoolOp: InstructionOf(_max_pool),
+    ops.AvgPoolOp: InstructionOf(_avg_pool, _avg_pool_params),
+    ops.AddOp: InstructionOf(_add),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelEmitter:
-    """Emits a depthwise convolution, a pool or an addition tile by tile. ``id`` makes its keys its
-    own."""
+    """Emits an operation of ``INSTRUCTIONS`` tile by tile. ``id`` makes its keys its own."""
 
     out: ProgramBuilder
-    op: ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp
+    op: Channelwise
     plan: ChannelPlan
     id: int
 
@@ -66,10 +130,9 @@ class ChannelEmitter:
 
     def _tile(self, channels: Interval, patch: Tile2D) -> None:
         """Constants are loaded before the activations: they wait for no other layer."""
-        out, op, operand = self.out, self.op, _operand(self.op)
-        window, clip = getattr(op, "window", Window()), _clip(op)
+        out, op, operand = self.out, self.op, self.op.operand
         constants = self._constants(channels)
-        looked = input_tile(window, patch, op.x.value.spatial)
+        looked = input_tile(op.input_window, patch, op.x.value.spatial)
         wanted = [
             TileRequest((self.id, "x", channels, patch), op.x, channels, looked.patch),
             TileRequest((self.id, "y", channels, patch), op.y, channels, patch, load=False),
@@ -77,56 +140,39 @@ class ChannelEmitter:
         if operand is not None:
             wanted.append(TileRequest((self.id, "r", channels, patch), operand, channels, patch))
         x, y, *second = out.tiles(wanted)
-        out.set_kernel(window)
+        out.set_kernel(op.input_window)
         out.set_input(x, looked, op.x.value)
         if operand is not None:
-            out.set_operand(
-                second[0], operand.value, constants.par_sum, getattr(op, "residual", None)
-            )
-        out.set_output(y, op.y.value, clip)
+            out.set_operand(second[0], operand.value, constants.par_sum, op.residual)
+        out.set_output(y, op.y.value, op.clip if op.scaling is None else op.scaling.clip)
         count = blocks(channels.size)
         reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
         tile = out.tile(op.y.offset + channels.start, channels.size, patch)
-        out.stream.add(self._instruction(channels.size, constants), reads, [y.rows(count)], tile)
+        instruction = INSTRUCTIONS[type(op)].make(op, channels.size, constants)
+        out.stream.add(instruction, reads, [y.rows(count)], tile)
         out.store(op.y, channels, y)
-
-    def _instruction(self, channels: int, constants: Constants) -> isa.Instruction:
-        if isinstance(self.op, ops.DepthwiseOp):
-            return isa.Depthwise(
-                wgt=constants.wgt,
-                par=constants.par,
-                channels=channels,
-                residual=int(self.op.residual is not None),
-            )
-        if isinstance(self.op, ops.MaxPoolOp):
-            return isa.MaxPool(channels=channels)
-        if isinstance(self.op, ops.AvgPoolOp):
-            return isa.AvgPool(channels=channels, par=constants.par)
-        return isa.Add(channels=channels)
 
     # ---------------------------------------------------------------------------- constants
 
     def _constants(self, channels: Interval) -> Constants:
         """Load what is not there."""
         op, out = self.op, self.out
-        if isinstance(op, ops.MaxPoolOp):
-            return Constants(0, 0, 0, [])
         wgt = self._place_weights(op, channels) if isinstance(op, ops.DepthwiseOp) else None
         wanted: list[tuple[Hashable, Bytes]] = []
-        if isinstance(op, ops.DepthwiseOp):
-            where = slice(channels.start, channels.end)
-            own = requantize_rows(op.bias[where], op.mult[where], op.shift[where])
-            wanted.append(((self.id, "p", channels), own))
-        elif isinstance(op, ops.AvgPoolOp):
-            wanted.append(((self.id, "s"), scalar_rows(op.mult, shift=op.shift)))
-        if (total := _sum(op)) is not None:
+        own = INSTRUCTIONS[type(op)].params(op, channels)
+        if own is not None:
+            wanted.append(((self.id, own.key), own.rows))
+        if op.scaling is not None:
+            total = op.scaling
             scale = scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
             wanted.append(((self.id, "t"), scale))
+        if not wanted:
+            return Constants()
         pars = out.load_params(*wanted)
         reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
         if wgt is not None:
             reads.append(wgt)
-        return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], reads)
+        return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], tuple(reads))
 
     def _packed(self, op: ops.DepthwiseOp, channels: Interval) -> tuple[Bytes, int]:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
@@ -139,29 +185,6 @@ class ChannelEmitter:
     def _place_weights(self, op: ops.DepthwiseOp, channels: Interval) -> Rows:
         raw, rows = self._packed(op, channels)
         return self.out.weights((self.id, "w", channels), raw, rows, mode=0)
-
-
-def _operand(op: ops.Op) -> ChannelSlice | None:
-    if isinstance(op, ops.AddOp):
-        return op.operand
-    return (
-        op.residual.operand if isinstance(op, ops.DepthwiseOp) and op.residual is not None else None
-    )
-
-
-def _sum(op: ops.Op) -> ops.AddRequant | None:
-    if isinstance(op, ops.AddOp):
-        return op.sum
-    return op.residual.sum if isinstance(op, ops.DepthwiseOp) and op.residual is not None else None
-
-
-def _clip(op: ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp) -> ops.Clip:
-    """Limits of the final result."""
-    total = _sum(op)
-    if total is not None:
-        return total.clip
-    assert not isinstance(op, ops.AddOp)
-    return op.clip
 
 
 def _cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:

@@ -127,7 +127,7 @@ class ConvEmitter:
         out.set_input(x, looked, conv.x.value)
         if step.last:
             if residual is not None:
-                out.set_operand(operand[0], residual.operand.value, par_sum, residual)
+                out.set_operand(operand[0], residual.addend.value, par_sum, residual)
                 reads.append(operand[0].rows(blocks(step.filters.size)))
             writes.append(y.rows(blocks(step.filters.size)))
             tile = out.tile(conv.y.offset + step.filters.start, step.filters.size, step.patch)
@@ -163,7 +163,7 @@ class ConvEmitter:
             wanted.append(
                 TileRequest(
                     (self.id, "r", step.patch, step.filters),
-                    conv.residual.operand,
+                    conv.residual.addend,
                     step.filters,
                     step.patch,
                 )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from zeroskip.compiler.codegen.channelwise import ChannelEmitter, CopyEmitter, ReshapeEmitter
+from zeroskip.compiler.codegen.channelwise import (
+    INSTRUCTIONS,
+    ChannelEmitter,
+    Channelwise,
+    CopyEmitter,
+    ReshapeEmitter,
+)
 from zeroskip.compiler.codegen.conv import ConvEmitter
 from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder
 from zeroskip.compiler.dump import describe_step
@@ -18,7 +24,7 @@ from zeroskip.compiler.ir.ops import Op, whole
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.ir.stripes import plan_stripes
 from zeroskip.compiler.ir.tiles import Interval, Tile2D
-from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.weight_packing import PackedWeights, weights_of
 
 
 class OpEmitter(Protocol):
@@ -30,6 +36,61 @@ class OpEmitter(Protocol):
 
     def emit(self, rows: Interval) -> None:
         """Append the instructions that make some rows of the output."""
+
+
+class EmitterOf(NamedTuple):
+    """How the instructions of an operation are made.
+
+    plan: the kind of its schedule.
+    make: its emitter, given where to, operation, schedule, its number in the region, weights.
+    """
+
+    plan: type[ConvPlan | ChannelPlan]
+    make: Callable[[ProgramBuilder, Any, Any, int, PackedWeights | None], OpEmitter]
+
+
+def _conv(
+    out: ProgramBuilder, op: ops.ConvOp, plan: ConvPlan, number: int, weights: PackedWeights | None
+) -> OpEmitter:
+    return ConvEmitter(out, op, plan, weights or PackedWeights(op, out.spec), number)
+
+
+def _channelwise(
+    out: ProgramBuilder,
+    op: Channelwise,
+    plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
+) -> OpEmitter:
+    return ChannelEmitter(out, op, plan, number)
+
+
+def _copy(
+    out: ProgramBuilder,
+    op: ops.CopyOp,
+    plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
+) -> OpEmitter:
+    return CopyEmitter(out, op, plan, number)
+
+
+def _reshape(
+    out: ProgramBuilder,
+    op: ops.ReshapeOp,
+    _plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
+) -> OpEmitter:
+    return ReshapeEmitter(out, op, number)
+
+
+EMITTERS: dict[type[Op], EmitterOf] = {
+    ops.ConvOp: EmitterOf(ConvPlan, _conv),
+    **dict.fromkeys(INSTRUCTIONS, EmitterOf(ChannelPlan, _channelwise)),
+    ops.CopyOp: EmitterOf(ChannelPlan, _copy),
+    ops.ReshapeOp: EmitterOf(ChannelPlan, _reshape),
+}
 
 
 def emit_group(out: ProgramBuilder, first: int, group: GroupPlan) -> None:
@@ -76,21 +137,14 @@ class _GroupEmitter:
     def _emitter(self, index: int) -> OpEmitter:
         """Of an operation, whose layer is entered."""
         op, plan, number = self.steps[index], self.group.plans[index], self.first + index
-        weights = PackedWeights(op, self.out.spec) if isinstance(op, ops.ConvOp) else None
+        weights = weights_of(op, self.out.spec)
         schedule = describe_step(self.group, self.steps, index)
         read = touched(op)
         self.layers.append(self.out.enter(layer_info(op, schedule, weights, read), read))
-        if isinstance(plan, ConvPlan) and isinstance(op, ops.ConvOp) and weights is not None:
-            return ConvEmitter(self.out, op, plan, weights, number)
-        if isinstance(op, ops.ReshapeOp):
-            return ReshapeEmitter(self.out, op, number)
-        if isinstance(plan, ChannelPlan) and isinstance(op, ops.CopyOp):
-            return CopyEmitter(self.out, op, plan, number)
-        if isinstance(plan, ChannelPlan) and isinstance(
-            op, ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp
-        ):
-            return ChannelEmitter(self.out, op, plan, number)
-        raise CompileError(f"'{op.node}': {type(op).__name__} has no instructions")
+        emitter = EMITTERS[type(op)]
+        if not isinstance(plan, emitter.plan):
+            raise CompileError(f"'{op.node}': a {type(op).__name__} has no schedule like '{plan}'")
+        return emitter.make(self.out, op, plan, number, weights)
 
     def _open(self, stripe: int) -> None:
         """Say where values stay on chip and what goes to DRAM in a stripe."""

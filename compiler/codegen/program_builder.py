@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from math import lcm
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,11 @@ from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.program.program import LayerInfo, Program, ResultPlace, Tile
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
+from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES as GRANULE
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.codegen.sram_cache import SramCache
-from zeroskip.compiler.codegen.token_insertion import GRANULE, InstructionStream
+from zeroskip.compiler.codegen.token_insertion import InstructionStream
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, input_bytes, joined, shared
@@ -23,13 +25,13 @@ from zeroskip.compiler.ir.layer_info import join_layers
 from zeroskip.compiler.ir.ops import ChannelSlice, Region, Value
 from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs
 
-ALIGN = 64  # tensors and weight tiles start on a DRAM burst
-
 
 class Image:
-    """The DRAM image: constants one after another, each written once."""
+    """The DRAM image: constants one after another, each written once, from a multiple of ``align``
+    bytes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, align: int) -> None:
+        self.align = align
         self._parts: list[bytes] = []
         self._known: dict[Hashable, int] = {}
         self.size = 0
@@ -39,7 +41,7 @@ class Image:
         if key not in self._known:
             raw = make()
             self._known[key] = self.size
-            self._parts.append(raw + bytes(-len(raw) % ALIGN))
+            self._parts.append(raw + bytes(-len(raw) % self.align))
             self.size += len(self._parts[-1])
         return self._known[key]
 
@@ -104,13 +106,14 @@ class ProgramBuilder:
     region: Region
     spec: AccelSpec
     stream: InstructionStream = field(init=False)
-    image: Image = field(default_factory=Image)
+    image: Image = field(init=False)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     layers: list[LayerInfo] = field(default_factory=list)
     made: list[Tile] = field(default_factory=list)
     resident: dict[str, ActTile] = field(default_factory=dict)
     stored: dict[str, Interval] = field(default_factory=dict)
     weights_stay: bool = False
+    align: int = field(init=False)
     act: SramCache = field(init=False)
     wgt: SramCache = field(init=False)
     par: SramCache = field(init=False)
@@ -119,6 +122,9 @@ class ProgramBuilder:
 
     def __post_init__(self) -> None:
         spec = self.spec
+        # Tensors and tiles of weights start on a burst, and share no granule.
+        self.align = lcm(spec.dram.burst_bytes, GRANULE)
+        self.image = Image(self.align)
         end = self._place_tensors()
         sizes = {
             "act": spec.act_rows,
@@ -138,13 +144,9 @@ class ProgramBuilder:
                 value.name, end, value.channels, value.spatial, value.dtype
             )
             end += value.channels * value.pixels
-            end += -end % ALIGN
-        moved = [
-            op.x.channels * op.x.value.pixels
-            for op in self.region.ops
-            if isinstance(op, ops.ReshapeOp)
-        ]
-        self._scratch = Tensor("scratch", end, max(moved, default=0), (1, 1))
+            end += -end % self.align
+        scratch = max((op.scratch_bytes for op in self.region.ops), default=0)
+        self._scratch = Tensor("scratch", end, scratch, (1, 1))
         return end + self._scratch.nbytes
 
     # -------------------------------------------------------------------------- data movement
@@ -430,7 +432,7 @@ class ProgramBuilder:
             spec=self.spec,
             words=encode_all(stream),
             image=self.image.array(),
-            dram_bytes=end + -end % ALIGN,
+            dram_bytes=end + -end % self.align,
             inputs=tuple(moved[v.name] for v in self.region.inputs),
             outputs=tuple(moved[v.name] for v in self.region.outputs),
             layers=tuple(self.layers),
@@ -469,9 +471,7 @@ def _place(view: ChannelSlice, region: Region) -> ResultPlace:
         (
             op.y.offset
             for op in region.ops
-            if isinstance(op, ops.ConvOp)
-            and op.residual is not None
-            and op.residual.pre_add.name == name
+            if op.residual is not None and op.residual.pre_add.name == name
         ),
         0,
     )
@@ -483,9 +483,7 @@ def _moved(region: Region) -> list[str]:
     left = {value.name for value in region.outputs}
     return list(
         dict.fromkeys(
-            op.y.value.name
-            for op in region.ops
-            if isinstance(op, ops.CopyOp | ops.ReshapeOp) and op.y.value.name not in left
+            op.y.value.name for op in region.ops if op.moves_only and op.y.value.name not in left
         )
     )
 

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from zeroskip.accel_model.isa.instructions import UNITS, Instruction, Unit
 from zeroskip.compiler.codegen.rows import Rows
 
-GRANULE = 16  # DRAM bytes that are tracked together
 Ticks = npt.NDArray[np.int32]
 
 

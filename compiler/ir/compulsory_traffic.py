@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Op, Region
 
 Mask = npt.NDArray[np.bool_]
@@ -23,7 +22,7 @@ def touched(op: Op) -> dict[str, Mask]:
             view.value.name, np.zeros((view.value.channels, *view.value.spatial), np.bool_)
         )
         part = mask[view.offset : view.offset + view.channels]
-        if view is op.x and isinstance(op, ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp):
+        if view is op.x and op.by_rows:
             for channels, rows, cols in _taps(op):
                 part[channels, rows, cols] = True
         else:
@@ -61,43 +60,33 @@ def input_bytes(region: Region) -> int:
 
 def real_macs(op: Op) -> int:
     """Multiplies of a weight that is not zero by an input within the image, not by padding."""
-    if not isinstance(op, ops.ConvOp):
+    weights = op.tap_weights
+    if weights is None:
         return 0
-    held = np.count_nonzero(op.weight, axis=(0, 1))
     down, right = (
         [
             len(range(*_positions(op, axis, tap).indices(op.x.value.spatial[axis])))
-            for tap in range(op.window.kernel[axis])
+            for tap in range(op.input_window.kernel[axis])
         ]
         for axis in range(2)
     )
-    return int(np.array(down) @ held @ np.array(right))
+    return int(np.array(down) @ weights @ np.array(right))
 
 
-def _taps(
-    op: ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp,
-) -> Iterator[tuple[slice | Mask, slice, slice]]:
+def _taps(op: Op) -> Iterator[tuple[slice | Mask, slice, slice]]:
     """For each tap the channels that it weighs, and the rows and columns it looks at."""
-    weighed = _weighed(op)
-    for row in range(op.window.kernel[0]):
-        for col in range(op.window.kernel[1]):
+    weighed, kernel = op.weighed, op.input_window.kernel
+    for row in range(kernel[0]):
+        for col in range(kernel[1]):
             channels: slice | Mask = slice(None)
             if weighed is not None and not weighed[:, row, col].all():
                 channels = weighed[:, row, col]
             yield channels, _positions(op, 0, row), _positions(op, 1, col)
 
 
-def _weighed(op: ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp) -> Mask | None:
-    """Whether any weight on a channel at a tap is not zero, [C, rows, cols]; None without any."""
-    if not isinstance(op, ops.ConvOp):
-        return None
-    weighed: Mask = (op.weight != 0).any(axis=1 if isinstance(op, ops.DepthwiseOp) else 0)
-    return weighed
-
-
-def _positions(op: ops.ConvOp | ops.MaxPoolOp | ops.AvgPoolOp, axis: int, tap: int) -> slice:
+def _positions(op: Op, axis: int, tap: int) -> slice:
     """Where a tap of the outputs lies within the input, along an axis."""
-    window, outputs, limit = op.window, op.y.value.spatial[axis], op.x.value.spatial[axis]
+    window, outputs, limit = op.input_window, op.y.value.spatial[axis], op.x.value.spatial[axis]
     first, stride = tap * window.dilation[axis] - window.pad[axis], window.stride[axis]
     last = first + (outputs - 1) * stride
     start = first if first >= 0 else first % stride

@@ -18,12 +18,9 @@ def layer_info(
     op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
 ) -> LayerInfo:
     """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
-    residual = getattr(op, "residual", None)
+    residual = op.residual
     kind = type(op).__name__.removesuffix("Op").lower() + ("+add" if residual is not None else "")
-    effectual = stored = 0
-    if isinstance(op, ops.ConvOp) and weights is not None:
-        effectual = int(np.count_nonzero(op.weight)) * op.y.value.pixels
-        stored = least_bytes(op, weights)
+    effectual = 0 if op.tap_weights is None else int(op.tap_weights.sum()) * op.y.value.pixels
     return LayerInfo(
         node=op.node,
         result=residual.node if residual is not None else op.node,
@@ -34,7 +31,7 @@ def layer_info(
         real_macs=real_macs(op),
         input_bytes=elements(touched),
         output_bytes=op.y.channels * op.y.value.pixels,
-        weight_bytes=stored,
+        weight_bytes=0 if weights is None else least_bytes(weights),
         schedule=schedule,
         value=op.y.value.name,
         before=residual.pre_add.name if residual is not None else "",
@@ -58,11 +55,12 @@ def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
     return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
 
 
-def least_bytes(op: ops.ConvOp, weights: PackedWeights) -> int:
+def least_bytes(weights: PackedWeights) -> int:
     """Of the layer's weights in the format they are stored in; zeros between groups are none. A
     kernel as large as the map, as a dense layer has, may be stored as one or as kernels of a
     weight each."""
-    if isinstance(op, ops.DepthwiseOp):
+    op = weights.conv
+    if op.channel_weights:
         return op.weight.size
     weight = grouped(op)
     sizes = [weights.format.least_bytes(weight, weights.table)]

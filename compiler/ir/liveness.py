@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value
 
 
@@ -41,10 +40,10 @@ class Liveness:
         for index, op in enumerate(steps):
             for view in op.reads:
                 use = self._note(view)
-                (use.movers if moves_only(op) else use.readers).append(index)
+                (use.movers if op.moves_only else use.readers).append(index)
             use = self._note(op.y)
             use.writers.append(index)
-            use.can_stay &= not moves_only(op)
+            use.can_stay &= not op.moves_only
         for value in outputs:
             self._of.setdefault(value.name, _ValueUse(value)).is_output = True
 
@@ -68,7 +67,7 @@ class Liveness:
     def earliest_start(self, index: int) -> int | None:
         """The last operation that a group can begin with so that this one finds something that it
         reads on chip; None if there is none."""
-        if moves_only(self._steps[index]):
+        if self._steps[index].moves_only:
             return None
         read = (self._of[view.value.name] for view in self._steps[index].reads)
         return max(
@@ -103,8 +102,3 @@ class Liveness:
     def _live_out(use: _ValueUse, first: int, last: int) -> bool:
         outside = any(not first <= index < last for index in (*use.writers, *use.readers))
         return outside or bool(use.movers) or use.is_output
-
-
-def moves_only(op: Op) -> bool:
-    """Whether it has no compute instruction: what it reads and writes is in DRAM."""
-    return isinstance(op, ops.CopyOp | ops.ReshapeOp)

@@ -6,15 +6,17 @@ dataclasses are frozen: ``lowering`` makes them, ``scheduling`` and ``codegen`` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
-Count = TypeVar("Count", int, npt.NDArray[np.int64])
+Int64 = npt.NDArray[np.int64]
+Count = TypeVar("Count", int, Int64)
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,13 @@ class AddRequant:
 
 @dataclass(frozen=True)
 class Residual:
-    """An addition fused into the convolution before it: ``sum`` of its own result and ``r``.
+    """An addition fused into the convolution before it: ``sum`` of its own result and ``addend``.
 
-    ``mid`` is the value that the convolution alone would have made.
+    ``pre_add`` is the value that the convolution alone would have made.
     """
 
     node: str
-    operand: ChannelSlice
+    addend: ChannelSlice
     sum: AddRequant
     pre_add: Value
     pre_add_clip: Clip
@@ -104,32 +106,94 @@ class Residual:
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """A step on the accelerator. ``node`` is the ONNX node it came from."""
+    """A step on the accelerator. ``node`` is the ONNX node it came from.
+
+    What the scheduler and the code generator ask of an operation is answered here, by the operation
+    itself; what they do for each is a row of a table: ``lower.LOWERINGS``, ``fusion.SEARCHES``,
+    ``group.EMITTERS``, ``channelwise.INSTRUCTIONS`` (``tests/compiler/test_operators.py``).
+    """
 
     node: str
     x: ChannelSlice
     y: ChannelSlice
 
+    moves_only = False  # has no compute instruction: what it reads and writes is in DRAM
+    by_rows = True  # rows of the result are made of rows of what is read
+
+    @property
+    def input_window(self) -> Window:
+        """What an output looks at of ``x``."""
+        return Window()
+
+    @property
+    def operand(self) -> ChannelSlice | None:
+        """What is read besides ``x``, pixel by pixel with the output; None: nothing."""
+        return None if self.residual is None else self.residual.addend
+
     @property
     def reads(self) -> tuple[ChannelSlice, ...]:
         """Everything the operation reads."""
-        return (self.x,)
+        return (self.x,) if self.operand is None else (self.x, self.operand)
+
+    @property
+    def residual(self) -> Residual | None:
+        """The addition that was fused into it."""
+        return None
+
+    @property
+    def scaling(self) -> AddRequant | None:
+        """Scaling of the operand's addition; None without one."""
+        return None if self.residual is None else self.residual.sum
 
     @property
     def macs(self) -> int:
         """Multiplies counted without skipping."""
         return 0
 
+    @property
+    def tap_weights(self) -> Int64 | None:
+        """Weights at each tap that are not zero, int64 [rows, cols]; None without weights."""
+        return None
+
+    @property
+    def weighed(self) -> npt.NDArray[np.bool_] | None:
+        """Whether a weight on a channel at a tap is not zero, [C, rows, cols]; None: all count."""
+        return None
+
+    @property
+    def channel_weights(self) -> int:
+        """Weights of the kernel that a channel has of its own; 0: it has none."""
+        return 0
+
+    @property
+    def scratch_bytes(self) -> int:
+        """DRAM that it needs besides its tensors, for as long as it runs."""
+        return 0
+
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
+        """The same operation with every view that it reads or writes replaced by ``at(view)``."""
+        return replace(self, x=at(self.x), y=at(self.y))
+
 
 @dataclass(frozen=True, eq=False)
-class ConvOp(Op):
+class Windowed(Op):
+    """An operation whose outputs each look at a window of ``x``."""
+
+    window: Window
+
+    @property
+    def input_window(self) -> Window:
+        return self.window
+
+
+@dataclass(frozen=True, eq=False)
+class ConvOp(Windowed):
     """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K].
 
     groups: blocks of as many filters and channels on the weight's diagonal; what lies outside them
     is zeros that the layer does not have.
     """
 
-    window: Window
     weight: Int8
     bias: Int32
     mult: Int32
@@ -139,31 +203,49 @@ class ConvOp(Op):
     groups: int = 1
 
     @property
-    def reads(self) -> tuple[ChannelSlice, ...]:
-        return (self.x,) if self.residual is None else (self.x, self.residual.operand)
-
-    @property
     def macs(self) -> int:
         """All weights, zeros too, at every pixel of the output."""
         return self.weight.size // self.groups * self.y.value.pixels
+
+    @property
+    def tap_weights(self) -> Int64:
+        return np.asarray(np.count_nonzero(self.weight, axis=(0, 1)))
+
+    @property
+    def weighed(self) -> npt.NDArray[np.bool_]:
+        return np.asarray((self.weight != 0).any(axis=0))
+
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
+        moved = super().with_views(at)
+        if self.residual is None:
+            return moved
+        return replace(moved, residual=replace(self.residual, addend=at(self.residual.addend)))
 
 
 @dataclass(frozen=True, eq=False)
 class DepthwiseOp(ConvOp):
     """A convolution of each channel with its own kernel: weight int8 [C, 1, rows, cols]."""
 
+    @property
+    def weighed(self) -> npt.NDArray[np.bool_]:
+        return np.asarray((self.weight != 0).any(axis=1))
+
+    @property
+    def channel_weights(self) -> int:
+        return self.window.taps
+
 
 @dataclass(frozen=True, eq=False)
-class MaxPoolOp(Op):
-    window: Window
+class MaxPoolOp(Windowed):
+    """The largest of the pixels in a window, padding left out."""
+
     clip: Clip
 
 
 @dataclass(frozen=True, eq=False)
-class AvgPoolOp(Op):
-    """Also a requantize: a window of one tap."""
+class AvgPoolOp(Windowed):
+    """The requantized sum of a window; with a window of one tap, a requantize."""
 
-    window: Window
     mult: int
     shift: int
     clip: Clip
@@ -171,22 +253,49 @@ class AvgPoolOp(Op):
 
 @dataclass(frozen=True, eq=False)
 class AddOp(Op):
-    operand: ChannelSlice
+    """The requantized sum of ``x`` and ``addend``, pixel by pixel."""
+
+    addend: ChannelSlice
     sum: AddRequant
 
     @property
-    def reads(self) -> tuple[ChannelSlice, ...]:
-        return (self.x, self.operand)
+    def operand(self) -> ChannelSlice:
+        return self.addend
+
+    @property
+    def scaling(self) -> AddRequant:
+        return self.sum
+
+    @property
+    def clip(self) -> Clip:
+        """Limits of the result."""
+        return self.sum.clip
+
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
+        return replace(super().with_views(at), addend=at(self.addend))
 
 
 @dataclass(frozen=True, eq=False)
 class CopyOp(Op):
     """The same bytes elsewhere: an input of a concatenation that cannot be written in place."""
 
+    moves_only = True
+
 
 @dataclass(frozen=True, eq=False)
 class ReshapeOp(Op):
     """The same elements in row-major [C, rows, cols] order, other sizes."""
+
+    moves_only = True
+    by_rows = False
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Its elements in that order."""
+        return self.x.channels * self.x.value.pixels
+
+
+KINDS: tuple[type[Op], ...] = (ConvOp, DepthwiseOp, MaxPoolOp, AvgPoolOp, AddOp, CopyOp, ReshapeOp)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value, Window
 from zeroskip.compiler.ir.tiles import Interval
 
@@ -73,8 +72,7 @@ class StripePlanner:
         """Put an operation before the others; False if the group cannot be cut then: a value must
         be complete before it is read, and rows stay rows."""
         if self.stripes > 1 and (
-            isinstance(op, ops.ReshapeOp)
-            or any(view.value.name in self.stripe_plans for view in op.reads)
+            not op.by_rows or any(view.value.name in self.stripe_plans for view in op.reads)
         ):
             return False
         value = op.y.value
@@ -113,4 +111,4 @@ def plan_stripes(steps: Sequence[Op], stripes: int) -> dict[str, StripePlan]:
 def _reads(op: Op) -> Iterator[tuple[ChannelSlice, Window]]:
     """Everything an operation reads, and through which window."""
     for index, view in enumerate(op.reads):
-        yield view, getattr(op, "window", Window()) if index == 0 else Window()
+        yield view, op.input_window if index == 0 else Window()

@@ -157,3 +157,8 @@ class PackedWeights:
         return self.matrix[
             filters.start : filters.end, channels.start * self.taps : channels.end * self.taps
         ]
+
+
+def weights_of(op: ops.Op, spec: AccelSpec) -> PackedWeights | None:
+    """The weights of an operation; None if it has none."""
+    return PackedWeights(op, spec) if isinstance(op, ops.ConvOp) else None

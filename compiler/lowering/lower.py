@@ -4,8 +4,11 @@ into the convolution before them, concatenations into the place where their inpu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import gcd, lcm
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +78,8 @@ class _Lowering:
         elif isinstance(layer, layers.ConcatLayer):
             self._concat(node, y)
         else:
-            self.ops.extend(_lower_plain(node.node, layer, [self.read(n) for n in node.inputs], y))
+            lowering = LOWERINGS[type(layer)]
+            self.ops += lowering(node.node, layer, [self.read(name) for name in node.inputs], y)
 
     def read(self, name: str) -> ChannelSlice:
         """The view of a value; one that was flattened without moving is moved now."""
@@ -136,38 +140,38 @@ class _Lowering:
         return y.value
 
 
-def _lower_plain(
-    node: str, layer: layers.Layer, reads: list[ChannelSlice], y: ChannelSlice
+def _max_pool(
+    node: str, layer: layers.MaxPoolLayer, reads: list[ChannelSlice], y: ChannelSlice
 ) -> list[Op]:
-    if isinstance(layer, layers.ConvLayer):
-        return _lower_conv(node, layer, reads[0], y)
-    if isinstance(layer, layers.MaxPoolLayer):
-        window = Window(
-            _pair(layer.kernel, 1),
-            _pair(layer.strides, 1),
-            _pair(layer.dilation, 1),
-            _pair(_begins(layer.padding), 0),
-        )
-        return [ops.MaxPoolOp(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
-    if isinstance(layer, layers.AvgPoolLayer):
-        window = Window(
-            _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
-        )
-        return [
-            ops.AvgPoolOp(
-                node, reads[0], y, window, layer.mult, layer.shift, Clip(layer.lo, layer.hi)
-            )
-        ]
-    if isinstance(layer, layers.RequantizeLayer):
-        return [
-            ops.AvgPoolOp(
-                node, reads[0], y, Window(), layer.mult, layer.shift, Clip(layer.lo, layer.hi)
-            )
-        ]
-    if isinstance(layer, layers.AddLayer):
-        total = AddRequant(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
-        return [ops.AddOp(node, reads[0], y, reads[1], total)]
-    raise TypeError(f"{node}: no operation for a layer of kind {layer.kind}")
+    window = Window(
+        _pair(layer.kernel, 1),
+        _pair(layer.strides, 1),
+        _pair(layer.dilation, 1),
+        _pair(_begins(layer.padding), 0),
+    )
+    return [ops.MaxPoolOp(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
+
+
+def _avg_pool(
+    node: str, layer: layers.AvgPoolLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
+    window = Window(
+        _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
+    )
+    clip = Clip(layer.lo, layer.hi)
+    return [ops.AvgPoolOp(node, reads[0], y, window, layer.mult, layer.shift, clip)]
+
+
+def _requantize(
+    node: str, layer: layers.RequantizeLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
+    clip = Clip(layer.lo, layer.hi)
+    return [ops.AvgPoolOp(node, reads[0], y, Window(), layer.mult, layer.shift, clip)]
+
+
+def _add(node: str, layer: layers.AddLayer, reads: list[ChannelSlice], y: ChannelSlice) -> list[Op]:
+    total = AddRequant(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
+    return [ops.AddOp(node, reads[0], y, reads[1], total)]
 
 
 def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
@@ -175,7 +179,10 @@ def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
     return padding[: len(padding) // 2]
 
 
-def _lower_conv(node: str, layer: layers.ConvLayer, x: ChannelSlice, y: ChannelSlice) -> list[Op]:
+def _conv(
+    node: str, layer: layers.ConvLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
+    (x,) = reads
     window = Window(
         _pair(layer.weight.shape[2:], 1),
         _pair(layer.strides, 1),
@@ -236,6 +243,17 @@ def _block_diagonal(weight: ops.Int8, channels: int, groups: int) -> ops.Int8:
     return full
 
 
+LOWERINGS: dict[
+    type[layers.Layer], Callable[[str, Any, list[ChannelSlice], ChannelSlice], list[Op]]
+] = {
+    layers.ConvLayer: _conv,
+    layers.MaxPoolLayer: _max_pool,
+    layers.AvgPoolLayer: _avg_pool,
+    layers.RequantizeLayer: _requantize,
+    layers.AddLayer: _add,
+}  # of the layers that are operations of their own: (node, layer, what it reads, result)
+
+
 def fuse_residuals(region: Region) -> Region:
     """Each addition joins the convolution that makes one of its operands, where nothing else
     reads that operand and the other one is there by then."""
@@ -246,7 +264,7 @@ def fuse_residuals(region: Region) -> Region:
     for index, op in enumerate(region.ops):
         if not isinstance(op, ops.AddOp):
             continue
-        for own, other, total in ((op.x, op.operand, op.sum), (op.operand, op.x, _swapped(op.sum))):
+        for own, other, total in ((op.x, op.addend, op.sum), (op.addend, op.x, _swapped(op.sum))):
             at = made.get(own.value.name, -1)
             conv = fused.get(at, region.ops[at])
             if (
@@ -311,7 +329,7 @@ def _place_concats(region: Region) -> Region:
         moved[name] = _resolve(moved, moved[name])
     return replace(
         region,
-        ops=tuple(_rename(op, moved) for op in kept),
+        ops=tuple(op.with_views(partial(_at, moved)) for op in kept),
         places=tuple(_at(moved, view) for view in region.places),
     )
 
@@ -329,11 +347,3 @@ def _within(home: ChannelSlice, view: ChannelSlice) -> ChannelSlice:
 def _at(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice:
     home = moved.get(view.value.name)
     return view if home is None else _within(home, view)
-
-
-def _rename(op: Op, moved: dict[str, ChannelSlice]) -> Op:
-    if isinstance(op, ops.AddOp):
-        op = replace(op, operand=_at(moved, op.operand))
-    if isinstance(op, ops.ConvOp) and op.residual is not None:
-        op = replace(op, residual=replace(op.residual, operand=_at(moved, op.residual.operand)))
-    return replace(op, x=_at(moved, op.x), y=_at(moved, op.y))

@@ -29,7 +29,10 @@ def symbol(name: str) -> str:
 
 
 def attribute(value: Any) -> str:
-    """A table, a list, a text, a number or a truth value; whole numbers are i64, others f64."""
+    """A table, a list, a text, a number, a truth value or nothing (``unit``); whole numbers are
+    i64, others f64."""
+    if value is None:
+        return "unit"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

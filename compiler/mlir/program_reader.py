@@ -261,6 +261,8 @@ def _value(value: Any) -> Any:
         return {key: _value(held) for key, held in value.data.items()}
     if isinstance(value, builtin.ArrayAttr):
         return [_value(held) for held in value.data]
+    if isinstance(value, builtin.UnitAttr):
+        return None
     if isinstance(value, builtin.StringAttr):
         return value.data
     if isinstance(value, builtin.BytesAttr):

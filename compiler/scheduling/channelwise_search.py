@@ -11,7 +11,6 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.liveness import moves_only
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.scheduling.conv_mappings import STEP
@@ -36,10 +35,10 @@ class ChannelSearch:
 
     def __init__(self, op: ops.Op, spec: AccelSpec) -> None:
         self.op, self.spec = op, spec
-        self.window = getattr(op, "window", Window())
-        self.operand = len(op.reads) > 1
-        taps = self.window.taps
-        self.words = -(-taps // 4) + 1 if isinstance(op, ops.DepthwiseOp) else 0  # of a stream
+        self.window = op.input_window
+        self.operand = op.operand is not None
+        weights = op.channel_weights
+        self.words = -(-weights // 4) + 1 if weights else 0  # of a stream
         self.paces: dict[int, float] = {}
 
     def ranked(self, place: TileContext, count: int, alone: bool = True) -> list[Candidate]:
@@ -111,7 +110,7 @@ class ChannelSearch:
         """Whether the weights (``rows`` of WGT) and parameters of two tiles fit, or of the only
         one."""
         spec, channels = self.spec, self._channels
-        if not isinstance(self.op, ops.DepthwiseOp):
+        if not self.words:
             return np.ones_like(channels, np.bool_)
         several = np.where(channels == self.op.y.channels, 1, 2)
         par = PAR_ROWS * -(-channels // BLOCK)
@@ -119,7 +118,7 @@ class ChannelSearch:
 
     def _array_cycles(self, channels: Ints, rows: int, cuts: Tilings) -> Floats:
         """Block by block, quad by quad (``lanes.simple_cycles``)."""
-        if moves_only(self.op):
+        if self.op.moves_only:
             return np.zeros(1)
         array = self.spec.array
         total = np.zeros((1, len(cuts.pieces)))

@@ -9,12 +9,13 @@ operation is a group too, so the result is never worse than plain execution by t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
@@ -40,7 +41,6 @@ from zeroskip.compiler.scheduling.overlap_model import (
     pipelined_cycles,
 )
 from zeroskip.compiler.scheduling.sram_allocator import LiveBuffer, allocate, largest_gap
-from zeroskip.relay_passes.progress import Progress, no_progress
 
 Search: TypeAlias = ConvSearch | ChannelSearch
 
@@ -49,11 +49,20 @@ TRIED = 3  # numbers of stripes, from the least that fits on
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
+SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
+    ops.ConvOp: ConvSearch,
+    ops.DepthwiseOp: ChannelSearch,
+    ops.MaxPoolOp: ChannelSearch,
+    ops.AvgPoolOp: ChannelSearch,
+    ops.AddOp: ChannelSearch,
+    ops.CopyOp: ChannelSearch,
+    ops.ReshapeOp: ChannelSearch,
+}
+
+
 def search_of(op: Op, spec: AccelSpec) -> Search:
     """The schedules of an operation by itself."""
-    if isinstance(op, ops.ConvOp) and not isinstance(op, ops.DepthwiseOp):
-        return ConvSearch(op, spec)
-    return ChannelSearch(op, spec)
+    return SEARCHES[type(op)](op, spec)
 
 
 @dataclass(frozen=True)

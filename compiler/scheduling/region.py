@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
 from zeroskip.compiler.scheduling.fusion import FusionSearch
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
-from zeroskip.relay_passes.progress import Progress
 
 
 def plan_region(

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from zeroskip.accel_model import formats
+from zeroskip.accel_model.io.archive import seal
 from zeroskip.accel_model.io.atomic_write import FileError, write_whole
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
@@ -112,7 +113,7 @@ def _read(path: Path, count: int) -> list[GroupPlan] | None:
         entry = json.loads(path.read_text(encoding="utf-8"))
         groups = [read_group(line) for line in entry["groups"]]
         intact = (
-            entry["sha256"] == _seal(entry["groups"])
+            entry["sha256"] == seal(entry["groups"])
             and sum(len(group.plans) for group in groups) == count
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -121,13 +122,9 @@ def _read(path: Path, count: int) -> list[GroupPlan] | None:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    text = json.dumps({"groups": lines, "sha256": _seal(lines)})
+    text = json.dumps({"groups": lines, "sha256": seal(lines)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda out: out.write(text.encode()))
     except (OSError, FileError):
         return  # nothing is lost but the time to search again
-
-
-def _seal(lines: list[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

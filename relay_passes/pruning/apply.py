@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import tvm
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions

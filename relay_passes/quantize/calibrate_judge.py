@@ -22,6 +22,7 @@ from zeroskip.relay_passes.quantize.calibrate_ranges import Counts, candidates_o
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups
 from zeroskip.relay_passes.quantize.trial import TrialError, trial_of
+from zeroskip.relay_passes.relax.operators import SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import bindings, op_name, outputs, used_vars
 
 Array = npt.NDArray[Any]
@@ -35,7 +36,6 @@ TENSOR = 2**20  # and what there is to do for one tensor
 MOST_ENDS = 8  # tensors besides the results
 FEW = 2**12  # numbers
 _SOFTMAX = ("relax.nn.softmax", "relax.nn.log_softmax")
-_SAME_ELEMENTS = ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten")
 _WEIGHTED = ("relax.nn.conv", "relax.matmul")
 
 
@@ -161,7 +161,7 @@ def _before_softmax(out: relax.Var, made: Mapping[str, Any]) -> relax.Var:
     var = out
     while (call := made.get(str(var.name))) is not None:
         name = op_name(call)
-        if name not in (*_SOFTMAX, *_SAME_ELEMENTS) or not isinstance(call.args[0], relax.Var):
+        if name not in (*_SOFTMAX, *SAME_ELEMENTS) or not isinstance(call.args[0], relax.Var):
             break
         var = call.args[0]
         if name in _SOFTMAX:

@@ -14,6 +14,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.quantize.constants import Constant, dequantized, moved, reshaped
+from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
     const_number,
@@ -26,10 +27,6 @@ from zeroskip.relay_passes.relax.rewriting import (
 
 Kind = Literal["conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape"]
 
-_SAME_DATA = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
-_CONVOLUTIONS = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d")
-_MAX_POOLS = ("relax.nn.max_pool1d", "relax.nn.max_pool2d", "relax.nn.max_pool3d")
-_AVG_POOLS = ("relax.nn.avg_pool1d", "relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
 _CLIPPED: tuple[Kind, ...] = ("conv", "dense", "add", "maxpool", "avgpool", "requantise")
 _INTEGERS = ("int8", "uint8")
 _WIDE = ("int16", "uint16")
@@ -172,7 +169,7 @@ class _GraphReader:
         name = op_name(call)
         if name == "relax.dequantize":
             return dequantized([const_value(arg) for arg in call.args], int(call.attrs.axis))
-        if name not in (*_SAME_DATA, "relax.permute_dims"):
+        if name not in (*SAME_ELEMENTS, "relax.permute_dims"):
             return None
         constant = self.value_of(call.args[0])
         if constant is None:
@@ -203,7 +200,7 @@ class _GraphReader:
             source = graph.integer_of.get(str(first.name), "")
             if source and scale == graph.scales[source]:
                 graph.real_of[name] = source
-        elif op in (*_MAX_POOLS, *_SAME_DATA, "relax.concat"):
+        elif op in (*MAX_POOLS, *SAME_ELEMENTS, "relax.concat"):
             args = first.fields if isinstance(first, relax.Tuple) else [first]
             names = [str(arg.name) if isinstance(arg, relax.Var) else "" for arg in args]
             scales = {graph.scales.get(graph.integer_of.get(n, "")) for n in names}
@@ -215,19 +212,19 @@ class _GraphReader:
 
     def _group(self, name: str, call: Call) -> Group | None:
         op = op_name(call)
-        if op in _CONVOLUTIONS:
+        if op in CONVOLUTIONS:
             return self._convolution(name, call)
         if op == "relax.matmul":
             return self._matmul(name, call)
-        if op in _MAX_POOLS or op in _AVG_POOLS:
-            return self._pool(name, call, "maxpool" if op in _MAX_POOLS else "avgpool")
+        if op in MAX_POOLS or op in AVG_POOLS:
+            return self._pool(name, call, "maxpool" if op in MAX_POOLS else "avgpool")
         if op in ("relax.mean", "relax.nn.adaptive_avg_pool2d"):
             return self._global_pool(name, call)
         if op == "relax.add":
             return self._add(name, call)
         if op == "relax.concat":
             return self._concat(name, call)
-        if op in _SAME_DATA:
+        if op in SAME_ELEMENTS:
             return self._unary("reshape", name, call)
         bounds = self._bounds(call)
         if bounds is not None:

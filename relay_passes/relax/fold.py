@@ -15,6 +15,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
+from zeroskip.relay_passes.relax.operators import CONVOLUTIONS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import (
     Array,
@@ -30,8 +31,6 @@ from zeroskip.relay_passes.relax.rewriting import (
 
 _Doubles = npt.NDArray[np.float64]
 
-CONVOLUTIONS = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d")
-SAME_ELEMENTS = ("relax.reshape", "relax.expand_dims", "relax.squeeze", "relax.flatten")
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "relax.add": np.add,
     "relax.subtract": np.subtract,

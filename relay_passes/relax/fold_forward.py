@@ -13,8 +13,6 @@ from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.relax.fold import (
-    CONVOLUTIONS,
-    SAME_ELEMENTS,
     Affine,
     Chain,
     along_channels,
@@ -22,6 +20,7 @@ from zeroskip.relay_passes.relax.fold import (
     fold_batch_norm,
     takes_scale,
 )
+from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import (
     Env,
@@ -36,12 +35,10 @@ from zeroskip.relay_passes.relax.rewriting import (
     users,
 )
 
-_MAX_POOLS = ("relax.nn.max_pool1d", "relax.nn.max_pool2d", "relax.nn.max_pool3d")
-_AVG_POOLS = ("relax.nn.avg_pool1d", "relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
 _LIMITS = ("relax.nn.relu", "relax.clip")
 _QUANTIZERS = ("relax.quantize", "relax.dequantize")
 # What runs on the accelerator beside layers with weights, so that a layer between stays there.
-_BESIDE = (*_MAX_POOLS, *_AVG_POOLS, "relax.mean", *SAME_ELEMENTS)
+_BESIDE = (*MAX_POOLS, *AVG_POOLS, "relax.mean", *SAME_ELEMENTS)
 
 
 @function_pass("FoldForward")
@@ -137,9 +134,9 @@ def _through(call: Call, name: str, affine: Affine, ty: relax.Type) -> Affine | 
     if op == "relax.mean":
         axes = [int(axis) % len(shape) for axis in call.attrs.axis or range(len(shape))]
         return affine if min(axes) > 1 else None
-    if op in _MAX_POOLS:
+    if op in MAX_POOLS:
         return affine if (affine.scale > 0).all() else None
-    if op in _AVG_POOLS:
+    if op in AVG_POOLS:
         padded = any(int(n) for n in call.attrs.padding) or bool(call.attrs.ceil_mode)
         counted = padded and bool(call.attrs.count_include_pad or call.attrs.ceil_mode)
         return None if counted and affine.shift.any() else affine

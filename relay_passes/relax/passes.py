@@ -27,6 +27,12 @@ class Pass:
 
 
 C = TypeVar("C", bound=type[Pass])
+_OWN: set[str] = set()  # names of the passes that are decorated here
+
+
+def is_own(name: str) -> bool:
+    """Whether a pass of this name is one of ours, not of TVM's."""
+    return name in _OWN or name.startswith("zeroskip.")
 
 
 def function_pass(name: str) -> Callable[[C], C]:
@@ -41,6 +47,7 @@ def function_pass(name: str) -> Callable[[C], C]:
             return inner(self, unique_names(func), mod, ctx)
 
         cls.transform_function = transform_function  # type: ignore[attr-defined]  # see above
+        _OWN.add(name)
         made: C = relax.transform.function_pass(opt_level=0, name=name)(cls)
         return made
 
@@ -59,6 +66,7 @@ def module_pass(name: str) -> Callable[[C], C]:
             return inner(self, with_unique_names(mod), ctx)
 
         cls.transform_module = transform_module  # type: ignore[attr-defined]  # see above
+        _OWN.add(name)
         made: C = tvm.transform.module_pass(opt_level=0, name=name)(cls)
         return made
 

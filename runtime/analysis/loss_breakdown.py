@@ -25,7 +25,7 @@ parts, so the sums are exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 from typing import TypeAlias
 
@@ -36,7 +36,7 @@ from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction, Unit
-from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.machine.run import PRODUCTS, Run
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.runtime.analysis.cycle_attribution import NONE, Spans, layers_of, sums
@@ -99,8 +99,21 @@ def parts(spec: AccelSpec) -> int:
     return lcm(spec.array.macs, spec.dram.bytes_per_cycle)
 
 
+def with_products(run: Run, program: Program) -> Program:
+    """The program with the multiplies that its layers need on an array that skips zero inputs."""
+    if PRODUCTS not in run.counters:
+        return program
+    done = sums(layers_of(program), run.counters[PRODUCTS], len(program.layers))
+    layers = [
+        replace(info, real_macs=int(count))
+        for info, count in zip(program.layers, done, strict=True)
+    ]
+    return replace(program, layers=tuple(layers))
+
+
 def losses_of(run: Run, program: Program) -> list[Losses]:
     """The losses of each layer of a run."""
+    program = with_products(run, program)
     spec, stream, spans = program.spec, decode_all(program.words), Spans.of(run, program)
     count, unit = len(program.layers), parts(program.spec)
     cycles = sums(spans.owner, spans.length, count)

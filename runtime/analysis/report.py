@@ -11,7 +11,7 @@ bound; the run as a whole may not take less than its multiplies or the bytes tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,13 @@ from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
 from zeroskip.runtime.analysis.efficiency import Efficiency, efficiency
 from zeroskip.runtime.analysis.headline import cycles_line
-from zeroskip.runtime.analysis.loss_breakdown import Losses, causes_of, losses_of, parts
+from zeroskip.runtime.analysis.loss_breakdown import (
+    Losses,
+    causes_of,
+    losses_of,
+    parts,
+    with_products,
+)
 
 MOVES: dict[str, tuple[type[Instruction], ...]] = {
     "inputs": (isa.Load,),
@@ -141,10 +147,10 @@ class Report:
     host_macs: dict[str, int]
     placement: Placement
     batch: int
-    by_image: tuple[int, ...]
-    weights_bound: int
     headline: str
     efficiency: Efficiency | None = None
+    by_image: tuple[int, ...] = ()
+    weights_bound: int = 0
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
@@ -224,7 +230,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
 
 def region_report(run: Run, program: Program) -> RegionReport:
     """The report of one program's run, of one image."""
-    program = _with_products(run, program)
+    program = with_products(run, program)
     moved = _moved(run, program)
     energy = _energy(run, program)
     causes = [cause.name for cause in causes_of(program.spec)]
@@ -255,18 +261,6 @@ def _by_image(runs: Mapping[str, Run]) -> list[int]:
     if not any(run.outputs and run.counters.keys() & {PRODUCTS} for run in runs.values()):
         return []
     return [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
-
-
-def _with_products(run: Run, program: Program) -> Program:
-    """The program with the multiplies that its layers need on an array that skips zero inputs."""
-    if PRODUCTS not in run.counters:
-        return program
-    done = sums(layers_of(program), run.counters[PRODUCTS], len(program.layers))
-    layers = [
-        replace(info, real_macs=int(count))
-        for info, count in zip(program.layers, done, strict=True)
-    ]
-    return replace(program, layers=tuple(layers))
 
 
 def _width(spec: AccelSpec) -> tuple[int, int]:

@@ -6,13 +6,13 @@ Whatever is heavy (TVM, NumPy) is imported by the command that needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from zeroskip.runtime.cli import pruning
+from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
 from zeroskip.runtime.cli.options import (
     FILE,
@@ -22,7 +22,6 @@ from zeroskip.runtime.cli.options import (
     shapes_option,
 )
 
-EMIT = ("relax", "layers", "schedule", "asm", "mlir", "tosa")
 ORACLES = ("tvm", "mlir")
 SOURCES = (".asm", ".mlir")  # one program, as text
 SHOWN = 10  # images whose largest element is printed
@@ -118,7 +117,17 @@ def _show_level(network: Any) -> None:
     show_default=True,
     help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
 )
-@click.option("--emit", type=click.Choice(EMIT), help="Print a stage of the compiler.")
+@click.option(
+    "--emit",
+    type=click.Choice(EMIT),
+    help="Print a stage of the compiler; all: write the module after every pass, and every stage.",
+)
+@click.option(
+    "--emit-folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where --emit=all writes its numbered files: an empty or a new folder.",
+)
 def compile_command(
     model: Path,
     params: Path | None,
@@ -133,6 +142,7 @@ def compile_command(
     tune: int | None,
     cache: bool,
     emit: str | None,
+    emit_folder: Path | None,
 ) -> None:
     """Compile a MODEL for an accelerator: ONNX, or the text of a Relay module (mod.astext(), of
     TVM up to 0.18)."""
@@ -140,6 +150,7 @@ def compile_command(
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:
         raise click.UsageError("--emit prints one network; leave --level out, or --emit")
+    check_emit(emit, emit_folder)
     from zeroskip.accel_model.spec import load_spec
 
     spec = load_spec(target)
@@ -170,8 +181,9 @@ def compile_command(
         on_progress("import", 0, 1)
         source = read_model(model, params)
         if emit is not None:
-            stages = driver.lower(source, spec, **options, progress=on_progress)
-            text, floating = _stage(stages, emit), stages.floating
+            with emitting(emit, emit_folder) as text_of:
+                stages = driver.lower(source, spec, **options, progress=on_progress)
+                text, floating = text_of(stages), stages.floating
         if output is not None and levels:
             made = multi_level.compile_levels(
                 source, spec, levels, **options, progress=on_progress, firsts=images
@@ -212,24 +224,6 @@ def compile_command(
         for line in losing[number] if losing else ():
             click.echo(f"zeroskip: warning: {printable(line)}", err=True)
         pruning.show_structures(network.floating_module, [spec], unless_dense=True)
-
-
-def _stage(stages: Any, emit: str) -> str:
-    from zeroskip.compiler.mlir.program_text import programs_text
-    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text, tosa_text
-
-    texts: dict[str, Callable[[], str]] = {
-        "relax": lambda: str(stages.scheduled.script(show_meta=False)),
-        "layers": lambda: layers_text(stages.partitioned),
-        "schedule": lambda: schedule_text(stages.scheduled),
-        "asm": lambda: "\n".join(
-            f"# region {name}\n{assembly_text(program)}"
-            for name, program in stages.programs.items()
-        ),
-        "tosa": lambda: tosa_text(stages.partitioned),
-        "mlir": lambda: programs_text(stages.programs.values()),
-    }
-    return texts[emit]()
 
 
 @main.command()

@@ -159,7 +159,7 @@ def prune_command(
     show_default=True,
     callback=read_list,
     help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
-    "may be repeated.",
+    "'all': every built-in one with the resources of dense256; may be repeated.",
 )
 @click.option(
     "--data",
@@ -207,6 +207,7 @@ def compare_command(
 ) -> None:
     """Compare pruning schemes on a MODEL, ONNX or Relay's text: accuracy, multiplies, bytes, cycles and energy on
     each target."""
+    from zeroskip.accel_model.spec import equal_targets
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.relay_passes.relay.read_model import read_model
     from zeroskip.runtime.compare import compare
@@ -220,7 +221,11 @@ def compare_command(
         made = compare(
             read_model(model, params),
             schemes,
-            targets,
+            [
+                name
+                for given in targets
+                for name in (equal_targets() if given == "all" else [given])
+            ],
             sparsities=sparsity,
             data=data,
             calibrate=calibrate,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.compiler.artifact.network import Network, as_mismatch_error
-from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import outputs
 from zeroskip.relay_passes.relax.saturation import before_saturation

@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 import tvm_ffi
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.executor import Observer
 from zeroskip.accel_model.machine.machine import Inputs, Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.relay_passes.attrs import PACKED
-from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.runtime.execution import lockstep
 from zeroskip.runtime.execution.lockstep import Call, called
 

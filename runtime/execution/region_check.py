@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.machine.machine import Inputs
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program, ResultPlace, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.relax.cpu import run_cpu
 from zeroskip.runtime.execution.mlir_oracle import TITLE as MLIR
 from zeroskip.runtime.execution.mlir_oracle import MlirOracle

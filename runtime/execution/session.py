@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run, joined
 from zeroskip.accel_model.program.assembly_program import SourceError, read_source
@@ -21,7 +22,6 @@ from zeroskip.compiler.artifact.network import Network, NetworkError, as_mismatc
 from zeroskip.compiler.ir.host_plan import TvmFreeHost
 from zeroskip.compiler.mlir.program_reader import load_programs
 from zeroskip.compiler.mlir.program_text import MlirError
-from zeroskip.relay_passes.progress import Progress, no_progress
 
 Array = npt.NDArray[Any]
 

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import match_inputs
 from zeroskip.compiler.artifact.network import Network, as_mismatch_error
 from zeroskip.compiler.artifact.placement import nothing_runs
-from zeroskip.relay_passes.progress import Progress, no_progress
 from zeroskip.relay_passes.relax.cpu import compile_alike
 from zeroskip.runtime.execution.float_check import FloatCheck, OutputQuality
 from zeroskip.runtime.execution.layer_quality import LayerQuality

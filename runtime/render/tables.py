@@ -134,6 +134,16 @@ def _largest(layer: LayerReport) -> str:
     )
 
 
+def _of_samples(report: Report) -> str:
+    """What the figures are of, where time depends on activations."""
+    if not report.by_image:
+        return ""
+    return (
+        f"; {report.weights_bound:,} by weights alone. Time depends on activations: all below is of "
+        f"the sample of median time, {report.cycles:,} cycles"
+    )
+
+
 def _totals(report: Report) -> list[Table | str]:
     first = escape(f"{report.network}: {report.headline}")
     if not report.placement.regions:
@@ -145,7 +155,8 @@ def _totals(report: Report) -> list[Table | str]:
     )
     lines: list[Table | str] = [
         first,
-        f"{report.x_bound:.3f} x the sum of the layers' bounds, {report.bound:,} cycles",
+        f"{report.x_bound:.3f} x the sum of the layers' bounds, {report.bound:,} cycles"
+        f"{_of_samples(report)}",
         f"{report.x_network_bound:.3f} x the bound of the {whole}, {report.network_bound:,} "
         "cycles, if all between its layers stayed on chip",
         f"{report.effectual / 1e6:.2f} of {report.macs / 1e6:.2f} million MACs have a weight that "

@@ -10,9 +10,8 @@ import pytest
 from tests.accel_model.by_name import lanes, pack, place
 from tests.accel_model.programs import Hand
 from zeroskip.accel_model.arrays.base import StreamPlacement
-from zeroskip.accel_model.execute.cost import TIMING, InstructionCost
-from zeroskip.accel_model.execute.footprint import accesses_of
-from zeroskip.accel_model.execute.semantics import SEMANTICS
+from zeroskip.accel_model.execute.model import Cost
+from zeroskip.accel_model.execute.models import MODELS, accesses_of
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import BITMAP, Shape
 from zeroskip.accel_model.functional.activations import ActivationMath
@@ -34,12 +33,12 @@ def state(image: bytes = b"") -> State:
     return State(SPEC, made, ActivationMath(made))
 
 
-def cost(move: isa.Instruction, **shape: int) -> InstructionCost:
+def cost(move: isa.Instruction, **shape: int) -> Cost:
     machine = state()
     given = {"dram_pixel": 16, "dram_row": 0, "dram_block": 0, "act_row": 0, "act_block": 0}
     for cls in (isa.LoadShape, isa.StoreShape):
         machine.registers[cls] = cls(**{**given, **shape})
-    return TIMING[type(move)](machine, move)
+    return MODELS[type(move)].cost(machine, move)
 
 
 def load(**fields: int) -> isa.Load:
@@ -95,9 +94,11 @@ def test_runs_pay_whole_bursts(
 
 def test_weights_and_parameters_are_one_run() -> None:
     machine = state()
-    weights = TIMING[isa.LoadWeights](machine, isa.LoadWeights(wgt=0, dram=60, size=132, mode=0))
+    weights = MODELS[isa.LoadWeights].cost(
+        machine, isa.LoadWeights(wgt=0, dram=60, size=132, mode=0)
+    )
     assert (weights.dram_bytes, weights.cycles, weights.events["wgt_words"]) == (192, 12, 33)
-    params = TIMING[isa.LoadParams](machine, isa.LoadParams(par=0, dram=48, rows=5))
+    params = MODELS[isa.LoadParams].cost(machine, isa.LoadParams(par=0, dram=48, rows=5))
     assert (params.dram_bytes, params.useful_bytes, params.cycles) == (128, 80, 8)
 
 
@@ -108,7 +109,7 @@ def test_bytes_go_where_the_equation_says() -> None:
     machine.registers[isa.StoreShape] = isa.StoreShape(**shape)
     one = load(act=3, dram=11, width=4, height=5, blocks=2, bytes=6, lane=9)
     machine.memories.act[:] = 0
-    SEMANTICS[isa.Load](machine, one)
+    MODELS[isa.Load].semantics(machine, one)
     act, dram = machine.memories.act[0], machine.memories.dram.arena[0]
     expected = np.zeros_like(act)
     for b in range(2):
@@ -117,7 +118,7 @@ def test_bytes_go_where_the_equation_says() -> None:
                 at = 11 + b * 1000 + y * 100 + x * 20
                 expected[3 + b * 40 + y * 7 + x, 9:15] = dram[at : at + 6]
     assert np.array_equal(act, expected)
-    SEMANTICS[isa.Store](
+    MODELS[isa.Store].semantics(
         machine, isa.Store(act=3, dram=30011, width=4, height=5, blocks=2, bytes=6, lane=9)
     )
     moved = {
@@ -140,7 +141,7 @@ def test_streams_go_to_the_banks_of_their_slots(gang: int) -> None:
     machine = state(raw.tobytes())
     one = isa.LoadWeights(wgt=5, dram=0, size=len(raw), mode=gang)
     _, written = accesses_of(machine, one)
-    SEMANTICS[isa.LoadWeights](machine, one)
+    MODELS[isa.LoadWeights].semantics(machine, one)
     slots, words = lanes(SPEC).lanes >> gang, raw.view(np.uint32)
     total = place(lengths, slots, gang)
     rows = [place(lengths[at : at + slots], slots, gang) for at in range(0, 150, slots)]

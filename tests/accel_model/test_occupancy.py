@@ -11,8 +11,7 @@ import pytest
 
 from tests.accel_model.test_memory import SPEC, convolution, network
 from tests.campaigns.programs import TARGETS, sample, tiny
-from zeroskip.accel_model.execute.footprint import accesses_of
-from zeroskip.accel_model.execute.semantics import SEMANTICS
+from zeroskip.accel_model.execute.models import MODELS, accesses_of
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.machine import Machine
@@ -101,7 +100,7 @@ def lives(program: Program, run: Run) -> dict[str, list[tuple[int, int]]]:
     spans: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for pc in sorted(range(len(stream)), key=lambda pc: (int(run.start[pc]), pc)):
         accesses = accesses_of(state, stream[pc])
-        SEMANTICS[type(stream[pc])](state, stream[pc])
+        MODELS[type(stream[pc])].semantics(state, stream[pc])
         for access in accesses:
             name = NAMES[access.memory]
             for row, bit in parts_of(name, access.cells, access.mask):

@@ -143,7 +143,7 @@ def test_energy_of_an_event_is_its_parts() -> None:
     assert found.mac == pytest.approx(clocked * multiply, rel=1e-3)
     staged = cost["staging"].read_pj + cost["staging"].write_pj
     results = cost["requantize units"].read_pj + cost["PAR"].read_pj + staged
-    assert found.requantize == pytest.approx(clocked * results)
+    assert found.requantise == pytest.approx(clocked * results)
     assert found.dram_byte == 64
     for kind in ("ddr4", "hbm2"):
         memory_of = dram(kind)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_onnx import Shape, build_model, shapes_of
-from tests.campaigns.fuzz_random import TARGETS, random_changes
+from tests.campaigns.fuzz_random import TARGETS, random_changes, random_target
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES
 
 SIZES = (1, 2, 3, 5, 8, 11, 16)
@@ -69,13 +69,14 @@ def random_model(seed: int) -> FuzzCase:
     model = _Model(rng)
     for _ in range(int(rng.integers(1, 13))):
         model.layer()
+    target = random_target(rng)
     case = FuzzCase(
         form="onnx",
-        target=str(rng.choice(TARGETS)),
+        target=target,
         inputs=model.inputs,
         steps=tuple(model.steps),
         outputs=tuple(model.ends()),
-        changes=random_changes(rng) if rng.random() < 0.3 else {},
+        changes=random_changes(rng, target) if rng.random() < 0.3 else {},
         order=int(rng.integers(1 << 30)),
         data={"seed": seed},
         origin=seed,

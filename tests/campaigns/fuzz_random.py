@@ -14,7 +14,21 @@ from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES, random_multiplier
 from zeroskip.accel_model.spec import SpecError
 from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantize_multiplier
 
-TARGETS = ("dense256", "sparse256", "pattern256")
+LANES = ("dense256", "sparse256", "pattern256")
+ARRAYS = (
+    "systolic256",
+    "diannao256",
+    "kang256",
+    "nm256",
+    "cambriconx256",
+    "scnn256",
+    "dcnn256",
+    "eyeriss256",
+    "sparten256",
+    "zhu256",
+    "abm256",
+)
+TARGETS = (*LANES, *ARRAYS)
 SIZES = (1, 2, 3, 5, 7, 8, 13, 16, 23, 30)
 MEMORIES = {
     "act_bytes": 180224,
@@ -44,8 +58,8 @@ PROPOSALS = 20  # until a layer fits the value it reads
 def random_case(seed: int) -> FuzzCase:
     """The case of a seed."""
     rng = np.random.default_rng([seed, 1])
-    target = str(rng.choice(TARGETS))
-    changes = random_changes(rng) if rng.random() < 0.7 else {}
+    target = random_target(rng)
+    changes = random_changes(rng, target) if rng.random() < 0.7 else {}
     network = _Network(rng)
     network.grow(int(rng.integers(1, 13)))
     case = FuzzCase(
@@ -69,8 +83,13 @@ def random_case(seed: int) -> FuzzCase:
     return case.trimmed()
 
 
-def random_changes(rng: np.random.Generator) -> dict[str, Any]:
-    """Other memories and another bus; now and then other lanes."""
+def random_target(rng: np.random.Generator) -> str:
+    """Half of them with lanes."""
+    return str(rng.choice(LANES if rng.random() < 0.5 else ARRAYS))
+
+
+def random_changes(rng: np.random.Generator, target: str) -> dict[str, Any]:
+    """Other memories and another bus; now and then another array."""
     changes: dict[str, Any] = {}
     for name, full in MEMORIES.items():
         if rng.random() < 0.5:
@@ -82,16 +101,70 @@ def random_changes(rng: np.random.Generator) -> dict[str, Any]:
     changes["dram.burst_bytes"] = max(int(rng.choice([16, 32, 64, 128])), width)
     changes["dram.latency_cycles"] = int(rng.choice([0, 1, 17, 100, 1000]))
     if rng.random() < 0.3:
-        lanes = int(rng.choice([16, 32, 64, 128]))
-        changes |= {
-            "array.lanes": lanes,
-            "array.pixels": int(rng.choice([1, 2, 4, 8, 16])),
-            "array.max_gang": int(rng.integers(0, min(3, lanes.bit_length() - 1) + 1)),
-            "array.window_entries": int(rng.choice([32, 128, 256, 512, 1024])),
-            "array.drain_width": int(rng.choice([1, 4, 16, 32])),
-            "array.pipeline_cycles": int(rng.choice([0, 1, 8, 20])),
-        }
+        array = _other_lanes if target in LANES else _other_array
+        changes |= {f"array.{name}": value for name, value in array(rng, target).items()}
+        changes["array.pipeline_cycles"] = int(rng.choice([0, 1, 8, 20]))
     return changes
+
+
+def _other_lanes(rng: np.random.Generator, _target: str) -> dict[str, Any]:
+    lanes = int(rng.choice([16, 32, 64, 128]))
+    return {
+        "lanes": lanes,
+        "pixels": int(rng.choice([1, 2, 4, 8, 16])),
+        "max_gang": int(rng.integers(0, min(3, lanes.bit_length() - 1) + 1)),
+        "window_entries": int(rng.choice([32, 128, 256, 512, 1024])),
+        "drain_width": int(rng.choice([1, 4, 16, 32])),
+    }
+
+
+def _other_array(rng: np.random.Generator, target: str) -> dict[str, Any]:
+    """Of the kinds that are not made of private lanes; ragged in every way."""
+
+    def one_of(*values: int) -> int:
+        return int(rng.choice(values))
+
+    if target == "systolic256":
+        return {
+            "rows": one_of(4, 8, 16, 32),
+            "cols": one_of(4, 8, 16, 32),
+            "dataflows": one_of(1, 2),
+            "accumulators": one_of(1, 7, 64, 1024),
+        }
+    if target == "diannao256":
+        return {"tiles": one_of(1, 2, 4), "trees": one_of(1, 4, 16), "pixels": 1}
+    if target == "cambriconx256":
+        return {
+            "pes": one_of(8, 16, 32),
+            "multipliers": one_of(2, 8, 16),
+            "window_rows": one_of(1, 4, 16),
+            "windows": one_of(1, 2, 3),
+            "row_reads": one_of(1, 4, 16),
+            "max_outputs": one_of(0, 1, 2),
+            "pixels": 1,
+            "drain_width": one_of(1, 16),
+        }
+    if target in ("scnn256", "dcnn256"):
+        grid = {"pe_rows": one_of(2, 3, 4, 8), "pe_cols": one_of(1, 2, 5, 8), "pixels": 1}
+        if target == "dcnn256":
+            return {**grid, "dot": one_of(8, 16, 32)}
+        more = {"accumulators": one_of(256, 1024), "group_filters": one_of(1, 8, 13)}
+        return {**grid, **more, "vector": one_of(3, 4), "drain_width": one_of(1, 4)}
+    if target == "eyeriss256":
+        sizes = {"filters": one_of(1, 4, 7), "outputs": one_of(1, 8, 11), "pixels": 1}
+        return {**sizes, "pe_rows": one_of(1, 4, 16), "pe_cols": one_of(16, 20)}
+    if target == "sparten256":
+        sizes = {"clusters": one_of(1, 3, 8), "units": one_of(16, 20, 32), "pixels": 1}
+        return {**sizes, "chunk": one_of(16, 128, 256), "drain_width": one_of(1, 2, 16)}
+    if target == "zhu256":
+        sizes = {"pes": one_of(2, 5, 16), "vector": one_of(8, 16, 20), "pixels": 1}
+        return {**sizes, "fetch_rows": one_of(1, 4), "drain_width": one_of(1, 16)}
+    if target == "abm256":
+        share = one_of(1, 2, 4)
+        sizes = {"lanes": one_of(2, 5, 16), "vector": share * one_of(8, 9), "share": share}
+        return {**sizes, "window_entries": one_of(512, 2048), "pixels": 1}
+    lanes = _other_lanes(rng, target)
+    return {**lanes, "window_entries": one_of(16, 32, 64), "group": one_of(2, 4, 8, 16)}
 
 
 class _Network:

@@ -16,9 +16,8 @@ from tests.campaigns.hostile_networks import use
 from tests.campaigns.hostile_programs import change_bytes, change_json
 from tests.campaigns.programs import tiny
 from tests.runtime.nets import small_net
-from zeroskip.accel_model.io.archive import digest, write_zip
+from zeroskip.accel_model.io.archive import digest, seal, write_zip
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.artifact.network import seal_of
 
 Rng = np.random.Generator
 LEVELS = ("pattern:pointwise=0", "unstructured:sparsity=0.8")
@@ -69,11 +68,11 @@ def _close(head: dict[str, Any], parts: dict[str, bytes]) -> bytes:
     try:
         for level in head["levels"]:  # else it cannot be sealed
             level["network"].pop("seal", None)
-            level["network"]["seal"] = seal_of(level["network"])
+            level["network"]["seal"] = seal(level["network"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         pass
     try:
-        text = json.dumps({**head, "seal": seal_of(head)}).encode("utf-8", "surrogatepass")
+        text = json.dumps({**head, "seal": seal(head)}).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         text = b"{}"
     out = io.BytesIO()

@@ -15,9 +15,9 @@ import numpy as np
 from tests.campaigns.hostile_programs import altered_program, change_bytes, change_json
 from tests.campaigns.programs import tiny
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.io.archive import Chunks, digest, npy_chunks, read_npy, write_zip
+from zeroskip.accel_model.io.archive import Chunks, digest, npy_chunks, read_npy, seal, write_zip
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.artifact.network import Network, seal_of
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.runtime.analysis.report import report
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
@@ -72,7 +72,7 @@ def close_network(head: dict[str, Any], members: Members) -> bytes:
     head = {key: value for key, value in head.items() if key != "seal"}
     head["sha256"] = {name: digest(parts) for name, parts in members.items()}
     try:
-        text = json.dumps({**head, "seal": seal_of(head)}).encode("utf-8", "surrogatepass")
+        text = json.dumps({**head, "seal": seal(head)}).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         text = b"{}"
     out = io.BytesIO()

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.io.archive import digest, npy_chunks, write_zip
+from zeroskip.accel_model.io.archive import digest, npy_chunks, seal, write_zip
 from zeroskip.accel_model.isa.instructions import BY_OPCODE, WORD_BYTES, layout
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.limits import ResourceLimits
-from zeroskip.accel_model.program.program import Program, _seal
+from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 
 # Those that hold by default, but for the work: it would take minutes, and a case may take seconds.
@@ -146,7 +146,7 @@ def open_file(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def close_file(head: dict[str, Any], members: dict[str, Any]) -> bytes:
     head.pop("seal", None)
     try:
-        text = json.dumps({**head, "seal": _seal(head)}).encode("utf-8", "surrogatepass")
+        text = json.dumps({**head, "seal": seal(head)}).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         text = b"{}"
     out = io.BytesIO()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.execute.footprint import moved_cells
+from zeroskip.accel_model.execute.moves import moved_cells
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.functional.kernels import even

@@ -8,12 +8,14 @@ import pytest
 from conftest import SEED
 from tests.campaigns.cycles import CycleKind, difference, kinds, network
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.execute.cost import InstructionCost
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.spec import load_spec
 
 
-@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in kinds() if kind.sample], ids=lambda kind: kind.name
+)
 def test_times_and_counts_are_those_of_the_stepped_hardware(kind: CycleKind) -> None:
     for case in range(kind.sample):
         found = kind.check(np.random.default_rng([SEED, case]))
@@ -29,9 +31,9 @@ def test_networks_agree_in_every_moment(name: str, target: str) -> None:
 def test_a_difference_is_seen() -> None:
     outcome = Outcome()
     outcome.events.update(cycles=5, macs=7)
-    assert not difference(InstructionCost(cycles=5, macs=7), outcome)
-    assert difference(InstructionCost(cycles=5, macs=8), outcome) == "macs 8, stepped 7"
+    assert not difference(Cost(cycles=5, macs=7), outcome)
+    assert difference(Cost(cycles=5, macs=8), outcome) == "macs 8, stepped 7"
     assert (
-        difference(InstructionCost(cycles=5, macs=7, events={"act_rows": 1}), outcome)
+        difference(Cost(cycles=5, macs=7, events={"act_rows": 1}), outcome)
         == "act_rows 1, stepped 0"
     )

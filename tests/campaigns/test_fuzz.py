@@ -100,7 +100,7 @@ def test_the_generator_draws_every_parameter() -> None:
     wanted = {
         "target": TARGETS,
         "bus, bytes a cycle": (4, 8, 16, 32, 64),
-        "lanes": (16, 32, 64, 128),
+        "array": ("64x4", "16x16"),
         "layers": ("1", "2 to 4", "5 to 8", "9 to 12"),
         "outputs": ("one", "several"),
         "inputs": ("one", "several"),

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.io.archive import read_npy, write_zip
+from zeroskip.accel_model.io.archive import read_npy, seal, write_zip
 from zeroskip.accel_model.program.weight_map import weight_streams
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.artifact.derived_members import (
@@ -25,7 +25,7 @@ from zeroskip.compiler.artifact.derived_members import (
     split_program,
 )
 from zeroskip.compiler.artifact.nested_file import Levels
-from zeroskip.compiler.artifact.network import Network, NetworkError, seal_of
+from zeroskip.compiler.artifact.network import Network, NetworkError
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.driver import import_float, lower
 from zeroskip.compiler.errors import CompileError
@@ -302,7 +302,7 @@ def resealed(path: Path, target: Path, change: Callable[[dict[str, Any]], None])
     head = json.loads(members["manifest.json"][0])
     head.pop("seal")
     change(head)
-    head["seal"] = seal_of(head)
+    head["seal"] = seal(head)
     members["manifest.json"] = [json.dumps(head).encode()]
     with target.open("wb") as out:
         write_zip(out, members)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
+from tests.mutants_code.of_arrays import ARRAYS
 from tests.mutants_code.of_compiler import COMPILER
 from tests.mutants_code.of_judges import (
     JUDGES_OF_COMPILER,
@@ -19,6 +20,7 @@ from tests.mutants_code.of_runtime import RUNTIME
 
 CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
+    *ARRAYS,
     *COMPILER,
     *JUDGES_OF_COMPILER,
     *MLIR,

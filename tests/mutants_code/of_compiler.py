@@ -373,14 +373,14 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/scheduling/schedule_cache.py",
         "a schedule changed by hand is believed",
-        'entry["sha256"] == _seal(entry["groups"])',
+        'entry["sha256"] == seal(entry["groups"])',
         'entry["sha256"] != ""',
         "compiler/test_schedule_cache.py::test_a_plan_changed_by_hand_is_not_believed",
     ),
     Change(
         "compiler/artifact/network.py",
         "the seal of a network is not checked",
-        "    if seal != seal_of(head):",
+        "    if given != seal(head):",
         "    if not seal:",
         "runtime/test_session.py::test_a_manifest_that_its_seal_does_not_fit_is_refused",
     ),
@@ -444,8 +444,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/ir/compulsory_traffic.py",
         "weights of a tap are those of the opposite tap",
-        "held = np.count_nonzero(op.weight, axis=(0, 1))",
-        "held = np.count_nonzero(op.weight, axis=(0, 1))[::-1]",
+        "int(np.array(down) @ weights @ np.array(right))",
+        "int(np.array(down) @ weights[::-1] @ np.array(right))",
         "compiler/test_compulsory_traffic.py::test_multiplies_by_padding_are_not_counted",
     ),
     Change(

@@ -149,7 +149,7 @@ REPORT: tuple[Change, ...] = (
     Change(
         "runtime/analysis/report.py",
         "the headline has the cycles of the bound",
-        "headline=cycles_line(network, cycles),",
+        "headline=cycles_line(network, cycles, each=each),",
         "headline=cycles_line(network, bound),",
         "runtime/test_totals.py::test_the_headline_has_the_cycles_the_time_and_what_they_are_for",
     ),
@@ -171,8 +171,8 @@ REPORT: tuple[Change, ...] = (
     Change(
         "runtime/analysis/headline.py",
         "a batch in the headline lacks an image",
-        "whole = cycles * count",
-        "whole = cycles * (count - 1)",
+        "else cycles * count\n",
+        "else cycles * (count - 1)\n",
         "runtime/test_totals.py::test_the_headline_of_a_batch_has_its_cycles_and_time_too",
     ),
     Change(

@@ -23,7 +23,19 @@ from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.runtime.analysis.report import region_report
 
-TARGETS = ("systolic256", "diannao256", "kang256", "nm256", "cambriconx256")
+TARGETS = (
+    "systolic256",
+    "diannao256",
+    "kang256",
+    "nm256",
+    "cambriconx256",
+    "scnn256",
+    "dcnn256",
+    "eyeriss256",
+    "sparten256",
+    "zhu256",
+    "abm256",
+)
 
 
 def _residual(b: GraphBuilder) -> LayerGraph:
@@ -73,6 +85,14 @@ def test_bits_and_causes(target: str, make: Callable[[GraphBuilder], LayerGraph]
         ("kang256", {"group": 32}, r"array.group = 32 is outside 2\.\.16"),
         ("kang256", {"max_gang": 7}, "array.max_gang = 7 gangs more than the 64 lanes"),
         ("cambriconx256", {"pes": 1}, "array.pixels = 4 .* the 16 multipliers there are"),
+        (
+            "scnn256",
+            {"pe_rows": 1, "pe_cols": 1},
+            "array.pixels = 4 .* the 16 multipliers there are",
+        ),
+        ("scnn256", {"weight_banks": 32, "group_filters": 64}, "more than the 32 banks of weights"),
+        ("eyeriss256", {"pe_rows": 3}, "array.pe_rows = 3 must be a power of two"),
+        ("abm256", {"share": 3}, "array.share = 3 does not divide the 16 accumulators"),
         ("cambriconx256", {"windows": 0}, r"array.windows = 0 is outside 1\.\.16"),
     ],
 )

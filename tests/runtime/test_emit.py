@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from click.testing import CliRunner
+import pytest
+from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.command import said
@@ -74,3 +75,43 @@ def test_the_module_is_as_it_was(tmp_path: Path, update_golden: bool) -> None:
     assert done.stdout == file.read_text(encoding="utf-8"), (
         "the module has changed; if it should, run pytest --update-golden and look at the change"
     )
+
+
+def emit_all(folder: Path, *more: str) -> Result:
+    onnx.save(quantized_net(), folder / "net.onnx")
+    return CliRunner().invoke(main, ["compile", str(folder / "net.onnx"), "--emit=all", *more])
+
+
+def test_every_pass_leaves_a_file(tmp_path: Path) -> None:
+    done = emit_all(tmp_path, "--emit-folder", str(tmp_path / "dump"))
+    assert done.exit_code == 0, done.output
+    files = sorted((tmp_path / "dump").iterdir())
+    numbers, names = zip(*(path.name.split("-", 1) for path in files), strict=True)
+    assert [*map(int, numbers)] == [*range(len(files))]
+    assert done.stdout == f"{len(files)} files in {tmp_path / 'dump'}\n"
+    assert names[0] == "input.relax"
+    assert names[-4:] == ("relax.relax", "layers.txt", "schedule.txt", "asm.asm")
+    passes = [name.removesuffix(".relax") for name in names[1:-4]]
+    ours = ["FoldBatchNorm", "QuantizeInt8", "PartitionForAccelerator", "TileAndSchedule"]
+    assert [name for name in passes if name in ours] == ours
+    before, after = (files[names.index(f"{name}.relax")].read_text("utf-8") for name in ours[2:])
+    assert "zeroskip.schedule" not in before
+    assert "zeroskip.schedule" in after
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ([], "--emit=all and --emit-folder go together"),
+        (["--emit=asm", "--emit-folder", "{}/new"], "--emit=all and --emit-folder go together"),
+        (["--emit-folder", "{}"], "holds files already; name an empty or a new folder"),
+        (["--emit-folder", "{}/net.onnx/in"], "cannot be a folder of dumps"),
+    ],
+)
+def test_a_folder_that_will_not_do_is_refused(
+    tmp_path: Path, more: list[str], sentence: str
+) -> None:
+    done = emit_all(tmp_path, *(each.format(tmp_path) for each in more))
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]

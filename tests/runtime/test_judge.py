@@ -14,12 +14,12 @@ from onnx import numpy_helper, parser
 
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
+from zeroskip.accel_model.io.telling import no_progress
 from zeroskip.accel_model.program.program import ResultPlace, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.ir.host_plan import Scaling
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
 from zeroskip.relay_passes.metrics import noise, snr_db
-from zeroskip.relay_passes.progress import no_progress
 from zeroskip.relay_passes.relax.cpu import run_cpu
 from zeroskip.runtime.execution import losing_layers, region_check, validation
 from zeroskip.runtime.execution.float_check import FloatCheck

@@ -23,6 +23,7 @@ from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.quantize.calibrate import batches
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu
+from zeroskip.relay_passes.relax.operators import SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
     const_value,
@@ -45,7 +46,6 @@ _ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "relax.minimum": np.minimum,
     "relax.nn.relu": lambda x: np.maximum(x, 0),
 }
-_SAME_ELEMENTS = {"relax.reshape", "relax.flatten", "relax.squeeze", "relax.expand_dims"}
 
 
 class Operators:
@@ -212,7 +212,7 @@ class Interpreter:
             held = cast(Array, const_value(value.args[1]))
             weight = held.T if name == "relax.matmul" else held
             return self.split(Im2col.of(value).apply(weight, self.read(binding)))
-        if name in _SAME_ELEMENTS:
+        if name in SAME_ELEMENTS:
             return self._value(value.args[0]).reshape(self.runs, *shape)
         if name in _ELEMENTWISE and str(binding.var.ty.dtype).startswith("float"):
             return _ELEMENTWISE[name](*(self._aligned(arg, len(shape)) for arg in value.args))

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import snr_db
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions

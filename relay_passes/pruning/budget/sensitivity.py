@@ -18,9 +18,9 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import noise
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
 from zeroskip.relay_passes.pruning.activations.statistics import Columns, Samples, layer_columns

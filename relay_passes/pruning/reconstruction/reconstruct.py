@@ -15,8 +15,8 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.progress import Progress
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.pruning.activations.interpreter import (
     Array,

@@ -47,8 +47,8 @@ def some(rng: Rng, *choices: Any) -> Any:
 
 def clumped(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """A mask of 0..100 %: alone, in whole planes, or in patches of the last two axes."""
-    density = some(rng, 0.0, 0.05, 0.2, 0.4, 0.7, 0.95, 1.0)
-    mask = rng.random(shape) < density
+    density: float = some(rng, 0.0, 0.05, 0.2, 0.4, 0.7, 0.95, 1.0)
+    mask: npt.NDArray[np.bool_] = rng.random(shape) < density
     if rng.random() < 0.4:
         mask &= rng.random((*shape[:-2], 1, 1)) < 0.6
     if rng.random() < 0.4:
@@ -74,6 +74,8 @@ def random_tile(rng: Rng, spec: AccelSpec) -> RandomInputTile:
     inputs = np.where(
         clumped(rng, (channels, high, wide)), rng.integers(-128, 128, (channels, high, wide)), 0
     )
+    stride = some(rng, (1, 1), (1, 1), (2, 2), (1, 3))
+    dilation = some(rng, (1, 1), (1, 1), (2, 1), (2, 3))
     last = bool(rng.random() < 0.7)
     return RandomInputTile(
         spec,
@@ -86,10 +88,14 @@ def random_tile(rng: Rng, spec: AccelSpec) -> RandomInputTile:
             wide,
             int(rng.integers(-3, 2)),
             int(rng.integers(-3, 2)),
-            *kernel,
-            *some(rng, (1, 1), (1, 1), (2, 2), (1, 3)),
-            *some(rng, (1, 1), (1, 1), (2, 1), (2, 3)),
-            *output,
+            kernel[0],
+            kernel[1],
+            stride[0],
+            stride[1],
+            dilation[0],
+            dilation[1],
+            output[0],
+            output[1],
         ),
         int(rng.choice(list(spec.kind.modes(spec.array)))),
         bool(rng.random() < 0.6),
@@ -161,9 +167,10 @@ def convolved(tile: RandomInputTile) -> dict[tuple[int, int], int]:
     return {(k, n): int(flat[k, n]) for k in range(len(flat)) for n in range(flat.shape[1])}
 
 
-def difference(tile: RandomInputTile) -> str:
-    """What the two models do not agree about; "" if they do."""
-    timing, outcome = fast(tile), stepped(tile)
+def difference(tile: RandomInputTile, other: RandomInputTile | None = None) -> str:
+    """What the two models do not agree about, the stepped one of another tile if one is given; ""
+    if nothing."""
+    timing, outcome = fast(tile), stepped(other or tile)
     wrong = (
         []
         if timing.cycles == outcome.cycles

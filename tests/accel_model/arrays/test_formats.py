@@ -134,16 +134,23 @@ weights_strategy = weights()
 
 
 @pytest.mark.parametrize(
-    ("name", "bytes_", "sentence"),
+    ("name", "channels", "body", "sentence"),
     [
-        ("step", [0, 0, 2, 0, 20, 1, 0, 0], "a channel that the layer does not have"),
-        ("step", [0, 0, 2, 0, 3, 0, 1, 1], "bits set in its padding"),
-        ("step", [0, 0, 9, 0, 3, 1, 1, 1], "header asks for more words"),
-        ("group4", [0, 0, 2, 0, 1, 0b01010101, 0, 0], "ends before its contents do"),
-        ("group4", [0, 0, 3, 0, 2, 0, 0, 0, 1, 1, 1, 1], "ends before its contents do"),
-        ("group16", [0, 0, 2, 0, 0, 1, 0, 0], "bits set in its padding"),
+        ("step", 16, [20, 1], "names a place that is not there"),
+        ("step", 16, [3, 0, 1, 1], "bits set in its padding"),
+        ("step", 600, [255, 0, 255, 0], "bits set in its padding"),  # ends with a placeholder
+        ("group4", 16, [1, 0b01010101, 0, 0], "ends before its contents do"),
+        ("group4", 16, [2, 0x44, 0x14, *[1] * 8], "names a place .* not in order"),
+        ("group16", 3, [1, 0x03, 5], "names a place that is not there"),
+        ("group16", 3, [1, 0x12, 5], "bits set in its padding"),
+        ("group16", 16, [0, 1], "bits set in its padding"),
+        ("group16", 16, [1, 0, 0], "longer than its contents"),  # no group has a weight
     ],
 )
-def test_each_fault_has_its_sentence(name: str, bytes_: list[int], sentence: str) -> None:
-    with pytest.raises(FormatError, match=sentence):
-        FORMATS[name].unpack(np.array(bytes_, np.uint8), 1, Shape(16, 1))
+def test_each_fault_has_its_sentence(
+    name: str, channels: int, body: list[int], sentence: str
+) -> None:
+    body = body + [0] * (-len(body) % 4)
+    raw = np.array([0, 0, 1 + len(body) // 4, 0, *body], np.uint8)
+    with pytest.raises(FormatError, match=f"{name} weight stream 0 .*{sentence}"):
+        FORMATS[name].unpack(raw, 1, Shape(channels, 1))

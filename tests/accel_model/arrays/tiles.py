@@ -121,7 +121,8 @@ def random_tile(rng: Rng, kind: str) -> RandomTile:
     array = replace(array, pipeline_cycles=int(rng.integers(0, 9)), **small.array(rng))
     banks = int(some(rng, 1, 2, 4, 8))
     spec = replace(spec, array=array, sram=replace(spec.sram, act_banks=banks))
-    kernel, channels = some(rng, *KERNELS), int(some(rng, *small.channels))
+    kernel: tuple[int, int] = some(rng, *KERNELS)
+    channels = int(some(rng, *small.channels))
     filters = int(rng.integers(1, small.filters + 1))
     weight = random_weight(rng, (filters, channels, *kernel))
     image = rng.integers(-128, 128, (channels, *rng.integers(1, 8, 2).tolist()))
@@ -130,11 +131,12 @@ def random_tile(rng: Rng, kind: str) -> RandomTile:
     residual = last and rng.random() < 0.4
     operand_row = wide + int(rng.integers(0, 3)) if residual else None
     mode = int(some(rng, *spec.kind.modes(array)))
-    stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
+    stride: tuple[int, int] = some(rng, (1, 1), (2, 2), (1, 3))
+    dilation: tuple[int, int] = some(rng, (1, 1), (2, 1), (2, 3))
     row = image.shape[2] + int(rng.integers(0, 3))
     top, left = (int(n) for n in rng.integers(-3, 2, 2))
-    at = (row, image.shape[1], image.shape[2], top, left)
-    window = WindowShape._make((*at, *kernel, *stride, *dilation, high, wide))
+    size: tuple[int, int] = image.shape[1], image.shape[2]
+    window = WindowShape(row, *size, top, left, *kernel, *stride, *dilation, high, wide)
     order = np.arange(filters, dtype=np.int32)
     if kind in ANY_ORDER:
         order = rng.permutation(filters).astype(np.int32)
@@ -202,7 +204,12 @@ def sums(tile: RandomTile) -> dict[tuple[int, int], int]:
 def difference(rng: Rng, kind: str) -> str:
     """What differs between the two models on a random tile; "" if nothing does."""
     tile = random_tile(rng, kind)
-    timing, outcome = tile.spec.kind.conv(tile.spec, tile.case), stepped(tile)
+    return compared(tile, tile.spec)
+
+
+def compared(tile: RandomTile, spec: AccelSpec) -> str:
+    """What differs between the reference on a tile and the fast model of ``spec``."""
+    timing, outcome = spec.kind.conv(spec, tile.case), stepped(tile)
     every, real = tile.case.filters.products(tile.case.window)
     counted = {"cycles": timing.cycles, "macs": every, "real_macs": real}
     expected = {**counted, **timing.slots, **timing.events}
@@ -212,7 +219,7 @@ def difference(rng: Rng, kind: str) -> str:
         for name in {**expected, **found}
         if expected.get(name, 0) != found.get(name, 0)
     ]
-    if sum(timing.slots.values()) != timing.cycles * tile.spec.array.macs:
+    if sum(timing.slots.values()) != timing.cycles * spec.array.macs:
         wrong.append("slots do not sum to cycles x multipliers")
     if min(timing.slots.values()) < 0:
         wrong.append(f"a slot is negative: {timing.slots}")

@@ -1,0 +1,87 @@
+"""What compute instructions read and write, from the registers: inputs, operands, outputs."""
+
+from __future__ import annotations
+
+from zeroskip.accel_model.execute.state import State, block_masks, tile_cells
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
+from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.memories import ACT, PAR, WGT
+from zeroskip.accel_model.program.tensor_layout import blocks
+
+
+def read(memory: int, cells: AddressSet, mask: int) -> Access:
+    """A read of these parts of the cells."""
+    return Access(memory, 0, mask, 0, cells)
+
+
+def write(state: State, memory: int, cells: AddressSet, mask: int) -> Access:
+    """A write of these parts of the cells."""
+    inside = cells.last < state.memories.places[memory, 0]
+    return Access(memory, 1, mask, int(inside and cells.repeats()), cells)
+
+
+def read_streams(wgt: int) -> Access:
+    """Rows of WGT from ``wgt`` on, as many as the streams there take."""
+    return read(WGT, AddressSet(wgt, STREAM_LENGTH), 0)
+
+
+def read_params(first: int, rows: int) -> Access:
+    """Rows of PAR."""
+    return read(PAR, AddressSet(first, rows), 1)
+
+
+def read_input(state: State, channels: int) -> list[Access]:
+    """Rows of ACT that the window looks at."""
+    window = state.window()
+    return [
+        read(ACT, cells.joined(), mask)
+        for first, count, mask in block_masks(channels)
+        for cells in window.cells(first, count)
+    ]
+
+
+def read_residual(state: State, channels: int) -> list[Access]:
+    """The operand of an addition to a result of 8 bits; Fault if its limits are not of 8 bits."""
+    operand = state.register(isa.Operand)
+    if not -128 <= operand.mid_low <= operand.mid_high <= min(255, operand.mid_low + 255):
+        raise InstructionFault(
+            f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
+        )
+    return read_operand(state, channels)
+
+
+def read_operand(state: State, channels: int) -> list[Access]:
+    """The operand's tile and its scale."""
+    operand = state.register(isa.Operand)
+    return [
+        *(read(ACT, *tile) for tile in _tile(state, operand, channels)),
+        read_params(operand.par, 1),
+    ]
+
+
+def write_output(state: State, channels: int) -> list[Access]:
+    """The output's tile; Fault if its limits are not of its type or its rows lie on each other."""
+    y = state.register(isa.Output)
+    least, most = (0, 255) if y.unsigned else (-128, 127)
+    if not least <= y.low <= y.high <= most:
+        raise InstructionFault(
+            f"limits its output to {y.low}..{y.high}, not a range of "
+            f"{'uint8' if y.unsigned else 'int8'}"
+        )
+    whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
+    if whole.last < state.spec.act_rows and whole.repeats():
+        raise InstructionFault("writes a row of ACT twice")
+    return [write(state, ACT, *tile) for tile in _tile(state, y, channels)]
+
+
+def _tile(
+    state: State, tile: isa.Output | isa.Operand, channels: int
+) -> list[tuple[AddressSet, int]]:
+    """Rows of ACT of a tile like the output's, and which bytes of them."""
+    y = state.register(isa.Output)
+    return [
+        (tile_cells(tile, y.height, y.width, first, count).joined(), mask)
+        for first, count, mask in block_masks(channels)
+    ]

@@ -1,0 +1,214 @@
+"""Instructions that treat channels alike: depthwise convolution, pooling, addition.
+
+Their rows are read once for each tap; the array's lanes are idle.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+
+from zeroskip.accel_model.arrays.base import CHANNELWISE, CONFLICTS, MULTIPLY, PADDING
+from zeroskip.accel_model.execute.accesses import (
+    read_input,
+    read_operand,
+    read_params,
+    read_residual,
+    read_streams,
+    write_output,
+)
+from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
+from zeroskip.accel_model.execute.results import operand_of, operand_row, result_of, target_of
+from zeroskip.accel_model.execute.state import State
+from zeroskip.accel_model.formats import DENSE, Shape
+from zeroskip.accel_model.functional.convolution import check_fit
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.access_check import Access
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.timing.lane_array import (
+    input_conflicts,
+    operand_conflicts,
+    simple_cycles,
+)
+from zeroskip.accel_model.timing.shape import WindowShape
+
+Channelwise: TypeAlias = isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add
+
+
+def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
+    window = state.window()
+    return Footprint.of(
+        reads,
+        write_output(state, channels),
+        work=window.outputs * channels * window.taps,
+        largest=4 * channels * max(window.outputs, window.taps),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _cycles(spec: AccelSpec, window: WindowShape, count: int, row: int | None) -> tuple[int, int]:
+    """Cycles of ``count`` channel blocks, and without bank conflicts; row: see ``operand_row``."""
+    banks, pixels, operand = spec.sram.act_banks, spec.array.pixels, None
+    reads = input_conflicts(window, banks, pixels)
+    if row is not None:
+        operand = operand_conflicts(window, row, banks, pixels)
+    taken, free = (
+        simple_cycles(
+            spec.array,
+            count,
+            window.taps,
+            one_tap,
+            window.outputs,
+            None if operand is None else one_operand,
+        )
+        for one_tap, one_operand in (
+            (reads, operand),
+            (np.ones_like(reads), None if operand is None else np.ones_like(operand)),
+        )
+    )
+    return taken, free
+
+
+def _cost(
+    state: State, channels: int, operand: int, products: tuple[int, int] = (0, 0), **events: int
+) -> Cost:
+    """operand: 1 if there is one. products: multiplies, and those by inputs within the tile."""
+    window, count = state.window().shape, blocks(channels)
+    taken, free = _cycles(state.spec, window, count, operand_row(state, operand))
+    (every, real), width = products, state.spec.array.macs
+    return Cost(
+        taken,
+        every,
+        real,
+        slots={
+            MULTIPLY.name: real,
+            PADDING.name: every - real,
+            CONFLICTS.name: (taken - free) * width,
+            CHANNELWISE.name: free * width - every,
+        },
+        events={
+            "act_rows": count * (window.taps + operand + 1) * window.outputs,
+            "multiplies": every,
+            **events,
+        },
+    )
+
+
+def _result(one: Channelwise) -> int:
+    return one.channels
+
+
+# ----------------------------------------------------------------------------------- depthwise
+
+
+def _depthwise_footprint(state: State, one: isa.Depthwise) -> Footprint:
+    reads = [
+        read_streams(one.wgt),
+        *read_input(state, one.channels),
+        read_params(one.par, isa.PAR_ROWS * blocks(one.channels)),
+    ]
+    reads += read_residual(state, one.channels) if one.residual else []
+    return _footprint(state, one.channels, reads)
+
+
+def _depthwise_streams(state: State, one: isa.Depthwise) -> int:
+    shape = Shape(1, state.window().taps)
+    return state.read_streams(one.wgt, one.channels, shape, state.placement(0), DENSE).rows
+
+
+def _depthwise_cost(state: State, one: isa.Depthwise) -> Cost:
+    """Events: the weights of a block are read again for every quad of outputs."""
+    filters, window = state.decoded(), state.window().shape
+    quads = -(-window.outputs // state.spec.array.pixels)
+    return _cost(
+        state,
+        one.channels,
+        one.residual,
+        filters.products(window),
+        wgt_words=filters.words * quads,
+        requantised=(1 + one.residual) * one.channels * window.outputs,
+    )
+
+
+def _depthwise(state: State, one: isa.Depthwise) -> None:
+    if state.numbers is None:
+        return
+    filters, window = state.decoded(), state.window()
+    check_fit(filters.matrix, *window.limits)
+    weights = np.empty_like(filters.matrix)
+    weights[filters.order] = filters.matrix
+    state.numbers.weighted(
+        window,
+        np.ascontiguousarray(weights.T),
+        result_of(state, one.par, one.channels, one.residual),
+    )
+
+
+# ------------------------------------------------------------------------------------- pooling
+
+
+def _max_pool_footprint(state: State, one: isa.MaxPool) -> Footprint:
+    return _footprint(state, one.channels, read_input(state, one.channels))
+
+
+def _max_pool_cost(state: State, one: isa.MaxPool) -> Cost:
+    return _cost(state, one.channels, 0)
+
+
+def _max_pool(state: State, one: isa.MaxPool) -> None:
+    if state.numbers is not None:
+        state.numbers.maxima(state.window(), one.channels, target_of(state))
+
+
+def _avg_pool_footprint(state: State, one: isa.AvgPool) -> Footprint:
+    reads = [*read_input(state, one.channels), read_params(one.par, 1)]
+    return _footprint(state, one.channels, reads)
+
+
+def _avg_pool_cost(state: State, one: isa.AvgPool) -> Cost:
+    return _cost(state, one.channels, 0, requantised=one.channels * state.window().outputs)
+
+
+def _avg_pool(state: State, one: isa.AvgPool) -> None:
+    if state.numbers is not None:
+        state.numbers.average(
+            state.window(), one.channels, target_of(state), state.memories.par[one.par]
+        )
+
+
+# ------------------------------------------------------------------------------------ addition
+
+
+def _add_footprint(state: State, one: isa.Add) -> Footprint:
+    if state.window().taps != 1:
+        raise InstructionFault("needs a kernel of one tap")
+    reads = [*read_input(state, one.channels), *read_operand(state, one.channels)]
+    return _footprint(state, one.channels, reads)
+
+
+def _add_cost(state: State, one: isa.Add) -> Cost:
+    return _cost(state, one.channels, 1, requantised=one.channels * state.window().outputs)
+
+
+def _add(state: State, one: isa.Add) -> None:
+    if state.numbers is not None:
+        state.numbers.add(state.window(), one.channels, target_of(state), *operand_of(state))
+
+
+MODELS: dict[type[isa.Instruction], InstructionModel] = {
+    isa.Depthwise: InstructionModel(
+        _depthwise_footprint,
+        _depthwise_cost,
+        _depthwise,
+        streams=_depthwise_streams,
+        weighted=True,
+        result=_result,
+    ),
+    isa.MaxPool: InstructionModel(_max_pool_footprint, _max_pool_cost, _max_pool, result=_result),
+    isa.AvgPool: InstructionModel(_avg_pool_footprint, _avg_pool_cost, _avg_pool, result=_result),
+    isa.Add: InstructionModel(_add_footprint, _add_cost, _add, result=_result),
+}

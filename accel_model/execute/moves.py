@@ -1,0 +1,216 @@
+"""Instructions that move bytes between DRAM and the chip.
+
+DMA never conflicts with the array inside the chip: ACT's banks have two ports and are clocked twice
+per cycle (two reads and two writes), so the array and the store unit read, and the load unit and
+the array write, in the same cycle. Outside, load and store share one bus (``timeline.py``).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from zeroskip.accel_model.execute.accesses import read, write
+from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
+from zeroskip.accel_model.execute.state import State
+from zeroskip.accel_model.functional.activations import DmaCopy
+from zeroskip.accel_model.functional.kernels import Int64
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
+from zeroskip.accel_model.memory.address_sets import AddressSet, bursts
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
+from zeroskip.accel_model.memory.wgt_banks import scatter
+
+
+def _transfer(state: State, cells: AddressSet, **events: int) -> Cost:
+    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch."""
+    dram = state.spec.dram
+    moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
+    return Cost(
+        cycles=moved // dram.bytes_per_cycle,
+        dram_bytes=moved,
+        useful_bytes=cells.total,
+        events=events,
+    )
+
+
+# --------------------------------------------------------------------------------- activations
+
+
+def moved_cells(
+    one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
+) -> tuple[AddressSet, AddressSet]:
+    """Bytes of DRAM and rows of ACT that a move touches, both [blocks, height, width] strided."""
+    dram = AddressSet(
+        one.dram,
+        one.bytes,
+        one.width,
+        shape.dram_pixel,
+        one.height,
+        shape.dram_row,
+        one.blocks,
+        shape.dram_block,
+    )
+    act = AddressSet(
+        one.act, 1, one.width, 1, one.height, shape.act_row, one.blocks, shape.act_block
+    )
+    return dram, act
+
+
+def _shape(state: State, one: isa.Load | isa.Store) -> isa.LoadShape | isa.StoreShape:
+    """The strides of a move, as set for its unit."""
+    if isinstance(one, isa.Load):
+        return state.register(isa.LoadShape)
+    return state.register(isa.StoreShape)
+
+
+def _checked_cells(state: State, one: isa.Load | isa.Store) -> tuple[AddressSet, AddressSet, int]:
+    """Bytes of DRAM, rows of ACT, and which bytes of these."""
+    shape = _shape(state, one)
+    if one.lane + one.bytes > isa.BLOCK:
+        raise InstructionFault(
+            f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}"
+        )
+    dram, act = moved_cells(one, shape)
+    return dram.joined(), act.joined(), ((1 << one.bytes) - 1) << one.lane
+
+
+def _move_cost(state: State, one: isa.Load | isa.Store) -> Cost:
+    cells, _ = moved_cells(one, _shape(state, one))
+    return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
+
+
+def _moved(state: State, one: isa.Load | isa.Store) -> DmaCopy:
+    shape = _shape(state, one)
+    return DmaCopy(
+        one.dram,
+        isa.BLOCK * one.act + one.lane,
+        *_runs(
+            one.bytes,
+            one.width,
+            one.height,
+            one.blocks,
+            shape.dram_pixel,
+            shape.dram_row,
+            shape.dram_block,
+            shape.act_row,
+            shape.act_block,
+        ),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _runs(
+    size: int,
+    width: int,
+    height: int,
+    count: int,
+    dram_pixel: int,
+    dram_row: int,
+    dram_block: int,
+    act_row: int,
+    act_block: int,
+) -> tuple[int, Int64, Int64]:
+    """The last three fields of ``DmaCopy``."""
+    levels = [(width, dram_pixel, 1), (height, dram_row, act_row), (count, dram_block, act_block)]
+    reach = size + sum((n - 1) * step for n, step, _ in levels)
+    left: list[tuple[int, int, int]] = []
+    for n, dram_step, act_rows in levels:
+        act_step = isa.BLOCK * act_rows
+        if n > 1 and not left and dram_step == act_step == size:
+            size *= n
+        elif n > 1:
+            left.append((n, dram_step, act_step))
+    left += [(1, 0, 0)] * (3 - len(left))
+    to_act = [size, *(step for level in left for step in level)]
+    to_dram = [size, *(step for n, dram, act in left for step in (n, act, dram))]
+    return reach, np.array(to_act), np.array(to_dram)
+
+
+def _load_footprint(state: State, one: isa.Load) -> Footprint:
+    dram, act, mask = _checked_cells(state, one)
+    return Footprint.of([read(DRAM, dram, WHOLE)], [write(state, ACT, act, mask)])
+
+
+def _load(state: State, one: isa.Load) -> None:
+    if state.numbers is not None:
+        state.numbers.load(_moved(state, one))
+
+
+def _store_footprint(state: State, one: isa.Store) -> Footprint:
+    dram, act, mask = _checked_cells(state, one)
+    if one.dram < state.memories.image_bytes:
+        raise InstructionFault(f"writes DRAM byte {one.dram}, which holds weights and parameters")
+    return Footprint.of([read(ACT, act, mask)], [write(state, DRAM, dram, WHOLE)])
+
+
+def _store(state: State, one: isa.Store) -> None:
+    if state.numbers is not None:
+        state.numbers.store(_moved(state, one))
+
+
+# ------------------------------------------------------------------------------------- weights
+
+
+def _load_weights_footprint(state: State, one: isa.LoadWeights) -> Footprint:
+    if one.size % 4:
+        raise InstructionFault(f"loads {one.size} bytes of weights, not a multiple of 4")
+    state.placement(one.mode)  # there is such a mode
+    return Footprint.of(
+        [read(DRAM, AddressSet(one.dram, one.size), WHOLE)],
+        [Access(WGT, 1, 1, 0, AddressSet(one.wgt, STREAM_LENGTH))],
+    )
+
+
+def _load_weights_cost(state: State, one: isa.LoadWeights) -> Cost:
+    return _transfer(state, AddressSet(one.dram, one.size), wgt_words=one.size // 4)
+
+
+def _take_streams(state: State, one: isa.LoadWeights) -> int:
+    return state.take_streams(one.dram, one.size, state.placement(one.mode))
+
+
+def _load_weights(state: State, one: isa.LoadWeights) -> None:
+    assert state.incoming is not None  # its streams were taken up before
+    words, rows = state.incoming
+    placement = state.placement(one.mode)
+    scatter(
+        words,
+        one.wgt,
+        placement.slots,
+        placement.banks,
+        state.memories.wgt,
+        state.memories.wgt_written,
+    )
+    state.overwrite_streams(one.wgt, rows)
+
+
+# ---------------------------------------------------------------------------------- parameters
+
+
+def _load_params_footprint(state: State, one: isa.LoadParams) -> Footprint:
+    return Footprint.of(
+        [read(DRAM, AddressSet(one.dram, 16 * one.rows), WHOLE)],
+        [write(state, PAR, AddressSet(one.par, one.rows), 1)],
+    )
+
+
+def _load_params_cost(state: State, one: isa.LoadParams) -> Cost:
+    return _transfer(state, AddressSet(one.dram, 16 * one.rows))
+
+
+def _load_params(state: State, one: isa.LoadParams) -> None:
+    raw = state.memories.dram.constant(one.dram, 16 * one.rows)
+    state.memories.par[one.par : one.par + one.rows] = raw.reshape(-1, 16)
+
+
+MODELS: dict[type[isa.Instruction], InstructionModel] = {
+    isa.Load: InstructionModel(_load_footprint, _move_cost, _load),
+    isa.Store: InstructionModel(_store_footprint, _move_cost, _store),
+    isa.LoadWeights: InstructionModel(
+        _load_weights_footprint, _load_weights_cost, _load_weights, streams=_take_streams
+    ),
+    isa.LoadParams: InstructionModel(_load_params_footprint, _load_params_cost, _load_params),
+}

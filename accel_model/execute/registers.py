@@ -1,0 +1,66 @@
+"""Instructions that set registers and the table of reduction patterns.
+
+Setting a register of the load or store unit takes a cycle of that unit; the array stands while its
+own are set.
+"""
+
+from __future__ import annotations
+
+from zeroskip.accel_model.arrays.base import SETUP
+from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.execute.accesses import read_params
+from zeroskip.accel_model.execute.model import NO_FOOTPRINT, Cost, Footprint, InstructionModel
+from zeroskip.accel_model.execute.state import State
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.faults import InstructionFault
+
+
+def _touches_nothing(_state: State, _one: isa.Instruction) -> Footprint:
+    return NO_FOOTPRINT
+
+
+def _move_register_cost(_state: State, _one: isa.Instruction) -> Cost:
+    return Cost()
+
+
+def _array_register_cost(state: State, _one: isa.Instruction, cycles: int = 1) -> Cost:
+    """The array stands while its registers are set."""
+    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs})
+
+
+def _set(state: State, one: isa.Instruction) -> None:
+    state.set(one)
+
+
+# --------------------------------------------------------------------------------------- table
+
+
+def _table_footprint(_state: State, one: isa.Table) -> Footprint:
+    return Footprint.of([read_params(one.par, one.rows)], [])
+
+
+def _table_cost(state: State, one: isa.Table) -> Cost:
+    return _array_register_cost(state, one, 1 + one.rows)
+
+
+def _set_table(state: State, one: isa.Table) -> None:
+    rows = state.memories.par[one.par : one.par + one.rows]
+    try:
+        state.table = state.spec.format.table_of(rows, one.argument)
+    except ZeroskipError as problem:
+        raise InstructionFault(str(problem)) from None
+
+
+_MOVE_REGISTER = InstructionModel(_touches_nothing, _move_register_cost, _set)
+_ARRAY_REGISTER = InstructionModel(_touches_nothing, _array_register_cost, _set)
+
+MODELS: dict[type[isa.Instruction], InstructionModel] = {
+    isa.LoadShape: _MOVE_REGISTER,
+    isa.StoreShape: _MOVE_REGISTER,
+    isa.Kernel: _ARRAY_REGISTER,
+    isa.Input: _ARRAY_REGISTER,
+    isa.Extent: _ARRAY_REGISTER,
+    isa.Output: _ARRAY_REGISTER,
+    isa.Operand: _ARRAY_REGISTER,
+    isa.Table: InstructionModel(_table_footprint, _table_cost, _set_table),
+}

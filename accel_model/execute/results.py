@@ -1,0 +1,44 @@
+"""Where compute instructions put what they compute, from the registers, and what they have put."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.execute.state import State, tile_cells
+from zeroskip.accel_model.functional.activations import OutputSpec
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.operand_window import ResidualOperand, Target
+from zeroskip.accel_model.program.tensor_layout import blocks
+
+
+def target_of(state: State) -> Target:
+    """The output's tile, as `output` set it."""
+    return Target.of(state.register(isa.Output))
+
+
+def operand_of(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:
+    """The operand, as `operand` set it, and its scale: uint8 [16], a row of PAR."""
+    operand = state.register(isa.Operand)
+    return ResidualOperand.of(operand), state.memories.par[operand.par]
+
+
+def result_of(state: State, par: int, channels: int, residual: int) -> OutputSpec:
+    """What requantizes sums: rows of PAR, the output and, for a residual, the operand."""
+    rows = state.memories.par[par : par + isa.PAR_ROWS * blocks(channels)]
+    y = target_of(state)
+    return OutputSpec(rows, y, *operand_of(state)) if residual else OutputSpec(rows, y)
+
+
+def operand_row(state: State, residual: int) -> int | None:
+    """ACT rows between image rows of the operand; None without a residual."""
+    return state.register(isa.Operand).row if residual else None
+
+
+def written_values(state: State, channels: int) -> npt.NDArray[np.generic]:
+    """int8 or uint8 [N, channels, height, width]: what a compute instruction has just written."""
+    y = state.register(isa.Output)
+    act = state.memories.act
+    rows = tile_cells(y, y.height, y.width, 0, blocks(channels)).of(act.swapaxes(0, 1))
+    tile = rows[:, :, 0].transpose(3, 0, 4, 1, 2).reshape(len(act), -1, y.height, y.width)
+    return np.ascontiguousarray(tile[:, :channels]).view(np.uint8 if y.unsigned else np.int8)

@@ -1,0 +1,100 @@
+"""Every pruning scheme on every array at equal resources: cycles, bytes, energy.
+
+    python -m benchmarks.cross_table [--network models/fashion_dense.onnx] [--images 2]
+
+Targets are the built-in ones with the multipliers, bus and SRAM of dense256. Each scheme prunes the
+network once (one-shot, the same masks for all targets); arrays that look at activations run real
+images and give their mean. Prints the tables of docs/ACCELERATORS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.spec import AccelSpec, equal_targets, load_spec
+from zeroskip.compiler.driver import network_of, prepare, ranges_of
+from zeroskip.compiler.options import CompileOptions
+from zeroskip.compiler.stages import lower_fastest, without_dead
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.runtime.execution.session import Session
+
+ROOT = Path(__file__).parents[1]
+SCHEMES = {
+    "none": "",
+    "unstructured": "unstructured:sparsity=0.75",
+    "kernel patterns + connectivity": "pattern:connectivity=0.5",
+    "N:M, 1 of 4 channels": "nm:n=1,m=4",
+    "q of 16 channels (Kang)": "nm:n=4,m=16",
+    "blocks of 4 x 4": "block:sparsity=0.75",
+    "channels": "channels:ratio=0.5",
+}
+
+
+def cells(
+    model: Path, recipe: str, images: Mapping[str, Any], calibrate: Mapping[str, Any]
+) -> Iterator[tuple[AccelSpec, float, int, float]]:
+    """(target, cycles an image, DRAM bytes, microjoules) of a scheme on every target."""
+    options: CompileOptions = {"calibrate": calibrate, "method": "minmax"}
+    if recipe:
+        options["prune"] = recipe
+    pruned, _ = prepare(model, options)
+    least = without_dead(pruned)
+    quantize = QuantizeInt8(ranges=ranges_of(least, options))
+    for name in equal_targets():
+        spec = load_spec(name)
+        network = network_of(lower_fastest(pruned, least, spec, quantize, options), model, spec)
+        cycles: list[int] = []
+        count = len(next(iter(images.values())))
+        for image in range(count):
+            session = Session(network)
+            session.run({key: values[image : image + 1] for key, values in images.items()})
+            cycles.append(sum(run.cycles for run in session.runs.values()))
+        runs = session.runs.values()
+        moved = sum(run.totals["dram_bytes"] for run in runs)
+        standing = physics.physics(spec).standing_mw * np.mean(cycles) / spec.clock_mhz / 1000
+        energy = sum(run.picojoules for run in runs) / 1e6 + standing
+        yield spec, float(np.mean(cycles)), moved, float(energy)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--network", type=Path, default=ROOT / "models" / "fashion_dense.onnx")
+    parser.add_argument("--images", type=int, default=2)
+    args = parser.parse_args()
+    with np.load(ROOT / "models" / "fashion_calibration.npz") as arrays:
+        calibrate = {name: arrays[name] for name in arrays.files}
+    images = {name: values[: args.images] for name, values in calibrate.items()}
+    names = equal_targets()
+    print("| scheme | " + " | ".join(names) + " |")
+    print("|---|" + "---:|" * len(names))
+    rows: dict[str, list[tuple[float, int, float]]] = {}
+    for scheme, recipe in SCHEMES.items():
+        rows[scheme] = [found[1:] for found in cells(args.network, recipe, images, calibrate)]
+        print(
+            f"| {scheme} | " + " | ".join(f"{row[0]:,.0f}" for row in rows[scheme]) + " |",
+            flush=True,
+        )
+    for title, column in (("KiB over the bus", 1), ("microjoules", 2)):
+        print(f"\n{title}\n")
+        print("| scheme | " + " | ".join(names) + " |")
+        print("|---|" + "---:|" * len(names))
+        for scheme, found in rows.items():
+            scale = 1024 if column == 1 else 1
+            print(
+                f"| {scheme} | " + " | ".join(f"{row[column] / scale:,.1f}" for row in found) + " |"
+            )
+    print("\nmm2\n")
+    for name in names:
+        print(f"{name} {physics.physics(load_spec(name)).area_mm2:.2f}")
+
+
+if __name__ == "__main__":
+    main()

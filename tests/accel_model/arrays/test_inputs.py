@@ -1,0 +1,112 @@
+"""Arrays that look at activations: what they know of them, in a tile and in whole programs.
+
+That their times are those of the stepped hardware is ``tests/campaigns/test_cycles.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from conftest import SEED
+from tests.accel_model.arrays.input_kinds import RANDOM
+from tests.accel_model.arrays.input_tiles import difference, fast, random_tile
+from tests.campaigns.programs import NETWORKS, sample
+from zeroskip.accel_model.arrays.scnn import ScnnGeometry
+from zeroskip.accel_model.arrays.sparten import SPARTEN
+from zeroskip.accel_model.conformance import failures
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import PRODUCTS
+from zeroskip.accel_model.spec import load_spec
+
+TARGETS = ("scnn256", "eyeriss256", "sparten256", "zhu256", "abm256", "dcnn256")
+
+
+@pytest.mark.parametrize("kind", RANDOM)
+def test_knowing_the_inputs_never_makes_an_array_slower(kind: str) -> None:
+    for case in range(8):
+        rng = np.random.default_rng([SEED, case])
+        tile = random_tile(rng, RANDOM[kind](rng))
+        known, unknown = fast(tile), fast(tile, known=False)
+        assert known.cycles <= unknown.cycles
+        assert (known.cycles == unknown.cycles) or "inputs" in tile.spec.kind.skips
+        assert known.slots["multiply"] <= unknown.slots["multiply"]
+
+
+def test_what_no_output_looks_at_does_not_matter() -> None:
+    """ACT may hold anything there."""
+    for kind in ("scnn", "eyeriss_v2", "sparten", "zhu"):
+        rng = np.random.default_rng([SEED, len(kind)])
+        tile = random_tile(rng, RANDOM[kind](rng))
+        window = tile.window._replace(top=1, left=1, rows=1, cols=1, row_stride=2, col_stride=2)
+        window = window._replace(out_height=2, out_width=2, row_dilation=1, col_dilation=1)
+        tile = replace(tile, window=window, weight=tile.weight[:, :, :1, :1], operand_row=None)
+        seen = np.zeros(tile.image.shape[1:], np.bool_)
+        seen[1:4:2, 1:4:2] = True
+        other = replace(tile, image=np.where(seen, tile.image, 7))
+        assert fast(tile) == fast(other), kind
+
+
+def test_a_difference_between_fast_and_stepped_is_seen() -> None:
+    rng = np.random.default_rng(1)
+    tile = random_tile(rng, RANDOM["scnn"](rng))
+    slower = replace(
+        cast(ScnnGeometry, tile.spec.array), pipeline_cycles=tile.spec.array.pipeline_cycles + 1
+    )
+    assert not difference(tile)
+    assert "cycles" in difference(replace(tile, spec=replace(tile.spec, array=slower)), tile)
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 40, 63, 64, 65, 100, 129])
+def test_greedy_balancing_pairs_the_most_with_the_fewest(count: int) -> None:
+    geometry = load_spec("sparten256").array
+    work = np.random.default_rng(count).permutation(count).astype(np.int64)
+    order = SPARTEN.order(geometry, work)  # type: ignore[arg-type]
+    assert sorted(order.tolist()) == list(range(count))
+    for first in range(0, count, 64):
+        group = work[order[first : first + 64]]
+        pairs = [int(a + b) for a, b in zip(group[:32], group[32:], strict=False)]
+        assert len(set(pairs)) <= 2 or max(pairs) - min(pairs) <= 1
+    if count > 64:
+        alone = work[order[count - count % 64 or 64 :]]
+        assert len(alone) <= 64
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_program_computes_the_same_and_takes_each_images_own_time(target: str) -> None:
+    spec = load_spec(target)
+    for name in NETWORKS:
+        made, dense = (sample(name, each, name, 3) for each in (spec, load_spec("dense256")))
+        rng = np.random.default_rng(SEED)
+        images = {
+            key: np.concatenate([values, np.where(rng.random(values.shape) < 0.7, point, values)])
+            for key, values in made.inputs[0].items()
+            for point in [np.asarray(made.graph.tensors[key].zero_point, values.dtype)]
+        }
+        run = Machine(spec).run(made.program, images)
+        expected = Machine(dense.program.spec).run(dense.program, images).outputs
+        for key, values in expected.items():
+            assert np.array_equal(run.outputs[key], values), (target, name)
+        if not spec.kind.looks_at_inputs:
+            assert not run.each
+            continue
+        for number, own in enumerate(run.each):
+            alone = Machine(spec).run(
+                made.program, {key: values[number : number + 1] for key, values in images.items()}
+            )
+            assert own.cycles == alone.cycles
+            assert all((own.counters[n] == v).all() for n, v in alone.counters.items())
+        unknown = Machine(spec).run(made.program, {}, numbers=False)
+        if "inputs" in spec.kind.skips:
+            products = [int(own.counters[PRODUCTS].sum()) for own in run.each]
+            assert products[1] < products[0] <= int(unknown.counters[PRODUCTS].sum())
+        else:
+            assert set(run.all_cycles) == {unknown.cycles}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_targets_conform(target: str) -> None:
+    assert list(failures(load_spec(target), tiles=3, seed=SEED)) == []
