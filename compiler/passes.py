@@ -28,7 +28,7 @@ from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.mlir.tosa import region_text
-from zeroskip.compiler.scheduling.fusion import GroupSearch, estimate
+from zeroskip.compiler.scheduling.fusion import FusionSearch, estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
@@ -52,12 +52,12 @@ class TileAndSchedule:
     def __init__(
         self,
         spec: AccelSpec,
-        progress: Progress | None = None,
+        on_progress: Progress | None = None,
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
         regions: Regions | None = None,
     ) -> None:
-        self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
+        self.spec, self.on_progress, self.cache, self.tuning = spec, on_progress, cache, tuning
         self.regions = regions or Regions()
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
@@ -77,11 +77,11 @@ class TileAndSchedule:
     def _groups(self, region: Region) -> list[GroupPlan]:
         spec, tuning = self.spec, self.tuning
         if tuning is None:
-            return plan_region(region, spec, self.progress, self.cache)
+            return plan_region(region, spec, self.on_progress, self.cache)
 
         def find() -> list[GroupPlan]:
-            groups = plan_region(region, spec, self.progress, self.cache)
-            return tune_region(region, spec, groups, tuning, self.progress)
+            groups = plan_region(region, spec, self.on_progress, self.cache)
+            return tune_region(region, spec, groups, tuning, self.on_progress)
 
         if self.cache is None:
             return find()
@@ -96,7 +96,7 @@ def misfits(mod: IRModule, spec: AccelSpec, regions: Regions | None = None) -> d
     for name in region_names(mod):
         graph = regions.graph(mod, name)
         owners = {node.output: node.node for node in graph.nodes}
-        for node, why in GroupSearch(regions.region(mod, name), spec).misfits().items():
+        for node, why in FusionSearch(regions.region(mod, name), spec).misfits().items():
             found[owners.get(node, node)] = why
     return found
 

@@ -10,7 +10,7 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.ir import ops
 
 
-def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:
+def requantize_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:
     """PAR rows of the channels' parameters: per 16 channels bias, mult (4 rows each), shift."""
     count = blocks(len(bias)) * isa.BLOCK
     columns = np.zeros((count, 9), np.uint8)

@@ -17,13 +17,13 @@ from zeroskip.compiler.scheduling.conv_mappings import STEP
 from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
-    Choice,
-    Cost,
-    Costs,
-    Cuts,
+    Candidate,
+    CostEstimate,
+    CostEstimates,
     Floats,
     Ints,
-    Place,
+    TileContext,
+    Tilings,
 )
 
 SETS = (3, 2, 1)  # tiles in ACT at once: one is loaded, one computed, one stored, if there is room
@@ -41,9 +41,9 @@ class ChannelSearch:
         self.words = -(-weights // 4) + 1 if weights else 0  # of a stream
         self.paces: dict[int, float] = {}
 
-    def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
-        """Up to ``count`` schedules that fit, the best first (``Costs.order``)."""
-        cuts = Cuts.of(place.rows, self.op.y.value.spatial[1])
+    def ranked(self, place: TileContext, count: int, alone: bool = True) -> list[Candidate]:
+        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
+        cuts = Tilings.of(place.rows, self.op.y.value.spatial[1])
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
@@ -65,7 +65,7 @@ class ChannelSearch:
         sizes = {min(every, blocks(-(-every // parts)) * BLOCK) for parts in PARTS}
         return np.array(sorted(sizes, reverse=True)).reshape(-1, 1)
 
-    def _choice(self, cuts: Cuts, at: int, cost: Cost) -> Choice:
+    def _choice(self, cuts: Tilings, at: int, cost: CostEstimate) -> Candidate:
         size, cut = divmod(at, len(cuts.pieces))
         plan = ChannelPlan(
             int(self._channels[size, 0]), int(cuts.rows.most[cut]), int(cuts.cols.most[cut])
@@ -73,26 +73,26 @@ class ChannelSearch:
 
         @cache
         def array(rows: int) -> float:
-            patches = Cuts.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
+            patches = Tilings.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
             return float(self._array_cycles(self._channels[size], rows, patches).sum())
 
-        return Choice(plan, cost, array)
+        return Candidate(plan, cost, array)
 
-    def _costs(self, place: Place, cuts: Cuts, sets: int) -> Costs:
+    def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
         op, dram = self.op, self.spec.dram
         bus = dram.bytes_per_cycle
-        x = cuts.looked(self.window, op.x.value.spatial)
-        y = cuts.looked(Window(), (place.rows, op.y.value.spatial[1]))
+        x = cuts.input_footprint(self.window, op.x.value.spatial)
+        y = cuts.input_footprint(Window(), (place.rows, op.y.value.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
-        operand = self.operand and not place.r
+        operand = self.operand and not place.operand
         needed = deep * (x.patch * (not place.x) + y.patch * (not place.y) + y.patch * operand)
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
         read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
-        return Costs.of(
+        return CostEstimates.of(
             array=self._array_cycles(channels, place.rows, cuts),
             loads=(read * (not place.x) + written * operand) / bus,
             weights=4 * self.words * op.y.channels / bus,
@@ -116,7 +116,7 @@ class ChannelSearch:
         par = PAR_ROWS * -(-channels // BLOCK)
         return np.asarray((several * rows <= spec.wgt_rows) & (several * par + 1 <= spec.par_rows))
 
-    def _array_cycles(self, channels: Ints, rows: int, cuts: Cuts) -> Floats:
+    def _array_cycles(self, channels: Ints, rows: int, cuts: Tilings) -> Floats:
         """Block by block, quad by quad (``lanes.simple_cycles``)."""
         if self.op.moves_only:
             return np.zeros(1)
