@@ -52,12 +52,12 @@ class TileAndSchedule:
     def __init__(
         self,
         spec: AccelSpec,
-        on_progress: Progress | None = None,
+        progress: Progress | None = None,
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
         regions: Regions | None = None,
     ) -> None:
-        self.spec, self.on_progress, self.cache, self.tuning = spec, on_progress, cache, tuning
+        self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
         self.regions = regions or Regions()
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
@@ -77,11 +77,11 @@ class TileAndSchedule:
     def _groups(self, region: Region) -> list[GroupPlan]:
         spec, tuning = self.spec, self.tuning
         if tuning is None:
-            return plan_region(region, spec, self.on_progress, self.cache)
+            return plan_region(region, spec, self.progress, self.cache)
 
         def find() -> list[GroupPlan]:
-            groups = plan_region(region, spec, self.on_progress, self.cache)
-            return tune_region(region, spec, groups, tuning, self.on_progress)
+            groups = plan_region(region, spec, self.progress, self.cache)
+            return tune_region(region, spec, groups, tuning, self.progress)
 
         if self.cache is None:
             return find()

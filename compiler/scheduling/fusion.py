@@ -93,21 +93,19 @@ class PricedGroup:
 class FusionSearch:
     """The groups of a region."""
 
-    def __init__(
-        self, region: Region, spec: AccelSpec, on_progress: Progress | None = None
-    ) -> None:
+    def __init__(self, region: Region, spec: AccelSpec, progress: Progress | None = None) -> None:
         self.ops, self.spec = region.ops, spec
         self.liveness = Liveness(region.ops, region.outputs)
         self.searches = [search_of(op, spec) for op in region.ops]
         self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
-        self.on_progress = on_progress or no_progress
+        self.progress = progress or no_progress
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated cycles. CompileError if an operation does not fit."""
         cheapest: list[tuple[float, list[GroupPlan]]] = [(0.0, [])]
         for last in range(1, len(self.ops) + 1):
-            self.on_progress(self.ops[last - 1].node, last - 1, len(self.ops))
+            self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
             options = []
             for first, found in self._ending(last):
                 cycles, groups = cheapest[first]

@@ -13,13 +13,13 @@ from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 def plan_region(
     region: Region,
     spec: AccelSpec,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
     cache: PlanCache | None = None,
 ) -> list[GroupPlan]:
     """The groups of a region in execution order: kept ones, or those that are found.
 
-    ``on_progress(node, done, total)`` is called before each operation. CompileError if an operation
+    ``progress(node, done, total)`` is called before each operation. CompileError if an operation
     does not fit.
     """
-    search = FusionSearch(region, spec, on_progress)
+    search = FusionSearch(region, spec, progress)
     return search.best() if cache is None else cache.groups(region, spec, "", search.best)
