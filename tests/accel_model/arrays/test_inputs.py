@@ -78,6 +78,7 @@ def test_greedy_balancing_pairs_the_most_with_the_fewest(count: int) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_program_computes_the_same_and_takes_each_images_own_time(target: str) -> None:
     spec = load_spec(target)
+    differ = False
     for name in NETWORKS:
         made, dense = (sample(name, each, name, 3) for each in (spec, load_spec("dense256")))
         rng = np.random.default_rng(SEED)
@@ -101,10 +102,13 @@ def test_a_program_computes_the_same_and_takes_each_images_own_time(target: str)
             assert all((own.counters[n] == v).all() for n, v in alone.counters.items())
         unknown = Machine(spec).run(made.program, {}, numbers=False)
         if "inputs" in spec.kind.skips:
+            # More zeros in an image need not be more zeros in later layers: only the bound holds.
             products = [int(own.counters[PRODUCTS].sum()) for own in run.each]
-            assert products[1] < products[0] <= int(unknown.counters[PRODUCTS].sum())
+            assert max(products) <= int(unknown.counters[PRODUCTS].sum())
+            differ |= products[0] != products[1]
         else:
             assert set(run.all_cycles) == {unknown.cycles}
+    assert differ == ("inputs" in spec.kind.skips)
 
 
 @pytest.mark.parametrize("target", TARGETS)
