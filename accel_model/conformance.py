@@ -28,8 +28,6 @@ from zeroskip.accel_model.timing.shape import WindowShape
 Rng = np.random.Generator
 TILES = 40
 SEED = 1
-# What the price of a tile may miss whatever its size.
-FILL_CYCLES = 32
 
 
 class RandomConvolution:
@@ -212,13 +210,11 @@ def _placement(spec: AccelSpec, tile: RandomConvolution) -> str:
 
 def _price(spec: AccelSpec, tile: RandomConvolution) -> str:
     """The search's estimate of the whole tile is between half and twice its time, by inputs of
-    which none is zero: the search does not know them. A tile of few cycles is mostly fill and
-    imbalance, which the estimate averages: FILL_CYCLES more or less are no fault."""
+    which none is zero: the search does not know them."""
     cycles = spec.kind.conv(spec, replace(tile.case, inputs=None)).cycles
     sizes = [np.array([size]) for size in (tile.window.out_height, tile.window.out_width)]
     price = float(spec.kind.price(spec, tile.case).cycles_of(sizes[0], sizes[1])[0])
-    near = cycles / 2 - FILL_CYCLES <= price <= 2 * cycles + FILL_CYCLES
-    return "" if near else f"{cycles} cycles are priced {price:.0f}"
+    return "" if cycles / 2 <= price <= 2 * cycles else f"{cycles} cycles are priced {price:.0f}"
 
 
 CHECKS: dict[str, Check] = {
