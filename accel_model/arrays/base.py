@@ -23,10 +23,19 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
 from zeroskip.accel_model.io.jit import native
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import memories, multipliers, requantisers
+from zeroskip.accel_model.physics.common import built, memories, multipliers, paths, results
 from zeroskip.accel_model.physics.cost import common_energy
-from zeroskip.accel_model.physics.part import Part
-from zeroskip.accel_model.spec import AccelSpec, Energy
+from zeroskip.accel_model.physics.part import Part, Resource
+from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import (
+    ACC_ROW_BYTES,
+    ACT_ROW_BYTES,
+    PAR_ROW_BYTES,
+    WGT_WORD_BYTES,
+    AccelSpec,
+    Energy,
+)
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Bools = npt.NDArray[np.bool_]
@@ -241,6 +250,7 @@ class Kind(ABC, Generic[G]):
     Geometry: ClassVar[type]  # the [array] section (``spec.Geometry``), a frozen dataclass
     Energy: ClassVar[type] = Energy  # the [energy] section, likewise
     events: ClassVar[Mapping[str, str]] = EVENTS  # ``EVENTS`` and its own
+    splits: ClassVar[Mapping[str, Split]] = SPLITS  # those of them that read or write, and its own
     slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
     skips: ClassVar[frozenset[str]] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
     reference: ClassVar[str]  # "package.module:function", stepped clock by clock; for tests
@@ -267,13 +277,43 @@ class Kind(ABC, Generic[G]):
 
     # --------------------------------------------------------------------------------- physics
 
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Memories and paths with their ports, by which the machine's audit goes; a kind adds its
+        own."""
+        return (*memories(spec), *paths(spec))
+
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         """What a target is built of; a kind adds the memories and the logic of its own."""
-        return (*memories(spec), *multipliers(spec), requantisers(spec))
+        stored = (built(spec, one) for one in self.resources(spec) if one.bytes)
+        return (*stored, *multipliers(spec), *results(spec))
 
-    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
         """Picojoules of each event of ``events``, from the parts."""
         return common_energy(spec)
+
+    def traffic(self, spec: AccelSpec, case: Case, events: Mapping[str, int]) -> dict[str, int]:
+        """Bytes of a convolution through the ports of ``resources``, by flow, from its events; a
+        kind adds those of memories of its own.
+
+        Of ACT's rows those of the output are written, the others fetched. A result reads its
+        channel's row of PAR, and goes through staging.
+        """
+        outputs, count = case.window.outputs, len(case.filters)
+        rows, done = blocks(count) * outputs * case.last, count * outputs * case.last
+        reads, writes = not case.first, not case.last
+        sums = ACC_ROW_BYTES * events["acc_rows"] // max(1, reads + writes)
+        operand = case.operand_row is not None
+        return {
+            "act_fetched": ACT_ROW_BYTES * (events["act_rows"] - rows),
+            "act_written": ACT_ROW_BYTES * rows,
+            "wgt_read": WGT_WORD_BYTES * events["wgt_words"],
+            "acc_read": sums * reads,
+            "acc_written": sums * writes,
+            "par_read": PAR_ROW_BYTES * (done + operand),
+            "staging_written": done,
+            "staging_read": BLOCK * rows,
+            "scaled": done,
+        }
 
     # ----------------------------------------------------------------------------------- modes
 

@@ -2,7 +2,8 @@
 
 DMA never conflicts with the array inside the chip: ACT's banks have two ports, one of the fetch unit
 and one that write-back, load and store share, which walk through the banks in order
-(docs/PHYSICS.md). Outside, load and store share one bus (``timeline.py``).
+(docs/PHYSICS.md). Outside, load and store share one bus (``timeline.py``). The bytes through each
+port are counted beside the events; the audit holds them against the ports (``machine/audit.py``).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.address_sets import Cells, bursts
 from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.physics.common import bus_rows
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
     input_conflicts,
     operand_conflicts,
@@ -52,6 +54,7 @@ class Cost(NamedTuple):
     slots: of a compute instruction, what the multipliers do, multiplier-cycles by the names of
         ``Kind.slots``; together cycles x multipliers.
     events: how often each event happens that costs energy, by counter (``Kind.events``).
+    traffic: bytes through ports, by flow (``physics.traffic``).
     """
 
     cycles: int = 1
@@ -61,54 +64,76 @@ class Cost(NamedTuple):
     useful_bytes: int = 0
     slots: Mapping[str, int] = NOTHING
     events: Mapping[str, int] = NOTHING
+    traffic: Mapping[str, int] = NOTHING
 
 
 def _register(_state: State, _one: isa.Instruction) -> Cost:
     return Cost()
 
 
-def _set(state: State, _one: isa.Instruction, cycles: int = 1) -> Cost:
+def _set(
+    state: State, _one: isa.Instruction, cycles: int = 1, traffic: Mapping[str, int] = NOTHING
+) -> Cost:
     """The array stands while its registers are set."""
-    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs})
+    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs}, traffic=traffic)
 
 
 # --------------------------------------------------------------------------------------- moves
 
 
-def _transfer(state: State, cells: Cells, **events: int) -> Cost:
+def _transfer(
+    state: State,
+    cells: Cells,
+    traffic: Mapping[str, int],
+    *,
+    reads: bool = True,
+    least: int = 0,
+    **events: int,
+) -> Cost:
+    """Over the bus, in whole bursts. reads: DRAM. least: cycles that the chip's side takes."""
     dram = state.spec.dram
     moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
     return Cost(
-        cycles=moved // dram.bytes_per_cycle,
+        cycles=max(moved // dram.bytes_per_cycle, least),
         dram_bytes=moved,
         useful_bytes=cells.total,
         events=events,
+        traffic={"dram_read" if reads else "dram_written": moved, **traffic},
     )
 
 
 def _move(state: State, one: isa.Load | isa.Store) -> Cost:
-    shape = (
-        state.register(isa.LoadShape)
-        if isinstance(one, isa.Load)
-        else state.register(isa.StoreShape)
-    )
+    """A row of ACT is one access, however few of its bytes are moved."""
+    loads = isinstance(one, isa.Load)
+    shape = state.register(isa.LoadShape) if loads else state.register(isa.StoreShape)
     cells, _ = moved_cells(one, shape)
-    return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
+    rows = one.blocks * one.height * one.width
+    return _transfer(
+        state,
+        cells,
+        {"act_loaded" if loads else "act_stored": ACT_ROW_BYTES * rows},
+        reads=loads,
+        least=-(-rows // bus_rows(state.spec)),
+        act_rows=rows,
+    )
 
 
 def _load_weights(state: State, one: isa.LoadWeights) -> Cost:
-    return _transfer(state, Cells(one.dram, one.size), wgt_words=one.size // 4)
+    return _transfer(
+        state, Cells(one.dram, one.size), {"wgt_loaded": one.size}, wgt_words=one.size // 4
+    )
 
 
 def _load_params(state: State, one: isa.LoadParams) -> Cost:
-    return _transfer(state, Cells(one.dram, 16 * one.rows))
+    size = PAR_ROW_BYTES * one.rows
+    return _transfer(state, Cells(one.dram, size), {"par_loaded": size})
 
 
 # ------------------------------------------------------------------------------------- compute
 
 
 def _set_table(state: State, one: isa.Table) -> Cost:
-    return _set(state, one, 1 + one.rows)
+    return _set(state, one, 1 + one.rows, {"par_read": PAR_ROW_BYTES * one.rows})
 
 
 def _operand_row(state: State, residual: int) -> int | None:
@@ -135,7 +160,8 @@ def _conv(state: State, one: isa.Conv) -> Cost:
             raise Fault(str(problem)) from None
         filters.memo[key] = timing
     every, real = filters.products(window)
-    return Cost(timing.cycles, every, real, slots=timing.slots, events=timing.events)
+    traffic = state.spec.kind.traffic(state.spec, case, timing.events)
+    return Cost(timing.cycles, every, real, 0, 0, timing.slots, timing.events, traffic)
 
 
 @lru_cache(maxsize=4096)
@@ -165,12 +191,18 @@ def _channelwise_cycles(
 
 
 def _by_channel(
-    state: State, channels: int, operand: int, products: tuple[int, int] = (0, 0), **events: int
+    state: State,
+    channels: int,
+    operand: int,
+    products: tuple[int, int] = (0, 0),
+    traffic: Mapping[str, int] = NOTHING,
+    **events: int,
 ) -> Cost:
     """Of an instruction that treats channels alike: rows are read once for each tap."""
     window, count = state.window().shape, blocks(channels)
     taken, free = _channelwise_cycles(state.spec, window, count, _operand_row(state, operand))
     (every, real), width = products, state.spec.array.macs
+    read, written = count * (window.taps + operand) * window.outputs, count * window.outputs
     return Cost(
         taken,
         every,
@@ -181,21 +213,32 @@ def _by_channel(
             CONFLICTS.name: (taken - free) * width,
             CHANNELWISE.name: free * width - every,
         },
-        events={"act_rows": count * (window.taps + operand + 1) * window.outputs, **events},
+        events={"act_rows": read + written, **events},
+        traffic={
+            "act_fetched": ACT_ROW_BYTES * read,
+            "act_written": ACT_ROW_BYTES * written,
+            **traffic,
+        },
     )
 
 
 def _depthwise(state: State, one: isa.Depthwise) -> Cost:
     """Events: the weights of a block are read again for every quad of outputs."""
     filters, window = state.decoded(), state.window().shape
-    quads = -(-window.outputs // state.spec.array.pixels)
+    words = filters.words * -(-window.outputs // state.spec.array.pixels)
+    results = one.channels * window.outputs
     return _by_channel(
         state,
         one.channels,
         one.residual,
         filters.products(window),
-        wgt_words=filters.words * quads,
-        requantised=(1 + one.residual) * one.channels * window.outputs,
+        {
+            "wgt_read": WGT_WORD_BYTES * words,
+            "par_read": PAR_ROW_BYTES * (results + one.residual),
+            "scaled": results,
+        },
+        wgt_words=words,
+        requantised=(1 + one.residual) * results,
     )
 
 
@@ -204,11 +247,20 @@ def _max_pool(state: State, one: isa.MaxPool) -> Cost:
 
 
 def _avg_pool(state: State, one: isa.AvgPool) -> Cost:
-    return _by_channel(state, one.channels, 0, requantised=one.channels * state.window().outputs)
+    """One row of PAR is for all channels."""
+    results = one.channels * state.window().outputs
+    traffic = {"par_read": PAR_ROW_BYTES, "scaled": results}
+    return _by_channel(state, one.channels, 0, traffic=traffic, requantised=results)
 
 
 def _add(state: State, one: isa.Add) -> Cost:
-    return _by_channel(state, one.channels, 1, requantised=one.channels * state.window().outputs)
+    return _by_channel(
+        state,
+        one.channels,
+        1,
+        traffic={"par_read": PAR_ROW_BYTES},
+        requantised=one.channels * state.window().outputs,
+    )
 
 
 TIMING: dict[type[isa.Instruction], Callable[[State, Any], Cost]] = {

@@ -28,9 +28,10 @@ from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.functional.activations import Numbers
 from zeroskip.accel_model.isa.instructions import IsaError
 from zeroskip.accel_model.machine import tokens
+from zeroskip.accel_model.machine.audit import audit
 from zeroskip.accel_model.machine.decoded_stream import Stream, stream_of
 from zeroskip.accel_model.machine.executor import Observer, Progress, Walk
-from zeroskip.accel_model.machine.run import Run, audit, counters, energy, joined
+from zeroskip.accel_model.machine.run import Run, counters, energy, joined
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.memory.limits import Limits
 from zeroskip.accel_model.memory.memories import Memories

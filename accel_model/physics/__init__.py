@@ -1,11 +1,36 @@
 """What a target is built of, and what that costs: parts with ports, area, leakage, energy.
 
-``part`` builds a memory as the smallest macro that serves its ports within the clock,
-``common`` has what every target is built of, ``lane_array`` the lanes, ``cost`` adds them up: area, standing power, and the
-energy of each event that the machine counts. docs/PHYSICS.md walks through the ports.
+``part`` builds a memory as the smallest macro that serves its ports within the clock, ``traffic``
+names what is counted through ports, ``common`` has what every target is built of, ``lane_array``
+the lanes, ``cost`` adds them up: area, standing power, and the energy of each event that the
+machine counts. docs/PHYSICS.md walks through the ports.
 """
 
-from zeroskip.accel_model.physics.cost import Physics, check, energy, named, parts, physics
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.cost import (
+    Physics,
+    check,
+    energy,
+    named,
+    parts,
+    physics,
+    prices,
+    resources,
+)
+from zeroskip.accel_model.physics.part import Part, Port, Resource
+from zeroskip.accel_model.physics.traffic import Price, Split
 
-__all__ = ["Part", "Physics", "Port", "check", "energy", "named", "parts", "physics"]
+__all__ = [
+    "Part",
+    "Physics",
+    "Port",
+    "Price",
+    "Resource",
+    "Split",
+    "check",
+    "energy",
+    "named",
+    "parts",
+    "physics",
+    "prices",
+    "resources",
+]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from zeroskip.accel_model.physics.part import Part, Port, memory, of_logic
+from zeroskip.accel_model.physics.part import Part, Port, Resource, memory, of_logic
 from zeroskip.accel_model.spec import (
     ACC_ROW_BYTES,
     ACT_ROW_BYTES,
@@ -39,69 +40,130 @@ def stream_row_bytes(spec: AccelSpec) -> int:
     return min(max(WGT_WORD_BYTES, spec.dram.bytes_per_cycle), WIDEST)
 
 
-def built(
-    spec: AccelSpec, name: str, count: int, size: int, width: int, ports: tuple[Port, ...]
-) -> Part:
-    """A memory of the target: ``count`` instances of ``size`` bytes, ``width`` wide. SpecError if
-    the table of technology has none such."""
+def built(spec: AccelSpec, one: Resource) -> Part:
+    """A memory of the target as it is made in its node. SpecError if the table of technology has
+    none such."""
     try:
-        return memory(node_of(spec), 1000 / spec.clock_mhz, name, count, size, width, ports)
+        return memory(
+            node_of(spec),
+            1000 / spec.clock_mhz,
+            one.name,
+            one.count,
+            one.bytes,
+            one.width,
+            one.ports,
+        )
     except TechnologyError as problem:
-        raise SpecError(f"target '{spec.name}': {name}: {problem}") from None
+        raise SpecError(f"target '{spec.name}': {one.name}: {problem}") from None
 
 
-def memories(spec: AccelSpec) -> Iterator[Part]:
+def drain_width(spec: AccelSpec) -> int:
+    """Sums that leave the accumulators in a cycle."""
+    return int(getattr(spec.array, "drain_width", BLOCK))
+
+
+def bus_rows(spec: AccelSpec) -> int:
+    """Rows of ACT that the load or the store unit moves in a cycle: one for each 16 bytes of the
+    bus, however few bytes of a row it moves."""
+    return math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
+
+
+def memories(spec: AccelSpec) -> tuple[Resource, ...]:
     """ACT, WGT, ACC, PAR and staging."""
     own, row = spec.sram, stream_row_bytes(spec)
-    yield built(
-        spec,
-        "ACT",
-        own.act_banks,
-        own.act_bytes // own.act_banks,
-        ACT_ROW_BYTES,
-        (Port("fetch", "r"), Port("write-back, load and store", "rw")),
+    acc = ACC_BANKS * max(1, drain_width(spec) // BLOCK)
+    return (
+        Resource(
+            "ACT",
+            own.act_banks,
+            own.act_bytes // own.act_banks,
+            ACT_ROW_BYTES,
+            (
+                Port("fetch", "r", flows=("act_fetched",)),
+                Port(
+                    "write-back, load and store",
+                    "rw",
+                    flows=("act_written", "act_loaded", "act_stored"),
+                ),
+            ),
+        ),
+        Resource(
+            "WGT",
+            spec.wgt_banks,
+            own.wgt_bytes // spec.wgt_banks,
+            row,
+            (
+                Port("lane", "r", WGT_WORD_BYTES / row, ("wgt_read",)),
+                Port("load", "w", flows=("wgt_loaded",)),
+            ),
+        ),
+        Resource(
+            "ACC",
+            acc,
+            own.acc_bytes // acc,
+            ACC_ROW_BYTES,
+            (Port("drain", "rw", flows=("acc_read", "acc_written")),),
+        ),
+        Resource(
+            "PAR",
+            BLOCK,
+            own.par_bytes // BLOCK,
+            PAR_ROW_BYTES,
+            (
+                Port("requantise", "r", flows=("par_read",)),
+                Port("load", "w", flows=("par_loaded",)),
+            ),
+        ),
+        Resource(
+            "staging",
+            2 * BLOCK,
+            own.staging_bytes // (2 * BLOCK),
+            1,
+            (Port("drain or write-back", "rw", flows=("staging_written", "staging_read")),),
+        ),
     )
-    yield built(
-        spec,
-        "WGT",
-        spec.wgt_banks,
-        own.wgt_bytes // spec.wgt_banks,
-        row,
-        (Port("lane", "r", WGT_WORD_BYTES / row), Port("load", "w")),
-    )
-    yield built(
-        spec, "ACC", ACC_BANKS, own.acc_bytes // ACC_BANKS, ACC_ROW_BYTES, (Port("drain", "rw"),)
-    )
-    yield built(
-        spec,
-        "PAR",
-        BLOCK,
-        own.par_bytes // BLOCK,
-        PAR_ROW_BYTES,
-        (Port("requantise", "r"), Port("load", "w")),
-    )
-    yield built(
-        spec,
-        "staging",
-        2 * BLOCK,
-        own.staging_bytes // (2 * BLOCK),
-        1,
-        (Port("drain or write-back", "rw"),),
+
+
+def paths(spec: AccelSpec) -> tuple[Resource, ...]:
+    """What stands between memories: a row of ACT a cycle is written back, results leave 16 units
+    at least, and load and store move ``bus_rows``."""
+    return (
+        Resource(
+            "requantise units",
+            max(BLOCK, drain_width(spec)),
+            0,
+            1,
+            (Port("drain", "w", flows=("scaled",)),),
+        ),
+        Resource("addition units", BLOCK, 0, 1, (Port("write-back", "w", flows=("act_written",)),)),
+        Resource(
+            "load and store row buffers",
+            1,
+            0,
+            ACT_ROW_BYTES * bus_rows(spec),
+            (
+                Port("load", "w", flows=("act_loaded",)),
+                Port("store", "r", flows=("act_stored",)),
+            ),
+        ),
     )
 
 
 def multipliers(spec: AccelSpec) -> Iterator[Part]:
-    """The multiply-accumulate cells, their second accumulators, and requantisers for 16 results a
-    cycle."""
+    """The multiply-accumulate cells and their second accumulators."""
     cells, count = logic(node_of(spec)), spec.array.macs
     yield of_logic("multiplier cells", count, multiplier_cell(cells))
     yield of_logic("second accumulators", count, cells.register(SUM_BITS))
 
 
-def requantisers(spec: AccelSpec) -> Part:
-    """Units that make 8-bit results of sums."""
-    width = int(getattr(spec.array, "drain_width", BLOCK))
-    return of_logic("requantise units", width, requantiser(logic(node_of(spec))))
+def results(spec: AccelSpec) -> Iterator[Part]:
+    """The paths: units that make 8-bit results of sums, those that add an operand to results, and
+    the buffers of the load and store units, two rows each for every row that moves in a cycle."""
+    cells = logic(node_of(spec))
+    unit, row = requantiser(cells), cells.register(8 * ACT_ROW_BYTES)
+    for one in paths(spec):
+        cell = row * (4 * bus_rows(spec)) if one.name.startswith("load") else unit
+        yield of_logic(one.name, one.count, cell, one.width, one.ports)
 
 
 def multiplier_cell(cells: Logic) -> Cell:

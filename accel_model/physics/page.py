@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 
-from zeroskip.accel_model.physics.cost import energy, physics
+from zeroskip.accel_model.physics.cost import physics, prices
 from zeroskip.accel_model.physics.part import Part
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.technology import NODES
@@ -47,7 +47,8 @@ def _parts(spec: AccelSpec) -> Iterator[str]:
 
 
 def _row(part: Part) -> tuple[str, ...]:
-    size = f" of {part.bytes:,} bytes, {part.width} wide" if part.bytes else ""
+    size = f" of {part.bytes:,} bytes" if part.bytes else ""
+    size += f", {part.width} wide" if part.width else ""
     twice = f", {part.accesses} accesses a cycle" if part.accesses > 1 else ""
     return (
         part.name,
@@ -62,19 +63,29 @@ def _row(part: Part) -> tuple[str, ...]:
 
 
 def _events(specs: Sequence[AccelSpec]) -> Iterator[str]:
-    """Picojoules of each event on each target, at each node."""
+    """Picojoules of each event on each target, at each node; read and written, where they differ."""
     columns = [
-        (spec.name, node, energy(replace(spec, technology=replace(given, node=node), energy=None)))
+        (spec.name, node, prices(replace(spec, technology=replace(given, node=node), energy=None)))
         for node in NODES
         for spec in specs
         if (given := spec.technology) is not None
     ]
     names = [f"{name}, {node}" for name, node, _ in columns]
     rows = [
-        (f"`{field.name}`", *(f"{getattr(cost, field.name):.3f}" for _, _, cost in columns))
-        for field in fields(specs[0].kind.Energy)
+        (title, *(f"{getattr(table[event.name], way):.3f}" for _, _, table in columns))
+        for event in fields(specs[0].kind.Energy)
+        for title, way in _ways(event.name, specs[0])
     ]
     yield from _table(("pJ of an event", *names), rows, words=1)
+
+
+def _ways(event: str, spec: AccelSpec) -> Iterator[tuple[str, str]]:
+    """How a row of the event is called, and which of its prices it shows."""
+    if event in spec.kind.splits:
+        yield f"`{event}` read", "read"
+        yield f"`{event}` written", "write"
+    else:
+        yield f"`{event}`", "read"
 
 
 def _table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import Outcome
+from zeroskip.accel_model.reference.convolution import ROW, Outcome
 from zeroskip.accel_model.spec import Dram
 
 
@@ -41,8 +41,9 @@ class Transfer:
             yield start, length
 
 
-def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
-    """Move it: every run moves whole aligned bursts, each of them beat by beat."""
+def step_transfer(dram: Dram, transfer: Transfer, rows: int = 0) -> Outcome:
+    """Move it: every run moves whole aligned bursts, each of them beat by beat, while so many rows
+    of ACT are written or read, one a cycle for each 16 bytes of the bus."""
     outcome = Outcome()
     for start, length in transfer.runs():
         outcome.events["useful_bytes"] += length
@@ -51,8 +52,12 @@ def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
             moved = 0
             while moved < dram.burst_bytes:
                 moved += dram.bytes_per_cycle
+                rows -= -(-dram.bytes_per_cycle // ROW)
                 outcome.cycles += 1
             outcome.events["dram_bytes"] += dram.burst_bytes
             burst += dram.burst_bytes
+    while rows > 0:
+        rows -= -(-dram.bytes_per_cycle // ROW)
+        outcome.cycles += 1
     outcome.events["cycles"] = outcome.cycles
     return outcome

@@ -43,12 +43,14 @@ class Channelwise(Protocol):
 
 
 class Lanes(Protocol):
-    """The numbers of a lane array on which time depends (``arrays.lanes.LaneGeometry``)."""
+    """The numbers of a lane array on which time and parts depend (``arrays.lanes.LaneGeometry``)."""
 
     @property
     def lanes(self) -> int: ...
     @property
     def pixels(self) -> int: ...
+    @property
+    def max_gang(self) -> int: ...
     @property
     def window_entries(self) -> int: ...
     @property

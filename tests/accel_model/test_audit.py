@@ -10,8 +10,9 @@ import pytest
 
 from tests.accel_model.by_name import with_lanes
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
+from zeroskip.accel_model.machine.audit import audit
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Run, audit
+from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Run
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec

@@ -86,7 +86,8 @@ def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any
 
 def difference(cost: Cost, outcome: Outcome, spec: AccelSpec | None = None) -> str:
     """The counters that are not equal; with a spec of lanes those of a convolution too."""
-    counters = {name: getattr(cost, name) for name in COUNTED} | dict(cost.events)
+    counters = {name: getattr(cost, name) for name in COUNTED}
+    counters |= {**cost.events, **cost.traffic}
     if spec is not None:
         counters |= lane_cycles(spec, cost.slots)
     named = counters.keys() | outcome.events.keys()
@@ -278,11 +279,16 @@ def transfer(rng: Rng, name: str) -> str:
     if name == "loadparams":
         rows = int(rng.integers(1, 60))
         made = isa.LoadParams(par=0, dram=first, rows=rows)
-        return difference(fast(spec, made), step_transfer(dram, Transfer(first, 16 * rows)))
+        outcome = step_transfer(dram, Transfer(first, 16 * rows))
+        outcome.events["par_loaded"] = 16 * rows
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
+        return difference(fast(spec, made), outcome)
     if name == "loadweights":
         size = 4 * int(rng.integers(1, 600))
         outcome = step_transfer(dram, Transfer(first, size))
         outcome.events["wgt_words"] = size // 4
+        outcome.events["wgt_loaded"] = size
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
         return difference(
             fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, mode=0)), outcome
         )
@@ -301,8 +307,13 @@ def transfer(rng: Rng, name: str) -> str:
     one = move(
         act=0, dram=first, width=counts[0], height=counts[1], blocks=counts[2], bytes=length, lane=0
     )
-    outcome = step_transfer(dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])))
-    outcome.events["act_rows"] = counts[0] * counts[1] * counts[2]
+    rows = width * height * deep
+    outcome = step_transfer(
+        dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])), rows
+    )
+    outcome.events["act_rows"] = rows
+    outcome.events["act_loaded" if name == "load" else "act_stored"] = 16 * rows
+    outcome.events["dram_read" if name == "load" else "dram_written"] = outcome.events["dram_bytes"]
     return difference(fast(spec, one, register), outcome)
 
 
