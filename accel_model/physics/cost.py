@@ -93,8 +93,6 @@ def prices(spec: AccelSpec) -> Mapping[str, Price]:
 def energy(spec: AccelSpec) -> Any:
     """The kind's ``Energy``: picojoules of each event, the mean of reading and writing; for those
     who estimate."""
-    if spec.energy is not None:
-        return spec.energy
     return spec.kind.Energy(**{event: price.mean for event, price in prices(spec).items()})
 
 

@@ -13,6 +13,7 @@ from tests.accel_model.by_name import lanes
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
 from zeroskip.accel_model.physics import Part, Port
+from zeroskip.accel_model.physics.lane_array import BESIDE_LANES
 from zeroskip.accel_model.physics.page import manual
 from zeroskip.accel_model.physics.part import memory
 from zeroskip.accel_model.spec import (
@@ -97,7 +98,7 @@ def test_the_windows_of_skipping_lanes_are_sixteen_banks_of_each_lane() -> None:
     assert (bank.count, bank.bytes, bank.width, bank.build) == (64 * 16, 128, 4, "1rw")
     assert (bank.read_pj, bank.write_pj) == pytest.approx((0.391, 0.644), abs=0.001)
     dense = part(built("dense256"), "windows")
-    assert (dense.count, dense.bytes, dense.build) == (16, 8, "flip-flops")
+    assert (dense.count, dense.bytes, dense.build) == (4 * 16, 8, "flip-flops")  # gangs of 4
 
 
 @pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
@@ -118,7 +119,7 @@ def test_every_memory_of_the_built_in_targets_holds_its_bytes_and_is_in_time(
     }
     for one in physics.parts(spec):
         assert one.least_period_ns <= 1000 / spec.clock_mhz
-        assert bool(one.ports) == bool(one.bytes)
+        assert bool(one.ports) == bool(one.width) >= bool(one.bytes)
 
 
 def test_energy_of_an_event_is_its_parts() -> None:
@@ -126,19 +127,25 @@ def test_energy_of_an_event_is_its_parts() -> None:
     cost = {one.name: one for one in physics.parts(spec)}
     found, clocked = physics.energy(spec), 1 / (1 - CLOCK_POWER)
     assert clocked == pytest.approx(1.373, abs=0.001)
-    assert found.acc_row == pytest.approx(clocked * cost["ACC"].mean_pj)
-    side = math.sqrt(physics.physics(spec).area_mm2)
-    wire = logic("45nm").wire_pj * 128 * side
-    assert found.act_row == pytest.approx(clocked * (cost["ACT"].mean_pj + wire))
-    row = cost["WGT"].mean_pj + logic("45nm").register(128).pj
-    assert found.wgt_word == pytest.approx(clocked * row / 4)
-    window = cost["windows"].read_pj + cost["windows"].write_pj
-    path = cost["window multiplexers"].read_pj
-    lanes = sum(
-        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
-    ) / (1 - 0.0227 - 0.2685)
-    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
-    assert found.window_byte == pytest.approx(clocked * (window + path + broadcast / 64) / 8)
+    prices = physics.prices(spec)
+    for way in ("read", "write"):
+        mine = {name: getattr(one, f"{way}_pj") for name, one in cost.items()}
+        now = {event: getattr(price, way) for event, price in prices.items()}
+        assert now["acc_row"] == pytest.approx(clocked * mine["ACC"])
+        wire = logic("45nm").wire_pj * 128 * math.sqrt(physics.physics(spec).area_mm2)
+        assert now["act_row"] == pytest.approx(clocked * (mine["ACT"] + wire))
+        buffer = logic("45nm").register(128).pj if way == "read" else 0
+        assert now["wgt_word"] == pytest.approx(clocked * (mine["WGT"] + buffer) / 4)
+    assert found.acc_row == pytest.approx((prices["acc_row"].read + prices["acc_row"].write) / 2)
+    lanes = sum(one.area_mm2 for one in cost.values() if one.name in BESIDE_LANES)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes / (1 - 0.0227 - 0.2685)) * 9
+    window, path = cost["windows"], cost["window multiplexers"]
+    assert prices["window_byte"].read == pytest.approx(
+        clocked * (window.read_pj + path.read_pj) / 4
+    )
+    assert prices["window_byte"].write == pytest.approx(
+        clocked * (window.write_pj + broadcast / 64) / 4
+    )
     multiply = 0.2247 + 0.1 + 0.0325 + 0.009 * (9 + 17 + 32 + 8 / 4)
     assert found.mac == pytest.approx(clocked * multiply, rel=1e-3)
     staged = cost["staging"].read_pj + cost["staging"].write_pj
@@ -175,14 +182,28 @@ def test_a_smaller_memory_costs_less(size: str, factor: float, event: str) -> No
 
 def test_the_entry_of_a_dense_array_goes_from_one_window_to_all_lanes() -> None:
     cost = {one.name: one for one in physics.parts(built("dense256"))}
-    lanes = sum(
-        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
-    ) / (1 - 0.0227 - 0.2685)
-    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
-    window = cost["windows"].read_pj + cost["windows"].write_pj
-    path = cost["window multiplexers"].read_pj
-    found = physics.energy(built("dense256")).window_byte
-    assert found == pytest.approx((window + path + broadcast) / 8 / (1 - CLOCK_POWER))
+    lanes = sum(one.area_mm2 for one in cost.values() if one.name in BESIDE_LANES)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes / (1 - 0.0227 - 0.2685)) * 9
+    read = cost["windows"].read_pj + cost["window multiplexers"].read_pj + broadcast
+    found, clocked = physics.prices(built("dense256"))["window_byte"], 1 / (1 - CLOCK_POWER)
+    assert found.read == pytest.approx(clocked * read / 4)
+    assert found.write == pytest.approx(clocked * cost["windows"].write_pj / 4)
+
+
+@pytest.mark.parametrize(("drain_width", "banks"), [(4, 2), (16, 2), (32, 4)])
+def test_acc_has_banks_for_all_that_is_drained_in_a_cycle(drain_width: int, banks: int) -> None:
+    """Sums are read and written in the same cycle, 4 bytes each."""
+    spec = resized(built(), drain_width=drain_width)
+    acc = part(spec, "ACC")
+    assert acc.count == banks
+    assert acc.count * acc.width >= 2 * 4 * drain_width
+    assert part(spec, "requantise units").count == max(16, drain_width)
+
+
+def test_load_and_store_move_a_row_for_each_16_bytes_of_the_bus() -> None:
+    for width, rows in ((4, 1), (16, 1), (64, 4)):
+        dram_of = replace(built().dram, bytes_per_cycle=width)
+        assert part(replace(built(), dram=dram_of), "load and store row buffers").width == 16 * rows
 
 
 def test_a_newer_node_costs_less_and_more_lanes_cost_more() -> None:
