@@ -66,14 +66,19 @@ SKIPPING = {
     "16 banks": Point(176, 144, 32, 16, 512),
     "windows 256": Point(176, 208, 32, 16, 256),
     "windows 128": Point(176, 240, 32, 16, 128),
-    "windows 128, more ACC": Point(176, 208, 64, 16, 128),
-    "windows 128, more ACT": Point(240, 176, 32, 16, 128),
-    "windows 128, more ACT, 32 banks": Point(240, 176, 32, 32, 128),
-    "windows 128, most ACT, 32 banks": Point(272, 144, 32, 32, 128),
+    "windows 128, 32 banks, more ACT": Point(240, 176, 32, 32, 128),
+    "windows 128, 32 banks, most ACT": Point(272, 144, 32, 32, 128),
+    "windows 128, 32 banks, more ACC": Point(240, 160, 48, 32, 128),
+}
+PATTERN = {  # a stage has up to 16 taps of 16 channels; two of 3x3 are 288 entries
+    "as before": Point(176, 144, 32, 8, 512),
+    "16 banks": Point(176, 144, 32, 16, 512),
+    "windows 432": Point(192, 148, 32, 32, 432),
+    "windows 288": Point(208, 168, 32, 32, 288),
+    "windows 288, more ACT": Point(240, 136, 32, 32, 288),
 }
 DENSE = {
     "as before": Point(256, 172, 48, 8),
-    "16 banks": Point(256, 172, 48, 16),
     "32 banks": Point(256, 172, 48, 32),
     "32 banks, more ACT": Point(288, 140, 48, 32),
     "32 banks, more WGT": Point(224, 204, 48, 32),
@@ -95,7 +100,7 @@ SWEEPS = {
     "sparse256": Sweep(
         SKIPPING, ("75 %", "dense"), (("fashion_dense", "unstructured:sparsity=0.75"),)
     ),
-    "pattern256": Sweep(SKIPPING, ("pattern 8x",), (("fashion_pattern", None),)),
+    "pattern256": Sweep(PATTERN, ("pattern 8x",), (("fashion_pattern", None),)),
 }
 
 

@@ -157,9 +157,12 @@ def multipliers(spec: AccelSpec) -> Iterator[Part]:
 
 
 def results(spec: AccelSpec) -> Iterator[Part]:
-    """The paths: units that make 8-bit results of sums, those that add an operand to results, and
-    the buffers of the load and store units, two rows each for every row that moves in a cycle."""
+    """What brings rows of any bank of ACT to the fetch unit, and the paths: units that make 8-bit
+    results of sums, those that add an operand to results, and the buffers of the load and store
+    units, two rows each for every row that moves in a cycle."""
     cells = logic(node_of(spec))
+    crossbar = cells.mux(spec.sram.act_banks, 8 * ACT_ROW_BYTES)
+    yield of_logic("fetch crossbar", spec.array.pixels, crossbar)
     unit, row = requantiser(cells), cells.register(8 * ACT_ROW_BYTES)
     for one in paths(spec):
         cell = row * (4 * bus_rows(spec)) if one.name.startswith("load") else unit

@@ -110,7 +110,10 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
     act, wgt, acc = cost["ACT"], cost["WGT"], cost["ACC"]
     return {
         "mac": Price.alike(clocked(cost["multiplier cells"].read_pj)),
-        "act_row": Price(clocked(act.read_pj + crossing), clocked(act.write_pj + crossing)),
+        "act_row": Price(
+            clocked(act.read_pj + cost["fetch crossbar"].read_pj + crossing),
+            clocked(act.write_pj + crossing),
+        ),
         "wgt_word": Price(clocked(wgt.read_pj + row) / words, clocked(wgt.write_pj) / words),
         "acc_row": Price(clocked(acc.read_pj), clocked(acc.write_pj)),
         "requantise": Price.alike(

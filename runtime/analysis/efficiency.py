@@ -17,7 +17,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of 
         ("multiplier cells", "weight registers", "second accumulators", "stream decoders"),
     ),
     "windows": ("window_byte", ("windows", "window multiplexers", "fetch registers")),
-    "ACT": ("act_row", ("ACT", "load and store row buffers")),
+    "ACT": ("act_row", ("ACT", "fetch crossbar", "load and store row buffers")),
     "WGT": ("wgt_word", ("WGT", "weight row buffers")),
     "ACC": ("acc_row", ("ACC",)),
     "requantise": ("requantise", ("PAR", "staging", "requantise units", "addition units")),

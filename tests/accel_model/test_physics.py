@@ -130,10 +130,11 @@ def test_energy_of_an_event_is_its_parts() -> None:
     prices = physics.prices(spec)
     for way in ("read", "write"):
         mine = {name: getattr(one, f"{way}_pj") for name, one in cost.items()}
+        path = mine["fetch crossbar"] if way == "read" else 0
         now = {event: getattr(price, way) for event, price in prices.items()}
         assert now["acc_row"] == pytest.approx(clocked * mine["ACC"])
         wire = logic("45nm").wire_pj * 128 * math.sqrt(physics.physics(spec).area_mm2)
-        assert now["act_row"] == pytest.approx(clocked * (mine["ACT"] + wire))
+        assert now["act_row"] == pytest.approx(clocked * (mine["ACT"] + path + wire))
         buffer = logic("45nm").register(128).pj if way == "read" else 0
         assert now["wgt_word"] == pytest.approx(clocked * (mine["WGT"] + buffer) / 4)
     assert found.acc_row == pytest.approx((prices["acc_row"].read + prices["acc_row"].write) / 2)
