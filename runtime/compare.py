@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import AccelSpec, load_spec
@@ -54,6 +55,7 @@ from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
+from zeroskip.runtime.analysis.efficiency import efficiency
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
 from zeroskip.runtime.progress import silent
@@ -95,6 +97,8 @@ def compare(
     """
     tell = progress or silent
     specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
+    for spec in specs:
+        physics.check(spec)
     if not schemes or not specs:
         raise CompareError("Nothing to compare: name one scheme and one target at least.")
     recipes = [(each, read_recipe(each)) for each in schemes]
@@ -200,13 +204,23 @@ def _measure(
 def _gain(stages: Stages, spec: AccelSpec) -> Gain:
     programs = stages.programs.values()
     runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
+    layers = [layer for program in programs for layer in program.layers]
+    cycles = sum(run.cycles for run in runs)
+    energy = {event: sum(run.energy[event] for run in runs) / 1e6 for event in spec.kind.events}
     return Gain(
-        cycles=sum(run.cycles for run in runs),
+        cycles=cycles,
         stored_bytes=sum(len(program.image) for program in programs),
-        microjoules=sum(run.picojoules for run in runs) / 1e6,
+        microjoules=sum(energy.values()),
         placement=placement_of(
             reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
         )[0],
+        efficiency=efficiency(
+            spec,
+            cycles / spec.clock_mhz / 1000,
+            energy,
+            sum(layer.real_macs for layer in layers),
+            sum(layer.macs for layer in layers),
+        ),
     )
 
 

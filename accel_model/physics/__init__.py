@@ -3,12 +3,12 @@
 ``part`` builds a memory as the smallest macro that serves its ports within the clock, ``traffic``
 names what is counted through ports, ``common`` has what every target is built of, ``lane_array``
 the lanes, ``cost`` adds them up: area, standing power, and the energy of each event that the
-machine counts. docs/PHYSICS.md walks through the ports.
+machine counts. ``check`` refuses what cannot be built, ``doubts`` warns of what makes no sense. docs/PHYSICS.md walks through the ports.
 """
 
+from zeroskip.accel_model.physics.buildable import check
 from zeroskip.accel_model.physics.cost import (
     Physics,
-    check,
     energy,
     named,
     parts,
@@ -17,6 +17,7 @@ from zeroskip.accel_model.physics.cost import (
     resources,
 )
 from zeroskip.accel_model.physics.part import Part, Port, Resource
+from zeroskip.accel_model.physics.sense import doubts
 from zeroskip.accel_model.physics.traffic import Price, Split
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Resource",
     "Split",
     "check",
+    "doubts",
     "energy",
     "named",
     "parts",

@@ -9,14 +9,12 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from zeroskip.accel_model.physics.common import bus_rows, node_of, stream_row_bytes
+from zeroskip.accel_model.physics.common import node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import Price
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec, SpecError
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.technology import Dram, dram, logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, CLOCK_POWER, FILLER_AREA
-
-READ_INTO_PIPELINE = ("ACT", "windows", "ACC", "staging")  # an output's way through the memories
 
 
 @dataclass(frozen=True)
@@ -131,39 +129,6 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
 def clocked(picojoules: float) -> float:
     """With the share of the clock network."""
     return picojoules / (1 - CLOCK_POWER)
-
-
-def check(spec: AccelSpec) -> None:
-    """SpecError if a memory is too slow for the clock or for the pipeline, beyond the table, or
-    if ACT has fewer banks than rows that write-back and the bus move in a cycle."""
-    if spec.technology is None:
-        return
-    where, period = f"target '{spec.name}'", 1000 / spec.clock_mhz
-    for part in parts(spec):
-        if part.least_period_ns > period:
-            raise SpecError(
-                f"{where}: {part.name} cannot be built at {node_of(spec)} for {spec.clock_mhz:g} "
-                f"MHz: a macro of {part.bytes} bytes takes {part.accesses} x {part.cycle_ns:.2f} ns "
-                f"for {' and '.join(map(str, part.ports))}; up to "
-                f"{1000 / part.least_period_ns:.0f} MHz it can, or with smaller banks"
-            )
-    moved = 1 + bus_rows(spec)
-    if moved > spec.sram.act_banks:
-        raise SpecError(
-            f"{where}: sram.act_banks = {spec.sram.act_banks} take a row each in a cycle, and "
-            f"write-back and a bus of {spec.dram.bytes_per_cycle} bytes move {moved}; give it "
-            "more banks"
-        )
-    late = {
-        part.name: math.ceil(part.access_ns / period) - 1
-        for part in parts(spec)
-        if part.name in READ_INTO_PIPELINE and part.access_ns > period
-    }
-    if sum(late.values()) > spec.array.pipeline_cycles:
-        raise SpecError(
-            f"{where}: array.pipeline_cycles = {spec.array.pipeline_cycles} is less than the "
-            f"{sum(late.values())} cycles that reading {', '.join(late)} takes beyond the first"
-        )
 
 
 def _dram(spec: AccelSpec) -> Dram:

@@ -18,7 +18,7 @@ from zeroskip.accel_model.isa.instructions import UNITS, Instruction, Unit
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
-from zeroskip.accel_model.reference.dma import Transfer, step_transfer
+from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
 from zeroskip.accel_model.reference.streams import Table
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -188,6 +188,7 @@ class _Engine:
                 (shape.dram_pixel, shape.dram_row, shape.dram_block),
             ),
             one.width * one.height * one.blocks,
+            row_rate(self.spec),
         )
         for _block in range(one.blocks):
             for _row in range(one.height):

@@ -114,3 +114,24 @@ def efficiency(
         tops_a_mm2=tops / chip.area_mm2,
         dense_tops_a_mm2=dense / chip.area_mm2,
     )
+
+
+RATES = ("mm2", "mW", "uJ", "uJ ms", "images/s", "TOPS", "TOPS/W", "TOPS/mm2")
+RATES_SENTENCE = (
+    "mW: mean power; uJ: with leakage and idle DRAM; uJ ms: energy x time; TOPS: two operations to "
+    "a multiply of the dense network, skipped ones too"
+)
+
+
+def rates(of: Efficiency) -> tuple[str, ...]:
+    """The cells of ``RATES``."""
+    return (
+        f"{of.area_mm2:.2f}",
+        f"{of.milliwatts:,.1f}",
+        f"{of.microjoules:,.1f}",
+        f"{of.edp:,.2f}",
+        f"{of.images_a_second:,.1f}",
+        f"{of.dense_tops:.3f}",
+        f"{of.dense_tops_a_watt:.3f}",
+        f"{of.dense_tops_a_mm2:.3f}",
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -201,10 +203,11 @@ def test_acc_has_banks_for_all_that_is_drained_in_a_cycle(drain_width: int, bank
     assert part(spec, "requantise units").count == max(16, drain_width)
 
 
-def test_load_and_store_move_a_row_for_each_16_bytes_of_the_bus() -> None:
-    for width, rows in ((4, 1), (16, 1), (64, 4)):
+def test_load_and_store_move_a_quad_or_what_the_bus_brings() -> None:
+    for width, banks, rows in ((4, 8, 4), (16, 8, 4), (16, 4, 2), (16, 1, 1), (128, 16, 8)):
         dram_of = replace(built().dram, bytes_per_cycle=width)
-        assert part(replace(built(), dram=dram_of), "load and store row buffers").width == 16 * rows
+        spec = replace(resized(built(), act_banks=banks, act_bytes=32768), dram=dram_of)
+        assert part(spec, "load and store row buffers").width == 16 * rows
 
 
 def test_a_newer_node_costs_less_and_more_lanes_cost_more() -> None:
@@ -261,6 +264,49 @@ def test_act_has_a_bank_for_each_row_that_moves_in_a_cycle() -> None:
     physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=32)))  # write-back, 2 rows
     with pytest.raises(SpecError, match=r"act_banks = 4 take .* a bus of 64 bytes move 5; give"):
         physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=64)))
+
+
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+def test_the_built_in_targets_make_sense(target: str) -> None:
+    assert not list(physics.doubts(load_spec(target)))
+
+
+ODD: dict[str, tuple[dict[str, int], int]] = {  # sentence: sizes, bytes of the bus in a cycle
+    r"dram.bytes_per_cycle = 64 brings more than 2 bytes a cycle for each of 16 mult": (
+        {"lanes": 16, "pixels": 1},
+        64,
+    ),
+    r"dram.bytes_per_cycle = 1 is too narrow for 1,024 multipliers: .* at most \d\d% of them": (
+        {"pixels": 16, "act_banks": 16},
+        1,
+    ),
+    r"1,\d+ KiB of SRAM are for 16 multipliers, more than 64 KiB each; take smaller": (
+        {"lanes": 16, "pixels": 1, "act_bytes": 1 << 20},
+        16,
+    ),
+    r"array.pixels = 16 rows of ACT are fetched together from sram.act_banks = 8, so every": (
+        {"pixels": 16},
+        16,
+    ),
+    r"the bus of 64 GB/s needs \d\d channels of lpddr4, more than 8; take a narrower bus": (
+        {},
+        128,
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", ODD)
+def test_what_makes_no_sense_is_said(sentence: str) -> None:
+    """One sentence each, and a little less of it is none."""
+    sizes, bus = ODD[sentence]
+    spec = resized(replace(built(), dram=replace(built().dram, bytes_per_cycle=bus)), **sizes)
+    (found,) = physics.doubts(spec)
+    assert re.match(sentence, found)
+    with (
+        pytest.warns(RuntimeWarning, match=rf"target 'sparse256': {sentence}"),
+        suppress(SpecError),
+    ):
+        physics.check(spec)
 
 
 def test_a_memory_beyond_the_table_is_refused_with_its_name() -> None:

@@ -43,7 +43,7 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.reference.dma import Transfer, step_transfer
+from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.accel_model.timing.timeline import timeline
@@ -274,7 +274,8 @@ def transfer(rng: Rng, name: str) -> str:
     width = int(some(rng, 4, 8, 16, 32, 64))
     spec = load_spec("dense256")
     dram = replace(spec.dram, bytes_per_cycle=width, burst_bytes=max(width, int(some(rng, 32, 64))))
-    spec = replace(spec, dram=dram)
+    sram = replace(spec.sram, act_banks=int(some(rng, 1, 2, 4, 8, 16)))
+    spec = replace(spec, dram=dram, sram=sram)
     first = int(rng.integers(0, 1 << 12))
     if name == "loadparams":
         rows = int(rng.integers(1, 60))
@@ -309,7 +310,10 @@ def transfer(rng: Rng, name: str) -> str:
     )
     rows = width * height * deep
     outcome = step_transfer(
-        dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])), rows
+        dram,
+        Transfer(first, length, counts, (steps[0], steps[1], steps[2])),
+        rows,
+        row_rate(spec),
     )
     outcome.events["act_rows"] = rows
     outcome.events["act_loaded" if name == "load" else "act_stored"] = 16 * rows

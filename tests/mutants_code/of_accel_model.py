@@ -440,7 +440,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_physics.py",
     ),
     Change(
-        "accel_model/physics/cost.py",
+        "accel_model/physics/buildable.py",
         "a memory may be too slow for the clock",
         "if part.least_period_ns > period:",
         "if part.least_period_ns > 2 * period:",
