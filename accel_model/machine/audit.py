@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa.instructions import UNITS
-from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Int64, Run
+from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Run, passed
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import LayerInfo, Program
 from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
@@ -104,18 +103,18 @@ def _audit_ports(spec: AccelSpec, run: Run) -> None:
     count = run.counters
     for resource in physics.resources(spec):
         for port in resource.ports:
-            passed = _sum_of(count, port.flows)
+            through = passed(count, port.flows)
             most = resource.bytes_per_cycle(port) * count["cycles"]
-            if (passed > most).any():
-                pc = int(np.argmax(passed > most))
+            if (through > most).any():
+                pc = int(np.argmax(through > most))
                 _require(
                     False,
                     f"pc {pc}",
-                    f"{passed[pc]} bytes went through port '{port}' of {resource.name} in "
+                    f"{through[pc]} bytes went through port '{port}' of {resource.name} in "
                     f"{count['cycles'][pc]} cycles, which passes {most[pc]:g} at most",
                 )
     for event, split in spec.kind.splits.items():
-        wrong = split.unit * count[spec.kind.events[event]] != _sum_of(count, split.flows)
+        wrong = split.unit * count[spec.kind.events[event]] != passed(count, split.flows)
         if wrong.any():
             pc = int(np.argmax(wrong))
             _require(
@@ -123,10 +122,6 @@ def _audit_ports(spec: AccelSpec, run: Run) -> None:
                 f"pc {pc}",
                 f"{' and '.join(split.flows)} are not the bytes of its {spec.kind.events[event]}",
             )
-
-
-def _sum_of(count: Mapping[str, Int64], flows: Sequence[str]) -> Int64:
-    return np.sum([count[flow] for flow in flows], axis=0, dtype=np.int64)
 
 
 def _audit_slots(spec: AccelSpec, run: Run) -> None:

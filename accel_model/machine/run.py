@@ -102,15 +102,20 @@ def energies(spec: AccelSpec, found: Mapping[str, Int64]) -> dict[str, Floats]:
     """Picojoules of each kind of event, of each instruction: what is written at the price of
     writing, the rest at that of reading."""
     table, splits = physics.prices(spec), spec.kind.splits
-    spent = {}
+    spent: dict[str, Floats] = {}
     for event, counter in spec.kind.events.items():
-        price, count = table[event], found[counter]
-        split = splits.get(event)
+        price, count, split = table[event], found[counter].astype(np.float64), splits.get(event)
         spent[event] = price.read * count
         if split is not None:
-            written = sum(found[flow] for flow in split.writes) / split.unit
+            written = passed(found, split.writes) / split.unit
             spent[event] = price.read * (count - written) + price.write * written
     return spent
+
+
+def passed(found: Mapping[str, Int64], flows: Sequence[str]) -> Int64:
+    """Bytes of several flows together, of each instruction."""
+    total: Int64 = np.sum([found[flow] for flow in flows], axis=0, dtype=np.int64)
+    return total
 
 
 def joined(program: Program, runs: Sequence[Run]) -> Run:

@@ -284,7 +284,7 @@ def test_a_port_that_passes_less_is_noticed(
     spec, count = program.spec, run.counters
     one = next(one for one in physics.resources(spec) if one.name == resource)
     port = next(port for port in one.ports if port.user == user)
-    passed = sum(count[flow] for flow in port.flows)
+    passed = np.sum([count[flow] for flow in port.flows], axis=0)
     rate = passed / count["cycles"]
     most = float(rate.max())
     assert 0 < most <= one.bytes_per_cycle(port)

@@ -470,8 +470,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/machine/audit.py",
         "a port may pass anything",
-        "if (passed > most).any():",
-        "if (passed < 0).any():",
+        "if (through > most).any():",
+        "if (through < 0).any():",
         "accel_model/test_audit.py",
     ),
     Change(
