@@ -70,8 +70,9 @@ def bus_rows(spec: AccelSpec) -> int:
     return max(math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES), narrow)
 
 
-def memories(spec: AccelSpec) -> tuple[Resource, ...]:
-    """ACT, WGT, ACC, PAR and staging."""
+def memories(spec: AccelSpec, stream_bytes: int | None = None) -> tuple[Resource, ...]:
+    """ACT, WGT, ACC, PAR and staging. stream_bytes: that the array takes of a bank of WGT in a
+    cycle, from a buffer of a row; None: a whole row."""
     own, row = spec.sram, stream_row_bytes(spec)
     acc = ACC_BANKS * max(1, drain_width(spec) // BLOCK)
     return (
@@ -95,7 +96,7 @@ def memories(spec: AccelSpec) -> tuple[Resource, ...]:
             own.wgt_bytes // spec.wgt_banks,
             row,
             (
-                Port("lane", "r", WGT_WORD_BYTES / row, ("wgt_read",)),
+                Port("lane", "r", (stream_bytes or row) / row, ("wgt_read",)),
                 Port("load", "w", flows=("wgt_loaded",)),
             ),
         ),

@@ -21,7 +21,7 @@ from zeroskip.accel_model.physics.common import (
 from zeroskip.accel_model.physics.cost import clocked, common_energy, parts
 from zeroskip.accel_model.physics.part import Part, Port, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, FILLER_AREA
 from zeroskip.accel_model.timing.lane_array import Lanes
@@ -48,7 +48,8 @@ def lane_resources(spec: AccelSpec, array: Lanes, *, lock_step: bool) -> tuple[R
     """Memories and paths with their ports.
 
     Windows are 16 banks by channel: the entry of channel c in bank c, so that a fetch of 16
-    channels is written in one cycle, and one bank is read. A fetch of as many rows as a lane has
+    channels is written in one cycle, and one bank is read. A lane takes a word of its stream a
+    cycle. A fetch of as many rows as a lane has
     pixels is broadcast.
     """
     windows = Resource(
@@ -68,7 +69,7 @@ def lane_resources(spec: AccelSpec, array: Lanes, *, lock_step: bool) -> tuple[R
         ACT_ROW_BYTES * array.pixels,
         (Port("fetch", "w", flows=("act_fetched",)),),
     )
-    return (*memories(spec), windows, broadcast, *paths(spec))
+    return (*memories(spec, WGT_WORD_BYTES), windows, broadcast, *paths(spec))
 
 
 def lane_parts(spec: AccelSpec, array: Lanes, *, lock_step: bool) -> Iterator[Part]:
