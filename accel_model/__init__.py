@@ -12,6 +12,7 @@ In the order in which each stands on the one before:
 - ``program``: a compiled program and its file.
 - ``memory``: memories, and what each cell remembers of who used it.
 - ``timing``: cycles of the array and of the units. Pure; the one room that the compiler may ask.
+- ``arrays``: the seam: what a kind of array declares, and the lanes.
 - ``functional``: the numbers.
 - ``execute``: each instruction's footprint, cost and semantics.
 - ``machine``: both walks over a program, the audit of a run, its trace.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from zeroskip.accel_model.physics.common import bus_rows, node_of
+from zeroskip.accel_model.physics.common import node_of
 from zeroskip.accel_model.physics.cost import parts
 from zeroskip.accel_model.physics.sense import warn
-from zeroskip.accel_model.spec import AccelSpec, SpecError
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, SpecError
 
 READ_INTO_PIPELINE = ("ACT", "windows", "ACC", "staging")  # an output's way through the memories
 
@@ -28,7 +28,7 @@ def check(spec: AccelSpec) -> None:
                 f"for {' and '.join(map(str, part.ports))}; up to "
                 f"{1000 / part.least_period_ns:.0f} MHz it can, or with smaller banks"
             )
-    moved = 1 + bus_rows(spec)
+    moved = 1 + math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
     if moved > spec.sram.act_banks:
         raise SpecError(
             f"{where}: sram.act_banks = {spec.sram.act_banks} take a row each in a cycle, and "

@@ -66,8 +66,9 @@ def bus_rows(spec: AccelSpec) -> int:
     """Rows of ACT that the load or the store unit moves in a cycle, however few of their bytes: one
     for each 16 bytes of the bus, or, for pixels of few channels, as many neighbours as the fetch
     unit takes, if these are no more than half of the banks."""
-    narrow = min(spec.array.pixels, spec.sram.act_banks // 2)
-    return max(math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES), narrow)
+    banks = spec.sram.act_banks
+    narrow = min(spec.array.pixels, banks // 2)
+    return min(banks, max(math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES), narrow))
 
 
 def memories(spec: AccelSpec, stream_bytes: int | None = None) -> tuple[Resource, ...]:

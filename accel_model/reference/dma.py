@@ -10,11 +10,12 @@ from zeroskip.accel_model.spec import AccelSpec, Dram
 
 
 def row_rate(spec: AccelSpec) -> int:
-    """Rows of ACT in a cycle: those of the bus's width, or a quad, in half of the banks at most."""
+    """Rows of ACT in a cycle: those of the bus's width, in a bank each, or a quad, in half of the
+    banks at most."""
     rate = spec.array.pixels
     while 2 * rate > spec.sram.act_banks:
         rate -= 1
-    while ROW * rate < spec.dram.bytes_per_cycle:
+    while ROW * rate < spec.dram.bytes_per_cycle and rate < spec.sram.act_banks:
         rate += 1
     return rate
 

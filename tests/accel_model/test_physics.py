@@ -310,8 +310,9 @@ def test_what_makes_no_sense_is_said(sentence: str) -> None:
 
 
 def test_a_memory_beyond_the_table_is_refused_with_its_name() -> None:
-    with pytest.raises(
-        SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"
+    with (
+        pytest.warns(RuntimeWarning, match="more than 64 KiB each"),
+        pytest.raises(SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"),
     ):
         physics.check(resized(built(), wgt_bytes=64 << 21))
 
