@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
@@ -56,6 +57,7 @@ from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
 from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
+from zeroskip.runtime.analysis.efficiency import efficiency
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
 
@@ -98,6 +100,8 @@ def compare(
     """
     progress = progress or no_progress
     specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
+    for spec in specs:
+        physics.check(spec)
     if not schemes or not specs:
         raise CompareError("Nothing to compare: name one scheme and one target at least.")
     recipes = [(each, read_recipe(each)) for each in schemes]
@@ -210,14 +214,26 @@ def _gain(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array
     else:
         runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     images = max((run.images for run in runs), default=1)
-    own = [[run.of_image(number) for run in runs] for number in range(images)]
+    own = [run.of_image(number) for number in range(images) for run in runs]
+    cycles = sum(run.cycles for run in own) / images
+    energy = {
+        event: sum(run.energy[event] for run in own) / images / 1e6 for event in spec.kind.events
+    }
+    layers = [layer for program in programs for layer in program.layers]
     return Gain(
-        cycles=round(sum(run.cycles for image in own for run in image) / images),
+        cycles=round(cycles),
         stored_bytes=sum(len(program.image) for program in programs),
-        microjoules=sum(run.picojoules for image in own for run in image) / images / 1e6,
+        microjoules=sum(energy.values()),
         placement=placement_of(
             reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
         )[0],
+        efficiency=efficiency(
+            spec,
+            cycles / spec.clock_mhz / 1000,
+            energy,
+            sum(layer.real_macs for layer in layers),
+            sum(layer.macs for layer in layers),
+        ),
     )
 
 

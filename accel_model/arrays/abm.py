@@ -32,6 +32,10 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, channelwise_fits, result_events
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 
@@ -83,6 +87,7 @@ class AbmKind(Kind[AbmGeometry]):
     Geometry = AbmGeometry
     Energy = AbmEnergy
     events = {**MULTIPLIED, "add": "additions", "window_byte": "window_bytes"}  # noqa: RUF012
+    splits = {**SPLITS, "window_byte": WINDOW_SPLIT}  # noqa: RUF012 - read only
     reference = "zeroskip.accel_model.reference.abm:step"
     slots = (
         MULTIPLY,
@@ -120,6 +125,34 @@ class AbmKind(Kind[AbmGeometry]):
         """Copies of the window, two halves of a byte a position and output."""
         copies = -(-geometry.lanes // geometry.window_ports)
         return copies * 2 * geometry.window_entries * geometry.vector
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        return Datapath(results=self.geometry(spec).drain_width, in_rows=False)
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Halves of copies of the window, 16 banks by channel. A half is filled, or read by the
+        ``window_ports`` lanes of its copy, which may all want the same bank."""
+        array = self.geometry(spec)
+        copies = -(-array.lanes // array.window_ports)
+        lanes = array.window_ports / 2
+        windows = Resource(
+            "windows",
+            2 * BLOCK * copies,
+            -(-array.window_entries // BLOCK) * array.vector,
+            array.vector,
+            (
+                PartPort("fetch or half of the lanes", "rw", lanes, ("window_written",)),
+                PartPort("half of the lanes", "r", lanes, ()),
+            ),
+        )
+        readers = Resource(
+            "lane inputs",
+            array.lanes,
+            0,
+            array.vector,
+            (PartPort("lane", "r", flows=("window_read",)),),
+        )
+        return (*super().resources(spec), windows, readers)
 
     def takes(self, geometry: AbmGeometry, shape: Shape) -> bool:
         """A window holds all positions, since values are scattered over them."""
@@ -180,6 +213,10 @@ class AbmKind(Kind[AbmGeometry]):
                 "multiplies": values * window.outputs,
                 "additions": every,
                 "window_bytes": copies * filters.shape.entries * window.outputs + every,
+            },
+            traffic={
+                "window_written": copies * filters.shape.entries * window.outputs,
+                "window_read": every,
             },
         )
 

@@ -24,11 +24,16 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    SUPPLY,
     channelwise_fits,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
 )
 from zeroskip.accel_model.formats import DENSE, WeightFormat
+from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 
 
@@ -91,6 +96,7 @@ class DcnnKind(Kind[DcnnGeometry]):
         PADDING,
         CONFLICTS,
         Slot("drain", "waiting for the last sum to be written", "drain"),
+        SUPPLY,
         CHANNELWISE,
         SETUP,
     )
@@ -103,6 +109,20 @@ class DcnnKind(Kind[DcnnGeometry]):
 
     def banks(self, geometry: DcnnGeometry) -> int:
         return geometry.weight_banks
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """A result of each PE in a cycle, whose memories ACT is."""
+        return Datapath(
+            results=self.geometry(spec).pes, in_rows=False, fetched=("act_fetched", "input_read")
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        array = self.geometry(spec)
+        port = PartPort("multipliers", "r", flows=("input_read",))
+        return (
+            *super().resources(spec),
+            Resource("input vectors", array.pes, 0, array.dot, (port,)),
+        )
 
     def placement(self, geometry: DcnnGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.weight_banks)
@@ -117,7 +137,9 @@ class DcnnKind(Kind[DcnnGeometry]):
         most = -(-window.out_height // array.pe_rows) * -(-window.out_width // array.pe_cols)
         dots = -(-entries // array.dot)
         work = count * most * dots
-        cycles = work + array.pipeline_cycles
+        input_bytes, words = array.dot * count * outputs * dots, filters.words * most
+        late = supply_cycles(work, supplies(spec, self.datapath(spec), case, words, input_bytes))
+        cycles = work + late + array.pipeline_cycles
         every, real = filters.products(window)
         pairs = count * outputs * entries
         return Timing(
@@ -128,13 +150,15 @@ class DcnnKind(Kind[DcnnGeometry]):
                 "zeros": pairs - every,
                 "padding": every - real,
                 "drain": array.pipeline_cycles * array.macs,
+                "supply": late * array.macs,
             },
             {
                 **result_events(case, array.weight_banks),
-                "wgt_words": filters.words * most,
+                "wgt_words": words,
                 "multiplies": pairs,
                 "input_vectors": count * outputs * dots,
             },
+            traffic={"input_read": input_bytes},
         )
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:

@@ -28,8 +28,16 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import Floats, Int64, OutputsPrice
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    WGT_WORD_BYTES,
+    AccelSpec,
+    Energy,
+    number,
+)
 
 BANKS = 4  # of WGT for a filter: 16 weights a cycle
 
@@ -110,6 +118,22 @@ class DianNao(Kind[TreeGeometry]):
         """Four for each filter, which give its 16 weights a cycle."""
         return BANKS * geometry.filters
 
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """A result of each tree in a cycle, and ranks of ACT for rows of 16 of them."""
+        ranks = max(1, self.geometry(spec).filters // BLOCK)
+        return Datapath(
+            results=self.geometry(spec).filters,
+            rows=ranks,
+            stream_bytes=WGT_WORD_BYTES,
+            ranks=ranks,
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """A row of inputs, or one of the operand for each 16 trees, is broadcast."""
+        width = ACT_ROW_BYTES * self.datapath(spec).rows
+        port = PartPort("fetch", "w", flows=("act_fetched",))
+        return (*super().resources(spec), Resource("input registers", 1, 0, width, (port,)))
+
     def placement(self, geometry: TreeGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.filters, BANKS)
 
@@ -121,7 +145,7 @@ class DianNao(Kind[TreeGeometry]):
 
     def conv(self, spec: AccelSpec, case: Case) -> Timing:
         """Events: every output reads its rows of ACT once for each group of filters, and all
-        weights."""
+        weights, not the streams' headers of a word each, which are read once."""
         array, window, filters = self.geometry(spec), case.window, case.filters
         in_channel_order(filters)
         count, outputs, shape = len(filters), window.outputs, filters.shape
@@ -145,7 +169,7 @@ class DianNao(Kind[TreeGeometry]):
             },
             {
                 "act_rows": (groups * rows + ends * blocks(count)) * outputs,
-                "wgt_words": filters.words * outputs,
+                "wgt_words": filters.words * outputs - count * (outputs - 1),
                 "acc_rows": ((not case.first) + (not case.last))
                 * len(accumulator_rows(array.filters, count))
                 * outputs,

@@ -7,7 +7,7 @@ have a part of the channels each. docs/arrays/eyeriss_v2.md has the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -31,6 +31,8 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    SUPPLY,
+    Needs,
     by_tap,
     channelwise_fits,
     in_tile,
@@ -38,11 +40,16 @@ from zeroskip.accel_model.arrays.tile_counts import (
     mask_of,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
     two_sets,
 )
 from zeroskip.accel_model.formats import CSC, WeightFormat
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, Energy, number
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -101,6 +108,7 @@ class EyerissKind(Kind[EyerissGeometry]):
         Slot("imbalance", "PEs waiting for the one with the most products", "imbalance"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the PEs, and for the end", "drain"),
+        SUPPLY,
         Slot("unused", "PEs without outputs, filters or channels", "ragged"),
         CHANNELWISE,
         SETUP,
@@ -119,6 +127,42 @@ class EyerissKind(Kind[EyerissGeometry]):
     def sram_bytes(self, geometry: EyerissGeometry) -> int:
         """Scratch pads, those of sums twice and with 4 bytes a sum."""
         return geometry.macs * (geometry.pad_bytes + 8 * geometry.filters * geometry.outputs)
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        return Datapath(results=self.geometry(spec).drain_width, in_rows=False)
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """A row of ACT in a cycle goes to a row of PEs; a PE reads an input and a weight, and has
+        two sets of sums, one of which is added to."""
+        array = self.geometry(spec)
+        pads = Resource(
+            "scratch pads",
+            array.macs,
+            array.pad_bytes,
+            BLOCK,
+            (
+                PartPort("row of inputs", "w", flows=("pad_written",)),
+                PartPort("multiplier", "r", 2 / BLOCK, ("pad_read",)),
+            ),
+        )
+        sums = Resource(
+            "sums",
+            2 * array.macs,
+            SUM_BYTES * array.filters * array.outputs,
+            SUM_BYTES,
+            (
+                PartPort("adder or drain", "r", flows=("sums_read", "sums_drained")),
+                PartPort("adder", "w", flows=("sums_written",)),
+            ),
+        )
+        rows = Resource(
+            "buses of rows",
+            array.pe_rows,
+            0,
+            ACT_ROW_BYTES,
+            (PartPort("fetch", "w", flows=("rows_sent",)),),
+        )
+        return (*super().resources(spec), pads, sums, rows)
 
     def modes(self, geometry: EyerissGeometry) -> range:
         return range(geometry.pe_rows.bit_length())
@@ -139,13 +183,14 @@ class EyerissKind(Kind[EyerissGeometry]):
         products = _products(inputs, _weights(filters, array), share)  # [share, S, G, columns]
         times, drains, active = _passes(array, window, len(filters), case.mode, products)
         _, end = two_sets(times, drains)
-        cycles = int(end) + array.pipeline_cycles
+        groups = products.shape[2]
+        batches = len(times) // groups
+        sent = groups * blocks(filters.shape.channels) * int(window.real.sum())
+        late = supply_cycles(int(end), self._needs(spec, case, sent, batches))
+        cycles = int(end) + late + array.pipeline_cycles
         done, busy = int(products.sum()), int(times.sum())
         parts = min(share, filters.shape.channels)
         worked = int((times * active * parts).sum())
-        groups = products.shape[2]
-        batches = len(times) // groups
-        looked = int(window.real.sum())
         per_group = np.minimum(array.pe_cols, _sizes(array, len(filters)))
         seen = int(inputs.sum()) * (filters.shape.channels if mask is None else 1)
         return Timing(
@@ -153,13 +198,14 @@ class EyerissKind(Kind[EyerissGeometry]):
             {
                 "multiply": done,
                 "imbalance": worked - done,
-                "drain": (cycles - busy) * array.macs,
+                "drain": (cycles - late - busy) * array.macs,
+                "supply": late * array.macs,
                 "unused": busy * array.macs - worked,
             },
             _joined(
                 result_events(case, array.pe_cols),
                 {
-                    "act_rows": groups * blocks(filters.shape.channels) * looked,
+                    "act_rows": sent,
                     "wgt_words": filters.words * batches,
                     "multiplies": done,
                     "pad_accesses": done,
@@ -167,7 +213,22 @@ class EyerissKind(Kind[EyerissGeometry]):
                 },
             ),
             done,
+            {
+                "rows_sent": ACT_ROW_BYTES * sent,
+                "pad_written": seen * int(per_group.sum()),
+                "pad_read": 2 * done,
+                "sums_read": SUM_BYTES * done,
+                "sums_written": SUM_BYTES * done,
+                "sums_drained": SUM_BYTES * parts * len(filters) * window.outputs,
+            },
         )
+
+    def _needs(self, spec: AccelSpec, case: Case, rows: int, batches: int) -> Needs:
+        """rows: of ACT that are sent to rows of PEs; batches: outputs that are on the grid at once,
+        for each of which all streams are read."""
+        inputs, words = ACT_ROW_BYTES * rows, case.filters.words * batches
+        way = (inputs, ACT_ROW_BYTES * self.geometry(spec).pe_rows)
+        return (*supplies(spec, self.datapath(spec), case, words, inputs), way)
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
         """As if all inputs were there: masks belong to tiles, and the search has none."""
@@ -183,7 +244,9 @@ class EyerissKind(Kind[EyerissGeometry]):
         products = (inputs @ weights).reshape(shape).swapaxes(0, 1).astype(np.int64)
         times, drains, _ = _passes(array, window, len(filters), case.mode, products)
         _, end = two_sets(times, drains)
-        return float(end + array.pipeline_cycles)
+        sent = groups * blocks(filters.shape.channels) * int(window.real.sum())
+        needs = self._needs(spec, replace(case, window=window), sent, len(times) // groups)
+        return float(end + supply_cycles(int(end), needs) + array.pipeline_cycles)
 
 
 def _joined(one: dict[str, int], two: dict[str, int]) -> dict[str, int]:

@@ -34,16 +34,22 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    SUPPLY,
     channelwise_fits,
     looked_at,
     mask_of,
     nonzeros_at,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
     there_at,
     two_sets,
 )
 from zeroskip.accel_model.formats import DENSE, RUNS, WeightFormat
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -113,6 +119,7 @@ SLOTS = (
     Slot("imbalance", "PEs waiting at the end of a group of filters for the slowest", "imbalance"),
     CONFLICTS,
     Slot("drain", "waiting for accumulators to be drained, and for the end", "drain"),
+    SUPPLY,
     Slot("unused", "PEs that have no part of the input tile", "ragged"),
     CHANNELWISE,
     SETUP,
@@ -210,6 +217,44 @@ class CartesianKind(Kind[ScnnGeometry]):
         """Two accumulator sets of 4 bytes a sum, and the weight FIFO, in each PE."""
         return geometry.pes * (2 * 4 * geometry.accumulators + geometry.fifo_bytes)
 
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """ACT is the PEs' own memories: each reads a vector of inputs, and writes what it drains."""
+        array = self.geometry(spec)
+        return Datapath(
+            results=array.pes * array.drain_width,
+            in_rows=False,
+            fetched=("act_fetched", "input_read"),
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Accumulators are two banks for each multiplier in each of the two sets of a PE; a set is
+        added to or drained."""
+        array = self.geometry(spec)
+        size, banks, width = array.vector, 2 * array.vector**2, max(BLOCK, array.vector)
+        accumulators = Resource(
+            "accumulators",
+            2 * banks * array.pes,
+            SUM_BYTES * -(-array.accumulators // banks),
+            SUM_BYTES,
+            (
+                PartPort("products or drain", "r", flows=("sums_read", "sums_drained")),
+                PartPort("products", "w", flows=("sums_written",)),
+            ),
+        )
+        fifos = Resource(
+            "weight FIFOs",
+            array.pes,
+            array.fifo_bytes,
+            width,
+            (
+                PartPort("broadcast", "w", flows=("fifo_written",)),
+                PartPort("multipliers", "r", size / width, ("fifo_read",)),
+            ),
+        )
+        port = PartPort("multipliers", "r", flows=("input_read",))
+        vectors = Resource("input vectors", array.pes, 0, size, (port,))
+        return (*super().resources(spec), accumulators, fifos, vectors)
+
     def placement(self, geometry: ScnnGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.weight_banks)
 
@@ -242,7 +287,15 @@ class CartesianKind(Kind[ScnnGeometry]):
         pairs = int((inputs.sum(axis=0) * counts).sum())
         times = np.maximum(busy.max(axis=0), 1).astype(np.int64)
         _, end = two_sets(times, -(-groups.filters * sums // array.drain_width))
-        cycles = int(end) + array.pipeline_cycles
+        wanted = vectors.any(axis=0)  # [C or 1, phases]: some PE has an input
+        weight_bytes = array.vector * int((groups.vectors * wanted).sum())
+        input_bytes = array.vector * int(read)
+        needs = (
+            *supplies(spec, self.datapath(spec), case, filters.words, input_bytes),
+            (weight_bytes, max(BLOCK, array.vector)),
+        )
+        late = supply_cycles(int(end), needs)
+        cycles = int(end) + late + array.pipeline_cycles
 
         at = looked_at(mask, window)
         inside = int((there_at(filters, self.zeros).sum(axis=0, dtype=np.int64) * at).sum())
@@ -257,7 +310,8 @@ class CartesianKind(Kind[ScnnGeometry]):
                 "zeros": inside - products,
                 "outside": pairs - inside,
                 "imbalance": (group_cycles * used - work) * square,
-                "drain": (cycles - group_cycles) * array.macs,
+                "drain": (cycles - late - group_cycles) * array.macs,
+                "supply": late * array.macs,
                 "unused": group_cycles * (array.pes - used) * square,
             },
             {
@@ -269,6 +323,14 @@ class CartesianKind(Kind[ScnnGeometry]):
                 "weight_vectors": work,
             },
             products if "inputs" in self.skips else None,
+            {
+                "input_read": input_bytes,
+                "fifo_written": weight_bytes * array.pes,
+                "fifo_read": array.vector * work,
+                "sums_read": SUM_BYTES * inside,
+                "sums_written": SUM_BYTES * inside,
+                "sums_drained": SUM_BYTES * len(filters) * int(down.sums.sum() * right.sums.sum()),
+            },
         )
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:

@@ -34,6 +34,7 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    SUPPLY,
     channelwise_fits,
     looked_at,
     looked_up,
@@ -41,6 +42,8 @@ from zeroskip.accel_model.arrays.tile_counts import (
     nonzeros_at,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
 )
 from zeroskip.accel_model.formats import (
     BITMAP,
@@ -50,7 +53,15 @@ from zeroskip.accel_model.formats import (
     to_reduction_order,
 )
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    WGT_WORD_BYTES,
+    AccelSpec,
+    Energy,
+    number,
+)
 
 Words = npt.NDArray[np.uint64]
 LOOKED_UP = 1 << 24  # bytes of what taps see, at a time
@@ -113,6 +124,7 @@ class SpartenKind(Kind[SpartenGeometry]):
         Slot("ragged", "clusters that are done before the last", "ragged"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the units, and for the end", "drain"),
+        SUPPLY,
         CHANNELWISE,
         SETUP,
     )
@@ -133,6 +145,45 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     def sram_bytes(self, geometry: SpartenGeometry) -> int:
         return geometry.macs * geometry.unit_bytes
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        array = self.geometry(spec)
+        return Datapath(results=array.clusters * array.drain_width, in_rows=False)
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """A unit has sums of two filters in two sets, and chunks of both operands: a row of each is
+        written in a cycle, a value of each is read, the masks of two filters are joined."""
+        array = self.geometry(spec)
+        sums = Resource(
+            "unit sums",
+            array.macs,
+            4 * SUM_BYTES,
+            SUM_BYTES,
+            (
+                PartPort("adder", "r", flows=("sums_read",)),
+                PartPort("adder", "w", flows=("sums_written",)),
+            ),
+        )
+        row = stream_row_bytes(spec)
+        chunks = Resource(
+            "unit chunks",
+            array.macs,
+            max(0, array.unit_bytes - 4 * SUM_BYTES),
+            row,
+            (
+                PartPort("cluster", "w", flows=("chunk_inputs",)),
+                PartPort("lane", "w", flows=("chunk_weights",)),
+                PartPort("multiplier", "r", 2 / row, ("chunk_read",)),
+            ),
+        )
+        joins = Resource(
+            "inner joins",
+            array.macs,
+            0,
+            4 * array.chunk // 8,
+            (PartPort("masks", "r", flows=("joined",)),),
+        )
+        return (*super().resources(spec), sums, chunks, joins)
 
     def placement(self, geometry: SpartenGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.units)
@@ -164,7 +215,11 @@ class SpartenKind(Kind[SpartenGeometry]):
         ends, busy, work = _join(
             inputs, weights, floors, array.clusters, array.units, array.drain_width
         )
-        cycles = int(ends.max()) + array.pipeline_cycles
+        rounds, jobs = -(-window.outputs // array.clusters), -(-len(filters) // (2 * array.units))
+        rows, words = int(floors.sum()) * window.outputs * jobs, filters.words * rounds
+        way, end, results = self.datapath(spec), int(ends.max()), result_events(case, array.units)
+        late = supply_cycles(end, supplies(spec, way, case, words, ACT_ROW_BYTES * rows))
+        cycles = end + late + array.pipeline_cycles
         at = looked_at(mask, window)
         products = int((nonzeros_at(filters) * at).sum())
         every, _ = filters.products(window)
@@ -180,17 +235,25 @@ class SpartenKind(Kind[SpartenGeometry]):
                 "imbalance": total * array.units - multiplied,
                 "ragged": int((ends.max() - ends).sum()) * array.units,
                 "drain": drain * array.units,
+                "supply": late * array.macs,
             },
             {
-                **result_events(case, array.units),
-                "act_rows": result_events(case, array.units)["act_rows"]
-                + int(floors.sum()) * window.outputs * -(-len(filters) // (2 * array.units)),
-                "wgt_words": filters.words * -(-window.outputs // array.clusters),
+                **results,
+                "act_rows": results["act_rows"] + rows,
+                "wgt_words": words,
                 "multiplies": multiplied,
                 "unit_reads": multiplied,
                 "joins": len(floors) * len(filters) * window.outputs,
             },
             products if "inputs" in self.skips else None,
+            {
+                "chunk_inputs": ACT_ROW_BYTES * rows * array.units,
+                "chunk_weights": WGT_WORD_BYTES * words * array.clusters,
+                "chunk_read": 2 * multiplied,
+                "joined": 2 * array.chunk // 8 * len(floors) * len(filters) * window.outputs,
+                "sums_read": SUM_BYTES * multiplied,
+                "sums_written": SUM_BYTES * multiplied,
+            },
         )
 
     def _weights(self, filters: FilterSet, chunk: int) -> Words:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.spec import Dram
+from zeroskip.accel_model.reference.convolution import ROW, Outcome
+from zeroskip.accel_model.spec import AccelSpec, Dram
+
+
+def row_rate(spec: AccelSpec) -> int:
+    """Rows of ACT in a cycle: those of the bus's width, in a bank each, or a quad, in half of the
+    banks at most."""
+    rate = spec.array.pixels
+    while 2 * rate > spec.sram.act_banks:
+        rate -= 1
+    while ROW * rate < spec.dram.bytes_per_cycle and rate < spec.sram.act_banks:
+        rate += 1
+    return rate
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,9 @@ class Transfer:
             yield start, length
 
 
-def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
-    """Move it: every run moves whole aligned bursts, each of them beat by beat."""
+def step_transfer(dram: Dram, transfer: Transfer, rows: int = 0, rate: int = 1) -> Outcome:
+    """Move it: every run moves whole aligned bursts, each of them beat by beat, while so many rows
+    of ACT are written or read, ``rate`` in a cycle."""
     outcome = Outcome()
     for start, length in transfer.runs():
         outcome.events["useful_bytes"] += length
@@ -51,8 +63,12 @@ def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
             moved = 0
             while moved < dram.burst_bytes:
                 moved += dram.bytes_per_cycle
+                rows -= rate
                 outcome.cycles += 1
             outcome.events["dram_bytes"] += dram.burst_bytes
             burst += dram.burst_bytes
+    while rows > 0:
+        rows -= rate
+        outcome.cycles += 1
     outcome.events["cycles"] = outcome.cycles
     return outcome

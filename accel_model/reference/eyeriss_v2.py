@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
     Filter,
     Stored,
     finish,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.reference.streams import Pointer
@@ -146,6 +147,8 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += drain.step()
         multiplied, drained = now_multiplied, now_drained
         outcome.cycles += 1
+    sent = (ROW * events["act_rows"], ROW * array.pe_rows)
+    supply(spec, conv, outcome, sent)
     finish(conv, array.pe_cols, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

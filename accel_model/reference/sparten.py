@@ -12,6 +12,7 @@ from zeroskip.accel_model.reference.filters import (
     read_bitmap,
     read_dense,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.spec import AccelSpec
@@ -129,6 +130,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         for cluster in clusters:
             cluster.step()
         outcome.cycles += 1
+    supply(spec, conv, outcome)
     finish(conv, array.units, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

@@ -13,6 +13,7 @@ from zeroskip.accel_model.reference.filters import (
     place,
     read_bitmap,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.spec import AccelSpec
@@ -130,6 +131,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not leaving
         done, drained, generator.ready = now_done, now_drained, now_ready
         outcome.cycles += 1
+    supply(spec, conv, outcome)
     finish(conv, array.pes, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

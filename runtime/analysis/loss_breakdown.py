@@ -57,7 +57,7 @@ BUS_CAUSES = (
     Slot(
         "traffic",
         "the bus moving bytes that are not compulsory: halos and weights again, whole bursts, "
-        "parameters",
+        "parameters; and rows of ACT that take longer than their few bytes",
         "bus",
     ),
     Slot(
@@ -125,7 +125,8 @@ def losses_of(run: Run, program: Program) -> list[Losses]:
     found["neighbours"] = unit * sums(spans.owner, np.where(at_bus & ~own, spans.length, 0), count)
     _charge_array(found, run, program, stream, spans, np.where(at_bus, 0, spans.length))
     inside = sums(spans.owner, np.where(own, spans.length, 0), count)
-    moved = sums(layers_of(program), run.counters["dram_bytes"], count) // spec.dram.bytes_per_cycle
+    held = np.where(run.counters["dram_bytes"] > 0, run.counters["cycles"], 0)
+    moved = sums(layers_of(program), held, count)
     made = []
     for index, info in enumerate(program.layers):
         lost = {cause: int(values[index]) for cause, values in found.items()}

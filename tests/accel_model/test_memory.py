@@ -111,7 +111,7 @@ CASES: list[tuple[str, Callable[[], Hand], str]] = [
     (
         "input beyond ACT",
         lambda: changed(network(), isa.Input, act=65535),
-        "reads ACT rows 65535..65550, but there are 11264",
+        "reads ACT rows 65535..65550, but there are 17408",
     ),
     ("output beyond ACT", lambda: changed(network(), isa.Output, act=11260), "writes ACT rows"),
     ("load beyond ACT", lambda: changed(network(), isa.Load, act=11249), "writes ACT rows 11249"),

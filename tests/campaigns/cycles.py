@@ -49,7 +49,7 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.reference.dma import Transfer, step_transfer
+from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.accel_model.timing.timeline import timeline
@@ -109,7 +109,8 @@ def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any
 
 def difference(cost: Cost, outcome: Outcome, spec: AccelSpec | None = None) -> str:
     """The counters that are not equal; with a spec of lanes those of a convolution too."""
-    counters = {name: getattr(cost, name) for name in COUNTED} | dict(cost.events)
+    counters = {name: getattr(cost, name) for name in COUNTED}
+    counters |= {**cost.events, **cost.traffic}
     if spec is not None:
         counters |= lane_cycles(spec, cost.slots)
     named = counters.keys() | outcome.events.keys()
@@ -296,16 +297,22 @@ def transfer(rng: Rng, name: str) -> str:
     width = int(some(rng, 4, 8, 16, 32, 64))
     spec = load_spec("dense256")
     dram = replace(spec.dram, bytes_per_cycle=width, burst_bytes=max(width, int(some(rng, 32, 64))))
-    spec = replace(spec, dram=dram)
+    sram = replace(spec.sram, act_banks=int(some(rng, 1, 2, 4, 8, 16)))
+    spec = replace(spec, dram=dram, sram=sram)
     first = int(rng.integers(0, 1 << 12))
     if name == "loadparams":
         rows = int(rng.integers(1, 60))
         made = isa.LoadParams(par=0, dram=first, rows=rows)
-        return difference(fast(spec, made), step_transfer(dram, Transfer(first, 16 * rows)))
+        outcome = step_transfer(dram, Transfer(first, 16 * rows))
+        outcome.events["par_loaded"] = 16 * rows
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
+        return difference(fast(spec, made), outcome)
     if name == "loadweights":
         size = 4 * int(rng.integers(1, 600))
         outcome = step_transfer(dram, Transfer(first, size))
         outcome.events["wgt_words"] = size // 4
+        outcome.events["wgt_loaded"] = size
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
         return difference(
             fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, mode=0)), outcome
         )
@@ -324,8 +331,16 @@ def transfer(rng: Rng, name: str) -> str:
     one = move(
         act=0, dram=first, width=counts[0], height=counts[1], blocks=counts[2], bytes=length, lane=0
     )
-    outcome = step_transfer(dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])))
-    outcome.events["act_rows"] = counts[0] * counts[1] * counts[2]
+    rows = width * height * deep
+    outcome = step_transfer(
+        dram,
+        Transfer(first, length, counts, (steps[0], steps[1], steps[2])),
+        rows,
+        row_rate(spec),
+    )
+    outcome.events["act_rows"] = rows
+    outcome.events["act_loaded" if name == "load" else "act_stored"] = 16 * rows
+    outcome.events["dram_read" if name == "load" else "dram_written"] = outcome.events["dram_bytes"]
     return difference(fast(spec, one, register), outcome)
 
 

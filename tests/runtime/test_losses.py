@@ -181,7 +181,8 @@ def test_the_bus_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
         idle = [cause for cause in CAUSES if cause not in (*SAVED, "traffic", "neighbours")]
         assert sum(one.lost[cause] for cause in idle) == unit * seen[index, "idle"]
         needed = info.input_bytes + info.output_bytes + info.weight_bytes
-        moved = int(run.counters["dram_bytes"][program.layer_of == index].sum())
+        mine = (program.layer_of == index) & (run.counters["dram_bytes"] > 0)
+        moved = width * int(run.counters["cycles"][mine].sum())
         share = min(Fraction(1), Fraction(needed, moved)) if moved else Fraction(1)
         compulsory = math.floor(unit * seen[index, "own"] * share)
         assert one.lost["traffic"] == unit * seen[index, "own"] - compulsory
