@@ -37,6 +37,21 @@ def number(doc: str, low: float = 1, high: float = 1 << 40, *, power_of_two: boo
     return field(metadata={"doc": doc, "low": low, "high": high, "pow2": power_of_two})
 
 
+def channelwise_outputs() -> Any:
+    """``pixels`` of an array of which only instructions that treat channels alike have such."""
+    return number(
+        "outputs of 16 channels that depthwise, pools and additions work on together",
+        1,
+        64,
+        power_of_two=True,
+    )
+
+
+def cycles_to_last_row(since: str) -> Any:
+    """``pipeline_cycles``: what a convolution takes after its array has done."""
+    return number(f"cycles from {since} to the last row written", 0, 1000)
+
+
 @dataclass(frozen=True)
 class Dram:
     """The memory behind one bus that the load and the store unit share."""
@@ -346,6 +361,11 @@ def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
 
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
     rules = [
+        (
+            ACT_ROW_BYTES * spec.array.pixels <= spec.array.macs,
+            f"array.pixels = {spec.array.pixels} outputs of 16 channels are more than the "
+            f"{spec.array.macs} multipliers there are",
+        ),
         *spec.kind.check(spec),
         (
             spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,

@@ -28,16 +28,22 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
-from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, channelwise_fits, result_events
+from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, result_events
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,8 @@ class AbmGeometry:
     window_ports: int = number("lanes that read a copy of the window in a cycle", 1, 8)
     fetch_rows: int = number("rows of ACT that are read into the windows in a cycle", 1, 64)
     drain_width: int = number("sums that leave the lanes in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -86,8 +87,9 @@ class AbmKind(Kind[AbmGeometry]):
     name = "abm"
     Geometry = AbmGeometry
     Energy = AbmEnergy
-    events = {**MULTIPLIED, "add": "additions", "window_byte": "window_bytes"}  # noqa: RUF012
-    splits = {**SPLITS, "window_byte": WINDOW_SPLIT}  # noqa: RUF012 - read only
+    in_rows = False
+    events = beside(MULTIPLIED, add="additions", window_byte="window_bytes")
+    splits = beside(SPLITS, window_byte=WINDOW_SPLIT)
     reference = "zeroskip.accel_model.reference.abm:step"
     slots = (
         MULTIPLY,
@@ -109,7 +111,6 @@ class AbmKind(Kind[AbmGeometry]):
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
         return [
-            channelwise_fits(array),
             (
                 array.vector % array.share == 0,
                 f"array.share = {array.share} does not divide the {array.vector} accumulators of "
@@ -125,9 +126,6 @@ class AbmKind(Kind[AbmGeometry]):
         """Copies of the window, two halves of a byte a position and output."""
         copies = -(-geometry.lanes // geometry.window_ports)
         return copies * 2 * geometry.window_entries * geometry.vector
-
-    def datapath(self, spec: AccelSpec) -> Datapath:
-        return Datapath(results=self.geometry(spec).drain_width, in_rows=False)
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Halves of copies of the window, 16 banks by channel. A half is filled, or read by the

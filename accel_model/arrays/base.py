@@ -51,6 +51,7 @@ Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 InputMask: TypeAlias = Callable[[], Bools]
+T = TypeVar("T")
 
 
 class ArrayError(ZeroskipError):
@@ -264,20 +265,29 @@ EVENTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+
+def beside(common: Mapping[str, T], **own: T) -> Mapping[str, T]:
+    """``common`` and a kind's own, for ``Kind.events`` and ``Kind.splits``."""
+    return MappingProxyType({**common, **own})
+
+
 G = TypeVar("G")  # the geometry of a kind
 
 
 class Kind(ABC, Generic[G]):
     """A kind of array."""
 
-    name: ClassVar[str]  # as targets write it in [array] kind
+    name: str  # as targets write it in [array] kind
     Geometry: ClassVar[type]  # the [array] section (``spec.Geometry``), a frozen dataclass
     Energy: ClassVar[type] = Energy  # the [energy] section, likewise
     events: ClassVar[Mapping[str, str]] = EVENTS  # ``EVENTS`` and its own
     splits: ClassVar[Mapping[str, Split]] = SPLITS  # those of them that read or write, and its own
     slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
-    skips: ClassVar[frozenset[str]] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
+    skips: frozenset[str] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
     gates: ClassVar[bool] = False  # zero inputs take time but no energy
+    in_rows: ClassVar[bool] = (
+        True  # results leave 16 neighbouring channels at a time, or one by one
+    )
     reference: ClassVar[str]  # "package.module:function", stepped clock by clock; for tests
 
     def geometry(self, spec: AccelSpec) -> G:
@@ -313,7 +323,8 @@ class Kind(ABC, Generic[G]):
 
     def datapath(self, spec: AccelSpec) -> Datapath:
         """The ways to and from the memories that every target has."""
-        return Datapath(results=int(getattr(spec.array, "drain_width", BLOCK)))
+        width = int(getattr(spec.array, "drain_width", BLOCK))
+        return Datapath(results=width, in_rows=self.in_rows)
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Memories and paths with their ports, by which the machine's audit goes; a kind adds its

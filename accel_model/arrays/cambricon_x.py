@@ -49,7 +49,13 @@ from zeroskip.accel_model.physics.cost import clocked, named
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
+from zeroskip.accel_model.spec import (
+    WGT_WORD_BYTES,
+    AccelSpec,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.lane_array import ConvTiming, conv_cycles
 
@@ -79,16 +85,9 @@ class CambriconGeometry:
     max_outputs: int = number(
         "log2 of the most neighbouring outputs whose windows are held side by side", 0, 4
     )
-    pixels: int = number(
-        "outputs of 16 channels that channelwise instructions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
+    pixels: int = channelwise_outputs()
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    pipeline_cycles: int = cycles_to_last_row("the last output drained")
 
     @property
     def macs(self) -> int:
@@ -138,16 +137,6 @@ class CambriconX(Kind[CambriconGeometry]):
         CHANNELWISE,
         SETUP,
     )
-
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        array = self.geometry(spec)
-        return [
-            (
-                array.macs >= BLOCK * array.pixels,
-                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
-                f"{array.macs} multipliers there are",
-            ),
-        ]
 
     def format(self, geometry: CambriconGeometry) -> WeightFormat:
         return STEP

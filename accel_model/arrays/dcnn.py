@@ -20,12 +20,12 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
-    channelwise_fits,
     patch_window,
     result_events,
     supplies,
@@ -34,7 +34,13 @@ from zeroskip.accel_model.arrays.tile_counts import (
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.physics.common import Datapath
 from zeroskip.accel_model.physics.part import PartPort, Resource
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,8 @@ class DcnnGeometry:
     pe_cols: int = number("columns of PEs, each with a band of its columns", 1, 64)
     dot: int = number("products that a PE adds up in a cycle", 1, 256)
     weight_banks: int = number("banks of WGT, a filter's stream in one", 16, 256, power_of_two=True)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def pes(self) -> int:
@@ -82,7 +83,7 @@ class DcnnKind(Kind[DcnnGeometry]):
     Geometry = DcnnGeometry
     Energy = DcnnEnergy
     skips = frozenset()
-    events = {**MULTIPLIED, "input_vector": "input_vectors"}  # noqa: RUF012 - read only
+    events = beside(MULTIPLIED, input_vector="input_vectors")
     reference = "zeroskip.accel_model.reference.scnn:step_dense"
     slots = (
         MULTIPLY,
@@ -103,9 +104,6 @@ class DcnnKind(Kind[DcnnGeometry]):
 
     def format(self, geometry: DcnnGeometry) -> WeightFormat:
         return DENSE
-
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: DcnnGeometry) -> int:
         return geometry.weight_banks

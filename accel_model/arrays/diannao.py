@@ -36,6 +36,7 @@ from zeroskip.accel_model.spec import (
     WGT_WORD_BYTES,
     AccelSpec,
     Energy,
+    channelwise_outputs,
     number,
 )
 
@@ -51,12 +52,7 @@ class TreeGeometry:
         "tiles, each with its own weights and all with the same inputs", 1, 64, power_of_two=True
     )
     trees: int = number("filters of a tile: adder trees", 1, 16, power_of_two=True)
-    pixels: int = number(
-        "outputs of 16 channels that channelwise instructions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
+    pixels: int = channelwise_outputs()
     pipeline_cycles: int = number(
         "cycles from an input row's read to its output row's write: ACT, multiply, add, requantize",
         0,
@@ -100,16 +96,6 @@ class DianNao(Kind[TreeGeometry]):
         CHANNELWISE,
         SETUP,
     )
-
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        array = self.geometry(spec)
-        return [
-            (
-                array.filters >= array.pixels,
-                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
-                f"{array.macs} multipliers there are",
-            )
-        ]
 
     def format(self, geometry: TreeGeometry) -> WeightFormat:
         return DENSE

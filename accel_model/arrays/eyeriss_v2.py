@@ -27,6 +27,7 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
@@ -34,7 +35,6 @@ from zeroskip.accel_model.arrays.tile_counts import (
     SUPPLY,
     Needs,
     by_tap,
-    channelwise_fits,
     in_tile,
     looked_up,
     mask_of,
@@ -46,10 +46,17 @@ from zeroskip.accel_model.arrays.tile_counts import (
 )
 from zeroskip.accel_model.formats import CSC, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
+from zeroskip.accel_model.physics.common import SUM_BYTES
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -67,13 +74,8 @@ class EyerissGeometry:
     outputs: int = number("neighbouring outputs of a PE", 1, 64)
     pad_bytes: int = number("scratch pads of a PE for inputs and weights, bytes", 0, 1 << 16)
     drain_width: int = number("sums that leave the grid in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -99,8 +101,9 @@ class EyerissKind(Kind[EyerissGeometry]):
     name = "eyeriss_v2"
     Geometry = EyerissGeometry
     Energy = EyerissEnergy
+    in_rows = False
     skips = frozenset({"weights", "inputs"})
-    events = {**MULTIPLIED, "pad": "pad_accesses", "input": "inputs_read"}  # noqa: RUF012
+    events = beside(MULTIPLIED, pad="pad_accesses", input="inputs_read")
     reference = "zeroskip.accel_model.reference.eyeriss_v2:step"
     slots = (
         MULTIPLY,
@@ -117,9 +120,6 @@ class EyerissKind(Kind[EyerissGeometry]):
     def format(self, geometry: EyerissGeometry) -> WeightFormat:
         return CSC
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
-
     def banks(self, geometry: EyerissGeometry) -> int:
         """One for each column."""
         return geometry.pe_cols
@@ -127,9 +127,6 @@ class EyerissKind(Kind[EyerissGeometry]):
     def sram_bytes(self, geometry: EyerissGeometry) -> int:
         """Scratch pads, those of sums twice and with 4 bytes a sum."""
         return geometry.macs * (geometry.pad_bytes + 8 * geometry.filters * geometry.outputs)
-
-    def datapath(self, spec: AccelSpec) -> Datapath:
-        return Datapath(results=self.geometry(spec).drain_width, in_rows=False)
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """A row of ACT in a cycle goes to a row of PEs; a PE reads an input and a weight, and has

@@ -51,7 +51,7 @@ from zeroskip.accel_model.physics.cost import named
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, cycles_to_last_row, number
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.lane_array import ConvTiming, WindowError, conv_cycles
 
@@ -80,9 +80,7 @@ class KangGeometry:
         1 << 16,
     )
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    pipeline_cycles: int = cycles_to_last_row("the last output drained")
 
     @property
     def macs(self) -> int:

@@ -51,7 +51,7 @@ from zeroskip.accel_model.physics.lane_array import (
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, number
+from zeroskip.accel_model.spec import AccelSpec, cycles_to_last_row, number
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
     WindowError,
@@ -87,9 +87,7 @@ class LaneGeometry:
         1 << 16,
     )
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    pipeline_cycles: int = cycles_to_last_row("the last output drained")
 
     @property
     def macs(self) -> int:
@@ -165,10 +163,10 @@ class LaneKind(Kind[LaneGeometry]):
     reference = "zeroskip.accel_model.reference.lanes:step"
 
     def __init__(self, name: str, weights: WeightFormat, *, lock_step: bool) -> None:
-        self.name = name  # type: ignore[misc]  # a class variable of most kinds
+        self.name = name
         self.weights, self.lock_step = weights, lock_step
         if lock_step:
-            self.skips = frozenset()  # type: ignore[misc]
+            self.skips = frozenset()
 
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)

@@ -30,12 +30,12 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
-    channelwise_fits,
     looked_at,
     mask_of,
     nonzeros_at,
@@ -50,7 +50,13 @@ from zeroskip.accel_model.formats import DENSE, RUNS, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
 from zeroskip.accel_model.physics.part import PartPort, Resource
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -73,15 +79,8 @@ class ScnnGeometry:
     weight_banks: int = number("banks of WGT, a filter's stream in one", 16, 256, power_of_two=True)
     fifo_bytes: int = number("weights of the current channel that a PE holds, bytes", 1, 1 << 16)
     drain_width: int = number("sums of a PE that leave its accumulators in a cycle", 1, 64)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number(
-        "cycles from the last sum drained to the last row written", 0, 1000
-    )
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum drained")
 
     @property
     def pes(self) -> int:
@@ -184,16 +183,16 @@ class CartesianKind(Kind[ScnnGeometry]):
     Geometry = ScnnGeometry
     Energy = ScnnEnergy
     slots = SLOTS
-    events = {  # noqa: RUF012 - as in the class above
-        **MULTIPLIED,
-        "input_vector": "input_vectors",
-        "weight_vector": "weight_vectors",
-        "accumulate": "accumulated",
-    }
+    events = beside(
+        MULTIPLIED,
+        input_vector="input_vectors",
+        weight_vector="weight_vectors",
+        accumulate="accumulated",
+    )
     reference = "zeroskip.accel_model.reference.scnn:step"
 
     def __init__(self, name: str, weights: WeightFormat, skips: frozenset[str]) -> None:
-        self.name, self.skips = name, skips  # type: ignore[misc]  # class variables of most kinds
+        self.name, self.skips = name, skips
         self.weights, self.zeros = weights, "weights" not in skips
 
     def format(self, geometry: ScnnGeometry) -> WeightFormat:
@@ -202,7 +201,6 @@ class CartesianKind(Kind[ScnnGeometry]):
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
         return [
-            channelwise_fits(array),
             (
                 array.group_filters <= array.weight_banks,
                 f"array.group_filters = {array.group_filters} is more than the "

@@ -30,12 +30,12 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
-    channelwise_fits,
     looked_at,
     looked_up,
     mask_of,
@@ -61,6 +61,8 @@ from zeroskip.accel_model.spec import (
     WGT_WORD_BYTES,
     AccelSpec,
     Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
     number,
 )
 
@@ -80,13 +82,8 @@ class SpartenGeometry:
     )
     unit_bytes: int = number("chunks of filters and sums of a unit, bytes", 0, 1 << 16)
     drain_width: int = number("sums that leave a cluster in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -111,7 +108,7 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     Geometry = SpartenGeometry
     Energy = SpartenEnergy
-    events = {**MULTIPLIED, "join": "joins", "unit": "unit_reads"}  # noqa: RUF012 - read only
+    events = beside(MULTIPLIED, join="joins", unit="unit_reads")
     reference = "zeroskip.accel_model.reference.sparten:step"
     slots = (
         MULTIPLY,
@@ -131,14 +128,11 @@ class SpartenKind(Kind[SpartenGeometry]):
     )
 
     def __init__(self, name: str, weights: WeightFormat, skips: frozenset[str]) -> None:
-        self.name, self.skips = name, skips  # type: ignore[misc]  # class variables of most kinds
+        self.name, self.skips = name, skips
         self.weights = weights
 
     def format(self, geometry: SpartenGeometry) -> WeightFormat:
         return self.weights
-
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: SpartenGeometry) -> int:
         """One for each unit; all clusters read the same words."""

@@ -37,7 +37,7 @@ from zeroskip.accel_model.physics.cost import clocked, named
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, channelwise_outputs, number
 from zeroskip.accel_model.timing.lane_array import input_conflicts
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -68,12 +68,7 @@ class SystolicGeometry:
         1,
         1 << 16,
     )
-    pixels: int = number(
-        "outputs of 16 channels that channelwise instructions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
+    pixels: int = channelwise_outputs()
     pipeline_cycles: int = number(
         "cycles to read ACT before the first operand enters, and to requantize and write after the "
         "last sum left",
@@ -158,16 +153,6 @@ class Systolic(Kind[SystolicGeometry]):
         CHANNELWISE,
         SETUP,
     )
-
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        array = self.geometry(spec)
-        return [
-            (
-                array.macs >= BLOCK * array.pixels,
-                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
-                f"{array.macs} multipliers there are",
-            )
-        ]
 
     def format(self, geometry: SystolicGeometry) -> WeightFormat:
         return DENSE

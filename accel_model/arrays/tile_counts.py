@@ -13,25 +13,15 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64, Slot
 from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import Datapath, stream_row_bytes
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec, ArrayGeometry
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Needs: TypeAlias = tuple[tuple[int, int], ...]  # amounts, and how much passes in a cycle
 
 # Counters of arrays on which not every weight that is stored is multiplied by every input.
 MULTIPLIED: Mapping[str, str] = MappingProxyType({**EVENTS, "mac": "multiplies"})
-
-
-def channelwise_fits(array: ArrayGeometry) -> tuple[bool, str]:
-    """The rule that instructions that treat channels alike have their multipliers."""
-    return (
-        BLOCK * array.pixels <= array.macs,
-        f"array.pixels = {array.pixels} outputs of {BLOCK} channels are more than the "
-        f"{array.macs} multipliers there are",
-    )
 
 
 def by_tap(positions: npt.NDArray[np.generic], filters: FilterSet) -> npt.NDArray[np.int8]:

@@ -28,11 +28,11 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
-    channelwise_fits,
     looked_at,
     mask_of,
     nonzeros_at,
@@ -43,10 +43,17 @@ from zeroskip.accel_model.arrays.tile_counts import (
 )
 from zeroskip.accel_model.formats import BITMAP, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
+from zeroskip.accel_model.physics.common import SUM_BYTES
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,8 @@ class ZhuGeometry:
     block_pixels: int = number("pixels of 16 channels in each of the two block buffers", 1, 1 << 16)
     fetch_rows: int = number("rows of ACT that are read into a block buffer in a cycle", 1, 64)
     drain_width: int = number("sums that leave the PEs in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -92,7 +94,8 @@ class ZhuKind(Kind[ZhuGeometry]):
     Geometry = ZhuGeometry
     Energy = ZhuEnergy
     gates = True
-    events = {**MULTIPLIED, "gated": "gated", "generated": "vectors"}  # noqa: RUF012 - read only
+    in_rows = False
+    events = beside(MULTIPLIED, gated="gated", generated="vectors")
     reference = "zeroskip.accel_model.reference.zhu:step"
     slots = (
         MULTIPLY,
@@ -113,9 +116,6 @@ class ZhuKind(Kind[ZhuGeometry]):
     def format(self, geometry: ZhuGeometry) -> WeightFormat:
         return BITMAP
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
-
     def banks(self, geometry: ZhuGeometry) -> int:
         """One for each PE."""
         return geometry.pes
@@ -123,9 +123,6 @@ class ZhuKind(Kind[ZhuGeometry]):
     def sram_bytes(self, geometry: ZhuGeometry) -> int:
         """Two block buffers of 16 bytes a pixel, and two sets of sums of 4 bytes."""
         return 2 * 16 * geometry.block_pixels + 2 * 4 * geometry.macs
-
-    def datapath(self, spec: AccelSpec) -> Datapath:
-        return Datapath(results=self.geometry(spec).drain_width, in_rows=False)
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Of the two block buffers one is written, ``fetch_rows`` rows in a cycle. How PEs read
