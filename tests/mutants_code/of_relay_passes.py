@@ -447,6 +447,20 @@ RELAY_PASSES: tuple[Change, ...] = (
         "        moved = value[places]",
         "relay_passes/test_onnx_layout.py::test_transposes_vanish",
     ),
+    Change(
+        "relay_passes/frontend/layout_rules.py",
+        "branches are added in the dearest layout",
+        "best = min(plans, key=lambda plan: plan[0], default=None)",
+        "best = max(plans, key=lambda plan: plan[0], default=None)",
+        "relay_passes/test_onnx_layout.py::test_branches_join_in_the_layout_that_most_of_them_have",
+    ),
+    Change(
+        "relay_passes/frontend/layout_rules.py",
+        "parts are joined in the dearest layout",
+        "best = min(plans, key=lambda plan: plan[:2], default=None)",
+        "best = max(plans, key=lambda plan: plan[:2], default=None)",
+        "relay_passes/test_onnx_layout.py::test_branches_join_in_the_layout_that_most_of_them_have",
+    ),
     # --------------------------------------------------------------------- calibration that chooses
     Change(
         "relay_passes/quantize/calibrate_judge.py",

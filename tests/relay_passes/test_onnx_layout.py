@@ -162,6 +162,17 @@ def test_transposes_vanish(body: str, left: list[str]) -> None:
     assert ops(same_in_onnxruntime(model)) == left
 
 
+@pytest.mark.parametrize("join", ["Max", "Concat<axis=1>"])
+def test_branches_join_in_the_layout_that_most_of_them_have(join: str) -> None:
+    """Two of three in the layout of the first: one is turned, not two and the result."""
+    body = f"r = Relu(x)  n = Neg(x)  a = {TO_LAST}(x)  b = {TO_LAST}(r)  c = {TO_FIRST}(n)"
+    text = f"{{ {body}  d = {join}(c, a, b)  y = {TO_FIRST}(d) }}"
+    model = parse(f"g (float[1,3,3,3] x) => (float y) {text}", opset=18)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    left = ops(same_in_onnxruntime(model))
+    assert left == ["Relu", "Neg", "Transpose", join.partition("<")[0]]
+
+
 def test_a_matrix_that_a_dense_layer_turns_keeps_its_columns() -> None:
     """As many rows as columns: the order of the columns would fit the weight's rows."""
     body = (
