@@ -170,7 +170,7 @@ class Program:
         head = {
             "format": FORMAT,
             "name": self.name,
-            "spec": asdict(self.spec),
+            "spec": self.spec.table,
             "plugin": None if self.spec.origin is None else asdict(self.spec.origin),
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,

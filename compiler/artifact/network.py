@@ -127,7 +127,7 @@ class Network:
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
-            "spec": asdict(self.spec),
+            "spec": self.spec.table,
             "plugin": None if self.spec.origin is None else asdict(self.spec.origin),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
