@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test smoke lint types test-networks test-ocr test-pruning test-tables test-onnx fuzz \
-	mutants shuffles cycles hostile replay roundtrips kills mutants-code bench bench-networks docs clean
+.PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-ocr test-pruning test-tables test-onnx fuzz \
+	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -12,7 +12,7 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pruning and not tables"
+		-m "not slow and not ocr and not pruning and not tables and not mlir and not tosa"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -36,11 +36,24 @@ types: .venv/stamp
 
 # Whole 224x224 networks on every target.
 test-networks: .venv/stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not mlir"
 
 # The three networks inside rapidocr-onnxruntime.
 test-ocr: .venv/stamp-ocr
 	$(BIN)/python -m pytest -m ocr
+
+# MLIR itself: its verifier on programs, its JIT as a second reference.
+test-mlir: .venv/stamp-mlir
+	$(BIN)/python -m pytest -m mlir
+
+# Arm's reference model of TOSA (Apache-2.0), in an environment of its own: it pins an older numpy.
+test-tosa: .venv/stamp build/tosa/stamp
+	$(BIN)/python -m pytest -m tosa
+
+build/tosa/stamp:
+	$(PYTHON) -m venv build/tosa
+	build/tosa/bin/python -m pip install --quiet --disable-pip-version-check tosa-tools==2026.8.0
+	touch $@
 
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
@@ -105,6 +118,10 @@ mutants-code: ONLY ?=
 mutants-code: .venv/stamp
 	$(BIN)/python -m tests.mutants_code --only "$(ONLY)" --jobs $(JOBS)
 
+# Figures that publications give of their accelerators, beside those of the models.
+published: .venv/stamp
+	$(BIN)/python -m benchmarks.published
+
 # Every figure that has a target; then whole networks on all targets.
 bench: .venv/stamp
 	$(BIN)/python benchmarks/bench.py
@@ -118,6 +135,8 @@ docs: .venv/stamp
 		> docs/ISA.md
 	$(BIN)/python -c 'from zeroskip.compiler.lowering.legality import manual; print(manual(), end="")' \
 		> docs/SUPPORTED.md
+	$(BIN)/python -c 'from zeroskip.compiler.mlir.dialect import irdl; print(irdl(), end="")' \
+		> docs/zeroskip.irdl.mlir
 	$(BIN)/python -c 'from pathlib import Path; \
 		from zeroskip.relay_passes.pruning.docs import manual; \
 		page = Path("docs/PRUNING.md"); page.write_text(manual(page.read_text()))'
@@ -134,6 +153,10 @@ docs: .venv/stamp
 
 .venv/stamp-ocr: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ocr]'
+	touch $@
+
+.venv/stamp-mlir: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,oracle]'
 	touch $@
 
 clean:

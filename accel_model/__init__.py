@@ -10,10 +10,13 @@ In the order in which each stands on the one before:
 - ``isa``: instructions as declarations; encoding, assembly and the manual follow from them.
 - ``formats``: how weights lie in DRAM and in WGT.
 - ``program``: a compiled program and its file.
+- ``plugins``: kinds of arrays by name, those of installed packages too.
 - ``memory``: memories, and what each cell remembers of who used it.
-- ``timing``: cycles of the array and of the units. Pure; the one room that the compiler may ask.
+- ``timing``: cycles of the array and of the units. Pure.
+- ``arrays``: kinds of arrays, what each stores and how long it takes; the compiler asks it too.
 - ``functional``: the numbers.
 - ``execute``: each instruction's footprint, cost and semantics.
 - ``machine``: both walks over a program, the audit of a run, its trace.
 - ``reference``: the same hardware clock by clock, sharing no code with the above.
+- ``conformance``: a kit that checks a kind of array against its reference.
 """

@@ -25,6 +25,21 @@ BUILT_IN = {  # name -> module and object
     "dense": "zeroskip.accel_model.arrays.lanes:DENSE_LANES",
     "bitmap": "zeroskip.accel_model.arrays.lanes:BITMAP_LANES",
     "pattern": "zeroskip.accel_model.arrays.lanes:PATTERN_LANES",
+    "systolic": "zeroskip.accel_model.arrays.systolic:SYSTOLIC",
+    "diannao": "zeroskip.accel_model.arrays.diannao:DIANNAO",
+    "cambricon_x": "zeroskip.accel_model.arrays.cambricon_x:CAMBRICON_X",
+    "kang": "zeroskip.accel_model.arrays.kang:KANG",
+    "scnn": "zeroskip.accel_model.arrays.scnn:SCNN",
+    "sparse_a": "zeroskip.accel_model.arrays.scnn:SPARSE_A",
+    "sparse_w": "zeroskip.accel_model.arrays.scnn:SPARSE_W",
+    "dcnn": "zeroskip.accel_model.arrays.dcnn:DCNN",
+    "eyeriss_v2": "zeroskip.accel_model.arrays.eyeriss_v2:EYERISS_V2",
+    "sparten": "zeroskip.accel_model.arrays.sparten:SPARTEN",
+    "sparten_w": "zeroskip.accel_model.arrays.sparten:SPARTEN_W",
+    "sparten_a": "zeroskip.accel_model.arrays.sparten:SPARTEN_A",
+    "sparten_dense": "zeroskip.accel_model.arrays.sparten:SPARTEN_DENSE",
+    "zhu": "zeroskip.accel_model.arrays.zhu:ZHU",
+    "abm": "zeroskip.accel_model.arrays.abm:ABM",
 }
 
 

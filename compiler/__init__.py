@@ -10,6 +10,7 @@ rooms, in the order of the flow (``driver`` is the map):
 - ``scheduling``: the search for tiles and groups.
 - ``codegen``: schedules to instructions.
 - ``passes``, ``autotune``, ``dump``: the same as Relax passes, timed, as text.
+- ``mlir``: programs in a dialect of MLIR and back, layers in TOSA.
 - ``artifact``: networks and their files.
 - ``driver``, ``multi_level``: from a model to a network, or to nested ones.
 """

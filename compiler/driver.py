@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
@@ -51,6 +52,7 @@ from zeroskip.relay_passes.relax.rewriting import nodes_of
 
 Model: TypeAlias = str | Path | onnx.ModelProto
 
+KEPT = 4  # calibration samples that a file keeps for an array that looks at activations
 SAMPLES = 4  # random images that stand in for calibration data
 
 
@@ -67,7 +69,31 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
-    return network_of(lower(model, spec, **options), model, spec)
+    stages = lower(model, spec, **options)
+    network, calibrate = network_of(stages, model, spec), options.get("calibrate")
+    if calibrate is None or not spec.kind.looks_at_inputs:
+        return network
+    return replace(network, samples=_kept(network, read_samples(stages.floating, calibrate)))
+
+
+def _kept(network: Network, samples: Mapping[str, Any]) -> dict[str, Any]:
+    """The first calibration samples, of as many runs as are kept for reports; none for a network
+    with an input that is a single number, of which a run has one."""
+    if not all(port.shape for port in network.run_inputs):
+        return {}
+    counts = [port.shape[0] for port in network.run_inputs]
+    runs = min(
+        [KEPT]
+        + [
+            len(samples[port.variable]) // count
+            for port, count in zip(network.run_inputs, counts, strict=True)
+        ]
+    )
+    return {
+        port.name: samples[port.variable][: runs * count]
+        for port, count in zip(network.run_inputs, counts, strict=True)
+        if runs
+    }
 
 
 def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:

@@ -26,6 +26,7 @@ from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.mlir.tosa import region_text
 from zeroskip.compiler.scheduling.fusion import GroupSearch, Progress, estimate
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
@@ -167,6 +168,11 @@ class _Embedding(relax.PyExprMutator):  # type: ignore[misc]  # TVM has no types
 def layers_text(mod: IRModule) -> str:
     """``--emit=layers``: the layers of every region."""
     return "\n".join(graph_text(extract(mod, name)) for name in region_names(mod))
+
+
+def tosa_text(mod: IRModule) -> str:
+    """``--emit=tosa``: the layers of every region as TOSA."""
+    return "\n".join(region_text(extract(mod, name)) for name in region_names(mod))
 
 
 def graph_text(graph: LayerGraph) -> str:

@@ -23,9 +23,9 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
 from zeroskip.accel_model.io.jit import native
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import memories, multipliers, requantisers
+from zeroskip.accel_model.physics.common import built, memories, multipliers, requantisers
 from zeroskip.accel_model.physics.cost import common_energy
-from zeroskip.accel_model.physics.part import Part
+from zeroskip.accel_model.physics.part import Part, Port
 from zeroskip.accel_model.spec import AccelSpec, Energy
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -134,6 +134,19 @@ class FilterSet:
         return every, int(self.nonzeros_at @ real)
 
 
+def in_channel_order(filters: FilterSet) -> None:
+    """ArrayError unless streams are in the order of their channels.
+
+    For arrays whose results leave in rows of 16 neighbouring channels, with nothing in between that
+    could put them in another order.
+    """
+    if not np.array_equal(filters.order, np.arange(len(filters))):
+        raise ArrayError(
+            "has filter streams that are not in the order of their output channels, and the array "
+            "writes them as they come; compile the network for this target"
+        )
+
+
 @native
 def _count_at_taps(matrix: Int8, counts: Int64) -> None:
     """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
@@ -164,7 +177,8 @@ class Case:
     last: sums are requantised and written to ACT, not to ACC.
     operand_row: ACT rows between image rows of the operand that is added; None: there is none.
     inputs: gives bool [channels, height, width] of the tile, whether each input differs from its
-        zero point; None: the values of activations are not known, or not wanted.
+        zero point, and anything where no tap of an output looks; None: the values of activations
+        are not known, or not wanted.
     """
 
     window: WindowShape
@@ -243,6 +257,7 @@ class Kind(ABC, Generic[G]):
     events: ClassVar[Mapping[str, str]] = EVENTS  # ``EVENTS`` and its own
     slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
     skips: ClassVar[frozenset[str]] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
+    gates: ClassVar[bool] = False  # zero inputs take time but no energy
     reference: ClassVar[str]  # "package.module:function", stepped clock by clock; for tests
 
     def geometry(self, spec: AccelSpec) -> G:
@@ -265,11 +280,26 @@ class Kind(ABC, Generic[G]):
         """Memories within the array itself: windows, FIFOs, accumulators; bytes."""
         return 0
 
+    @property
+    def looks_at_inputs(self) -> bool:
+        """Whether a ``Case`` should say which inputs are zero."""
+        return self.gates or "inputs" in self.skips
+
+    def takes(self, geometry: G, shape: Shape) -> bool:
+        """Whether an instruction may have filters of this shape; the compiler cuts channels."""
+        return True
+
     # --------------------------------------------------------------------------------- physics
 
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
-        """What a target is built of; a kind adds the memories and the logic of its own."""
-        return (*memories(spec), *multipliers(spec), requantisers(spec))
+        """What a target is built of. A kind that says nothing more has its own memories
+        (``sram_bytes``) in 16 banks of words of 4 bytes, read and written in a cycle."""
+        common = (*memories(spec), *multipliers(spec), requantisers(spec))
+        size = self.sram_bytes(self.geometry(spec))
+        if type(self).parts is not Kind.parts or not size:
+            return common
+        ports = (Port("array", "r"), Port("array", "w"))
+        return (*common, built(spec, "array memories", BLOCK, max(1, size // BLOCK), 4, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:
         """Picojoules of each event of ``events``, from the parts."""

@@ -79,7 +79,10 @@ class ExactPrice:
             np.stack(np.broadcast_arrays(high, wide)).reshape(2, -1), axis=1, return_inverse=True
         )
         found = np.array(
-            [sum(times * part(int(h), int(w)) for part, times in self.parts) for h, w in sizes.T],
+            [
+                sum(times * part(int(h), int(w)) for part, times in self.parts) if h * w else 0.0
+                for h, w in sizes.T  # a remainder of a cut may be nothing
+            ],
             np.float64,
         )
         return found[inverse.reshape(-1)].reshape(np.broadcast_shapes(high.shape, wide.shape))
@@ -92,4 +95,28 @@ class ExactPrice:
         return ExactPrice(tuple((part, factor * times) for part, times in self.parts))
 
 
-PatchPrice: TypeAlias = LinearPrice | ExactPrice
+@dataclass(frozen=True, eq=False)
+class OutputsPrice:
+    """Cycles from functions of the number of outputs of a patch, int64 -> float64, elementwise.
+
+    parts: functions and how often the work of each is done.
+    """
+
+    parts: tuple[tuple[Callable[[Int64], Floats], float], ...]
+
+    def cycles_of(self, high: Int64, wide: Int64) -> Floats:
+        outputs = np.asarray(high * wide)
+        total = np.zeros(outputs.shape, np.float64)
+        for part, times in self.parts:
+            total += times * part(outputs)
+        return total
+
+    def plus(self, other: PatchPrice, times: float) -> OutputsPrice:
+        assert isinstance(other, OutputsPrice)
+        return OutputsPrice((*self.parts, *other.times(times).parts))
+
+    def times(self, factor: float) -> OutputsPrice:
+        return OutputsPrice(tuple((part, factor * times) for part, times in self.parts))
+
+
+PatchPrice: TypeAlias = LinearPrice | ExactPrice | OutputsPrice

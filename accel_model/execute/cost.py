@@ -8,7 +8,7 @@ and one that write-back, load and store share, which walk through the banks in o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -47,6 +47,7 @@ class Cost(NamedTuple):
     cycles: its unit is busy (a DMA: the bus too).
     macs: multiplies by a weight that is not zero, padding included.
     real_macs: of those, by inputs within the tile.
+    products: of those, by inputs that are not zero, where the array skips the others; None: all.
     dram_bytes: on the bus, in whole bursts.
     useful_bytes: of those, asked for.
     slots: of a compute instruction, what the multipliers do, multiplier-cycles by the names of
@@ -59,6 +60,7 @@ class Cost(NamedTuple):
     real_macs: int = 0
     dram_bytes: int = 0
     useful_bytes: int = 0
+    products: int | None = None
     slots: Mapping[str, int] = NOTHING
     events: Mapping[str, int] = NOTHING
 
@@ -116,8 +118,10 @@ def _operand_row(state: State, residual: int) -> int | None:
 
 
 def _conv(state: State, one: isa.Conv) -> Cost:
-    """The array's own time, of the filters that were decoded from WGT."""
-    filters, window = state.decoded(), state.window().shape
+    """The array's own time, of the filters that were decoded from WGT and, where the array looks at
+    them, of the inputs in ACT."""
+    filters, tile = state.decoded(), state.window()
+    window, kind, numbers = tile.shape, state.spec.kind, state.numbers
     case = Case(
         window,
         filters,
@@ -125,17 +129,28 @@ def _conv(state: State, one: isa.Conv) -> Cost:
         bool(one.first),
         bool(one.last),
         _operand_row(state, one.last and one.residual),
+        None
+        if numbers is None or not kind.looks_at_inputs
+        else partial(numbers.nonzeros, tile, one.channels),
     )
     key = case.key
-    timing: Timing | None = filters.memo.get(key)
+    timing: Timing | None = filters.memo.get(key) if case.inputs is None else None
     if timing is None:
         try:
-            timing = state.spec.kind.conv(state.spec, case)
+            timing = kind.conv(state.spec, case)
         except ArrayError as problem:
             raise Fault(str(problem)) from None
-        filters.memo[key] = timing
+        if case.inputs is None:
+            filters.memo[key] = timing
     every, real = filters.products(window)
-    return Cost(timing.cycles, every, real, slots=timing.slots, events=timing.events)
+    return Cost(
+        timing.cycles,
+        every,
+        real,
+        products=timing.products,
+        slots=timing.slots,
+        events=timing.events,
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -181,7 +196,11 @@ def _by_channel(
             CONFLICTS.name: (taken - free) * width,
             CHANNELWISE.name: free * width - every,
         },
-        events={"act_rows": count * (window.taps + operand + 1) * window.outputs, **events},
+        events={
+            "act_rows": count * (window.taps + operand + 1) * window.outputs,
+            "multiplies": every,
+            **events,
+        },
     )
 
 

@@ -1,16 +1,18 @@
 """Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
-One class a file (``dense``, ``bitmap``, ``pattern``; ``base`` says what a format is);
-``reduction_order`` has the order of weights that all of them share, ``stream_header`` the word
-before a stream. docs/ARRAYS.md is the specification. ``nested`` is for files: several sparsities
-of the same weights.
+One class a file (``dense``, ``bitmap``, ``pattern``, ``step``, ``grouped``, ``runs``, ``csc``,
+``valued``; ``base`` says what a format is); ``reduction_order`` has the order of weights that all
+of them share, ``stream_header`` the word before a stream. docs/ARRAYS.md is the specification.
+``nested`` is for files: several sparsities of the same weights.
 """
 
 from __future__ import annotations
 
 from zeroskip.accel_model.formats.base import Shape, Table, Unpacked, WeightFormat
 from zeroskip.accel_model.formats.bitmap import BITMAP
+from zeroskip.accel_model.formats.csc import CSC
 from zeroskip.accel_model.formats.dense import DENSE
+from zeroskip.accel_model.formats.grouped import GROUPED
 from zeroskip.accel_model.formats.pattern import PATTERN
 from zeroskip.accel_model.formats.pattern_table import PatternTable, make_table
 from zeroskip.accel_model.formats.reduction_order import (
@@ -21,14 +23,25 @@ from zeroskip.accel_model.formats.reduction_order import (
     slabs_of,
     stages_of,
 )
+from zeroskip.accel_model.formats.runs import RUNS
+from zeroskip.accel_model.formats.step import STEP
+from zeroskip.accel_model.formats.valued import VALUED
 
-FORMATS: dict[str, WeightFormat] = {each.name: each for each in (DENSE, BITMAP, PATTERN)}
+FORMATS: dict[str, WeightFormat] = {
+    weights.name: weights
+    for weights in (DENSE, BITMAP, PATTERN, STEP, *GROUPED.values(), RUNS, CSC, VALUED)
+}
 
 __all__ = [
     "BITMAP",
+    "CSC",
     "DENSE",
     "FORMATS",
+    "GROUPED",
     "PATTERN",
+    "RUNS",
+    "STEP",
+    "VALUED",
     "FormatError",
     "PatternTable",
     "Shape",

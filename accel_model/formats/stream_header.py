@@ -10,7 +10,17 @@ from zeroskip.accel_model.io.jit import native
 Bytes = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 
-ENDS_EARLY, NO_CHANNEL, NO_PATTERN, DIRTY, TOO_LONG, NO_HEADER, BEHIND = range(1, 8)
+(
+    ENDS_EARLY,
+    NO_CHANNEL,
+    NO_PATTERN,
+    DIRTY,
+    TOO_LONG,
+    NO_HEADER,
+    BEHIND,
+    NO_POSITION,
+    NOT_PACKED,
+) = range(1, 10)
 FAULTS = {
     ENDS_EARLY: "ends before its contents do",
     NO_CHANNEL: "has a bit set for a channel that the layer does not have",
@@ -19,6 +29,8 @@ FAULTS = {
     TOO_LONG: "is longer than its contents",
     NO_HEADER: "is not one: its header asks for more words than there are",
     BEHIND: "is followed by bytes behind the last of {filters}",
+    NO_POSITION: "names a position that the filter does not have",
+    NOT_PACKED: "is not as its weights are packed",
 }
 
 

@@ -1,6 +1,6 @@
 """The values of activations: moved, multiplied, pooled, added, requantised.
 
-Neither time nor safety depends on them, so a walk may do without. What they depend on besides other
+Safety does not depend on them, nor time but on arrays that look at them, so a walk may do without. What they depend on besides other
 values (registers, weights, parameters) is given with each call.
 """
 
@@ -133,6 +133,20 @@ class Numbers:
         ones = np.ones((1, channels), np.int8)
         for images, sums in self._weighted_sums(window, ones):
             _check_shift(*kernels.finish_add(sums, self._act[images], channels, scale, y, operand))
+
+    def nonzeros(self, window: Window, channels: int) -> npt.NDArray[np.bool_]:
+        """bool [channels, height, width]: inputs of the tile of the first image that are not zero;
+        anything where no tap of an output looks."""
+        rows = (
+            window.act
+            + np.arange(blocks(channels))[:, None, None] * window.block
+            + np.arange(window.height)[:, None] * window.row
+            + np.arange(window.width)
+        )
+        values = self._act[0][np.minimum(rows, len(self._act[0]) - 1)]
+        there = (values ^ window.flip).astype(np.int32) != window.offset
+        found: npt.NDArray[np.bool_] = there.transpose(0, 3, 1, 2).reshape(-1, *there.shape[1:3])
+        return found[:channels]
 
     def _together(self, window: Window, channels: int) -> list[slice]:
         """The images in runs whose sums have at most ``SUMS`` bytes, or of one image."""

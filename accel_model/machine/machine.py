@@ -11,8 +11,7 @@ then computes the values of all images, which have an axis of their own in front
 that hold activations. What comes out is what each image has by itself, to the bit, errors too: when
 a walk of several is stopped, the first image that is stopped by itself is looked for. A program
 that loads weights or parameters from where activations may be is walked for each image by itself.
-An array whose time depends on activations would keep a time of each image in ``Run``, behind
-``Run.of_image``.
+So is every program on an array that looks at activations: ``Run.each`` has the times.
 """
 
 from __future__ import annotations
@@ -98,7 +97,10 @@ class Machine:
         return joined(program, runs)
 
     def _together(self, program: Program) -> int:
-        """How many images a walk takes: their memories stay within the limit of DRAM."""
+        """How many images a walk takes: one where time is each image's own, else as many as have
+        memories within the limit of DRAM."""
+        if self.spec.kind.looks_at_inputs:
+            return 1
         behind = program.dram_bytes - len(program.image)
         each = behind + self.spec.act_rows * 16 + self.spec.acc_rows * 64
         return max(1, min(MOST_IMAGES, self.limits.dram_bytes // each))

@@ -21,6 +21,7 @@ Int64 = npt.NDArray[np.int64]
 
 LOAD, COMPUTE, STORE = (UNITS.index(unit) for unit in (Unit.LOAD, Unit.COMPUTE, Unit.STORE))
 COUNTED = ("cycles", "macs", "real_macs", "dram_bytes", "useful_bytes")  # for any kind of array
+PRODUCTS = "products"  # besides, where the array skips inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,8 @@ class Run:
     """What a program computed and how long it took. Arrays have an element for each pc.
 
     outputs: [N, C, *spatial] by name, of N ``images``; empty without numbers. moved: the program's,
-    likewise; empty without observers. All else is of one image, whichever: activations do not
-    change it. cycles: until the last completion. unit: 0 load, 1 compute, 2 store. ready: cycle at
+    likewise; empty without observers. All else is of one image: of any, or, where activations
+    change it, of the first, and ``each`` has the runs of all. cycles: until the last completion. unit: 0 load, 1 compute, 2 store. ready: cycle at
     which its tokens were there; start; free: its unit was free again; end: completed (a transfer's
     latency included). counters: ``COUNTED`` and the events of the kind of array. slots: int64
     [pcs, Kind.slots], multiplier-cycles. energy: picojoules by event. seed: of the order, None for
@@ -49,16 +50,24 @@ class Run:
     seed: int | None
     images: int = 1
     moved: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    each: tuple[Run, ...] = ()
 
     def of_image(self, number: int) -> Run:
         """The run of one of the images."""
         if self.images == 1:
             return self
+        if self.each:
+            return self.each[number]
         outputs, moved = (
             {name: values[number : number + 1] for name, values in tensors.items()}
             for tensors in (self.outputs, self.moved)
         )
         return replace(self, images=1, outputs=outputs, moved=moved)
+
+    @property
+    def all_cycles(self) -> tuple[int, ...]:
+        """Cycles of every image."""
+        return tuple(run.cycles for run in self.each) or (self.cycles,) * self.images
 
     @property
     def totals(self) -> dict[str, int]:
@@ -73,20 +82,27 @@ class Run:
 def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], Int64]:
     """``Run.counters`` and ``Run.slots`` of instructions."""
     events = [name for name in spec.kind.events.values() if name not in COUNTED]
+    skips_inputs = "inputs" in spec.kind.skips
     slots = [slot.name for slot in spec.kind.slots]
     rows = (
         (
             *(getattr(cost, name) for name in COUNTED),
+            *(
+                (cost.real_macs if cost.products is None else cost.products,)
+                if skips_inputs
+                else ()
+            ),
             *(cost.events.get(name, 0) for name in events),
             *(cost.slots.get(name, 0) for name in slots),
         )
         for cost in costs
     )
-    width = len(COUNTED) + len(events) + len(slots)
+    names = (*COUNTED, *((PRODUCTS,) if skips_inputs else ()), *events)
+    width = len(names) + len(slots)
     table = np.fromiter(chain.from_iterable(rows), np.int64, width * len(costs))
     table = table.reshape(-1, width)
     columns = np.ascontiguousarray(table[:, : -len(slots)].T)
-    return dict(zip((*COUNTED, *events), columns, strict=True)), table[:, -len(slots) :]
+    return dict(zip(names, columns, strict=True)), table[:, -len(slots) :]
 
 
 def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
@@ -99,14 +115,28 @@ def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
 
 
 def joined(program: Program, runs: Sequence[Run]) -> Run:
-    """One run of the images of several; MachineError if they do not take the same time."""
+    """One run of the images of several; MachineError if they do not take the same time although
+    the array does not look at activations."""
     first = runs[0]
+    if program.spec.kind.looks_at_inputs:
+        return _one_after_another(runs)
     for run in runs[1:]:
         if any((run.counters[name] != found).any() for name, found in first.counters.items()):
             raise MachineError(
                 f"program '{program.name}' takes another time for each of the "
                 "images; run them one at a time"
             )
+    return _with_all(first, runs)
+
+
+def _one_after_another(runs: Sequence[Run]) -> Run:
+    """Runs whose time is each image's own."""
+    alone = [run.of_image(number) for run in runs for number in range(run.images)]
+    return alone[0] if len(alone) == 1 else replace(_with_all(alone[0], alone), each=tuple(alone))
+
+
+def _with_all(first: Run, runs: Sequence[Run]) -> Run:
+    """The first run with the outputs of all."""
     return replace(
         first,
         images=sum(run.images for run in runs),
@@ -132,9 +162,10 @@ def audit(spec: AccelSpec, program: Program, run: Run) -> None:
         count["real_macs"],
         count["cycles"] * compute,
         count["wgt_words"] * load,
+        _done(run),
     )
-    done = [_by_layer(program, column) for column in columns]
-    for layer, sums in zip(program.layers, zip(*done, strict=True), strict=True):
+    sums_of = [_by_layer(program, column) for column in columns]
+    for layer, sums in zip(program.layers, zip(*sums_of, strict=True), strict=True):
         _audit_layer(spec, layer, *sums)
     _audit_instructions(spec, run)
     _audit_slots(spec, run)
@@ -148,7 +179,7 @@ def _by_layer(program: Program, column: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _audit_layer(
-    spec: AccelSpec, layer: LayerInfo, macs: int, real: int, cycles: int, words: int
+    spec: AccelSpec, layer: LayerInfo, macs: int, real: int, cycles: int, words: int, done: int
 ) -> None:
     """Multiplies done are the effectual ones, as many as the layer has by real inputs among them,
     the array takes no less time than they need, and all weights come over the bus. Inputs and
@@ -161,9 +192,9 @@ def _audit_layer(
         f"{real} multiplies were by inputs within the image, not {layer.real_macs}",
     )
     _require(
-        cycles >= math.ceil(macs / spec.array.macs),
+        cycles >= math.ceil(done / spec.array.macs),
         where,
-        f"{macs} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each",
+        f"{done} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each",
     )
     weights = WGT_WORD_BYTES * words
     _require(
@@ -183,9 +214,10 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
             "moved bytes faster than the bus can",
         ),
         (
-            count["cycles"] * spec.array.macs >= count["macs"],
+            count["cycles"] * spec.array.macs >= _done(run),
             "did more multiplies than the array has multipliers",
         ),
+        (count["macs"] >= _done(run), "multiplied more than its weights that are not zero"),
         (count["macs"] >= count["real_macs"], "did fewer multiplies than it has real inputs for"),
         (run.ready <= run.start, "started before its tokens were there"),
         (run.start + count["cycles"] <= run.free, "freed its unit before it was done"),
@@ -200,6 +232,11 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
         _require(
             not early.any(), f"the {str(UNITS[unit].name).lower()} unit", "two instructions overlap"
         )
+
+
+def _done(run: Run) -> Int64:
+    """Multiplies that there must be time for: by all inputs, or by those that are not zero."""
+    return run.counters.get(PRODUCTS, run.counters["macs"])
 
 
 def _audit_slots(spec: AccelSpec, run: Run) -> None:
@@ -232,7 +269,7 @@ def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
         "bytes moved faster than the bus can",
     )
     _require(
-        run.cycles * spec.array.macs >= int(run.counters["macs"].sum()),
+        run.cycles * spec.array.macs >= int(_done(run).sum()),
         "program",
         "more multiplies were done than the array has time for",
     )

@@ -12,7 +12,8 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 4
+FORMAT = 5
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 
@@ -154,20 +155,12 @@ class Program:
             weights + self.input_bytes + self.output_bytes,
         )
 
-    def to_bytes(self) -> bytes:
-        """The program file."""
+    def parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """What a file says in words, as tables of text and numbers, and its arrays."""
         tiles = np.array([_flat_tile(tile) for tile in self.tiles], np.int32).reshape(
             len(self.tiles), -1
         )
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "words": self.words,
-            "image": self.image,
-            "layer_of": self.layer_of,
-            "tile_of": self.tile_of,
-            "tiles": tiles,
-        }
-        raw = {name: npy_parts(array) for name, array in arrays.items()}
-        head = {
+        head: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
             "spec": self.spec.table,
@@ -179,8 +172,28 @@ class Program:
             "layers": [asdict(layer) for layer in self.layers],
             "moved": [asdict(t) for t in self.moved],
             "places": [asdict(place) for place in self.places],
-            "sha256": {name: digest(parts) for name, parts in raw.items()},
         }
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "words": self.words,
+            "image": self.image,
+            "layer_of": self.layer_of,
+            "tile_of": self.tile_of,
+            "tiles": tiles,
+        }
+        return head, arrays
+
+    @staticmethod
+    def from_parts(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:
+        """The program of ``parts``; ProgramError if they are not those of one."""
+        with _refusing("parts are"):
+            _check_format(head)
+            return _build(head, arrays)
+
+    def to_bytes(self) -> bytes:
+        """The program file."""
+        head, arrays = self.parts()
+        raw = {name: npy_parts(array) for name, array in arrays.items()}
+        head["sha256"] = {name: digest(parts) for name, parts in raw.items()}
         head["seal"] = _seal(head)
         out = io.BytesIO()
         write_zip(
@@ -208,35 +221,46 @@ class Program:
             raise ProgramError(
                 f"the program is truncated or altered ({told(problem)}); compile it again"
             ) from None
-        try:
+        with _refusing("manifest is"):
             return _read(raw)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RecursionError,
-            OverflowError,
-            SpecError,
-        ) as problem:
-            raise ProgramError(
-                f"the program's manifest is not usable ({told(problem)}); compile it again"
-            ) from None
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Within it, whatever is wrong with tables and arrays becomes a ProgramError."""
+    try:
+        yield
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        SpecError,
+    ) as problem:
+        raise ProgramError(
+            f"the program's {what} not usable ({told(problem)}); compile it again"
+        ) from None
 
 
 def _read(raw: Mapping[str, memoryview]) -> Program:
     head = json.loads(bytes(raw["manifest.json"]))
-    if head["format"] != FORMAT:
-        raise ProgramError(
-            f"the program has format {str(head['format'])[:20]}, this version reads "
-            f"{FORMAT}; compile it again"
-        )
+    _check_format(head)
     seal = head.pop("seal")
     if seal != _seal(head) or any(
         digest([raw[f"{name}.npy"]]) != expected for name, expected in head["sha256"].items()
     ):
         raise ProgramError("the program was altered after it was written; compile it again")
     return _build(head, {name: read_npy(raw[f"{name}.npy"]) for name in head["sha256"]})
+
+
+def _check_format(head: dict[str, Any]) -> None:
+    if head["format"] != FORMAT:
+        raise ProgramError(
+            f"the program has format {str(head['format'])[:20]}, this version reads "
+            f"{FORMAT}; compile it again"
+        )
 
 
 def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program:

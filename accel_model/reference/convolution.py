@@ -57,6 +57,13 @@ class Outcome:
     events: Counter[str] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
 
+    def counted(self) -> Outcome:
+        """With the counters that follow from its cycles and from what multipliers did."""
+        self.events["cycles"] = self.cycles
+        self.events["macs"] = self.slots["multiply"] + self.slots["padding"]
+        self.events["real_macs"] = self.slots["multiply"]
+        return self
+
 
 @dataclass(frozen=True)
 class Step:

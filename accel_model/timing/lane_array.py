@@ -96,7 +96,8 @@ def conv_cycles(
 ) -> ConvTiming:
     """Time of one ``conv``.
 
-    lock_step: all lanes move together; one window serves them.
+    lock_step: all lanes move together, at the pace of the one with most work; one window serves
+    them.
     work: int32 [F, J], cycles of each stage, filters in the order of their streams.
     order: int32 [F], output channel of each stream. stages: of the J stages, fetches and entries.
     tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``).
@@ -118,7 +119,8 @@ def conv_cycles(
         streams, copies = _by_slot(work, groups, slots), np.ones(slots, np.int64)
     else:  # slots that every group uses, and the rest: those of a kind do the same
         copies = np.array([ragged, slots - ragged] if ragged < slots else [slots])
-        streams = np.tile(work[0][None, :, None], (groups, 1, len(copies)))
+        most = np.maximum.reduceat(work, np.arange(0, len(work), slots), axis=0)
+        streams = np.repeat(most[:, :, np.newaxis], len(copies), axis=2)
         ragged = 1 if ragged < slots else slots
     used = np.full(groups, len(copies), np.int64)
     used[-1] = min(used[-1], ragged)

@@ -42,7 +42,7 @@ from zeroskip.compiler.artifact.network import (
     write_members,
 )
 
-LEVELS_FORMAT = 1
+LEVELS_FORMAT = 2
 FOLDER = "parts/"
 GROWTH = 256  # times the bytes that are stored: the most that a member is made to
 

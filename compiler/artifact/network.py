@@ -33,7 +33,7 @@ from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import DirectPlan
 
-FORMAT = 3
+FORMAT = 4
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
 MAX_BATCH = 1 << 16
@@ -68,7 +68,8 @@ class Network:
     placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
     batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
     of one image, ``run_inputs`` and ``run_outputs`` those of a run. direct: how to run without TVM,
-    where the host only quantises. level and levels: of a network that is one of several in a file,
+    where the host only quantises. samples: a few calibration samples, for an array whose time
+    depends on activations: an array for each of ``run_inputs`` by name. level and levels: of a network that is one of several in a file,
     its number and the recipes of all.
     """
 
@@ -86,6 +87,7 @@ class Network:
     host_macs: dict[str, int]
     batch: int = 1
     direct: DirectPlan | None = field(default=None)
+    samples: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     level: int = 0
     levels: tuple[str, ...] = ()
 
@@ -124,6 +126,10 @@ class Network:
             MODULES, (self.host_module, self.reference_module, self.floating_module), strict=True
         ):
             members.update(dump_module(name, module))
+        samples: dict[str, str] = {}
+        for name, values in self.samples.items():
+            member, parts = constant_member(values)
+            members[member], samples[name] = parts, member
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
@@ -138,6 +144,7 @@ class Network:
             "batch": self.batch,
             "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
+            **({"samples": samples} if samples else {}),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
         manifest["seal"] = seal_of(manifest)
@@ -260,6 +267,7 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     spec = spec_from_table(head["spec"], path)
     with reading() as read:
         programs = {name: _program(read(member), name) for name, member in head["programs"].items()}
+        samples = {name: read_npy(read(at)) for name, at in head.get("samples", {}).items()}
     for program in programs.values():
         if program.fingerprint != spec.fingerprint:
             raise NetworkError(
@@ -286,6 +294,7 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     }
     placement, host_macs = _placement(head, programs)
     batch = count(head["batch"], "batch", 1, MAX_BATCH)
+    _check_samples(samples, _of_batch(ports["inputs"], batch))
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(
         text(head["name"], "name"),
@@ -302,7 +311,22 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         host_macs,
         batch,
         direct,
+        samples,
     )
+
+
+def _check_samples(samples: Mapping[str, np.ndarray[Any, Any]], ports: tuple[Port, ...]) -> None:
+    """ValueError unless there are none, or equally many for each input of a run."""
+    if not samples:
+        return
+    runs = {
+        divmod(len(samples[port.name]), port.shape[0] if port.shape else 1)
+        for port in ports
+        if str(samples[port.name].dtype) == port.dtype
+        and samples[port.name].shape[1:] == port.shape[1:]
+    }
+    if set(samples) != {port.name for port in ports} or len(runs) != 1 or runs.pop()[1]:
+        raise ValueError("its samples do not fit its inputs")
 
 
 def _placement(

@@ -10,8 +10,10 @@ from tvm.ir import Call, GlobalVar, IRModule
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import DirectPlan, Scaling
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.relay_passes.attrs import NODE_ATTR, is_region
+from zeroskip.relay_passes.attrs import LAYERS_ATTR, NODE_ATTR, is_region
 from zeroskip.relay_passes.integer.relax_functions import QTensor, read_layer
+from zeroskip.relay_passes.integer.written_out import layers_in
+from zeroskip.relay_passes.partition import held_in
 from zeroskip.relay_passes.relax.rewriting import bindings, const_value, op_name
 
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
@@ -29,6 +31,34 @@ def region_names(mod: IRModule) -> list[str]:
 def extract(mod: IRModule, name: str) -> LayerGraph:
     """The layers of the region ``name``."""
     return _Extraction(mod, name).graph()
+
+
+def extract_reference(mod: IRModule, name: str) -> LayerGraph:
+    """The layers of the region ``name`` of a reference module, where they are written out in ops.
+
+    Its values are called by their numbers, inputs first; all results are outputs.
+    """
+    function = mod[name]
+    nodes = [str(node) for node in function.attrs[LAYERS_ATTR]]
+    kinds = [each.kind for each in held_in(function)[len(function.params) :]]
+    written = layers_in(function, nodes, kinds)
+    tensors = {
+        f"v{at}": tensor
+        for each in written
+        for at, tensor in zip(
+            (*each.reads, each.makes), (*each.layer.inputs, each.layer.y), strict=True
+        )
+    }
+    return LayerGraph(
+        name,
+        tuple(f"v{at}" for at in range(len(function.params))),
+        tuple(f"v{each.makes}" for each in written),
+        tuple(
+            Node(node, each.layer, tuple(f"v{at}" for at in each.reads), f"v{each.makes}")
+            for node, each in zip(nodes, written, strict=True)
+        ),
+        tensors,
+    )
 
 
 class _Extraction:

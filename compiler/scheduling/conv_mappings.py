@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import Case, Placement
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
+from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
@@ -150,11 +151,13 @@ def _filter_tiles(weights: Weights, spec: AccelSpec, slots: int, granule: int) -
 def _chunkings(
     weights: Weights, spec: AccelSpec, placement: Placement, filters: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """Channels of a chunk, and the WGT rows of every tile of weights [tiles, chunks], where two
-    tiles fit or all of them do."""
+    """Channels of a chunk that the array takes, and the WGT rows of every tile of weights
+    [tiles, chunks], where two tiles fit or all of them do."""
     every = weights.channels
     sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS}
     for size in sorted(sizes, reverse=True):
+        if not spec.kind.takes(spec.array, Shape(size, weights.taps)):
+            continue
         rows = weights.rows(filters, size, placement)
         if rows.max() * (1 if rows.size == 1 else 2) <= spec.wgt_rows:
             yield size, rows

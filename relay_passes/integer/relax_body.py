@@ -109,7 +109,7 @@ class BodyReader:
         return self._tensor(self.function.params[index], zero_point)
 
     def output(self, zero_point: int | None = None) -> QTensor:
-        return self._tensor(self.function.body, zero_point)
+        return self._tensor(self.function.body.body, zero_point)
 
     def _tensor(self, expr: Any, zero_point: int | None) -> QTensor:
         """Without a zero point in the body, the attribute of the function has it."""

@@ -59,6 +59,7 @@ __all__ = [
     "Requantise",
     "Reshape",
     "build",
+    "composite",
     "identifier",
     "is_integer_layer",
     "kind_of",
@@ -81,7 +82,7 @@ _AFFINE = ("add", *_SCALE, *_ROUND)
 
 def build(layer: Layer, node: str) -> relax.Function:
     """The layer as a private Relax function of its inputs, marked as made by ONNX node ``node``."""
-    attrs: dict[str, Any] = {COMPOSITE_ATTR: _PREFIX + layer.kind, NODE_ATTR: node}
+    attrs: dict[str, Any] = {COMPOSITE_ATTR: composite(layer.kind), NODE_ATTR: node}
     if isinstance(layer, MaxPool | Concat | Reshape):  # their arithmetic does not contain it
         attrs[ZERO_POINT_ATTR] = layer.y.zero_point
     params = [
@@ -103,6 +104,11 @@ def write_layer(layer: Layer, builder: relax.BlockBuilder, args: Sequence[Any]) 
 def identifier(node: str) -> str:
     """What functions and variables made for an ONNX node are called."""
     return re.sub(r"\W+", "_", node, flags=re.ASCII).strip("_")
+
+
+def composite(kind: str) -> str:
+    """What a function of this kind has as its attribute ``Composite``."""
+    return _PREFIX + kind
 
 
 def kind_of(function: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zeroskip.compiler.artifact.placement import nothing_runs
@@ -10,19 +11,33 @@ if TYPE_CHECKING:
     from zeroskip.compiler.artifact.network import Network
 
 
-def cycles_line(network: Network, cycles: int, images: int | None = None) -> str:
+def cycles_line(
+    network: Network, cycles: int, images: int | None = None, each: Sequence[int] = ()
+) -> str:
     """What one image takes on the accelerator, of which share of the multiplies, and what all do.
-    cycles: of one image. images: that were run, None for the model's batch."""
+    cycles: of one image. images: that were run, None for the model's batch. each: cycles of every
+    image, where it has a time of its own; ``cycles`` is then not looked at."""
+    if each:
+        cycles = round(sum(each) / len(each))
     spec, placement = network.spec, network.placement
     if not placement.regions:
         return nothing_runs(spec.name, network.cpu, network.host_macs)
     rate = spec.clock_mhz * 1000  # cycles of a millisecond
     batch, count = "", network.batch if images is None else images
     if count > 1:
-        whole = cycles * count
+        whole = sum(each) if len(each) == count else cycles * count
         which = f"the batch of {count}" if count == network.batch else f"{count} images"
         batch = f" an image, {whole:,} cycles, {whole / rate:.3f} ms for {which}"
     return (
         f"{cycles:,} cycles on {spec.name}, {cycles / rate:.3f} ms at {spec.clock_mhz:g} MHz"
-        f"{batch}, {placement.coverage()}{' an image' if count > 1 else ''}"
+        f"{_spread(network, each)}{batch}, {placement.coverage()}{' an image' if count > 1 else ''}"
     )
+
+
+def _spread(network: Network, each: Sequence[int]) -> str:
+    """How far the images are apart on an array that looks at activations."""
+    if "inputs" not in network.spec.kind.skips:
+        return ""
+    if len(each) > 1:
+        return f" on average ({min(each):,} to {max(each):,})"
+    return " for this image" if each else " if no activation were zero"

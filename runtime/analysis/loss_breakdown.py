@@ -26,6 +26,7 @@ parts, so the sums are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import TypeAlias
 
 import numpy as np
@@ -95,7 +96,7 @@ class Losses:
 
 def parts(spec: AccelSpec) -> int:
     """Parts of a cycle in which a multiply, a lane's cycle and a byte on the bus are whole."""
-    return max(spec.array.macs, spec.dram.bytes_per_cycle)  # both are powers of two
+    return lcm(spec.array.macs, spec.dram.bytes_per_cycle)
 
 
 def losses_of(run: Run, program: Program) -> list[Losses]:

@@ -11,7 +11,7 @@ bound; the run as a whole may not take less than its multiplies or the bytes tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction
-from zeroskip.accel_model.machine.run import Run
+from zeroskip.accel_model.machine.run import PRODUCTS, Run
 from zeroskip.accel_model.program.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
@@ -108,8 +108,11 @@ class Report:
     this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     placement: how much of the network all the figures are for. batch: images of a run, one after
-    another; every figure is of one. headline: the line that says so. efficiency: area, power and
-    rates; None where the target names no technology.
+    another; every figure is of one. by_image: cycles of every sample, on an array that looks at
+    activations; the other figures are of the sample of median time. weights_bound: the bound if no
+    activation were zero; ``bound`` counts products of two values that are not zero where the array
+    skips both. headline: the line that says so. efficiency: area, power and rates; None where the
+    target names no technology.
     """
 
     network: str
@@ -138,6 +141,8 @@ class Report:
     host_macs: dict[str, int]
     placement: Placement
     batch: int
+    by_image: tuple[int, ...]
+    weights_bound: int
     headline: str
     efficiency: Efficiency | None = None
 
@@ -152,8 +157,15 @@ class Report:
 
 
 def report(network: Network, runs: Mapping[str, Run]) -> Report:
-    """The report of the runs of a network's regions, by region."""
-    spec = network.spec
+    """The report of the runs of a network's regions, by region.
+
+    Of an array that looks at activations: of the image whose time is the median, and the headline
+    says how far the others are from it.
+    """
+    spec, each = network.spec, _by_image(runs)
+    if each:
+        middle = sorted(range(len(each)), key=each.__getitem__)[(len(each) - 1) // 2]
+        runs = {name: run.of_image(middle) for name, run in runs.items()}
     causes = causes_of(spec)
     regions = tuple(
         region_report(runs[name], program)
@@ -198,13 +210,21 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         host_macs=dict(network.host_macs),
         placement=network.placement,
         batch=network.batch,
-        headline=cycles_line(network, cycles),
+        by_image=tuple(each),
+        weights_bound=sum(
+            info.bound(*_width(spec))
+            for name, program in network.programs.items()
+            if name in runs
+            for info in program.layers
+        ),
+        headline=cycles_line(network, cycles, each=each),
         efficiency=efficiency(spec, milliseconds, energy, real, macs),
     )
 
 
 def region_report(run: Run, program: Program) -> RegionReport:
-    """The report of one program's run."""
+    """The report of one program's run, of one image."""
+    program = _with_products(run, program)
     moved = _moved(run, program)
     energy = _energy(run, program)
     causes = [cause.name for cause in causes_of(program.spec)]
@@ -228,6 +248,25 @@ def region_report(run: Run, program: Program) -> RegionReport:
         lost=_added(causes, (layer.lost for layer in layers)),
         layers=layers,
     )
+
+
+def _by_image(runs: Mapping[str, Run]) -> list[int]:
+    """Cycles of every image, if each has its own time."""
+    if not any(run.outputs and run.counters.keys() & {PRODUCTS} for run in runs.values()):
+        return []
+    return [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
+
+
+def _with_products(run: Run, program: Program) -> Program:
+    """The program with the multiplies that its layers need on an array that skips zero inputs."""
+    if PRODUCTS not in run.counters:
+        return program
+    done = sums(layers_of(program), run.counters[PRODUCTS], len(program.layers))
+    layers = [
+        replace(info, real_macs=int(count))
+        for info, count in zip(program.layers, done, strict=True)
+    ]
+    return replace(program, layers=tuple(layers))
 
 
 def _width(spec: AccelSpec) -> tuple[int, int]:

@@ -14,9 +14,11 @@ import click
 
 from zeroskip.runtime.cli import pruning
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
-from zeroskip.runtime.cli.options import FILE, level_option, shapes_option
+from zeroskip.runtime.cli.options import FILE, level_option, program_option, shapes_option
 
-EMIT = ("relax", "layers", "schedule", "asm")
+EMIT = ("relax", "layers", "schedule", "asm", "mlir", "tosa")
+ORACLES = ("tvm", "mlir")
+SOURCES = (".asm", ".mlir")  # one program, as text
 SHOWN = 10  # images whose largest element is printed
 METHODS = ("auto", "minmax", "percentile", "mse")
 
@@ -30,13 +32,19 @@ def main() -> None:
     """
 
 
-def load_network(path: Path, level: int | None) -> Any:
-    """The network in a file; says which level it is where there are several."""
+def load_network(path: Path, level: int | None, program: Path | None = None) -> Any:
+    """The network in a file, with the programs of another file of MLIR text if there is one; says
+    which level it is where there are several."""
     from zeroskip.compiler.artifact.network import Network
 
     network = Network.load(path, level)
     _show_level(network)
-    return network
+    if program is None:
+        return network
+    from zeroskip.compiler.artifact.own_programs import with_programs
+    from zeroskip.compiler.mlir.program_reader import load_programs
+
+    return with_programs(network, load_programs(program), str(program))
 
 
 def _show_level(network: Any) -> None:
@@ -191,7 +199,8 @@ def compile_command(
 
 
 def _stage(stages: Any, emit: str) -> str:
-    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text
+    from zeroskip.compiler.mlir.program_text import programs_text
+    from zeroskip.compiler.passes import assembly_text, layers_text, schedule_text, tosa_text
 
     texts: dict[str, Callable[[], str]] = {
         "relax": lambda: str(stages.scheduled.script(show_meta=False)),
@@ -201,6 +210,8 @@ def _stage(stages: Any, emit: str) -> str:
             f"# region {name}\n{assembly_text(program)}"
             for name, program in stages.programs.items()
         ),
+        "tosa": lambda: tosa_text(stages.partitioned),
+        "mlir": lambda: programs_text(stages.programs.values()),
     }
     return texts[emit]()
 
@@ -228,6 +239,7 @@ def _stage(stages: Any, emit: str) -> str:
     envvar="SEED",
     help="Shuffles the order in which the units take turns; results do not depend on it.",
 )
+@program_option
 @level_option
 def run(
     network: Path,
@@ -235,9 +247,10 @@ def run(
     output: Path | None,
     trace: Path | None,
     seed: int | None,
+    program_file: Path | None,
     level: int | None,
 ) -> None:
-    """Run a compiled NETWORK, or a program written in assembly (.asm), on the accelerator.
+    """Run a compiled NETWORK, or one program as text (.asm, .mlir), on the accelerator.
 
     Arrays may hold several images along their first axis: they are run together.
     """
@@ -247,10 +260,13 @@ def run(
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_arrays, write_timeline
 
-    if network.suffix == ".asm" and level is not None:
-        raise click.UsageError("a program in assembly has no levels; leave --level out")
+    alone = network.suffix in SOURCES
+    if alone and level is not None:
+        raise click.UsageError("a program as text has no levels; leave --level out")
+    if alone and program_file is not None:
+        raise click.UsageError("a program as text is run as it is; leave --program out")
     arrays = load_arrays(inputs)
-    loaded = None if network.suffix == ".asm" else load_network(network, level)
+    loaded = None if alone else load_network(network, level, program_file)
     with progress(f"running {network.name}") as tell:
         if loaded is None:
             program, done = run_source(network, arrays, seed, tell)
@@ -278,7 +294,10 @@ def run(
         f"{spec.clock_mhz:g} MHz"
     )
     if loaded is not None:
-        figure = one_line(cycles_line(loaded, cycles, images))
+        each = [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
+        figure = one_line(
+            cycles_line(loaded, cycles, images, each if loaded.spec.kind.looks_at_inputs else ())
+        )
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     for path in (output, trace):
         if path is not None:
@@ -301,16 +320,31 @@ def run(
     help="Show the signal-to-noise of each layer against the float network.",
 )
 @click.option(
+    "--oracle",
+    type=click.Choice(ORACLES),
+    default=ORACLES[0],
+    show_default=True,
+    help="Whose results of the layers are right: TVM's, or those of the layers as TOSA on MLIR's "
+    "JIT, independent of TVM and of zeroskip (pip install 'zeroskip[oracle]').",
+)
+@click.option(
     "--json", "json_file", type=FILE, metavar="FILE", help="Write what was found for machines."
 )
+@program_option
 @level_option
 def validate(
-    network: Path, inputs: Path, layers: bool, json_file: Path | None, level: int | None
+    network: Path,
+    inputs: Path,
+    layers: bool,
+    oracle: Any,
+    json_file: Path | None,
+    program_file: Path | None,
+    level: int | None,
 ) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.artifact.inputs import load_arrays
 
-    loaded, arrays = load_network(network, level), load_arrays(inputs)
+    loaded, arrays = load_network(network, level, program_file), load_arrays(inputs)
     from zeroskip.runtime.execution.validation import validate as compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_validation
@@ -318,7 +352,7 @@ def validate(
     from zeroskip.runtime.render.tables import show
 
     with progress(f"checking {network.name}") as tell:
-        result = compare(loaded, arrays, tell, layers=layers)
+        result = compare(loaded, arrays, tell, layers=layers, oracle=oracle)
         if json_file is not None:
             write_validation(json_file, result)
     if layers and result.quality:

@@ -75,3 +75,10 @@ level_option = click.option(
     metavar="N",
     help="Which level of a network that was compiled with several: 0, the densest, by default.",
 )
+program_option = click.option(
+    "--program",
+    "program_file",
+    type=FILE,
+    metavar="MLIR",
+    help="Programs as --emit=mlir prints them, in the place of the network's own.",
+)

@@ -15,6 +15,8 @@ from zeroskip.accel_model.program.program import Place, Program, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
 from zeroskip.relay_passes.relax.cpu import run_cpu
+from zeroskip.runtime.execution.mlir_oracle import TITLE as MLIR
+from zeroskip.runtime.execution.mlir_oracle import MlirOracle
 from zeroskip.runtime.execution.packed import Hook, hooked
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.progress import Tell
@@ -25,7 +27,7 @@ Array = npt.NDArray[Any]
 @dataclass(frozen=True)
 class Mismatch:
     """The first element that differs. region: "" of an output of the network. pc: of the
-    instruction that wrote it, -1 if no compute instruction did."""
+    instruction that wrote it, -1 if no compute instruction did. oracle: who expected another."""
 
     region: str
     layer: str
@@ -33,18 +35,19 @@ class Mismatch:
     pc: int
     expected: float
     got: float
+    oracle: str = "TVM"
 
     def __str__(self) -> str:
         at = ", ".join(map(str, self.index))
         if not self.region:
             return (
-                f"output '{self.layer}', element [{at}]: TVM has {self.expected}, the network "
-                f"{self.got}"
+                f"output '{self.layer}', element [{at}]: {self.oracle} has {self.expected}, the "
+                f"network {self.got}"
             )
         where = f"pc {self.pc}" if self.pc >= 0 else "of no compute instruction"
         return (
-            f"region '{self.region}', layer '{self.layer}', element [{at}], {where}: TVM has "
-            f"{self.expected}, the accelerator {self.got}"
+            f"region '{self.region}', layer '{self.layer}', element [{at}], {where}: "
+            f"{self.oracle} has {self.expected}, the accelerator {self.got}"
         )
 
 
@@ -157,9 +160,12 @@ class Checked:
     results: list[Array]
 
 
-def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
-    """Compare every layer's result and every output of a region. An element that no instruction
-    wrote is a difference too. ValueError if reference and program are not of the same layers."""
+def check_region(
+    network: Network, executable: Any, seen: Seen, oracle: MlirOracle | None = None
+) -> Checked:
+    """Compare every layer's result and every output of a region with those of TVM's executable, or
+    of the oracle. An element that no instruction wrote is a difference too. ValueError if reference
+    and program are not of the same layers."""
     program = seen.program
     function = network.reference_module[program.name]
     shapes = [tuple(int(n) for n in param.ty.shape) for param in function.params]
@@ -168,7 +174,11 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
         for tensor, shape in zip(program.inputs, shapes, strict=True)
     ]
     names = [str(name) for name in function.attrs[LAYERS_ATTR]]
-    expected = run_cpu(executable, program.name, arrays)
+    expected, judge = (
+        (run_cpu(executable, program.name, arrays), Mismatch.oracle)
+        if oracle is None
+        else (oracle.results(program.name, arrays), MLIR)
+    )
     found: list[Mismatch] = []
     results = []
     for name, place, want in zip(names, program.places, expected, strict=True):
@@ -188,6 +198,7 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
                     pc,
                     int(want.reshape(got.shape)[at]),
                     int(got[at]),
+                    judge,
                 )
             )
     for tensor, maker in zip(program.outputs, network.results[program.name], strict=True):
@@ -195,7 +206,9 @@ def check_region(network: Network, executable: Any, seen: Seen) -> Checked:
         got = seen.run.outputs[tensor.name].reshape(want.shape)
         at = _first(want != got)
         if at is not None:
-            found.append(Mismatch(program.name, names[maker], at, -1, int(want[at]), int(got[at])))
+            found.append(
+                Mismatch(program.name, names[maker], at, -1, int(want[at]), int(got[at]), judge)
+            )
     return Checked(found[0] if found else None, len(results), len(names), results)
 
 

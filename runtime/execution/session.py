@@ -19,6 +19,8 @@ from zeroskip.compiler.artifact.inputs import DataError, match_inputs
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.network import Network, NetworkError, parts_of
 from zeroskip.compiler.ir.host_plan import DirectPlan
+from zeroskip.compiler.mlir.program_reader import load_programs
+from zeroskip.compiler.mlir.program_text import MlirError
 from zeroskip.runtime.progress import Tell, silent
 
 Array = npt.NDArray[Any]
@@ -56,7 +58,8 @@ class Session:
         """Outputs by name. inputs: an array for each of the network's inputs, by name, or several
         along its first axis, equally many for every input; outputs have as many.
 
-        ``runs`` are those of all images; time is that of one, which is the same for every one.
+        ``runs`` are those of all images; time is that of one, which is the same for every one
+        but on an array that looks at activations (``Run.each``).
         DataError if the inputs do not fit.
         """
         matched = match_inputs(inputs, self.network.run_inputs, "input data")
@@ -68,7 +71,11 @@ class Session:
         return self._on_host(images_of(self.network, matched))
 
     def time(self) -> dict[str, Run]:
-        """The run of each region with time but without numbers."""
+        """The run of each region with time: without numbers, or, on an array that looks at
+        activations, of the samples that the network keeps, if there are any."""
+        if self.network.spec.kind.looks_at_inputs and self.network.samples:
+            self.run(self.network.samples)
+            return self.runs
         return {
             name: self._machine.run(program, {}, numbers=False, progress=partial(self.tell, name))
             for name, program in self.network.programs.items()
@@ -197,18 +204,31 @@ def _level(network: Network | Levels | str | Path, level: int | None) -> Network
 def run_source(
     path: str | Path, inputs: Mapping[str, Array], seed: int | None = None, tell: Tell = silent
 ) -> tuple[Program, Run]:
-    """Run a program written by hand (``accel_model/program/assembly_program.py``).
+    """Run one program that is text: assembly (``accel_model/program/assembly_program.py``), or
+    MLIR in a file ``.mlir`` (``compiler/mlir/program_reader.py``).
 
     inputs: [N, C, *spatial] of N images, by name. A ZeroskipError names the line that is wrong, or
     the instruction that must not run.
     """
+    program = _source(path)
+    return program, Machine(program.spec).run(
+        program, inputs, seed=seed, progress=partial(tell, "instructions")
+    )
+
+
+def _source(path: str | Path) -> Program:
+    if Path(path).suffix == ".mlir":
+        programs = load_programs(path)
+        if len(programs) > 1:
+            raise MlirError(
+                f"{path}: holds {len(programs)} programs; run them within their network, by "
+                f"zeroskip run net.zsk --program {path}"
+            )
+        return programs[0]
     refuse_irregular(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         raise SourceError(f"{path}: cannot be read: {reason}") from None
-    program = read_source(text, str(path))
-    return program, Machine(program.spec).run(
-        program, inputs, seed=seed, progress=partial(tell, "instructions")
-    )
+    return read_source(text, str(path))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from zeroskip.compiler.artifact.placement import nothing_runs
 from zeroskip.relay_passes.relax.cpu import compile_alike
 from zeroskip.runtime.execution.float_check import FloatCheck, OutputQuality
 from zeroskip.runtime.execution.layer_quality import LayerQuality
+from zeroskip.runtime.execution.mlir_oracle import TITLE as MLIR
+from zeroskip.runtime.execution.mlir_oracle import MlirOracle
 from zeroskip.runtime.execution.packed import in_lockstep
 from zeroskip.runtime.execution.region_check import (
     Checked,
@@ -37,6 +39,8 @@ from zeroskip.runtime.progress import Tell, silent
 __all__ = ["Mismatch", "Validation", "validate"]
 
 Array = npt.NDArray[Any]
+Oracle = Literal["tvm", "mlir"]
+TVM = "TVM's CPU"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Validation:
     the network. snr_db: of the outputs against the float network, by output's name, taken before
     the function that ``snr_before`` names if there is one; top1_agree: whether the largest element
     is at the same place, where that means something. coverage: how much of the network the regions
-    are, in words. quality: of each layer against the float network, where it was asked for.
+    are, in words. quality: of each layer against the float network, where it was asked for. oracle:
+    whose results the layers were compared with; the network's outputs always are with TVM's.
     """
 
     regions: int
@@ -61,6 +66,7 @@ class Validation:
     outputs: int = 0
     snr_before: dict[str, str] = field(default_factory=dict)
     quality: tuple[LayerQuality, ...] = ()
+    oracle: str = TVM
 
     @property
     def exact(self) -> bool:
@@ -70,10 +76,10 @@ class Validation:
         """A few lines for people."""
         compared = (
             f"{self.layers} of {self.of_layers} layers compared, and {self.outputs} "
-            f"network output{'s' * (self.outputs != 1)}"
+            f"network output{'s' * (self.outputs != 1)}{f' with {TVM}' * (self.oracle != TVM)}"
         )
         lines = [
-            f"{self.exact_regions} of {self.regions} regions bit-exact against TVM's CPU "
+            f"{self.exact_regions} of {self.regions} regions bit-exact against {self.oracle} "
             f"({compared})"
             if self.regions
             else "nothing was compared"
@@ -108,11 +114,19 @@ class Validation:
 
 
 def validate(
-    network: Network, inputs: Mapping[str, Array], tell: Tell = silent, *, layers: bool = False
+    network: Network,
+    inputs: Mapping[str, Array],
+    tell: Tell = silent,
+    *,
+    layers: bool = False,
+    oracle: Oracle = "tvm",
 ) -> Validation:
     """Compare one run. DataError if the inputs do not fit. tell: is told how far it is. layers:
-    take the signal-to-noise of each layer too."""
+    take the signal-to-noise of each layer too. oracle: whose results of the layers are right: TVM's
+    or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not installed)."""
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
+    judge = MlirOracle(network.reference_module) if oracle == "mlir" else None
+    title = TVM if judge is None else MLIR
     with parts_of(f"network '{network.name}'"):
         tell("TVM's CPU, compiling", 0, 1)
         floats = FloatCheck(network, layers and bool(network.programs))
@@ -129,11 +143,11 @@ def validate(
             made: list[Checked] = []
             for done, each in enumerate(regions):
                 tell(
-                    f"TVM's CPU, {each.program.name}",
+                    f"{title}, {each.program.name}",
                     number * len(regions) + done,
                     len(images) * len(regions),
                 )
-                made.append(check_region(network, reference.executable, each))
+                made.append(check_region(network, reference.executable, each, judge))
             if network.programs:
                 expected = reference.outputs(arrays)
                 checked.append(_check_outputs(network, arrays, regions, made, expected, outputs))
@@ -145,7 +159,7 @@ def validate(
         if placement.regions
         else nothing_runs(network.spec.name, network.cpu, network.host_macs)
     )
-    return _summary(checked, floats, coverage)
+    return replace(_summary(checked, floats, coverage), oracle=title)
 
 
 def _finite(value: float) -> float | None:

@@ -21,6 +21,7 @@ Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 
 LANE_KINDS = ("dense", "bitmap", "pattern")
+LANE_TARGETS = ("dense256", "sparse256", "pattern256")
 
 
 def pack(

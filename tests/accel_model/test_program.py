@@ -157,13 +157,13 @@ def test_a_layer_has_no_more_of_the_fewer(one: Sample, more: str, of: str) -> No
 
 
 def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
-    """Before format 4 no layer said which of its multiplies are by padding."""
+    """Before format 5 the place and the size of an input tile were one instruction."""
     head, arrays = open_file(one.program.to_bytes())
-    assert head["format"] == 4
-    head["format"] = 3
+    assert head["format"] == 5
+    head["format"] = 4
     old = close_file(head, {f"{name}.npy": npy_parts(array) for name, array in arrays.items()})
     with pytest.raises(
-        ProgramError, match="the program has format 3, this version reads 4; compile it again"
+        ProgramError, match="the program has format 4, this version reads 5; compile it again"
     ):
         Program.from_bytes(old)
 

@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.accel_model.arrays.tiles import SMALL
+from tests.accel_model.arrays.tiles import difference as array_tile
 from tests.accel_model.by_name import lane_cycles, lanes, pack, slots_at, with_lanes
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.test_lanes import TARGETS, Case, random_case, random_weight, some, sums
@@ -55,10 +57,16 @@ Check = Callable[[Rng], str]  # what differs, "" if nothing
 
 @dataclass(frozen=True)
 class Kind:
-    """What is compared, and how one random case of it is."""
+    """What is compared, and how one random case of it is.
+
+    name: in tables.
+    check: draws a case and compares.
+    sample: cases of it in the quick tests.
+    """
 
     name: str
     check: Check
+    sample: int = 100
 
 
 def kinds() -> Iterator[Kind]:
@@ -69,6 +77,8 @@ def kinds() -> Iterator[Kind]:
     for name in ("load", "store", "loadweights", "loadparams"):
         yield Kind(f"transfer, {name}", partial(transfer, name=name))
     yield Kind("tokens and bus", tokens)
+    for kind in SMALL:
+        yield Kind(f"convolution, {kind} array", partial(array_tile, kind=kind), 25)
 
 
 # ------------------------------------------------------------------------------ instructions
@@ -389,7 +399,7 @@ def networks(seed: int) -> dict[str, Callable[[], Program]]:
         each.name: partial(getattr, each, "program") for each in samples(seed)
     }
     for path in CLASSIFIERS:
-        for target in TARGETS.values():
+        for target in (*TARGETS.values(), *(small.target for small in SMALL.values())):
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
     return made
 

@@ -1,6 +1,7 @@
 """Altered files: each is refused in one sentence or does what it says (``make hostile``).
 
-    python -m tests.campaigns.hostile [--count 200000] [--toml 20000] [--onnx 5000] [--seed 0]
+    python -m tests.campaigns.hostile [--count 200000] [--toml 20000] [--onnx 5000] [--mlir 20000]
+        [--seed 0]
 
 Program files: bytes are changed, or the manifest, the arrays and the instructions within and all
 checksums made anew, so that what was altered is believed; then the program is loaded and run, with
@@ -9,6 +10,7 @@ within; then loaded and run as ``zeroskip run`` does, a tenth of them validated 
 files of nested levels likewise, their parts altered.
 Hardware descriptions: lines and values of TOML, then a network is compiled for what is accepted.
 ONNX models: fields of the protobuf messages, then import and, for three of ten, the whole compiler.
+Programs as MLIR text: words, numbers and lines; what is accepted is run.
 
 Cases run in processes of their own whose address space may grow by 1 GiB; a twentieth of the
 programs run again with numba's bounds checks, so that a read or write beyond an array would be
@@ -38,6 +40,7 @@ import numpy as np
 
 from tests.campaigns import (
     hostile_levels,
+    hostile_mlir,
     hostile_networks,
     hostile_onnx,
     hostile_programs,
@@ -73,6 +76,7 @@ KINDS = {
     "hardware, TOML": Kind(hostile_toml.altered_toml, hostile_toml.warm, 5_000),
     "models, ONNX": Kind(hostile_onnx.altered_model, hostile_onnx.warm, 500),
     "levels, resealed": Kind(hostile_levels.altered_levels, hostile_levels.warm, 1_000),
+    "programs, MLIR": Kind(hostile_mlir.altered_mlir, hostile_mlir.warm, 2_500),
 }
 SHARES = {
     "programs, bytes": 0.25,
@@ -215,6 +219,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200_000, help="program and network files")
     parser.add_argument("--toml", type=int, default=20_000, help="hardware descriptions")
     parser.add_argument("--onnx", type=int, default=5_000, help="models")
+    parser.add_argument("--mlir", type=int, default=20_000, help="programs as MLIR text")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--repeat", nargs=2, metavar=("KIND", "CASE"), help="one case alone")
@@ -234,6 +239,7 @@ def main() -> None:
     begin, ended = time.monotonic(), 0
     counts = {kind: round(share * options.count) for kind, share in SHARES.items()}
     counts |= {"hardware, TOML": options.toml, "models, ONNX": options.onnx}
+    counts["programs, MLIR"] = options.mlir
     results = {kind: Result() for kind, count in counts.items() if count}
     for kind, found in campaign(counts, options.seed, options.jobs):
         results[kind].join(found)

@@ -23,6 +23,7 @@ SAMPLES = {
     "networks, resealed": 25,
     "hardware, TOML": 60,
     "models, ONNX": 40,
+    "programs, MLIR": 25,
 }
 
 

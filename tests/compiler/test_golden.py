@@ -12,6 +12,7 @@ from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
 from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.mlir.tosa import region_text
 from zeroskip.compiler.passes import assembly_text, graph_text
 from zeroskip.compiler.scheduling.region import plan_region
 
@@ -26,6 +27,8 @@ def _text(level: str) -> str:
     graph = b.graph(out)
     if level == "layers":
         return graph_text(graph)
+    if level == "tosa":
+        return region_text(graph)
     spec = load_spec("sparse256")
     region = lower(graph)
     plans = plan_region(region, spec)
@@ -34,7 +37,7 @@ def _text(level: str) -> str:
     return assembly_text(emit_region(region, spec, plans))
 
 
-@pytest.mark.parametrize("level", ["layers", "schedule", "asm"])
+@pytest.mark.parametrize("level", ["layers", "schedule", "asm", "tosa"])
 def test_golden(level: str, request: pytest.FixtureRequest) -> None:
     path = FOLDER / f"{level}.txt"
     found = _text(level)

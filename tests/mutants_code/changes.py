@@ -11,6 +11,7 @@ from tests.mutants_code.of_judges import (
     JUDGES_OF_RUNTIME,
 )
 from tests.mutants_code.of_losses import LOSSES
+from tests.mutants_code.of_mlir import MLIR
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
@@ -19,6 +20,7 @@ CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
     *COMPILER,
     *JUDGES_OF_COMPILER,
+    *MLIR,
     *RELAY_PASSES,
     *JUDGES_OF_RELAY_PASSES,
     *RUNTIME,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.accel_model.by_name import slots_at
+from tests.accel_model.by_name import LANE_TARGETS, slots_at
 from tests.accel_model.test_lanes import TARGETS
 from tests.accel_model.test_timing import random_conv, timing_of
 from tests.campaigns.fuzz_check import compile_graph
@@ -36,7 +36,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import Conv
-from zeroskip.runtime.analysis.loss_breakdown import SAVED, Losses, losses_of, parts
+from zeroskip.runtime.analysis.loss_breakdown import SAVED, Losses, causes_of, losses_of, parts
 from zeroskip.runtime.analysis.report import region_report
 
 EXAMPLES = 40
@@ -59,7 +59,7 @@ def check(run: Run, program: Program) -> None:
     assert sum(one.cycles for one in found) == run.cycles
     for info, one in zip(program.layers, found, strict=True):
         bound = info.bound(spec.array.macs, spec.dram.bytes_per_cycle)
-        assert list(one.lost) == list(CAUSES)
+        assert list(one.lost) == [cause.name for cause in causes_of(spec)]
         assert all(isinstance(lost, int) for lost in one.lost.values())
         assert sum(one.lost.values()) == unit * (one.cycles - bound)
         for cause, lost in one.lost.items():
@@ -76,7 +76,7 @@ def check(run: Run, program: Program) -> None:
             assert one.lost["overlap"] == one.lost["resident"] == one.lost["multiply"] == 0
     report = region_report(run, program)
     assert sum(report.lost.values()) == report.cycles - report.bound
-    for cause in CAUSES:
+    for cause in report.lost:
         assert report.lost[cause] == sum(layer.lost[cause] for layer in report.layers)
         assert report.lost[cause] * unit == sum(one.lost[cause] for one in found)
 
@@ -291,7 +291,7 @@ def used(run: Run, program: Program) -> dict[str, int]:
     return dict(zip(names, uses.sum(axis=0).tolist(), strict=True))
 
 
-@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("target", LANE_TARGETS)
 @pytest.mark.parametrize("name", ["convolutions", "channelwise"])
 def test_each_count_of_an_instruction_has_its_use(name: str, target: str) -> None:
     """Slots by the counters that the machine has of each instruction."""
@@ -299,7 +299,7 @@ def test_each_count_of_an_instruction_has_its_use(name: str, target: str) -> Non
     check_slots(run, program)
 
 
-@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("target", LANE_TARGETS)
 def test_slots_where_lanes_wait_for_much(target: str) -> None:
     """Few banks, windows that just fit, ragged groups: every kind of wait, each another number."""
     run, program = single(

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.accel_model.by_name import LANE_TARGETS
 from tests.compiler.least import needs, weight_bytes
 from tests.compiler.networks import Builder
 from tests.runtime.causes import CAUSES
@@ -19,7 +20,7 @@ from zeroskip.accel_model.isa.instructions import Unit
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.spec import load_spec, targets
+from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
@@ -53,7 +54,7 @@ def timed(builder: Builder, target: str) -> tuple[Run, Program]:
 
 
 Made = tuple[Run, Program, RegionReport]
-CASES = [(name, target) for name in networks() for target in targets()]
+CASES = [(name, target) for name in networks() for target in LANE_TARGETS]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))

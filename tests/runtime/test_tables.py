@@ -49,6 +49,8 @@ def made() -> Report:
         host_macs={"a[b]": 1},
         placement=Placement(1, 1, 1, 2, 1, 10, 1),
         batch=1,
+        by_image=(),
+        weights_bound=region.bound,
         headline="head",
     )
 

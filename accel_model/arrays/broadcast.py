@@ -1,0 +1,112 @@
+"""What arrays share that broadcast activations from ACT to units, each at its own filter.
+
+Their time is the lane array's (``timing.lane_array``): a fetch unit fills windows in order, units
+take stages in order, accumulators drain behind them. Kinds differ in what a stage is and how long
+a unit works on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.base import EVENTS, Case, Slot
+from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
+from zeroskip.accel_model.spec import number
+from zeroskip.accel_model.timing.lane_array import (
+    ConvTiming,
+    group_pixels,
+    input_conflicts,
+    operand_conflicts,
+    tile_fetch,
+)
+from zeroskip.accel_model.timing.shape import WindowShape
+
+Int32 = npt.NDArray[np.int32]
+
+FRAGMENTATION = Slot(
+    "fragmentation", "work on outputs that the last group of outputs of a tile lacks", "ragged"
+)
+IMBALANCE = Slot(
+    "imbalance", "waiting for the slowest unit, which still holds the window", "imbalance"
+)
+FETCH = Slot("fetch", "waiting for activations from ACT", "fetch")
+DRAIN = Slot(
+    "drain",
+    "waiting for accumulators to be drained, and for the end of the instruction",
+    "drain",
+)
+UNUSED = Slot(
+    "unused", "units without a filter: fewer filters than units, or a last group not full", "ragged"
+)
+
+
+@dataclass(frozen=True)
+class WindowEnergy:
+    """Picojoules per event."""
+
+    mac: float = number("an 8x9-bit multiply and 32-bit add", 0)
+    window_byte: float = number("a byte read from or written to the window of activations", 0)
+    act_row: float = number("a 16-byte ACT row read or written", 0)
+    wgt_word: float = number("a 4-byte WGT word read or written", 0)
+    acc_row: float = number("a 64-byte ACC row read or written", 0)
+    requantise: float = number("a requantised output", 0)
+    dram_byte: float = number("a byte on the DRAM bus", 0)
+
+
+WINDOW_EVENTS = MappingProxyType({**EVENTS, "window_byte": "window_bytes"})
+
+
+def ends(case: Case) -> int:
+    """Roundings of each output: 0 unless sums end here, 2 with a residual operand."""
+    return case.last * (1 + (case.operand_row is not None))
+
+
+def act_rows(case: Case, groups: int) -> int:
+    """Rows of ACT read for each group of filters, and of operand and output."""
+    shape = case.filters.shape
+    rows = blocks(shape.channels) * shape.taps * groups + ends(case) * blocks(len(case.filters))
+    return rows * case.window.outputs
+
+
+def sums_moved(case: Case, slots: int) -> int:
+    """Rows of ACC read and written, with so many filters in flight."""
+    rows = len(accumulator_rows(slots, len(case.filters)))
+    return ((not case.first) + (not case.last)) * rows * case.window.outputs
+
+
+def waits(timing: ConvTiming, multipliers: int) -> dict[str, int]:
+    """Multiplier-cycles of units that wait, each of so many multipliers.
+
+    Of the waits for the fetch unit, *conflicts* are as large a part as of the unit's cycles are
+    lost to bank conflicts: every cycle beyond one for each fetch.
+    """
+    waited = timing.fetch_wait * multipliers
+    conflicts = waited * (timing.fetch_cycles - timing.fetches) // timing.fetch_cycles
+    return {
+        "imbalance": timing.imbalance * multipliers,
+        "fetch": waited - conflicts,
+        "conflicts": conflicts,
+        "drain": timing.drain_wait * multipliers,
+        "unused": timing.unused * multipliers,
+    }
+
+
+@lru_cache(maxsize=4096)
+def tiles(
+    window: WindowShape, banks: int, pixels: int, gang: int, operand_row: int | None
+) -> tuple[Int32, Int32, Int32 | None]:
+    """int32 [T] each: cycles to fetch a tap of a block, outputs, and cycles to fetch a block of
+    the operand, of each group of ``pixels << gang`` outputs."""
+    operand = None
+    if operand_row is not None:
+        operand = tile_fetch(operand_conflicts(window, operand_row, banks, pixels), gang)
+    return (
+        tile_fetch(input_conflicts(window, banks, pixels), gang),
+        group_pixels(window.outputs, pixels << gang),
+        operand,
+    )

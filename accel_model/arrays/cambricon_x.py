@@ -1,0 +1,262 @@
+"""Cambricon-X: elements that pick up to 16 inputs a cycle out of a window of 256.
+
+Zhang et al., MICRO 2016. Each processing element (PE) is at a filter of its own, holds its weights
+with their step indices, and its indexing module picks their inputs from a window that all share.
+docs/arrays/cambricon_x.md has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    Case,
+    FilterSet,
+    Kind,
+    Placement,
+    Slot,
+    Timing,
+)
+from zeroskip.accel_model.arrays.broadcast import (
+    DRAIN,
+    FETCH,
+    FRAGMENTATION,
+    IMBALANCE,
+    UNUSED,
+    WINDOW_EVENTS,
+    WindowEnergy,
+    act_rows,
+    ends,
+    sums_moved,
+    tiles,
+    waits,
+)
+from zeroskip.accel_model.arrays.pricing import LinearPrice
+from zeroskip.accel_model.formats import STEP, Stages, WeightFormat
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import built
+from zeroskip.accel_model.physics.cost import clocked, named
+from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
+from zeroskip.accel_model.timing.lane_array import ConvTiming, conv_cycles
+
+Int32 = npt.NDArray[np.int32]
+PAIR_BYTES = 2  # a step and a weight
+
+
+@dataclass(frozen=True)
+class CambriconGeometry:
+    """Processing elements and the window of inputs that they share."""
+
+    kind: str
+    pes: int = number("processing elements: filters in flight", 1, 64, power_of_two=True)
+    multipliers: int = number(
+        "multipliers of an element: inputs that it picks a cycle", 2, 64, power_of_two=True
+    )
+    window_rows: int = number(
+        "ACT rows of a window: 16 channels of a tap each", 1, 64, power_of_two=True
+    )
+    windows: int = number("windows that are held: elements are less than so many apart", 1, 16)
+    row_reads: int = number(
+        "rows of a window that are read together, from ranks of ACT of their own",
+        1,
+        64,
+        power_of_two=True,
+    )
+    max_outputs: int = number(
+        "log2 of the most neighbouring outputs whose windows are held side by side", 0, 4
+    )
+    pixels: int = number(
+        "outputs of 16 channels that channelwise instructions work on together",
+        1,
+        64,
+        power_of_two=True,
+    )
+    drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
+    pipeline_cycles: int = number(
+        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
+    )
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per cycle at full use."""
+        return self.pes * self.multipliers
+
+    @property
+    def dimensions(self) -> str:
+        return f"{self.pes}x{self.multipliers}"
+
+
+@dataclass(frozen=True)
+class _Units:
+    """The elements as ``timing.lane_array`` knows them: windows instead of entries."""
+
+    lanes: int
+    pixels: int
+    window_entries: int
+    drain_width: int
+    pipeline_cycles: int
+
+
+class CambriconX(Kind[CambriconGeometry]):
+    """Elements that pick inputs. A mode is log2 of the outputs that are worked on together."""
+
+    name = "cambricon_x"
+    Geometry = CambriconGeometry
+    Energy = WindowEnergy
+    events = WINDOW_EVENTS
+    reference = "zeroskip.accel_model.reference.cambricon_x:step"
+    slots = (
+        MULTIPLY,
+        FRAGMENTATION,
+        Slot("zeros", "multipliers at placeholders, which bridge long distances", "zeros"),
+        PADDING,
+        Slot(
+            "picks",
+            "multipliers without an input: fewer weights left in a window than an element can pick",
+            "ragged",
+        ),
+        IMBALANCE,
+        FETCH,
+        CONFLICTS,
+        DRAIN,
+        UNUSED,
+        CHANNELWISE,
+        SETUP,
+    )
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        array = self.geometry(spec)
+        return [
+            (
+                array.macs >= BLOCK * array.pixels,
+                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
+                f"{array.macs} multipliers there are",
+            ),
+        ]
+
+    def format(self, geometry: CambriconGeometry) -> WeightFormat:
+        return STEP
+
+    def banks(self, geometry: CambriconGeometry) -> int:
+        """As many for each element as give it its pairs of step and weight in a cycle."""
+        return geometry.pes * self._banks_of_pe(geometry)
+
+    def _banks_of_pe(self, geometry: CambriconGeometry) -> int:
+        return -(-geometry.multipliers * PAIR_BYTES // WGT_WORD_BYTES)
+
+    def sram_bytes(self, geometry: CambriconGeometry) -> int:
+        """The windows, a byte an input, for as many outputs as are worked on together."""
+        inputs = BLOCK * geometry.window_rows * geometry.windows
+        return inputs << geometry.max_outputs
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """The windows are 16 banks by channel, a byte wide for each output worked on together."""
+        array = self.geometry(spec)
+        width = 1 << array.max_outputs
+        size = self.sram_bytes(array) // BLOCK
+        ports = (Port("fetch", "w"), Port("selectors", "r"))
+        return (*super().parts(spec), built(spec, "windows", BLOCK, size, width, ports))
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+        part = named(spec, "windows")
+        return super().event_energy(spec) | {"window_byte": clocked(part.mean_pj) / part.width}
+
+    def modes(self, geometry: CambriconGeometry) -> range:
+        return range(geometry.max_outputs + 1)
+
+    def placement(self, geometry: CambriconGeometry, mode: int) -> Placement:
+        return Placement(geometry.pes, self._banks_of_pe(geometry))
+
+    def granule(self, geometry: CambriconGeometry, mode: int) -> int:
+        return 1 << mode
+
+    # ------------------------------------------------------------------------------------ time
+
+    def conv(self, spec: AccelSpec, case: Case) -> Timing:
+        """Events: windows are filled again for every group of filters; a weight reads its input,
+        and its bank, once for every output."""
+        array, window, filters = self.geometry(spec), case.window, case.filters
+        count, outputs, together = len(filters), window.outputs, 1 << case.mode
+        picks = window_picks(filters, array.window_rows, array.multipliers)
+        timing = self._timing(spec, case, picks)
+        groups, output_groups = -(-count // array.pes), -(-outputs // together)
+        stored = int(filters.stored_counts.sum(dtype=np.int64))
+        every, real = filters.products(window)
+        width, cycles = array.multipliers, int(picks.sum(dtype=np.int64))
+        assert timing.lane_busy == cycles * output_groups * together
+        return Timing(
+            timing.cycles,
+            {
+                "multiply": real,
+                "fragmentation": (output_groups * together - outputs) * cycles * width,
+                "zeros": stored * outputs - every,
+                "padding": every - real,
+                "picks": (cycles * width - stored) * outputs,
+                **waits(timing, width),
+            },
+            {
+                "window_bytes": (groups * filters.shape.entries + stored) * outputs,
+                "act_rows": act_rows(case, groups),
+                "wgt_words": filters.words * outputs,
+                "acc_rows": sums_moved(case, array.pes),
+                "requantised": ends(case) * count * outputs,
+            },
+        )
+
+    def _timing(self, spec: AccelSpec, case: Case, picks: Int32) -> ConvTiming:
+        array, filters, together = self.geometry(spec), case.filters, 1 << case.mode
+        fetch, pixels, operand = tiles(
+            case.window, spec.sram.act_banks, together, 0, case.operand_row
+        )
+        rows = blocks(filters.shape.channels) * filters.shape.taps
+        firsts = np.arange(0, rows, array.window_rows)
+        held = np.minimum(array.window_rows, rows - firsts)
+        return conv_cycles(
+            _Units(array.pes, together, array.windows, array.drain_width, array.pipeline_cycles),
+            picks * np.int32(together),
+            filters.order,
+            Stages((-(-held // array.row_reads)).astype(np.int32), np.ones(len(held), np.int32)),
+            fetch,
+            pixels,
+            0,
+            blocks(len(filters)),
+            case.last,
+            operand if case.last else None,
+            lock_step=False,
+        )
+
+    def price(self, spec: AccelSpec, case: Case) -> LinearPrice:
+        """A few groups of outputs in rows of the full width."""
+        array, whole, granule = self.geometry(spec), case.window, 1 << case.mode
+        picks = window_picks(case.filters, array.window_rows, array.multipliers)
+
+        def cycles(groups: int) -> int:
+            rows = min(whole.out_height, -(-groups * granule // whole.out_width))
+            width = min(whole.out_width, groups * granule)
+            window = whole._replace(out_height=rows, out_width=width)
+            part = Case(window, case.filters, case.mode, case.first, case.last, case.operand_row)
+            return self._timing(spec, part, picks).cycles
+
+        return LinearPrice.sampled(granule, whole.outputs, cycles)
+
+
+def window_picks(filters: FilterSet, rows: int, multipliers: int) -> Int32:
+    """int32 [F, W]: cycles in which an element goes through each window of ``rows`` ACT rows."""
+    firsts = np.arange(0, filters.stored_counts.shape[1], rows)
+    stored = np.add.reduceat(filters.stored_counts, firsts, axis=1, dtype=np.int32)
+    picks: Int32 = np.maximum(-(-stored // multipliers), 1).astype(np.int32)
+    return picks
+
+
+CAMBRICON_X = CambriconX()

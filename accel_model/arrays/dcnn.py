@@ -1,0 +1,143 @@
+"""DCNN, the dense relative of SCNN: the same planar tiles, PEs with a dot product (ISCA 2017, 5).
+
+Each PE makes the outputs of its band one after another, filter by filter: ``dot`` weights by
+``dot`` inputs of an output in a cycle, zeros and padding too. docs/arrays/scnn.md has the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    Case,
+    Kind,
+    Placement,
+    Slot,
+    Timing,
+)
+from zeroskip.accel_model.arrays.pricing import ExactPrice
+from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, patch_window, result_events
+from zeroskip.accel_model.formats import DENSE, WeightFormat
+from zeroskip.accel_model.spec import AccelSpec, Energy, number
+
+
+@dataclass(frozen=True)
+class DcnnGeometry:
+    """A grid of PEs with a dot product each."""
+
+    kind: str
+    pe_rows: int = number("rows of PEs, each with a band of the rows of the output tile", 1, 64)
+    pe_cols: int = number("columns of PEs, each with a band of its columns", 1, 64)
+    dot: int = number("products that a PE adds up in a cycle", 1, 256)
+    weight_banks: int = number("banks of WGT, a filter's stream in one", 16, 256, power_of_two=True)
+    pixels: int = number(
+        "outputs of 16 channels that depthwise, pools and additions work on together",
+        1,
+        64,
+        power_of_two=True,
+    )
+    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+
+    @property
+    def pes(self) -> int:
+        return self.pe_rows * self.pe_cols
+
+    @property
+    def macs(self) -> int:
+        """Multipliers."""
+        return self.pes * self.dot
+
+    @property
+    def dimensions(self) -> str:
+        return f"{self.pe_rows}x{self.pe_cols} PEs of {self.dot}"
+
+
+@dataclass(frozen=True)
+class DcnnEnergy(Energy):
+    """Picojoules per event."""
+
+    input_vector: float = number("a vector of inputs read from a PE's memory", 0)
+
+
+class DcnnKind(Kind[DcnnGeometry]):
+    """Dot products, nothing skipped."""
+
+    name = "dcnn"
+    Geometry = DcnnGeometry
+    Energy = DcnnEnergy
+    skips = frozenset()
+    events = {**MULTIPLIED, "input_vector": "input_vectors"}  # noqa: RUF012 - read only
+    reference = "zeroskip.accel_model.reference.scnn:step_dense"
+    slots = (
+        MULTIPLY,
+        Slot(
+            "fragmentation",
+            "multipliers that the last dot product of an output leaves free, and PEs with fewer "
+            "outputs than others",
+            "ragged",
+        ),
+        Slot("zeros", "multiplying zero weights", "zeros"),
+        PADDING,
+        CONFLICTS,
+        Slot("drain", "waiting for the last sum to be written", "drain"),
+        CHANNELWISE,
+        SETUP,
+    )
+
+    def format(self, geometry: DcnnGeometry) -> WeightFormat:
+        return DENSE
+
+    def banks(self, geometry: DcnnGeometry) -> int:
+        return geometry.weight_banks
+
+    def placement(self, geometry: DcnnGeometry, mode: int) -> Placement:
+        return Placement(geometry.weight_banks)
+
+    def granule(self, geometry: DcnnGeometry, mode: int) -> int:
+        """Staging holds a row for each PE."""
+        return geometry.pes
+
+    def conv(self, spec: AccelSpec, case: Case) -> Timing:
+        array, window, filters = self.geometry(spec), case.window, case.filters
+        entries, outputs, count = filters.shape.entries, window.outputs, len(filters)
+        most = -(-window.out_height // array.pe_rows) * -(-window.out_width // array.pe_cols)
+        dots = -(-entries // array.dot)
+        work = count * most * dots
+        cycles = work + array.pipeline_cycles
+        every, real = filters.products(window)
+        pairs = count * outputs * entries
+        return Timing(
+            cycles,
+            {
+                "multiply": real,
+                "fragmentation": work * array.macs - pairs,
+                "zeros": pairs - every,
+                "padding": every - real,
+                "drain": array.pipeline_cycles * array.macs,
+            },
+            {
+                **result_events(case, array.weight_banks),
+                "wgt_words": filters.words * most,
+                "multiplies": pairs,
+                "input_vectors": count * outputs * dots,
+            },
+        )
+
+    def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
+        def cycles(high: int, wide: int) -> float:
+            array, count = self.geometry(spec), len(case.filters)
+            window = patch_window(case.window, high, wide)
+            most = -(-window.out_height // array.pe_rows) * -(-window.out_width // array.pe_cols)
+            return count * most * -(-case.filters.shape.entries // array.dot) + (
+                array.pipeline_cycles
+            )
+
+        return ExactPrice(((cycles, 1.0),))
+
+
+DCNN = DcnnKind()

@@ -1,0 +1,277 @@
+"""Kang's array: q of every g neighbouring channels have a weight, so lanes in step need q cycles.
+
+Accelerator-aware pruning (Kang, IEEE TCSVT 2020): weights are pruned in the groups in which an
+array fetches activations. N:M sparsity (2:4, 1:4) is the same with g = 4. docs/arrays/kang.md has
+the rules; they are the lane array's (docs/ARRAYS.md) but for what a lane does with a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    ArrayError,
+    Case,
+    FilterSet,
+    Kind,
+    Placement,
+    Slot,
+    Timing,
+)
+from zeroskip.accel_model.arrays.broadcast import (
+    DRAIN,
+    FETCH,
+    FRAGMENTATION,
+    IMBALANCE,
+    UNUSED,
+    WINDOW_EVENTS,
+    WindowEnergy,
+    act_rows,
+    ends,
+    sums_moved,
+    tiles,
+    waits,
+)
+from zeroskip.accel_model.arrays.pricing import LinearPrice
+from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, stages_of
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import built
+from zeroskip.accel_model.physics.cost import clocked, named
+from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec, number
+from zeroskip.accel_model.timing.lane_array import ConvTiming, WindowError, conv_cycles
+
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class KangGeometry:
+    """Lanes in step, each taking one weight of a group of channels a cycle."""
+
+    kind: str
+    lanes: int = number(
+        "filters in flight in mode 0, each with its own weight bank; or the 16 channels of a block",
+        16,
+        256,
+        power_of_two=True,
+    )
+    pixels: int = number("output pixels of a lane: multipliers per lane", 1, 64, power_of_two=True)
+    max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
+    group: int = number(
+        "channels of a group, of which all filters keep as many weights", 2, 16, power_of_two=True
+    )
+    window_entries: int = number(
+        "activation entries (one per weight position) that the window holds, one for all lanes",
+        16,
+        1 << 16,
+    )
+    drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
+    pipeline_cycles: int = number(
+        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
+    )
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per cycle at full use."""
+        return self.lanes * self.pixels
+
+    @property
+    def dimensions(self) -> str:
+        return f"{self.lanes}x{self.pixels}"
+
+
+class Kang(Kind[KangGeometry]):
+    """Lanes in step over groups. A mode is a gang: log2 of the lanes that share a filter."""
+
+    name = "kang"
+    Geometry = KangGeometry
+    Energy = WindowEnergy
+    events = WINDOW_EVENTS
+    reference = "zeroskip.accel_model.reference.kang:step"
+    slots = (
+        MULTIPLY,
+        FRAGMENTATION,
+        Slot("zeros", "lanes at the zeros that fill a group", "zeros"),
+        PADDING,
+        Slot(
+            "instep",
+            "lanes done with a group waiting for the one with most weights in it",
+            "imbalance",
+        ),
+        IMBALANCE,
+        FETCH,
+        CONFLICTS,
+        DRAIN,
+        UNUSED,
+        CHANNELWISE,
+        SETUP,
+    )
+
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        array = self.geometry(spec)
+        return [
+            (
+                (1 << array.max_gang) <= array.lanes,
+                f"array.max_gang = {array.max_gang} gangs more than the {array.lanes} lanes there "
+                "are",
+            ),
+        ]
+
+    def format(self, geometry: KangGeometry) -> WeightFormat:
+        return GROUPED[geometry.group]
+
+    def banks(self, geometry: KangGeometry) -> int:
+        """One for each lane."""
+        return geometry.lanes
+
+    def sram_bytes(self, geometry: KangGeometry) -> int:
+        """The window, a byte an entry and pixel."""
+        return geometry.pixels * geometry.window_entries
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """The window is 16 banks by channel."""
+        array = self.geometry(spec)
+        size = max(1, array.window_entries // BLOCK) * array.pixels
+        ports = (Port("fetch", "w"), Port("lanes", "r"))
+        return (*super().parts(spec), built(spec, "windows", BLOCK, size, array.pixels, ports))
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+        byte = clocked(named(spec, "windows").mean_pj) / spec.array.pixels
+        return super().event_energy(spec) | {"window_byte": byte}
+
+    def modes(self, geometry: KangGeometry) -> range:
+        return range(geometry.max_gang + 1)
+
+    def placement(self, geometry: KangGeometry, mode: int) -> Placement:
+        return Placement(geometry.lanes >> mode, 1 << mode)
+
+    def granule(self, geometry: KangGeometry, mode: int) -> int:
+        return geometry.pixels << mode
+
+    # ------------------------------------------------------------------------------------ time
+
+    def conv(self, spec: AccelSpec, case: Case) -> Timing:
+        """Events: as in the dense lane array, but a lane reads the window and its bank only for
+        the weights that are stored."""
+        array, window, filters = self.geometry(spec), case.window, case.filters
+        slots, count, outputs = array.lanes >> case.mode, len(filters), window.outputs
+        work = step_work(filters, array.group, slots)
+        timing = self._timing(spec, case, work)
+        groups, pixel_groups = -(-count // slots), -(-outputs // (array.pixels << case.mode))
+        stored = int(filters.stored_counts.sum(dtype=np.int64))
+        busy, stepped = timing.lane_busy * array.pixels, int(work.sum(dtype=np.int64))
+        assert timing.lane_busy == stepped * pixel_groups << case.mode
+        every, real = filters.products(window)
+        return Timing(
+            timing.cycles,
+            {
+                "multiply": real,
+                "fragmentation": busy - stepped * outputs,
+                "zeros": stored * outputs - every,
+                "padding": every - real,
+                "instep": (stepped - stored) * outputs,
+                **waits(timing, array.pixels),
+            },
+            {
+                "window_bytes": (groups * filters.shape.entries + stored) * outputs,
+                "act_rows": act_rows(case, groups),
+                "wgt_words": filters.words * pixel_groups,
+                "acc_rows": sums_moved(case, slots),
+                "requantised": ends(case) * count * outputs,
+            },
+        )
+
+    def _timing(self, spec: AccelSpec, case: Case, work: Int32) -> ConvTiming:
+        array, filters = self.geometry(spec), case.filters
+        fetch, pixels, operand = tiles(
+            case.window, spec.sram.act_banks, array.pixels, case.mode, case.operand_row
+        )
+        try:
+            return conv_cycles(
+                array,
+                work,
+                filters.order,
+                stages_of(1, filters.shape.channels, filters.shape.taps),
+                fetch,
+                pixels,
+                case.mode,
+                blocks(len(filters)),
+                case.last,
+                operand if case.last else None,
+                lock_step=True,
+            )
+        except WindowError as problem:
+            raise ArrayError(str(problem)) from None
+
+    def price(self, spec: AccelSpec, case: Case) -> LinearPrice:
+        """A few groups of outputs in rows of the full width."""
+        array, whole = self.geometry(spec), case.window
+        granule = self.granule(array, case.mode)
+        work = step_work(case.filters, array.group, array.lanes >> case.mode)
+
+        def cycles(groups: int) -> int:
+            rows = min(whole.out_height, -(-groups * granule // whole.out_width))
+            width = min(whole.out_width, groups * granule)
+            window = whole._replace(out_height=rows, out_width=width)
+            part = Case(window, case.filters, case.mode, case.first, case.last, case.operand_row)
+            return self._timing(spec, part, work).cycles
+
+        return LinearPrice.sampled(granule, whole.outputs, cycles)
+
+
+def step_work(filters: FilterSet, group: int, slots: int) -> Int32:
+    """int32 [F, J]: cycles that each filter's lane takes for each tap of each block.
+
+    Lanes in flight together take as many for a group as the one with most weights in it, and at
+    least one.
+    """
+    shape, starts = filters.shape, np.arange(0, len(filters), slots)
+    taken = np.minimum(slots, len(filters) - starts)
+    stage_groups = _stage_groups(shape, group)
+    if filters.format is GROUPED[group]:  # the fullest lane has most in every group of a stage
+        most = np.maximum.reduceat(filters.stored_counts, starts, axis=0)
+        work = np.maximum(most, stage_groups)
+    else:
+        firsts = _group_starts(shape, group)
+        counts = np.add.reduceat(filters.stored, firsts, axis=1, dtype=np.int32)
+        most = np.maximum(np.maximum.reduceat(counts, starts, axis=0), 1)
+        stages = np.cumsum(stage_groups) - stage_groups
+        work = np.add.reduceat(most, stages, axis=1)
+    return np.repeat(work, taken, axis=0).astype(np.int32)
+
+
+def _widths(shape: Shape) -> Int32:
+    """int32 [J]: channels of each tap of each block."""
+    return stages_of(1, shape.channels, shape.taps).entries
+
+
+def _stage_groups(shape: Shape, group: int) -> Int32:
+    """int32 [J]: groups of each tap of each block."""
+    return -(-_widths(shape) // group)
+
+
+def _group_starts(shape: Shape, group: int) -> npt.NDArray[np.int64]:
+    """int64 [groups]: the first position of each group in canonical order."""
+    widths = _widths(shape)
+    begins = np.cumsum(widths) - widths
+    return np.array(
+        [
+            begin + at
+            for begin, width in zip(begins.tolist(), widths.tolist(), strict=True)
+            for at in range(0, width, group)
+        ],
+        np.int64,
+    )
+
+
+KANG = Kang()

@@ -1,0 +1,320 @@
+"""SparTen (Gondimalla et al., MICRO 2019): inner joins of bitmasks, chunk by chunk.
+
+Clusters of units with one multiplier each. A cluster makes an output of a group of filters at a
+time: it sends a chunk of the output's inputs to its units, each of which joins it with the same
+chunk of one or two filters. ``sparten_w`` and ``sparten_a`` skip only one of the two operands,
+``sparten_dense`` none. docs/arrays/sparten.md has the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    Bools,
+    Case,
+    FilterSet,
+    Int32,
+    Int64,
+    Kind,
+    Placement,
+    Slot,
+    Timing,
+)
+from zeroskip.accel_model.arrays.pricing import ExactPrice
+from zeroskip.accel_model.arrays.tile_counts import (
+    MULTIPLIED,
+    looked_at,
+    looked_up,
+    mask_of,
+    nonzeros_at,
+    patch_window,
+    result_events,
+)
+from zeroskip.accel_model.formats import BITMAP, DENSE, WeightFormat, canonical, stages_of
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.spec import AccelSpec, Energy, number
+
+Words = npt.NDArray[np.uint64]
+LOOKED_UP = 1 << 24  # bytes of what taps see, at a time
+
+
+@dataclass(frozen=True)
+class SpartenGeometry:
+    """Clusters of units with a multiplier each."""
+
+    kind: str
+    clusters: int = number("clusters, each with an output of its own", 1, 256)
+    units: int = number("units of a cluster, each with a multiplier and a bank of WGT", 1, 256)
+    chunk: int = number(
+        "positions of a chunk, which is joined at once", 16, 1024, power_of_two=True
+    )
+    unit_bytes: int = number("chunks of filters and sums of a unit, bytes", 0, 1 << 16)
+    drain_width: int = number("sums that leave a cluster in a cycle", 1, 256)
+    pixels: int = number(
+        "outputs of 16 channels that depthwise, pools and additions work on together",
+        1,
+        64,
+        power_of_two=True,
+    )
+    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+
+    @property
+    def macs(self) -> int:
+        """Multipliers."""
+        return self.clusters * self.units
+
+    @property
+    def dimensions(self) -> str:
+        return f"{self.clusters} clusters of {self.units}"
+
+
+@dataclass(frozen=True)
+class SpartenEnergy(Energy):
+    """Picojoules per event."""
+
+    join: float = number("a chunk of inputs joined with a chunk of a filter: masks and prefixes", 0)
+    unit: float = number("what a product reads in a unit: an input, a weight and a sum", 0)
+
+
+class SpartenKind(Kind[SpartenGeometry]):
+    """Two filters a unit, paired so that units have equally many weights."""
+
+    Geometry = SpartenGeometry
+    Energy = SpartenEnergy
+    events = {**MULTIPLIED, "join": "joins", "unit": "unit_reads"}  # noqa: RUF012 - read only
+    reference = "zeroskip.accel_model.reference.sparten:step"
+    slots = (
+        MULTIPLY,
+        Slot("zeros", "multiplying a zero that the array does not skip", "zeros"),
+        PADDING,
+        Slot(
+            "imbalance",
+            "units waiting for the slowest of their cluster, chunk by chunk",
+            "imbalance",
+        ),
+        Slot("ragged", "clusters that are done before the last", "ragged"),
+        CONFLICTS,
+        Slot("drain", "waiting for sums to leave the units, and for the end", "drain"),
+        CHANNELWISE,
+        SETUP,
+    )
+
+    def __init__(self, name: str, weights: WeightFormat, skips: frozenset[str]) -> None:
+        self.name, self.skips = name, skips  # type: ignore[misc]  # class variables of most kinds
+        self.weights = weights
+
+    def format(self, geometry: SpartenGeometry) -> WeightFormat:
+        return self.weights
+
+    def banks(self, geometry: SpartenGeometry) -> int:
+        """One for each unit; all clusters read the same words."""
+        return geometry.units
+
+    def sram_bytes(self, geometry: SpartenGeometry) -> int:
+        return geometry.macs * geometry.unit_bytes
+
+    def placement(self, geometry: SpartenGeometry, mode: int) -> Placement:
+        return Placement(geometry.units)
+
+    def granule(self, geometry: SpartenGeometry, mode: int) -> int:
+        return geometry.clusters
+
+    def order(self, geometry: SpartenGeometry, work: Int64) -> Int32:
+        """Greedy balancing (GB-S): the filters of most and of fewest weights share a unit."""
+        left = np.argsort(-work, kind="stable")
+        groups = []
+        while len(left) > 2 * geometry.units:
+            half = geometry.units
+            groups.append(np.concatenate([left[:half], left[: -half - 1 : -1]]))
+            left = left[half:-half]
+        paired = max(0, len(left) - geometry.units)  # units with two filters: of the fewest weights
+        alone, rest = np.split(left, [len(left) - 2 * paired])
+        groups.append(np.concatenate([rest[:paired], alone, rest[: paired - 1 : -1]]))
+        order: Int32 = np.concatenate(groups).astype(np.int32)
+        return order
+
+    # ------------------------------------------------------------------------------------ time
+
+    def conv(self, spec: AccelSpec, case: Case) -> Timing:
+        array, window, filters = self.geometry(spec), case.window, case.filters
+        mask = mask_of(case) if "inputs" in self.skips else None
+        weights, floors = self._weights(filters, array.chunk), _floors(filters, array.chunk)
+        inputs = self._inputs(case, mask, array.chunk)
+        ends, busy, work = _join(
+            inputs, weights, floors, array.clusters, array.units, array.drain_width
+        )
+        cycles = int(ends.max()) + array.pipeline_cycles
+        at = looked_at(mask, window)
+        products = int((nonzeros_at(filters) * at).sum())
+        every, _ = filters.products(window)
+        padding = 0 if "inputs" in self.skips else every - products
+        multiplied, total = int(work.sum()), int(busy.sum())
+        drain = int((ends - busy).sum()) + array.clusters * array.pipeline_cycles
+        return Timing(
+            cycles,
+            {
+                "multiply": products,
+                "zeros": multiplied - products - padding,
+                "padding": padding,
+                "imbalance": total * array.units - multiplied,
+                "ragged": int((ends.max() - ends).sum()) * array.units,
+                "drain": drain * array.units,
+            },
+            {
+                **result_events(case, array.units),
+                "act_rows": result_events(case, array.units)["act_rows"]
+                + int(floors.sum()) * window.outputs * -(-len(filters) // (2 * array.units)),
+                "wgt_words": filters.words * -(-window.outputs // array.clusters),
+                "multiplies": multiplied,
+                "unit_reads": multiplied,
+                "joins": len(floors) * len(filters) * window.outputs,
+            },
+            products if "inputs" in self.skips else None,
+        )
+
+    def _weights(self, filters: FilterSet, chunk: int) -> Words:
+        """uint64 [F, chunks, words]: what is stored, in bits."""
+        key = ("chunks", chunk)
+        found: Words | None = filters.memo.get(key)
+        if found is None:
+            found = filters.memo[key] = _packed(filters.stored, chunk)
+        return found
+
+    def _inputs(self, case: Case, mask: Bools | None, chunk: int) -> Words:
+        """uint64 [outputs, chunks, words]: inputs that are not skipped, in bits."""
+        window, shape = case.window, case.filters.shape
+        if "inputs" not in self.skips:
+            one = np.ones((1, shape.entries), np.bool_)
+            return np.broadcast_to(
+                _packed(one, chunk), (window.outputs, *_packed(one, chunk).shape[1:])
+            )
+        whole = np.ones((shape.channels, window.height, window.width), np.bool_)
+        mask = whole if mask is None else mask
+        step = max(1, LOOKED_UP // shape.entries)
+        parts = []
+        for first in range(0, window.outputs, step):
+            seen = looked_up(mask, window, slice(first, min(first + step, window.outputs)))
+            rows = canonical(np.ascontiguousarray(seen.transpose(2, 0, 1)).view(np.int8))
+            parts.append(_packed(np.ascontiguousarray(rows).view(np.bool_), chunk))
+        return np.concatenate(parts)
+
+    def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
+        """As if all inputs were there: masks belong to tiles, and the search has none."""
+        array, filters = self.geometry(spec), case.filters
+        one = _packed(np.ones((1, filters.shape.entries), np.bool_), array.chunk)
+        ends = [
+            int(
+                _join(
+                    np.broadcast_to(one, (count, *one.shape[1:])),
+                    self._weights(filters, array.chunk),
+                    _floors(filters, array.chunk),
+                    1,
+                    array.units,
+                    array.drain_width,
+                )[0][0]
+            )
+            for count in (1, 3)
+        ]
+        price = partial(self._patch_cycles, array, case, ends[0], (ends[1] - ends[0]) / 2)
+        return ExactPrice(((cache(price), 1.0),))
+
+    def _patch_cycles(
+        self, array: SpartenGeometry, case: Case, one: int, more: float, high: int, wide: int
+    ) -> float:
+        """one: cycles of the first output of a cluster; more: of each other. Taps in padding have
+        no products where the array skips inputs."""
+        window, share = patch_window(case.window, high, wide), 1.0
+        if "inputs" in self.skips:
+            share = float(window.real.mean()) / window.outputs
+        outputs = -(-window.outputs // array.clusters)
+        drains = outputs * -(-len(case.filters) // array.drain_width)
+        return max(share * (one + more * (outputs - 1)), drains) + array.pipeline_cycles
+
+
+def _floors(filters: FilterSet, chunk: int) -> Int64:
+    """int64 [chunks]: rows of ACT that a chunk's inputs come from, one a cycle."""
+    entries = stages_of(1, filters.shape.channels, filters.shape.taps).entries
+    ends = np.cumsum(entries)
+    starts = np.arange(0, filters.shape.entries, chunk)
+    last = np.minimum(starts + chunk, filters.shape.entries) - 1
+    rows: Int64 = (
+        np.searchsorted(ends, last, "right") - np.searchsorted(ends, starts, "right") + 1
+    ).astype(np.int64)
+    return rows
+
+
+def _packed(bits: Bools, chunk: int) -> Words:
+    """uint64 [N, chunks, words] of bool [N, E]."""
+    count, entries = bits.shape
+    chunks, words = -(-entries // chunk), -(-chunk // 64)
+    padded = np.zeros((count, chunks * chunk), np.bool_)
+    padded[:, :entries] = bits
+    room = np.zeros((count, chunks, words * 64), np.bool_)
+    room[:, :, :chunk] = padded.reshape(count, chunks, chunk)
+    return np.packbits(room, axis=2, bitorder="little").view(np.uint64)
+
+
+@native
+def _ones(word: int) -> int:
+    """Bits that are set of uint64."""
+    x = np.uint64(word)
+    x -= (x >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@native
+def _join(
+    inputs: Words, weights: Words, floors: Int64, clusters: int, units: int, drain_width: int
+) -> tuple[Int64, Int64, Int64]:
+    """int64 [clusters] each: end of the last drain, cycles that units join, multiplies.
+
+    Output n is made by cluster n % clusters; stream k of a group of 2 x units by unit k % units.
+    """
+    ends = np.zeros(clusters, np.int64)
+    busy, work = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
+    done = np.zeros(clusters, np.int64)  # joined; drained but one; drained
+    before, last = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
+    of_unit = np.zeros(units, np.int64)
+    count, chunks, words = weights.shape
+    for n in range(len(inputs)):
+        q = n % clusters
+        for first in range(0, count, 2 * units):
+            size = min(2 * units, count - first)
+            time = 0
+            for j in range(chunks):
+                of_unit[:] = 0
+                for k in range(size):
+                    joined = 0
+                    for w in range(words):
+                        joined += _ones(inputs[n, j, w] & weights[first + k, j, w])
+                    of_unit[k % units] += joined
+                    work[q] += joined
+                longest = floors[j]
+                for u in range(units):
+                    longest = max(longest, of_unit[u])
+                time += longest
+            busy[q] += time
+            done[q] = max(done[q], before[q]) + time
+            before[q] = last[q]
+            last[q] = max(done[q], last[q]) + (size + drain_width - 1) // drain_width
+            ends[q] = last[q]
+    return ends, busy, work
+
+
+BOTH = frozenset({"weights", "inputs"})
+SPARTEN = SpartenKind("sparten", BITMAP, BOTH)
+SPARTEN_W = SpartenKind("sparten_w", BITMAP, frozenset({"weights"}))
+SPARTEN_A = SpartenKind("sparten_a", DENSE, frozenset({"inputs"}))
+SPARTEN_DENSE = SpartenKind("sparten_dense", DENSE, frozenset())

@@ -1,0 +1,219 @@
+"""The accelerator of Zhu et al. (TVLSI 2020): a non-zero weight by a vector of inputs a cycle.
+
+PEs with a filter and a vector of neighbouring outputs each. A generator holds the inputs of a block
+of channels that the vector's window covers and gives every PE the ones its weight wants. Zero
+inputs take their time; their multipliers are gated. docs/arrays/zhu.md has the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from zeroskip.accel_model.arrays.base import (
+    CHANNELWISE,
+    CONFLICTS,
+    MULTIPLY,
+    PADDING,
+    SETUP,
+    ArrayError,
+    Case,
+    FilterSet,
+    Int32,
+    Int64,
+    Kind,
+    Placement,
+    Slot,
+    Timing,
+)
+from zeroskip.accel_model.arrays.tile_counts import (
+    MULTIPLIED,
+    looked_at,
+    mask_of,
+    nonzeros_at,
+    result_events,
+    window_pixels,
+)
+from zeroskip.accel_model.formats import BITMAP, WeightFormat
+from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec, Energy, number
+
+
+@dataclass(frozen=True)
+class ZhuGeometry:
+    """PEs of a vector of multipliers."""
+
+    kind: str
+    pes: int = number("filters in flight, a PE and a bank of WGT each", 1, 256)
+    vector: int = number("neighbouring outputs that a weight is multiplied for", 1, 256)
+    block_pixels: int = number("pixels of 16 channels in each of the two block buffers", 1, 1 << 16)
+    fetch_rows: int = number("rows of ACT that are read into a block buffer in a cycle", 1, 64)
+    drain_width: int = number("sums that leave the PEs in a cycle", 1, 256)
+    pixels: int = number(
+        "outputs of 16 channels that depthwise, pools and additions work on together",
+        1,
+        64,
+        power_of_two=True,
+    )
+    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+
+    @property
+    def macs(self) -> int:
+        """Multipliers."""
+        return self.pes * self.vector
+
+    @property
+    def dimensions(self) -> str:
+        return f"{self.pes} PEs of {self.vector}"
+
+
+@dataclass(frozen=True)
+class ZhuEnergy(Energy):
+    """Picojoules per event."""
+
+    gated: float = number("a multiplier that holds still at a zero input", 0)
+    generated: float = number("a vector of inputs chosen from the block buffer", 0)
+
+
+class ZhuKind(Kind[ZhuGeometry]):
+    """Weights that are not zero, one a cycle; block by block in step."""
+
+    name = "zhu"
+    Geometry = ZhuGeometry
+    Energy = ZhuEnergy
+    gates = True
+    events = {**MULTIPLIED, "gated": "gated", "generated": "vectors"}  # noqa: RUF012 - read only
+    reference = "zeroskip.accel_model.reference.zhu:step"
+    slots = (
+        MULTIPLY,
+        Slot(
+            "fragmentation", "multipliers of outputs that the last vector of a tile lacks", "ragged"
+        ),
+        PADDING,
+        Slot("imbalance", "PEs waiting for the one with the most weights of a block", "imbalance"),
+        Slot("fetch", "waiting for the inputs of a block", "fetch"),
+        CONFLICTS,
+        Slot("drain", "waiting for sums to leave the PEs, and for the end", "drain"),
+        Slot("unused", "PEs without a filter", "ragged"),
+        CHANNELWISE,
+        SETUP,
+    )
+
+    def format(self, geometry: ZhuGeometry) -> WeightFormat:
+        return BITMAP
+
+    def banks(self, geometry: ZhuGeometry) -> int:
+        """One for each PE."""
+        return geometry.pes
+
+    def sram_bytes(self, geometry: ZhuGeometry) -> int:
+        """Two block buffers of 16 bytes a pixel, and two sets of sums of 4 bytes."""
+        return 2 * 16 * geometry.block_pixels + 2 * 4 * geometry.macs
+
+    def placement(self, geometry: ZhuGeometry, mode: int) -> Placement:
+        return Placement(geometry.pes)
+
+    def granule(self, geometry: ZhuGeometry, mode: int) -> int:
+        return geometry.vector
+
+    def order(self, geometry: ZhuGeometry, work: Int64) -> Int32:
+        """Filters of similar weights beside each other."""
+        return np.argsort(-work, kind="stable").astype(np.int32)
+
+    # ------------------------------------------------------------------------------------ time
+
+    def conv(self, spec: AccelSpec, case: Case) -> Timing:
+        array, window, filters = self.geometry(spec), case.window, case.filters
+        pixels = window_pixels(window, array.vector)
+        if int(pixels.max()) > array.block_pixels:
+            raise ArrayError(
+                f"a vector of {array.vector} outputs looks at {int(pixels.max())} pixels and a "
+                f"block buffer holds {array.block_pixels}; make tiles of fewer columns"
+            )
+        fetches = np.maximum(-(-pixels // array.fetch_rows), 1)
+        counts = _block_counts(filters)  # [F, blocks]
+        starts = np.arange(0, len(filters), array.pes)
+        sizes = np.diff(np.append(starts, len(filters)))
+        times = np.maximum(np.maximum.reduceat(counts, starts, axis=0), 1)  # [G, blocks]
+        outputs = np.minimum(array.vector, window.outputs - np.arange(len(pixels)) * array.vector)
+        end, fetch_wait = _walk(fetches, times, sizes, outputs, array.drain_width)
+        cycles = end + array.pipeline_cycles
+        vectors = len(pixels)
+        every, real = filters.products(window)
+        busy = vectors * int(times.sum())
+        worked = vectors * int((times.sum(axis=1) * sizes).sum()) * array.vector
+        issued = vectors * filters.nonzeros * array.vector
+        mask = mask_of(case)
+        products = int((nonzeros_at(filters) * looked_at(mask, window)).sum())
+        drain = cycles - busy - fetch_wait
+        results = result_events(case, array.pes)
+        rows = int(pixels.sum()) * len(starts) * blocks(filters.shape.channels)
+        return Timing(
+            cycles,
+            {
+                "multiply": real,
+                "padding": every - real,
+                "fragmentation": issued - every,
+                "imbalance": worked - issued,
+                "fetch": fetch_wait * array.macs,
+                "drain": drain * array.macs,
+                "unused": busy * array.macs - worked,
+            },
+            {
+                **results,
+                "act_rows": results["act_rows"] + rows,
+                "wgt_words": filters.words * vectors,
+                "multiplies": products,
+                "gated": every - products,
+                "vectors": vectors * filters.nonzeros,
+            },
+        )
+
+
+@lru_cache(maxsize=256)
+def _blocks_of(channels: int, taps: int) -> Int64:
+    """int64 [blocks]: the first position of each block of 16 channels, canonical order."""
+    return np.arange(0, channels, 16, dtype=np.int64) * taps
+
+
+def _block_counts(filters: FilterSet) -> Int64:
+    """int64 [F, blocks]: weights that are not zero of each block of channels."""
+    found: Int64 | None = filters.memo.get("blocks")
+    if found is None:
+        starts = _blocks_of(filters.shape.channels, filters.shape.taps)
+        found = np.add.reduceat(filters.stored, starts, axis=1, dtype=np.int64)
+        filters.memo["blocks"] = found
+    return found
+
+
+@native
+def _walk(
+    fetches: Int64, times: Int64, sizes: Int64, outputs: Int64, drain_width: int
+) -> tuple[int, int]:
+    """Vector by vector, group by group, block by block: the last drain's end, and cycles that PEs
+    wait for a block.
+
+    fetches: int64 [V]; times: int64 [G, blocks]; sizes: int64 [G]; outputs: int64 [V].
+    """
+    fetched, done, done_before = 0, 0, 0  # block k; PEs: block k - 1, block k - 2
+    drained, drained_before = 0, 0  # pass p - 1, pass p - 2
+    fetch_wait = 0
+    for v in range(len(fetches)):
+        for g in range(len(times)):
+            for b in range(times.shape[1]):
+                fetched = max(fetched, done_before) + fetches[v]
+                free = max(done, drained_before) if b == 0 else done
+                start = max(free, fetched)
+                fetch_wait += start - free
+                done_before, done = done, start + times[g, b]
+            drained_before, drained = (
+                drained,
+                max(done, drained) + (sizes[g] * outputs[v] + drain_width - 1) // drain_width,
+            )
+    return drained, fetch_wait
+
+
+ZHU = ZhuKind()

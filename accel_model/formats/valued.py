@@ -1,0 +1,170 @@
+"""The valued format: each value once, with the positions that have it (ABM-SpConv, DAC 2019).
+
+Body: a byte, the values that occur; for each of them, ascending as unsigned bytes, the value and
+u16 how many positions have it; then u16 positions in canonical order, value by value, ascending.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
+from zeroskip.accel_model.formats.reduction_order import FormatError, Int8, Int32, stages_of
+from zeroskip.accel_model.formats.stream_header import (
+    BEHIND,
+    ENDS_EARLY,
+    NO_HEADER,
+    NO_POSITION,
+    NOT_PACKED,
+    count_nonzero,
+    name,
+    padding_fault,
+    stream_end,
+)
+from zeroskip.accel_model.io.jit import native
+
+Bytes = npt.NDArray[np.uint8]
+MOST = 0xFFFF  # positions of a filter
+
+
+@native
+def _histogram(weights: Bytes, counts: Int64) -> None:
+    """Count each byte of a filter's weights, uint8 [E], into zeros int64 [256]."""
+    for e in range(len(weights)):
+        counts[weights[e]] += 1
+
+
+@native
+def _body_bytes(matrix: Bytes) -> Int64:
+    sizes = np.empty(matrix.shape[0], np.int64)
+    for f in range(matrix.shape[0]):
+        counts = np.zeros(256, np.int64)
+        _histogram(matrix[f], counts)
+        sizes[f] = 1
+        for value in range(1, 256):
+            if counts[value]:
+                sizes[f] += 3 + 2 * counts[value]
+    return sizes
+
+
+@native
+def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
+    for f in range(matrix.shape[0]):
+        counts = np.zeros(256, np.int64)
+        _histogram(matrix[f], counts)
+        kinds = 0
+        for value in range(1, 256):
+            kinds += counts[value] > 0
+        at = starts[f]
+        out[at] = kinds
+        at += 1
+        place = np.zeros(256, np.int64)  # of the next position of each value
+        behind = at + 3 * kinds
+        for value in range(1, 256):
+            if counts[value]:
+                out[at] = value
+                out[at + 1] = counts[value] & 0xFF
+                out[at + 2] = counts[value] >> 8
+                at += 3
+                place[value] = behind
+                behind += 2 * counts[value]
+        for e in range(matrix.shape[1]):
+            value = int(matrix[f, e])
+            if value != 0:
+                out[place[value]] = e & 0xFF
+                out[place[value] + 1] = e >> 8
+                place[value] += 2
+
+
+@native
+def _read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int]:
+    """Read streams into zeros [F, E]; a fault or 0, and its stream."""
+    at = 0
+    for f in range(matrix.shape[0]):
+        end = stream_end(raw, at)
+        if end < 0:
+            return NO_HEADER, f
+        order[f] = name(raw, at)
+        at += 4
+        if at >= end:
+            return ENDS_EARLY, f
+        kinds = int(raw[at])
+        group = at + 1
+        place = group + 3 * kinds
+        if place > end:
+            return ENDS_EARLY, f
+        after = place
+        for k in range(kinds):
+            after += 2 * (int(raw[group + 3 * k + 1]) + (int(raw[group + 3 * k + 2]) << 8))
+        fault = padding_fault(raw, after, end)
+        if fault != 0:
+            return fault, f
+        before = 0
+        for k in range(kinds):
+            value = int(raw[group + 3 * k])
+            count = int(raw[group + 3 * k + 1]) + (int(raw[group + 3 * k + 2]) << 8)
+            if value <= before or count == 0:
+                return NOT_PACKED, f
+            before = value
+            last = -1
+            for _ in range(count):
+                e = int(raw[place]) + (int(raw[place + 1]) << 8)
+                place += 2
+                if e >= matrix.shape[1]:
+                    return NO_POSITION, f
+                if e <= last or matrix[f, e] != 0:
+                    return NOT_PACKED, f
+                matrix[f, e] = value
+                last = e
+        at = end
+    return (0 if at == len(raw) else BEHIND), matrix.shape[0] - 1
+
+
+class Valued(WeightFormat):
+    """The weights that are not zero are stored, those of one value together."""
+
+    name = "valued"
+
+    def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
+        if shape.entries > MOST + 1:
+            raise FormatError(
+                f"a valued stream has up to {MOST + 1} positions, not {shape.entries}; use fewer "
+                "channels at a time"
+            )
+        return _body_bytes(matrix.view(np.uint8))
+
+    def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
+        _write(matrix.view(np.uint8), out, starts)
+
+    def read(self, raw: Bytes, filters: int, shape: Shape, table: Any) -> tuple[int, int, Unpacked]:
+        matrix = np.zeros((filters, shape.entries), np.uint8)
+        order = np.empty(filters, np.int32)
+        fault, stream = _read(raw, matrix, order)
+        values = matrix.view(np.int8)
+        counts = self.stored_counts(values, shape, table)
+        return fault, stream, Unpacked(values, counts, order, count_nonzero(matrix.reshape(-1)))
+
+    def stored_counts(self, matrix: Int8, shape: Shape, table: Any) -> Int32:
+        widths = stages_of(1, shape.channels, shape.taps).entries
+        counts: Int32 = np.add.reduceat(
+            matrix != 0, np.cumsum(widths) - widths, axis=1, dtype=np.int32
+        )
+        return counts
+
+    def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
+        return np.asarray(matrix != 0)
+
+    def least_bytes(self, weight: Int8, table: Any) -> int:
+        """A position for every weight that is not zero."""
+        return 2 * int(np.count_nonzero(weight))
+
+    def most_body_bytes(
+        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
+    ) -> Int64:
+        return 1 + 3 * np.minimum(stored, 255) + 2 * stored
+
+
+VALUED = Valued()

@@ -1,0 +1,1 @@
+"""Published figures of accelerators, reproduced: one file an array with ``rows() -> list[Row]``."""

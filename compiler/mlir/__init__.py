@@ -1,0 +1,1 @@
+"""MLIR text: programs in a ``zeroskip`` dialect, layers in TOSA; written without any package."""

@@ -1,0 +1,187 @@
+"""Random tiles for any kind of array, timed by the fast model and by the stepped one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.arrays.base import Case, Timing
+from zeroskip.accel_model.formats import Shape, canonical
+from zeroskip.accel_model.memory.wgt_banks import decode
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.reference.convolution import Convolution, Outcome
+from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.timing.shape import WindowShape
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A convolution of a tile on an accelerator.
+
+    spec: its description. weight: int8 [F, C, rows, cols]. order: output channel of each stream.
+    image: int64 [C, height, width], zero point subtracted. window, mode, first, last, operand_row:
+    as in ``Case``.
+    """
+
+    spec: AccelSpec
+    weight: npt.NDArray[np.int8]
+    order: npt.NDArray[np.int32]
+    image: npt.NDArray[np.int64]
+    window: WindowShape
+    mode: int
+    first: bool
+    last: bool
+    operand_row: int | None
+
+
+def some(rng: Rng, *choices: Any) -> Any:
+    return choices[rng.integers(len(choices))]
+
+
+def clumped(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """A mask of 0..100 %: alone, in whole planes, or in patches of the last two axes."""
+    density = some(rng, 0.0, 0.05, 0.2, 0.4, 0.7, 0.95, 1.0)
+    mask = rng.random(shape) < density
+    if rng.random() < 0.4:
+        mask &= rng.random((*shape[:-2], 1, 1)) < 0.6
+    if rng.random() < 0.4:
+        coarse = rng.random((*shape[:-2], -(-shape[-2] // 3), -(-shape[-1] // 3))) < 0.5
+        fine = coarse.repeat(3, axis=-2).repeat(3, axis=-1)
+        mask &= fine[..., : shape[-2], : shape[-1]]
+    return mask
+
+
+def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
+    """Any shapes, strides, dilations, paddings, modes, sparsities of weights and inputs."""
+    kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
+    channels = int(some(rng, 1, 3, 8, 9, 16, 17, 33))
+    filters = int(some(rng, 1, 2, 5, 9, 16, 17, 24, 40))
+    output = (int(rng.integers(1, 7)), int(rng.integers(1, 8)))
+    high, wide = int(rng.integers(1, 10)), int(rng.integers(1, 10))
+    weight = np.where(
+        clumped(rng, (filters, channels, *kernel)),
+        rng.integers(-128, 128, (filters, channels, *kernel)),
+        0,
+    ).astype(np.int8)
+    weight[rng.random(filters) < some(rng, 0, 0, 0.5)] = 0
+    inputs = np.where(
+        clumped(rng, (channels, high, wide)), rng.integers(-128, 128, (channels, high, wide)), 0
+    )
+    last = bool(rng.random() < 0.7)
+    return Tile(
+        spec,
+        weight,
+        rng.permutation(filters).astype(np.int32),
+        inputs,
+        WindowShape(
+            wide + int(rng.integers(0, 3)),
+            high,
+            wide,
+            int(rng.integers(-3, 2)),
+            int(rng.integers(-3, 2)),
+            *kernel,
+            *some(rng, (1, 1), (1, 1), (2, 2), (1, 3)),
+            *some(rng, (1, 1), (1, 1), (2, 1), (2, 3)),
+            *output,
+        ),
+        int(rng.choice(list(spec.kind.modes(spec.array)))),
+        bool(rng.random() < 0.6),
+        last,
+        output[1] + int(rng.integers(0, 3)) if last and rng.random() < 0.4 else None,
+    )
+
+
+def fast(tile: Tile, *, known: bool = True) -> Timing:
+    """By the kind's own ``conv``; ``known``: it may look at the inputs."""
+    filters, channels = tile.weight.shape[:2]
+    shape = Shape(channels, tile.window.taps)
+    raw, _ = tile.spec.format.pack(canonical(tile.weight[tile.order]), shape, tile.order)
+    case = Case(
+        tile.window,
+        decode(tile.spec.format, raw, filters, shape, None),
+        tile.mode,
+        tile.first,
+        tile.last,
+        tile.operand_row,
+        (lambda: tile.image != 0) if known else None,
+    )
+    return tile.spec.kind.conv(tile.spec, case)
+
+
+def stepped(tile: Tile) -> Outcome:
+    """By the reference that the kind names."""
+    channels, window = tile.weight.shape[1], tile.window
+    shape = Shape(channels, window.taps)
+    raw, words = tile.spec.format.pack(canonical(tile.weight[tile.order]), shape, tile.order)
+    ends, whole = np.cumsum(4 * words), raw.tobytes()
+    step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(tile.spec.kind.reference)
+    return step(
+        tile.spec,
+        Convolution(
+            image=tile.image.tolist(),
+            row=window.row,
+            kernel=(window.rows, window.cols),
+            stride=(window.row_stride, window.col_stride),
+            dilation=(window.row_dilation, window.col_dilation),
+            top=window.top,
+            left=window.left,
+            output=(window.out_height, window.out_width),
+            streams=[whole[end - 4 * size : end] for end, size in zip(ends, words, strict=True)],
+            table=None,
+            mode=tile.mode,
+            first=tile.first,
+            last=tile.last,
+            out_blocks=blocks(len(tile.weight)),
+            operand_row=tile.operand_row,
+        ),
+    )
+
+
+def convolved(tile: Tile) -> dict[tuple[int, int], int]:
+    """The sums of the convolution, by output channel and output."""
+    window = tile.window
+    weight = tile.weight.astype(np.int64)
+    sums = np.zeros((len(weight), window.out_height, window.out_width), np.int64)
+    for oy, ox in np.ndindex(window.out_height, window.out_width):
+        for r, s in np.ndindex(window.rows, window.cols):
+            y = window.top + oy * window.row_stride + r * window.row_dilation
+            x = window.left + ox * window.col_stride + s * window.col_dilation
+            if 0 <= y < window.height and 0 <= x < window.width:
+                sums[:, oy, ox] += weight[:, :, r, s] @ tile.image[:, y, x]
+    flat = sums.reshape(len(sums), -1)
+    return {(k, n): int(flat[k, n]) for k in range(len(flat)) for n in range(flat.shape[1])}
+
+
+def difference(tile: Tile) -> str:
+    """What the two models do not agree about; "" if they do."""
+    timing, outcome = fast(tile), stepped(tile)
+    wrong = (
+        []
+        if timing.cycles == outcome.cycles
+        else [f"{timing.cycles} cycles, stepped {outcome.cycles}"]
+    )
+    for counted, stepped_too in ((timing.slots, outcome.slots), (timing.events, outcome.events)):
+        for name in set(counted) | set(stepped_too) - {"cycles"}:
+            if counted.get(name, 0) != stepped_too[name]:
+                wrong.append(f"{name} {counted.get(name, 0)}, stepped {stepped_too[name]}")
+    if sum(timing.slots.values()) != timing.cycles * tile.spec.array.macs:
+        wrong.append("slots do not add up to the multiplier-cycles")
+    if min(timing.slots.values()) < 0:
+        wrong.append("a slot has less than none")
+    if timing.products is not None and timing.products != outcome.slots["multiply"]:
+        wrong.append(f"{timing.products} products, stepped {outcome.slots['multiply']}")
+    if outcome.sums != convolved(tile):
+        wrong.append("sums are not the convolution")
+    return ", ".join(wrong)
+
+
+def resized(spec: AccelSpec, kind: str, **sizes: Any) -> AccelSpec:
+    """The description with another kind of array of the same sizes, or other sizes."""
+    return replace(spec, array=replace(spec.array, kind=kind, **sizes))  # type: ignore[type-var]
