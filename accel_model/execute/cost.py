@@ -31,6 +31,7 @@ from zeroskip.accel_model.memory.address_sets import Cells, bursts
 from zeroskip.accel_model.memory.faults import Fault
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 from zeroskip.accel_model.timing.lane_array import (
     input_conflicts,
     operand_conflicts,
@@ -77,11 +78,15 @@ def _set(state: State, _one: isa.Instruction, cycles: int = 1) -> Cost:
 # --------------------------------------------------------------------------------------- moves
 
 
-def _transfer(state: State, cells: Cells, **events: int) -> Cost:
-    dram = state.spec.dram
-    moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
+def _transfer(state: State, cells: Cells, *, writes: bool = False, **events: int) -> Cost:
+    dram, runs = state.spec.dram, np.array(cells.joined())
+    moved = bursts(runs, dram.burst_bytes) * dram.burst_bytes
+    if dram.timing is None:
+        cycles = moved // dram.bytes_per_cycle
+    else:
+        cycles = transfer_cycles(runs, row_timing(state.spec, writes=writes))
     return Cost(
-        cycles=moved // dram.bytes_per_cycle,
+        cycles=cycles,
         dram_bytes=moved,
         useful_bytes=cells.total,
         events=events,
@@ -95,7 +100,8 @@ def _move(state: State, one: isa.Load | isa.Store) -> Cost:
         else state.register(isa.StoreShape)
     )
     cells, _ = moved_cells(one, shape)
-    return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
+    rows = one.blocks * one.height * one.width
+    return _transfer(state, cells, writes=isinstance(one, isa.Store), act_rows=rows)
 
 
 def _load_weights(state: State, one: isa.LoadWeights) -> Cost:

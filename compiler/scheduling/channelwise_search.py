@@ -18,6 +18,7 @@ from zeroskip.compiler.scheduling.conv_mappings import STEP
 from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
+    Bus,
     Choice,
     Cost,
     Costs,
@@ -81,8 +82,7 @@ class ChannelSearch:
 
     def _costs(self, place: Place, cuts: Cuts, sets: int) -> Costs:
         """Of every tile, of which so many must fit in ACT at once."""
-        op, dram = self.op, self.spec.dram
-        bus = dram.bytes_per_cycle
+        op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
         x = cuts.looked(self.window, op.x.value.spatial)
         y = cuts.looked(Window(), (place.rows, op.y.value.spatial[1]))
         channels = self._channels
@@ -92,15 +92,22 @@ class ChannelSearch:
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
         read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
+        steps = cuts.pieces * -(-op.y.channels // channels)
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return Costs.of(
             array=self._array_cycles(channels, place.rows, cuts),
-            loads=(read * (not place.x) + written * operand) / bus,
-            weights=4 * self.words * op.y.channels / bus,
-            stores=written * (not place.y) / bus,
-            tile=4 * self.words * channels / bus,
-            first=channels * (x.patch * (not place.x) + y.patch * operand) / bus,
-            last=channels * y.patch / bus,
+            loads=bus.cycles(
+                read * (not place.x) + written * operand, steps * ((not place.x) + operand)
+            ),
+            weights=bus.cycles(
+                4 * self.words * op.y.channels, -(-op.y.channels // channels) * (self.words > 0)
+            ),
+            stores=bus.cycles(written * (not place.y), steps * (not place.y)),
+            tile=bus.cycles(4 * self.words * channels, self.words > 0),
+            first=bus.cycles(
+                channels * (x.patch * (not place.x) + y.patch * operand), (not place.x) + operand
+            ),
+            last=bus.cycles(channels * y.patch, 1),
             rows=rows,
             all_rows=rows * -(-op.y.channels // channels),
             act=needed,

@@ -23,6 +23,7 @@ from zeroskip.compiler.ir.schedule import ConvPlan
 from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
+    Bus,
     Choice,
     Cost,
     Costs,
@@ -141,42 +142,46 @@ class _Loops:
 
     def costs(self) -> Costs:
         """What each is estimated to cost."""
-        ways, place, dram = self.ways, self.place, self.spec.dram
-        pieces, bus = self.geometry.cuts.pieces, dram.bytes_per_cycle
+        ways, place, bus = self.ways, self.place, Bus.of(self.spec)
+        pieces = self.geometry.cuts.pieces
         operand = self.conv.residual is not None and not place.r
-        written = self.geometry.y.nbytes(dram, self.count)
+        written, stored = self.geometry.y.nbytes(self.spec.dram, self.count), pieces * ways.tiles
         tile = self.filters * self.geometry.y.patch
         between = ways.part_rows if self.outer == "weights" else ways.all_rows  # two uses of a tile
-        again = (pieces > 1) & (between > self.spec.wgt_rows)
-        read, first = self._input_bytes()
+        again = np.where((pieces > 1) & (between > self.spec.wgt_rows), pieces, 1)
+        read, loaded, first = self._input_bytes()
+        weights = ways.tiles * ways.chunks
         moving = self._moving_rows()
         return Costs.of(
             array=ways.array_cycles(self.geometry.cuts),
-            loads=(read + written * operand) / bus,
-            weights=ways.nbytes * np.where(again, pieces, 1) / bus,
-            stores=written * (not place.y) / bus,
-            tile=ways.nbytes / (ways.tiles * ways.chunks) / bus,
-            first=(first + tile * operand) / bus,
-            last=tile / bus,
+            loads=bus.cycles(read + written * operand, loaded + stored * operand),
+            weights=bus.cycles(ways.nbytes * again, weights * again),
+            stores=bus.cycles(written * (not place.y), stored * (not place.y)),
+            tile=bus.cycles(ways.nbytes / weights, 1),
+            first=bus.cycles(first + tile * operand, (not place.x) + operand),
+            last=bus.cycles(tile, 1),
             rows=ways.rows,
             all_rows=ways.all_rows,
             act=moving,
             fits=self._fits(moving),
         )
 
-    def _input_bytes(self) -> tuple[Floats, Floats]:
-        """Of the input, all that is loaded, and what the first step waits for."""
+    def _input_bytes(self) -> tuple[Floats, Ints, Floats]:
+        """Of the input, all that is loaded, in how many transfers, and what the first step waits
+        for."""
         ways, geometry, channels = self.ways, self.geometry, self.conv.x.channels
         if self.place.x:
-            return np.zeros(1), np.zeros(1)
+            return np.zeros(1), np.zeros(1, np.int64), np.zeros(1)
         if self.keep:
             held = geometry.band.nbytes(self.spec.dram, channels)
-            return held, held
+            return held, np.ones(1, np.int64), held
         again = (ways.tiles > 1) & (
             ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (ways.chunks > 1)
         )
-        read = geometry.x.nbytes(self.spec.dram, channels) * np.where(again, ways.tiles, 1)
-        return read, np.asarray(geometry.x.patch * ways.channels, np.float64)
+        times = np.where(again, ways.tiles, 1)
+        read = geometry.x.nbytes(self.spec.dram, channels) * times
+        loaded = geometry.cuts.pieces * ways.chunks * times
+        return read, loaded, np.asarray(geometry.x.patch * ways.channels, np.float64)
 
     def _moving_rows(self) -> Ints:
         """ACT rows of the tiles of a step that are loaded or stored."""

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import Dram
+from zeroskip.accel_model.spec import AccelSpec, Dram
+from zeroskip.accel_model.timing.dram_rows import row_timing
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import Plan
 
@@ -24,6 +25,32 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 HIDDEN = 0.5  # of a cycle on the bus, what it counts where other operations can hide it
 SHORTER = 0.1  # of a cycle of array or bus, what it counts where the other takes longer
+
+
+@dataclass(frozen=True)
+class Bus:
+    """What transfers are estimated to take: cycles. width: bytes of a cycle. opening: beside the
+    bytes of a transfer, to open its first row and close its last. stretch: cycles for each one
+    without refreshes. A flat bus has neither. Rows in between are taken to be opened ahead."""
+
+    width: int
+    opening: float = 0.0
+    stretch: float = 1.0
+
+    @staticmethod
+    def of(spec: AccelSpec) -> Bus:
+        """Of a target, on the average of loads and stores."""
+        if spec.dram.timing is None:
+            return Bus(spec.dram.bytes_per_cycle)
+        load, store = (row_timing(spec, writes=writes) for writes in (False, True))
+        opening = load.rcd + load.rp + (load.recovery + store.recovery) / 2
+        return Bus(spec.dram.bytes_per_cycle, opening, load.stretch)
+
+    def cycles(self, nbytes: Any, transfers: Any) -> Any:
+        """Of so many bytes in so many transfers; numbers or arrays."""
+        if not self.opening:
+            return nbytes / self.width
+        return (nbytes / self.width + self.opening * transfers) * self.stretch
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
 from zeroskip.compiler.ir.stripes import Cutting, Strips
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Choice, Floats, Place
+from zeroskip.compiler.scheduling.cost_model import Bus, Choice, Floats, Place
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     BEHIND,
@@ -275,7 +275,7 @@ class GroupSearch:
             cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
         )
         if on_chip:
-            row = op.y.channels * op.y.value.spatial[1] / self.spec.dram.bytes_per_cycle
+            row = Bus.of(self.spec).cycles(op.y.channels * op.y.value.spatial[1], 0)
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
             work[:, LOADS] += (of.made - of.needed) * row
         work[:, LAST] = np.minimum(cost.last, work[:, STORES])
