@@ -63,7 +63,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
     options: ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``cache``, ``tune``,
-    ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
+    ``objective``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """

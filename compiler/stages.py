@@ -67,6 +67,7 @@ def lower_float(
         progress=lambda node, done, total: tell(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache),
         tuning=options.get("tune"),
+        objective=options.get("objective", "cycles"),
     )
     kept = dict(kept or {})
     while True:

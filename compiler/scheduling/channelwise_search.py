@@ -6,6 +6,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
@@ -27,6 +28,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     Ints,
     Place,
 )
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 SETS = (3, 2, 1)  # tiles in ACT at once: one is loaded, one computed, one stored, if there is room
 PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 256)  # that channels are cut to
@@ -35,21 +37,25 @@ PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 256)  # that 
 class ChannelSearch:
     """The schedules of an operation; what does not depend on a place is found once."""
 
-    def __init__(self, op: ops.Op, spec: AccelSpec) -> None:
+    def __init__(self, op: ops.Op, spec: AccelSpec, *, energy: bool = False) -> None:
         self.op, self.spec = op, spec
+        self.energy = BusEnergy.of(spec) if energy else None
         self.window = getattr(op, "window", Window())
         self.operand = len(op.reads) > 1
         taps = self.window.taps
         self.words = -(-taps // 4) + 1 if isinstance(op, ops.Depthwise) else 0  # of a stream
         self.paces: dict[int, float] = {}
 
-    def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
+    def ranked(
+        self, place: Place, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Choice]:
         """Up to ``count`` schedules that fit, the best first (``Costs.order``)."""
         cuts = Cuts.of(place.rows, self.op.y.value.spatial[1])
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
-                order = costs.order(count, None if alone else self.spec.wgt_rows)
+                shared = None if alone else self.spec.wgt_rows
+                order = costs.order(count, shared, objective, self.energy)
                 return [self._choice(cuts, at, costs.pick(at)) for at in order]
         return []
 
@@ -111,8 +117,22 @@ class ChannelSearch:
             rows=rows,
             all_rows=rows * -(-op.y.channels // channels),
             act=needed,
+            energy=self._energy(place.rows),
             fits=fits & self._constants_fit(rows),
         )
+
+    def _energy(self, rows: int) -> float:
+        """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantised
+        results. No schedule changes them."""
+        if self.energy is None or moves_only(self.op):
+            return 0.0
+        own, taps = physics.energy(self.spec), self.window.taps
+        outputs = rows * self.op.y.value.spatial[1]
+        deep = blocks(self.op.y.channels) * (taps + self.operand + 1)
+        multiplies = taps if isinstance(self.op, ops.Depthwise) else 0
+        results = not isinstance(self.op, ops.MaxPool)
+        each = multiplies * own.mac + results * own.requantise
+        return float(outputs * (deep * own.act_row + self.op.y.channels * each))
 
     def _constants_fit(self, rows: Ints) -> Bools:
         """Whether the weights (``rows`` of WGT) and parameters of two tiles fit, or of the only

@@ -33,6 +33,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     Moves,
     Place,
 )
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
@@ -41,11 +42,14 @@ LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (Fals
 class ConvSearch:
     """The schedules of a convolution; what does not depend on a place is found once."""
 
-    def __init__(self, conv: ops.Conv, spec: AccelSpec) -> None:
+    def __init__(self, conv: ops.Conv, spec: AccelSpec, *, energy: bool = False) -> None:
         self.conv, self.spec = conv, spec
+        self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
 
-    def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
+    def ranked(
+        self, place: Place, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Choice]:
         """Up to ``count`` schedules that fit, the best first (``Costs.order``), by themselves or
         among others; none where not even the lanes' windows hold a step."""
         if not len(self.ways):
@@ -54,7 +58,8 @@ class ConvSearch:
         loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
         costs = Costs.join([each.costs() for each in loops])
         ranked = []
-        for at in costs.order(count, None if alone else self.spec.wgt_rows):
+        shared = None if alone else self.spec.wgt_rows
+        for at in costs.order(count, shared, objective, self.energy):
             which, rest = divmod(at, len(self.ways) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
@@ -63,7 +68,7 @@ class ConvSearch:
     def ways(self) -> Ways:
         """How the lanes can work through the weights; none if no step fits in their windows."""
         try:
-            return find_ways(self.conv, self.spec)
+            return find_ways(self.conv, self.spec, energy=self.energy is not None)
         except ArrayError as problem:
             self._window = str(problem)
             return Ways.of([], [])
@@ -163,6 +168,7 @@ class _Loops:
             rows=ways.rows,
             all_rows=ways.all_rows,
             act=moving,
+            energy=ways.energy * self.place.rows * self.conv.y.value.spatial[1],
             fits=self._fits(moving),
         )
 

@@ -18,6 +18,7 @@ from zeroskip.accel_model.spec import AccelSpec, Dram
 from zeroskip.accel_model.timing.dram_rows import row_timing
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import Plan
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -71,7 +72,8 @@ class Cost:
     """Estimated cycles. array: it computes; loads, weights, stores: the bus moves activations in,
     weights in and activations out; tile: of weights, those for the first step; first: activations
     for it; last: after the array is done. rows, all_rows: of WGT, of a tile of weights, of all;
-    act: rows of ACT, of the tiles of a step that are moved."""
+    act: rows of ACT, of the tiles of a step that are moved. energy: picojoules on the array, 0
+    where nobody asks."""
 
     array: float
     loads: float
@@ -83,6 +85,12 @@ class Cost:
     rows: float
     all_rows: float
     act: float
+    energy: float
+
+    def picojoules(self, bus: BusEnergy) -> float:
+        """Of all events: on the array, and of what the bus moves."""
+        moved: float = bus.picojoules(self.loads, self.weights, self.stores)
+        return self.energy + moved
 
     @property
     def bus(self) -> float:
@@ -119,6 +127,7 @@ class Costs:
     rows: Floats
     all_rows: Floats
     act: Floats
+    energy: Floats
     fits: Bools
 
     @staticmethod
@@ -137,16 +146,26 @@ class Costs:
             )
         )
 
-    def order(self, count: int, wgt_rows: int | None) -> list[int]:
+    def order(
+        self,
+        count: int,
+        wgt_rows: int | None,
+        objective: Objective = CYCLES,
+        energy: BusEnergy | None = None,
+    ) -> list[int]:
         """Up to ``count`` that fit, the best first: of the fewest cycles by itself; or, among
         others that share ``wgt_rows``, of the least time on the array, as they hide time on the
-        bus, but not that of a tile of weights for which there is no room beside another."""
+        bus, but not that of a tile of weights for which there is no room beside another. Cycles are
+        weighed against energy as the objective says; ``energy``: of the bus, where it matters."""
         bus = self.loads + self.weights + self.stores
         if wgt_rows is None:
             ends = (self.tile + self.first + self.last) / 2
             score = np.maximum(self.array, bus) + SHORTER * np.minimum(self.array, bus) + ends
         else:
             score = self.array + HIDDEN * bus + np.where(2 * self.rows > wgt_rows, self.tile, 0)
+        if energy is not None:
+            moved = energy.picojoules(self.loads, self.weights, self.stores)
+            score = objective.score(score, self.energy + moved)
         ranked = np.argsort(np.where(self.fits, score, np.inf), kind="stable")
         return [int(at) for at in ranked[: min(count, int(self.fits.sum()))]]
 

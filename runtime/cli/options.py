@@ -18,6 +18,7 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+OBJECTIVES = ("cycles", "energy", "edp")  # ``compiler.scheduling.objective.GOALS``
 FILE = _File(dir_okay=False, path_type=Path)
 
 
@@ -68,6 +69,13 @@ shapes_option = click.option(
     callback=read_shapes,
     metavar="NAME=1,3,224,224",
     help="The shape of an input that the model leaves open; may be repeated.",
+)
+objective_option = click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="cycles",
+    show_default=True,
+    help="What schedules are chosen by, as estimated: cycles, energy, or edp: energy x time.",
 )
 level_option = click.option(
     "--level",
