@@ -22,14 +22,20 @@ from zeroskip.accel_model.memory.address_sets import Cells, bursts
 from zeroskip.accel_model.memory.faults import Fault
 from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.memory.wgt_banks import scatter
+from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 
 
-def _transfer(state: State, cells: Cells, **events: int) -> Cost:
-    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch."""
-    dram = state.spec.dram
-    moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
+def _transfer(state: State, cells: Cells, *, writes: bool = False, **events: int) -> Cost:
+    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch, and,
+    unless it is flat, while rows are opened, closed and refreshed."""
+    dram, runs = state.spec.dram, np.array(cells.joined())
+    moved = bursts(runs, dram.burst_bytes) * dram.burst_bytes
+    if dram.timing is None:
+        cycles = moved // dram.bytes_per_cycle
+    else:
+        cycles = transfer_cycles(runs, row_timing(state.spec, writes=writes))
     return Cost(
-        cycles=moved // dram.bytes_per_cycle,
+        cycles=cycles,
         dram_bytes=moved,
         useful_bytes=cells.total,
         events=events,
@@ -75,7 +81,8 @@ def _checked_cells(state: State, one: isa.Load | isa.Store) -> tuple[Cells, Cell
 
 def _move_cost(state: State, one: isa.Load | isa.Store) -> Cost:
     cells, _ = moved_cells(one, _shape(state, one))
-    return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
+    rows = one.blocks * one.height * one.width
+    return _transfer(state, cells, writes=isinstance(one, isa.Store), act_rows=rows)
 
 
 def _moved(state: State, one: isa.Load | isa.Store) -> Moved:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.spec import Dram
+from zeroskip.accel_model.reference.row_buffers import Controller
+from zeroskip.accel_model.spec import AccelSpec
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class Transfer:
             yield start, length
 
 
-def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
-    """Move it: every run moves whole aligned bursts, each of them beat by beat."""
-    outcome = Outcome()
+def step_transfer(spec: AccelSpec, transfer: Transfer, *, writes: bool = False) -> Outcome:
+    """Move it: every run moves whole aligned bursts, each of them beat by beat; to or from rows of
+    DRAM that are opened and closed, unless the bus is flat."""
+    dram, outcome, bursts = spec.dram, Outcome(), list[int]()
     for start, length in transfer.runs():
         outcome.events["useful_bytes"] += length
         burst = start - start % dram.burst_bytes
@@ -53,6 +55,9 @@ def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
                 moved += dram.bytes_per_cycle
                 outcome.cycles += 1
             outcome.events["dram_bytes"] += dram.burst_bytes
+            bursts.append(burst)
             burst += dram.burst_bytes
+    if dram.timing is not None:
+        outcome.cycles = Controller(spec, bursts, writes=writes).run()
     outcome.events["cycles"] = outcome.cycles
     return outcome

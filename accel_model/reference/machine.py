@@ -180,13 +180,14 @@ class _Engine:
 
     def _move(self, one: Any, shape: Any) -> Outcome:
         outcome = step_transfer(
-            self.spec.dram,
+            self.spec,
             Transfer(
                 one.dram,
                 one.bytes,
                 (one.width, one.height, one.blocks),
                 (shape.dram_pixel, shape.dram_row, shape.dram_block),
             ),
+            writes=isinstance(one, isa.Store),
         )
         for _block in range(one.blocks):
             for _row in range(one.height):
@@ -206,7 +207,7 @@ class _Engine:
                 self.memory.wgt[place] = raw[at + WORD * k : at + WORD * (k + 1)]
                 tall = max(tall, k // wide + 1)
             at, n = at + WORD * words, n + 1
-        outcome = step_transfer(self.spec.dram, Transfer(one.dram, one.size))
+        outcome = step_transfer(self.spec, Transfer(one.dram, one.size))
         outcome.events["wgt_words"] = one.size // WORD
         return outcome
 
@@ -214,7 +215,7 @@ class _Engine:
         for row in range(one.rows):
             at = one.dram + 16 * row
             self.memory.par[one.par + row] = self.memory.dram[at : at + 16]
-        return step_transfer(self.spec.dram, Transfer(one.dram, 16 * one.rows))
+        return step_transfer(self.spec, Transfer(one.dram, 16 * one.rows))
 
     def _placement(self, mode: int) -> tuple[int, int]:
         """Streams of a group, and neighbouring banks that share one."""

@@ -23,6 +23,7 @@ from zeroskip.compiler.ir.schedule import ConvPlan
 from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
+    Bus,
     Choice,
     Cost,
     Costs,
@@ -32,6 +33,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     Moves,
     Place,
 )
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
@@ -40,11 +42,14 @@ LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (Fals
 class ConvSearch:
     """The schedules of a convolution; what does not depend on a place is found once."""
 
-    def __init__(self, conv: ops.Conv, spec: AccelSpec) -> None:
+    def __init__(self, conv: ops.Conv, spec: AccelSpec, *, energy: bool = False) -> None:
         self.conv, self.spec = conv, spec
+        self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
 
-    def ranked(self, place: Place, count: int, alone: bool = True) -> list[Choice]:
+    def ranked(
+        self, place: Place, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Choice]:
         """Up to ``count`` schedules that fit, the best first (``Costs.order``), by themselves or
         among others; none where not even the lanes' windows hold a step."""
         if not len(self.ways):
@@ -53,7 +58,8 @@ class ConvSearch:
         loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
         costs = Costs.join([each.costs() for each in loops])
         ranked = []
-        for at in costs.order(count, None if alone else self.spec.wgt_rows):
+        shared = None if alone else self.spec.wgt_rows
+        for at in costs.order(count, shared, objective, self.energy):
             which, rest = divmod(at, len(self.ways) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
@@ -62,7 +68,7 @@ class ConvSearch:
     def ways(self) -> Ways:
         """How the lanes can work through the weights; none if no step fits in their windows."""
         try:
-            return find_ways(self.conv, self.spec)
+            return find_ways(self.conv, self.spec, energy=self.energy is not None)
         except ArrayError as problem:
             self._window = str(problem)
             return Ways.of([], [])
@@ -141,42 +147,47 @@ class _Loops:
 
     def costs(self) -> Costs:
         """What each is estimated to cost."""
-        ways, place, dram = self.ways, self.place, self.spec.dram
-        pieces, bus = self.geometry.cuts.pieces, dram.bytes_per_cycle
+        ways, place, bus = self.ways, self.place, Bus.of(self.spec)
+        pieces = self.geometry.cuts.pieces
         operand = self.conv.residual is not None and not place.r
-        written = self.geometry.y.nbytes(dram, self.count)
+        written, stored = self.geometry.y.nbytes(self.spec.dram, self.count), pieces * ways.tiles
         tile = self.filters * self.geometry.y.patch
         between = ways.part_rows if self.outer == "weights" else ways.all_rows  # two uses of a tile
-        again = (pieces > 1) & (between > self.spec.wgt_rows)
-        read, first = self._input_bytes()
+        again = np.where((pieces > 1) & (between > self.spec.wgt_rows), pieces, 1)
+        read, loaded, first = self._input_bytes()
+        weights = ways.tiles * ways.chunks
         moving = self._moving_rows()
         return Costs.of(
             array=ways.array_cycles(self.geometry.cuts),
-            loads=(read + written * operand) / bus,
-            weights=ways.nbytes * np.where(again, pieces, 1) / bus,
-            stores=written * (not place.y) / bus,
-            tile=ways.nbytes / (ways.tiles * ways.chunks) / bus,
-            first=(first + tile * operand) / bus,
-            last=tile / bus,
+            loads=bus.cycles(read + written * operand, loaded + stored * operand),
+            weights=bus.cycles(ways.nbytes * again, weights * again),
+            stores=bus.cycles(written * (not place.y), stored * (not place.y)),
+            tile=bus.cycles(ways.nbytes / weights, 1),
+            first=bus.cycles(first + tile * operand, (not place.x) + operand),
+            last=bus.cycles(tile, 1),
             rows=ways.rows,
             all_rows=ways.all_rows,
             act=moving,
+            energy=ways.energy * self.place.rows * self.conv.y.value.spatial[1],
             fits=self._fits(moving),
         )
 
-    def _input_bytes(self) -> tuple[Floats, Floats]:
-        """Of the input, all that is loaded, and what the first step waits for."""
+    def _input_bytes(self) -> tuple[Floats, Ints, Floats]:
+        """Of the input, all that is loaded, in how many transfers, and what the first step waits
+        for."""
         ways, geometry, channels = self.ways, self.geometry, self.conv.x.channels
         if self.place.x:
-            return np.zeros(1), np.zeros(1)
+            return np.zeros(1), np.zeros(1, np.int64), np.zeros(1)
         if self.keep:
             held = geometry.band.nbytes(self.spec.dram, channels)
-            return held, held
+            return held, np.ones(1, np.int64), held
         again = (ways.tiles > 1) & (
             ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (ways.chunks > 1)
         )
-        read = geometry.x.nbytes(self.spec.dram, channels) * np.where(again, ways.tiles, 1)
-        return read, np.asarray(geometry.x.patch * ways.channels, np.float64)
+        times = np.where(again, ways.tiles, 1)
+        read = geometry.x.nbytes(self.spec.dram, channels) * times
+        loaded = geometry.cuts.pieces * ways.chunks * times
+        return read, loaded, np.asarray(geometry.x.patch * ways.channels, np.float64)
 
     def _moving_rows(self) -> Ints:
         """ACT rows of the tiles of a step that are loaded or stored."""

@@ -384,7 +384,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_layout.py",
     ),
     Change(
-        "accel_model/spec.py",
+        "accel_model/io/declared.py",
         "numbers that must be powers of two need not be",
         "int(value).bit_count() != 1",
         "int(value).bit_count() < 1",
