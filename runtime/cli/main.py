@@ -14,7 +14,13 @@ import click
 
 from zeroskip.runtime.cli import pruning
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
-from zeroskip.runtime.cli.options import FILE, level_option, program_option, shapes_option
+from zeroskip.runtime.cli.options import (
+    FILE,
+    level_option,
+    objective_option,
+    program_option,
+    shapes_option,
+)
 
 EMIT = ("relax", "layers", "schedule", "asm", "mlir", "tosa")
 ORACLES = ("tvm", "mlir")
@@ -105,6 +111,7 @@ def _show_level(network: Any) -> None:
     metavar="N",
     help="Time N schedules of each layer on the accelerator and keep the fastest.",
 )
+@objective_option
 @click.option(
     "--cache/--no-cache",
     default=True,
@@ -123,6 +130,7 @@ def compile_command(
     float_nodes: tuple[str, ...],
     shapes: dict[str, tuple[int, ...]],
     tune: int | None,
+    objective: str,
     cache: bool,
     emit: str | None,
 ) -> None:
@@ -131,6 +139,8 @@ def compile_command(
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:
         raise click.UsageError("--emit prints one network; leave --level out, or --emit")
+    if tune is not None and objective != "cycles":
+        raise click.UsageError("--tune keeps the fastest schedules; leave it or --objective out")
     from zeroskip.accel_model.spec import load_spec
 
     spec = load_spec(target)
@@ -150,6 +160,7 @@ def compile_command(
         "float_nodes": float_nodes,
         "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
+        "objective": objective,
         "cache": default_folder() if cache else None,
     }
     networks: list[Any] = []

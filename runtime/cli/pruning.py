@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from zeroskip.runtime.cli.options import FILE, read_list, read_ratios, shapes_option
+from zeroskip.runtime.cli.options import (
+    FILE,
+    objective_option,
+    read_list,
+    read_ratios,
+    shapes_option,
+)
 
 
 @click.command("prune")
@@ -164,6 +170,7 @@ def prune_command(
 )
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
+@objective_option
 @click.option(
     "--html",
     "html_file",
@@ -184,6 +191,7 @@ def compare_command(
     reconstruct: str | None,
     layer: str | None,
     shapes: dict[str, tuple[int, ...]],
+    objective: Any,
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -209,6 +217,7 @@ def compare_command(
             shapes=shapes,
             layer=layer,
             cache=default_folder(),
+            objective=objective,
             progress=tell,
         )
         if json_file is not None:
