@@ -50,20 +50,20 @@ class DramTiming:
         return self.channels * self.page_bytes
 
 
-def _read_timing(given: Any, where: str) -> DramTiming | None:
+def _read_timing(given: Any, where: str, place: str) -> DramTiming | None:
     """The section [dram.timing]; ``kind`` names numbers of a device that the others win over."""
     if given is None:
         return None
     if not isinstance(given, dict):
-        raise SpecError(f"{where} must be a section with kind or numbers, not {repr(given)[:50]}")
+        shown = repr(given)[:50]
+        raise SpecError(f"{where}: {place} must be a section with kind or numbers, not {shown}")
     own = dict(given)
     kind = own.pop("kind", None)
     if kind is not None and (not isinstance(kind, str) or kind not in DRAM_TIMINGS):
         known = ", ".join(DRAM_TIMINGS)
-        raise SpecError(f"{where}.kind = {repr(kind)[:50]} is not one of {known}")
-    return DramTiming(
-        **values_of(DramTiming, {**DRAM_TIMINGS.get(kind or "", {}), **own}, where, ".")
-    )
+        raise SpecError(f"{where}: {place}.kind = {repr(kind)[:50]} is not one of {known}")
+    numbers = {**DRAM_TIMINGS.get(kind or "", {}), **own}
+    return DramTiming(**values_of(DramTiming, numbers, where, f"{place}."))
 
 
 @dataclass(frozen=True)

@@ -85,10 +85,22 @@ class TileAndSchedule:
             )
         return updated
 
+    def _untuned(self, region: Region) -> list[GroupPlan]:
+        """By the objective; by cycles where what that finds does not fit beside its neighbours, which
+        only emitting it tells."""
+        groups = plan_region(region, self.spec, self.progress, self.cache, self.objective)
+        if self.objective == "cycles":
+            return groups
+        try:
+            emit_region(region, self.spec, groups)
+        except CompileError:
+            return plan_region(region, self.spec, self.progress, self.cache)
+        return groups
+
     def _groups(self, region: Region) -> list[GroupPlan]:
         spec, tuning = self.spec, self.tuning
         if tuning is None:
-            return plan_region(region, spec, self.progress, self.cache, self.objective)
+            return self._untuned(region)
 
         def find() -> list[GroupPlan]:
             groups = plan_region(region, spec, self.progress, self.cache)

@@ -36,7 +36,7 @@ def values_of(
     values = {}
     for key, made in declared.items():
         if "read" in made.metadata:
-            values[key] = made.metadata["read"](table.get(key), f"{where}: {prefix}{key}")
+            values[key] = made.metadata["read"](table.get(key), where, f"{prefix}{key}")
             continue
         if key not in table:
             unit = made.metadata.get("doc", "text")

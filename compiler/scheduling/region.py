@@ -30,23 +30,23 @@ def plan_region(
         if goal == "cycles":
             return GroupSearch(region, spec, progress).best()
         search = GroupSearch(region, spec, progress, energy_objective(spec))
-        return search.best() if goal == "energy" else _least_product(search)
+        return search.best() if goal == "energy" else least_product(search)
 
     how = "" if goal == "cycles" else goal
     return find() if cache is None else cache.groups(region, spec, how, find)
 
 
-def _least_product(search: GroupSearch) -> list[GroupPlan]:
+def least_product(search: GroupSearch) -> list[GroupPlan]:
     """The groups of the least energy x time: a cycle is priced at the mean power of the schedule
     before, as long as that helps (``objective``)."""
-    standing = standing_pj(search.spec)
-    best, least = search.best(), float("inf")
-    groups = best
+    standing, best = standing_pj(search.spec), search.best()
     for _ in range(ROUNDS):
-        whole = search.picojoules + standing * search.cycles
-        if whole * search.cycles >= least:
+        cycles, events = search.cycles, search.picojoules
+        whole = events + standing * cycles
+        search.reweigh(energy_objective(search.spec, whole / cycles))
+        other = search.best()
+        if (search.picojoules + standing * search.cycles) * search.cycles >= whole * cycles:
+            search.cycles, search.picojoules = cycles, events
             break
-        best, least = groups, whole * search.cycles
-        search.reweigh(energy_objective(search.spec, whole / search.cycles))
-        groups = search.best()
+        best = other
     return best

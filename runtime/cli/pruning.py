@@ -9,6 +9,7 @@ import click
 
 from zeroskip.runtime.cli.options import (
     FILE,
+    objective_option,
     params_option,
     read_list,
     read_ratios,
@@ -175,6 +176,7 @@ def prune_command(
 )
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
+@objective_option
 @click.option(
     "--html",
     "html_file",
@@ -196,6 +198,7 @@ def compare_command(
     reconstruct: str | None,
     layer: str | None,
     shapes: dict[str, tuple[int, ...]],
+    objective: Any,
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -227,6 +230,7 @@ def compare_command(
             shapes=shapes,
             layer=layer,
             cache=default_folder(),
+            objective=objective,
             progress=tell,
         )
         if json_file is not None:

@@ -302,8 +302,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/scheduling/conv_search.py",
         "weights are priced as loaded once",
-        "weights=ways.nbytes * np.where(again, pieces, 1) / bus,",
-        "weights=ways.nbytes / bus,",
+        "weights=bus.cycles(ways.nbytes * again, weights * again),",
+        "weights=bus.cycles(ways.nbytes, weights),",
         "compiler/test_search.py::test_weights_that_do_not_stay_are_loaded_for_each_patch",
     ),
     Change(
