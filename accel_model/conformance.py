@@ -18,10 +18,10 @@ import numpy as np
 
 from zeroskip.accel_model.arrays.base import ArrayError, Case, FilterSet, Kind, Timing
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.formats import Shape, Table, canonical, stages_of
+from zeroskip.accel_model.formats import FormatTable, Shape, reduction_steps_of, to_reduction_order
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
-from zeroskip.accel_model.reference.streams import Table as PatternMasks
+from zeroskip.accel_model.reference.streams import PatternMasks as PatternMasks
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -30,7 +30,7 @@ TILES = 40
 SEED = 1
 
 
-class Tile:
+class RandomConvolution:
     """A random convolution of a few filters, as the fast model and the reference take it."""
 
     def __init__(self, spec: AccelSpec, rng: Rng, filters: int | None = None) -> None:
@@ -43,8 +43,8 @@ class Tile:
         if rng.random() < 0.5:  # the only order that some arrays take
             order.sort()
         shape = Shape(channels, kernel[0] * kernel[1])
-        self.table: Table | None = weights.make_table(weight)
-        self.matrix = canonical(weight)
+        self.table: FormatTable | None = weights.make_table(weight)
+        self.matrix = to_reduction_order(weight)
         self.raw, self.lengths = weights.pack(self.matrix, shape, order, self.table)
         found = weights.unpack(self.raw, count, shape, self.table)
         self.unpacked = found
@@ -118,25 +118,27 @@ class Tile:
         )
 
 
-Check = Callable[[AccelSpec, Tile], str]
+Check = Callable[[AccelSpec, RandomConvolution], str]
 
 
-def _round_trip(spec: AccelSpec, tile: Tile) -> str:
+def _round_trip(spec: AccelSpec, tile: RandomConvolution) -> str:
     """Packing and unpacking gives the filters back, and says truly what is stored."""
     if not np.array_equal(tile.unpacked.matrix, tile.matrix):
         return "unpacking does not give back the filters that were packed"
     stored, weights = tile.filters.stored, spec.format
     if (tile.matrix != 0)[~stored].any():
         return "a weight that is not zero is said not to be stored"
-    entries = stages_of(weights.stage_taps, tile.filters.shape.channels, tile.filters.shape.taps)
-    starts = np.concatenate([[0], np.cumsum(entries.entries)[:-1]])
+    entries = reduction_steps_of(
+        weights.stage_taps, tile.filters.shape.channels, tile.filters.shape.taps
+    )
+    starts = np.concatenate([[0], np.cumsum(entries.window_entries)[:-1]])
     counts = np.add.reduceat(stored.astype(np.int64), starts, axis=1)
     if not np.array_equal(counts, tile.unpacked.stored):
         return "the counts of stored weights are not those of the positions stored"
     return ""
 
 
-def _slots(spec: AccelSpec, tile: Tile) -> str:
+def _slots(spec: AccelSpec, tile: RandomConvolution) -> str:
     """Every multiplier does one thing in every cycle."""
     timing = spec.kind.conv(spec, tile.case)
     names = {slot.name for slot in spec.kind.slots}
@@ -156,13 +158,13 @@ def _slots(spec: AccelSpec, tile: Tile) -> str:
     return "" if real <= every else "more real products than products"
 
 
-def _events(spec: AccelSpec, tile: Tile) -> str:
+def _events(spec: AccelSpec, tile: RandomConvolution) -> str:
     """Only events that cost energy are counted."""
     unknown = set(spec.kind.conv(spec, tile.case).events) - set(spec.kind.events.values())
     return f"events {sorted(unknown)} cost nothing by Kind.events" if unknown else ""
 
 
-def _reference(spec: AccelSpec, tile: Tile) -> str:
+def _reference(spec: AccelSpec, tile: RandomConvolution) -> str:
     """The fast model agrees with the reference in every cycle and in all that it counts."""
     timing, outcome = spec.kind.conv(spec, tile.case), tile.stepped(spec)
     if timing.cycles != outcome.cycles:
@@ -177,7 +179,7 @@ def _reference(spec: AccelSpec, tile: Tile) -> str:
     return _sums(tile, outcome)
 
 
-def _sums(tile: Tile, outcome: Outcome) -> str:
+def _sums(tile: RandomConvolution, outcome: Outcome) -> str:
     """The reference multiplies what the convolution says."""
     window, weight = tile.window, tile.matrix.astype(np.int64)
     for output in range(window.outputs):
@@ -189,14 +191,14 @@ def _sums(tile: Tile, outcome: Outcome) -> str:
             x = window.left + ox * window.col_stride + s * window.col_dilation
             if 0 <= y < window.height and 0 <= x < window.width:
                 seen[:, tap] = tile.image[:, y, x]
-        expected = weight @ canonical(seen[np.newaxis])[0].astype(np.int64)
+        expected = weight @ to_reduction_order(seen[np.newaxis])[0].astype(np.int64)
         for n, channel in enumerate(tile.filters.order.tolist()):
             if outcome.sums.get((channel, output), 0) != expected[n]:
                 return f"the reference's sum of channel {channel}, output {output} is wrong"
     return ""
 
 
-def _placement(spec: AccelSpec, tile: Tile) -> str:
+def _placement(spec: AccelSpec, tile: RandomConvolution) -> str:
     """Groups of streams fit in the banks of WGT."""
     for mode in spec.kind.modes(spec.array):
         placement = spec.kind.placement(spec.array, mode)
@@ -206,7 +208,7 @@ def _placement(spec: AccelSpec, tile: Tile) -> str:
     return "" if sorted(order.tolist()) == list(range(len(order))) else "order is no permutation"
 
 
-def _price(spec: AccelSpec, tile: Tile) -> str:
+def _price(spec: AccelSpec, tile: RandomConvolution) -> str:
     """The search's estimate of the whole tile is between half and twice its time, by inputs of
     which none is zero: the search does not know them."""
     cycles = spec.kind.conv(spec, replace(tile.case, inputs=None)).cycles
@@ -229,7 +231,7 @@ def failures(spec: AccelSpec, tiles: int = TILES, seed: int = SEED) -> Iterator[
     """The sentences of all checks that fail on random tiles, each with the seed of its tile."""
     for name, check in CHECKS.items():
         for number in range(tiles):
-            tile = Tile(spec, np.random.default_rng([seed, number]))
+            tile = RandomConvolution(spec, np.random.default_rng([seed, number]))
             try:
                 sentence = check(spec, tile)
             except ArrayError:  # a tile that the array cannot do, and says so
@@ -249,7 +251,7 @@ def large_layer(spec: AccelSpec) -> tuple[Timing, float]:
     weight = rng.integers(1, 128, (64, channels, 3, 3)).astype(np.int8)
     weight[rng.random(weight.shape) < 0.75] = 0
     weights, shape = spec.format, Shape(channels, 9)
-    table, matrix = weights.make_table(weight), canonical(weight)
+    table, matrix = weights.make_table(weight), to_reduction_order(weight)
     filters = FilterSet(
         lambda: matrix,
         shape,

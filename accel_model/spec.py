@@ -90,12 +90,12 @@ class Sram:
     wgt_bytes: int = number("packed weights, split evenly over the banks of WGT", 256, 1 << 28)
     acc_bytes: int = number("partial sums", 64, 1 << 24)
     par_bytes: int = number(
-        "requantisation parameters and tables of the weight format", 160, 1 << 18
+        "requantization parameters and tables of the weight format", 160, 1 << 18
     )
     staging_bytes: int = number("finished outputs waiting to be written, two halves", 256, 1 << 18)
 
 
-class Geometry(Protocol):
+class ArrayGeometry(Protocol):
     """The [array] section: the size of an array of some kind.
 
     Each kind declares a frozen dataclass with whatever numbers it has (``number``); these are what
@@ -139,7 +139,7 @@ class Energy:
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantise: float = number("a requantised output", 0)
+    requantise: float = number("a requantized output", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 
@@ -156,7 +156,7 @@ class AccelSpec:
     clock_mhz: float = number("clock, MHz", 1, 10_000)
     dram: Dram
     sram: Sram
-    array: Geometry
+    array: ArrayGeometry
     technology: Technology | None = None
     energy: Any = None  # the kind's ``Energy``
 

@@ -32,7 +32,7 @@ from benchmarks import networks  # noqa: E402 - found through the path above
 
 
 @dataclass(frozen=True)
-class Row:
+class Figure:
     """A figure and the most it may be; None: there is no target."""
 
     what: str
@@ -66,18 +66,18 @@ RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 # ------------------------------------------------------------------------------------ sections
 
 
-def cycles() -> Iterator[Row]:
+def cycles() -> Iterator[Figure]:
     """Cycles against the sum of the layers' bounds; then with eight schedules of each layer."""
     for (network, target, weights), most in CYCLES.items():
         found = networks.row(network, target, weights)
-        yield Row(
+        yield Figure(
             f"{network}, {target}, {weights}: {found['cycles']:,} cycles",
             found["x bound"],
             most,
             "x bound",
         )
         tuned = _child("tuned", network, target, weights)
-        yield Row(
+        yield Figure(
             f"the same, --tune 8 ({tuned['seconds']:.0f} s more): {tuned['cycles']:,} cycles",
             tuned["cycles"] / found["bound"],
             most,
@@ -85,57 +85,57 @@ def cycles() -> Iterator[Row]:
         )
 
 
-def times() -> Iterator[Row]:
+def times() -> Iterator[Figure]:
     """Compiling, calibrating, simulating and starting up."""
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (_child("compiling", folder) for _ in range(2))
-    yield Row("compile resnet50, no schedule cached", cold["compile"], 15, "s")
-    yield Row("compile resnet50, schedules cached", warm["compile"], 5, "s")
-    yield Row("calibrate resnet50 with 8 images", cold["calibrate"], 30, "s")
+    yield Figure("compile resnet50, no schedule cached", cold["compile"], 15, "s")
+    yield Figure("compile resnet50, schedules cached", warm["compile"], 5, "s")
+    yield Figure("calibrate resnet50 with 8 images", cold["calibrate"], 30, "s")
     for network in ("resnet50", "vgg16"):
         found = _child("simulating", network)
-        yield Row(f"time only, {network}", found["time"], 2, "s")
+        yield Figure(f"time only, {network}", found["time"], 2, "s")
         own, plain, fast = found["run"], found["default"], found["scheduled"]
-        yield Row(
+        yield Figure(
             f"numbers and time, {network}: {own:.2f} s, TVM's default llvm {plain:.2f} s",
             own / plain,
             0.5,
             "ratio",
         )
-        yield Row("the same, the first run of a process", found["first"] / plain, unit="ratio")
-        yield Row(
+        yield Figure("the same, the first run of a process", found["first"] / plain, unit="ratio")
+        yield Figure(
             f"numbers and time, {network}: TVM with our CPU schedules {fast:.3f} s",
             own / fast,
             2,
             "ratio",
         )
-    yield Row("zeroskip --help, fastest of 5", min(_help() for _ in range(5)), 0.3, "s")
+    yield Figure("zeroskip --help, fastest of 5", min(_help() for _ in range(5)), 0.3, "s")
 
 
-def memory() -> Iterator[Row]:
+def memory() -> Iterator[Figure]:
     """Peak memory of the commands on the largest network."""
     with tempfile.TemporaryDirectory() as folder:
         _child("write_vgg", folder)
-        yield Row(
+        yield Figure(
             "zeroskip compile vgg16.onnx, peak", _child("compile_peak", folder)["peak"], 2, "GiB"
         )
-        yield Row("zeroskip run vgg16.zsk, peak", _child("run_peak", folder)["peak"], 2, "GiB")
+        yield Figure("zeroskip run vgg16.zsk, peak", _child("run_peak", folder)["peak"], 2, "GiB")
 
 
-def scaling() -> Iterator[Row]:
+def scaling() -> Iterator[Figure]:
     """Seconds for each GMAC; equal figures: cost grows linearly."""
     for network in RESNETS:
         found = _child("scale", network)
         giga = found["macs"] / 1e9
-        yield Row(
+        yield Figure(
             f"compile {network}, {giga:.2f} GMAC: {found['compile']:.1f} s",
             found["compile"] / giga,
             unit="s/GMAC",
         )
-        yield Row(f"run {network}: {found['run']:.2f} s", found["run"] / giga, unit="s/GMAC")
+        yield Figure(f"run {network}: {found['run']:.2f} s", found["run"] / giga, unit="s/GMAC")
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
+SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
     "cycles": cycles,
     "time": times,
     "memory": memory,
@@ -177,7 +177,7 @@ def compiling(folder: str) -> dict[str, float]:
     images = np.random.default_rng(0).standard_normal((8, 3, 224, 224)).astype(np.float32)
     moments: dict[str, float] = {}
 
-    def tell(what: str, _done: int, _total: int) -> None:
+    def on_progress(what: str, _done: int, _total: int) -> None:
         moments.setdefault(what.split()[0], time.perf_counter())
 
     started = time.perf_counter()
@@ -186,10 +186,10 @@ def compiling(folder: str) -> dict[str, float]:
         "sparse256",
         calibrate={"image": images},
         cache=Path(folder, "schedules"),
-        progress=tell,
+        progress=on_progress,
     )
     whole = time.perf_counter() - started
-    calibrate = moments["quantise"] - moments["calibrate"]
+    calibrate = moments["quantize"] - moments["calibrate"]
     return {"compile": whole - calibrate, "calibrate": calibrate}
 
 
@@ -318,7 +318,7 @@ def _fastest(action: Callable[[], object]) -> float:
 # ----------------------------------------------------------------------------------- the table
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Figure]) -> str:
     """Markdown."""
     lines = ["| what | measured | target | |", "| --- | ---: | ---: | --- |"]
     for row in rows:

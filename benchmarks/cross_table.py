@@ -31,7 +31,7 @@ SCHEMES = {
     "kernel patterns + connectivity": "pattern:connectivity=0.5",
     "N:M, 1 of 4 channels": "nm:n=1,m=4",
     "q of 16 channels (Kang)": "nm:n=4,m=16",
-    "blocks of 4 x 4": "block:sparsity=0.75",
+    "blocks of 4 x 4": "block:ratio=0.75",
     "channels": "channels:ratio=0.5",
 }
 

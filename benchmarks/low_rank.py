@@ -27,7 +27,7 @@ from zeroskip.relay_passes import (  # noqa: E402 - found through the path above
     parse_recipe,
 )
 from zeroskip.relay_passes.frontend.from_relax import export_onnx  # noqa: E402
-from zeroskip.relay_passes.pruning.base.layers import prunables  # noqa: E402
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers  # noqa: E402
 from zeroskip.relay_passes.relax.rewriting import bindings  # noqa: E402
 
 RECIPES = (
@@ -49,7 +49,7 @@ RECIPES = (
 def multiplies(module: tvm.IRModule) -> int:
     """Of all convolutions and matmuls, for one image."""
     func = module["main"]
-    weights = {layer.var: layer.weight for layer in prunables(func)}
+    weights = {layer.var: layer.weight for layer in prunable_layers(func)}
     shapes = {str(each.var.name): each.var.ty for each in bindings(func)}
     return sum(
         prod(weight.shape) * prod(int(size) for size in list(shapes[name].shape)[2:])

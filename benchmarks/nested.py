@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from zeroskip.accel_model.io.archive import read_npy  # noqa: E402 - found through the path above
 from zeroskip.accel_model.program.weight_map import weight_streams  # noqa: E402
-from zeroskip.compiler.artifact.derived_members import LevelOf, ProgramOf  # noqa: E402
+from zeroskip.compiler.artifact.derived_members import NestedConstant, RebuiltProgram  # noqa: E402
 from zeroskip.compiler.artifact.nested_file import Levels  # noqa: E402
 from zeroskip.compiler.artifact.network import Network  # noqa: E402
 from zeroskip.compiler.multi_level import compile_levels  # noqa: E402
@@ -80,7 +80,7 @@ def weigh(levels: Levels, networks: list[Network]) -> Bytes:
         for name, program in network.programs.items():
             sizes = sum(each.size for each in weight_streams(program))
             found = levels.derived[head["sha256"][head["programs"][name]]]
-            assert isinstance(found, ProgramOf)
+            assert isinstance(found, RebuiltProgram)
             pieces = read_npy(b"".join(levels.parts[found.pieces]))
             nested += sizes - int(pieces[:, 1].sum())
             parts |= {
@@ -103,7 +103,7 @@ def weigh(levels: Levels, networks: list[Network]) -> Bytes:
 
 def _part(levels: Levels, member: str) -> str:
     found = levels.derived.get(member)
-    return found.part if isinstance(found, LevelOf) else member
+    return found.part if isinstance(found, NestedConstant) else member
 
 
 def row(name: str, model: Any, scheme: str, cache: str) -> str:

@@ -35,7 +35,7 @@ TEXT = Path(__file__).parent.parent / "LICENSE"  # English prose to set
 
 
 @dataclass(frozen=True)
-class Case:
+class PublishedNetwork:
     """A published network. file: within its package. prepare: from pages to its inputs."""
 
     package: str
@@ -61,7 +61,7 @@ def _planes(pages: npt.NDArray[np.floating]) -> Floats:
 
 
 CASES = {
-    "orientation": Case(
+    "orientation": PublishedNetwork(
         "occular_deskew",
         "weights/orientation_orinet_fp32.onnx",
         imagenet,
@@ -74,7 +74,7 @@ CASES = {
             "pattern 75 %": "pattern:balance=layer,connectivity=0.4375,layers=/body*",
         },
     ),
-    "detector": Case(
+    "detector": PublishedNetwork(
         "rapidocr_onnxruntime",
         "models/ch_PP-OCRv4_det_infer.onnx",
         centred,
@@ -138,7 +138,7 @@ def _set_column(
         top += int(size * (1.3 if rng.random() < 0.9 else 2.4))
 
 
-def measure(case: Case, pages: int) -> list[str]:
+def measure(case: PublishedNetwork, pages: int) -> list[str]:
     """Lines of a table: what the network's outputs still are after each recipe."""
     package = find_spec(case.package)
     assert package is not None, f"install {case.package}"

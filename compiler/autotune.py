@@ -1,7 +1,7 @@
 """Tuning: several schedules of each layer are emitted and timed, and the fastest is kept.
 
 The search ranks schedules by an estimate. Here the best few of them are emitted and timed,
-instruction by instruction: of each group other numbers of bands, then of each of its operations
+instruction by instruction: of each group other numbers of stripes, then of each of its operations
 other tiles. What is faster for the group must be so between the groups around it, too. Nothing is
 random: the same network gives the same schedules.
 """
@@ -18,10 +18,10 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.ir.liveness import Uses
+from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
-from zeroskip.compiler.scheduling.fusion import BANDS, GroupSearch
+from zeroskip.compiler.scheduling.fusion import STRIPE_COUNTS, FusionSearch
 
 Measure: TypeAlias = Callable[[Program], int]
 
@@ -46,10 +46,10 @@ def tune_region(
     spec: AccelSpec,
     groups: Sequence[GroupPlan],
     tuning: Tuning,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> list[GroupPlan]:
     """Groups whose program takes no more cycles than that of ``groups``."""
-    tuner = _Tuner(region, spec, groups, tuning, progress or no_progress)
+    tuner = _Tuner(region, spec, groups, tuning, on_progress or no_progress)
     for at in range(len(groups)):
         tuner.improve(at)
     before, after = (
@@ -65,19 +65,19 @@ class _Tuner:
         spec: AccelSpec,
         groups: Sequence[GroupPlan],
         tuning: Tuning,
-        progress: Progress,
+        on_progress: Progress,
     ) -> None:
-        self.region, self.spec, self.tuning, self.progress = region, spec, tuning, progress
-        self.search = GroupSearch(region, spec)
+        self.region, self.spec, self.tuning, self.on_progress = region, spec, tuning, on_progress
+        self.search = FusionSearch(region, spec)
         self.best = list(groups)
         self.starts = [0, *accumulate(len(group.plans) for group in groups)]
 
     def improve(self, at: int) -> None:
         """Replace a group by the fastest one that is found for its operations."""
         first, count = self.starts[at], len(self.region.ops)
-        found = self._fastest(at, self.best[at], self._other_bands(at))
+        found = self._fastest(at, self.best[at], self._other_stripes(at))
         for index in range(len(found.plans)):
-            self.progress(self.region.ops[first + index].node, first + index, count)
+            self.on_progress(self.region.ops[first + index].node, first + index, count)
             found = self._fastest(at, found, self._other_tiles(at, found, index))
         if found != self.best[at] and self._around(at, found) < self._around(at, self.best[at]):
             self.best[at] = found
@@ -93,23 +93,23 @@ class _Tuner:
                 best, least = other, taken
         return best
 
-    def _other_bands(self, at: int) -> Iterator[GroupPlan]:
+    def _other_stripes(self, at: int) -> Iterator[GroupPlan]:
         first, last = self.starts[at : at + 2]
         found = (
-            self.search.group(first, last, bands)
-            for bands in BANDS
-            if bands != self.best[at].bands and last - first > 1
+            self.search.group(first, last, stripes)
+            for stripes in STRIPE_COUNTS
+            if stripes != self.best[at].stripes and last - first > 1
         )
         return islice((each.plan for each in found if each is not None), self.tuning.count - 1)
 
     def _other_tiles(self, at: int, group: GroupPlan, index: int) -> Iterator[GroupPlan]:
         """The same group with other tiles for one operation."""
         first, last = self.starts[at : at + 2]
-        outline = self.search.outline(first, last, group.bands)
-        if outline is None or outline.buffers != group.buffers:
+        candidate = self.search.candidate(first, last, group.stripes)
+        if candidate is None or candidate.buffers != group.buffers:
             return
         ranked = self.search.searches[first + index].ranked(
-            outline.places[index], self.tuning.count, alone=last - first == 1
+            candidate.places[index], self.tuning.count, alone=last - first == 1
         )
         for choice in ranked:
             if choice.plan != group.plans[index]:
@@ -130,9 +130,9 @@ class _Tuner:
 def part(region: Region, first: int, last: int) -> Region:
     """Operations first..last-1 as a region of their own: whatever others make is there from the
     start, and what others need of what they make is given to the host."""
-    steps, uses = region.ops[first:last], Uses(region.ops, region.outputs)
-    needed = uses.needed(first, last)
+    steps, uses = region.ops[first:last], Liveness(region.ops, region.outputs)
+    needed = uses.live_out(first, last)
     outputs = {op.y.value.name: op.y.value for op in steps if op.y.value.name in needed}
     return replace(
-        region, inputs=uses.given(first, last), outputs=tuple(outputs.values()), ops=steps
+        region, inputs=uses.live_in(first, last), outputs=tuple(outputs.values()), ops=steps
     )

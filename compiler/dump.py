@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from zeroskip.compiler.ir.liveness import Uses
+from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Op, Region
 from zeroskip.compiler.ir.schedule import GroupPlan
 
@@ -15,12 +15,12 @@ def describe_step(group: GroupPlan, steps: Sequence[Op], index: int) -> str:
     """The tiles of one operation of a group, and which of its tensors stay on chip."""
     op, kept = steps[index], {buffer.maker for buffer in group.buffers}
     on_chip = {
-        each.value.name for each in Uses(steps).resident(0, len(steps)) if each.first in kept
+        each.value.name for each in Liveness(steps).resident(0, len(steps)) if each.first in kept
     }
     named = [*zip(ROLES, op.reads, strict=False), ("output", op.y)]
     roles = [role for role, view in named if view.value.name in on_chip]
-    bands = f", {group.bands} bands" if group.bands > 1 else ""
-    return f"{group.plans[index]}{bands}{'; on chip: ' * bool(roles)}{', '.join(roles)}"
+    stripes = f", {group.stripes} bands" if group.stripes > 1 else ""
+    return f"{group.plans[index]}{stripes}{'; on chip: ' * bool(roles)}{', '.join(roles)}"
 
 
 def describe_region(region: Region, groups: Sequence[GroupPlan]) -> Iterator[str]:
@@ -32,7 +32,7 @@ def describe_region(region: Region, groups: Sequence[GroupPlan]) -> Iterator[str
         indent = ""
         if len(steps) > 1:
             indent = "  "
-            yield f"{len(steps)} operations together, {_count(group.bands, 'band')}"
+            yield f"{len(steps)} operations together, {_count(group.stripes, 'band')}"
         for index, op in enumerate(steps):
             yield f"{indent}{op.node}: {describe_step(group, steps, index)}"
 

@@ -21,7 +21,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.options import CompileOptions, First, checked, progress_of
 from zeroskip.compiler.stages import Stages, lower_float, without_dead
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8, choose_weight_scales
 from zeroskip.relay_passes.relay.read_model import Model, read_model
@@ -71,7 +71,7 @@ def lower_levels(
         raise CompileError(
             f"{len(levels)} levels cannot be compiled together; give 1 to {MAX_LEVELS} recipes"
         )
-    tell = progress_of(checked(options))
+    on_progress = progress_of(checked(options))
     module, _ = prepare(model, options, more=True)
     module = without_dead(module)
     samples, scales = given_samples(module, options.get("calibrate")), None
@@ -79,7 +79,7 @@ def lower_levels(
     for number, recipe in enumerate(levels):
         mine: CompileOptions = {
             **options,
-            "progress": partial(_tell_level, tell, number),
+            "progress": partial(_tell_level, on_progress, number),
             "first": firsts[number] if firsts else None,
         }
         before, module = module, prune_by(module, recipe, samples=samples)
@@ -88,8 +88,8 @@ def lower_levels(
         ranges = ranges_of(module, mine)
         # Each level has its own activations, but a weight is one integer in all of them.
         scales = choose_weight_scales(module, ranges) if scales is None else scales
-        quantise = QuantizeInt8(ranges=ranges, weight_scales=scales)
-        stages = lower_float(module, spec, quantise, mine, kept=kept)
+        quantize = QuantizeInt8(ranges=ranges, weight_scales=scales)
+        stages = lower_float(module, spec, quantize, mine, kept=kept)
         kept = stages.kept  # what does not fit in one level is on the CPU in the sparser ones too
         yield stages
 
@@ -106,14 +106,14 @@ def recipe_text(recipe: Recipe) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _tell_level(tell: Progress, level: int, what: str, done: int, total: int) -> None:
-    tell(f"level {level}: {what}", done, total)
+def _tell_level(on_progress: Progress, level: int, what: str, done: int, total: int) -> None:
+    on_progress(f"level {level}: {what}", done, total)
 
 
 def _check_level(before: IRModule, after: IRModule, level: int, recipe: str) -> None:
     """CompileError unless some of the weights of the one before are zero and nothing else moved."""
-    old = {layer.var: layer for layer in prunables(before["main"])}
-    new = prunables(after["main"])
+    old = {layer.var: layer for layer in prunable_layers(before["main"])}
+    new = prunable_layers(after["main"])
     odd = [
         layer.node
         for layer in new

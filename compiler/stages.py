@@ -1,4 +1,4 @@
-"""The stages behind a float module: quantised, partitioned, scheduled, emitted."""
+"""The stages behind a float module: quantized, partitioned, scheduled, emitted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zeroskip.compiler.options import CompileOptions, progress_of
 from zeroskip.compiler.passes import TileAndSchedule, estimated_cycles, misfits, programs_of
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.partition import PartitionForAccelerator
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
@@ -50,7 +50,7 @@ def apply_passes(module: IRModule, *passes: Any) -> IRModule:
 def lower_float(
     floating: IRModule,
     spec: AccelSpec,
-    quantise: QuantizeInt8,
+    quantize: QuantizeInt8,
     options: CompileOptions,
     *,
     kept: Mapping[str, str] | None = None,
@@ -60,13 +60,13 @@ def lower_float(
     kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
     it cannot be scheduled.
     """
-    tell, cache, regions = progress_of(options), options.get("cache"), Regions()
+    on_progress, cache, regions = progress_of(options), options.get("cache"), Regions()
     # One integer function for each layer, then whole regions of them for the accelerator.
-    tell("quantise", 0, 1)
-    quantised = apply_passes(floating, quantise)
+    on_progress("quantize", 0, 1)
+    quantized = apply_passes(floating, quantize)
     schedule = TileAndSchedule(
         spec,
-        progress=lambda node, done, total: tell(f"schedule {node}", done, total),
+        on_progress=lambda node, done, total: on_progress(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache),
         tuning=options.get("tune"),
         regions=regions,
@@ -74,7 +74,7 @@ def lower_float(
     )
     kept = dict(kept or {})
     while True:
-        partitioned = apply_passes(quantised, PartitionForAccelerator(supports(spec), kept))
+        partitioned = apply_passes(quantized, PartitionForAccelerator(supports(spec), kept))
         try:
             scheduled = apply_passes(partitioned, schedule)
             break
@@ -83,7 +83,7 @@ def lower_float(
             if more.keys() <= kept.keys():
                 raise
             kept |= more
-    tell("emit", 0, 1)
+    on_progress("emit", 0, 1)
     programs = programs_of(scheduled, spec, regions)
     return Stages(floating, partitioned, scheduled, programs, kept, regions)
 
@@ -92,25 +92,26 @@ def lower_fastest(
     pruned: IRModule,
     least: IRModule,
     spec: AccelSpec,
-    quantise: QuantizeInt8,
+    quantize: QuantizeInt8,
     options: CompileOptions,
 ) -> Stages:
     """The stages with the fewest cycles: without dead channels (``least``), without whole blocks of
     them, or with all. Fewer channels may need a schedule that is slower; the results are the same.
 
     What leaves more to the CPU is not compared. Cycles are measured where schedules are tuned,
-    estimated elsewhere; an estimate of odd counts of channels is too low by ``ODD``. ``quantise`` has the ranges of ``least``, which is the float
+    estimated elsewhere; an estimate of odd counts of channels is too low by ``ODD``. ``quantize``
+    has the ranges of ``least``, which is the float
     network that the result is judged by: with the filters that cannot move a step.
     """
     measured, tune = least, options.get("tune")
-    some = without_idle(pruned, quantise)
+    some = without_idle(pruned, quantize)
     if not some["main"].same_as(pruned["main"]):
         pruned, least = some, without_dead(some)
-    stages = first = lower_float(least, spec, quantise, options)
-    others = _with_more(pruned, least, quantise)
+    stages = first = lower_float(least, spec, quantize, options)
+    others = _with_more(pruned, least, quantize)
     cycles = _cycles(stages, spec, tune) if others else 0.0
     for other in others:
-        made = lower_float(other, spec, quantise, options)
+        made = lower_float(other, spec, quantize, options)
         if made.kept != stages.kept:
             continue
         taken = _cycles(made, spec, tune)
@@ -128,24 +129,24 @@ def without_dead(pruned: IRModule, block: int = 1) -> IRModule:
     return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers())
 
 
-def without_idle(pruned: IRModule, quantise: QuantizeInt8) -> IRModule:
+def without_idle(pruned: IRModule, quantize: QuantizeInt8) -> IRModule:
     """The module without filters that cannot move a step of what QuantizeInt8 makes of them."""
-    if quantise.ranges is None or not quantise.has_ranges(pruned):
+    if quantize.ranges is None or not quantize.has_ranges(pruned):
         return pruned
-    dropped = apply_passes(pruned, DropIdleFilters(quantise.ranges))
-    enough = quantise.has_ranges(without_dead(dropped))
+    dropped = apply_passes(pruned, DropIdleFilters(quantize.ranges))
+    enough = quantize.has_ranges(without_dead(dropped))
     return dropped if enough else pruned
 
 
-def _with_more(pruned: IRModule, least: IRModule, quantise: QuantizeInt8) -> list[IRModule]:
+def _with_more(pruned: IRModule, least: IRModule, quantize: QuantizeInt8) -> list[IRModule]:
     """The modules with some and with all of the dead channels, as far as they differ and the
     ranges are enough."""
-    sizes = [[layer.weight.shape for layer in prunables(least["main"])]]
+    sizes = [[layer.weight.shape for layer in prunable_layers(least["main"])]]
     found = []
     for block in (BLOCK, ALL):
         module = without_dead(pruned, block)
-        shapes = [layer.weight.shape for layer in prunables(module["main"])]
-        if shapes not in sizes and quantise.has_ranges(module):
+        shapes = [layer.weight.shape for layer in prunable_layers(module["main"])]
+        if shapes not in sizes and quantize.has_ranges(module):
             sizes.append(shapes)
             found.append(module)
     return found

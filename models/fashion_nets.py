@@ -84,7 +84,7 @@ class Bottleneck(nn.Module):  # type: ignore[misc]  # torch is optional
         return F.relu(self.expand(y) + self.shortcut(x))
 
 
-class Residual(nn.Module):  # type: ignore[misc]  # torch is optional
+class ResidualNet(nn.Module):  # type: ignore[misc]  # torch is optional
     """ResNet-20's shape with bottlenecks: a first layer, six blocks of three layers, a classifier.
 
     Blocks of width 16, 32 and 96 on 14x14, 7x7 and 4x4 pixels; three of the shortcuts are 1x1
@@ -109,4 +109,4 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is optional
         return self.classifier(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 
 
-NETS: dict[str, Callable[[], nn.Module]] = {"plain": Plain, "residual": Residual}
+NETS: dict[str, Callable[[], nn.Module]] = {"plain": Plain, "residual": ResidualNet}

@@ -32,7 +32,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Split:
+class DataSplit:
     """Images to train on, to choose by, and to report."""
 
     train: Data
@@ -40,10 +40,10 @@ class Split:
     test: Data
 
 
-def read_split(folder: Path) -> Split:
+def read_split(folder: Path) -> DataSplit:
     """The data set of ``read_data`` in three parts."""
     known, test = read_data(folder, "train"), read_data(folder, "t10k")
-    return Split(
+    return DataSplit(
         Data(known.images[:-VALIDATION], known.labels[:-VALIDATION]),
         Data(known.images[-VALIDATION:], known.labels[-VALIDATION:]),
         test,

@@ -27,12 +27,12 @@ import tvm
 from torch import nn
 
 from models.fashion_nets import NETS
-from models.fashion_training import FOLDER, Data, Split, read_split, right, train
+from models.fashion_training import FOLDER, Data, DataSplit, read_split, right, train
 from models.torch_onnx import to_onnx
 from zeroskip.relay_passes import FoldBatchNorm, import_onnx, read_recipe
 from zeroskip.relay_passes.frontend.from_relax import export_onnx
 from zeroskip.relay_passes.pruning.apply import prune
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.budget.allocate import Budget, allocate
 from zeroskip.relay_passes.pruning.torch_masks import hold_masks
@@ -45,7 +45,7 @@ IMAGES = 1000  # that reconstruction and budgets look at
 
 
 @dataclass(frozen=True)
-class Case:
+class PruningCase:
     """A scheme at a compression of the convolutions: 4 keeps a quarter of their weights.
     epochs: of fine-tuning."""
 
@@ -76,9 +76,9 @@ class Case:
 
 STAGES = ("one-shot", "reconstructed", "allocated", "fine-tuned")
 CASES = [
-    Case("pattern", 8, epochs=16),
+    PruningCase("pattern", 8, epochs=16),
     *(
-        Case(scheme, compression)
+        PruningCase(scheme, compression)
         for compression, scheme in (
             *((4, each) for each in ("pattern", "unstructured", "nm")),
             (8, "unstructured"),
@@ -91,7 +91,7 @@ CASES = [
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One measurement. stage: dense, one-shot, reconstructed, allocated, fine-tuned;
     accuracies in per cent.
 
@@ -114,18 +114,18 @@ class Row:
         return self.net, self.seed, self.scheme, self.compression, self.stage
 
 
-class Table:
+class MeasurementFile:
     """The rows of a JSON file, written whole after each."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         known = json.loads(path.read_text()) if path.exists() else []
-        self.rows = [Row(**each) for each in known]
+        self.rows = [Measurement(**each) for each in known]
 
     def missing(self, *key: object) -> bool:
         return all(row.key != key for row in self.rows)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Measurement) -> None:
         self.rows.append(row)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps([asdict(each) for each in self.rows], indent=1) + "\n")
@@ -139,7 +139,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Dense:
+class TrainedNetwork:
     """A trained network: in torch, and as a float module with its normalisations folded."""
 
     net: str
@@ -148,17 +148,17 @@ class Dense:
     module: tvm.IRModule
 
 
-def read_dense(folder: Path, net: str, seed: int) -> Dense:
+def read_dense(folder: Path, net: str, seed: int) -> TrainedNetwork:
     """The end of a training run of ``models/train_nets.py``."""
     model = NETS[net]()
     model.load_state_dict(torch.load(folder / f"{net}-{seed}.pt", weights_only=True)["model"])
     onnx_model = to_onnx(model, net, (BATCH, 1, 28, 28))
-    return Dense(net, seed, model, FoldBatchNorm()(import_onnx(onnx_model)))
+    return TrainedNetwork(net, seed, model, FoldBatchNorm()(import_onnx(onnx_model)))
 
 
-def inner(module: tvm.IRModule, net: str) -> list[Prunable]:
+def inner(module: tvm.IRModule, net: str) -> list[PrunableLayer]:
     """The layers whose weights are counted."""
-    return prunables(module["main"], INNER[net])
+    return prunable_layers(module["main"], INNER[net])
 
 
 def accuracy(module: tvm.IRModule, data: Data) -> float:
@@ -173,7 +173,9 @@ def accuracy(module: tvm.IRModule, data: Data) -> float:
     return 100 * hits / len(data.labels)
 
 
-def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split, epochs: int) -> tuple[float, float]:
+def fine_tune(
+    dense: TrainedNetwork, pruned: tvm.IRModule, data: DataSplit, epochs: int
+) -> tuple[float, float]:
     """Train a pruned module's weights on, its zeros held; accuracies in per cent."""
     model = unfolded(dense, pruned)
     masks = {f"{layer.node}.weight": layer.weight != 0 for layer in inner(pruned, dense.net)}
@@ -184,7 +186,7 @@ def fine_tune(dense: Dense, pruned: tvm.IRModule, data: Split, epochs: int) -> t
     return right(model, data.validation), right(model, data.test)
 
 
-def unfolded(dense: Dense, pruned: tvm.IRModule) -> nn.Module:
+def unfolded(dense: TrainedNetwork, pruned: tvm.IRModule) -> nn.Module:
     """The dense network with the weights of a pruned module: what folding its normalisations
     multiplied them by is divided out again. Their biases are learned anew in the first steps."""
     model = NETS[dense.net]()
@@ -201,7 +203,13 @@ def unfolded(dense: Dense, pruned: tvm.IRModule) -> nn.Module:
     return model
 
 
-def measure(dense: Dense, case: Case, stages: Sequence[str], data: Split, table: Table) -> None:
+def measure(
+    dense: TrainedNetwork,
+    case: PruningCase,
+    stages: Sequence[str],
+    data: DataSplit,
+    table: MeasurementFile,
+) -> None:
     """The stages of one case that the table does not have."""
     recipe, samples = read_recipe(case.recipe(dense.net)), calibration(data, dense.seed)
 
@@ -225,7 +233,7 @@ def measure(dense: Dense, case: Case, stages: Sequence[str], data: Split, table:
             )
             kept, size = counts(made, dense.net)
             table.add(
-                Row(
+                Measurement(
                     dense.net,
                     dense.seed,
                     case.scheme,
@@ -248,28 +256,28 @@ def counts(module: tvm.IRModule, net: str) -> tuple[int, int]:
     )
 
 
-def calibration(data: Split, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+def calibration(data: DataSplit, seed: int) -> dict[str, npt.NDArray[np.float32]]:
     """Some training images without their labels."""
     chosen = np.random.default_rng(seed).choice(len(data.train.images), IMAGES, replace=False)
     return {"image": data.train.images[torch.from_numpy(chosen)].numpy()}
 
 
 def shared_out(
-    dense: Dense, case: Case, samples: dict[str, npt.NDArray[np.float32]]
+    dense: TrainedNetwork, case: PruningCase, samples: dict[str, npt.NDArray[np.float32]]
 ) -> tuple[Options, ...]:
     """The recipe under which the inner layers together keep what the case says."""
     _kept, size = counts(dense.module, dense.net)
-    every = sum(layer.weight.size for layer in prunables(dense.module["main"]))
+    every = sum(layer.weight.size for layer in prunable_layers(dense.module["main"]))
     budget = Budget("weights", (every - size + size / case.compression) / every)
     return allocate(dense.module, budget, read_recipe(case.alternatives(dense.net)), samples).recipe
 
 
-def both(module: tvm.IRModule, data: Split) -> tuple[float, float]:
+def both(module: tvm.IRModule, data: DataSplit) -> tuple[float, float]:
     """Accuracies on the validation and the test images."""
     return accuracy(module, data.validation), accuracy(module, data.test)
 
 
-def summary(rows: list[Row]) -> str:
+def summary(rows: list[Measurement]) -> str:
     """Markdown: mean and standard deviation over the seeds of the test accuracy's loss."""
     dense = {(row.net, row.seed): row.test for row in rows if row.stage == "dense"}
     lines = [f"| net | scheme | compression | {' | '.join(STAGES)} |", "| --- " * 7 + "|"]
@@ -306,7 +314,7 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", choices=sorted(NETS), default=sorted(NETS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data, table = read_split(options.data), Table(options.output)
+    data, table = read_split(options.data), MeasurementFile(options.output)
     for case in (case for case in CASES if case.compression in options.compressions):
         for seed in options.seeds:
             for net in options.nets:
@@ -314,7 +322,7 @@ def main() -> None:
                 if table.missing(net, seed, "dense", 1, "dense"):
                     size = sum(layer.weight.size for layer in inner(dense.module, net))
                     table.add(
-                        Row(
+                        Measurement(
                             net, seed, "dense", 1, "dense", *both(dense.module, data), size, size, 0
                         )
                     )

@@ -17,7 +17,7 @@ from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
 
-class _Writer:
+class _TraceWriter:
     """Nodes and weights so far. named: the ONNX tensor of each value of the traced graph."""
 
     def __init__(self) -> None:
@@ -96,11 +96,11 @@ class _Writer:
         raise NotImplementedError(f"No ONNX operator for {node.target} at '{node.name}'.")
 
 
-MODULES: dict[type[nn.Module], Callable[[_Writer, str, str, Any], str]] = {
-    nn.Conv2d: _Writer.convolution,
-    nn.BatchNorm2d: _Writer.normalisation,
-    nn.Linear: _Writer.linear,
-    nn.Identity: _Writer.identity,
+MODULES: dict[type[nn.Module], Callable[[_TraceWriter, str, str, Any], str]] = {
+    nn.Conv2d: _TraceWriter.convolution,
+    nn.BatchNorm2d: _TraceWriter.normalisation,
+    nn.Linear: _TraceWriter.linear,
+    nn.Identity: _TraceWriter.identity,
 }
 
 
@@ -110,7 +110,7 @@ def to_onnx(model: nn.Module, name: str, shape: tuple[int, ...]) -> onnx.ModelPr
     The node of a module bears the module's name. NotImplementedError for another operator.
     """
     model = model.eval()
-    writer, result = _Writer(), ""
+    writer, result = _TraceWriter(), ""
     traced = fx.symbolic_trace(model)
     for node in traced.graph.nodes:
         if node.op == "placeholder":

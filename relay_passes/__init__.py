@@ -7,7 +7,7 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``relax``: rewriting Relax, what every pass begins with, running on the CPU.
 - ``frontend``: ONNX to one normal form, to Relax, and back.
 - ``relay``: text and parameters of TVM's Relay to ONNX.
-- ``integer``: the integer layers that a network is quantised into.
+- ``integer``: the integer layers that a network is quantized into.
 - ``quantize``: ranges, groups, scales: float to integer layers.
 - ``pruning``: schemes, reconstruction, budgets, detection.
 - ``import_check``: the imported module against onnxruntime.

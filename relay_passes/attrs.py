@@ -20,7 +20,7 @@ COMPOSITE_ATTR = "Composite"
 NODE_ATTR = "zeroskip.node"
 ZERO_POINT_ATTR = "zeroskip.zero_point"
 
-# Of main behind the quantiser and the partition.
+# Of main behind the quantizer and the partition.
 SCALES_ATTR = "zeroskip.scales"
 FLOATS_ATTR = "zeroskip.floats"  # the float variable that each integer one stands for
 CPU_ATTR = "zeroskip.cpu"  # nodes that stay on the CPU, and why

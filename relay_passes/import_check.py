@@ -2,7 +2,7 @@
 
 Every later check compares with the import; this one compares the import with the user's model,
 as it was before our own rewrites and upgrades. A float network differs by reassociated sums only,
-far above ``FLOAT_DB``: below that it is another network. In a quantised model such a sum
+far above ``FLOAT_DB``: below that it is another network. In a quantized model such a sum
 may move a value over a rounding edge, by a whole step: ``QUANTIZED_DB``, chosen and not measured.
 """
 

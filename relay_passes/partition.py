@@ -21,9 +21,9 @@ from zeroskip.relay_passes.attrs import (
     is_region,
 )
 from zeroskip.relay_passes.integer.relax_functions import (
-    Concat,
+    ConcatLayer,
     Layer,
-    Reshape,
+    ReshapeLayer,
     identifier,
     is_integer_layer,
     kind_of,
@@ -259,7 +259,7 @@ def _tidy(merged: tvm.IRModule, reasons: dict[str, str]) -> tvm.IRModule:
     dropped: dict[str, Inline] = {}
     for name, region in regions.items():
         layers = _layer_functions(region)
-        if all(kind_of(layer) in (Concat.kind, Reshape.kind) for layer in layers):
+        if all(kind_of(layer) in (ConcatLayer.kind, ReshapeLayer.kind) for layer in layers):
             dropped[name] = _region_writer(region)
             reasons |= {str(layer.attrs[NODE_ATTR]): _MOVES_ONLY for layer in layers}
     main = _inline(merged["main"], dropped)
@@ -316,7 +316,7 @@ def _layer_functions(region: relax.Function) -> list[relax.Function]:
 
 
 def _float_reasons(main: relax.Function) -> dict[str, str]:
-    """ONNX node -> why it is on the CPU, for what quantisation left in float."""
+    """ONNX node -> why it is on the CPU, for what quantization left in float."""
     attrs = main.attrs
     given = attrs[CPU_ATTR].items() if attrs and CPU_ATTR in attrs else ()
     reasons = {str(node): str(reason) for node, reason in given}

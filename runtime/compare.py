@@ -1,6 +1,6 @@
 """Pruning schemes side by side: what each costs in accuracy and what it gains on each accelerator.
 
-Every scheme is taken at the same sparsities, quantised and compiled as ``compile`` would do it. Its
+Every scheme is taken at the same sparsities, quantized and compiled as ``compile`` would do it. Its
 quality is that of the int8 network: the answers are computed by the machine of the first target,
 all samples together, and are the same on every one. Cycles, bytes and energy are each machine's
 own.
@@ -47,7 +47,7 @@ from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
@@ -85,7 +85,7 @@ def compare(
     layer: str | None = None,
     cache: str | Path | None = None,
     objective: Goal = "cycles",
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
 
@@ -98,12 +98,12 @@ def compare(
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
-    tell = progress or no_progress
+    on_progress = on_progress or no_progress
     specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
     if not schemes or not specs:
         raise CompareError("Nothing to compare: name one scheme and one target at least.")
     recipes = [(each, read_recipe(each)) for each in schemes]
-    tell("import", 0, 1)
+    on_progress("import", 0, 1)
     dense = import_float(model, shapes or {})
     given, labels = _read_data(dense, data)
     known = calibrate if calibrate is not None else given
@@ -116,7 +116,7 @@ def compare(
     wanted = list(_candidates(recipes, sparsities))
     for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
         title = name if sparsity is None else f"{name} at {sparsity:g}"
-        tell(title, done, len(wanted) + 1)
+        on_progress(title, done, len(wanted) + 1)
         if sparsity is not None:
             recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
         pruned = dense
@@ -177,16 +177,16 @@ def _measure(
     options: CompileOptions,
 ) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
-    layers = prunables(pruned["main"])
+    layers = prunable_layers(pruned["main"])
     runs = without_dead(pruned)
     ranges = measure_ranges(runs, samples, method=calibration)
-    quantise = QuantizeInt8(ranges=ranges)
-    pruned = without_idle(pruned, quantise)
+    quantize = QuantizeInt8(ranges=ranges)
+    pruned = without_idle(pruned, quantize)
     runs = without_dead(pruned)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
-    stages = {spec.name: lower_fastest(pruned, runs, spec, quantise, options) for spec in specs}
+    stages = {spec.name: lower_fastest(pruned, runs, spec, quantize, options) for spec in specs}
     snr, accuracy = judge.of_int8(
-        network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantise)
+        network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantize)
     )
     return Entry(
         scheme=name,
@@ -248,12 +248,12 @@ class _Judge:
     def count(self) -> int:
         return sum(len(each[0]) for each in self.inputs)
 
-    def of_int8(self, network: Network, quantised: tvm.IRModule) -> tuple[float, float | None]:
+    def of_int8(self, network: Network, quantized: tvm.IRModule) -> tuple[float, float | None]:
         """Signal to noise of all outputs together, dB, before what saturates at their end; and the
         share of labels found. The machine answers; what is before an end is TVM's of the same
         integers."""
-        ends = before_saturation(quantised["main"])
-        watch = Watch(quantised, [name for end in ends if end for name in end.names])
+        ends = before_saturation(quantized["main"])
+        watch = Watch(quantized, [name for end in ends if end for name in end.names])
         outputs = _machine_answers(network, self.inputs)
         made = [
             (each, watch.values(inputs)) for each, inputs in zip(outputs, self.inputs, strict=True)
@@ -329,8 +329,8 @@ def _read_data(
     return arrays, labels
 
 
-def _chosen_layer(dense: tvm.IRModule, node: str | None) -> Prunable:
-    layers = prunables(dense["main"])
+def _chosen_layer(dense: tvm.IRModule, node: str | None) -> PrunableLayer:
+    layers = prunable_layers(dense["main"])
     if not layers:
         raise CompareError("The model has no convolution or matmul with float weights to prune.")
     if node is None:
@@ -347,7 +347,7 @@ def _chosen_layer(dense: tvm.IRModule, node: str | None) -> Prunable:
 
 def _mask(pruned: tvm.IRModule, node: str) -> Mask:
     """bool [K, C, *kernel]: which weights a layer still has; empty if it has gone."""
-    for layer in prunables(pruned["main"]):
+    for layer in prunable_layers(pruned["main"]):
         if layer.node == node:
             mask: Mask = layer.weight != 0
             return mask

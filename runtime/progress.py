@@ -24,8 +24,8 @@ def progress(title: str) -> Iterator[Progress]:
     known.
     """
     if not sys.stderr.isatty():
-        with _Lines(title).shown() as tell:
-            yield tell
+        with _Lines(title).shown() as on_progress:
+            yield on_progress
         return
     from rich.console import Console
     from rich.markup import escape
@@ -42,12 +42,12 @@ def progress(title: str) -> Iterator[Progress]:
         bars.add_task(escape(title), total=None)
         bar = bars.tasks[0]  # set here and not by `update`, which takes no total back
 
-        def tell(what: str, done: int, total: int) -> None:
+        def on_progress(what: str, done: int, total: int) -> None:
             known = total > 1
             bar.description = escape(f"{title}: {_state(what, done, total)}")
             bar.completed, bar.total = done, total if known else None
 
-        yield tell
+        yield on_progress
 
 
 def _state(what: str, done: int, total: int) -> str:
@@ -69,13 +69,13 @@ class _Lines:
         thread = threading.Thread(target=self._print, daemon=True)
         thread.start()
         try:
-            yield self._tell
+            yield self._on_progress
         finally:
             self.ended.set()
             self.changed.set()
             thread.join()
 
-    def _tell(self, what: str, done: int, total: int) -> None:
+    def _on_progress(self, what: str, done: int, total: int) -> None:
         begun = what != self.now[0]
         self.now = (what, done, total)
         if begun:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Table:
+class MarkdownTable:
     """Cells as they are written, without the marks of bold and of code."""
 
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def table_of(page: str, *columns: str) -> Table:
+def table_of(page: str, *columns: str) -> MarkdownTable:
     """The one table of a page whose columns begin with these."""
     (found,) = [each for each in _tables(text_of(page)) if each.columns[: len(columns)] == columns]
     return found
@@ -57,11 +57,11 @@ def _words(line: str) -> list[str]:
         return []
 
 
-def _tables(text: str) -> list[Table]:
+def _tables(text: str) -> list[MarkdownTable]:
     found = []
     for block in re.findall(r"(?:^\|.*\|\n)+", text + "\n", re.MULTILINE):
         head, _, *rows = [_cells(line) for line in block.splitlines()]
-        found.append(Table(head, tuple(rows)))
+        found.append(MarkdownTable(head, tuple(rows)))
     return found
 
 

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (program,) = Network.load(made / "net.zsk").programs.values()
     (tensor,) = program.inputs
     zeros = np.zeros((1, tensor.channels, *tensor.spatial), tensor.dtype)
-    np.savez(made / "quantised.npz", allow_pickle=False, **{tensor.name: zeros})
+    np.savez(made / "quantized.npz", allow_pickle=False, **{tensor.name: zeros})
     for line in COMMANDS:
         if line not in EXTRA:
             run(line, made)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published.__main__ import arrays, main, table
-from benchmarks.published.row import Accepted, Row, below, between, equal, near, within
+from benchmarks.published.row import Accepted, PublishedRow, below, between, equal, near, within
 from zeroskip.accel_model.spec import load_spec, targets
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "published"
@@ -40,13 +40,13 @@ def test_published_accelerators_are_descriptions(path: Path) -> None:
     ],
 )
 def test_tolerances(accepted: Accepted, inside: list[float], outside: list[float]) -> None:
-    row = Row("array", "figure", 2.0, 0.0, accepted)
+    row = PublishedRow("array", "figure", 2.0, 0.0, accepted)
     assert all(replace(row, ours=value).met for value in inside)
     assert not any(replace(row, ours=value).met for value in outside)
 
 
 def test_a_row_shows_its_deviation_and_whether_it_is_met() -> None:
-    row = Row("array", "figure", 2.0, 2.2, within(2, 0.05))
+    row = PublishedRow("array", "figure", 2.0, 2.2, within(2, 0.05))
     assert row.deviation == pytest.approx(0.1)
     cells = [next(iter(column.cells)) for column in table([row]).columns]
     assert cells == ["array", "figure", "2", "2.2", "+10.0%", "5 %", "NO"]

@@ -25,13 +25,13 @@ from zeroskip.accel_model.arrays.base import (
     Int32,
     Int64,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, channelwise_fits, result_events
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 
@@ -125,8 +125,8 @@ class AbmKind(Kind[AbmGeometry]):
         """A window holds all positions, since values are scattered over them."""
         return shape.entries <= geometry.window_entries
 
-    def placement(self, geometry: AbmGeometry, mode: int) -> Placement:
-        return Placement(geometry.lanes)
+    def placement(self, geometry: AbmGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.lanes)
 
     def granule(self, geometry: AbmGeometry, mode: int) -> int:
         return geometry.vector
@@ -192,7 +192,7 @@ class AbmKind(Kind[AbmGeometry]):
         return found
 
 
-@native
+@njit_cached
 def _lane_cycles(matrix: Int8, share: int) -> tuple[Int64, int]:
     """int64 [F] cycles of each filter, and the values that all of them have.
 
@@ -214,7 +214,7 @@ def _lane_cycles(matrix: Int8, share: int) -> tuple[Int64, int]:
     return lengths, values
 
 
-@native
+@njit_cached
 def _walk(
     fetches: Int64, times: Int64, sizes: Int64, outputs: Int64, drain_width: int
 ) -> tuple[int, int]:

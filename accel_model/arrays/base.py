@@ -21,11 +21,11 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import built, memories, multipliers, requantisers
+from zeroskip.accel_model.physics.common import built, memories, multipliers, requantizers
 from zeroskip.accel_model.physics.cost import common_energy
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.spec import AccelSpec, Energy
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -147,7 +147,7 @@ def in_channel_order(filters: FilterSet) -> None:
         )
 
 
-@native
+@njit_cached
 def _count_at_taps(matrix: Int8, counts: Int64) -> None:
     """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
     have fewer channels."""
@@ -174,7 +174,7 @@ class Case:
     filters: of this tile, over this chunk of channels.
     mode: the instruction's, as the kind means it.
     first: sums start from 0, not from ACC.
-    last: sums are requantised and written to ACT, not to ACC.
+    last: sums are requantized and written to ACT, not to ACC.
     operand_row: ACT rows between image rows of the operand that is added; None: there is none.
     inputs: gives bool [channels, height, width] of the tile, whether each input differs from its
         zero point, and anything where no tap of an output looks; None: the values of activations
@@ -212,7 +212,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Placement:
+class StreamPlacement:
     """How streams lie in WGT: stream n is in slot n % slots of group n // slots.
 
     slots: streams of a group, which the array works on together.
@@ -294,11 +294,11 @@ class Kind(ABC, Generic[G]):
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         """What a target is built of. A kind that says nothing more has its own memories
         (``sram_bytes``) in 16 banks of words of 4 bytes, read and written in a cycle."""
-        common = (*memories(spec), *multipliers(spec), requantisers(spec))
+        common = (*memories(spec), *multipliers(spec), requantizers(spec))
         size = self.sram_bytes(self.geometry(spec))
         if type(self).parts is not Kind.parts or not size:
             return common
-        ports = (Port("array", "r"), Port("array", "w"))
+        ports = (PartPort("array", "r"), PartPort("array", "w"))
         return (*common, built(spec, "array memories", BLOCK, max(1, size // BLOCK), 4, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:
@@ -312,7 +312,7 @@ class Kind(ABC, Generic[G]):
         return range(1)
 
     @abstractmethod
-    def placement(self, geometry: G, mode: int) -> Placement:
+    def placement(self, geometry: G, mode: int) -> StreamPlacement:
         """How streams lie in WGT in a mode."""
 
     @abstractmethod

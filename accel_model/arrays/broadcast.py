@@ -54,7 +54,7 @@ class WindowEnergy:
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantise: float = number("a requantised output", 0)
+    requantise: float = number("a requantized output", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 
@@ -86,7 +86,7 @@ def waits(timing: ConvTiming, multipliers: int) -> dict[str, int]:
     lost to bank conflicts: every cycle beyond one for each fetch.
     """
     waited = timing.fetch_wait * multipliers
-    conflicts = waited * (timing.fetch_cycles - timing.fetches) // timing.fetch_cycles
+    conflicts = waited * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
     return {
         "imbalance": timing.imbalance * multipliers,
         "fetch": waited - conflicts,

@@ -22,8 +22,8 @@ from zeroskip.accel_model.arrays.base import (
     Case,
     FilterSet,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.broadcast import (
@@ -41,11 +41,11 @@ from zeroskip.accel_model.arrays.broadcast import (
     waits,
 )
 from zeroskip.accel_model.arrays.pricing import LinearPrice
-from zeroskip.accel_model.formats import STEP, Stages, WeightFormat
+from zeroskip.accel_model.formats import STEP, ReductionSteps, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import ConvTiming, conv_cycles
@@ -82,7 +82,7 @@ class CambriconGeometry:
         64,
         power_of_two=True,
     )
-    drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
+    drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
     pipeline_cycles: int = number(
         "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
     )
@@ -165,7 +165,7 @@ class CambriconX(Kind[CambriconGeometry]):
         array = self.geometry(spec)
         width = 1 << array.max_outputs
         size = self.sram_bytes(array) // BLOCK
-        ports = (Port("fetch", "w"), Port("selectors", "r"))
+        ports = (PartPort("fetch", "w"), PartPort("selectors", "r"))
         return (*super().parts(spec), built(spec, "windows", BLOCK, size, width, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:
@@ -175,8 +175,8 @@ class CambriconX(Kind[CambriconGeometry]):
     def modes(self, geometry: CambriconGeometry) -> range:
         return range(geometry.max_outputs + 1)
 
-    def placement(self, geometry: CambriconGeometry, mode: int) -> Placement:
-        return Placement(geometry.pes, self._banks_of_pe(geometry))
+    def placement(self, geometry: CambriconGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.pes, self._banks_of_pe(geometry))
 
     def granule(self, geometry: CambriconGeometry, mode: int) -> int:
         return 1 << mode
@@ -226,7 +226,9 @@ class CambriconX(Kind[CambriconGeometry]):
             _Units(array.pes, together, array.windows, array.drain_width, array.pipeline_cycles),
             picks * np.int32(together),
             filters.order,
-            Stages((-(-held // array.row_reads)).astype(np.int32), np.ones(len(held), np.int32)),
+            ReductionSteps(
+                (-(-held // array.row_reads)).astype(np.int32), np.ones(len(held), np.int32)
+            ),
             fetch,
             pixels,
             0,

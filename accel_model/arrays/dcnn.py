@@ -17,8 +17,8 @@ from zeroskip.accel_model.arrays.base import (
     SETUP,
     Case,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
@@ -104,8 +104,8 @@ class DcnnKind(Kind[DcnnGeometry]):
     def banks(self, geometry: DcnnGeometry) -> int:
         return geometry.weight_banks
 
-    def placement(self, geometry: DcnnGeometry, mode: int) -> Placement:
-        return Placement(geometry.weight_banks)
+    def placement(self, geometry: DcnnGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.weight_banks)
 
     def granule(self, geometry: DcnnGeometry, mode: int) -> int:
         """Staging holds a row for each PE."""

@@ -20,8 +20,8 @@ from zeroskip.accel_model.arrays.base import (
     SETUP,
     Case,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
     in_channel_order,
 )
@@ -50,7 +50,7 @@ class TreeGeometry:
         power_of_two=True,
     )
     pipeline_cycles: int = number(
-        "cycles from an input row's read to its output row's write: ACT, multiply, add, requantise",
+        "cycles from an input row's read to its output row's write: ACT, multiply, add, requantize",
         0,
         1000,
     )
@@ -110,8 +110,8 @@ class DianNao(Kind[TreeGeometry]):
         """Four for each filter, which give its 16 weights a cycle."""
         return BANKS * geometry.filters
 
-    def placement(self, geometry: TreeGeometry, mode: int) -> Placement:
-        return Placement(geometry.filters, BANKS)
+    def placement(self, geometry: TreeGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.filters, BANKS)
 
     def granule(self, geometry: TreeGeometry, mode: int) -> int:
         """A row of outputs leaves as soon as its sums are complete."""

@@ -24,8 +24,8 @@ from zeroskip.accel_model.arrays.base import (
     FilterSet,
     Int64,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
@@ -123,8 +123,8 @@ class EyerissKind(Kind[EyerissGeometry]):
     def modes(self, geometry: EyerissGeometry) -> range:
         return range(geometry.pe_rows.bit_length())
 
-    def placement(self, geometry: EyerissGeometry, mode: int) -> Placement:
-        return Placement(geometry.pe_cols)
+    def placement(self, geometry: EyerissGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.pe_cols)
 
     def granule(self, geometry: EyerissGeometry, mode: int) -> int:
         return (geometry.pe_rows >> mode) * geometry.outputs

@@ -23,8 +23,8 @@ from zeroskip.accel_model.arrays.base import (
     Case,
     FilterSet,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.broadcast import (
@@ -42,11 +42,11 @@ from zeroskip.accel_model.arrays.broadcast import (
     waits,
 )
 from zeroskip.accel_model.arrays.pricing import LinearPrice
-from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, stages_of
+from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, reduction_steps_of
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import ConvTiming, WindowError, conv_cycles
@@ -75,7 +75,7 @@ class KangGeometry:
         16,
         1 << 16,
     )
-    drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
+    drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
     pipeline_cycles: int = number(
         "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
     )
@@ -142,7 +142,7 @@ class Kang(Kind[KangGeometry]):
         """The window is 16 banks by channel."""
         array = self.geometry(spec)
         size = max(1, array.window_entries // BLOCK) * array.pixels
-        ports = (Port("fetch", "w"), Port("lanes", "r"))
+        ports = (PartPort("fetch", "w"), PartPort("lanes", "r"))
         return (*super().parts(spec), built(spec, "windows", BLOCK, size, array.pixels, ports))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, float]:
@@ -152,8 +152,8 @@ class Kang(Kind[KangGeometry]):
     def modes(self, geometry: KangGeometry) -> range:
         return range(geometry.max_gang + 1)
 
-    def placement(self, geometry: KangGeometry, mode: int) -> Placement:
-        return Placement(geometry.lanes >> mode, 1 << mode)
+    def placement(self, geometry: KangGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.lanes >> mode, 1 << mode)
 
     def granule(self, geometry: KangGeometry, mode: int) -> int:
         return geometry.pixels << mode
@@ -201,7 +201,7 @@ class Kang(Kind[KangGeometry]):
                 array,
                 work,
                 filters.order,
-                stages_of(1, filters.shape.channels, filters.shape.taps),
+                reduction_steps_of(1, filters.shape.channels, filters.shape.taps),
                 fetch,
                 pixels,
                 case.mode,
@@ -252,7 +252,7 @@ def step_work(filters: FilterSet, group: int, slots: int) -> Int32:
 
 def _widths(shape: Shape) -> Int32:
     """int32 [J]: channels of each tap of each block."""
-    return stages_of(1, shape.channels, shape.taps).entries
+    return reduction_steps_of(1, shape.channels, shape.taps).window_entries
 
 
 def _stage_groups(shape: Shape, group: int) -> Int32:

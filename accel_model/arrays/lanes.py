@@ -26,12 +26,19 @@ from zeroskip.accel_model.arrays.base import (
     Int32,
     Int64,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.pricing import SAMPLES, LinearPrice
-from zeroskip.accel_model.formats import BITMAP, DENSE, PATTERN, Stages, WeightFormat, stages_of
+from zeroskip.accel_model.formats import (
+    BITMAP,
+    DENSE,
+    PATTERN,
+    ReductionSteps,
+    WeightFormat,
+    reduction_steps_of,
+)
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.lane_array import lane_energy, lane_parts
 from zeroskip.accel_model.physics.part import Part
@@ -71,7 +78,7 @@ class LaneGeometry:
         32,
         1 << 16,
     )
-    drain_width: int = number("outputs requantised per cycle", 1, 256, power_of_two=True)
+    drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
     pipeline_cycles: int = number(
         "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
     )
@@ -95,7 +102,7 @@ class LaneEnergy:
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantise: float = number("a requantised output", 0)
+    requantise: float = number("a requantized output", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 
@@ -184,8 +191,8 @@ class LaneKind(Kind[LaneGeometry]):
     def modes(self, geometry: LaneGeometry) -> range:
         return range(geometry.max_gang + 1)
 
-    def placement(self, geometry: LaneGeometry, mode: int) -> Placement:
-        return Placement(geometry.lanes >> mode, 1 << mode)
+    def placement(self, geometry: LaneGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.lanes >> mode, 1 << mode)
 
     def granule(self, geometry: LaneGeometry, mode: int) -> int:
         return geometry.pixels << mode
@@ -252,7 +259,7 @@ class LaneKind(Kind[LaneGeometry]):
         shape = filters.shape
         if self.lock_step:
             return _lock_step(array, banks, key, shape.channels, filters.order.tobytes())
-        stages = stages_of(self.weights.stage_taps, shape.channels, shape.taps)
+        stages = reduction_steps_of(self.weights.stage_taps, shape.channels, shape.taps)
         return _lanes(
             array, banks, key, stages, filters.order, filters.stored_counts, lock_step=False
         )
@@ -272,7 +279,7 @@ class LaneKind(Kind[LaneGeometry]):
         useful = timing.lane_busy // (groups << case.mode) * outputs
         every, real = case.filters.products(case.window)
         waits = timing.fetch_wait * pixels
-        conflicts = waits * (timing.fetch_cycles - timing.fetches) // timing.fetch_cycles
+        conflicts = waits * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
         return {
             "multiply": real,
             "fragmentation": busy - useful,
@@ -305,7 +312,9 @@ class LaneKind(Kind[LaneGeometry]):
             quads = quad_conflicts(rows, whole.out_width, row=case.operand_row, **size)
             operand = np.resize(tile_fetch(quads, case.mode), most)
         pixels = np.full(most, min(granule, whole.outputs), np.int32)
-        stages = stages_of(self.weights.stage_taps, filters.shape.channels, filters.shape.taps)
+        stages = reduction_steps_of(
+            self.weights.stage_taps, filters.shape.channels, filters.shape.taps
+        )
         work = np.maximum(filters.stored_counts, 1)
 
         def cycles(groups: int) -> int:
@@ -334,8 +343,8 @@ def _lock_step(
     array: LaneGeometry, banks: int, key: _Key, channels: int, order: bytes
 ) -> ConvTiming:
     """No weight makes a difference."""
-    streams, stages = np.frombuffer(order, np.int32), stages_of(1, channels, key[0].taps)
-    work = np.broadcast_to(stages.entries, (len(streams), len(stages)))
+    streams, stages = np.frombuffer(order, np.int32), reduction_steps_of(1, channels, key[0].taps)
+    work = np.broadcast_to(stages.window_entries, (len(streams), len(stages)))
     return _lanes(array, banks, key, stages, streams, work, lock_step=True)
 
 
@@ -343,7 +352,7 @@ def _lanes(
     array: LaneGeometry,
     banks: int,
     key: _Key,
-    stages: Stages,
+    stages: ReductionSteps,
     order: Int32,
     stored: Int32,
     *,

@@ -27,8 +27,8 @@ from zeroskip.accel_model.arrays.base import (
     FilterSet,
     Int64,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
@@ -210,8 +210,8 @@ class CartesianKind(Kind[ScnnGeometry]):
         """Two accumulator sets of 4 bytes a sum, and the weight FIFO, in each PE."""
         return geometry.pes * (2 * 4 * geometry.accumulators + geometry.fifo_bytes)
 
-    def placement(self, geometry: ScnnGeometry, mode: int) -> Placement:
-        return Placement(geometry.weight_banks)
+    def placement(self, geometry: ScnnGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.weight_banks)
 
     def granule(self, geometry: ScnnGeometry, mode: int) -> int:
         """Sums of a group go straight to the PEs' memories; staging holds a row for each PE."""

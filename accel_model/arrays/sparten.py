@@ -27,8 +27,8 @@ from zeroskip.accel_model.arrays.base import (
     Int32,
     Int64,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
@@ -42,8 +42,14 @@ from zeroskip.accel_model.arrays.tile_counts import (
     patch_window,
     result_events,
 )
-from zeroskip.accel_model.formats import BITMAP, DENSE, WeightFormat, canonical, stages_of
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.formats import (
+    BITMAP,
+    DENSE,
+    WeightFormat,
+    reduction_steps_of,
+    to_reduction_order,
+)
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 
 Words = npt.NDArray[np.uint64]
@@ -128,8 +134,8 @@ class SpartenKind(Kind[SpartenGeometry]):
     def sram_bytes(self, geometry: SpartenGeometry) -> int:
         return geometry.macs * geometry.unit_bytes
 
-    def placement(self, geometry: SpartenGeometry, mode: int) -> Placement:
-        return Placement(geometry.units)
+    def placement(self, geometry: SpartenGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.units)
 
     def granule(self, geometry: SpartenGeometry, mode: int) -> int:
         return geometry.clusters
@@ -209,7 +215,7 @@ class SpartenKind(Kind[SpartenGeometry]):
         parts = []
         for first in range(0, window.outputs, step):
             seen = looked_up(mask, window, slice(first, min(first + step, window.outputs)))
-            rows = canonical(np.ascontiguousarray(seen.transpose(2, 0, 1)).view(np.int8))
+            rows = to_reduction_order(np.ascontiguousarray(seen.transpose(2, 0, 1)).view(np.int8))
             parts.append(_packed(np.ascontiguousarray(rows).view(np.bool_), chunk))
         return np.concatenate(parts)
 
@@ -248,7 +254,7 @@ class SpartenKind(Kind[SpartenGeometry]):
 
 def _floors(filters: FilterSet, chunk: int) -> Int64:
     """int64 [chunks]: rows of ACT that a chunk's inputs come from, one a cycle."""
-    entries = stages_of(1, filters.shape.channels, filters.shape.taps).entries
+    entries = reduction_steps_of(1, filters.shape.channels, filters.shape.taps).window_entries
     ends = np.cumsum(entries)
     starts = np.arange(0, filters.shape.entries, chunk)
     last = np.minimum(starts + chunk, filters.shape.entries) - 1
@@ -269,7 +275,7 @@ def _packed(bits: Bools, chunk: int) -> Words:
     return np.packbits(room, axis=2, bitorder="little").view(np.uint64)
 
 
-@native
+@njit_cached
 def _ones(word: int) -> int:
     """Bits that are set of uint64."""
     x = np.uint64(word)
@@ -279,7 +285,7 @@ def _ones(word: int) -> int:
     return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@native
+@njit_cached
 def _join(
     inputs: Words, weights: Words, floors: Int64, clusters: int, units: int, drain_width: int
 ) -> tuple[Int64, Int64, Int64]:

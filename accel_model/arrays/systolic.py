@@ -24,8 +24,8 @@ from zeroskip.accel_model.arrays.base import (
     SETUP,
     Case,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
     in_channel_order,
 )
@@ -34,7 +34,7 @@ from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import built
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import input_conflicts
@@ -71,7 +71,7 @@ class SystolicGeometry:
         power_of_two=True,
     )
     pipeline_cycles: int = number(
-        "cycles to read ACT before the first operand enters, and to requantise and write after the "
+        "cycles to read ACT before the first operand enters, and to requantize and write after the "
         "last sum left",
         0,
         1000,
@@ -96,7 +96,7 @@ class SystolicEnergy:
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantise: float = number("a requantised output", 0)
+    requantise: float = number("a requantized output", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 
@@ -178,7 +178,7 @@ class Systolic(Kind[SystolicGeometry]):
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         """Each column has accumulators of its own, read and written in a cycle."""
         array = self.geometry(spec)
-        ports = (Port("column", "r"), Port("column", "w"))
+        ports = (PartPort("column", "r"), PartPort("column", "w"))
         size = self.sram_bytes(array) // array.cols
         return (*super().parts(spec), built(spec, "accumulators", array.cols, size, 4, ports))
 
@@ -189,8 +189,8 @@ class Systolic(Kind[SystolicGeometry]):
     def modes(self, geometry: SystolicGeometry) -> range:
         return range(geometry.dataflows)
 
-    def placement(self, geometry: SystolicGeometry, mode: int) -> Placement:
-        return Placement(geometry.cols)
+    def placement(self, geometry: SystolicGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.cols)
 
     def granule(self, geometry: SystolicGeometry, mode: int) -> int:
         """WS: results leave row by row and are not staged."""

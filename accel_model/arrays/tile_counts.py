@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64
-from zeroskip.accel_model.formats import from_canonical
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.formats import from_reduction_order
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import Geometry
+from zeroskip.accel_model.spec import ArrayGeometry
 from zeroskip.accel_model.timing.shape import WindowShape
 
 # Counters of arrays on which not every weight that is stored is multiplied by every input.
 MULTIPLIED: Mapping[str, str] = MappingProxyType({**EVENTS, "mac": "multiplies"})
 
 
-def channelwise_fits(array: Geometry) -> tuple[bool, str]:
+def channelwise_fits(array: ArrayGeometry) -> tuple[bool, str]:
     """The rule that instructions that treat channels alike have their multipliers."""
     return (
         BLOCK * array.pixels <= array.macs,
@@ -34,7 +34,7 @@ def by_tap(positions: npt.NDArray[np.generic], filters: FilterSet) -> npt.NDArra
     """int8 [F, C, taps] of bool or int8 [F, E] in canonical order."""
     shape = filters.shape
     values = np.ascontiguousarray(positions).view(np.int8)
-    return from_canonical(values, shape.channels, (shape.taps,))
+    return from_reduction_order(values, shape.channels, (shape.taps,))
 
 
 def there_at(filters: FilterSet, zeros: bool) -> npt.NDArray[np.int8]:
@@ -103,7 +103,7 @@ def looked_at(mask: Bools | None, window: WindowShape) -> Int64:
 
 def result_events(case: Case, slots: int) -> dict[str, int]:
     """What becomes of the sums: rows of ACT that are written and of the operand that are read,
-    rows of ACC, requantised results."""
+    rows of ACC, requantized results."""
     outputs, count = case.window.outputs, len(case.filters)
     ends = case.last * (1 + (case.operand_row is not None))
     return {
@@ -115,7 +115,7 @@ def result_events(case: Case, slots: int) -> dict[str, int]:
     }
 
 
-@native
+@njit_cached
 def two_sets(first: Int64, second: Int64) -> tuple[int, int]:
     """When both of two steps have done all items, with two buffers between them.
 

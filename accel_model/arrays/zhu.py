@@ -25,8 +25,8 @@ from zeroskip.accel_model.arrays.base import (
     Int32,
     Int64,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.tile_counts import (
@@ -39,7 +39,7 @@ from zeroskip.accel_model.arrays.tile_counts import (
     window_pixels,
 )
 from zeroskip.accel_model.formats import BITMAP, WeightFormat
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, Energy, number
 
@@ -118,8 +118,8 @@ class ZhuKind(Kind[ZhuGeometry]):
         """Two block buffers of 16 bytes a pixel, and two sets of sums of 4 bytes."""
         return 2 * 16 * geometry.block_pixels + 2 * 4 * geometry.macs
 
-    def placement(self, geometry: ZhuGeometry, mode: int) -> Placement:
-        return Placement(geometry.pes)
+    def placement(self, geometry: ZhuGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.pes)
 
     def granule(self, geometry: ZhuGeometry, mode: int) -> int:
         return geometry.vector
@@ -194,7 +194,7 @@ def _block_counts(filters: FilterSet) -> Int64:
     return found
 
 
-@native
+@njit_cached
 def _walk(
     fetches: Int64, times: Int64, sizes: Int64, outputs: Int64, drain_width: int
 ) -> tuple[int, int]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from zeroskip.accel_model.execute.state import State, block_masks, tile_cells
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.access_check import OPEN, Access
-from zeroskip.accel_model.memory.address_sets import Cells
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
+from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACT, PAR, WGT
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 
-def read(memory: int, cells: Cells, mask: int) -> Access:
+def read(memory: int, cells: AddressSet, mask: int) -> Access:
     """A read of these parts of the cells."""
     return Access(memory, 0, mask, 0, cells)
 
 
-def write(state: State, memory: int, cells: Cells, mask: int) -> Access:
+def write(state: State, memory: int, cells: AddressSet, mask: int) -> Access:
     """A write of these parts of the cells."""
     inside = cells.last < state.memories.places[memory, 0]
     return Access(memory, 1, mask, int(inside and cells.repeats()), cells)
@@ -24,12 +24,12 @@ def write(state: State, memory: int, cells: Cells, mask: int) -> Access:
 
 def read_streams(wgt: int) -> Access:
     """Rows of WGT from ``wgt`` on, as many as the streams there take."""
-    return read(WGT, Cells(wgt, OPEN), 0)
+    return read(WGT, AddressSet(wgt, STREAM_LENGTH), 0)
 
 
 def read_params(first: int, rows: int) -> Access:
     """Rows of PAR."""
-    return read(PAR, Cells(first, rows), 1)
+    return read(PAR, AddressSet(first, rows), 1)
 
 
 def read_input(state: State, channels: int) -> list[Access]:
@@ -46,7 +46,7 @@ def read_residual(state: State, channels: int) -> list[Access]:
     """The operand of an addition to a result of 8 bits; Fault if its limits are not of 8 bits."""
     operand = state.register(isa.Operand)
     if not -128 <= operand.mid_low <= operand.mid_high <= min(255, operand.mid_low + 255):
-        raise Fault(
+        raise InstructionFault(
             f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
         )
     return read_operand(state, channels)
@@ -66,17 +66,19 @@ def write_output(state: State, channels: int) -> list[Access]:
     y = state.register(isa.Output)
     least, most = (0, 255) if y.unsigned else (-128, 127)
     if not least <= y.low <= y.high <= most:
-        raise Fault(
+        raise InstructionFault(
             f"limits its output to {y.low}..{y.high}, not a range of "
             f"{'uint8' if y.unsigned else 'int8'}"
         )
     whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
     if whole.last < state.spec.act_rows and whole.repeats():
-        raise Fault("writes a row of ACT twice")
+        raise InstructionFault("writes a row of ACT twice")
     return [write(state, ACT, *tile) for tile in _tile(state, y, channels)]
 
 
-def _tile(state: State, tile: isa.Output | isa.Operand, channels: int) -> list[tuple[Cells, int]]:
+def _tile(
+    state: State, tile: isa.Output | isa.Operand, channels: int
+) -> list[tuple[AddressSet, int]]:
     """Rows of ACT of a tile like the output's, and which bytes of them."""
     y = state.register(isa.Output)
     return [

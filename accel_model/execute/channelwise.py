@@ -26,7 +26,7 @@ from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.functional.convolution import check_fit
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import Access
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
@@ -185,7 +185,7 @@ def _avg_pool(state: State, one: isa.AvgPool) -> None:
 
 def _add_footprint(state: State, one: isa.Add) -> Footprint:
     if state.window().taps != 1:
-        raise Fault("needs a kernel of one tap")
+        raise InstructionFault("needs a kernel of one tap")
     reads = [*read_input(state, one.channels), *read_operand(state, one.channels)]
     return _footprint(state, one.channels, reads)
 

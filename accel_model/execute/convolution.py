@@ -20,11 +20,11 @@ from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
 from zeroskip.accel_model.execute.results import operand_row, result_of
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import Shape
-from zeroskip.accel_model.functional.activations import Partial
+from zeroskip.accel_model.functional.activations import PartialSum
 from zeroskip.accel_model.functional.convolution import largest_array
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACC
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 
@@ -48,7 +48,7 @@ def _footprint(state: State, one: isa.Conv) -> Footprint:
     )
 
 
-def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
+def _sums(state: State, one: isa.Conv) -> list[tuple[AddressSet, int]]:
     """Rows of ACC, see ``accumulator_rows``, and which sums of them; neighbours that are used alike
     together."""
     used = accumulator_rows(state.placement(one.mode).slots, one.filters)
@@ -56,7 +56,7 @@ def _sums(state: State, one: isa.Conv) -> list[tuple[Cells, int]]:
     accesses, first = [], one.acc
     for sums, alike in groupby(used):
         count = len(list(alike))
-        accesses.append((Cells(first, count, outputs, len(used)).joined(), (1 << sums) - 1))
+        accesses.append((AddressSet(first, count, outputs, len(used)).joined(), (1 << sums) - 1))
         first += count
     return accesses
 
@@ -87,7 +87,7 @@ def _cost(state: State, one: isa.Conv) -> Cost:
         try:
             timing = kind.conv(state.spec, case)
         except ArrayError as problem:
-            raise Fault(str(problem)) from None
+            raise InstructionFault(str(problem)) from None
         if case.inputs is None:
             filters.memo[key] = timing
     every, real = filters.products(window)
@@ -106,7 +106,7 @@ def _semantics(state: State, one: isa.Conv) -> None:
         return
     window, part, result = state.window(), None, None
     if not (one.first and one.last):
-        part = Partial(one.acc, state.placement(one.mode).slots, one.first, one.last)
+        part = PartialSum(one.acc, state.placement(one.mode).slots, one.first, one.last)
     if one.last:
         result = result_of(state, one.par, one.filters, one.residual)
     state.numbers.conv(window, one.channels, state.decoded(), part, result)

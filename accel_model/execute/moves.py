@@ -14,18 +14,18 @@ import numpy as np
 from zeroskip.accel_model.execute.accesses import read, write
 from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
 from zeroskip.accel_model.execute.state import State
-from zeroskip.accel_model.functional.activations import Moved
+from zeroskip.accel_model.functional.activations import DmaCopy
 from zeroskip.accel_model.functional.kernels import Int64
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.access_check import OPEN, Access
-from zeroskip.accel_model.memory.address_sets import Cells, bursts
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
+from zeroskip.accel_model.memory.address_sets import AddressSet, bursts
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.memory.wgt_banks import scatter
 from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 
 
-def _transfer(state: State, cells: Cells, *, writes: bool = False, **events: int) -> Cost:
+def _transfer(state: State, cells: AddressSet, *, writes: bool = False, **events: int) -> Cost:
     """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch, and,
     unless it is flat, while rows are opened, closed and refreshed."""
     dram, runs = state.spec.dram, np.array(cells.joined())
@@ -47,9 +47,9 @@ def _transfer(state: State, cells: Cells, *, writes: bool = False, **events: int
 
 def moved_cells(
     one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
-) -> tuple[Cells, Cells]:
+) -> tuple[AddressSet, AddressSet]:
     """Bytes of DRAM and rows of ACT that a move touches, both [blocks, height, width] strided."""
-    dram = Cells(
+    dram = AddressSet(
         one.dram,
         one.bytes,
         one.width,
@@ -59,7 +59,9 @@ def moved_cells(
         one.blocks,
         shape.dram_block,
     )
-    act = Cells(one.act, 1, one.width, 1, one.height, shape.act_row, one.blocks, shape.act_block)
+    act = AddressSet(
+        one.act, 1, one.width, 1, one.height, shape.act_row, one.blocks, shape.act_block
+    )
     return dram, act
 
 
@@ -70,11 +72,13 @@ def _shape(state: State, one: isa.Load | isa.Store) -> isa.LoadShape | isa.Store
     return state.register(isa.StoreShape)
 
 
-def _checked_cells(state: State, one: isa.Load | isa.Store) -> tuple[Cells, Cells, int]:
+def _checked_cells(state: State, one: isa.Load | isa.Store) -> tuple[AddressSet, AddressSet, int]:
     """Bytes of DRAM, rows of ACT, and which bytes of these."""
     shape = _shape(state, one)
     if one.lane + one.bytes > isa.BLOCK:
-        raise Fault(f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}")
+        raise InstructionFault(
+            f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}"
+        )
     dram, act = moved_cells(one, shape)
     return dram.joined(), act.joined(), ((1 << one.bytes) - 1) << one.lane
 
@@ -85,9 +89,9 @@ def _move_cost(state: State, one: isa.Load | isa.Store) -> Cost:
     return _transfer(state, cells, writes=isinstance(one, isa.Store), act_rows=rows)
 
 
-def _moved(state: State, one: isa.Load | isa.Store) -> Moved:
+def _moved(state: State, one: isa.Load | isa.Store) -> DmaCopy:
     shape = _shape(state, one)
-    return Moved(
+    return DmaCopy(
         one.dram,
         isa.BLOCK * one.act + one.lane,
         *_runs(
@@ -116,7 +120,7 @@ def _runs(
     act_row: int,
     act_block: int,
 ) -> tuple[int, Int64, Int64]:
-    """The last three fields of ``Moved``."""
+    """The last three fields of ``DmaCopy``."""
     levels = [(width, dram_pixel, 1), (height, dram_row, act_row), (count, dram_block, act_block)]
     reach = size + sum((n - 1) * step for n, step, _ in levels)
     left: list[tuple[int, int, int]] = []
@@ -145,7 +149,7 @@ def _load(state: State, one: isa.Load) -> None:
 def _store_footprint(state: State, one: isa.Store) -> Footprint:
     dram, act, mask = _checked_cells(state, one)
     if one.dram < state.memories.image_bytes:
-        raise Fault(f"writes DRAM byte {one.dram}, which holds weights and parameters")
+        raise InstructionFault(f"writes DRAM byte {one.dram}, which holds weights and parameters")
     return Footprint.of([read(ACT, act, mask)], [write(state, DRAM, dram, WHOLE)])
 
 
@@ -159,16 +163,16 @@ def _store(state: State, one: isa.Store) -> None:
 
 def _load_weights_footprint(state: State, one: isa.LoadWeights) -> Footprint:
     if one.size % 4:
-        raise Fault(f"loads {one.size} bytes of weights, not a multiple of 4")
+        raise InstructionFault(f"loads {one.size} bytes of weights, not a multiple of 4")
     state.placement(one.mode)  # there is such a mode
     return Footprint.of(
-        [read(DRAM, Cells(one.dram, one.size), WHOLE)],
-        [Access(WGT, 1, 1, 0, Cells(one.wgt, OPEN))],
+        [read(DRAM, AddressSet(one.dram, one.size), WHOLE)],
+        [Access(WGT, 1, 1, 0, AddressSet(one.wgt, STREAM_LENGTH))],
     )
 
 
 def _load_weights_cost(state: State, one: isa.LoadWeights) -> Cost:
-    return _transfer(state, Cells(one.dram, one.size), wgt_words=one.size // 4)
+    return _transfer(state, AddressSet(one.dram, one.size), wgt_words=one.size // 4)
 
 
 def _take_streams(state: State, one: isa.LoadWeights) -> int:
@@ -195,13 +199,13 @@ def _load_weights(state: State, one: isa.LoadWeights) -> None:
 
 def _load_params_footprint(state: State, one: isa.LoadParams) -> Footprint:
     return Footprint.of(
-        [read(DRAM, Cells(one.dram, 16 * one.rows), WHOLE)],
-        [write(state, PAR, Cells(one.par, one.rows), 1)],
+        [read(DRAM, AddressSet(one.dram, 16 * one.rows), WHOLE)],
+        [write(state, PAR, AddressSet(one.par, one.rows), 1)],
     )
 
 
 def _load_params_cost(state: State, one: isa.LoadParams) -> Cost:
-    return _transfer(state, Cells(one.dram, 16 * one.rows))
+    return _transfer(state, AddressSet(one.dram, 16 * one.rows))
 
 
 def _load_params(state: State, one: isa.LoadParams) -> None:

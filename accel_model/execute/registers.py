@@ -12,7 +12,7 @@ from zeroskip.accel_model.execute.accesses import read_params
 from zeroskip.accel_model.execute.model import NO_FOOTPRINT, Cost, Footprint, InstructionModel
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.faults import InstructionFault
 
 
 def _touches_nothing(_state: State, _one: isa.Instruction) -> Footprint:
@@ -48,7 +48,7 @@ def _set_table(state: State, one: isa.Table) -> None:
     try:
         state.table = state.spec.format.table_of(rows, one.argument)
     except ZeroskipError as problem:
-        raise Fault(str(problem)) from None
+        raise InstructionFault(str(problem)) from None
 
 
 _MOVE_REGISTER = InstructionModel(_touches_nothing, _move_register_cost, _set)

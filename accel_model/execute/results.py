@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.execute.state import State, tile_cells
-from zeroskip.accel_model.functional.activations import Result
+from zeroskip.accel_model.functional.activations import OutputSpec
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.operand_window import Operand, Target
+from zeroskip.accel_model.memory.operand_window import ResidualOperand, Target
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 
@@ -17,17 +17,17 @@ def target_of(state: State) -> Target:
     return Target.of(state.register(isa.Output))
 
 
-def operand_of(state: State) -> tuple[Operand, npt.NDArray[np.uint8]]:
+def operand_of(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:
     """The operand, as `operand` set it, and its scale: uint8 [16], a row of PAR."""
     operand = state.register(isa.Operand)
-    return Operand.of(operand), state.memories.par[operand.par]
+    return ResidualOperand.of(operand), state.memories.par[operand.par]
 
 
-def result_of(state: State, par: int, channels: int, residual: int) -> Result:
-    """What requantises sums: rows of PAR, the output and, for a residual, the operand."""
+def result_of(state: State, par: int, channels: int, residual: int) -> OutputSpec:
+    """What requantizes sums: rows of PAR, the output and, for a residual, the operand."""
     rows = state.memories.par[par : par + isa.PAR_ROWS * blocks(channels)]
     y = target_of(state)
-    return Result(rows, y, *operand_of(state)) if residual else Result(rows, y)
+    return OutputSpec(rows, y, *operand_of(state)) if residual else OutputSpec(rows, y)
 
 
 def operand_row(state: State, residual: int) -> int | None:

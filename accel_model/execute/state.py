@@ -8,15 +8,15 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.arrays.base import FilterSet, Placement
-from zeroskip.accel_model.formats import Shape, Table, WeightFormat
-from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.arrays.base import FilterSet, StreamPlacement
+from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
+from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells
-from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.memory.memories import Memories
-from zeroskip.accel_model.memory.operand_window import Window
+from zeroskip.accel_model.memory.operand_window import OperandWindow
 from zeroskip.accel_model.memory.wgt_banks import decode, gather, placed_rows
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -45,14 +45,14 @@ class State:
 
     spec: AccelSpec
     memories: Memories
-    numbers: Numbers | None
-    limits: Limits = field(default_factory=Limits)
+    numbers: ActivationMath | None
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
     work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
-    table: Table | None = None
+    table: FormatTable | None = None
     streams: Streams | None = None
     incoming: tuple[npt.NDArray[np.uint32], int] | None = None
-    _window: Window | None = None
+    _window: OperandWindow | None = None
     _read: dict[tuple[object, ...], Streams] = field(default_factory=dict)
     _weights: int = 0
     _words: npt.NDArray[np.uint32] | None = None
@@ -66,13 +66,13 @@ class State:
         """What the latest ``cls`` set; Fault if there was none."""
         found = self.registers.get(cls)
         if not isinstance(found, cls):
-            raise Fault(f"needs what `{cls.mnemonic}` sets, and none came before it")
+            raise InstructionFault(f"needs what `{cls.mnemonic}` sets, and none came before it")
         return found
 
-    def window(self) -> Window:
+    def window(self) -> OperandWindow:
         """What `input`, `extent`, `kernel` and `output` say together."""
         if self._window is None:
-            self._window = Window.of(
+            self._window = OperandWindow.of(
                 self.register(isa.Input),
                 self.register(isa.Extent),
                 self.register(isa.Kernel),
@@ -86,20 +86,20 @@ class State:
         work: its multiplies. largest: bytes of the largest array that it needs.
         """
         if largest > self.limits.step_bytes:
-            raise Fault(
+            raise InstructionFault(
                 f"needs an array of {largest} bytes, and the limit is "
                 f"{self.limits.step_bytes}; cut it into smaller tiles"
             )
         self.work += work
         if self.work > self.limits.work:
-            raise Fault(
+            raise InstructionFault(
                 f"brings the program's multiplies to {self.work}, and the limit is "
                 f"{self.limits.work}; run it with higher limits"
             )
 
     # --------------------------------------------------------------------------------- weights
 
-    def take_streams(self, first: int, size: int, placement: Placement) -> int:
+    def take_streams(self, first: int, size: int, placement: StreamPlacement) -> int:
         """Take up the streams in a run of DRAM bytes; the rows of WGT that they will take."""
         memories = self.memories
         memories.check_readable(first, size)
@@ -109,12 +109,17 @@ class State:
             words.flags.writeable = False
         rows = int(placed_rows(words, placement.slots, placement.banks))
         if rows < 0:
-            raise Fault("loads weight streams whose headers do not add up to its size")
+            raise InstructionFault("loads weight streams whose headers do not add up to its size")
         self.incoming = words, rows
         return rows
 
     def read_streams(
-        self, first: int, count: int, shape: Shape, placement: Placement, weights: WeightFormat
+        self,
+        first: int,
+        count: int,
+        shape: Shape,
+        placement: StreamPlacement,
+        weights: WeightFormat,
     ) -> Streams:
         """Read ``count`` filters from WGT row ``first`` on and decode them.
 
@@ -129,11 +134,13 @@ class State:
         self.streams = found
         return found
 
-    def placement(self, mode: int) -> Placement:
+    def placement(self, mode: int) -> StreamPlacement:
         """How streams lie in WGT in a mode; Fault if the array has no such mode."""
         modes = self.spec.kind.modes(self.spec.array)
         if mode not in modes:
-            raise Fault(f"asks for mode {mode}, and the array has {modes.start}..{modes.stop - 1}")
+            raise InstructionFault(
+                f"asks for mode {mode}, and the array has {modes.start}..{modes.stop - 1}"
+            )
         return self.spec.kind.placement(self.spec.array, mode)
 
     def _remember(self, key: tuple[object, ...], found: Streams) -> None:
@@ -155,9 +162,9 @@ class State:
         for key in gone:
             self._forget(key)
 
-    def _table(self) -> Table:
+    def _table(self) -> FormatTable:
         if self.table is None:
-            raise Fault("needs what `table` sets, and none came before it")
+            raise InstructionFault("needs what `table` sets, and none came before it")
         return self.table
 
     def _decode(
@@ -165,9 +172,9 @@ class State:
         first: int,
         count: int,
         shape: Shape,
-        placement: Placement,
+        placement: StreamPlacement,
         weights: WeightFormat,
-        table: Table | None,
+        table: FormatTable | None,
     ) -> Streams:
         memories = self.memories
         if self._words is None:
@@ -182,7 +189,7 @@ class State:
             self._words,
         )
         if bad >= 0:
-            raise Fault(
+            raise InstructionFault(
                 f"reads WGT rows {bad} and on, but there are {self.spec.wgt_rows} and the "
                 "stream there does not end before"
                 if rows == -1
@@ -199,9 +206,9 @@ class State:
 
 def tile_cells(
     tile: isa.Output | isa.Operand, height: int, width: int, first_block: int, count: int
-) -> Cells:
+) -> AddressSet:
     """Rows of ACT of ``count`` channel blocks of an output or operand tile."""
-    return Cells(
+    return AddressSet(
         tile.act + first_block * tile.block, width, 1, 0, height, tile.row, count, tile.block
     )
 

@@ -8,7 +8,7 @@ of them share, ``stream_header`` the word before a stream. docs/ARRAYS.md is the
 
 from __future__ import annotations
 
-from zeroskip.accel_model.formats.base import Shape, Table, Unpacked, WeightFormat
+from zeroskip.accel_model.formats.base import FormatTable, Shape, Unpacked, WeightFormat
 from zeroskip.accel_model.formats.bitmap import BITMAP
 from zeroskip.accel_model.formats.csc import CSC
 from zeroskip.accel_model.formats.dense import DENSE
@@ -17,11 +17,11 @@ from zeroskip.accel_model.formats.pattern import PATTERN
 from zeroskip.accel_model.formats.pattern_table import PatternTable, make_table
 from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
-    Stages,
-    canonical,
-    from_canonical,
+    ReductionSteps,
+    from_reduction_order,
+    reduction_steps_of,
     slabs_of,
-    stages_of,
+    to_reduction_order,
 )
 from zeroskip.accel_model.formats.runs import RUNS
 from zeroskip.accel_model.formats.step import STEP
@@ -43,15 +43,15 @@ __all__ = [
     "STEP",
     "VALUED",
     "FormatError",
+    "FormatTable",
     "PatternTable",
+    "ReductionSteps",
     "Shape",
-    "Stages",
-    "Table",
     "Unpacked",
     "WeightFormat",
-    "canonical",
-    "from_canonical",
+    "from_reduction_order",
     "make_table",
+    "reduction_steps_of",
     "slabs_of",
-    "stages_of",
+    "to_reduction_order",
 ]

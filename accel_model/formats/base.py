@@ -13,7 +13,12 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.formats.reduction_order import FormatError, Int8, Int32, stages_of
+from zeroskip.accel_model.formats.reduction_order import (
+    FormatError,
+    Int8,
+    Int32,
+    reduction_steps_of,
+)
 from zeroskip.accel_model.formats.stream_header import FAULTS
 
 Bytes = npt.NDArray[np.uint8]
@@ -21,7 +26,7 @@ Bools = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
 
 
-class Table(Protocol):
+class FormatTable(Protocol):
     """What a layer's streams refer to beyond themselves: rows of PAR and an argument."""
 
     @property
@@ -72,11 +77,11 @@ class WeightFormat(ABC):
 
     # ------------------------------------------------------------------------------- the table
 
-    def make_table(self, weight: Int8) -> Table | None:
+    def make_table(self, weight: Int8) -> FormatTable | None:
         """The table of a layer, int8 [K, C, *kernel]; None: the format has none."""
         return None
 
-    def table_of(self, rows: Bytes, argument: int) -> Table:
+    def table_of(self, rows: Bytes, argument: int) -> FormatTable:
         """The table in PAR rows, uint8 [rows, 16]; FormatError if it is not one."""
         raise FormatError(f"the {self.name} format has no table")
 
@@ -129,7 +134,7 @@ class WeightFormat(ABC):
 
     def stages(self, shape: Shape) -> int:
         """J, the stages of a reduction in which stored weights are counted."""
-        return len(stages_of(self.stage_taps, shape.channels, shape.taps))
+        return len(reduction_steps_of(self.stage_taps, shape.channels, shape.taps))
 
     def pack(
         self, matrix: Int8, shape: Shape, order: npt.ArrayLike, table: Any = None

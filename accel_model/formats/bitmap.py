@@ -23,20 +23,20 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@native
+@njit_cached
 def bitmap_bytes(channels: int, taps: int) -> int:
     """Bytes of the bitmaps of one stream."""
     tail = channels % 16
     return taps * (channels // 16 * 2 + (tail + 7) // 8)
 
 
-@native
+@njit_cached
 def _body_bytes(matrix: Bytes, channels: int, taps: int) -> Int64:
     """int64 [F]: bytes of each stream's body."""
     sizes = np.empty(matrix.shape[0], np.int64)
@@ -48,7 +48,7 @@ def _body_bytes(matrix: Bytes, channels: int, taps: int) -> Int64:
     return sizes
 
 
-@native
+@njit_cached
 def _write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Int64) -> None:
     """Write the body of filter f at ``out[starts[f]]``; ``out`` is zero there."""
     for f in range(matrix.shape[0]):
@@ -68,7 +68,7 @@ def _write(matrix: Bytes, channels: int, taps: int, out: Bytes, starts: Int64) -
                 e += width
 
 
-@native
+@njit_cached
 def expand(raw: Bytes, value: int, bits: int, out: Bytes, at: int) -> int:
     """Write a weight for each of 16 bits at ``out[at:]``: the next one of ``raw`` or, for a bit
     that is not set, 0. Returns where the next weight is.
@@ -83,7 +83,7 @@ def expand(raw: Bytes, value: int, bits: int, out: Bytes, at: int) -> int:
     return int(here)
 
 
-@native
+@njit_cached
 def _read(
     padded: Bytes, channels: int, taps: int, filters: int, out: Bytes, stored: Int32, order: Int32
 ) -> tuple[int, int, int]:
@@ -128,7 +128,7 @@ def _read(
     return (0 if at == len(raw) else BEHIND), filters - 1, count_nonzero(out[:e])
 
 
-@native
+@njit_cached
 def _count(matrix: Bytes, channels: int, taps: int, counts: Int32) -> None:
     for f in range(matrix.shape[0]):
         e, j = 0, 0

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
-from zeroskip.accel_model.formats.reduction_order import Int8, Int32, stages_of
+from zeroskip.accel_model.formats.reduction_order import Int8, Int32, reduction_steps_of
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
@@ -25,12 +25,12 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@native
+@njit_cached
 def _write(matrix: Bytes, widths: Int32, out: Bytes, starts: Int64) -> None:
     """widths: int32 [J], entries of each column."""
     for f in range(matrix.shape[0]):
@@ -55,7 +55,7 @@ def _write(matrix: Bytes, widths: Int32, out: Bytes, starts: Int64) -> None:
             out[at + j] = n - before
 
 
-@native
+@njit_cached
 def _read(raw: Bytes, widths: Int32, matrix: Bytes, stored: Int32, order: Int32) -> tuple[int, int]:
     """Read streams into zeros [F, E] and counts [F, J]; a fault or 0, and its stream."""
     at = 0
@@ -102,7 +102,7 @@ class Csc(WeightFormat):
     name = "csc"
 
     def _widths(self, shape: Shape) -> Int32:
-        return stages_of(1, shape.channels, shape.taps).entries
+        return reduction_steps_of(1, shape.channels, shape.taps).window_entries
 
     def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
         counts = np.count_nonzero(matrix, axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
-from zeroskip.accel_model.formats.reduction_order import Int8, Int32, stages_of
+from zeroskip.accel_model.formats.reduction_order import Int8, Int32, reduction_steps_of
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     NO_HEADER,
@@ -18,19 +18,19 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@native
+@njit_cached
 def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
     """Write the body of filter f at ``out[starts[f]]``."""
     for f in range(matrix.shape[0]):
         out[starts[f] : starts[f] + matrix.shape[1]] = matrix[f]
 
 
-@native
+@njit_cached
 def _read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int, int]:
     """Read streams into ``matrix`` [F, E] and the channels that they name into ``order``.
 
@@ -70,7 +70,7 @@ class Dense(WeightFormat):
 
     def stored_counts(self, matrix: Int8, shape: Shape, table: Any) -> Int32:
         """A view of one row."""
-        entries = stages_of(1, shape.channels, shape.taps).entries
+        entries = reduction_steps_of(1, shape.channels, shape.taps).window_entries
         return np.broadcast_to(entries, (len(matrix), len(entries)))
 
     def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:

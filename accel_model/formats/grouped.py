@@ -29,12 +29,12 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@native
+@njit_cached
 def _stored(
     matrix: Bytes, channels: int, taps: int, group: int, stored: Bools, quota: Int64
 ) -> None:
@@ -63,7 +63,7 @@ def _stored(
             quota[f] = most
 
 
-@native
+@njit_cached
 def _count(stored: Bools, channels: int, taps: int, counts: Int32) -> None:
     """Positions stored for each tap of each block, [F, J]."""
     for f in range(stored.shape[0]):
@@ -79,7 +79,7 @@ def _count(stored: Bools, channels: int, taps: int, counts: Int32) -> None:
                 j += 1
 
 
-@native
+@njit_cached
 def _write(
     matrix: Bytes,
     stored: Bools,
@@ -114,7 +114,7 @@ def _write(
                 e += width
 
 
-@native
+@njit_cached
 def _taken(channels: int, taps: int, group: int, quota: int) -> int:
     """Weights that a stream of ``quota`` holds."""
     count = 0
@@ -125,7 +125,7 @@ def _taken(channels: int, taps: int, group: int, quota: int) -> int:
     return count
 
 
-@native
+@njit_cached
 def _place(raw: Bytes, bit: int, bits: int) -> int:
     """An unsigned number of up to 4 bits, LSB first."""
     place = 0
@@ -134,7 +134,7 @@ def _place(raw: Bytes, bit: int, bits: int) -> int:
     return place
 
 
-@native
+@njit_cached
 def _read_one(
     raw: Bytes,
     at: int,
@@ -181,7 +181,7 @@ def _read_one(
     return value if most == quota else -TOO_LONG
 
 
-@native
+@njit_cached
 def _read(
     raw: Bytes,
     channels: int,

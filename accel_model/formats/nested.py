@@ -78,7 +78,7 @@ def unpack(raw: Bytes, level: int, dtype: npt.DTypeLike, positions: int) -> Valu
     dtype and positions are what the caller expects, and bound the memory. FormatError for bytes
     that ``pack`` cannot have made of such values, or a level that is not there.
     """
-    kind, reader = np.dtype(dtype), _Reader(raw)
+    kind, reader = np.dtype(dtype), _LevelReader(raw)
     itemsize, levels, granule, zero, count = _HEADER.unpack(reader.take(_HEADER.size).tobytes())
     if (itemsize, count, zero) != (kind.itemsize, positions, 0):
         raise FormatError(
@@ -189,7 +189,7 @@ def _packed(bits: Mask) -> Bytes:
 # -------------------------------------------------------------------------------- reading levels
 
 
-class _Reader:
+class _LevelReader:
     """Takes parts from bytes, never more than there are."""
 
     def __init__(self, raw: Bytes) -> None:
@@ -213,7 +213,7 @@ class _Reader:
         return every[:count].view(np.bool_)
 
 
-def _read_level(reader: _Reader, before: Mask, granule: int) -> Mask:
+def _read_level(reader: _LevelReader, before: Mask, granule: int) -> Mask:
     """Which positions a level has, of those that were there before."""
     way = int(reader.take(1)[0])
     if way == _ALL:

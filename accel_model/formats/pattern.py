@@ -27,9 +27,9 @@ from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
     Int8,
     Int32,
-    canonical,
-    from_canonical,
+    from_reduction_order,
     slabs_of,
+    to_reduction_order,
 )
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
@@ -43,7 +43,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.uint64]
@@ -51,7 +51,7 @@ Places = npt.NDArray[np.uint64]
 # ---------------------------------------------------------------------------------- the streams
 
 
-@native
+@njit_cached
 def _mask(matrix: Bytes, f: int, at: int, width: int, taps: int) -> int:
     """Mask of filter f's kernel whose first tap of the slab is entry ``at``."""
     mask = 0
@@ -61,13 +61,13 @@ def _mask(matrix: Bytes, f: int, at: int, width: int, taps: int) -> int:
     return mask
 
 
-@native
+@njit_cached
 def connectivity_bytes(channels: int, taps: int) -> int:
     """Bytes of the connectivity bitmaps of one stream."""
     return (taps + 15) // 16 * (channels // 16 * 2 + (channels % 16 + 7) // 8)
 
 
-@native
+@njit_cached
 def _measure(
     matrix: Bytes,
     channels: int,
@@ -103,7 +103,7 @@ def _measure(
     return 0
 
 
-@native
+@njit_cached
 def _popcounts(masks: Masks) -> Int64:
     out = np.zeros(masks.shape, np.int64)
     for slab in range(masks.shape[0]):
@@ -113,7 +113,7 @@ def _popcounts(masks: Masks) -> Int64:
     return out
 
 
-@native
+@njit_cached
 def _write(
     matrix: Bytes,
     channels: int,
@@ -153,7 +153,7 @@ def _write(
                 e += inside * width
 
 
-@native
+@njit_cached
 def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     """Kernels that the connectivity bitmaps at ``at`` name; -1: a bit of no channel is set."""
     total = 0
@@ -171,7 +171,7 @@ def _connected(raw: Bytes, at: int, channels: int, slabs: int) -> int:
     return total
 
 
-@native
+@njit_cached
 def _places(masks: Masks, taps: int, width: int, counts: Int64, places: Places) -> None:
     """Where the weights of a kernel lie in a filter, from its first tap of the slab on.
 
@@ -189,7 +189,7 @@ def _places(masks: Masks, taps: int, width: int, counts: Int64, places: Places) 
             counts[slab, number] = n if real else -1
 
 
-@native
+@njit_cached
 def _number(raw: Bytes, bit: int, bits: int) -> int:
     """An unsigned number of up to 8 bits, LSB first."""
     if bits == 0:
@@ -200,7 +200,7 @@ def _number(raw: Bytes, bit: int, bits: int) -> int:
     return (pair >> (bit % 8)) & ((1 << bits) - 1)
 
 
-@native
+@njit_cached
 def _read_one(
     raw: Bytes,
     start: int,
@@ -255,7 +255,7 @@ def _read_one(
     return value
 
 
-@native
+@njit_cached
 def _read(
     raw: Bytes,
     channels: int,
@@ -347,7 +347,7 @@ class Pattern(WeightFormat):
 
     def stored(self, matrix: Int8, shape: Shape, table: PatternTable | None) -> Bools:
         table = _table(table, shape.taps)
-        kernels = from_canonical(matrix, shape.channels, (shape.taps,)) != 0
+        kernels = from_reduction_order(matrix, shape.channels, (shape.taps,)) != 0
         for slab in range(table.slabs):
             part = kernels[:, :, SLAB * slab : SLAB * (slab + 1)]
             bits = 1 << np.arange(part.shape[2])
@@ -355,7 +355,7 @@ class Pattern(WeightFormat):
             numbers = table.numbers[slab, masks]
             chosen = np.where(masks > 0, table.masks[slab, np.where(masks > 0, numbers, 0)], 0)
             part[:] = chosen[:, :, np.newaxis] & bits != 0
-        return canonical(kernels.view(np.int8)).view(np.bool_)
+        return to_reduction_order(kernels.view(np.int8)).view(np.bool_)
 
     def least_bytes(self, weight: Int8, table: PatternTable | None) -> int:
         """A bit for every kernel and slab, ``id_bits`` for those that are there, and the weights

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.reduction_order import SLAB, FormatError, Int8, slabs_of
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 MAX_PATTERNS = 16
 _CANDIDATES = 512  # masks, the most frequent first, that the choice of a table considers
@@ -84,7 +84,7 @@ class PatternTable:
 # ------------------------------------------------------------------------------ choosing a table
 
 
-@native
+@njit_cached
 def _histogram(kernels: Bytes, counts: Offsets) -> None:
     """kernels uint8 [n, taps]; counts[slab, mask] grows by each kernel's mask."""
     taps = kernels.shape[1]

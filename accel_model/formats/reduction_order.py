@@ -28,18 +28,18 @@ class FormatError(ZeroskipError):
 
 
 @dataclass(frozen=True)
-class Stages:
+class ReductionSteps:
     """The steps in which a reduction is worked through, in canonical order.
 
     fetches: int32 [J], taps of a stage, each of one block of 16 channels.
     entries: int32 [J], weight positions of a stage: taps x channels of its block.
     """
 
-    fetches: Int32
-    entries: Int32
+    tap_fetches: Int32
+    window_entries: Int32
 
     def __len__(self) -> int:
-        return len(self.fetches)
+        return len(self.tap_fetches)
 
 
 def slabs_of(taps: int) -> int:
@@ -48,19 +48,19 @@ def slabs_of(taps: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def stages_of(step: int, channels: int, taps: int) -> Stages:
+def reduction_steps_of(step: int, channels: int, taps: int) -> ReductionSteps:
     """The stages of a reduction that takes ``step`` taps of a block of 16 channels at a time."""
     taken = np.minimum(step, taps - np.arange(0, taps, step))
     widths = np.minimum(BLOCK, channels - np.arange(0, channels, BLOCK))
     fetches = np.tile(taken, len(widths))
     entries = np.outer(widths, taken).reshape(-1)
-    stages = Stages(fetches.astype(np.int32), entries.astype(np.int32))
-    for array in (stages.fetches, stages.entries):
+    stages = ReductionSteps(fetches.astype(np.int32), entries.astype(np.int32))
+    for array in (stages.tap_fetches, stages.window_entries):
         array.flags.writeable = False
     return stages
 
 
-def canonical(weight: Int8) -> Int8:
+def to_reduction_order(weight: Int8) -> Int8:
     """int8 [K, C, *kernel] -> int8 [K, C * taps], each row in canonical order."""
     filters, channels = weight.shape[:2]
     flat = weight.reshape(filters, channels, prod(weight.shape[2:]))
@@ -74,7 +74,7 @@ def canonical(weight: Int8) -> Int8:
     )
 
 
-def from_canonical(matrix: Int8, channels: int, kernel_shape: tuple[int, ...]) -> Int8:
+def from_reduction_order(matrix: Int8, channels: int, kernel_shape: tuple[int, ...]) -> Int8:
     """int8 [K, C * taps] in canonical order -> int8 [K, C, *kernel]."""
     filters, taps = len(matrix), prod(kernel_shape)
     whole = channels // BLOCK * BLOCK

@@ -18,9 +18,9 @@ from zeroskip.accel_model.formats.reduction_order import (
     FormatError,
     Int8,
     Int32,
-    canonical,
-    from_canonical,
-    stages_of,
+    from_reduction_order,
+    reduction_steps_of,
+    to_reduction_order,
 )
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
@@ -33,14 +33,14 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 LONGEST = 15  # zeros that a run can say
 MOST = 0xFFFF  # weights of a stream
 
 
-@native
+@njit_cached
 def _mark(weights: Bytes, stored: Bools) -> None:
     """Mark what is stored of filters, uint8 [F, E] in channel order."""
     for f in range(weights.shape[0]):
@@ -57,7 +57,7 @@ def _mark(weights: Bytes, stored: Bools) -> None:
                 run += 1
 
 
-@native
+@njit_cached
 def _write(weights: Bytes, stored: Bools, out: Bytes, starts: Int64) -> None:
     for f in range(weights.shape[0]):
         count = 0
@@ -78,7 +78,7 @@ def _write(weights: Bytes, stored: Bools, out: Bytes, starts: Int64) -> None:
                 run += 1
 
 
-@native
+@njit_cached
 def _read(raw: Bytes, weights: Bytes, stored: Bools, order: Int32) -> tuple[int, int]:
     """Read streams into zeros [F, E]; a fault or 0, and its stream."""
     at, filters, entries = 0, weights.shape[0], weights.shape[1]
@@ -117,7 +117,7 @@ def _read(raw: Bytes, weights: Bytes, stored: Bools, order: Int32) -> tuple[int,
 
 def _counted(stored: Bools, shape: Shape) -> Int32:
     """int32 [F, J]: how many of bool [F, E] in canonical order lie in each stage."""
-    entries = stages_of(1, shape.channels, shape.taps).entries
+    entries = reduction_steps_of(1, shape.channels, shape.taps).window_entries
     starts = np.cumsum(entries) - entries
     return np.add.reduceat(stored, starts, axis=1, dtype=np.int32)
 
@@ -129,7 +129,7 @@ class Runs(WeightFormat):
 
     def _marked(self, matrix: Int8, shape: Shape) -> tuple[Bytes, Bools]:
         """Weights and what is stored of them, [F, E] in channel order."""
-        flat = from_canonical(matrix, shape.channels, (shape.taps,)).reshape(len(matrix), -1)
+        flat = from_reduction_order(matrix, shape.channels, (shape.taps,)).reshape(len(matrix), -1)
         weights = np.ascontiguousarray(flat).view(np.uint8)
         stored = np.zeros(weights.shape, np.bool_)
         _mark(weights, stored)
@@ -175,7 +175,7 @@ class Runs(WeightFormat):
 def _canonical(values: npt.NDArray[np.generic], shape: Shape) -> Int8:
     """int8 [F, E] in canonical order of one byte each [F, E] in channel order."""
     return np.ascontiguousarray(
-        canonical(values.view(np.int8).reshape(len(values), shape.channels, shape.taps))
+        to_reduction_order(values.view(np.int8).reshape(len(values), shape.channels, shape.taps))
     )
 
 

@@ -23,14 +23,14 @@ from zeroskip.accel_model.formats.stream_header import (
     name,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 INDEX_BITS = 8
 REACH = 1 << INDEX_BITS  # positions that a step can go on
 
 
-@native
+@njit_cached
 def _stored(matrix: Bytes, stored: Bools) -> None:
     """Mark the positions of ``matrix`` [F, E] that are stored."""
     for f in range(matrix.shape[0]):
@@ -44,7 +44,7 @@ def _stored(matrix: Bytes, stored: Bools) -> None:
                 at = e
 
 
-@native
+@njit_cached
 def _count(stored: Bools, channels: int, taps: int, counts: Int32) -> None:
     """Positions stored for each tap of each block, [F, J]."""
     for f in range(stored.shape[0]):
@@ -60,7 +60,7 @@ def _count(stored: Bools, channels: int, taps: int, counts: Int32) -> None:
                 j += 1
 
 
-@native
+@njit_cached
 def _write(matrix: Bytes, stored: Bools, out: Bytes, starts: Int64) -> None:
     """Write the body of filter f at ``out[starts[f]]``."""
     for f in range(matrix.shape[0]):
@@ -73,7 +73,7 @@ def _write(matrix: Bytes, stored: Bools, out: Bytes, starts: Int64) -> None:
                 at = e
 
 
-@native
+@njit_cached
 def _read(
     raw: Bytes, channels: int, taps: int, matrix: Bytes, stored: Int32, order: Int32
 ) -> tuple[int, int, int]:

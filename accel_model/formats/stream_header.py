@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
@@ -34,7 +34,7 @@ FAULTS = {
 }
 
 
-@native
+@njit_cached
 def stream_end(raw: Bytes, at: int) -> int:
     """Where the stream that starts at ``at`` ends, by its header; -1 if it does not."""
     if at + 4 > len(raw):
@@ -44,13 +44,13 @@ def stream_end(raw: Bytes, at: int) -> int:
     return end if words > 0 and end <= len(raw) else -1
 
 
-@native
+@njit_cached
 def name(raw: Bytes, at: int) -> int:
     """The output channel in the header of the stream that starts at ``at``."""
     return int(raw[at]) + (int(raw[at + 1]) << 8)
 
 
-@native
+@njit_cached
 def padding_fault(raw: Bytes, after: int, end: int) -> int:
     """The fault of a stream whose contents end at ``after``; 0: zeros up to a whole word follow."""
     if after > end:
@@ -63,7 +63,7 @@ def padding_fault(raw: Bytes, after: int, end: int) -> int:
     return 0
 
 
-@native
+@njit_cached
 def count_nonzero(weights: Bytes) -> int:
     """Weights that are not zero."""
     found = np.int32(0)
@@ -72,7 +72,7 @@ def count_nonzero(weights: Bytes) -> int:
     return int(found)
 
 
-@native
+@njit_cached
 def copy(given: Bytes, taken: Bytes) -> None:
     """Copy as many bytes as are taken; what numba makes of a slice is ten times slower."""
     for i in range(len(taken)):

@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.base import Bools, Int64, Shape, Unpacked, WeightFormat
-from zeroskip.accel_model.formats.reduction_order import FormatError, Int8, Int32, stages_of
+from zeroskip.accel_model.formats.reduction_order import (
+    FormatError,
+    Int8,
+    Int32,
+    reduction_steps_of,
+)
 from zeroskip.accel_model.formats.stream_header import (
     BEHIND,
     ENDS_EARLY,
@@ -24,20 +29,20 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
 MOST = 0xFFFF  # positions of a filter
 
 
-@native
+@njit_cached
 def _histogram(weights: Bytes, counts: Int64) -> None:
     """Count each byte of a filter's weights, uint8 [E], into zeros int64 [256]."""
     for e in range(len(weights)):
         counts[weights[e]] += 1
 
 
-@native
+@njit_cached
 def _body_bytes(matrix: Bytes) -> Int64:
     sizes = np.empty(matrix.shape[0], np.int64)
     for f in range(matrix.shape[0]):
@@ -50,7 +55,7 @@ def _body_bytes(matrix: Bytes) -> Int64:
     return sizes
 
 
-@native
+@njit_cached
 def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
     for f in range(matrix.shape[0]):
         counts = np.zeros(256, np.int64)
@@ -79,7 +84,7 @@ def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
                 place[value] += 2
 
 
-@native
+@njit_cached
 def _read(raw: Bytes, matrix: Bytes, order: Int32) -> tuple[int, int]:
     """Read streams into zeros [F, E]; a fault or 0, and its stream."""
     at = 0
@@ -148,7 +153,7 @@ class Valued(WeightFormat):
         return fault, stream, Unpacked(values, counts, order, count_nonzero(matrix.reshape(-1)))
 
     def stored_counts(self, matrix: Int8, shape: Shape, table: Any) -> Int32:
-        widths = stages_of(1, shape.channels, shape.taps).entries
+        widths = reduction_steps_of(1, shape.channels, shape.taps).window_entries
         counts: Int32 = np.add.reduceat(
             matrix != 0, np.cumsum(widths) - widths, axis=1, dtype=np.int32
         )

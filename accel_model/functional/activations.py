@@ -1,4 +1,4 @@
-"""The values of activations: moved, multiplied, pooled, added, requantised.
+"""The values of activations: moved, multiplied, pooled, added, requantized.
 
 Safety does not depend on them, nor time but on arrays that look at them, so a walk may do without. What they depend on besides other
 values (registers, weights, parameters) is given with each call.
@@ -17,16 +17,21 @@ from zeroskip.accel_model.functional import kernels
 from zeroskip.accel_model.functional.convolution import Convolver
 from zeroskip.accel_model.functional.kernels import Int8, Int32, Int64
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import Bytes, Memories
-from zeroskip.accel_model.memory.operand_window import NO_OPERAND, Operand, Target, Window
+from zeroskip.accel_model.memory.operand_window import (
+    NO_OPERAND,
+    OperandWindow,
+    ResidualOperand,
+    Target,
+)
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 SUMS = 1 << 20  # bytes of the sums of several images
 NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
 
-class Moved(NamedTuple):
+class DmaCopy(NamedTuple):
     """A move: first byte of DRAM, first byte of ACT, bytes of DRAM from the first to the last, and
     what ``kernels.move`` needs to know either way."""
 
@@ -37,17 +42,17 @@ class Moved(NamedTuple):
     to_dram: Int64
 
 
-class Result(NamedTuple):
+class OutputSpec(NamedTuple):
     """How sums become an output: the rows of PAR with bias, multipliers and shifts, the tile, and
     the operand that is added with the row of its scale, or none."""
 
     rows: Bytes
     y: Target
-    operand: Operand = NO_OPERAND
+    operand: ResidualOperand = NO_OPERAND
     scale: Bytes = np.zeros(16, np.uint8)
 
 
-class Partial(NamedTuple):
+class PartialSum(NamedTuple):
     """Sums of a part of a reduction: first row of ACC, slots of a group of filters, and whether
     this is the first part and the last."""
 
@@ -57,7 +62,7 @@ class Partial(NamedTuple):
     last: int
 
 
-class Numbers:
+class ActivationMath:
     """What the values are in, and what becomes of them: of all images of a walk, in each call.
 
     An instruction goes through as many images at a time as have sums that stay in the processor's
@@ -71,11 +76,11 @@ class Numbers:
         self._watched = watched
         self._before: list[Int8 | Bytes] = []  # of runs of images, one after the other
 
-    def load(self, moved: Moved) -> None:
+    def load(self, moved: DmaCopy) -> None:
         source, start = self._dram.source(moved.dram, moved.reach)
         kernels.move(source, self._bytes, start, moved.act, moved.to_act)
 
-    def store(self, moved: Moved) -> None:
+    def store(self, moved: DmaCopy) -> None:
         kernels.move(
             self._bytes,
             self._dram.arena,
@@ -86,11 +91,11 @@ class Numbers:
 
     def conv(
         self,
-        window: Window,
+        window: OperandWindow,
         channels: int,
         filters: FilterSet,
-        part: Partial | None,
-        result: Result | None,
+        part: PartialSum | None,
+        result: OutputSpec | None,
     ) -> None:
         """part: None if the reduction is whole; result: None if it is not the last."""
         for images in self._together(window, len(filters.matrix)):
@@ -106,35 +111,42 @@ class Numbers:
                     part.last,
                 )
                 if bad >= 0:
-                    raise Fault(NOT_IN_INT32, images.start + bad)
+                    raise InstructionFault(NOT_IN_INT32, images.start + bad)
             if result is not None:
                 self._finish(sums, images, len(filters.matrix), result)
 
-    def weighted(self, window: Window, weights: Int8, result: Result) -> None:
+    def weighted(self, window: OperandWindow, weights: Int8, result: OutputSpec) -> None:
         """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
         for images, sums in self._weighted_sums(window, weights):
             self._finish(sums, images, weights.shape[1], result)
 
-    def average(self, window: Window, channels: int, y: Target, scale: Bytes) -> None:
+    def average(self, window: OperandWindow, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
         ones = np.ones((window.taps, channels), np.int8)
         for images, sums in self._weighted_sums(window, ones):
             _check_shift(*kernels.finish_average(sums, self._act[images], channels, scale, y))
 
-    def maxima(self, window: Window, channels: int, y: Target) -> None:
+    def maxima(self, window: OperandWindow, channels: int, y: Target) -> None:
         for images in self._together(window, channels):
             act = self._act[images]
             most = np.empty((len(act), blocks(channels), window.outputs, BLOCK), np.int32)
             if not kernels.maxima(act, window, most):
-                raise Fault("has an output that no pixel of the input tile reaches")
+                raise InstructionFault("has an output that no pixel of the input tile reaches")
             kernels.finish_max(most, act, channels, y)
 
-    def add(self, window: Window, channels: int, y: Target, operand: Operand, scale: Bytes) -> None:
+    def add(
+        self,
+        window: OperandWindow,
+        channels: int,
+        y: Target,
+        operand: ResidualOperand,
+        scale: Bytes,
+    ) -> None:
         ones = np.ones((1, channels), np.int8)
         for images, sums in self._weighted_sums(window, ones):
             _check_shift(*kernels.finish_add(sums, self._act[images], channels, scale, y, operand))
 
-    def nonzeros(self, window: Window, channels: int) -> npt.NDArray[np.bool_]:
+    def nonzeros(self, window: OperandWindow, channels: int) -> npt.NDArray[np.bool_]:
         """bool [channels, height, width]: inputs of the tile of the first image that are not zero;
         anything where no tap of an output looks."""
         rows = (
@@ -148,7 +160,7 @@ class Numbers:
         found: npt.NDArray[np.bool_] = there.transpose(0, 3, 1, 2).reshape(-1, *there.shape[1:3])
         return found[:channels]
 
-    def _together(self, window: Window, channels: int) -> list[slice]:
+    def _together(self, window: OperandWindow, channels: int) -> list[slice]:
         """The images in runs whose sums have at most ``SUMS`` bytes, or of one image."""
         count = len(self._act)
         step = max(1, SUMS // (4 * BLOCK * window.outputs * blocks(channels)))
@@ -164,14 +176,14 @@ class Numbers:
         """Before an instruction: of the one before it nothing is known."""
         self._before.clear()
 
-    def _weighted_sums(self, window: Window, weights: Int8) -> Iterator[tuple[slice, Int32]]:
+    def _weighted_sums(self, window: OperandWindow, weights: Int8) -> Iterator[tuple[slice, Int32]]:
         for images in self._together(window, weights.shape[1]):
             act = self._act[images]
             sums = np.empty((len(act), blocks(weights.shape[1]), window.outputs, BLOCK), np.int32)
             kernels.weighted_sums(act, window, weights, sums)
             yield images, sums
 
-    def _finish(self, sums: Int32, images: slice, channels: int, result: Result) -> None:
+    def _finish(self, sums: Int32, images: slice, channels: int, result: OutputSpec) -> None:
         if self._watched and result.operand.there:
             self._before.append(_unadded(sums, channels, result))
         found, which = kernels.finish(
@@ -179,11 +191,11 @@ class Numbers:
         )
         _check_shift(found, which)
         if found == kernels.WIDE:
-            raise Fault(NOT_IN_INT32, images.start + which)
+            raise InstructionFault(NOT_IN_INT32, images.start + which)
 
 
-def _unadded(sums: Int32, channels: int, result: Result) -> Int8 | Bytes:
-    """The sums requantised as they are before the operand is added, [images, channels, pixels]."""
+def _unadded(sums: Int32, channels: int, result: OutputSpec) -> Int8 | Bytes:
+    """The sums requantized as they are before the operand is added, [images, channels, pixels]."""
     r = result.operand
     images, _, pixels, _ = sums.shape
     made = np.zeros((images, blocks(channels) * pixels, BLOCK), np.uint8)
@@ -201,4 +213,4 @@ def _unadded(sums: Int32, channels: int, result: Result) -> Int8 | Bytes:
 
 def _check_shift(found: int, shift: int) -> None:
     if found == kernels.SHIFT:
-        raise Fault(f"shifts by {shift}, not by 1..{kernels.MAX_SHIFT}")
+        raise InstructionFault(f"shifts by {shift}, not by 1..{kernels.MAX_SHIFT}")

@@ -27,10 +27,10 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import FilterSet
 from zeroskip.accel_model.functional.kernels import MOST, Bytes, Int8, Int32, Int64
-from zeroskip.accel_model.io.jit import native, native_in_any_order
+from zeroskip.accel_model.io.jit import njit_cached, njit_cached_reassociating
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.operand_window import Window
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.operand_window import OperandWindow
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 Float32 = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Lines(NamedTuple):
     terms: int
 
 
-def lines_of(window: Window, channels: int) -> Lines:
+def lines_of(window: OperandWindow, channels: int) -> Lines:
     """The lines of a column of outputs."""
     if window.row_stride == window.row_dilation:
         return Lines(
@@ -60,7 +60,7 @@ def lines_of(window: Window, channels: int) -> Lines:
     return Lines(window.out_height, window.row_stride, window.rows, window.taps * channels)
 
 
-def largest_array(window: Window, channels: int, filters: int) -> int:
+def largest_array(window: OperandWindow, channels: int, filters: int) -> int:
     """Bytes of the largest array that ``Convolver`` needs."""
     lines = lines_of(window, channels)
     return max(
@@ -76,7 +76,7 @@ class Convolver:
     def __init__(self) -> None:
         self._room = np.empty(ROOM, np.float32)
 
-    def sums(self, act: Bytes, window: Window, channels: int, filters: FilterSet) -> Int32:
+    def sums(self, act: Bytes, window: OperandWindow, channels: int, filters: FilterSet) -> Int32:
         """int32 [N, blocks, outputs, 16], filters by their channel. Fault if a sum may not fit in
         int32.
 
@@ -92,7 +92,7 @@ class Convolver:
         return sums
 
 
-def _weights(filters: FilterSet, window: Window) -> tuple[Int8, Float32, Int64]:
+def _weights(filters: FilterSet, window: OperandWindow) -> tuple[Int8, Float32, Int64]:
     """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions; int64
     [pieces + 1], where a reduction is cut."""
     key = (window.rows, window.cols, window.limits)
@@ -131,14 +131,14 @@ def check_fit(matrix: Int8, low: int, high: int) -> None:
         matrix.shape[1] * 128 * largest > MOST
         and int(np.abs(matrix.astype(np.int64)).sum(axis=1).max()) * largest > MOST
     ):
-        raise Fault("has a filter whose sum may not fit in int32")
+        raise InstructionFault("has a filter whose sum may not fit in int32")
 
 
 # --------------------------------------------------------------------------------------- loops
 
 
-@native
-def _values(act: Bytes, w: Window, first: int, count: int, width: int, out: Float32) -> None:
+@njit_cached
+def _values(act: Bytes, w: OperandWindow, first: int, count: int, width: int, out: Float32) -> None:
     """``width`` channels of ``count`` neighbouring ACT rows."""
     flip, offset = np.uint8(w.flip), np.int32(w.offset)
     if width == 16:
@@ -151,9 +151,9 @@ def _values(act: Bytes, w: Window, first: int, count: int, width: int, out: Floa
                 out[x * width + c] = np.float32(np.int32(act[first + x, c] ^ flip) - offset)
 
 
-@native
+@njit_cached
 def _columns(
-    act: Bytes, w: Window, channels: int, first_x: int, step: int, tall: int, out: Float32
+    act: Bytes, w: OperandWindow, channels: int, first_x: int, step: int, tall: int, out: Float32
 ) -> None:
     """The inputs under the taps of the outputs from column ``first_x`` on: float32
     [columns, lines, K].
@@ -189,7 +189,7 @@ def _columns(
                     e += size
 
 
-@native
+@njit_cached
 def _by_rows(matrix: Int8, order: Int32, rows: int, cols: int, out: Int8) -> None:
     """Weights as ``_columns`` counts them: int8 [F, E], kernel rows outermost, filters by channel.
 
@@ -208,7 +208,7 @@ def _by_rows(matrix: Int8, order: Int32, rows: int, cols: int, out: Int8) -> Non
                 e += size
 
 
-@native
+@njit_cached
 def _reach(weights: Int8, first: int, end: int, low: int, high: int) -> int:
     """The greatest magnitude that a sum of some products of terms ``first..end`` of a filter can
     have if the inputs are ``low..high``, low <= 0 <= high. weights: int8 [F, E]."""
@@ -222,7 +222,7 @@ def _reach(weights: Int8, first: int, end: int, low: int, high: int) -> int:
     return most
 
 
-@native
+@njit_cached
 def _dot(x: Float32, w: Int8) -> int:
     """The sum of the products of an output and a filter, as integers: for what is left over."""
     total = np.int32(0)
@@ -231,13 +231,13 @@ def _dot(x: Float32, w: Int8) -> int:
     return int(total)
 
 
-@native
+@njit_cached
 def _place(image: int, output: int, shape: tuple[int, int, int, int]) -> int:
     """Where the sum of an output and of filter 0 is, of all sums [N, blocks, outputs, 16]."""
     return (image * shape[1] * shape[2] + output) * 16
 
 
-@native_in_any_order
+@njit_cached_reassociating
 def _products(
     inputs: Float32,
     columns: int,
@@ -308,7 +308,7 @@ def _products(
                 made[place[i] + f // 16 * 16 * outputs + f % 16] = _dot(flat[at[i] :], weights[f])
 
 
-@native_in_any_order
+@njit_cached_reassociating
 def _short_products(
     inputs: Float32, columns: int, terms: Float32, first_x: int, width: int, sums: Int32
 ) -> None:
@@ -350,10 +350,10 @@ def _short_products(
                     line[c] = int(total[c])
 
 
-@native
+@njit_cached
 def _convolve(
     act: Bytes,
-    w: Window,
+    w: OperandWindow,
     channels: int,
     lines: Lines,
     weights: Int8,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats.stream_header import copy
-from zeroskip.accel_model.io.jit import native
-from zeroskip.accel_model.memory.operand_window import Operand, Target, Window
+from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.memory.operand_window import OperandWindow, ResidualOperand, Target
 
 Bytes = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
@@ -28,7 +28,7 @@ FRACTION = 16  # bits that ``even`` looks at
 MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 together
 
 
-@native
+@njit_cached
 def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> None:
     """Copy runs of bytes of each image from ``source[:, start:]`` to ``into[:, first:]``.
 
@@ -50,7 +50,7 @@ def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> Non
 # -------------------------------------------------------------------------------- partial sums
 
 
-@native
+@njit_cached
 def add_up(
     sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int
 ) -> int:
@@ -82,8 +82,8 @@ def add_up(
 # ----------------------------------------------------------------------------- channels alike
 
 
-@native
-def _inside(w: Window, s: int) -> tuple[int, int, int]:
+@njit_cached
+def _inside(w: OperandWindow, s: int) -> tuple[int, int, int]:
     """The first and the end of the outputs of a row whose tap in kernel column ``s`` is within the
     tile, and the input column of the first."""
     left, step = w.left + s * w.col_dilation, w.col_stride
@@ -92,7 +92,7 @@ def _inside(w: Window, s: int) -> tuple[int, int, int]:
     return low, high, left + low * step
 
 
-@native
+@njit_cached
 def _run(rows: Bytes, at: int, count: int, step: int, room: Bytes) -> Bytes:
     """``count`` rows of 16 from ``at`` on, ``step`` apart: uint8 [16 * count]."""
     if step == 1:
@@ -102,8 +102,8 @@ def _run(rows: Bytes, at: int, count: int, step: int, room: Bytes) -> Bytes:
     return room[: 16 * count]
 
 
-@native
-def weighted_sums(act: Bytes, w: Window, weights: Int8, sums: Int32) -> None:
+@njit_cached
+def weighted_sums(act: Bytes, w: OperandWindow, weights: Int8, sums: Int32) -> None:
     """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
     flip, offset = np.uint8(w.flip), np.int32(w.offset)
     room, factors = np.empty(16 * w.out_width, np.uint8), np.zeros(16 * w.out_width, np.int32)
@@ -124,7 +124,7 @@ def weighted_sums(act: Bytes, w: Window, weights: Int8, sums: Int32) -> None:
                         line[k] += (np.int32(seen[k] ^ flip) - offset) * factors[k]
 
 
-@native
+@njit_cached
 def _repeat(values: Int8, into: Int32) -> None:
     """Put up to 16 values and zeros at the beginning of each 16 of ``into``."""
     for c in range(16):
@@ -135,8 +135,8 @@ def _repeat(values: Int8, into: Int32) -> None:
             line[c] = into[c]
 
 
-@native
-def maxima(act: Bytes, w: Window, most: Int32) -> bool:
+@njit_cached
+def maxima(act: Bytes, w: OperandWindow, most: Int32) -> bool:
     """Maxima over the taps within the tile; whether each output has one."""
     flip, offset = np.uint8(w.flip), np.int32(w.offset)
     room = np.empty(16 * w.out_width, np.uint8)
@@ -160,7 +160,7 @@ def maxima(act: Bytes, w: Window, most: Int32) -> bool:
 # ------------------------------------------------------------------------------------ results
 
 
-@native
+@njit_cached
 def _parameters(rows: Bytes, bias: Int32, mult: Int32, shift: Int64) -> None:
     """Of a block of channels, uint8 [9, 16], again for each of a row of outputs."""
     words = rows.reshape(-1).view(np.int32)
@@ -169,7 +169,7 @@ def _parameters(rows: Bytes, bias: Int32, mult: Int32, shift: Int64) -> None:
             bias[n + c], mult[n + c], shift[n + c] = words[c], words[16 + c], rows[8, c]
 
 
-@native
+@njit_cached
 def even(p: np.int64, shift: int) -> int:
     """int64 ``p / 2^shift``, halves to even, as isa.py says it; shift 1 to 62."""
     dropped = max(shift - FRACTION, 0)
@@ -178,7 +178,7 @@ def even(p: np.int64, shift: int) -> int:
     return int((t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept)
 
 
-@native
+@njit_cached
 def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
     """The scaled sums of an output, in place."""
     for k in range(len(line)):
@@ -186,8 +186,8 @@ def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
         line[k] = min(max(value, y.low), y.high)
 
 
-@native
-def _requantise(
+@njit_cached
+def _requantize(
     line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point: int, low: int, high: int
 ) -> bool:
     """Q of the sums + bias of an output, in place; False if one does not fit in int32."""
@@ -202,9 +202,14 @@ def _requantise(
     return fits
 
 
-@native
+@njit_cached
 def _add(
-    line: Int32, middle: int, other: Bytes, r: Operand, scale: tuple[int, int, int], y: Target
+    line: Int32,
+    middle: int,
+    other: Bytes,
+    r: ResidualOperand,
+    scale: tuple[int, int, int],
+    y: Target,
 ) -> None:
     """The scaled sum of outputs, less ``middle``, and of the operand's pixels, in place."""
     mult_a, mult_b, shift = scale
@@ -215,20 +220,20 @@ def _add(
         line[k] = min(max(even(total, shift) + y.zero_point, y.low), y.high)
 
 
-@native
+@njit_cached
 def _scale(row: Bytes) -> tuple[int, int, int]:
     """The two multipliers and the shift of an operand, uint8 [16]."""
     words = row.view(np.int32)
     return int(words[0]), int(words[1]), int(row[8])
 
 
-@native
+@njit_cached
 def _pixels(act: Bytes, at: int, width: int) -> Bytes:
     """Pixels of a block that are neighbours: uint8 [width * 16]."""
     return act[at : at + width].reshape(-1)
 
 
-@native
+@njit_cached
 def _write(line: Int32, pixels: Bytes, channels: int) -> None:
     """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` bytes."""
     if channels >= 16:
@@ -240,11 +245,11 @@ def _write(line: Int32, pixels: Bytes, channels: int) -> None:
                 pixels[first + c] = np.uint8(line[first + c])
 
 
-@native
+@njit_cached
 def finish(
-    sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: Operand, scale: Bytes
+    sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: ResidualOperand, scale: Bytes
 ) -> tuple[int, int]:
-    """Requantise sums, add the operand if there is one, and write the tile.
+    """Requantize sums, add the operand if there is one, and write the tile.
 
     rows: uint8 [n, 16], the parameters (isa.Conv). scale: uint8 [16], the operand's. Returns FINE
     and 0, SHIFT and one that means nothing, or WIDE and the first image with a sum that does not
@@ -270,7 +275,7 @@ def finish(
         for i in range(len(sums)):
             for row in range(sums.shape[2] // y.width):
                 line = sums[i, b, row * y.width : (row + 1) * y.width].reshape(-1)
-                if not _requantise(line, bias, mult, shift, zero_point, low, high):
+                if not _requantize(line, bias, mult, shift, zero_point, low, high):
                     wide = min(wide, i)
                 if r.there:
                     other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
@@ -283,9 +288,9 @@ def finish(
     return (FINE, 0) if wide == len(sums) else (WIDE, wide)
 
 
-@native
+@njit_cached
 def finish_add(
-    sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, r: Operand
+    sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, r: ResidualOperand
 ) -> tuple[int, int]:
     """Add the operand and write the tile; FINE and 0, or SHIFT and one that means nothing."""
     scaled = _scale(scale)
@@ -305,7 +310,7 @@ def finish_add(
     return FINE, 0
 
 
-@native
+@njit_cached
 def finish_average(
     sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target
 ) -> tuple[int, int]:
@@ -329,7 +334,7 @@ def finish_average(
     return FINE, 0
 
 
-@native
+@njit_cached
 def finish_max(most: Int32, act: Bytes, channels: int, y: Target) -> None:
     """Clip maxima to the limits and write the tile."""
     for i in range(len(most)):

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Parts: TypeAlias = Sequence[bytes | memoryview]  # the bytes of a member, one piece after another
+Chunks: TypeAlias = Sequence[bytes | memoryview]  # the bytes of a member, one piece after another
 
 PIECE = 1 << 20  # bytes that are read at once
 _HEADER = 1 << 14  # bytes in which the header of an .npy file ends
@@ -30,7 +30,7 @@ _LOCAL, _LENGTHS = 30, struct.Struct("<2H")  # bytes before a member's name; of 
 _PLAIN, _FEW = 2_000_000_000, 1 << 16  # bytes, members: a larger zip has other headers
 
 
-def npy_parts(array: npt.NDArray[Any]) -> Parts:
+def npy_chunks(array: npt.NDArray[Any]) -> Chunks:
     """An array as the parts of an .npy file: its header, and its own memory."""
     flat = np.ascontiguousarray(array).reshape(np.shape(array))
     head = io.BytesIO()
@@ -38,8 +38,8 @@ def npy_parts(array: npt.NDArray[Any]) -> Parts:
     return head.getvalue(), flat.reshape(-1).view(np.uint8).data
 
 
-def array_of(parts: Parts) -> npt.NDArray[Any]:
-    """The array whose ``npy_parts`` these are: no copy."""
+def array_of(parts: Chunks) -> npt.NDArray[Any]:
+    """The array whose ``npy_chunks`` these are: no copy."""
     head, held = parts
     stream = io.BytesIO(head)
     np.lib.format.read_magic(stream)
@@ -67,7 +67,7 @@ def pieces(box: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
             yield piece
 
 
-def write_zip(out: Any, members: Mapping[str, Parts]) -> None:
+def write_zip(out: Any, members: Mapping[str, Chunks]) -> None:
     """A zip of these members in this order; ``out`` is a file open for writing bytes."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as box:
         for name, parts in members.items():

@@ -30,14 +30,14 @@ _IMPORT = re.compile(r"^from zeroskip\.accel_model(?:\.([\w.]+))? import (\([^)]
 _MARK = "from zeroskip.accel_model.io.jit import"
 
 
-def native(function: Callable[P, R]) -> Callable[P, R]:
+def njit_cached(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator: numba compiles the function at its first call; its type stays what it says."""
     compiled: Callable[P, R] = _kept(numba.njit(error_model="numpy")(function))
     return compiled
 
 
-def native_in_any_order(function: Callable[P, R]) -> Callable[P, R]:
-    """``native``, and sums of floats may be taken in any order."""
+def njit_cached_reassociating(function: Callable[P, R]) -> Callable[P, R]:
+    """``njit_cached``, and sums of floats may be taken in any order."""
     compiled: Callable[P, R] = _kept(
         numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})(function)
     )

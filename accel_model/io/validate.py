@@ -11,7 +11,7 @@ MOST = 1 << 48  # of any count or address
 LONGEST = 1 << 16  # of a text, characters
 
 
-def read_record(cls: type[T], table: Any) -> T:
+def from_table(cls: type[T], table: Any) -> T:
     """A dataclass of text, counts, finite numbers and tuples of counts; ValueError if the table
     has other keys than its fields, or a value is not of its field's type."""
     declared = {each.name: str(each.type) for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass
@@ -38,18 +38,18 @@ def _value(kind: str, value: Any, name: str) -> Any:
     raise ValueError(f"{name} is {str(value)[:40]!r}, not {kind}")
 
 
-def told(problem: Exception) -> str:
+def short_message(problem: Exception) -> str:
     """What an exception says, short enough to stand within a sentence."""
     return " ".join(str(problem).split())[:300]
 
 
-def text(value: Any, name: str) -> str:
+def checked_text(value: Any, name: str) -> str:
     """A text that is not too long; ValueError for anything else."""
     found: str = _value("str", value, name)
     return found
 
 
-def count(value: Any, name: str, least: int = 0, most: int = MOST) -> int:
+def checked_int(value: Any, name: str, least: int = 0, most: int = MOST) -> int:
     """A whole number within limits; ValueError for anything else."""
     found: int = _value("int", value, name)
     if not least <= found <= most:

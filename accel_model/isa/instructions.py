@@ -318,7 +318,7 @@ class Conv(Instruction):
     channels: int = u(16, "input channels", least=1)
     mode: int = u(4, "how the array is used")
     first: int = u(1, "1: start from 0, 0: from ACC")
-    last: int = u(1, "1: requantise and write, 0: to ACC")
+    last: int = u(1, "1: requantize and write, 0: to ACC")
     residual: int = u(1, "1: add the operand")
 
 
@@ -346,7 +346,7 @@ class MaxPool(Instruction):
 class AvgPool(Instruction):
     """``y = clip(even(mult * sum over taps of x, shift) + zero_point, low, high)``.
 
-    PAR[par] holds {i32 mult, u8 shift}. One tap: a requantise.
+    PAR[par] holds {i32 mult, u8 shift}. One tap: a requantize.
     """
 
     channels: int = u(16, "channels", least=1)

@@ -17,7 +17,7 @@ Int64 = npt.NDArray[np.int64]
 
 
 @dataclass
-class Step:
+class DecodedInstruction:
     """An instruction, and when it has been executed once what that depends on nothing but it and
     the registers before it: its footprint and, unless weights decide, its cost."""
 
@@ -27,11 +27,11 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class DecodedProgram:
     """unit: int64 [n], 0 load, 1 compute, 2 store. wait, post: int64 [n], units as bits. on_bus:
     bool [n]. constants: where the weights and parameters that it loads end in DRAM."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[DecodedInstruction, ...]
     unit: Int64
     wait: Int64
     post: Int64
@@ -40,15 +40,17 @@ class Stream:
 
 
 @lru_cache(maxsize=8)  # a network is run image after image
-def stream_of(words: bytes, spec: AccelSpec, dram_bytes: int, image_bytes: int) -> Stream:
+def decode_program(
+    words: bytes, spec: AccelSpec, dram_bytes: int, image_bytes: int
+) -> DecodedProgram:
     """The stream of uint8 [n, 16] for an accelerator and sizes of DRAM and of its image; IsaError
     names the first pc that is not an instruction."""
     stream = decode_all(np.frombuffer(words, np.uint8).reshape(-1, 16))
     numbers = {unit: number for number, unit in enumerate(UNITS)}
     columns = [(numbers[one.unit], one.wait, one.post, isinstance(one, BUS)) for one in stream]
     unit, wait, post, on_bus = np.ascontiguousarray(np.array(columns, np.int64).reshape(-1, 4).T)
-    return Stream(
-        tuple(Step(one) for one in stream),
+    return DecodedProgram(
+        tuple(DecodedInstruction(one) for one in stream),
         unit,
         wait,
         post,

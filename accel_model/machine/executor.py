@@ -20,26 +20,30 @@ from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import UNITS
 from zeroskip.accel_model.machine import tokens
-from zeroskip.accel_model.machine.decoded_stream import Step, Stream
+from zeroskip.accel_model.machine.decoded_stream import DecodedInstruction, DecodedProgram
 from zeroskip.accel_model.memory import access_check
 from zeroskip.accel_model.memory.access_check import Access
-from zeroskip.accel_model.memory.faults import Fault, MachineError
+from zeroskip.accel_model.memory.faults import InstructionFault, MachineError
 from zeroskip.accel_model.memory.memories import CELLS, NAMES, out_of_bounds
 from zeroskip.accel_model.program.program import Program, Tile
 
 Values: TypeAlias = npt.NDArray[np.generic]
 Observer: TypeAlias = Callable[[int, Tile, Values, Values | None], None]  # of one image: machine.py
-Progress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
+InstructionProgress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
 Int64 = npt.NDArray[np.int64]
 
 TOLD_EVERY = 64  # instructions
 
 
-class Walk:
+class FunctionalExecutor:
     """One execution of a program."""
 
     def __init__(
-        self, program: Program, stream: Stream, state: State, observers: Sequence[Observer] = ()
+        self,
+        program: Program,
+        stream: DecodedProgram,
+        state: State,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.costs: list[Cost] = [Cost()] * len(stream.steps)
         self._program, self._stream, self._state = program, stream, state
@@ -47,7 +51,7 @@ class Walk:
         self._units = stream.unit.tolist()
         self._tile_of = program.tile_of.tolist()
 
-    def run(self, priority: Int64, progress: Progress | None = None) -> None:
+    def run(self, priority: Int64, on_progress: InstructionProgress | None = None) -> None:
         """Execute everything; MachineError at the first instruction that must not run.
 
         priority: int64 [n], of the instructions that the tokens allow the least goes on.
@@ -55,16 +59,16 @@ class Walk:
         stream = self._stream
         order = tokens.follow(stream.unit, stream.wait, stream.post, priority)
         for done, pc in enumerate(order.pcs.tolist()):
-            if progress is not None and done % TOLD_EVERY == 0:
-                progress(done, len(stream.steps))
+            if on_progress is not None and done % TOLD_EVERY == 0:
+                on_progress(done, len(stream.steps))
             try:
                 self._execute(pc, stream.steps[pc], order.known)
-            except Fault as fault:
+            except InstructionFault as fault:
                 raise MachineError(f"{self.place(pc)}: {fault}", (pc,), image=fault.image) from None
         if len(order.pcs) < len(stream.steps):
             raise self._deadlock(order.pcs)
 
-    def _execute(self, pc: int, step: Step, known: npt.NDArray[np.int32]) -> None:
+    def _execute(self, pc: int, step: DecodedInstruction, known: npt.NDArray[np.int32]) -> None:
         state, one = self._state, step.one
         model = MODELS[type(one)]
         footprint = step.footprint
@@ -97,10 +101,10 @@ class Walk:
         state.spend(footprint.work, footprint.largest)
         rows = model.stream_rows(state, self._stream.steps[pc].one)
         memories = state.memories
-        found, number, what, tick = access_check.touch(
+        found, number, what, tick = access_check.check_and_record(
             memories.records, memories.places, accesses, rows, known, pc, self._units[pc]
         )
-        if found == access_check.FINE:
+        if found == access_check.OK:
             return
         memory, write, _, _, cells = Access.of(accesses[number].tolist(), rows)
         if found == access_check.BOUNDS:
@@ -109,9 +113,9 @@ class Walk:
             raise memories.never_written(memory, what)
         if found == access_check.RACE:
             raise self._race(pc, what, tick, memory)
-        if found == access_check.TWICE:
-            raise Fault(f"writes a {CELLS[memory]} of {NAMES[memory]} twice")
-        raise Fault(f"writes {NAMES[memory]} {CELLS[memory]}s that it reads itself")
+        if found == access_check.DUPLICATE:
+            raise InstructionFault(f"writes a {CELLS[memory]} of {NAMES[memory]} twice")
+        raise InstructionFault(f"writes {NAMES[memory]} {CELLS[memory]}s that it reads itself")
 
     def _race(self, pc: int, unit: int, tick: int, memory: int) -> MachineError:
         """Between ``pc`` and the tick-th instruction of a unit."""
@@ -129,7 +133,7 @@ class Walk:
         channels = MODELS[type(one)].result(one)
         y = self._state.register(isa.Output)
         if (channels, y.height * y.width) != (tile.channels, prod(tile.size)):
-            raise Fault(
+            raise InstructionFault(
                 f"writes {channels} channels of {y.height} x {y.width} pixels, but is "
                 f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}"
             )

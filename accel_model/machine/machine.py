@@ -24,14 +24,14 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.state import State
-from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa.instructions import IsaError
 from zeroskip.accel_model.machine import tokens
-from zeroskip.accel_model.machine.decoded_stream import Stream, stream_of
-from zeroskip.accel_model.machine.executor import Observer, Progress, Walk
+from zeroskip.accel_model.machine.decoded_stream import DecodedProgram, decode_program
+from zeroskip.accel_model.machine.executor import FunctionalExecutor, InstructionProgress, Observer
 from zeroskip.accel_model.machine.run import Run, audit, counters, energy, joined
 from zeroskip.accel_model.memory.faults import MachineError
-from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.memory.memories import Memories
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import Tensor, from_dram, to_dram
@@ -51,8 +51,8 @@ class Machine:
     limits: what a program may ask of this computer.
     """
 
-    def __init__(self, spec: AccelSpec, limits: Limits | None = None) -> None:
-        self.spec, self.limits = spec, limits or Limits()
+    def __init__(self, spec: AccelSpec, limits: ResourceLimits | None = None) -> None:
+        self.spec, self.limits = spec, limits or ResourceLimits()
         self._spare: Memories | None = None
 
     def run(
@@ -63,7 +63,7 @@ class Machine:
         numbers: bool = True,
         seed: int | None = None,
         observers: Sequence[Observer] = (),
-        progress: Progress | None = None,
+        on_progress: InstructionProgress | None = None,
     ) -> Run:
         """Run a program on one image or on several, each as if it were the only one.
 
@@ -72,7 +72,7 @@ class Machine:
         the units take turns; None for program order. The result does not depend on it. observers:
         one for each image; ``observer(pc, tile, values, before)`` sees what each final compute
         instruction wrote, [1, channels, *tile.size], and what that was before a fused addition
-        (None: there is none); with them the run has ``moved`` too. ``progress(done, total)`` is
+        (None: there is none); with them the run has ``moved`` too. ``on_progress(done, total)`` is
         told now and then how many instructions were executed.
 
         MachineError if the program is for another description or must not run as it is: a race,
@@ -86,7 +86,7 @@ class Machine:
             seed,
             observers,
             _inputs(program, inputs) if numbers else {},
-            progress,
+            on_progress,
         )
         if task.images == 1:
             return self._run(task)
@@ -135,7 +135,7 @@ class Machine:
                 tokens.program_order(task.stream.unit)
                 if task.seed is None
                 else tokens.shuffled(task.stream.unit, task.seed),
-                task.progress,
+                task.on_progress,
             )
         except MachineError as problem:
             raise (self._diagnose(task, problem) if task.images == 1 else problem) from None
@@ -144,7 +144,7 @@ class Machine:
         audit(self.spec, task.program, run)
         return run
 
-    def _check(self, program: Program) -> Stream:
+    def _check(self, program: Program) -> DecodedProgram:
         if program.fingerprint != self.spec.fingerprint:
             raise MachineError(
                 f"program '{program.name}' was made for {program.target} with "
@@ -164,7 +164,7 @@ class Machine:
                     "DRAM together; compile it again"
                 )
         try:
-            stream = stream_of(
+            stream = decode_program(
                 program.words.tobytes(), self.spec, program.dram_bytes, len(program.image)
             )
         except IsaError as problem:
@@ -186,7 +186,7 @@ class Machine:
                 )
         return stream
 
-    def _walk(self, task: Task) -> tuple[State, Walk]:
+    def _walk(self, task: Task) -> tuple[State, FunctionalExecutor]:
         """Everything as it is before the first instruction."""
         program = task.program
         spare, self._spare = self._spare, None
@@ -197,10 +197,12 @@ class Machine:
         state = State(
             self.spec,
             memories,
-            Numbers(memories, watched) if task.numbers else None,
+            ActivationMath(memories, watched) if task.numbers else None,
             limits=self.limits,
         )
-        return state, Walk(program, task.stream, state, task.observers if task.numbers else ())
+        return state, FunctionalExecutor(
+            program, task.stream, state, task.observers if task.numbers else ()
+        )
 
     def _diagnose(self, task: Task, problem: MachineError) -> MachineError:
         """The error to report: the same for every seed, and a race rather than what it led to.
@@ -263,12 +265,12 @@ class Task:
     """A program to be run on images. inputs: [N, C, *spatial] by name; empty without numbers."""
 
     program: Program
-    stream: Stream
+    stream: DecodedProgram
     numbers: bool = False
     seed: int | None = None
     observers: Sequence[Observer] = ()
     inputs: Inputs = field(default_factory=dict)
-    progress: Progress | None = None
+    on_progress: InstructionProgress | None = None
 
     @property
     def images(self) -> int:
@@ -284,21 +286,21 @@ class Task:
         return replace(
             self,
             observers=self.observers[images],
-            progress=self._progress(images),
+            on_progress=self._progress(images),
             inputs={name: values[images] for name, values in self.inputs.items()},
         )
 
-    def _progress(self, images: slice) -> Progress | None:
+    def _progress(self, images: slice) -> InstructionProgress | None:
         """Tells of these images as a part of all."""
-        tell, count = self.progress, self.images
-        if tell is None:
+        on_progress, count = self.on_progress, self.images
+        if on_progress is None:
             return None
-        return lambda done, total: tell(
+        return lambda done, total: on_progress(
             images.start * total + (images.stop - images.start) * done, count * total
         )
 
 
-def _alike(program: Program, stream: Stream) -> bool:
+def _alike(program: Program, stream: DecodedProgram) -> bool:
     """Whether weights and parameters are surely the same for all images."""
     image = len(program.image)
     return stream.constants <= image and all(each.address >= image for each in program.inputs)

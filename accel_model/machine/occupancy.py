@@ -18,7 +18,7 @@ from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.memory.access_check import Access
-from zeroskip.accel_model.memory.address_sets import Cells
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.memories import DRAM, NAMES, Memories
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
@@ -71,7 +71,7 @@ class _Rows(NamedTuple):
     """Rows of a memory and, as bits, parts of each."""
 
     memory: str
-    cells: Cells
+    cells: AddressSet
     parts: int
 
 
@@ -110,7 +110,7 @@ def _on_chip(accesses: list[Access], write: int) -> list[_Rows]:
     ]
 
 
-def _set(live: npt.NDArray[np.uint16], cells: Cells, parts: int, on: bool) -> int:
+def _set(live: npt.NDArray[np.uint16], cells: AddressSet, parts: int, on: bool) -> int:
     """Set or clear parts of rows; by how many rows the live ones grow."""
     rows: npt.NDArray[Any] = cells.of(live)
     before = int(np.count_nonzero(live))

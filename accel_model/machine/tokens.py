@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -58,7 +58,7 @@ def last_of_all(unit: Int64, late: int) -> Int64:
     return given
 
 
-@native
+@njit_cached
 def follow(unit: Int64, wait: Int64, post: Int64, priority: Int64) -> Order:
     """Take tokens and post them; of the instructions that could go on, the one with the least
     priority does. unit: 0 load, 1 compute, 2 store; wait, post: sets of units as bits.

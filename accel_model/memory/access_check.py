@@ -9,12 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zeroskip.accel_model.io.jit import native
-from zeroskip.accel_model.memory.address_sets import Cells, lacking, latest, mark, set_bits
+from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.memory.address_sets import (
+    AddressSet,
+    first_unwritten,
+    last_access,
+    set_bits,
+    stamp,
+)
 from zeroskip.accel_model.memory.memories import ACT, Int32, Int64
 
-FINE, BOUNDS, TWICE, UNWRITTEN, RACE, OWN = range(6)  # what ``touch`` finds
-OPEN = 0  # length of rows of WGT whose number only the streams say
+OK, BOUNDS, DUPLICATE, UNWRITTEN, RACE, SELF_OVERLAP = range(6)  # what ``check_and_record`` finds
+STREAM_LENGTH = 0  # length of rows of WGT whose number only the streams say
 
 
 class Access(NamedTuple):
@@ -24,34 +30,34 @@ class Access(NamedTuple):
     memory: int
     write: int
     mask: int
-    twice: int
-    cells: Cells
+    duplicate: int
+    cells: AddressSet
 
     @property
     def row(self) -> tuple[int, ...]:
-        """As ``touch`` takes it."""
+        """As ``check_and_record`` takes it."""
         return self[:4] + self.cells
 
     @staticmethod
     def of(row: list[int], rows: int) -> Access:
-        """The access of a row; ``rows``: of WGT if it is ``OPEN``."""
-        cells = Cells(*row[4:])
+        """The access of a row; ``rows``: of WGT if it is ``STREAM_LENGTH``."""
+        cells = AddressSet(*row[4:])
         memory, write, mask, twice = row[:4]
-        if cells.length == OPEN:
+        if cells.length == STREAM_LENGTH:
             cells = cells._replace(length=rows)
         return Access(memory, write, mask, twice, cells)
 
 
-@native
+@njit_cached
 def _cells(access: Int64, rows: int) -> Int64:
-    if access[5] != OPEN:
+    if access[5] != STREAM_LENGTH:
         return access[4:]
     made = np.zeros(8, np.int64)
     made[0], made[1], made[2], made[4], made[6] = access[4], rows, 1, 1, 1
     return made
 
 
-@native
+@njit_cached
 def _racing(
     records: Int32, place: Int64, cells: Int64, write: int, unit: int, known: Int32
 ) -> tuple[int, int]:
@@ -62,20 +68,20 @@ def _racing(
     for kind in range(1 + write):
         for other in range(3):
             if other != unit and (place[4 + kind] >> other) & 1:
-                tick = latest(records[1 + 3 * kind + other], cells, place)
+                tick = last_access(records[1 + 3 * kind + other], cells, place)
                 if tick > known[other]:
                     return other, tick
     return -1, 0
 
 
-@native
-def touch(
+@njit_cached
+def check_and_record(
     records: Int32, places: Int64, accesses: Int64, rows: int, known: Int32, pc: int, unit: int
 ) -> tuple[int, int, int, int]:
     """Check and record what an instruction reads and then writes.
 
     records, places: of ``Memories``. accesses: int64 [n, 12], rows of ``Access``, reads first;
-    rows: the length of the ``OPEN``. known: int32 [n, 3], what is complete when
+    rows: the length of the ``STREAM_LENGTH``. known: int32 [n, 3], what is complete when
     instruction ``pc`` of ``unit`` starts (tokens.py).
 
     Returns FINE or what is wrong, the number of the access, and: the cell that is UNWRITTEN; of a
@@ -94,7 +100,7 @@ def touch(
         if last >= places[accesses[n, 0], 0]:
             return BOUNDS, n, 0, 0
         if accesses[n, 1] and accesses[n, 3]:
-            return TWICE, n, 0, 0
+            return DUPLICATE, n, 0, 0
     tick = known[pc, unit]
     for n in range(len(accesses)):
         memory, write, mask = accesses[n, 0], accesses[n, 1], accesses[n, 2]
@@ -103,13 +109,13 @@ def touch(
         if other >= 0:
             return RACE, n, other, when
         if write:
-            if memory == ACT and latest(records[4 + unit], cells, place) == tick:
-                return OWN, n, 0, 0
-            mark(records[1 + unit], cells, place, tick)
+            if memory == ACT and last_access(records[4 + unit], cells, place) == tick:
+                return SELF_OVERLAP, n, 0, 0
+            stamp(records[1 + unit], cells, place, tick)
             set_bits(records[0], cells, place, mask)
         else:
-            cell = lacking(records[0], cells, place, mask)
+            cell = first_unwritten(records[0], cells, place, mask)
             if cell >= 0:
                 return UNWRITTEN, n, cell, 0
-            mark(records[4 + unit], cells, place, tick)
-    return FINE, 0, 0, 0
+            stamp(records[4 + unit], cells, place, tick)
+    return OK, 0, 0, 0

@@ -1,7 +1,7 @@
 """Sets of addresses: strided runs of cells, and what is done to the records of cells over them.
 
 A cell is a row of an SRAM or a byte of DRAM. Neighbouring cells may have a record in common. The
-compiled loops take ``Cells`` and ``Place`` as rows of int64.
+compiled loops take ``AddressSet`` and ``ShadowLayout`` as rows of int64.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Int32 = npt.NDArray[np.int32]
 Row = npt.NDArray[np.int64]
 
 
-class Cells(NamedTuple):
+class AddressSet(NamedTuple):
     """``first + b*block + y*row + x*pixel + i``: b < blocks, y < height, x < width, i < length.
 
     Strides are not negative, so ``first`` is the lowest address.
@@ -49,7 +49,7 @@ class Cells(NamedTuple):
         """Cells named, those named twice counted twice."""
         return self.length * self.width * self.height * self.blocks
 
-    def joined(self) -> Cells:
+    def joined(self) -> AddressSet:
         """The same cells in the longest runs: neighbours that touch become one run."""
         length = self.length
         left: list[tuple[int, int]] = []
@@ -66,7 +66,7 @@ class Cells(NamedTuple):
                 left.append((size, stride))
         left += [(1, 0)] * (3 - len(left))
         (width, pixel), (height, row), (blocks, block) = left
-        return Cells(self.first, length, width, pixel, height, row, blocks, block)
+        return AddressSet(self.first, length, width, pixel, height, row, blocks, block)
 
     def of(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """View [blocks, height, width, length, ...] of an array [cells, ...]; must be in bounds."""
@@ -106,7 +106,7 @@ class Cells(NamedTuple):
 # ------------------------------------------------------------------------------------ records
 
 
-class Place(NamedTuple):
+class ShadowLayout(NamedTuple):
     """Where the records of a memory's cells are, as a row of int64.
 
     cells: how many there are. fixed: of those, at the start, without records. granule: log2 of the
@@ -122,7 +122,7 @@ class Place(NamedTuple):
     readers: int
 
 
-@native
+@njit_cached
 def _span(at: int, length: int, place: Row) -> tuple[int, int]:
     """First record of a run of cells and the one behind its last; none: the run has no records."""
     first = max(at, place[1])
@@ -131,15 +131,15 @@ def _span(at: int, length: int, place: Row) -> tuple[int, int]:
     return place[3] + (first >> place[2]), place[3] + ((at + length - 1) >> place[2]) + 1
 
 
-@native
+@njit_cached
 def _edges(at: int, length: int, place: Row) -> tuple[int, int]:
     """Bits of the cells of a run in its first record and in its last."""
     low, high = max(at, place[1]) & 15, (at + length - 1) & 15
     return (0xFFFF << low) & 0xFFFF, 0xFFFF >> (15 - high)
 
 
-@native
-def latest(ticks: Int32, cells: Row, place: Row) -> int:
+@njit_cached
+def last_access(ticks: Int32, cells: Row, place: Row) -> int:
     """The greatest record over the cells."""
     most = 0
     for b in range(cells[6]):
@@ -153,8 +153,8 @@ def latest(ticks: Int32, cells: Row, place: Row) -> int:
     return most
 
 
-@native
-def mark(ticks: Int32, cells: Row, place: Row, tick: int) -> None:
+@njit_cached
+def stamp(ticks: Int32, cells: Row, place: Row, tick: int) -> None:
     """Set the records of the cells."""
     for b in range(cells[6]):
         for y in range(cells[4]):
@@ -166,7 +166,7 @@ def mark(ticks: Int32, cells: Row, place: Row, tick: int) -> None:
                     part[i] = tick
 
 
-@native
+@njit_cached
 def _run_lacks(part: Int32, mask: int, low: int, high: int) -> bool:
     """Whether a bit is missing: of ``mask``; in the first record also of ``low`` only, in the last
     of ``high`` only."""
@@ -179,8 +179,8 @@ def _run_lacks(part: Int32, mask: int, low: int, high: int) -> bool:
     return bool(common & mask != mask)
 
 
-@native
-def lacking(written: Int32, cells: Row, place: Row, mask: int) -> int:
+@njit_cached
+def first_unwritten(written: Int32, cells: Row, place: Row, mask: int) -> int:
     """The first cell in which a bit of ``mask`` is not set, or -1; where cells have a record in
     common, it has a bit for each and the mask is of all."""
     low = high = 0xFFFF
@@ -199,7 +199,7 @@ def lacking(written: Int32, cells: Row, place: Row, mask: int) -> int:
     return -1
 
 
-@native
+@njit_cached
 def set_bits(written: Int32, cells: Row, place: Row, mask: int) -> None:
     """Set the bits of ``mask`` in the cells."""
     for b in range(cells[6]):
@@ -221,7 +221,7 @@ def set_bits(written: Int32, cells: Row, place: Row, mask: int) -> None:
                     inner[i] |= mask
 
 
-@native
+@njit_cached
 def bursts(cells: Row, size: int) -> int:
     """Aligned bursts of ``size`` bytes that the runs touch; each run pays its own."""
     total = 0

@@ -33,7 +33,7 @@ def _brief(sentence: str) -> str:
     return sentence if len(sentence) <= LONGEST else f"{sentence[:300]} ... {sentence[-600:]}"
 
 
-class Fault(Exception):  # noqa: N818 - never leaves the machine
+class InstructionFault(Exception):  # noqa: N818 - never leaves the machine
     """What is wrong with the instruction being executed; the walk adds which one it is.
 
     image: as in MachineError.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResourceLimits:
     """What a program may ask for before it is refused. By default a run stays below 1 GiB, but for
     what the program's file takes itself.
 

@@ -19,8 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells, Place, lacking, set_bits
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.memory.address_sets import (
+    AddressSet,
+    ShadowLayout,
+    first_unwritten,
+    set_bits,
+)
+from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES, AccelSpec
@@ -53,7 +58,7 @@ _READERS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Dram:
+class DramImage:
     """fixed: the bytes from address 0 on, never written by anyone. arena: uint8 [N, bytes], those
     behind them, of each image."""
 
@@ -61,7 +66,7 @@ class Dram:
     arena: Bytes
 
     @staticmethod
-    def of(program: Program, images: int = 1, spare: Dram | None = None) -> Dram:
+    def of(program: Program, images: int = 1, spare: DramImage | None = None) -> DramImage:
         """DRAM with the program's image. What is of the image itself, not a copy, ends with it, or
         before an input that the host will write in its midst."""
         image = program.image
@@ -70,7 +75,7 @@ class Dram:
         arena = _room(None if spare is None else spare.arena, (images, program.dram_bytes - end))
         fixed.flags.writeable = False
         arena[:, : len(image) - end] = image[end:]
-        return Dram(fixed, arena)
+        return DramImage(fixed, arena)
 
     @property
     def images(self) -> int:
@@ -125,7 +130,7 @@ class Memories:
     wgt_written: npt.NDArray[np.bool_]
     acc: Int32
     par: Bytes
-    dram: Dram
+    dram: DramImage
     image_bytes: int
     records: Int32
     places: Int64
@@ -136,13 +141,13 @@ class Memories:
     ) -> Memories:
         """Memories that hold anything, as it cannot be read; DRAM holds the program's image. spare:
         memories that are no longer used, whose arrays may be taken."""
-        dram = Dram.of(program, images, None if spare is None else spare.dram)
+        dram = DramImage.of(program, images, None if spare is None else spare.dram)
         counts = (spec.act_rows, spec.wgt_rows, spec.acc_rows, spec.par_rows, program.dram_bytes)
         places, used = [], 0
         for memory, count in enumerate(counts):
             granule, start = (GRANULE_BITS, len(dram.fixed)) if memory == DRAM else (0, 0)
             places.append(
-                Place(
+                ShadowLayout(
                     count,
                     start,
                     granule,
@@ -177,31 +182,34 @@ class Memories:
     def _set_written(self, first: int, length: int) -> None:
         if length:
             set_bits(
-                self.records[0], np.array(Cells(first, length), np.int64), self.places[DRAM], WHOLE
+                self.records[0],
+                np.array(AddressSet(first, length), np.int64),
+                self.places[DRAM],
+                WHOLE,
             )
 
     def check_readable(self, first: int, length: int) -> None:
         """Fault if there is a byte in a run of DRAM that is not there or was never written."""
         if first + length <= len(self.dram.fixed):
             return
-        cells = Cells(first, length)
+        cells = AddressSet(first, length)
         if cells.last >= self.places[DRAM, 0]:
             raise out_of_bounds(DRAM, 0, cells, int(self.places[DRAM, 0]))
-        bad = int(lacking(self.records[0], np.array(cells), self.places[DRAM], WHOLE))
+        bad = int(first_unwritten(self.records[0], np.array(cells), self.places[DRAM], WHOLE))
         if bad >= 0:
             raise self.never_written(DRAM, bad)
 
     def missing(self, tensor: Tensor) -> int:
         """The number of the first byte of a tensor that was never written, or -1."""
-        cells = np.array(Cells(tensor.address, tensor.nbytes), np.int64)
-        found = int(lacking(self.records[0], cells, self.places[DRAM], WHOLE))
+        cells = np.array(AddressSet(tensor.address, tensor.nbytes), np.int64)
+        found = int(first_unwritten(self.records[0], cells, self.places[DRAM], WHOLE))
         return found if found < 0 else found - tensor.address
 
-    def never_written(self, memory: int, cell: int) -> Fault:
+    def never_written(self, memory: int, cell: int) -> InstructionFault:
         """What is wrong with reading a cell."""
         _, _, granule, offset, *_ = self.places[memory].tolist()
         some = not granule and self.records[0, offset + cell]
-        return Fault(
+        return InstructionFault(
             f"reads {NAMES[memory]} {CELLS[memory]} {cell}, which was never written"
             f"{' in part' if some else ''}"
         )
@@ -214,9 +222,9 @@ def _room(spare: Bytes | None, shape: tuple[int, ...]) -> Bytes:
     return np.empty(shape, np.uint8)
 
 
-def out_of_bounds(memory: int, write: int, cells: Cells, count: int) -> Fault:
+def out_of_bounds(memory: int, write: int, cells: AddressSet, count: int) -> InstructionFault:
     """What is wrong with an access to cells of a memory that has ``count``."""
-    return Fault(
+    return InstructionFault(
         f"{'writes' if write else 'reads'} {NAMES[memory]} {CELLS[memory]}s "
         f"{cells.first}..{cells.last}, but there are {count}"
     )

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.timing.shape import WindowShape
 
 
-class Window(NamedTuple):
+class OperandWindow(NamedTuple):
     """Input tile, taps and output size (isa.Input, isa.Extent, isa.Kernel, isa.Output), as in the registers.
 
     Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8.
@@ -38,8 +38,8 @@ class Window(NamedTuple):
     out_width: int
 
     @staticmethod
-    def of(x: isa.Input, extent: isa.Extent, kernel: isa.Kernel, y: isa.Output) -> Window:
-        return Window(
+    def of(x: isa.Input, extent: isa.Extent, kernel: isa.Kernel, y: isa.Output) -> OperandWindow:
+        return OperandWindow(
             x.act,
             x.row,
             x.block,
@@ -90,7 +90,7 @@ class Window(NamedTuple):
     def outputs(self) -> int:
         return self.out_height * self.out_width
 
-    def cells(self, first_block: int, blocks: int) -> list[Cells]:
+    def cells(self, first_block: int, blocks: int) -> list[AddressSet]:
         """Rows of ACT that some tap of some output reads in ``blocks`` blocks; padding is not."""
         down = positions(
             self.top, self.row_stride, self.rows, self.row_dilation, self.out_height, self.height
@@ -103,7 +103,9 @@ class Window(NamedTuple):
             first = self.act + first_block * self.block + y * self.row + x
             run = (width, 1) if x_step == 1 else (1, width)
             found.append(
-                Cells(first, run[0], run[1], x_step, height, y_step * self.row, blocks, self.block)
+                AddressSet(
+                    first, run[0], run[1], x_step, height, y_step * self.row, blocks, self.block
+                )
             )
         return found
 
@@ -124,7 +126,7 @@ class Target(NamedTuple):
         return Target(y.act, y.row, y.block, y.width, y.zero_point, y.low, y.high)
 
 
-class Operand(NamedTuple):
+class ResidualOperand(NamedTuple):
     """The second operand (isa.Operand), if it is ``there``; flat, as the loops take it."""
 
     there: int
@@ -138,8 +140,8 @@ class Operand(NamedTuple):
     mid_high: int
 
     @staticmethod
-    def of(r: isa.Operand) -> Operand:
-        return Operand(
+    def of(r: isa.Operand) -> ResidualOperand:
+        return ResidualOperand(
             1,
             r.act,
             r.row,
@@ -151,7 +153,7 @@ class Operand(NamedTuple):
         )
 
 
-NO_OPERAND = Operand(*[0] * len(Operand._fields))
+NO_OPERAND = ResidualOperand(*[0] * len(ResidualOperand._fields))
 
 
 def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import FilterSet
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.formats import Shape, Table, WeightFormat
-from zeroskip.accel_model.io.jit import native
-from zeroskip.accel_model.memory.faults import Fault
+from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
+from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.memory.faults import InstructionFault
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint32]
@@ -23,15 +23,15 @@ Int32 = npt.NDArray[np.int32]
 
 
 def decode(
-    weights: WeightFormat, raw: Bytes, count: int, shape: Shape, table: Table | None
+    weights: WeightFormat, raw: Bytes, count: int, shape: Shape, table: FormatTable | None
 ) -> FilterSet:
     """The filters in concatenated streams; Fault if they are not what they should be."""
     try:
         found = weights.unpack(raw, count, shape, table)
     except ZeroskipError as problem:
-        raise Fault(f"cannot decode its weights: {problem}") from None
+        raise InstructionFault(f"cannot decode its weights: {problem}") from None
     if not _is_permutation(found.order):
-        raise Fault(
+        raise InstructionFault(
             f"has filter streams that do not name each of the output channels 0..{count - 1} once"
         )
     filters = FilterSet(
@@ -41,7 +41,7 @@ def decode(
     return filters
 
 
-@native
+@njit_cached
 def _is_permutation(order: Int32) -> bool:
     seen = np.zeros(len(order), np.bool_)
     for each in order:
@@ -54,7 +54,7 @@ def _is_permutation(order: Int32) -> bool:
 # ------------------------------------------------------------------------------- WGT's banks
 
 
-@native
+@njit_cached
 def placed_rows(words: Words, slots: int, wide: int) -> int:
     """WGT rows that concatenated streams take, by their headers; -1: these do not add up."""
     at, n, row, tall = 0, 0, 0, 0
@@ -71,7 +71,7 @@ def placed_rows(words: Words, slots: int, wide: int) -> int:
     return row + tall
 
 
-@native
+@njit_cached
 def scatter(words: Words, first: int, slots: int, wide: int, wgt: Words, written: Bools) -> None:
     """Place streams in WGT [banks, rows] as ``isa.LoadWeights`` says; they must fit."""
     at, n, row, tall = 0, 0, first, 0
@@ -93,7 +93,7 @@ def scatter(words: Words, first: int, slots: int, wide: int, wgt: Words, written
         n += 1
 
 
-@native
+@njit_cached
 def gather(
     wgt: Words, written: Bools, first: int, count: int, slots: int, wide: int, words: Words
 ) -> tuple[int, int, int]:

@@ -6,6 +6,6 @@ energy of each event that the machine counts. docs/PHYSICS.md walks through the 
 """
 
 from zeroskip.accel_model.physics.cost import Physics, check, energy, named, parts, physics
-from zeroskip.accel_model.physics.part import Part, Port
+from zeroskip.accel_model.physics.part import Part, PartPort
 
-__all__ = ["Part", "Physics", "Port", "check", "energy", "named", "parts", "physics"]
+__all__ = ["Part", "PartPort", "Physics", "check", "energy", "named", "parts", "physics"]

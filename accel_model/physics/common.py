@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zeroskip.accel_model.physics.part import Part, Port, memory, of_logic
+from zeroskip.accel_model.physics.part import Part, PartPort, memory, of_logic
 from zeroskip.accel_model.spec import (
     ACC_ROW_BYTES,
     ACT_ROW_BYTES,
@@ -40,7 +40,7 @@ def stream_row_bytes(spec: AccelSpec) -> int:
 
 
 def built(
-    spec: AccelSpec, name: str, count: int, size: int, width: int, ports: tuple[Port, ...]
+    spec: AccelSpec, name: str, count: int, size: int, width: int, ports: tuple[PartPort, ...]
 ) -> Part:
     """A memory of the target: ``count`` instances of ``size`` bytes, ``width`` wide. SpecError if
     the table of technology has none such."""
@@ -59,7 +59,7 @@ def memories(spec: AccelSpec) -> Iterator[Part]:
         own.act_banks,
         own.act_bytes // own.act_banks,
         ACT_ROW_BYTES,
-        (Port("fetch", "r"), Port("write-back, load and store", "rw")),
+        (PartPort("fetch", "r"), PartPort("write-back, load and store", "rw")),
     )
     yield built(
         spec,
@@ -67,10 +67,15 @@ def memories(spec: AccelSpec) -> Iterator[Part]:
         spec.wgt_banks,
         own.wgt_bytes // spec.wgt_banks,
         row,
-        (Port("lane", "r", WGT_WORD_BYTES / row), Port("load", "w")),
+        (PartPort("lane", "r", WGT_WORD_BYTES / row), PartPort("load", "w")),
     )
     yield built(
-        spec, "ACC", ACC_BANKS, own.acc_bytes // ACC_BANKS, ACC_ROW_BYTES, (Port("drain", "rw"),)
+        spec,
+        "ACC",
+        ACC_BANKS,
+        own.acc_bytes // ACC_BANKS,
+        ACC_ROW_BYTES,
+        (PartPort("drain", "rw"),),
     )
     yield built(
         spec,
@@ -78,7 +83,7 @@ def memories(spec: AccelSpec) -> Iterator[Part]:
         BLOCK,
         own.par_bytes // BLOCK,
         PAR_ROW_BYTES,
-        (Port("requantise", "r"), Port("load", "w")),
+        (PartPort("requantize", "r"), PartPort("load", "w")),
     )
     yield built(
         spec,
@@ -86,22 +91,22 @@ def memories(spec: AccelSpec) -> Iterator[Part]:
         2 * BLOCK,
         own.staging_bytes // (2 * BLOCK),
         1,
-        (Port("drain or write-back", "rw"),),
+        (PartPort("drain or write-back", "rw"),),
     )
 
 
 def multipliers(spec: AccelSpec) -> Iterator[Part]:
-    """The multiply-accumulate cells, their second accumulators, and requantisers for 16 results a
+    """The multiply-accumulate cells, their second accumulators, and requantizers for 16 results a
     cycle."""
     cells, count = logic(node_of(spec)), spec.array.macs
     yield of_logic("multiplier cells", count, multiplier_cell(cells))
     yield of_logic("second accumulators", count, cells.register(SUM_BITS))
 
 
-def requantisers(spec: AccelSpec) -> Part:
+def requantizers(spec: AccelSpec) -> Part:
     """Units that make 8-bit results of sums."""
     width = int(getattr(spec.array, "drain_width", BLOCK))
-    return of_logic("requantise units", width, requantiser(logic(node_of(spec))))
+    return of_logic("requantize units", width, requantizer(logic(node_of(spec))))
 
 
 def multiplier_cell(cells: Logic) -> Cell:
@@ -115,7 +120,7 @@ def multiplier_cell(cells: Logic) -> Cell:
     )
 
 
-def requantiser(cells: Logic) -> Cell:
+def requantizer(cells: Logic) -> Cell:
     """Bias, 32-bit multiply, rounding, a shifter of six stages, zero point and clip."""
     return (
         cells.adder(SUM_BITS)

@@ -10,7 +10,7 @@ from typing import Any
 from zeroskip.accel_model.physics.common import node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec, SpecError
-from zeroskip.accel_model.technology import Dram, dram, logic
+from zeroskip.accel_model.technology import DramDevice, dram, logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, CLOCK_POWER, FILLER_AREA
 
 READ_INTO_PIPELINE = ("ACT", "windows", "ACC", "staging")  # an output's way through the memories
@@ -95,7 +95,7 @@ def common_energy(spec: AccelSpec) -> dict[str, float]:
         "wgt_word": clocked(cost["WGT"].mean_pj + row) / words,
         "acc_row": clocked(cost["ACC"].mean_pj),
         "requantise": clocked(
-            cost["requantise units"].read_pj
+            cost["requantize units"].read_pj
             + cost["PAR"].read_pj
             + staging.read_pj
             + staging.write_pj
@@ -142,7 +142,7 @@ def check(spec: AccelSpec) -> None:
         )
 
 
-def _dram(spec: AccelSpec) -> Dram:
+def _dram(spec: AccelSpec) -> DramDevice:
     node_of(spec)
     assert spec.technology is not None
     return dram(spec.technology.dram)

@@ -14,11 +14,11 @@ from zeroskip.accel_model.physics.common import (
     memories,
     multipliers,
     node_of,
-    requantisers,
+    requantizers,
     stream_row_bytes,
 )
 from zeroskip.accel_model.physics.cost import clocked, common_energy, parts
-from zeroskip.accel_model.physics.part import Part, Port, of_logic
+from zeroskip.accel_model.physics.part import Part, PartPort, of_logic
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, FILLER_AREA
@@ -51,7 +51,7 @@ def lane_parts(spec: AccelSpec, array: Lanes, *, lock_step: bool) -> Iterator[Pa
         windows * BLOCK,
         max(1, array.window_entries // BLOCK) * array.pixels,
         array.pixels,
-        (Port("fetch", "w"), Port("lane", "r")),
+        (PartPort("fetch", "w"), PartPort("lane", "r")),
     )
     cells = logic(node_of(spec))
     row = cells.register(8 * stream_row_bytes(spec))
@@ -63,7 +63,7 @@ def lane_parts(spec: AccelSpec, array: Lanes, *, lock_step: bool) -> Iterator[Pa
         decoder = cells.register(BLOCK) + cells.adder(BLOCK)  # find the next of 16 bits
         yield of_logic("stream decoders", array.lanes, decoder)
     yield of_logic("fetch registers", 1, cells.register(8 * ACT_ROW_BYTES * array.pixels))
-    yield requantisers(spec)
+    yield requantizers(spec)
 
 
 def lane_energy(spec: AccelSpec, array: Lanes, *, lock_step: bool) -> dict[str, float]:

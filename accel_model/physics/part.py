@@ -10,7 +10,7 @@ from zeroskip.accel_model.technology.sram import LEAST_WORDS
 
 
 @dataclass(frozen=True)
-class Port:
+class PartPort:
     """One way into a memory.
 
     user: who uses it. way: "r", "w", or "rw" for either in a cycle. uses: words a cycle at most.
@@ -39,7 +39,7 @@ class Part:
     count: int
     bytes: int
     width: int
-    ports: tuple[Port, ...]
+    ports: tuple[PartPort, ...]
     build: str
     accesses: int
     read_pj: float
@@ -67,7 +67,7 @@ def memory(
     count: int,
     size: int,
     width: int,
-    ports: tuple[Port, ...],
+    ports: tuple[PartPort, ...],
 ) -> Part:
     """The memory as the smallest macro that serves its ports in time.
 
@@ -93,7 +93,7 @@ def _built(
     count: int,
     size: int,
     width: int,
-    ports: tuple[Port, ...],
+    ports: tuple[PartPort, ...],
     build: str,
     accesses: int,
     macro: Macro,
@@ -115,7 +115,7 @@ def _built(
     )
 
 
-def _accesses(build: str, ports: tuple[Port, ...]) -> int:
+def _accesses(build: str, ports: tuple[PartPort, ...]) -> int:
     """Accesses of the busiest port of such a macro in a cycle; 0 if it cannot serve the ports."""
     uses = [math.ceil(port.uses) for port in ports]
     if build == "1rw":
@@ -130,7 +130,7 @@ def _accesses(build: str, ports: tuple[Port, ...]) -> int:
 
 
 def _flip_flops(
-    node: str, name: str, count: int, size: int, width: int, ports: tuple[Port, ...]
+    node: str, name: str, count: int, size: int, width: int, ports: tuple[PartPort, ...]
 ) -> Part:
     """A memory too small for a macro: a register for each word and a multiplexer to read."""
     cells = logic(node)

@@ -23,12 +23,12 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.archive import (
     digest,
     members_of,
-    npy_parts,
+    npy_chunks,
     read_npy,
     seal,
     write_zip,
 )
-from zeroskip.accel_model.io.validate import count, read_record, text, told
+from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table, short_message
 from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
@@ -91,7 +91,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Place:
+class ResultPlace:
     """Where a result of the network is: channels from ``offset`` on of the tensor ``value``, which
     is an input, one that layers write, or one before a fused addition."""
 
@@ -129,7 +129,7 @@ class Program:
     tile_of: npt.NDArray[np.int32]
     input_bytes: int = 0
     moved: tuple[Tensor, ...] = ()
-    places: tuple[Place, ...] = ()
+    places: tuple[ResultPlace, ...] = ()
 
     @property
     def target(self) -> str:
@@ -198,7 +198,7 @@ class Program:
     def to_bytes(self) -> bytes:
         """The program file."""
         head, arrays = self.parts()
-        raw = {name: npy_parts(array) for name, array in arrays.items()}
+        raw = {name: npy_chunks(array) for name, array in arrays.items()}
         head["sha256"] = {name: digest(parts) for name, parts in raw.items()}
         head["seal"] = seal(head)
         out = io.BytesIO()
@@ -225,7 +225,7 @@ class Program:
             RuntimeError,
         ) as problem:
             raise ProgramError(
-                f"the program is truncated or altered ({told(problem)}); compile it again"
+                f"the program is truncated or altered ({short_message(problem)}); compile it again"
             ) from None
         with _refusing("manifest is"):
             return _read(raw)
@@ -246,7 +246,7 @@ def _refusing(what: str) -> Iterator[None]:
         SpecError,
     ) as problem:
         raise ProgramError(
-            f"the program's {what} not usable ({told(problem)}); compile it again"
+            f"the program's {what} not usable ({short_message(problem)}); compile it again"
         ) from None
 
 
@@ -284,38 +284,38 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs", "moved")
     }
     return Program(
-        name=text(head["name"], "name"),
+        name=checked_text(head["name"], "name"),
         spec=spec_from_table(head["spec"], "the program"),
         words=words,
         image=image,
-        dram_bytes=count(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
+        dram_bytes=checked_int(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
         inputs=tensors["inputs"],
         outputs=tensors["outputs"],
         layers=layers,
         tiles=tuple(_tile(row, layers) for row in tiles.tolist()),
         layer_of=layer_of,
         tile_of=tile_of,
-        input_bytes=count(head["input_bytes"], "input_bytes"),
+        input_bytes=checked_int(head["input_bytes"], "input_bytes"),
         moved=tensors["moved"],
         places=tuple(_place(table) for table in head["places"]),
     )
 
 
 def _tensor(table: Any) -> Tensor:
-    made = read_record(Tensor, table)
-    count(made.address, "Tensor.address")
-    count(made.channels, "Tensor.channels", 1)
+    made = from_table(Tensor, table)
+    checked_int(made.address, "Tensor.address")
+    checked_int(made.channels, "Tensor.channels", 1)
     for size in made.spatial:
-        count(size, "Tensor.spatial", 1)
+        checked_int(size, "Tensor.spatial", 1)
     if made.dtype not in ("int8", "uint8"):
         raise ValueError(f"Tensor.dtype is {made.dtype[:20]!r}")
     return made
 
 
-def _place(table: Any) -> Place:
-    made = read_record(Place, table)
-    count(made.offset, "Place.offset")
-    count(made.channels, "Place.channels", 1)
+def _place(table: Any) -> ResultPlace:
+    made = from_table(ResultPlace, table)
+    checked_int(made.offset, "Place.offset")
+    checked_int(made.channels, "Place.channels", 1)
     return made
 
 
@@ -324,14 +324,14 @@ def _flat_tile(tile: Tile) -> list[int]:
 
 
 def _layer(table: Any) -> LayerInfo:
-    made = read_record(LayerInfo, table)
+    made = from_table(LayerInfo, table)
     for name in ("macs", "input_bytes", "output_bytes", "weight_bytes"):
-        count(getattr(made, name), f"LayerInfo.{name}")
-    count(made.effectual, "LayerInfo.effectual", 0, made.macs)
-    count(made.real_macs, "LayerInfo.real_macs", 0, made.effectual)
+        checked_int(getattr(made, name), f"LayerInfo.{name}")
+    checked_int(made.effectual, "LayerInfo.effectual", 0, made.macs)
+    checked_int(made.real_macs, "LayerInfo.real_macs", 0, made.effectual)
     for size in made.shape:
-        count(size, "LayerInfo.shape", 1)
-    count(math.prod(made.shape), "elements of LayerInfo.shape", 1, MAX_RESULT)
+        checked_int(size, "LayerInfo.shape", 1)
+    checked_int(math.prod(made.shape), "elements of LayerInfo.shape", 1, MAX_RESULT)
     return made
 
 

@@ -35,7 +35,7 @@ def read_valued(stream: bytes, channels: int, taps: int) -> list[Stored]:
     return weights
 
 
-class Lane:
+class AbmLane:
     """Adds the inputs of a value's positions, while the value before is multiplied."""
 
     def __init__(self, array: AbmGeometry, conv: Convolution, outcome: Outcome) -> None:
@@ -118,7 +118,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     vectors = [range(n, min(n + array.vector, pixels)) for n in range(0, pixels, array.vector)]
     groups = [filters[at : at + array.lanes] for at in range(0, len(filters), array.lanes)]
     passes = [(v, group) for v in range(len(vectors)) for group in groups]
-    lanes = [Lane(array, conv, outcome) for _ in range(array.lanes)]
+    lanes = [AbmLane(array, conv, outcome) for _ in range(array.lanes)]
     sums: list[dict[tuple[int, int], int]] = []
     leaving: list[tuple[int, int]] = []
     reads: deque[int] = deque()  # rows of ACT of each fetch of the window being filled

@@ -17,7 +17,7 @@ from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outco
 
 
 @dataclass(frozen=True)
-class Row:
+class BroadcastRow:
     """A row of ACT: one tap of one block.
 
     block, tap: which.
@@ -36,7 +36,7 @@ class Product:
     """A stored weight, and the input that it is multiplied with."""
 
     weight: int
-    row: Row
+    row: BroadcastRow
     channel: int
     output: int
 
@@ -65,24 +65,24 @@ class Design(ABC):
         self.conv = conv
         self.rows = list(self._rows())
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[BroadcastRow]:
         place, taps = 0, self.conv.kernel[0] * self.conv.kernel[1]
         for first in range(0, len(self.conv.image), BLOCK):
             width = min(BLOCK, len(self.conv.image) - first)
             for tap in range(taps):
-                yield Row(first // BLOCK, tap, width, place)
+                yield BroadcastRow(first // BLOCK, tap, width, place)
                 place += width
 
     @abstractmethod
-    def stages(self) -> list[list[Row]]:
+    def stages(self) -> list[list[BroadcastRow]]:
         """The rows of each stage."""
 
     @abstractmethod
-    def room(self, stage: list[Row]) -> int:
+    def room(self, stage: list[BroadcastRow]) -> int:
         """What a stage takes of the window."""
 
     @abstractmethod
-    def reads(self, stage: list[Row]) -> list[list[Row]]:
+    def reads(self, stage: list[BroadcastRow]) -> list[list[BroadcastRow]]:
         """Rows that are read together, one after another."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Design(ABC):
         """What a unit does with a stage of its filter; outputs: of the unit, maybe none."""
 
 
-class Machine:
+class BroadcastMachine:
     """The array: its blocks do a clock's work one by one and show it at the end of the clock."""
 
     def __init__(self, design: Design, banks: int) -> None:
@@ -104,7 +104,9 @@ class Machine:
         self.groups = -(-len(self.conv.streams) // design.slots)
         self.stages = design.stages()
         self.passes = len(self.tiles) * self.groups
-        self.window: dict[tuple[int, int], dict[tuple[Row, int, int], tuple[int, bool]]] = {}
+        self.window: dict[
+            tuple[int, int], dict[tuple[BroadcastRow, int, int], tuple[int, bool]]
+        ] = {}
         self.held: list[tuple[int, int]] = []
         self.ready: set[tuple[int, int]] = set()
         self.latest = (-1, 0)
@@ -115,7 +117,7 @@ class Machine:
         n = number % self.groups * self.design.slots + slot
         return self.conv.streams[n] if n < len(self.conv.streams) else None
 
-    def input_at(self, row: Row, channel: int, output: int) -> tuple[int, bool]:
+    def input_at(self, row: BroadcastRow, channel: int, output: int) -> tuple[int, bool]:
         y, x = self.position(row.tap, output)
         image = self.conv.image
         real = 0 <= y < len(image[0]) and 0 <= x < len(image[0][0])
@@ -132,11 +134,15 @@ class Machine:
 
     def run(self, limit: int = 1_000_000) -> Outcome:
         design = self.design
-        units = [Unit(self, slot, m) for slot in range(design.slots) for m in range(design.members)]
-        drain = Drain(self, units)
+        units = [
+            BroadcastUnit(self, slot, m)
+            for slot in range(design.slots)
+            for m in range(design.members)
+        ]
+        drain = BroadcastDrain(self, units)
         for unit in units:
             unit.drain = drain
-        write_back = WriteBack(self, drain) if self.conv.last else None
+        write_back = BroadcastWriteBack(self, drain) if self.conv.last else None
         drain.write_back = write_back
         fetch = Fetch(self)
         while drain.number < self.passes or (write_back and write_back.tile < len(self.tiles)):
@@ -163,7 +169,7 @@ class Machine:
         self._share_conflicts()
         return self.outcome
 
-    def _free(self, units: list[Unit]) -> None:
+    def _free(self, units: list[BroadcastUnit]) -> None:
         for stage in list(self.held):
             if any((unit.number, unit.index) <= stage for unit in units):
                 break
@@ -182,14 +188,16 @@ class Machine:
 class Fetch:
     """Reads rows of ACT, one of each bank a clock, and fills the window stage by stage."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: BroadcastMachine) -> None:
         self.machine = machine
         self.todo = self._jobs()
         self.job = next(self.todo, None)
         self.banks: list[int] = []
         self.arrived: list[tuple[int, int]] = []
 
-    def _jobs(self) -> Iterator[tuple[tuple[int, int] | None, list[Row], range, bool, bool]]:
+    def _jobs(
+        self,
+    ) -> Iterator[tuple[tuple[int, int] | None, list[BroadcastRow], range, bool, bool]]:
         """(stage, None for the operand; rows; quad; stage's first; stage's last)."""
         machine, design = self.machine, self.machine.design
         for t, tile in enumerate(machine.tiles):
@@ -197,7 +205,7 @@ class Fetch:
             if machine.conv.operand_row is not None:
                 for block in range(machine.conv.out_blocks):
                     for quad in quads:
-                        yield None, [Row(block, 0, BLOCK, 0)], quad, False, False
+                        yield None, [BroadcastRow(block, 0, BLOCK, 0)], quad, False, False
             for group in range(machine.groups):
                 for index, stage in enumerate(machine.stages):
                     reads = [(rows, quad) for rows in design.reads(stage) for quad in quads]
@@ -238,7 +246,7 @@ class Fetch:
         machine.window[key] = {}
         return True
 
-    def _bank(self, key: tuple[int, int] | None, row: Row, output: int) -> int:
+    def _bank(self, key: tuple[int, int] | None, row: BroadcastRow, output: int) -> int:
         conv = self.machine.conv
         if key is None:
             assert conv.operand_row is not None
@@ -247,7 +255,7 @@ class Fetch:
         y, x = self.machine.position(row.tap, output)
         return (y * conv.row + x) % self.machine.banks
 
-    def _deliver(self, key: tuple[int, int], rows: list[Row], quad: range) -> None:
+    def _deliver(self, key: tuple[int, int], rows: list[BroadcastRow], quad: range) -> None:
         for row in rows:
             for channel in range(row.width):
                 for output in quad:
@@ -262,12 +270,12 @@ class Fetch:
         self.arrived = []
 
 
-class Unit:
+class BroadcastUnit:
     """Takes the stages of its filter in order, at its own outputs."""
 
-    def __init__(self, machine: Machine, slot: int, member: int) -> None:
+    def __init__(self, machine: BroadcastMachine, slot: int, member: int) -> None:
         self.machine, self.slot, self.member = machine, slot, member
-        self.drain: Drain | None = None
+        self.drain: BroadcastDrain | None = None
         self.number, self.index = 0, 0  # pass and stage to do next, or being done
         self.left: list[Cycle] | None = None
         self.sums: dict[int, Counter[int]] = {}
@@ -362,12 +370,12 @@ class Unit:
         self.complete = (self.number, self.index)
 
 
-class Drain:
+class BroadcastDrain:
     """Empties the accumulators of a pass behind the array."""
 
-    def __init__(self, machine: Machine, units: list[Unit]) -> None:
+    def __init__(self, machine: BroadcastMachine, units: list[BroadcastUnit]) -> None:
         self.machine, self.units = machine, units
-        self.write_back: WriteBack | None = None
+        self.write_back: BroadcastWriteBack | None = None
         self.number, self.complete = 0, 0
         self.clocks: list[list[tuple[int, int]]] | None = None  # (slot, output) taken in each
 
@@ -427,10 +435,10 @@ class Drain:
         self.complete = self.number
 
 
-class WriteBack:
+class BroadcastWriteBack:
     """Writes finished tiles from staging to ACT, a row of 16 channels of one output a clock."""
 
-    def __init__(self, machine: Machine, drain: Drain) -> None:
+    def __init__(self, machine: BroadcastMachine, drain: BroadcastDrain) -> None:
         self.machine, self.drain = machine, drain
         self.tile, self.rows, self.complete = 0, 0, 0
 

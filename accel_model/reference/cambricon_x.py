@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.broadcast import Cycle, Design, Machine, Product, Row
+from zeroskip.accel_model.reference.broadcast import (
+    BroadcastMachine,
+    BroadcastRow,
+    Cycle,
+    Design,
+    Product,
+)
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -25,19 +31,19 @@ class Elements(Design):
         self.window_rows, self.row_reads = geometry.window_rows, geometry.row_reads
         self.filters = [self._weights(stream) for stream in conv.streams]
 
-    def stages(self) -> list[list[Row]]:
+    def stages(self) -> list[list[BroadcastRow]]:
         size = self.window_rows
         return [self.rows[at : at + size] for at in range(0, len(self.rows), size)]
 
-    def room(self, stage: list[Row]) -> int:
+    def room(self, stage: list[BroadcastRow]) -> int:
         return 1
 
-    def reads(self, stage: list[Row]) -> list[list[Row]]:
+    def reads(self, stage: list[BroadcastRow]) -> list[list[BroadcastRow]]:
         return [stage[at : at + self.row_reads] for at in range(0, len(stage), self.row_reads)]
 
-    def _weights(self, stream: bytes) -> list[list[tuple[Row, int, int]]]:
+    def _weights(self, stream: bytes) -> list[list[tuple[BroadcastRow, int, int]]]:
         """Of each window its weights: row, channel, value; by following the steps."""
-        windows: list[list[tuple[Row, int, int]]] = [[] for _ in self.stages()]
+        windows: list[list[tuple[BroadcastRow, int, int]]] = [[] for _ in self.stages()]
         place, number = -1, 0
         pairs = [(stream[at], stream[at + 1]) for at in range(4, len(stream), 2)]
         if pairs and pairs[-1] == (0, 0):
@@ -69,7 +75,7 @@ class Elements(Design):
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's elements. Streams are read again for every output."""
     design = Elements(cast("CambriconGeometry", spec.array), conv)
-    outcome = Machine(design, spec.sram.act_banks).run()
+    outcome = BroadcastMachine(design, spec.sram.act_banks).run()
     outputs = conv.output[0] * conv.output[1]
     outcome.events["wgt_words"] += outputs * sum(map(len, conv.streams)) // 4
     return outcome.counted()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeroskip.accel_model.reference.convolution import BLOCK, Outcome
-from zeroskip.accel_model.spec import Geometry
+from zeroskip.accel_model.spec import ArrayGeometry
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Channelwise:
 
     row: ACT rows from one image row of the input to the next. operand_row: the same of a second
     operand, None without one. weights: of each channel its taps, None for pools and additions.
-    words: of all its weight streams. requantised: whether results are scaled.
+    words: of all its weight streams. requantized: whether results are scaled.
     """
 
     channels: int
@@ -61,7 +61,7 @@ class Channelwise:
         )
 
 
-def step_channels(array: Geometry, banks: int, work: Channelwise) -> Outcome:
+def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcome:
     """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile."""
     outcome = Outcome()
     events = outcome.events

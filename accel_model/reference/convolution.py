@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.reference.streams import PatternMasks
 
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.lanes import LaneGeometry
@@ -22,7 +22,7 @@ class Convolution:
     image[c][y][x] are the input values, zero point already subtracted; ``row`` is the ACT rows from
     one image row to the next. streams: one packed stream for each filter. operand_row: rows from
     one image row of the residual operand to the next, None without one. first: sums start from 0,
-    otherwise from ACC; last: they are requantised, otherwise they go to ACC.
+    otherwise from ACC; last: they are requantized, otherwise they go to ACC.
     """
 
     image: Sequence[Sequence[Sequence[int]]]
@@ -34,7 +34,7 @@ class Convolution:
     left: int
     output: tuple[int, int]
     streams: Sequence[bytes]
-    table: Table | None
+    table: PatternMasks | None
     mode: int
     first: bool
     last: bool
@@ -66,7 +66,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReductionStep:
     """A stage of a pass: which block and taps are fetched for it."""
 
     tile: int
@@ -81,7 +81,7 @@ class Step:
         return len(self.taps) * self.width
 
 
-class Plan:
+class ConvolutionWalk:
     """The order of everything: tiles, groups inside, stages inside."""
 
     def __init__(self, array: LaneGeometry, conv: Convolution) -> None:

@@ -79,7 +79,7 @@ def _rows(group: Sequence[bytes]) -> int:
 def _finish(
     conv: Convolution, trees: list[Tree], group: Sequence[bytes], output: int, outcome: Outcome
 ) -> None:
-    """The sums leave: through the requantisers to ACT, or to ACC."""
+    """The sums leave: through the requantizers to ACT, or to ACC."""
     events = outcome.events
     for tree in trees:
         outcome.sums[tree.channel, output] = tree.sum

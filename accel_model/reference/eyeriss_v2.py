@@ -35,7 +35,7 @@ def read_csc(stream: bytes, channels: int, taps: int) -> list[Stored]:
     return weights
 
 
-class Pe:
+class EyerissPe:
     """Multiplies a non-zero input by a non-zero weight of its tap and channel a cycle."""
 
     def __init__(self, conv: Convolution, outcome: Outcome) -> None:
@@ -75,7 +75,7 @@ class Pe:
         events["pad_accesses"] += 1
 
 
-class Drain:
+class EyerissDrain:
     """Lets the sums of a pass out, after their parts have come up the rows that share them."""
 
     def __init__(self, width: int, hops: int, outcome: Outcome) -> None:
@@ -112,8 +112,8 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         for first in range(0, pixels, rows * array.outputs)
         for at in range(0, len(filters), size)
     ]
-    grid = [[Pe(conv, outcome) for _ in range(array.pe_cols)] for _ in range(array.pe_rows)]
-    drain = Drain(array.drain_width, share - 1, outcome)
+    grid = [[EyerissPe(conv, outcome) for _ in range(array.pe_cols)] for _ in range(array.pe_rows)]
+    drain = EyerissDrain(array.drain_width, share - 1, outcome)
     held: list[dict[tuple[int, int], int]] = []
     multiplied = drained = 0
     at = leaving = -1

@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Outcome, Plan, Step
+from zeroskip.accel_model.reference.convolution import (
+    BLOCK,
+    ConvolutionWalk,
+    Outcome,
+    ReductionStep,
+)
 
 
-class Window:
+class WindowBuffer:
     """What has been fetched and not yet freed. Every lane holds its own copy of it."""
 
     def __init__(self, entries: int) -> None:
         self.size = entries
-        self.held: list[Step] = []  # written or being written, and not yet freed
+        self.held: list[ReductionStep] = []  # written or being written, and not yet freed
         self.values: dict[tuple[int, int], dict[tuple[int, int, int], int]] = {}
         self.ready: set[tuple[int, int]] = set()
         self.stalled: Counter[tuple[int, int]] = Counter()  # cycles a stage found no room
         self.latest = (-1, 0)  # the stage that arrived last
-        self.arrived: list[Step] = []
-        self.freed: list[Step] = []
+        self.arrived: list[ReductionStep] = []
+        self.freed: list[ReductionStep] = []
 
-    def has_room(self, step: Step) -> bool:
+    def has_room(self, step: ReductionStep) -> bool:
         return sum(each.entries for each in self.held) + step.entries <= self.size
 
-    def begin(self, step: Step) -> None:
+    def begin(self, step: ReductionStep) -> None:
         self.held.append(step)
         self.values[step.run, step.index] = {}
 
@@ -42,13 +47,15 @@ class Window:
 class FetchUnit:
     """Reads quads of ACT rows, one row of each bank in a cycle, and writes them to the windows."""
 
-    def __init__(self, plan: Plan, window: Window, banks: int, outcome: Outcome) -> None:
+    def __init__(
+        self, plan: ConvolutionWalk, window: WindowBuffer, banks: int, outcome: Outcome
+    ) -> None:
         self.plan, self.window, self.banks, self.outcome = plan, window, banks, outcome
         self.todo = self._reads()
         self.now = next(self.todo, None)
         self.waiting: list[int] = []  # bank of each row that the current quad still needs
 
-    def _reads(self) -> Iterator[tuple[Step | None, int, range, bool, bool]]:
+    def _reads(self) -> Iterator[tuple[ReductionStep | None, int, range, bool, bool]]:
         """(stage or None for the operand, tap or block, quad, stage's first, stage's last)."""
         plan = self.plan
         for tile in range(len(plan.tiles)):
@@ -59,7 +66,9 @@ class FetchUnit:
                         yield None, block, quad, False, False
             for group in range(plan.groups):
                 for index, (block, taps, width) in enumerate(plan.stages):
-                    step = Step(tile, tile * plan.groups + group, index, block, taps, width)
+                    step = ReductionStep(
+                        tile, tile * plan.groups + group, index, block, taps, width
+                    )
                     reads = [(tap, quad) for tap in taps for quad in quads]
                     for n, (tap, quad) in enumerate(reads):
                         yield step, tap, quad, n == 0, n == len(reads) - 1
@@ -86,7 +95,7 @@ class FetchUnit:
                 self.window.arrived.append(step)
         self.now = next(self.todo, None)
 
-    def _address(self, step: Step | None, tap: int, output: int) -> int:
+    def _address(self, step: ReductionStep | None, tap: int, output: int) -> int:
         conv = self.plan.conv
         if step is None:
             assert conv.operand_row is not None
@@ -94,7 +103,7 @@ class FetchUnit:
         y, x = self.plan.place(tap, output)
         return y * conv.row + x
 
-    def _deliver(self, step: Step, tap: int, quad: range) -> None:
+    def _deliver(self, step: ReductionStep, tap: int, quad: range) -> None:
         image = self.plan.conv.image
         values = self.window.values[step.run, step.index]
         for n in quad:
@@ -105,7 +114,7 @@ class FetchUnit:
                 value = image[BLOCK * step.block + c][y][x] if inside else 0
                 values[tap - step.taps[0], c, n] = value
 
-    def _windows(self, step: Step) -> int:
+    def _windows(self, step: ReductionStep) -> int:
         """Windows that an entry is written to: one of each slot in use, or the one there is."""
         if self.plan.array.kind == "dense":
             return 1

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.broadcast import Cycle, Design, Machine, Product, Row
+from zeroskip.accel_model.reference.broadcast import (
+    BroadcastMachine,
+    BroadcastRow,
+    Cycle,
+    Design,
+    Product,
+)
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -14,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stored:
+class KangStored:
     """A weight of a group. channel: within its block."""
 
     channel: int
     weight: int
 
 
-class Lanes(Design):
+class KangLanes(Design):
     """Lanes in step: in a group all take as many cycles as the fullest."""
 
     def __init__(self, geometry: KangGeometry, conv: Convolution) -> None:
@@ -34,16 +40,16 @@ class Lanes(Design):
         self.group, self.bits = geometry.group, geometry.group.bit_length() - 1
         self.filters = [self._groups(stream) for stream in conv.streams]
 
-    def stages(self) -> list[list[Row]]:
+    def stages(self) -> list[list[BroadcastRow]]:
         return [[row] for row in self.rows]
 
-    def room(self, stage: list[Row]) -> int:
+    def room(self, stage: list[BroadcastRow]) -> int:
         return stage[0].width
 
-    def reads(self, stage: list[Row]) -> list[list[Row]]:
+    def reads(self, stage: list[BroadcastRow]) -> list[list[BroadcastRow]]:
         return [stage]
 
-    def _groups(self, stream: bytes) -> list[list[list[Stored]]]:
+    def _groups(self, stream: bytes) -> list[list[list[KangStored]]]:
         """The weights of each group of each row."""
         quota = stream[4]
         sizes = [
@@ -65,7 +71,7 @@ class Lanes(Design):
                     byte = stream[value]
                     value += 1
                     weight = byte - 256 if byte > 127 else byte
-                    stored.append(Stored(number * self.group + place, weight))
+                    stored.append(KangStored(number * self.group + place, weight))
                 groups.append(stored)
             filter_rows.append(groups)
         return filter_rows
@@ -92,8 +98,8 @@ class Lanes(Design):
 
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's lanes. Streams are read once for every tile."""
-    design = Lanes(cast("KangGeometry", spec.array), conv)
-    machine = Machine(design, spec.sram.act_banks)
+    design = KangLanes(cast("KangGeometry", spec.array), conv)
+    machine = BroadcastMachine(design, spec.sram.act_banks)
     outcome = machine.run()
     outcome.events["wgt_words"] += len(machine.tiles) * sum(map(len, conv.streams)) // 4
     return outcome.counted()

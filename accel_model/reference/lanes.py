@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome, Plan
-from zeroskip.accel_model.reference.fetch import FetchUnit, Window
-from zeroskip.accel_model.reference.streams import Reader, Weight
+from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, ConvolutionWalk, Outcome
+from zeroskip.accel_model.reference.fetch import FetchUnit, WindowBuffer
+from zeroskip.accel_model.reference.streams import Weight, WeightReader
 from zeroskip.accel_model.spec import AccelSpec
 
 if TYPE_CHECKING:
@@ -24,12 +24,18 @@ class Lane:
     """Decodes its filter's stream and multiplies, one weight a cycle, for its own quad."""
 
     def __init__(
-        self, plan: Plan, window: Window, drain: Drain, slot: int, member: int, outcome: Outcome
+        self,
+        plan: ConvolutionWalk,
+        window: WindowBuffer,
+        drain: Drain,
+        slot: int,
+        member: int,
+        outcome: Outcome,
     ) -> None:
         self.plan, self.window, self.drain, self.outcome = plan, window, drain, outcome
         self.slot, self.member = slot, member
         self.run, self.index = 0, 0  # the stage to do next, or the one being done
-        self.reader: Reader | None = None
+        self.reader: WeightReader | None = None
         self.left: list[Weight] | None = None  # of the stage being done
         self.sums: dict[int, list[int]] = {}  # accumulator set (pass mod 2) -> sums of the quad
         self.waited = 0  # cycles that the next stage was not there
@@ -112,7 +118,7 @@ class Lane:
         if self.index == 0:
             stream = self.plan.stream(self.run, self.slot)
             assert stream is not None
-            self.reader = Reader(
+            self.reader = WeightReader(
                 self.plan.array.kind, stream, self.plan.stages, self.plan.conv.table
             )
             self.sums[self.run % 2] = [0] * len(self.outputs)
@@ -133,9 +139,9 @@ class Lane:
 
 
 class Drain:
-    """Empties the accumulators of a pass: requantises at last, or adds to the partial sums."""
+    """Empties the accumulators of a pass: requantizes at last, or adds to the partial sums."""
 
-    def __init__(self, plan: Plan, outcome: Outcome) -> None:
+    def __init__(self, plan: ConvolutionWalk, outcome: Outcome) -> None:
         self.plan, self.outcome = plan, outcome
         self.lanes: list[Lane] = []
         self.write_back: WriteBack | None = None
@@ -209,7 +215,7 @@ class Drain:
 class WriteBack:
     """Writes finished tiles from staging to ACT, a row of 16 channels of one pixel a cycle."""
 
-    def __init__(self, plan: Plan, drain: Drain, outcome: Outcome) -> None:
+    def __init__(self, plan: ConvolutionWalk, drain: Drain, outcome: Outcome) -> None:
         self.plan, self.drain, self.outcome = plan, drain, outcome
         self.tile, self.rows_left = 0, 0
         self.complete = 0  # tiles written, as the others see it
@@ -230,7 +236,7 @@ class WriteBack:
         self.complete = self.tile
 
 
-def free_stages(window: Window, lanes: list[Lane]) -> None:
+def free_stages(window: WindowBuffer, lanes: list[Lane]) -> None:
     """Free every stage that all lanes have gone beyond."""
     for step in window.held:
         if all((lane.run, lane.index) > (step.run, step.index) for lane in lanes):
@@ -242,7 +248,7 @@ def step_conv(
 ) -> Outcome:
     """Run a convolution; RuntimeError if it is not finished after ``limit`` cycles."""
     outcome = Outcome()
-    plan, window = Plan(array, conv), Window(array.window_entries)
+    plan, window = ConvolutionWalk(array, conv), WindowBuffer(array.window_entries)
     drain = Drain(plan, outcome)
     lanes = [
         Lane(plan, window, drain, slot, member, outcome)

@@ -19,7 +19,7 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
 from zeroskip.accel_model.reference.dma import Transfer, step_transfer
-from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import AccelSpec
 
 WORD = 4
@@ -161,7 +161,7 @@ class _Engine:
     spec: AccelSpec
     memory: Memory
     registers: dict[str, Any] = field(default_factory=dict)
-    table: Table | None = None
+    table: PatternMasks | None = None
 
     def perform(self, one: Instruction) -> Counter[str]:
         act: Callable[[Any], Outcome] | None = getattr(self, f"_{one.mnemonic}", None)
@@ -230,7 +230,7 @@ class _Engine:
         for slab in range(one.rows // 2):
             raw = rows[2 * slab] + rows[2 * slab + 1]
             masks.append([int.from_bytes(raw[2 * n : 2 * n + 2], "little") for n in range(16)])
-        self.table = Table(masks, one.argument)
+        self.table = PatternMasks(masks, one.argument)
         outcome = Outcome(cycles=1)
         for _row in rows:
             outcome.cycles += 1

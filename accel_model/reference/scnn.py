@@ -95,7 +95,7 @@ class Layout:
         return None
 
 
-class Pe:
+class ScnnPe:
     """Multiplies a vector of inputs by a vector of weights a cycle."""
 
     def __init__(
@@ -174,7 +174,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     outcome = Outcome()
     filters = read_filters(conv, read_dense if array.kind == "sparse_a" else read_runs)
     layout = Layout(array, conv)
-    pes = [Pe(layout, name, array.kind != "sparse_w", outcome) for name in layout.outputs]
+    pes = [ScnnPe(layout, name, array.kind != "sparse_w", outcome) for name in layout.outputs]
     groups = [filters[n : n + layout.kc] for n in range(0, len(filters), layout.kc)]
     multiplied = drained = 0  # groups, as all see them
     at = leaving = -1  # the group that is multiplied, and the one that is drained

@@ -16,7 +16,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Table:
+class PatternMasks:
     """Pattern masks of each slab, by number, and the bits of a number."""
 
     masks: Sequence[Sequence[int]]
@@ -42,7 +42,7 @@ class Pointer:
         return raw - 256 if raw > 127 else raw
 
 
-class Reader:
+class WeightReader:
     """The stages of one stream; ``stages`` are (block, taps, width) as the array walks them."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Reader:
         kind: str,
         stream: bytes,
         stages: Sequence[tuple[int, tuple[int, ...], int]],
-        table: Table | None,
+        table: PatternMasks | None,
     ) -> None:
         self.kind, self.stages, self.table, self.at = kind, stages, table, 0
         self.header = Pointer(stream, 4)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SystolicEntry:
     """A position of the reduction."""
 
     block: int
@@ -28,7 +28,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Operand:
+class SystolicOperand:
     """An input on its way through the array.
 
     entry: its position in the reduction, None in an array row that has none.
@@ -37,7 +37,7 @@ class Operand:
     real: it lies in the tile, not in padding.
     """
 
-    entry: Entry | None
+    entry: SystolicEntry | None
     output: int
     value: int
     real: bool
@@ -69,16 +69,16 @@ class Array:
 
     # ------------------------------------------------------------------ inputs and weights
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[SystolicEntry]:
         """The reduction in the order of the streams."""
-        places: list[Entry] = []
+        places: list[SystolicEntry] = []
         for first in range(0, len(self.conv.image), BLOCK):
             for tap in range(self.taps):
                 for channel in range(first, min(first + BLOCK, len(self.conv.image))):
-                    places.append(Entry(first // BLOCK, tap, channel, len(places)))
+                    places.append(SystolicEntry(first // BLOCK, tap, channel, len(places)))
         return places
 
-    def weight(self, stream: int, entry: Entry) -> int:
+    def weight(self, stream: int, entry: SystolicEntry) -> int:
         byte = self.conv.streams[stream][4 + entry.place]
         return byte - 256 if byte > 127 else byte
 
@@ -95,11 +95,11 @@ class Array:
         y, x = self.position(tap, output)
         return (y * self.conv.row + x) % self.banks
 
-    def operand(self, entry: Entry, output: int) -> Operand:
+    def operand(self, entry: SystolicEntry, output: int) -> SystolicOperand:
         y, x = self.position(entry.tap, output)
         image = self.conv.image
         real = 0 <= y < len(image[0]) and 0 <= x < len(image[0][0])
-        return Operand(entry, output, image[entry.channel][y][x] if real else 0, real)
+        return SystolicOperand(entry, output, image[entry.channel][y][x] if real else 0, real)
 
     def filter_groups(self) -> Iterator[range]:
         for first in range(0, len(self.conv.streams), self.cols):
@@ -116,7 +116,7 @@ class Array:
         self.outcome.cycles += 1
         self.spent[cause] += self.rows * self.cols
 
-    def count(self, operand: Operand | None, weight: int | None) -> None:
+    def count(self, operand: SystolicOperand | None, weight: int | None) -> None:
         """What an element does in a clock."""
         if operand is None:
             self.spent["skew"] += 1
@@ -164,7 +164,7 @@ class Array:
 
     def _fold(
         self,
-        fold: Sequence[Entry],
+        fold: Sequence[SystolicEntry],
         outputs: range,
         filters: range,
         sums: dict[tuple[int, int], int],
@@ -178,12 +178,12 @@ class Array:
             ]
             weights = [entering, *weights[:-1]]
             self.tick("weights")
-        inputs: list[list[Operand | None]] = [[None] * self.cols for _ in range(self.rows)]
+        inputs: list[list[SystolicOperand | None]] = [[None] * self.cols for _ in range(self.rows)]
         partial = [[0] * self.cols for _ in range(self.rows)]
-        delays: list[list[Operand | None]] = [[None] * r for r in range(self.rows)]
+        delays: list[list[SystolicOperand | None]] = [[None] * r for r in range(self.rows)]
         left, todo = len(outputs) * self.cols, list(outputs)
         while left:
-            vector: list[Operand | None] = [None] * self.rows
+            vector: list[SystolicOperand | None] = [None] * self.rows
             if todo:
                 output = todo.pop(0)
                 self._read_inputs(fold, output)
@@ -193,7 +193,7 @@ class Array:
                 vector = [
                     self.operand(fold[r], output)
                     if r < len(fold)
-                    else Operand(None, output, 0, True)
+                    else SystolicOperand(None, output, 0, True)
                     for r in range(self.rows)
                 ]
             for r, operand in enumerate(vector):
@@ -214,7 +214,7 @@ class Array:
                         sums[c, leaving.output] += partial[-1][c]
             self.outcome.cycles += 1
 
-    def _read_inputs(self, fold: Sequence[Entry], output: int) -> None:
+    def _read_inputs(self, fold: Sequence[SystolicEntry], output: int) -> None:
         """Read a fold's rows of ACT for one output; all clocks but the last are stalls."""
         rows = sorted({(entry.block, entry.tap) for entry in fold})
         self.events["act_rows"] += len(rows)
@@ -254,11 +254,11 @@ class Array:
             self._stationary(entries, outputs, filters, following)
 
     def _stationary(
-        self, entries: list[Entry], outputs: range, filters: range, following: range | None
+        self, entries: list[SystolicEntry], outputs: range, filters: range, following: range | None
     ) -> None:
-        inputs: list[list[Operand | None]] = [[None] * self.cols for _ in range(self.rows)]
+        inputs: list[list[SystolicOperand | None]] = [[None] * self.cols for _ in range(self.rows)]
         weights: list[list[int | None]] = [[None] * self.cols for _ in range(self.rows)]
-        delays: list[list[Operand | None]] = [[None] * r for r in range(self.rows)]
+        delays: list[list[SystolicOperand | None]] = [[None] * r for r in range(self.rows)]
         above: list[list[int | None]] = [[None] * c for c in range(self.cols)]
         sums = [[0] * self.cols for _ in range(self.rows)]
         todo, left = list(entries), len(entries)
@@ -289,7 +289,9 @@ class Array:
             for c, stream in enumerate(filters):
                 self.outcome.sums[self._name(stream), n] = sums[r][c]
 
-    def _next_step(self, todo: list[Entry], outputs: range, following: range | None) -> list[int]:
+    def _next_step(
+        self, todo: list[SystolicEntry], outputs: range, following: range | None
+    ) -> list[int]:
         """Banks of the rows that the step after the one at the head of ``todo`` reads."""
         head = (todo[0].block, todo[0].tap)
         later = [entry for entry in todo if (entry.block, entry.tap) != head]
@@ -306,19 +308,19 @@ class Array:
 
     def _enter(
         self,
-        entry: Entry | None,
+        entry: SystolicEntry | None,
         outputs: range,
         filters: range,
-        inputs: list[list[Operand | None]],
+        inputs: list[list[SystolicOperand | None]],
         weights: list[list[int | None]],
-        delays: list[list[Operand | None]],
+        delays: list[list[SystolicOperand | None]],
         above: list[list[int | None]],
     ) -> None:
         """Hand everything on to the right and down; a new entry comes to the edges."""
         for r in range(self.rows):
             new = None
             if entry is not None:
-                new = Operand(None, 0, 0, True)
+                new = SystolicOperand(None, 0, 0, True)
                 if r < len(outputs):
                     new = self.operand(entry, outputs[r])
             delays[r].append(new)
@@ -327,7 +329,7 @@ class Array:
         top: list[int | None] = []
         for c in range(self.cols):
             used = entry is not None and c < len(filters)
-            above[c].append(self.weight(filters[c], cast(Entry, entry)) if used else None)
+            above[c].append(self.weight(filters[c], cast(SystolicEntry, entry)) if used else None)
             top.append(above[c].pop(0))
         weights.insert(0, top)
         weights.pop()

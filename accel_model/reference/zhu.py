@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pass:
+class ZhuPass:
     """A vector of outputs of a group of filters."""
 
     outputs: range
@@ -38,7 +38,7 @@ class Generator:
         self.busy = False
         self.ready = 0  # items, as the others see it
 
-    def step(self, passes: list[Pass], used: int, outcome: Outcome) -> bool:
+    def step(self, passes: list[ZhuPass], used: int, outcome: Outcome) -> bool:
         """Work for a cycle; whether a block is complete. used: items that PEs are done with."""
         if self.ready == len(self.items):
             return False
@@ -62,7 +62,7 @@ class Generator:
         return {(y, x) for y, x in seen if 0 <= y < high and 0 <= x < wide}
 
 
-class Pe:
+class ZhuPe:
     """Multiplies one weight that is not zero by its vector of inputs a cycle."""
 
     def __init__(self, array: ZhuGeometry, conv: Convolution, outcome: Outcome) -> None:
@@ -93,13 +93,13 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     filters = read_filters(conv, read_bitmap)
     pixels, blocks = conv.output[0] * conv.output[1], -(-len(conv.image) // BLOCK)
     passes = [
-        Pass(range(n, min(n + array.vector, pixels)), filters[at : at + array.pes])
+        ZhuPass(range(n, min(n + array.vector, pixels)), filters[at : at + array.pes])
         for n in range(0, pixels, array.vector)
         for at in range(0, len(filters), array.pes)
     ]
     items = [(p, block) for p in range(len(passes)) for block in range(blocks)]
     generator = Generator(array, conv, items)
-    pes = [Pe(array, conv, outcome) for _ in range(array.pes)]
+    pes = [ZhuPe(array, conv, outcome) for _ in range(array.pes)]
     sums: list[dict[tuple[int, int], int]] = []
     leaving: list[tuple[int, int]] = []
     done = drained = 0  # items multiplied and passes drained, as all see them
@@ -136,9 +136,9 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
 
 
 def _begin(
-    work: Pass,
+    work: ZhuPass,
     block: int,
-    pes: list[Pe],
+    pes: list[ZhuPe],
     sums: list[dict[tuple[int, int], int]],
     outcome: Outcome,
 ) -> None:

@@ -16,7 +16,7 @@ from zeroskip.accel_model.technology.node import TechnologyError
 
 
 @dataclass(frozen=True)
-class Dram:
+class DramDevice:
     """One kind of DRAM.
 
     read_pj, write_pj: picojoules of a byte. background_mw: milliwatts of a channel that is open
@@ -50,14 +50,14 @@ class _Currents:
     page_bytes: int
     gbs: float
 
-    def dram(self, devices: int) -> Dram:
+    def dram(self, devices: int) -> DramDevice:
         """So many devices side by side, rows read whole."""
         activation = (
             (self.idd0 * self.t_rc - self.idd3n * self.t_ras)
             - self.idd2n * (self.t_rc - self.t_ras)
         ) * self.vdd + self.ipp0 * self.t_rc * self.vpp
         row = activation / self.page_bytes
-        return Dram(
+        return DramDevice(
             read_pj=(self.idd4r - self.idd3n) * self.vdd / self.gbs + row,
             write_pj=(self.idd4w - self.idd3n) * self.vdd / self.gbs + row,
             background_mw=devices * self.idd3n * self.vdd,
@@ -71,17 +71,17 @@ _DDR4 = _Currents(
     t_rc=55 / 1.2, t_ras=39 / 1.2, page_bytes=1024, gbs=2.4,
 )  # fmt: skip
 
-DRAM_KINDS: dict[str, Dram] = {
+DRAM_KINDS: dict[str, DramDevice] = {
     # 8 pJ a bit; 3200 MT/s x 16 bits; standing: IDD3N of Micron's 6 Gb part, 2.25 mA at 1.8 V and
     # 30.75 mA at 1.1 V (as in DRAMPower's memspecs)
-    "lpddr4": Dram(64.0, 64.0, 2.25 * 1.8 + 30.75 * 1.1, 6.4),
+    "lpddr4": DramDevice(64.0, 64.0, 2.25 * 1.8 + 30.75 * 1.1, 6.4),
     "ddr4": _DDR4.dram(8),
     # 6.25 pJ a bit, power over bandwidth, standing power in it; 2 Gb/s x 128 bits
-    "hbm2": Dram(50.0, 50.0, 0.0, 32.0),
+    "hbm2": DramDevice(50.0, 50.0, 0.0, 32.0),
 }
 
 
-def dram(kind: str) -> Dram:
+def dram(kind: str) -> DramDevice:
     """The figures of a kind of DRAM; TechnologyError if there are none."""
     if kind not in DRAM_KINDS:
         raise TechnologyError(

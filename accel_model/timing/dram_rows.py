@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.spec import AccelSpec
 
 Row = npt.NDArray[np.int64]
@@ -73,12 +73,12 @@ def row_timing(spec: AccelSpec, *, writes: bool) -> RowTiming:
 
 
 def transfer_cycles(cells: Row, timing: RowTiming) -> int:
-    """Cycles of a transfer of runs (``Cells``, joined, as int64), refreshes in proportion."""
+    """Cycles of a transfer of runs (``AddressSet``, joined, as int64), refreshes in proportion."""
     busy = busy_cycles(cells, np.array(timing, np.int64))
     return busy + -(-busy * timing.refresh // (timing.interval - timing.refresh))
 
 
-@native
+@njit_cached
 def busy_cycles(cells: Row, timing: Row) -> int:
     """Cycles from a transfer's start until all rows are closed again, without refreshes.
 

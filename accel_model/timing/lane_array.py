@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.formats.reduction_order import Stages
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.formats.reduction_order import ReductionSteps
+from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -25,7 +25,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-SPENT = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")  # lane-cycles
+LANE_CYCLES = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")  # lane-cycles
 LONGEST_PERIOD = 64  # tiles that may repeat
 
 
@@ -33,7 +33,7 @@ class WindowError(ZeroskipError):
     """A convolution whose smallest step does not fit in the lanes' windows."""
 
 
-class Channelwise(Protocol):
+class ChannelwiseArray(Protocol):
     """The numbers of any array on which the time of channelwise instructions depends."""
 
     @property
@@ -71,7 +71,7 @@ class ConvTiming:
 
     cycles: int
     passes: int
-    fetches: int
+    tap_fetches: int
     fetch_cycles: int
     lane_busy: int
     imbalance: int
@@ -84,7 +84,7 @@ def conv_cycles(
     array: Lanes,
     work: Int32,
     order: Int32,
-    stages: Stages,
+    reduction_steps: ReductionSteps,
     tile_ft: Int32,
     tile_pixels: Int32,
     gang: int,
@@ -107,10 +107,10 @@ def conv_cycles(
     WindowError if one stage does not fit in the window.
     """
     slots = array.lanes >> gang
-    if int(stages.entries.max()) > array.window_entries:
+    if int(reduction_steps.window_entries.max()) > array.window_entries:
         raise WindowError(
             f"array.window_entries = {array.window_entries} cannot hold the "
-            f"{int(stages.entries.max())} entries of one step of this convolution; "
+            f"{int(reduction_steps.window_entries.max())} entries of one step of this convolution; "
             "use a target with larger windows"
         )
     tiles, groups = len(tile_ft), -(-len(work) // slots)
@@ -125,13 +125,13 @@ def conv_cycles(
     used = np.full(groups, len(copies), np.int64)
     used[-1] = min(used[-1], ragged)
     operand = np.zeros(tiles, np.int32) if operand_ft is None else out_blocks * operand_ft
-    spent = np.zeros((len(SPENT), len(copies)), np.int64)
+    spent = np.zeros((len(LANE_CYCLES), len(copies)), np.int64)
     end = array.pipeline_cycles + _simulate(
         streams,
         used,
         drain_costs(order, slots, array.drain_width, last),
-        stages.fetches,
-        stages.entries,
+        reduction_steps.tap_fetches,
+        reduction_steps.window_entries,
         array.window_entries,
         tile_ft,
         tile_pixels,
@@ -140,19 +140,19 @@ def conv_cycles(
         array.pipeline_cycles,
         spent,
     )
-    taps = int(stages.fetches.sum())
+    taps = int(reduction_steps.tap_fetches.sum())
     quads = int((-(-tile_pixels // array.pixels)).sum())
-    lane_cycles = dict(zip(SPENT, ((spent @ copies) << gang).tolist(), strict=True))
+    lane_cycles = dict(zip(LANE_CYCLES, ((spent @ copies) << gang).tolist(), strict=True))
     return ConvTiming(
         cycles=end,
         passes=tiles * groups,
-        fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,
+        tap_fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,
         fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()),
         **lane_cycles,
     )
 
 
-@native
+@njit_cached
 def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     """int64 [groups]: cycles per pixel to drain a group of ``slots`` streams.
 
@@ -172,7 +172,7 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     return cost
 
 
-@native
+@njit_cached
 def _by_slot(work: Int32, groups: int, slots: int) -> Int32:
     """int32 [F, J] -> int32 [groups, J, slots], 0 where there is no stream."""
     found = np.zeros((groups, work.shape[1], slots), np.int32)
@@ -191,13 +191,13 @@ FETCHED, ROOM, DRAINED, DRAINED_BEFORE, WRITTEN, WRITTEN_BEFORE = range(6)
 HEAD, TAIL, HELD = range(3)
 
 
-@native
+@njit_cached
 def _tile(
     work: Int32,
     used: Int64,
     drain_cost: Int64,
-    fetches: Int32,
-    entries: Int32,
+    tap_fetches: Int32,
+    window_entries: Int32,
     window: int,
     ft: int,
     pixels: int,
@@ -207,28 +207,28 @@ def _tile(
     ring: Int64,
     size: Int64,
     until: Int64,
-    spent: Int64,
+    lane_cycles: Int64,
 ) -> None:
     """Step a tile: what ``_simulate`` says. done: when each slot ended its latest stage. size,
     until: of the stages in the window, their entries and when they are freed."""
     fetched, room, drained, before = now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE]
     head, tail, held = ring[HEAD], ring[TAIL], ring[HELD]
     busy, imbalance, fetch_wait, drain_wait, unused = (
-        spent[0],
-        spent[1],
-        spent[2],
-        spent[3],
-        spent[4],
+        lane_cycles[0],
+        lane_cycles[1],
+        lane_cycles[2],
+        lane_cycles[3],
+        lane_cycles[4],
     )
     for f in range(len(used)):
         finished = 0
-        for j in range(len(fetches)):
-            while held + entries[j] > window:
+        for j in range(len(tap_fetches)):
+            while held + window_entries[j] > window:
                 room = max(room, until[tail])
                 held -= size[tail]
                 tail = (tail + 1) % len(size)
             blocked = max(0, room - fetched)
-            fetched += blocked + fetches[j] * ft
+            fetched += blocked + tap_fetches[j] * ft
             gate = before if j == 0 else 0
             line, finished = work[f, j], 0
             for s in range(used[f]):
@@ -240,9 +240,9 @@ def _tile(
                 busy[s] += line[s]
                 done[s] = max(ready, gate) + line[s]
                 finished = max(finished, done[s])
-            size[head], until[head] = entries[j], finished
+            size[head], until[head] = window_entries[j], finished
             head = (head + 1) % len(size)
-            held += entries[j]
+            held += window_entries[j]
         for s in range(used[f], len(done)):
             unused[s] += max(0, fetched - done[s])
             done[s] = max(done[s], fetched)
@@ -255,7 +255,7 @@ def _tile(
     ring[HEAD], ring[TAIL], ring[HELD] = head, tail, held
 
 
-@native
+@njit_cached
 def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, state: Int64) -> None:
     """All that what comes after a tile depends on, times counted from the latest fetch.
 
@@ -277,7 +277,7 @@ def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, stat
         at += 2
 
 
-@native
+@njit_cached
 def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
     """Tiles after which all but the last tile repeat; as many as there are if none do."""
     tiles = len(tile_ft)
@@ -296,23 +296,23 @@ def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
     return tiles
 
 
-@native
+@njit_cached
 def _simulate(
     work: Int32,
     used: Int64,
     drain_cost: Int64,
-    fetches: Int32,
-    entries: Int32,
+    tap_fetches: Int32,
+    window_entries: Int32,
     window: int,
     tile_ft: Int32,
     tile_pixels: Int32,
     operand: Int32,
     out_blocks: int,
     pipeline: int,
-    spent: Int64,
+    lane_cycles: Int64,
 ) -> int:
     """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
-    waited for the window, for the fetch unit, for the drain, and had no stream (``SPENT``).
+    waited for the window, for the fetch unit, for the drain, and had no stream (``LANE_CYCLES``).
 
     work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
     drain_cost: per group, cycles per pixel. out_blocks: 0 if nothing is written back.
@@ -334,8 +334,8 @@ def _simulate(
             work,
             used,
             drain_cost,
-            fetches,
-            entries,
+            tap_fetches,
+            window_entries,
             window,
             tile_ft[t],
             tile_pixels[t],
@@ -345,7 +345,7 @@ def _simulate(
             ring,
             size,
             until,
-            spent,
+            lane_cycles,
         )
         t += 1
         if t % period != 0 or t >= tiles - 1:
@@ -360,7 +360,7 @@ def _simulate(
             for s in range(slots):
                 done[s] += later
                 for kind in range(5):
-                    spent[kind, s] += rounds * (spent[kind, s] - mark_spent[kind, s])
+                    lane_cycles[kind, s] += rounds * (lane_cycles[kind, s] - mark_spent[kind, s])
             for i in range(len(now)):
                 now[i] += later
             for i in range(len(until)):
@@ -373,17 +373,17 @@ def _simulate(
                 mark_state[i] = state[i]
             for s in range(slots):
                 for kind in range(5):
-                    mark_spent[kind, s] = spent[kind, s]
+                    mark_spent[kind, s] = lane_cycles[kind, s]
     end = int(max(now[DRAINED], now[WRITTEN]))
     for s in range(slots):
-        spent[3 if s < used[-1] else 4, s] += end + pipeline - done[s]
+        lane_cycles[3 if s < used[-1] else 4, s] += end + pipeline - done[s]
     return end
 
 
 # ------------------------------------------------------------------------ fetches and quads
 
 
-@native
+@njit_cached
 def _conflicts(
     cf: Int32,
     outputs: int,
@@ -464,7 +464,7 @@ def group_pixels(outputs: int, size: int) -> Int32:
 
 
 def simple_cycles(
-    array: Channelwise,
+    array: ChannelwiseArray,
     blocks: int,
     taps: int,
     conflicts: Int32,

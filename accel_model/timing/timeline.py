@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Int64 = npt.NDArray[np.int64]
 
@@ -21,7 +21,7 @@ class Timeline(NamedTuple):
     end: Int64
 
 
-@native
+@njit_cached
 def timeline(
     unit: Int64,
     wait: Int64,

@@ -17,10 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.published.row import Row
+from benchmarks.published.row import PublishedRow
 
 
-def arrays() -> dict[str, Callable[[], list[Row]]]:
+def arrays() -> dict[str, Callable[[], list[PublishedRow]]]:
     """What gives the figures of every array, by the name of its file."""
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     modules = {
@@ -36,7 +36,7 @@ def shown(value: float | None) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[PublishedRow]) -> Table:
     """Array, figure, published, ours, deviation, tolerance, met."""
     printed = Table("array", "figure")
     for name in ("published", "ours", "deviation", "tolerance", "met"):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from benchmarks.published.layers import (
-    Layer,
+    PublishedLayer,
     alexnet,
     filter_set,
     target,
@@ -19,7 +19,7 @@ from benchmarks.published.layers import (
     vgg16,
     with_array,
 )
-from benchmarks.published.row import Row, data, within
+from benchmarks.published.row import PublishedRow, data, within
 from zeroskip.accel_model.formats.step import INDEX_BITS
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -38,18 +38,18 @@ REGRESSION = {  # of our own: the publication has no figure for convolutions tha
 }
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     return [*(_connected(name) for name in CONNECTED), *_convolutions()]
 
 
-def _connected(name: str) -> Row:
+def _connected(name: str) -> PublishedRow:
     """Published: the ratio of the bits of all weights and of those stored, 16 / (density x (16 +
     index bits)). Ours: of the cycles of two modelled accelerators, each the longer of bus and
     array."""
     densities, key, inputs, outputs = CONNECTED[name]
     density = data("densities")[densities][key][0]
     published = WEIGHT_BITS / (density * (WEIGHT_BITS + INDEX_BITS))
-    layer = Layer(name, inputs, min(outputs, FILTERS), 1, 1, density=density)
+    layer = PublishedLayer(name, inputs, min(outputs, FILTERS), 1, 1, density=density)
     sparse, dense = target("cambricon_x"), target("diannao")
     matrix = layer.random_weights(np.random.default_rng(SEED))
     stored = int(filter_set(matrix, layer.shape, sparse.format).stored_counts.sum())
@@ -57,10 +57,10 @@ def _connected(name: str) -> Row:
     full = np.ones_like(matrix)
     ours = _cycles(dense, layer, full, full.size * WEIGHT_BITS) / taken
     figure = f"{name}, {density:.0%} of the weights, x DianNao"
-    return Row("Cambricon-X", figure, published, ours, within(published, 0.02))
+    return PublishedRow("Cambricon-X", figure, published, ours, within(published, 0.02))
 
 
-def _cycles(spec: AccelSpec, layer: Layer, matrix: np.ndarray, bits: int) -> float:
+def _cycles(spec: AccelSpec, layer: PublishedLayer, matrix: np.ndarray, bits: int) -> float:
     """The longer of the time that weights take on the bus, with the word before every stream, and
     that of the array. The bus of these descriptions moves half the bytes, of 8-bit values."""
     bits += layer.filters * 2 * WEIGHT_BITS
@@ -68,7 +68,7 @@ def _cycles(spec: AccelSpec, layer: Layer, matrix: np.ndarray, bits: int) -> flo
     return max(bus, timing(spec, layer, matrix).cycles)
 
 
-def _convolutions() -> list[Row]:
+def _convolutions() -> list[PublishedRow]:
     """Array cycles of all convolutions. DianNao takes one tap at a time, so that the three channels
     of AlexNet's first layer are three of its 16 inputs."""
     regressions = []
@@ -77,11 +77,11 @@ def _convolutions() -> list[Row]:
         ours = _speedup(with_array(target("cambricon_x"), windows=windows), layers)
         apart = "in step" if windows == 1 else f"up to {windows - 1} windows apart"
         figure = f"{network} convolutions, elements {apart}, x DianNao (regression)"
-        regressions.append(Row("Cambricon-X", figure, None, ours, within(expected, 0.001)))
+        regressions.append(PublishedRow("Cambricon-X", figure, None, ours, within(expected, 0.001)))
     return regressions
 
 
-def _speedup(spec: AccelSpec, layers: Iterable[Layer]) -> float:
+def _speedup(spec: AccelSpec, layers: Iterable[PublishedLayer]) -> float:
     dense, rng = target("diannao"), np.random.default_rng(SEED)
     total = np.zeros(2)
     for layer in layers:

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.published.layers import Layer, target, timing
-from benchmarks.published.row import Row, equal
+from benchmarks.published.layers import PublishedLayer, target, timing
+from benchmarks.published.row import PublishedRow, equal
 
 PEAKS = {"DianNao": ("diannao", 256), "DaDianNao": ("dadiannao", 4096)}
-LAYER = Layer("conv4_2", 512, 512, 8, 3)
+LAYER = PublishedLayer("conv4_2", 512, 512, 8, 3)
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     return [
-        Row(name, "multiply-accumulates a cycle", peak, _rate(file), equal(peak))
+        PublishedRow(name, "multiply-accumulates a cycle", peak, _rate(file), equal(peak))
         for name, (file, peak) in PEAKS.items()
     ]
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.published.layers import Layer, target, timing, with_array
-from benchmarks.published.row import Row, between, equal, within
+from benchmarks.published.layers import PublishedLayer, target, timing, with_array
+from benchmarks.published.row import PublishedRow, between, equal, within
 from zeroskip.accel_model.arrays.base import Timing
 from zeroskip.accel_model.formats import BITMAP
 
 SEED = 0
-LAYER = Layer("conv4_2", 512, 512, 8, 3, density=0.25)  # of VGG-16
+LAYER = PublishedLayer("conv4_2", 512, 512, 8, 3, density=0.25)  # of VGG-16
 LANES = {16: within(1.80, 0.02), 32: between(1.8, 2.2), 64: within(2.08, 0.02)}
 SCHEMES = {"4 of 16": (16, 4), "2:4": (4, 2), "1:4": (4, 1)}
 WORKING = ("multiply", "fragmentation", "zeros", "padding", "instep")
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     return [
         *(_doubling(lanes) for lanes in LANES),
         *(_exact(scheme) for scheme in SCHEMES),
@@ -28,7 +28,7 @@ def rows() -> list[Row]:
     ]
 
 
-def _doubling(lanes: int) -> Row:
+def _doubling(lanes: int) -> PublishedRow:
     """12 of 16 weights pruned anywhere, over 12 of every 16: the publication says that its pruning
     doubles the speed. Lanes in step wait for the one with most weights in a group."""
     spec = with_array(target("kang"), lanes=lanes)
@@ -36,26 +36,26 @@ def _doubling(lanes: int) -> Row:
     irregular = timing(spec, LAYER, anywhere, weights=BITMAP)
     ours = irregular.cycles / timing(spec, LAYER, of_every(16, 4)).cycles
     figure = f"12 of 16 pruned, in groups over anywhere, {lanes} lanes in step"
-    return Row("Kang", figure, None, ours, LANES[lanes])
+    return PublishedRow("Kang", figure, None, ours, LANES[lanes])
 
 
-def _exact(scheme: str) -> Row:
+def _exact(scheme: str) -> PublishedRow:
     """Cycles in which lanes work on groups, all weights over q of every g."""
     dense, pruned = _pair(scheme)
     group, kept = SCHEMES[scheme]
     ours = sum(dense.slots[name] for name in WORKING) / sum(pruned.slots[name] for name in WORKING)
-    return Row(
+    return PublishedRow(
         "Kang", f"{scheme}, work of dense over pruned", group / kept, ours, equal(group / kept)
     )
 
 
-def _layer(scheme: str) -> Row:
+def _layer(scheme: str) -> PublishedRow:
     """All cycles of the layer, its first fetch and last drain with them."""
     dense, pruned = _pair(scheme)
     group, kept = SCHEMES[scheme]
     ours = dense.cycles / pruned.cycles
     figure = f"{scheme}, cycles of a VGG-16 layer, dense over pruned"
-    return Row("Kang", figure, group / kept, ours, within(group / kept, 0.01))
+    return PublishedRow("Kang", figure, group / kept, ours, within(group / kept, 0.01))
 
 
 def _pair(scheme: str) -> tuple[Timing, Timing]:

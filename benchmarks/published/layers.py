@@ -21,7 +21,7 @@ Int8 = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class Layer:
+class PublishedLayer:
     """A convolution, or a fully connected layer with one output position.
 
     name: in its network.
@@ -65,29 +65,29 @@ class Layer:
 
 
 ALEXNET = (  # Krizhevsky et al., NIPS 2012
-    Layer("conv1", 3, 96, 55, 11, 4),
-    Layer("conv2", 48, 128, 27, 5, groups=2),
-    Layer("conv3", 256, 384, 13, 3),
-    Layer("conv4", 192, 192, 13, 3, groups=2),
-    Layer("conv5", 192, 128, 13, 3, groups=2),
+    PublishedLayer("conv1", 3, 96, 55, 11, 4),
+    PublishedLayer("conv2", 48, 128, 27, 5, groups=2),
+    PublishedLayer("conv3", 256, 384, 13, 3),
+    PublishedLayer("conv4", 192, 192, 13, 3, groups=2),
+    PublishedLayer("conv5", 192, 128, 13, 3, groups=2),
 )
 
 
-def alexnet() -> Iterator[Layer]:
+def alexnet() -> Iterator[PublishedLayer]:
     """Its convolutions with the weight densities of Han et al. (NIPS 2015)."""
     densities = data("densities")["han_alexnet_w_outact"]
     for layer in ALEXNET:
         yield replace(layer, density=densities[layer.name][0])
 
 
-def vgg16() -> Iterator[Layer]:
+def vgg16() -> Iterator[PublishedLayer]:
     """Its convolutions with the weight densities of Han et al."""
     densities = data("densities")
     for name, shape in densities["scnn_vgg16"].items():
         if name != "_fields":
             channels, filters, size, kernel = shape[:4]
             density = densities["han_vgg16_w_outact"][name][0]
-            yield Layer(name, channels, filters, size, kernel, density=density)
+            yield PublishedLayer(name, channels, filters, size, kernel, density=density)
 
 
 def target(name: str) -> AccelSpec:
@@ -115,7 +115,7 @@ def filter_set(matrix: Int8, shape: Shape, weights: WeightFormat) -> FilterSet:
 
 def timing(
     spec: AccelSpec,
-    layer: Layer,
+    layer: PublishedLayer,
     matrix: Int8,
     mode: int = 0,
     weights: WeightFormat | None = None,

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.published.row import data
 from zeroskip.accel_model.arrays.base import Case, FilterSet, Timing
-from zeroskip.accel_model.formats import Shape, canonical
+from zeroskip.accel_model.formats import Shape, to_reduction_order
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -34,7 +34,7 @@ MODULES = {  # of GoogLeNet: inputs, size, and outputs of 1x1, 3x3_reduce, 3x3, 
 
 
 @dataclass(frozen=True)
-class Layer:
+class RandomLayer:
     """A convolution. channels, filters, size (of the input), kernel, stride, pad; densities of
     weights and inputs; groups: it is done so often, with its channels and filters."""
 
@@ -67,7 +67,7 @@ class Layer:
         )
 
 
-def alexnet() -> list[Layer]:
+def alexnet() -> list[RandomLayer]:
     """The convolutions; inputs of a layer have the density of the outputs before it."""
     table = data("densities")["han_alexnet_w_outact"]
     shapes = {
@@ -80,17 +80,19 @@ def alexnet() -> list[Layer]:
     layers, before = [], 1.0
     for name, (channels, filters, size, kernel, stride, pad, groups) in shapes.items():
         density, out = table[name]
-        layers.append(Layer(channels, filters, size, kernel, density, before, stride, pad, groups))
+        layers.append(
+            RandomLayer(channels, filters, size, kernel, density, before, stride, pad, groups)
+        )
         before = out
     return layers
 
 
-def vgg16() -> list[Layer]:
+def vgg16() -> list[RandomLayer]:
     table = data("densities")["scnn_vgg16"]
-    return [Layer(*values) for name, values in table.items() if name != "_fields"]
+    return [RandomLayer(*values) for name, values in table.items() if name != "_fields"]
 
 
-def googlenet(densities: tuple[float, float] | None = None) -> dict[str, list[Layer]]:
+def googlenet(densities: tuple[float, float] | None = None) -> dict[str, list[RandomLayer]]:
     """The modules; densities: of weights and inputs of all layers, instead of the published."""
     first, last = (data("densities")[f"scnn_googlenet_{name}"] for name in ("3a", "5b"))
     modules = {}
@@ -113,13 +115,13 @@ def googlenet(densities: tuple[float, float] | None = None) -> dict[str, list[La
                 for a, b in zip(first[branch], last[branch], strict=True)
             ]
             given = densities or (at[4], at[5])
-            layers.append(Layer(channels, filters, size, kernel, *given))
+            layers.append(RandomLayer(channels, filters, size, kernel, *given))
         modules[name] = layers
     return modules
 
 
 @cache
-def timing(spec: AccelSpec, layer: Layer) -> Timing:
+def timing(spec: AccelSpec, layer: RandomLayer) -> Timing:
     """A layer with random masks, all of it at once."""
     rng = np.random.default_rng([SEED, layer.channels, layer.filters, layer.size, layer.kernel])
     shape = (layer.filters, layer.channels, layer.kernel, layer.kernel)
@@ -141,16 +143,16 @@ def filter_set(
 ) -> FilterSet:
     """Filters in the order in which the compiler would put them."""
     weights, shape = spec.format, Shape(weight.shape[1], weight.shape[2] * weight.shape[3])
-    matrix = canonical(weight)
+    matrix = to_reduction_order(weight)
     counts = weights.stored_counts(matrix, shape, None)
     order = spec.kind.order(spec.array, np.maximum(counts, 1).sum(axis=1, dtype=np.int64))
     matrix = matrix[order]
     return FilterSet(lambda: matrix, shape, order, counts[order], 0, weights)
 
 
-def cycles(spec: AccelSpec, layers: Iterable[Layer]) -> int:
+def cycles(spec: AccelSpec, layers: Iterable[RandomLayer]) -> int:
     return sum(layer.groups * timing(spec, layer).cycles for layer in layers)
 
 
-def whole(modules: dict[str, list[Layer]]) -> list[Layer]:
+def whole(modules: dict[str, list[RandomLayer]]) -> list[RandomLayer]:
     return [layer for layers in modules.values() for layer in layers]

@@ -48,7 +48,7 @@ def below(limit: float) -> Accepted:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """A figure.
 
     array: the accelerator.

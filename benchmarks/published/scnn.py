@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from benchmarks.published.random_layers import (
-    Layer,
+    RandomLayer,
     alexnet,
     cycles,
     googlenet,
@@ -21,7 +21,7 @@ from benchmarks.published.random_layers import (
     vgg16,
     whole,
 )
-from benchmarks.published.row import Accepted, Row, below, near, within
+from benchmarks.published.row import Accepted, PublishedRow, below, near, within
 from zeroskip.accel_model.arrays.dcnn import DcnnGeometry
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
@@ -56,14 +56,14 @@ def break_even(spec: AccelSpec) -> float:
     return grid[0] if speeds[0] < 1 else grid[-1]
 
 
-def used(layers: Iterable[Layer]) -> float:
+def used(layers: Iterable[RandomLayer]) -> float:
     """Share of SCNN's multipliers that multiply two values that are not zero."""
     taken = [timing(published(), layer) for layer in layers]
     total = sum(each.cycles for each in taken) * published().array.macs
     return sum(each.slots["multiply"] for each in taken) / total
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     """Every figure of the paper that a model of its array can give."""
     networks = {"AlexNet": alexnet(), "GoogLeNet": whole(googlenet()), "VGG-16": vgg16()}
     speeds = {
@@ -72,11 +72,13 @@ def rows() -> list[Row]:
     }
     figures = {"AlexNet": 2.37, "GoogLeNet": 2.19, "VGG-16": 3.52}
     found = [
-        Row("SCNN", f"x DCNN, {name}, Kc 8", value, speeds[name], within(value, 0.15))
+        PublishedRow("SCNN", f"x DCNN, {name}, Kc 8", value, speeds[name], within(value, 0.15))
         for name, value in figures.items()
     ]
     mean = sum(speeds.values()) / len(speeds)
-    found.append(Row("SCNN", "x DCNN, mean of the three, Kc 8", 2.7, mean, within(2.7, 0.1)))
+    found.append(
+        PublishedRow("SCNN", "x DCNN, mean of the three, Kc 8", 2.7, mean, within(2.7, 0.1))
+    )
     free = published("scnn", **FREE)
     at = googlenet((0.4, 0.4))
     scnn = cycles(free, whole(at))
@@ -112,10 +114,10 @@ def rows() -> list[Row]:
             within(2.6, 0.15),
         ),
     ]
-    found += [Row("SCNN", *each) for each in equal]
+    found += [PublishedRow("SCNN", *each) for each in equal]
     modules = googlenet()
     found += [
-        Row(
+        PublishedRow(
             "SCNN",
             f"multipliers used, GoogLeNet {name}, Kc 8",
             None,

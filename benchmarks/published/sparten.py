@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, log
 
-from benchmarks.published.random_layers import Layer, alexnet, googlenet, timing, vgg16, whole
-from benchmarks.published.row import Row, within
+from benchmarks.published.random_layers import RandomLayer, alexnet, googlenet, timing, vgg16, whole
+from benchmarks.published.row import PublishedRow, within
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
 
@@ -22,7 +22,7 @@ def published(kind: str = "sparten") -> AccelSpec:
     return replace(spec, array=replace(spec.array, kind=kind))  # type: ignore[type-var]
 
 
-def faster(kind: str, layers: Sequence[Layer]) -> float:
+def faster(kind: str, layers: Sequence[RandomLayer]) -> float:
     """SparTen's speed in that of a relative."""
     ratios = [
         timing(published(kind), layer).cycles / timing(published(), layer).cycles
@@ -31,11 +31,11 @@ def faster(kind: str, layers: Sequence[Layer]) -> float:
     return exp(sum(map(log, ratios)) / len(ratios))
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedRow]:
     """Both figures."""
     layers = [*alexnet(), *whole(googlenet()), *vgg16()]
     return [
-        Row(
+        PublishedRow(
             "SparTen",
             f"x {name}, geometric mean over layers",
             value,

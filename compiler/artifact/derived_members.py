@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from zeroskip.accel_model import formats
 from zeroskip.accel_model.formats import FormatError, Shape, WeightFormat, nested
-from zeroskip.accel_model.io.archive import npy_parts
-from zeroskip.accel_model.io.validate import count, read_record
+from zeroskip.accel_model.io.archive import npy_chunks
+from zeroskip.accel_model.io.validate import checked_int, from_table
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.weight_map import WeightStreams, weight_streams
 
@@ -38,7 +38,7 @@ _LIMIT = 1 << 32  # bytes of weights that are unpacked at once, of programs that
 
 
 @dataclass(frozen=True)
-class LevelOf:
+class NestedConstant:
     """A constant's file, made of the nested weights in the member ``part``."""
 
     part: str
@@ -52,16 +52,16 @@ class LevelOf:
         if kind.kind not in "biuf" or any(size < 0 for size in self.shape):
             raise ValueError(f"nested weights of {self.dtype} {self.shape}")
         size = prod(self.shape)
-        count(size * kind.itemsize, "bytes of nested weights", 0, limit)
+        checked_int(size * kind.itemsize, "bytes of nested weights", 0, limit)
         values = nested.unpack(np.frombuffer(part, np.uint8), self.level, kind, size)
-        return b"".join(npy_parts(values.reshape(self.shape)))
+        return b"".join(npy_chunks(values.reshape(self.shape)))
 
 
 # ---------------------------------------------------------------------------------------- programs
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """The weights of a layer: the constant in ``member``, [K, C/groups, *kernel], or of a matmul
     (``transposed`` = 1) [in, out]. taps: of a kernel, also where a matmul reads a whole map."""
 
@@ -87,12 +87,12 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Piece:
+class PackedSegment:
     """``size`` packed bytes of a program's file from ``at`` on, and which weights they are.
 
-    source: of ``ProgramOf.sources``. filters and channels: how many from which on; channels count
-    through all groups. order: where in ``ProgramOf.orders`` the filters' order begins. table: byte
-    of the file where the pattern table's rows begin (-1: none), and ``id_bits`` of it.
+    source: of ``RebuiltProgram.sources``. filters and channels: how many from which on; channels
+    count through all groups. order: where in ``RebuiltProgram.orders`` the filters' order begins.
+    table: byte of the file where the pattern table's rows begin (-1: none), and ``id_bits`` of it.
     """
 
     at: int
@@ -108,7 +108,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class ProgramOf:
+class RebuiltProgram:
     """A program's file, made of other members: rest (uint8), pieces (int64 [n, fields of Piece]),
     orders (uint16) and the sources' constants. kind: of the weight format."""
 
@@ -116,22 +116,22 @@ class ProgramOf:
     rest: str
     pieces: str
     orders: str
-    sources: tuple[Source, ...]
+    sources: tuple[WeightSource, ...]
 
     def to_table(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
-    def from_table(table: Any) -> ProgramOf:
+    def from_table(table: Any) -> RebuiltProgram:
         """ValueError or KeyError for anything that ``to_table`` does not make."""
-        sources = tuple(read_record(Source, each) for each in table["sources"])
-        plain = read_record(_Plain, {key: each for key, each in table.items() if key != "sources"})
-        return ProgramOf(plain.kind, plain.rest, plain.pieces, plain.orders, sources)
+        sources = tuple(from_table(WeightSource, each) for each in table["sources"])
+        plain = from_table(_Plain, {key: each for key, each in table.items() if key != "sources"})
+        return RebuiltProgram(plain.kind, plain.rest, plain.pieces, plain.orders, sources)
 
 
 @dataclass(frozen=True)
 class _Plain:
-    """The fields of ``ProgramOf`` that are text."""
+    """The fields of ``RebuiltProgram`` that are text."""
 
     kind: str
     rest: str
@@ -154,10 +154,10 @@ def join_program(
     weights = formats.FORMATS.get(kind)
     if weights is None:
         raise ValueError(f"a program has weights in the format {kind!r}")
-    if pieces.ndim != 2 or pieces.shape[1] != len(fields(Piece)):
+    if pieces.ndim != 2 or pieces.shape[1] != len(fields(PackedSegment)):
         raise ValueError(f"pieces of a program are {pieces.shape}")
-    every = [Piece(*row) for row in pieces.tolist()]
-    total = count(
+    every = [PackedSegment(*row) for row in pieces.tolist()]
+    total = checked_int(
         len(rest) + sum(max(piece.size, 0) for piece in every), "bytes of a program", 0, limit
     )
     made = np.zeros(total, np.uint8)
@@ -186,7 +186,7 @@ def _packed(
     weights: WeightFormat,
     groups: int,
     weight: Int8,
-    piece: Piece,
+    piece: PackedSegment,
     order: npt.NDArray[np.integer[Any]],
     file: Bytes,
     limit: int,
@@ -209,11 +209,11 @@ def _packed(
         if len(raw) != rows * _PAR_ROW:
             raise ValueError(f"a pattern table of a program lies at {piece.table}")
         table = weights.table_of(raw.reshape(rows, _PAR_ROW), piece.id_bits)
-    matrix = formats.canonical(_part(groups, weight, piece))[order]
+    matrix = formats.to_reduction_order(_part(groups, weight, piece))[order]
     return weights.pack(matrix, Shape(piece.channels, taps), order, table)[0]
 
 
-def _part(groups: int, weight: Int8, piece: Piece) -> Int8:
+def _part(groups: int, weight: Int8, piece: PackedSegment) -> Int8:
     """The filters and channels of a piece, [filters, channels, taps], as if there were no groups:
     with zeros outside each filter's own."""
     first, last = piece.first_channel, piece.first_channel + piece.channels
@@ -234,21 +234,21 @@ def _part(groups: int, weight: Int8, piece: Piece) -> Int8:
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class SplitProgram:
     """A program's file taken apart, as ``join_program`` takes it."""
 
     rest: Bytes
     pieces: npt.NDArray[np.int64]
     orders: npt.NDArray[np.uint16]
-    sources: tuple[Source, ...]
+    sources: tuple[WeightSource, ...]
 
 
 def split_program(
     file: Bytes,
     start: int,
     program: Program,
-    known: Mapping[str, tuple[Source, npt.NDArray[np.int8]]],
-) -> Split:
+    known: Mapping[str, tuple[WeightSource, npt.NDArray[np.int8]]],
+) -> SplitProgram:
     """Take the weights out of a program's file.
 
     file: the program's own begins at ``start``. known: node -> its weights and the constant that
@@ -256,8 +256,8 @@ def split_program(
     bit for bit, stays in the rest.
     """
     base = start + _image_start(file[start:], program)
-    weights: dict[Source, tuple[int, Int8]] = {}
-    pieces: list[Piece] = []
+    weights: dict[WeightSource, tuple[int, Int8]] = {}
+    pieces: list[PackedSegment] = []
     orders: list[npt.NDArray[np.uint16]] = []
     for streams in weight_streams(program):
         node = program.layers[streams.layer].node
@@ -271,7 +271,7 @@ def split_program(
             table = (
                 (-1, 0) if streams.table is None else (base + streams.table[0], streams.table[1])
             )
-            piece = Piece(
+            piece = PackedSegment(
                 base + streams.dram,
                 streams.size,
                 number,
@@ -291,9 +291,9 @@ def split_program(
     for piece in pieces:
         inside[piece.at : piece.at + piece.size] = True
     rows = np.array([astuple(piece) for piece in pieces], np.int64)
-    return Split(
+    return SplitProgram(
         file[~inside],
-        rows.reshape(-1, len(fields(Piece))),
+        rows.reshape(-1, len(fields(PackedSegment))),
         np.concatenate([np.zeros(0, np.uint16), *orders]),
         tuple(weights),
     )

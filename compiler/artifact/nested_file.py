@@ -28,16 +28,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from zeroskip.accel_model.io.archive import Parts, digest, pieces, read_npy, seal
-from zeroskip.accel_model.io.validate import read_record, text
-from zeroskip.compiler.artifact.derived_members import LevelOf, ProgramOf, join_program
+from zeroskip.accel_model.io.archive import Chunks, digest, pieces, read_npy, seal
+from zeroskip.accel_model.io.validate import checked_text, from_table
+from zeroskip.compiler.artifact.derived_members import NestedConstant, RebuiltProgram, join_program
 from zeroskip.compiler.artifact.network import (
     FORMAT,
     Network,
     NetworkError,
+    as_network_error,
     check_head,
     read_network,
-    refusing,
     write_members,
 )
 
@@ -45,7 +45,7 @@ LEVELS_FORMAT = 2
 FOLDER = "parts/"
 GROWTH = 256  # times the bytes that are stored: the most that a member is made to
 
-Derived: TypeAlias = LevelOf | ProgramOf
+Derived: TypeAlias = NestedConstant | RebuiltProgram
 ReadPart: TypeAlias = Callable[[str], bytes]  # by its digest
 
 
@@ -60,13 +60,13 @@ class Levels:
     recipes: tuple[str, ...]
     heads: tuple[dict[str, Any], ...]
     derived: Mapping[str, Derived]
-    parts: Mapping[str, Parts]
+    parts: Mapping[str, Chunks]
 
     def network(self, level: int = 0) -> Network:
         """The network of a level; NetworkError if there is none of this number."""
         stored = sum(len(piece) for parts in self.parts.values() for piece in parts)
         store = _Store(self.derived, self._reading, stored * GROWTH)
-        with refusing("the network"):
+        with as_network_error("the network"):
             return _network(self.recipes, self.heads, store, "the network", level)
 
     @contextmanager
@@ -109,11 +109,13 @@ def read_level(
                 f"{path}: member {FOLDER}{name} was altered after it was written; compile it again"
             )
     derived = {
-        name: ProgramOf.from_table(table) if "sources" in table else read_record(LevelOf, table)
+        name: RebuiltProgram.from_table(table)
+        if "sources" in table
+        else from_table(NestedConstant, table)
         for name, table in head["derived"].items()
     }
     stored = sum(info.file_size for info in members.values())
-    recipes = tuple(text(each["recipe"], "recipe") for each in head["levels"])
+    recipes = tuple(checked_text(each["recipe"], "recipe") for each in head["levels"])
     heads = tuple(each["network"] for each in head["levels"])
     return _network(
         recipes, heads, _Store(derived, partial(_reading, path), stored * GROWTH), path, level
@@ -160,7 +162,7 @@ class _Store:
         found = self.derived.get(name)
         if found is None:
             return read(name)
-        if isinstance(found, LevelOf):
+        if isinstance(found, NestedConstant):
             made = found.build(read(found.part), self.limit)
         else:
             made = self._program(found, read)
@@ -168,10 +170,10 @@ class _Store:
             raise ValueError(f"what is made of nested weights is not {name[:16]}")
         return made
 
-    def _program(self, found: ProgramOf, read: ReadPart) -> bytes:
+    def _program(self, found: RebuiltProgram, read: ReadPart) -> bytes:
         sources = []
         for source in found.sources:
-            if isinstance(self.derived.get(source.member), ProgramOf):
+            if isinstance(self.derived.get(source.member), RebuiltProgram):
                 raise ValueError("a program is not made of programs")
             sources.append((source.groups, source.weight(read_npy(self._get(source.member, read)))))
         pieces, orders = (read_npy(read(name)) for name in (found.pieces, found.orders))

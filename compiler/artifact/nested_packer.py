@@ -13,13 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.formats import nested
-from zeroskip.accel_model.io.archive import Parts, array_of, digest, npy_parts
-from zeroskip.compiler.artifact.derived_members import LevelOf, ProgramOf, Source, split_program
+from zeroskip.accel_model.io.archive import Chunks, array_of, digest, npy_chunks
+from zeroskip.compiler.artifact.derived_members import (
+    NestedConstant,
+    RebuiltProgram,
+    WeightSource,
+    split_program,
+)
 from zeroskip.compiler.artifact.nested_file import Derived, Levels
 from zeroskip.compiler.artifact.network import MODULES, Network
 from zeroskip.compiler.artifact.relax_modules import constant_member
 from zeroskip.compiler.ir.layer_graph import LayerGraph
-from zeroskip.relay_passes.integer.layers import Conv, Dense
+from zeroskip.relay_passes.integer.layers import ConvLayer, DenseLayer
 
 Key = tuple[str, str, str]  # a constant of a network: module, function, variable
 
@@ -91,7 +96,7 @@ class _Packer:
     recipes: list[str] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
     derived: dict[str, Derived] = field(default_factory=dict)
-    parts: dict[str, Parts] = field(default_factory=dict)
+    parts: dict[str, Chunks] = field(default_factory=dict)
     constants: dict[Key, _Growing] = field(default_factory=dict)
 
     def add(self, level: Level) -> None:
@@ -122,21 +127,21 @@ class _Packer:
         level: Level,
         region: str,
         names: Mapping[str, str],
-        members: Mapping[str, Parts],
+        members: Mapping[str, Chunks],
         member: str,
     ) -> None:
         program, parts = level.network.programs[region], members[member]
         known = {}
         for node in level.graphs[region].nodes:
-            if isinstance(node.layer, Conv):
+            if isinstance(node.layer, ConvLayer):
                 constant, groups, transposed = node.layer.weight, node.layer.groups, 0
-            elif isinstance(node.layer, Dense):
+            elif isinstance(node.layer, DenseLayer):
                 constant, groups, transposed = np.ascontiguousarray(node.layer.weight.T), 1, 1
             else:
                 continue
             name, _ = constant_member(constant)
             if name in members:
-                known[node.node] = Source(names[name], groups, 1, transposed), constant
+                known[node.node] = WeightSource(names[name], groups, 1, transposed), constant
         split = split_program(
             np.frombuffer(b"".join(parts), np.uint8), len(parts[0]), program, known
         )
@@ -146,11 +151,11 @@ class _Packer:
             return
         if pieces.max() < 1 << 31:
             pieces = pieces.astype(np.int32)
-        self.derived[names[member]] = ProgramOf(
+        self.derived[names[member]] = RebuiltProgram(
             program.spec.format.name,
             self._keep([split.rest.tobytes()]),
-            self._keep(npy_parts(pieces)),
-            self._keep(npy_parts(split.orders)),
+            self._keep(npy_chunks(pieces)),
+            self._keep(npy_chunks(split.orders)),
             split.sources,
         )
 
@@ -159,30 +164,30 @@ class _Packer:
         for growing in self.constants.values():
             distinct = dict.fromkeys(growing.names)
             if len(distinct) == 1:
-                self._store(growing.names[0], npy_parts(growing.first))
+                self._store(growing.names[0], npy_chunks(growing.first))
                 continue
             raw = nested.pack(
                 growing.first.reshape(-1), growing.depth, len(growing.names), growing.granule
             )
             part = self._keep([raw.data])
             for name in distinct:
-                self.derived[name] = LevelOf(
+                self.derived[name] = NestedConstant(
                     part, growing.names.index(name), str(growing.first.dtype), growing.first.shape
                 )
         stored = {name: parts for name, parts in self.parts.items() if name not in self.derived}
         return Levels(tuple(self.recipes), tuple(self.heads), self.derived, stored)
 
-    def _keep(self, parts: Parts) -> str:
+    def _keep(self, parts: Chunks) -> str:
         """Store a part; returns its digest."""
         name = digest(parts)
         self._store(name, parts)
         return name
 
-    def _store(self, name: str, parts: Parts) -> None:
+    def _store(self, name: str, parts: Chunks) -> None:
         self.parts.setdefault(name, parts)
 
 
-def _constants(members: Mapping[str, Parts]) -> Iterable[tuple[Key, str]]:
+def _constants(members: Mapping[str, Chunks]) -> Iterable[tuple[Key, str]]:
     """The constants of a network's modules that may be weights, and their members."""
     for module in MODULES[1:]:
         table = json.loads(b"".join(members[f"modules/{module}.constants.json"]))

@@ -23,7 +23,7 @@ import numpy as np
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import FormatError
 from zeroskip.accel_model.io.archive import (
-    Parts,
+    Chunks,
     digest,
     pieces,
     read_npy,
@@ -32,13 +32,13 @@ from zeroskip.accel_model.io.archive import (
     write_zip,
 )
 from zeroskip.accel_model.io.atomic_write import refuse_irregular, write_whole
-from zeroskip.accel_model.io.validate import count, read_record, text, told
+from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table, short_message
 from zeroskip.accel_model.plugins import UnknownKind, require
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.ir.host_plan import DirectPlan
+from zeroskip.compiler.ir.host_plan import TvmFreeHost
 
 FORMAT = 4
 MODULES = ("host", "reference", "floating")
@@ -70,12 +70,12 @@ class Network:
 
     host: the module whose ``main`` calls the programs; reference: the same in integer TVM ops, each
     region a function of its own that returns the results of all its layers; floating: the network
-    before quantisation; these three are IRModules or functions that load one. cpu: nodes that stay
+    before quantization; these three are IRModules or functions that load one. cpu: nodes that stay
     on the CPU, and why. results: of each region's outputs, which of its layers made them.
     placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
     batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
     of one image, ``run_inputs`` and ``run_outputs`` those of a run. direct: how to run without TVM,
-    where the host only quantises. samples: a few calibration samples, for an array whose time
+    where the host only quantizes. samples: a few calibration samples, for an array whose time
     depends on activations: an array for each of ``run_inputs`` by name. level and levels: of a network that is one of several in a file,
     its number and the recipes of all.
     """
@@ -93,7 +93,7 @@ class Network:
     placement: Placement
     host_macs: dict[str, int]
     batch: int = 1
-    direct: DirectPlan | None = field(default=None)
+    direct: TvmFreeHost | None = field(default=None)
     samples: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     level: int = 0
     levels: tuple[str, ...] = ()
@@ -119,11 +119,11 @@ class Network:
     def floating_module(self) -> Any:
         return _module(self.floating)
 
-    def dump(self) -> tuple[dict[str, Any], dict[str, Parts]]:
+    def dump(self) -> tuple[dict[str, Any], dict[str, Chunks]]:
         """The manifest and the members of the file."""
         from zeroskip.compiler.artifact.relax_modules import constant_member, dump_module
 
-        members: dict[str, Parts] = {}
+        members: dict[str, Chunks] = {}
         programs: dict[str, str] = {}
         for name, program in self.programs.items():
             # As the constant that the host module hands to ``zeroskip.run``: stored once.
@@ -168,7 +168,7 @@ class Network:
         level: of a file that holds several (``nested_file.py``), 0 and the default the densest.
         """
         refuse_irregular(path)
-        with refusing(path), zipfile.ZipFile(path) as box:
+        with as_network_error(path), zipfile.ZipFile(path) as box:
             members = read_zip(box, Path(path).stat().st_size)
             head = json.loads(box.read(members["manifest.json"]))
             if "levels" in head:
@@ -191,14 +191,14 @@ class Network:
 
 
 def write_members(
-    path: str | Path, dump: Callable[[], tuple[Mapping[str, Any], Mapping[str, Parts]]]
+    path: str | Path, dump: Callable[[], tuple[Mapping[str, Any], Mapping[str, Chunks]]]
 ) -> None:
     """A file of a manifest and members, whole or not at all. dump: makes them; what they hold in
     memory is gone before the file is loaded to check it."""
 
     def write(out: Any) -> None:
         manifest, members = dump()
-        head: Parts = [json.dumps(manifest, indent=1).encode()]
+        head: Chunks = [json.dumps(manifest, indent=1).encode()]
         write_zip(out, {"manifest.json": head, **members})
 
     write_whole(path, write, check=partial(_check_loads, path))
@@ -218,7 +218,7 @@ def _check_loads(path: str | Path, written: Path) -> None:
 
 
 @contextmanager
-def refusing(path: str | Path) -> Iterator[None]:
+def as_network_error(path: str | Path) -> Iterator[None]:
     """Within it, whatever is wrong with a file becomes a NetworkError."""
     try:
         yield
@@ -241,7 +241,7 @@ def refusing(path: str | Path) -> Iterator[None]:
     ) as problem:
         raise NetworkError(
             f"{path}: is not a compiled network, or is truncated or altered "
-            f"({told(problem)}); compile it again"
+            f"({short_message(problem)}); compile it again"
         ) from None
 
 
@@ -286,25 +286,26 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         def load() -> Any:
             from zeroskip.compiler.artifact.relax_modules import load_module
 
-            with parts_of(path), reading() as read:
+            with as_mismatch_error(path), reading() as read:
                 return load_module(name, read)
 
         return load
 
     ports = {side: tuple(map(_port, head[side])) for side in ("inputs", "outputs")}
-    direct = None if head["direct"] is None else DirectPlan.from_table(head["direct"])
+    direct = None if head["direct"] is None else TvmFreeHost.from_table(head["direct"])
     if direct is not None:
         direct.check(programs[direct.program], ports["inputs"], ports["outputs"])
-    cpu = {node: text(why, "cpu") for node, why in head["cpu"].items()}
+    cpu = {node: checked_text(why, "cpu") for node, why in head["cpu"].items()}
     results = {
-        name: [count(maker, "results") for maker in head["results"][name]] for name in programs
+        name: [checked_int(maker, "results") for maker in head["results"][name]]
+        for name in programs
     }
     placement, host_macs = _placement(head, programs)
-    batch = count(head["batch"], "batch", 1, MAX_BATCH)
+    batch = checked_int(head["batch"], "batch", 1, MAX_BATCH)
     _check_samples(samples, _of_batch(ports["inputs"], batch))
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(
-        text(head["name"], "name"),
+        checked_text(head["name"], "name"),
         spec,
         ports["inputs"],
         ports["outputs"],
@@ -340,8 +341,8 @@ def _placement(
     head: Mapping[str, Any], programs: Mapping[str, Program]
 ) -> tuple[Placement, dict[str, int]]:
     """Both as the manifest says; ValueError unless they agree with its programs and nodes."""
-    placement = read_record(Placement, head["placement"])
-    host_macs = {node: count(macs, "host_macs") for node, macs in head["host_macs"].items()}
+    placement = from_table(Placement, head["placement"])
+    host_macs = {node: checked_int(macs, "host_macs") for node, macs in head["host_macs"].items()}
     known = (len(programs), crossing_bytes(programs), len(head["cpu"]), sum(host_macs.values()))
     if known != (
         placement.regions,
@@ -370,7 +371,7 @@ def _of_batch(ports: tuple[Port, ...], batch: int) -> tuple[Port, ...]:
 
 
 @contextmanager
-def parts_of(name: str) -> Iterator[None]:
+def as_mismatch_error(name: str) -> Iterator[None]:
     """Within it, whatever TVM or numpy say of a network whose parts do not fit together becomes a
     NetworkError: its modules are only looked at when they are used."""
     try:
@@ -380,7 +381,7 @@ def parts_of(name: str) -> Iterator[None]:
     except Exception as problem:
         raise NetworkError(
             f"{name}: its modules and programs do not fit together "
-            f"({told(problem) or type(problem).__name__}); compile it again"
+            f"({short_message(problem) or type(problem).__name__}); compile it again"
         ) from problem
 
 
@@ -398,10 +399,10 @@ def _program(raw: bytes, name: str) -> Program:
 
 
 def _port(table: Any) -> Port:
-    port = read_record(Port, table)
+    port = from_table(Port, table)
     for size in port.shape:
-        count(size, "Port.shape", 1)
-    count(math.prod(port.shape), "elements of Port.shape", 1, MAX_ELEMENTS)
+        checked_int(size, "Port.shape", 1)
+    checked_int(math.prod(port.shape), "elements of Port.shape", 1, MAX_ELEMENTS)
     if np.dtype(port.dtype).kind not in "biuf":
         raise ValueError(f"Port.dtype is {port.dtype!r}")
     return port

@@ -11,7 +11,7 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from zeroskip.accel_model.io.archive import Parts, digest, npy_parts, read_npy
+from zeroskip.accel_model.io.archive import Chunks, digest, npy_chunks, read_npy
 from zeroskip.relay_passes.attrs import PACKED
 from zeroskip.relay_passes.relax.rewriting import const_value, make_const
 
@@ -31,19 +31,19 @@ _CALLING = (
 )
 
 
-def constant_member(array: np.ndarray) -> tuple[str, Parts]:
+def constant_member(array: np.ndarray) -> tuple[str, Chunks]:
     """The member that holds a constant: its name is its content's digest."""
-    parts = npy_parts(array)
+    parts = npy_chunks(array)
     return f"constants/{digest(parts)}.npy", parts
 
 
-def dump_module(name: str, module: IRModule) -> dict[str, Parts]:
+def dump_module(name: str, module: IRModule) -> dict[str, Chunks]:
     """The members of a network file that hold a module.
 
     Each large constant becomes a parameter of its function and a member of its own, so that equal
     ones, of whatever module, are stored once.
     """
-    members: dict[str, Parts] = {}
+    members: dict[str, Chunks] = {}
     lifted: dict[str, dict[str, str]] = {}
     small = IRModule(attrs=module.attrs)
     for gvar, func in module.functions.items():

@@ -12,17 +12,18 @@ import numpy.typing as npt
 from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.codegen.program_builder import Emitter, Want, requantise_rows, scalar_rows
+from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder, TileRequest
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import View
+from zeroskip.compiler.ir.ops import ChannelSlice
 from zeroskip.compiler.ir.schedule import ChannelPlan
-from zeroskip.compiler.ir.tiles import Patch, Span, full, patches, source, spans
+from zeroskip.compiler.ir.tiles import Interval, Tile2D, full, input_tile, intervals, patches
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
-Channelwise: TypeAlias = ops.Depthwise | ops.MaxPool | ops.AvgPool | ops.Add
+Channelwise: TypeAlias = ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Params(NamedTuple):
     rows: Bytes
 
 
-def _no_params(_op: Any, _channels: Span) -> None:
+def _no_params(_op: Any, _channels: Interval) -> None:
     return None
 
 
@@ -61,40 +62,40 @@ class InstructionOf:
     """
 
     make: Callable[[Any, int, Constants], isa.Instruction]
-    params: Callable[[Any, Span], Params | None] = _no_params
+    params: Callable[[Any, Interval], Params | None] = _no_params
 
 
-def _depthwise(op: ops.Depthwise, channels: int, constants: Constants) -> isa.Instruction:
+def _depthwise(op: ops.DepthwiseOp, channels: int, constants: Constants) -> isa.Instruction:
     residual = int(op.residual is not None)
     return isa.Depthwise(wgt=constants.wgt, par=constants.par, channels=channels, residual=residual)
 
 
-def _depthwise_params(op: ops.Depthwise, channels: Span) -> Params:
+def _depthwise_params(op: ops.DepthwiseOp, channels: Interval) -> Params:
     part = slice(channels.start, channels.end)
-    return Params(("p", channels), requantise_rows(op.bias[part], op.mult[part], op.shift[part]))
+    return Params(("p", channels), requantize_rows(op.bias[part], op.mult[part], op.shift[part]))
 
 
-def _max_pool(_op: ops.MaxPool, channels: int, _constants: Constants) -> isa.Instruction:
+def _max_pool(_op: ops.MaxPoolOp, channels: int, _constants: Constants) -> isa.Instruction:
     return isa.MaxPool(channels=channels)
 
 
-def _avg_pool(_op: ops.AvgPool, channels: int, constants: Constants) -> isa.Instruction:
+def _avg_pool(_op: ops.AvgPoolOp, channels: int, constants: Constants) -> isa.Instruction:
     return isa.AvgPool(channels=channels, par=constants.par)
 
 
-def _avg_pool_params(op: ops.AvgPool, _channels: Span) -> Params:
+def _avg_pool_params(op: ops.AvgPoolOp, _channels: Interval) -> Params:
     return Params("s", scalar_rows(op.mult, shift=op.shift))
 
 
-def _add(_op: ops.Add, channels: int, _constants: Constants) -> isa.Instruction:
+def _add(_op: ops.AddOp, channels: int, _constants: Constants) -> isa.Instruction:
     return isa.Add(channels=channels)
 
 
 INSTRUCTIONS: dict[type[ops.Op], InstructionOf] = {
-    ops.Depthwise: InstructionOf(_depthwise, _depthwise_params),
-    ops.MaxPool: InstructionOf(_max_pool),
-    ops.AvgPool: InstructionOf(_avg_pool, _avg_pool_params),
-    ops.Add: InstructionOf(_add),
+    ops.DepthwiseOp: InstructionOf(_depthwise, _depthwise_params),
+    ops.MaxPoolOp: InstructionOf(_max_pool),
+    ops.AvgPoolOp: InstructionOf(_avg_pool, _avg_pool_params),
+    ops.AddOp: InstructionOf(_add),
 }
 
 
@@ -102,7 +103,7 @@ INSTRUCTIONS: dict[type[ops.Op], InstructionOf] = {
 class ChannelEmitter:
     """Emits an operation of ``INSTRUCTIONS`` tile by tile. ``id`` makes its keys its own."""
 
-    out: Emitter
+    out: ProgramBuilder
     op: Channelwise
     plan: ChannelPlan
     id: int
@@ -111,28 +112,29 @@ class ChannelEmitter:
     def weight_rows(self) -> list[int]:
         """WGT rows of each tile of weights."""
         op = self.op
-        if not isinstance(op, ops.Depthwise):
+        if not isinstance(op, ops.DepthwiseOp):
             return []
         return [
-            self._packed(op, channels)[1] for channels in spans(op.y.channels, self.plan.channels)
+            self._packed(op, channels)[1]
+            for channels in intervals(op.y.channels, self.plan.channels)
         ]
 
-    def emit(self, rows: Span) -> None:
+    def emit(self, rows: Interval) -> None:
         """Append the instructions that make some rows of the output."""
         for channels, patch in _cuts(self.op, self.plan, rows):
             self._tile(channels, patch)
 
-    def _tile(self, channels: Span, patch: Patch) -> None:
+    def _tile(self, channels: Interval, patch: Tile2D) -> None:
         """Constants are loaded before the activations: they wait for no other layer."""
         out, op, operand = self.out, self.op, self.op.operand
         constants = self._constants(channels)
-        looked = source(op.input_window, patch, op.x.value.spatial)
+        looked = input_tile(op.input_window, patch, op.x.value.spatial)
         wanted = [
-            Want((self.id, "x", channels, patch), op.x, channels, looked.patch),
-            Want((self.id, "y", channels, patch), op.y, channels, patch, load=False),
+            TileRequest((self.id, "x", channels, patch), op.x, channels, looked.patch),
+            TileRequest((self.id, "y", channels, patch), op.y, channels, patch, load=False),
         ]
         if operand is not None:
-            wanted.append(Want((self.id, "r", channels, patch), operand, channels, patch))
+            wanted.append(TileRequest((self.id, "r", channels, patch), operand, channels, patch))
         x, y, *second = out.tiles(wanted)
         out.set_kernel(op.input_window)
         out.set_input(x, looked, op.x.value)
@@ -148,10 +150,10 @@ class ChannelEmitter:
 
     # ---------------------------------------------------------------------------- constants
 
-    def _constants(self, channels: Span) -> Constants:
+    def _constants(self, channels: Interval) -> Constants:
         """Load what is not there."""
         op, out = self.op, self.out
-        wgt = self._place_weights(op, channels) if isinstance(op, ops.Depthwise) else None
+        wgt = self._place_weights(op, channels) if isinstance(op, ops.DepthwiseOp) else None
         wanted: list[tuple[Hashable, Bytes]] = []
         own = INSTRUCTIONS[type(op)].params(op, channels)
         if own is not None:
@@ -162,13 +164,13 @@ class ChannelEmitter:
             wanted.append(((self.id, "t"), scale))
         if not wanted:
             return Constants()
-        pars = out.params(*wanted)
+        pars = out.load_params(*wanted)
         reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
         if wgt is not None:
             reads.append(wgt)
         return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], tuple(reads))
 
-    def _packed(self, op: ops.Depthwise, channels: Span) -> tuple[Bytes, int]:
+    def _packed(self, op: ops.DepthwiseOp, channels: Interval) -> tuple[Bytes, int]:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
         weight = op.weight[channels.start : channels.end]
         matrix = weight.reshape(channels.size, -1)
@@ -176,15 +178,15 @@ class ChannelEmitter:
         spec = self.out.spec
         return raw, spec.kind.placement(spec.array, 0).rows(lengths)
 
-    def _place_weights(self, op: ops.Depthwise, channels: Span) -> Rows:
+    def _place_weights(self, op: ops.DepthwiseOp, channels: Interval) -> Rows:
         raw, rows = self._packed(op, channels)
         return self.out.weights((self.id, "w", channels), raw, rows, mode=0)
 
 
-def _cuts(op: ops.Op, plan: ChannelPlan, rows: Span) -> Iterator[tuple[Span, Patch]]:
-    band = Patch(rows, full(op.y.value.spatial).cols)
-    for channels in spans(op.y.channels, plan.channels):
-        for patch in patches(band, plan.rows, plan.cols):
+def _cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:
+    stripe = Tile2D(rows, full(op.y.value.spatial).cols)
+    for channels in intervals(op.y.channels, plan.channels):
+        for patch in patches(stripe, plan.rows, plan.cols):
             yield channels, patch
 
 
@@ -192,16 +194,18 @@ def _cuts(op: ops.Op, plan: ChannelPlan, rows: Span) -> Iterator[tuple[Span, Pat
 class CopyEmitter:
     """Emits moves from one place in DRAM to another, through ACT."""
 
-    out: Emitter
-    op: ops.Copy
+    out: ProgramBuilder
+    op: ops.CopyOp
     plan: ChannelPlan
     id: int
     weight_rows = ()
 
-    def emit(self, rows: Span) -> None:
+    def emit(self, rows: Interval) -> None:
         """Append the moves of some rows."""
         for channels, patch in _cuts(self.op, self.plan, rows):
-            (tile,) = self.out.tiles([Want((self.id, channels, patch), self.op.x, channels, patch)])
+            (tile,) = self.out.tiles(
+                [TileRequest((self.id, channels, patch), self.op.x, channels, patch)]
+            )
             self.out.store(self.op.y, channels, tile)
 
 
@@ -209,12 +213,12 @@ class CopyEmitter:
 class ReshapeEmitter:
     """Emits a change of shape: channel by channel to row-major order, then into blocks."""
 
-    out: Emitter
-    op: ops.Reshape
+    out: ProgramBuilder
+    op: ops.ReshapeOp
     id: int
     weight_rows = ()
 
-    def emit(self, _rows: Span) -> None:
+    def emit(self, _rows: Interval) -> None:
         """Append all of it."""
         linear = self.out.scratch(self.op.x.channels * self.op.x.value.pixels)
         self._linear(self.op.x, linear, isa.Load, isa.Store)
@@ -222,7 +226,7 @@ class ReshapeEmitter:
 
     def _linear(
         self,
-        view: View,
+        view: ChannelSlice,
         linear: int,
         blocked: type[isa.Load | isa.Store],
         flat: type[isa.Load | isa.Store],
@@ -232,9 +236,9 @@ class ReshapeEmitter:
         pixels = view.value.pixels
         rows, cols = view.value.spatial
         high = max(1, min(rows, out.spec.act_rows // (2 * cols)))
-        for channels in spans(view.channels, isa.BLOCK):
+        for channels in intervals(view.channels, isa.BLOCK):
             for patch in patches(full((rows, cols)), high, cols):
-                want = Want(
+                want = TileRequest(
                     (self.id, view.value.name, channels, patch),
                     view,
                     channels,

@@ -12,39 +12,46 @@ import numpy.typing as npt
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
 from zeroskip.compiler.codegen.program_builder import (
     ActTile,
-    Emitter,
-    Want,
-    requantise_rows,
-    scalar_rows,
+    ProgramBuilder,
+    TileRequest,
 )
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ConvPlan
-from zeroskip.compiler.ir.tiles import Patch, Source, Span, full, patches, source, spans
-from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.ir.tiles import (
+    InputTile,
+    Interval,
+    Tile2D,
+    full,
+    input_tile,
+    intervals,
+    patches,
+)
+from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 
 @dataclass(frozen=True)
-class Step:
+class ConvStep:
     """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels."""
 
-    filters: Span
-    patch: Patch
-    channels: Span
+    filters: Interval
+    patch: Tile2D
+    channels: Interval
     first: bool
     last: bool
 
 
-def steps(conv: ops.Conv, plan: ConvPlan, rows: Span) -> Iterator[Step]:
+def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep]:
     """The steps that make some rows of a convolution's output, in the order of its plan."""
     count, channels = conv.weight.shape[:2]
-    filter_tiles = spans(count, plan.filters)
-    band = Patch(rows, full(conv.y.value.spatial).cols)
-    cuts = patches(band, plan.rows, plan.cols)
-    chunks = spans(channels, plan.channels)
+    filter_tiles = intervals(count, plan.filters)
+    stripe = Tile2D(rows, full(conv.y.value.spatial).cols)
+    cuts = patches(stripe, plan.rows, plan.cols)
+    chunks = intervals(channels, plan.channels)
     pairs = (
         [(part, cut) for part in filter_tiles for cut in cuts]
         if plan.outer == "weights"
@@ -52,17 +59,17 @@ def steps(conv: ops.Conv, plan: ConvPlan, rows: Span) -> Iterator[Step]:
     )
     for part, cut in pairs:
         for chunk in chunks:
-            yield Step(part, cut, chunk, chunk.start == 0, chunk.end == channels)
+            yield ConvStep(part, cut, chunk, chunk.start == 0, chunk.end == channels)
 
 
 @dataclass(frozen=True, eq=False)
 class ConvEmitter:
     """Emits a convolution step by step. ``id`` makes its keys its own."""
 
-    out: Emitter
-    conv: ops.Conv
+    out: ProgramBuilder
+    conv: ops.ConvOp
     plan: ConvPlan
-    weights: Weights
+    weights: PackedWeights
     id: int
 
     @property
@@ -70,24 +77,24 @@ class ConvEmitter:
         """WGT rows of each tile of weights."""
         return [rows for _, rows in self._packed.values()]
 
-    def emit(self, rows: Span) -> None:
+    def emit(self, rows: Interval) -> None:
         """Append the instructions that make some rows of the output."""
         self._load_table()
         for step in steps(self.conv, self.plan, rows):
             self._step(step, rows)
         self.out.act.unpin()
 
-    def _kept_input(self, rows: Span) -> ActTile:
+    def _kept_input(self, rows: Interval) -> ActTile:
         """The input of all the steps in ACT, loaded by the first and held until they are done."""
         x = self.conv.x
-        band = Patch(rows, full(self.conv.y.value.spatial).cols)
-        looked = source(self.conv.window, band, x.value.spatial).patch
+        stripe = Tile2D(rows, full(self.conv.y.value.spatial).cols)
+        looked = input_tile(self.conv.window, stripe, x.value.spatial).patch
         held = self.out.act.pin((self.id, "kept", rows), blocks(x.channels) * looked.pixels)
         if held is None:
             raise CompileError(f"'{self.conv.node}': its input does not fit in ACT")
         tile = ActTile.packed(held[0], looked)
         if held[1]:
-            self.out.load(x, Span(0, x.channels), tile)
+            self.out.load(x, Interval(0, x.channels), tile)
         return tile
 
     def _load_table(self) -> None:
@@ -95,12 +102,12 @@ class ConvEmitter:
         if table is None:
             return
         rows = table.to_rows()
-        (par,) = self.out.params(((self.id, "table"), rows))
+        (par,) = self.out.load_params(((self.id, "table"), rows))
         reads = [Rows("par", par, len(rows))]
         made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
 
-    def _step(self, step: Step, band: Span) -> None:
+    def _step(self, step: ConvStep, stripe: Interval) -> None:
         """Constants are loaded first: they wait for no other layer, activations may."""
         out, conv, residual = self.out, self.conv, self.conv.residual
         raw, rows = self._packed[step.filters, step.channels]
@@ -110,8 +117,8 @@ class ConvEmitter:
         if step.last:
             par, par_sum, used = self._place_params(step.filters)
             reads += used
-        looked = source(conv.window, step.patch, conv.x.value.spatial)
-        x, y, *operand = self._tiles(step, looked, band)
+        looked = input_tile(conv.window, step.patch, conv.x.value.spatial)
+        x, y, *operand = self._tiles(step, looked, stripe)
         reads.append(x.rows(blocks(step.channels.size)))
         writes = []
         tile = -1
@@ -119,7 +126,7 @@ class ConvEmitter:
         out.set_input(x, looked, conv.x.value)
         if step.last:
             if residual is not None:
-                out.set_operand(operand[0], residual.r.value, par_sum, residual)
+                out.set_operand(operand[0], residual.addend.value, par_sum, residual)
                 reads.append(operand[0].rows(blocks(step.filters.size)))
             writes.append(y.rows(blocks(step.filters.size)))
             tile = out.tile(conv.y.offset + step.filters.start, step.filters.size, step.patch)
@@ -139,11 +146,11 @@ class ConvEmitter:
         if step.last:
             out.store(conv.y, step.filters, y)
 
-    def _tiles(self, step: Step, looked: Source, band: Span) -> list[ActTile]:
+    def _tiles(self, step: ConvStep, looked: InputTile, stripe: Interval) -> list[ActTile]:
         """Input, output and operand tiles of a step; what is not there yet is loaded."""
         conv = self.conv
         wanted = [
-            Want(
+            TileRequest(
                 (self.id, "y", step.patch, step.filters),
                 conv.y,
                 step.filters,
@@ -153,46 +160,49 @@ class ConvEmitter:
         ]
         if conv.residual is not None:
             wanted.append(
-                Want(
+                TileRequest(
                     (self.id, "r", step.patch, step.filters),
-                    conv.residual.r,
+                    conv.residual.addend,
                     step.filters,
                     step.patch,
                 )
             )
         if self.plan.keep_input:
-            x = self._kept_input(band).at(looked.patch, step.channels.start // isa.BLOCK)
+            x = self._kept_input(stripe).at(looked.patch, step.channels.start // isa.BLOCK)
             return [x, *self.out.tiles(wanted)]
         wanted.insert(
-            0, Want((self.id, "x", step.patch, step.channels), conv.x, step.channels, looked.patch)
+            0,
+            TileRequest(
+                (self.id, "x", step.patch, step.channels), conv.x, step.channels, looked.patch
+            ),
         )
         return self.out.tiles(wanted)
 
     @cached_property
-    def _packed(self) -> dict[tuple[Span, Span], tuple[npt.NDArray[np.uint8], int]]:
+    def _packed(self) -> dict[tuple[Interval, Interval], tuple[npt.NDArray[np.uint8], int]]:
         """Streams and WGT rows of each tile of filters and chunk of channels."""
         weights, plan, spec = self.weights, self.plan, self.out.spec
         placement = spec.kind.placement(spec.array, plan.mode)
         packed = {}
-        for part in spans(weights.filters, plan.filters):
+        for part in intervals(weights.filters, plan.filters):
             order = weights.order(part)
-            for chunk in spans(weights.channels, plan.channels):
+            for chunk in intervals(weights.channels, plan.channels):
                 matrix, shape = weights.part(part, chunk)[order], Shape(chunk.size, weights.taps)
                 raw, lengths = weights.format.pack(matrix, shape, order, weights.table)
                 packed[part, chunk] = (raw, placement.rows(lengths))
         return packed
 
-    def _place_params(self, filters: Span) -> tuple[int, int, list[Rows]]:
+    def _place_params(self, filters: Interval) -> tuple[int, int, list[Rows]]:
         """PAR rows of the filters' parameters and of the addition's, and all that is read."""
         conv = self.conv
         part = slice(filters.start, filters.end)
-        own = requantise_rows(conv.bias[part], conv.mult[part], conv.shift[part])
+        own = requantize_rows(conv.bias[part], conv.mult[part], conv.shift[part])
         wanted: list[tuple[Hashable, npt.NDArray[np.uint8]]] = [((self.id, "p", filters), own)]
         if conv.residual is not None:
             total = conv.residual.sum
             wanted.append(
                 ((self.id, "t"), scalar_rows(total.mult_a, total.mult_b, shift=total.shift))
             )
-        pars = self.out.params(*wanted)
+        pars = self.out.load_params(*wanted)
         reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
         return pars[0], pars[-1], reads

@@ -1,4 +1,4 @@
-"""Instructions of a group of operations, band by band."""
+"""Instructions of a group of operations, stripe by stripe."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from zeroskip.compiler.codegen.channelwise import (
     ReshapeEmitter,
 )
 from zeroskip.compiler.codegen.conv import ConvEmitter
-from zeroskip.compiler.codegen.program_builder import ActTile, Emitter
+from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder
 from zeroskip.compiler.dump import describe_step
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import touched
 from zeroskip.compiler.ir.layer_info import layer_info
-from zeroskip.compiler.ir.liveness import Uses
+from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Op, whole
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
-from zeroskip.compiler.ir.stripes import cut
-from zeroskip.compiler.ir.tiles import Patch, Span
-from zeroskip.compiler.ir.weight_packing import Weights, weights_of
+from zeroskip.compiler.ir.stripes import plan_stripes
+from zeroskip.compiler.ir.tiles import Interval, Tile2D
+from zeroskip.compiler.ir.weight_packing import PackedWeights, weights_of
 
 
 class OpEmitter(Protocol):
@@ -34,7 +34,7 @@ class OpEmitter(Protocol):
     def weight_rows(self) -> Sequence[int]:
         """WGT rows of each of its tiles of weights."""
 
-    def emit(self, rows: Span) -> None:
+    def emit(self, rows: Interval) -> None:
         """Append the instructions that make some rows of the output."""
 
 
@@ -46,75 +46,88 @@ class EmitterOf(NamedTuple):
     """
 
     plan: type[ConvPlan | ChannelPlan]
-    make: Callable[[Emitter, Any, Any, int, Weights | None], OpEmitter]
+    make: Callable[[ProgramBuilder, Any, Any, int, PackedWeights | None], OpEmitter]
 
 
 def _conv(
-    out: Emitter, op: ops.Conv, plan: ConvPlan, number: int, weights: Weights | None
+    out: ProgramBuilder, op: ops.ConvOp, plan: ConvPlan, number: int, weights: PackedWeights | None
 ) -> OpEmitter:
-    return ConvEmitter(out, op, plan, weights or Weights(op, out.spec), number)
+    return ConvEmitter(out, op, plan, weights or PackedWeights(op, out.spec), number)
 
 
 def _channelwise(
-    out: Emitter, op: Channelwise, plan: ChannelPlan, number: int, _weights: Weights | None
+    out: ProgramBuilder,
+    op: Channelwise,
+    plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
 ) -> OpEmitter:
     return ChannelEmitter(out, op, plan, number)
 
 
 def _copy(
-    out: Emitter, op: ops.Copy, plan: ChannelPlan, number: int, _weights: Weights | None
+    out: ProgramBuilder,
+    op: ops.CopyOp,
+    plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
 ) -> OpEmitter:
     return CopyEmitter(out, op, plan, number)
 
 
 def _reshape(
-    out: Emitter, op: ops.Reshape, _plan: ChannelPlan, number: int, _weights: Weights | None
+    out: ProgramBuilder,
+    op: ops.ReshapeOp,
+    _plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
 ) -> OpEmitter:
     return ReshapeEmitter(out, op, number)
 
 
 EMITTERS: dict[type[Op], EmitterOf] = {
-    ops.Conv: EmitterOf(ConvPlan, _conv),
+    ops.ConvOp: EmitterOf(ConvPlan, _conv),
     **dict.fromkeys(INSTRUCTIONS, EmitterOf(ChannelPlan, _channelwise)),
-    ops.Copy: EmitterOf(ChannelPlan, _copy),
-    ops.Reshape: EmitterOf(ChannelPlan, _reshape),
+    ops.CopyOp: EmitterOf(ChannelPlan, _copy),
+    ops.ReshapeOp: EmitterOf(ChannelPlan, _reshape),
 }
 
 
-def emit_group(out: Emitter, first: int, group: GroupPlan) -> None:
+def emit_group(out: ProgramBuilder, first: int, group: GroupPlan) -> None:
     """Append a group whose first operation has this number in the region."""
     _GroupEmitter(out, first, group).emit()
 
 
 class _GroupEmitter:
-    def __init__(self, out: Emitter, first: int, group: GroupPlan) -> None:
+    def __init__(self, out: ProgramBuilder, first: int, group: GroupPlan) -> None:
         self.out, self.first, self.group = out, first, group
         last = first + len(group.plans)
         self.steps = out.region.ops[first:last]
-        self.strips = cut(self.steps, group.bands)
-        uses = Uses(out.region.ops, out.region.outputs)
-        self.needed = uses.needed(first, last)
+        self.stripe_plans = plan_stripes(self.steps, group.stripes)
+        uses = Liveness(out.region.ops, out.region.outputs)
+        self.needed = uses.live_out(first, last)
         act = {buffer.maker: buffer.act for buffer in group.buffers}
         self.homes = [
             (each, act[each.first]) for each in uses.resident(first, last) if each.first in act
         ]
         self.layers: list[int] = []
-        self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a band
-        self.missing: dict[str, Span] = {}  # rows that a band needs and that are not on chip yet
+        self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a stripe
+        # rows that a stripe needs and that are not on chip yet
+        self.missing: dict[str, Interval] = {}
 
     def emit(self) -> None:
-        out, bands = self.out, self.group.bands
+        out, stripes = self.out, self.group.stripes
         emitters: Iterable[OpEmitter] = map(self._emitter, range(len(self.steps)))
-        if bands > 1:
+        if stripes > 1:
             emitters = [*emitters]
             rows = [rows for each in emitters for rows in each.weight_rows]
             out.weights_stay = sum(rows) + max(rows, default=0) <= out.wgt.rows
-        for band in range(bands):
-            self._open(band)
+        for stripe in range(stripes):
+            self._open(stripe)
             for index, emitter in enumerate(emitters):
                 self._enter(index)
-                of = self.strips[self.steps[index].y.value.name]
-                made = of.span(of.made, of.end, band)
+                of = self.stripe_plans[self.steps[index].y.value.name]
+                made = of.span(of.made, of.end, stripe)
                 if made.size:
                     self._bring(self.steps[index])
                     emitter.emit(made)
@@ -133,27 +146,29 @@ class _GroupEmitter:
             raise CompileError(f"'{op.node}': a {type(op).__name__} has no schedule like '{plan}'")
         return emitter.make(self.out, op, plan, number, weights)
 
-    def _open(self, band: int) -> None:
-        """Say where values stay on chip and what goes to DRAM in a band."""
+    def _open(self, stripe: int) -> None:
+        """Say where values stay on chip and what goes to DRAM in a stripe."""
         self.places = {
             of.value.name: ActTile(
                 act,
-                Patch(of.span(of.needed, of.end, band), Span(0, of.value.spatial[1])),
+                Tile2D(of.span(of.needed, of.end, stripe), Interval(0, of.value.spatial[1])),
                 of.value.spatial[1],
                 of.value.spatial[1] * of.height,
             )
-            for of, act in ((self.strips[each.value.name], act) for each, act in self.homes)
+            for of, act in ((self.stripe_plans[each.value.name], act) for each, act in self.homes)
         }
         self.out.stored = {
             name: of.span(
                 of.carried if name in self.places and name not in self.needed else of.made,
                 of.end,
-                band,
+                stripe,
             )
-            for name, of in self.strips.items()
+            for name, of in self.stripe_plans.items()
         }
         self.missing = {
-            name: self.strips[name].span(self.strips[name].needed, self.strips[name].made, band)
+            name: self.stripe_plans[name].span(
+                self.stripe_plans[name].needed, self.stripe_plans[name].made, stripe
+            )
             for name in self.places
         }
 
@@ -163,17 +178,21 @@ class _GroupEmitter:
         live = [(each, act) for each, act in self.homes if each.first <= index <= each.last]
         self.out.stream.layer = self.layers[index]
         self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}
-        self.out.act.take([(act, self.strips[each.value.name].buffer_rows) for each, act in live])
+        self.out.act.block_out(
+            [(act, self.stripe_plans[each.value.name].buffer_rows) for each, act in live]
+        )
 
     def _bring(self, op: Op) -> None:
-        """Load what is missing of what an operation reads: rows that earlier bands have made."""
+        """Load what is missing of what an operation reads: rows that earlier stripes have made."""
         for view in op.reads:
             value = view.value
             home = self.out.resident.get(value.name)
             if home is None:
                 continue
-            rows = self.missing.pop(value.name, Span(0, 0))
+            rows = self.missing.pop(value.name, Interval(0, 0))
             if rows.size:
                 self.out.load(
-                    whole(value), Span(0, value.channels), home.at(Patch(rows, home.patch.cols))
+                    whole(value),
+                    Interval(0, value.channels),
+                    home.at(Tile2D(rows, home.patch.cols)),
                 )

@@ -11,19 +11,19 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
-from zeroskip.accel_model.program.program import LayerInfo, Place, Program, Tile
+from zeroskip.accel_model.program.program import LayerInfo, Program, ResultPlace, Tile
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
 from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES as GRANULE
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.rows import Rows
-from zeroskip.compiler.codegen.sram_cache import Shelf
-from zeroskip.compiler.codegen.token_insertion import Stream
+from zeroskip.compiler.codegen.sram_cache import SramCache
+from zeroskip.compiler.codegen.token_insertion import InstructionStream
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, input_bytes, joined, shared
 from zeroskip.compiler.ir.layer_info import join_layers
-from zeroskip.compiler.ir.ops import Region, Value, View
-from zeroskip.compiler.ir.tiles import Patch, Source, Span, runs
+from zeroskip.compiler.ir.ops import ChannelSlice, Region, Value
+from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs
 
 
 class Image:
@@ -54,15 +54,15 @@ class ActTile:
     """A tile in ACT: channel blocks of a patch. ``row`` and ``block`` are strides in rows."""
 
     act: int
-    patch: Patch
+    patch: Tile2D
     row: int
     block: int
 
     @staticmethod
-    def packed(act: int, patch: Patch) -> ActTile:
+    def packed(act: int, patch: Tile2D) -> ActTile:
         return ActTile(act, patch, patch.cols.size, patch.pixels)
 
-    def at(self, part: Patch, block: int = 0) -> ActTile:
+    def at(self, part: Tile2D, block: int = 0) -> ActTile:
         """The same rows seen as a tile of a patch within this one, from a channel block on."""
         down = part.rows.start - self.patch.rows.start
         right = part.cols.start - self.patch.cols.start
@@ -83,40 +83,40 @@ class ActTile:
 
 
 @dataclass(frozen=True)
-class Want:
+class TileRequest:
     """A tile that a step needs: some channels of a patch of a view. Unless it is there under its
     key it is loaded, or, not to ``load``, only given room."""
 
     key: Hashable
-    view: View
-    channels: Span
-    patch: Patch
+    view: ChannelSlice
+    channels: Interval
+    patch: Tile2D
     load: bool = True
 
 
 @dataclass
-class Emitter:
+class ProgramBuilder:
     """What the operations' emitters share: memories, stream, image, provenance.
 
-    Of the band that is emitted, ``resident``: where values that stay on chip lie, by name;
+    Of the stripe that is emitted, ``resident``: where values that stay on chip lie, by name;
     ``stored``: of each value written, the rows that go to DRAM; ``weights_stay``: whether weights
-    are held for the bands that follow.
+    are held for the stripes that follow.
     """
 
     region: Region
     spec: AccelSpec
-    stream: Stream = field(init=False)
+    stream: InstructionStream = field(init=False)
     image: Image = field(init=False)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     layers: list[LayerInfo] = field(default_factory=list)
     made: list[Tile] = field(default_factory=list)
     resident: dict[str, ActTile] = field(default_factory=dict)
-    stored: dict[str, Span] = field(default_factory=dict)
+    stored: dict[str, Interval] = field(default_factory=dict)
     weights_stay: bool = False
     align: int = field(init=False)
-    act: Shelf = field(init=False)
-    wgt: Shelf = field(init=False)
-    par: Shelf = field(init=False)
+    act: SramCache = field(init=False)
+    wgt: SramCache = field(init=False)
+    par: SramCache = field(init=False)
     _scratch: Tensor = field(init=False)
     _read: dict[str, Mask] = field(default_factory=dict)  # elements that the last layer reads
 
@@ -133,8 +133,8 @@ class Emitter:
             "acc": spec.acc_rows,
             "dram": -(-end // GRANULE),
         }
-        self.stream = Stream(sizes)
-        self.act, self.wgt, self.par = (Shelf(sizes[name]) for name in ("act", "wgt", "par"))
+        self.stream = InstructionStream(sizes)
+        self.act, self.wgt, self.par = (SramCache(sizes[name]) for name in ("act", "wgt", "par"))
 
     def _place_tensors(self) -> int:
         """Gives every value its place behind the image; returns the end, relative to there."""
@@ -151,29 +151,29 @@ class Emitter:
 
     # -------------------------------------------------------------------------- data movement
 
-    def load(self, view: View, channels: Span, tile: ActTile) -> None:
+    def load(self, view: ChannelSlice, channels: Interval, tile: ActTile) -> None:
         """Bring a patch of some channels of a view into ACT."""
         self._move(isa.LoadShape, isa.Load, view, channels, tile)
 
-    def store(self, view: View, channels: Span, tile: ActTile) -> None:
+    def store(self, view: ChannelSlice, channels: Interval, tile: ActTile) -> None:
         """Write those rows of a tile that go to DRAM back to where its view lies."""
         rows = tile.patch.rows.within(self.stored[view.value.name])
         if rows.size:
-            part = tile.at(Patch(rows, tile.patch.cols))
+            part = tile.at(Tile2D(rows, tile.patch.cols))
             self._move(isa.StoreShape, isa.Store, view, channels, part)
 
     def _move(
         self,
         shape: type[isa.Instruction],
         move: type[isa.Load | isa.Store],
-        view: View,
-        channels: Span,
+        view: ChannelSlice,
+        channels: Interval,
         tile: ActTile,
     ) -> None:
         home, patch = self.tensors[view.value.name], tile.patch
         width = home.spatial[1]
         down, right = patch.rows.start, patch.cols.start
-        for run in runs(view, home, channels):
+        for run in dma_runs(view, home, channels):
             first = run.dram + (down * width + right) * run.dram_pixel
             self.stream.set(
                 shape,
@@ -252,7 +252,7 @@ class Emitter:
         last = first + (count - 1) * stride + length - 1
         return Rows("dram", first // GRANULE, last // GRANULE - first // GRANULE + 1)
 
-    def tiles(self, wanted: Sequence[Want]) -> list[ActTile]:
+    def tiles(self, wanted: Sequence[TileRequest]) -> list[ActTile]:
         """The tiles of a step, all in ACT at once: where their values stay on chip, or else in
         rows of their own."""
         found = [self._resident_tile(want) for want in wanted]
@@ -272,7 +272,7 @@ class Emitter:
             made.append(tile)
         return made
 
-    def _resident_tile(self, want: Want) -> ActTile | None:
+    def _resident_tile(self, want: TileRequest) -> ActTile | None:
         home = self.resident.get(want.view.value.name)
         if home is None:
             return None
@@ -291,7 +291,7 @@ class Emitter:
             col_dilation=window.dilation[1],
         )
 
-    def set_input(self, tile: ActTile, looked: Source, value: Value) -> None:
+    def set_input(self, tile: ActTile, looked: InputTile, value: Value) -> None:
         patch = looked.patch
         self.stream.set(
             isa.Input,
@@ -330,9 +330,9 @@ class Emitter:
             {}
             if mid is None
             else {
-                "mid_zero_point": mid.mid.zero_point,
-                "mid_low": mid.mid_clip.low,
-                "mid_high": mid.mid_clip.high,
+                "mid_zero_point": mid.pre_add.zero_point,
+                "mid_low": mid.pre_add_clip.low,
+                "mid_high": mid.pre_add_clip.high,
             }
         )
         self.stream.set(
@@ -348,7 +348,7 @@ class Emitter:
 
     # ------------------------------------------------------------------------------ constants
 
-    def params(self, *wanted: tuple[Hashable, npt.NDArray[np.uint8]]) -> list[int]:
+    def load_params(self, *wanted: tuple[Hashable, npt.NDArray[np.uint8]]) -> list[int]:
         """PAR rows of parameter blocks that one instruction needs; loaded where not there."""
         places = self.reserve(self.par, [(key, len(rows)) for key, rows in wanted])
         for (key, rows), (par, fresh) in zip(wanted, places, strict=True):
@@ -375,7 +375,7 @@ class Emitter:
         return held
 
     def reserve(
-        self, shelf: Shelf, needs: Sequence[tuple[Hashable, int]]
+        self, shelf: SramCache, needs: Sequence[tuple[Hashable, int]]
     ) -> list[tuple[int, bool]]:
         """Places for everything a step needs at once."""
         places = shelf.reserve(needs)
@@ -405,7 +405,7 @@ class Emitter:
             self._read = read
         return len(self.layers) - 1
 
-    def tile(self, channel: int, channels: int, patch: Patch) -> int:
+    def tile(self, channel: int, channels: int, patch: Tile2D) -> int:
         """Enters what the next compute instruction writes; returns its index."""
         self.made.append(
             Tile(
@@ -464,18 +464,18 @@ def _values(region: Region) -> list[Value]:
     return list(seen.values())
 
 
-def _place(view: View, region: Region) -> Place:
+def _place(view: ChannelSlice, region: Region) -> ResultPlace:
     """Where a result is; one before a fused addition lies as the sum does in its tensor."""
     name = view.value.name
     offset = next(
         (
             op.y.offset
             for op in region.ops
-            if op.residual is not None and op.residual.mid.name == name
+            if op.residual is not None and op.residual.pre_add.name == name
         ),
         0,
     )
-    return Place(name, offset + view.offset, view.channels)
+    return ResultPlace(name, offset + view.offset, view.channels)
 
 
 def _moved(region: Region) -> list[str]:
@@ -486,26 +486,3 @@ def _moved(region: Region) -> list[str]:
             op.y.value.name for op in region.ops if op.moves_only and op.y.value.name not in left
         )
     )
-
-
-def requantise_rows(bias: ops.Int32, mult: ops.Int32, shift: ops.Int32) -> npt.NDArray[np.uint8]:
-    """PAR rows of the channels' parameters: per 16 channels bias, mult (4 rows each), shift."""
-    count = blocks(len(bias)) * isa.BLOCK
-    columns = np.zeros((count, 9), np.uint8)
-    columns[:, 8] = 1
-    columns[: len(bias), 0:4] = bias.astype("<i4").view(np.uint8).reshape(-1, 4)
-    columns[: len(bias), 4:8] = mult.astype("<i4").view(np.uint8).reshape(-1, 4)
-    columns[: len(bias), 8] = shift
-    grouped = columns.reshape(-1, isa.BLOCK, 9)
-    parts = [
-        grouped[:, :, low:high].reshape(len(grouped), -1) for low, high in ((0, 4), (4, 8), (8, 9))
-    ]
-    return np.concatenate(parts, axis=1).reshape(-1, 16)
-
-
-def scalar_rows(*mults: int, shift: int) -> npt.NDArray[np.uint8]:
-    """One PAR row: int32 multipliers, then the shift."""
-    row = np.zeros(16, np.uint8)
-    row[: 4 * len(mults)] = np.array(mults, "<i4").view(np.uint8)
-    row[4 * len(mults)] = shift
-    return row.reshape(1, 16)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.group import emit_group
-from zeroskip.compiler.codegen.program_builder import Emitter
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
 
 
 def emit_region(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> Program:
     """The program of a planned region."""
-    out = Emitter(region, spec)
+    out = ProgramBuilder(region, spec)
     first = 0
     for group in groups:
         emit_group(out, first, group)

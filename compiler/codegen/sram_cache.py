@@ -11,7 +11,7 @@ from zeroskip.compiler.scheduling.sram_allocator import largest_gap
 REMEMBERED = 48  # pieces
 
 
-class Shelf:
+class SramCache:
     """Pieces of a memory by key. A piece is found again until its rows are handed out anew.
 
     A new piece goes where it disturbs nothing, or else what was used longest ago: whatever used
@@ -54,7 +54,7 @@ class Shelf:
         """Hold nothing any more."""
         self._pinned.clear()
 
-    def take(self, spans: Sequence[tuple[int, int]]) -> None:
+    def block_out(self, spans: Sequence[tuple[int, int]]) -> None:
         """From now on these (first row, rows), and no others, belong to somebody else."""
         taken = tuple((first, first + rows) for first, rows in spans)
         for first, end in set(self._taken) - set(taken):

@@ -20,7 +20,7 @@ from zeroskip.compiler.codegen.rows import Rows
 Ticks = npt.NDArray[np.int32]
 
 
-class Stream:
+class InstructionStream:
     """Instructions in program order with their tokens."""
 
     def __init__(self, sizes: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Running without TVM: a host that only quantises, calls one program and dequantises."""
+"""Running without TVM: a host that only quantizes, calls one program and dequantizes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.validate import count, read_record, text
+from zeroskip.accel_model.io.validate import checked_int, checked_text, from_table
 from zeroskip.accel_model.program.program import Program
 
 if TYPE_CHECKING:
     from zeroskip.compiler.artifact.network import Port
 
 Array = npt.NDArray[Any]
-AT_ONCE = 1 << 20  # numbers that are quantised at a time
+AT_ONCE = 1 << 20  # numbers that are quantized at a time
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,23 @@ class Scaling:
             scale = np.float32(self.scale)
         return bool(0 < scale < np.inf and limits.min <= self.zero_point <= limits.max)
 
-    def quantise(self, real: Array) -> Array:
+    def quantize(self, real: Array) -> Array:
         """Round half to even, as ``relax.quantize`` does on TVM's CPU."""
         limits = np.iinfo(self.dtype)
         steps = np.rint(real / np.float32(self.scale)) + np.float32(self.zero_point)
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)
 
-    def quantise_all(self, real: Array) -> Array:
-        """``quantise`` of many, which needs little more memory than the result."""
+    def quantize_all(self, real: Array) -> Array:
+        """``quantize`` of many, which needs little more memory than the result."""
         step = max(1, AT_ONCE // max(1, real[:1].size))
         if len(real) <= step:
-            return self.quantise(real)
+            return self.quantize(real)
         made = np.empty(real.shape, self.dtype)
         for first in range(0, len(real), step):
-            made[first : first + step] = self.quantise(real[first : first + step])
+            made[first : first + step] = self.quantize(real[first : first + step])
         return made
 
-    def dequantise(self, value: Array) -> Array:
+    def dequantize(self, value: Array) -> Array:
         """float32 of the network's output shape, of each of N images along its first axis."""
         centred = (value.astype(np.int32) - self.zero_point).astype(np.float32)
         made = centred * np.float32(self.scale)
@@ -61,7 +61,7 @@ class Scaling:
 
 
 @dataclass(frozen=True)
-class DirectPlan:
+class TvmFreeHost:
     """One program, the scaling of each of its inputs and outputs, and which network input (output)
     each is, in the program's order."""
 
@@ -73,15 +73,18 @@ class DirectPlan:
         return asdict(self)
 
     @staticmethod
-    def from_table(table: Mapping[str, Any]) -> DirectPlan:
+    def from_table(table: Mapping[str, Any]) -> TvmFreeHost:
         """The plan of ``to_table``; ValueError or KeyError for anything else."""
 
         def sides(key: str) -> tuple[tuple[int, Scaling], ...]:
             return tuple(
-                (count(index, key), read_record(Scaling, fields)) for index, fields in table[key]
+                (checked_int(index, key), from_table(Scaling, fields))
+                for index, fields in table[key]
             )
 
-        return DirectPlan(text(table["program"], "program"), sides("inputs"), sides("outputs"))
+        return TvmFreeHost(
+            checked_text(table["program"], "program"), sides("inputs"), sides("outputs")
+        )
 
     def check(self, program: Program, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
         """ValueError unless the plan connects these inputs and outputs to the program's."""

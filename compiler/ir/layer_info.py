@@ -11,15 +11,15 @@ from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
 from zeroskip.compiler.ir.ops import Op
-from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 
 def layer_info(
-    op: Op, schedule: str, weights: Weights | None, touched: dict[str, Mask]
+    op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
 ) -> LayerInfo:
     """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
     residual = op.residual
-    kind = type(op).__name__.lower() + ("+add" if residual is not None else "")
+    kind = type(op).__name__.removesuffix("Op").lower() + ("+add" if residual is not None else "")
     effectual = 0 if op.tap_weights is None else int(op.tap_weights.sum()) * op.y.value.pixels
     return LayerInfo(
         node=op.node,
@@ -34,7 +34,7 @@ def layer_info(
         weight_bytes=0 if weights is None else least_bytes(weights),
         schedule=schedule,
         value=op.y.value.name,
-        before=residual.mid.name if residual is not None else "",
+        before=residual.pre_add.name if residual is not None else "",
     )
 
 
@@ -55,7 +55,7 @@ def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
     return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
 
 
-def least_bytes(weights: Weights) -> int:
+def least_bytes(weights: PackedWeights) -> int:
     """Of the layer's weights in the format they are stored in; zeros between groups are none. A
     kernel as large as the map, as a dense layer has, may be stored as one or as kernels of a
     weight each."""
@@ -70,7 +70,7 @@ def least_bytes(weights: Weights) -> int:
     return min(sizes)
 
 
-def grouped(op: ops.Conv) -> ops.Int8:
+def grouped(op: ops.ConvOp) -> ops.Int8:
     """The weight without the zeros between its groups: int8 [K, C / groups, rows, cols]."""
     if op.groups == 1:
         return op.weight

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.compiler.ir.ops import Op, Value, View
+from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value
 
 
 @dataclass(frozen=True)
-class Interval:
+class LiveRange:
     """Operations of a group, first to last, during which a value is made or read."""
 
     value: Value
@@ -19,7 +19,7 @@ class Interval:
 
 
 @dataclass
-class _Use:
+class _ValueUse:
     """Of a value: the operations that write it and read it, those that read it in DRAM; whether the
     host reads it; and whether it can be on chip: computed, and all its parts on whole blocks."""
 
@@ -31,12 +31,12 @@ class _Use:
     can_stay: bool = True
 
 
-class Uses:
+class Liveness:
     """The uses of all values of operations in execution order; ``outputs`` go to the host."""
 
     def __init__(self, steps: Sequence[Op], outputs: Sequence[Value] = ()) -> None:
         self._steps = steps
-        self._of: dict[str, _Use] = {}
+        self._of: dict[str, _ValueUse] = {}
         for index, op in enumerate(steps):
             for view in op.reads:
                 use = self._note(view)
@@ -45,14 +45,14 @@ class Uses:
             use.writers.append(index)
             use.can_stay &= not op.moves_only
         for value in outputs:
-            self._of.setdefault(value.name, _Use(value)).is_output = True
+            self._of.setdefault(value.name, _ValueUse(value)).is_output = True
 
-    def _note(self, view: View) -> _Use:
-        use = self._of.setdefault(view.value.name, _Use(view.value))
+    def _note(self, view: ChannelSlice) -> _ValueUse:
+        use = self._of.setdefault(view.value.name, _ValueUse(view.value))
         use.can_stay &= view.offset % BLOCK == 0
         return use
 
-    def resident(self, first: int, last: int) -> list[Interval]:
+    def resident(self, first: int, last: int) -> list[LiveRange]:
         """Values that may stay on chip while operations first..last-1 run as a group: they make and
         read them. Numbers count from ``first``."""
         found = []
@@ -61,10 +61,10 @@ class Uses:
             mine = [reader for reader in use.readers if first <= reader < last]
             if use.can_stay and use.writers[0] == index and use.writers[-1] < last and mine:
                 end = max(mine[-1], use.writers[-1])
-                found.append(Interval(use.value, index - first, end - first))
+                found.append(LiveRange(use.value, index - first, end - first))
         return found
 
-    def nearest(self, index: int) -> int | None:
+    def earliest_start(self, index: int) -> int | None:
         """The last operation that a group can begin with so that this one finds something that it
         reads on chip; None if there is none."""
         if self._steps[index].moves_only:
@@ -79,16 +79,16 @@ class Uses:
             default=None,
         )
 
-    def needed(self, first: int, last: int) -> frozenset[str]:
+    def live_out(self, first: int, last: int) -> frozenset[str]:
         """Values that operations first..last-1 write and that must be in DRAM for others, for the
         host, or for those among them that only move."""
         return frozenset(
             op.y.value.name
             for op in self._steps[first:last]
-            if self._needed(self._of[op.y.value.name], first, last)
+            if self._live_out(self._of[op.y.value.name], first, last)
         )
 
-    def given(self, first: int, last: int) -> tuple[Value, ...]:
+    def live_in(self, first: int, last: int) -> tuple[Value, ...]:
         """Values that operations first..last-1 read and do not make themselves, or not all of."""
         read = {view.value.name for op in self._steps[first:last] for view in op.reads}
         return tuple(
@@ -99,6 +99,6 @@ class Uses:
         )
 
     @staticmethod
-    def _needed(use: _Use, first: int, last: int) -> bool:
+    def _live_out(use: _ValueUse, first: int, last: int) -> bool:
         outside = any(not first <= index < last for index in (*use.writers, *use.readers))
         return outside or bool(use.movers) or use.is_output

@@ -35,7 +35,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class View:
+class ChannelSlice:
     """``channels`` channels of a value from ``offset`` on."""
 
     value: Value
@@ -43,8 +43,8 @@ class View:
     channels: int
 
 
-def whole(value: Value) -> View:
-    return View(value, 0, value.channels)
+def whole(value: Value) -> ChannelSlice:
+    return ChannelSlice(value, 0, value.channels)
 
 
 def planar(shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
@@ -81,7 +81,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Sum:
+class AddRequant:
     """Scaling of the two operands of an addition (isa.Add) and the limits of its result."""
 
     mult_a: int
@@ -92,16 +92,16 @@ class Sum:
 
 @dataclass(frozen=True)
 class Residual:
-    """An addition fused into the convolution before it: ``sum`` of its own result and ``r``.
+    """An addition fused into the convolution before it: ``sum`` of its own result and ``addend``.
 
-    ``mid`` is the value that the convolution alone would have made.
+    ``pre_add`` is the value that the convolution alone would have made.
     """
 
     node: str
-    r: View
-    sum: Sum
-    mid: Value
-    mid_clip: Clip
+    addend: ChannelSlice
+    sum: AddRequant
+    pre_add: Value
+    pre_add_clip: Clip
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +114,8 @@ class Op:
     """
 
     node: str
-    x: View
-    y: View
+    x: ChannelSlice
+    y: ChannelSlice
 
     moves_only = False  # has no compute instruction: what it reads and writes is in DRAM
     by_rows = True  # rows of the result are made of rows of what is read
@@ -126,12 +126,12 @@ class Op:
         return Window()
 
     @property
-    def operand(self) -> View | None:
+    def operand(self) -> ChannelSlice | None:
         """What is read besides ``x``, pixel by pixel with the output; None: nothing."""
-        return None if self.residual is None else self.residual.r
+        return None if self.residual is None else self.residual.addend
 
     @property
-    def reads(self) -> tuple[View, ...]:
+    def reads(self) -> tuple[ChannelSlice, ...]:
         """Everything the operation reads."""
         return (self.x,) if self.operand is None else (self.x, self.operand)
 
@@ -141,7 +141,7 @@ class Op:
         return None
 
     @property
-    def scaling(self) -> Sum | None:
+    def scaling(self) -> AddRequant | None:
         """Scaling of the operand's addition; None without one."""
         return None if self.residual is None else self.residual.sum
 
@@ -170,7 +170,7 @@ class Op:
         """DRAM that it needs besides its tensors, for as long as it runs."""
         return 0
 
-    def with_views(self, at: Callable[[View], View]) -> Self:
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
         """The same operation with every view that it reads or writes replaced by ``at(view)``."""
         return replace(self, x=at(self.x), y=at(self.y))
 
@@ -187,7 +187,7 @@ class Windowed(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Windowed):
+class ConvOp(Windowed):
     """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K].
 
     groups: blocks of as many filters and channels on the weight's diagonal; what lies outside them
@@ -215,15 +215,15 @@ class Conv(Windowed):
     def weighed(self) -> npt.NDArray[np.bool_]:
         return np.asarray((self.weight != 0).any(axis=0))
 
-    def with_views(self, at: Callable[[View], View]) -> Self:
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
         moved = super().with_views(at)
         if self.residual is None:
             return moved
-        return replace(moved, residual=replace(self.residual, r=at(self.residual.r)))
+        return replace(moved, residual=replace(self.residual, addend=at(self.residual.addend)))
 
 
 @dataclass(frozen=True, eq=False)
-class Depthwise(Conv):
+class DepthwiseOp(ConvOp):
     """A convolution of each channel with its own kernel: weight int8 [C, 1, rows, cols]."""
 
     @property
@@ -236,14 +236,14 @@ class Depthwise(Conv):
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool(Windowed):
+class MaxPoolOp(Windowed):
     """The largest of the pixels in a window, padding left out."""
 
     clip: Clip
 
 
 @dataclass(frozen=True, eq=False)
-class AvgPool(Windowed):
+class AvgPoolOp(Windowed):
     """The requantized sum of a window; with a window of one tap, a requantize."""
 
     mult: int
@@ -252,18 +252,18 @@ class AvgPool(Windowed):
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Op):
-    """The requantized sum of ``x`` and ``r``, pixel by pixel."""
+class AddOp(Op):
+    """The requantized sum of ``x`` and ``addend``, pixel by pixel."""
 
-    r: View
-    sum: Sum
-
-    @property
-    def operand(self) -> View:
-        return self.r
+    addend: ChannelSlice
+    sum: AddRequant
 
     @property
-    def scaling(self) -> Sum:
+    def operand(self) -> ChannelSlice:
+        return self.addend
+
+    @property
+    def scaling(self) -> AddRequant:
         return self.sum
 
     @property
@@ -271,19 +271,19 @@ class Add(Op):
         """Limits of the result."""
         return self.sum.clip
 
-    def with_views(self, at: Callable[[View], View]) -> Self:
-        return replace(super().with_views(at), r=at(self.r))
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
+        return replace(super().with_views(at), addend=at(self.addend))
 
 
 @dataclass(frozen=True, eq=False)
-class Copy(Op):
+class CopyOp(Op):
     """The same bytes elsewhere: an input of a concatenation that cannot be written in place."""
 
     moves_only = True
 
 
 @dataclass(frozen=True, eq=False)
-class Reshape(Op):
+class ReshapeOp(Op):
     """The same elements in row-major [C, rows, cols] order, other sizes."""
 
     moves_only = True
@@ -295,7 +295,7 @@ class Reshape(Op):
         return self.x.channels * self.x.value.pixels
 
 
-KINDS: tuple[type[Op], ...] = (Conv, Depthwise, MaxPool, AvgPool, Add, Copy, Reshape)
+KINDS: tuple[type[Op], ...] = (ConvOp, DepthwiseOp, MaxPoolOp, AvgPoolOp, AddOp, CopyOp, ReshapeOp)
 
 
 @dataclass(frozen=True)
@@ -307,4 +307,4 @@ class Region:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     ops: tuple[Op, ...]
-    places: tuple[View, ...] = ()
+    places: tuple[ChannelSlice, ...] = ()

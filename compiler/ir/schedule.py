@@ -58,10 +58,10 @@ class Buffer:
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """A run of operations that are executed together, ``bands`` times over (bands.py); ``plans``
-    has the tiles of each, ``buffers`` the values that stay on chip between them."""
+    """A run of operations that are executed together, ``stripes`` times over (stripes.py);
+    ``plans`` has the tiles of each, ``buffers`` the values that stay on chip between them."""
 
-    bands: int
+    stripes: int
     plans: tuple[Plan, ...]
     buffers: tuple[Buffer, ...] = ()
 
@@ -77,4 +77,4 @@ def read_group(text: str) -> GroupPlan:
     plans = tuple(
         ConvPlan(**each) if "mode" in each else ChannelPlan(**each) for each in fields["plans"]
     )
-    return GroupPlan(fields["bands"], plans, tuple(Buffer(**each) for each in fields["buffers"]))
+    return GroupPlan(fields["stripes"], plans, tuple(Buffer(**each) for each in fields["buffers"]))

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
-from zeroskip.compiler.ir.ops import View, Window
+from zeroskip.compiler.ir.ops import ChannelSlice, Window
 
 
 @dataclass(frozen=True)
-class Span:
+class Interval:
     """``size`` positions from ``start`` on."""
 
     start: int
@@ -22,56 +22,60 @@ class Span:
     def end(self) -> int:
         return self.start + self.size
 
-    def within(self, other: Span) -> Span:
+    def within(self, other: Interval) -> Interval:
         """The positions that are also in ``other``."""
         start = max(self.start, other.start)
-        return Span(start, max(0, min(self.end, other.end) - start))
+        return Interval(start, max(0, min(self.end, other.end) - start))
 
 
-def spans(total: int, size: int) -> list[Span]:
+def intervals(total: int, size: int) -> list[Interval]:
     """``total`` positions cut into pieces of ``size``; the last is what is left."""
-    return [Span(start, min(size, total - start)) for start in range(0, total, size)]
+    return [Interval(start, min(size, total - start)) for start in range(0, total, size)]
 
 
-def even_spans(span: Span, size: int) -> list[Span]:
-    """As many pieces as ``spans`` gives, of sizes that differ by at most one."""
+def even_intervals(span: Interval, size: int) -> list[Interval]:
+    """As many pieces as ``intervals`` gives, of sizes that differ by at most one."""
     count = -(-span.size // size)
     edges = [span.start + span.size * index // count for index in range(count + 1)]
-    return [Span(low, high - low) for low, high in pairwise(edges)]
+    return [Interval(low, high - low) for low, high in pairwise(edges)]
 
 
 @dataclass(frozen=True)
-class Patch:
+class Tile2D:
     """A rectangle of an image."""
 
-    rows: Span
-    cols: Span
+    rows: Interval
+    cols: Interval
 
     @property
     def pixels(self) -> int:
         return self.rows.size * self.cols.size
 
 
-def patches(whole: Patch, rows: int, cols: int) -> list[Patch]:
+def patches(whole: Tile2D, rows: int, cols: int) -> list[Tile2D]:
     """A rectangle cut into smaller ones of about ``rows`` x ``cols``, row by row."""
-    return [Patch(r, c) for r in even_spans(whole.rows, rows) for c in even_spans(whole.cols, cols)]
+    return [
+        Tile2D(r, c)
+        for r in even_intervals(whole.rows, rows)
+        for c in even_intervals(whole.cols, cols)
+    ]
 
 
-def full(spatial: tuple[int, int]) -> Patch:
+def full(spatial: tuple[int, int]) -> Tile2D:
     """All of an image."""
-    return Patch(Span(0, spatial[0]), Span(0, spatial[1]))
+    return Tile2D(Interval(0, spatial[0]), Interval(0, spatial[1]))
 
 
 @dataclass(frozen=True)
-class Source:
+class InputTile:
     """The input that an output patch looks at; ``top`` and ``left`` are isa.Extent's."""
 
-    patch: Patch
+    patch: Tile2D
     top: int
     left: int
 
 
-def source(window: Window, out: Patch, spatial: tuple[int, int]) -> Source:
+def input_tile(window: Window, out: Tile2D, spatial: tuple[int, int]) -> InputTile:
     """The part of an input of size ``spatial`` that the outputs ``out`` read.
 
     Where a patch looks at padding only, one pixel is kept so that there is a tile to name.
@@ -81,12 +85,12 @@ def source(window: Window, out: Patch, spatial: tuple[int, int]) -> Source:
         first = span.start * window.stride[axis] - window.pad[axis]
         low = min(max(first, 0), spatial[axis] - 1)
         high = min(first + window.span(axis, span.size), spatial[axis])
-        cuts.append((Span(low, max(high - low, 1)), first - low))
-    return Source(Patch(cuts[0][0], cuts[1][0]), cuts[0][1], cuts[1][1])
+        cuts.append((Interval(low, max(high - low, 1)), first - low))
+    return InputTile(Tile2D(cuts[0][0], cuts[1][0]), cuts[0][1], cuts[1][1])
 
 
 @dataclass(frozen=True)
-class Run:
+class DmaRun:
     """Blocks of a tile that one load or store moves: ``block`` and ``count`` in the tile, byte
     ``lane`` and ``bytes`` of each row, and where their first pixel is in DRAM."""
 
@@ -99,13 +103,13 @@ class Run:
     dram_pixel: int
 
 
-def runs(view: View, home: Tensor, channels: Span) -> list[Run]:
+def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRun]:
     """The moves for ``channels`` of a view of the value that lies at ``home``.
 
     One move if the view starts on a block of its value, else two for each block (the bytes before
     and after the border between two blocks of the value).
     """
-    found: list[Run] = []
+    found: list[DmaRun] = []
     for piece in _pieces(view.offset + channels.start, channels.size, home):
         for index, last in enumerate(found):
             if (piece.lane, piece.bytes, piece.dram_pixel) != (
@@ -117,7 +121,7 @@ def runs(view: View, home: Tensor, channels: Span) -> list[Run]:
             step = piece.dram - last.dram
             if last.count == 1 or step == last.count * last.dram_block:
                 stride = step // last.count
-                found[index] = Run(
+                found[index] = DmaRun(
                     last.block,
                     last.count + 1,
                     last.lane,
@@ -132,7 +136,7 @@ def runs(view: View, home: Tensor, channels: Span) -> list[Run]:
     return found
 
 
-def _pieces(first: int, count: int, home: Tensor) -> Iterator[Run]:
+def _pieces(first: int, count: int, home: Tensor) -> Iterator[DmaRun]:
     """Runs of one block each: cut where a block of the tile or of the value ends."""
     done = 0
     while done < count:
@@ -140,10 +144,10 @@ def _pieces(first: int, count: int, home: Tensor) -> Iterator[Run]:
         lane = done % BLOCK
         width = home.block_width(block)
         size = min(BLOCK - lane, width - at, count - done)
-        yield Run(done // BLOCK, 1, lane, size, home.block_address(block) + at, 0, width)
+        yield DmaRun(done // BLOCK, 1, lane, size, home.block_address(block) + at, 0, width)
         done += size
 
 
-def act_rows(channels: int, patch: Patch) -> int:
+def act_rows(channels: int, patch: Tile2D) -> int:
     """ACT rows of a tile."""
     return blocks(channels) * patch.pixels

@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model import formats
-from zeroskip.accel_model.arrays.base import FilterSet, Placement
-from zeroskip.accel_model.formats import Shape, Table, WeightFormat
+from zeroskip.accel_model.arrays.base import FilterSet, StreamPlacement
+from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.tiles import Span, spans
+from zeroskip.compiler.ir.tiles import Interval, intervals
 
 HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half of its last
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class PackedWeights:
     """The weights of a convolution as an accelerator's array sees them."""
 
-    conv: ops.Conv
+    conv: ops.ConvOp
     spec: AccelSpec
 
     @property
@@ -33,7 +33,7 @@ class Weights:
         return self.spec.format
 
     @cached_property
-    def table(self) -> Table | None:
+    def table(self) -> FormatTable | None:
         """The layer's table, for a format that has one."""
         return self.format.make_table(self.conv.weight)
 
@@ -45,7 +45,7 @@ class Weights:
     @cached_property
     def matrix(self) -> npt.NDArray[np.int8]:
         """int8 [K, E] in canonical order."""
-        return formats.canonical(self.conv.weight)
+        return formats.to_reduction_order(self.conv.weight)
 
     @property
     def taps(self) -> int:
@@ -83,11 +83,13 @@ class Weights:
         """About the bytes of all streams, the reduction cut into chunks of so many channels."""
         return self.nbytes + self.filters * -(-self.channels // channels) * HEADER
 
-    def rows(self, filters: int, channels: int, placement: Placement) -> npt.NDArray[np.int64]:
+    def rows(
+        self, filters: int, channels: int, placement: StreamPlacement
+    ) -> npt.NDArray[np.int64]:
         """WGT rows of each tile of so many filters and channels, int64 [tiles, chunks]: as many as
         it takes or a few more."""
         slots = placement.slots
-        parts = spans(self.filters, filters)
+        parts = intervals(self.filters, filters)
         order = np.concatenate([part.start + self.order(part) for part in parts])
         words = self.words(channels)[order]
         padded = np.pad(words, ((0, -len(words) % slots), (0, 0)))
@@ -100,7 +102,7 @@ class Weights:
     def words(self, channels: int) -> npt.NDArray[np.int64]:
         """Words of every filter's stream of each chunk of so many channels, int64 [K, chunks], at
         most."""
-        chunks = spans(self.channels, channels)
+        chunks = intervals(self.channels, channels)
         low = np.array([chunk.start // BLOCK for chunk in chunks])
         high = np.array([blocks(chunk.end) for chunk in chunks])
         body = self.format.most_body_bytes(
@@ -124,7 +126,7 @@ class Weights:
         of_block = by_stage.reshape(self.filters, blocks(self.channels), -1).sum(axis=2)
         return np.pad(np.cumsum(of_block, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
 
-    def order(self, part: Span) -> npt.NDArray[np.int32]:
+    def order(self, part: Interval) -> npt.NDArray[np.int32]:
         """Filters of a tile (numbered within it) in the order of their streams."""
         if part not in self._orders:
             work = self.work[part.start : part.end]
@@ -132,10 +134,10 @@ class Weights:
         return self._orders[part]
 
     @cached_property
-    def _orders(self) -> dict[Span, npt.NDArray[np.int32]]:
+    def _orders(self) -> dict[Interval, npt.NDArray[np.int32]]:
         return {}
 
-    def filter_set(self, filters: Span, channels: Span) -> FilterSet:
+    def filter_set(self, filters: Interval, channels: Interval) -> FilterSet:
         """A tile of filters over a chunk of channels, in the order of their streams, as the array
         times them."""
         order, stages = self.order(filters), self._stages_of_block
@@ -150,13 +152,13 @@ class Weights:
             self.table,
         )
 
-    def part(self, filters: Span, channels: Span) -> npt.NDArray[np.int8]:
+    def part(self, filters: Interval, channels: Interval) -> npt.NDArray[np.int8]:
         """The rows and columns of ``matrix`` of a tile of filters and a chunk of channels."""
         return self.matrix[
             filters.start : filters.end, channels.start * self.taps : channels.end * self.taps
         ]
 
 
-def weights_of(op: ops.Op, spec: AccelSpec) -> Weights | None:
+def weights_of(op: ops.Op, spec: AccelSpec) -> PackedWeights | None:
     """The weights of an operation; None if it has none."""
-    return Weights(op, spec) if isinstance(op, ops.Conv) else None
+    return PackedWeights(op, spec) if isinstance(op, ops.ConvOp) else None

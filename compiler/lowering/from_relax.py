@@ -8,7 +8,7 @@ from tvm import relax
 from tvm.ir import Call, GlobalVar, IRModule
 
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.ir.host_plan import DirectPlan, Scaling
+from zeroskip.compiler.ir.host_plan import Scaling, TvmFreeHost
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.relay_passes.attrs import LAYERS_ATTR, NODE_ATTR, is_region
 from zeroskip.relay_passes.integer.relax_functions import QTensor, read_layer
@@ -118,11 +118,11 @@ class _Extraction:
         self.nodes.append(Node(str(func.attrs[NODE_ATTR]), layer, inputs, output))
 
 
-def direct_plan(mod: IRModule) -> DirectPlan | None:
+def direct_plan(mod: IRModule) -> TvmFreeHost | None:
     """How to run ``main`` without TVM, if all it does around one region is to change types."""
     func = mod["main"]
     params = {param: index for index, param in enumerate(func.params)}
-    scaled: dict[Any, tuple[int, Scaling]] = {}  # quantised input -> network input
+    scaled: dict[Any, tuple[int, Scaling]] = {}  # quantized input -> network input
     made: dict[Any, int] = {}  # what the region returns -> its place
     left: dict[Any, tuple[int, Scaling]] = {}  # network output -> the region's
     name, inputs, fields = "", None, None
@@ -151,7 +151,7 @@ def direct_plan(mod: IRModule) -> DirectPlan | None:
     places = [place for place, _, _ in order]
     if places != list(range(len(places))):
         return None
-    return DirectPlan(
+    return TvmFreeHost(
         name,
         tuple(each for each in inputs if each is not None),
         tuple((index, scaling) for _, index, scaling in order),

@@ -64,7 +64,7 @@ def eight_bits(layer: layers.Layer) -> str | None:
 def kernel_in_range(layer: layers.Layer) -> str | None:
     """Kernels up to 511 (a global pool included), strides and dilations up to 127."""
     kernel = getattr(layer, "kernel", ())
-    if isinstance(layer, layers.Conv):
+    if isinstance(layer, layers.ConvLayer):
         kernel = layer.weight.shape[2:]
     if max(kernel, default=1) > MAX_KERNEL:
         return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL}"
@@ -77,14 +77,14 @@ def kernel_in_range(layer: layers.Layer) -> str | None:
 
 def concatenates_channels(layer: layers.Layer) -> str | None:
     """Concatenation is along the channels."""
-    if isinstance(layer, layers.Concat) and layer.axis not in (1, 1 - len(layer.y.shape)):
+    if isinstance(layer, layers.ConcatLayer) and layer.axis not in (1, 1 - len(layer.y.shape)):
         return f"axis {layer.axis}: the accelerator concatenates channels"
     return None
 
 
 def windows_hold_pixels(layer: layers.Layer) -> str | None:
     """Every window of a maximum has a pixel, not padding alone."""
-    if isinstance(layer, layers.MaxPool):
+    if isinstance(layer, layers.MaxPoolLayer):
         for axis, size in enumerate(layer.x.shape[2:]):
             starts = np.arange(layer.y.shape[2 + axis]) * layer.strides[axis] - layer.padding[axis]
             taps = starts[:, None] + np.arange(layer.kernel[axis]) * layer.dilation[axis]
@@ -95,7 +95,7 @@ def windows_hold_pixels(layer: layers.Layer) -> str | None:
 
 def exact_accumulator(layer: layers.Layer) -> str | None:
     """Any sum of a filter's products fits in the 32-bit accumulator."""
-    if isinstance(layer, layers.Conv | layers.Dense):
+    if isinstance(layer, layers.ConvLayer | layers.DenseLayer):
         reach = [int(abs(each.astype("int64")).sum()) for each in layer.weight]
         worst = max(
             each * 255 + abs(int(bias)) for each, bias in zip(reach, layer.bias, strict=True)

@@ -15,7 +15,17 @@ import numpy as np
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.ir.ops import Clip, Op, Region, Sum, Value, View, Window, planar, whole
+from zeroskip.compiler.ir.ops import (
+    AddRequant,
+    ChannelSlice,
+    Clip,
+    Op,
+    Region,
+    Value,
+    Window,
+    planar,
+    whole,
+)
 from zeroskip.relay_passes.integer import layers
 
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
@@ -46,8 +56,9 @@ def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
 @dataclass
 class _Lowering:
     graph: LayerGraph
-    views: dict[str, View] = field(default_factory=dict)
-    flattened: dict[str, View] = field(default_factory=dict)  # 2-D value -> what it was before
+    views: dict[str, ChannelSlice] = field(default_factory=dict)
+    # 2-D value -> what it was before
+    flattened: dict[str, ChannelSlice] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
 
     def value(self, name: str) -> Value:
@@ -58,37 +69,37 @@ class _Lowering:
     def add(self, node: Node) -> None:
         layer, out = node.layer, node.output
         y = whole(self.value(out))
-        if isinstance(layer, layers.Reshape):
+        if isinstance(layer, layers.ReshapeLayer):
             self._reshape(node, y)
             return
         self.views[out] = y
-        if isinstance(layer, layers.Dense):
+        if isinstance(layer, layers.DenseLayer):
             self._dense(node, layer, y)
-        elif isinstance(layer, layers.Concat):
+        elif isinstance(layer, layers.ConcatLayer):
             self._concat(node, y)
         else:
             lowering = LOWERINGS[type(layer)]
             self.ops += lowering(node.node, layer, [self.read(name) for name in node.inputs], y)
 
-    def read(self, name: str) -> View:
+    def read(self, name: str) -> ChannelSlice:
         """The view of a value; one that was flattened without moving is moved now."""
         if name in self.flattened:
             y = whole(self.value(name))
-            self.ops.append(ops.Reshape(name, self.flattened.pop(name), y))
+            self.ops.append(ops.ReshapeOp(name, self.flattened.pop(name), y))
             self.views[name] = y
         return self.views[name]
 
-    def _reshape(self, node: Node, y: View) -> None:
+    def _reshape(self, node: Node, y: ChannelSlice) -> None:
         x = self.read(node.inputs[0])
         if (x.channels, x.value.spatial) == (y.channels, y.value.spatial):
             self.views[node.output] = x
         elif y.value.pixels == 1:
             self.flattened[node.output] = x
         else:
-            self.ops.append(ops.Reshape(node.node, x, y))
+            self.ops.append(ops.ReshapeOp(node.node, x, y))
             self.views[node.output] = y
 
-    def _dense(self, node: Node, layer: layers.Dense, y: View) -> None:
+    def _dense(self, node: Node, layer: layers.DenseLayer, y: ChannelSlice) -> None:
         """A dense layer on a flattened map is a convolution whose kernel is the whole map, unless
         the map is so large that 16 filters over a block of it would not fit in WGT."""
         x = self.flattened.get(node.inputs[0])
@@ -97,7 +108,7 @@ class _Lowering:
         kernel = x.value.spatial
         weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
         self.ops.append(
-            ops.Conv(
+            ops.ConvOp(
                 node.node,
                 x,
                 y,
@@ -110,12 +121,12 @@ class _Lowering:
             )
         )
 
-    def _concat(self, node: Node, y: View) -> None:
+    def _concat(self, node: Node, y: ChannelSlice) -> None:
         offset = 0
         for name in node.inputs:
             x = self.read(name)
-            part = View(y.value, offset, x.channels)
-            self.ops.append(ops.Copy(node.node, x, part))
+            part = ChannelSlice(y.value, offset, x.channels)
+            self.ops.append(ops.CopyOp(node.node, x, part))
             offset += x.channels
 
     def finish_output(self, name: str) -> Value:
@@ -125,36 +136,42 @@ class _Lowering:
         if view.channels == view.value.channels and not taken:
             return view.value
         y = whole(replace(view.value, name=f"{name}.out", channels=view.channels))
-        self.ops.append(ops.Copy(name, view, y))
+        self.ops.append(ops.CopyOp(name, view, y))
         return y.value
 
 
-def _max_pool(node: str, layer: layers.MaxPool, reads: list[View], y: View) -> list[Op]:
+def _max_pool(
+    node: str, layer: layers.MaxPoolLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
     window = Window(
         _pair(layer.kernel, 1),
         _pair(layer.strides, 1),
         _pair(layer.dilation, 1),
         _pair(_begins(layer.padding), 0),
     )
-    return [ops.MaxPool(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
+    return [ops.MaxPoolOp(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
 
 
-def _avg_pool(node: str, layer: layers.AvgPool, reads: list[View], y: View) -> list[Op]:
+def _avg_pool(
+    node: str, layer: layers.AvgPoolLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
     window = Window(
         _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
     )
     clip = Clip(layer.lo, layer.hi)
-    return [ops.AvgPool(node, reads[0], y, window, layer.mult, layer.shift, clip)]
+    return [ops.AvgPoolOp(node, reads[0], y, window, layer.mult, layer.shift, clip)]
 
 
-def _requantize(node: str, layer: layers.Requantise, reads: list[View], y: View) -> list[Op]:
+def _requantize(
+    node: str, layer: layers.RequantizeLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
     clip = Clip(layer.lo, layer.hi)
-    return [ops.AvgPool(node, reads[0], y, Window(), layer.mult, layer.shift, clip)]
+    return [ops.AvgPoolOp(node, reads[0], y, Window(), layer.mult, layer.shift, clip)]
 
 
-def _add(node: str, layer: layers.Add, reads: list[View], y: View) -> list[Op]:
-    total = Sum(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
-    return [ops.Add(node, reads[0], y, reads[1], total)]
+def _add(node: str, layer: layers.AddLayer, reads: list[ChannelSlice], y: ChannelSlice) -> list[Op]:
+    total = AddRequant(layer.mult_a, layer.mult_b, layer.shift, Clip(layer.lo, layer.hi))
+    return [ops.AddOp(node, reads[0], y, reads[1], total)]
 
 
 def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
@@ -162,7 +179,9 @@ def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
     return padding[: len(padding) // 2]
 
 
-def _conv(node: str, layer: layers.Conv, reads: list[View], y: View) -> list[Op]:
+def _conv(
+    node: str, layer: layers.ConvLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
     (x,) = reads
     window = Window(
         _pair(layer.weight.shape[2:], 1),
@@ -175,16 +194,16 @@ def _conv(node: str, layer: layers.Conv, reads: list[View], y: View) -> list[Op]
     filters, groups = weight.shape[0], layer.groups
     if groups > 1 and groups == x.channels == filters:
         return [
-            ops.Depthwise(node, x, y, window, weight, layer.bias, layer.mult, layer.shift, clip)
+            ops.DepthwiseOp(node, x, y, window, weight, layer.bias, layer.mult, layer.shift, clip)
         ]
     made: list[Op] = []
     for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
         part, joined = slice(k0, k0 + count), groups * channels // x.channels
         made.append(
-            ops.Conv(
+            ops.ConvOp(
                 node,
-                View(x.value, x.offset + c0, channels),
-                View(y.value, y.offset + k0, count),
+                ChannelSlice(x.value, x.offset + c0, channels),
+                ChannelSlice(y.value, y.offset + k0, count),
                 window,
                 _block_diagonal(weight[part], channels, joined),
                 layer.bias[part],
@@ -224,12 +243,14 @@ def _block_diagonal(weight: ops.Int8, channels: int, groups: int) -> ops.Int8:
     return full
 
 
-LOWERINGS: dict[type[layers.Layer], Callable[[str, Any, list[View], View], list[Op]]] = {
-    layers.Conv: _conv,
-    layers.MaxPool: _max_pool,
-    layers.AvgPool: _avg_pool,
-    layers.Requantise: _requantize,
-    layers.Add: _add,
+LOWERINGS: dict[
+    type[layers.Layer], Callable[[str, Any, list[ChannelSlice], ChannelSlice], list[Op]]
+] = {
+    layers.ConvLayer: _conv,
+    layers.MaxPoolLayer: _max_pool,
+    layers.AvgPoolLayer: _avg_pool,
+    layers.RequantizeLayer: _requantize,
+    layers.AddLayer: _add,
 }  # of the layers that are operations of their own: (node, layer, what it reads, result)
 
 
@@ -241,14 +262,14 @@ def fuse_residuals(region: Region) -> Region:
     fused: dict[int, Op] = {}
     gone: set[int] = set()
     for index, op in enumerate(region.ops):
-        if not isinstance(op, ops.Add):
+        if not isinstance(op, ops.AddOp):
             continue
-        for own, other, total in ((op.x, op.r, op.sum), (op.r, op.x, _swapped(op.sum))):
+        for own, other, total in ((op.x, op.addend, op.sum), (op.addend, op.x, _swapped(op.sum))):
             at = made.get(own.value.name, -1)
             conv = fused.get(at, region.ops[at])
             if (
                 at >= 0
-                and isinstance(conv, ops.Conv)
+                and isinstance(conv, ops.ConvOp)
                 and conv.residual is None
                 and own == conv.y == whole(own.value)
                 and len(writers[own.value.name]) == 1
@@ -265,7 +286,7 @@ def fuse_residuals(region: Region) -> Region:
     return replace(region, ops=kept)
 
 
-def _swapped(total: Sum) -> Sum:
+def _swapped(total: AddRequant) -> AddRequant:
     return replace(total, mult_a=total.mult_b, mult_b=total.mult_a)
 
 
@@ -283,14 +304,14 @@ def _writers(region: Region) -> dict[str, list[int]]:
 
 def _place_concats(region: Region) -> Region:
     """An input of a concatenation that only one operation makes is written in place."""
-    moved: dict[str, View] = {}
+    moved: dict[str, ChannelSlice] = {}
     steps: list[Op] = list(region.ops)
     own = {value.name for value in (*region.inputs, *region.outputs)}
     writers = _writers(region)
     for index, op in enumerate(region.ops):
         source = op.x.value.name
         if (
-            isinstance(op, ops.Copy)
+            isinstance(op, ops.CopyOp)
             and op.x == whole(op.x.value)
             and source not in own
             and source not in moved
@@ -300,7 +321,9 @@ def _place_concats(region: Region) -> Region:
             moved[source] = op.y
             steps[index] = op
     kept = [
-        op for op in steps if not (isinstance(op, ops.Copy) and moved.get(op.x.value.name) == op.y)
+        op
+        for op in steps
+        if not (isinstance(op, ops.CopyOp) and moved.get(op.x.value.name) == op.y)
     ]
     for name in list(moved):
         moved[name] = _resolve(moved, moved[name])
@@ -311,16 +334,16 @@ def _place_concats(region: Region) -> Region:
     )
 
 
-def _resolve(moved: dict[str, View], view: View) -> View:
+def _resolve(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice:
     while view.value.name in moved:
         view = _within(moved[view.value.name], view)
     return view
 
 
-def _within(home: View, view: View) -> View:
-    return View(home.value, home.offset + view.offset, view.channels)
+def _within(home: ChannelSlice, view: ChannelSlice) -> ChannelSlice:
+    return ChannelSlice(home.value, home.offset + view.offset, view.channels)
 
 
-def _at(moved: dict[str, View], view: View) -> View:
+def _at(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice:
     home = moved.get(view.value.name)
     return view if home is None else _within(home, view)

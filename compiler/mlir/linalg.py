@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from zeroskip.compiler.mlir.operations import Operations, Value
+from zeroskip.compiler.mlir.operations import MlirValue, Operations
 from zeroskip.relay_passes.integer.layers import BOUNDS, FRACTION
 
 LEAST = BOUNDS["int8"][0]
@@ -14,12 +14,12 @@ LEAST = BOUNDS["int8"][0]
 
 def rounded_to_even(
     emit: Operations,
-    terms: Sequence[tuple[Value, int, int]],
+    terms: Sequence[tuple[MlirValue, int, int]],
     shift: int,
     zero_point: int,
     low: int,
     high: int,
-) -> Value:
+) -> MlirValue:
     """``clip(even(sum of (x - zero) * mult, shift) + zero_point, low, high)`` of each element in
     int64, for terms (x, zero, mult) of one shape; ``even`` is that of ``integer/layers.py``."""
     values = [x for x, _, _ in terms]
@@ -41,11 +41,11 @@ def rounded_to_even(
 
 
 def _even(
-    terms: Sequence[tuple[Value, int, int]], shift: int, zero_point: int, low: int, high: int
+    terms: Sequence[tuple[MlirValue, int, int]], shift: int, zero_point: int, low: int, high: int
 ) -> Iterator[str]:
     arguments = [f"%e{i}: {x.element}" for i, (x, _, _) in enumerate(terms)]
     yield f"^bb0({', '.join([*arguments, '%out: i8'])}):"
-    body = _Body()
+    body = _LinalgBody()
     total = None
     for number, (x, zero, mult) in enumerate(terms):
         wide = body.line(f'"arith.extsi"(%e{number}) : ({x.element}) -> i64')
@@ -66,7 +66,7 @@ def _even(
     yield f'"linalg.yield"({narrow}) : (i8) -> ()'
 
 
-class _Body:
+class _LinalgBody:
     """Lines of scalar arithmetic in i64."""
 
     def __init__(self) -> None:
@@ -86,13 +86,13 @@ class _Body:
 
 def largest_of_windows(
     emit: Operations,
-    x: Value,
+    x: MlirValue,
     padding: Sequence[int],
     kernel: Sequence[int],
     strides: Sequence[int],
     dilation: Sequence[int],
     out: Sequence[int],
-) -> Value:
+) -> MlirValue:
     """The maximum over windows of an int8 [N, H, W, C]; padding (top, bottom, left, right) never
     wins. ``tosa.max_pool2d`` knows no dilation, and no padding as wide as its kernel."""
     top, bottom, left, right = padding

@@ -13,7 +13,7 @@ from zeroskip.compiler.mlir.attributes import dense, tensor
 
 
 @dataclass(frozen=True)
-class Value:
+class MlirValue:
     """An SSA value: its name, and the shape and element type of the tensor that it is."""
 
     name: str
@@ -34,14 +34,14 @@ class Operations:
     def __call__(
         self,
         name: str,
-        operands: Sequence[Value],
+        operands: Sequence[MlirValue],
         shape: Sequence[int],
         element: str,
         region: Sequence[str] = (),
         **attributes: str,
-    ) -> Value:
+    ) -> MlirValue:
         """Add an operation of one result. region: lines of its only block, if it has one."""
-        result = Value(f"%{len(self.lines)}", tuple(shape), element)
+        result = MlirValue(f"%{len(self.lines)}", tuple(shape), element)
         self._add(result.name, name, operands, result.type, region, attributes)
         return result
 
@@ -49,7 +49,7 @@ class Operations:
         self,
         result: str,
         name: str,
-        operands: Sequence[Value],
+        operands: Sequence[MlirValue],
         kind: str,
         region: Sequence[str],
         attributes: Mapping[str, str],
@@ -62,25 +62,25 @@ class Operations:
             f"({', '.join(x.type for x in operands)}) -> {kind}"
         )
 
-    def constant(self, values: npt.NDArray[Any]) -> Value:
+    def constant(self, values: npt.NDArray[Any]) -> MlirValue:
         """A TOSA constant of a signed type."""
         return self(
             "tosa.const", (), values.shape, f"i{8 * values.dtype.itemsize}", values=dense(values)
         )
 
-    def number(self, value: int, dtype: str) -> Value:
+    def number(self, value: int, dtype: str) -> MlirValue:
         """A TOSA constant of one element, as zero points are."""
         return self.constant(np.array([value], dtype))
 
-    def shape(self, sizes: Sequence[int]) -> Value:
+    def shape(self, sizes: Sequence[int]) -> MlirValue:
         """A value of TOSA's type of shapes."""
-        result = Shape(f"%{len(self.lines)}", tuple(sizes), "index")
+        result = MlirShape(f"%{len(self.lines)}", tuple(sizes), "index")
         values = f"dense<[{', '.join(map(str, sizes))}]> : tensor<{len(sizes)}xindex>"
         self._add(result.name, "tosa.const_shape", (), result.type, (), {"values": values})
         return result
 
 
-class Shape(Value):
+class MlirShape(MlirValue):
     """A value of type ``!tosa.shape<4>``."""
 
     @property

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
-from zeroskip.accel_model.io.validate import told
+from zeroskip.accel_model.io.validate import short_message
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import BY_MNEMONIC, Instruction, Unit
 from zeroskip.accel_model.program.program import Program
@@ -93,7 +93,7 @@ def _parse(text: str, where: str) -> Any:
         module.verify()
     except (Exception, RecursionError) as problem:  # a foreign parser: whatever it says
         at = 0 if parser is None else parser.pos
-        said = told(problem)
+        said = short_message(problem)
         if isinstance(problem, ParseError):
             at, said = problem.span.start, problem.msg
         raise MlirError(

@@ -19,21 +19,21 @@ import numpy.typing as npt
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.mlir.attributes import symbol
 from zeroskip.compiler.mlir.linalg import largest_of_windows, rounded_to_even
-from zeroskip.compiler.mlir.operations import Operations, Value, integers
+from zeroskip.compiler.mlir.operations import MlirValue, Operations, integers
 from zeroskip.compiler.mlir.program_text import MlirError
 from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
     MAX_SHIFT,
-    Add,
-    AvgPool,
-    Concat,
-    Conv,
-    Dense,
+    AddLayer,
+    AvgPoolLayer,
+    ConcatLayer,
+    ConvLayer,
+    DenseLayer,
     Layer,
-    MaxPool,
+    MaxPoolLayer,
     QTensor,
-    Requantise,
-    Reshape,
+    RequantizeLayer,
+    ReshapeLayer,
 )
 
 Array = npt.NDArray[Any]
@@ -74,7 +74,7 @@ def region_text(graph: LayerGraph) -> str:
 def layer_text(layer: Layer, name: str, node: str, *, private: bool = False) -> str:
     """The function of a layer; MlirError, which names ``node``, if TOSA cannot express it."""
     emit = Operations()
-    arguments = [Value(f"%x{i}", x.shape, "i8") for i, x in enumerate(layer.inputs)]
+    arguments = [MlirValue(f"%x{i}", x.shape, "i8") for i, x in enumerate(layer.inputs)]
     signed = [
         _moved(emit, value, x.dtype, "int8")
         for value, x in zip(arguments, layer.inputs, strict=True)
@@ -96,7 +96,7 @@ def layer_text(layer: Layer, name: str, node: str, *, private: bool = False) -> 
 
 
 def _type(tensor: QTensor) -> str:
-    return Value("", tensor.shape, "i8").type
+    return MlirValue("", tensor.shape, "i8").type
 
 
 def _zero(tensor: QTensor) -> int:
@@ -110,7 +110,7 @@ def _limits(layer: Any) -> tuple[int, int]:
     return layer.lo - moved, layer.hi - moved
 
 
-def _moved(emit: Operations, x: Value, dtype: str, to: str) -> Value:
+def _moved(emit: Operations, x: MlirValue, dtype: str, to: str) -> MlirValue:
     """A tensor of one 8-bit type as the other, by 128; TOSA takes uint8 in ``rescale`` only."""
     if dtype == to:
         return x
@@ -128,13 +128,13 @@ def _moved(emit: Operations, x: Value, dtype: str, to: str) -> Value:
 
 def _rescaled(
     emit: Operations,
-    x: Value,
+    x: MlirValue,
     mult: Array,
     shift: Array,
     zero_x: int,
     zero_y: int,
     unsigned: tuple[bool, bool] = (False, False),
-) -> Value:
+) -> MlirValue:
     """``clip8(((x - zero_x) * mult + (1 << (shift - 1)) >> shift) + zero_y)``; mult and shift for
     each channel, the last axis, or one for all."""
     operands = [
@@ -157,7 +157,7 @@ def _rescaled(
     )
 
 
-def _clamped(emit: Operations, x: Value, low: int, high: int) -> Value:
+def _clamped(emit: Operations, x: MlirValue, low: int, high: int) -> MlirValue:
     if (low, high) == (LEAST, MOST):
         return x
     return emit("tosa.clamp", [x], x.shape, "i8", max_val=f"{high} : i8", min_val=f"{low} : i8")
@@ -166,23 +166,23 @@ def _clamped(emit: Operations, x: Value, low: int, high: int) -> Value:
 # ------------------------------------------------------------------------------- shapes and order
 
 
-def _reshaped(emit: Operations, x: Value, shape: Sequence[int]) -> Value:
+def _reshaped(emit: Operations, x: MlirValue, shape: Sequence[int]) -> MlirValue:
     if tuple(shape) == x.shape:
         return x
     return emit("tosa.reshape", [x, emit.shape(shape)], shape, x.element)
 
 
-def _transposed(emit: Operations, x: Value, order: Sequence[int]) -> Value:
+def _transposed(emit: Operations, x: MlirValue, order: Sequence[int]) -> MlirValue:
     shape = [x.shape[axis] for axis in order]
     return emit("tosa.transpose", [x], shape, x.element, perms=integers(order, 32))
 
 
-def _channels_last(emit: Operations, x: Value) -> Value:
+def _channels_last(emit: Operations, x: MlirValue) -> MlirValue:
     """[N, C], [N, C, W] or [N, C, H, W] as [N, H, W, C]."""
     return _transposed(emit, _reshaped(emit, x, _planar(x.shape)), LAST)
 
 
-def _channels_first(emit: Operations, x: Value, shape: Sequence[int]) -> Value:
+def _channels_first(emit: Operations, x: MlirValue, shape: Sequence[int]) -> MlirValue:
     return _reshaped(emit, _transposed(emit, x, FIRST), shape)
 
 
@@ -200,8 +200,8 @@ def _pairs(values: Sequence[int], fill: int) -> tuple[int, int]:
 
 
 def _windows(
-    emit: Operations, x: Value, layer: Any, kernel: Sequence[int], out: Sequence[int]
-) -> tuple[Value, list[int], tuple[int, int], tuple[int, int]]:
+    emit: Operations, x: MlirValue, layer: Any, kernel: Sequence[int], out: Sequence[int]
+) -> tuple[MlirValue, list[int], tuple[int, int], tuple[int, int]]:
     """The input, padding (top, bottom, left, right), strides and dilations of windows that divide
     exactly, as TOSA wants them: end padding that no window reaches is left away, then pixels."""
     half = len(layer.padding) // 2
@@ -221,7 +221,7 @@ def _windows(
     return x, [begins[0], ends[0], begins[1], ends[1]], strides, dilation
 
 
-def _padded(emit: Operations, x: Value, axis: int, pixels: int, fill: int) -> Value:
+def _padded(emit: Operations, x: MlirValue, axis: int, pixels: int, fill: int) -> MlirValue:
     """Rows (axis 0) or columns (1) of ``fill`` before an int8 [N, H, W, C]."""
     amounts = [0] * 8
     amounts[2 * (1 + axis)] = pixels
@@ -231,7 +231,9 @@ def _padded(emit: Operations, x: Value, axis: int, pixels: int, fill: int) -> Va
     return emit("tosa.pad", operands, shape, x.element)
 
 
-def _sliced(emit: Operations, x: Value, start: Sequence[int], sizes: Sequence[int]) -> Value:
+def _sliced(
+    emit: Operations, x: MlirValue, start: Sequence[int], sizes: Sequence[int]
+) -> MlirValue:
     if tuple(sizes) == x.shape:
         return x
     return emit("tosa.slice", [x, emit.shape(start), emit.shape(sizes)], sizes, x.element)
@@ -240,7 +242,7 @@ def _sliced(emit: Operations, x: Value, start: Sequence[int], sizes: Sequence[in
 # ---------------------------------------------------------------------------------------- layers
 
 
-def _conv(emit: Operations, layer: Conv, x: Value) -> Value:
+def _conv(emit: Operations, layer: ConvLayer, x: MlirValue) -> MlirValue:
     out = _planar(layer.y.shape)
     weight = layer.weight.reshape(_planar(layer.weight.shape))
     x, padding, strides, dilation = _windows(
@@ -271,10 +273,10 @@ def _conv(emit: Operations, layer: Conv, x: Value) -> Value:
             operands = [part, held, emit.constant(layer.bias[mine]), *zeros]
             sums.append(emit("tosa.conv2d", operands, (1, *out[2:], share), "i32", **attributes))
         acc = _joined(emit, sums, 3)
-    return _channels_first(emit, _requantised(emit, layer, acc), layer.y.shape)
+    return _channels_first(emit, _requantized(emit, layer, acc), layer.y.shape)
 
 
-def _dense(emit: Operations, layer: Dense, x: Value) -> Value:
+def _dense(emit: Operations, layer: DenseLayer, x: MlirValue) -> MlirValue:
     """A convolution of one pixel."""
     held = emit.constant(layer.weight[:, None, None, :])
     operands = [
@@ -294,10 +296,10 @@ def _dense(emit: Operations, layer: Dense, x: Value) -> Value:
         pad=integers((0, 0, 0, 0)),
         stride=integers((1, 1)),
     )
-    return _reshaped(emit, _requantised(emit, layer, acc), layer.y.shape)
+    return _reshaped(emit, _requantized(emit, layer, acc), layer.y.shape)
 
 
-def _requantised(emit: Operations, layer: Conv | Dense, acc: Value) -> Value:
+def _requantized(emit: Operations, layer: ConvLayer | DenseLayer, acc: MlirValue) -> MlirValue:
     mult, shift = _normalised(layer.mult, layer.shift)
     acc = _saturated(emit, layer, acc, shift)
     scaled = _rescaled(emit, acc, mult, shift, 0, _zero(layer.y))
@@ -319,7 +321,9 @@ def _normalised(mult: Array, shift: Array) -> tuple[Array, Array]:
     return np.where(steep, 1 << 30, wide), np.where(steep, LEAST_SHIFT, moved)
 
 
-def _saturated(emit: Operations, layer: Conv | Dense, acc: Value, shift: Array) -> Value:
+def _saturated(
+    emit: Operations, layer: ConvLayer | DenseLayer, acc: MlirValue, shift: Array
+) -> MlirValue:
     """Sums within what TOSA scales: those beyond it give the same limits. As they are where no sum
     can be so large."""
     weight = np.abs(layer.weight.reshape(len(shift), -1).astype(np.int64)).sum(axis=1)
@@ -333,7 +337,7 @@ def _saturated(emit: Operations, layer: Conv | Dense, acc: Value, shift: Array) 
     return acc
 
 
-def _avgpool(emit: Operations, layer: AvgPool, x: Value) -> Value:
+def _avgpool(emit: Operations, layer: AvgPoolLayer, x: MlirValue) -> MlirValue:
     """Sums by a depthwise convolution with ones: TOSA's average rounds in its own way."""
     out = _planar(layer.y.shape)
     kernel = _pairs(layer.kernel, 1)
@@ -362,7 +366,7 @@ def _avgpool(emit: Operations, layer: AvgPool, x: Value) -> Value:
     return _channels_first(emit, y, layer.y.shape)
 
 
-def _maxpool(emit: Operations, layer: MaxPool, x: Value) -> Value:
+def _maxpool(emit: Operations, layer: MaxPoolLayer, x: MlirValue) -> MlirValue:
     out = _planar(layer.y.shape)
     kernel = _pairs(layer.kernel, 1)
     x, padding, strides, dilation = _windows(emit, _channels_last(emit, x), layer, kernel, out[2:])
@@ -381,21 +385,21 @@ def _maxpool(emit: Operations, layer: MaxPool, x: Value) -> Value:
     return _channels_first(emit, _clamped(emit, best, *_limits(layer)), layer.y.shape)
 
 
-def _add(emit: Operations, layer: Add, a: Value, b: Value) -> Value:
+def _add(emit: Operations, layer: AddLayer, a: MlirValue, b: MlirValue) -> MlirValue:
     terms = [(a, _zero(layer.a), layer.mult_a), (b, _zero(layer.b), layer.mult_b)]
     return rounded_to_even(emit, terms, layer.shift, _zero(layer.y), *_limits(layer))
 
 
-def _requantise(emit: Operations, layer: Requantise, x: Value) -> Value:
+def _requantize(emit: Operations, layer: RequantizeLayer, x: MlirValue) -> MlirValue:
     terms = [(x, _zero(layer.x), layer.mult)]
     return rounded_to_even(emit, terms, layer.shift, _zero(layer.y), *_limits(layer))
 
 
-def _concat(emit: Operations, layer: Concat, *xs: Value) -> Value:
+def _concat(emit: Operations, layer: ConcatLayer, *xs: MlirValue) -> MlirValue:
     return _joined(emit, xs, layer.axis % len(layer.y.shape))
 
 
-def _joined(emit: Operations, xs: Sequence[Value], axis: int) -> Value:
+def _joined(emit: Operations, xs: Sequence[MlirValue], axis: int) -> MlirValue:
     if len(xs) == 1:
         return xs[0]
     shape = list(xs[0].shape)
@@ -403,17 +407,17 @@ def _joined(emit: Operations, xs: Sequence[Value], axis: int) -> Value:
     return emit("tosa.concat", xs, shape, xs[0].element, axis=f"{axis} : i32")
 
 
-def _reshape(emit: Operations, layer: Reshape, x: Value) -> Value:
+def _reshape(emit: Operations, layer: ReshapeLayer, x: MlirValue) -> MlirValue:
     return _reshaped(emit, x, layer.y.shape)
 
 
-_BODIES: dict[type[Layer], Callable[..., Value]] = {
-    Conv: _conv,
-    Dense: _dense,
-    Add: _add,
-    AvgPool: _avgpool,
-    MaxPool: _maxpool,
-    Requantise: _requantise,
-    Concat: _concat,
-    Reshape: _reshape,
+_BODIES: dict[type[Layer], Callable[..., MlirValue]] = {
+    ConvLayer: _conv,
+    DenseLayer: _dense,
+    AddLayer: _add,
+    AvgPoolLayer: _avgpool,
+    MaxPoolLayer: _maxpool,
+    RequantizeLayer: _requantize,
+    ConcatLayer: _concat,
+    ReshapeLayer: _reshape,
 }

@@ -19,13 +19,13 @@ from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
     Bus,
-    Choice,
-    Cost,
-    Costs,
-    Cuts,
+    Candidate,
+    CostEstimate,
+    CostEstimates,
     Floats,
     Ints,
-    Place,
+    TileContext,
+    Tilings,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -46,10 +46,10 @@ class ChannelSearch:
         self.paces: dict[int, float] = {}
 
     def ranked(
-        self, place: Place, count: int, alone: bool = True, objective: Objective = CYCLES
-    ) -> list[Choice]:
-        """Up to ``count`` schedules that fit, the best first (``Costs.order``)."""
-        cuts = Cuts.of(place.rows, self.op.y.value.spatial[1])
+        self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Candidate]:
+        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
+        cuts = Tilings.of(place.rows, self.op.y.value.spatial[1])
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
@@ -72,7 +72,7 @@ class ChannelSearch:
         sizes = {min(every, blocks(-(-every // parts)) * BLOCK) for parts in PARTS}
         return np.array(sorted(sizes, reverse=True)).reshape(-1, 1)
 
-    def _choice(self, cuts: Cuts, at: int, cost: Cost) -> Choice:
+    def _choice(self, cuts: Tilings, at: int, cost: CostEstimate) -> Candidate:
         size, cut = divmod(at, len(cuts.pieces))
         plan = ChannelPlan(
             int(self._channels[size, 0]), int(cuts.rows.most[cut]), int(cuts.cols.most[cut])
@@ -80,26 +80,26 @@ class ChannelSearch:
 
         @cache
         def array(rows: int) -> float:
-            patches = Cuts.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
+            patches = Tilings.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
             return float(self._array_cycles(self._channels[size], rows, patches).sum())
 
-        return Choice(plan, cost, array)
+        return Candidate(plan, cost, array)
 
-    def _costs(self, place: Place, cuts: Cuts, sets: int) -> Costs:
+    def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
         op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
-        x = cuts.looked(self.window, op.x.value.spatial)
-        y = cuts.looked(Window(), (place.rows, op.y.value.spatial[1]))
+        x = cuts.input_footprint(self.window, op.x.value.spatial)
+        y = cuts.input_footprint(Window(), (place.rows, op.y.value.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
-        operand = self.operand and not place.r
+        operand = self.operand and not place.operand
         needed = deep * (x.patch * (not place.x) + y.patch * (not place.y) + y.patch * operand)
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
         read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
-        return Costs.of(
+        return CostEstimates.of(
             array=self._array_cycles(channels, place.rows, cuts),
             loads=bus.cycles(
                 read * (not place.x) + written * operand, steps * ((not place.x) + operand)
@@ -121,14 +121,14 @@ class ChannelSearch:
         )
 
     def _energy(self, rows: int) -> float:
-        """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantised
+        """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
         results. No schedule changes them."""
         if self.energy is None or self.op.moves_only:
             return 0.0
         own, taps = physics.energy(self.spec), self.window.taps
         outputs = rows * self.op.y.value.spatial[1]
         deep = blocks(self.op.y.channels) * (taps + self.operand + 1)
-        results = not isinstance(self.op, ops.MaxPool)
+        results = not isinstance(self.op, ops.MaxPoolOp)
         channel = self.op.channel_weights * own.mac + results * own.requantise
         return float(outputs * (deep * own.act_row + self.op.y.channels * channel))
 
@@ -142,7 +142,7 @@ class ChannelSearch:
         par = PAR_ROWS * -(-channels // BLOCK)
         return np.asarray((several * rows <= spec.wgt_rows) & (several * par + 1 <= spec.par_rows))
 
-    def _array_cycles(self, channels: Ints, rows: int, cuts: Cuts) -> Floats:
+    def _array_cycles(self, channels: Ints, rows: int, cuts: Tilings) -> Floats:
         """Block by block, quad by quad (``lanes.simple_cycles``)."""
         if self.op.moves_only:
             return np.zeros(1)

@@ -1,4 +1,4 @@
-"""The ways in which an array can work through a convolution's weights, and what each costs."""
+"""The mappings in which an array can work through a convolution's weights, and what each costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.arrays.base import Case, Placement
+from zeroskip.accel_model.arrays.base import Case, StreamPlacement
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
@@ -19,9 +19,9 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.tiles import spans
-from zeroskip.compiler.ir.weight_packing import Weights
-from zeroskip.compiler.scheduling.cost_model import Cuts, Floats, Ints
+from zeroskip.compiler.ir.tiles import intervals
+from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.scheduling.cost_model import Floats, Ints, Tilings
 from zeroskip.compiler.scheduling.objective import output_pj
 
 STEP = 3  # cycles of a step besides its work: registers are set
@@ -32,15 +32,15 @@ CHUNKINGS = 3  # of those whose weights fit, how many are tried, the largest par
 
 
 @dataclass(frozen=True)
-class Ways:
-    """Ways to work through the weights; arrays [ways, 1].
+class Mappings:
+    """Ways to work through the weights; arrays [mappings, 1].
 
     mode: the array's. filters: of a tile; channels: of a chunk; tiles, chunks:
     how many there are; granule: outputs that are worked on together. slots: filters that are.
     rows: of WGT, of the largest tile of weights; part_rows: of all chunks of a tile of filters;
     all_rows: of all. nbytes: of all weights, packed. energy: picojoules on the array for each
     output, 0 where nobody asks.
-    prices: cycles of a patch, of each way.
+    prices: cycles of a patch, of each mapping.
     """
 
     mode: Ints
@@ -58,27 +58,27 @@ class Ways:
     prices: tuple[PatchPrice, ...]
 
     @staticmethod
-    def of(rows: Sequence[Sequence[float]], prices: Sequence[PatchPrice]) -> Ways:
+    def of(rows: Sequence[Sequence[float]], prices: Sequence[PatchPrice]) -> Mappings:
         """Ways of which each row has the fields before ``prices``, in order."""
-        sizes = np.array(rows, np.float64).reshape(-1, len(fields(Ways)) - 1).T[..., np.newaxis]
+        sizes = np.array(rows, np.float64).reshape(-1, len(fields(Mappings)) - 1).T[..., np.newaxis]
         *counts, nbytes, energy = sizes
         columns: list[Any] = [*(column.astype(np.int64) for column in counts), nbytes, energy]
         columns.append(tuple(prices))
-        return Ways(*columns)
+        return Mappings(*columns)
 
     def __len__(self) -> int:
         return len(self.mode)
 
-    def only(self, at: int) -> Ways:
+    def only(self, at: int) -> Mappings:
         """One of them."""
-        return Ways(*(getattr(self, column.name)[at : at + 1] for column in fields(self)))
+        return Mappings(*(getattr(self, column.name)[at : at + 1] for column in fields(self)))
 
     def sizes(self, at: int) -> tuple[int, int, int]:
         """Mode, filters and channels of one of them."""
         return int(self.mode[at, 0]), int(self.filters[at, 0]), int(self.channels[at, 0])
 
-    def array_cycles(self, cuts: Cuts) -> Floats:
-        """Cycles of all steps, float64 [ways, cuts]."""
+    def array_cycles(self, cuts: Tilings) -> Floats:
+        """Cycles of all steps, float64 [mappings, cuts]."""
         total = np.asarray(STEP * cuts.pieces * self.tiles * self.chunks, np.float64)
         for high, wide, many in cuts.patches():
             total += many * self._patch_cycles(high, wide)
@@ -93,7 +93,8 @@ class Ways:
 
     @cached_property
     def _linear(self) -> tuple[Floats, Floats, Floats] | None:
-        """``LinearPrice.single``, ``base`` and ``pace`` [ways, 1], where all prices are such."""
+        """``LinearPrice.single``, ``base`` and ``pace`` [mappings, 1], where all prices are
+        such."""
         if not all(isinstance(price, LinearPrice) for price in self.prices):
             return None
         columns = [[p.single, p.base, p.pace] for p in self.prices if isinstance(p, LinearPrice)]
@@ -101,10 +102,10 @@ class Ways:
         return single, base, pace
 
 
-def find_ways(conv: ops.Conv, spec: AccelSpec, *, energy: bool = False) -> Ways:
-    """Every way whose weights fit on chip, with or without its energy. ArrayError if the array
+def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False) -> Mappings:
+    """Every mapping whose weights fit on chip, with or without its energy. ArrayError if the array
     cannot do any step of it."""
-    weights, kind, geometry = Weights(conv, spec), spec.kind, spec.array
+    weights, kind, geometry = PackedWeights(conv, spec), spec.kind, spec.array
     found: list[tuple[float, ...]] = []
     prices: list[PatchPrice] = []
     for mode in kind.modes(geometry):
@@ -130,12 +131,12 @@ def find_ways(conv: ops.Conv, spec: AccelSpec, *, energy: bool = False) -> Ways:
                     )
                 )
                 prices.append(_patch_price(conv, weights, spec, mode, filters, channels))
-    return Ways.of(found, prices)
+    return Mappings.of(found, prices)
 
 
-def least_rows(conv: ops.Conv, spec: AccelSpec) -> int:
+def least_rows(conv: ops.ConvOp, spec: AccelSpec) -> int:
     """WGT rows of the smallest tile of weights, or of two of it where there are several."""
-    weights, least = Weights(conv, spec), []
+    weights, least = PackedWeights(conv, spec), []
     size = min(blocks(-(-weights.channels // CHUNKS[-1])) * BLOCK, weights.channels)
     for mode in spec.kind.modes(spec.array):
         placement = spec.kind.placement(spec.array, mode)
@@ -146,7 +147,7 @@ def least_rows(conv: ops.Conv, spec: AccelSpec) -> int:
     return min(least, default=0)
 
 
-def _filter_tiles(weights: Weights, spec: AccelSpec, slots: int, granule: int) -> list[int]:
+def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: int) -> list[int]:
     """Filters of a tile: whole groups, doubling, as far as staging and PAR allow."""
     slots = max(slots, BLOCK)
     whole = blocks(weights.filters) * BLOCK
@@ -157,7 +158,7 @@ def _filter_tiles(weights: Weights, spec: AccelSpec, slots: int, granule: int) -
 
 
 def _chunkings(
-    weights: Weights, spec: AccelSpec, placement: Placement, filters: int
+    weights: PackedWeights, spec: AccelSpec, placement: StreamPlacement, filters: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Channels of a chunk that the array takes, and the WGT rows of every tile of weights
     [tiles, chunks], where two tiles fit or all of them do."""
@@ -172,9 +173,14 @@ def _chunkings(
 
 
 def _patch_price(
-    conv: ops.Conv, weights: Weights, spec: AccelSpec, mode: int, filters: int, channels: int
+    conv: ops.ConvOp,
+    weights: PackedWeights,
+    spec: AccelSpec,
+    mode: int,
+    filters: int,
+    channels: int,
 ) -> PatchPrice:
-    """The price of a way."""
+    """The price of a mapping."""
     total: PatchPrice | None = None
     for case, times in _cases(conv, weights, mode, filters, channels):
         price = spec.kind.price(spec, case)
@@ -184,9 +190,14 @@ def _patch_price(
 
 
 def _output_energy(
-    conv: ops.Conv, weights: Weights, spec: AccelSpec, mode: int, filters: int, channels: int
+    conv: ops.ConvOp,
+    weights: PackedWeights,
+    spec: AccelSpec,
+    mode: int,
+    filters: int,
+    channels: int,
 ) -> float:
-    """Picojoules of a way on the array for each output, from a few groups of outputs."""
+    """Picojoules of a mapping on the array for each output, from a few groups of outputs."""
     granule, total = spec.kind.granule(spec.array, mode), 0.0
     for case, times in _cases(conv, weights, mode, filters, channels):
         whole = case.window
@@ -197,12 +208,12 @@ def _output_energy(
 
 
 def _cases(
-    conv: ops.Conv, weights: Weights, mode: int, filters: int, channels: int
+    conv: ops.ConvOp, weights: PackedWeights, mode: int, filters: int, channels: int
 ) -> Iterator[tuple[Case, float]]:
-    """What is timed of a way, and how often it counts; chunks before the last are taken to be
+    """What is timed of a mapping, and how often it counts; chunks before the last are taken to be
     equal."""
-    chunks = spans(weights.channels, channels)
-    parts = spans(weights.filters, filters)
+    chunks = intervals(weights.channels, channels)
+    parts = intervals(weights.filters, filters)
     few = parts[:: -(-len(parts) // PARTS)]
     scale = weights.work.sum() / sum(int(weights.work[p.start : p.end].sum()) for p in few)
     window = _whole_window(conv)
@@ -222,7 +233,7 @@ def _cases(
             yield case, scale * times
 
 
-def _whole_window(conv: ops.Conv) -> WindowShape:
+def _whole_window(conv: ops.ConvOp) -> WindowShape:
     """The window of all outputs, its input in ACT in full width."""
     (high, wide), (height, width), window = conv.y.value.spatial, conv.x.value.spatial, conv.window
     return WindowShape(

@@ -20,18 +20,18 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ConvPlan
-from zeroskip.compiler.scheduling.conv_mappings import Ways, find_ways, least_rows
+from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
     Bus,
-    Choice,
-    Cost,
-    Costs,
-    Cuts,
+    Candidate,
+    CostEstimate,
+    CostEstimates,
     Floats,
     Ints,
-    Moves,
-    Place,
+    TileContext,
+    TileTraffic,
+    Tilings,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -42,41 +42,41 @@ LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (Fals
 class ConvSearch:
     """The schedules of a convolution; what does not depend on a place is found once."""
 
-    def __init__(self, conv: ops.Conv, spec: AccelSpec, *, energy: bool = False) -> None:
+    def __init__(self, conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False) -> None:
         self.conv, self.spec = conv, spec
         self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
 
     def ranked(
-        self, place: Place, count: int, alone: bool = True, objective: Objective = CYCLES
-    ) -> list[Choice]:
-        """Up to ``count`` schedules that fit, the best first (``Costs.order``), by themselves or
+        self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Candidate]:
+        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by themselves or
         among others; none where not even the lanes' windows hold a step."""
-        if not len(self.ways):
+        if not len(self.mappings):
             return []
         geometry = _Geometry.of(self.conv, place.rows)
         loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
-        costs = Costs.join([each.costs() for each in loops])
+        costs = CostEstimates.join([each.costs() for each in loops])
         ranked = []
         shared = None if alone else self.spec.wgt_rows
         for at in costs.order(count, shared, objective, self.energy):
-            which, rest = divmod(at, len(self.ways) * len(geometry.cuts.pieces))
+            which, rest = divmod(at, len(self.mappings) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
 
     @cached_property
-    def ways(self) -> Ways:
+    def mappings(self) -> Mappings:
         """How the lanes can work through the weights; none if no step fits in their windows."""
         try:
-            return find_ways(self.conv, self.spec, energy=self.energy is not None)
+            return enumerate_mappings(self.conv, self.spec, energy=self.energy is not None)
         except ArrayError as problem:
             self._window = str(problem)
-            return Ways.of([], [])
+            return Mappings.of([], [])
 
     def misfit(self) -> str:
         """Why no schedule fits by itself, a phrase."""
         spec, conv = self.spec, self.conv
-        if not len(self.ways) and self._window:
+        if not len(self.mappings) and self._window:
             return self._window
         looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
@@ -98,41 +98,41 @@ def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
 class _Geometry:
     """The patches of some rows of output, what they look at, and what all look at together."""
 
-    cuts: Cuts
-    y: Moves
-    x: Moves
-    band: Moves
+    cuts: Tilings
+    y: TileTraffic
+    x: TileTraffic
+    stripe: TileTraffic
 
     @staticmethod
-    def of(conv: ops.Conv, rows: int) -> _Geometry:
+    def of(conv: ops.ConvOp, rows: int) -> _Geometry:
         size, spatial = (rows, conv.y.value.spatial[1]), conv.x.value.spatial
-        cuts = Cuts.of(*size)
+        cuts = Tilings.of(*size)
         return _Geometry(
             cuts,
-            cuts.looked(Window(), size),
-            cuts.looked(conv.window, spatial),
-            Cuts.whole(*size).looked(conv.window, spatial),
+            cuts.input_footprint(Window(), size),
+            cuts.input_footprint(conv.window, spatial),
+            Tilings.whole(*size).input_footprint(conv.window, spatial),
         )
 
 
 class _Loops:
-    """All schedules of one order of loops: arrays [ways, cuts].
+    """All schedules of one order of loops: arrays [mappings, cuts].
 
     outer: what stays longest, "weights" or "pixels"; keep: the input of all patches is held.
     """
 
     def __init__(
-        self, search: ConvSearch, place: Place, geometry: _Geometry, outer: str, keep: bool
+        self, search: ConvSearch, place: TileContext, geometry: _Geometry, outer: str, keep: bool
     ) -> None:
-        self.conv, self.spec, self.ways = search.conv, search.spec, search.ways
+        self.conv, self.spec, self.mappings = search.conv, search.spec, search.mappings
         self.place, self.geometry, self.outer, self.keep = place, geometry, outer, keep
         self.count = len(search.conv.weight)
-        self.filters = np.minimum(search.ways.filters, self.count)  # of a tile, at most
+        self.filters = np.minimum(search.mappings.filters, self.count)  # of a tile, at most
 
-    def choice(self, at: int, cost: Cost) -> Choice:
+    def choice(self, at: int, cost: CostEstimate) -> Candidate:
         """The schedule at a place of the flattened arrays."""
-        way, cut = divmod(at, len(self.geometry.cuts.pieces))
-        mode, filters, channels = self.ways.sizes(way)
+        mapping, cut = divmod(at, len(self.geometry.cuts.pieces))
+        mode, filters, channels = self.mappings.sizes(mapping)
         high, wide = (
             int(axis.most[cut]) for axis in (self.geometry.cuts.rows, self.geometry.cuts.cols)
         )
@@ -140,81 +140,88 @@ class _Loops:
 
         @cache
         def array(rows: int) -> float:
-            return float(self.ways.only(way).array_cycles(Cuts.into(rows, cols, high, wide))[0, 0])
+            return float(
+                self.mappings.only(mapping).array_cycles(Tilings.into(rows, cols, high, wide))[0, 0]
+            )
 
         plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep)
-        return Choice(plan, cost, array)
+        return Candidate(plan, cost, array)
 
-    def costs(self) -> Costs:
+    def costs(self) -> CostEstimates:
         """What each is estimated to cost."""
-        ways, place, bus = self.ways, self.place, Bus.of(self.spec)
+        mappings, place, bus = self.mappings, self.place, Bus.of(self.spec)
         pieces = self.geometry.cuts.pieces
-        operand = self.conv.residual is not None and not place.r
-        written, stored = self.geometry.y.nbytes(self.spec.dram, self.count), pieces * ways.tiles
+        operand = self.conv.residual is not None and not place.operand
+        written, stored = (
+            self.geometry.y.nbytes(self.spec.dram, self.count),
+            pieces * mappings.tiles,
+        )
         tile = self.filters * self.geometry.y.patch
-        between = ways.part_rows if self.outer == "weights" else ways.all_rows  # two uses of a tile
+        between = (
+            mappings.part_rows if self.outer == "weights" else mappings.all_rows
+        )  # two uses of a tile
         again = np.where((pieces > 1) & (between > self.spec.wgt_rows), pieces, 1)
         read, loaded, first = self._input_bytes()
-        weights = ways.tiles * ways.chunks
+        weights = mappings.tiles * mappings.chunks
         moving = self._moving_rows()
-        return Costs.of(
-            array=ways.array_cycles(self.geometry.cuts),
+        return CostEstimates.of(
+            array=mappings.array_cycles(self.geometry.cuts),
             loads=bus.cycles(read + written * operand, loaded + stored * operand),
-            weights=bus.cycles(ways.nbytes * again, weights * again),
+            weights=bus.cycles(mappings.nbytes * again, weights * again),
             stores=bus.cycles(written * (not place.y), stored * (not place.y)),
-            tile=bus.cycles(ways.nbytes / weights, 1),
+            tile=bus.cycles(mappings.nbytes / weights, 1),
             first=bus.cycles(first + tile * operand, (not place.x) + operand),
             last=bus.cycles(tile, 1),
-            rows=ways.rows,
-            all_rows=ways.all_rows,
+            rows=mappings.rows,
+            all_rows=mappings.all_rows,
             act=moving,
-            energy=ways.energy * self.place.rows * self.conv.y.value.spatial[1],
+            energy=mappings.energy * self.place.rows * self.conv.y.value.spatial[1],
             fits=self._fits(moving),
         )
 
     def _input_bytes(self) -> tuple[Floats, Ints, Floats]:
         """Of the input, all that is loaded, in how many transfers, and what the first step waits
         for."""
-        ways, geometry, channels = self.ways, self.geometry, self.conv.x.channels
+        mappings, geometry, channels = self.mappings, self.geometry, self.conv.x.channels
         if self.place.x:
             return np.zeros(1), np.zeros(1, np.int64), np.zeros(1)
         if self.keep:
-            held = geometry.band.nbytes(self.spec.dram, channels)
+            held = geometry.stripe.nbytes(self.spec.dram, channels)
             return held, np.ones(1, np.int64), held
-        again = (ways.tiles > 1) & (
-            ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (ways.chunks > 1)
+        again = (mappings.tiles > 1) & (
+            ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
         )
-        times = np.where(again, ways.tiles, 1)
+        times = np.where(again, mappings.tiles, 1)
         read = geometry.x.nbytes(self.spec.dram, channels) * times
-        loaded = geometry.cuts.pieces * ways.chunks * times
-        return read, loaded, np.asarray(geometry.x.patch * ways.channels, np.float64)
+        loaded = geometry.cuts.pieces * mappings.chunks * times
+        return read, loaded, np.asarray(geometry.x.patch * mappings.channels, np.float64)
 
     def _moving_rows(self) -> Ints:
         """ACT rows of the tiles of a step that are loaded or stored."""
-        ways, place, geometry = self.ways, self.place, self.geometry
+        mappings, place, geometry = self.mappings, self.place, self.geometry
         written = -(-self.filters // BLOCK) * geometry.y.patch
-        operand = self.conv.residual is not None and not place.r
+        operand = self.conv.residual is not None and not place.operand
         rows: Ints = written * (not place.y) + written * operand
         if not self.keep and not place.x:
-            rows = rows + -(-ways.channels // BLOCK) * geometry.x.patch
+            rows = rows + -(-mappings.channels // BLOCK) * geometry.x.patch
         return rows
 
     def _fits(self, moving: Ints) -> Bools:
         """Whether the tiles of two steps fit in ACT, and partial sums in ACC."""
-        ways, place, geometry = self.ways, self.place, self.geometry
+        mappings, place, geometry = self.mappings, self.place, self.geometry
         if self.keep and place.x:
             return np.zeros(1, np.bool_)
-        kept = blocks(self.conv.x.channels) * geometry.band.patch * self.keep
-        single = geometry.cuts.pieces * ways.tiles * ways.chunks == 1
+        kept = blocks(self.conv.x.channels) * geometry.stripe.patch * self.keep
+        single = geometry.cuts.pieces * mappings.tiles * mappings.chunks == 1
         fits = kept + moving * np.where(single, 1, 2 / PACKED) <= place.act
-        whole = ways.chunks == 1
+        whole = mappings.chunks == 1
         if self.keep and self.outer == "pixels":
             fits &= whole
         return np.asarray(fits & (whole | (self._sums() <= self.spec.acc_rows)))
 
     def _sums(self) -> Ints:
         """ACC rows of a patch's partial sums."""
-        slots, wide = self.ways.slots, self.ways.granule
+        slots, wide = self.mappings.slots, self.mappings.granule
         sums: Ints = (
             -(-self.geometry.y.patch // wide)
             * wide

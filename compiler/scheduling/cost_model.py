@@ -55,7 +55,7 @@ class Bus:
 
 
 @dataclass(frozen=True)
-class Place:
+class TileContext:
     """What a schedule is searched for. rows: image rows of the output that are made at a time;
     act: rows of ACT that are free in one piece; x, y, r: of input, output and operand, whether
     they stay on chip, so that no tile of them is moved."""
@@ -64,11 +64,11 @@ class Place:
     act: int
     x: bool = False
     y: bool = False
-    r: bool = False
+    operand: bool = False
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostEstimate:
     """Estimated cycles. array: it computes; loads, weights, stores: the bus moves activations in,
     weights in and activations out; tile: of weights, those for the first step; first: activations
     for it; last: after the array is done. rows, all_rows: of WGT, of a tile of weights, of all;
@@ -104,17 +104,17 @@ class Cost:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class Candidate:
     """A schedule that fits. cost: for the rows it was searched for; array: cycles of the array for
     other numbers of rows."""
 
     plan: Plan
-    cost: Cost
+    cost: CostEstimate
     array: Callable[[int], float]
 
 
 @dataclass(frozen=True)
-class Costs:
+class CostEstimates:
     """The costs of many schedules, and whether they fit: flat arrays."""
 
     array: Floats
@@ -131,18 +131,18 @@ class Costs:
     fits: Bools
 
     @staticmethod
-    def of(**numbers: Any) -> Costs:
+    def of(**numbers: Any) -> CostEstimates:
         """From numbers and arrays of several dimensions that broadcast to one shape."""
         flat = [each.ravel() for each in np.broadcast_arrays(*numbers.values())]
-        return Costs(**dict(zip(numbers, flat, strict=True)))
+        return CostEstimates(**dict(zip(numbers, flat, strict=True)))
 
     @staticmethod
-    def join(several: Sequence[Costs]) -> Costs:
+    def join(several: Sequence[CostEstimates]) -> CostEstimates:
         """All of them, one after another."""
-        return Costs(
+        return CostEstimates(
             *(
                 np.concatenate([getattr(each, field.name) for each in several])
-                for field in fields(Costs)
+                for field in fields(CostEstimates)
             )
         )
 
@@ -169,16 +169,18 @@ class Costs:
         ranked = np.argsort(np.where(self.fits, score, np.inf), kind="stable")
         return [int(at) for at in ranked[: min(count, int(self.fits.sum()))]]
 
-    def pick(self, at: int) -> Cost:
+    def pick(self, at: int) -> CostEstimate:
         """Of one schedule."""
-        return Cost(*(float(getattr(self, field.name)[at]) for field in fields(Cost)))
+        return CostEstimate(
+            *(float(getattr(self, field.name)[at]) for field in fields(CostEstimate))
+        )
 
 
 # ------------------------------------------------------------------------------------- cuts
 
 
 @dataclass(frozen=True)
-class Moves:
+class TileTraffic:
     """Patches that are moved, one by one: arrays [cuts]. patch: pixels of the largest; pixels: of
     all, those that are moved several times counted as often; runs: pieces of a channel block that
     lie in one piece in DRAM; run: pixels of one."""
@@ -196,7 +198,7 @@ class Moves:
 
 
 @dataclass(frozen=True)
-class Pieces:
+class AxisTiling:
     """An axis of ``total`` positions cut evenly into each of ``count`` pieces."""
 
     total: int
@@ -212,7 +214,7 @@ class Pieces:
         more = self.total - self.count * (self.most - 1)
         return (self.most, more), (self.most - 1, self.count - more)
 
-    def looked(self, window: Window, axis: int, limit: int) -> tuple[Ints, Ints]:
+    def input_footprint(self, window: Window, axis: int, limit: int) -> tuple[Ints, Ints]:
         """Of ``limit`` input positions, those that a piece looks at at most, and that all do."""
         (most, many), (less, few) = (
             (np.minimum(window.span(axis, size), limit), times) for size, times in self.sizes()
@@ -222,14 +224,14 @@ class Pieces:
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Tilings:
     """An image cut into patches in several ways: arrays [cuts]."""
 
-    rows: Pieces
-    cols: Pieces
+    rows: AxisTiling
+    cols: AxisTiling
 
     @staticmethod
-    def of(rows: int, cols: int) -> Cuts:
+    def of(rows: int, cols: int) -> Tilings:
         """1 to 16 pieces of rows, then powers of two, then single rows of halves, quarters..."""
         tried = {*range(1, 17), *(1 << n for n in range(5, 13)), rows}
         down = [n for n in sorted(tried) if n <= rows]
@@ -237,19 +239,20 @@ class Cuts:
         while across[-1] < cols:
             down.append(rows)
             across.append(min(2 * across[-1], cols))
-        return Cuts(Pieces(rows, np.array(down)), Pieces(cols, np.array(across)))
+        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(across)))
 
     @staticmethod
-    def into(rows: int, cols: int, high: int, wide: int) -> Cuts:
+    def into(rows: int, cols: int, high: int, wide: int) -> Tilings:
         """Patches of about ``high`` x ``wide``."""
-        return Cuts(
-            Pieces(rows, np.array([-(-rows // high)])), Pieces(cols, np.array([-(-cols // wide)]))
+        return Tilings(
+            AxisTiling(rows, np.array([-(-rows // high)])),
+            AxisTiling(cols, np.array([-(-cols // wide)])),
         )
 
     @staticmethod
-    def whole(rows: int, cols: int) -> Cuts:
+    def whole(rows: int, cols: int) -> Tilings:
         """One patch."""
-        return Cuts(Pieces(rows, np.array([1])), Pieces(cols, np.array([1])))
+        return Tilings(AxisTiling(rows, np.array([1])), AxisTiling(cols, np.array([1])))
 
     @property
     def pieces(self) -> Ints:
@@ -263,12 +266,12 @@ class Cuts:
             for wide, times in self.cols.sizes()
         ]
 
-    def looked(self, window: Window, spatial: tuple[int, int]) -> Moves:
+    def input_footprint(self, window: Window, spatial: tuple[int, int]) -> TileTraffic:
         """Of an image of size ``spatial``, what each patch looks at."""
-        down, all_down = self.rows.looked(window, 0, spatial[0])
-        right, all_right = self.cols.looked(window, 1, spatial[1])
+        down, all_down = self.rows.input_footprint(window, 0, spatial[0])
+        right, all_right = self.cols.input_footprint(window, 1, spatial[1])
         in_one = right == spatial[1]
-        return Moves(
+        return TileTraffic(
             down * right,
             all_down * all_right,
             self.pieces * np.where(in_one, 1, down),

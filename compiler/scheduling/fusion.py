@@ -1,5 +1,5 @@
-"""The search for groups: which operations are executed together, in how many bands, and where what
-lies between them stays on chip.
+"""The search for groups: which operations are executed together, in how many stripes, and where
+what lies between them stays on chip.
 
 A group keeps every value that its operations hand to each other in ACT (as far as ``liveness.py``
 allows). Estimated cycles of groups add up, so the best cut of a region into groups is a shortest
@@ -19,45 +19,45 @@ from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.liveness import Interval, Uses
+from zeroskip.compiler.ir.liveness import Liveness, LiveRange
 from zeroskip.compiler.ir.ops import Op, Region
 from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
-from zeroskip.compiler.ir.stripes import Cutting, Strips
+from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Bus, Choice, Floats, Place
+from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats, TileContext
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
-    BEHIND,
     COLUMNS,
-    FIRST,
-    LAST,
-    LATE,
+    FIRST_TILE,
+    LAST_TILE,
     LOADS,
+    NO_PREFETCH_ROOM,
     ROWS,
     STORES,
-    TILE,
+    WAW_STALL,
+    WEIGHT_TILE,
     WEIGHTS,
-    overlapped,
+    pipelined_cycles,
 )
-from zeroskip.compiler.scheduling.sram_allocator import Need, largest_gap, pack
+from zeroskip.compiler.scheduling.sram_allocator import LiveBuffer, allocate, largest_gap
 
 Search: TypeAlias = ConvSearch | ChannelSearch
 
-BANDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
-TRIED = 3  # numbers of bands, from the least that fits on
+STRIPE_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+TRIED = 3  # numbers of stripes, from the least that fits on
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
 SEARCHES: dict[type[Op], Callable[..., Search]] = {
-    ops.Conv: ConvSearch,
-    ops.Depthwise: ChannelSearch,
-    ops.MaxPool: ChannelSearch,
-    ops.AvgPool: ChannelSearch,
-    ops.Add: ChannelSearch,
-    ops.Copy: ChannelSearch,
-    ops.Reshape: ChannelSearch,
+    ops.ConvOp: ConvSearch,
+    ops.DepthwiseOp: ChannelSearch,
+    ops.MaxPoolOp: ChannelSearch,
+    ops.AvgPoolOp: ChannelSearch,
+    ops.AddOp: ChannelSearch,
+    ops.CopyOp: ChannelSearch,
+    ops.ReshapeOp: ChannelSearch,
 }
 
 
@@ -67,24 +67,24 @@ def search_of(op: Op, spec: AccelSpec, *, energy: bool = False) -> Search:
 
 
 @dataclass(frozen=True)
-class Outline:
-    """A group before its tiles are known: rows of its values in each band, those that stay on chip,
-    the place of each operation. shared: rows of ACT that are free both at an operation and at the
-    one before (before the first: the last); behind: whether it writes where a result lies that the
-    one before was the last to read and that goes to DRAM, too."""
+class GroupCandidate:
+    """A group before its tiles are known: rows of its values in each stripe, those that stay on
+    chip, the place of each operation. shared: rows of ACT that are free both at an operation and at
+    the one before (before the first: the last); behind: whether it writes where a result lies that
+    the one before was the last to read and that goes to DRAM, too."""
 
     first: int
-    bands: int
-    strips: Mapping[str, Strips]
+    stripes: int
+    stripe_plans: Mapping[str, StripePlan]
     on_chip: frozenset[str]
-    places: tuple[Place, ...]
+    places: tuple[TileContext, ...]
     shared: tuple[int, ...]
-    behind: tuple[bool, ...]
+    waw_stalls: tuple[bool, ...]
     buffers: tuple[Buffer, ...]
 
 
 @dataclass(frozen=True)
-class Found:
+class PricedGroup:
     """A group, its estimated cycles, and the picojoules of its events (0 where nobody asks)."""
 
     plan: GroupPlan
@@ -92,7 +92,7 @@ class Found:
     picojoules: float = 0.0
 
 
-class GroupSearch:
+class FusionSearch:
     """The groups of a region that are best by an objective. cycles, picojoules: estimates of what
     ``best`` found last."""
 
@@ -100,18 +100,18 @@ class GroupSearch:
         self,
         region: Region,
         spec: AccelSpec,
-        progress: Progress | None = None,
+        on_progress: Progress | None = None,
         objective: Objective = CYCLES,
     ) -> None:
         self.ops, self.spec, self.objective = region.ops, spec, objective
         self.cycles = self.picojoules = 0.0
         energy = bool(objective.events)
         self.energy = BusEnergy.of(spec) if energy else None
-        self.uses = Uses(region.ops, region.outputs)
+        self.liveness = Liveness(region.ops, region.outputs)
         self.searches = [search_of(op, spec, energy=energy) for op in region.ops]
-        self.known: dict[tuple[int, Place, bool], Choice | None] = {}
-        self.works: dict[tuple[Choice, Strips, bool, bool], Floats] = {}
-        self.progress = progress or no_progress
+        self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
+        self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
+        self.on_progress = on_progress or no_progress
 
     def reweigh(self, objective: Objective) -> None:
         """Search by another objective from now on."""
@@ -121,9 +121,9 @@ class GroupSearch:
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated score. CompileError if an operation does not fit."""
-        cheapest: list[tuple[float, list[Found]]] = [(0.0, [])]
+        cheapest: list[tuple[float, list[PricedGroup]]] = [(0.0, [])]
         for last in range(1, len(self.ops) + 1):
-            self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
+            self.on_progress(self.ops[last - 1].node, last - 1, len(self.ops))
             options = []
             for first, found in self._ending(last):
                 score, groups = cheapest[first]
@@ -134,7 +134,7 @@ class GroupSearch:
         self.picojoules = sum(found.picojoules for found in best)
         return [found.plan for found in best]
 
-    def _score(self, found: Found) -> float:
+    def _score(self, found: PricedGroup) -> float:
         score: float = self.objective.score(found.cycles, found.picojoules)
         return score
 
@@ -146,19 +146,19 @@ class GroupSearch:
             if self.group(index, index + 1, 1) is None
         }
 
-    def group(self, first: int, last: int, bands: int) -> Found | None:
-        """The group of operations first..last-1 in so many bands; None if it does not fit."""
-        outline = self.outline(first, last, bands)
-        return None if outline is None else self._found(outline)
+    def group(self, first: int, last: int, stripes: int) -> PricedGroup | None:
+        """The group of operations first..last-1 in so many stripes; None if it does not fit."""
+        candidate = self.candidate(first, last, stripes)
+        return None if candidate is None else self._priced(candidate)
 
-    def outline(self, first: int, last: int, bands: int) -> Outline | None:
+    def candidate(self, first: int, last: int, stripes: int) -> GroupCandidate | None:
         """How that group is cut and where its values are; None if they do not fit."""
-        cutting = Cutting(bands)
-        if all(cutting.precede(op) for op in reversed(self.ops[first:last])):
-            return self._outline(first, last, cutting)
+        planner = StripePlanner(stripes)
+        if all(planner.prepend(op) for op in reversed(self.ops[first:last])):
+            return self._candidate(first, last, planner)
         return None
 
-    def _ending(self, last: int) -> Iterator[tuple[int, Found]]:
+    def _ending(self, last: int) -> Iterator[tuple[int, PricedGroup]]:
         """The best group that ends before ``last``, for each first operation it can have. One whose
         last operation finds nothing on chip is no better than two groups."""
         self.works.clear()
@@ -169,38 +169,47 @@ class GroupSearch:
                 "with more SRAM"
             )
         yield last - 1, alone
-        nearest = self.uses.nearest(last - 1)
+        nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:
             return
         most = self.ops[last - 1].y.value.spatial[0]
-        tails = [_Tail(self.ops, last, bands) for bands in BANDS if bands == 1 or bands <= most]
+        tails = [
+            _Tail(self.ops, last, stripes)
+            for stripes in STRIPE_COUNTS
+            if stripes == 1 or stripes <= most
+        ]
         for first in range(nearest, -1, -1):
-            found: list[Found] = []
+            found: list[PricedGroup] = []
             for tail in [*tails]:
-                outline = self._outline(first, last, tail.cutting) if tail.reach(first) else None
-                group = None if outline is None else self._found(outline)
+                candidate = (
+                    self._candidate(first, last, tail.planner) if tail.reach(first) else None
+                )
+                group = None if candidate is None else self._priced(candidate)
                 if group is not None:
                     found.append(group)
                 elif not found:
-                    tails.remove(tail)  # nor will a longer group fit in so few bands
+                    tails.remove(tail)  # nor will a longer group fit in so few stripes
                 if self._enough(found):
                     break
             if not found:
                 return
             yield first, min(found, key=self._score)
 
-    def _enough(self, found: Sequence[Found]) -> bool:
-        """Whether other numbers of bands are hardly better: where the values fit whole, one is tried
-        against two; it is worse where they leave little room for tiles."""
-        if len(found) == 2 and found[0].plan.bands == 1:
+    def _enough(self, found: Sequence[PricedGroup]) -> bool:
+        """Whether other numbers of stripes are hardly better: where the values fit whole, one is
+        tried against two; it is worse where they leave little room for tiles."""
+        if len(found) == 2 and found[0].plan.stripes == 1:
             return self._score(found[0]) <= self._score(found[1])
         return len(found) == TRIED
 
-    def _outline(self, first: int, last: int, cutting: Cutting) -> Outline | None:
-        held = self.uses.resident(first, last)
-        strips = cutting.strips
-        needs = [Need(each.first, each.last, strips[each.value.name].buffer_rows) for each in held]
-        acts = pack(needs, self.spec.act_rows)
+    def _candidate(self, first: int, last: int, planner: StripePlanner) -> GroupCandidate | None:
+        held = self.liveness.resident(first, last)
+        stripe_plans = planner.stripe_plans
+        needs = [
+            LiveBuffer(each.first, each.last, stripe_plans[each.value.name].buffer_rows)
+            for each in held
+        ]
+        acts = allocate(needs, self.spec.act_rows)
         if acts is None:
             return None
         on_chip = frozenset(each.value.name for each in held)
@@ -214,7 +223,9 @@ class GroupSearch:
             for index in range(last - first)
         ]
         places = tuple(
-            self._place(op, strips[op.y.value.name].most_made, largest_gap(busy, rows), on_chip)
+            self._place(
+                op, stripe_plans[op.y.value.name].most_made, largest_gap(busy, rows), on_chip
+            )
             for op, busy in zip(self.ops[first:last], taken, strict=True)
         )
         shared = tuple(
@@ -224,19 +235,21 @@ class GroupSearch:
             self._is_behind(index, held, needs, acts, first, last) for index in range(last - first)
         )
         buffers = tuple(Buffer(need.first, act) for need, act in zip(needs, acts, strict=True))
-        return Outline(first, cutting.bands, strips, on_chip, places, shared, behind, buffers)
+        return GroupCandidate(
+            first, planner.stripes, stripe_plans, on_chip, places, shared, behind, buffers
+        )
 
     def _is_behind(
         self,
         index: int,
-        held: Sequence[Interval],
-        needs: Sequence[Need],
+        held: Sequence[LiveRange],
+        needs: Sequence[LiveBuffer],
         acts: Sequence[int],
         first: int,
         last: int,
     ) -> bool:
         """Of an operation of a group, whether it must wait for the store of another's result."""
-        needed = self.uses.needed(first, last)
+        needed = self.liveness.live_out(first, last)
         spans = [
             (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
         ]
@@ -249,83 +262,87 @@ class GroupSearch:
             for low, high in own
         )
 
-    def _place(self, op: Op, rows: int, act: int, on_chip: frozenset[str]) -> Place:
+    def _place(self, op: Op, rows: int, act: int, on_chip: frozenset[str]) -> TileContext:
         """Room is rounded, and does not matter where nothing moves."""
         x, *r = [view.value.name in on_chip for view in op.reads]
         y = op.y.value.name in on_chip
         grain = max(1, self.spec.act_rows // GRAIN)
         free = act // grain * grain if act >= 4 * grain else act
-        return Place(rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]))
+        return TileContext(rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]))
 
-    def _best(self, index: int, place: Place, alone: bool) -> Choice | None:
+    def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
         key = index, place, alone
         if key not in self.known:
             ranked = self.searches[index].ranked(place, 1, alone, self.objective)
             self.known[key] = ranked[0] if ranked else None
         return self.known[key]
 
-    def _found(self, outline: Outline) -> Found | None:
+    def _priced(self, candidate: GroupCandidate) -> PricedGroup | None:
         """The group with the best tiles for each operation; None if some has none that fit."""
-        alone = len(outline.places) == 1
+        alone = len(candidate.places) == 1
         chosen = []
-        for index, place in enumerate(outline.places, outline.first):
+        for index, place in enumerate(candidate.places, candidate.first):
             best = self._best(index, place, alone)
             if best is None:
                 return None
             chosen.append(best)
-        plan = GroupPlan(outline.bands, tuple(each.plan for each in chosen), outline.buffers)
+        plan = GroupPlan(candidate.stripes, tuple(each.plan for each in chosen), candidate.buffers)
         if not alone:
-            return Found(plan, *self._costs(outline, chosen))
+            return PricedGroup(plan, *self._costs(candidate, chosen))
         cost = chosen[0].cost
         spent = 0.0 if self.energy is None else cost.picojoules(self.energy)
-        return Found(plan, cost.alone(self.spec.dram.latency_cycles), spent)
+        return PricedGroup(plan, cost.alone(self.spec.dram.latency_cycles), spent)
 
-    def _costs(self, outline: Outline, chosen: Sequence[Choice]) -> tuple[float, float]:
+    def _costs(self, candidate: GroupCandidate, chosen: Sequence[Candidate]) -> tuple[float, float]:
         """Cycles and picojoules of a group of several operations."""
-        first, last = outline.first, outline.first + len(chosen)
-        needed = self.uses.needed(first, last)
+        first, last = candidate.first, candidate.first + len(chosen)
+        needed = self.liveness.live_out(first, last)
         works = []
         for op, choice in zip(self.ops[first:last], chosen, strict=True):
             name = op.y.value.name
-            key = choice, outline.strips[name], name in outline.on_chip, name in needed
+            key = choice, candidate.stripe_plans[name], name in candidate.on_chip, name in needed
             if key not in self.works:
                 self.works[key] = self._work(op, *key)
             works.append(self.works[key])
         table = np.stack(works, axis=1)
-        table[:, :, BEHIND] = outline.behind
+        table[:, :, WAW_STALL] = candidate.waw_stalls
         moving = [each.cost.act for each in chosen]
-        table[:, :, LATE] = [
+        table[:, :, NO_PREFETCH_ROOM] = [
             before + own > room
             for before, own, room in zip(
-                [moving[-1], *moving], moving, outline.shared, strict=False
+                [moving[-1], *moving], moving, candidate.shared, strict=False
             )
         ]
         rows = [each.cost.all_rows for each in chosen]
-        if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first band's weights stay
-            table[1:, :, [TILE, WEIGHTS, ROWS]] = 0
+        if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
+            table[1:, :, [WEIGHT_TILE, WEIGHTS, ROWS]] = 0
         ends = chosen[-1].cost.last - chosen[0].cost.first - chosen[0].cost.tile
-        cycles = ends / 2 + overlapped(
+        cycles = ends / 2 + pipelined_cycles(
             table.reshape(-1, table.shape[2]), self.spec.wgt_rows, self.spec.dram.latency_cycles
         )
-        return cycles, self._picojoules(outline, chosen, table)
+        return cycles, self._picojoules(candidate, chosen, table)
 
-    def _picojoules(self, outline: Outline, chosen: Sequence[Choice], table: Floats) -> float:
-        """Of the events of a group: on the array, for all rows that its bands make, and of what the
+    def _picojoules(
+        self, candidate: GroupCandidate, chosen: Sequence[Candidate], table: Floats
+    ) -> float:
+        """Of the events of a group: on the array, for all rows that its stripes make, and of what the
         bus moves."""
         if self.energy is None:
             return 0.0
         spent = 0.0
-        for op, choice in zip(self.ops[outline.first :], chosen, strict=False):
-            of = outline.strips[op.y.value.name]
+        for op, choice in zip(self.ops[candidate.first :], chosen, strict=False):
+            of = candidate.stripe_plans[op.y.value.name]
             spent += choice.cost.energy * float((of.end - of.made).sum()) / of.most_made
         loads, tile, weights, stores = (
-            float(table[:, :, column].sum()) for column in (LOADS, TILE, WEIGHTS, STORES)
+            float(table[:, :, column].sum()) for column in (LOADS, WEIGHT_TILE, WEIGHTS, STORES)
         )
         moved: float = self.energy.picojoules(loads, tile + weights, stores)
         return spent + moved
 
-    def _work(self, op: Op, choice: Choice, of: Strips, on_chip: bool, needed: bool) -> Floats:
-        """Of an operation in each band (``pipeline.overlapped``)."""
+    def _work(
+        self, op: Op, choice: Candidate, of: StripePlan, on_chip: bool, needed: bool
+    ) -> Floats:
+        """Of an operation in each stripe (``pipeline.overlapped``)."""
         cost, made = choice.cost, of.end - of.made
         work = np.zeros((len(made), COLUMNS))
         work[:, ARRAY] = [choice.array(rows) if rows else 0.0 for rows in made.tolist()]
@@ -336,32 +353,32 @@ class GroupSearch:
             row = Bus.of(self.spec).cycles(op.y.channels * op.y.value.spatial[1], 0)
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
             work[:, LOADS] += (of.made - of.needed) * row
-        work[:, LAST] = np.minimum(cost.last, work[:, STORES])
-        work[:, FIRST] = np.minimum(cost.first, work[:, LOADS])
-        work[:, TILE], work[:, WEIGHTS] = cost.tile, cost.weights - cost.tile
+        work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])
+        work[:, FIRST_TILE] = np.minimum(cost.first, work[:, LOADS])
+        work[:, WEIGHT_TILE], work[:, WEIGHTS] = cost.tile, cost.weights - cost.tile
         work[:, ROWS] = cost.rows
         return work
 
 
 def estimate(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> float:
     """Estimated cycles of the groups of a region, each with its best tiles."""
-    search, first, cycles = GroupSearch(region, spec), 0, 0.0
+    search, first, cycles = FusionSearch(region, spec), 0, 0.0
     for group in groups:
-        found = search.group(first, first + len(group.plans), group.bands)
+        found = search.group(first, first + len(group.plans), group.stripes)
         first += len(group.plans)
         cycles += found.cycles if found is not None else 0.0
     return cycles
 
 
 class _Tail:
-    """The operations up to ``last``, cut into bands as far back as they have been reached."""
+    """The operations up to ``last``, cut into stripes as far back as they have been reached."""
 
-    def __init__(self, steps: Sequence[Op], last: int, bands: int) -> None:
+    def __init__(self, steps: Sequence[Op], last: int, stripes: int) -> None:
         self.steps, self.first = steps, last
-        self.cutting = Cutting(bands)
+        self.planner = StripePlanner(stripes)
 
     def reach(self, first: int) -> bool:
         """Go back to an operation; False if that cannot be cut."""
-        while self.first > first and self.cutting.precede(self.steps[self.first - 1]):
+        while self.first > first and self.planner.prepend(self.steps[self.first - 1]):
             self.first -= 1
         return self.first == first

@@ -1,7 +1,7 @@
 """Cycles of a float layer on a target, as the search for schedules estimates them.
 
 What a budget of cycles shares out (``relay_passes.pruning.budget.allocate``): the layer is
-quantised, lowered and scheduled as the compiler would do it, with the zeros that its weights have.
+quantized, lowered and scheduled as the compiler would do it, with the zeros that its weights have.
 A layer that is bound by the memory bus therefore gains nothing from more of them.
 """
 
@@ -17,9 +17,9 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
-from zeroskip.compiler.scheduling.cost_model import Place
+from zeroskip.compiler.scheduling.cost_model import TileContext
 from zeroskip.compiler.scheduling.fusion import search_of
-from zeroskip.relay_passes.integer.layers import Conv, Dense, Layer, QTensor
+from zeroskip.relay_passes.integer.layers import ConvLayer, DenseLayer, Layer, QTensor
 from zeroskip.relay_passes.pruning.budget.sensitivity import Cost, Site
 
 Floats = npt.NDArray[np.floating]
@@ -62,9 +62,9 @@ def _integer(site: Site, weight: Floats) -> Layer | None:
         "shift": np.ones(len(weight), np.int32),
     }
     if not site.im2col.kernel:
-        return Dense(**given)
+        return DenseLayer(**given)
     begins, ends = zip(*site.im2col.padding, strict=True)
-    return Conv(
+    return ConvLayer(
         **given,
         strides=site.im2col.strides,
         dilation=site.im2col.dilation,
@@ -75,5 +75,5 @@ def _integer(site: Site, weight: Floats) -> Layer | None:
 
 def _estimate(op: ops.Op, spec: AccelSpec) -> float | None:
     """Cycles of an operation by itself; None if it does not fit."""
-    ranked = search_of(op, spec).ranked(Place(op.y.value.spatial[0], spec.act_rows), 1)
+    ranked = search_of(op, spec).ranked(TileContext(op.y.value.spatial[0], spec.act_rows), 1)
     return ranked[0].cost.alone(spec.dram.latency_cycles) if ranked else None

@@ -5,21 +5,32 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import native
+from zeroskip.accel_model.io.jit import njit_cached
 
 Floats = npt.NDArray[np.float64]
 
-# Columns of the work of one operation in one band. Cycles of the array; of the bus for the first
+# Columns of the work of one operation in one stripe. Cycles of the array; of the bus for the first
 # tile of its activations, for all of them, for its results and the last tile of those; for its
 # first tile of weights and for the rest; WGT rows of a tile of weights (0: they are there already).
 # Then 1 or 0: whether its first tile has no room in ACT beside those of the operation before; and
 # whether it writes where results lie that must be stored first.
 COLUMNS = 10
-ARRAY, FIRST, LOADS, STORES, LAST, TILE, WEIGHTS, ROWS, LATE, BEHIND = range(COLUMNS)
+(
+    ARRAY,
+    FIRST_TILE,
+    LOADS,
+    STORES,
+    LAST_TILE,
+    WEIGHT_TILE,
+    WEIGHTS,
+    ROWS,
+    NO_PREFETCH_ROOM,
+    WAW_STALL,
+) = range(COLUMNS)
 
 
-@native
-def overlapped(works: Floats, wgt_rows: int, latency: int) -> float:
+@njit_cached
+def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
     """Cycles of all works, float64 [n, COLUMNS], one after another on the array.
 
     The bus brings the first tile of an operation's activations while the array is at the operation
@@ -29,24 +40,24 @@ def overlapped(works: Floats, wgt_rows: int, latency: int) -> float:
     array, bus, stored = 0.0, 0.0, 0.0
     began = np.zeros(len(works))
     for at in range(len(works)):
-        tile, first = works[at, ROWS] > 0, works[at, FIRST] > 0
+        tile, first = works[at, ROWS] > 0, works[at, FIRST_TILE] > 0
         if tile:
             free, since = wgt_rows - works[at, ROWS], at
             while since > 0 and free >= works[since - 1, ROWS]:
                 since -= 1
                 free -= works[since, ROWS]
-            bus = max(bus, began[since] if since < at else array) + works[at, TILE]
+            bus = max(bus, began[since] if since < at else array) + works[at, WEIGHT_TILE]
         if first:
-            free_at = array if works[at, LATE] > 0 or at == 0 else began[at - 1]
-            bus = max(bus, free_at) + works[at, FIRST]
-        began[at] = max(array, stored if works[at, BEHIND] > 0 else 0.0)
+            free_at = array if works[at, NO_PREFETCH_ROOM] > 0 or at == 0 else began[at - 1]
+            bus = max(bus, free_at) + works[at, FIRST_TILE]
+        began[at] = max(array, stored if works[at, WAW_STALL] > 0 else 0.0)
         if tile or first:
             began[at] = max(began[at], bus + latency)
-        rest = works[at, WEIGHTS] + works[at, LOADS] - works[at, FIRST]
+        rest = works[at, WEIGHTS] + works[at, LOADS] - works[at, FIRST_TILE]
         if rest > 0:
             bus = max(bus, began[at]) + rest
         array = max(began[at] + works[at, ARRAY], bus)
         bus += works[at, STORES]
         if works[at, STORES] > 0:
-            stored = max(bus, array + works[at, LAST])
+            stored = max(bus, array + works[at, LAST_TILE])
     return max(array, bus)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Need:
+class LiveBuffer:
     """``rows`` of a memory during steps first..last."""
 
     first: int
     last: int
     rows: int
 
-    def meets(self, other: Need) -> bool:
+    def overlaps(self, other: LiveBuffer) -> bool:
         """Whether both are needed at once."""
         return self.first <= other.last and other.first <= self.last
 
 
-def pack(needs: Sequence[Need], size: int) -> list[int] | None:
+def allocate(needs: Sequence[LiveBuffer], size: int) -> list[int] | None:
     """The first row of each, none overlapping another at the same time, all below ``size``.
 
     First fit, the largest first and the longest first; whichever reaches less far. None if neither
@@ -38,12 +38,12 @@ def pack(needs: Sequence[Need], size: int) -> list[int] | None:
     return found[best] if reach[best] <= size else None
 
 
-def _first_fit(needs: Sequence[Need], order: Sequence[int]) -> list[int]:
+def _first_fit(needs: Sequence[LiveBuffer], order: Sequence[int]) -> list[int]:
     places: dict[int, int] = {}
     for index in order:
         mine = needs[index]
         busy = sorted(
-            (places[other], needs[other].rows) for other in places if needs[other].meets(mine)
+            (places[other], needs[other].rows) for other in places if needs[other].overlaps(mine)
         )
         at = 0
         for first, rows in busy:

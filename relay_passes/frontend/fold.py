@@ -29,7 +29,7 @@ _LARGEST = 1 << 24
 _LARGEST_SUM = 1 << 26
 # Their results may be larger than any of their operands.
 _GROWING = {"ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample", "OneHot"}
-# Dequantisers stay: their scales and int8 weights are what later passes read. Of quantisers see
+# Dequantizers stay: their scales and int8 weights are what later passes read. Of quantizers see
 # `quantized_constant`. Random ones are not constants.
 _NEVER_FOLDED = {
     "DequantizeLinear",

@@ -40,7 +40,7 @@ def export_onnx(mod: tvm.IRModule, name: str = "network") -> onnx.ModelProto:
     whose operator has no ONNX equivalent here.
     """
     func = mod["main"]
-    writer = _Writer()
+    writer = _OnnxWriter()
     inputs = _names(func, INPUTS_ATTR, [str(param.name) for param in func.params])
     for param, given in zip(func.params, inputs, strict=True):
         writer.known[param] = given
@@ -131,7 +131,7 @@ def _given(graph: onnx.GraphProto) -> set[str]:
 
 
 @dataclass
-class _Writer:
+class _OnnxWriter:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
     known: dict[Any, str] = field(default_factory=dict)
@@ -198,7 +198,7 @@ class _Writer:
         return result
 
 
-Rule = Callable[[_Writer, Call, Any], "str | list[str]"]
+Rule = Callable[[_OnnxWriter, Call, Any], "str | list[str]"]
 RULES: dict[str, Rule] = {}
 
 
@@ -251,23 +251,23 @@ RULES.update(
 
 
 @_rule("nn.leakyrelu")
-def _leaky(writer: _Writer, call: Call, _ty: Any) -> str:
+def _leaky(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     return writer.emit("LeakyRelu", [call.args[0]], alpha=float(call.attrs.alpha))
 
 
 @_rule("nn.silu")
-def _silu(writer: _Writer, call: Call, _ty: Any) -> str:
+def _silu(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     return writer.emit("Mul", [call.args[0], writer.emit("Sigmoid", [call.args[0]])])
 
 
 @_rule("clip")
-def _clip(writer: _Writer, call: Call, ty: Any) -> str:
+def _clip(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     bounds = [writer.constant(np.array(const_number(arg), str(ty.dtype))) for arg in call.args[1:3]]
     return writer.emit("Clip", [call.args[0], *bounds])
 
 
 @_rule("nn.conv1d", "nn.conv2d", "nn.conv3d")
-def _conv(writer: _Writer, call: Call, _ty: Any) -> str:
+def _conv(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     attrs = call.attrs
     _expect_channels_first(writer, str(attrs.data_layout), str(attrs.kernel_layout), "OI")
     return writer.emit(
@@ -281,7 +281,7 @@ def _conv(writer: _Writer, call: Call, _ty: Any) -> str:
 
 
 @_rule("nn.conv1d_transpose", "nn.conv2d_transpose")
-def _conv_transpose(writer: _Writer, call: Call, _ty: Any) -> str:
+def _conv_transpose(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     attrs = call.attrs
     _expect_channels_first(writer, str(attrs.data_layout), str(attrs.kernel_layout), "IO")
     return writer.emit(
@@ -295,7 +295,7 @@ def _conv_transpose(writer: _Writer, call: Call, _ty: Any) -> str:
     )
 
 
-def _expect_channels_first(writer: _Writer, data: str, kernel: str, order: str) -> None:
+def _expect_channels_first(writer: _OnnxWriter, data: str, kernel: str, order: str) -> None:
     if not data.startswith("NC") or not kernel.startswith(order):
         raise PassError(
             f"Node '{writer.node}' has layouts {data} and {kernel}, which ONNX does "
@@ -304,14 +304,14 @@ def _expect_channels_first(writer: _Writer, data: str, kernel: str, order: str) 
 
 
 @_rule("nn.max_pool1d", "nn.max_pool2d", "nn.max_pool3d")
-def _max_pool(writer: _Writer, call: Call, _ty: Any) -> str:
+def _max_pool(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     return writer.emit(
         "MaxPool", call.args, dilations=_ints(call.attrs.dilation), **_pool(call.attrs)
     )
 
 
 @_rule("nn.avg_pool1d", "nn.avg_pool2d", "nn.avg_pool3d")
-def _avg_pool(writer: _Writer, call: Call, _ty: Any) -> str:
+def _avg_pool(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     return writer.emit(
         "AveragePool",
         call.args,
@@ -330,7 +330,7 @@ def _pool(attrs: Any) -> dict[str, Any]:
 
 
 @_rule("nn.adaptive_avg_pool1d", "nn.adaptive_avg_pool2d", "nn.adaptive_avg_pool3d")
-def _adaptive_pool(writer: _Writer, call: Call, ty: Any) -> str:
+def _adaptive_pool(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     if set(_ints(ty.shape)[2:]) != {1}:
         raise PassError(
             f"Node '{writer.node}' is an adaptive pooling to {_ints(ty.shape)[2:]}, "
@@ -340,7 +340,7 @@ def _adaptive_pool(writer: _Writer, call: Call, ty: Any) -> str:
 
 
 @_rule("mean", "max", "min", "prod")
-def _reduce(writer: _Writer, call: Call, _ty: Any) -> str:
+def _reduce(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     operator = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}[
         str(call.op.name).rpartition(".")[2]
     ]
@@ -349,7 +349,7 @@ def _reduce(writer: _Writer, call: Call, _ty: Any) -> str:
 
 
 @_rule("sum")
-def _sum(writer: _Writer, call: Call, _ty: Any) -> str:
+def _sum(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     rank = len(call.args[0].ty.shape)
     axes = range(rank) if call.attrs.axis is None else _ints(call.attrs.axis)
     return writer.emit(
@@ -360,20 +360,20 @@ def _sum(writer: _Writer, call: Call, _ty: Any) -> str:
 
 
 @_rule("reshape", "flatten", "squeeze", "expand_dims")
-def _reshape(writer: _Writer, call: Call, ty: Any) -> str:
+def _reshape(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     shape = writer.constant(np.array(_ints(ty.shape), np.int64))
     return writer.emit("Reshape", [call.args[0], shape])
 
 
 @_rule("broadcast_to")
-def _expand(writer: _Writer, call: Call, ty: Any) -> str:
+def _expand(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     return writer.emit(
         "Expand", [call.args[0], writer.constant(np.array(_ints(ty.shape), np.int64))]
     )
 
 
 @_rule("permute_dims")
-def _transpose(writer: _Writer, call: Call, _ty: Any) -> str:
+def _transpose(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     rank = len(call.args[0].ty.shape)
     axes = call.attrs.axes
     return writer.emit(
@@ -382,12 +382,12 @@ def _transpose(writer: _Writer, call: Call, _ty: Any) -> str:
 
 
 @_rule("concat")
-def _concat(writer: _Writer, call: Call, _ty: Any) -> str:
+def _concat(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     return writer.emit("Concat", list(call.args[0].fields), axis=int(call.attrs.axis or 0))
 
 
 @_rule("stack")
-def _stack(writer: _Writer, call: Call, ty: Any) -> str:
+def _stack(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     axis = int(call.attrs.axis or 0) % len(ty.shape)
     axes = writer.constant(np.array([axis], np.int64))
     parts = [writer.emit("Unsqueeze", [part, axes]) for part in call.args[0].fields]
@@ -395,7 +395,7 @@ def _stack(writer: _Writer, call: Call, ty: Any) -> str:
 
 
 @_rule("split")
-def _split(writer: _Writer, call: Call, ty: Any) -> list[str]:
+def _split(writer: _OnnxWriter, call: Call, ty: Any) -> list[str]:
     axis = int(call.attrs.axis)
     sizes = np.array([int(part.shape[axis]) for part in ty.fields], np.int64)
     results = [writer.unused(writer.node) for _ in sizes]
@@ -410,7 +410,7 @@ def _split(writer: _Writer, call: Call, ty: Any) -> list[str]:
 
 
 @_rule("strided_slice")
-def _slice(writer: _Writer, call: Call, _ty: Any) -> str:
+def _slice(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     axes, begin, end, *strides = ([int(each.value) for each in arg.fields] for arg in call.args[1:])
     steps = strides[0] if strides else [1] * len(axes)
     parts = [writer.constant(np.array(each, np.int64)) for each in (begin, end, axes, steps)]
@@ -418,24 +418,24 @@ def _slice(writer: _Writer, call: Call, _ty: Any) -> str:
 
 
 @_rule("nn.softmax")
-def _softmax(writer: _Writer, call: Call, _ty: Any) -> str:
+def _softmax(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
     return writer.emit("Softmax", call.args, axis=int(call.attrs.axis))
 
 
 @_rule("astype")
-def _cast(writer: _Writer, call: Call, ty: Any) -> str:
+def _cast(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     return writer.emit(
         "Cast", call.args, to=helper.np_dtype_to_tensor_dtype(np.dtype(str(ty.dtype)))
     )
 
 
 @_rule("nn.batch_norm")
-def _batch_norm(writer: _Writer, call: Call, _ty: Any) -> list[str]:
+def _batch_norm(writer: _OnnxWriter, call: Call, _ty: Any) -> list[str]:
     return [writer.emit("BatchNormalization", call.args, epsilon=float(call.attrs.epsilon))]
 
 
 @_rule("nn.pad")
-def _pad(writer: _Writer, call: Call, ty: Any) -> str:
+def _pad(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     widths = _ints(call.attrs.pad_width)
     pads = np.array(widths[0::2] + widths[1::2], np.int64)
     fill = np.array(float(call.attrs.pad_value), str(ty.dtype))
@@ -447,7 +447,7 @@ def _pad(writer: _Writer, call: Call, ty: Any) -> str:
 
 
 @_rule("image.resize2d")
-def _resize(writer: _Writer, call: Call, ty: Any) -> str:
+def _resize(writer: _OnnxWriter, call: Call, ty: Any) -> str:
     attrs = call.attrs
     mode = {"nearest_neighbor": "nearest", "linear": "linear", "cubic": "cubic"}[str(attrs.method)]
     rounding = {"round": "round_prefer_floor", "": "round_prefer_floor"}.get(

@@ -58,9 +58,9 @@ def move_transposes(model: onnx.ModelProto) -> None:
     Needs inferred shapes, and leaves those of new tensors to be inferred. Linear in the number of
     nodes.
     """
-    first = Walk(model, frozenset())
+    first = LayoutWalk(model, frozenset())
     kept = first.losing()
-    last = Walk(model, kept) if kept else first
+    last = LayoutWalk(model, kept) if kept else first
     if last.changed:
         last.commit()
         remove_identities(model)
@@ -91,7 +91,7 @@ class _Group:
         return self.nodes > 0 or (self.useful and (self.removed > 0 or self.nodes == 0))
 
 
-class Walk:
+class LayoutWalk:
     """One walk over the graph, which it reads only; `commit` writes what it found.
 
     frozen: Transposes and Reshapes to be left where they are, by name.

@@ -22,9 +22,9 @@ from zeroskip.relay_passes.frontend.views import (
 )
 
 if TYPE_CHECKING:
-    from zeroskip.relay_passes.frontend.layout import Walk
+    from zeroskip.relay_passes.frontend.layout import LayoutWalk
 
-Rule: TypeAlias = Callable[["Walk", onnx.NodeProto], bool]
+Rule: TypeAlias = Callable[["LayoutWalk", onnx.NodeProto], bool]
 
 REDUCING = (
     "ReduceL1",
@@ -41,7 +41,7 @@ REDUCING = (
 _DEFAULT_AXES = {"Split": 0, "Gather": 0}
 
 
-def by_axes(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
+def by_axes(walk: LayoutWalk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
     """The view that the node reads first, by its axes."""
     lazy = walk.lazy(node.input[0])
     axes = None if lazy is None else axes_of(lazy.view, lazy.shape)
@@ -58,7 +58,7 @@ def by_axes(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, Axes] | None:
 
 
 def compute(
-    walk: Walk,
+    walk: LayoutWalk,
     node: onnx.NodeProto,
     lazy: Lazy,
     axes: Axes,
@@ -94,7 +94,7 @@ def turned(view: View, perm: Sequence[int]) -> View:
     return made
 
 
-def size(walk: Walk, name: str) -> int:
+def size(walk: LayoutWalk, name: str) -> int:
     return (
         int(np.prod(walk.index.shape(name) or (), dtype=np.int64))
         if walk.index.shape(name) is not None
@@ -102,7 +102,7 @@ def size(walk: Walk, name: str) -> int:
     )
 
 
-def listed(walk: Walk, node: onnx.NodeProto, name: str, place: int) -> list[int] | None:
+def listed(walk: LayoutWalk, node: onnx.NodeProto, name: str, place: int) -> list[int] | None:
     """Axes that an attribute or a constant input lists; [] for none, None if not constant."""
     if name and name in (attrs := attributes(node)):
         return [int(axis) for axis in attrs[name]]
@@ -112,7 +112,7 @@ def listed(walk: Walk, node: onnx.NodeProto, name: str, place: int) -> list[int]
     return None if value is None else [int(axis) for axis in value.reshape(-1)]
 
 
-def _reduce(walk: Walk, node: onnx.NodeProto) -> bool:
+def _reduce(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     found = by_axes(walk, node)
     if found is None:
         return False
@@ -137,7 +137,7 @@ def _reduce(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _choose(walk: Walk, node: onnx.NodeProto) -> bool:
+def _choose(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """ArgMax and ArgMin."""
     found = by_axes(walk, node)
     if found is None:
@@ -152,7 +152,7 @@ def _choose(walk: Walk, node: onnx.NodeProto) -> bool:
 
 
 def _reduced(
-    walk: Walk,
+    walk: LayoutWalk,
     node: onnx.NodeProto,
     lazy: Lazy,
     layout: Axes,
@@ -173,7 +173,7 @@ def _reduced(
     walk.sink(node, [data, *others], lazy, [(tuple(shape), turned(identity(shape), perm))], **attrs)
 
 
-def _along_axis(walk: Walk, node: onnx.NodeProto) -> bool:
+def _along_axis(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """What computes along one axis and keeps it."""
     found = by_axes(walk, node)
     if found is None:
@@ -184,12 +184,12 @@ def _along_axis(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _gather(walk: Walk, node: onnx.NodeProto) -> bool:
+def _gather(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """Gather by a list of constant indices: the axis stays one."""
     return len(walk.shape(node.input[1]) or ()) == 1 and _along_axis(walk, node)
 
 
-def _slice(walk: Walk, node: onnx.NodeProto) -> bool:
+def _slice(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     found = by_axes(walk, node)
     starts = walk.index.shape(node.input[1])
     given = listed(walk, node, "", 3)
@@ -203,7 +203,7 @@ def _slice(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _pad(walk: Walk, node: onnx.NodeProto) -> bool:
+def _pad(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     found = by_axes(walk, node)
     amounts = walk.index.constant(input_name(node, 1))
     given = listed(walk, node, "", 3)
@@ -218,7 +218,7 @@ def _pad(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _repeat(walk: Walk, node: onnx.NodeProto) -> bool:
+def _repeat(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """Tile."""
     found = by_axes(walk, node)
     counts = walk.index.constant(input_name(node, 1))
@@ -231,7 +231,7 @@ def _repeat(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _resize(walk: Walk, node: onnx.NodeProto) -> bool:
+def _resize(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     found = by_axes(walk, node)
     attrs = attributes(node)
     if (

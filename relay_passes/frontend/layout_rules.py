@@ -36,7 +36,7 @@ from zeroskip.relay_passes.frontend.views import (
 )
 
 if TYPE_CHECKING:
-    from zeroskip.relay_passes.frontend.layout import Walk
+    from zeroskip.relay_passes.frontend.layout import LayoutWalk
 
 _UNARY = (
     "Abs",
@@ -103,7 +103,7 @@ ELEMENTWISE = frozenset({*_UNARY, *_BROADCAST})
 # ------------------------------------------------------------------------- what only moves data
 
 
-def moved(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, View, int] | None:
+def moved(walk: LayoutWalk, node: onnx.NodeProto) -> tuple[Lazy, View, int] | None:
     """What a Transpose or Reshape makes, as a view, and how many elements the node itself moves;
     None for other nodes and unknown shapes."""
     if node.op_type not in MOVES:
@@ -123,7 +123,7 @@ def moved(walk: Walk, node: onnx.NodeProto) -> tuple[Lazy, View, int] | None:
     return lazy, view, view.size if own.moves else 0
 
 
-def _hold(walk: Walk, node: onnx.NodeProto) -> bool:
+def _hold(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     found = moved(walk, node)
     if found is None:
         return False
@@ -134,7 +134,7 @@ def _hold(walk: Walk, node: onnx.NodeProto) -> bool:
 # ---------------------------------------------------------------------------------- elementwise
 
 
-def _unary(walk: Walk, node: onnx.NodeProto) -> bool:
+def _unary(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """Any view will do, where the other operands are single constants; else they hold numbers
     along an axis, those of a quantizer."""
     lazy = walk.lazy(node.input[0])
@@ -156,7 +156,7 @@ def _unary(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _broadcast(walk: Walk, node: onnx.NodeProto) -> bool:
+def _broadcast(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """In the layout of the operand that makes the others cheapest to have; constants are turned."""
     shape = walk.shape(node.output[0])
     if shape is None or any(walk.shape(name) is None for name in node.input):
@@ -179,7 +179,7 @@ _Operand: TypeAlias = "str | tuple[Lazy, View] | Array"
 _Plan: TypeAlias = "tuple[int, Lazy, Shape, View, list[_Operand]]"
 
 
-def _plan(walk: Walk, node: onnx.NodeProto, name: str, shape: Shape) -> _Plan | None:
+def _plan(walk: LayoutWalk, node: onnx.NodeProto, name: str, shape: Shape) -> _Plan | None:
     """What it costs to compute in the layout of this operand's source, and from what."""
     lazy = walk.lazy(name)
     if lazy is None or lazy.view.size != int(np.prod(shape)):
@@ -201,7 +201,7 @@ def _plan(walk: Walk, node: onnx.NodeProto, name: str, shape: Shape) -> _Plan | 
     return cost, lazy, target, turned(identity(target), axes.perm), operands
 
 
-def _plan_flat(walk: Walk, node: onnx.NodeProto, lazy: Lazy, shape: Shape) -> _Plan | None:
+def _plan_flat(walk: LayoutWalk, node: onnx.NodeProto, lazy: Lazy, shape: Shape) -> _Plan | None:
     """Of a view that has no axes: constants are written out, other operands are such views too."""
     operands: list[_Operand] = []
     back = inverse(lazy.view, lazy.shape)
@@ -223,7 +223,7 @@ def _plan_flat(walk: Walk, node: onnx.NodeProto, lazy: Lazy, shape: Shape) -> _P
     return 0, lazy, lazy.shape, lazy.view, operands
 
 
-def _operand(walk: Walk, name: str, operand: _Operand, lazy: Lazy) -> str:
+def _operand(walk: LayoutWalk, name: str, operand: _Operand, lazy: Lazy) -> str:
     """What a plan says of an operand, made; its cost is that of the view that it goes with."""
     if isinstance(operand, str):
         return operand
@@ -233,7 +233,9 @@ def _operand(walk: Walk, name: str, operand: _Operand, lazy: Lazy) -> str:
     return walk.remade(name, operand)
 
 
-def _along(walk: Walk, node: onnx.NodeProto, name: str, axes: Axes, rank: int) -> _Operand | None:
+def _along(
+    walk: LayoutWalk, node: onnx.NodeProto, name: str, axes: Axes, rank: int
+) -> _Operand | None:
     """An operand, of this rank after broadcasting, in the layout of a source."""
     shape = walk.shape(name) or ()
     full = (1,) * (rank - len(shape)) + shape
@@ -248,7 +250,7 @@ def _along(walk: Walk, node: onnx.NodeProto, name: str, axes: Axes, rank: int) -
 # ----------------------------------------------------------------------------- lists and layers
 
 
-def _concat(walk: Walk, node: onnx.NodeProto) -> bool:
+def _concat(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """In the layout of one of the parts, if the others are cheaper to have in it."""
     shape = walk.shape(node.output[0])
     if shape is None or any(walk.shape(name) is None for name in node.input):
@@ -293,7 +295,7 @@ def _concat(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _dense(walk: Walk, node: onnx.NodeProto) -> bool:
+def _dense(walk: LayoutWalk, node: onnx.NodeProto) -> bool:
     """The order of the columns goes into the rows of a constant matrix."""
     lazy = walk.lazy(node.input[0])
     attrs = attributes(node)
@@ -311,7 +313,7 @@ def _dense(walk: Walk, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _pointwise(walk: Walk, node: onnx.NodeProto, lazy: Lazy) -> bool:
+def _pointwise(walk: LayoutWalk, node: onnx.NodeProto, lazy: Lazy) -> bool:
     """A dense layer on every pixel of channels last is a convolution of one pixel, channels
     first."""
     weight, axes = walk.index.constant(node.input[1]), axes_of(lazy.view, lazy.shape)
@@ -328,7 +330,7 @@ def _pointwise(walk: Walk, node: onnx.NodeProto, lazy: Lazy) -> bool:
     return True
 
 
-def _reordered(walk: Walk, name: str, order: View, axis: int) -> str | None:
+def _reordered(walk: LayoutWalk, name: str, order: View, axis: int) -> str | None:
     """A constant matrix, or one that is dequantized, whose rows (axis 0) or columns go to where
     the order takes them from; None for any other."""
     value, maker = walk.index.constant(name), walk.index.producer.get(name)

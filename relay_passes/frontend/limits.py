@@ -107,7 +107,7 @@ def refuse_domains(model: onnx.ModelProto) -> None:
 
 def refuse_numbers(model: onnx.ModelProto) -> None:
     """FrontError for constants with which a layer computes nothing: weights that are not finite,
-    a negative variance, a scale of quantisation that is not positive."""
+    a negative variance, a scale of quantization that is not positive."""
     index = Index.of(model)
     for node in model.graph.node:
         if node.domain not in DEFAULT_DOMAINS:

@@ -1,7 +1,7 @@
 """One form for every ONNX model: what `import_onnx` takes.
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
-`onnx_noops`, `onnx_dequantise`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout`,
+`onnx_noops`, `onnx_dequantize`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout`,
 `onnx_pools` and `onnx_pads`; this is their order and the reason for it.
 """
 
@@ -11,7 +11,7 @@ import onnx
 from onnx import inliner
 
 from zeroskip.relay_passes.frontend.branches import inline_branches
-from zeroskip.relay_passes.frontend.dequantise import dequantise_operators
+from zeroskip.relay_passes.frontend.dequantize import dequantize_operators
 from zeroskip.relay_passes.frontend.editing import drop_unused
 from zeroskip.relay_passes.frontend.floats import cast_floats
 from zeroskip.relay_passes.frontend.fold import fold_constants, hoist_constants, remove_identities
@@ -50,7 +50,7 @@ def normalise_onnx(
     The copy has static input shapes, opset 15 or later, one name per node (and, on nodes that
     stand for one of the user's, that node's name in `metadata_props`), the inferred shape of
     every tensor, float32 for all floats but its inputs and outputs, no computation on constants
-    or on shapes, no Identity or Dropout, explicit pads, and quantised operators in Q/DQ form.
+    or on shapes, no Identity or Dropout, explicit pads, and quantized operators in Q/DQ form.
 
     FrontError for what cannot be normalised: a dynamic or contradictory shape, a window larger than
     its input, control flow, training mode, an old operator that cannot be upgraded, and what
@@ -82,7 +82,7 @@ def normalise_own(
     upgrade_opset(result)
     hoist_constants(result)
     cast_floats(result)
-    dequantise_operators(result)
+    dequantize_operators(result)
     guessed = guess_shapes(result)
     refuse_types(guessed)
     refuse_empty_windows(guessed)

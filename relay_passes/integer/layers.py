@@ -3,7 +3,7 @@
 Arithmetic (Jacob et al., "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", CVPR 2018, with one rounding shift of the whole int64 product):
 
-    requantise(v) = clip(((v * mult + (1 << (shift - 1))) >> shift) + y.zero_point, lo, hi)
+    requantize(v) = clip(((v * mult + (1 << (shift - 1))) >> shift) + y.zero_point, lo, hi)
 
 with ``v`` int32, ``mult`` in [0, 2^31) and ``shift`` in 1..62, so that the int64 sum never wraps.
 Averages, changes of scale and additions round halves to even, as ONNX's QuantizeLinear does: small
@@ -36,7 +36,7 @@ Int8Array = npt.NDArray[np.int8]
 Int32Array = npt.NDArray[np.int32]
 
 
-def quantise_multiplier(real: float) -> tuple[int, int]:
+def quantize_multiplier(real: float) -> tuple[int, int]:
     """``(mult, shift)`` with ``real ~ mult / 2^shift``, as gemmlowp and TFLite write it.
 
     ``mult`` is a normalised 31-bit mantissa, 2^30 <= mult < 2^31: the relative error is at most
@@ -44,7 +44,7 @@ def quantise_multiplier(real: float) -> tuple[int, int]:
     """
     if not (math.isfinite(real) and 0 <= real < 2**29):
         raise PassError(
-            f"a requantisation by {real} has no fixed-point form: check the calibrated ranges"
+            f"a requantization by {real} has no fixed-point form: check the calibrated ranges"
         )
     mantissa, exponent = math.frexp(real)
     mult, shift = round(mantissa * 2**31), 31 - exponent
@@ -100,11 +100,11 @@ class Unary(Layer):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Conv(Unary):
+class ConvLayer(Unary):
     """Convolution with 1 to 3 spatial dims, strides, dilation and groups.
 
     ``acc[n,k,...] = sum over c and taps of (x - x.zero_point) * weight[k,c,taps]`` in int32 with
-    zeros around ``x - x.zero_point``; ``y = requantise(acc + bias)``, a ``mult`` and ``shift``
+    zeros around ``x - x.zero_point``; ``y = requantize(acc + bias)``, a ``mult`` and ``shift``
     per k.
 
     x: [N, C, *spatial]; weight: int8 [K, C/groups, *kernel]; bias, mult, shift: int32 [K];
@@ -125,12 +125,12 @@ class Conv(Unary):
 
     def __post_init__(self) -> None:
         _check_channels(self.weight, self.bias, self.mult, self.shift)
-        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Dense(Unary):
-    """``y = requantise((x - x.zero_point) @ weight.T + bias)``.
+class DenseLayer(Unary):
+    """``y = requantize((x - x.zero_point) @ weight.T + bias)``.
 
     x: [N, C]; weight: int8 [K, C]; bias, mult, shift: int32 [K].
     """
@@ -145,11 +145,11 @@ class Dense(Unary):
 
     def __post_init__(self) -> None:
         _check_channels(self.weight, self.bias, self.mult, self.shift)
-        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Add(Layer):
+class AddLayer(Layer):
     """Sum of two activations of one shape, each brought to the scale of the output.
 
     ``y = clip(even((a - a.zero_point) * mult_a + (b - b.zero_point) * mult_b, shift)
@@ -166,8 +166,8 @@ class Add(Layer):
     hi: int
 
     def __post_init__(self) -> None:
-        _check_requantise(self.y, self.mult_a, self.shift, self.lo, self.hi)
-        _check_requantise(self.y, self.mult_b, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult_a, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult_b, self.shift, self.lo, self.hi)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
@@ -175,7 +175,7 @@ class Add(Layer):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AvgPool(Unary):
+class AvgPoolLayer(Unary):
     """Average over windows:
     ``y = clip(even(mult * sum over taps of (x - x.zero_point), shift) + y.zero_point, lo, hi)``.
 
@@ -193,11 +193,11 @@ class AvgPool(Unary):
     hi: int
 
     def __post_init__(self) -> None:
-        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MaxPool(Unary):
+class MaxPoolLayer(Unary):
     """Maximum over windows, then ``clip(lo, hi)``; x and y share scale and zero point.
 
     Padding never wins, whatever the zero point.
@@ -217,7 +217,7 @@ class MaxPool(Unary):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Requantise(Unary):
+class RequantizeLayer(Unary):
     """A clip, or a change of scale, element by element:
     ``y = clip(even((x - x.zero_point) * mult, shift) + y.zero_point, lo, hi)``."""
 
@@ -228,11 +228,11 @@ class Requantise(Unary):
     hi: int
 
     def __post_init__(self) -> None:
-        _check_requantise(self.y, self.mult, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Concat(Layer):
+class ConcatLayer(Layer):
     """The inputs one after another along ``axis``; all share scale and zero point with y."""
 
     kind: ClassVar[str] = "concat"
@@ -248,7 +248,7 @@ class Concat(Layer):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reshape(Unary):
+class ReshapeLayer(Unary):
     """The same data in the same order under another shape."""
 
     kind: ClassVar[str] = "reshape"
@@ -257,7 +257,16 @@ class Reshape(Unary):
         _check_same_scale(self)
 
 
-KINDS: tuple[type[Layer], ...] = (Conv, Dense, Add, AvgPool, MaxPool, Requantise, Concat, Reshape)
+KINDS: tuple[type[Layer], ...] = (
+    ConvLayer,
+    DenseLayer,
+    AddLayer,
+    AvgPoolLayer,
+    MaxPoolLayer,
+    RequantizeLayer,
+    ConcatLayer,
+    ReshapeLayer,
+)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -281,14 +290,14 @@ def _check_bounds(y: QTensor, lo: int, hi: int) -> None:
         raise PassError(f"clip bounds {lo}..{hi} are outside {y.dtype}'s {low}..{high}")
 
 
-def _check_requantise(
+def _check_requantize(
     y: QTensor, mult: Int32Array | int, shift: Int32Array | int, lo: int, hi: int
 ) -> None:
     _check_bounds(y, lo, hi)
     if np.min(mult) < 0 or np.max(mult) >= 2**31:
-        raise PassError("a requantisation multiplier is outside 0..2^31-1")
+        raise PassError("a requantization multiplier is outside 0..2^31-1")
     if np.min(shift) < 1 or np.max(shift) > MAX_SHIFT:
-        raise PassError(f"a requantisation shift is outside 1..{MAX_SHIFT}")
+        raise PassError(f"a requantization shift is outside 1..{MAX_SHIFT}")
 
 
 def _check_same_scale(layer: Layer) -> None:

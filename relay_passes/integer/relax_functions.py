@@ -20,18 +20,18 @@ from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
     KINDS,
     MAX_SHIFT,
-    Add,
-    AvgPool,
-    Concat,
-    Conv,
-    Dense,
+    AddLayer,
+    AvgPoolLayer,
+    ConcatLayer,
+    ConvLayer,
+    DenseLayer,
     DType,
     Layer,
-    MaxPool,
+    MaxPoolLayer,
     QTensor,
-    Requantise,
-    Reshape,
-    quantise_multiplier,
+    RequantizeLayer,
+    ReshapeLayer,
+    quantize_multiplier,
 )
 from zeroskip.relay_passes.integer.relax_body import (
     BodyReader,
@@ -47,23 +47,23 @@ __all__ = [
     "KINDS",
     "MAX_SHIFT",
     "NODE_ATTR",
-    "Add",
-    "AvgPool",
-    "Concat",
-    "Conv",
+    "AddLayer",
+    "AvgPoolLayer",
+    "ConcatLayer",
+    "ConvLayer",
     "DType",
-    "Dense",
+    "DenseLayer",
     "Layer",
-    "MaxPool",
+    "MaxPoolLayer",
     "QTensor",
-    "Requantise",
-    "Reshape",
+    "RequantizeLayer",
+    "ReshapeLayer",
     "build",
     "composite",
     "identifier",
     "is_integer_layer",
     "kind_of",
-    "quantise_multiplier",
+    "quantize_multiplier",
     "read_layer",
     "write_layer",
 ]
@@ -83,7 +83,9 @@ _AFFINE = ("add", *_SCALE, *_ROUND)
 def build(layer: Layer, node: str) -> relax.Function:
     """The layer as a private Relax function of its inputs, marked as made by ONNX node ``node``."""
     attrs: dict[str, Any] = {COMPOSITE_ATTR: composite(layer.kind), NODE_ATTR: node}
-    if isinstance(layer, MaxPool | Concat | Reshape):  # their arithmetic does not contain it
+    if isinstance(
+        layer, MaxPoolLayer | ConcatLayer | ReshapeLayer
+    ):  # their arithmetic does not contain it
         attrs[ZERO_POINT_ATTR] = layer.y.zero_point
     params = [
         relax.Var(f"x{i}", relax.TensorType(x.shape, x.dtype)) for i, x in enumerate(layer.inputs)
@@ -145,7 +147,7 @@ def _conv(rank: int) -> tuple[str, Any]:
     return f"nn.{name}", getattr(relax.op.nn, name)
 
 
-def _write_affine(emit: BodyWriter, acc: Any, layer: Conv | Dense) -> Any:
+def _write_affine(emit: BodyWriter, acc: Any, layer: ConvLayer | DenseLayer) -> Any:
     acc = emit(relax.op.add(acc, along_channels(layer.bias, len(acc.ty.shape), "int32")))
     scaled = emit.scaled(acc, layer.mult)
     return emit.rounded(scaled, layer.shift, layer.lo, layer.hi, layer.y)
@@ -164,7 +166,7 @@ def _read_affine(body: BodyReader) -> dict[str, Any]:
     }
 
 
-def _write_conv(emit: BodyWriter, layer: Conv, args: Sequence[Any]) -> Any:
+def _write_conv(emit: BodyWriter, layer: ConvLayer, args: Sequence[Any]) -> Any:
     _, conv = _conv(len(layer.x.shape))
     acc = conv(
         emit.centred(args[0], layer.x.zero_point),
@@ -178,11 +180,11 @@ def _write_conv(emit: BodyWriter, layer: Conv, args: Sequence[Any]) -> Any:
     return _write_affine(emit, emit(acc), layer)
 
 
-def _read_conv(body: BodyReader) -> Conv:
+def _read_conv(body: BodyReader) -> ConvLayer:
     name, _ = _conv(len(body.function.params[0].ty.shape))
     body.expect((*_CENTRE, name, *_AFFINE), constants=9)
     attrs = body.calls[2].attrs
-    return Conv(
+    return ConvLayer(
         weight=body.constants[1],
         strides=_ints(attrs.strides),
         padding=_ints(attrs.padding),
@@ -192,29 +194,29 @@ def _read_conv(body: BodyReader) -> Conv:
     )
 
 
-def _write_dense(emit: BodyWriter, layer: Dense, args: Sequence[Any]) -> Any:
+def _write_dense(emit: BodyWriter, layer: DenseLayer, args: Sequence[Any]) -> Any:
     x = emit.centred(args[0], layer.x.zero_point)
     acc = emit(relax.op.matmul(x, constant(layer.weight.T, "int8"), out_dtype="int32"))
     return _write_affine(emit, acc, layer)
 
 
-def _read_dense(body: BodyReader) -> Dense:
+def _read_dense(body: BodyReader) -> DenseLayer:
     body.expect((*_CENTRE, "matmul", *_AFFINE), constants=9)
-    return Dense(weight=np.ascontiguousarray(body.constants[1].T), **_read_affine(body))
+    return DenseLayer(weight=np.ascontiguousarray(body.constants[1].T), **_read_affine(body))
 
 
-def _write_add(emit: BodyWriter, layer: Add, args: Sequence[Any]) -> Any:
+def _write_add(emit: BodyWriter, layer: AddLayer, args: Sequence[Any]) -> Any:
     a = emit.scaled(emit.centred(args[0], layer.a.zero_point), layer.mult_a)
     b = emit.scaled(emit.centred(args[1], layer.b.zero_point), layer.mult_b)
     total = emit(relax.op.add(a, b))
     return emit.evened(total, layer.shift, layer.lo, layer.hi, layer.y)
 
 
-def _read_add(body: BodyReader) -> Add:
+def _read_add(body: BodyReader) -> AddLayer:
     body.expect((*_CENTRE, *_SCALE, *_CENTRE, *_SCALE, "add", *_EVEN), constants=13)
     zero_a, mult_a, zero_b, mult_b, *rest = map(int, body.constants)
     shift, zero_y, lo, hi = _read_even(rest)
-    return Add(
+    return AddLayer(
         a=body.input(0, zero_a),
         b=body.input(1, zero_b),
         y=body.output(zero_y),
@@ -226,7 +228,7 @@ def _read_add(body: BodyReader) -> Add:
     )
 
 
-def _write_avgpool(emit: BodyWriter, layer: AvgPool, args: Sequence[Any]) -> Any:
+def _write_avgpool(emit: BodyWriter, layer: AvgPoolLayer, args: Sequence[Any]) -> Any:
     """Relax's integer pooling divides; a depthwise convolution by ones only sums."""
     _, conv = _conv(len(layer.x.shape))
     channels = layer.x.shape[1]
@@ -242,14 +244,14 @@ def _write_avgpool(emit: BodyWriter, layer: AvgPool, args: Sequence[Any]) -> Any
     return emit.evened(scaled, layer.shift, layer.lo, layer.hi, layer.y)
 
 
-def _read_avgpool(body: BodyReader) -> AvgPool:
+def _read_avgpool(body: BodyReader) -> AvgPoolLayer:
     name, _ = _conv(len(body.function.params[0].ty.shape))
     body.expect((*_CENTRE, name, *_SCALE, *_EVEN), constants=12)
     zero_x, ones, *numbers = body.constants
     mult, *rest = map(int, numbers)
     shift, zero_y, lo, hi = _read_even(rest)
     attrs = body.calls[2].attrs
-    return AvgPool(
+    return AvgPoolLayer(
         x=body.input(0, int(zero_x)),
         y=body.output(zero_y),
         kernel=tuple(ones.shape[2:]),
@@ -268,7 +270,7 @@ def _read_even(numbers: Sequence[int]) -> tuple[int, int, int, int]:
     return dropped + kept, zero_y, lo, hi
 
 
-def _write_maxpool(emit: BodyWriter, layer: MaxPool, args: Sequence[Any]) -> Any:
+def _write_maxpool(emit: BodyWriter, layer: MaxPoolLayer, args: Sequence[Any]) -> Any:
     pool = getattr(relax.op.nn, f"max_pool{len(layer.kernel)}d")
     best = pool(
         args[0],
@@ -280,11 +282,11 @@ def _write_maxpool(emit: BodyWriter, layer: MaxPool, args: Sequence[Any]) -> Any
     return emit.clipped(emit(best), layer.lo, layer.hi, layer.x.dtype)
 
 
-def _read_maxpool(body: BodyReader) -> MaxPool:
+def _read_maxpool(body: BodyReader) -> MaxPoolLayer:
     rank = len(body.function.params[0].ty.shape) - 2
     body.expect((f"nn.max_pool{rank}d", "maximum", "minimum"), constants=2)
     attrs = body.calls[0].attrs
-    return MaxPool(
+    return MaxPoolLayer(
         x=body.input(0),
         y=body.output(),
         kernel=_ints(attrs.pool_size),
@@ -296,36 +298,36 @@ def _read_maxpool(body: BodyReader) -> MaxPool:
     )
 
 
-def _write_requantise(emit: BodyWriter, layer: Requantise, args: Sequence[Any]) -> Any:
+def _write_requantize(emit: BodyWriter, layer: RequantizeLayer, args: Sequence[Any]) -> Any:
     v = emit.scaled(emit.centred(args[0], layer.x.zero_point), layer.mult)
     return emit.evened(v, layer.shift, layer.lo, layer.hi, layer.y)
 
 
-def _read_requantise(body: BodyReader) -> Requantise:
+def _read_requantize(body: BodyReader) -> RequantizeLayer:
     body.expect((*_CENTRE, *_SCALE, *_EVEN), constants=11)
     zero_x, mult, *rest = map(int, body.constants)
     shift, zero_y, lo, hi = _read_even(rest)
     x, y = body.input(0, zero_x), body.output(zero_y)
-    return Requantise(x=x, y=y, mult=mult, shift=shift, lo=lo, hi=hi)
+    return RequantizeLayer(x=x, y=y, mult=mult, shift=shift, lo=lo, hi=hi)
 
 
-def _write_concat(emit: BodyWriter, layer: Concat, args: Sequence[Any]) -> Any:
+def _write_concat(emit: BodyWriter, layer: ConcatLayer, args: Sequence[Any]) -> Any:
     return relax.op.concat(list(args), axis=layer.axis)
 
 
-def _read_concat(body: BodyReader) -> Concat:
+def _read_concat(body: BodyReader) -> ConcatLayer:
     body.expect(("concat",), constants=0)
     xs = tuple(body.input(i) for i in range(len(body.function.params)))
-    return Concat(xs=xs, y=body.output(), axis=int(body.calls[0].attrs.axis))
+    return ConcatLayer(xs=xs, y=body.output(), axis=int(body.calls[0].attrs.axis))
 
 
-def _write_reshape(emit: BodyWriter, layer: Reshape, args: Sequence[Any]) -> Any:
+def _write_reshape(emit: BodyWriter, layer: ReshapeLayer, args: Sequence[Any]) -> Any:
     return relax.op.reshape(args[0], layer.y.shape)
 
 
-def _read_reshape(body: BodyReader) -> Reshape:
+def _read_reshape(body: BodyReader) -> ReshapeLayer:
     body.expect(("reshape",), constants=0)
-    return Reshape(x=body.input(0), y=body.output())
+    return ReshapeLayer(x=body.input(0), y=body.output())
 
 
 def _ints(values: Sequence[Any]) -> tuple[int, ...]:
@@ -333,12 +335,12 @@ def _ints(values: Sequence[Any]) -> tuple[int, ...]:
 
 
 _BODIES: dict[type[Layer], _Body] = {
-    Conv: _Body(_write_conv, _read_conv),
-    Dense: _Body(_write_dense, _read_dense),
-    Add: _Body(_write_add, _read_add),
-    AvgPool: _Body(_write_avgpool, _read_avgpool),
-    MaxPool: _Body(_write_maxpool, _read_maxpool),
-    Requantise: _Body(_write_requantise, _read_requantise),
-    Concat: _Body(_write_concat, _read_concat),
-    Reshape: _Body(_write_reshape, _read_reshape),
+    ConvLayer: _Body(_write_conv, _read_conv),
+    DenseLayer: _Body(_write_dense, _read_dense),
+    AddLayer: _Body(_write_add, _read_add),
+    AvgPoolLayer: _Body(_write_avgpool, _read_avgpool),
+    MaxPoolLayer: _Body(_write_maxpool, _read_maxpool),
+    RequantizeLayer: _Body(_write_requantize, _read_requantize),
+    ConcatLayer: _Body(_write_concat, _read_concat),
+    ReshapeLayer: _Body(_write_reshape, _read_reshape),
 }

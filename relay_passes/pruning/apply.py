@@ -11,7 +11,7 @@ from zeroskip.accel_model.io.telling import Progress
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.base.repeatable import repeatable
@@ -29,7 +29,7 @@ def prune(
     *,
     samples: Samples | None = None,
     method: str | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> tvm.IRModule:
     """The module after the schemes of a recipe.
 
@@ -44,12 +44,12 @@ def prune(
     shrinking, masks = _parts(module, recipe)
     made = _apply(module, shrinking, samples)
     if method == "weights":
-        reconstruct = Reconstruct(module, _needed(samples), schemes=masks, progress=progress)
+        reconstruct = Reconstruct(module, _needed(samples), schemes=masks, on_progress=on_progress)
         return tvm.transform.Sequential([reconstruct])(made)
     made = _apply(made, masks, samples)
     if method is None:
         return made
-    reconstruct = Reconstruct(module, _needed(samples), method, progress=progress)
+    reconstruct = Reconstruct(module, _needed(samples), method, on_progress=on_progress)
     return tvm.transform.Sequential([reconstruct])(made)
 
 
@@ -62,7 +62,7 @@ def share_out(
     *,
     cycles: Cost | None = None,
     method: str | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> tuple[tuple[Options, ...], Allocation]:
     """A recipe in whose place its last schemes, those of masks, have the strengths that keep to a
     budget, and how that was shared out (``allocate``). The schemes before them are as given."""
@@ -76,7 +76,7 @@ def share_out(
         dense=module,
         cycles=cycles,
         method=method,
-        progress=progress,
+        on_progress=on_progress,
     )
     return (*shrinking, *share.recipe), share
 
@@ -86,10 +86,10 @@ def _parts(
 ) -> tuple[tuple[Options, ...], tuple[MaskOptions, ...]]:
     """The schemes of masks that end a recipe, and those before them."""
     schemes = read_recipe(recipe)
-    if schemes and not prunables(module["main"]):
+    if schemes and not prunable_layers(module["main"]):
         raise PassError(
             "The model has no convolution or matmul with float weights to prune; a "
-            "quantised model is pruned before it is quantised."
+            "quantized model is pruned before it is quantized."
         )
     masks: list[MaskOptions] = []
     for scheme in reversed(schemes):
@@ -117,15 +117,15 @@ class LayerChange:
 
     node: str
     note: str
-    before: Prunable | None
-    after: Prunable | None
+    before: PrunableLayer | None
+    after: PrunableLayer | None
 
 
 def layer_changes(dense: tvm.IRModule, pruned: tvm.IRModule) -> list[LayerChange]:
     """What pruning made of each layer, in the order of the pruned module, then what has gone."""
     func = pruned["main"]
-    before = {layer.node: layer for layer in prunables(dense["main"])}
-    after = {layer.node: layer for layer in prunables(func)}
+    before = {layer.node: layer for layer in prunable_layers(dense["main"])}
+    after = {layer.node: layer for layer in prunable_layers(func)}
     notes = dict(func.attrs[PRUNED_ATTR]) if PRUNED_ATTR in (func.attrs or {}) else {}
     return [
         LayerChange(node, str(notes.get(node, "")), before.get(node), after.get(node))

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.masks import Mask
 from zeroskip.relay_passes.pruning.schemes.blocks import (
     BlockOptions,
@@ -76,10 +76,10 @@ class Structure:
 def detect(module: tvm.IRModule) -> list[Structure]:
     """The structures of the layers of a float module, in order."""
     main = with_unique_names(module)["main"]
-    return [structure_of(layer) for layer in prunables(main, dequantized=True)]
+    return [structure_of(layer) for layer in prunable_layers(main, dequantized=True)]
 
 
-def structure_of(layer: Prunable) -> Structure:
+def structure_of(layer: PrunableLayer) -> Structure:
     """The structure of one layer; see the module."""
     filters, channels = layer.weight.shape[:2]
     mask = np.asarray(layer.weight != 0).reshape(layer.groups, -1, channels, prod(layer.kernel))

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from zeroskip.relay_passes.pruning.base.masks import LayerOptions
-from zeroskip.relay_passes.pruning.base.options import Kind, declared
+from zeroskip.relay_passes.pruning.base.options import OptionKind, declared
 from zeroskip.relay_passes.pruning.schemes.recipe import SCHEMES
 
 BEGIN = "<!-- schemes: printed by `make docs` -->"
 END = "<!-- end of schemes -->"
 
-Declared = tuple[str, Kind, Any]
+Declared = tuple[str, OptionKind, Any]
 
 
 def manual(page: str) -> str:

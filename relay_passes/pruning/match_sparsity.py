@@ -51,7 +51,7 @@ def at_sparsity(
     low, high, strength = 0.0, 1.0, sparsity
     best: Strength | None = None
     for _ in range(STEPS):
-        tried = options.at(strength)
+        tried = options.with_strength(strength)
         pruned = tvm.transform.Sequential([pass_of(tried, samples)])(module)
         found = sparsity_of(layer_changes(module, pruned))
         if best is None or abs(found - sparsity) < abs(best.sparsity - sparsity):

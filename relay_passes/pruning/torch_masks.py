@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions, magnitude
 
 Mask = npt.NDArray[np.bool_]
@@ -51,7 +51,7 @@ def masker(options: MaskOptions) -> Masker:
     """What a scheme keeps of weights by their size, by name; PassError for one it cannot take."""
 
     def choose(given: Mapping[str, Floats]) -> dict[str, Mask]:
-        layers = [Prunable(name, name, weight, 1, False) for name, weight in given.items()]
+        layers = [PrunableLayer(name, name, weight, 1, False) for name, weight in given.items()]
         for layer in layers:
             why = options.concerns(layer) or options.refusal(layer)
             if why is not None:

@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A constant's real values; of a dequantised one also its integers and their scale, which
+    """A constant's real values; of a dequantized one also its integers and their scale, which
     broadcasts over them."""
 
     value: Array

@@ -1,7 +1,7 @@
 """Reading a float function as groups of ops, each of which one integer layer can compute.
 
 A group is an op that has an integer form with the bias and the activation that follow it and are
-read by nothing else. Quantize/dequantize pairs of a quantised model are seen through: they give
+read by nothing else. Quantize/dequantize pairs of a quantized model are seen through: they give
 the tensor between them its scale.
 """
 
@@ -34,7 +34,7 @@ _WIDE = ("int16", "uint16")
 
 @dataclass(frozen=True)
 class Scale:
-    """How an activation is quantised: ``real = scale * (value - zero_point)``."""
+    """How an activation is quantized: ``real = scale * (value - zero_point)``."""
 
     scale: float
     zero_point: int
@@ -95,7 +95,7 @@ class FloatGraph:
 
 def read_graph(func: relax.Function) -> FloatGraph:
     """The groups, constants and given scales of a float function in A-normal form."""
-    reader = _Reader(func)
+    reader = _GraphReader(func)
     for binding in bindings(func):
         reader.note_constant(binding)
     for binding in bindings(func):
@@ -108,7 +108,7 @@ class _StaysFloatError(Exception):
     """The op stays float, for this reason."""
 
 
-class _Reader:
+class _GraphReader:
     def __init__(self, func: relax.Function) -> None:
         self.func = func
         self.graph = FloatGraph()
@@ -146,7 +146,7 @@ class _Reader:
 
     def pass_scales_back(self) -> None:
         """Give what only a pool by maximum, a reshape or a concat reads the scale of its result:
-        quantised before or behind it, the integers are the same."""
+        quantized before or behind it, the integers are the same."""
         graph = self.graph
         for name, group in reversed(graph.groups.items()):
             if group.kind in ("maxpool", "reshape", "concat") and name in graph.scales:
@@ -165,7 +165,7 @@ class _Reader:
         return Constant(value)
 
     def _constant(self, call: Call, var: relax.Var) -> Constant | None:
-        """A dequantised constant, or another layout of one."""
+        """A dequantized constant, or another layout of one."""
         name = op_name(call)
         if name == "relax.dequantize":
             return dequantized([const_value(arg) for arg in call.args], int(call.attrs.axis))

@@ -15,7 +15,7 @@ from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
 from zeroskip.relay_passes.quantize.fusion_groups import FloatGraph, Group, Scale, read_graph
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups, observed
-from zeroskip.relay_passes.quantize.to_integer import Doubles, Step, layers_of, weight_scale
+from zeroskip.relay_passes.quantize.to_integer import Doubles, LayerCall, layers_of, weight_scale
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.relax.rewriting import (
     bind,
@@ -31,7 +31,7 @@ from zeroskip.relay_passes.relax.rewriting import (
 
 @module_pass("QuantizeInt8")
 class QuantizeInt8(Pass):
-    """Post-training quantisation to int8 (Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing
+    """Post-training quantization to int8 (Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing
     deep convolutional networks", 2018): asymmetric activations, symmetric weights per channel.
 
     Takes `main` in float32 after FoldBatchNorm. Every convolution, matrix product, addition,
@@ -87,7 +87,7 @@ class QuantizeInt8(Pass):
         groups = integer_groups(func, graph, scaled=ranges is not None)
         scales = choose_scales(func, graph, groups, ranges, self.activation_dtype)
         steps = _layers(func, graph, groups, scales, self.weight_scales)
-        built = _Writer(func, graph, steps, scales).module()
+        built = _IntegerWriter(func, graph, steps, scales).module()
         functions = {var: fn for var, fn in mod.functions.items() if var.name_hint != "main"}
         return tvm.IRModule({**functions, **dict(built.functions)}, attrs=mod.attrs)
 
@@ -115,10 +115,10 @@ def _layers(
     groups: Mapping[str, Group],
     scales: Mapping[str, Scale],
     weight_scales: Mapping[str, Doubles],
-) -> dict[str, tuple[Group, list[Step]]]:
+) -> dict[str, tuple[Group, list[LayerCall]]]:
     """The layers of each group that has them, by output; the others' reasons go to the graph."""
     shapes = {name: graph.shape(name) for name in scales}
-    found: dict[str, tuple[Group, list[Step]]] = {}
+    found: dict[str, tuple[Group, list[LayerCall]]] = {}
     for name, group in groups.items():
         node = nodes_of(func).get(group.name, group.name)
         try:
@@ -132,14 +132,14 @@ def _layers(
     return found
 
 
-class _Writer:
+class _IntegerWriter:
     """Emits the function again: groups as calls of layers, the rest as it was."""
 
     def __init__(
         self,
         func: relax.Function,
         graph: FloatGraph,
-        groups: Mapping[str, tuple[Group, list[Step]]],
+        groups: Mapping[str, tuple[Group, list[LayerCall]]],
         scales: Mapping[str, Scale],
     ) -> None:
         self.func, self.graph, self.groups, self.scales = func, graph, groups, scales
@@ -149,7 +149,7 @@ class _Writer:
         params = {str(param.name): param for param in func.params}
         self.integers = {name: p for name, p in params.items() if graph.is_integer(name)}
         self.reals = {name: p for name, p in params.items() if not graph.is_integer(name)}
-        self.dequantised: dict[str, Any] = {}
+        self.dequantized: dict[str, Any] = {}
         leaving = {v for out in outputs(func) for v in used_vars(out)}
         self.leaving = {str(v.name) for v in leaving}
         self.leaving_reals = {graph.source(n) for n in self.leaving if n not in graph.integer_of}
@@ -192,11 +192,11 @@ class _Writer:
 
     def _real(self, name: str) -> Any:
         """The float32 tensor of this name."""
-        return self.reals[name] if name in self.reals else self._dequantised(name)
+        return self.reals[name] if name in self.reals else self._dequantized(name)
 
-    def _dequantised(self, name: str) -> Any:
-        """The real values of the integer tensor of this name, dequantised at most once."""
-        if name not in self.dequantised:
+    def _dequantized(self, name: str) -> Any:
+        """The real values of the integer tensor of this name, dequantized at most once."""
+        if name not in self.dequantized:
             value = relax.op.dequantize(
                 self._integer(name),
                 *_scale_constants(self.scales[name]),
@@ -204,11 +204,11 @@ class _Writer:
                 out_dtype="float32",
             )
             leaves = name in self.leaving_reals
-            self.dequantised[name] = self._bind(value, f"{name}_real", name, leaves)
-        return self.dequantised[name]
+            self.dequantized[name] = self._bind(value, f"{name}_real", name, leaves)
+        return self.dequantized[name]
 
     def _integer(self, name: str) -> Any:
-        """The integer tensor of this name, quantised at most once."""
+        """The integer tensor of this name, quantized at most once."""
         if name not in self.integers:
             scale = self.scales[name]
             value = relax.op.quantize(
@@ -223,7 +223,7 @@ class _Writer:
         name, source = str(var.name), self.graph.source(str(var.name))
         if name in self.graph.integer_of:
             return self._integer(source)
-        return self._dequantised(source) if name in self.graph.real_of else self._real(source)
+        return self._dequantized(source) if name in self.graph.real_of else self._real(source)
 
     # -------------------------------------------------------------------------- the bindings
 
@@ -234,7 +234,7 @@ class _Writer:
         kept = self.integers if self.graph.is_integer(name) else self.reals
         kept[name] = bind(self.builder, value, name, output=name in self.leaving)
 
-    def _emit_group(self, group: Group, steps: list[Step]) -> None:
+    def _emit_group(self, group: Group, steps: list[LayerCall]) -> None:
         node = self.known.get(group.name, group.name)
         values = [self._integer(x) for x in group.inputs]
         floats = self._floats(group, steps)
@@ -253,7 +253,7 @@ class _Writer:
                 values.append(self._bind(call, hint, group.name, leaves=False))
         self.integers[group.output] = values[-1]
 
-    def _floats(self, group: Group, steps: list[Step]) -> list[tuple[str, float, int]]:
+    def _floats(self, group: Group, steps: list[LayerCall]) -> list[tuple[str, float, int]]:
         """The float tensors that the group's inputs and its steps' results stand for, and their
         scales and zero points: what a comparison with the float network needs."""
         held = [(x, self.scales[x]) for x in group.inputs]

@@ -80,15 +80,15 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
 
 
 def _has_scales(group: Group, known: Set[str], graph: FloatGraph) -> bool:
-    """Whether a quantised model says enough: its own scales, or those that pass through."""
+    """Whether a quantized model says enough: its own scales, or those that pass through."""
     keeps = group.kind in _KEEPING
     return (keeps or group.output in graph.scales) and all(x in known for x in group.inputs)
 
 
 def _lack(group: Group, graph: FloatGraph) -> str:
     if graph.wide & {*group.inputs, group.output}:
-        return "the quantised model gives it 16 bits, the accelerator takes 8"
-    return "the quantised model gives it no scale, and there are no --calibrate samples"
+        return "the quantized model gives it 16 bits, the accelerator takes 8"
+    return "the quantized model gives it no scale, and there are no --calibrate samples"
 
 
 def _note(func: relax.Function, graph: FloatGraph, group: Group, reason: str) -> None:
@@ -96,7 +96,7 @@ def _note(func: relax.Function, graph: FloatGraph, group: Group, reason: str) ->
 
 
 def observed(func: relax.Function, graph: FloatGraph) -> list[str]:
-    """The variables whose ranges quantisation asks for: what integer layers read and write."""
+    """The variables whose ranges quantization asks for: what integer layers read and write."""
     names: dict[str, None] = {}
     for name, group in integer_groups(func, graph, scaled=True).items():
         names.update(dict.fromkeys((*group.inputs, name)))

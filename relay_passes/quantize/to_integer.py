@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 from zeroskip.relay_passes.integer.relax_functions import (
     BOUNDS,
-    Add,
-    AvgPool,
-    Concat,
-    Conv,
-    Dense,
+    AddLayer,
+    AvgPoolLayer,
+    ConcatLayer,
+    ConvLayer,
+    DenseLayer,
     Layer,
-    MaxPool,
+    MaxPoolLayer,
     QTensor,
-    Requantise,
-    Reshape,
-    quantise_multiplier,
+    RequantizeLayer,
+    ReshapeLayer,
+    quantize_multiplier,
 )
 from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.fusion_groups import Group, Scale, end_padding
@@ -27,14 +27,14 @@ from zeroskip.relay_passes.quantize.fusion_groups import Group, Scale, end_paddi
 Doubles = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 
-_MAX_WEIGHT = 127  # of weights that are quantised here: symmetric, without -128
+_MAX_WEIGHT = 127  # of weights that are quantized here: symmetric, without -128
 _MAX_ACTIVATION = 255  # of |x - zero_point|
 _MAX_BIAS = 2.0**29  # leaves the accumulator room for the products
 _LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
 
 
 @dataclass(frozen=True)
-class Step:
+class LayerCall:
     """One layer of a group. ``args`` count through the group's inputs, then the results of the
     steps in order."""
 
@@ -47,11 +47,11 @@ def layers_of(
     shapes: Mapping[str, Shape],
     scales: Mapping[str, Scale],
     weight_scale: Doubles | None = None,
-) -> list[Step] | str:
+) -> list[LayerCall] | str:
     """The layers that compute the group, the last giving its output; or why there are none.
 
     Most groups are one layer. A mean that drops its axes is followed by a reshape, an input of a
-    concat with another scale goes through a requantise. weight_scale: of each output channel, if
+    concat with another scale goes through a requantize. weight_scale: of each output channel, if
     it is not to be chosen by the group's own weights.
     """
     work = _Work(group, shapes, scales, weight_scale)
@@ -59,17 +59,17 @@ def layers_of(
         case "conv" | "dense":
             return work.weighted()
         case "add":
-            return [Step(work.add(), (0, 1))]
+            return [LayerCall(work.add(), (0, 1))]
         case "concat":
             return work.concat()
         case "requantise":
-            return [Step(work.rescale(work.x, work.x_scale, work.bounds(work.y_scale)))]
+            return [LayerCall(work.rescale(work.x, work.x_scale, work.bounds(work.y_scale)))]
         case "avgpool":
             return work.avgpool()
         case "maxpool":
             return work.in_scale_of_y(work.maxpool())
         case "reshape":
-            return work.in_scale_of_y(Reshape(x=work.x, y=_as(work.x, work.shape)))
+            return work.in_scale_of_y(ReshapeLayer(x=work.x, y=_as(work.x, work.shape)))
 
 
 class _Work:
@@ -96,7 +96,7 @@ class _Work:
         lo, hi = np.clip(np.rint(reals / scale.scale) + scale.zero_point, low, high)
         return {"lo": int(lo), "hi": int(hi)}
 
-    def weighted(self) -> list[Step] | str:
+    def weighted(self) -> list[LayerCall] | str:
         assert self.group.weight is not None
         if not np.isfinite(self.group.weight.value).all():
             return "its weights are not finite"
@@ -114,7 +114,7 @@ class _Work:
         sums = np.abs(weight.reshape(len(weight), -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
         if not np.all(sums * _MAX_ACTIVATION + np.abs(biases) < 2**31):
             return "its sums can exceed 32 bits"
-        mults = [quantise_multiplier(float(real)) for real in sx * scale / sy]
+        mults = [quantize_multiplier(float(real)) for real in sx * scale / sy]
         affine: dict[str, Any] = {
             "x": self.x,
             "y": self.y,
@@ -125,23 +125,23 @@ class _Work:
             **self.bounds(self.y_scale),
         }
         if self.group.kind == "dense":
-            return [Step(Dense(**affine))]
+            return [LayerCall(DenseLayer(**affine))]
         attrs = self.group.call.attrs
-        conv = Conv(
+        conv = ConvLayer(
             strides=_ints(attrs.strides),
             padding=_ints(attrs.padding),
             dilation=_ints(attrs.dilation),
             groups=int(attrs.groups),
             **affine,
         )
-        return [Step(conv)]
+        return [LayerCall(conv)]
 
-    def add(self) -> Add:
+    def add(self) -> AddLayer:
         reals = [scale.scale / self.y_scale.scale for scale in self.x_scales]
-        _, shift = quantise_multiplier(max(reals))
+        _, shift = quantize_multiplier(max(reals))
         mult_a, mult_b = (min(round(real * 2**shift), 2**31 - 1) for real in reals)
         a, b = self.xs
-        return Add(
+        return AddLayer(
             a=a,
             b=b,
             y=self.y,
@@ -151,24 +151,24 @@ class _Work:
             **self.bounds(self.y_scale),
         )
 
-    def concat(self) -> list[Step]:
+    def concat(self) -> list[LayerCall]:
         low, high = BOUNDS[self.y.dtype]
-        steps: list[Step] = []
+        steps: list[LayerCall] = []
         args = list(range(len(self.xs)))
         for i, (x, scale) in enumerate(zip(self.xs, self.x_scales, strict=True)):
             if scale != self.y_scale:
                 args[i] = len(self.xs) + len(steps)
-                steps.append(Step(self.rescale(x, scale, {"lo": low, "hi": high}), (i,)))
+                steps.append(LayerCall(self.rescale(x, scale, {"lo": low, "hi": high}), (i,)))
         parts = tuple(_as(self.y, x.shape) for x in self.xs)
         axis = int(self.group.call.attrs.axis) % len(self.shape)
-        return [*steps, Step(Concat(xs=parts, y=self.y, axis=axis), tuple(args))]
+        return [*steps, LayerCall(ConcatLayer(xs=parts, y=self.y, axis=axis), tuple(args))]
 
-    def rescale(self, x: QTensor, scale: Scale, bounds: dict[str, Any]) -> Requantise:
+    def rescale(self, x: QTensor, scale: Scale, bounds: dict[str, Any]) -> RequantizeLayer:
         """``x`` in the scale of the output."""
-        mult, shift = quantise_multiplier(scale.scale / self.y_scale.scale)
-        return Requantise(x=x, y=_as(self.y, x.shape), mult=mult, shift=shift, **bounds)
+        mult, shift = quantize_multiplier(scale.scale / self.y_scale.scale)
+        return RequantizeLayer(x=x, y=_as(self.y, x.shape), mult=mult, shift=shift, **bounds)
 
-    def avgpool(self) -> list[Step]:
+    def avgpool(self) -> list[LayerCall]:
         attrs, spatial = self.group.call.attrs, self.x.shape[2:]
         if str(self.group.call.op.name).startswith("relax.nn.avg_pool"):
             kernel, strides = _ints(attrs.pool_size), _ints(attrs.strides)
@@ -177,8 +177,8 @@ class _Work:
             kernel, strides = spatial, (1,) * len(spatial)
             padding, shape = (0, 0) * len(spatial), (*self.x.shape[:2], *(1,) * len(spatial))
         area = int(np.prod(kernel))
-        mult, shift = quantise_multiplier(self.x_scale.scale / (self.y_scale.scale * area))
-        pool = AvgPool(
+        mult, shift = quantize_multiplier(self.x_scale.scale / (self.y_scale.scale * area))
+        pool = AvgPoolLayer(
             x=self.x,
             y=_as(self.y, shape),
             kernel=kernel,
@@ -189,13 +189,13 @@ class _Work:
             **self.bounds(self.y_scale),
         )
         if shape == self.shape:
-            return [Step(pool)]
-        return [Step(pool), Step(Reshape(x=pool.y, y=self.y), (1,))]
+            return [LayerCall(pool)]
+        return [LayerCall(pool), LayerCall(ReshapeLayer(x=pool.y, y=self.y), (1,))]
 
-    def maxpool(self) -> MaxPool:
+    def maxpool(self) -> MaxPoolLayer:
         attrs, count = self.group.call.attrs, len(self.shape) - 2
         begins = _ints(attrs.padding)[:count]
-        return MaxPool(
+        return MaxPoolLayer(
             x=self.x,
             y=_as(self.x, self.shape),
             kernel=_ints(attrs.pool_size),
@@ -205,17 +205,17 @@ class _Work:
             **self.bounds(self.x_scale),
         )
 
-    def in_scale_of_y(self, layer: Layer) -> list[Step]:
+    def in_scale_of_y(self, layer: Layer) -> list[LayerCall]:
         """A layer whose result has the input's scale, and the change to the output's if needed."""
         if self.x_scale == self.y_scale:
-            return [Step(layer)]
+            return [LayerCall(layer)]
         rescale = self.rescale(layer.y, self.x_scale, self.bounds(self.y_scale))
-        return [Step(layer), Step(rescale, (1,))]
+        return [LayerCall(layer), LayerCall(rescale, (1,))]
 
 
 def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | str | None:
-    """The integers of an already quantised weight, zero point subtracted, and their scale per
-    output channel; why int8 does not hold them; None if it is not quantised.
+    """The integers of an already quantized weight, zero point subtracted, and their scale per
+    output channel; why int8 does not hold them; None if it is not quantized.
 
     They are kept or the layer is not: other integers would be another model's.
     """
@@ -226,12 +226,12 @@ def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | st
     if low < BOUNDS["int8"][0] or high > BOUNDS["int8"][1]:
         return (
             f"its weights less their zero point reach from {low} to {high}: that takes more "
-            "than 8 bits; quantise weights to symmetric int8"
+            "than 8 bits; quantize weights to symmetric int8"
         )
     rows = np.broadcast_to(scale, (len(integers), *scale.shape[1:])).reshape(len(integers), -1)
     if np.any(rows != rows[:, :1]):
         return (
-            "its weights have several scales in an output channel; quantise them by output channel"
+            "its weights have several scales in an output channel; quantize them by output channel"
         )
     return integers.astype(np.int8), rows[:, 0].astype(np.float64)
 

@@ -59,7 +59,7 @@ def fold_constants(func: relax.Function) -> relax.Function:
 
     Folds reshape, expand_dims, squeeze, flatten, permute_dims, broadcast_to, astype, take, add,
     subtract, multiply, divide, maximum, minimum, negative, sqrt and the sizes of a static shape.
-    Quantise and dequantise are left, since later passes read their scales.
+    Quantize and dequantize are left, since later passes read their scales.
     """
 
     def visit(

@@ -219,7 +219,7 @@ class AffineLayers(Pass):
 
 def affine_layers(func: relax.Function) -> relax.Function:
     """Make what `fold_forward` leaves between layers of the accelerator a depthwise convolution of
-    one pixel, which runs there; between others it stays arithmetic of the CPU. A quantised model
+    one pixel, which runs there; between others it stays arithmetic of the CPU. A quantized model
     has such arithmetic behind every layer whose result it quantizes first.
 
     Comes after pruning, which would take it for a layer with weights.

@@ -14,7 +14,7 @@ from zeroskip.relay_passes.frontend.editing import drop_unused
 from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.relay.syntax import Array
 from zeroskip.relay_passes.relay.types import DTYPES, TensorType, check_shape, refusal
-from zeroskip.relay_passes.relay.values import Tensor
+from zeroskip.relay_passes.relay.values import RelayTensor
 
 OPSET = 17
 _IR_VERSION = 8  # the one that came with opset 17
@@ -54,22 +54,22 @@ class Builder:
 
     # What it holds
 
-    def input(self, name: str, kind: TensorType) -> Tensor:
+    def input(self, name: str, kind: TensorType) -> RelayTensor:
         """A tensor that the user gives."""
         name = unused_name(name, self._tensors)
         self._graph.input.append(
             helper.make_tensor_value_info(name, _NUMBERS[kind.dtype], kind.shape)
         )
-        return Tensor(name, kind)
+        return RelayTensor(name, kind)
 
-    def constant(self, value: npt.ArrayLike, name: str = "") -> Tensor:
+    def constant(self, value: npt.ArrayLike, name: str = "") -> RelayTensor:
         """A tensor whose value the graph holds. name: to be called by, if it has one."""
         array = np.ascontiguousarray(value).reshape(np.shape(value))
         name = unused_name(name or f"{self._label or 'constant'}.c", self._tensors)
         self._constants[name] = array
-        return Tensor(name, TensorType(array.shape, array.dtype.name), static=True)
+        return RelayTensor(name, TensorType(array.shape, array.dtype.name), static=True)
 
-    def value(self, tensor: Tensor) -> Array | None:
+    def value(self, tensor: RelayTensor) -> Array | None:
         """The value of a constant; None of what is computed."""
         return self._constants.get(tensor.name)
 
@@ -80,7 +80,7 @@ class Builder:
 
     # Emitting
 
-    def emit(self, op: str, inputs: Sequence[Tensor | None], **attrs: Any) -> Tensor:
+    def emit(self, op: str, inputs: Sequence[RelayTensor | None], **attrs: Any) -> RelayTensor:
         """The result of one ONNX node. None among the inputs: left out.
 
         FrontError, with Relay's line, for operands that ONNX does not take.
@@ -88,8 +88,13 @@ class Builder:
         return self.emit_all(op, inputs, 1, **attrs)[0]
 
     def emit_all(
-        self, op: str, inputs: Sequence[Tensor | None], count: int, role: str = "", **attrs: Any
-    ) -> list[Tensor]:
+        self,
+        op: str,
+        inputs: Sequence[RelayTensor | None],
+        count: int,
+        role: str = "",
+        **attrs: Any,
+    ) -> list[RelayTensor]:
         """The ``count`` results of one ONNX node. role: what it is beside the node that has the
         call's own name, if it is not that."""
         results = [unused_name(f"{self._label}.y", self._tensors) for _ in range(count)]
@@ -100,14 +105,14 @@ class Builder:
         static = bool(operands := [x for x in inputs if x is not None]) and all(
             tensor.static for tensor in operands
         )
-        return [Tensor(result, types[result], static) for result in results]
+        return [RelayTensor(result, types[result], static) for result in results]
 
-    def type_of(self, op: str, inputs: Sequence[Tensor | None], **attrs: Any) -> TensorType:
+    def type_of(self, op: str, inputs: Sequence[RelayTensor | None], **attrs: Any) -> TensorType:
         """The type that the result of a node would have; nothing is emitted."""
         node = _node(op, inputs, ["y"], attrs)
         return self._infer(node, [tensor for tensor in inputs if tensor is not None])["y"]
 
-    def _infer(self, node: onnx.NodeProto, inputs: list[Tensor]) -> dict[str, TensorType]:
+    def _infer(self, node: onnx.NodeProto, inputs: list[RelayTensor]) -> dict[str, TensorType]:
         schema: OpSchema = get_schema(node.op_type, OPSET, "")
         known = {
             tensor.name: numpy_helper.from_array(value, tensor.name)
@@ -146,10 +151,10 @@ class Builder:
             types[name] = TensorType(shape, _NAMES[kind.elem_type])
         return types
 
-    def _operands(self, inputs: list[Tensor]) -> str:
+    def _operands(self, inputs: list[RelayTensor]) -> str:
         return ", ".join(str(tensor.type) for tensor in inputs[:6])
 
-    def _unknown(self, inputs: list[Tensor]) -> Exception:
+    def _unknown(self, inputs: list[RelayTensor]) -> Exception:
         return refusal(
             self._line,
             f"the shape of what {self._op} makes of {self._operands(inputs)} does not follow from "
@@ -158,7 +163,7 @@ class Builder:
 
     # The model
 
-    def model(self, outputs: Sequence[Tensor]) -> onnx.ModelProto:
+    def model(self, outputs: Sequence[RelayTensor]) -> onnx.ModelProto:
         """The whole, with these outputs and without what none of them needs."""
         for position, tensor in enumerate(outputs):
             result = unused_name(
@@ -184,7 +189,7 @@ class Builder:
 
 
 def _node(
-    op: str, inputs: Sequence[Tensor | None], results: list[str], attrs: dict[str, Any]
+    op: str, inputs: Sequence[RelayTensor | None], results: list[str], attrs: dict[str, Any]
 ) -> onnx.NodeProto:
     """A node without a name; attributes that are None are left out."""
     operands = [tensor.name if tensor is not None else "" for tensor in inputs]

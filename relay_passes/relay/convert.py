@@ -18,7 +18,6 @@ from zeroskip.relay_passes.relay.operators.table import OPERATORS
 from zeroskip.relay_passes.relay.parser import parse_function
 from zeroskip.relay_passes.relay.syntax import (
     Array,
-    Call,
     Expr,
     Function,
     Item,
@@ -26,11 +25,12 @@ from zeroskip.relay_passes.relay.syntax import (
     MetaConstant,
     MetaInteger,
     Param,
+    RelayCall,
     TupleOf,
     Variable,
 )
 from zeroskip.relay_passes.relay.types import DTYPES, Type, refusal
-from zeroskip.relay_passes.relay.values import Accumulator, Tensor, Value
+from zeroskip.relay_passes.relay.values import Accumulator, RelayTensor, Value
 
 
 def relay_to_onnx(
@@ -63,7 +63,7 @@ class _Converter:
         self._params = params
         self._builder = Builder(name)
         self._values: dict[str, Value] = {}
-        self._stored: dict[int, Tensor] = {}  # constants of the metadata that are in the graph
+        self._stored: dict[int, RelayTensor] = {}  # constants of the metadata that are in the graph
 
     def model(self) -> onnx.ModelProto:
         """The whole."""
@@ -89,11 +89,11 @@ class _Converter:
                 else self._builder.constant(_fitting(param, np.asarray(given)), param.name)
             )
 
-    def _outputs(self, result: Value) -> list[Tensor]:
+    def _outputs(self, result: Value) -> list[RelayTensor]:
         fields = result if isinstance(result, tuple) else (result,)
-        tensors: list[Tensor] = []
+        tensors: list[RelayTensor] = []
         for field in fields:
-            if not isinstance(field, Tensor):
+            if not isinstance(field, RelayTensor):
                 raise refusal(
                     self._function.line,
                     "a result is "
@@ -125,7 +125,7 @@ class _Converter:
                 return value[index]
         return self._call(expr, label)
 
-    def _meta(self, index: int, line: int) -> Tensor:
+    def _meta(self, index: int, line: int) -> RelayTensor:
         if index >= len(self._metadata.constants):
             raise refusal(
                 line,
@@ -138,7 +138,7 @@ class _Converter:
             )
         return self._stored[index]
 
-    def _call(self, call: Call, label: str) -> Value:
+    def _call(self, call: RelayCall, label: str) -> Value:
         rule = OPERATORS.get(call.op)
         if rule is None:
             raise refusal(call.line, f"{call.op[:60]} {_missing(call.op)}")
@@ -173,7 +173,7 @@ class _Converter:
             )
         return self._metadata.integers[value.index]
 
-    def _check_type(self, call: Call, result: Value) -> None:
+    def _check_type(self, call: RelayCall, result: Value) -> None:
         """FrontError where the text says another type than what the conversion gives."""
         if not _agrees(call.type, result):
             raise refusal(
@@ -225,7 +225,7 @@ def _agrees(said: Type | None, value: Value) -> bool:
 def _shown(value: Value) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(_shown(field) for field in value[:8])})"
-    return str(value.type) if isinstance(value, Tensor) else f"int32 sums {list(value.shape)}"
+    return str(value.type) if isinstance(value, RelayTensor) else f"int32 sums {list(value.shape)}"
 
 
 def _said(kind: Type | None) -> str:

@@ -15,7 +15,6 @@ from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.relay.lexer import Token, tokens_of
 from zeroskip.relay_passes.relay.syntax import (
     Binding,
-    Call,
     Expr,
     Function,
     Item,
@@ -23,6 +22,7 @@ from zeroskip.relay_passes.relay.syntax import (
     MetaConstant,
     MetaInteger,
     Param,
+    RelayCall,
     TupleOf,
     Variable,
 )
@@ -220,7 +220,7 @@ class _Parser:
                 break
         return fields[0] if len(fields) == 1 and not comma else TupleOf(tuple(fields))
 
-    def _call(self) -> Call:
+    def _call(self) -> RelayCall:
         token = self._take()
         self._expect("mark", "(")
         args: list[Expr] = []
@@ -233,7 +233,7 @@ class _Parser:
             if not self._accept(","):
                 self._expect("mark", ")")
                 break
-        return Call(token.text, tuple(args), attrs, token.line, self._type_comment())
+        return RelayCall(token.text, tuple(args), attrs, token.line, self._type_comment())
 
     # Attributes and numbers
 

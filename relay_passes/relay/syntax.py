@@ -69,7 +69,7 @@ class Item:
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class RelayCall:
     """An operator applied.
 
     op: its Relay name, such as ``nn.conv2d``.
@@ -99,7 +99,7 @@ class MetaInteger:
     line: int
 
 
-Expr: TypeAlias = Variable | Literal | MetaConstant | TupleOf | Item | Call
+Expr: TypeAlias = Variable | Literal | MetaConstant | TupleOf | Item | RelayCall
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from zeroskip.relay_passes.relay.types import TensorType
 
 
 @dataclass(frozen=True)
-class Tensor:
+class RelayTensor:
     """A tensor of the ONNX graph.
 
     name: its name there.
@@ -55,7 +55,7 @@ class Accumulator:
     relu: whether negative sums were made 0.
     """
 
-    write: Callable[[Array, Tensor | None], Tensor]
+    write: Callable[[Array, RelayTensor | None], RelayTensor]
     scale: Array
     axis: int
     shape: tuple[int, ...]
@@ -71,4 +71,4 @@ class Accumulator:
         return replace(self, relu=True)
 
 
-Value: TypeAlias = "Tensor | Accumulator | tuple[Value, ...]"
+Value: TypeAlias = "RelayTensor | Accumulator | tuple[Value, ...]"

@@ -20,7 +20,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of 
     "ACT": ("act_row", ("ACT",)),
     "WGT": ("wgt_word", ("WGT", "weight row buffers")),
     "ACC": ("acc_row", ("ACC",)),
-    "requantise": ("requantise", ("PAR", "staging", "requantise units")),
+    "requantise": ("requantise", ("PAR", "staging", "requantize units")),
     "DRAM": ("dram_byte", ()),
 }
 OWN = "the array's own"  # parts and events of a kind that no group names

@@ -78,15 +78,15 @@ def run_demo(models: Path, output: Path) -> None:
                 file = _file(output, name, target)
                 classify(file, images.images[:1])  # compiles what numba has not yet, once for all
                 answers[name] = pool.submit(classify, file, images.images)
-        with progress("demo") as tell:
-            tell("the float networks on TVM's CPU", 0, 1)
+        with progress("demo") as on_progress:
+            on_progress("the float networks on TVM's CPU", 0, 1)
             floats = {
                 name: _classify_float(compiled[name, target], images.images)
                 for name, target in ANSWERING.items()
             }
-            tell("every bit against TVM's CPU", 0, 1)
+            on_progress("every bit against TVM's CPU", 0, 1)
             checked = {key: _check(network, images) for key, network in compiled.items()}
-            tell(f"{len(images.labels)} images on the machine", 0, 1)
+            on_progress(f"{len(images.labels)} images on the machine", 0, 1)
             show(_accuracy(images, floats, answers))
     reports = {key: report(network, Session(network).time()) for key, network in compiled.items()}
     show(
@@ -106,11 +106,11 @@ def _compile(models: Path, output: Path, name: str, target: str) -> Network:
     from zeroskip.compiler.driver import compile as compile_network
 
     stem = NETWORKS[name]
-    with progress(f"compiling {stem} for {target}") as tell:
+    with progress(f"compiling {stem} for {target}") as on_progress:
         made = compile_network(
             models / f"{stem}.onnx",
             target,
-            progress=tell,
+            progress=on_progress,
             calibrate=models / "fashion_calibration.npz",
         )
         made.save(_file(output, name, target))
@@ -127,7 +127,7 @@ def classify(network: Path, images: Floats) -> npt.NDArray[np.int64]:
 
 
 def _classify_float(network: Network, images: Floats) -> npt.NDArray[np.int64]:
-    """The same by the network before quantisation, on TVM's CPU."""
+    """The same by the network before quantization, on TVM's CPU."""
     from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
     executable = compile_for_cpu(network.floating_module)

@@ -72,7 +72,7 @@ def _show_level(network: Any) -> None:
 @click.option(
     "--prune",
     metavar="RECIPE",
-    help="What to prune before quantising: schemes such as pattern:connectivity=0.5, "
+    help="What to prune before quantizing: schemes such as pattern:connectivity=0.5, "
     "which `zeroskip schemes` lists, or a .toml file of them. Without it the "
     "model's own zeros are used.",
 )
@@ -167,7 +167,7 @@ def compile_command(
     from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.execution.tuning import tuning
     from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.render.pruning_tables import told_warnings
+    from zeroskip.runtime.render.pruning_tables import echo_warnings
 
     options: dict[str, Any] = {
         "prune": prune,
@@ -183,29 +183,33 @@ def compile_command(
     losing: list[list[str]] = []
     images = [FirstImage() for _ in levels or ("",)] if calibrate is not None else []
     floating: Any = None
-    with progress(f"compiling {model.name}") as tell, told_warnings():
-        tell("import", 0, 1)
+    with progress(f"compiling {model.name}") as on_progress, echo_warnings():
+        on_progress("import", 0, 1)
         source = read_model(model, params)
         if emit is not None:
             with emitting(emit, emit_folder) as text_of:
-                stages = driver.lower(source, spec, **options, progress=tell)
+                stages = driver.lower(source, spec, **options, progress=on_progress)
                 text, floating = text_of(stages), stages.floating
         if output is not None and levels:
             made = multi_level.compile_levels(
-                source, spec, levels, **options, progress=tell, firsts=images
+                source, spec, levels, **options, progress=on_progress, firsts=images
             )
             made.save(output)
             networks = [made.network(number) for number in range(len(levels))]
         elif output is not None:
             networks = [
                 driver.compile(
-                    source, spec, **options, progress=tell, first=images[0] if images else None
+                    source,
+                    spec,
+                    **options,
+                    progress=on_progress,
+                    first=images[0] if images else None,
                 )
             ]
             networks[0].save(output)
         # Of random inputs it would say nothing.
         losing = [
-            losing_layers(network, image, tell)
+            losing_layers(network, image, on_progress)
             for network, image in zip(networks, images, strict=False)
         ]
     if networks:
@@ -279,12 +283,12 @@ def run(
         raise click.UsageError("a program as text is run as it is; leave --program out")
     arrays = load_arrays(inputs)
     loaded = None if alone else load_network(network, level, program_file)
-    with progress(f"running {network.name}") as tell:
+    with progress(f"running {network.name}") as on_progress:
         if loaded is None:
-            program, done = run_source(network, arrays, seed, tell)
+            program, done = run_source(network, arrays, seed, on_progress)
             outputs, runs, programs, spec = done.outputs, {"": done}, {"": program}, program.spec
         else:
-            session = Session(loaded, seed, tell)
+            session = Session(loaded, seed, on_progress)
             outputs, runs = session.run(arrays), session.runs
             programs, spec = loaded.programs, loaded.spec
     if output is not None:
@@ -363,8 +367,8 @@ def validate(
     from zeroskip.runtime.render.quality_table import quality_table
     from zeroskip.runtime.render.tables import show
 
-    with progress(f"checking {network.name}") as tell:
-        result = compare(loaded, arrays, tell, layers=layers, oracle=oracle)
+    with progress(f"checking {network.name}") as on_progress:
+        result = compare(loaded, arrays, on_progress, layers=layers, oracle=oracle)
         if json_file is not None:
             write_validation(json_file, result)
     if layers and result.quality:
@@ -420,9 +424,9 @@ def report(
     from zeroskip.runtime.render.tables import line_width, report_parts, show
 
     loaded = load_network(network, level)
-    with progress(f"timing {network.name}") as tell:
-        runs = Session(loaded, tell=tell).time()
-        tell("report", 0, 1)
+    with progress(f"timing {network.name}") as on_progress:
+        runs = Session(loaded, on_progress=on_progress).time()
+        on_progress("report", 0, 1)
         made = make_report(loaded, runs)
         if json_file is not None:
             write_report(json_file, made)

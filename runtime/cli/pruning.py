@@ -92,28 +92,34 @@ def prune_command(
     from zeroskip.relay_passes.relay.read_model import read_model
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_onnx
-    from zeroskip.runtime.render.pruning_tables import changes_table, told_warnings
+    from zeroskip.runtime.render.pruning_tables import changes_table, echo_warnings
     from zeroskip.runtime.render.tables import show
 
     wanted = None if budget is None else Budget.parse(budget)
     cycles = None if target is None else cycles_on(load_spec(target))
     share = None
-    with progress(f"pruning {model.name}") as tell, told_warnings():
+    with progress(f"pruning {model.name}") as on_progress, echo_warnings():
         schemes = read_recipe(recipe) if recipe is not None else ()
-        tell("import", 0, 1)
+        on_progress("import", 0, 1)
         source = read_model(model, params)
         dense = import_float(source, shapes, by_image=False)
-        tell("compare with onnxruntime", 0, 1)
+        on_progress("compare with onnxruntime", 0, 1)
         compare_import(dense, source, shapes, calibrate, by_image=False)
         samples = given_samples(dense, calibrate)
-        tell("prune", 0, 1)
+        on_progress("prune", 0, 1)
         if wanted is not None and samples is not None:
             schemes, share = share_out(
-                dense, schemes, wanted, samples, cycles=cycles, method=method, progress=tell
+                dense,
+                schemes,
+                wanted,
+                samples,
+                cycles=cycles,
+                method=method,
+                on_progress=on_progress,
             )
         pruned = dense
         if schemes:
-            pruned = prune(dense, schemes, samples=samples, method=method, progress=tell)
+            pruned = prune(dense, schemes, samples=samples, method=method, on_progress=on_progress)
         if output is not None:
             write_onnx(output, export_onnx(pruned, model.stem))
     if share is not None:
@@ -211,10 +217,10 @@ def compare_command(
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
     from zeroskip.runtime.render.files import write_comparison, write_comparison_page
-    from zeroskip.runtime.render.pruning_tables import told_warnings
+    from zeroskip.runtime.render.pruning_tables import echo_warnings
     from zeroskip.runtime.render.tables import show
 
-    with progress(f"comparing {model.name}") as tell, told_warnings():
+    with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
             read_model(model, params),
             schemes,
@@ -231,7 +237,7 @@ def compare_command(
             layer=layer,
             cache=default_folder(),
             objective=objective,
-            progress=tell,
+            on_progress=on_progress,
         )
         if json_file is not None:
             write_comparison(json_file, made)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.compiler.artifact.network import Network, parts_of
+from zeroskip.compiler.artifact.network import Network, as_mismatch_error
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import outputs
 from zeroskip.relay_passes.relax.saturation import before_saturation
 from zeroskip.runtime.execution.layer_quality import LayerCheck, LayerQuality, Power
 from zeroskip.runtime.execution.region_check import Seen, Written, run_watched
-from zeroskip.runtime.execution.session import Session, quantised
+from zeroskip.runtime.execution.session import Session, quantized
 
 Array = npt.NDArray[Any]
 LEAST_DB = 20.0  # of an output, below which layers are named
@@ -37,14 +37,16 @@ class FirstImage:
         self.inputs, self.values = inputs, values
 
 
-def losing_layers(network: Network, image: FirstImage, tell: Progress = no_progress) -> list[str]:
+def losing_layers(
+    network: Network, image: FirstImage, on_progress: Progress = no_progress
+) -> list[str]:
     """A line for each output that is less than ``LEAST_DB`` from the float network's, with the
     layers that lose most."""
     if not network.programs or not image.values:
         return []
-    with parts_of(f"network '{network.name}'"):
+    with as_mismatch_error(f"network '{network.name}'"):
         check = LayerCheck(network)
-        for seen in _run(network, image.inputs, tell):
+        for seen in _run(network, image.inputs, on_progress):
             check.add(seen.program.name, image.values, [*seen.given, *seen.results()])
         names = [port.name for port in network.outputs]
         ends = _ends(network)
@@ -55,14 +57,14 @@ def losing_layers(network: Network, image: FirstImage, tell: Progress = no_progr
         ]
 
 
-def _run(network: Network, arrays: list[Array], tell: Progress) -> list[Seen]:
+def _run(network: Network, arrays: list[Array], on_progress: Progress) -> list[Seen]:
     """The image through the machine, and through TVM's host where the network needs it."""
     if network.direct is None:
-        return run_watched(Session(network), arrays, tell)[0]
+        return run_watched(Session(network), arrays, on_progress)[0]
     program = network.programs[network.direct.program]
-    given, written = quantised(network.direct, program, arrays), Written(program)
+    given, written = quantized(network.direct, program, arrays), Written(program)
     run = Machine(network.spec).run(
-        program, given, observers=[written], progress=partial(tell, program.name)
+        program, given, observers=[written], on_progress=partial(on_progress, program.name)
     )
     return [Seen(program, given, run, written)]
 

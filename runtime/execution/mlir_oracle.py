@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
-from zeroskip.accel_model.io.validate import told
+from zeroskip.accel_model.io.validate import short_message
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.from_relax import extract_reference
 from zeroskip.compiler.mlir.tosa import layer_text
@@ -106,7 +106,7 @@ class MlirOracle:
                 )
         except Exception as problem:  # MLIR's, of several kinds
             raise OracleError(
-                f"'{node}': MLIR cannot lower it ({told(problem)}); validate without --oracle=mlir"
+                f"'{node}': MLIR cannot lower it ({short_message(problem)}); validate without --oracle=mlir"
             ) from problem
 
 
@@ -118,7 +118,9 @@ def _bindings() -> tuple[Any, str]:
         import mlir.passmanager
         import mlir.runtime
     except ImportError as problem:
-        raise OracleError(f"--oracle=mlir needs MLIR ({told(problem)}): {_INSTALL}") from None
+        raise OracleError(
+            f"--oracle=mlir needs MLIR ({short_message(problem)}): {_INSTALL}"
+        ) from None
     found = [
         file
         for folder in mlir.__path__

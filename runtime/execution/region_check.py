@@ -12,7 +12,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.machine.machine import Inputs
 from zeroskip.accel_model.machine.run import Run
-from zeroskip.accel_model.program.program import Place, Program, Tile
+from zeroskip.accel_model.program.program import Program, ResultPlace, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
 from zeroskip.relay_passes.relax.cpu import run_cpu
@@ -113,7 +113,7 @@ class Seen:
         """Of each layer of the network, as it lies in the machine."""
         return [self.result(place)[0] for place in self.program.places]
 
-    def result(self, place: Place) -> tuple[Array, npt.NDArray[np.bool_]]:
+    def result(self, place: ResultPlace) -> tuple[Array, npt.NDArray[np.bool_]]:
         """A layer's result as the machine has it, and which elements were never written: from DRAM
         where it was moved there, else from the tiles. Empty if nothing of it was written."""
         channels = slice(place.offset, place.offset + place.channels)
@@ -130,7 +130,7 @@ class Seen:
 
 
 def run_watched(
-    session: Session, arrays: list[Array], tell: Progress
+    session: Session, arrays: list[Array], on_progress: Progress
 ) -> tuple[list[Seen], list[Array]]:
     """An image through TVM's host module: every region, watched, and the network's outputs."""
     regions: list[Seen] = []
@@ -144,7 +144,7 @@ def run_watched(
         kept = {name: np.array(values) for name, values in inputs.items()}
         regions.append(Seen(program, kept, run, watching.pop()))
 
-    with hooked(Hook(done, observe, tell=tell)):
+    with hooked(Hook(done, observe, on_progress=on_progress)):
         outputs = session.run_host(arrays)
     return regions, outputs
 

@@ -18,8 +18,8 @@ from zeroskip.accel_model.program.assembly_program import SourceError, read_sour
 from zeroskip.accel_model.program.program import Program
 from zeroskip.compiler.artifact.inputs import DataError, match_inputs
 from zeroskip.compiler.artifact.nested_file import Levels
-from zeroskip.compiler.artifact.network import Network, NetworkError, parts_of
-from zeroskip.compiler.ir.host_plan import DirectPlan
+from zeroskip.compiler.artifact.network import Network, NetworkError, as_mismatch_error
+from zeroskip.compiler.ir.host_plan import TvmFreeHost
 from zeroskip.compiler.mlir.program_reader import load_programs
 from zeroskip.compiler.mlir.program_text import MlirError
 
@@ -31,23 +31,23 @@ class Session:
 
     network: a Network, several at nested levels, or the path of a file. level: which of several, 0
     and the default the densest. seed: shuffles the order in which the units take turns; results do
-    not depend on it. tell: is told how far each region's run is. host: the network's host module
-    compiled, where somebody has it.
+    not depend on it. on_progress: is told how far each region's run is. host: the network's host
+    module compiled, where somebody has it.
 
-    A network whose host only quantises and dequantises around one program runs without TVM.
+    A network whose host only quantizes and dequantizes around one program runs without TVM.
     """
 
     def __init__(
         self,
         network: Network | Levels | str | Path,
         seed: int | None = None,
-        tell: Progress = no_progress,
+        on_progress: Progress = no_progress,
         level: int | None = None,
         host: Any = None,
     ) -> None:
         self._host = host
         self.network = _level(network, level)
-        self.seed, self.tell = seed, tell
+        self.seed, self.on_progress = seed, on_progress
         self.runs: dict[str, Run] = {}  # of the last ``run``, by region
 
     @cached_property
@@ -77,23 +77,25 @@ class Session:
             self.run(self.network.samples)
             return self.runs
         return {
-            name: self._machine.run(program, {}, numbers=False, progress=partial(self.tell, name))
+            name: self._machine.run(
+                program, {}, numbers=False, on_progress=partial(self.on_progress, name)
+            )
             for name, program in self.network.programs.items()
         }
 
-    def _directly(self, plan: DirectPlan, arrays: list[Array]) -> dict[str, Array]:
+    def _directly(self, plan: TvmFreeHost, arrays: list[Array]) -> dict[str, Array]:
         program = self.network.programs[plan.program]
         run = self._machine.run(
             program,
-            quantised(plan, program, arrays),
+            quantized(plan, program, arrays),
             seed=self.seed,
-            progress=partial(self.tell, program.name),
+            on_progress=partial(self.on_progress, program.name),
         )
         self.runs = {program.name: run}
         return {
             port.name: made
             for port, made in zip(
-                self.network.outputs, dequantised(plan, program, run.outputs), strict=True
+                self.network.outputs, dequantized(plan, program, run.outputs), strict=True
             )
         }
 
@@ -103,7 +105,7 @@ class Session:
         runs: dict[str, list[Run]] = {}
         made: list[list[Array]] = []
         for outputs, done in in_lockstep(
-            [partial(self._host_image, image) for image in images], self.seed, self.tell
+            [partial(self._host_image, image) for image in images], self.seed, self.on_progress
         ):
             made.append(outputs)
             for run, program in done:
@@ -123,7 +125,7 @@ class Session:
         def keep(program: Program, _inputs: Any, run: Run) -> None:
             done.append((run, program))
 
-        with hooked(Hook(keep, seed=self.seed, tell=self.tell)):
+        with hooked(Hook(keep, seed=self.seed, on_progress=self.on_progress)):
             return self.run_host(arrays), done
 
     def run_host(self, arrays: list[Array]) -> list[Array]:
@@ -133,7 +135,7 @@ class Session:
 
         register()
         name, ports = self.network.name, self.network.outputs
-        with parts_of(f"network '{name}'"):
+        with as_mismatch_error(f"network '{name}'"):
             results: list[Array] = run_cpu(self._executable, "main", arrays)
         if len(results) != len(ports):
             raise NetworkError(
@@ -149,21 +151,21 @@ class Session:
         return self._host or compile_for_cpu(self.network.host_module)
 
 
-def quantised(plan: DirectPlan, program: Program, arrays: list[Array]) -> dict[str, Array]:
+def quantized(plan: TvmFreeHost, program: Program, arrays: list[Array]) -> dict[str, Array]:
     """The inputs of the program of a network that runs without TVM, of any number of images."""
     return {
-        tensor.name: scaling.quantise_all(arrays[index]).reshape(
+        tensor.name: scaling.quantize_all(arrays[index]).reshape(
             -1, tensor.channels, *tensor.spatial
         )
         for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)
     }
 
 
-def dequantised(plan: DirectPlan, program: Program, outputs: Mapping[str, Array]) -> list[Array]:
+def dequantized(plan: TvmFreeHost, program: Program, outputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of such a network, of its program's."""
     results: list[Array] = [np.empty(0)] * len(plan.outputs)
     for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
-        results[index] = scaling.dequantise(outputs[tensor.name])
+        results[index] = scaling.dequantize(outputs[tensor.name])
     return results
 
 
@@ -205,7 +207,7 @@ def run_source(
     path: str | Path,
     inputs: Mapping[str, Array],
     seed: int | None = None,
-    tell: Progress = no_progress,
+    on_progress: Progress = no_progress,
 ) -> tuple[Program, Run]:
     """Run one program that is text: assembly (``accel_model/program/assembly_program.py``), or
     MLIR in a file ``.mlir`` (``compiler/mlir/program_reader.py``).
@@ -215,7 +217,7 @@ def run_source(
     """
     program = _source(path)
     return program, Machine(program.spec).run(
-        program, inputs, seed=seed, progress=partial(tell, "instructions")
+        program, inputs, seed=seed, on_progress=partial(on_progress, "instructions")
     )
 
 

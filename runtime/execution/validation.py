@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import match_inputs
-from zeroskip.compiler.artifact.network import Network, parts_of
+from zeroskip.compiler.artifact.network import Network, as_mismatch_error
 from zeroskip.compiler.artifact.placement import nothing_runs
 from zeroskip.relay_passes.relax.cpu import compile_alike
 from zeroskip.runtime.execution.float_check import FloatCheck, OutputQuality
@@ -34,7 +34,7 @@ from zeroskip.runtime.execution.region_check import (
     check_region,
     run_watched,
 )
-from zeroskip.runtime.execution.session import Session, dequantised, images_of, quantised
+from zeroskip.runtime.execution.session import Session, dequantized, images_of, quantized
 
 __all__ = ["Mismatch", "Validation", "validate"]
 
@@ -116,33 +116,37 @@ class Validation:
 def validate(
     network: Network,
     inputs: Mapping[str, Array],
-    tell: Progress = no_progress,
+    on_progress: Progress = no_progress,
     *,
     layers: bool = False,
     oracle: Oracle = "tvm",
 ) -> Validation:
-    """Compare one run. DataError if the inputs do not fit. tell: is told how far it is. layers:
-    take the signal-to-noise of each layer too. oracle: whose results of the layers are right: TVM's
-    or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not installed)."""
+    """Compare one run. DataError if the inputs do not fit. on_progress: is told how far it is.
+    layers: take the signal-to-noise of each layer too. oracle: whose results of the layers are
+    right: TVM's or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not
+    installed)."""
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
     judge = MlirOracle(network.reference_module) if oracle == "mlir" else None
     title = TVM if judge is None else MLIR
-    with parts_of(f"network '{network.name}'"):
-        tell("TVM's CPU, compiling", 0, 1)
+    with as_mismatch_error(f"network '{network.name}'"):
+        on_progress("TVM's CPU, compiling", 0, 1)
         floats = FloatCheck(network, layers and bool(network.programs))
         reference, host = floats.reference, None
         if network.programs:
             reference.executable, host = compile_alike([reference.module, network.host_module])
     session = Session(network, host=host)
     seen = list(
-        in_lockstep([partial(run_watched, session, arrays, tell) for arrays in images], tell=tell)
+        in_lockstep(
+            [partial(run_watched, session, arrays, on_progress) for arrays in images],
+            on_progress=on_progress,
+        )
     )
-    with parts_of(f"network '{network.name}'"):
+    with as_mismatch_error(f"network '{network.name}'"):
         checked = []
         for number, (arrays, (regions, outputs)) in enumerate(zip(images, seen, strict=True)):
             made: list[Checked] = []
             for done, each in enumerate(regions):
-                tell(
+                on_progress(
                     f"{title}, {each.program.name}",
                     number * len(regions) + done,
                     len(images) * len(regions),
@@ -151,7 +155,7 @@ def validate(
             if network.programs:
                 expected = reference.outputs(arrays)
                 checked.append(_check_outputs(network, arrays, regions, made, expected, outputs))
-            tell("TVM's CPU, the float network", 0, 1)
+            on_progress("TVM's CPU, the float network", 0, 1)
             floats.add(arrays, outputs, list(zip(regions, made, strict=True)))
     placement = network.placement
     coverage = (
@@ -199,10 +203,10 @@ def _without_tvm(network: Network, arrays: list[Array], regions: list[Seen]) -> 
     if plan is None or len(regions) != 1:
         return []
     (seen,) = regions
-    given = quantised(plan, seen.program, arrays)
+    given = quantized(plan, seen.program, arrays)
     if any(not np.array_equal(given[name], value) for name, value in seen.inputs.items()):
         return [[np.empty(0)] * len(network.outputs)]
-    return [dequantised(plan, seen.program, seen.run.outputs)]
+    return [dequantized(plan, seen.program, seen.run.outputs)]
 
 
 def _summary(checked: list[_Image], floats: FloatCheck, coverage: str) -> Validation:

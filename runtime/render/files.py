@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.archive import npy_parts, write_zip
+from zeroskip.accel_model.io.archive import npy_chunks, write_zip
 from zeroskip.accel_model.io.atomic_write import write_whole
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.machine.trace import trace_events
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
     """An .npz file; unlike ``numpy.savez`` it takes arrays of any name."""
-    members = {f"{name}.npy": npy_parts(array) for name, array in arrays.items()}
+    members = {f"{name}.npy": npy_chunks(array) for name, array in arrays.items()}
     write_whole(path, lambda out: write_zip(out, members))
 
 

@@ -19,14 +19,14 @@ from zeroskip.accel_model.formats import DENSE, FORMATS, PATTERN, WeightFormat
 from zeroskip.accel_model.formats.pattern_table import histogram, stored_and_present
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.relay_passes.pruning.apply import LayerChange
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.detect import Structure
 
 RANK = 4  # of the weights of the convolutions that accelerators take, at most
 
 
 @contextmanager
-def told_warnings() -> Iterator[None]:
+def echo_warnings() -> Iterator[None]:
     """Within it, warnings of passes become lines on standard error, at the end."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
@@ -71,7 +71,7 @@ def _table(title: str) -> Table:
     )
 
 
-def _size(layer: Prunable | None) -> tuple[int, int, int]:
+def _size(layer: PrunableLayer | None) -> tuple[int, int, int]:
     """Weights that are not zero, multiplies by them, and bytes as int8 in the format for that."""
     if layer is None:
         return 0, 0, 0
@@ -97,7 +97,7 @@ def structures_table(
     table.add_column("not zero", justify="right", no_wrap=True)
     for spec in specs:
         table.add_column(f"KiB on {escape(spec.name)}", justify="right", no_wrap=True)
-    layers = prunables(module["main"], dequantized=True)
+    layers = prunable_layers(module["main"], dequantized=True)
     for layer, found in zip(layers, structures, strict=True):
         table.add_row(
             escape(layer.node),
@@ -109,7 +109,7 @@ def structures_table(
     return table
 
 
-def _on(layer: Prunable, weights: WeightFormat) -> str:
+def _on(layer: PrunableLayer, weights: WeightFormat) -> str:
     """Format and KiB of a layer on an array. Of the pattern format, how many patterns,
     and if they do not hold the layer exactly, how many weights are stored for each one that is
     not zero."""
@@ -126,7 +126,7 @@ def _on(layer: Prunable, weights: WeightFormat) -> str:
     return f"{words} {_bytes(layer, weights) / 1024:.1f}"
 
 
-def _least(layer: Prunable) -> tuple[int, str]:
+def _least(layer: PrunableLayer) -> tuple[int, str]:
     """The bytes of the format that takes least, and its name."""
     dense_only = layer.weight.ndim > RANK or layer.is_depthwise
     choices = (DENSE,) if dense_only else tuple(FORMATS.values())
@@ -136,11 +136,11 @@ def _least(layer: Prunable) -> tuple[int, str]:
     )
 
 
-def _bytes(layer: Prunable, weights: WeightFormat) -> int:
+def _bytes(layer: PrunableLayer, weights: WeightFormat) -> int:
     """Bytes of a layer's int8 weights in a format; weights that rounding makes zero not counted
     off. Depthwise convolutions have one format on every array."""
     return (DENSE if layer.is_depthwise else weights).least_bytes(_int8(layer), None)
 
 
-def _int8(layer: Prunable) -> npt.NDArray[np.int8]:
+def _int8(layer: PrunableLayer) -> npt.NDArray[np.int8]:
     return np.asarray(layer.weight != 0, np.int8)

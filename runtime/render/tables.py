@@ -61,8 +61,8 @@ def report_parts(report: Report, worst: int | None = None, width: int = WIDTH) -
         + (
             ":"
             if report.cpu
-            else "; the accelerator does everything but quantise the "
-            "inputs and dequantise the outputs"
+            else "; the accelerator does everything but quantize the "
+            "inputs and dequantize the outputs"
         )
     )
     parts += [

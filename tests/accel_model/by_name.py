@@ -9,9 +9,15 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.arrays.base import Placement
+from zeroskip.accel_model.arrays.base import StreamPlacement
 from zeroskip.accel_model.arrays.lanes import LaneGeometry
-from zeroskip.accel_model.formats import FORMATS, Shape, Stages, Table, stages_of
+from zeroskip.accel_model.formats import (
+    FORMATS,
+    FormatTable,
+    ReductionSteps,
+    Shape,
+    reduction_steps_of,
+)
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
@@ -30,13 +36,13 @@ def pack(
     channels: int,
     taps: int,
     order: npt.ArrayLike,
-    table: Table | None = None,
+    table: FormatTable | None = None,
 ) -> tuple[Bytes, Int32]:
     return FORMATS[name].pack(matrix, Shape(channels, taps), order, table)
 
 
 def unpack(
-    name: str, raw: Bytes, filters: int, channels: int, taps: int, table: Table | None = None
+    name: str, raw: Bytes, filters: int, channels: int, taps: int, table: FormatTable | None = None
 ) -> tuple[Int8, Int32, Int32, int]:
     """Matrix, the lanes' work, order, weights that are not zero."""
     found = FORMATS[name].unpack(raw, filters, Shape(channels, taps), table)
@@ -44,23 +50,23 @@ def unpack(
 
 
 def work_matrix(
-    name: str, matrix: Int8, channels: int, taps: int, table: Table | None = None
+    name: str, matrix: Int8, channels: int, taps: int, table: FormatTable | None = None
 ) -> Int32:
     """Cycles of each stage on a lane: its stored weights, at least one."""
     return np.maximum(FORMATS[name].stored_counts(matrix, Shape(channels, taps), table), 1)
 
 
-def nbytes_ideal(name: str, weight: Int8, table: Table | None = None) -> int:
+def nbytes_ideal(name: str, weight: Int8, table: FormatTable | None = None) -> int:
     return FORMATS[name].least_bytes(weight, table)
 
 
-def stages(name: str, channels: int, taps: int) -> Stages:
-    return stages_of(FORMATS[name].stage_taps, channels, taps)
+def stages(name: str, channels: int, taps: int) -> ReductionSteps:
+    return reduction_steps_of(FORMATS[name].stage_taps, channels, taps)
 
 
 def place(lengths: Int32, slots: int, gang: int) -> int:
     """WGT rows of streams on lanes in gangs."""
-    return Placement(slots, 1 << gang).rows(lengths)
+    return StreamPlacement(slots, 1 << gang).rows(lengths)
 
 
 def lanes(spec: AccelSpec) -> LaneGeometry:

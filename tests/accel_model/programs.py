@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.accel_model.by_name import lanes, pack, place
-from zeroskip.accel_model.formats import PatternTable, canonical, make_table
+from zeroskip.accel_model.formats import PatternTable, make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import Instruction
@@ -34,7 +34,7 @@ def in_series(stream: Sequence[Instruction]) -> list[Instruction]:
 
 
 @dataclass(frozen=True)
-class Place:
+class ActPlace:
     """A tile in ACT."""
 
     act: int
@@ -88,22 +88,24 @@ class Hand:
         self.end += made.nbytes + -made.nbytes % 64
         return made
 
-    def room(self, channels: int, spatial: tuple[int, ...], gap: int = 0) -> Place:
+    def room(self, channels: int, spatial: tuple[int, ...], gap: int = 0) -> ActPlace:
         """Free rows of ACT for a tile; ``gap`` unused rows after each image row."""
         row = spatial[1] + gap
-        made = Place(self.act, row, row * spatial[0])
+        made = ActPlace(self.act, row, row * spatial[0])
         self.act += blocks(channels) * made.block
         return made
 
-    def load(self, tensor: Tensor, at: Place, first: int = 0, channels: int | None = None) -> None:
+    def load(
+        self, tensor: Tensor, at: ActPlace, first: int = 0, channels: int | None = None
+    ) -> None:
         """Load whole blocks of a tensor from channel ``first`` on."""
         self._move(isa.LoadShape, isa.Load, tensor, at, first, channels)
 
-    def store(self, tensor: Tensor, at: Place) -> None:
+    def store(self, tensor: Tensor, at: ActPlace) -> None:
         self._move(isa.StoreShape, isa.Store, tensor, at, 0, None)
 
     def _move(
-        self, shape: Any, move: Any, tensor: Tensor, at: Place, first: int, channels: int | None
+        self, shape: Any, move: Any, tensor: Tensor, at: ActPlace, first: int, channels: int | None
     ) -> None:
         last = tensor.channels if channels is None else first + channels
         for number, channel in enumerate(range(first, last, 16)):
@@ -130,7 +132,9 @@ class Hand:
     ) -> int:
         """Load int8 [K, C, rows, cols]; stream n holds filter order[n]. First WGT row."""
         taps = weight.shape[2] * weight.shape[3]
-        raw, lengths = pack(kind, canonical(weight)[order], weight.shape[1], taps, order, table)
+        raw, lengths = pack(
+            kind, to_reduction_order(weight)[order], weight.shape[1], taps, order, table
+        )
         at = self.wgt
         self.wgt += place(lengths, lanes(self.spec).lanes >> gang, gang)
         self.add(
@@ -153,7 +157,7 @@ class Hand:
 
     def set_input(
         self,
-        at: Place,
+        at: ActPlace,
         shape: tuple[int, ...],
         zero_point: int,
         unsigned: int,
@@ -168,7 +172,13 @@ class Hand:
         )
 
     def set_output(
-        self, at: Place, shape: tuple[int, ...], zero_point: int, low: int, high: int, unsigned: int
+        self,
+        at: ActPlace,
+        shape: tuple[int, ...],
+        zero_point: int,
+        low: int,
+        high: int,
+        unsigned: int,
     ) -> None:
         self.add(
             isa.Output(

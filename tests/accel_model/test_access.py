@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zeroskip.accel_model.memory import access_check
-from zeroskip.accel_model.memory.access_check import OPEN, Access, touch
-from zeroskip.accel_model.memory.address_sets import Cells, Place
+from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access, check_and_record
+from zeroskip.accel_model.memory.address_sets import AddressSet, ShadowLayout
 from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR
 
 Rng = np.random.Generator
 
 PLACES = {  # memory -> where its records are; three units may use each
-    ACT: Place(60, 0, 0, 0, 7, 7),
-    PAR: Place(20, 0, 0, 60, 7, 7),
-    DRAM: Place(300, 37, 4, 80 - (37 >> 4), 7, 7),
+    ACT: ShadowLayout(60, 0, 0, 0, 7, 7),
+    PAR: ShadowLayout(20, 0, 0, 60, 7, 7),
+    DRAM: ShadowLayout(300, 37, 4, 80 - (37 >> 4), 7, 7),
 }
 RECORDS = 80 + (300 >> 4) - (37 >> 4) + 1
 
@@ -37,7 +37,7 @@ class Model:
             if max(names(one.cells)) >= PLACES[one.memory].cells:
                 return access_check.BOUNDS, n, 0, 0
             if one.write and len(set(names(one.cells))) < len(names(one.cells)):
-                return access_check.TWICE, n, 0, 0
+                return access_check.DUPLICATE, n, 0, 0
         for n, one in enumerate(accesses):
             place = PLACES[one.memory]
             cells = [cell for cell in names(one.cells) if cell >= place.fixed]
@@ -55,7 +55,7 @@ class Model:
                 and one.memory == ACT
                 and any(self.read.get((ACT, cell, unit)) == known[unit] for cell in cells)
             ):
-                return access_check.OWN, n, 0, 0
+                return access_check.SELF_OVERLAP, n, 0, 0
             for cell in cells:
                 bits = self.written.get((one.memory, cell), 0)
                 if one.write:
@@ -64,10 +64,10 @@ class Model:
                     return access_check.UNWRITTEN, n, cell, 0
             for granule in granules:
                 (self.wrote if one.write else self.read)[one.memory, granule, unit] = known[unit]
-        return access_check.FINE, 0, 0, 0
+        return access_check.OK, 0, 0, 0
 
 
-def names(cells: Cells) -> list[int]:
+def names(cells: AddressSet) -> list[int]:
     return [
         cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
         for b in range(cells.blocks)
@@ -80,7 +80,7 @@ def names(cells: Cells) -> list[int]:
 def random_access(rng: Rng, write: int) -> Access:
     memory = int(rng.choice([ACT, ACT, PAR, DRAM]))
     size = PLACES[memory].cells
-    cells = Cells(
+    cells = AddressSet(
         int(rng.integers(0, size * 3 // 4)),
         int(rng.integers(1, size // 8)),
         int(rng.integers(1, 3)),
@@ -119,7 +119,7 @@ def test_whatever_is_touched_is_checked_cell_by_cell() -> None:
                 for write in sorted(rng.integers(0, 2, rng.integers(1, 4)).tolist())
             ]
             wanted = model.touch(accesses, known, unit)
-            got = touch(
+            got = check_and_record(
                 records,
                 places,
                 np.array([one.row for one in accesses]),
@@ -130,18 +130,18 @@ def test_whatever_is_touched_is_checked_cell_by_cell() -> None:
             )
             assert got == wanted, (seed, accesses, known, unit)
             found[wanted[0]] += 1
-            if wanted[0] in (access_check.RACE, access_check.OWN, access_check.UNWRITTEN):
+            if wanted[0] in (access_check.RACE, access_check.SELF_OVERLAP, access_check.UNWRITTEN):
                 break  # what was recorded before a fault does not matter
-    kinds = ("FINE", "BOUNDS", "TWICE", "UNWRITTEN", "RACE", "OWN")
+    kinds = ("OK", "BOUNDS", "DUPLICATE", "UNWRITTEN", "RACE", "SELF_OVERLAP")
     assert all(found[getattr(access_check, kind)] > 10 for kind in kinds), found
 
 
 def test_rows_that_only_the_streams_know_are_filled_in() -> None:
     records, places = np.zeros((7, RECORDS), np.int32), np.zeros((5, 6), np.int64)
     places[ACT] = PLACES[ACT]
-    one = np.array([Access(ACT, 1, 1, 0, Cells(50, OPEN)).row])
+    one = np.array([Access(ACT, 1, 1, 0, AddressSet(50, STREAM_LENGTH)).row])
     known = np.ones((1, 3), np.int32)
-    assert touch(records, places, one, 11, known, 0, 0)[0] == access_check.BOUNDS
-    assert touch(records, places, one, 10, known, 0, 0)[0] == access_check.FINE
+    assert check_and_record(records, places, one, 11, known, 0, 0)[0] == access_check.BOUNDS
+    assert check_and_record(records, places, one, 10, known, 0, 0)[0] == access_check.OK
     assert np.flatnonzero(records[0]).tolist() == list(range(50, 60))
-    assert Access.of(one[0].tolist(), 10).cells == Cells(50, 10)
+    assert Access.of(one[0].tolist(), 10).cells == AddressSet(50, 10)

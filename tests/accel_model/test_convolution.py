@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from tests.accel_model import equations as eq
 from zeroskip.accel_model.arrays.base import FilterSet
-from zeroskip.accel_model.formats import DENSE, Shape, canonical
+from zeroskip.accel_model.formats import DENSE, Shape, to_reduction_order
 from zeroskip.accel_model.functional.convolution import EXACT, Convolver, exact_pieces
-from zeroskip.accel_model.memory.faults import Fault
-from zeroskip.accel_model.memory.operand_window import Window
+from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.memory.operand_window import OperandWindow
 
 Array = np.ndarray
 
 
 def filters_of(weight: Array, order: Array) -> FilterSet:
     """Weights int8 [F, C, rows, cols]; stream n holds channel order[n]."""
-    matrix = canonical(weight[order])
+    matrix = to_reduction_order(weight[order])
     shape = Shape(weight.shape[1], weight.shape[2] * weight.shape[3])
     counts = np.zeros((len(matrix), 1), np.int32)
     return FilterSet(lambda: matrix, shape, order.astype(np.int32), counts, 0, DENSE)
@@ -34,7 +34,7 @@ def sums_of(image: Array, zero_point: int, weight: Array, taps: eq.Taps, order: 
     act = np.zeros((blocks, height * width, 16), np.uint8)
     for channel in range(channels):
         act[channel // 16, :, channel % 16] = image[channel].reshape(-1)
-    window = Window(
+    window = OperandWindow(
         0,
         width,
         height * width,
@@ -115,5 +115,5 @@ def test_light_filters_are_one_piece() -> None:
 def test_a_sum_that_may_not_fit_is_refused() -> None:
     taps = eq.Taps((1, 1), (1, 1), (1, 1), 0, 0, (1, 1))
     weight, image = np.full((1, 66000, 1, 1), 128, np.uint8).view(np.int8), np.zeros((66000, 1, 1))
-    with pytest.raises(Fault, match="may not fit in int32"):
+    with pytest.raises(InstructionFault, match="may not fit in int32"):
         sums_of(image.astype(np.uint8), 0, weight, taps, np.arange(1))

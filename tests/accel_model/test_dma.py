@@ -9,12 +9,12 @@ import pytest
 
 from tests.accel_model.by_name import lanes, pack, place
 from tests.accel_model.programs import Hand
-from zeroskip.accel_model.arrays.base import Placement
+from zeroskip.accel_model.arrays.base import StreamPlacement
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.models import MODELS, accesses_of
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import BITMAP, Shape
-from zeroskip.accel_model.functional.activations import Numbers
+from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.memories import Memories
@@ -30,7 +30,7 @@ def state(image: bytes = b"") -> State:
     hand.image += image
     made = Memories.of(SPEC, hand.program())
     made.dram.write(len(image), (np.arange(len(image), 1 << 16) % 251).astype(np.uint8))
-    return State(SPEC, made, Numbers(made))
+    return State(SPEC, made, ActivationMath(made))
 
 
 def cost(move: isa.Instruction, **shape: int) -> Cost:
@@ -155,7 +155,7 @@ def test_streams_go_to_the_banks_of_their_slots(gang: int) -> None:
             ]
     assert np.array_equal(machine.memories.wgt, expected)
     assert (written.cells.first, written.cells.total) == (5, total)
-    streams = machine.read_streams(5, 150, Shape(40, 1), Placement(slots, 1 << gang), BITMAP)
+    streams = machine.read_streams(5, 150, Shape(40, 1), StreamPlacement(slots, 1 << gang), BITMAP)
     assert np.array_equal(streams.filters.matrix, matrix)
     assert streams.rows == total
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.campaigns.cycles import fast
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import Cells
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.spec import AccelSpec, SpecError, load_spec, parse_spec, spec_from_table
 from zeroskip.accel_model.technology import DRAM_TIMINGS
 from zeroskip.accel_model.timing.dram_rows import RowTiming, busy_cycles, row_timing
@@ -30,42 +30,42 @@ SMALL = RowTiming(
 )  # fmt: skip
 
 
-def busy(timing: RowTiming, *cells: Cells) -> int:
+def busy(timing: RowTiming, *cells: AddressSet) -> int:
     (one,) = cells
     return busy_cycles(np.array(one), np.array(timing))
 
 
 def test_a_burst_opens_its_row_and_closes_it() -> None:
-    assert busy(SMALL, Cells(0, 64)) == 21 + 8  # a row is open for tRAS at least
-    assert busy(SMALL._replace(ras=0), Cells(0, 64)) == 9 + 4 + 8
-    assert busy(SMALL._replace(ras=0, recovery=7), Cells(0, 64)) == 9 + 4 + 7 + 8
+    assert busy(SMALL, AddressSet(0, 64)) == 21 + 8  # a row is open for tRAS at least
+    assert busy(SMALL._replace(ras=0), AddressSet(0, 64)) == 9 + 4 + 8
+    assert busy(SMALL._replace(ras=0, recovery=7), AddressSet(0, 64)) == 9 + 4 + 7 + 8
 
 
 def test_hits_follow_each_other_and_the_next_bank_is_opened_ahead() -> None:
-    assert busy(SMALL, Cells(0, 256)) == 9 + 16 + 8
+    assert busy(SMALL, AddressSet(0, 256)) == 9 + 16 + 8
     # page 1 is in the other bank: opened when the burst three before its first begins, 12 cycles
-    assert busy(SMALL._replace(queue=3), Cells(0, 512)) == 9 + 32 + 8
+    assert busy(SMALL._replace(queue=3), AddressSet(0, 512)) == 9 + 32 + 8
     # two before: 8 of the 9 cycles are hidden; one before: 4
-    assert busy(SMALL, Cells(0, 512)) == 9 + 16 + 1 + 16 + 8
-    assert busy(SMALL._replace(queue=1), Cells(0, 512)) == 9 + 16 + 5 + 16 + 8
+    assert busy(SMALL, AddressSet(0, 512)) == 9 + 16 + 1 + 16 + 8
+    assert busy(SMALL._replace(queue=1), AddressSet(0, 512)) == 9 + 16 + 5 + 16 + 8
 
 
 def test_a_conflict_waits_for_its_bank() -> None:
     """Bytes 0 and 512 are in different rows of one bank: the first is open for 21 cycles, closes in
     8, the second opens in 9."""
-    apart = Cells(0, 64, width=2, pixel=512)
+    apart = AddressSet(0, 64, width=2, pixel=512)
     assert busy(SMALL, apart) == 21 + 8 + 21 + 8
     assert busy(SMALL._replace(ras=0), apart) == 9 + 4 + 8 + 9 + 4 + 8
     # in two banks only the openings are apart, by tRRD
-    assert busy(SMALL, Cells(0, 64, width=2, pixel=256)) == 5 + 21 + 8
+    assert busy(SMALL, AddressSet(0, 64, width=2, pixel=256)) == 5 + 21 + 8
 
 
 def test_short_and_strided_runs_are_dearer_than_long_ones() -> None:
     timing = row_timing(SPEC, writes=False)
-    long = busy(timing, Cells(0, 64 * 64))
-    near = busy(timing, Cells(0, 64, width=64, pixel=128))
-    far = busy(timing, Cells(0, 64, width=64, pixel=timing.page))
-    same_bank = busy(timing, Cells(0, 64, width=64, pixel=timing.page * timing.banks))
+    long = busy(timing, AddressSet(0, 64 * 64))
+    near = busy(timing, AddressSet(0, 64, width=64, pixel=128))
+    far = busy(timing, AddressSet(0, 64, width=64, pixel=timing.page))
+    same_bank = busy(timing, AddressSet(0, 64, width=64, pixel=timing.page * timing.banks))
     assert long == 9 + 256 + 9
     assert long <= near < far < same_bank
     assert same_bank == 64 * (timing.ras + timing.rp)
@@ -99,7 +99,7 @@ def test_rows_cost_time_and_nothing_else() -> None:
 def test_refreshes_are_charged_in_proportion() -> None:
     one = isa.LoadWeights(wgt=0, dram=0, size=64_000, mode=0)
     timing = row_timing(SPEC, writes=False)
-    spent = busy(timing, Cells(0, 64_000))
+    spent = busy(timing, AddressSet(0, 64_000))
     assert fast(SPEC, one).cycles == spent + -(-spent * 158 // (1952 - 158))
 
 

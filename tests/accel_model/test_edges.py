@@ -13,7 +13,7 @@ import pytest
 
 from tests.accel_model.programs import Hand
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.functional.kernels import MOST, _requantise, add_up
+from zeroskip.accel_model.functional.kernels import MOST, _requantize, add_up
 from zeroskip.accel_model.io.archive import write_zip
 from zeroskip.accel_model.machine.run import energy
 from zeroskip.accel_model.program.program import LayerInfo, Program, ProgramError, Tile
@@ -35,7 +35,7 @@ def test_halves_of_a_convolution_go_up() -> None:
     sums = np.array([-3, -2, -1, 0, 1, 2, 3], np.int32)
     zeros = np.zeros(len(sums), np.int32)
     half, shift = zeros + np.int32(1 << 30), zeros + np.int64(31)
-    assert _requantise(sums, zeros, half, shift, 0, -128, 127)
+    assert _requantize(sums, zeros, half, shift, 0, -128, 127)
     assert sums.tolist() == [-1, -1, 0, 0, 1, 1, 2]
 
 

@@ -17,9 +17,9 @@ from tests.accel_model.by_name import stages as format_stages
 from zeroskip.accel_model.formats import (
     FormatError,
     PatternTable,
-    canonical,
-    from_canonical,
+    from_reduction_order,
     make_table,
+    to_reduction_order,
 )
 
 Weight = npt.NDArray[np.int8]
@@ -54,7 +54,7 @@ def geometry(weight: Weight) -> tuple[int, int]:
 def packed(kind: str, weight: Weight) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], Any]:
     table = make_table(weight) if kind == "pattern" else None
     order = np.arange(len(weight))[::-1]
-    return *pack(kind, canonical(weight), *geometry(weight), order, table), table
+    return *pack(kind, to_reduction_order(weight), *geometry(weight), order, table), table
 
 
 def plain_stages(kind: str, channels: int, taps: int) -> list[tuple[range, range]]:
@@ -118,7 +118,7 @@ def test_streams_are_as_defined_and_come_back(kind: str, weight: Weight) -> None
     assert raw.tobytes() == b"".join(expected)
     assert (4 * lengths).tolist() == [len(one) for one in expected]
     matrix, work, order, nonzeros = unpack(kind, raw, len(weight), channels, taps, table)
-    assert np.array_equal(from_canonical(matrix, channels, weight.shape[2:]), weight)
+    assert np.array_equal(from_reduction_order(matrix, channels, weight.shape[2:]), weight)
     assert order.tolist() == list(range(len(weight)))[::-1]
     assert nonzeros == np.count_nonzero(weight)
     assert np.array_equal(work, work_matrix(kind, matrix, channels, taps, table))
@@ -131,21 +131,21 @@ def test_stages_and_work(kind: str, weight: Weight) -> None:
     channels, taps = geometry(weight)
     flat = weight.reshape(len(weight), channels, taps)
     stages, plain = format_stages(kind, channels, taps), plain_stages(kind, channels, taps)
-    assert stages.fetches.tolist() == [len(t) for _, t in plain]
-    assert stages.entries.tolist() == [len(c) * len(t) for c, t in plain]
+    assert stages.tap_fetches.tolist() == [len(t) for _, t in plain]
+    assert stages.window_entries.tolist() == [len(c) * len(t) for c, t in plain]
     table = make_table(weight) if kind == "pattern" else None
-    work = work_matrix(kind, canonical(weight), channels, taps, table)
+    work = work_matrix(kind, to_reduction_order(weight), channels, taps, table)
     least = [
         [np.count_nonzero(one[c.start : c.stop, t.start : t.stop]) for c, t in plain]
         for one in flat
     ]
     if kind == "dense":
-        assert work.tolist() == [stages.entries.tolist()] * len(weight)
+        assert work.tolist() == [stages.window_entries.tolist()] * len(weight)
     elif kind == "bitmap":
         assert np.array_equal(work, np.maximum(1, least))
     else:
         assert (work >= np.maximum(1, least)).all()
-        assert (work <= stages.entries).all()
+        assert (work <= stages.window_entries).all()
 
 
 @pytest.mark.parametrize("kind", LANE_KINDS)
@@ -188,7 +188,11 @@ def test_a_full_layer_costs_the_pattern_format_little() -> None:
     rng = np.random.default_rng(0)
     weight = np.where(rng.random((64, 64, 3, 3)) < 0.03, 0, rng.integers(1, 128, (64, 64, 3, 3)))
     work = work_matrix(
-        "pattern", canonical(weight.astype(np.int8)), 64, 9, make_table(weight.astype(np.int8))
+        "pattern",
+        to_reduction_order(weight.astype(np.int8)),
+        64,
+        9,
+        make_table(weight.astype(np.int8)),
     )
     assert np.count_nonzero(weight) <= work.sum() <= 1.02 * np.count_nonzero(weight)
 
@@ -201,7 +205,11 @@ def test_up_to_16_patterns_store_nothing_outside_them(patterns: int) -> None:
     mask = library[rng.integers(0, patterns, (64, 64))] & (rng.random((64, 64)) < 0.7)[..., None]
     weight = np.where(mask, rng.integers(-60, 61, mask.shape), 0).reshape(64, 64, 3, 3)
     work = work_matrix(
-        "pattern", canonical(weight.astype(np.int8)), 64, 9, make_table(weight.astype(np.int8))
+        "pattern",
+        to_reduction_order(weight.astype(np.int8)),
+        64,
+        9,
+        make_table(weight.astype(np.int8)),
     )
     assert np.count_nonzero(weight) < mask.sum()
     assert work.sum() <= mask.sum()
@@ -242,7 +250,7 @@ def test_damaged_streams_are_refused_or_read_within_bounds(kind: str, data: st.D
     assert matrix.shape == (len(weight), prod(geometry(weight)))
     assert nonzeros == np.count_nonzero(matrix)
     assert (work >= 1).all()
-    assert (work <= format_stages(kind, *geometry(weight)).entries).all()
+    assert (work <= format_stages(kind, *geometry(weight)).window_entries).all()
     assert ((order >= 0) & (order < 1 << 16)).all()
 
 

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pytest
 
 from tests.accel_model.by_name import pack
-from tests.accel_model.programs import Hand, Place, par_rows, scalar_row
-from zeroskip.accel_model.formats import canonical
+from tests.accel_model.programs import ActPlace, Hand, par_rows, scalar_row
+from zeroskip.accel_model.formats import to_reduction_order
 from zeroskip.accel_model.functional import activations
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.executor import Observer
 from zeroskip.accel_model.machine.machine import MOST_IMAGES, Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.memory.faults import MachineError
-from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.program.program import Program, Tile
 from zeroskip.accel_model.spec import load_spec
 
@@ -69,7 +69,7 @@ def network() -> Hand:
         rng.integers(-127, 128, (20, 1, 3, 3)).astype(np.int8), np.arange(20), 0, "dense"
     )
 
-    def at(source: Place, result: Place) -> None:
+    def at(source: ActPlace, result: ActPlace) -> None:
         hand.set_input(source, SIDE, 3, 0, -1, -1)
         hand.set_output(result, SIDE, -4, -128, 127, 0)
 
@@ -105,9 +105,9 @@ def network() -> Hand:
     return hand
 
 
-def limits(program: Program, together: int) -> Limits:
+def limits(program: Program, together: int) -> ResourceLimits:
     """Memory for so many images in a walk."""
-    return Limits(dram_bytes=together * (program.dram_bytes - len(program.image) + MEMORY))
+    return ResourceLimits(dram_bytes=together * (program.dram_bytes - len(program.image) + MEMORY))
 
 
 def same(found: Run, want: Run) -> None:
@@ -137,7 +137,7 @@ def test_each_image_has_its_own_bits(together: int) -> None:
         program,
         data,
         seed=7,
-        progress=lambda *step: told.append(step),
+        on_progress=lambda *step: told.append(step),
         observers=[keep(mine) for mine in seen],
     )
     assert run.images == 5
@@ -279,7 +279,7 @@ def test_parameters_may_be_an_input() -> None:
 def test_weights_may_be_an_input_if_time_is_the_same() -> None:
     weight = np.zeros((3, 2, 32, 1, 1), np.int8)
     weight[0, :, :4], weight[1, :, 5:9], weight[2, 0, :8] = 5, 7, 9  # one lane has it all
-    streams = [pack("bitmap", canonical(one), 32, 1, np.arange(2), None) for one in weight]
+    streams = [pack("bitmap", to_reduction_order(one), 32, 1, np.arange(2), None) for one in weight]
     size = len(streams[0][0])
     hand = Hand(SPEC)
     x, made = hand.room(32, SIDE), hand.room(2, SIDE)

@@ -17,10 +17,10 @@ import pytest
 from tests.accel_model.by_name import LANE_KINDS, conv_cycles, lanes, pack, unpack
 from tests.accel_model.by_name import stages as format_stages
 from zeroskip.accel_model.arrays.lanes import LaneGeometry
-from zeroskip.accel_model.formats import canonical, make_table
+from zeroskip.accel_model.formats import make_table, to_reduction_order
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.lanes import step_conv
-from zeroskip.accel_model.reference.streams import Table
+from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array
 
@@ -31,7 +31,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Case:
+class LaneCase:
     """A small array and a convolution for it."""
 
     array: LaneGeometry
@@ -82,16 +82,16 @@ def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
 
 
-def random_case(rng: Rng, kind: str) -> Case:
+def random_case(rng: Rng, kind: str) -> LaneCase:
     kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
     channels = int(some(rng, 1, 3, 8, 9, 15, 16, 17, 20, 33))
     stages = format_stages(kind, channels, kernel[0] * kernel[1])
-    array = random_array(rng, kind, int(stages.entries.max()))
+    array = random_array(rng, kind, int(stages.window_entries.max()))
     gang = int(rng.integers(0, array.max_gang + 1))
     filters = int(rng.integers(1, 2 + 2 * (array.lanes >> gang)))
     output = (int(rng.integers(1, 5)), int(rng.integers(1, 6)))
     image = rng.integers(-128, 128, (channels, int(rng.integers(1, 7)), int(rng.integers(1, 7))))
-    return Case(
+    return LaneCase(
         array=array,
         banks=int(some(rng, 1, 2, 4, 8)),
         weight=random_weight(rng, (filters, channels, *kernel)),
@@ -110,7 +110,7 @@ def random_case(rng: Rng, kind: str) -> Case:
     )
 
 
-def step(case: Case, kind: str, first: bool = True) -> Outcome:
+def step(case: LaneCase, kind: str, first: bool = True) -> Outcome:
     streams, table = packed(case, kind)
     ends = np.cumsum(4 * streams[1])
     raw = streams[0].tobytes()
@@ -127,7 +127,7 @@ def step(case: Case, kind: str, first: bool = True) -> Outcome:
             left=case.left,
             output=case.output,
             streams=[raw[end - 4 * size : end] for end, size in zip(ends, streams[1], strict=True)],
-            table=Table(table.masks.tolist(), table.id_bits) if table else None,
+            table=PatternMasks(table.masks.tolist(), table.id_bits) if table else None,
             mode=case.gang,
             first=first,
             last=case.last,
@@ -137,14 +137,14 @@ def step(case: Case, kind: str, first: bool = True) -> Outcome:
     )
 
 
-def packed(case: Case, kind: str) -> Any:
+def packed(case: LaneCase, kind: str) -> Any:
     table = make_table(case.weight) if kind == "pattern" else None
-    matrix = canonical(case.weight)
+    matrix = to_reduction_order(case.weight)
     taps = case.kernel[0] * case.kernel[1]
     return pack(kind, matrix, case.weight.shape[1], taps, case.order, table), table
 
 
-def fast(case: Case, kind: str) -> lane_array.ConvTiming:
+def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
     (raw, _), table = packed(case, kind)
     filters, channels = case.weight.shape[:2]
     taps = case.kernel[0] * case.kernel[1]
@@ -184,7 +184,7 @@ def fast(case: Case, kind: str) -> lane_array.ConvTiming:
     )
 
 
-def sums(case: Case) -> dict[tuple[int, int], int]:
+def sums(case: LaneCase) -> dict[tuple[int, int], int]:
     """The convolution, straight from its definition."""
     _, height, width = case.image.shape
     out = np.zeros((len(case.weight), case.output[0] * case.output[1]), np.int64)
@@ -231,9 +231,11 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     array = lanes(load_spec(TARGETS[kind]))
     stages = format_stages(kind, 70, 9)
-    work = np.maximum(1, rng.binomial(stages.entries, 0.3, (100, len(stages)))).astype(np.int32)
+    work = np.maximum(1, rng.binomial(stages.window_entries, 0.3, (100, len(stages)))).astype(
+        np.int32
+    )
     if kind == "dense":
-        work[:] = stages.entries
+        work[:] = stages.window_entries
     cf = lane_array.quad_conflicts(
         57, width, row=width + 2, top=-1, left=-1, banks=8, pixels=array.pixels
     )
@@ -241,7 +243,7 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
         "array": array,
         "kind": kind,
         "work": work,
-        "stages": stages,
+        "reduction_steps": stages,
         "gang": 1,
         "out_blocks": 7,
         "order": rng.permutation(100).astype(np.int32),
@@ -320,7 +322,7 @@ def test_more_hardware_is_never_slower(kind: str) -> None:
 def test_dense_time_is_work_when_nothing_else_binds() -> None:
     array = replace(lanes(load_spec("dense256")), window_entries=4096, pipeline_cycles=5)
     stages = format_stages("dense", 64, 9)
-    work = np.tile(stages.entries, (64, 1)).astype(np.int32)
+    work = np.tile(stages.window_entries, (64, 1)).astype(np.int32)
     ones = np.ones(10, np.int32)
     timing = conv_cycles(
         array, "dense", work, np.arange(64, dtype=np.int32), stages, ones, 4 * ones, 0, 4, True

@@ -15,13 +15,13 @@ from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import Instruction
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.address_sets import (
-    Cells,
-    Place,
+    AddressSet,
+    ShadowLayout,
     bursts,
-    lacking,
-    latest,
-    mark,
+    first_unwritten,
+    last_access,
     set_bits,
+    stamp,
 )
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import LayerInfo
@@ -250,7 +250,7 @@ def test_multiplies_are_audited() -> None:
 
 
 CELLS = st.builds(
-    Cells,
+    AddressSet,
     st.integers(0, 20),
     st.integers(1, 6),
     st.integers(1, 4),
@@ -262,10 +262,10 @@ CELLS = st.builds(
 )
 
 
-PLAIN = np.array(Place(400, 0, 0, 0, 0, 0))
+PLAIN = np.array(ShadowLayout(400, 0, 0, 0, 0, 0))
 
 
-def named(cells: Cells) -> list[int]:
+def named(cells: AddressSet) -> list[int]:
     """The addresses, one by one."""
     return [
         cells.first + b * cells.block + y * cells.row + x * cells.pixel + i
@@ -278,10 +278,10 @@ def named(cells: Cells) -> list[int]:
 
 @settings(derandomize=True)
 @given(CELLS)
-def test_cells_are_the_addresses_of_their_equation(cells: Cells) -> None:
+def test_cells_are_the_addresses_of_their_equation(cells: AddressSet) -> None:
     names = named(cells)
     ticks = np.zeros(400, np.int32)
-    mark(ticks, np.array(cells), PLAIN, 7)
+    stamp(ticks, np.array(cells), PLAIN, 7)
     assert set(np.flatnonzero(ticks)) == set(names)
     assert cells.last == max(names)
     assert cells.total == len(names)
@@ -292,12 +292,12 @@ def test_cells_are_the_addresses_of_their_equation(cells: Cells) -> None:
 
 @settings(derandomize=True)
 @given(CELLS, st.integers(0, 399))
-def test_records_over_cells(cells: Cells, odd: int) -> None:
+def test_records_over_cells(cells: AddressSet, odd: int) -> None:
     names, row = named(cells), np.array(cells)
     ticks, written = np.zeros(400, np.int32), np.full(400, 3, np.int32)
     ticks[odd], written[odd] = 5, 1
-    assert latest(ticks, row, PLAIN) == (5 if odd in names else 0)
-    assert lacking(written, row, PLAIN, 2) == (odd if odd in names else -1)
+    assert last_access(ticks, row, PLAIN) == (5 if odd in names else 0)
+    assert first_unwritten(written, row, PLAIN, 2) == (odd if odd in names else -1)
     runs = [named(cells)[i : i + cells.length] for i in range(0, len(names), cells.length)]
     assert bursts(row, 8) == sum(len({n // 8 for n in run}) for run in runs)
     set_bits(written, row, PLAIN, 12)
@@ -306,22 +306,22 @@ def test_records_over_cells(cells: Cells, odd: int) -> None:
 
 @settings(derandomize=True)
 @given(CELLS, st.integers(0, 399), st.integers(0, 100), st.integers(0, 5))
-def test_records_of_16_cells_together(cells: Cells, odd: int, fixed: int, gap: int) -> None:
+def test_records_of_16_cells_together(cells: AddressSet, odd: int, fixed: int, gap: int) -> None:
     """The first ``fixed`` cells have no records; those of the others begin ``gap`` records in."""
-    place = np.array(Place(400, fixed, 4, gap - (fixed >> 4), 0, 0))
+    place = np.array(ShadowLayout(400, fixed, 4, gap - (fixed >> 4), 0, 0))
     names, row = {n for n in named(cells) if n >= fixed}, np.array(cells)
     records = np.zeros(gap + 26, np.int32)
-    mark(records, row, place, 7)
+    stamp(records, row, place, 7)
     assert set(np.flatnonzero(records)) == {gap + (n >> 4) - (fixed >> 4) for n in names}
     if odd >= fixed:
         records[:] = 0
         records[gap + (odd >> 4) - (fixed >> 4)] = 5
-        assert latest(records, row, place) == (5 if odd >> 4 in {n >> 4 for n in names} else 0)
+        assert last_access(records, row, place) == (5 if odd >> 4 in {n >> 4 for n in names} else 0)
     written = np.zeros(gap + 26, np.int32)
     set_bits(written, row, place, 0xFFFF)
     seen = {n for n in range(fixed, 400) if written[gap + (n >> 4) - (fixed >> 4)] >> (n & 15) & 1}
     assert seen == names
-    assert lacking(written, row, place, 0xFFFF) == -1
+    assert first_unwritten(written, row, place, 0xFFFF) == -1
     if odd in names:
         written[gap + (odd >> 4) - (fixed >> 4)] &= ~(1 << (odd & 15))
-        assert lacking(written, row, place, 0xFFFF) == odd
+        assert first_unwritten(written, row, place, 0xFFFF) == odd

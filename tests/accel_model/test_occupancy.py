@@ -17,7 +17,7 @@ from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.occupancy import Occupancy, occupancy
 from zeroskip.accel_model.machine.run import Run
-from zeroskip.accel_model.memory.address_sets import Cells
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.memories import NAMES, Memories
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
@@ -120,7 +120,7 @@ def lives(program: Program, run: Run) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def parts_of(name: str, cells: Cells, mask: int) -> list[tuple[int, int]]:
+def parts_of(name: str, cells: AddressSet, mask: int) -> list[tuple[int, int]]:
     if name == "DRAM":
         return []
     bits = [bit for bit in range(16) if (mask or 1) >> bit & 1]

@@ -12,7 +12,7 @@ import pytest
 from tests.accel_model.by_name import lanes
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
-from zeroskip.accel_model.physics import Part, Port
+from zeroskip.accel_model.physics import Part, PartPort
 from zeroskip.accel_model.physics.page import manual
 from zeroskip.accel_model.physics.part import memory
 from zeroskip.accel_model.spec import (
@@ -26,7 +26,7 @@ from zeroskip.accel_model.spec import (
 from zeroskip.accel_model.technology import dram, logic, sram
 from zeroskip.accel_model.technology.logic import CLOCK_POWER
 
-READ, WRITE, EITHER = Port("one", "r"), Port("other", "w"), Port("both", "rw")
+READ, WRITE, EITHER = PartPort("one", "r"), PartPort("other", "w"), PartPort("both", "rw")
 EVENTS = [field.name for field in fields(LaneEnergy)]
 
 
@@ -58,13 +58,13 @@ def part(spec: AccelSpec, name: str) -> Part:
         ((EITHER,), 0.5, "1rw", 1),
         ((READ, EITHER), 0.6, "2rw", 1),  # a read port cannot serve "either"
         ((READ, READ), 0.6, "2rw", 1),
-        ((Port("four", "r", 4), WRITE), 2.5, "1rw", 5),
-        ((Port("four", "r", 4), WRITE), 2.3, "1r1w", 4),
-        ((Port("quarter", "r", 0.25), WRITE), 1.0, "1rw", 2),
+        ((PartPort("four", "r", 4), WRITE), 2.5, "1rw", 5),
+        ((PartPort("four", "r", 4), WRITE), 2.3, "1r1w", 4),
+        ((PartPort("quarter", "r", 0.25), WRITE), 1.0, "1rw", 2),
     ],
 )
 def test_a_memory_is_the_smallest_macro_that_serves_its_ports(
-    ports: tuple[Port, ...], period: float, build: str, accesses: int
+    ports: tuple[PartPort, ...], period: float, build: str, accesses: int
 ) -> None:
     bank = memory("45nm", period, "bank", 3, 128, 4, ports)
     assert (bank.build, bank.accesses) == (build, accesses)
@@ -142,7 +142,7 @@ def test_energy_of_an_event_is_its_parts() -> None:
     multiply = 0.2247 + 0.1 + 0.0325 + 0.009 * (9 + 17 + 32 + 8 / 4)
     assert found.mac == pytest.approx(clocked * multiply, rel=1e-3)
     staged = cost["staging"].read_pj + cost["staging"].write_pj
-    results = cost["requantise units"].read_pj + cost["PAR"].read_pj + staged
+    results = cost["requantize units"].read_pj + cost["PAR"].read_pj + staged
     assert found.requantise == pytest.approx(clocked * results)
     assert found.dram_byte == 64
     for kind in ("ddr4", "hbm2"):

@@ -19,7 +19,7 @@ from tests.campaigns.programs import Sample, sample, tiny
 from zeroskip.accel_model.io.archive import (
     digest,
     members_of,
-    npy_parts,
+    npy_chunks,
     read_npy,
     read_zip,
     write_zip,
@@ -28,7 +28,7 @@ from zeroskip.accel_model.io.validate import LONGEST
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.faults import MachineError
-from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.program.program import LayerInfo, Program, ProgramError, Tile
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import load_spec
@@ -92,7 +92,7 @@ def test_arrays_of_another_type(one: Sample) -> None:
     head, arrays = open_file(one.program.to_bytes())
     for name in arrays:
         raw = {
-            each: npy_parts(array.astype(np.float64) if each == name else array)
+            each: npy_chunks(array.astype(np.float64) if each == name else array)
             for each, array in arrays.items()
         }
         head["sha256"] = {each: digest(parts) for each, parts in raw.items()}
@@ -161,7 +161,7 @@ def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
     head, arrays = open_file(one.program.to_bytes())
     assert head["format"] == 5
     head["format"] = 4
-    old = close_file(head, {f"{name}.npy": npy_parts(array) for name, array in arrays.items()})
+    old = close_file(head, {f"{name}.npy": npy_chunks(array) for name, array in arrays.items()})
     with pytest.raises(
         ProgramError, match="the program has format 4, this version reads 5; compile it again"
     ):
@@ -170,7 +170,7 @@ def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
 
 def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
     """As much DRAM and as large a step as the limits allow, and an output that is half of DRAM."""
-    limits = Limits()
+    limits = ResourceLimits()
     hand = Hand(one.spec)
     here, result = hand.room(1, (1, 64)), hand.room(1, (1, 64))
     hand.load(hand.input("x", np.zeros((1, 1, 1, 64), np.int8)), here)
@@ -204,7 +204,7 @@ def test_a_program_stays_below_a_gibibyte(one: Sample) -> None:
 
 def test_what_a_file_holds_does_not_fill_the_sentence(one: Sample) -> None:
     head, arrays = open_file(one.program.to_bytes())
-    raw = {name: npy_parts(array) for name, array in arrays.items()}
+    raw = {name: npy_chunks(array) for name, array in arrays.items()}
     head["sha256"] = {"A" * 10_000: "", **{name: digest(parts) for name, parts in raw.items()}}
     with pytest.raises(ProgramError) as refusal:
         Program.from_bytes(close_file(head, {f"{name}.npy": each for name, each in raw.items()}))
@@ -212,7 +212,7 @@ def test_what_a_file_holds_does_not_fill_the_sentence(one: Sample) -> None:
 
 
 def test_an_array_whose_header_is_cut_is_no_array() -> None:
-    raw = b"".join(npy_parts(np.zeros(3, np.uint8))).replace(b"}", b" ")
+    raw = b"".join(npy_chunks(np.zeros(3, np.uint8))).replace(b"}", b" ")
     with pytest.raises(ValueError, match="header is cut"):
         read_npy(raw)
 

@@ -97,7 +97,7 @@ def set_kernel(hand: Hand, taps: eq.Taps) -> None:
     )
 
 
-def requantisation(rng: Rng, channels: int, terms: int) -> tuple[Array, Array, Array]:
+def requantization(rng: Rng, channels: int, terms: int) -> tuple[Array, Array, Array]:
     """bias, mult, shift that spread sums of that many products over 8 bits."""
     shift = rng.integers(20, 32, channels)
     mult = (rng.uniform(0.2, 2, channels) / (60 * np.sqrt(terms)) * 2.0**shift).astype(np.int64)
@@ -130,7 +130,7 @@ def test_conv(kind: str, seed: int) -> None:
     gang = int(rng.integers(0, 3))
     order = rng.permutation(filters)
     low, high = y.limits(rng)
-    bias, mult, shift = requantisation(rng, filters, channels * taps.kernel[0] * taps.kernel[1])
+    bias, mult, shift = requantization(rng, filters, channels * taps.kernel[0] * taps.kernel[1])
     residual = Values(rng, filters, taps.out) if rng.random() < 0.5 else None
 
     source = hand.input("x", x.raw)
@@ -231,7 +231,7 @@ def test_channel_by_channel(name: str, seed: int) -> None:
     area = taps.kernel[0] * taps.kernel[1]
     if name == "depthwise":
         weight = rng.integers(-127, 128, (channels, 1, *taps.kernel)).astype(np.int8)
-        bias, mult, shift = requantisation(rng, channels, area)
+        bias, mult, shift = requantization(rng, channels, area)
         par = hand.params(par_rows(bias, mult, shift))
         wgt = hand.weights(weight, rng.permutation(channels), 0, "dense")
         sums = eq.depthwise(x.centred, weight, taps) + bias[:, None, None]

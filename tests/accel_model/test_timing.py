@@ -13,7 +13,7 @@ from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LaneEnergy
-from zeroskip.accel_model.formats import canonical, make_table
+from zeroskip.accel_model.formats import make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
@@ -211,7 +211,7 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
     return conv_cycles(
         array,
         kind,
-        work_matrix(kind, canonical(weight), channels, 9, table),
+        work_matrix(kind, to_reduction_order(weight), channels, 9, table),
         made["order"].astype(np.int32),
         format_stages(kind, channels, 9),
         lane_array.tile_fetch(conflicts, gang),

@@ -31,7 +31,7 @@ from tests.accel_model.arrays.tiles import SMALL
 from tests.accel_model.arrays.tiles import difference as array_tile
 from tests.accel_model.by_name import lane_cycles, lanes, pack, slots_at, with_lanes
 from tests.accel_model.by_name import stages as format_stages
-from tests.accel_model.test_lanes import TARGETS, Case, random_case, random_weight, some, sums
+from tests.accel_model.test_lanes import TARGETS, LaneCase, random_case, random_weight, some, sums
 from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
 from tests.campaigns.shuffles import CLASSIFIERS
@@ -39,7 +39,7 @@ from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.models import MODELS
 from zeroskip.accel_model.execute.state import State, Streams
-from zeroskip.accel_model.formats import DENSE, FORMATS, Shape, canonical, make_table
+from zeroskip.accel_model.formats import DENSE, FORMATS, Shape, make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import UNITS, Instruction
 from zeroskip.accel_model.machine.machine import Machine
@@ -61,7 +61,7 @@ Check = Callable[[Rng], str]  # what differs, "" if nothing
 
 
 @dataclass(frozen=True)
-class Kind:
+class CycleKind:
     """What is compared, and how one random case of it is.
 
     name: in tables.
@@ -74,18 +74,20 @@ class Kind:
     sample: int = 100
 
 
-def kinds() -> Iterator[Kind]:
+def kinds() -> Iterator[CycleKind]:
     for kind in TARGETS:
-        yield Kind(f"convolution, {kind} weights", partial(convolution, kind=kind))
+        yield CycleKind(f"convolution, {kind} weights", partial(convolution, kind=kind))
     for name in ("depthwise", "maxpool", "avgpool", "add"):
-        yield Kind(name, partial(channelwise, name=name))
+        yield CycleKind(name, partial(channelwise, name=name))
     for name in ("load", "store", "loadweights", "loadparams"):
-        yield Kind(f"transfer, {name}", partial(transfer, name=name))
-    yield Kind("tokens and bus", tokens)
+        yield CycleKind(f"transfer, {name}", partial(transfer, name=name))
+    yield CycleKind("tokens and bus", tokens)
     for kind in SMALL:
-        yield Kind(f"convolution, {kind} array", partial(array_tile, kind=kind), 0)
+        yield CycleKind(f"convolution, {kind} array", partial(array_tile, kind=kind), 0)
     for kind in RANDOM:
-        yield Kind(f"convolution, {kind} array, with inputs", partial(input_tile, kind=kind), 10)
+        yield CycleKind(
+            f"convolution, {kind} array, with inputs", partial(input_tile, kind=kind), 10
+        )
 
 
 def input_tile(rng: Rng, kind: str) -> str:
@@ -161,7 +163,7 @@ def convolution(rng: Rng, kind: str) -> str:
     return found or ("" if outcome.sums == sums(case) else "sums are not the convolution")
 
 
-def farther(rng: Rng, case: Case) -> Case:
+def farther(rng: Rng, case: LaneCase) -> LaneCase:
     """With more outputs, and windows that reach farther, in a larger image."""
     image = rng.integers(-128, 128, (len(case.image), *rng.integers(1, 16, 2)))
     output = (int(rng.integers(1, 9)), int(rng.integers(1, 12)))
@@ -178,21 +180,21 @@ def farther(rng: Rng, case: Case) -> Case:
     )
 
 
-def on_the_target(rng: Rng, case: Case, kind: str) -> Case:
+def on_the_target(rng: Rng, case: LaneCase, kind: str) -> LaneCase:
     """With as many lanes, as large windows and as many banks as the target has."""
     spec = load_spec(TARGETS[kind])
     gang = int(rng.integers(0, lanes(spec).max_gang + 1))
     weight = random_weight(rng, (int(rng.integers(1, 150)), *case.weight.shape[1:]))
-    largest = int(format_stages(kind, weight.shape[1], weight[0, 0].size).entries.max())
+    largest = int(format_stages(kind, weight.shape[1], weight[0, 0].size).window_entries.max())
     array = replace(lanes(spec), window_entries=max(lanes(spec).window_entries, largest))
     return replace(case, array=array, banks=spec.sram.act_banks, weight=weight, gang=gang)
 
 
-def _decoded(case: Case, kind: str) -> Streams:
+def _decoded(case: LaneCase, kind: str) -> Streams:
     filters, channels = case.weight.shape[:2]
     taps = case.kernel[0] * case.kernel[1]
     table = make_table(case.weight) if kind == "pattern" else None
-    raw, _ = pack(kind, canonical(case.weight), channels, taps, case.order, table)
+    raw, _ = pack(kind, to_reduction_order(case.weight), channels, taps, case.order, table)
     return Streams(decode(FORMATS[kind], raw, filters, Shape(channels, taps), table), 0, 0)
 
 
@@ -223,7 +225,7 @@ def channelwise(rng: Rng, name: str) -> str:
         weight[rng.random(weight.shape) < rng.random()] = 0
         taps = kernel[0] * kernel[1]
         order = np.arange(channels, dtype=np.int32)
-        raw, lengths = pack("dense", canonical(weight), 1, taps, order, None)
+        raw, lengths = pack("dense", to_reduction_order(weight), 1, taps, order, None)
         held["streams"] = Streams(decode(DENSE, raw, channels, Shape(1, taps), None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
     instructions: dict[str, Instruction] = {
@@ -451,7 +453,7 @@ def _compiled(path: Path, target: str) -> Program:
 
 
 @dataclass(frozen=True)
-class Part:
+class CyclePart:
     """Some cases of one kind, or one network. compared: cases, or cycles of a network."""
 
     name: str
@@ -459,7 +461,7 @@ class Part:
     differences: list[str]
 
 
-def cases(number: int, seed: int, first: int, count: int) -> Part:
+def cases(number: int, seed: int, first: int, count: int) -> CyclePart:
     """``count`` cases of a kind from ``first`` on."""
     kind = list(kinds())[number]
     wrong = [
@@ -467,15 +469,15 @@ def cases(number: int, seed: int, first: int, count: int) -> Part:
         for case in range(first, first + count)
         if (found := kind.check(np.random.default_rng([seed, number, case])))
     ]
-    return Part(kind.name, count, wrong)
+    return CyclePart(kind.name, count, wrong)
 
 
-def whole(name: str, seed: int) -> Part:
+def whole(name: str, seed: int) -> CyclePart:
     """One network."""
     program = networks(seed)[name]()
     found = network(program)
     cycles = Machine(program.spec).run(program, {}, numbers=False).cycles
-    return Part(name, cycles, [f"{name}: {found}"] if found else [])
+    return CyclePart(name, cycles, [f"{name}: {found}"] if found else [])
 
 
 def main() -> None:

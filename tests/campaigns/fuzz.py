@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.campaigns.fuzz_case import FOUND, Case, Form, dump_case
-from tests.campaigns.fuzz_check import Verdict, judge
+from tests.campaigns.fuzz_case import FOUND, Form, FuzzCase, dump_case
+from tests.campaigns.fuzz_check import FuzzVerdict, judge
 from tests.campaigns.fuzz_coverage import OUTCOMES, Feature, coverage, features
 from tests.campaigns.fuzz_random import random_case
 from tests.campaigns.fuzz_shrink import shrink
@@ -39,14 +39,14 @@ ROWS = ("the oracle", "the oracle and TVM", "TVM, as ONNX models")
 BATCHES = 10  # after which a process is replaced, as TVM keeps what it compiled
 
 
-class Wanted(NamedTuple):
+class FuzzRequest(NamedTuple):
     """A case by what makes it."""
 
     form: Form
     seed: int
     tvm: bool
 
-    def case(self, smallest: float = SMALLEST) -> Case:
+    def case(self, smallest: float = SMALLEST) -> FuzzCase:
         """smallest: the share of cases on the smallest memories that do."""
         if self.form == "onnx":
             from tests.campaigns.fuzz_models import random_model
@@ -60,30 +60,31 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Result:
-    wanted: Wanted
-    verdict: Verdict
+class FuzzResult:
+    wanted: FuzzRequest
+    verdict: FuzzVerdict
     features: frozenset[Feature] = frozenset()
 
 
-def attempt(batch: list[Wanted]) -> list[Result]:
+def attempt(batch: list[FuzzRequest]) -> list[FuzzResult]:
     """The verdict on each case."""
     made = []
     for wanted in batch:
         case = wanted.case()
-        made.append(Result(wanted, judge(case), frozenset(features(case))))
+        made.append(FuzzResult(wanted, judge(case), frozenset(features(case))))
     return made
 
 
-def cases(count: int, tvm: int, onnx: int, seed: int) -> list[Wanted]:
+def cases(count: int, tvm: int, onnx: int, seed: int) -> list[FuzzRequest]:
     """Every case of a campaign; those compared with TVM are spread evenly."""
     made = [
-        Wanted("layers", seed + n, n * tvm // count != (n + 1) * tvm // count) for n in range(count)
+        FuzzRequest("layers", seed + n, n * tvm // count != (n + 1) * tvm // count)
+        for n in range(count)
     ]
-    return made + [Wanted("onnx", seed + n, True) for n in range(onnx)]
+    return made + [FuzzRequest("onnx", seed + n, True) for n in range(onnx)]
 
 
-def results(wanted: list[Wanted], jobs: int) -> Iterator[Result]:
+def results(wanted: list[FuzzRequest], jobs: int) -> Iterator[FuzzResult]:
     """Verdicts as they come, from so many processes."""
     batches = [wanted[n : n + BATCH] for n in range(0, len(wanted), BATCH)]
     if jobs == 1:
@@ -97,14 +98,14 @@ def results(wanted: list[Wanted], jobs: int) -> Iterator[Result]:
                 yield from done.result()
             except BrokenProcessPool:
                 first = waiting[done][0]
-                verdict = Verdict("failed", "a process died", "a process died in this batch")
-                yield Result(first, verdict)
+                verdict = FuzzVerdict("failed", "a process died", "a process died in this batch")
+                yield FuzzResult(first, verdict)
 
 
-def save(result: Result) -> None:
+def save(result: FuzzResult) -> None:
     """Shrink a failing case and keep it."""
 
-    def fails(case: Case) -> bool:
+    def fails(case: FuzzCase) -> bool:
         return judge(case).what == result.verdict.what
 
     small = shrink(result.wanted.case(), fails, SHRINK_SECONDS)
@@ -131,7 +132,7 @@ def main() -> None:
     sys.exit(1 if run(wanted, options.jobs, seeds) else 0)
 
 
-def run(wanted: list[Wanted], jobs: int, seeds: str) -> int:
+def run(wanted: list[FuzzRequest], jobs: int, seeds: str) -> int:
     """Judge all, save the first of each kind of failure, print the tables; failures."""
     begin = time.monotonic()
     seen: Counter[tuple[str, str]] = Counter()

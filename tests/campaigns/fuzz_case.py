@@ -24,7 +24,7 @@ class InvalidCaseError(ValueError):
 
 
 @dataclass(frozen=True)
-class Step:
+class FuzzStep:
     """A layer (form ``layers``) or an ONNX node (form ``onnx``) that makes ``output``.
 
     ``options`` holds what differs from the defaults of the kind (fuzz_layers, fuzz_onnx).
@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Case:
+class FuzzCase:
     """A network on a target whose numbers may be changed (``"sram.act_bytes": 4096``).
 
     inputs: shape and options of each, by name. order: the seed of the execution order, None for
@@ -52,7 +52,7 @@ class Case:
     form: Form
     target: str
     inputs: Mapping[str, Mapping[str, Any]]
-    steps: tuple[Step, ...]
+    steps: tuple[FuzzStep, ...]
     outputs: tuple[str, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
     order: int | None = None
@@ -74,7 +74,7 @@ class Case:
             table[section][key] = value
         return spec_from_table(table, self.target)
 
-    def trimmed(self) -> Case:
+    def trimmed(self) -> FuzzCase:
         """Without the steps and inputs that no output needs."""
         needed = set(self.outputs)
         steps = []
@@ -86,7 +86,7 @@ class Case:
         return replace(self, steps=tuple(reversed(steps)), inputs=kept)
 
 
-def dump_case(case: Case) -> str:
+def dump_case(case: FuzzCase) -> str:
     """JSON, a field and a step a line; what has its default value is left out."""
     table = {
         key: value
@@ -101,11 +101,11 @@ def dump_case(case: Case) -> str:
     return ",\n".join(["{\n" + lines[0], *lines[1:], f' "steps": [\n  {steps}\n ]\n}}\n'])
 
 
-def parse_case(text: str) -> Case:
+def parse_case(text: str) -> FuzzCase:
     """The case that ``dump_case`` wrote."""
     table = json.loads(text)
-    steps = tuple(Step(**{**step, "inputs": tuple(step["inputs"])}) for step in table["steps"])
-    return Case(**{**table, "outputs": tuple(table["outputs"]), "steps": steps})
+    steps = tuple(FuzzStep(**{**step, "inputs": tuple(step["inputs"])}) for step in table["steps"])
+    return FuzzCase(**{**table, "outputs": tuple(table["outputs"]), "steps": steps})
 
 
 def found_cases() -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.campaigns.fuzz_case import Case, InvalidCaseError
+from tests.campaigns.fuzz_case import FuzzCase, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_data
 from tests.compiler.least import real_macs
 from tests.compiler.oracle import evaluate
@@ -25,7 +25,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
-from zeroskip.relay_passes.integer.layers import Conv, Dense
+from zeroskip.relay_passes.integer.layers import ConvLayer, DenseLayer
 
 Array = npt.NDArray[Any]
 SECONDS = 300  # no case takes longer than that
@@ -36,7 +36,7 @@ class DifferenceError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FuzzVerdict:
     """outcome: ``exact``, ``too small`` (for the hardware) or ``failed``; what: the failure's kind,
     without its numbers and names; message: all of it."""
 
@@ -45,20 +45,20 @@ class Verdict:
     message: str = ""
 
 
-def judge(case: Case) -> Verdict:
+def judge(case: FuzzCase) -> FuzzVerdict:
     """Check a case; InvalidCaseError passes through."""
     try:
         with _limit(SECONDS):
-            return Verdict(check(case))
+            return FuzzVerdict(check(case))
     except InvalidCaseError:
         raise
     except Exception as problem:  # whatever it is, it is what the fuzzer looks for
         message = f"{type(problem).__name__}: {problem}"
         what = re.sub(r"'[^']*'|\[[^]]*\]|-?\d+", "_", message.splitlines()[0])
-        return Verdict("failed", what[:120], message)
+        return FuzzVerdict("failed", what[:120], message)
 
 
-def check(case: Case) -> str:
+def check(case: FuzzCase) -> str:
     """``exact`` or ``too small``; raises whatever goes wrong."""
     if case.form == "onnx":
         from tests.campaigns.fuzz_front import check_front
@@ -127,7 +127,7 @@ def multiplies(graph: LayerGraph) -> int:
     return sum(
         int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
         for node in graph.nodes
-        if isinstance(node.layer, Conv | Dense)
+        if isinstance(node.layer, ConvLayer | DenseLayer)
     )
 
 

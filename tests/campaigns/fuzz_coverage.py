@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from tests.campaigns.fuzz_case import Case, Step
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep
 from tests.campaigns.fuzz_layers import build_graph
 from tests.campaigns.tables import table
 from zeroskip.compiler.ir.layer_graph import LayerGraph
@@ -25,12 +25,12 @@ CHANNELS = (
 BYTES = ((0, "below 8 KiB"), (8 << 10, "8 to 32 KiB"), (32 << 10, "more"))
 
 
-def features(case: Case) -> set[Feature]:
+def features(case: FuzzCase) -> set[Feature]:
     """Everything about a case that the table counts."""
     return {*_of_hardware(case), *(_of_layers(case) if case.form == "layers" else _of_model(case))}
 
 
-def _of_hardware(case: Case) -> Iterator[Feature]:
+def _of_hardware(case: FuzzCase) -> Iterator[Feature]:
     spec = case.spec()
     yield "target", case.target
     yield "bus, bytes a cycle", str(spec.dram.bytes_per_cycle)
@@ -42,7 +42,7 @@ def _of_hardware(case: Case) -> Iterator[Feature]:
         yield "memories", "the smallest that do"
 
 
-def _of_model(case: Case) -> Iterator[Feature]:
+def _of_model(case: FuzzCase) -> Iterator[Feature]:
     yield "form", f"ONNX, {case.settings.get('qdq', 'float')}"
     if "prune" in case.settings:
         yield "ONNX pruned by", case.settings["prune"].partition(":")[0]
@@ -50,7 +50,7 @@ def _of_model(case: Case) -> Iterator[Feature]:
         yield "ONNX operator", step.kind
 
 
-def _of_layers(case: Case) -> Iterator[Feature]:
+def _of_layers(case: FuzzCase) -> Iterator[Feature]:
     graph = build_graph(case)
     yield "form", "layers"
     yield (
@@ -70,15 +70,15 @@ def _of_layers(case: Case) -> Iterator[Feature]:
         yield from _of_step(step, graph)
 
 
-def _of_step(step: Step, graph: LayerGraph) -> Iterator[Feature]:
+def _of_step(step: FuzzStep, graph: LayerGraph) -> Iterator[Feature]:
     layer = next(node.layer for node in graph.nodes if node.output == step.output)
     yield "layer", layer.kind
     yield "channels", _range(layer.y.shape[1], CHANNELS)
     yield "type", layer.y.dtype
     spatial = layer.y.shape[2:]
-    if isinstance(layer, layers.Add) and _is_residual(step, graph):
+    if isinstance(layer, layers.AddLayer) and _is_residual(step, graph):
         yield "structure", "residual"
-    if isinstance(layer, layers.Concat):
+    if isinstance(layer, layers.ConcatLayer):
         yield "structure", f"concatenation of {min(len(layer.xs), 4)}"
     if not spatial:
         yield "spatial", "vector"
@@ -91,15 +91,15 @@ def _of_step(step: Step, graph: LayerGraph) -> Iterator[Feature]:
             if spatial == (1, 1)
             else ("odd" if all(size % 2 for size in spatial) else "other 2-D"),
         )
-    if isinstance(layer, layers.Conv | layers.MaxPool | layers.AvgPool):
+    if isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer):
         yield from _of_window(layer)
-    if isinstance(layer, layers.Conv | layers.Dense):
+    if isinstance(layer, layers.ConvLayer | layers.DenseLayer):
         density = step.get("density", 1)
         yield "zeros", step.get("zeros", "unstructured") if density < 1 else "none"
         yield "density of weights", f"{density:g}"
 
 
-def _is_residual(step: Step, graph: LayerGraph) -> bool:
+def _is_residual(step: FuzzStep, graph: LayerGraph) -> bool:
     """Whether one operand of an addition was made out of the other."""
     made = {node.output: node for node in graph.nodes}
     first, second = step.inputs
@@ -111,10 +111,12 @@ def _is_residual(step: Step, graph: LayerGraph) -> bool:
     return False
 
 
-def _of_window(layer: layers.Conv | layers.MaxPool | layers.AvgPool) -> Iterator[Feature]:
-    conv = isinstance(layer, layers.Conv)
+def _of_window(
+    layer: layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer,
+) -> Iterator[Feature]:
+    conv = isinstance(layer, layers.ConvLayer)
     kind = "convolution" if conv else "pool"
-    kernel = layer.weight.shape[2:] if isinstance(layer, layers.Conv) else layer.kernel
+    kernel = layer.weight.shape[2:] if isinstance(layer, layers.ConvLayer) else layer.kernel
     for size in kernel:
         yield f"{kind}, kernel", str(size) if size <= 7 else "more"
     for size in layer.strides:
@@ -125,9 +127,9 @@ def _of_window(layer: layers.Conv | layers.MaxPool | layers.AvgPool) -> Iterator
         f"{kind}, padding",
         ("none" if not any(layer.padding) else "symmetric" if begins == ends else "asymmetric"),
     )
-    for size in () if isinstance(layer, layers.AvgPool) else layer.dilation:
+    for size in () if isinstance(layer, layers.AvgPoolLayer) else layer.dilation:
         yield f"{kind}, dilation", str(size)
-    if isinstance(layer, layers.Conv):
+    if isinstance(layer, layers.ConvLayer):
         channels = layer.x.shape[1]
         yield (
             "convolution, groups",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from tests.campaigns.fuzz_case import Case
+from tests.campaigns.fuzz_case import FuzzCase
 from tests.campaigns.fuzz_onnx import build_model, input_arrays
 from tests.campaigns.fuzz_pools import run_reference
 from zeroskip.accel_model.spec import AccelSpec
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 FLOAT_TOLERANCE = 1e-3  # of the largest magnitude of a tensor
 
 
-def check_front(case: Case) -> str:
+def check_front(case: FuzzCase) -> str:
     """``exact`` or ``too small``; raises whatever goes wrong."""
     model, spec = build_model(case), case.spec()
     try:
@@ -48,7 +48,7 @@ def check_front(case: Case) -> str:
     return "exact"
 
 
-def _compile(case: Case, model: onnx.ModelProto, spec: AccelSpec) -> Network:
+def _compile(case: FuzzCase, model: onnx.ModelProto, spec: AccelSpec) -> Network:
     options = {key: case.settings[key] for key in ("prune", "method") if key in case.settings}
     return compile_model(model, spec, **options)
 

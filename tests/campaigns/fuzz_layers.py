@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_weights import random_scales, random_weight
-from tests.compiler.fields import DilatedWindow, Limits, Shape, Weights, Window
+from tests.compiler.fields import (
+    DilatedWindowFields,
+    LimitFields,
+    Shape,
+    WeightFields,
+    WindowFields,
+)
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.lowering.legality import PREDICATES
 from zeroskip.relay_passes.errors import PassError
@@ -27,7 +33,7 @@ Array = npt.NDArray[np.generic]
 MOST_WEIGHTS = 1 << 22  # of a layer: of more, a case takes minutes and gigabytes
 
 
-def build_graph(case: Case) -> LayerGraph:
+def build_graph(case: FuzzCase) -> LayerGraph:
     """The layers of a case; InvalidCaseError if it describes none."""
     tensors = {name: input_tensor(given) for name, given in case.inputs.items()}
     nodes = []
@@ -46,7 +52,7 @@ def input_tensor(given: Mapping[str, Any]) -> QTensor:
     return QTensor(tuple(given["shape"]), given.get("dtype", "int8"), given.get("zero_point", 0))
 
 
-def input_data(case: Case, graph: LayerGraph) -> dict[str, Array]:
+def input_data(case: FuzzCase, graph: LayerGraph) -> dict[str, Array]:
     """Values for each input: ``uniform`` ones, the ends of the range, or the zero point alone."""
     rng = np.random.default_rng(case.data.get("seed", 0))
     kind = case.data.get("kind", "uniform")
@@ -65,7 +71,7 @@ def input_data(case: Case, graph: LayerGraph) -> dict[str, Array]:
     return made
 
 
-def make_layer(step: Step, tensors: Mapping[str, QTensor]) -> layers.Layer:
+def make_layer(step: FuzzStep, tensors: Mapping[str, QTensor]) -> layers.Layer:
     """The layer of a step on tensors there are; InvalidCaseError if there is no such layer,
     or none that the accelerator takes."""
     missing = [name for name in step.inputs if name not in tensors]
@@ -92,16 +98,16 @@ def spatial_pads(padding: list[int], rank: int) -> list[tuple[int, int]]:
 # ------------------------------------------------------------------------------ each kind's own
 
 
-def _result(step: Step, shape: Shape) -> QTensor:
+def _result(step: FuzzStep, shape: Shape) -> QTensor:
     return QTensor(shape, step.get("dtype", "int8"), step.get("zero_point", 0))
 
 
-def _limits(step: Step, y: QTensor) -> Limits:
+def _limits(step: FuzzStep, y: QTensor) -> LimitFields:
     low, high = step.get("clip", layers.BOUNDS[y.dtype])
     return {"lo": low, "hi": high}
 
 
-def _window(step: Step, x: QTensor) -> DilatedWindow:
+def _window(step: FuzzStep, x: QTensor) -> DilatedWindowFields:
     """Kernel, strides, padding and dilation, one for each spatial dimension."""
     rank = len(x.shape) - 2
     if rank < 1:
@@ -123,7 +129,7 @@ def _window(step: Step, x: QTensor) -> DilatedWindow:
     }
 
 
-def _outputs(x: QTensor, window: DilatedWindow) -> Shape:
+def _outputs(x: QTensor, window: DilatedWindowFields) -> Shape:
     """Spatial size of what slides a window over x."""
     pads = spatial_pads(list(window["padding"]), len(x.shape) - 2)
     return tuple(
@@ -134,7 +140,7 @@ def _outputs(x: QTensor, window: DilatedWindow) -> Shape:
     )
 
 
-def _conv(step: Step, x: QTensor) -> layers.Layer:
+def _conv(step: FuzzStep, x: QTensor) -> layers.Layer:
     """Options filters, groups ("each": depthwise), zeros, density, extreme, seed and a window's."""
     window = _window(step, x)
     depthwise = step.get("groups", 1) == "each"
@@ -143,7 +149,7 @@ def _conv(step: Step, x: QTensor) -> layers.Layer:
     if filters < 1 or groups < 1 or x.shape[1] % groups or filters % groups:
         raise InvalidCaseError("groups that do not divide")
     y = _result(step, (1, filters, *_outputs(x, window)))
-    return layers.Conv(
+    return layers.ConvLayer(
         x=x,
         y=y,
         groups=groups,
@@ -155,7 +161,7 @@ def _conv(step: Step, x: QTensor) -> layers.Layer:
     )
 
 
-def _weights(step: Step, shape: Shape) -> Weights:
+def _weights(step: FuzzStep, shape: Shape) -> WeightFields:
     if prod(shape) > MOST_WEIGHTS:
         raise InvalidCaseError("more weights than are quick")
     rng = np.random.default_rng(step.get("seed", 0))
@@ -166,31 +172,33 @@ def _weights(step: Step, shape: Shape) -> Weights:
     return {"weight": weight, **random_scales(rng, weight, extreme)}
 
 
-def _dense(step: Step, x: QTensor) -> layers.Layer:
+def _dense(step: FuzzStep, x: QTensor) -> layers.Layer:
     if len(x.shape) != 2 or step.get("filters", 1) < 1:
         raise InvalidCaseError("a dense layer takes a vector")
     y = _result(step, (1, step.get("filters", 1)))
-    return layers.Dense(x=x, y=y, **_limits(step, y), **_weights(step, (y.shape[1], x.shape[1])))
+    return layers.DenseLayer(
+        x=x, y=y, **_limits(step, y), **_weights(step, (y.shape[1], x.shape[1]))
+    )
 
 
-def _add(step: Step, a: QTensor, b: QTensor) -> layers.Layer:
+def _add(step: FuzzStep, a: QTensor, b: QTensor) -> layers.Layer:
     """Options mults (a pair) and shift."""
     if a.shape != b.shape:
         raise InvalidCaseError("a sum of different shapes")
     y = _result(step, a.shape)
     mult_a, mult_b = step.get("mults", [1, 1])
-    return layers.Add(
+    return layers.AddLayer(
         a=a, b=b, y=y, mult_a=mult_a, mult_b=mult_b, shift=step.get("shift", 1), **_limits(step, y)
     )
 
 
-def _maxpool(step: Step, x: QTensor) -> layers.Layer:
+def _maxpool(step: FuzzStep, x: QTensor) -> layers.Layer:
     window = _window(step, x)
     y = QTensor((1, x.shape[1], *_outputs(x, window)), x.dtype, x.zero_point)
-    return layers.MaxPool(x=x, y=y, **window, **_limits(step, y))
+    return layers.MaxPoolLayer(x=x, y=y, **window, **_limits(step, y))
 
 
-def _avgpool(step: Step, x: QTensor) -> layers.Layer:
+def _avgpool(step: FuzzStep, x: QTensor) -> layers.Layer:
     """Options mult and shift, else 1 / the kernel's area; ``whole``: one window over everything."""
     window = _window(step, x)
     if "dilation" in step.options:
@@ -198,13 +206,13 @@ def _avgpool(step: Step, x: QTensor) -> layers.Layer:
     if step.get("whole", False):
         window |= {"kernel": x.shape[2:], "padding": (0,) * len(window["padding"])}
     y = _result(step, (1, x.shape[1], *_outputs(x, window)))
-    mult, shift = layers.quantise_multiplier(1 / int(np.prod(window["kernel"])))
-    plain: Window = {
+    mult, shift = layers.quantize_multiplier(1 / int(np.prod(window["kernel"])))
+    plain: WindowFields = {
         "kernel": window["kernel"],
         "strides": window["strides"],
         "padding": window["padding"],
     }
-    return layers.AvgPool(
+    return layers.AvgPoolLayer(
         x=x,
         y=y,
         **plain,
@@ -214,14 +222,14 @@ def _avgpool(step: Step, x: QTensor) -> layers.Layer:
     )
 
 
-def _requantise(step: Step, x: QTensor) -> layers.Layer:
+def _requantize(step: FuzzStep, x: QTensor) -> layers.Layer:
     y = _result(step, x.shape)
-    return layers.Requantise(
+    return layers.RequantizeLayer(
         x=x, y=y, mult=step.get("mult", 1), shift=step.get("shift", 1), **_limits(step, y)
     )
 
 
-def _concat(step: Step, *xs: QTensor) -> layers.Layer:
+def _concat(step: FuzzStep, *xs: QTensor) -> layers.Layer:
     """Option axis: 1, or the same counted from the end."""
     if len({(len(x.shape), *x.shape[2:]) for x in xs}) != 1:
         raise InvalidCaseError("a concatenation of different sizes")
@@ -229,15 +237,15 @@ def _concat(step: Step, *xs: QTensor) -> layers.Layer:
     if axis not in (1, 1 - len(xs[0].shape)):
         raise InvalidCaseError("a concatenation along another axis")
     y = QTensor((1, sum(x.shape[1] for x in xs), *xs[0].shape[2:]), xs[0].dtype, xs[0].zero_point)
-    return layers.Concat(xs=xs, y=y, axis=axis)
+    return layers.ConcatLayer(xs=xs, y=y, axis=axis)
 
 
-def _reshape(step: Step, x: QTensor) -> layers.Layer:
+def _reshape(step: FuzzStep, x: QTensor) -> layers.Layer:
     """Option shape, without the batch; else a vector."""
     shape = step.get("shape", [int(np.prod(x.shape))])
     if np.prod(shape) != np.prod(x.shape) or len(shape) > 3:
         raise InvalidCaseError("a reshape to another size")
-    return layers.Reshape(x=x, y=QTensor((1, *shape), x.dtype, x.zero_point))
+    return layers.ReshapeLayer(x=x, y=QTensor((1, *shape), x.dtype, x.zero_point))
 
 
 _MAKE: dict[str, Callable[..., layers.Layer]] = {
@@ -246,7 +254,7 @@ _MAKE: dict[str, Callable[..., layers.Layer]] = {
     "add": _add,
     "maxpool": _maxpool,
     "avgpool": _avgpool,
-    "requantise": _requantise,
+    "requantise": _requantize,
     "concat": _concat,
     "reshape": _reshape,
 }

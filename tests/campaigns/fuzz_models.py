@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_onnx import Shape, build_model, shapes_of
 from tests.campaigns.fuzz_random import TARGETS, random_changes, random_target
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES
@@ -63,14 +63,14 @@ PRUNED = {"Conv", "Gemm", "MatMul"}  # a recipe for a model without any is refus
 PROPOSALS = 30
 
 
-def random_model(seed: int) -> Case:
+def random_model(seed: int) -> FuzzCase:
     """The case of a seed."""
     rng = np.random.default_rng([seed, 3])
     model = _Model(rng)
     for _ in range(int(rng.integers(1, 13))):
         model.layer()
     target = random_target(rng)
-    case = Case(
+    case = FuzzCase(
         form="onnx",
         target=target,
         inputs=model.inputs,
@@ -96,7 +96,7 @@ class _Model:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.inputs: dict[str, Mapping[str, Any]] = {}
-        self.steps: list[Step] = []
+        self.steps: list[FuzzStep] = []
         self.shapes: dict[str, Shape] = {}
         rank = int(rng.choice([1, 2, 3, 4], p=[0.05, 0.1, 0.82, 0.03]))
         sizes = [int(n) for n in rng.choice(SIZES[:5] if rank == 4 else SIZES, rank - 1)]
@@ -125,15 +125,15 @@ class _Model:
             except InvalidCaseError:
                 continue
             return
-        self._add(Step("Relu", (name,), f"v{len(self.steps)}"))
+        self._add(FuzzStep("Relu", (name,), f"v{len(self.steps)}"))
 
-    def _add(self, step: Step) -> None:
+    def _add(self, step: FuzzStep) -> None:
         source = {name: {"shape": list(self.shapes[name])} for name in step.inputs}
-        case = Case("onnx", TARGETS[0], source, (step,), (step.output,))
+        case = FuzzCase("onnx", TARGETS[0], source, (step,), (step.output,))
         self.shapes[step.output] = shapes_of(build_model(case))[step.output]
         self.steps.append(step)
 
-    def _propose(self, kind: str, name: str, shape: Shape) -> Step:
+    def _propose(self, kind: str, name: str, shape: Shape) -> FuzzStep:
         """A node of a kind that may suit a value."""
         rng = self.rng
         options: dict[str, Any] = {}
@@ -203,7 +203,7 @@ class _Model:
             size = int(np.prod(shape))
             part = int(rng.choice([n for n in range(1, min(size, 32) + 1) if size % n == 0]))
             options = {"constant": [[1, -1], [1, part, -1], [1, part, -1, 1]][rng.integers(3)]}
-        return Step(kind, tuple(inputs), f"v{len(self.steps)}", options)
+        return FuzzStep(kind, tuple(inputs), f"v{len(self.steps)}", options)
 
     def _zeros(self) -> dict[str, Any]:
         rng = self.rng

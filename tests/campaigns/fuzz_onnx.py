@@ -1,4 +1,4 @@
-"""Cases of form ``onnx``: ONNX models, in float or quantised (Q/DQ), for the whole compiler.
+"""Cases of form ``onnx``: ONNX models, in float or quantized (Q/DQ), for the whole compiler.
 
 A step's kind is the ONNX operator; its options are the attributes, with the constants' own:
 ``filters``, ``bias``, ``seed``, ``zeros``, ``density``, ``constant``.
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_pools import run_reference
 from tests.campaigns.fuzz_weights import kept
 
@@ -28,11 +28,11 @@ UNMOVED = ("Flatten", "Reshape", "MaxPool", "Identity", "Dropout", "Squeeze")  #
 INT32 = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
-def build_model(case: Case) -> onnx.ModelProto:
+def build_model(case: FuzzCase) -> onnx.ModelProto:
     """The model; InvalidCaseError if ONNX's checker or shape inference refuses it."""
     model = _float_model(case)
     if case.settings.get("qdq"):
-        model = _quantised(case, model)
+        model = _quantized(case, model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as problem:
@@ -56,7 +56,7 @@ def shapes_of(model: onnx.ModelProto) -> dict[str, Shape]:
     return shapes
 
 
-def input_arrays(case: Case, seed: int) -> dict[str, Array]:
+def input_arrays(case: FuzzCase, seed: int) -> dict[str, Array]:
     """Normal values for each input."""
     rng = np.random.default_rng([case.data.get("seed", 0), seed])
     return {
@@ -65,7 +65,7 @@ def input_arrays(case: Case, seed: int) -> dict[str, Array]:
     }
 
 
-def _float_model(case: Case) -> onnx.ModelProto:
+def _float_model(case: FuzzCase) -> onnx.ModelProto:
     shapes = {name: tuple(given["shape"]) for name, given in case.inputs.items()}
     nodes: list[onnx.NodeProto] = []
     constants: Constants = {}
@@ -78,7 +78,7 @@ def _float_model(case: Case) -> onnx.ModelProto:
     return _model(case, nodes, constants, {name: shapes[name] for name in case.outputs})
 
 
-def make_node(step: Step, shapes: Mapping[str, Shape], constants: Constants) -> onnx.NodeProto:
+def make_node(step: FuzzStep, shapes: Mapping[str, Shape], constants: Constants) -> onnx.NodeProto:
     """The node of a step; its constants are added."""
     if any(name not in shapes for name in step.inputs):
         raise InvalidCaseError("an input is not there")
@@ -139,7 +139,7 @@ def _shape_of(
 
 
 def _model(
-    case: Case, nodes: list[onnx.NodeProto], constants: Constants, ends: Mapping[str, Shape]
+    case: FuzzCase, nodes: list[onnx.NodeProto], constants: Constants, ends: Mapping[str, Shape]
 ) -> onnx.ModelProto:
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, given["shape"])
@@ -160,11 +160,11 @@ def _with_opset(graph: onnx.GraphProto) -> onnx.ModelProto:
 # --------------------------------------------------------------------------- constant operands
 
 
-def _no_constants(step: Step, shapes: list[Shape]) -> Constants:
+def _no_constants(step: FuzzStep, shapes: list[Shape]) -> Constants:
     return {}
 
 
-def _rng(step: Step) -> np.random.Generator:
+def _rng(step: FuzzStep) -> np.random.Generator:
     return np.random.default_rng(step.get("seed", 0))
 
 
@@ -175,7 +175,7 @@ def _floats(rng: np.random.Generator, *shape: int) -> Array:
     return values
 
 
-def _conv(step: Step, shapes: list[Shape]) -> Constants:
+def _conv(step: FuzzStep, shapes: list[Shape]) -> Constants:
     rng, channels, rank = _rng(step), shapes[0][1], len(shapes[0]) - 2
     depthwise, groups = step.get("depthwise", False), step.get("group", 1)
     filters = channels if depthwise else step.get("filters", 1)
@@ -186,7 +186,7 @@ def _conv(step: Step, shapes: list[Shape]) -> Constants:
     return _weights(step, rng, (filters, channels // groups, *kernel))
 
 
-def _weights(step: Step, rng: np.random.Generator, shape: Shape) -> Constants:
+def _weights(step: FuzzStep, rng: np.random.Generator, shape: Shape) -> Constants:
     weight = _floats(rng, *shape)
     density = step.get("density", 1)
     if density < 1:
@@ -195,7 +195,7 @@ def _weights(step: Step, rng: np.random.Generator, shape: Shape) -> Constants:
     return {"weight": weight, **bias}
 
 
-def _gemm(step: Step, shapes: list[Shape]) -> Constants:
+def _gemm(step: FuzzStep, shapes: list[Shape]) -> Constants:
     if len(shapes[0]) != 2:
         raise InvalidCaseError("Gemm takes a matrix")
     made = _weights(step, _rng(step), (step.get("filters", 1), shapes[0][1]))
@@ -204,12 +204,12 @@ def _gemm(step: Step, shapes: list[Shape]) -> Constants:
     return made
 
 
-def _matmul(step: Step, shapes: list[Shape]) -> Constants:
+def _matmul(step: FuzzStep, shapes: list[Shape]) -> Constants:
     made = _weights(step, _rng(step), (step.get("filters", 1), shapes[0][-1]))
     return {"weight": np.ascontiguousarray(made["weight"].T)}
 
 
-def _batch_norm(step: Step, shapes: list[Shape]) -> Constants:
+def _batch_norm(step: FuzzStep, shapes: list[Shape]) -> Constants:
     rng, channels = _rng(step), shapes[0][1]
     return {
         "gamma": rng.uniform(0.5, 1.5, channels).astype(np.float32),
@@ -219,7 +219,7 @@ def _batch_norm(step: Step, shapes: list[Shape]) -> Constants:
     }
 
 
-def _second_operand(step: Step, shapes: list[Shape]) -> Constants:
+def _second_operand(step: FuzzStep, shapes: list[Shape]) -> Constants:
     """Option constant: ``number``, ``channel`` or ``full``; without it there are two inputs."""
     kind, shape = step.get("constant", None), shapes[0]
     if kind is None:
@@ -228,16 +228,16 @@ def _second_operand(step: Step, shapes: list[Shape]) -> Constants:
     return {"operand": _rng(step).standard_normal(size).astype(np.float32)}
 
 
-def _bounds(step: Step, shapes: list[Shape]) -> Constants:
+def _bounds(step: FuzzStep, shapes: list[Shape]) -> Constants:
     low, high = step.get("constant", [0, 6])
     return {"low": np.array(low, np.float32), "high": np.array(high, np.float32)}
 
 
-def _integers(role: str) -> Callable[[Step, list[Shape]], Constants]:
+def _integers(role: str) -> Callable[[FuzzStep, list[Shape]], Constants]:
     return lambda step, shapes: {role: np.array(step.get("constant", [1, -1]), np.int64)}
 
 
-_EXTRA: dict[str, Callable[[Step, list[Shape]], Constants]] = {
+_EXTRA: dict[str, Callable[[FuzzStep, list[Shape]], Constants]] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
@@ -252,10 +252,10 @@ _EXTRA: dict[str, Callable[[Step, list[Shape]], Constants]] = {
 }
 
 
-# ---------------------------------------------------------------------------------- quantised
+# ---------------------------------------------------------------------------------- quantized
 
 
-def _quantised(case: Case, model: onnx.ModelProto) -> onnx.ModelProto:
+def _quantized(case: FuzzCase, model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with Q/DQ pairs behind its inputs and nodes, and integer weights.
 
     Settings: qdq, the type of activations; pairs, the seed of where they are.
@@ -286,7 +286,7 @@ def _quantised(case: Case, model: onnx.ModelProto) -> onnx.ModelProto:
         else:
             scales[made] = _scale_of(values[made], kind)
         if node.op_type in ("Conv", "Gemm"):
-            _quantise_weights(node, scales.get(source), constants, nodes)
+            _quantize_weights(node, scales.get(source), constants, nodes)
         for index, name in enumerate(node.input):
             node.input[index] = names.get(name, name)
         nodes.append(node)
@@ -295,7 +295,7 @@ def _quantised(case: Case, model: onnx.ModelProto) -> onnx.ModelProto:
     return _model(case, nodes, constants, {name: values[name].shape for name in case.outputs})
 
 
-def _all_values(case: Case, model: onnx.ModelProto) -> dict[str, Array]:
+def _all_values(case: FuzzCase, model: onnx.ModelProto) -> dict[str, Array]:
     """Every tensor of the float model on the calibration data."""
     given = input_arrays(case, seed=1)
     every = list(dict.fromkeys(node.output[0] for node in model.graph.node))
@@ -317,7 +317,7 @@ def _scale_of(values: Array, kind: np.dtype[Any]) -> tuple[Array, Array]:
     return np.array(scale, np.float32), np.array(round(least - low / scale), kind)
 
 
-def _quantise_weights(
+def _quantize_weights(
     node: onnx.NodeProto,
     source: tuple[Array, Array] | None,
     constants: Constants,
@@ -334,16 +334,16 @@ def _quantise_weights(
     scale = np.maximum(np.abs(weight).max(axis=others), 1e-6).astype(np.float32) / np.float32(127)
     wide = np.expand_dims(scale, others)
     constants[name] = np.clip(np.round(weight / wide), -127, 127).astype(np.int8)
-    _dequantise(node, 1, scale, np.zeros(len(scale), np.int8), axis, constants, nodes)
+    _dequantize(node, 1, scale, np.zeros(len(scale), np.int8), axis, constants, nodes)
     if len(node.input) > 2 and source is not None:
         name = node.input[2]
         scale = scale * source[0]
         steps = np.round(constants[name].astype(np.float64) / scale)
         constants[name] = np.clip(steps, *INT32).astype(np.int32)
-        _dequantise(node, 2, scale, np.zeros(len(scale), np.int32), 0, constants, nodes)
+        _dequantize(node, 2, scale, np.zeros(len(scale), np.int32), 0, constants, nodes)
 
 
-def _dequantise(
+def _dequantize(
     node: onnx.NodeProto,
     index: int,
     scale: Array,

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_layers import input_tensor, make_layer
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES, random_multiplier
 from zeroskip.accel_model.spec import SpecError
-from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantise_multiplier
+from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantize_multiplier
 
 LANES = ("dense256", "sparse256", "pattern256")
 ARRAYS = (
@@ -55,14 +55,14 @@ KINDS = {
 PROPOSALS = 20  # until a layer fits the value it reads
 
 
-def random_case(seed: int) -> Case:
+def random_case(seed: int) -> FuzzCase:
     """The case of a seed."""
     rng = np.random.default_rng([seed, 1])
     target = random_target(rng)
     changes = random_changes(rng, target) if rng.random() < 0.7 else {}
     network = _Network(rng)
     network.grow(int(rng.integers(1, 13)))
-    case = Case(
+    case = FuzzCase(
         form="layers",
         target=target,
         inputs=network.inputs,
@@ -173,7 +173,7 @@ class _Network:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.inputs: dict[str, Mapping[str, Any]] = {}
-        self.steps: list[Step] = []
+        self.steps: list[FuzzStep] = []
         self.tensors: dict[str, QTensor] = {}
         self.density = float(rng.choice([*DENSITIES, 1.0]))
         rank = int(rng.choice([1, 2, 3], p=[0.06, 0.12, 0.82]))
@@ -230,7 +230,7 @@ class _Network:
         mult, shift = (
             random_multiplier(self.rng)
             if self.rng.random() < 0.1
-            else quantise_multiplier(real * self.rng.uniform(0.3, 1.2))
+            else quantize_multiplier(real * self.rng.uniform(0.3, 1.2))
         )
         return {"mult": mult, "shift": shift}
 
@@ -255,7 +255,7 @@ class _Network:
         self.tensors[name] = input_tensor(self.inputs[name])
 
     def _add(self, kind: str, inputs: list[str], options: dict[str, Any]) -> str:
-        step = Step(kind, tuple(inputs), f"v{len(self.steps)}", options)
+        step = FuzzStep(kind, tuple(inputs), f"v{len(self.steps)}", options)
         self.tensors[step.output] = make_layer(step, self.tensors).y
         self.steps.append(step)
         return step.output
@@ -368,7 +368,7 @@ class _Network:
         return {**made, **({"clip": clip[0]} if self.rng.random() < 0.3 else {})}
 
     def _concat(self, name: str, x: QTensor) -> None:
-        """With others of its size; those of another type are requantised first."""
+        """With others of its size; those of another type are requantized first."""
         alike = [
             n
             for n, t in self.tensors.items()

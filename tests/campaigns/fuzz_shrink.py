@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from tests.campaigns.fuzz_case import Case, InvalidCaseError, Step
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph
 from zeroskip.accel_model.spec import SpecError, load_spec
 
-Fails = Callable[[Case], bool]
+Fails = Callable[[FuzzCase], bool]
 
 
-def shrink(case: Case, fails: Fails, seconds: float) -> Case:
+def shrink(case: FuzzCase, fails: Fails, seconds: float) -> FuzzCase:
     """The smallest case found within so many seconds of which ``fails`` holds.
 
     ``fails`` holds of ``case``; a case that describes no network does not fail.
@@ -47,14 +47,14 @@ def shrink(case: Case, fails: Fails, seconds: float) -> Case:
     return case
 
 
-def _still(case: Case, fails: Fails) -> bool:
+def _still(case: FuzzCase, fails: Fails) -> bool:
     try:
         return fails(case)
     except (InvalidCaseError, SpecError):
         return False
 
 
-def _fewer_outputs(case: Case) -> Iterator[Case]:
+def _fewer_outputs(case: FuzzCase) -> Iterator[FuzzCase]:
     """One output; without one of them; the last step's inputs in its place."""
     if len(case.outputs) > 1:
         for name in case.outputs:
@@ -66,7 +66,7 @@ def _fewer_outputs(case: Case) -> Iterator[Case]:
         yield replace(case, outputs=(step.output,)).trimmed()
 
 
-def _cut_steps(case: Case) -> Iterator[Case]:
+def _cut_steps(case: FuzzCase) -> Iterator[FuzzCase]:
     """Without a step: what it made is an input of the network."""
     if case.form != "layers":
         return
@@ -81,7 +81,7 @@ def _cut_steps(case: Case) -> Iterator[Case]:
         yield replace(case, steps=steps, inputs={**case.inputs, name: given}).trimmed()
 
 
-def _bypassed(case: Case) -> Iterator[Case]:
+def _bypassed(case: FuzzCase) -> Iterator[FuzzCase]:
     """Without a step: its readers read what it read."""
     for index, step in enumerate(case.steps):
         rest = case.steps[:index] + case.steps[index + 1 :]
@@ -98,7 +98,7 @@ def _bypassed(case: Case) -> Iterator[Case]:
             ).trimmed()
 
 
-def _plain_hardware(case: Case) -> Iterator[Case]:
+def _plain_hardware(case: FuzzCase) -> Iterator[FuzzCase]:
     """The built-in target; one of its numbers back."""
     case = replace(case, squeezed=False)
     if case.changes:
@@ -114,7 +114,7 @@ def _plain_hardware(case: Case) -> Iterator[Case]:
             yield replace(case, changes={**case.changes, name: 2 * value})
 
 
-def _plain_settings(case: Case) -> Iterator[Case]:
+def _plain_settings(case: FuzzCase) -> Iterator[FuzzCase]:
     """Program order, uniform data, no TVM, the first target; one setting of the compiler less."""
     yield replace(case, order=None)
     yield replace(case, data={})
@@ -126,7 +126,7 @@ def _plain_settings(case: Case) -> Iterator[Case]:
         )
 
 
-def _defaults(case: Case) -> Iterator[Case]:
+def _defaults(case: FuzzCase) -> Iterator[FuzzCase]:
     """One option of a step or an input at its default; all options of a step first."""
     for index, step in enumerate(case.steps):
         yield _with_step(case, index, replace(step, options={}))
@@ -140,7 +140,7 @@ def _defaults(case: Case) -> Iterator[Case]:
                 yield replace(case, inputs={**case.inputs, name: rest})
 
 
-def _smaller_numbers(case: Case) -> Iterator[Case]:
+def _smaller_numbers(case: FuzzCase) -> Iterator[FuzzCase]:
     """One number of an input's shape, or of a step's options, smaller."""
     sizes = {len(given["shape"]) for given in case.inputs.values()}
     for rank in sizes:  # all inputs of a rank at once, which may have to stay alike
@@ -183,5 +183,5 @@ def _less(value: Any, least: int) -> Iterator[Any]:
                 yield [*value[:index], less, *value[index + 1 :]]
 
 
-def _with_step(case: Case, index: int, step: Step) -> Case:
+def _with_step(case: FuzzCase, index: int, step: FuzzStep) -> FuzzCase:
     return replace(case, steps=(*case.steps[:index], step, *case.steps[index + 1 :]))

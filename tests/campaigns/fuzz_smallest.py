@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.campaigns.fuzz_case import Case
+from tests.campaigns.fuzz_case import FuzzCase
 from tests.campaigns.fuzz_check import compile_graph
 from tests.campaigns.fuzz_layers import build_graph
 from zeroskip.accel_model.spec import SpecError
@@ -16,7 +16,7 @@ GRAIN = 256  # bytes
 BISECTIONS = 5
 
 
-def squeeze(case: Case, rng: np.random.Generator) -> Case:
+def squeeze(case: FuzzCase, rng: np.random.Generator) -> FuzzCase:
     """The case with one or two memories so small that a little less of them is refused.
 
     If the compiler fails in another way than by refusing, the hardware with which it did.

@@ -1,4 +1,4 @@
-"""Random weights with zeros by every scheme of pruning, and requantisation that suits them."""
+"""Random weights with zeros by every scheme of pruning, and requantization that suits them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import InvalidCaseError
-from tests.compiler.fields import Int8, Scales
+from tests.compiler.fields import Int8, ScalesFields
 from zeroskip.relay_passes.integer import layers
 
 Mask = npt.NDArray[np.bool_]
@@ -64,7 +64,7 @@ def _most(rank: npt.NDArray[np.float64], density: float, axis: int) -> Mask:
     return most
 
 
-def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> Scales:
+def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> ScalesFields:
     """bias, mult and shift, int32 [K]: results spread over 8 bits, or anything that is allowed."""
     count = len(weight)
     flat = weight.reshape(count, -1).astype(np.int64)
@@ -77,7 +77,7 @@ def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> Scal
     else:
         spread = np.maximum(np.sqrt((flat**2).sum(axis=1)) * 74, 1000.0)
         pairs = [
-            layers.quantise_multiplier(float(60 * scale / each))
+            layers.quantize_multiplier(float(60 * scale / each))
             for each, scale in zip(spread, rng.uniform(0.5, 2.0, count), strict=True)
         ]
         bias = rng.integers(-spread.astype(np.int64), spread.astype(np.int64) + 1)

@@ -58,7 +58,7 @@ OUTCOMES = ("ran", "refused", "failed")
 
 
 @dataclass(frozen=True)
-class Kind:
+class HostileKind:
     """attempt: says where a case ended; a ZeroskipError: it was refused there. warm: does once
     what is slow the first time. chunk: cases of one process. checked: with bounds checks."""
 
@@ -69,17 +69,19 @@ class Kind:
 
 
 KINDS = {
-    "programs, bytes": Kind(hostile_programs.altered_bytes, hostile_programs.warm, 10_000),
-    "programs, resealed": Kind(hostile_programs.altered_parts, hostile_programs.warm, 5_000),
-    "programs, resealed, bounds checked": Kind(
+    "programs, bytes": HostileKind(hostile_programs.altered_bytes, hostile_programs.warm, 10_000),
+    "programs, resealed": HostileKind(hostile_programs.altered_parts, hostile_programs.warm, 5_000),
+    "programs, resealed, bounds checked": HostileKind(
         hostile_programs.altered_parts, hostile_programs.warm, 2_500, checked=True
     ),
-    "networks, resealed": Kind(hostile_networks.altered_network, hostile_networks.warm, 1_000),
-    "hardware, TOML": Kind(hostile_toml.altered_toml, hostile_toml.warm, 5_000),
-    "models, ONNX": Kind(hostile_onnx.altered_model, hostile_onnx.warm, 500),
-    "levels, resealed": Kind(hostile_levels.altered_levels, hostile_levels.warm, 1_000),
-    "programs, MLIR": Kind(hostile_mlir.altered_mlir, hostile_mlir.warm, 2_500),
-    "models, Relay": Kind(hostile_relay.altered_relay, hostile_relay.warm, 2_500),
+    "networks, resealed": HostileKind(
+        hostile_networks.altered_network, hostile_networks.warm, 1_000
+    ),
+    "hardware, TOML": HostileKind(hostile_toml.altered_toml, hostile_toml.warm, 5_000),
+    "models, ONNX": HostileKind(hostile_onnx.altered_model, hostile_onnx.warm, 500),
+    "levels, resealed": HostileKind(hostile_levels.altered_levels, hostile_levels.warm, 1_000),
+    "programs, MLIR": HostileKind(hostile_mlir.altered_mlir, hostile_mlir.warm, 2_500),
+    "models, Relay": HostileKind(hostile_relay.altered_relay, hostile_relay.warm, 2_500),
 }
 SHARES = {
     "programs, bytes": 0.25,
@@ -142,7 +144,7 @@ def child(kind: str, seed: int, first: int, count: int) -> None:
 
 
 @dataclass
-class Result:
+class HostileResult:
     """Of some cases: how many ended how, where, and what failed."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -156,13 +158,13 @@ class Result:
         else:
             self.places[f"{outcome} {where}"] += 1
 
-    def join(self, other: Result) -> None:
+    def join(self, other: HostileResult) -> None:
         self.outcomes += other.outcomes
         self.places += other.places
         self.failures += other.failures
 
 
-def run(kind: str, seed: int, first: int, count: int) -> Result:
+def run(kind: str, seed: int, first: int, count: int) -> HostileResult:
     """Cases in a process of their own; in another one those behind a case that ends it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1"}
     if KINDS[kind].checked:
@@ -170,7 +172,7 @@ def run(kind: str, seed: int, first: int, count: int) -> Result:
             "NUMBA_BOUNDSCHECK": "1",
             "NUMBA_CACHE_DIR": os.path.join(tempfile.gettempdir(), "zeroskip-checked"),
         }
-    result, end = Result(), first + count
+    result, end = HostileResult(), first + count
     while first < end:
         done = subprocess.run(
             [
@@ -202,7 +204,7 @@ def run(kind: str, seed: int, first: int, count: int) -> Result:
     return result
 
 
-def campaign(counts: dict[str, int], seed: int, jobs: int) -> Iterator[tuple[str, Result]]:
+def campaign(counts: dict[str, int], seed: int, jobs: int) -> Iterator[tuple[str, HostileResult]]:
     """Results of chunks of cases, by kind, as they come."""
     with ThreadPoolExecutor(jobs) as pool:
         waiting = {}
@@ -245,7 +247,7 @@ def main() -> None:
     counts |= {"hardware, TOML": options.toml, "models, ONNX": options.onnx}
     counts["programs, MLIR"] = options.mlir
     counts |= {"models, Relay": options.relay}
-    results = {kind: Result() for kind, count in counts.items() if count}
+    results = {kind: HostileResult() for kind, count in counts.items() if count}
     for kind, found in campaign(counts, options.seed, options.jobs):
         results[kind].join(found)
         ended += found.outcomes.total()

@@ -15,7 +15,7 @@ import numpy as np
 from tests.campaigns.hostile_programs import altered_program, change_bytes, change_json
 from tests.campaigns.programs import tiny
 from tests.runtime.nets import SHAPE, small_net
-from zeroskip.accel_model.io.archive import Parts, digest, npy_parts, read_npy, seal, write_zip
+from zeroskip.accel_model.io.archive import Chunks, digest, npy_chunks, read_npy, seal, write_zip
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.runtime.analysis.report import report
@@ -23,7 +23,7 @@ from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
 
 Rng = np.random.Generator
-Members = dict[str, Parts]
+Members = dict[str, Chunks]
 
 
 @cache
@@ -49,7 +49,7 @@ def altered_network(rng: Rng) -> str:
     if kind < 0.4:
         member = next(iter(head["programs"].values()))
         program = read_npy(b"".join(members[member])).tobytes()
-        members[member] = npy_parts(np.frombuffer(altered_program(rng, program), np.uint8))
+        members[member] = npy_chunks(np.frombuffer(altered_program(rng, program), np.uint8))
     elif kind < 0.6:
         _change_module(rng, members)
     for _ in range(int(rng.integers(0 if kind < 0.6 else 1, 4))):

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
-from zeroskip.accel_model.io.archive import digest, npy_parts, seal, write_zip
+from zeroskip.accel_model.io.archive import digest, npy_chunks, seal, write_zip
 from zeroskip.accel_model.isa.instructions import BY_OPCODE, WORD_BYTES, layout
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.memory.limits import Limits
+from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 
 # Those that hold by default, but for the work: it would take minutes, and a case may take seconds.
-LIMITS = Limits(work=1 << 30)
+LIMITS = ResourceLimits(work=1 << 30)
 Rng = np.random.Generator
 
 # Values for a field of JSON: extremes, other types, what parsers are known to stumble over.
@@ -129,7 +129,7 @@ def altered_program(rng: Rng, data: bytes) -> bytes:
             _change_image(rng, arrays)
         else:
             _change_array(rng, arrays, parts)
-    raw = {name: npy_parts(array) for name, array in arrays.items()} | parts
+    raw = {name: npy_chunks(array) for name, array in arrays.items()} | parts
     head["sha256"] = {name: digest(each) for name, each in raw.items()}
     return close_file(head, {f"{name}.npy": each for name, each in raw.items()})
 

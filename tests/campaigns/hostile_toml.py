@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 
 from tests.campaigns.programs import NETWORKS
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import parse_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
@@ -60,7 +60,7 @@ def bases() -> list[str]:
 @cache
 def network() -> Region:
     """What a description that is accepted is tried on."""
-    return lower(NETWORKS["residual"](Builder(np.random.default_rng(0), density=0.4)))
+    return lower(NETWORKS["residual"](GraphBuilder(np.random.default_rng(0), density=0.4)))
 
 
 def warm() -> None:

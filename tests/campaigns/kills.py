@@ -132,7 +132,7 @@ def kill_writers(count: int, rng: random.Random, folder: Path) -> dict[str, Coun
         write, read = writers[name]
         kill_a_writer(write, path, rng.uniform(0, TIMES * once[name]))
         rows[name][found(path, read)] += 1
-        _tell(number + 1, count, "writers")
+        _on_progress(number + 1, count, "writers")
     return rows
 
 
@@ -178,7 +178,7 @@ def kill_compilers(
             kept = list((folder / f"cache{plan[0]}").rglob("*.json"))
             rows["schedules"].update(found(path, _read_json) for path in kept)
             rows["schedules"]["nothing"] += not kept
-            _tell(ended, count, "compilers")
+            _on_progress(ended, count, "compilers")
     print(f"to compile takes {whole:.1f} s")
     return rows
 
@@ -190,7 +190,7 @@ def older(path: Path, rng: random.Random) -> Path:
     return path
 
 
-def _tell(done: int, count: int, what: str) -> None:
+def _on_progress(done: int, count: int, what: str) -> None:
     if done % max(1, count // 20) == 0:
         print(f"{done} of {count} {what}", file=sys.stderr, flush=True)
 

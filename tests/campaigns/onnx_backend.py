@@ -6,7 +6,7 @@ The cases that ONNX's generator makes for its operators, its simple models and t
 converted from PyTorch, as they are and with all inputs but one frozen to initializers. A case is
 right, refused by one sentence of ours, wrong, or foreign: another exception, a crash, more than
 ``SECONDS``, or a word on the terminal that is not ours. What is refused is given to TVM alone, to
-tell what it can do and we do not. ``--only TEXT`` takes the cases whose name holds the text.
+on_progress what it can do and we do not. ``--only TEXT`` takes the cases whose name holds the text.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from tests.campaigns.onnx_cases import FORMS, KINDS, Wanted, every, form_of
-from tests.campaigns.onnx_check import DISPUTED, Verdict, by_tvm, judge, operators
+from tests.campaigns.onnx_cases import FORMS, KINDS, BackendRequest, every, form_of
+from tests.campaigns.onnx_check import DISPUTED, BackendVerdict, by_tvm, judge, operators
 from tests.campaigns.tables import provenance, table
 
 SECONDS = 300  # of the clock: the machine may do other things too
@@ -37,11 +37,11 @@ COLUMNS = ("right", "refused, nor can TVM", "refused, TVM can", "wrong", "foreig
 
 
 @dataclass(frozen=True)
-class Result:
+class BackendResult:
     """tvm: how TVM alone fails, of a refused case; None of another."""
 
-    wanted: Wanted
-    verdict: Verdict
+    wanted: BackendRequest
+    verdict: BackendVerdict
     operators: str
     tvm: str | None = None
 
@@ -75,7 +75,7 @@ class Worker:
         self._process: Any = None
         self._asked = 0
 
-    def ask(self, question: str, wanted: Wanted) -> Any:
+    def ask(self, question: str, wanted: BackendRequest) -> Any:
         """The answer, or how the process ended instead, a text."""
         if self._process is None:
             self._start()
@@ -111,26 +111,26 @@ class Worker:
             self._pipe.close()
 
 
-def attempt(worker: Worker, wanted: Wanted) -> Result:
+def attempt(worker: Worker, wanted: BackendRequest) -> BackendResult:
     """What comes of a case, in the worker's process."""
     answer = worker.ask("judge", wanted)
-    verdict = answer if isinstance(answer, Verdict) else Verdict("foreign", answer)
+    verdict = answer if isinstance(answer, BackendVerdict) else BackendVerdict("foreign", answer)
     names = worker.ask("operators", wanted)
     alone = worker.ask("tvm", wanted) if verdict.outcome == "refused" else None
-    return Result(wanted, verdict, names, alone)
+    return BackendResult(wanted, verdict, names, alone)
 
 
-def results(wanted: list[Wanted], jobs: int) -> Iterator[Result]:
+def results(wanted: list[BackendRequest], jobs: int) -> Iterator[BackendResult]:
     """Results as they come, from so many processes."""
     chunks = [wanted[first::jobs] for first in range(jobs)]
 
-    def run(chunk: list[Wanted], done: Any) -> None:
+    def run(chunk: list[BackendRequest], done: Any) -> None:
         worker = Worker()
         for each in chunk:
             done(attempt(worker, each))
         worker.stop()
 
-    queue: SimpleQueue[Result] = SimpleQueue()
+    queue: SimpleQueue[BackendResult] = SimpleQueue()
     with ThreadPoolExecutor(jobs) as pool:
         running = [pool.submit(run, chunk, queue.put) for chunk in chunks]
         for _ in wanted:
@@ -139,7 +139,7 @@ def results(wanted: list[Wanted], jobs: int) -> Iterator[Result]:
             each.result()
 
 
-def counts(found: list[Result]) -> str:
+def counts(found: list[BackendResult]) -> str:
     """The table of kinds by forms."""
     seen = Counter((each.wanted.kind, each.wanted.form, each.column) for each in found)
     rows = []
@@ -151,9 +151,9 @@ def counts(found: list[Result]) -> str:
     return table(("kind", "form", "cases", *COLUMNS), rows, texts=2)
 
 
-def could(found: list[Result]) -> str:
+def could(found: list[BackendResult]) -> str:
     """What TVM can do by itself and we refuse: operators, cases and the reason, most often first."""
-    reasons: dict[str, list[Result]] = {}
+    reasons: dict[str, list[BackendResult]] = {}
     for each in found:
         if each.column == COLUMNS[2]:
             reasons.setdefault(each.operators, []).append(each)
@@ -177,7 +177,7 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "TVM_NUM_THREADS": "1"}
     begin = time.monotonic()
     wanted = [each for each in every() if options.only in each.name]
-    found: list[Result] = []
+    found: list[BackendResult] = []
     for each in results(wanted, options.jobs):
         found.append(each)
         if each.column in COLUMNS[3:]:
@@ -205,7 +205,7 @@ def main() -> None:
         )
     failed = sum(each.column in COLUMNS[3:] for each in found)
     print(counts(found), could(found), sep="\n\n")
-    disputed = sum(each.verdict == Verdict("right", DISPUTED) for each in found)
+    disputed = sum(each.verdict == BackendVerdict("right", DISPUTED) for each in found)
     print(f"\nOf what is right, {disputed} as onnxruntime gives it and not as the case expects.")
     print(f"\n{provenance('every case', begin, options.jobs)}; {failed} wrong or foreign")
     sys.exit(1 if failed else 0)

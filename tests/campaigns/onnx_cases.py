@@ -26,7 +26,7 @@ FORMS: tuple[Form, ...] = get_args(Form)
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 
 
-class Wanted(NamedTuple):
+class BackendRequest(NamedTuple):
     """A case by what makes it."""
 
     kind: Kind
@@ -54,10 +54,10 @@ def _cases(kind: Kind) -> dict[str, TestCase]:
     return {case.name: case for case in sorted(made, key=lambda case: str(case.name))}
 
 
-def every(kinds: tuple[Kind, ...] = KINDS) -> list[Wanted]:
+def every(kinds: tuple[Kind, ...] = KINDS) -> list[BackendRequest]:
     """All cases. Of one with a single input there is no frozen form."""
     return [
-        Wanted(kind, name, form)
+        BackendRequest(kind, name, form)
         for kind in kinds
         for name in _cases(kind)
         for form in FORMS
@@ -87,7 +87,7 @@ def example(kind: Kind, name: str) -> Example:
     )
 
 
-def form_of(wanted: Wanted) -> Example:
+def form_of(wanted: BackendRequest) -> Example:
     """A case in the form that is wanted."""
     made = example(wanted.kind, wanted.name)
     if wanted.form == "as is":

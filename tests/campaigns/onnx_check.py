@@ -3,8 +3,8 @@
 What is wrong is told from what int8 costs in two steps. The imported float network must give what
 the case expects, to the case's own tolerance, or where the case is disputed what onnxruntime gives.
 The accelerator must give TVM's integers in every
-bit, and the whole then differs from what is expected by quantisation only: more than ``LOOSE_DB``
-of signal to noise, or where no layer is quantised nothing but the float network.
+bit, and the whole then differs from what is expected by quantization only: more than ``LOOSE_DB``
+of signal to noise, or where no layer is quantized nothing but the float network.
 """
 
 from __future__ import annotations
@@ -31,40 +31,42 @@ DISPUTED = "as onnxruntime has it, not as the case"
 LONGEST = 600  # characters of a sentence
 
 
-class Verdict(NamedTuple):
+class BackendVerdict(NamedTuple):
     """outcome: one of OUTCOMES. why: a line; of what is right, ``DISPUTED`` or nothing."""
 
     outcome: str
     why: str = ""
 
 
-def judge(case: Example) -> Verdict:
+def judge(case: Example) -> BackendVerdict:
     """What comes of the case, whatever is raised on the way."""
     with _silence() as written:
         verdict = _outcome(case)
         gc.collect()  # TVM complains of some objects when they go
     if written and verdict.outcome != "foreign":
-        return Verdict(
+        return BackendVerdict(
             "foreign",
             f"{verdict.outcome}, but writes to the terminal: {' '.join(written[0].split())[:300]}",
         )
     return verdict
 
 
-def _outcome(case: Example) -> Verdict:
+def _outcome(case: Example) -> BackendVerdict:
     try:
         return _judge(case)
     except ZeroskipError as refusal:
         text = str(refusal)
         if not text or "\n" in text.strip() or len(text) > LONGEST:
-            return Verdict("foreign", f"a sentence of {len(text)} characters: {text[:200]!r}")
-        return Verdict("refused", text)
+            return BackendVerdict(
+                "foreign", f"a sentence of {len(text)} characters: {text[:200]!r}"
+            )
+        return BackendVerdict("refused", text)
     except Exception as problem:
         what = " ".join(str(problem).split())[:300]
-        return Verdict("foreign", f"{type(problem).__name__}: {what}")
+        return BackendVerdict("foreign", f"{type(problem).__name__}: {what}")
 
 
-def _judge(case: Example) -> Verdict:
+def _judge(case: Example) -> BackendVerdict:
     from zeroskip.compiler.driver import compile as compile_model
     from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
     from zeroskip.runtime.execution.session import Session, images_of
@@ -76,23 +78,23 @@ def _judge(case: Example) -> Verdict:
     arrays = {port.name: case.inputs[port.name] for port in network.run_inputs}
     found = Session(network).run(arrays)
     if set(found) != set(case.outputs):
-        return Verdict("wrong", f"outputs {sorted(found)} for {sorted(case.outputs)}")
+        return BackendVerdict("wrong", f"outputs {sorted(found)} for {sorted(case.outputs)}")
 
     floats = found
-    quantised = bool(network.programs) or _converts(network)
-    if quantised:
+    quantized = bool(network.programs) or _converts(network)
+    if quantized:
         executable = compile_for_cpu(network.floating_module)
         images = [run_cpu(executable, "main", image) for image in images_of(network, arrays)]
         floats = {
             port.name: np.concatenate(parts) if len(parts) > 1 else parts[0]
             for port, parts in zip(network.outputs, zip(*images, strict=True), strict=True)
         }
-    difference = _difference(case.outputs, floats, found if quantised else None, case)
-    if difference and _difference(by_onnxruntime(case), floats, found if quantised else None, case):
-        return Verdict("wrong", difference)
+    difference = _difference(case.outputs, floats, found if quantized else None, case)
+    if difference and _difference(by_onnxruntime(case), floats, found if quantized else None, case):
+        return BackendVerdict("wrong", difference)
     if network.programs and not (checked := validate(network, arrays)).exact:
-        return Verdict("wrong", f"not TVM's bits: {checked.mismatch}")
-    return Verdict("right", DISPUTED if difference else "")
+        return BackendVerdict("wrong", f"not TVM's bits: {checked.mismatch}")
+    return BackendVerdict("right", DISPUTED if difference else "")
 
 
 def _difference(
@@ -133,7 +135,7 @@ def by_onnxruntime(case: Example) -> dict[str, Any]:
 
 
 def _converts(network: Any) -> bool:
-    """Whether the host quantises what the float network does not."""
+    """Whether the host quantizes what the float network does not."""
     from zeroskip.relay_passes.relax.rewriting import bindings, op_name
 
     host, floating = (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tests.compiler.fields import Limits, Scales
-from tests.compiler.networks import Builder
+from tests.compiler.fields import LimitFields, ScalesFields
+from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.codegen.region import emit_region
@@ -46,7 +46,7 @@ class Sample:
         return self.program.spec
 
 
-class Lively(Builder):
+class Lively(GraphBuilder):
     """Makes layers whose results are spread over the whole range, so that every byte matters: zero
     points near the middle, no limits within the range, and few values beyond it."""
 
@@ -57,42 +57,42 @@ class Lively(Builder):
         low, high = BOUNDS[made.dtype]
         return replace(made, zero_point=(low + high) // 2 + int(self.rng.integers(-20, 21)))
 
-    def limits(self, y: QTensor) -> Limits:
+    def limits(self, y: QTensor) -> LimitFields:
         low, high = BOUNDS[y.dtype]
         return {"lo": low, "hi": high}
 
-    def scales(self, count: int, terms: int) -> Scales:
+    def scales(self, count: int, terms: int) -> ScalesFields:
         made = super().scales(count, terms)
         return {**made, "shift": made["shift"] + 3}
 
 
-def _residual(b: Builder) -> LayerGraph:
+def _residual(b: GraphBuilder) -> LayerGraph:
     x = b.conv(b.input(20, 7, 6), 24, (3, 3), pad=(1, 1, 1, 1))
     y = b.sum(b.conv(b.conv(x, 40, (1, 1)), 24, (3, 3), pad=(1, 1, 1, 1)), x)
     return b.graph(b.dense(b.reshape(b.global_pool(y), 24), 10))
 
 
-def _depthwise(b: Builder) -> LayerGraph:
+def _depthwise(b: GraphBuilder) -> LayerGraph:
     x = b.conv(b.input(18, 9, 5), 18, (3, 3), stride=2, pad=(1, 1, 1, 1), groups=18)
     y = b.sum(b.pool(x, "avg", 2, 1, 0), b.pool(x, "max", 2, 1, 0))
     y = b.conv(y, 33, (1, 1))
-    return b.graph(b.requantise(y), b.pool(x, "max", 3, 2, 1))
+    return b.graph(b.requantize(y), b.pool(x, "max", 3, 2, 1))
 
 
-def _joined(b: Builder) -> LayerGraph:
+def _joined(b: GraphBuilder) -> LayerGraph:
     x = b.input(9, 5, 5)
     left, right = b.conv(x, 13, (3, 3), pad=(1, 1, 1, 1)), b.conv(x, 20, (1, 1))
     both = b.concat(left, right, left)
     return b.graph(b.conv(both, 17, (3, 3), dilation=2, pad=(2, 2, 2, 2)), right)
 
 
-def _reduction(b: Builder) -> LayerGraph:
+def _reduction(b: GraphBuilder) -> LayerGraph:
     x = b.input(150, 4, 4)
     y = b.conv(x, 70, (3, 3), pad=(1, 1, 1, 1))
     return b.graph(b.dense(b.reshape(y, 70 * 16), 20))
 
 
-NETWORKS: dict[str, Callable[[Builder], LayerGraph]] = {
+NETWORKS: dict[str, Callable[[GraphBuilder], LayerGraph]] = {
     "residual": _residual,
     "depthwise": _depthwise,
     "joined": _joined,

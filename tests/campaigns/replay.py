@@ -65,7 +65,7 @@ MODELS: dict[str, tuple[Callable[[], str | onnx.ModelProto], tuple[str, ...]]] =
 
 
 @dataclass(frozen=True)
-class Case:
+class ReplayCase:
     """A network on a target under a scheme; scheme ``graph`` stands for the random layer graphs
     of ``programs.py`` and ``tiny`` for the same with memories of a few KiB."""
 
@@ -77,14 +77,14 @@ class Case:
         return f"{self.network}, {self.target}, {self.scheme}"
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[ReplayCase]:
     """All of the table, in its order."""
     for network, (_, schemes) in MODELS.items():
         for scheme in schemes:
-            yield from (Case(network, target, scheme) for target in programs.TARGETS)
+            yield from (ReplayCase(network, target, scheme) for target in programs.TARGETS)
     for network in SAMPLES:
         for scheme in ("graph", "tiny"):
-            yield from (Case(network, target, scheme) for target in programs.TARGETS)
+            yield from (ReplayCase(network, target, scheme) for target in programs.TARGETS)
 
 
 @cache
@@ -103,7 +103,7 @@ def coarse(ranges: Mapping[str, Range]) -> dict[str, Range]:
     return {name: Range(rounded(each.lo), rounded(each.hi)) for name, each in ranges.items()}
 
 
-def compiled(case: Case) -> dict[str, Program]:
+def compiled(case: ReplayCase) -> dict[str, Program]:
     """The programs of a case by region."""
     spec = load_spec(case.target)
     if case.scheme in ("graph", "tiny"):
@@ -117,7 +117,7 @@ def compiled(case: Case) -> dict[str, Program]:
     return network_of(stages, model, spec).programs
 
 
-def line(case: Case) -> str:
+def line(case: ReplayCase) -> str:
     """The case's line of the table."""
     code, numbers, cycles = hashlib.sha256(), hashlib.sha256(), 0
     for name, program in compiled(case).items():
@@ -149,7 +149,7 @@ def _numbers(run: Run, program: Program, name: str) -> str:
     return name + json.dumps(table, sort_keys=True, default=str)
 
 
-def lines(chosen: Iterable[Case], jobs: int) -> Iterator[str]:
+def lines(chosen: Iterable[ReplayCase], jobs: int) -> Iterator[str]:
     """The table's lines as they are ready, in order."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield from pool.map(line, chosen)

@@ -23,13 +23,13 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.execute.moves import moved_cells
 from zeroskip.accel_model.execute.state import State
-from zeroskip.accel_model.formats import from_canonical
+from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.functional.kernels import even
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.machine import tokens
-from zeroskip.accel_model.machine.decoded_stream import Step, Stream
-from zeroskip.accel_model.machine.executor import Walk
+from zeroskip.accel_model.machine.decoded_stream import DecodedInstruction, DecodedProgram
+from zeroskip.accel_model.machine.executor import FunctionalExecutor
 from zeroskip.accel_model.machine.machine import Machine, Task
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program
@@ -78,11 +78,11 @@ def mix(kind: int, *parts: Any) -> Terms:
     return made
 
 
-class _Symbolic(Walk):
+class _Symbolic(FunctionalExecutor):
     """A walk that also computes terms. ``act`` is [rows, 16], ``acc`` [rows, 16], ``dram`` [bytes];
     a byte of the image has a term of its value."""
 
-    def __init__(self, program: Program, stream: Stream, state: State) -> None:
+    def __init__(self, program: Program, stream: DecodedProgram, state: State) -> None:
         super().__init__(program, stream, state)
         memories = state.memories
         self.dram = np.zeros(program.dram_bytes, np.uint64)
@@ -94,7 +94,7 @@ class _Symbolic(Walk):
         self.acc = np.zeros(memories.acc.shape[1:], np.uint64)
         self._image = len(program.image)
 
-    def _execute(self, pc: int, step: Step, known: npt.NDArray[np.int32]) -> None:
+    def _execute(self, pc: int, step: DecodedInstruction, known: npt.NDArray[np.int32]) -> None:
         super()._execute(pc, step, known)
         apply = getattr(self, f"_{step.one.mnemonic}", None)
         if apply is not None:
@@ -126,7 +126,7 @@ class _Symbolic(Walk):
 
     def _conv(self, one: isa.Conv) -> None:
         filters, window = self._state.decoded(), self._state.window()
-        weight = from_canonical(filters.matrix, one.channels, (window.taps,)).astype(np.int64)
+        weight = from_reduction_order(filters.matrix, one.channels, (window.taps,)).astype(np.int64)
         seen = self._inputs(one.channels).reshape(window.outputs, -1)
         sums = seen @ weight.reshape(len(weight), -1).T.view(np.uint64)
         used = accumulator_rows(self._state.placement(one.mode).slots, one.filters)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conftest import SEED
-from tests.campaigns.cycles import Kind, difference, kinds, network
+from tests.campaigns.cycles import CycleKind, difference, kinds, network
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.reference.convolution import Outcome
@@ -16,7 +16,7 @@ from zeroskip.accel_model.spec import load_spec
 @pytest.mark.parametrize(
     "kind", [kind for kind in kinds() if kind.sample], ids=lambda kind: kind.name
 )
-def test_times_and_counts_are_those_of_the_stepped_hardware(kind: Kind) -> None:
+def test_times_and_counts_are_those_of_the_stepped_hardware(kind: CycleKind) -> None:
     for case in range(kind.sample):
         found = kind.check(np.random.default_rng([SEED, case]))
         assert not found, f"seed {SEED}, case {case}: {found}"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.campaigns.fuzz import Wanted, cases
-from tests.campaigns.fuzz_case import Case, Step, dump_case, found_cases, parse_case
+from tests.campaigns.fuzz import FuzzRequest, cases
+from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, dump_case, found_cases, parse_case
 from tests.campaigns.fuzz_check import judge, multiplies
 from tests.campaigns.fuzz_coverage import CHANNELS, features
 from tests.campaigns.fuzz_layers import build_graph
@@ -54,7 +54,7 @@ def test_a_wrong_bit_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> Non
     """A compiler that swaps the operands' scales of fused additions."""
     monkeypatch.setattr(lower, "_swapped", lambda total: total)
 
-    def fails(case: Case) -> bool:
+    def fails(case: FuzzCase) -> bool:
         return "differ" in judge(case).what
 
     seeds = range(FIRST, FIRST + 200)
@@ -72,13 +72,15 @@ def test_a_case_survives_its_file() -> None:
 
 
 def test_a_case_is_its_seed() -> None:
-    wanted = Wanted("layers", FIRST, tvm=False)
+    wanted = FuzzRequest("layers", FIRST, tvm=False)
     assert dump_case(wanted.case()) == dump_case(wanted.case())
 
 
 def test_steps_that_no_output_needs_are_dropped() -> None:
-    steps = tuple(Step("requantise", (x,), y) for x, y in (("a", "v0"), ("b", "v1"), ("v0", "v2")))
-    case = Case(
+    steps = tuple(
+        FuzzStep("requantise", (x,), y) for x, y in (("a", "v0"), ("b", "v1"), ("v0", "v2"))
+    )
+    case = FuzzCase(
         "layers", "dense256", {"a": {"shape": [1, 1]}, "b": {"shape": [1, 1]}}, steps, ("v2",)
     )
     assert [step.output for step in case.trimmed().steps] == ["v0", "v2"]

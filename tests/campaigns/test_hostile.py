@@ -13,7 +13,7 @@ import pytest
 
 from conftest import SEED
 from tests.campaigns import hostile
-from tests.campaigns.hostile import KINDS, Kind, arm, attempt, run
+from tests.campaigns.hostile import KINDS, HostileKind, arm, attempt, run
 from tests.campaigns.hostile_programs import VALUES, change_json
 from zeroskip.accel_model.errors import ZeroskipError
 
@@ -69,7 +69,7 @@ def test_what_must_not_happen_is_seen(
 ) -> None:
     arm()
     monkeypatch.setattr(hostile, "SECONDS", 0.1)
-    monkeypatch.setitem(KINDS, "own", Kind(lambda _: does(), lambda: None, 1))
+    monkeypatch.setitem(KINDS, "own", HostileKind(lambda _: does(), lambda: None, 1))
     found = attempt("own", 0, 0)
     assert found[0] == outcome
     assert where in found[1]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.campaigns import onnx_check
-from tests.campaigns.onnx_backend import Result, Worker, attempt, could, counts
-from tests.campaigns.onnx_cases import Example, Form, Wanted, example, form_of, frozen
-from tests.campaigns.onnx_check import DISPUTED, Verdict, compare, judge
+from tests.campaigns.onnx_backend import BackendResult, Worker, attempt, could, counts
+from tests.campaigns.onnx_cases import BackendRequest, Example, Form, example, form_of, frozen
+from tests.campaigns.onnx_check import DISPUTED, BackendVerdict, compare, judge
 from zeroskip.accel_model.errors import ZeroskipError
 
 RIGHT: dict[Form, str] = {
@@ -52,13 +52,13 @@ def frozen_heap() -> Iterator[None]:
 @pytest.mark.parametrize("form", RIGHT)
 def test_a_slice_is_right(form: Form) -> None:
     for name in RIGHT[form].split():
-        verdict = judge(form_of(Wanted("node", f"test_{name}", form)))
-        assert verdict == Verdict("right"), name
+        verdict = judge(form_of(BackendRequest("node", f"test_{name}", form)))
+        assert verdict == BackendVerdict("right"), name
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_slice_is_refused(name: str) -> None:
-    verdict = judge(form_of(Wanted("node", f"test_{name}", "as is")))
+    verdict = judge(form_of(BackendRequest("node", f"test_{name}", "as is")))
     assert verdict.outcome == "refused", verdict
     assert REFUSED[name] in verdict.why
 
@@ -72,18 +72,18 @@ def test_the_frozen_form_keeps_the_first_input_of_floats() -> None:
     assert frozen(example("node", "test_relu")) is None
 
 
-def raising(problem: Exception) -> Callable[[Example], Verdict]:
-    def judging(_case: Example) -> Verdict:
+def raising(problem: Exception) -> Callable[[Example], BackendVerdict]:
+    def judging(_case: Example) -> BackendVerdict:
         raise problem
 
     return judging
 
 
-def printing(case: Example) -> Verdict:
+def printing(case: Example) -> BackendVerdict:
     import os
 
     os.write(1, b"Warning: what nobody asked for")
-    return Verdict("right")
+    return BackendVerdict("right")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,10 @@ def printing(case: Example) -> Verdict:
     ],
 )
 def test_what_must_not_happen_is_seen(
-    does: Callable[[Example], Verdict], outcome: str, why: str, monkeypatch: pytest.MonkeyPatch
+    does: Callable[[Example], BackendVerdict],
+    outcome: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(onnx_check, "_judge", does)
     verdict = judge(example("node", "test_relu"))
@@ -106,7 +109,7 @@ def test_what_must_not_happen_is_seen(
 
 
 def test_a_wrong_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a float network, and of one that is quantised: what int8 costs is not wrong."""
+    """Of a float network, and of one that is quantized: what int8 costs is not wrong."""
     monkeypatch.setattr(onnx_check, "by_onnxruntime", lambda _case: {})
     for name, limit in (("test_softmax_axis_1", 3e-3), ("test_globalaveragepool", 0.3)):
         case = example("node", name)
@@ -134,29 +137,29 @@ def test_differences(want: Any, got: Any, why: str) -> None:
 
 
 def test_a_disputed_case_is_judged_by_onnxruntime() -> None:
-    wanted = Wanted("node", "test_resize_downsample_scales_linear_align_corners", "frozen")
-    assert judge(form_of(wanted)) == Verdict("right", DISPUTED)
+    wanted = BackendRequest("node", "test_resize_downsample_scales_linear_align_corners", "frozen")
+    assert judge(form_of(wanted)) == BackendVerdict("right", DISPUTED)
 
 
 class Dying(Worker):
     """A process that ends with the first question of each kind."""
 
-    def ask(self, question: str, wanted: Wanted) -> Any:
+    def ask(self, question: str, wanted: BackendRequest) -> Any:
         return "the process ended with -11" if question == "judge" else "Relu"
 
 
 def test_a_case_that_ends_its_process_is_foreign() -> None:
-    result = attempt(Dying(), Wanted("node", "test_relu", "as is"))
-    assert result.verdict == Verdict("foreign", "the process ended with -11")
+    result = attempt(Dying(), BackendRequest("node", "test_relu", "as is"))
+    assert result.verdict == BackendVerdict("foreign", "the process ended with -11")
     assert result.column == "foreign"
 
 
 def test_tables() -> None:
-    wanted = Wanted("node", "test_relu", "as is")
+    wanted = BackendRequest("node", "test_relu", "as is")
     found = [
-        Result(wanted, Verdict("right"), "Relu"),
-        Result(wanted, Verdict("refused", "not this"), "Relu", tvm="KeyError"),
-        Result(wanted, Verdict("refused", "not that"), "Relu", tvm=""),
+        BackendResult(wanted, BackendVerdict("right"), "Relu"),
+        BackendResult(wanted, BackendVerdict("refused", "not this"), "Relu", tvm="KeyError"),
+        BackendResult(wanted, BackendVerdict("refused", "not that"), "Relu", tvm=""),
     ]
     assert counts(found).splitlines()[2] == "| node | as is | 3 | 1 | 1 | 1 | 0 | 0 |"
     assert could(found).splitlines()[2:] == ["| Relu | not that | 1 |"]

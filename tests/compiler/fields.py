@@ -12,21 +12,21 @@ Int32 = npt.NDArray[np.int32]
 Shape = tuple[int, ...]
 
 
-class Limits(TypedDict):
+class LimitFields(TypedDict):
     """Least and greatest value of the result."""
 
     lo: int
     hi: int
 
 
-class Scale(TypedDict):
+class ScaleFields(TypedDict):
     """One factor for all of the tensor."""
 
     mult: int
     shift: int
 
 
-class Scales(TypedDict):
+class ScalesFields(TypedDict):
     """int32 [K]: of every channel."""
 
     mult: Int32
@@ -34,13 +34,13 @@ class Scales(TypedDict):
     bias: Int32
 
 
-class Weights(Scales):
+class WeightFields(ScalesFields):
     """int8 [K, C / groups, *kernel], and what scales their sums."""
 
     weight: Int8
 
 
-class Window(TypedDict):
+class WindowFields(TypedDict):
     """Of a pool: one of each for every spatial dimension, of the padding two."""
 
     kernel: Shape
@@ -48,7 +48,7 @@ class Window(TypedDict):
     padding: Shape
 
 
-class DilatedWindow(Window):
+class DilatedWindowFields(WindowFields):
     """Of a pool whose taps may lie apart."""
 
     dilation: Shape

@@ -11,16 +11,24 @@ import numpy.typing as npt
 
 from tests.accel_model.by_name import nbytes_ideal
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.relay_passes.integer.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, QTensor
+from zeroskip.relay_passes.integer.layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ConvLayer,
+    DenseLayer,
+    Layer,
+    MaxPoolLayer,
+    QTensor,
+)
 
 Numbers = npt.NDArray[np.int64]
 
 
-def places(layer: Conv | MaxPool | AvgPool) -> Numbers:
+def places(layer: ConvLayer | MaxPoolLayer | AvgPoolLayer) -> Numbers:
     """[C, taps, outputs]: of each channel the element that each tap of each output looks at,
     counted from 1; 0 for padding."""
     channels, *spatial = layer.x.shape[1:]
-    kernel = layer.weight.shape[2:] if isinstance(layer, Conv) else layer.kernel
+    kernel = layer.weight.shape[2:] if isinstance(layer, ConvLayer) else layer.kernel
     dilation = getattr(layer, "dilation", (1,) * len(kernel))
     begins, ends = layer.padding[: len(kernel)], layer.padding[len(kernel) :]
     image = 1 + np.arange(channels * prod(spatial)).reshape(channels, *spatial)
@@ -40,9 +48,9 @@ def places(layer: Conv | MaxPool | AvgPool) -> Numbers:
 
 def real_macs(layer: Layer) -> int:
     """Multiplies of a weight that is not zero by an input within the image."""
-    if isinstance(layer, Dense):
+    if isinstance(layer, DenseLayer):
         return int(np.count_nonzero(layer.weight))
-    if not isinstance(layer, Conv):
+    if not isinstance(layer, ConvLayer):
         return 0
     there = (places(layer) > 0).sum(axis=2)  # [C, taps]
     held = layer.weight.reshape(*layer.weight.shape[:2], -1) != 0
@@ -54,19 +62,19 @@ def real_macs(layer: Layer) -> int:
 
 def looked_at(layer: Layer) -> set[int]:
     """Elements of the first input that the result depends on, counted from 1."""
-    if isinstance(layer, Conv):
+    if isinstance(layer, ConvLayer):
         held = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:]) != 0
         weighed = held.any(axis=1).reshape(layer.x.shape[1], -1)  # [C, taps]
         return set(places(layer)[weighed].ravel().tolist()) - {0}
-    if isinstance(layer, MaxPool | AvgPool):
+    if isinstance(layer, MaxPoolLayer | AvgPoolLayer):
         return set(places(layer).ravel().tolist()) - {0}
-    if isinstance(layer, Dense):
+    if isinstance(layer, DenseLayer):
         return set((1 + np.flatnonzero(layer.weight.any(axis=0))).tolist())
     return set(range(1, 1 + prod(first_input(layer).shape)))
 
 
 def first_input(layer: Layer) -> QTensor:
-    found: QTensor = layer.a if isinstance(layer, Add) else vars(layer)["x"]
+    found: QTensor = layer.a if isinstance(layer, AddLayer) else vars(layer)["x"]
     return found
 
 
@@ -75,7 +83,7 @@ def needs(graph: LayerGraph, kind: str, node: Node, fused: Node | None) -> tuple
     computed with it. kind: of the array."""
     seen = {(node.inputs[0], element) for element in looked_at(node.layer)}
     for add in (node, fused):
-        if add is not None and isinstance(add.layer, Add):
+        if add is not None and isinstance(add.layer, AddLayer):
             seen |= {
                 (name, element)
                 for name in add.inputs
@@ -88,15 +96,15 @@ def needs(graph: LayerGraph, kind: str, node: Node, fused: Node | None) -> tuple
 
 def weight_bytes(layer: Layer, kind: str) -> int:
     """In the format of the array, the zeros between groups not counted."""
-    if not isinstance(layer, Conv | Dense):
+    if not isinstance(layer, ConvLayer | DenseLayer):
         return 0
     weight = layer.weight
     if kind == "dense" or (
-        isinstance(layer, Conv) and 1 < layer.groups == layer.x.shape[1] == len(weight)
+        isinstance(layer, ConvLayer) and 1 < layer.groups == layer.x.shape[1] == len(weight)
     ):
         return weight.size
     if kind == "bitmap":
         return int(np.count_nonzero(weight)) + (weight.size + 7) // 8
-    if isinstance(layer, Dense):  # kernels of one weight
+    if isinstance(layer, DenseLayer):  # kernels of one weight
         weight = weight[..., np.newaxis]
     return nbytes_ideal(kind, weight)  # test_formats.py counts it

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.compiler.fields import Int8, Limits, Scale, Scales, Window
+from tests.compiler.fields import Int8, LimitFields, ScaleFields, ScalesFields, WindowFields
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.relay_passes.integer import layers
 from zeroskip.relay_passes.integer.layers import DType, QTensor
 
 
 @dataclass
-class Builder:
+class GraphBuilder:
     """Grows a graph layer by layer; every method returns the name of the value it made."""
 
     rng: np.random.Generator
@@ -35,7 +35,7 @@ class Builder:
         low, high = layers.BOUNDS[dtype]
         return QTensor(shape, dtype, int(self.rng.integers(low, high + 1)))
 
-    def limits(self, y: QTensor) -> Limits:
+    def limits(self, y: QTensor) -> LimitFields:
         low, high = layers.BOUNDS[y.dtype]
         return {"lo": y.zero_point if self.rng.random() < 0.5 else low, "hi": high}
 
@@ -45,9 +45,9 @@ class Builder:
         self.nodes.append(Node(f"{layer.kind}{len(self.nodes)}", layer, inputs, name))
         return name
 
-    def scales(self, count: int, terms: int) -> Scales:
+    def scales(self, count: int, terms: int) -> ScalesFields:
         real = self.rng.uniform(0.5, 2.0, count) / (20 * np.sqrt(max(terms, 1)))
-        pairs = [layers.quantise_multiplier(float(r)) for r in real]
+        pairs = [layers.quantize_multiplier(float(r)) for r in real]
         return {
             "mult": np.array([m for m, _ in pairs], np.int32),
             "shift": np.array([n for _, n in pairs], np.int32),
@@ -78,7 +78,7 @@ class Builder:
         )
         y = self.tensor((1, filters, *shape))
         return self.add(
-            layers.Conv(
+            layers.ConvLayer(
                 x=t,
                 y=y,
                 weight=weight,
@@ -97,7 +97,7 @@ class Builder:
         y = self.tensor((1, units))
         weight = self.weight(units, t.shape[1])
         return self.add(
-            layers.Dense(
+            layers.DenseLayer(
                 x=t,
                 y=y,
                 weight=weight,
@@ -107,15 +107,15 @@ class Builder:
             x,
         )
 
-    def scale(self, real: float) -> Scale:
-        mult, shift = layers.quantise_multiplier(real)
+    def scale(self, real: float) -> ScaleFields:
+        mult, shift = layers.quantize_multiplier(real)
         return {"mult": mult, "shift": shift}
 
     def sum(self, a: str, b: str) -> str:
         y = self.tensor(self.tensors[a].shape)
         mult_a, mult_b = (int(m) for m in self.rng.integers(1 << 20, 1 << 30, 2))
         return self.add(
-            layers.Add(
+            layers.AddLayer(
                 a=self.tensors[a],
                 b=self.tensors[b],
                 y=y,
@@ -131,7 +131,7 @@ class Builder:
     def pool(self, x: str, kind: str, kernel: int, stride: int, pad: int = 0) -> str:
         t = self.tensors[x]
         shape = tuple((size + 2 * pad - kernel) // stride + 1 for size in t.shape[2:])
-        window: Window = {
+        window: WindowFields = {
             "kernel": (kernel, kernel),
             "strides": (stride, stride),
             "padding": (pad,) * 4,
@@ -139,11 +139,12 @@ class Builder:
         if kind == "max":
             y = self.tensor((1, t.shape[1], *shape), t)
             return self.add(
-                layers.MaxPool(x=t, y=y, dilation=(1, 1), **window, **self.limits(y)), x
+                layers.MaxPoolLayer(x=t, y=y, dilation=(1, 1), **window, **self.limits(y)), x
             )
         y = self.tensor((1, t.shape[1], *shape))
         return self.add(
-            layers.AvgPool(x=t, y=y, **window, **self.scale(1 / kernel**2), **self.limits(y)), x
+            layers.AvgPoolLayer(x=t, y=y, **window, **self.scale(1 / kernel**2), **self.limits(y)),
+            x,
         )
 
     def global_pool(self, x: str) -> str:
@@ -151,7 +152,7 @@ class Builder:
         y = self.tensor((*t.shape[:2], 1, 1))
         area = t.shape[2] * t.shape[3]
         return self.add(
-            layers.AvgPool(
+            layers.AvgPoolLayer(
                 x=t,
                 y=y,
                 kernel=tuple(t.shape[2:]),
@@ -163,21 +164,21 @@ class Builder:
             x,
         )
 
-    def requantise(self, x: str, like: str | None = None) -> str:
+    def requantize(self, x: str, like: str | None = None) -> str:
         t = self.tensors[x]
         y = self.tensor(t.shape, None if like is None else self.tensors[like])
-        return self.add(layers.Requantise(x=t, y=y, **self.scale(0.8), **self.limits(y)), x)
+        return self.add(layers.RequantizeLayer(x=t, y=y, **self.scale(0.8), **self.limits(y)), x)
 
     def concat(self, *xs: str) -> str:
-        same = [xs[0], *(self.requantise(x, xs[0]) for x in xs[1:])]
+        same = [xs[0], *(self.requantize(x, xs[0]) for x in xs[1:])]
         parts = tuple(self.tensors[x] for x in same)
         channels = sum(t.shape[1] for t in parts)
         y = self.tensor((1, channels, *parts[0].shape[2:]), parts[0])
-        return self.add(layers.Concat(xs=parts, y=y, axis=1), *same)
+        return self.add(layers.ConcatLayer(xs=parts, y=y, axis=1), *same)
 
     def reshape(self, x: str, *shape: int) -> str:
         t = self.tensors[x]
-        return self.add(layers.Reshape(x=t, y=self.tensor((1, *shape), t)), x)
+        return self.add(layers.ReshapeLayer(x=t, y=self.tensor((1, *shape), t)), x)
 
     def graph(self, *outputs: str) -> LayerGraph:
         return LayerGraph("net", tuple(self.inputs), outputs, tuple(self.nodes), self.tensors)

@@ -13,13 +13,15 @@ from zeroskip.relay_passes.integer import layers
 Array = npt.NDArray[Any]
 
 
-def requantise(v: Array, mult: Array, shift: Array, zp: int, lo: int, hi: int) -> Array:
+def requantize(v: Array, mult: Array, shift: Array, zp: int, lo: int, hi: int) -> Array:
     v = v.astype(np.int64)
     result: Array = np.clip(((v * mult + (np.int64(1) << (shift - 1))) >> shift) + zp, lo, hi)
     return result
 
 
-def evened(p: Array, layer: layers.Add | layers.AvgPool | layers.Requantise) -> Array:
+def evened(
+    p: Array, layer: layers.AddLayer | layers.AvgPoolLayer | layers.RequantizeLayer
+) -> Array:
     """``p / 2^shift`` to 16 bits of fraction, halves to even, in units of 2^-f."""
     f = min(layer.shift, 16)
     t = p >> (layer.shift - f)
@@ -54,7 +56,7 @@ def windows(
     return every
 
 
-def conv(layer: layers.Conv, x: Array) -> Array:
+def conv(layer: layers.ConvLayer, x: Array) -> Array:
     spatial = layer.weight.ndim - 2
     x = padded(x.astype(np.int64) - layer.x.zero_point, layer.padding, 0)
     per_in, per_out = x.shape[1] // layer.groups, layer.weight.shape[0] // layer.groups
@@ -71,7 +73,7 @@ def conv(layer: layers.Conv, x: Array) -> Array:
         acc = np.tensordot(seen, w, axes=(axes, list(range(1, w.ndim))))
         parts.append(np.moveaxis(acc, -1, 1))
     acc = np.concatenate(parts, axis=1) + per_channel(layer.bias, x.ndim)
-    return requantise(
+    return requantize(
         acc,
         per_channel(layer.mult, x.ndim),
         per_channel(layer.shift, x.ndim),
@@ -84,11 +86,11 @@ def conv(layer: layers.Conv, x: Array) -> Array:
 def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
     """The layer's output of its own dtype."""
     x = args[0]
-    if isinstance(layer, layers.Conv):
+    if isinstance(layer, layers.ConvLayer):
         y = conv(layer, x)
-    elif isinstance(layer, layers.Dense):
+    elif isinstance(layer, layers.DenseLayer):
         acc = (x.astype(np.int64) - layer.x.zero_point) @ layer.weight.T.astype(np.int64)
-        y = requantise(
+        y = requantize(
             acc + layer.bias,
             np.asarray(layer.mult, np.int64),
             np.asarray(layer.shift, np.int64),
@@ -96,12 +98,12 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
             layer.lo,
             layer.hi,
         )
-    elif isinstance(layer, layers.Add):
+    elif isinstance(layer, layers.AddLayer):
         total = (x.astype(np.int64) - layer.a.zero_point) * layer.mult_a + (
             args[1].astype(np.int64) - layer.b.zero_point
         ) * layer.mult_b
         y = evened(total, layer)
-    elif isinstance(layer, layers.MaxPool):
+    elif isinstance(layer, layers.MaxPoolLayer):
         seen = windows(
             padded(x.astype(np.int64), layer.padding, -(1 << 20)),
             layer.kernel,
@@ -109,7 +111,7 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
             layer.dilation,
         )
         y = np.clip(seen.max(axis=tuple(range(x.ndim, seen.ndim))), layer.lo, layer.hi)
-    elif isinstance(layer, layers.AvgPool):
+    elif isinstance(layer, layers.AvgPoolLayer):
         seen = windows(
             padded(x.astype(np.int64) - layer.x.zero_point, layer.padding, 0),
             layer.kernel,
@@ -118,11 +120,11 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
         )
         total = seen.sum(axis=tuple(range(x.ndim, seen.ndim)))
         y = evened(total * layer.mult, layer)
-    elif isinstance(layer, layers.Requantise):
+    elif isinstance(layer, layers.RequantizeLayer):
         y = evened((x.astype(np.int64) - layer.x.zero_point) * layer.mult, layer)
-    elif isinstance(layer, layers.Concat):
+    elif isinstance(layer, layers.ConcatLayer):
         y = np.concatenate(args, axis=layer.axis)
-    elif isinstance(layer, layers.Reshape):
+    elif isinstance(layer, layers.ReshapeLayer):
         y = x.reshape(layer.y.shape)
     else:
         raise TypeError(type(layer).__name__)

@@ -8,7 +8,7 @@ from math import lcm
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.program.program import Program
@@ -19,7 +19,7 @@ from zeroskip.compiler.scheduling.region import plan_region
 
 
 def program(burst: int) -> Program:
-    b = Builder(np.random.default_rng(5))
+    b = GraphBuilder(np.random.default_rng(5))
     out = b.conv(b.conv(b.input(3, 5, 5), 7, (3, 3)), 5, (1, 1))
     spec = load_spec("sparse256")
     spec = replace(spec, dram=replace(spec.dram, burst_bytes=burst))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import AccelSpec, load_spec
@@ -33,51 +33,51 @@ def check(
         assert np.array_equal(found, values[name]), name
 
 
-def _plain(b: Builder) -> list[str]:
+def _plain(b: GraphBuilder) -> list[str]:
     return [b.conv(b.input(19, 13, 11), 37, (3, 3), pad=(1, 1, 1, 1))]
 
 
-def _strided(b: Builder) -> list[str]:
+def _strided(b: GraphBuilder) -> list[str]:
     return [b.conv(b.input(3, 31, 29), 24, (7, 7), stride=2, pad=(3, 3, 2, 2))]
 
 
-def _dilated(b: Builder) -> list[str]:
+def _dilated(b: GraphBuilder) -> list[str]:
     return [b.conv(b.input(16, 17, 9), 16, (3, 2), dilation=2, pad=(2, 0, 2, 1))]
 
 
-def _deep(b: Builder) -> list[str]:
+def _deep(b: GraphBuilder) -> list[str]:
     """More weights than WGT holds: the reduction goes through ACC in chunks."""
     return [b.conv(b.input(512, 7, 7), 96, (3, 3), pad=(1, 1, 1, 1))]
 
 
-def _residual(b: Builder) -> list[str]:
+def _residual(b: GraphBuilder) -> list[str]:
     x = b.conv(b.input(40, 14, 14), 72, (1, 1))
     y = b.conv(b.conv(x, 40, (3, 3), pad=(1, 1, 1, 1)), 72, (1, 1))
     return [b.sum(x, y)]
 
 
-def _swapped_residual(b: Builder) -> list[str]:
+def _swapped_residual(b: GraphBuilder) -> list[str]:
     x = b.conv(b.input(20, 9, 9), 20, (1, 1))
     return [b.sum(b.conv(x, 20, (3, 3), pad=(1, 1, 1, 1)), x)]
 
 
-def _depthwise(b: Builder) -> list[str]:
+def _depthwise(b: GraphBuilder) -> list[str]:
     x = b.conv(b.input(8, 15, 15), 70, (1, 1))
     y = b.conv(x, 70, (3, 3), stride=2, pad=(1, 1, 1, 1), groups=70)
     return [b.sum(y, b.pool(x, "avg", 3, 2, 1))]
 
 
-def _grouped(b: Builder) -> list[str]:
+def _grouped(b: GraphBuilder) -> list[str]:
     x = b.conv(b.input(24, 8, 8), 48, (3, 3), pad=(1, 1, 1, 1), groups=2)
     return [b.conv(x, 32, (1, 1), groups=16)]
 
 
-def _pools(b: Builder) -> list[str]:
+def _pools(b: GraphBuilder) -> list[str]:
     x = b.input(33, 12, 12)
     return [b.pool(x, "max", 3, 2, 1), b.pool(x, "avg", 2, 2), b.global_pool(x)]
 
 
-def _concat(b: Builder) -> list[str]:
+def _concat(b: GraphBuilder) -> list[str]:
     x = b.input(24, 10, 10)
     y = b.conv(x, 21, (1, 1))
     z = b.conv(x, 35, (3, 3), pad=(1, 1, 1, 1))
@@ -85,36 +85,36 @@ def _concat(b: Builder) -> list[str]:
     return [b.conv(joined, 16, (1, 1)), joined, y]
 
 
-def _classifier(b: Builder) -> list[str]:
+def _classifier(b: GraphBuilder) -> list[str]:
     x = b.pool(b.conv(b.input(16, 8, 8), 40, (3, 3)), "max", 2, 2)
     flat = b.reshape(x, 40 * 9)
     return [b.dense(b.dense(flat, 50), 10)]
 
 
-def _reshapes(b: Builder) -> list[str]:
+def _reshapes(b: GraphBuilder) -> list[str]:
     x = b.conv(b.input(20, 6, 8), 24, (1, 1))
     y = b.conv(b.reshape(x, 12, 12, 8), 18, (1, 1))
     return [y, b.reshape(y, 18 * 96)]
 
 
-def _several(b: Builder) -> list[str]:
+def _several(b: GraphBuilder) -> list[str]:
     x, y = b.input(16, 7, 7), b.input(16, 7, 7)
     z = b.sum(x, y)
-    return [z, b.requantise(z), b.conv(z, 16, (1, 1))]
+    return [z, b.requantize(z), b.conv(z, 16, (1, 1))]
 
 
-def _side_by_side(b: Builder) -> list[str]:
+def _side_by_side(b: GraphBuilder) -> list[str]:
     """Of the two operands the one that is made first cannot take the other in."""
     x = b.input(20, 6, 6)
     return [b.sum(b.conv(x, 24, (1, 1)), b.conv(x, 24, (3, 3), pad=(1, 1, 1, 1)))]
 
 
-def _passed_on(b: Builder) -> list[str]:
+def _passed_on(b: GraphBuilder) -> list[str]:
     x = b.input(16, 4, 4)
     return [b.reshape(x, 256), b.conv(x, 8, (1, 1))]
 
 
-NETWORKS: list[Callable[[Builder], list[str]]] = [
+NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _plain,
     _strided,
     _dilated,
@@ -135,15 +135,15 @@ NETWORKS: list[Callable[[Builder], list[str]]] = [
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__.strip("_"))
-def test_bits(network: Callable[[Builder], list[str]], target: str) -> None:
-    b = Builder(np.random.default_rng(7))
+def test_bits(network: Callable[[GraphBuilder], list[str]], target: str) -> None:
+    b = GraphBuilder(np.random.default_rng(7))
     outputs = network(b)
     check(b.graph(*outputs), b.data(), load_spec(target))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_any_order_the_tokens_allow_gives_the_same_bits(seed: int) -> None:
-    b = Builder(np.random.default_rng(3))
+    b = GraphBuilder(np.random.default_rng(3))
     outputs = _residual(b)
     check(b.graph(*outputs), b.data(), load_spec("sparse256"), seed)
 
@@ -151,7 +151,7 @@ def test_any_order_the_tokens_allow_gives_the_same_bits(seed: int) -> None:
 @pytest.mark.parametrize("density", [0.0, 0.02, 1.0])
 @pytest.mark.parametrize("target", TARGETS)
 def test_any_density(density: float, target: str) -> None:
-    b = Builder(np.random.default_rng(5), density)
+    b = GraphBuilder(np.random.default_rng(5), density)
     outputs = _plain(b)
     check(b.graph(*outputs), b.data(), load_spec(target))
 
@@ -159,6 +159,6 @@ def test_any_density(density: float, target: str) -> None:
 @pytest.mark.parametrize("acc_bytes", [64, 4096])
 def test_partial_sums_take_no_more_room_than_there_is(acc_bytes: int) -> None:
     spec = load_spec("sparse256")
-    b = Builder(np.random.default_rng(7))
+    b = GraphBuilder(np.random.default_rng(7))
     outputs = _deep(b)
     check(b.graph(*outputs), b.data(), replace(spec, sram=replace(spec.sram, acc_bytes=acc_bytes)))

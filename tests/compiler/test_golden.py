@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def _text(level: str) -> str:
-    b = Builder(np.random.default_rng(11))
+    b = GraphBuilder(np.random.default_rng(11))
     x = b.conv(b.input(3, 12, 12), 32, (3, 3), stride=2, pad=(1, 1, 1, 1))
     y = b.sum(b.conv(x, 32, (3, 3), pad=(1, 1, 1, 1)), x)
     out = b.dense(b.reshape(b.global_pool(y), 32), 10)

@@ -18,7 +18,12 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.archive import read_npy, seal, write_zip
 from zeroskip.accel_model.program.weight_map import weight_streams
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.artifact.derived_members import LevelOf, ProgramOf, Source, split_program
+from zeroskip.compiler.artifact.derived_members import (
+    NestedConstant,
+    RebuiltProgram,
+    WeightSource,
+    split_program,
+)
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.network import Network, NetworkError
 from zeroskip.compiler.driver import compile as compile_network
@@ -27,8 +32,8 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.from_relax import extract
 from zeroskip.compiler.multi_level import _check_level, compile_levels, lower_levels
 from zeroskip.compiler.stages import Stages
-from zeroskip.relay_passes.integer.layers import Conv, Dense
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.integer.layers import ConvLayer, DenseLayer
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.unstructured import UnstructuredOptions
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
@@ -73,7 +78,7 @@ def integers(stages: Stages) -> dict[str, np.ndarray]:
         node.node: node.layer.weight
         for name in stages.programs
         for node in extract(stages.partitioned, name).nodes
-        if isinstance(node.layer, Conv | Dense)
+        if isinstance(node.layer, ConvLayer | DenseLayer)
     }
 
 
@@ -121,7 +126,7 @@ def test_weights_are_stored_once(case: tuple[str, Levels, Path]) -> None:
         head, network = levels.heads[number], levels.network(number)
         for name, program in network.programs.items():
             packed = levels.derived[head["sha256"][head["programs"][name]]]
-            assert isinstance(packed, ProgramOf)
+            assert isinstance(packed, RebuiltProgram)
             pieces = read_npy(b"".join(levels.parts[packed.pieces]))
             streams = [
                 each
@@ -133,8 +138,8 @@ def test_weights_are_stored_once(case: tuple[str, Levels, Path]) -> None:
                 len(b"".join(levels.parts[packed.rest])) + pieces[:, 1].sum()
                 == len(program.to_bytes()) + 128
             )  # of the .npy file's header
-    parts = {each.part for each in levels.derived.values() if isinstance(each, LevelOf)}
-    nodes = {layer.node for layer in prunables(levels.network(2).floating_module["main"])}
+    parts = {each.part for each in levels.derived.values() if isinstance(each, NestedConstant)}
+    nodes = {layer.node for layer in prunable_layers(levels.network(2).floating_module["main"])}
     changed = [
         node
         for node in nodes - {"conv0"}
@@ -142,7 +147,7 @@ def test_weights_are_stored_once(case: tuple[str, Levels, Path]) -> None:
             {
                 next(
                     layer.weight.tobytes()
-                    for layer in prunables(levels.network(number).floating_module["main"])
+                    for layer in prunable_layers(levels.network(number).floating_module["main"])
                     if layer.node == node
                 )
                 for number in range(3)
@@ -201,12 +206,14 @@ def test_only_what_comes_back_bit_for_bit_is_taken_out_of_a_program() -> None:
     ((name, program),) = stages.programs.items()
     file = np.frombuffer(program.to_bytes(), np.uint8)
     node = next(
-        node for node in extract(stages.partitioned, name).nodes if isinstance(node.layer, Conv)
+        node
+        for node in extract(stages.partitioned, name).nodes
+        if isinstance(node.layer, ConvLayer)
     )
     layer = node.layer
-    assert isinstance(layer, Conv)
+    assert isinstance(layer, ConvLayer)
     for weight, pieces in ((layer.weight, 1), (-layer.weight, 0)):
-        known = {node.node: (Source("w", layer.groups, 1, 0), weight)}
+        known = {node.node: (WeightSource("w", layer.groups, 1, 0), weight)}
         assert min(len(split_program(file, 0, program, known).pieces), 1) == pieces
 
 
@@ -223,7 +230,7 @@ def test_recipes_may_be_options() -> None:
     left = [
         np.count_nonzero(layer.weight) / layer.weight.size
         for number in range(2)
-        for layer in prunables(levels.network(number).floating_module["main"])
+        for layer in prunable_layers(levels.network(number).floating_module["main"])
     ]
     assert left == pytest.approx([0.5] * 3 + [0.25] * 3, abs=0.01)
 
@@ -262,7 +269,7 @@ def test_groups_and_concatenations_come_back(target: str, groups: int) -> None:
             name: program.to_bytes() for name, program in levels.network(number).programs.items()
         } == {name: program.to_bytes() for name, program in stages.programs.items()}
     for each in levels.derived.values():
-        if isinstance(each, ProgramOf):
+        if isinstance(each, RebuiltProgram):
             assert sorted(source.groups for source in each.sources) == [1, 1, groups]
             streams = sum(read_npy(b"".join(levels.parts[each.pieces]))[:, 1].tolist())
             assert streams > len(b"".join(levels.parts[each.rest])) / 4

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.compiler.test_groups import NETWORKS, network, small
+from tests.compiler.test_fusion import NETWORKS, network, small
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.autotune import Tuning
@@ -17,7 +17,7 @@ from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.passes import TileAndSchedule
-from zeroskip.compiler.scheduling.fusion import GroupSearch
+from zeroskip.compiler.scheduling.fusion import FusionSearch
 from zeroskip.compiler.scheduling.objective import (
     GOALS,
     Goal,
@@ -34,7 +34,7 @@ SPEC = small(load_spec("sparse256"), 24 << 10)
 
 def estimated(region: Region, spec: AccelSpec, goal: Goal) -> tuple[float, float]:
     """Cycles, and picojoules with standing power, that the search expects of its choice."""
-    search = GroupSearch(region, spec, objective=energy_objective(spec))
+    search = FusionSearch(region, spec, objective=energy_objective(spec))
     if goal == "cycles":
         search.reweigh(Objective(1.0, 1e-12))  # energy is counted and does not decide
     if goal == "edp":
@@ -59,7 +59,7 @@ def test_each_objective_is_best_at_its_own(name: str) -> None:
 def test_the_estimate_of_energy_is_near_the_machines(name: str) -> None:
     """Of events: within a fifth. (Padding, odd tiles and ends of runs are estimated.)"""
     _, _, region = network(name)
-    search = GroupSearch(region, SPEC, objective=energy_objective(SPEC))
+    search = FusionSearch(region, SPEC, objective=energy_objective(SPEC))
     run = Machine(SPEC).run(emit_region(region, SPEC, search.best()), {}, numbers=False)
     assert search.picojoules == pytest.approx(run.picojoules, rel=0.2)
 

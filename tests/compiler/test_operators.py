@@ -10,15 +10,25 @@ import pytest
 from zeroskip.compiler.codegen.channelwise import INSTRUCTIONS
 from zeroskip.compiler.codegen.group import EMITTERS
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Clip, Op, Residual, Sum, Value, View, Window, whole
+from zeroskip.compiler.ir.ops import (
+    AddRequant,
+    ChannelSlice,
+    Clip,
+    Op,
+    Residual,
+    Value,
+    Window,
+    whole,
+)
 from zeroskip.compiler.lowering.lower import LOWERINGS
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
 from zeroskip.compiler.scheduling.fusion import SEARCHES
 from zeroskip.relay_passes.integer import layers
 
-STRUCTURE = {layers.Dense, layers.Concat, layers.Reshape}  # lowered with what is around them
+# lowered with what is around them
+STRUCTURE = {layers.DenseLayer, layers.ConcatLayer, layers.ReshapeLayer}
 X, Y, R = (Value(name, 16, (4, 4), "int8", 0) for name in "xyr")
-SUM = Sum(1, 2, 3, Clip(-7, 7))
+SUM = AddRequant(1, 2, 3, Clip(-7, 7))
 
 
 def kinds(cls: type[Op]) -> set[type[Op]]:
@@ -39,34 +49,34 @@ def test_every_layer_is_lowered() -> None:
     assert not set(LOWERINGS) & STRUCTURE
 
 
-def conv(cls: type[ops.Conv]) -> ops.Conv:
-    weight = np.zeros((16, 1 if cls is ops.Depthwise else 16, 3, 3), np.int8)
+def conv(cls: type[ops.ConvOp]) -> ops.ConvOp:
+    weight = np.zeros((16, 1 if cls is ops.DepthwiseOp else 16, 3, 3), np.int8)
     weight[2, 0, 1, 2] = 5
     none = np.zeros(16, np.int32)
     return cls("n", whole(X), whole(Y), Window((3, 3)), weight, none, none, none, Clip(-1, 1))
 
 
-@pytest.mark.parametrize("cls", [ops.Conv, ops.Depthwise])
-def test_an_addition_that_is_fused_is_read_scaled_and_renamed(cls: type[ops.Conv]) -> None:
+@pytest.mark.parametrize("cls", [ops.ConvOp, ops.DepthwiseOp])
+def test_an_addition_that_is_fused_is_read_scaled_and_renamed(cls: type[ops.ConvOp]) -> None:
     op = conv(cls)
     assert (op.reads, op.operand, op.scaling) == ((whole(X),), None, None)
     fused = replace(op, residual=Residual("a", whole(R), SUM, Y, Clip(-1, 1)))
     assert (fused.reads, fused.scaling) == ((whole(X), whole(R)), SUM)
-    moved = fused.with_views(lambda view: View(view.value, 16, view.channels))
+    moved = fused.with_views(lambda view: ChannelSlice(view.value, 16, view.channels))
     assert [view.offset for view in (*moved.reads, moved.y)] == [16, 16, 16]
     assert moved.residual is not None
     assert moved.residual.sum == SUM
 
 
 def test_an_addition_reads_two_views() -> None:
-    op = ops.Add("n", whole(X), whole(Y), whole(R), SUM)
+    op = ops.AddOp("n", whole(X), whole(Y), whole(R), SUM)
     assert (op.reads, op.scaling, op.clip) == ((whole(X), whole(R)), SUM, SUM.clip)
-    moved = op.with_views(lambda view: View(view.value, 16, view.channels))
+    moved = op.with_views(lambda view: ChannelSlice(view.value, 16, view.channels))
     assert [view.offset for view in (*moved.reads, moved.y)] == [16, 16, 16]
 
 
 def test_weights_are_where_they_are_not_zero() -> None:
-    full, own = conv(ops.Conv), conv(ops.Depthwise)
+    full, own = conv(ops.ConvOp), conv(ops.DepthwiseOp)
     for op, channel in ((full, 0), (own, 2)):
         assert op.tap_weights is not None
         assert np.argwhere(op.tap_weights).tolist() == [[1, 2]]
@@ -76,7 +86,7 @@ def test_weights_are_where_they_are_not_zero() -> None:
 
 
 def test_moves_have_no_weights_and_a_change_of_shape_needs_room() -> None:
-    copy, reshape = (cls("n", whole(X), whole(Y)) for cls in (ops.Copy, ops.Reshape))
+    copy, reshape = (cls("n", whole(X), whole(Y)) for cls in (ops.CopyOp, ops.ReshapeOp))
     assert copy.tap_weights is None
     assert copy.weighed is None
     assert (copy.by_rows, reshape.by_rows) == (True, False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zeroskip.compiler.scheduling import overlap_model
-from zeroskip.compiler.scheduling.overlap_model import COLUMNS, overlapped
+from zeroskip.compiler.scheduling.overlap_model import COLUMNS, pipelined_cycles
 
 
 def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> float:
@@ -18,7 +18,7 @@ def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> flo
     for at, work in enumerate(works):
         for name, value in work.items():
             table[at, getattr(overlap_model, name)] = value
-    return float(overlapped.py_func(table, rows, latency))  # type: ignore[attr-defined]
+    return float(pipelined_cycles.py_func(table, rows, latency))  # type: ignore[attr-defined]
 
 
 def test_the_array_waits_for_its_first_activations_and_the_bus_for_its_answer() -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.arrays.lanes import BITMAP_LANES, LaneGeometry
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.spec import load_spec
@@ -18,10 +18,10 @@ from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ConvPlan, GroupPlan
-from zeroskip.compiler.ir.tiles import Span
+from zeroskip.compiler.ir.tiles import Interval
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.conv_search import LOOPS, ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Costs, Cuts, Place
+from zeroskip.compiler.scheduling.cost_model import CostEstimates, TileContext, Tilings
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.runtime.execution.tuning import tuning
 
@@ -45,24 +45,24 @@ MORE = [
 def space(search: ConvSearch) -> Iterator[ConvPlan]:
     """Every combination of weights, patches and loops, whether it is estimated to fit or not."""
     high, wide = search.conv.y.value.spatial
-    cuts = Cuts.of(high, wide)
-    for way in range(len(search.ways)):
-        gang, filters, channels = search.ways.sizes(way)
+    cuts = Tilings.of(high, wide)
+    for mapping in range(len(search.mappings)):
+        gang, filters, channels = search.mappings.sizes(mapping)
         for rows, cols in zip(cuts.rows.most.tolist(), cuts.cols.most.tolist(), strict=True):
             for outer, keep in LOOPS:
                 yield ConvPlan(gang, filters, rows, cols, channels, outer, keep)
 
 
-def count(conv: ops.Conv, plan: ConvPlan) -> int:
+def count(conv: ops.ConvOp, plan: ConvPlan) -> int:
     """Steps of a schedule: each takes ``pipeline_cycles`` at least."""
-    return len(list(steps(conv, plan, Span(0, conv.y.value.spatial[0]))))
+    return len(list(steps(conv, plan, Interval(0, conv.y.value.spatial[0]))))
 
 
 def timed(layer: Layer, target: str) -> tuple[dict[ConvPlan, int], list[ConvPlan]]:
     """Cycles of every schedule of a layer that can run, and those that are ranked, best first."""
     channels, size, filters, kernel, stride, density = layer
     spec = load_spec(target)
-    b = Builder(np.random.default_rng(filters), density)
+    b = GraphBuilder(np.random.default_rng(filters), density)
     x = b.conv(
         b.input(channels, size, size),
         filters,
@@ -72,11 +72,12 @@ def timed(layer: Layer, target: str) -> tuple[dict[ConvPlan, int], list[ConvPlan
     )
     region = lower(b.graph(x))
     op = region.ops[0]
-    assert isinstance(op, ops.Conv)
+    assert isinstance(op, ops.ConvOp)
     search = ConvSearch(op, spec)
     every = set(space(search))
     ranked = [
-        each.plan for each in search.ranked(Place(op.y.value.spatial[0], spec.act_rows), len(every))
+        each.plan
+        for each in search.ranked(TileContext(op.y.value.spatial[0], spec.act_rows), len(every))
     ]
     assert [GroupPlan(1, (ranked[0],))] == plan_region(region, spec)
     measure = tuning(1).measure
@@ -124,12 +125,12 @@ def test_the_answer_is_near_the_best_of_all(target: str, layers: list[Layer]) ->
     assert tuned_total <= 1.025 * best_total
 
 
-def one_layer(channels: int, size: int, filters: int) -> ops.Conv:
+def one_layer(channels: int, size: int, filters: int) -> ops.ConvOp:
     """A 3x3 convolution without a zero."""
-    b = Builder(np.random.default_rng(0), density=1.0)
+    b = GraphBuilder(np.random.default_rng(0), density=1.0)
     x = b.conv(b.input(channels, size, size), filters, (3, 3), pad=(1,) * 4)
     (op,) = lower(b.graph(x)).ops
-    assert isinstance(op, ops.Conv)
+    assert isinstance(op, ops.ConvOp)
     return op
 
 
@@ -137,7 +138,7 @@ def test_the_tiles_of_two_steps_are_in_act_together() -> None:
     spec = load_spec("dense256")
     spec = replace(spec, sram=replace(spec.sram, act_bytes=2048))
     search = ConvSearch(one_layer(64, 14, 64), spec)
-    ranked = search.ranked(Place(14, spec.act_rows), 1 << 20)
+    ranked = search.ranked(TileContext(14, spec.act_rows), 1 << 20)
     assert len(ranked) > 4
     assert max(2 * each.cost.act for each in ranked) <= spec.act_rows == 128
 
@@ -146,7 +147,7 @@ def test_weights_that_do_not_stay_are_loaded_for_each_patch() -> None:
     """Half a megabyte of them, for the same rows whole and cut."""
     spec = load_spec("dense256")
     search = ConvSearch(one_layer(512, 7, 96), spec)
-    costs = {each.plan: each.cost for each in search.ranked(Place(7, spec.act_rows), 1 << 20)}
+    costs = {each.plan: each.cost for each in search.ranked(TileContext(7, spec.act_rows), 1 << 20)}
     seen = 0
     for plan, cost in costs.items():
         assert isinstance(plan, ConvPlan)
@@ -160,7 +161,7 @@ def test_weights_that_do_not_stay_are_loaded_for_each_patch() -> None:
 def test_the_slower_of_array_and_bus_decides() -> None:
     """The first schedule computes for longer than the second one moves."""
     zero = np.zeros(2)
-    costs = Costs(
+    costs = CostEstimates(
         array=np.array([100.0, 10]),
         loads=np.array([10.0, 90]),
         weights=zero,

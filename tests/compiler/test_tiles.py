@@ -5,13 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroskip.accel_model.program.tensor_layout import Tensor, to_dram
-from zeroskip.compiler.ir.ops import Value, View, Window
-from zeroskip.compiler.ir.tiles import Span, even_spans, full, patches, runs, source, spans
+from zeroskip.compiler.ir.ops import ChannelSlice, Value, Window
+from zeroskip.compiler.ir.tiles import (
+    Interval,
+    dma_runs,
+    even_intervals,
+    full,
+    input_tile,
+    intervals,
+    patches,
+)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))
 def test_spans_cover_every_position_once(total: int, size: int, start: int) -> None:
-    for first, cut in ((0, spans(total, size)), (start, even_spans(Span(start, total), size))):
+    for first, cut in (
+        (0, intervals(total, size)),
+        (start, even_intervals(Interval(start, total), size)),
+    ):
         covered = [p for span in cut for p in range(span.start, span.end)]
         assert covered == list(range(first, first + total))
         assert all(0 < span.size <= size for span in cut)
@@ -19,7 +30,7 @@ def test_spans_cover_every_position_once(total: int, size: int, start: int) -> N
 
 @given(*[st.integers(0, 20)] * 4)
 def test_within_is_what_both_have(a: int, m: int, b: int, n: int) -> None:
-    both = Span(a, m).within(Span(b, n))
+    both = Interval(a, m).within(Interval(b, n))
     assert set(range(both.start, both.end)) == set(range(a, a + m)) & set(range(b, b + n))
 
 
@@ -33,11 +44,11 @@ def test_runs_bring_a_view_into_rows(channels: int, wanted: int, data: st.DataOb
     home = Tensor("t", 0, channels, spatial)
     values = np.arange(channels * 6, dtype=np.uint8).reshape(1, channels, *spatial)
     dram = to_dram(values)[0]
-    view = View(Value("t", channels, spatial, "int8", 0), offset, wanted)
-    part = Span(start, wanted - start)
+    view = ChannelSlice(Value("t", channels, spatial, "int8", 0), offset, wanted)
+    part = Interval(start, wanted - start)
     rows = np.zeros((-(-part.size // 16), 6, 16), np.uint8)
     touched = 0
-    for run in runs(view, home, part):
+    for run in dma_runs(view, home, part):
         for index in range(run.count):
             for pixel in range(6):
                 at = run.dram + index * run.dram_block + pixel * run.dram_pixel
@@ -53,8 +64,8 @@ def test_runs_bring_a_view_into_rows(channels: int, wanted: int, data: st.DataOb
 
 def test_an_aligned_view_is_one_move_for_its_whole_blocks() -> None:
     home = Tensor("t", 0, 128, (4, 4))
-    view = View(Value("t", 128, (4, 4), "int8", 0), 32, 64)
-    assert len(runs(view, home, Span(0, 64))) == 1
+    view = ChannelSlice(Value("t", 128, (4, 4), "int8", 0), 32, 64)
+    assert len(dma_runs(view, home, Interval(0, 64))) == 1
 
 
 @given(
@@ -74,7 +85,7 @@ def test_source_is_what_the_outputs_look_at(
     if out < 1:
         return
     for patch in patches(full((out, 1)), rows, 1):
-        looked = source(window, patch, (size, 1))
+        looked = input_tile(window, patch, (size, 1))
         wanted = {
             o * stride - pad + k * dilation
             for o in range(patch.rows.start, patch.rows.end)

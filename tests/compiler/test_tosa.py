@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.runtime.nets import small_net
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler import driver
@@ -20,22 +20,22 @@ from zeroskip.compiler.mlir.program_text import MlirError
 from zeroskip.compiler.mlir.tosa import layer_text, region_text
 from zeroskip.compiler.passes import tosa_text
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.integer.layers import Conv, Layer, QTensor
+from zeroskip.relay_passes.integer.layers import ConvLayer, Layer, QTensor
 from zeroskip.relay_passes.integer.written_out import layers_in
 from zeroskip.relay_passes.partition import reference_module
 
 
 def graph() -> LayerGraph:
-    b = Builder(np.random.default_rng(3))
+    b = GraphBuilder(np.random.default_rng(3))
     x = b.conv(b.input(6, 9, 8), 8, (3, 3), stride=2, pad=(1, 1, 1, 1))
     y = b.sum(b.conv(x, 8, (3, 3), pad=(1, 1, 1, 1), groups=8), x)
     y = b.concat(b.pool(y, "max", 2, 1), b.pool(y, "avg", 2, 1))
     return b.graph(b.dense(b.reshape(b.global_pool(y), 16), 10))
 
 
-def convolution(**changes: object) -> Conv:
+def convolution(**changes: object) -> ConvLayer:
     """A convolution of one pixel and one weight, changed."""
-    plain = Conv(
+    plain = ConvLayer(
         x=QTensor((1, 1, 1, 1), "int8", 0),
         y=QTensor((1, 1, 1, 1), "int8", 0),
         weight=np.ones((1, 1, 1, 1), np.int8),

@@ -124,8 +124,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/memory/access_check.py",
         "a write over what is read itself is taken",
-        "if memory == ACT and latest(records[4 + unit], cells, place) == tick:",
-        "if memory == ACT and latest(records[4 + unit], cells, place) > tick:",
+        "if memory == ACT and last_access(records[4 + unit], cells, place) == tick:",
+        "if memory == ACT and last_access(records[4 + unit], cells, place) > tick:",
         "accel_model/test_memory.py::test_stops",
     ),
     Change(
@@ -381,7 +381,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "a ragged block is laid out channel by channel",
         "tail = flat[:, whole:].swapaxes(1, 2)",
         "tail = flat[:, whole:]",
-        "accel_model/test_layout.py",
+        "accel_model/test_tensor_layout.py",
     ),
     Change(
         "accel_model/timing/dram_rows.py",
@@ -493,7 +493,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "the digest of compiled sources leaves out those that import",
         '            left += _imported(path.read_text(encoding="utf-8"), package)',
         "            pass",
-        "accel_model/test_native.py",
+        "accel_model/test_jit.py",
     ),
     Change(
         "accel_model/io/atomic_write.py",
@@ -551,15 +551,15 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/program/program.py",
         "multiplies within the image may be more than those that are not zero",
-        'count(made.real_macs, "LayerInfo.real_macs", 0, made.effectual)',
-        'count(made.real_macs, "LayerInfo.real_macs")',
+        'checked_int(made.real_macs, "LayerInfo.real_macs", 0, made.effectual)',
+        'checked_int(made.real_macs, "LayerInfo.real_macs")',
         "accel_model/test_program.py",
     ),
     Change(
         "accel_model/program/program.py",
         "multiplies that are not zero may be more than all",
-        'count(made.effectual, "LayerInfo.effectual", 0, made.macs)',
-        'count(made.effectual, "LayerInfo.effectual")',
+        'checked_int(made.effectual, "LayerInfo.effectual", 0, made.macs)',
+        'checked_int(made.effectual, "LayerInfo.effectual")',
         "accel_model/test_program.py",
     ),
     Change(
@@ -614,8 +614,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/functional/activations.py",
         "the image that fails is counted within its run of images",
-        "raise Fault(NOT_IN_INT32, images.start + which)",
-        "raise Fault(NOT_IN_INT32, which)",
+        "raise InstructionFault(NOT_IN_INT32, images.start + which)",
+        "raise InstructionFault(NOT_IN_INT32, which)",
         "accel_model/test_images.py::test_an_instruction_goes_through_some_images_after_others",
     ),
     Change(

@@ -159,15 +159,15 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/lanes.py",
         "bank conflicts cost a cycle less than they do",
-        "conflicts = waits * (timing.fetch_cycles - timing.fetches) // timing.fetch_cycles",
-        "conflicts = waits * (timing.fetch_cycles - timing.fetches) // (timing.fetch_cycles + 1)",
+        "conflicts = waits * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles",
+        "conflicts = waits * (timing.fetch_cycles - timing.tap_fetches) // (timing.fetch_cycles + 1)",
         "runtime/test_losses.py::test_conflicts_are_what_fewer_banks_cost",
     ),
     Change(
         "accel_model/timing/lane_array.py",
         "filters of a last pass that is not full fetch nothing",
-        "fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,",
-        "fetches=(groups * taps) * quads,",
+        "tap_fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,",
+        "tap_fetches=(groups * taps) * quads,",
         "runtime/test_losses.py::test_losses_add_up",
     ),
     Change(

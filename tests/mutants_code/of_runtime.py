@@ -57,7 +57,7 @@ RUNTIME: tuple[Change, ...] = (
     ),
     Change(
         "runtime/execution/validation.py",
-        "what a run without TVM quantises is not compared",
+        "what a run without TVM quantizes is not compared",
         "return [[np.empty(0)] * len(network.outputs)]",
         "return []",
         "runtime/test_judge.py::test_the_outputs_of_a_run_without_tvm_are_compared",
@@ -122,22 +122,22 @@ RUNTIME: tuple[Change, ...] = (
     Change(
         "runtime/execution/session.py",
         "the seed is ignored on TVM's host",
-        "with hooked(Hook(keep, seed=self.seed, tell=self.tell)):",
-        "with hooked(Hook(keep, tell=self.tell)):",
+        "with hooked(Hook(keep, seed=self.seed, on_progress=self.on_progress)):",
+        "with hooked(Hook(keep, on_progress=self.on_progress)):",
         "runtime/test_session.py::test_the_seed_is_the_machine_s",
     ),
     Change(
         "runtime/execution/session.py",
         "the seed is ignored for a program in assembly",
-        'program, inputs, seed=seed, progress=partial(tell, "instructions")',
-        'program, inputs, seed=None, progress=partial(tell, "instructions")',
+        'program, inputs, seed=seed, on_progress=partial(on_progress, "instructions")',
+        'program, inputs, seed=None, on_progress=partial(on_progress, "instructions")',
         "runtime/test_session.py::test_the_seed_is_that_of_a_program_in_assembly_too",
     ),
     Change(
         "runtime/execution/session.py",
         "outputs of several go to each other's names",
-        "results[index] = scaling.dequantise(",
-        "results[-1 - index] = scaling.dequantise(",
+        "results[index] = scaling.dequantize(",
+        "results[-1 - index] = scaling.dequantize(",
         "runtime/test_session.py::test_several_outputs_have_their_names",
     ),
     Change(
@@ -154,8 +154,8 @@ RUNTIME: tuple[Change, ...] = (
         "        inputs,\n"
         "        seed=hook.seed,\n"
         "        observers=observers,\n"
-        "        progress=partial(hook.tell, program.name),",
-        "program, inputs, seed=None, observers=observers, progress=partial(hook.tell, program.name)",
+        "        on_progress=partial(hook.on_progress, program.name),",
+        "program, inputs, seed=None, observers=observers, on_progress=partial(hook.on_progress, program.name)",
         "runtime/test_session.py::test_the_seed_is_the_machine_s",
     ),
     Change(

@@ -12,7 +12,7 @@ from zeroskip.relay_passes.attrs import NODES_ATTR
 Array = npt.NDArray[Any]
 
 
-class Net:
+class RelaxNet:
     """Builds `main` op by op; each op's variable is named after its ONNX-like node."""
 
     def __init__(self, *shape: int, seed: int = 0, dtype: str = "float32") -> None:
@@ -78,7 +78,7 @@ class Net:
 
 def residual_net(seed: int = 0) -> tuple[tvm.IRModule, dict[str, Array]]:
     """Stem, pool, a residual block, a depthwise convolution, global pool, classifier."""
-    net = Net(1, 3, 24, 24, seed=seed)
+    net = RelaxNet(1, 3, 24, 24, seed=seed)
     x = net.relu("stem_relu", net.conv("stem", net.x, 16, strides=2))
     x = net.op("pool", relax.op.nn.max_pool2d(x, (3, 3), (2, 2), (1, 1)))
     y = net.relu("block_relu1", net.conv("block_conv1", x, 16))

@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 from zeroskip.relay_passes.integer.relax_functions import (
     BOUNDS,
-    Add,
-    AvgPool,
-    Concat,
-    Conv,
-    Dense,
+    AddLayer,
+    AvgPoolLayer,
+    ConcatLayer,
+    ConvLayer,
+    DenseLayer,
     DType,
     Layer,
-    MaxPool,
+    MaxPoolLayer,
     QTensor,
-    Requantise,
-    Reshape,
+    RequantizeLayer,
+    ReshapeLayer,
 )
 
 Array = npt.NDArray[Any]
@@ -29,40 +29,40 @@ def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
     """The layer's definition, read off its docstring."""
     x = inputs[0].astype(np.int64)
     match layer:
-        case Conv():
+        case ConvLayer():
             acc = convolve(x - layer.x.zero_point, layer)
             channels = (-1, *(1,) * (x.ndim - 2))
             acc += layer.bias.reshape(channels)
-            result = requantise(
+            result = requantize(
                 acc * layer.mult.astype(np.int64).reshape(channels),
                 layer.shift.astype(np.int64).reshape(channels),
                 layer,
             )
-        case Dense():
+        case DenseLayer():
             acc = (x - layer.x.zero_point) @ layer.weight.astype(np.int64).T + layer.bias
-            result = requantise(acc * layer.mult, layer.shift.astype(np.int64), layer)
-        case Add():
+            result = requantize(acc * layer.mult, layer.shift.astype(np.int64), layer)
+        case AddLayer():
             a = (x - layer.a.zero_point) * layer.mult_a
             b = (inputs[1].astype(np.int64) - layer.b.zero_point) * layer.mult_b
             result = evened(a + b, layer)
-        case AvgPool():
+        case AvgPoolLayer():
             ones = np.ones((x.shape[1], 1, *layer.kernel), np.int64)
             acc = sum_taps(x - layer.x.zero_point, ones, layer, (1,) * (x.ndim - 2), x.shape[1])
             result = evened(acc * layer.mult, layer)
-        case MaxPool():
+        case MaxPoolLayer():
             windows = taps(x, layer.kernel, layer, layer.dilation, fill=-(2**40))
             result = np.clip(np.max([window for _, window in windows], axis=0), layer.lo, layer.hi)
-        case Requantise():
+        case RequantizeLayer():
             result = evened((x - layer.x.zero_point) * layer.mult, layer)
-        case Concat():
+        case ConcatLayer():
             result = np.concatenate(inputs, axis=layer.axis)
-        case Reshape():
+        case ReshapeLayer():
             result = x.reshape(layer.y.shape)
     assert result.shape == layer.y.shape
     return result.astype(layer.y.dtype)
 
 
-def requantise(v: Array, shift: Any, layer: Any) -> Array:
+def requantize(v: Array, shift: Any, layer: Any) -> Array:
     v = ((v + (1 << (shift - 1))) >> shift) + layer.y.zero_point
     return np.clip(v, layer.lo, layer.hi)
 
@@ -83,12 +83,12 @@ def even(p: Array, shift: Any) -> Array:
     return result
 
 
-def convolve(x: Array, layer: Conv) -> Array:
+def convolve(x: Array, layer: ConvLayer) -> Array:
     return sum_taps(x, layer.weight.astype(np.int64), layer, layer.dilation, layer.groups)
 
 
 def sum_taps(
-    x: Array, weight: Array, layer: Conv | AvgPool, dilation: Sequence[int], groups: int
+    x: Array, weight: Array, layer: ConvLayer | AvgPoolLayer, dilation: Sequence[int], groups: int
 ) -> Array:
     total: Any = 0
     batch, per_group = x.shape[0], weight.shape[1]
@@ -137,21 +137,21 @@ def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
     def like(shape: tuple[int, ...], form: QTensor = y_form) -> QTensor:
         return QTensor(shape, form.dtype, form.zero_point)
 
-    if kind is Conv:
+    if kind is ConvLayer:
         return random_conv(rng, x, y_form, clip)
-    if kind is Dense:
+    if kind is DenseLayer:
         x = random_tensor(rng, (int(rng.integers(1, 4)), int(rng.integers(1, 40))))
         k = int(rng.integers(1, 20))
         weight = rng.integers(-128, 128, (k, x.shape[1])).astype(np.int8)
         y = like((x.shape[0], k))
-        return Dense(x=x, y=y, weight=weight, **random_affine(rng, k), **clip)
-    if kind is Add:
+        return DenseLayer(x=x, y=y, weight=weight, **random_affine(rng, k), **clip)
+    if kind is AddLayer:
         b = random_tensor(rng, x.shape)
         mults = {"mult_a": scale["mult"], "mult_b": int(rng.integers(0, 2**31))}
-        return Add(a=x, b=b, y=like(x.shape), shift=scale["shift"], **mults, **clip)
-    if kind is Requantise:
-        return Requantise(x=x, y=like(x.shape), **scale, **clip)
-    if kind is Concat:
+        return AddLayer(a=x, b=b, y=like(x.shape), shift=scale["shift"], **mults, **clip)
+    if kind is RequantizeLayer:
+        return RequantizeLayer(x=x, y=like(x.shape), **scale, **clip)
+    if kind is ConcatLayer:
         axis = int(rng.integers(0, len(x.shape)))
         shapes = [
             tuple(int(rng.integers(1, 5)) if i == axis else d for i, d in enumerate(x.shape))
@@ -160,26 +160,26 @@ def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
         total = tuple(
             sum(s[axis] for s in shapes) if i == axis else d for i, d in enumerate(x.shape)
         )
-        return Concat(xs=tuple(like(s) for s in shapes), y=like(total), axis=axis)
-    if kind is Reshape:
-        return Reshape(x=x, y=like((x.shape[0], int(np.prod(x.shape[1:]))), x))
-    window, shape = random_window(rng, x, dilated=kind is MaxPool)
-    if kind is AvgPool:
+        return ConcatLayer(xs=tuple(like(s) for s in shapes), y=like(total), axis=axis)
+    if kind is ReshapeLayer:
+        return ReshapeLayer(x=x, y=like((x.shape[0], int(np.prod(x.shape[1:]))), x))
+    window, shape = random_window(rng, x, dilated=kind is MaxPoolLayer)
+    if kind is AvgPoolLayer:
         window.pop("dilation")
-        return AvgPool(x=x, y=like((*x.shape[:2], *shape)), **window, **scale, **clip)
-    assert kind is MaxPool
-    return MaxPool(x=like(x.shape), y=like((*x.shape[:2], *shape)), **window, **clip)
+        return AvgPoolLayer(x=x, y=like((*x.shape[:2], *shape)), **window, **scale, **clip)
+    assert kind is MaxPoolLayer
+    return MaxPoolLayer(x=like(x.shape), y=like((*x.shape[:2], *shape)), **window, **clip)
 
 
 def random_conv(
     rng: np.random.Generator, x: QTensor, y_form: QTensor, clip: dict[str, Any]
-) -> Conv:
+) -> ConvLayer:
     window, shape = random_window(rng, x, dilated=True)
     groups = int(rng.choice([d for d in range(1, x.shape[1] + 1) if x.shape[1] % d == 0]))
     k = groups * int(rng.integers(1, 6))
     kernel = window.pop("kernel")
     weight = rng.integers(-128, 128, (k, x.shape[1] // groups, *kernel)).astype(np.int8)
-    return Conv(
+    return ConvLayer(
         x=x,
         y=QTensor((x.shape[0], k, *shape), y_form.dtype, y_form.zero_point),
         weight=weight,

@@ -8,7 +8,7 @@ import pytest
 import tvm
 from tvm import relax
 
-from tests.relay_passes.float_nets import Net, residual_net
+from tests.relay_passes.float_nets import RelaxNet, residual_net
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantize.calibrate import Method, Range, calibrate
 from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, count, range_by
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 def scaling_net() -> tuple[tvm.IRModule, str]:
     """An activation that is twice the input: a convolution by 2."""
-    net = Net(1, 1, 4, 4)
+    net = RelaxNet(1, 1, 4, 4)
     weight = net.const(np.full((1, 1, 1, 1), 2.0))
     doubled = net.op("double", relax.op.nn.conv2d(net.x, weight))
     return net.finish(net.op("sigmoid", relax.op.sigmoid(doubled))), "double"
@@ -42,10 +42,10 @@ def test_ranges_are_the_extremes_of_all_samples() -> None:
 def test_progress_counts_the_runs() -> None:
     module, _ = scaling_net()
     seen: list[tuple[int, int]] = []
-    calibrate(module, data(1, 2, 3), progress=lambda *step: seen.append(step))
+    calibrate(module, data(1, 2, 3), on_progress=lambda *step: seen.append(step))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     seen.clear()
-    calibrate(module, data(1, 2, 3), method="mse", progress=lambda *step: seen.append(step))
+    calibrate(module, data(1, 2, 3), method="mse", on_progress=lambda *step: seen.append(step))
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
@@ -86,7 +86,7 @@ def test_mse_keeps_what_fits_eight_bits() -> None:
 
 
 def test_a_batch_takes_its_samples_together() -> None:
-    net = Net(2, 4, 6, 6)
+    net = RelaxNet(2, 4, 6, 6)
     module = net.finish(net.relu("relu", net.conv("conv", net.x, 4)))
     assert calibrate(module, net.samples(3))
     with pytest.raises(PassError, match="multiple of the model's batch, 2"):
@@ -113,7 +113,7 @@ def test_data_that_do_not_fit_are_refused(samples: dict[str, Array], message: st
 
 
 def test_an_overflow_inside_names_its_node() -> None:
-    net = Net(1, 1, 4, 4)
+    net = RelaxNet(1, 1, 4, 4)
     huge = net.op("huge", relax.op.nn.conv2d(net.x, net.const(np.full((1, 1, 1, 1), 3e38))))
     module = net.finish(net.op("sigmoid", relax.op.sigmoid(huge)))
     with pytest.raises(PassError, match="Node '/huge' gives NaN or infinity"):

@@ -8,7 +8,7 @@ import pytest
 import tvm
 from tvm import relax
 
-from tests.relay_passes.float_nets import Net
+from tests.relay_passes.float_nets import RelaxNet
 from zeroskip.relay_passes.quantize import calibrate_judge
 from zeroskip.relay_passes.quantize.calibrate import calibrate
 from zeroskip.relay_passes.quantize.calibrate_auto import (
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 def outlier_net(weight: float) -> tvm.IRModule:
     """Channel 1, which holds outliers, is read with this weight, channel 0 with 1."""
-    net = Net(1, 2, 128, 128)
+    net = RelaxNet(1, 2, 128, 128)
     both = net.op(
         "both",
         relax.op.nn.conv2d(net.x, net.const(np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))),
@@ -68,7 +68,7 @@ def test_candidates_come_from_other_samples_than_the_choice(monkeypatch: Any) ->
 
 def test_a_choice_is_judged_before_a_softmax() -> None:
     """Of few numbers also by what the last layer reads."""
-    net = Net(1, 2, 4, 4)
+    net = RelaxNet(1, 2, 4, 4)
     logits = net.op(
         "logits", relax.op.nn.conv2d(net.x, net.const(np.ones((3, 2, 1, 1), np.float32)))
     )

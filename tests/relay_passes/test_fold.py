@@ -219,7 +219,7 @@ def test_constants_fold() -> None:
         np.testing.assert_array_equal(left_value, right)
 
 
-def test_quantisers_do_not_fold() -> None:
+def test_quantizers_do_not_fold() -> None:
     text = "g (float[1,2] x) => (float[1,2] y) { w = DequantizeLinear(q, s)  y = MatMul(x, w) }"
     model = parse(text, opset=21, q=np.eye(2, dtype=np.int8), s=np.float32(0.5))
     mod = import_onnx(normalise_onnx(model))

@@ -12,14 +12,14 @@ from tests.relay_passes.integer_oracle import evaluate, random_input, random_lay
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import (
     KINDS,
-    Conv,
-    Dense,
+    ConvLayer,
+    DenseLayer,
     Layer,
     QTensor,
-    Requantise,
+    RequantizeLayer,
     build,
     is_integer_layer,
-    quantise_multiplier,
+    quantize_multiplier,
     read_layer,
 )
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
@@ -59,7 +59,7 @@ def test_halves_of_the_reference() -> None:
     x = np.arange(-128, 128, dtype=np.int8).reshape(256, 1)
     tensor, one = QTensor((256, 1), "int8", 0), np.ones(1, np.int32)
     limits = {"lo": -128, "hi": 127}
-    dense = Dense(
+    dense = DenseLayer(
         x=tensor,
         y=tensor,
         weight=np.ones((1, 1), np.int8),
@@ -68,7 +68,7 @@ def test_halves_of_the_reference() -> None:
         shift=31 * one,
         **limits,
     )
-    scaled = Requantise(x=tensor, y=tensor, mult=1 << 30, shift=31, **limits)
+    scaled = RequantizeLayer(x=tensor, y=tensor, mult=1 << 30, shift=31, **limits)
     np.testing.assert_array_equal(tvm_result(dense, [x]), np.floor(x / 2 + 0.5))
     np.testing.assert_array_equal(tvm_result(scaled, [x]), np.rint(x / 2))
 
@@ -76,7 +76,7 @@ def test_halves_of_the_reference() -> None:
 @pytest.mark.parametrize("shift", [1, 2, 31, 61, 62])
 def test_extreme_products_do_not_wrap(shift: int) -> None:
     tensor = QTensor((1, 256), "int8", -128)
-    layer = Requantise(x=tensor, y=tensor, mult=2**31 - 1, shift=shift, lo=-128, hi=127)
+    layer = RequantizeLayer(x=tensor, y=tensor, mult=2**31 - 1, shift=shift, lo=-128, hi=127)
     x = np.arange(-128, 128, dtype=np.int8).reshape(1, 256)
     np.testing.assert_array_equal(tvm_result(layer, [x]), evaluate(layer, [x]))
 
@@ -85,13 +85,13 @@ def test_layers_differ_when_one_weight_does() -> None:
     layer = random_layer(np.random.default_rng(1), KINDS[0])
     other = random_layer(np.random.default_rng(1), KINDS[0])
     assert layer == other
-    assert isinstance(other, Conv)
+    assert isinstance(other, ConvLayer)
     other.weight.flat[0] ^= 1
     assert layer != other
 
 
 def test_a_rewritten_body_is_refused() -> None:
-    layer = random_layer(np.random.default_rng(2), Requantise)
+    layer = random_layer(np.random.default_rng(2), RequantizeLayer)
     function = build(layer, "relu/3")
     params, block = function.params, function.body.blocks[0]
     shorter = relax.DataflowBlock([*block.bindings[:-2], block.bindings[-1]])
@@ -103,14 +103,14 @@ def test_a_rewritten_body_is_refused() -> None:
 
 
 def test_other_functions_are_refused() -> None:
-    layer = random_layer(np.random.default_rng(3), Requantise)
+    layer = random_layer(np.random.default_rng(3), RequantizeLayer)
     with pytest.raises(PassError, match="not an integer layer"):
         read_layer(build(layer, "n").with_attr("Composite", "other.conv"))
 
 
 @given(st.floats(2.0**-32, 2.0**28))
 def test_multipliers_are_normalised_and_accurate(real: float) -> None:
-    mult, shift = quantise_multiplier(real)
+    mult, shift = quantize_multiplier(real)
     assert 2**30 <= mult < 2**31
     assert 1 <= shift <= 62
     assert abs(mult / 2**shift - real) <= real * 2.0**-31
@@ -127,13 +127,13 @@ def test_multipliers_are_normalised_and_accurate(real: float) -> None:
     ],
 )
 def test_multipliers_at_the_edges(real: float, expected: tuple[int, int]) -> None:
-    assert quantise_multiplier(real) == expected
+    assert quantize_multiplier(real) == expected
 
 
 @pytest.mark.parametrize("real", [-1.0, float("nan"), float("inf"), 2.0**29])
 def test_impossible_multipliers_are_refused(real: float) -> None:
     with pytest.raises(PassError, match="fixed-point"):
-        quantise_multiplier(real)
+        quantize_multiplier(real)
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_parameters_out_of_range_are_refused(change: dict[str, int], message: st
     tensor = QTensor((1, 4), "int8", 0)
     good = {"mult": 2**30, "shift": 30, "lo": -128, "hi": 127}
     with pytest.raises(PassError, match=message):
-        Requantise(x=tensor, y=tensor, **(good | change))
+        RequantizeLayer(x=tensor, y=tensor, **(good | change))

@@ -94,7 +94,7 @@ def test_a_constant_output_stays() -> None:
     check_same(parse(text))
 
 
-def test_quantisers_of_constants_stay() -> None:
+def test_quantizers_of_constants_stay() -> None:
     text = """g (float[1,2] x) => (float[1,2] y) {
         w = DequantizeLinear<axis=1>(q, s)  y = MatMul(x, w) }"""
     weight = np.array([[1, -2], [3, 4]], np.int8)

@@ -9,7 +9,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
 
@@ -102,4 +102,4 @@ def test_tvm_computes_a_resize_by_a_scale_that_is_not_whole(mode: str) -> None:
 def test_a_resize_has_no_weights_that_could_be_pruned() -> None:
     """Its matrices are constants of a product, as a layer's weights are."""
     module = import_float(resize(13, [1, 1, 1.5, 0.6], mode="linear"), {})
-    assert prunables(module["main"]) == []
+    assert prunable_layers(module["main"]) == []

@@ -9,9 +9,14 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from tests.relay_passes.float_nets import Net, residual_net
+from tests.relay_passes.float_nets import RelaxNet, residual_net
 from zeroskip.relay_passes.attrs import is_region
-from zeroskip.relay_passes.integer.relax_functions import Conv, Layer, is_integer_layer, read_layer
+from zeroskip.relay_passes.integer.relax_functions import (
+    ConvLayer,
+    Layer,
+    is_integer_layer,
+    read_layer,
+)
 from zeroskip.relay_passes.partition import PartitionForAccelerator, Supports, reference_module
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
@@ -25,7 +30,7 @@ def everything(_layer: Layer) -> str | None:
 
 
 def no_depthwise(layer: Layer) -> str | None:
-    return "it has groups" if isinstance(layer, Conv) and layer.groups > 1 else None
+    return "it has groups" if isinstance(layer, ConvLayer) and layer.groups > 1 else None
 
 
 def only(*kinds: str) -> Supports:
@@ -50,26 +55,26 @@ def cpu_reasons(module: tvm.IRModule) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def quantised() -> tvm.IRModule:
+def quantized() -> tvm.IRModule:
     module, samples = residual_net()
     return QuantizeInt8(samples=samples)(module)
 
 
 @pytest.fixture(scope="module")
-def sample_and_result(quantised: tvm.IRModule) -> tuple[Array, Array]:
+def sample_and_result(quantized: tvm.IRModule) -> tuple[Array, Array]:
     _, samples = residual_net()
     x = samples["input"][:1]
-    (result,) = run_cpu(compile_for_cpu(quantised), "main", [x])
+    (result,) = run_cpu(compile_for_cpu(quantized), "main", [x])
     return x, result
 
 
-def test_all_layers_make_one_region(quantised: tvm.IRModule) -> None:
-    before = quantised.script()
-    partitioned = PartitionForAccelerator(everything)(quantised)
-    assert quantised.script() == before
+def test_all_layers_make_one_region(quantized: tvm.IRModule) -> None:
+    before = quantized.script()
+    partitioned = PartitionForAccelerator(everything)(quantized)
+    assert quantized.script() == before
     found = regions(partitioned)
     assert list(found) == ["region_00"]
-    expected = {read_layer(f) for f in quantised.functions.values() if is_integer_layer(f)}
+    expected = {read_layer(f) for f in quantized.functions.values() if is_integer_layer(f)}
     assert {layer for _, layer in found["region_00"]} == expected
     assert cpu_reasons(partitioned) == {"/softmax": "no int8 form of softmax"}
     calls = [b.value.op for b in bindings(partitioned["main"]) if isinstance(b.value, Call)]
@@ -80,26 +85,26 @@ def test_all_layers_make_one_region(quantised: tvm.IRModule) -> None:
     "supports", [everything, no_depthwise, only("conv", "add"), only()], ids="abcd"
 )
 def test_the_reference_has_the_bits_of_the_unpartitioned_module(
-    quantised: tvm.IRModule, sample_and_result: tuple[Array, Array], supports: Supports
+    quantized: tvm.IRModule, sample_and_result: tuple[Array, Array], supports: Supports
 ) -> None:
     x, expected = sample_and_result
-    reference = reference_module(PartitionForAccelerator(supports)(quantised))
+    reference = reference_module(PartitionForAccelerator(supports)(quantized))
     (result,) = run_cpu(compile_for_cpu(reference), "main", [x])
     np.testing.assert_array_equal(result, expected)
 
 
 def test_a_layer_between_splits_regions_without_a_cycle(
-    quantised: tvm.IRModule,
+    quantized: tvm.IRModule,
 ) -> None:
-    partitioned = PartitionForAccelerator(no_depthwise)(quantised)
+    partitioned = PartitionForAccelerator(no_depthwise)(quantized)
     first, second = regions(partitioned).values()
     assert [node for node, _ in first][:3] == ["/stem", "/pool", "/block_conv1"]
     assert [layer.kind for _, layer in second] == ["concat", "avgpool", "reshape", "dense"]
     assert cpu_reasons(partitioned)["/depthwise"] == "it has groups"
 
 
-def test_regions_that_only_move_data_go_back(quantised: tvm.IRModule) -> None:
-    partitioned = PartitionForAccelerator(only("concat", "reshape", "dense"))(quantised)
+def test_regions_that_only_move_data_go_back(quantized: tvm.IRModule) -> None:
+    partitioned = PartitionForAccelerator(only("concat", "reshape", "dense"))(quantized)
     found = regions(partitioned)
     assert [[layer.kind for _, layer in region] for region in found.values()] == [
         ["reshape", "dense"]
@@ -108,8 +113,8 @@ def test_regions_that_only_move_data_go_back(quantised: tvm.IRModule) -> None:
     assert cpu_reasons(partitioned)["/stem"] == "no conv"
 
 
-def test_every_layer_of_a_region_can_be_observed(quantised: tvm.IRModule) -> None:
-    partitioned = PartitionForAccelerator(no_depthwise)(quantised)
+def test_every_layer_of_a_region_can_be_observed(quantized: tvm.IRModule) -> None:
+    partitioned = PartitionForAccelerator(no_depthwise)(quantized)
     reference = reference_module(partitioned)
     for name, found in regions(partitioned).items():
         assert list(reference[name].attrs["zeroskip.layers"]) == [node for node, _ in found]
@@ -122,7 +127,7 @@ def test_every_layer_of_a_region_can_be_observed(quantised: tvm.IRModule) -> Non
 
 
 def test_a_net_of_float_ops_passes_through() -> None:
-    net = Net(1, 4)
+    net = RelaxNet(1, 4)
     module = net.finish(net.op("softmax", relax.op.nn.softmax(net.x)))
     partitioned = PartitionForAccelerator(everything)(QuantizeInt8({})(module))
     assert not regions(partitioned)
@@ -135,7 +140,7 @@ def test_a_net_of_float_ops_passes_through() -> None:
 
 
 def test_several_results_and_several_readers() -> None:
-    net = Net(1, 4, 8, 8)
+    net = RelaxNet(1, 4, 8, 8)
     stem = net.relu("relu", net.conv("stem", net.x, 8))
     left = net.op("tanh", relax.op.tanh(net.conv("left", stem, 4)))
     right = net.conv("right", stem, 4)

@@ -147,7 +147,7 @@ def reconstruct() -> Any:
     return Reconstruct(plain(), samples, "statistics")
 
 
-class Case(NamedTuple):
+class GoldenCase(NamedTuple):
     """A module and a pass. exact: whether the numbers that it makes are the same on any machine."""
 
     before: Callable[[], tvm.IRModule]
@@ -156,30 +156,30 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "FoldConstants": Case(folding_constants, passes.FoldConstants),
-    "FoldBatchNorm": Case(normalised, passes.FoldBatchNorm),
-    "FoldForward": Case(scaled_before, passes.FoldForward),
-    "AffineLayers": Case(scaled_between, passes.AffineLayers),
-    "PrunePattern": Case(plain, lambda: passes.PrunePattern(connectivity=0.5)),
-    "PruneUnstructured": Case(plain, passes.PruneUnstructured),
-    "PruneNm": Case(plain, passes.PruneNm),
-    "PruneGroups": Case(plain, passes.PruneGroups),
-    "PruneShapes": Case(plain, passes.PruneShapes),
-    "PruneBlocks": Case(plain, lambda: passes.PruneBlocks(block=(4, 4))),
-    "PruneKernelGroups": Case(plain, passes.PruneKernelGroups),
-    "PruneFilters": Case(plain, passes.PruneFilters),
-    "PruneChannels": Case(plain, passes.PruneChannels),
-    "DecomposeLowRank": Case(plain, lambda: passes.DecomposeLowRank(ratio=0.5), exact=False),
-    "Reconstruct": Case(lambda: passes.PruneUnstructured()(plain()), reconstruct),
-    "RemoveDeadChannels": Case(with_dead_channels, RemoveDeadChannels),
-    "DropIdleFilters": Case(with_an_idle_filter, lambda: DropIdleFilters(RANGES)),
-    "KeepFloat": Case(plain, lambda: passes.KeepFloat(["la*"])),
-    "QuantizeInt8": Case(plain, lambda: passes.QuantizeInt8(ranges=RANGES)),
-    "PartitionForAccelerator": Case(
+    "FoldConstants": GoldenCase(folding_constants, passes.FoldConstants),
+    "FoldBatchNorm": GoldenCase(normalised, passes.FoldBatchNorm),
+    "FoldForward": GoldenCase(scaled_before, passes.FoldForward),
+    "AffineLayers": GoldenCase(scaled_between, passes.AffineLayers),
+    "PrunePattern": GoldenCase(plain, lambda: passes.PrunePattern(connectivity=0.5)),
+    "PruneUnstructured": GoldenCase(plain, passes.PruneUnstructured),
+    "PruneNm": GoldenCase(plain, passes.PruneNm),
+    "PruneGroups": GoldenCase(plain, passes.PruneGroups),
+    "PruneShapes": GoldenCase(plain, passes.PruneShapes),
+    "PruneBlocks": GoldenCase(plain, lambda: passes.PruneBlocks(block=(4, 4))),
+    "PruneKernelGroups": GoldenCase(plain, passes.PruneKernelGroups),
+    "PruneFilters": GoldenCase(plain, passes.PruneFilters),
+    "PruneChannels": GoldenCase(plain, passes.PruneChannels),
+    "DecomposeLowRank": GoldenCase(plain, lambda: passes.DecomposeLowRank(ratio=0.5), exact=False),
+    "Reconstruct": GoldenCase(lambda: passes.PruneUnstructured()(plain()), reconstruct),
+    "RemoveDeadChannels": GoldenCase(with_dead_channels, RemoveDeadChannels),
+    "DropIdleFilters": GoldenCase(with_an_idle_filter, lambda: DropIdleFilters(RANGES)),
+    "KeepFloat": GoldenCase(plain, lambda: passes.KeepFloat(["la*"])),
+    "QuantizeInt8": GoldenCase(plain, lambda: passes.QuantizeInt8(ranges=RANGES)),
+    "PartitionForAccelerator": GoldenCase(
         quantized, lambda: passes.PartitionForAccelerator(compiler.supports(SPEC))
     ),
-    "TileAndSchedule": Case(partitioned, lambda: compiler.TileAndSchedule(SPEC)),
-    "EmitProgram": Case(scheduled, lambda: compiler.EmitProgram(SPEC)),
+    "TileAndSchedule": GoldenCase(partitioned, lambda: compiler.TileAndSchedule(SPEC)),
+    "EmitProgram": GoldenCase(scheduled, lambda: compiler.EmitProgram(SPEC)),
 }
 
 

@@ -82,7 +82,7 @@ def evaluated(module: tvm.IRModule) -> np.ndarray:
 
 
 @pytest.mark.parametrize("names", REUSED)
-def test_quantised_networks_do_not_depend_on_names(names: tuple[str, ...]) -> None:
+def test_quantized_networks_do_not_depend_on_names(names: tuple[str, ...]) -> None:
     """Ranges measured of a module are found again by the pass that takes that module."""
     spec = load_spec("sparse256")
 
@@ -106,13 +106,13 @@ def test_quantised_networks_do_not_depend_on_names(names: tuple[str, ...]) -> No
         list(map(str, each)) for each in schedules[1]
     ]
     float_ = evaluated(network(*UNIQUE))
-    reference = evaluated_quantised(network(*names))
-    assert np.array_equal(reference, evaluated_quantised(network(*UNIQUE)))
+    reference = evaluated_quantized(network(*names))
+    assert np.array_equal(reference, evaluated_quantized(network(*UNIQUE)))
     noise = float(np.square(reference - float_).sum())
     assert 10 * np.log10(float(np.square(float_).sum()) / noise) > 30
 
 
-def evaluated_quantised(module: tvm.IRModule) -> np.ndarray:
+def evaluated_quantized(module: tvm.IRModule) -> np.ndarray:
     name = str(module["main"].params[0].name)
     return evaluated(QuantizeInt8(samples={name: X})(module))
 

@@ -13,7 +13,7 @@ from tests.relay_passes.relay_goldens.arrays import Array, drawn
 from zeroskip.relay_passes import relay_to_onnx
 from zeroskip.relay_passes.relay.operators.table import OPERATORS
 from zeroskip.relay_passes.relay.parser import parse_function
-from zeroskip.relay_passes.relay.syntax import Call, Expr, Item, TupleOf
+from zeroskip.relay_passes.relay.syntax import Expr, Item, RelayCall, TupleOf
 
 WEIGHTS = ("weight", "gamma", "beta", "mean", "var", "bias", "slope")
 LARGE = ("densenet", "inception_v3", "resnet50", "vgg11", "vgg11_bn", "dcgan_nhwc")
@@ -145,7 +145,7 @@ def test_a_network_made_integer_by_relay() -> None:
 def called(expr: Expr) -> set[str]:
     """The operators of an expression."""
     match expr:
-        case Call():
+        case RelayCall():
             return {expr.op}.union(*map(called, expr.args))
         case TupleOf(fields):
             return set().union(*map(called, fields))

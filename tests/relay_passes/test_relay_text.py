@@ -17,7 +17,7 @@ from zeroskip.relay_passes.relay.metadata import read_metadata
 from zeroskip.relay_passes.relay.ndarray import ARRAY_MAGIC, LIST_MAGIC, read_params
 from zeroskip.relay_passes.relay.parser import parse_function
 from zeroskip.relay_passes.relay.read_model import read_model
-from zeroskip.relay_passes.relay.syntax import Call, Item, Literal, TupleOf, Variable
+from zeroskip.relay_passes.relay.syntax import Item, Literal, RelayCall, TupleOf, Variable
 
 HEAD = '#[version = "0.0.5"]\ndef @main(%x: Tensor[(1, 4, 6, 8), float32]) {\n'
 WEIGHT = np.ones((2, 4, 1, 1), np.float32)
@@ -44,13 +44,13 @@ def test_an_expression_as_values() -> None:
     function, metadata = parse_function(text)
     assert metadata == ""
     (binding,) = function.bindings
-    assert isinstance(binding.value, Call)
+    assert isinstance(binding.value, RelayCall)
     assert (binding.value.op, binding.value.line) == ("split", 3)
     assert binding.value.attrs == {"indices_or_sections": (1, 3), "axis": 1}
     assert isinstance(function.result, TupleOf)
     first, second = function.result.fields
     assert first == Item(Variable("0"), 1, 4)
-    assert isinstance(second, Call)
+    assert isinstance(second, RelayCall)
     assert isinstance(second.args[0], Literal)
     assert second.args[0].value.dtype == np.float16
 

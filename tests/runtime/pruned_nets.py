@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-class Builder:
+class OnnxBuilder:
     """Nodes and weights of a network."""
 
     def __init__(self, seed: int) -> None:
@@ -74,7 +74,7 @@ VIDEO = (1, 3, 6, 8, 8)
 def image_net(seed: int = 0) -> onnx.ModelProto:
     """3x3, 1x1, 5x5, 1x3, grouped and depthwise convolutions, an addition, a concatenation, a batch
     normalisation, a pool and two matmuls; channel counts that are no multiple of 16 or 4."""
-    net = Builder(seed)
+    net = OnnxBuilder(seed)
     x = net.conv("stem", "x", 20, 3, (3, 3))
     y = net.conv("wide", x, 26, 20, (5, 5))
     y = net.conv("depth", y, 26, 26, (3, 3), group=26)
@@ -95,7 +95,7 @@ def image_net(seed: int = 0) -> onnx.ModelProto:
 
 def video_net(seed: int = 0) -> onnx.ModelProto:
     """3-D convolutions, which stay on the CPU, and a classifier, which does not."""
-    net = Builder(seed)
+    net = OnnxBuilder(seed)
     x = net.conv("stem", "x", 12, 3, (3, 3, 3))
     x = net.conv("body", x, 18, 12, (3, 3, 3))
     x = net.conv("point", x, 16, 18, (1, 1, 1))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.accel_model.arrays.tiles import packed
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from tests.runtime.test_losses import check
 from zeroskip.accel_model.arrays.base import ArrayError, Case
@@ -38,19 +38,19 @@ TARGETS = (
 )
 
 
-def _residual(b: Builder) -> LayerGraph:
+def _residual(b: GraphBuilder) -> LayerGraph:
     """Ragged channels, a stride, a fused addition, all filters of a layer in two tiles."""
     x = b.conv(b.input(3, 15, 13), 40, (3, 3), stride=2, pad=(1, 1, 1, 1))
     y = b.conv(x, 40, (3, 3), pad=(1, 1, 1, 1))
     return b.graph(b.sum(b.conv(y, 40, (1, 1)), x))
 
 
-def _deep(b: Builder) -> LayerGraph:
+def _deep(b: GraphBuilder) -> LayerGraph:
     """More weights than WGT holds: the reduction goes through ACC in chunks."""
     return b.graph(b.conv(b.input(512, 5, 5), 72, (3, 3), pad=(1, 1, 1, 1)))
 
 
-def _channelwise(b: Builder) -> LayerGraph:
+def _channelwise(b: GraphBuilder) -> LayerGraph:
     """Depthwise convolution, pools and a fully connected layer."""
     x = b.conv(b.input(20, 9, 9), 37, (3, 3), stride=2, pad=(1, 1, 1, 1), groups=1)
     y = b.pool(b.conv(x, 37, (3, 3), pad=(1, 1, 1, 1), groups=37), "max", 2, 2)
@@ -59,9 +59,9 @@ def _channelwise(b: Builder) -> LayerGraph:
 
 @pytest.mark.parametrize("make", [_residual, _deep, _channelwise], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("target", TARGETS)
-def test_bits_and_causes(target: str, make: Callable[[Builder], LayerGraph]) -> None:
+def test_bits_and_causes(target: str, make: Callable[[GraphBuilder], LayerGraph]) -> None:
     """Every output as the integer oracle has it, and every lost cycle under one cause."""
-    builder = Builder(np.random.default_rng(3), 0.3)
+    builder = GraphBuilder(np.random.default_rng(3), 0.3)
     graph, spec = make(builder), load_spec(target)
     region = lower(graph)
     program = emit_region(region, spec, plan_region(region, spec))

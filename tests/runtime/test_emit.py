@@ -19,7 +19,7 @@ from zeroskip.runtime.cli.main import main
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def quantised_net() -> onnx.ModelProto:
+def quantized_net() -> onnx.ModelProto:
     """A convolution with pruned kernels, ReLU and a pool in Q/DQ form."""
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 128, (6, 3, 3, 3)).astype(np.int8)
@@ -53,7 +53,7 @@ def quantised_net() -> onnx.ModelProto:
     ]
     graph = helper.make_graph(
         nodes,
-        "quantised",
+        "quantized",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
         [helper.make_tensor_value_info("label", TensorProto.FLOAT, [1, 6, 4, 4])],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
@@ -62,7 +62,7 @@ def quantised_net() -> onnx.ModelProto:
 
 
 def test_the_module_is_as_it_was(tmp_path: Path, update_golden: bool) -> None:
-    onnx.save(quantised_net(), tmp_path / "net.onnx")
+    onnx.save(quantized_net(), tmp_path / "net.onnx")
     done = CliRunner().invoke(
         main, ["compile", str(tmp_path / "net.onnx"), "--emit", "relax", "--target", "sparse256"]
     )
@@ -78,7 +78,7 @@ def test_the_module_is_as_it_was(tmp_path: Path, update_golden: bool) -> None:
 
 
 def emit_all(folder: Path, *more: str) -> Result:
-    onnx.save(quantised_net(), folder / "net.onnx")
+    onnx.save(quantized_net(), folder / "net.onnx")
     return CliRunner().invoke(main, ["compile", str(folder / "net.onnx"), "--emit=all", *more])
 
 
@@ -90,8 +90,9 @@ def test_every_pass_leaves_a_file(tmp_path: Path) -> None:
     assert [*map(int, numbers)] == [*range(len(files))]
     assert done.stdout == f"{len(files)} files in {tmp_path / 'dump'}\n"
     assert names[0] == "input.relax"
-    assert names[-4:] == ("relax.relax", "layers.txt", "schedule.txt", "asm.asm")
-    passes = [name.removesuffix(".relax") for name in names[1:-4]]
+    shown = ("relax.relax", "layers.txt", "schedule.txt", "asm.asm", "mlir.mlir", "tosa.mlir")
+    assert names[-6:] == shown
+    passes = [name.removesuffix(".relax") for name in names[1:-6]]
     ours = ["FoldBatchNorm", "QuantizeInt8", "PartitionForAccelerator", "TileAndSchedule"]
     assert [name for name in passes if name in ours] == ours
     before, after = (files[names.index(f"{name}.relax")].read_text("utf-8") for name in ours[2:])

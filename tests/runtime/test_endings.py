@@ -134,15 +134,15 @@ def test_long_work_without_a_terminal_says_what_it_does(
 ) -> None:
     for name, seconds in (("_QUIET", 0.1), ("_APART", 0.02), ("_SILENCE", 0.2)):
         monkeypatch.setattr(progress_module, name, seconds)
-    with progress("compiling") as tell:
-        tell("import", 0, 1)
+    with progress("compiling") as on_progress:
+        on_progress("import", 0, 1)
         assert capsys.readouterr().err == ""
         time.sleep(0.5)
-        tell("calibrate", 3, 8)
+        on_progress("calibrate", 3, 8)
         time.sleep(0.1)
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.startswith("compiling: import, ") for line in lines) >= 2  # not silent for long
     assert any(line.startswith("compiling: calibrate (3 of 8), ") for line in lines)
-    with progress("quick") as tell:
-        tell("import", 0, 1)
+    with progress("quick") as on_progress:
+        on_progress("import", 0, 1)
     assert capsys.readouterr().err == ""

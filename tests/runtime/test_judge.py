@@ -15,7 +15,7 @@ from onnx import numpy_helper, parser
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip import compiler
 from zeroskip.accel_model.io.telling import no_progress
-from zeroskip.accel_model.program.program import Place, Tile
+from zeroskip.accel_model.program.program import ResultPlace, Tile
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.ir.host_plan import Scaling
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
@@ -40,7 +40,7 @@ def judged(
     info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
     outputs = () if output is None else (SimpleNamespace(name="y"),)
     program: Any = SimpleNamespace(
-        name="r", inputs=(), outputs=outputs, layers=(info,), places=(Place("v", 0, 1),)
+        name="r", inputs=(), outputs=outputs, layers=(info,), places=(ResultPlace("v", 0, 1),)
     )
     written = Written(program)
     for x in range(tiles):
@@ -222,7 +222,7 @@ def test_the_networks_outputs_are_compared(moving: Judgement) -> None:
 
 
 def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its quantising and dequantising are our own."""
+    """Its quantizing and dequantizing are our own."""
     network = compiler.compile(small_net(), "sparse256")
     assert network.direct is not None
     seen = losing_layers._run(network, [IMAGE], no_progress)
@@ -230,11 +230,11 @@ def test_the_outputs_of_a_run_without_tvm_are_compared(monkeypatch: pytest.Monke
     given: Any = (network, [IMAGE], seen, [], made, made)
     assert validation._check_outputs(*given).mismatch is None
     with monkeypatch.context() as patch:
-        patch.setattr(Scaling, "dequantise", lambda self, value: np.zeros(self.shape, np.float32))
+        patch.setattr(Scaling, "dequantize", lambda self, value: np.zeros(self.shape, np.float32))
         found = validation._check_outputs(*given).mismatch
     assert found is not None
     assert (found.region, found.layer) == ("", "y")
-    monkeypatch.setattr(Scaling, "quantise", lambda self, real: np.zeros(self.shape, np.int8))
+    monkeypatch.setattr(Scaling, "quantize", lambda self, real: np.zeros(self.shape, np.int8))
     assert validation._check_outputs(*given).mismatch is not None
 
 

@@ -1,4 +1,4 @@
-"""Where quantisation loses: each layer against the float network, and what compile says of it."""
+"""Where quantization loses: each layer against the float network, and what compile says of it."""
 
 from __future__ import annotations
 

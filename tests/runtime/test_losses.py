@@ -21,7 +21,7 @@ from tests.accel_model.test_timing import random_conv, timing_of
 from tests.campaigns.fuzz_check import compile_graph
 from tests.campaigns.fuzz_layers import build_graph
 from tests.campaigns.fuzz_random import random_case
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.runtime.causes import CAUSES
 from tests.runtime.test_report import CASES, activity, networks, owners, timed
 from zeroskip.accel_model.isa import instructions as isa
@@ -35,7 +35,7 @@ from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
-from zeroskip.relay_passes.integer.layers import Conv
+from zeroskip.relay_passes.integer.layers import ConvLayer
 from zeroskip.runtime.analysis.loss_breakdown import (
     SAVED,
     Losses,
@@ -104,10 +104,10 @@ def test_multiplies_by_padding_are_lost_to_padding(target: str) -> None:
     """3 x 3 on 7 x 7: of 441 places a channel's taps look at, 80 are outside, 18.1 %. An array that
     skips zero inputs skips those."""
     spec = load_spec(target)
-    b = Builder(np.random.default_rng(0), 2.0)
+    b = GraphBuilder(np.random.default_rng(0), 2.0)
     b.conv(b.input(64, 7, 7), 64, (3, 3), pad=(1,) * 4)
     layer = b.nodes[0].layer
-    assert isinstance(layer, Conv)
+    assert isinstance(layer, ConvLayer)
     weight = layer.weight
     weight[weight == 0] = 1
     region = lower(b.graph(b.nodes[-1].output))
@@ -284,7 +284,7 @@ def single(
     for path, value in changes.items():
         section, key = path.split("__")
         spec = replace(spec, **{section: replace(getattr(spec, section), **{key: value})})
-    b = Builder(np.random.default_rng(0), density)
+    b = GraphBuilder(np.random.default_rng(0), density)
     b.conv(b.input(channels, size, size), filters, (kernel, kernel), stride=stride)
     region = lower(b.graph(b.nodes[-1].output))
     program = emit_region(region, spec, plan_region(region, spec))
@@ -403,7 +403,7 @@ def test_conflicts_are_the_fetch_units_cycles_beyond_one(kind: str) -> None:
         run, program = Machine(hand.spec).run(hand.program(), hand.data), hand.program()
         timing = timing_of(kind, hand, made)
         waits = timing.fetch_wait * hand.spec.array.pixels
-        expected = waits * (timing.fetch_cycles - timing.fetches) // timing.fetch_cycles
+        expected = waits * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
         assert used(run, program)["conflicts"] == expected
         lost += expected
         residual += made["operand_row"] is not None and expected > 0
@@ -418,7 +418,7 @@ def test_channelwise_work_loses_what_conflicts_cost_it(kind: str) -> None:
     for banks in (16, 1):
         spec = load_spec("dense256")
         spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
-        b = Builder(np.random.default_rng(0), 1.0)
+        b = GraphBuilder(np.random.default_rng(0), 1.0)
         x = b.input(16, 12, 12)
         if kind == "pool":
             b.pool(x, "max", 3, 1, 1)

@@ -23,7 +23,7 @@ from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.mlir import tosa
 from zeroskip.compiler.mlir.tosa import region_text
-from zeroskip.relay_passes.integer.layers import BOUNDS, Layer, MaxPool, QTensor
+from zeroskip.relay_passes.integer.layers import BOUNDS, Layer, MaxPoolLayer, QTensor
 from zeroskip.runtime.execution import mlir_oracle
 from zeroskip.runtime.execution.mlir_oracle import MlirOracle
 from zeroskip.runtime.execution.validation import Validation, validate
@@ -62,9 +62,9 @@ def ends(layer: Layer) -> list[np.ndarray]:
 
 def pool(
     strides: tuple[int, int], padding: tuple[int, int, int, int], dilation: tuple[int, int]
-) -> MaxPool:
+) -> MaxPoolLayer:
     """Of 2 x 2 taps, to 3 x 4 pixels."""
-    return MaxPool(
+    return MaxPoolLayer(
         x=QTensor((1, 2, 7, 6), "uint8", 9),
         y=QTensor((1, 2, 3, 4), "uint8", 9),
         kernel=(2, 2),

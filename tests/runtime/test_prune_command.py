@@ -157,7 +157,7 @@ def test_schemes_lists_every_option() -> None:
             assert f"  {key}: {kind.doc}" in done.stdout
 
 
-def quantised() -> onnx.ModelProto:
+def quantized() -> onnx.ModelProto:
     """A Q/DQ convolution: its weights are integers."""
     rng = np.random.default_rng(0)
     held = {
@@ -174,7 +174,7 @@ def quantised() -> onnx.ModelProto:
     ]
     graph = helper.make_graph(
         nodes,
-        "quantised",
+        "quantized",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 14, 14])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
@@ -183,7 +183,7 @@ def quantised() -> onnx.ModelProto:
 
 
 def test_what_cannot_be_pruned_is_refused_and_nothing_written(model: Path, tmp_path: Path) -> None:
-    onnx.save(quantised(), tmp_path / "q.onnx")
+    onnx.save(quantized(), tmp_path / "q.onnx")
     (tmp_path / "bad.toml").write_text('[[prune]]\nscheme = "patern"')
     before = files(tmp_path)
     out = tmp_path / "p.onnx"
@@ -193,7 +193,7 @@ def test_what_cannot_be_pruned_is_refused_and_nothing_written(model: Path, tmp_p
         (model, "nm:m=32", ["'conv1' has 16 input channels", "skip=yes"]),
         (model, str(tmp_path / "bad.toml"), ["bad.toml', table 1, line 1", "pattern"]),
         (model, str(tmp_path / "none.toml"), ["none.toml", "cannot be read"]),
-        (tmp_path / "q.onnx", "unstructured", ["pruned before it is quantised"]),
+        (tmp_path / "q.onnx", "unstructured", ["pruned before it is quantized"]),
         (tmp_path / "none.onnx", "unstructured", ["does not exist"]),
     ):
         refused(zeroskip("prune", source, "-o", out, "--prune", recipe), *words)

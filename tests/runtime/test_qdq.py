@@ -455,4 +455,4 @@ def test_other_weights_are_not_quantized_anew(weight: tuple[str, Array]) -> None
         ),
         cpu=2,
     )
-    assert "quantise" in made.cpu["first"]
+    assert "quantize" in made.cpu["first"]

@@ -1,4 +1,4 @@
-"""Quantised models that keep arithmetic by channel between their quantizers, as onnxruntime makes
+"""Quantized models that keep arithmetic by channel between their quantizers, as onnxruntime makes
 them of channels-last networks: one region, with the integers of onnxruntime."""
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def by_onnxruntime(model: onnx.ModelProto, inputs: dict[str, Any]) -> np.ndarray
     return np.asarray(session.run(None, inputs)[0])
 
 
-def test_a_quantised_keras_network_is_one_region(tmp_path: Path) -> None:
+def test_a_quantized_keras_network_is_one_region(tmp_path: Path) -> None:
     from onnxruntime import quantization
 
     images = RNG.standard_normal((4, 1, 32, 32, 3)).astype(np.float32)
@@ -43,12 +43,12 @@ def test_a_quantised_keras_network_is_one_region(tmp_path: Path) -> None:
     onnx.save(keras_net(), tmp_path / "net.onnx")
     quantization.quantize_static(
         tmp_path / "net.onnx",
-        tmp_path / "quantised.onnx",
+        tmp_path / "quantized.onnx",
         Reader(),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
     )
-    model = onnx.load(tmp_path / "quantised.onnx")
+    model = onnx.load(tmp_path / "quantized.onnx")
     network = compile_model(model, "sparse256")
     assert len(network.programs) == 1
     assert {why for why in network.cpu.values()} == {
@@ -61,7 +61,7 @@ def test_a_quantised_keras_network_is_one_region(tmp_path: Path) -> None:
     assert validate(network, {"image": images[0]}).exact
 
 
-def quantised(steps: str, shape: str, **constants: np.ndarray) -> onnx.ModelProto:
+def quantized(steps: str, shape: str, **constants: np.ndarray) -> onnx.ModelProto:
     """x quantized -> a convolution -> ``steps`` from a to b, each tensor between quantizers."""
     model = parse(
         f"g (float[1,4,6,6] x) => (float[{shape}] y) "
@@ -111,7 +111,7 @@ def test_arithmetic_by_channel_between_quantizers_is_a_layer(
 ) -> None:
     """But for ties, which round another way: a step in a few places of a hundred, made larger by
     a product behind it."""
-    model = quantised(steps, shape, **constants)
+    model = quantized(steps, shape, **constants)
     image = {"x": RNG.standard_normal((1, 4, 6, 6)).astype(np.float32)}
     network = compile_model(model, "sparse256")
     assert network.cpu == {}
@@ -124,7 +124,7 @@ def test_arithmetic_by_channel_between_quantizers_is_a_layer(
 
 
 def test_weights_and_wide_biases_keep_their_integers() -> None:
-    model = quantised(
+    model = quantized(
         "k = DequantizeLinear(n, s, wide)\n[by] b = Add(a, k)",
         "1,4,6,6",
         n=NUMBERS.astype(np.int32),

@@ -21,7 +21,7 @@ SHAPE = (1, 3, 10, 10)
 IMAGES = 5
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+class ImageReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, images: list[Array]) -> None:
         self.images = iter(images)
 
@@ -70,7 +70,7 @@ def compared(
         quantize_static(
             source,
             made,
-            Reader(images),
+            ImageReader(images),
             quant_format=form,
             per_channel=per_channel,
             activation_type=activations,

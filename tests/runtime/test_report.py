@@ -13,7 +13,7 @@ import pytest
 
 from tests.accel_model.by_name import LANE_TARGETS
 from tests.compiler.least import needs, weight_bytes
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.runtime.causes import CAUSES
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Unit
@@ -28,25 +28,25 @@ from zeroskip.runtime.analysis.loss_breakdown import losses_of
 from zeroskip.runtime.analysis.report import LayerReport, RegionReport, region_report
 
 
-def networks() -> dict[str, Builder]:
+def networks() -> dict[str, GraphBuilder]:
     """Graphs by what they have; each ends in a value ``y`` that is the graph's output."""
     made = {}
-    b = made["convolutions"] = Builder(np.random.default_rng(0), 0.4)
+    b = made["convolutions"] = GraphBuilder(np.random.default_rng(0), 0.4)
     x = b.conv(b.input(3, 20, 20), 32, (3, 3), pad=(1,) * 4)
     x = b.sum(x, b.conv(x, 32, (3, 3), pad=(1,) * 4))
     b.dense(b.reshape(b.pool(x, "max", 2, 2), 3200), 10)
-    b = made["channelwise"] = Builder(np.random.default_rng(1), 1.0)
+    b = made["channelwise"] = GraphBuilder(np.random.default_rng(1), 1.0)
     x = b.conv(b.input(24, 14, 14), 24, (3, 3), pad=(1,) * 4, groups=24)
     b.global_pool(b.sum(x, b.pool(x, "avg", 3, 1, 1)))
-    b = made["moves"] = Builder(np.random.default_rng(2), 0.5)
+    b = made["moves"] = GraphBuilder(np.random.default_rng(2), 0.5)
     x = b.conv(b.input(16, 12, 12), 20, (1, 1))
     b.reshape(b.reshape(b.concat(x, x), 5760), 40, 12, 12)
-    b = made["only moves"] = Builder(np.random.default_rng(3))
+    b = made["only moves"] = GraphBuilder(np.random.default_rng(3))
     b.reshape(b.input(8, 6, 6), 288)
     return made
 
 
-def timed(builder: Builder, target: str) -> tuple[Run, Program]:
+def timed(builder: GraphBuilder, target: str) -> tuple[Run, Program]:
     spec = load_spec(target)
     region = lower(builder.graph(builder.nodes[-1].output))
     program = emit_region(region, spec, plan_region(region, spec))

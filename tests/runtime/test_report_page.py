@@ -31,7 +31,7 @@ from zeroskip.runtime.render.pages.report import report_page
 CHROMIUM = shutil.which("chromium")
 
 
-class Case:
+class PageCase:
     """A network of two regions with a node between them that stays on the CPU."""
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    return Case()
+def case() -> PageCase:
+    return PageCase()
 
 
-def test_it_fetches_nothing(case: Case) -> None:
+def test_it_fetches_nothing(case: PageCase) -> None:
     for each in case.page.elements:
         assert each["tag"] not in ("link", "img", "iframe", "base", "object", "embed")
         assert not {"src", "href", "action", "srcset"} & set(each)
@@ -64,7 +64,7 @@ def test_it_fetches_nothing(case: Case) -> None:
     assert policy["content"].startswith("default-src 'none'")
 
 
-def test_every_layer_is_there_with_the_numbers_of_the_json(case: Case) -> None:
+def test_every_layer_is_there_with_the_numbers_of_the_json(case: PageCase) -> None:
     titles = [
         layer["node"] + (f" + {layer['fused']}" if layer["fused"] else "") for layer in case.layers
     ]
@@ -100,7 +100,7 @@ def test_every_layer_is_there_with_the_numbers_of_the_json(case: Case) -> None:
         assert float(row["lost"]["data-v"]) == sum(layer["lost"].values())
 
 
-def test_bars_are_drawn_to_scale(case: Case) -> None:
+def test_bars_are_drawn_to_scale(case: PageCase) -> None:
     rows = case.page.all("li")
     bars = [each for each in rows if "data-tip" in each]
     assert len(bars) == 2 * len(case.layers)  # cycles and traffic
@@ -127,7 +127,7 @@ def test_bars_are_drawn_to_scale(case: Case) -> None:
     assert inside == pytest.approx([100.0] * (1 + len(case.layers)) + moved, abs=0.05)
 
 
-def test_every_cause_is_explained(case: Case) -> None:
+def test_every_cause_is_explained(case: PageCase) -> None:
     text = next(each["text"] for each in case.page.all("table", "causes"))
     for cause, lost in case.table["lost"].items():
         if round(lost):
@@ -144,7 +144,7 @@ def test_every_cause_has_one_colour() -> None:
     assert not set(grouped) & set(SAVED)
 
 
-def test_the_roofline_has_a_dot_for_each_layer_that_multiplies(case: Case) -> None:
+def test_the_roofline_has_a_dot_for_each_layer_that_multiplies(case: PageCase) -> None:
     multiplying = sum(layer["real_macs"] > 0 for layer in case.layers)
     for size in ("wide", "narrow"):
         (chart,) = case.page.all("svg", size)
@@ -158,7 +158,7 @@ def test_the_roofline_has_a_dot_for_each_layer_that_multiplies(case: Case) -> No
         assert all(0 < float(dot["cx"]) < width and 0 < float(dot["cy"]) < height for dot in dots)
 
 
-def test_the_timeline_is_the_run(case: Case) -> None:
+def test_the_timeline_is_the_run(case: PageCase) -> None:
     data = json.loads(
         next(each["text"] for each in case.page.all("script") if each.get("id") == "timeline-data")
     )
@@ -181,7 +181,7 @@ def test_the_timeline_is_the_run(case: Case) -> None:
     assert max(data["memories"]["ACT"]["live"]) > 0
 
 
-def test_names_cannot_break_the_page(case: Case) -> None:
+def test_names_cannot_break_the_page(case: PageCase) -> None:
     name = "</script><b>&\"'"
     made = replace(
         case.report,
@@ -199,7 +199,7 @@ def test_names_cannot_break_the_page(case: Case) -> None:
     assert json.loads(data)["layers"][0].startswith(name)
 
 
-def test_a_network_without_regions(case: Case) -> None:
+def test_a_network_without_regions(case: PageCase) -> None:
     empty = replace(case.report, regions=(), cycles=0, bound=0, network_bound=0)
     page = Page(report_page(empty, {}, {}))
     assert not page.all("canvas")
@@ -253,7 +253,7 @@ def test_ticks_of_a_logarithmic_axis(low: float, high: float, ticks: list[float]
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize("width", [390, 1400])
-def test_it_fits_the_screen_and_its_scripts_run(case: Case, tmp_path: Path, width: int) -> None:
+def test_it_fits_the_screen_and_its_scripts_run(case: PageCase, tmp_path: Path, width: int) -> None:
     """In a frame as wide as a phone's or a desk's screen: nothing is wider than that, the canvas is
     drawn, and a click on a column's title sorts."""
     write_page(tmp_path / "page.html", case.report, case.runs, case.network.programs)

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 from zeroskip import compiler, runtime
 from zeroskip.accel_model.functional.kernels import even
-from zeroskip.relay_passes.integer.relax_functions import quantise_multiplier
+from zeroskip.relay_passes.integer.relax_functions import quantize_multiplier
 
 STEP = np.float32(2**-4)  # of the input: every number below is exact in float32
 SHAPE = (1, 16, 12, 12)
@@ -76,7 +76,7 @@ def test_halves_go_to_even_as_in_onnx() -> None:
 @pytest.mark.parametrize("area", [4, 6, 8, 9, 16, 36, 49, 64])
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 2.0, 0.75])
 def test_every_sum_of_a_window_rounds_as_its_exact_average(area: int, ratio: float) -> None:
-    mult, shift = quantise_multiplier(ratio / area)
+    mult, shift = quantize_multiplier(ratio / area)
     sums = np.arange(-128 * area, 128 * area + 1)
     got = [even(np.int64(total) * mult, shift) for total in sums]
     assert np.array_equal(got, np.rint(sums * ratio / area))  # float64 has these halves exactly

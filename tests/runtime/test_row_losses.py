@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiler.test_groups import NETWORKS, network
+from tests.compiler.test_fusion import NETWORKS, network
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region

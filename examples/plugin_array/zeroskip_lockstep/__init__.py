@@ -20,8 +20,8 @@ from zeroskip.accel_model.arrays.base import (
     SETUP,
     Case,
     Kind,
-    Placement,
     Slot,
+    StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.formats import BITMAP, WeightFormat
@@ -70,8 +70,8 @@ class Lockstep(Kind[LockstepGeometry]):
     def banks(self, geometry: LockstepGeometry) -> int:
         return geometry.filters
 
-    def placement(self, geometry: LockstepGeometry, mode: int) -> Placement:
-        return Placement(geometry.filters)
+    def placement(self, geometry: LockstepGeometry, mode: int) -> StreamPlacement:
+        return StreamPlacement(geometry.filters)
 
     def granule(self, geometry: LockstepGeometry, mode: int) -> int:
         return geometry.pixels

@@ -32,7 +32,7 @@ Globs: TypeAlias = str | tuple[str, ...]  # one glob, or any of several
 
 
 @dataclass(frozen=True, eq=False)
-class Prunable:
+class PrunableLayer:
     """A convolution or matmul with constant weights.
 
     var: of its result. node: the ONNX node. weight: [K, C/groups, *kernel], of a matmul [out, in],
@@ -71,9 +71,9 @@ def matches(node: str, globs: Globs) -> bool:
     return any(fnmatchcase(node, glob) for glob in ((globs,) if isinstance(globs, str) else globs))
 
 
-def prunables(
+def prunable_layers(
     func: relax.Function, globs: Globs = "*", dequantized: bool = False
-) -> list[Prunable]:
+) -> list[PrunableLayer]:
     """The layers of a float function whose node matches, in order; those whose weights are
     dequantized integers, which no scheme changes, only if asked for."""
     raw = raw_inputs(func)
@@ -96,7 +96,7 @@ def prunables(
             held = cast(Floats, weight.T if matmul else weight)
             results = prod(int(size) for size in binding.var.ty.shape)
             found.append(
-                Prunable(
+                PrunableLayer(
                     str(binding.var.name),
                     node,
                     held,
@@ -114,7 +114,7 @@ def with_weights(
     notes: Mapping[str, str],
     shifts: Mapping[str, Floats] | None = None,
 ) -> relax.Function:
-    """The function with some layers' weights, by variable and as in ``Prunable``, replaced.
+    """The function with some layers' weights, by variable and as in ``PrunableLayer``, replaced.
 
     notes: node -> what was done to it, added to the attribute ``zeroskip.pruned``. shifts: what is
     added to a layer's results, [K] by variable; it goes into the bias or the batch normalisation

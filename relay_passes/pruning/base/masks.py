@@ -21,11 +21,11 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.statistics import Samples, layer_columns
-from zeroskip.relay_passes.pruning.base.layers import Globs, Prunable, left, with_weights
+from zeroskip.relay_passes.pruning.base.layers import Globs, PrunableLayer, left, with_weights
 from zeroskip.relay_passes.pruning.base.options import (
     EVERY,
-    Choice,
     Flag,
+    OneOf,
     Options,
     chosen_layers,
     kernel_option,
@@ -53,12 +53,12 @@ class LayerOptions(Options):
     kernel: tuple[int, ...] | None = kernel_option()
     layers: Globs = layers_option()
 
-    def concerns(self, layer: Prunable) -> str | None:
+    def concerns(self, layer: PrunableLayer) -> str | None:
         """Why the scheme is not for a kind of layer; None: it is. Depthwise ones hold few weights,
         and no accelerator here skips in them."""
         return "is a depthwise convolution" if layer.is_depthwise else None
 
-    def refusal(self, layer: Prunable) -> str | None:
+    def refusal(self, layer: PrunableLayer) -> str | None:
         """Why a layer cannot take the scheme, and what would help; None: it can."""
         return None
 
@@ -69,7 +69,7 @@ class MaskOptions(LayerOptions):
 
     criterion: str = option(
         "magnitude",
-        Choice(
+        OneOf(
             "what a weight is worth: its square, or that times the variance of what it multiplies in "
             "sample inputs",
             words=("magnitude", "saliency"),
@@ -81,7 +81,7 @@ class MaskOptions(LayerOptions):
         return self.criterion == "saliency"
 
     @abstractmethod
-    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+    def keep(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Mask]:
         """Which weights of the layers stay. scores: what each weight is worth, of its shape, not
         negative. Of sets that are worth the same, always the same one is kept."""
 
@@ -90,16 +90,16 @@ class MaskOptions(LayerOptions):
         """The ratio of what the scheme removes that is removed: what ``at`` takes."""
         return float(getattr(self, self.strength))
 
-    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+    def apart(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Self]:
         """Options for each of the layers by itself that together prune like these."""
         return [replace(self, layers=escape(layer.node)) for layer in layers]
 
-    def note(self, layer: Prunable, mask: Mask) -> str:
+    def note(self, layer: PrunableLayer, mask: Mask) -> str:
         """What was done to a layer, in words, beside how much is left of it."""
         return f"{self.scheme} {getattr(self, self.strength):g}"
 
 
-def taken_layers(func: relax.Function, options: LayerOptions) -> list[Prunable]:
+def taken_layers(func: relax.Function, options: LayerOptions) -> list[PrunableLayer]:
     """The layers that a scheme changes; PassError for one that was asked for and cannot be."""
     named = options.layers != EVERY
     taken = []
@@ -138,7 +138,7 @@ def prune_masked(
 
 
 def scores_of(
-    mod: tvm.IRModule, layers: Sequence[Prunable], criterion: str, samples: Samples | None
+    mod: tvm.IRModule, layers: Sequence[PrunableLayer], criterion: str, samples: Samples | None
 ) -> list[Scores]:
     """What the weights of the layers are worth: each of its layer's shape.
 

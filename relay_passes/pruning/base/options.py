@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import Globs, Prunable, matches, prunables
+from zeroskip.relay_passes.pruning.base.layers import Globs, PrunableLayer, matches, prunable_layers
 
 KIND = "option"
 LONGEST = 40  # characters of what a user wrote, in a refusal
@@ -22,7 +22,7 @@ EVERY = "*"  # the glob that stands for all layers
 
 
 @dataclass(frozen=True)
-class Kind:
+class OptionKind:
     """What an option means and which values it takes. unset: what its default None stands for."""
 
     doc: str
@@ -54,7 +54,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Ratio(Kind):
+class Ratio(OptionKind):
     """0 <= x < 1."""
 
     def parse(self, text: str) -> float:
@@ -70,7 +70,7 @@ class Ratio(Kind):
 
 
 @dataclass(frozen=True)
-class Count(Kind):
+class Count(OptionKind):
     """A whole number from low to high."""
 
     low: int = 1
@@ -92,7 +92,7 @@ class Count(Kind):
 
 
 @dataclass(frozen=True)
-class Choice(Kind):
+class OneOf(OptionKind):
     """One of a few words."""
 
     words: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class Choice(Kind):
 
 
 @dataclass(frozen=True)
-class Flag(Kind):
+class Flag(OptionKind):
     """yes or no in a recipe, a bool in Python."""
 
     def parse(self, text: str) -> bool:
@@ -124,7 +124,7 @@ class Flag(Kind):
 
 
 @dataclass(frozen=True)
-class Sizes(Kind):
+class Sizes(OptionKind):
     """``3x3`` in a recipe, (3, 3) in Python; count: how many, if it matters."""
 
     count: int | None = None
@@ -148,7 +148,7 @@ class Sizes(Kind):
 
 
 @dataclass(frozen=True)
-class Nodes(Kind):
+class Nodes(OptionKind):
     """``conv*`` or, any of several, ``conv*|fc``; in Python a text is one glob, a tuple several."""
 
     def parse(self, text: str) -> Globs:
@@ -166,7 +166,7 @@ class Nodes(Kind):
         return "globs joined by |, each not empty"
 
 
-def option(default: Any, kind: Kind) -> Any:
+def option(default: Any, kind: OptionKind) -> Any:
     """A field of ``Options``; a default of None means what ``kind.unset`` says."""
     return field(default=default, metadata={KIND: kind})
 
@@ -211,12 +211,12 @@ class Options:
         """Whether the scheme looks at sample inputs: its pass then takes them as ``samples``."""
         return False
 
-    def at(self, strength: float) -> Self:
+    def with_strength(self, strength: float) -> Self:
         """These options with another ratio of what the scheme removes: what a budget varies."""
         return replace(self, **{self.strength: strength})
 
 
-def declared(options: type[Options]) -> list[tuple[str, Kind, Any]]:
+def declared(options: type[Options]) -> list[tuple[str, OptionKind, Any]]:
     """Name, kind and default of each option, the scheme's own before those that many have."""
     lineage = options.__mro__
 
@@ -227,7 +227,7 @@ def declared(options: type[Options]) -> list[tuple[str, Kind, Any]]:
     return [(each.name, each.metadata[KIND], each.default) for each in own_first]
 
 
-def refused(options: type[Options], name: str, kind: Kind, value: Any) -> PassError:
+def refused(options: type[Options], name: str, kind: OptionKind, value: Any) -> PassError:
     """What to raise for a value that an option does not take."""
     return PassError(
         f"Pruning option {options.scheme}:{name}={brief(value)} must be {kind.wanted} ({kind.doc})."
@@ -252,9 +252,9 @@ def kernel_option() -> Any:
     return option(None, Sizes("only layers of this kernel size", unset="any"))
 
 
-def chosen_layers(func: relax.Function, options: Options, globs: Globs) -> list[Prunable]:
+def chosen_layers(func: relax.Function, options: Options, globs: Globs) -> list[PrunableLayer]:
     """The layers whose node matches; PassError for a glob other than * that fits none."""
-    every = prunables(func)
+    every = prunable_layers(func)
     for glob in (globs,) if isinstance(globs, str) else globs:
         if glob != EVERY and not any(matches(layer.node, glob) for layer in every):
             raise _no_such_layer(options, glob, [layer.node for layer in every])

@@ -15,7 +15,7 @@ _LOOKUPS = {"relax.take", "relax.gather_nd", "relax.gather_elements"}
 
 def raw_inputs(func: relax.Function) -> set[relax.Var]:
     """The variables that hold the inputs, as they are or after operators without learned weights:
-    transposed, cast, normalised, padded, cut, joined, pooled, quantised.
+    transposed, cast, normalised, padded, cut, joined, pooled, quantized.
 
     What is made of an input and of a layer's result is no longer raw.
     """

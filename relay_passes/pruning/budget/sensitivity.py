@@ -24,7 +24,7 @@ from zeroskip.relay_passes.metrics import noise
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
 from zeroskip.relay_passes.pruning.activations.statistics import Columns, Samples, layer_columns
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions, Scores, scores_of, taken_layers
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.reconstruction.layer_fit import ROUGH
@@ -44,7 +44,7 @@ FILTERS = 64  # of a layer whose error is looked at
 class Site:
     """A layer and where it stands: what its cost may depend on. inputs, outputs: shapes."""
 
-    layer: Prunable
+    layer: PrunableLayer
     im2col: Im2col
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -64,7 +64,7 @@ def weights(_site: Site, weight: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class StrengthCandidate:
     """A way to prune a layer: options for it alone (None: not at all), what that adds to the noise
     of the network's outputs, over their power, and the layer's cost then."""
 
@@ -77,7 +77,7 @@ def sites(func: relax.Function) -> list[Site]:
     """Every layer of a function."""
     made = {str(binding.var.name): binding for binding in bindings(func)}
     found = []
-    for layer in prunables(func):
+    for layer in prunable_layers(func):
         binding = made[layer.var]
         inputs, outputs = (
             tuple(int(size) for size in each.ty.shape)
@@ -92,8 +92,8 @@ def candidates(
     recipe: Sequence[Options],
     samples: Samples,
     cost: Cost,
-    progress: Progress | None = None,
-) -> dict[str, list[Candidate]]:
+    on_progress: Progress | None = None,
+) -> dict[str, list[StrengthCandidate]]:
     """For each layer of ``main``, by node, the ways to prune it; the first is not to.
 
     The schemes of the recipe that take a layer are alternatives; each is tried with its own options
@@ -108,7 +108,7 @@ def candidates(
                 f"'{options.scheme}' does not: give its strength in the recipe and the "
                 "budget to what comes behind it."
             )
-        layers = taken_layers(func, options.at(STRENGTHS[-1]))
+        layers = taken_layers(func, options.with_strength(STRENGTHS[-1]))
         for layer, score in zip(
             layers, scores_of(mod, layers, options.criterion, samples), strict=True
         ):
@@ -118,8 +118,8 @@ def candidates(
     probes: dict[str, Probe] = {}
     for done, (name, seen) in enumerate(layer_columns(mod, samples, schemes)):
         site = places[name]
-        if progress is not None:
-            progress(site.layer.node, done, len(schemes))
+        if on_progress is not None:
+            on_progress(site.layer.node, done, len(schemes))
         options, score = schemes[name][0]
         weight = _pruned(site.layer, _alone(options, PROBE, site.layer), score)
         probes[name] = _probe(site.layer, weight, seen)
@@ -138,9 +138,9 @@ def candidates(
     arrives = influences(mod, probes, samples)
     return {
         site.layer.node: [
-            Candidate(None, 0.0, cost(site, site.layer.weight)),
+            StrengthCandidate(None, 0.0, cost(site, site.layer.weight)),
             *(
-                Candidate(own, error * arrives[name], price)
+                StrengthCandidate(own, error * arrives[name], price)
                 for own, error, price in tried.get(name, ())
             ),
         ]
@@ -148,12 +148,12 @@ def candidates(
     }
 
 
-def _alone(options: MaskOptions, strength: float, layer: Prunable) -> MaskOptions:
+def _alone(options: MaskOptions, strength: float, layer: PrunableLayer) -> MaskOptions:
     """Options of another strength for one layer."""
-    return replace(options.at(strength), layers=escape(layer.node))
+    return replace(options.with_strength(strength), layers=escape(layer.node))
 
 
-def _pruned(layer: Prunable, options: MaskOptions, score: Scores) -> Floats:
+def _pruned(layer: PrunableLayer, options: MaskOptions, score: Scores) -> Floats:
     [mask] = options.keep([layer], [score])
     return np.where(mask, layer.weight, 0)
 
@@ -167,19 +167,21 @@ class Probe:
     error: float
 
 
-def _probe(layer: Prunable, pruned: Floats, seen: Columns) -> Probe:
+def _probe(layer: PrunableLayer, pruned: Floats, seen: Columns) -> Probe:
     change, error = _fitted(layer, pruned, seen, len(pruned))
     weight = layer.weight - change.reshape(layer.weight.shape)
     return Probe(weight.astype(layer.weight.dtype), (change @ seen.mean).reshape(-1), error)
 
 
-def output_error(layer: Prunable, pruned: Floats, seen: Columns) -> float:
+def output_error(layer: PrunableLayer, pruned: Floats, seen: Columns) -> float:
     """The squared error of a layer's output after pruned weights were fitted to its own, over the
     output's variance: of ``FILTERS`` of the filters of a group, evenly chosen."""
     return _fitted(layer, pruned, seen, FILTERS)[1]
 
 
-def _fitted(layer: Prunable, pruned: Floats, seen: Columns, most: int) -> tuple[Doubles, float]:
+def _fitted(
+    layer: PrunableLayer, pruned: Floats, seen: Columns, most: int
+) -> tuple[Doubles, float]:
     """How much less the weights [G, R, E] of some filters are after the fit, and the error."""
     dense, start = (
         each.reshape(layer.groups, -1, seen.x.shape[1]).astype(np.float64)

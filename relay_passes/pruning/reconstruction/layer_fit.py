@@ -12,7 +12,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.pruning.activations.statistics import Columns, columns
-from zeroskip.relay_passes.pruning.base.layers import Prunable, bias_of, left, only_reader
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, bias_of, left, only_reader
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions, magnitude
 from zeroskip.relay_passes.pruning.reconstruction.least_squares import (
     Places,
@@ -32,8 +32,8 @@ ROUGH = 1e-4  # tolerance of a fit that is not the last
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What a layer becomes. weight: as in ``Prunable``; shift: [K], added to its results; note:
-    how near it came; scarce: fewer columns than a filter has weights."""
+    """What a layer becomes. weight: as in ``PrunableLayer``; shift: [K], added to its results;
+    note: how near it came; scarce: fewer columns than a filter has weights."""
 
     weight: Floats
     shift: Floats
@@ -57,14 +57,14 @@ class Bounds:
         cut: Floats = np.clip(y, self.low, self.high)
         return cut
 
-    def eased(self, wanted: Floats, made: Floats) -> Floats:
+    def relax_targets(self, wanted: Floats, made: Floats) -> Floats:
         """Of the targets that lead to the same activations those nearest to what was made."""
         low = np.where(wanted <= self.low, np.minimum(made, self.low), wanted)
         eased: Floats = np.where(wanted >= self.high, np.maximum(made, self.high), low)
         return eased
 
 
-def bounds_of(func: relax.Function, layer: Prunable) -> Bounds | None:
+def bounds_of(func: relax.Function, layer: PrunableLayer) -> Bounds | None:
     """The bounds of a relu or clip behind a layer and its bias; None if none follows directly."""
     bias, reader = bias_of(func, layer.var), only_reader(func, layer.var)
     shift: Floats = np.zeros(len(layer.weight))
@@ -89,8 +89,8 @@ def bounds_of(func: relax.Function, layer: Prunable) -> Bounds | None:
     )
 
 
-def by_weights(
-    layer: Prunable,
+def fit_weights(
+    layer: PrunableLayer,
     im2col: Im2col,
     read: Floats,
     wanted: Floats,
@@ -156,13 +156,13 @@ def _fit_rows(
         weight, shift = np.where(better, tried, weight), np.where(better, moved, shift)
         least = np.minimum(errors, least)
         if bounds is not None:
-            target = bounds.eased(goal, made)
+            target = bounds.relax_targets(goal, made)
     power = seen.var(axis=1, dtype=np.float64)
     return weight, shift, np.array([before.sum(), least.sum(), power.sum()])
 
 
 def choose_mask(
-    layer: Prunable, seen: Columns, cross: Doubles, schemes: Sequence[MaskOptions]
+    layer: PrunableLayer, seen: Columns, cross: Doubles, schemes: Sequence[MaskOptions]
 ) -> Doubles:
     """A layer's weights [G, K/G, E] with those at zero that schemes remove, one after the other.
 
@@ -176,7 +176,7 @@ def choose_mask(
         for scheme in schemes:
             now = scheme
             if step < ROUNDS:
-                now = scheme.at(1 - (1 - scheme.removed) ** (step / ROUNDS))
+                now = scheme.with_strength(1 - (1 - scheme.removed) ** (step / ROUNDS))
             scores = magnitude(weight)
             if scheme.criterion == "saliency":
                 scores *= seen.variance[:, None]
@@ -203,7 +203,7 @@ def _errors(made: Floats, seen: Floats, bounds: Bounds | None) -> Doubles:
     return errors
 
 
-def by_statistics(layer: Prunable, im2col: Im2col, read: Floats, wanted: Floats) -> Fit:
+def fit_statistics(layer: PrunableLayer, im2col: Im2col, read: Floats, wanted: Floats) -> Fit:
     """The scale and the shift of each filter that give its results the mean and the variance of
     what is wanted. A filter whose results do not vary keeps its scale."""
     made = im2col.rows(im2col.apply(layer.weight, read))

@@ -25,14 +25,14 @@ from zeroskip.relay_passes.pruning.activations.interpreter import (
     joined,
 )
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers, with_weights
 from zeroskip.relay_passes.pruning.base.masks import MaskOptions, scores_of, taken_layers
 from zeroskip.relay_passes.pruning.base.repeatable import repeatable
 from zeroskip.relay_passes.pruning.reconstruction.layer_fit import (
     Fit,
     bounds_of,
-    by_statistics,
-    by_weights,
+    fit_statistics,
+    fit_weights,
 )
 from zeroskip.relay_passes.pruning.schemes.channels import kept_filters
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
@@ -69,7 +69,7 @@ class Reconstruct(Pass):
 
     Zeros stay zero. ``zeroskip.pruned`` says each layer's error, relative to the variance of its
     target, before and after, and whether the columns were fewer than the unknowns, of which there
-    is also one RuntimeWarning. progress(node, done, total) is called before each layer.
+    is also one RuntimeWarning. on_progress(node, done, total) is called before each layer.
     PassError for samples that do not fit the model or that a layer answers with NaN.
     """
 
@@ -79,7 +79,7 @@ class Reconstruct(Pass):
         samples: Samples,
         method: str = "weights",
         schemes: Sequence[MaskOptions] = (),
-        progress: Progress | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         if method not in METHODS:
             raise PassError(
@@ -90,11 +90,13 @@ class Reconstruct(Pass):
                 f"Reconstruction by {method} chooses no masks: prune first, or use weights."
             )
         self.dense, self.samples, self.method = with_unique_names(dense), samples, method
-        self.schemes, self.progress = tuple(schemes), progress
+        self.schemes, self.on_progress = tuple(schemes), on_progress
 
     @repeatable
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
-        made = reconstruct(mod, self.dense, self.samples, self.method, self.schemes, self.progress)
+        made = reconstruct(
+            mod, self.dense, self.samples, self.method, self.schemes, self.on_progress
+        )
         return tvm.IRModule(
             {var: made if var.name_hint == "main" else func for var, func in mod.functions.items()}
         )
@@ -106,7 +108,7 @@ def reconstruct(
     samples: Samples,
     method: str = "weights",
     schemes: Sequence[MaskOptions] = (),
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> relax.Function:
     """The function of ``Reconstruct``."""
     func, masked = mod["main"], _by_layer(mod, schemes, samples)
@@ -114,7 +116,7 @@ def reconstruct(
     operators = Operators()
     walk = Interpreter(mod, samples, operators)
     targets = _Targets(Interpreter(dense, samples, operators), set(jobs.values()))
-    layers = {layer.var: layer for layer in prunables(func)}
+    layers = {layer.var: layer for layer in prunable_layers(func)}
     fits: dict[str, Fit] = {}
     while len(fits) < len(jobs) and walk.next is not None:
         binding = walk.next
@@ -122,8 +124,8 @@ def reconstruct(
             walk.step()
             continue
         layer = layers[str(binding.var.name)]
-        if progress is not None:
-            progress(layer.node, len(fits), len(jobs))
+        if on_progress is not None:
+            on_progress(layer.node, len(fits), len(jobs))
         wanted = _of_filters(targets.take(jobs[layer.var]), layer, kept)
         im2col, read = Im2col.of(binding.value), walk.read(binding)
         if not (np.isfinite(read).all() and np.isfinite(wanted).all()):
@@ -132,15 +134,15 @@ def reconstruct(
                 "calibrate with inputs scaled as the model was trained."
             )
         if method == "weights":
-            fits[layer.var] = by_weights(
+            fits[layer.var] = fit_weights(
                 layer, im2col, read, wanted, bounds_of(func, layer), masked.get(layer.var, ())
             )
         else:
-            fits[layer.var] = by_statistics(layer, im2col, read, wanted)
+            fits[layer.var] = fit_statistics(layer, im2col, read, wanted)
         made = im2col.apply(fits[layer.var].weight, read)
         walk.put(walk.split(im2col.shifted(made, fits[layer.var].shift)))
-    if progress is not None:
-        progress("", len(jobs), len(jobs))
+    if on_progress is not None:
+        on_progress("", len(jobs), len(jobs))
     _warn([layers[name].node for name, fit in fits.items() if fit.scarce])
     return with_weights(
         func,
@@ -170,7 +172,7 @@ def jobs_of(
     function or will be masked, and those that read anything that is not as in the dense one."""
     known, own = _by_node(dense), _by_node(func)
     counterparts = {layer.var: known[node] for node, layer in own.items() if node in known}
-    layers = {layer.var: layer for layer in prunables(func)}
+    layers = {layer.var: layer for layer in prunable_layers(func)}
     other: set[str] = set()  # variables that do not have the dense values
     jobs: dict[str, str] = {}
     for binding in bindings(func):
@@ -191,9 +193,9 @@ def jobs_of(
     return jobs
 
 
-def _by_node(func: relax.Function) -> dict[str, Prunable]:
+def _by_node(func: relax.Function) -> dict[str, PrunableLayer]:
     """The layers by the names of their nodes, those without a name of their own left out."""
-    layers = prunables(func)
+    layers = prunable_layers(func)
     count = Counter(layer.node for layer in layers)
     return {layer.node: layer for layer in layers if count[layer.node] == 1}
 
@@ -215,7 +217,7 @@ class _Targets:
         return self._ready.pop(name)
 
 
-def _of_filters(wanted: Array, layer: Prunable, kept: Mapping[str, Array]) -> Array:
+def _of_filters(wanted: Array, layer: PrunableLayer, kept: Mapping[str, Array]) -> Array:
     """Of a dense layer's results those of the filters that a layer still has."""
     axis = 1 if layer.is_conv else wanted.ndim - 1
     filters = kept.get(layer.node)

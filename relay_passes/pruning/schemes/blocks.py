@@ -15,9 +15,9 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer
 from zeroskip.relay_passes.pruning.base.masks import Mask, MaskOptions, MaskPass, Scores, strongest
-from zeroskip.relay_passes.pruning.base.options import Choice, Ratio, Sizes, option
+from zeroskip.relay_passes.pruning.base.options import OneOf, Ratio, Sizes, option
 from zeroskip.relay_passes.relax.passes import function_pass
 
 Ints = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ Parts = tuple[Ints, Ints, Ints]  # of each filter [K], channel [C/groups] and ta
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtomOptions(MaskOptions):
+class GranularityOptions(MaskOptions):
     """A scheme of atoms. Of each layer the ``ratio`` of its atoms that are worth least goes; an
     atom is worth the sum of its weights' scores."""
 
@@ -34,13 +34,13 @@ class AtomOptions(MaskOptions):
     ratio: float = option(0.5, Ratio("ratio of them to remove"))
 
     @abstractmethod
-    def runs(self, layer: Prunable) -> tuple[int, int, int]:
+    def extent(self, layer: PrunableLayer) -> tuple[int, int, int]:
         """How many filters, channels and taps an atom has, where it is not cut short."""
 
-    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+    def keep(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Mask]:
         masks = []
         for layer, score in zip(layers, scores, strict=True):
-            parts = self.parts(layer)
+            parts = self.partition(layer)
             worth = score.reshape(*score.shape[:2], -1)
             for axis, part in enumerate(parts):
                 worth = np.add.reduceat(worth, np.flatnonzero(np.diff(part, prepend=-1)), axis)
@@ -48,10 +48,10 @@ class AtomOptions(MaskOptions):
             masks.append(kept[np.ix_(*parts)].reshape(score.shape))
         return masks
 
-    def parts(self, layer: Prunable) -> Parts:
+    def partition(self, layer: PrunableLayer) -> Parts:
         """The run of each filter, channel of a group and tap: numbered from 0."""
         filters, channels, *kernel = layer.weight.shape
-        high, wide, deep = self.runs(layer)
+        high, wide, deep = self.extent(layer)
         inside = filters // layer.groups
         group, place = np.divmod(np.arange(filters), inside)
         return (
@@ -62,19 +62,19 @@ class AtomOptions(MaskOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShapeOptions(AtomOptions):
+class ShapeOptions(GranularityOptions):
     """Of ``PruneShapes``."""
 
     scheme = "shape"
     doc = "positions (channel and tap) that go out of all filters of a layer"
     paper = "Wen et al., NIPS 2016"
 
-    def runs(self, layer: Prunable) -> tuple[int, int, int]:
+    def extent(self, layer: PrunableLayer) -> tuple[int, int, int]:
         return len(layer.weight), 1, 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockOptions(AtomOptions):
+class BlockOptions(GranularityOptions):
     """Of ``PruneBlocks``."""
 
     scheme = "block"
@@ -83,12 +83,12 @@ class BlockOptions(AtomOptions):
 
     block: tuple[int, int] = option((16, 16), Sizes("filters x channels of a block", count=2))
 
-    def runs(self, layer: Prunable) -> tuple[int, int, int]:
+    def extent(self, layer: PrunableLayer) -> tuple[int, int, int]:
         return *self.block, prod(layer.kernel)
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelGroupOptions(AtomOptions):
+class KernelGroupOptions(GranularityOptions):
     """Of ``PruneKernelGroups``."""
 
     scheme = "kernel_group"
@@ -98,15 +98,13 @@ class KernelGroupOptions(AtomOptions):
     group: tuple[int, int] = option((4, 4), Sizes("filters x channels of a group", count=2))
     form: str = option(
         "kgs",
-        Choice(
-            "what goes: locations within groups (kgs) or whole groups", words=("kgs", "vanilla")
-        ),
+        OneOf("what goes: locations within groups (kgs) or whole groups", words=("kgs", "vanilla")),
     )
 
-    def concerns(self, layer: Prunable) -> str | None:
+    def concerns(self, layer: PrunableLayer) -> str | None:
         return super().concerns(layer) or (None if layer.is_conv else "is no convolution")
 
-    def runs(self, layer: Prunable) -> tuple[int, int, int]:
+    def extent(self, layer: PrunableLayer) -> tuple[int, int, int]:
         return *self.group, 1 if self.form == "kgs" else prod(layer.kernel)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from zeroskip.relay_passes.pruning.base.layers import Globs, Prunable, prunables
+from zeroskip.relay_passes.pruning.base.layers import Globs, PrunableLayer, prunable_layers
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
     const_value,
@@ -58,8 +58,8 @@ class Channels:
     """
 
     ids: dict[str, Ids] = field(default_factory=dict)
-    producers: dict[str, Prunable] = field(default_factory=dict)
-    readers: list[tuple[Prunable, Ids]] = field(default_factory=list)
+    producers: dict[str, PrunableLayer] = field(default_factory=dict)
+    readers: list[tuple[PrunableLayer, Ids]] = field(default_factory=list)
     frozen: dict[int, str] = field(default_factory=dict)  # identity -> why it must stay
     _parent: list[int] = field(default_factory=list)
 
@@ -94,8 +94,8 @@ class Channels:
 def analyse(func: relax.Function, globs: Globs) -> Channels:
     """The channels of a float function; layers that do not match keep theirs."""
     found = Channels()
-    chosen = {layer.var for layer in prunables(func, globs)}
-    layers = {layer.var: layer for layer in prunables(func)}
+    chosen = {layer.var for layer in prunable_layers(func, globs)}
+    layers = {layer.var: layer for layer in prunable_layers(func)}
     for param in func.params:
         shape = _shape(param)
         if len(shape) > 1:
@@ -123,7 +123,7 @@ def analyse(func: relax.Function, globs: Globs) -> Channels:
     return found
 
 
-def _follow(found: Channels, binding: relax.VarBinding, layer: Prunable | None) -> Ids | None:
+def _follow(found: Channels, binding: relax.VarBinding, layer: PrunableLayer | None) -> Ids | None:
     """Channels of what a binding makes; None if they cannot be followed."""
     value, name = binding.value, op_name(binding.value)
     read = [found.ids.get(str(var.name)) for var in used_vars(value)]
@@ -152,7 +152,7 @@ def _follow(found: Channels, binding: relax.VarBinding, layer: Prunable | None) 
     return None
 
 
-def _producer(found: Channels, layer: Prunable, shape: Sequence[int]) -> Ids | None:
+def _producer(found: Channels, layer: PrunableLayer, shape: Sequence[int]) -> Ids | None:
     """A layer on something that is not followed: what it makes is its own."""
     if not layer.is_conv and len(shape) != 2:
         return None  # its channels are the last dimension
@@ -163,7 +163,7 @@ def _producer(found: Channels, layer: Prunable, shape: Sequence[int]) -> Ids | N
     return made
 
 
-def _layer(found: Channels, layer: Prunable, read: Ids, shape: Sequence[int]) -> Ids | None:
+def _layer(found: Channels, layer: PrunableLayer, read: Ids, shape: Sequence[int]) -> Ids | None:
     """A convolution or matmul: new channels, its own of each in a depthwise one."""
     if layer.is_conv and layer.groups > 1:
         if layer.is_depthwise and layer.weight.shape[0] == len(read):

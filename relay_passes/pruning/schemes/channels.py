@@ -14,10 +14,10 @@ from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.attrs import KEPT_ATTR
-from zeroskip.relay_passes.pruning.base.layers import Globs, prunables, with_notes
+from zeroskip.relay_passes.pruning.base.layers import Globs, prunable_layers, with_notes
 from zeroskip.relay_passes.pruning.base.options import (
-    Choice,
     Count,
+    OneOf,
     Options,
     Ratio,
     chosen_layers,
@@ -49,12 +49,12 @@ class RemovalOptions(Options):
     strength = "ratio"
 
     ratio: float = option(0.5, Ratio("ratio of channels to remove"))
-    criterion: str = option("l1", Choice("norm that ranks channels", words=("l1", "l2")))
+    criterion: str = option("l1", OneOf("norm that ranks channels", words=("l1", "l2")))
     round_to: int = option(1, Count("keep a multiple of this many channels", low=1, high=1024))
     layers: Globs = layers_option()
     scope: str = option(
         "set",
-        Choice("what is ranked together: layers that must agree, or all", words=("set", "global")),
+        OneOf("what is ranked together: layers that must agree, or all", words=("set", "global")),
     )
 
     @property
@@ -169,7 +169,7 @@ def without_channels(func: relax.Function, kept: Masks, notes: Mapping[str, str]
 
     filters = {
         layer.node: np.flatnonzero(kept[layer.var])
-        for layer in prunables(func)
+        for layer in prunable_layers(func)
         if layer.var in kept
     }
     before = kept_filters(func)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.pruning.base.layers import Prunable, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers, with_weights
 from zeroskip.relay_passes.pruning.schemes.channel_graph import (
     PAIRWISE,
     Channels,
@@ -151,14 +151,14 @@ def _whole(dead: set[int], channels: Channels, block: int) -> set[int]:
     return {one for ones in alike.values() for one in ones[: len(ones) // block * block]}
 
 
-def _read(layer: Prunable) -> npt.NDArray[np.bool_]:
+def _read(layer: PrunableLayer) -> npt.NDArray[np.bool_]:
     """bool [K, C/groups]: whether a filter has a weight other than zero for a channel."""
     return np.asarray(layer.weight.reshape(*layer.weight.shape[:2], -1).any(axis=2), np.bool_)
 
 
 def _known_values(func: relax.Function, channels: Channels) -> dict[str, Values]:
     """The constants among the channels of every tensor that is followed."""
-    layers = {layer.var: layer for layer in prunables(func)}
+    layers = {layer.var: layer for layer in prunable_layers(func)}
     values = {name: np.full(len(ids), np.nan) for name, ids in channels.ids.items()}
     for binding in bindings(func):
         name = str(binding.var.name)
@@ -174,7 +174,7 @@ def _known_values(func: relax.Function, channels: Channels) -> dict[str, Values]
 
 
 def _made(
-    value: relax.Expr, layer: Prunable | None, read: Sequence[Values], count: int
+    value: relax.Expr, layer: PrunableLayer | None, read: Sequence[Values], count: int
 ) -> Values | None:
     """What is known of a binding's result with ``count`` channels; None: nothing."""
     name = op_name(value) or ""
@@ -193,7 +193,7 @@ def _made(
     return _made_by_pair(value, read, count) if name in PAIRWISE else None
 
 
-def _made_by_layer(layer: Prunable, read: Values | None) -> Values:
+def _made_by_layer(layer: PrunableLayer, read: Values | None) -> Values:
     """A filter makes zero where each of its weights is zero or meets a channel that is."""
     matters = _read(layer)
     if read is not None and layer.groups == 1:

@@ -91,7 +91,7 @@ class Spectrum:
     def factors(self, rank: int) -> tuple[Doubles, Doubles]:
         """The basis [r, C, *kernel of axes] and the second weight [K, r, *kernel of the others].
 
-        Both sides of a direction have the same L2 norm, so that neither is worse to quantise than
+        Both sides of a direction have the same L2 norm, so that neither is worse to quantize than
         the other.
         """
         filters, channels, *kernel = self.shape

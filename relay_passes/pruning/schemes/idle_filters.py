@@ -13,7 +13,7 @@ import tvm
 from tvm import relax
 
 from zeroskip.relay_passes.integer.relax_functions import BOUNDS
-from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
 from zeroskip.relay_passes.quantize.fusion_groups import Scale, read_graph
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
@@ -35,7 +35,7 @@ class DropIdleFilters(Pass):
         graph = read_graph(func)
         groups = integer_groups(func, graph, scaled=True)
         scales = choose_scales(func, graph, groups, self.ranges, "int8")
-        layers = {layer.var: layer for layer in prunables(func)}
+        layers = {layer.var: layer for layer in prunable_layers(func)}
         weights, notes = {}, {}
         for group in groups.values():
             layer = layers.get(group.name)

@@ -15,9 +15,9 @@ from tvm.ir import Call
 from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.names import unused_name
-from zeroskip.relay_passes.pruning.base.layers import Prunable, with_notes
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, with_notes
 from zeroskip.relay_passes.pruning.base.masks import LayerOptions, taken_layers
-from zeroskip.relay_passes.pruning.base.options import EVERY, Choice, Count, Ratio, option
+from zeroskip.relay_passes.pruning.base.options import EVERY, Count, OneOf, Ratio, option
 from zeroskip.relay_passes.pruning.base.repeatable import repeatable
 from zeroskip.relay_passes.pruning.schemes.factors import (
     Axes,
@@ -54,18 +54,16 @@ class LowRankOptions(LayerOptions):
         None,
         Ratio("ratio of multiplies to remove, whatever energy that keeps", unset="as energy says"),
     )
-    form: str = option(
-        "auto", Choice("which pair of factors", words=("auto", "channel", "spatial"))
-    )
+    form: str = option("auto", OneOf("which pair of factors", words=("auto", "channel", "spatial")))
     round_to: int = option(1, Count("ranks are a multiple of this", low=1, high=1024))
 
-    def concerns(self, layer: Prunable) -> str | None:
+    def concerns(self, layer: PrunableLayer) -> str | None:
         """Layers of one tap are decomposed only where layers or kernel ask for them: a classifier
         of few classes, for one, loses whole classes at an energy that k x k kernels bear."""
         unasked = self.layers == EVERY and self.kernel is None and prod(layer.kernel) == 1
         return super().concerns(layer) or ("has kernels of one tap" if unasked else None)
 
-    def refusal(self, layer: Prunable) -> str | None:
+    def refusal(self, layer: PrunableLayer) -> str | None:
         if layer.groups > 1:
             return (
                 f"is a convolution of {layer.groups} groups, each of which would need factors "
@@ -170,7 +168,7 @@ def decompose_layers(
     return with_notes(with_pairs(func, pairs), notes)
 
 
-def _geometry(layer: Prunable, binding: relax.VarBinding) -> Geometry:
+def _geometry(layer: PrunableLayer, binding: relax.VarBinding) -> Geometry:
     inputs, outputs = (
         tuple(int(size) for size in each.ty.shape)[2:] if layer.is_conv else ()
         for each in (binding.value.args[0], binding.var)
@@ -178,7 +176,7 @@ def _geometry(layer: Prunable, binding: relax.VarBinding) -> Geometry:
     return Geometry(layer.weight.shape, inputs, outputs)
 
 
-def _gram(layer: Prunable, grams: Mapping[str, Floats]) -> Floats | None:
+def _gram(layer: PrunableLayer, grams: Mapping[str, Floats]) -> Floats | None:
     gram, size = grams.get(layer.node), prod(layer.weight.shape[1:])
     if gram is not None and gram.shape != (size, size):
         raise PassError(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer
 from zeroskip.relay_passes.pruning.base.masks import Mask, MaskOptions, MaskPass, Scores
 from zeroskip.relay_passes.pruning.base.options import Count, option
 from zeroskip.relay_passes.relax.passes import function_pass
@@ -56,14 +56,14 @@ class CountOptions(MaskOptions):
     def size(self) -> int:
         return int(getattr(self, self.counts()[1]))
 
-    def at(self, strength: float) -> Self:
-        return super().at(max(1, round(self.size * (1 - strength))))
+    def with_strength(self, strength: float) -> Self:
+        return super().with_strength(max(1, round(self.size * (1 - strength))))
 
     @property
     def removed(self) -> float:
         return 1 - self.kept / self.size
 
-    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+    def keep(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Mask]:
         masks = []
         for layer, score in zip(layers, scores, strict=True):
             rows = self.order(layer.weight.shape[1], prod(layer.kernel))
@@ -73,7 +73,7 @@ class CountOptions(MaskOptions):
             masks.append(mask.reshape(score.shape))
         return masks
 
-    def note(self, layer: Prunable, mask: Mask) -> str:
+    def note(self, layer: PrunableLayer, mask: Mask) -> str:
         return f"{self.scheme} {self.kept}:{self.size}"
 
 
@@ -111,7 +111,7 @@ class NmOptions(CountOptions):
     def order(self, channels: int, taps: int) -> Ints:
         return np.arange(channels * taps).reshape(channels, taps).T
 
-    def refusal(self, layer: Prunable) -> str | None:
+    def refusal(self, layer: PrunableLayer) -> str | None:
         channels = layer.weight.shape[1]
         return (
             f"has {channels} input channels, fewer than m={self.m}: give a smaller m"

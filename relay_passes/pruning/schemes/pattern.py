@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer
 from zeroskip.relay_passes.pruning.base.masks import Mask, MaskOptions, MaskPass, Scores
-from zeroskip.relay_passes.pruning.base.options import Choice, Count, Kind, Ratio, option
+from zeroskip.relay_passes.pruning.base.options import Count, OneOf, OptionKind, Ratio, option
 from zeroskip.relay_passes.pruning.schemes.pattern_library import (
     PCONV,
     Library,
@@ -29,7 +29,7 @@ USUAL = (3, 3)  # the kernels that have patterns where nothing else is said
 
 
 @dataclass(frozen=True)
-class Patterns(Kind):
+class PatternWords(OptionKind):
     """``learned``, ``pconv``, or a library: of a TOML file or an array [n, *kernel]."""
 
     words: tuple[str, ...] = ("learned", "pconv")
@@ -61,7 +61,7 @@ class PatternOptions(MaskOptions):
     paper = "PCONV: Ma et al., AAAI 2020; PatDNN: Niu et al., ASPLOS 2020"
     strength = "connectivity"
 
-    library: str | PatternLibrary = option("learned", Patterns("where patterns come from"))
+    library: str | PatternLibrary = option("learned", PatternWords("where patterns come from"))
     patterns: int = option(8, Count("size of the learned library", low=1, high=56))
     entries: int = option(4, Count("weights that a learned pattern keeps"))
     connectivity: float = option(0.0, Ratio("ratio of kernels to remove"))
@@ -69,7 +69,7 @@ class PatternOptions(MaskOptions):
         None, Ratio("the same for 1x1 layers", unset="as connectivity")
     )
     balance: str = option(
-        "filter", Choice("where equally many kernels stay", words=("filter", "layer", "global"))
+        "filter", OneOf("where equally many kernels stay", words=("filter", "layer", "global"))
     )
 
     def __post_init__(self) -> None:
@@ -90,10 +90,10 @@ class PatternOptions(MaskOptions):
             return self.kernel
         return USUAL
 
-    def concerns(self, layer: Prunable) -> str | None:
+    def concerns(self, layer: PrunableLayer) -> str | None:
         return super().concerns(layer) or (None if layer.is_conv else "is no convolution")
 
-    def refusal(self, layer: Prunable) -> str | None:
+    def refusal(self, layer: PrunableLayer) -> str | None:
         if layer.kernel == self.patterned or self.ratio(layer) > 0:
             return None
         if _is_pointwise(layer):
@@ -108,13 +108,13 @@ class PatternOptions(MaskOptions):
             f"kernel={size} to learn patterns of this size"
         )
 
-    def ratio(self, layer: Prunable) -> float:
+    def ratio(self, layer: PrunableLayer) -> float:
         """Of the kernels of a layer, how many go."""
         if _is_pointwise(layer) and self.pointwise is not None:
             return self.pointwise
         return self.connectivity
 
-    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+    def apart(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Self]:
         """With the library that is learned from all of the layers, and of each the ratio of its
         kernels that go."""
         masks = self.keep(layers, scores)
@@ -145,7 +145,7 @@ class PatternOptions(MaskOptions):
             )
         return alone
 
-    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+    def keep(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Mask]:
         kernels = [each.reshape(*each.shape[:2], -1) for each in scores]
         masks = [np.ones(each.shape, np.bool_) for each in kernels]
         patterned = [at for at, layer in enumerate(layers) if layer.kernel == self.patterned]
@@ -169,7 +169,9 @@ class PatternOptions(MaskOptions):
             return PCONV
         return learn_library(kernels, self.patterns, self.patterned, self.entries)
 
-    def _connectivity(self, layers: Sequence[Prunable], norms: Sequence[Scores]) -> list[Library]:
+    def _connectivity(
+        self, layers: Sequence[PrunableLayer], norms: Sequence[Scores]
+    ) -> list[Library]:
         """For each layer, which kernels [K, C] stay. norms: [K, C] of each."""
         ratios = [self.ratio(layer) for layer in layers]
         if self.balance != "global":
@@ -189,7 +191,7 @@ class PatternOptions(MaskOptions):
             }
         return [masks[at] for at in range(len(layers))]
 
-    def note(self, layer: Prunable, mask: Mask) -> str:
+    def note(self, layer: PrunableLayer, mask: Mask) -> str:
         what = ""
         if layer.kernel == self.patterned:
             kernels = mask.reshape(-1, mask[0, 0].size)
@@ -198,7 +200,7 @@ class PatternOptions(MaskOptions):
         return f"{what}connectivity {self.ratio(layer):g}"
 
 
-def _is_pointwise(layer: Prunable) -> bool:
+def _is_pointwise(layer: PrunableLayer) -> bool:
     return all(size == 1 for size in layer.kernel)
 
 

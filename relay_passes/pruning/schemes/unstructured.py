@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer
 from zeroskip.relay_passes.pruning.base.masks import (
     Mask,
     MaskOptions,
@@ -17,7 +17,7 @@ from zeroskip.relay_passes.pruning.base.masks import (
     most,
     strongest,
 )
-from zeroskip.relay_passes.pruning.base.options import Choice, Flag, Ratio, option
+from zeroskip.relay_passes.pruning.base.options import Flag, OneOf, Ratio, option
 from zeroskip.relay_passes.relax.passes import function_pass
 
 
@@ -33,7 +33,7 @@ class UnstructuredOptions(MaskOptions):
     sparsity: float = option(0.5, Ratio("ratio of weights to remove"))
     scope: str = option(
         "layer",
-        Choice(
+        OneOf(
             "how the ratio is shared: by each layer alike, ranking all layers' weights together, or "
             "more of large layers",
             words=("layer", "global", "erk"),
@@ -41,7 +41,7 @@ class UnstructuredOptions(MaskOptions):
     )
     skip_first: bool = option(False, Flag("leave convolutions that no layer comes before"))
 
-    def apart(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Self]:
+    def apart(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Self]:
         masks = self.keep(layers, scores)
         return [
             replace(own, scope="layer", sparsity=1 - np.count_nonzero(mask) / mask.size)
@@ -50,7 +50,7 @@ class UnstructuredOptions(MaskOptions):
             for own, mask in zip(super().apart(layers, scores), masks, strict=True)
         ]
 
-    def keep(self, layers: Sequence[Prunable], scores: Sequence[Scores]) -> list[Mask]:
+    def keep(self, layers: Sequence[PrunableLayer], scores: Sequence[Scores]) -> list[Mask]:
         if self.scope == "layer":
             return [strongest(each, self.sparsity) for each in scores]
         if not scores:

@@ -8,7 +8,7 @@ from zeroskip.relay_passes.relay.operators.layout import (
     to_nchw,
 )
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
-from zeroskip.relay_passes.relay.values import Tensor
+from zeroskip.relay_passes.relay.values import RelayTensor
 
 
 def conv_attrs(op: Operation) -> dict[str, list[int] | int]:
@@ -24,7 +24,7 @@ def conv_attrs(op: Operation) -> dict[str, list[int] | int]:
     }
 
 
-def oihw(op: Operation, kernel: Tensor, channels: int, groups: int) -> Tensor:
+def oihw(op: Operation, kernel: RelayTensor, channels: int, groups: int) -> RelayTensor:
     """A kernel [filters, channels a group, height, width].
 
     kernel: in the call's ``kernel_layout``. channels: of the input. A depthwise kernel may also be
@@ -41,14 +41,14 @@ def oihw(op: Operation, kernel: Tensor, channels: int, groups: int) -> Tensor:
     return turned
 
 
-def _turned(op: Operation, kernel: Tensor, layout: str) -> Tensor:
+def _turned(op: Operation, kernel: RelayTensor, layout: str) -> RelayTensor:
     """A kernel in this layout, which is also the default of the call's ``kernel_layout``."""
     if kernel.rank != 4:
         raise op.refuse(f"has a kernel of {kernel.rank} dimensions where 4 should be")
     return op.turn(kernel, kernel_order(op, layout, layout))
 
 
-def _check_kernel(op: Operation, kernel: Tensor, filters: int, fits: bool) -> None:
+def _check_kernel(op: Operation, kernel: RelayTensor, filters: int, fits: bool) -> None:
     """FrontError unless the sizes of a kernel fit the input (``fits``) and the attributes
     ``channels`` and ``kernel_size``."""
     size = kernel.shape[2:]
@@ -70,7 +70,7 @@ def _out_dtype(op: Operation, dtype: str) -> None:
         raise op.refuse(f"of {dtype} has another out_dtype: leave it out")
 
 
-def _conv2d(op: Operation) -> Tensor:
+def _conv2d(op: Operation) -> RelayTensor:
     data, layout = op.reals(0), data_layout(op, "data_layout")
     _out_dtype(op, data.dtype)
     image, attrs = to_nchw(op, data, layout), conv_attrs(op)
@@ -78,7 +78,7 @@ def _conv2d(op: Operation) -> Tensor:
     return from_nchw(op, op.emit("Conv", image, kernel, **attrs), layout)
 
 
-def _conv2d_transpose(op: Operation) -> Tensor:
+def _conv2d_transpose(op: Operation) -> RelayTensor:
     data, layout = op.reals(0), data_layout(op, "data_layout")
     _out_dtype(op, data.dtype)
     image, attrs = to_nchw(op, data, layout), conv_attrs(op)
@@ -94,7 +94,7 @@ def _conv2d_transpose(op: Operation) -> Tensor:
     return from_nchw(op, result, layout)
 
 
-def _dense(op: Operation) -> Tensor:
+def _dense(op: Operation) -> RelayTensor:
     data, weight = op.reals(0), op.static(1, "weights")
     _out_dtype(op, data.dtype)
     check_dense(op, data, weight)
@@ -103,7 +103,7 @@ def _dense(op: Operation) -> Tensor:
     return op.emit("MatMul", data, op.turn(weight, (1, 0)))
 
 
-def check_dense(op: Operation, data: Tensor, weight: Tensor) -> None:
+def check_dense(op: Operation, data: RelayTensor, weight: RelayTensor) -> None:
     """FrontError unless weights [units, inputs] fit the last axis of the data."""
     units = op.attr("units")
     if (
@@ -118,7 +118,7 @@ def check_dense(op: Operation, data: Tensor, weight: Tensor) -> None:
         )
 
 
-def _matmul(op: Operation) -> Tensor:
+def _matmul(op: Operation) -> RelayTensor:
     a, b = op.reals(0), op.reals(1)
     _out_dtype(op, a.dtype)
     op.attr("units")

@@ -7,7 +7,7 @@ import numpy as np
 from zeroskip.relay_passes.relay.operators.layout import per_channel
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.types import DTYPES
-from zeroskip.relay_passes.relay.values import Accumulator, Tensor, Value
+from zeroskip.relay_passes.relay.values import Accumulator, RelayTensor, Value
 
 _UNARY = {  # Relay's operator -> ONNX's, which compute the same
     "abs": "Abs",
@@ -48,7 +48,7 @@ def _unary(name: str) -> Rule:
 
 
 def _binary(name: str) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         a, b = op.tensor(0), op.tensor(1)
         if a.dtype != b.dtype:
             raise op.refuse(f"has operands of {a.dtype} and {b.dtype}: cast one of them")
@@ -116,7 +116,7 @@ def _relu(op: Operation) -> Value:
     return op.emit("Max", data, op.const(0, data.dtype))
 
 
-def _clip(op: Operation) -> Tensor:
+def _clip(op: Operation) -> RelayTensor:
     data, low, high = op.tensor(0), op.number("a_min"), op.number("a_max")
     if math.isnan(low) or math.isnan(high) or low > high:
         raise op.refuse(f"has limits {low:g} and {high:g}: print the module again")
@@ -129,22 +129,22 @@ def _clip(op: Operation) -> Tensor:
     return op.emit("Clip", data, op.const(low, data.dtype), op.const(high, data.dtype))
 
 
-def _round(op: Operation) -> Tensor:
+def _round(op: Operation) -> RelayTensor:
     """Half away from zero, as TVM rounds; ONNX's Round is half to even."""
     data = op.reals(0)
     up = op.emit("Add", op.emit("Abs", data), op.const(0.5, data.dtype))
     return op.emit("Mul", op.emit("Sign", data), op.emit("Floor", up))
 
 
-def _rsqrt(op: Operation) -> Tensor:
+def _rsqrt(op: Operation) -> RelayTensor:
     return op.emit("Reciprocal", op.emit("Sqrt", op.tensor(0)))
 
 
-def _leaky_relu(op: Operation) -> Tensor:
+def _leaky_relu(op: Operation) -> RelayTensor:
     return op.emit("LeakyRelu", op.reals(0), alpha=op.number("alpha", 0.25))
 
 
-def _prelu(op: Operation) -> Tensor:
+def _prelu(op: Operation) -> RelayTensor:
     data, slope = op.reals(0), op.tensor(1)
     axis = op.axis(data.rank, default=1)
     if slope.rank != 1:
@@ -152,7 +152,7 @@ def _prelu(op: Operation) -> Tensor:
     return op.emit("PRelu", data, op.reshape(slope, per_channel(slope.shape, axis, data.rank)))
 
 
-def _cast(op: Operation) -> Tensor:
+def _cast(op: Operation) -> RelayTensor:
     data = op.tensor(0)
     to = op.dtype("dtype", data.dtype)
     value = op.builder.value(data)
@@ -161,12 +161,12 @@ def _cast(op: Operation) -> Tensor:
     return op.emit("Cast", data, to=op.builder.number_of(to))
 
 
-def _where(op: Operation) -> Tensor:
+def _where(op: Operation) -> RelayTensor:
     return op.emit("Where", op.tensor(0), op.tensor(1), op.tensor(2))
 
 
 def _like(value: float) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         data = op.tensor(0)
         return op.const(np.full(data.shape, value), data.dtype)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from zeroskip.relay_passes.relay.operators.operation import Operation
-from zeroskip.relay_passes.relay.values import Tensor
+from zeroskip.relay_passes.relay.values import RelayTensor
 
 LAYOUTS = ("NCHW", "NHWC")
 _REMEDY = 'run relay.transform.ConvertLayout({"nn.conv2d": ["NCHW", "default"]})'
@@ -19,14 +19,14 @@ def data_layout(op: Operation, name: str = "layout") -> str:
     return layout
 
 
-def to_nchw(op: Operation, tensor: Tensor, layout: str) -> Tensor:
+def to_nchw(op: Operation, tensor: RelayTensor, layout: str) -> RelayTensor:
     """An image tensor, turned if it is NHWC; FrontError unless it has 4 dimensions."""
     if tensor.rank != 4:
         raise op.refuse(f"of {tensor.type} is taken of 4 dimensions only: use the 2-d operator")
     return op.turn(tensor, order(layout, "NCHW"))
 
 
-def from_nchw(op: Operation, tensor: Tensor, layout: str) -> Tensor:
+def from_nchw(op: Operation, tensor: RelayTensor, layout: str) -> RelayTensor:
     """The way back of ``to_nchw``."""
     return op.turn(tensor, order("NCHW", layout))
 

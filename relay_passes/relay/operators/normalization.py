@@ -4,7 +4,7 @@ import numpy as np
 
 from zeroskip.relay_passes.relay.operators.layout import per_channel
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
-from zeroskip.relay_passes.relay.values import Tensor, Value
+from zeroskip.relay_passes.relay.values import RelayTensor, Value
 
 
 def _batch_norm(op: Operation) -> Value:
@@ -36,7 +36,7 @@ def _batch_norm(op: Operation) -> Value:
     return op.turn(result, [int(i) for i in np.argsort(swap)]), mean, variance
 
 
-def _statistics_of_input(op: Operation, axes: list[int]) -> Tensor:
+def _statistics_of_input(op: Operation, axes: list[int]) -> RelayTensor:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` over these axes."""
     data = op.reals(0)
     axis = op.axis(data.rank, default=-1 if op.op == "nn.layer_norm" else 1)
@@ -57,17 +57,17 @@ def _statistics_of_input(op: Operation, axes: list[int]) -> Tensor:
     return result
 
 
-def _layer_norm(op: Operation) -> Tensor:
+def _layer_norm(op: Operation) -> RelayTensor:
     return _statistics_of_input(op, [op.axis(op.tensor(0).rank)])
 
 
-def _instance_norm(op: Operation) -> Tensor:
+def _instance_norm(op: Operation) -> RelayTensor:
     rank = op.tensor(0).rank
     axis = op.axis(rank, default=1)
     return _statistics_of_input(op, [i for i in range(1, rank) if i != axis])
 
 
-def _lrn(op: Operation) -> Tensor:
+def _lrn(op: Operation) -> RelayTensor:
     data = op.reals(0)
     if op.axis(data.rank, default=1) != 1:
         raise op.refuse("is taken along axis 1 only: transpose before it")
@@ -81,7 +81,7 @@ def _lrn(op: Operation) -> Tensor:
     )
 
 
-def _l2_normalize(op: Operation) -> Tensor:
+def _l2_normalize(op: Operation) -> RelayTensor:
     """``x / sqrt(max(sum(x^2), eps))``."""
     data = op.reals(0)
     axes = [op.as_axis(axis, data.rank) for axis in op.integers("axis", range(data.rank))]
@@ -92,7 +92,7 @@ def _l2_normalize(op: Operation) -> Tensor:
 
 
 def _softmax(name: str) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         data = op.reals(0)
         return op.emit(name, data, axis=op.axis(data.rank))
 

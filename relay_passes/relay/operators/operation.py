@@ -11,7 +11,7 @@ from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.relay.builder import Builder
 from zeroskip.relay_passes.relay.syntax import Array
 from zeroskip.relay_passes.relay.types import DTYPES, refusal
-from zeroskip.relay_passes.relay.values import Accumulator, Tensor, Value
+from zeroskip.relay_passes.relay.values import Accumulator, RelayTensor, Value
 
 LARGEST = 1 << 31  # of an integer attribute
 
@@ -49,7 +49,7 @@ class Operation:
 
     # Operands
 
-    def tensor(self, position: int) -> Tensor:
+    def tensor(self, position: int) -> RelayTensor:
         """An operand that is a tensor."""
         value = self.args[position]
         if isinstance(value, Accumulator):
@@ -57,18 +57,18 @@ class Operation:
                 "reads int32 sums of a quantized layer: put qnn.requantize or qnn.dequantize "
                 "before it"
             )
-        if not isinstance(value, Tensor):
+        if not isinstance(value, RelayTensor):
             raise self.refuse(f"has a tuple as operand {position}: take a field of it")
         return value
 
-    def tensors(self, position: int) -> list[Tensor]:
+    def tensors(self, position: int) -> list[RelayTensor]:
         """An operand that is a tuple of tensors, of one at least."""
         value = self.args[position]
         if not isinstance(value, tuple) or not value:
             raise self.refuse(f"has no tuple of tensors as operand {position}: print it again")
-        fields: list[Tensor] = []
+        fields: list[RelayTensor] = []
         for part in value:
-            if not isinstance(part, Tensor):
+            if not isinstance(part, RelayTensor):
                 raise self.refuse(
                     f"has something else than tensors in operand {position}: requantize each"
                 )
@@ -79,28 +79,28 @@ class Operation:
         """An operand whose value is known. what: it, in messages."""
         return self.known(self.tensor(position), what)
 
-    def known(self, tensor: Tensor, what: str) -> Array:
+    def known(self, tensor: RelayTensor, what: str) -> Array:
         """The value of a tensor; FrontError if it is an input or computed."""
         value = self.builder.value(tensor)
         if value is None:
             raise self._unknown(tensor, what)
         return value
 
-    def static(self, position: int, what: str) -> Tensor:
+    def static(self, position: int, what: str) -> RelayTensor:
         """An operand that follows from constants alone. what: it, in messages."""
         tensor = self.tensor(position)
         if not tensor.static:
             raise self._unknown(tensor, what)
         return tensor
 
-    def _unknown(self, tensor: Tensor, what: str) -> FrontError:
+    def _unknown(self, tensor: RelayTensor, what: str) -> FrontError:
         return self.refuse(
             f"reads its {what} from '{tensor.name[:60]}', which is not known before the network "
             "runs: give the parameters (--params, or params= in Python), or fold constants with "
             "relay.transform.FoldConstant()"
         )
 
-    def reals(self, position: int) -> Tensor:
+    def reals(self, position: int) -> RelayTensor:
         """An operand of floats."""
         tensor = self.tensor(position)
         if not tensor.dtype.startswith("float"):
@@ -195,15 +195,15 @@ class Operation:
 
     # Emitting
 
-    def emit(self, onnx_op: str, *inputs: Tensor | None, **attrs: Any) -> Tensor:
+    def emit(self, onnx_op: str, *inputs: RelayTensor | None, **attrs: Any) -> RelayTensor:
         """One ONNX node; its result."""
         return self.builder.emit(onnx_op, inputs, **attrs)
 
-    def const(self, value: npt.ArrayLike, dtype: str) -> Tensor:
+    def const(self, value: npt.ArrayLike, dtype: str) -> RelayTensor:
         """A new constant of this element type."""
         return self.builder.constant(np.asarray(value).astype(DTYPES[dtype]))
 
-    def turn(self, tensor: Tensor, order: Sequence[int]) -> Tensor:
+    def turn(self, tensor: RelayTensor, order: Sequence[int]) -> RelayTensor:
         """The axes in another order; of a constant, at once."""
         if tuple(order) == tuple(range(tensor.rank)):
             return tensor
@@ -213,7 +213,7 @@ class Operation:
         role = "" if self.op in ("transpose", "layout_transform") else "transpose"
         return self.emit("Transpose", tensor, perm=list(order), role=role)
 
-    def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    def reshape(self, tensor: RelayTensor, shape: Sequence[int]) -> RelayTensor:
         """The elements in another shape of as many; of a constant, at once."""
         if tuple(shape) == tensor.shape:
             return tensor

@@ -7,10 +7,10 @@ from zeroskip.relay_passes.relay.operators.layout import (
     to_nchw,
 )
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
-from zeroskip.relay_passes.relay.values import Tensor
+from zeroskip.relay_passes.relay.values import RelayTensor
 
 
-def pool_attrs(op: Operation, image: Tensor) -> dict[str, list[int]]:
+def pool_attrs(op: Operation, image: RelayTensor) -> dict[str, list[int]]:
     """ONNX's attributes of a pool, a ``ceil_mode`` written as padding behind.
 
     TVM rounds the number of windows up without a look at where the last begins, unlike ONNX.
@@ -31,7 +31,7 @@ def pool_attrs(op: Operation, image: Tensor) -> dict[str, list[int]]:
     }
 
 
-def average(op: Operation, image: Tensor) -> Tensor:
+def average(op: Operation, image: RelayTensor) -> RelayTensor:
     """AveragePool of an NCHW image by the call's attributes."""
     attrs = pool_attrs(op, image)
     if attrs.pop("dilations") != [1, 1]:
@@ -49,19 +49,19 @@ def average(op: Operation, image: Tensor) -> Tensor:
     )
 
 
-def _max_pool2d(op: Operation) -> Tensor:
+def _max_pool2d(op: Operation) -> RelayTensor:
     layout = data_layout(op)
     image = to_nchw(op, op.tensor(0), layout)
     return from_nchw(op, op.emit("MaxPool", image, **pool_attrs(op, image)), layout)
 
 
-def _avg_pool2d(op: Operation) -> Tensor:
+def _avg_pool2d(op: Operation) -> RelayTensor:
     layout = data_layout(op)
     return from_nchw(op, average(op, to_nchw(op, op.reals(0), layout)), layout)
 
 
 def _global(kind: str) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         layout = data_layout(op)
         return from_nchw(op, op.emit(kind, to_nchw(op, op.reals(0), layout)), layout)
 
@@ -72,7 +72,7 @@ def _adaptive(kind: str, whole: str) -> Rule:
     """Windows that divide the image; TVM's adaptive pools of other sizes have windows that
     overlap, which ONNX has not."""
 
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         layout = data_layout(op)
         image = to_nchw(op, op.reals(0), layout)
         given = op.integers("output_size", ())

@@ -14,7 +14,7 @@ from zeroskip.relay_passes.relay.operators.layout import data_layout, from_nchw,
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.syntax import Array
 from zeroskip.relay_passes.relay.types import DTYPES
-from zeroskip.relay_passes.relay.values import Accumulator, Tensor, Value
+from zeroskip.relay_passes.relay.values import Accumulator, RelayTensor, Value
 
 _BYTES = ("int8", "uint8")
 _CLOSE = 3e-5  # relative, of a product of two scales, all three printed with six digits
@@ -42,7 +42,7 @@ def _zero(op: Operation, position: int, dtype: str, count: int) -> Array:
     return flat.astype(DTYPES[dtype]).reshape(() if count == 1 and zero.ndim == 0 else (count,))
 
 
-def _bytes_of(op: Operation, position: int) -> Tensor:
+def _bytes_of(op: Operation, position: int) -> RelayTensor:
     tensor = op.tensor(position)
     if tensor.dtype not in _BYTES:
         raise op.refuse(f"of {tensor.dtype} is taken of int8 and uint8 only: quantize to 8 bits")
@@ -56,7 +56,7 @@ def _operands(scale: Array, zero: Array) -> tuple[Array, Array]:
     return scale, np.broadcast_to(zero.reshape(-1), scale.shape)
 
 
-def _real(op: Operation, data: Tensor, scale: Array, zero: Array, axis: int) -> Tensor:
+def _real(op: Operation, data: RelayTensor, scale: Array, zero: Array, axis: int) -> RelayTensor:
     """DequantizeLinear of a tensor."""
     number, offset = _operands(scale, zero)
     if number.ndim and data.shape[axis : axis + 1] != number.shape:
@@ -71,7 +71,7 @@ def _real(op: Operation, data: Tensor, scale: Array, zero: Array, axis: int) -> 
     return op.emit("DequantizeLinear", data, *operands, axis=along, role=role)
 
 
-def _integer(op: Operation, real: Tensor, scale: Array, zero: Array, axis: int) -> Tensor:
+def _integer(op: Operation, real: RelayTensor, scale: Array, zero: Array, axis: int) -> RelayTensor:
     """QuantizeLinear of a tensor."""
     number, offset = _operands(scale, zero)
     if number.ndim and real.shape[axis : axis + 1] != number.shape:
@@ -82,12 +82,12 @@ def _integer(op: Operation, real: Tensor, scale: Array, zero: Array, axis: int) 
     return op.emit("QuantizeLinear", real, *operands, axis=along, role=role)
 
 
-def _scaled_operand(op: Operation, data: int, scale: int, zero: int) -> tuple[Tensor, Array]:
+def _scaled_operand(op: Operation, data: int, scale: int, zero: int) -> tuple[RelayTensor, Array]:
     """The real values of an activation with one scale, and the scale."""
     return _scaled(op, _bytes_of(op, data), scale, zero)
 
 
-def _scaled(op: Operation, tensor: Tensor, scale: int, zero: int) -> tuple[Tensor, Array]:
+def _scaled(op: Operation, tensor: RelayTensor, scale: int, zero: int) -> tuple[RelayTensor, Array]:
     """The real values of this tensor, whose scale and zero point are operands, and the scale."""
     number = _scale(op, scale, "scale")
     if number.size != 1:
@@ -103,13 +103,13 @@ def _kernel_scale(op: Operation, filters: int) -> Array:
     return scale
 
 
-def _weights(op: Operation, kernel: Tensor, scale: Array) -> Tensor:
+def _weights(op: Operation, kernel: RelayTensor, scale: Array) -> RelayTensor:
     """The real values of weights [filters, ...]. scale: of one number or one for each filter."""
     zero = _zero(op, 3, kernel.dtype, scale.size)
     return _real(op, kernel, scale, zero, 0)
 
 
-def _kernel(op: Operation) -> Tensor:
+def _kernel(op: Operation) -> RelayTensor:
     _bytes_of(op, 1)
     if op.dtype("out_dtype", "int32") != "int32":
         raise op.refuse("has another out_dtype than int32: leave it out")
@@ -125,7 +125,7 @@ def _conv2d(op: Operation) -> Accumulator:
     turned, scale = _scaled(op, image, 4, 2)
     by_filter = _kernel_scale(op, kernel.shape[0])
 
-    def write(sums: Array, bias: Tensor | None) -> Tensor:
+    def write(sums: Array, bias: RelayTensor | None) -> RelayTensor:
         with op.builder.as_of(op.op, op.label, op.line):
             weight = _weights(op, kernel, _quotient(sums, scale))
             return from_nchw(op, op.emit("Conv", turned, weight, bias, **attrs), layout)
@@ -144,7 +144,7 @@ def _dense(op: Operation) -> Accumulator:
     real, scale = _scaled_operand(op, 0, 4, 2)
     by_filter = _kernel_scale(op, kernel.shape[0])
 
-    def write(sums: Array, bias: Tensor | None) -> Tensor:
+    def write(sums: Array, bias: RelayTensor | None) -> RelayTensor:
         with op.builder.as_of(op.op, op.label, op.line):
             weight = _weights(op, kernel, _quotient(sums, scale))
             return op.emit("Gemm", real, weight, bias, transB=1)
@@ -157,7 +157,7 @@ def _quotient(sums: Array, scale: Array) -> Array:
     return (sums.astype(np.float64) / scale.astype(np.float64)).astype(np.float32)
 
 
-def _real_sums(op: Operation, sums: Accumulator, scale: Array) -> Tensor:
+def _real_sums(op: Operation, sums: Accumulator, scale: Array) -> RelayTensor:
     """The real values of sums of this scale: their layer, with its bias, and the limit at 0."""
     bias = None
     if sums.bias is not None:
@@ -168,7 +168,7 @@ def _real_sums(op: Operation, sums: Accumulator, scale: Array) -> Tensor:
     return op.emit("Relu", real, role="relu") if sums.relu else real
 
 
-def _any_real(op: Operation, scale: int, zero: int) -> Tensor:
+def _any_real(op: Operation, scale: int, zero: int) -> RelayTensor:
     """The real values of the first operand, which may be sums of a layer."""
     value, given = op.args[0], _scale(op, scale, "input scale")
     if isinstance(value, Accumulator):
@@ -203,7 +203,7 @@ def _target(op: Operation, scale: int, zero: int, dtype: str) -> tuple[Array, Ar
     return number, _zero(op, zero, dtype, number.size)
 
 
-def _quantize(op: Operation) -> Tensor:
+def _quantize(op: Operation) -> RelayTensor:
     real = op.reals(0)
     op.integer("axis", -1)
     if op.attr("out_dtype") == "int32":
@@ -212,7 +212,7 @@ def _quantize(op: Operation) -> Tensor:
     return _integer(op, real, scale, zero, op.axis(real.rank) if scale.size > 1 else 0)
 
 
-def _quantized_bias(op: Operation, real: Tensor) -> Tensor:
+def _quantized_bias(op: Operation, real: RelayTensor) -> RelayTensor:
     """The int32 bias that FakeQuantizationToInteger makes of a constant, rounded as TVM rounds:
     half away from zero."""
     value, scale = op.known(real, "bias"), _scale(op, 1, "output scale")
@@ -226,14 +226,14 @@ def _quantized_bias(op: Operation, real: Tensor) -> Tensor:
     return op.const(steps, "int32")
 
 
-def _dequantize(op: Operation) -> Tensor:
+def _dequantize(op: Operation) -> RelayTensor:
     op.integer("axis", -1)
     if op.dtype("out_dtype", "float32") != "float32":
         raise op.refuse("makes another type than float32: cast behind it")
     return _any_real(op, 1, 2)
 
 
-def _requantize(op: Operation) -> Tensor:
+def _requantize(op: Operation) -> RelayTensor:
     op.choice("rounding", "None", "None", "UPWARD", "TONEAREST")
     op.choice("compute_dtype", "None", "None", "int64", "float32", "float64")
     op.integer("axis", -1)
@@ -244,7 +244,7 @@ def _requantize(op: Operation) -> Tensor:
 
 
 def _binary(name: str) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         op.integer("lhs_axis", -1)
         op.integer("rhs_axis", -1)
         a, b = _scaled_operand(op, 0, 2, 3)[0], _scaled_operand(op, 1, 4, 5)[0]
@@ -254,11 +254,11 @@ def _binary(name: str) -> Rule:
     return Rule(convert, 8)
 
 
-def _concatenate(op: Operation) -> Tensor:
+def _concatenate(op: Operation) -> RelayTensor:
     parts, scales, zeros = (op.tensors(i) for i in range(3))
     if not len(parts) == len(scales) == len(zeros):
         raise op.refuse("has not a scale and a zero point for each of its tensors: print it again")
-    reals: list[Tensor] = []
+    reals: list[RelayTensor] = []
     for operands in zip(parts, scales, zeros, strict=True):
         part = Operation(op.builder, op.op, op.label, op.line, operands, {})
         reals.append(_scaled_operand(part, 0, 1, 2)[0])
@@ -270,7 +270,7 @@ def _concatenate(op: Operation) -> Tensor:
 def _unary(name: str) -> Rule:
     """An operator on one activation: operand, scale, zero point, output scale, zero point."""
 
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         attrs = {"alpha": op.number("alpha", 0.25)} if name == "LeakyRelu" else {}
         real = _scaled_operand(op, 0, 1, 2)[0]
         scale, zero = _target(op, 3, 4, op.tensor(0).dtype)

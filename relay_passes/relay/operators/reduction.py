@@ -1,7 +1,7 @@
 """Sums, means and extremes over axes."""
 
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
-from zeroskip.relay_passes.relay.values import Tensor
+from zeroskip.relay_passes.relay.values import RelayTensor
 
 
 def reduced_axes(op: Operation, rank: int) -> list[int]:
@@ -17,7 +17,7 @@ def reduced_axes(op: Operation, rank: int) -> list[int]:
 
 
 def _reduction(name: str) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         data = op.tensor(0)
         if name == "ReduceMean":
             op.reals(0)
@@ -31,7 +31,7 @@ def _reduction(name: str) -> Rule:
     return Rule(convert, 1)
 
 
-def _variance(op: Operation) -> Tensor:
+def _variance(op: Operation) -> RelayTensor:
     """The mean square of what is left of the data less the second operand, their mean."""
     data, mean = op.reals(0), op.reals(1)
     axes, keep = reduced_axes(op, data.rank), int(op.flag("keepdims"))
@@ -42,7 +42,7 @@ def _variance(op: Operation) -> Tensor:
 
 
 def _arg(name: str) -> Rule:
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         data = op.tensor(0)
         axes = reduced_axes(op, data.rank)
         if len(axes) != 1:

@@ -2,7 +2,7 @@
 
 from zeroskip.relay_passes.relay.operators.layout import data_layout, from_nchw, to_nchw
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
-from zeroskip.relay_passes.relay.values import Tensor
+from zeroskip.relay_passes.relay.values import RelayTensor
 
 _METHODS = {
     "nearest_neighbor": "nearest",
@@ -24,7 +24,7 @@ _CUBIC = -0.5  # TVM's coefficient where none is given
 
 def _resized(
     op: Operation, size: tuple[int, int], places: str, rounding: str, cubic: float
-) -> Tensor:
+) -> RelayTensor:
     """The image in this size. places: ONNX's name for how pixels are mapped. rounding: TVM's."""
     layout = data_layout(op)
     image = to_nchw(op, op.reals(0), layout)
@@ -50,7 +50,7 @@ def _resized(
     return from_nchw(op, result, layout)
 
 
-def _resize2d(op: Operation) -> Tensor:
+def _resize2d(op: Operation) -> RelayTensor:
     op.attrs.setdefault("method", "linear")
     if any(op.attr("roi", None) or ()):
         raise op.refuse("has a region of interest (roi): cut it out before")
@@ -66,7 +66,7 @@ def _resize2d(op: Operation) -> Tensor:
     return _resized(op, op.pair("size", ()), places, rounding, op.number("cubic_alpha", _CUBIC))
 
 
-def _upsampling(op: Operation) -> Tensor:
+def _upsampling(op: Operation) -> RelayTensor:
     op.attrs.setdefault("method", "nearest_neighbor")
     data, layout = op.tensor(0), op.text("layout", "NCHW")
     scales = op.number("scale_h", 1), op.number("scale_w", 1)

@@ -8,12 +8,12 @@ import numpy as np
 from zeroskip.relay_passes.relay.operators.layout import data_layout, from_nchw, order, to_nchw
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.types import check_shape
-from zeroskip.relay_passes.relay.values import Tensor, Value
+from zeroskip.relay_passes.relay.values import RelayTensor, Value
 
 _COPY, _INFER, _REST, _MERGE, _SPLIT = 0, -1, -2, -3, -4  # Relay's codes in ``newshape``
 
 
-def _reshape(op: Operation) -> Tensor:
+def _reshape(op: Operation) -> RelayTensor:
     data = op.tensor(0)
     return op.reshape(data, _new_shape(op, data.shape))
 
@@ -53,18 +53,18 @@ def _new_shape(op: Operation, shape: tuple[int, ...]) -> list[int]:
     return sizes
 
 
-def _reshape_like(op: Operation) -> Tensor:
+def _reshape_like(op: Operation) -> RelayTensor:
     data, like = op.tensor(0), op.tensor(1)
     if math.prod(data.shape) != math.prod(like.shape):
         raise op.refuse(f"makes {list(like.shape)} of {list(data.shape)}: print the module again")
     return op.reshape(data, like.shape)
 
 
-def _batch_flatten(op: Operation) -> Tensor:
+def _batch_flatten(op: Operation) -> RelayTensor:
     return op.emit("Flatten", op.tensor(0), axis=1)
 
 
-def _transpose(op: Operation) -> Tensor:
+def _transpose(op: Operation) -> RelayTensor:
     data = op.tensor(0)
     if op.attr("axes") is None:
         axes = list(reversed(range(data.rank)))
@@ -75,7 +75,7 @@ def _transpose(op: Operation) -> Tensor:
     return op.turn(data, axes)
 
 
-def _layout_transform(op: Operation) -> Tensor:
+def _layout_transform(op: Operation) -> RelayTensor:
     data, source, target = op.tensor(0), op.text("src_layout", ""), op.text("dst_layout", "")
     letters = sorted(source)
     if letters != sorted(target) or len(letters) != data.rank or len(set(letters)) != data.rank:
@@ -85,7 +85,7 @@ def _layout_transform(op: Operation) -> Tensor:
     return op.turn(data, order(source, target))
 
 
-def _squeeze(op: Operation) -> Tensor:
+def _squeeze(op: Operation) -> RelayTensor:
     data = op.tensor(0)
     given = op.attr("axis")
     if given is None:
@@ -97,7 +97,7 @@ def _squeeze(op: Operation) -> Tensor:
     return op.reshape(data, [size for axis, size in enumerate(data.shape) if axis not in axes])
 
 
-def _expand_dims(op: Operation) -> Tensor:
+def _expand_dims(op: Operation) -> RelayTensor:
     data, count = op.tensor(0), op.integer("num_newaxis", 1)
     axis = op.as_axis(op.integer("axis", 0), data.rank + 1)
     if not 0 <= count <= 8:
@@ -105,12 +105,12 @@ def _expand_dims(op: Operation) -> Tensor:
     return op.reshape(data, [*data.shape[:axis], *(1,) * count, *data.shape[axis:]])
 
 
-def _concatenate(op: Operation) -> Tensor:
+def _concatenate(op: Operation) -> RelayTensor:
     parts = op.tensors(0)
     return op.emit("Concat", *parts, axis=op.axis(parts[0].rank, default=0))
 
 
-def _stack(op: Operation) -> Tensor:
+def _stack(op: Operation) -> RelayTensor:
     parts = op.tensors(0)
     axis = op.axis(parts[0].rank + 1, default=0)
     grown = [op.reshape(x, [*x.shape[:axis], 1, *x.shape[axis:]]) for x in parts]
@@ -137,7 +137,7 @@ def _split(op: Operation) -> Value:
     return tuple(op.builder.emit_all("Split", [data, parts], len(sizes), axis=axis))
 
 
-def _strided_slice(op: Operation) -> Tensor:
+def _strided_slice(op: Operation) -> RelayTensor:
     data = op.tensor(0)
     begin, end = op.integers("begin"), op.integers("end")
     axes = op.integers("axes", ()) if op.attr("axes") is not None else tuple(range(len(begin)))
@@ -157,7 +157,7 @@ def _strided_slice(op: Operation) -> Tensor:
     return op.emit("Slice", data, *places)
 
 
-def _take(op: Operation) -> Tensor:
+def _take(op: Operation) -> RelayTensor:
     """Gather of constant places, which TVM clips or wraps."""
     data, places = op.tensor(0), op.constant(1, "indices")
     if op.integer("batch_dims", 0) != 0 or op.attr("axis") is None:
@@ -172,15 +172,15 @@ def _take(op: Operation) -> Tensor:
     return op.emit("Gather", data, op.const(places, "int64"), axis=axis)
 
 
-def _broadcast_to(op: Operation) -> Tensor:
+def _broadcast_to(op: Operation) -> RelayTensor:
     return _expand(op, op.tensor(0), op.integers("shape"))
 
 
-def _broadcast_like(op: Operation) -> Tensor:
+def _broadcast_like(op: Operation) -> RelayTensor:
     return _expand(op, op.tensor(0), op.tensor(1).shape)
 
 
-def _expand(op: Operation, data: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _expand(op: Operation, data: RelayTensor, shape: tuple[int, ...]) -> RelayTensor:
     if min(shape, default=0) < 0:
         raise op.refuse(f"has shape {list(shape)}: taken are sizes of 0 and more")
     check_shape(op.line, shape)
@@ -191,7 +191,7 @@ def _expand(op: Operation, data: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _filled(value: float | None) -> Rule:
     """A tensor of one number; None: of the operand's."""
 
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         number = np.float64(value) if value is not None else op.constant(0, "number")
         if number.size != 1:
             raise op.refuse(f"has {number.size} numbers where one should be")
@@ -201,7 +201,7 @@ def _filled(value: float | None) -> Rule:
     return Rule(convert, 1 if value is None else 0)
 
 
-def _tile(op: Operation) -> Tensor:
+def _tile(op: Operation) -> RelayTensor:
     data, reps = op.tensor(0), op.integers("reps")
     rank = max(data.rank, len(reps))
     if min(reps, default=1) < 1 or rank > 16:
@@ -211,7 +211,7 @@ def _tile(op: Operation) -> Tensor:
     return op.emit("Tile", grown, op.const(counts, "int64"))
 
 
-def _repeat(op: Operation) -> Tensor:
+def _repeat(op: Operation) -> RelayTensor:
     data, count = op.tensor(0), op.integer("repeats", 0)
     axis = op.axis(data.rank, default=data.rank)
     if count < 1:
@@ -223,7 +223,7 @@ def _repeat(op: Operation) -> Tensor:
     return op.reshape(many, [*data.shape[:axis], data.shape[axis] * count, *data.shape[axis + 1 :]])
 
 
-def _pad(op: Operation) -> Tensor:
+def _pad(op: Operation) -> RelayTensor:
     data, number = op.tensor(0), op.constant(1, "padding value")
     widths = op.attr("pad_width", ())
     pairs = [pair if isinstance(pair, tuple) else () for pair in widths] if widths else []
@@ -243,7 +243,7 @@ def _pad(op: Operation) -> Tensor:
 def _blocks(name: str, modes: tuple[str, ...]) -> Rule:
     """Pixels of a block as channels, or the way back."""
 
-    def convert(op: Operation) -> Tensor:
+    def convert(op: Operation) -> RelayTensor:
         layout = data_layout(op)
         image, size = to_nchw(op, op.tensor(0), layout), op.integer("block_size", 1)
         mode = op.choice("mode", "DCR", *modes) if len(modes) > 1 else op.text("mode", "")

@@ -9,7 +9,7 @@ from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.runtime.analysis.loss_breakdown import SAVED
 
 
-class Group(NamedTuple):
+class CauseGroup(NamedTuple):
     """Causes of one colour.
 
     color: a class of the style sheet, the causes' ``group``.
@@ -35,10 +35,10 @@ TITLES = {  # colour -> title; an array's causes choose among them
 TRAFFIC_LABELS = {"inputs": "inputs", "weights": "weights, parameters", "outputs": "outputs"}
 
 
-def groups_of(causes: Sequence[Slot]) -> list[Group]:
+def groups_of(causes: Sequence[Slot]) -> list[CauseGroup]:
     """The causes by colour, without those that save."""
     return [
-        Group(color, title, tuple(cause.name for cause in causes if cause.group == color))
+        CauseGroup(color, title, tuple(cause.name for cause in causes if cause.group == color))
         for color, title in TITLES.items()
         if any(cause.group == color for cause in causes)
     ]
@@ -49,7 +49,7 @@ def saved(lost: Mapping[str, float]) -> float:
     return -sum(lost[cause] for cause in SAVED)
 
 
-def spent(lost: Mapping[str, float], group: Group) -> float:
+def spent(lost: Mapping[str, float], group: CauseGroup) -> float:
     """Cycles lost to a group."""
     return sum(lost[cause] for cause in group.causes)
 

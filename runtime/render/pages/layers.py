@@ -8,7 +8,7 @@ from zeroskip.runtime.analysis.report import MOVES, LayerReport, Report
 from zeroskip.runtime.render.pages.elements import Element, figure, kib, legend, percent, tag
 from zeroskip.runtime.render.pages.groups import (
     TRAFFIC_LABELS,
-    Group,
+    CauseGroup,
     groups_of,
     listed,
     saved,
@@ -64,7 +64,7 @@ def _length(layer: LayerReport) -> float:
 
 
 def _cycles_row(
-    layer: LayerReport, groups: Sequence[Group], longest: float, most: float
+    layer: LayerReport, groups: Sequence[CauseGroup], longest: float, most: float
 ) -> Element:
     length = _length(layer) or 1.0
     paid = layer.bound - saved(layer.lost)

@@ -17,7 +17,7 @@ EVENT_LABELS = {
     "act_row": "ACT",
     "wgt_word": "WGT",
     "acc_row": "ACC",
-    "requantise": "requantise",
+    "requantise": "requantize",
     "dram_byte": "DRAM",
 }
 
@@ -296,7 +296,7 @@ def cpu_list(report: Report) -> Element:
     cpu, macs, every = report.cpu, report.host_macs, report.placement.macs
     if not cpu:
         return figure(
-            "On the CPU", "Nothing but quantising the inputs and dequantising the outputs."
+            "On the CPU", "Nothing but quantizing the inputs and dequantizing the outputs."
         )
     items: Sequence[Element] = [
         tag(

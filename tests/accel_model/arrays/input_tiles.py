@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import Case, Timing
-from zeroskip.accel_model.formats import Shape, canonical
+from zeroskip.accel_model.formats import Shape, to_reduction_order
 from zeroskip.accel_model.memory.wgt_banks import decode
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
@@ -22,7 +22,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Tile:
+class RandomInputTile:
     """A convolution of a tile on an accelerator.
 
     spec: its description. weight: int8 [F, C, rows, cols]. order: output channel of each stream.
@@ -58,7 +58,7 @@ def clumped(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
+def random_tile(rng: Rng, spec: AccelSpec) -> RandomInputTile:
     """Any shapes, strides, dilations, paddings, modes, sparsities of weights and inputs."""
     kernel = some(rng, (1, 1), (1, 1), (2, 2), (3, 3), (1, 5), (5, 4))
     channels = int(some(rng, 1, 3, 8, 9, 16, 17, 33))
@@ -77,7 +77,7 @@ def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
     stride = some(rng, (1, 1), (1, 1), (2, 2), (1, 3))
     dilation = some(rng, (1, 1), (1, 1), (2, 1), (2, 3))
     last = bool(rng.random() < 0.7)
-    return Tile(
+    return RandomInputTile(
         spec,
         weight,
         rng.permutation(filters).astype(np.int32),
@@ -104,11 +104,11 @@ def random_tile(rng: Rng, spec: AccelSpec) -> Tile:
     )
 
 
-def fast(tile: Tile, *, known: bool = True) -> Timing:
+def fast(tile: RandomInputTile, *, known: bool = True) -> Timing:
     """By the kind's own ``conv``; ``known``: it may look at the inputs."""
     filters, channels = tile.weight.shape[:2]
     shape = Shape(channels, tile.window.taps)
-    raw, _ = tile.spec.format.pack(canonical(tile.weight[tile.order]), shape, tile.order)
+    raw, _ = tile.spec.format.pack(to_reduction_order(tile.weight[tile.order]), shape, tile.order)
     case = Case(
         tile.window,
         decode(tile.spec.format, raw, filters, shape, None),
@@ -121,11 +121,13 @@ def fast(tile: Tile, *, known: bool = True) -> Timing:
     return tile.spec.kind.conv(tile.spec, case)
 
 
-def stepped(tile: Tile) -> Outcome:
+def stepped(tile: RandomInputTile) -> Outcome:
     """By the reference that the kind names."""
     channels, window = tile.weight.shape[1], tile.window
     shape = Shape(channels, window.taps)
-    raw, words = tile.spec.format.pack(canonical(tile.weight[tile.order]), shape, tile.order)
+    raw, words = tile.spec.format.pack(
+        to_reduction_order(tile.weight[tile.order]), shape, tile.order
+    )
     ends, whole = np.cumsum(4 * words), raw.tobytes()
     step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(tile.spec.kind.reference)
     return step(
@@ -150,7 +152,7 @@ def stepped(tile: Tile) -> Outcome:
     )
 
 
-def convolved(tile: Tile) -> dict[tuple[int, int], int]:
+def convolved(tile: RandomInputTile) -> dict[tuple[int, int], int]:
     """The sums of the convolution, by output channel and output."""
     window = tile.window
     weight = tile.weight.astype(np.int64)
@@ -165,7 +167,7 @@ def convolved(tile: Tile) -> dict[tuple[int, int], int]:
     return {(k, n): int(flat[k, n]) for k in range(len(flat)) for n in range(flat.shape[1])}
 
 
-def difference(tile: Tile, other: Tile | None = None) -> str:
+def difference(tile: RandomInputTile, other: RandomInputTile | None = None) -> str:
     """What the two models do not agree about, the stepped one of another tile if one is given; ""
     if nothing."""
     timing, outcome = fast(tile), stepped(other or tile)

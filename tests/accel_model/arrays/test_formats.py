@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.formats import FORMATS, FormatError, Shape, canonical, from_canonical
+from zeroskip.accel_model.formats import (
+    FORMATS,
+    FormatError,
+    Shape,
+    from_reduction_order,
+    to_reduction_order,
+)
 
 Weight = npt.NDArray[np.int8]
 NAMES = ["step", "group2", "group4", "group8", "group16", "runs", "csc", "valued"]
@@ -39,10 +45,12 @@ def shape_of(weight: Weight) -> Shape:
 @given(weight=weights())
 def test_what_is_packed_comes_back(name: str, weight: Weight) -> None:
     weights, shape = FORMATS[name], shape_of(weight)
-    matrix, order = canonical(weight), np.arange(len(weight))[::-1]
+    matrix, order = to_reduction_order(weight), np.arange(len(weight))[::-1]
     raw, lengths = weights.pack(matrix, shape, order)
     unpacked = weights.unpack(raw, len(weight), shape)
-    assert np.array_equal(from_canonical(unpacked.matrix, shape.channels, weight.shape[2:]), weight)
+    assert np.array_equal(
+        from_reduction_order(unpacked.matrix, shape.channels, weight.shape[2:]), weight
+    )
     assert unpacked.order.tolist() == order.tolist()
     assert unpacked.nonzeros == np.count_nonzero(weight)
     assert np.array_equal(unpacked.stored, weights.stored_counts(matrix, shape, None))
@@ -64,7 +72,7 @@ def test_what_is_packed_comes_back(name: str, weight: Weight) -> None:
 @settings(max_examples=40, deadline=None)
 @given(weight=weights())
 def test_steps_are_distances_and_placeholders_bridge_long_ones(weight: Weight) -> None:
-    shape, matrix = shape_of(weight), canonical(weight)
+    shape, matrix = shape_of(weight), to_reduction_order(weight)
     raw, lengths = FORMATS["step"].pack(matrix, shape, np.arange(len(weight)))
     ends = 4 * np.cumsum(lengths)
     for row, end, words in zip(matrix, ends, lengths, strict=True):
@@ -84,8 +92,8 @@ def test_steps_are_distances_and_placeholders_bridge_long_ones(weight: Weight) -
 @given(weight=weights())
 def test_every_group_stores_the_same_number(group: int, weight: Weight) -> None:
     shape, weights = shape_of(weight), FORMATS[f"group{group}"]
-    stored = weights.stored(canonical(weight), shape, None)
-    there = from_canonical(stored.view(np.int8), shape.channels, (shape.taps,))
+    stored = weights.stored(to_reduction_order(weight), shape, None)
+    there = from_reduction_order(stored.view(np.int8), shape.channels, (shape.taps,))
     flat = weight.reshape(len(weight), shape.channels, shape.taps)
     for kernels, mask in zip(flat, there, strict=True):
         cuts = [
@@ -106,7 +114,7 @@ def test_damaged_streams_are_refused_or_read_within_bounds(name: str, data: st.D
     """Whatever the bytes: a FormatError, or a layer that can be packed again."""
     weight, weights = data.draw(weights_strategy), FORMATS[name]
     shape = shape_of(weight)
-    raw, _ = weights.pack(canonical(weight), shape, np.arange(len(weight)))
+    raw, _ = weights.pack(to_reduction_order(weight), shape, np.arange(len(weight)))
     raw = raw.copy()
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))

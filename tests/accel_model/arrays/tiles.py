@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import Case, FilterSet
-from zeroskip.accel_model.formats import Shape, canonical
+from zeroskip.accel_model.formats import Shape, to_reduction_order
 from zeroskip.accel_model.memory.wgt_banks import decode
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
@@ -93,7 +93,7 @@ ANY_ORDER = {"kang", "cambricon_x"}  # whose results are put in order in staging
 
 
 @dataclass(frozen=True)
-class Tile:
+class RandomTile:
     """A small array and a convolution for it, as both models take it."""
 
     spec: AccelSpec
@@ -112,7 +112,7 @@ def random_weight(rng: Rng, shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
     return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
 
 
-def random_tile(rng: Rng, kind: str) -> Tile:
+def random_tile(rng: Rng, kind: str) -> RandomTile:
     """Shapes, strides, dilations, sparsities, modes, ragged edges, whole and partial reductions,
     with and without a residual."""
     small = SMALL[kind]
@@ -141,7 +141,7 @@ def random_tile(rng: Rng, kind: str) -> Tile:
     if kind in ANY_ORDER:
         order = rng.permutation(filters).astype(np.int32)
     filter_set, streams = packed(spec, weight, order)
-    return Tile(
+    return RandomTile(
         spec,
         Case(window, filter_set, mode, first, last, operand_row),
         Convolution(
@@ -171,21 +171,21 @@ def packed(
 ) -> tuple[FilterSet, list[bytes]]:
     """Filters as they are decoded from their streams, and the streams."""
     shape = Shape(weight.shape[1], int(np.prod(weight.shape[2:])))
-    raw, lengths = spec.format.pack(canonical(weight), shape, order)
+    raw, lengths = spec.format.pack(to_reduction_order(weight), shape, order)
     ends = 4 * np.cumsum(lengths)
     data = raw.tobytes()
     streams = [data[end - 4 * size : end] for end, size in zip(ends, lengths, strict=True)]
     return decode(spec.format, raw, len(weight), shape, None), streams
 
 
-def stepped(tile: Tile) -> Outcome:
+def stepped(tile: RandomTile) -> Outcome:
     """The outcome of the kind's reference."""
     module, _, name = tile.spec.kind.reference.partition(":")
     outcome: Outcome = getattr(import_module(module), name)(tile.spec, tile.conv)
     return outcome
 
 
-def sums(tile: Tile) -> dict[tuple[int, int], int]:
+def sums(tile: RandomTile) -> dict[tuple[int, int], int]:
     """The convolution, straight from its definition."""
     case, (_, height, width) = tile.case.window, tile.image.shape
     out = np.zeros((len(tile.weight), case.outputs), np.int64)
@@ -207,7 +207,7 @@ def difference(rng: Rng, kind: str) -> str:
     return compared(tile, tile.spec)
 
 
-def compared(tile: Tile, spec: AccelSpec) -> str:
+def compared(tile: RandomTile, spec: AccelSpec) -> str:
     """What differs between the reference on a tile and the fast model of ``spec``."""
     timing, outcome = spec.kind.conv(spec, tile.case), stepped(tile)
     every, real = tile.case.filters.products(tile.case.window)

@@ -12,14 +12,14 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.relay_passes.float_nets import Net
+from tests.relay_passes.float_nets import RelaxNet
 from tests.relay_passes.pruning.test_reconstruct import head
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
 from zeroskip.relay_passes.pruning.activations.statistics import layer_columns
 from zeroskip.relay_passes.pruning.apply import prune
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.budget import allocate as allocation
 from zeroskip.relay_passes.pruning.budget.allocate import Budget, allocate, choose
 from zeroskip.relay_passes.pruning.budget.sensitivity import candidates, macs, output_error, weights
@@ -84,10 +84,10 @@ def test_other_numbers_lose_at_most_a_bin_for_each_layer(layers: Layers, budget:
 
 
 def test_the_error_of_a_layer_is_what_reconstruction_leaves() -> None:
-    net = Net(1, 6, 8, 8)
+    net = RelaxNet(1, 6, 8, 8)
     dense, samples = net.finish(net.conv("conv", net.x, 8)), net.samples(30)
     pruned = tvm.transform.Sequential(parse_recipe("unstructured:sparsity=0.7"))(dense)
-    [layer], [left] = (prunables(mod["main"]) for mod in (dense, pruned))
+    [layer], [left] = (prunable_layers(mod["main"]) for mod in (dense, pruned))
     [(_, seen)] = layer_columns(dense, samples, [layer.var])
     made = Reconstruct(dense, samples)(pruned)
     [note] = (str(note) for note in made["main"].attrs["zeroskip.pruned"].values())
@@ -118,7 +118,7 @@ def test_a_budget_is_kept_and_the_recipe_does_what_it_says(what: str) -> None:
     left, whole = (
         [
             layer.macs if what == "macs" else np.count_nonzero(layer.weight)
-            for layer in prunables(mod["main"])
+            for layer in prunable_layers(mod["main"])
         ]
         for mod in (made, dense)
     )

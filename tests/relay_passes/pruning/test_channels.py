@@ -9,9 +9,9 @@ import pytest
 import tvm
 from tvm import relax
 
-from tests.relay_passes.float_nets import Array, Net
+from tests.relay_passes.float_nets import Array, RelaxNet
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
-from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
 from zeroskip.relay_passes.pruning.schemes.channels import (
     ChannelOptions,
     FilterOptions,
@@ -54,7 +54,7 @@ def check_exact(module: tvm.IRModule, options: RemovalOptions) -> relax.Function
     """The pruned function, compared with the silenced one; its layers all have channels."""
     dense = module["main"]
     pruned = remove_channels(dense, options)
-    assert all(min(layer.weight.shape) > 0 for layer in prunables(pruned))
+    assert all(min(layer.weight.shape) > 0 for layer in prunable_layers(pruned))
     shape = [int(size) for size in dense.params[0].ty.shape]
     x = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
     np.testing.assert_allclose(
@@ -63,7 +63,7 @@ def check_exact(module: tvm.IRModule, options: RemovalOptions) -> relax.Function
     return pruned
 
 
-def classify(net: Net, x: relax.Var, classes: int = 5) -> tvm.IRModule:
+def classify(net: RelaxNet, x: relax.Var, classes: int = 5) -> tvm.IRModule:
     channels = int(x.ty.shape[1])
     x = net.op("gap", relax.op.mean(x, axis=[2, 3], keepdims=True))
     return net.finish(net.dense("fc", net.op("flat", relax.op.reshape(x, (1, channels))), classes))
@@ -73,7 +73,7 @@ def notes(func: relax.Function) -> dict[str, str]:
     return {str(node): str(note) for node, note in func.attrs[PRUNED_ATTR].items()}
 
 
-def _batch_norm(net: Net, name: str, x: relax.Var) -> relax.Var:
+def _batch_norm(net: RelaxNet, name: str, x: relax.Var) -> relax.Var:
     parts = [net.const(net.rng.uniform(0.5, 1.5, int(x.ty.shape[1]))) for _ in range(4)]
     both = net.op(f"{name}_bn", relax.op.nn.batch_norm(x, *parts, axis=1))
     return net.op(name, relax.TupleGetItem(both, 0))
@@ -81,7 +81,7 @@ def _batch_norm(net: Net, name: str, x: relax.Var) -> relax.Var:
 
 def random_net(seed: int) -> tvm.IRModule:
     """Six random steps, each on one or two of the 8x8 tensors so far, then a classifier."""
-    net = Net(1, 3, 8, 8, seed=seed)
+    net = RelaxNet(1, 3, 8, 8, seed=seed)
     rng = np.random.default_rng(seed)
     so_far = [net.relu("r", net.conv("stem", net.x, 8))]
     for step in range(6):
@@ -121,7 +121,7 @@ def test_random_networks(seed: int) -> None:
         module, scheme(0.5, "l2" if seed % 2 else "l1", scope="global" if seed % 3 else "set")
     )
     sizes = [
-        sum(layer.weight.size for layer in prunables(func))
+        sum(layer.weight.size for layer in prunable_layers(func))
         for func in (pruned, rebuild(module["main"], lambda *_: None))
     ]
     assert sizes[0] < sizes[1]
@@ -129,13 +129,13 @@ def test_random_networks(seed: int) -> None:
 
 def test_gates_follow_what_they_multiply() -> None:
     """Squeeze and excitation: the gate and the tensor are one decision."""
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r", net.conv("c0", net.x, 16))
     s = net.op("m", relax.op.mean(x, axis=[2, 3], keepdims=True))
     s = net.relu("sr", net.conv("s1", s, 4, kernel=1))
     s = net.op("sig", relax.op.sigmoid(net.conv("s2", s, 16, kernel=1)))
     pruned = check_exact(classify(net, net.op("mul", relax.op.multiply(x, s))), ChannelOptions())
-    assert {layer.node: layer.weight.shape[:2] for layer in prunables(pruned)} == {
+    assert {layer.node: layer.weight.shape[:2] for layer in prunable_layers(pruned)} == {
         "/c0": (8, 3),
         "/s1": (2, 8),
         "/s2": (8, 2),
@@ -145,12 +145,12 @@ def test_gates_follow_what_they_multiply() -> None:
 
 def test_every_layer_of_a_set_keeps_a_channel() -> None:
     """A set ranks all its channels together; the weakest layer still keeps its strongest."""
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r", net.conv("c0", net.x, 8))
     joined = net.op("cat", relax.op.concat([net.conv("a", x, 4), net.conv("b", x, 12)], axis=1))
     y = net.conv("y", x, 16)
     module = classify(net, net.relu("r2", net.op("add", relax.op.add(joined, y))))
-    layer = next(layer for layer in prunables(module["main"]) if layer.node == "/y")
+    layer = next(layer for layer in prunable_layers(module["main"]) if layer.node == "/y")
     weak = layer.weight.copy()
     weak[:4] *= 1e-6
     module = tvm.IRModule({"main": with_weights(module["main"], {layer.var: weak}, {})})
@@ -162,7 +162,7 @@ def test_every_layer_of_a_set_keeps_a_channel() -> None:
 
 
 def test_what_cannot_be_followed_is_named() -> None:
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r", net.conv("c0", net.x, 8))
     x = net.conv("grouped", x, 8, groups=2)
     x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
@@ -172,22 +172,22 @@ def test_what_cannot_be_followed_is_named() -> None:
     assert found["/fc"] == "channels: all 5 stay: the network's output"
 
 
-def _prelu(net: Net, x: relax.Var) -> relax.Var:
+def _prelu(net: RelaxNet, x: relax.Var) -> relax.Var:
     return net.op("odd", relax.op.nn.prelu(x, net.const(np.arange(8) / 10), axis=1))
 
 
-def _concat_with_constant(net: Net, x: relax.Var) -> relax.Var:
+def _concat_with_constant(net: RelaxNet, x: relax.Var) -> relax.Var:
     return net.op("odd", relax.op.concat([net.const(np.ones((1, 4, 8, 8))), x], axis=1))
 
 
-def _added_dimension(net: Net, x: relax.Var) -> relax.Var:
+def _added_dimension(net: RelaxNet, x: relax.Var) -> relax.Var:
     """[1, 8] plus a constant [1, 1, 8] has its channels last."""
     x = net.op("m", relax.op.mean(x, axis=[2, 3]))
     x = net.op("odd", relax.op.add(x, net.const(np.ones((1, 1, 8)))))
     return net.op("back", relax.op.reshape(x, (1, 8, 1, 1)))
 
 
-def _mean_of_everything(net: Net, x: relax.Var) -> relax.Var:
+def _mean_of_everything(net: RelaxNet, x: relax.Var) -> relax.Var:
     mean = net.op("odd", relax.op.mean(x))
     return net.op("sum", relax.op.add(net.conv("other", net.x, 8), mean))
 
@@ -195,8 +195,10 @@ def _mean_of_everything(net: Net, x: relax.Var) -> relax.Var:
 @pytest.mark.parametrize(
     "odd", [_prelu, _concat_with_constant, _added_dimension, _mean_of_everything]
 )
-def test_what_cannot_be_followed_is_left_whole(odd: Callable[[Net, relax.Var], relax.Var]) -> None:
-    net = Net(1, 3, 8, 8)
+def test_what_cannot_be_followed_is_left_whole(
+    odd: Callable[[RelaxNet, relax.Var], relax.Var],
+) -> None:
+    net = RelaxNet(1, 3, 8, 8)
     x = odd(net, net.relu("r", net.conv("c0", net.x, 8)))
     found = notes(check_exact(classify(net, net.conv("c1", x, 8)), ChannelOptions()))
     assert found["/c0"] == (
@@ -208,7 +210,7 @@ def test_what_cannot_be_followed_is_left_whole(odd: Callable[[Net, relax.Var], r
 @pytest.mark.parametrize("groups", [2, 8])
 def test_groups_behind_what_is_not_followed_stay(groups: int) -> None:
     """Channels left unevenly in the groups would read the wrong ones."""
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r", net.conv("c0", net.x, 8))
     x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
     x = net.conv("g", x, 8, groups=groups)
@@ -218,7 +220,7 @@ def test_groups_behind_what_is_not_followed_stay(groups: int) -> None:
 
 def _chain(first: Array, second: Array) -> tvm.IRModule:
     """1x1 convolutions with these weights, pooling, flattening, a classifier of ones."""
-    net = Net(1, first.shape[1], 2, 2)
+    net = RelaxNet(1, first.shape[1], 2, 2)
     x = net.x
     for name, weight in (("a", first), ("b", second)):
         x = net.relu(
@@ -238,7 +240,7 @@ def test_filters_go_by_their_own_norm_and_channels_by_what_reads_them() -> None:
         func = check_exact(module, options)
         return {
             layer.node: [*map(list, layer.weight.reshape(layer.weight.shape[:2]))]
-            for layer in prunables(func)
+            for layer in prunable_layers(func)
             if layer.is_conv
         }
 
@@ -258,13 +260,15 @@ def test_globally_the_weakest_go_wherever_they_are() -> None:
     found = notes(func)
     assert found["/a"] == "filters: 3 of 4 left"
     assert found["/b"] == "filters: 1 of 4 left"
-    assert sum(layer.weight.shape[0] for layer in prunables(func) if layer.is_conv) == 4
+    assert sum(layer.weight.shape[0] for layer in prunable_layers(func) if layer.is_conv) == 4
 
 
 def test_no_ratio_removes_nothing_and_two_runs_agree() -> None:
     module = random_net(3)
-    before = {layer.node: layer.weight for layer in prunables(module["main"])}
-    same = {layer.node: layer.weight for layer in prunables(PruneChannels(0.0)(module)["main"])}
+    before = {layer.node: layer.weight for layer in prunable_layers(module["main"])}
+    same = {
+        layer.node: layer.weight for layer in prunable_layers(PruneChannels(0.0)(module)["main"])
+    }
     assert same
     assert all(np.array_equal(before[node], weight) for node, weight in same.items())
     for scheme in (PruneChannels, PruneFilters):

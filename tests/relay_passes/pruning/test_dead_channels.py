@@ -8,11 +8,11 @@ import pytest
 import tvm
 from tvm import relax
 
-from tests.relay_passes.float_nets import Array, Net
+from tests.relay_passes.float_nets import Array, RelaxNet
 from tests.relay_passes.pruning.test_channels import classify, random_net
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.frontend.from_relax import export_onnx
-from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
 from zeroskip.relay_passes.pruning.schemes.channels import ChannelOptions, remove_channels
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 
@@ -24,7 +24,7 @@ def run(module: tvm.IRModule, x: Array) -> Array:
 
 
 def shapes(module: tvm.IRModule) -> dict[str, tuple[int, ...]]:
-    return {layer.node: layer.weight.shape[:2] for layer in prunables(module["main"])}
+    return {layer.node: layer.weight.shape[:2] for layer in prunable_layers(module["main"])}
 
 
 def check_same(before: tvm.IRModule) -> tvm.IRModule:
@@ -41,7 +41,7 @@ Part = slice | list[int]
 def silence(module: tvm.IRModule, **parts: tuple[Part, Part]) -> tvm.IRModule:
     """Zero weights [filters, channels] of the layers of these names."""
     func, weights = module["main"], {}
-    for layer in prunables(func):
+    for layer in prunable_layers(func):
         name = layer.node.lstrip("/")
         if name in parts:
             weight = layer.weight.copy()
@@ -55,7 +55,7 @@ ALL = slice(None)
 
 def chain(*, bias: float | None = None, padding: int = 1) -> tvm.IRModule:
     """Three convolutions of 8 filters with ReLUs; ``bias``: of all filters of the first."""
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.conv("c0", net.x, 8, bias=False)
     if bias is not None:
         x = net.op("biased", relax.op.add(x, net.const(np.full((1, 8, 1, 1), bias))))
@@ -106,7 +106,7 @@ def test_every_layer_keeps_a_channel() -> None:
 
 def test_added_tensors_lose_a_channel_together() -> None:
     def made(both: bool) -> tvm.IRModule:
-        net = Net(1, 3, 8, 8)
+        net = RelaxNet(1, 3, 8, 8)
         x = net.conv("a", net.x, 8, bias=False)
         x = net.op("add", relax.op.add(x, net.conv("b", net.x, 8, bias=False)))
         module = classify(net, net.relu("r", net.conv("c", x, 8, bias=False)))
@@ -123,7 +123,7 @@ def test_added_tensors_lose_a_channel_together() -> None:
 
 
 def test_outputs_and_what_is_not_followed_keep_theirs() -> None:
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
     x = net.op("up", relax.op.image.resize2d(x, (16, 16), layout="NCHW"))
     before = silence(
@@ -134,7 +134,7 @@ def test_outputs_and_what_is_not_followed_keep_theirs() -> None:
 
 @pytest.mark.parametrize("columns", [8, 6])  # as many as there are channels, and not
 def test_matmuls_over_the_last_axis_keep_what_they_read_and_make(columns: int) -> None:
-    net = Net(1, 3, 8, columns)
+    net = RelaxNet(1, 3, 8, columns)
     x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
     x = net.op("m0", relax.op.matmul(x, net.const(net.weight(8, columns).T)))
     x = net.op("turned", relax.op.permute_dims(x, [0, 1, 3, 2]))
@@ -150,7 +150,7 @@ def test_matmuls_over_the_last_axis_keep_what_they_read_and_make(columns: int) -
 
 
 def test_grouped_layers_keep_what_they_read_and_make() -> None:
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
     x = net.relu("r1", net.conv("g", x, 6, groups=2, bias=False))
     before = silence(classify(net, net.conv("c1", x, 8)), c0=([1], ALL), g=([1], ALL))
@@ -158,7 +158,7 @@ def test_grouped_layers_keep_what_they_read_and_make() -> None:
 
 
 def test_gates_flattening_and_depthwise_layers() -> None:
-    net = Net(1, 3, 8, 8)
+    net = RelaxNet(1, 3, 8, 8)
     x = net.relu("r0", net.conv("c0", net.x, 8, bias=False))
     gate = net.op("mean", relax.op.mean(x, axis=[2, 3], keepdims=True))
     gate = net.op("sig", relax.op.sigmoid(net.conv("s", gate, 8, kernel=1)))
@@ -182,7 +182,7 @@ def test_random_networks() -> None:
     for seed in range(6):
         module, rng = random_net(seed), np.random.default_rng(seed)
         func, weights = module["main"], {}
-        for layer in prunables(func):
+        for layer in prunable_layers(func):
             weight = layer.weight.copy()
             weight[rng.random(len(weight)) < 0.3] = 0
             weight[:, rng.random(weight.shape[1]) < 0.3] = 0
@@ -201,7 +201,7 @@ def test_nothing_dead_changes_nothing() -> None:
 
 def test_matmuls_of_sequences_are_left_whole() -> None:
     """[1, 7, 12] x [12, 5]: dimension 1 is not what the layer makes."""
-    net = Net(1, 7, 12)
+    net = RelaxNet(1, 7, 12)
     x = net.op("soft", relax.op.nn.softmax(net.x, axis=-1))
     x = net.op("m", relax.op.matmul(x, net.const(net.weight(12, 5))))
     module = net.finish(net.op("out", relax.op.nn.softmax(x)))

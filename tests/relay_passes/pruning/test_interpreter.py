@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import relax
 
-from tests.relay_passes.float_nets import Net, residual_net
+from tests.relay_passes.float_nets import RelaxNet, residual_net
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.im2col import Im2col
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
@@ -40,7 +40,7 @@ def test_a_network_of_everything_usual() -> None:
 
 
 def test_several_outputs_tuples_and_normalisations() -> None:
-    net = Net(2, 6, 9, 9)
+    net = RelaxNet(2, 6, 9, 9)
     x = net.conv("conv", net.x, 8, bias=False)
     ones, mean, var = (net.const(net.rng.uniform(0.5, 1.5, 8)) for _ in range(3))
     norm = net.op("norm", relax.op.nn.batch_norm(x, ones, mean, mean, var, axis=1, training=False))
@@ -69,7 +69,7 @@ def test_convolutions_of_every_geometry(rank: int, groups: int, data: st.DataObj
 
     kernel, strides, dilation, padding = sizes(1, 3), sizes(1, 3), sizes(1, 2), sizes(0, 2)
     behind, spatial = sizes(0, 2), [7] * rank
-    net = Net(2, 6, *spatial)
+    net = RelaxNet(2, 6, *spatial)
     conv = getattr(relax.op.nn, f"conv{rank}d")
     mod = net.finish(
         net.op(
@@ -94,7 +94,7 @@ def test_convolutions_of_every_geometry(rank: int, groups: int, data: st.DataObj
 
 
 def test_another_result_put_in_place_is_what_later_layers_read() -> None:
-    net = Net(1, 4, 5, 5)
+    net = RelaxNet(1, 4, 5, 5)
     mod = net.finish(net.relu("relu", net.conv("conv", net.x, 3, bias=False)))
     walk = Interpreter(mod, net.samples(2), OPERATORS)
     walk.put(np.full((2, 1, 3, 5, 5), -1.0, np.float32))
@@ -115,7 +115,7 @@ def test_another_result_put_in_place_is_what_later_layers_read() -> None:
     ],
 )
 def test_samples_that_do_not_fit(samples: dict[str, Any], sentence: str) -> None:
-    net = Net(1, 4, 5, 5)
+    net = RelaxNet(1, 4, 5, 5)
     mod = net.finish(net.conv("conv", net.x, 3))
     with pytest.raises(PassError, match=sentence):
         Interpreter(mod, samples)

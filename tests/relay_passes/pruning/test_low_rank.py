@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import relax
 
-from tests.relay_passes.float_nets import Array, Net
+from tests.relay_passes.float_nets import Array, RelaxNet
 from tests.relay_passes.pruning.test_channels import classify, notes
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.from_relax import export_onnx
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.factors import Geometry, axes_of, decompose
 from zeroskip.relay_passes.pruning.schemes.low_rank import (
     DecomposeLowRank,
@@ -166,7 +166,7 @@ def convolutions(draw: st.DrawFn) -> tuple[tvm.IRModule, tuple[int, ...]]:
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     spatial = [max(1, r - b - e) + x for r, b, e, x in zip(reach, begins, ends, extra, strict=True)]
     filters, channels = draw(st.integers(1, 5)), draw(st.integers(1, 5))
-    net = Net(2, channels, *spatial, seed=draw(st.integers(0, 1 << 32)))
+    net = RelaxNet(2, channels, *spatial, seed=draw(st.integers(0, 1 << 32)))
     conv = getattr(relax.op.nn, f"conv{rank}d")
     x = net.op(
         "c_conv",
@@ -190,7 +190,7 @@ def test_full_rank_gives_the_layers_own_result(case: tuple[tvm.IRModule, tuple[i
     """Stride, dilation and padding of each axis go with the factor that has its taps."""
     module, axes = case
     func = module["main"]
-    [layer] = prunables(func)
+    [layer] = prunable_layers(func)
     spectrum = decompose(layer.weight, axes)
     pair = Pair(*spectrum.factors(len(spectrum.energies)), axes, 1.0, 1.0)
     split = tvm.IRModule({"main": with_pairs(func, {layer.var: pair})})
@@ -214,7 +214,7 @@ def test_a_layer_costs_what_its_note_says(
     after = DecomposeLowRank(energy=energy, skip_first=False, layers="/c")(module)["main"]
     counts = [count_macs(func) for func in (module["main"], after)]
     note = notes(after)["/c"]
-    if len(prunables(after)) == 1:
+    if len(prunable_layers(after)) == 1:
         assert note == (
             f"lowrank: stays whole: no rank that keeps {energy:g} of the energy saves any"
         )
@@ -225,7 +225,7 @@ def test_a_layer_costs_what_its_note_says(
 
 
 def count_macs(func: relax.Function) -> int:
-    layers = {layer.var: layer for layer in prunables(func)}
+    layers = {layer.var: layer for layer in prunable_layers(func)}
     return sum(
         prod(layers[str(each.var.name)].weight.shape)
         * prod(int(size) for size in list(each.var.ty.shape)[2:])
@@ -276,7 +276,7 @@ def test_energy_decides_the_rank_and_the_cheaper_form_is_taken() -> None:
 
 
 def network() -> tvm.IRModule:
-    net = Net(1, 3, 12, 12, seed=2)
+    net = RelaxNet(1, 3, 12, 12, seed=2)
     x = net.relu("r0", net.conv("c0", net.x, 16))
     x = net.relu("r1", net.conv("c1", x, 24, strides=2))
     x = net.relu("r2", net.conv("dw", x, 24, groups=24))
@@ -284,7 +284,7 @@ def network() -> tvm.IRModule:
 
 
 def weights_of(module: tvm.IRModule) -> dict[str, Array]:
-    return {layer.node: layer.weight for layer in prunables(module["main"])}
+    return {layer.node: layer.weight for layer in prunable_layers(module["main"])}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_which_layers_are_decomposed(options: dict[str, Any], split: set[str]) -
 
 
 def grouped() -> tvm.IRModule:
-    net = Net(1, 4, 8, 8)
+    net = RelaxNet(1, 4, 8, 8)
     return classify(net, net.conv("g", net.conv("c", net.x, 8), 8, groups=2))
 
 
@@ -332,7 +332,7 @@ def test_a_layer_that_cannot_be_decomposed_is_refused_or_skipped(
 
 
 def test_weights_that_are_not_finite_are_refused() -> None:
-    net = Net(1, 2, 4, 4)
+    net = RelaxNet(1, 2, 4, 4)
     weight = np.ones((3, 2, 3, 3), np.float32)
     weight[0, 0, 0, 0] = np.nan
     module = net.finish(net.op("c", relax.op.nn.conv2d(net.x, net.const(weight))))
@@ -363,7 +363,7 @@ def test_gram_matrices_by_node() -> None:
 def test_twice_gives_names_of_their_own() -> None:
     after = DecomposeLowRank(energy=0.5, form="channel", layers="/c1")(network())
     after = DecomposeLowRank(energy=0.5, form="channel", layers="/c1*")(after)
-    names = [layer.node for layer in prunables(after["main"])]
+    names = [layer.node for layer in prunable_layers(after["main"])]
     assert len(names) == len(set(names))
     assert {"/c1", "/c1.basis", "/c1.basis_1", "/c1.basis.basis"} <= set(names)
 
@@ -395,8 +395,8 @@ def test_channels_between_the_factors_are_free_to_go() -> None:
     module = DecomposeLowRank(energy=0.6, form="channel", layers="/[cf]*")(network())
     [pruning] = parse_recipe("channels:ratio=0.5")
     after = pruning(module)
-    ranks = {layer.node: len(layer.weight) for layer in prunables(module["main"])}
-    left = {layer.node: layer for layer in prunables(after["main"])}
+    ranks = {layer.node: len(layer.weight) for layer in prunable_layers(module["main"])}
+    left = {layer.node: layer for layer in prunable_layers(after["main"])}
     for name in ("/c1", "/fc"):
         assert len(left[f"{name}.basis"].weight) == round(ranks[f"{name}.basis"] / 2)
         assert left[name].weight.shape[1] == len(left[f"{name}.basis"].weight)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.formats import canonical
+from zeroskip.accel_model.formats import to_reduction_order
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import Prunable
+from zeroskip.relay_passes.pruning.base.layers import PrunableLayer
 from zeroskip.relay_passes.pruning.base.masks import Mask, MaskOptions, magnitude, most
 from zeroskip.relay_passes.pruning.schemes.blocks import (
     BlockOptions,
@@ -35,11 +35,11 @@ Weight = np.ndarray
 T = TypeVar("T", bound=np.generic)
 
 
-def layer_of(weight: Weight, groups: int = 1) -> Prunable:
-    return Prunable("v", "node", weight, groups, False)
+def layer_of(weight: Weight, groups: int = 1) -> PrunableLayer:
+    return PrunableLayer("v", "node", weight, groups, False)
 
 
-def keep(options: MaskOptions, *layers: Prunable) -> list[Mask]:
+def keep(options: MaskOptions, *layers: PrunableLayer) -> list[Mask]:
     return options.keep(layers, [magnitude(layer.weight) for layer in layers])
 
 
@@ -54,7 +54,7 @@ def unsettled(library: npt.ArrayLike) -> PatternLibrary:
 
 
 @st.composite
-def weights(draw: st.DrawFn, ranks: tuple[int, ...] = (0, 1, 2, 3)) -> Prunable:
+def weights(draw: st.DrawFn, ranks: tuple[int, ...] = (0, 1, 2, 3)) -> PrunableLayer:
     """A layer of any rank, grouped or not; few different values, so that some are equal."""
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     rank = draw(st.sampled_from(ranks))
@@ -164,7 +164,7 @@ def test_no_other_set_of_the_structure_is_worth_more(name: str, seed: int, few: 
 
 
 @given(weights(), RATIOS)
-def test_unstructured_counts_and_threshold(layer: Prunable, ratio: float) -> None:
+def test_unstructured_counts_and_threshold(layer: PrunableLayer, ratio: float) -> None:
     [mask] = keep(UnstructuredOptions(sparsity=ratio), layer)
     assert mask.sum() == mask.size - int(ratio * mask.size)
     scores = magnitude(layer.weight)
@@ -172,7 +172,7 @@ def test_unstructured_counts_and_threshold(layer: Prunable, ratio: float) -> Non
 
 
 @given(st.lists(weights(), min_size=1, max_size=5), RATIOS)
-def test_unstructured_in_all_layers_together(layers: list[Prunable], ratio: float) -> None:
+def test_unstructured_in_all_layers_together(layers: list[PrunableLayer], ratio: float) -> None:
     masks = keep(UnstructuredOptions(sparsity=ratio, scope="global"), *layers)
     size = sum(mask.size for mask in masks)
     assert sum(mask.sum() for mask in masks) == size - int(ratio * size)
@@ -185,7 +185,9 @@ def test_unstructured_in_all_layers_together(layers: list[Prunable], ratio: floa
 
 
 @given(st.lists(weights(), min_size=1, max_size=6), RATIOS)
-def test_erk_follows_its_rule_and_keeps_the_total(layers: list[Prunable], ratio: float) -> None:
+def test_erk_follows_its_rule_and_keeps_the_total(
+    layers: list[PrunableLayer], ratio: float
+) -> None:
     masks = keep(UnstructuredOptions(sparsity=ratio, scope="erk"), *layers)
     counts = [int(mask.sum()) for mask in masks]
     sizes = np.array([mask.size for mask in masks])
@@ -217,7 +219,7 @@ def test_erk_of_a_known_network() -> None:
 
 
 @given(weights(), RATIOS)
-def test_shape_is_the_same_in_all_filters_of_a_group(layer: Prunable, ratio: float) -> None:
+def test_shape_is_the_same_in_all_filters_of_a_group(layer: PrunableLayer, ratio: float) -> None:
     [mask] = keep(ShapeOptions(ratio=ratio), layer)
     grouped = by_group(mask, layer.groups)
     assert (grouped == grouped[:, :1]).all()
@@ -231,7 +233,7 @@ def test_shape_is_the_same_in_all_filters_of_a_group(layer: Prunable, ratio: flo
     weights(), RATIOS, st.integers(1, 5), st.integers(1, 7), st.sampled_from(["", "kgs", "vanilla"])
 )
 def test_blocks_and_kernel_groups_are_whole(
-    layer: Prunable, ratio: float, high: int, wide: int, form: str
+    layer: PrunableLayer, ratio: float, high: int, wide: int, form: str
 ) -> None:
     options = (
         KernelGroupOptions(ratio=ratio, group=(high, wide), form=form)
@@ -257,7 +259,7 @@ def test_blocks_and_kernel_groups_are_whole(
 
 
 @given(weights(), st.integers(1, 4), st.integers(2, 6))
-def test_nm_keeps_n_of_every_m_channels(layer: Prunable, n: int, m: int) -> None:
+def test_nm_keeps_n_of_every_m_channels(layer: PrunableLayer, n: int, m: int) -> None:
     n = min(n, m)
     options = NmOptions(n=n, m=m)
     if options.refusal(layer):
@@ -284,11 +286,11 @@ def test_of_equal_weights_always_the_same_ones_stay() -> None:
 
 @given(weights(), st.sampled_from([(1, 8), (4, 8), (4, 16), (3, 5)]))
 def test_group_keeps_q_of_every_g_in_reduction_order(
-    layer: Prunable, sizes: tuple[int, int]
+    layer: PrunableLayer, sizes: tuple[int, int]
 ) -> None:
     q, g = sizes
     [mask] = keep(GroupOptions(q=q, g=g), layer)
-    rows = canonical(mask.reshape(*mask.shape[:2], -1).astype(np.int8))
+    rows = to_reduction_order(mask.reshape(*mask.shape[:2], -1).astype(np.int8))
     for first in range(0, rows.shape[1], g):
         group = rows[:, first : first + g]
         assert (group.sum(axis=1) == -(-q * group.shape[1] // g)).all()
@@ -298,7 +300,7 @@ def test_group_keeps_q_of_every_g_in_reduction_order(
 def test_the_order_of_groups_is_the_array_s(channels: int, taps: int) -> None:
     places = np.arange(channels * taps)
     numbered = np.stack([places % 127, places // 127]).astype(np.int8).reshape(2, channels, taps)
-    rows = canonical(numbered)
+    rows = to_reduction_order(numbered)
     assert np.array_equal(rows[0] + 127 * rows[1].astype(int), reduction_order(channels, taps))
 
 
@@ -311,7 +313,7 @@ def test_groups_of_16_channels_are_n_of_m() -> None:
 
 @given(weights(ranks=(1, 2, 3)), st.integers(1, 6), st.integers(1, 4), RATIOS)
 def test_learned_patterns_of_any_kernel(
-    layer: Prunable, patterns: int, entries: int, ratio: float
+    layer: PrunableLayer, patterns: int, entries: int, ratio: float
 ) -> None:
     taps = int(np.prod(layer.kernel))
     if taps == 1:
@@ -335,7 +337,7 @@ def test_learned_patterns_of_any_kernel(
 
 @given(weights(ranks=(2,)), st.integers(0, 1 << 16), st.integers(1, 5), RATIOS)
 def test_a_library_of_ones_own_is_all_that_is_used(
-    layer: Prunable, seed: int, count: int, ratio: float
+    layer: PrunableLayer, seed: int, count: int, ratio: float
 ) -> None:
     taps = int(np.prod(layer.kernel))
     masks = np.random.default_rng(seed).integers(0, 2, (count, taps)).astype(np.bool_)
@@ -403,6 +405,6 @@ def test_options_are_values() -> None:
     assert hash(PatternOptions(library=library, layers=layers)) == hash(
         PatternOptions(library=library, layers=("a", "b"))
     )
-    assert UnstructuredOptions().at(0.75) == UnstructuredOptions(sparsity=0.75)
-    assert NmOptions(n=2, m=4).at(0.75) == NmOptions(n=1, m=4)
-    assert GroupOptions(q=2, g=8).at(0.99).q == 1
+    assert UnstructuredOptions().with_strength(0.75) == UnstructuredOptions(sparsity=0.75)
+    assert NmOptions(n=2, m=4).with_strength(0.75) == NmOptions(n=1, m=4)
+    assert GroupOptions(q=2, g=8).with_strength(0.99).q == 1

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 
 NCHW, NHWC = [1, 3, 12, 12], [1, 12, 12, 3]
@@ -58,7 +58,7 @@ def model(before: list[Node], shape: list[int], kind: int = TensorProto.FLOAT) -
 
 def firsts(proto: onnx.ModelProto) -> list[str]:
     module = FoldBatchNorm()(import_onnx(normalise_onnx(proto)))
-    return [layer.node for layer in prunables(module["main"]) if layer.first]
+    return [layer.node for layer in prunable_layers(module["main"]) if layer.first]
 
 
 TURN: Node = ("Transpose", ["x"], "t", {"perm": [0, 3, 1, 2]})

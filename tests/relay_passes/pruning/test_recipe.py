@@ -13,11 +13,11 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.relay_passes.float_nets import Net
+from tests.relay_passes.float_nets import RelaxNet
 from tests.relay_passes.pruning.test_masks import unsettled
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.docs import manual
 from zeroskip.relay_passes.pruning.schemes.blocks import BlockOptions
@@ -178,7 +178,7 @@ def _read_or_refuse(recipe: str | Path) -> None:
 
 
 def net() -> tvm.IRModule:
-    made = Net(1, 3, 8, 8)
+    made = RelaxNet(1, 3, 8, 8)
     x = made.relu("r0", made.conv("first", made.x, 16))
     x = made.relu("r1", made.conv("second", x, 16))
     x = made.relu("r2", made.conv("point", x, 24, kernel=1))
@@ -199,7 +199,7 @@ def test_schemes_mix_and_later_ones_see_what_earlier_ones_left() -> None:
             BlockOptions(block=(5, 8), layers="/fc"),
         )
     )
-    layers = {layer.node: layer.weight for layer in prunables(func)}
+    layers = {layer.node: layer.weight for layer in prunable_layers(func)}
     assert layers["/first"].shape == (12, 3, 3, 3)
     assert layers["/first"].all(), "the first layer has no patterns"
     assert layers["/second"].shape == (12, 12, 3, 3)
@@ -215,7 +215,7 @@ def test_every_glob_must_fit_a_layer() -> None:
     with pytest.raises(PassError, match=r"layers=/secnd .*'/second'"):
         apply((BlockOptions(layers=("/fc", "/secnd")),))
     func = apply((BlockOptions(block=(1, 1), layers=("/f*", "/point"), skip_first=False),))
-    assert {layer.node for layer in prunables(func) if not layer.weight.all()} == {
+    assert {layer.node for layer in prunable_layers(func) if not layer.weight.all()} == {
         "/first",
         "/fc",
         "/point",

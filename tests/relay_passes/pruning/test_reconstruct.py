@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import relax
 
-from tests.relay_passes.float_nets import Net, residual_net
+from tests.relay_passes.float_nets import RelaxNet, residual_net
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter, Operators
-from zeroskip.relay_passes.pruning.base.layers import bias_of, prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import bias_of, prunable_layers, with_weights
 from zeroskip.relay_passes.pruning.reconstruction import layer_fit
 from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Reconstruct, jobs_of
 from zeroskip.relay_passes.pruning.schemes.recipe import parse_recipe
@@ -58,7 +58,7 @@ def errors(mod: tvm.IRModule) -> dict[str, tuple[float, float]]:
 
 def head(seed: int = 0, images: int = 12) -> tuple[tvm.IRModule, dict[str, Any]]:
     """Convolutions of every kind, an addition, a pool and a classifier whose logits come out."""
-    net = Net(1, 4, 10, 10, seed=seed)
+    net = RelaxNet(1, 4, 10, 10, seed=seed)
     x = net.relu("r0", net.conv("c0", net.x, 8))
     y = net.op("r1", relax.op.clip(net.conv("dw", x, 8, groups=8), 0, 1.5))
     x = net.op("sum", relax.op.add(net.conv("c1", y, 8, bias=False), x))
@@ -79,7 +79,8 @@ def test_zeros_and_shapes_stay_and_every_layer_comes_closer(
         warnings.simplefilter("ignore", RuntimeWarning)
         made = Reconstruct(dense, samples)(pruned)
     before, after = (
-        {layer.node: layer.weight for layer in prunables(mod["main"])} for mod in (pruned, made)
+        {layer.node: layer.weight for layer in prunable_layers(mod["main"])}
+        for mod in (pruned, made)
     )
     assert before.keys() == after.keys()
     for node, weight in before.items():
@@ -93,13 +94,13 @@ def test_zeros_and_shapes_stay_and_every_layer_comes_closer(
 
 def test_of_a_single_layer_the_fit_is_the_best_there_is() -> None:
     """No weights on the same support and no bias come closer, but for the damping."""
-    net = Net(1, 5, 6, 6)
+    net = RelaxNet(1, 5, 6, 6)
     dense = net.finish(net.conv("only", net.x, 4))
     samples = net.samples(20)
     pruned = pruned_by("unstructured:sparsity=0.6", dense, samples)
     made = Reconstruct(dense, samples)(pruned)
     func = made["main"]
-    [layer] = prunables(func)
+    [layer] = prunable_layers(func)
     walk = Interpreter(dense, samples, OPERATORS)
     wanted = walk.run()[0].reshape(20, 4, 36)
     pixels = np.pad(samples["input"], ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -129,12 +130,14 @@ def test_what_was_not_pruned_stays_as_it_is() -> None:
     made = Reconstruct(dense, samples)(dense)
     assert all(
         np.array_equal(one.weight, other.weight)
-        for one, other in zip(prunables(dense["main"]), prunables(made["main"]), strict=True)
+        for one, other in zip(
+            prunable_layers(dense["main"]), prunable_layers(made["main"]), strict=True
+        )
     )
     pruned = pruned_by("unstructured:sparsity=0.5,layers=/c2", dense, samples)
     assert {
         layer.node
-        for layer in prunables(pruned["main"])
+        for layer in prunable_layers(pruned["main"])
         if layer.var in jobs_of(pruned["main"], dense["main"])
     } == {"/c2", "/fc"}
 
@@ -153,7 +156,7 @@ def test_statistics_restore_mean_and_variance() -> None:
             if isinstance(value, np.ndarray):
                 found[name] = value
     checked = 0
-    for layer in prunables(made["main"]):
+    for layer in prunable_layers(made["main"]):
         bias = bias_of(made["main"], layer.var)
         if bias is None:
             continue  # an addition is behind it
@@ -171,7 +174,7 @@ def test_statistics_restore_mean_and_variance() -> None:
 
 
 def test_a_normalisation_takes_up_the_shift_and_a_layer_without_bias_gets_one() -> None:
-    net = Net(1, 6, 8, 8)
+    net = RelaxNet(1, 6, 8, 8)
     x = net.conv("conv", net.x, 8, bias=False)
     ones, mean, var = (net.const(net.rng.uniform(0.5, 1.5, 8)) for _ in range(3))
     norm = net.op("norm", relax.op.nn.batch_norm(x, ones, mean, mean, var, axis=1, training=False))
@@ -189,7 +192,7 @@ def test_a_normalisation_takes_up_the_shift_and_a_layer_without_bias_gets_one() 
             "relax.nn.conv2d",
             "relax.add",
         ]
-        conv, bare = (bias_of(func, layer.var) for layer in prunables(func))
+        conv, bare = (bias_of(func, layer.var) for layer in prunable_layers(func))
         assert conv is not None
         assert conv.at == 3
         assert bare is not None
@@ -199,7 +202,7 @@ def test_a_normalisation_takes_up_the_shift_and_a_layer_without_bias_gets_one() 
 
 def test_a_bound_behind_a_layer_need_not_be_reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the results are cut off: targets that give way there bring the rest closer."""
-    net = Net(1, 6, 8, 8, seed=3)
+    net = RelaxNet(1, 6, 8, 8, seed=3)
     dense, samples = net.finish(net.relu("relu", net.conv("conv", net.x, 8))), net.samples(40)
     pruned = pruned_by("unstructured:sparsity=0.7", dense, samples)
     eased = Reconstruct(dense, samples)(pruned)
@@ -220,13 +223,13 @@ def test_few_columns_are_said_and_not_crashed_on() -> None:
         made = Reconstruct(dense, samples)(pruned)
     note = str(made["main"].attrs[PRUNED_ATTR]["/fc"])
     assert note.endswith("1 columns for 8 unknowns: damped")
-    assert all(np.isfinite(layer.weight).all() for layer in prunables(made["main"]))
+    assert all(np.isfinite(layer.weight).all() for layer in prunable_layers(made["main"]))
 
 
 def test_progress_names_every_layer() -> None:
     dense, samples = head()
     told: list[tuple[str, int, int]] = []
-    Reconstruct(dense, samples, progress=lambda *step: told.append(step))(
+    Reconstruct(dense, samples, on_progress=lambda *step: told.append(step))(
         pruned_by("unstructured:sparsity=0.5", dense, samples)
     )
     assert [node for node, _, _ in told] == ["/c0", "/dw", "/c1", "/g", "/c2", "/fc", ""]
@@ -244,7 +247,10 @@ def test_what_is_refused() -> None:
         Reconstruct(dense, {"input": samples["input"][:0]})(pruned)
     with pytest.raises(PassError, match="criterion=saliency looks at sample inputs"):
         pruned_by("unstructured:criterion=saliency", dense, None)
-    huge = {layer.var: np.full_like(layer.weight, np.inf) for layer in prunables(dense["main"])[:1]}
+    huge = {
+        layer.var: np.full_like(layer.weight, np.inf)
+        for layer in prunable_layers(dense["main"])[:1]
+    }
     broken = tvm.IRModule({"main": with_weights(dense["main"], huge, {})})
     with pytest.raises(PassError, match="'/c0' reads or gives NaN or infinity"):
         Reconstruct(broken, samples)(pruned_by("unstructured", broken, samples))
@@ -252,12 +258,12 @@ def test_what_is_refused() -> None:
 
 def test_saliency_looks_at_what_a_weight_multiplies() -> None:
     """Of two equal weights the one goes whose input varies less."""
-    net = Net(1, 2, 1, 1)
+    net = RelaxNet(1, 2, 1, 1)
     x = net.op("scaled", relax.op.multiply(net.x, net.const([[[[3.0]], [[1.0]]]])))
     conv = relax.op.nn.conv2d(x, make_const(np.ones((1, 2, 1, 1), np.float32)))
     mod, samples = net.finish(net.op("conv", conv)), net.samples(50)
     made = pruned_by("unstructured:sparsity=0.5,criterion=saliency", mod, samples)
-    [layer] = prunables(made["main"])
+    [layer] = prunable_layers(made["main"])
     assert layer.weight.reshape(-1).tolist() == [1, 0]
 
 

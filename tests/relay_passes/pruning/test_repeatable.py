@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tests.runtime.nets import small_net
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.pruning.apply import prune
-from zeroskip.relay_passes.pruning.base.layers import prunables
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.base.repeatable import repeatable
 
 
@@ -36,5 +36,5 @@ def test_the_same_weights_for_any_number_of_threads(recipe: str, method: str) ->
     for count in (1, 2, 3):
         with threadpool_limits(limits=count, user_api="blas"):
             pruned = prune(dense, recipe, samples=samples, method=method)
-        made.append([layer.weight.tobytes() for layer in prunables(pruned["main"])])
+        made.append([layer.weight.tobytes() for layer in prunable_layers(pruned["main"])])
     assert made[0] == made[1] == made[2]

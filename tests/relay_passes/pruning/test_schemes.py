@@ -15,7 +15,7 @@ from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
-from zeroskip.relay_passes.pruning.base.layers import prunables, with_weights
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
 from zeroskip.relay_passes.pruning.base.options import declared
 from zeroskip.relay_passes.pruning.schemes.channels import (
     ChannelOptions,
@@ -32,7 +32,7 @@ from zeroskip.relay_passes.relax.rewriting import bindings, const_value, node_of
 SHAPE = (1, 3, 12, 12)
 
 
-class Net:
+class ChannelNet:
     """A network with everything that a removed channel must be carried through."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -98,7 +98,7 @@ class Net:
 
 
 def _module(*, folded: bool) -> tvm.IRModule:
-    module = import_onnx(normalise_onnx(Net().model()))
+    module = import_onnx(normalise_onnx(ChannelNet().model()))
     if folded:
         module["main"] = fold_batch_norm(module["main"])
     return module
@@ -120,7 +120,7 @@ def test_patterns_and_connectivity(folded: bool) -> None:
     func = _apply(
         PrunePattern(library="pconv", connectivity=0.5, pointwise=0.25), _module(folded=folded)
     )
-    by_node = {layer.node: layer.weight for layer in prunables(func)}
+    by_node = {layer.node: layer.weight for layer in prunable_layers(func)}
     assert np.count_nonzero(by_node["c0"]) == by_node["c0"].size, "the first layer stays"
     assert np.count_nonzero(by_node["dw"]) == by_node["dw"].size, "depthwise stays"
     for name in ("c1", "ca"):
@@ -136,7 +136,7 @@ def test_global_connectivity_keeps_the_total() -> None:
     func = _apply(PrunePattern(connectivity=0.5, balance="global"), _module(folded=True))
     layers = [
         layer
-        for layer in prunables(func)
+        for layer in prunable_layers(func)
         if layer.is_conv and not layer.is_depthwise and not layer.first
     ]
     present = [
@@ -148,23 +148,25 @@ def test_global_connectivity_keeps_the_total() -> None:
 def test_global_connectivity_leaves_no_layer_without_a_kernel() -> None:
     """A layer whose kernels are all alike lies wholly under the threshold of a skewed one."""
     func = _module(folded=True)["main"]
-    layers = {layer.node: layer for layer in prunables(func)}
+    layers = {layer.node: layer for layer in prunable_layers(func)}
     skewed = layers["c1"].weight * 1e-3
     skewed[:4] *= 1e4
     alike = {layers["ca"].var: np.ones_like(layers["ca"].weight), layers["c1"].var: skewed}
     module = tvm.IRModule({"main": with_weights(func, alike, {})})
     after = {
         layer.node: layer.weight
-        for layer in prunables(_apply(PrunePattern(connectivity=0.9, balance="global"), module))
+        for layer in prunable_layers(
+            _apply(PrunePattern(connectivity=0.9, balance="global"), module)
+        )
     }
     assert np.count_nonzero(after["ca"]) == 4, "one kernel of four taps"
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_unstructured(scope: str) -> None:
-    before = {p.node: p.weight for p in prunables(_module(folded=True)["main"])}
+    before = {p.node: p.weight for p in prunable_layers(_module(folded=True)["main"])}
     func = _apply(PruneUnstructured(sparsity=0.75, scope=scope), _module(folded=True))
-    after = {p.node: p.weight for p in prunables(func)}
+    after = {p.node: p.weight for p in prunable_layers(func)}
     total = kept = 0
     for name, weight in after.items():
         changed = weight != before[name]
@@ -181,7 +183,7 @@ def test_unstructured(scope: str) -> None:
 @pytest.mark.parametrize("norm", [False, True])
 def test_removed_channels_leave_the_same_network_as_zeroed_ones(norm: bool) -> None:
     """The shrunken network computes what the dense one does with those channels silenced."""
-    net = Net()
+    net = ChannelNet()
     model = net.model(norm=norm)
     module = import_onnx(normalise_onnx(model))
     pruned = remove_channels(module["main"], ChannelOptions(0.5))
@@ -204,7 +206,7 @@ def test_removed_channels_leave_the_same_network_as_zeroed_ones(norm: bool) -> N
     assert np.allclose(_run(pruned, x), _run(silenced, x), rtol=1e-4, atol=1e-4)
 
 
-def _silence(net: Net, name: str, pruned: relax.Function) -> None:
+def _silence(net: ChannelNet, name: str, pruned: relax.Function) -> None:
     """Zero the channels of a layer whose filters the pruned network does not have."""
     weight, left = net.weights[f"{name}.w"], _weight_of(pruned, name)
     rows = weight.T if weight.ndim == 2 else weight
@@ -219,7 +221,7 @@ def _silence(net: Net, name: str, pruned: relax.Function) -> None:
 
 
 def _weight_of(func: relax.Function, node: str) -> np.ndarray:
-    return next(layer.weight for layer in prunables(func) if layer.node == node)
+    return next(layer.weight for layer in prunable_layers(func) if layer.node == node)
 
 
 def _bias_of(func: relax.Function, node: str, size: int) -> np.ndarray:
@@ -333,7 +335,7 @@ def test_a_recipe_of_only_excepted_layers_changes_nothing() -> None:
     before = _module(folded=True)
     for pruning in parse_recipe("unstructured:layers=dw,skip=yes + pattern:layers=c0"):
         after = _apply(pruning, before)
-        for old, new in zip(prunables(before["main"]), prunables(after), strict=True):
+        for old, new in zip(prunable_layers(before["main"]), prunable_layers(after), strict=True):
             assert np.array_equal(old.weight, new.weight)
 
 
@@ -353,17 +355,17 @@ def test_a_layer_that_cannot_take_a_scheme_is_refused_or_skipped(
     with pytest.raises(PassError, match=f"{sentence}.*skip=yes"):
         _apply(pruning, before)
     [pruning] = parse_recipe(f"{recipe}{',' if ':' in recipe else ':'}skip=yes")
-    after = {layer.node: layer.weight for layer in prunables(_apply(pruning, before))}
+    after = {layer.node: layer.weight for layer in prunable_layers(_apply(pruning, before))}
     name = sentence.split("'")[1]
     assert np.count_nonzero(after[name]) == after[name].size
 
 
 def test_a_kernel_size_chooses_layers() -> None:
     [pruning] = parse_recipe("unstructured:sparsity=0.5,kernel=1x1")
-    after = prunables(_apply(pruning, _module(folded=True)))
+    after = prunable_layers(_apply(pruning, _module(folded=True)))
     assert {layer.node for layer in after if not layer.weight.all()} == {"c2", "cb"}
     [pruning] = parse_recipe("unstructured:sparsity=0.5,kernel=1")
-    after = prunables(_apply(pruning, _module(folded=True)))
+    after = prunable_layers(_apply(pruning, _module(folded=True)))
     assert {layer.node for layer in after if not layer.weight.all()} == {"f1", "f2"}
 
 

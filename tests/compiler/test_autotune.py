@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.program.program import Program
@@ -22,8 +22,8 @@ from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.runtime.execution.tuning import tuning
 
 
-def network(seed: int) -> tuple[Builder, LayerGraph]:
-    b = Builder(np.random.default_rng(seed), density=0.3)
+def network(seed: int) -> tuple[GraphBuilder, LayerGraph]:
+    b = GraphBuilder(np.random.default_rng(seed), density=0.3)
     x = b.conv(b.input(24, 15, 15), 40, (3, 3), pad=(1, 1, 1, 1))
     y = b.conv(x, 40, (1, 1))
     y = b.sum(b.conv(y, 40, (3, 3), pad=(1, 1, 1, 1)), x)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.lowering.lower import lower
@@ -20,7 +20,7 @@ SPEC = load_spec("sparse256")
 
 
 def region(seed: int = 0, filters: int = 24) -> Region:
-    b = Builder(np.random.default_rng(seed), density=0.3)
+    b = GraphBuilder(np.random.default_rng(seed), density=0.3)
     x = b.conv(b.input(20, 9, 9), filters, (3, 3), pad=(1, 1, 1, 1))
     return lower(b.graph(b.pool(x, "max", 2, 2, 0)))
 
@@ -49,7 +49,7 @@ def test_other_wiring_is_another(tmp_path: Path) -> None:
     """The same operations, which hand each other other values."""
 
     def wired(swapped: bool) -> Region:
-        b = Builder(np.random.default_rng(0))
+        b = GraphBuilder(np.random.default_rng(0))
         x, y = b.input(16, 5, 5), b.input(16, 5, 5)
         z = b.conv(x, 16, (1, 1))
         return lower(b.graph(b.conv(y if swapped else z, 16, (1, 1)), z))

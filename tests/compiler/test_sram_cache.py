@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroskip.compiler.codegen.sram_cache import Shelf
-from zeroskip.compiler.scheduling.sram_allocator import Need, largest_gap, pack
+from zeroskip.compiler.codegen.sram_cache import SramCache
+from zeroskip.compiler.scheduling.sram_allocator import LiveBuffer, allocate, largest_gap
 
 
-def reserved(shelf: Shelf, *needs: tuple[str, int]) -> list[tuple[int, bool]]:
+def reserved(shelf: SramCache, *needs: tuple[str, int]) -> list[tuple[int, bool]]:
     """The places of needs that fit."""
     places = shelf.reserve(needs)
     assert places is not None
@@ -17,7 +17,7 @@ def reserved(shelf: Shelf, *needs: tuple[str, int]) -> list[tuple[int, bool]]:
 
 
 def test_what_is_still_there_is_found_and_what_was_overwritten_is_not() -> None:
-    shelf = Shelf(10)
+    shelf = SramCache(10)
     ((a, fresh),) = reserved(shelf, ("a", 4))
     assert fresh
     assert shelf.reserve([("a", 4)]) == [(a, False)]
@@ -26,7 +26,7 @@ def test_what_is_still_there_is_found_and_what_was_overwritten_is_not() -> None:
 
 
 def test_what_was_used_longest_ago_is_disturbed_first() -> None:
-    shelf = Shelf(9)
+    shelf = SramCache(9)
     places = {key: reserved(shelf, (key, 3))[0][0] for key in "abc"}
     assert sorted(places.values()) == [0, 3, 6]
     shelf.reserve([("a", 3)])
@@ -35,7 +35,7 @@ def test_what_was_used_longest_ago_is_disturbed_first() -> None:
 
 
 def test_what_is_pinned_stays_until_it_is_not() -> None:
-    shelf = Shelf(10)
+    shelf = SramCache(10)
     assert shelf.pin("kept", 4) == (0, True)
     for key in "ab":
         assert shelf.reserve([(key, 6)]) == [(4, True)]
@@ -46,21 +46,21 @@ def test_what_is_pinned_stays_until_it_is_not() -> None:
 
 
 def test_nothing_that_is_taken_is_handed_out() -> None:
-    shelf = Shelf(10)
+    shelf = SramCache(10)
     shelf.reserve([("a", 3)])
-    shelf.take([(2, 3)])
+    shelf.block_out([(2, 3)])
     places = reserved(shelf, ("a", 3), ("b", 2))
     assert {fresh for _, fresh in places} == {True}
     assert all(
         first >= 5 or first + rows <= 2 for (first, _), rows in zip(places, (3, 2), strict=True)
     )
     assert shelf.reserve([("c", 6)]) is None
-    shelf.take([])
+    shelf.block_out([])
     assert shelf.reserve([("c", 6)]) is not None
 
 
 def test_needs_of_one_step_do_not_evict_each_other() -> None:
-    shelf = Shelf(10)
+    shelf = SramCache(10)
     ((a, _),) = reserved(shelf, ("a", 6))
     ((again, fresh), (b, _)) = reserved(shelf, ("a", 6), ("b", 4))
     assert (again, fresh) == (a, False)
@@ -83,10 +83,10 @@ def steps(draw: st.DrawFn) -> list[tuple[int, int, list[tuple[int, int]]]]:
 def test_pieces_of_a_step_never_meet_and_are_found_only_while_they_are_whole(
     wanted: list[tuple[int, int, list[tuple[int, int]]]],
 ) -> None:
-    shelf = Shelf(40)
+    shelf = SramCache(40)
     content: list[object] = [None] * 40  # who wrote each row
     for at, taken, pieces in wanted:
-        shelf.take([(at, taken)] if taken else [])
+        shelf.block_out([(at, taken)] if taken else [])
         content[at : at + taken] = ["taken"] * taken
         places = shelf.reserve([((key, rows), rows) for key, rows in pieces])
         free = largest_gap([(at, at + taken)], 40)
@@ -107,17 +107,17 @@ def test_pieces_of_a_step_never_meet_and_are_found_only_while_they_are_whole(
 
 
 def test_buffers_meet_where_a_step_needs_both() -> None:
-    early = Need(0, 1, 1)
-    assert early.meets(early)
-    assert early.meets(Need(1, 2, 1))
-    assert Need(1, 2, 1).meets(early)
-    assert not early.meets(Need(2, 3, 1))
+    early = LiveBuffer(0, 1, 1)
+    assert early.overlaps(early)
+    assert early.overlaps(LiveBuffer(1, 2, 1))
+    assert LiveBuffer(1, 2, 1).overlaps(early)
+    assert not early.overlaps(LiveBuffer(2, 3, 1))
 
 
 @given(
     st.lists(
         st.builds(
-            lambda first, more, rows: Need(first, first + more, rows),
+            lambda first, more, rows: LiveBuffer(first, first + more, rows),
             st.integers(0, 8),
             st.integers(0, 4),
             st.integers(1, 20),
@@ -125,13 +125,13 @@ def test_buffers_meet_where_a_step_needs_both() -> None:
         max_size=10,
     )
 )
-def test_buffers_that_are_needed_at_once_never_meet(needs: list[Need]) -> None:
-    acts = pack(needs, 64)
+def test_buffers_that_are_needed_at_once_never_meet(needs: list[LiveBuffer]) -> None:
+    acts = allocate(needs, 64)
     if acts is None:  # only if the plainest order does not fit either
         assert sum(need.rows for need in needs) > 64
         return
     for one, low in zip(needs, acts, strict=True):
         assert 0 <= low <= 64 - one.rows
         for two, other in zip(needs, acts, strict=True):
-            if one is not two and one.meets(two):
+            if one is not two and one.overlaps(two):
                 assert low + one.rows <= other or other + two.rows <= low

@@ -26,7 +26,7 @@ def check(model: onnx.ModelProto, wanted: npt.NDArray[np.generic], steps: int) -
     return result
 
 
-def quantise(real: npt.NDArray[np.float64], scale: float, zero: int) -> npt.NDArray[np.uint8]:
+def quantize(real: npt.NDArray[np.float64], scale: float, zero: int) -> npt.NDArray[np.uint8]:
     return np.clip(np.round(real / scale) + zero, 0, 255).astype(np.uint8)
 
 
@@ -57,7 +57,7 @@ def test_qlinear_conv_keeps_its_weights_and_scales() -> None:
     )  # fmt: skip
     x = inputs_of(model, SEED)["x"].astype(np.int64) - 128
     acc = integer_conv(x, weight, 2, 1) + bias.reshape(-1, 1, 1)
-    wanted = quantise(acc * (np.float64(0.02) * scales.reshape(-1, 1, 1)), 0.05, 120)
+    wanted = quantize(acc * (np.float64(0.02) * scales.reshape(-1, 1, 1)), 0.05, 120)
     result = check(model, wanted, 1)
     assert [node.op_type for node in result.graph.node] == [
         "DequantizeLinear", "DequantizeLinear", "DequantizeLinear", "Conv", "QuantizeLinear",
@@ -79,7 +79,7 @@ def test_old_operator_sets_work_too() -> None:
     )  # fmt: skip
     values = inputs_of(model, SEED)
     acc = integer_conv(values["x"].astype(np.int64) - 128, weight, 1, 0)
-    wanted = quantise(acc * (np.float64(0.02) * scales.reshape(-1, 1, 1)), 0.05, 120)
+    wanted = quantize(acc * (np.float64(0.02) * scales.reshape(-1, 1, 1)), 0.05, 120)
     [got] = run_tvm(import_onnx(normalise_onnx(model)), list(values.values()))
     assert np.abs(got.astype(int) - wanted.astype(int)).max() <= 1
 
@@ -94,7 +94,7 @@ def test_qlinear_matmul() -> None:
         ys=np.float32(0.05), **UNSIGNED,
     )  # fmt: skip
     x = inputs_of(model, SEED)["x"].astype(np.int64) - 128
-    check(model, quantise((x @ weight.astype(np.int64)) * (0.02 * scales), 0.05, 120), 1)
+    check(model, quantize((x @ weight.astype(np.int64)) * (0.02 * scales), 0.05, 120), 1)
 
 
 def test_conv_integer_is_exact() -> None:
@@ -137,7 +137,7 @@ def test_microsofts_operators(call: str, wanted: object) -> None:
     model = parse(text, opset=21, **SCALES)
     values = inputs_of(model, SEED)
     reals = [(values[name].astype(np.float64) - 128) * 0.02 for name in ("x", "z")]
-    check(model, quantise(wanted(*reals), 0.05, 120), 1)
+    check(model, quantize(wanted(*reals), 0.05, 120), 1)
 
 
 def test_qgemm() -> None:
@@ -149,7 +149,7 @@ def test_qgemm() -> None:
     model = parse(text, opset=21, w=weight, ws=scales, wz=np.zeros(5, np.int8), b=bias, **SCALES)
     x = inputs_of(model, SEED)["x"].astype(np.int64) - 128
     acc = x @ weight.astype(np.int64).T + bias
-    check(model, quantise(acc * (0.02 * scales), 0.05, 120), 1)
+    check(model, quantize(acc * (0.02 * scales), 0.05, 120), 1)
 
 
 def test_a_bias_of_unknown_scale_is_refused() -> None:

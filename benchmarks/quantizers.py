@@ -1,6 +1,6 @@
-"""Accuracy after quantisation: onnxruntime's static quantiser and ours on the same samples.
+"""Accuracy after quantization: onnxruntime's static quantizer and ours on the same samples.
 
-    python benchmarks/quantisers.py [--networks fashion_dense ...] [--markdown FILE]
+    python benchmarks/quantizers.py [--networks fashion_dense ...] [--markdown FILE]
 
 Both get 8-bit activations and weights with a scale per output channel; onnxruntime's method is its
 default, the extremes seen. What counts is signal to noise of the outputs, before a softmax, on
@@ -58,7 +58,7 @@ _KEEPING = ("Reshape", "Squeeze", "Unsqueeze", "Identity", "Flatten", "Transpose
 
 
 @dataclass(frozen=True)
-class Case:
+class CalibrationCase:
     """A network that ends before its softmax, calibration samples and others."""
 
     model: onnx.ModelProto
@@ -70,7 +70,7 @@ class Case:
         return str(self.model.graph.input[0].name)
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+class _SampleReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     def __init__(self, name: str, samples: Floats) -> None:
         self.left: Iterator[dict[str, Floats]] = iter(
             [{name: samples[at : at + 1]} for at in range(len(samples))]
@@ -80,16 +80,18 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
         return next(self.left, None)
 
 
-def case_of(network: str) -> Case:
+def case_of(network: str) -> CalibrationCase:
     """A network of ``NETWORKS``."""
     if network.startswith("fashion"):
         model = onnx.load(ROOT / "models" / f"{network}.onnx")
         name = model.graph.input[0].name
         known = np.load(ROOT / "models" / "fashion_calibration.npz")[name]
-        return Case(model, known, np.load(ROOT / "models" / "fashion_test.npz")["image"][:256])
+        return CalibrationCase(
+            model, known, np.load(ROOT / "models" / "fashion_test.npz")["image"][:256]
+        )
     if network in MODELS:
         images = np.random.default_rng(5).standard_normal((12, 3, 224, 224)).astype(np.float32)
-        return Case(MODELS[network](), images[:8], images[8:])
+        return CalibrationCase(MODELS[network](), images[:8], images[8:])
     short = network.removeprefix("rapidocr ")
     file, width = OCR[short]
     package = find_spec("rapidocr_onnxruntime")
@@ -100,7 +102,9 @@ def case_of(network: str) -> Case:
     draw: Callable[[int, int], Floats] = (
         _pages if short == "det" else (lambda count, seed: _lines(count, seed, width))
     )
-    return Case(model, draw(8 if short == "det" else 16, 0), draw(8 if short == "det" else 16, 1))
+    return CalibrationCase(
+        model, draw(8 if short == "det" else 16, 0), draw(8 if short == "det" else 16, 1)
+    )
 
 
 def before_softmax(graph: onnx.GraphProto) -> None:
@@ -143,7 +147,7 @@ def _lines(count: int, seed: int, width: int) -> Floats:
     return np.array(made, np.float32)
 
 
-def by_onnxruntime(case: Case) -> tuple[list[Any], float]:
+def by_onnxruntime(case: CalibrationCase) -> tuple[list[Any], float]:
     """Answers of the float network, and how near onnxruntime's int8 network comes, in dB."""
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
@@ -151,7 +155,7 @@ def by_onnxruntime(case: Case) -> tuple[list[Any], float]:
         quantize_static(
             str(source),
             str(made),
-            _Reader(case.name, case.known),
+            _SampleReader(case.name, case.known),
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
@@ -160,7 +164,7 @@ def by_onnxruntime(case: Case) -> tuple[list[Any], float]:
     return wanted, snr_db(wanted, found)
 
 
-def _answers(path: Path, case: Case) -> list[Any]:
+def _answers(path: Path, case: CalibrationCase) -> list[Any]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
@@ -171,7 +175,9 @@ def _answers(path: Path, case: Case) -> list[Any]:
     ]
 
 
-def by_zeroskip(case: Case, wanted: Sequence[Any], methods: Sequence[Any]) -> list[float]:
+def by_zeroskip(
+    case: CalibrationCase, wanted: Sequence[Any], methods: Sequence[Any]
+) -> list[float]:
     """How near our int8 networks come, in dB, by each method."""
     shapes = {case.name: (1, *case.known.shape[1:])}
     module = apply_passes(import_float(case.model, shapes), RemoveDeadChannels())

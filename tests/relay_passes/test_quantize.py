@@ -9,18 +9,18 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from tests.relay_passes.float_nets import Net, residual_net
+from tests.relay_passes.float_nets import RelaxNet, residual_net
 from tests.relay_passes.integer_oracle import evaluate
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import (
-    AvgPool,
-    Concat,
-    Conv,
-    Dense,
+    AvgPoolLayer,
+    ConcatLayer,
+    ConvLayer,
+    DenseLayer,
     Layer,
-    MaxPool,
-    Requantise,
-    Reshape,
+    MaxPoolLayer,
+    RequantizeLayer,
+    ReshapeLayer,
     is_integer_layer,
     read_layer,
 )
@@ -79,36 +79,36 @@ def values_of(module: tvm.IRModule, x: Array) -> dict[str, Array]:
 @pytest.mark.parametrize(("seed", "dtype"), [(0, "int8"), (1, "uint8")])
 def test_a_residual_net_keeps_its_results_and_every_bit(seed: int, dtype: Any) -> None:
     module, samples = residual_net(seed)
-    quantised = QuantizeInt8(samples=samples, activation_dtype=dtype)(module)
-    assert sum(map(is_integer_layer, quantised.functions.values())) == 12
+    quantized = QuantizeInt8(samples=samples, activation_dtype=dtype)(module)
+    assert sum(map(is_integer_layer, quantized.functions.values())) == 12
     x = samples["input"][:1]
-    expected, values = values_of(module, x)["fc"], values_of(quantised, x)
+    expected, values = values_of(module, x)["fc"], values_of(quantized, x)
     assert snr(expected, values["fc_real"]) > 25, f"seed {seed}"
-    for binding in bindings(quantised["main"]):
+    for binding in bindings(quantized["main"]):
         call = binding.value
         if isinstance(call.op, tvm.ir.GlobalVar):
             inputs = [values[str(arg.name)] for arg in call.args]
-            declared = evaluate(read_layer(quantised[call.op]), inputs)
+            declared = evaluate(read_layer(quantized[call.op]), inputs)
             np.testing.assert_array_equal(values[str(binding.var.name)], declared)
 
 
 def test_bias_and_activation_are_part_of_the_layer() -> None:
     module, samples = residual_net()
-    quantised = QuantizeInt8(samples=samples)(module)
-    found = layers(quantised)
+    quantized = QuantizeInt8(samples=samples)(module)
+    found = layers(quantized)
     stem, depthwise = found["/stem"][0], found["/depthwise"][0]
-    assert isinstance(stem, Conv)
-    assert isinstance(depthwise, Conv)
+    assert isinstance(stem, ConvLayer)
+    assert isinstance(depthwise, ConvLayer)
     assert stem.bias.any()
     assert stem.lo == stem.y.zero_point == -128
     assert depthwise.groups == 16
     assert -128 < depthwise.lo == depthwise.y.zero_point < depthwise.hi < 127
-    assert ops(quantised) == ["relax.quantize", "relax.dequantize", "relax.nn.softmax"]
-    assert str(quantised["main"].attrs["zeroskip.scales"]["stem_relu"]).endswith(" zp=-128")
+    assert ops(quantized) == ["relax.quantize", "relax.dequantize", "relax.nn.softmax"]
+    assert str(quantized["main"].attrs["zeroskip.scales"]["stem_relu"]).endswith(" zp=-128")
 
 
 def test_zero_weights_stay_zero_and_channels_have_their_own_scale() -> None:
-    net = Net(1, 4, 8, 8)
+    net = RelaxNet(1, 4, 8, 8)
     weight = net.weight(3, 4, 3, 3)
     weight[np.abs(weight) < 0.2] = 0
     weight[1] *= 1e-3
@@ -117,12 +117,12 @@ def test_zero_weights_stay_zero_and_channels_have_their_own_scale() -> None:
     bias = np.reshape([0.5, 0.0, -0.25], (1, 3, 1, 1))
     module = net.finish(net.op("bias", relax.op.add(value, net.const(bias))))
     samples = net.samples()
-    quantised = QuantizeInt8(samples=samples)(module)
-    (layer,) = layers(quantised)["/conv"]
-    assert isinstance(layer, Conv)
+    quantized = QuantizeInt8(samples=samples)(module)
+    (layer,) = layers(quantized)["/conv"]
+    assert isinstance(layer, ConvLayer)
     np.testing.assert_array_equal(layer.weight[weight == 0], 0)
     np.testing.assert_array_equal(np.abs(layer.weight[:2]).max(axis=(1, 2, 3)), 127)
-    expected, result = run(module, samples["input"][:1])[0], run(quantised, samples["input"][:1])[0]
+    expected, result = run(module, samples["input"][:1])[0], run(quantized, samples["input"][:1])[0]
     step = (expected.max() - expected.min()) / 255
     assert np.abs(expected - result)[:, 2].max() <= step
 
@@ -146,7 +146,7 @@ def test_a_scale_spans_its_range_and_zero_is_a_step_of_it(
 
 def test_weights_biases_and_bounds_are_rounded() -> None:
     """Of the third channel the bias, not the weights, decides the scale."""
-    net = Net(1, 2, 6, 6)
+    net = RelaxNet(1, 2, 6, 6)
     weight = net.weight(3, 2, 1, 1)
     weight[2] = 1e-12
     bias = np.array([0.337, -0.773, 40.0])
@@ -156,7 +156,7 @@ def test_weights_biases_and_bounds_are_rounded() -> None:
     (result,) = outputs(module["main"])
     ranges = {"input": Range(-1, 2), str(result.name): Range(-1, 0.9)}
     (layer,) = layers(QuantizeInt8(ranges)(module))["/conv"]
-    assert isinstance(layer, Conv)
+    assert isinstance(layer, ConvLayer)
     sx, sy = (float(np.float32(width / 255)) for width in (3, 1.9))
     scale = np.abs(weight.astype(np.float64)).max(axis=(1, 2, 3)) / 127
     scale[2] = 40 / (sx * 2**29)
@@ -169,16 +169,16 @@ def test_weights_biases_and_bounds_are_rounded() -> None:
 
 
 def test_the_scales_of_a_concat_are_joined() -> None:
-    net = Net(1, 4, 8, 8)
+    net = RelaxNet(1, 4, 8, 8)
     stem = net.relu("relu", net.conv("stem", net.x, 8))
     both = [net.conv("left", stem, 4), net.conv("right", stem, 6)]
     module = net.finish(net.op("concat", relax.op.concat(both, axis=1)))
     found = layers(QuantizeInt8(samples=net.samples())(module))
     (concat,) = found["/concat"]
-    assert isinstance(concat, Concat)
+    assert isinstance(concat, ConcatLayer)
     assert found["/left"][0].y == concat.xs[0]
 
-    net = Net(1, 4, 8, 8)
+    net = RelaxNet(1, 4, 8, 8)
     stem = net.relu("relu", net.conv("stem", net.x, 8))
     left = net.conv("left", stem, 4)
     concat_var = net.op("concat", relax.op.concat([left, stem], axis=1))
@@ -187,24 +187,24 @@ def test_the_scales_of_a_concat_are_joined() -> None:
     assert [layer.kind for layer in found["/concat"]] == ["requantise", "requantise", "concat"]
 
 
-def test_a_tensor_is_quantised_and_dequantised_once() -> None:
-    net = Net(1, 4, 8, 8)
+def test_a_tensor_is_quantized_and_dequantized_once() -> None:
+    net = RelaxNet(1, 4, 8, 8)
     x = net.op("tanh_in", relax.op.tanh(net.x))
     y = net.op("sum", relax.op.add(net.conv("one", x, 4), net.conv("two", x, 4)))
     z = net.op("mul", relax.op.multiply(relax.op.sigmoid(y), y))
     module = net.finish(z, y)
     samples = net.samples()
-    quantised = QuantizeInt8(samples=samples)(module)
-    assert ops(quantised).count("relax.quantize") == 1
-    assert ops(quantised).count("relax.dequantize") == 1
+    quantized = QuantizeInt8(samples=samples)(module)
+    assert ops(quantized).count("relax.quantize") == 1
+    assert ops(quantized).count("relax.dequantize") == 1
     for expected, result in zip(
-        run(module, samples["input"][:1]), run(quantised, samples["input"][:1]), strict=True
+        run(module, samples["input"][:1]), run(quantized, samples["input"][:1]), strict=True
     ):
         assert snr(expected, result) > 25
 
 
 def test_pools() -> None:
-    net = Net(1, 4, 10, 10)
+    net = RelaxNet(1, 4, 10, 10)
     x = net.relu("relu", net.conv("stem", net.x, 8))
     a = net.op("ceil", relax.op.nn.max_pool2d(x, (3, 3), (2, 2), ceil_mode=True))
     b = net.op("counted", relax.op.nn.avg_pool2d(x, (2, 2), (2, 2), count_include_pad=True))
@@ -212,21 +212,21 @@ def test_pools() -> None:
     d = net.op("mean", relax.op.mean(b, axis=[-1, -2]))
     module = net.finish(a, c, d)
     samples = net.samples()
-    quantised = QuantizeInt8(samples=samples)(module)
-    found = layers(quantised)
+    quantized = QuantizeInt8(samples=samples)(module)
+    found = layers(quantized)
     pool, counted = found["/ceil"][0], found["/counted"][0]
-    assert isinstance(pool, MaxPool)
+    assert isinstance(pool, MaxPoolLayer)
     assert pool.padding == (0, 0, 1, 1)
-    assert isinstance(counted, AvgPool)
+    assert isinstance(counted, AvgPoolLayer)
     assert [layer.kind for layer in found["/mean"]] == ["avgpool", "reshape"]
-    assert cpu_reasons(quantised) == {"/areas": "its windows divide by different areas"}
+    assert cpu_reasons(quantized) == {"/areas": "its windows divide by different areas"}
     x0 = samples["input"][:1]
-    for expected, result in zip(run(module, x0), run(quantised, x0), strict=True):
+    for expected, result in zip(run(module, x0), run(quantized, x0), strict=True):
         assert snr(expected, result) > 25
 
 
 def test_one_dimensional_nets() -> None:
-    net = Net(2, 4, 40)
+    net = RelaxNet(2, 4, 40)
     x = net.relu("relu", net.conv("stem", net.x, 8, strides=2))
     x = net.op("pool", relax.op.nn.max_pool1d(x, 2, 2))
     x = net.op(
@@ -237,29 +237,29 @@ def test_one_dimensional_nets() -> None:
     )
     module = net.finish(net.dense("fc", x, 5))
     samples = net.samples()
-    quantised = QuantizeInt8(samples=samples)(module)
-    kinds = [layer.kind for group in layers(quantised).values() for layer in group]
+    quantized = QuantizeInt8(samples=samples)(module)
+    kinds = [layer.kind for group in layers(quantized).values() for layer in group]
     assert kinds == ["conv", "maxpool", "conv", "reshape", "dense"]
     x0 = samples["input"][:2]
-    assert snr(run(module, x0)[0], run(quantised, x0)[0]) > 25
+    assert snr(run(module, x0)[0], run(quantized, x0)[0]) > 25
 
 
 def test_what_only_moves_data_between_float_ops_stays_float() -> None:
-    net = Net(1, 4, 6)
+    net = RelaxNet(1, 4, 6)
     x = net.op("reshape", relax.op.reshape(net.relu("relu", net.x), (1, 24)))
     module = net.finish(net.op("softmax", relax.op.nn.softmax(x)))
-    quantised = QuantizeInt8(samples=net.samples())(module)
-    assert not layers(quantised)
-    assert set(cpu_reasons(quantised)) == {"/reshape", "/relu"}
+    quantized = QuantizeInt8(samples=net.samples())(module)
+    assert not layers(quantized)
+    assert set(cpu_reasons(quantized)) == {"/reshape", "/relu"}
 
 
 def test_sums_that_could_overflow_stay_float() -> None:
-    net = Net(1, 70000)
+    net = RelaxNet(1, 70000)
     weight = np.ones((70000, 2), np.float32)
     module = net.finish(net.op("fc", relax.op.matmul(net.x, net.const(weight))))
-    quantised = QuantizeInt8(samples=net.samples(1))(module)
-    assert cpu_reasons(quantised) == {"/fc": "its sums can exceed 32 bits"}
-    assert "relax.matmul" in ops(quantised)
+    quantized = QuantizeInt8(samples=net.samples(1))(module)
+    assert cpu_reasons(quantized) == {"/fc": "its sums can exceed 32 bits"}
+    assert "relax.matmul" in ops(quantized)
 
 
 def test_without_ranges_or_scales_it_says_what_to_do() -> None:
@@ -273,25 +273,25 @@ def test_without_ranges_or_scales_it_says_what_to_do() -> None:
 
 
 def test_a_dead_activation_is_no_obstacle() -> None:
-    net = Net(1, 4, 6, 6)
+    net = RelaxNet(1, 4, 6, 6)
     module = net.finish(net.relu("relu", net.conv("conv", net.x, 4)))
     ranges = dict.fromkeys(calibrate(module, net.samples(1)), Range(0, 0))
-    quantised = QuantizeInt8(ranges)(module)
-    result = run(quantised, np.zeros((1, 4, 6, 6), np.float32))[0]
+    quantized = QuantizeInt8(ranges)(module)
+    result = run(quantized, np.zeros((1, 4, 6, 6), np.float32))[0]
     assert np.isfinite(result).all()
 
 
 # ------------------------------------------------------------------- models with their own scales
 
 
-def fake_quantise(net: Net, x: Any, scale: float, zero_point: int, dtype: str) -> Any:
+def fake_quantize(net: RelaxNet, x: Any, scale: float, zero_point: int, dtype: str) -> Any:
     constants = net.const(scale), net.const(zero_point, dtype)
     name = str(x.name)
     q = net.op(f"{name}_q", relax.op.quantize(x, *constants, axis=-1, out_dtype=dtype))
     return net.op(f"{name}_dq", relax.op.dequantize(q, *constants, axis=-1, out_dtype="float32"))
 
 
-def given_weight(net: Net, weight: Array, scale: Array, axis: int) -> Any:
+def given_weight(net: RelaxNet, weight: Array, scale: Array, axis: int) -> Any:
     zeros = np.zeros(scale.shape)
     return relax.op.dequantize(
         net.const(weight, "int8"), net.const(scale), net.const(zeros, "int8"), axis=axis
@@ -299,102 +299,102 @@ def given_weight(net: Net, weight: Array, scale: Array, axis: int) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
-def test_a_quantised_model_keeps_its_own_numbers(dtype: str) -> None:
-    net = Net(1, 3, 9, 9, seed=5)
+def test_a_quantized_model_keeps_its_own_numbers(dtype: str) -> None:
+    net = RelaxNet(1, 3, 9, 9, seed=5)
     zero = 10 if dtype == "uint8" else -5
     weight = net.rng.integers(-127, 128, (6, 3, 3, 3)).astype(np.int8)
     scale = net.rng.uniform(0.001, 0.01, 6).astype(np.float32)
     bias = net.rng.integers(-4000, 4000, 6).astype(np.int32)
-    x = fake_quantise(net, net.x, 0.02, zero, dtype)
+    x = fake_quantize(net, net.x, 0.02, zero, dtype)
     y = net.op("conv", relax.op.nn.conv2d(x, given_weight(net, weight, scale, 0), padding=1))
     bias_scale = net.const(np.float32(0.02) * scale)
     real = relax.op.dequantize(
         net.const(bias, "int32"), bias_scale, net.const(np.zeros(6), "int32"), axis=0
     )
     y = net.op("bias", relax.op.add(y, relax.op.reshape(real, (1, 6, 1, 1))))
-    y = fake_quantise(net, net.relu("relu", y), 0.015, zero - 3, dtype)
+    y = fake_quantize(net, net.relu("relu", y), 0.015, zero - 3, dtype)
     y = net.op("gap", relax.op.mean(y, axis=[2, 3], keepdims=True))
-    y = fake_quantise(net, y, 0.004, zero + 1, dtype)
+    y = fake_quantize(net, y, 0.004, zero + 1, dtype)
     y = net.op("flat", relax.op.reshape(y, (1, 6)))
-    y = fake_quantise(net, y, 0.004, zero + 1, dtype)
+    y = fake_quantize(net, y, 0.004, zero + 1, dtype)
     fc = net.rng.integers(-127, 128, (4, 6)).astype(np.int8)
     matrix = relax.op.permute_dims(given_weight(net, fc, np.array([0.01], np.float32), 0))
-    y = fake_quantise(net, net.op("fc", relax.op.matmul(y, matrix)), 0.03, zero, dtype)
+    y = fake_quantize(net, net.op("fc", relax.op.matmul(y, matrix)), 0.03, zero, dtype)
     module = net.finish(y)
 
-    quantised = QuantizeInt8()(module)
-    found = layers(quantised)
+    quantized = QuantizeInt8()(module)
+    found = layers(quantized)
     conv, dense = found["/conv"][0], found["/fc"][0]
-    assert isinstance(conv, Conv)
-    assert isinstance(dense, Dense)
+    assert isinstance(conv, ConvLayer)
+    assert isinstance(dense, DenseLayer)
     np.testing.assert_array_equal(conv.weight, weight)
     np.testing.assert_array_equal(conv.bias, bias)
     np.testing.assert_array_equal(dense.weight, fc)
     assert (conv.x.zero_point, conv.y.zero_point, conv.lo) == (zero, zero - 3, zero - 3)
     assert conv.x.dtype == dtype
-    assert isinstance(found["/flat"][0], Reshape)
-    assert cpu_reasons(quantised) == {}
-    before, after = compile_for_cpu(module), compile_for_cpu(quantised)
+    assert isinstance(found["/flat"][0], ReshapeLayer)
+    assert cpu_reasons(quantized) == {}
+    before, after = compile_for_cpu(module), compile_for_cpu(quantized)
     for seed in range(3):
         data = np.random.default_rng(seed).standard_normal((1, 3, 9, 9)).astype(np.float32)
         expected, result = run_cpu(before, "main", [data])[0], run_cpu(after, "main", [data])[0]
         assert np.abs(expected - result).max() <= 0.0301, f"seed {seed}"  # one step of the output
 
 
-def test_a_quantised_model_may_return_integers_and_rescale_in_between() -> None:
-    net = Net(1, 3, 8, 8, seed=6)
-    x = fake_quantise(net, net.x, 0.02, 3, "int8")
+def test_a_quantized_model_may_return_integers_and_rescale_in_between() -> None:
+    net = RelaxNet(1, 3, 8, 8, seed=6)
+    x = fake_quantize(net, net.x, 0.02, 3, "int8")
     pooled = net.op("pool", relax.op.nn.max_pool2d(x, (2, 2), (2, 2)))
-    y = fake_quantise(net, pooled, 0.04, -7, "int8")
+    y = fake_quantize(net, pooled, 0.04, -7, "int8")
     weight = given_weight(
         net, net.rng.integers(-9, 9, (2, 3, 1, 1)), np.array([0.1], np.float32), 0
     )
     conv = net.op("conv", relax.op.nn.conv2d(y, weight))
     last = relax.op.quantize(conv, net.const(0.05), net.const(1, "int8"), axis=-1, out_dtype="int8")
     module = net.finish(net.op("last", last))
-    quantised = QuantizeInt8()(module)
-    assert [layer.kind for layer in layers(quantised)["/pool"]] == ["maxpool", "requantise"]
-    assert isinstance(layers(quantised)["/pool"][1], Requantise)
-    assert "relax.dequantize" not in ops(quantised)
+    quantized = QuantizeInt8()(module)
+    assert [layer.kind for layer in layers(quantized)["/pool"]] == ["maxpool", "requantise"]
+    assert isinstance(layers(quantized)["/pool"][1], RequantizeLayer)
+    assert "relax.dequantize" not in ops(quantized)
     data = net.samples(1)["input"]
-    expected, result = run(module, data)[0], run(quantised, data)[0]
+    expected, result = run(module, data)[0], run(quantized, data)[0]
     assert expected.dtype == result.dtype == np.int8
     assert np.abs(expected.astype(int) - result).max() <= 1
 
 
-def test_ops_on_the_integers_of_a_quantised_model_are_layers_too() -> None:
-    net = Net(1, 3, 8, 8, seed=9)
+def test_ops_on_the_integers_of_a_quantized_model_are_layers_too() -> None:
+    net = RelaxNet(1, 3, 8, 8, seed=9)
     form = net.const(0.02), net.const(3, "uint8")
     q = net.op("q", relax.op.quantize(net.x, *form, axis=-1, out_dtype="uint8"))
     pooled = net.op("pool", relax.op.nn.max_pool2d(q, (2, 2), (2, 2)))
     flat = net.op("flat", relax.op.reshape(pooled, (1, 48)))
     real = net.op("dq", relax.op.dequantize(flat, *form, axis=-1, out_dtype="float32"))
     weight = given_weight(net, net.rng.integers(-9, 9, (48, 2)), np.array([0.1], np.float32), 1)
-    out = fake_quantise(net, net.op("fc", relax.op.matmul(real, weight)), 0.1, 100, "uint8")
+    out = fake_quantize(net, net.op("fc", relax.op.matmul(real, weight)), 0.1, 100, "uint8")
     module = net.finish(out)
-    quantised = QuantizeInt8()(module)
-    kinds = [layer.kind for group in layers(quantised).values() for layer in group]
+    quantized = QuantizeInt8()(module)
+    kinds = [layer.kind for group in layers(quantized).values() for layer in group]
     assert kinds == ["maxpool", "reshape", "dense"]
     data = net.samples(1)["input"]
-    assert np.abs(run(module, data)[0] - run(quantised, data)[0]).max() <= 0.101
+    assert np.abs(run(module, data)[0] - run(quantized, data)[0]).max() <= 0.101
 
 
 def test_an_integer_input_needs_no_quantize() -> None:
-    net = Net(1, 3, 8, 8, seed=10, dtype="int8")
+    net = RelaxNet(1, 3, 8, 8, seed=10, dtype="int8")
     form = net.const(0.02), net.const(3, "int8")
     real = net.op("dq", relax.op.dequantize(net.x, *form, axis=-1, out_dtype="float32"))
-    y = fake_quantise(net, net.conv("conv", real, 4), 0.05, 1, "int8")
+    y = fake_quantize(net, net.conv("conv", real, 4), 0.05, 1, "int8")
     module = net.finish(y)
-    quantised = QuantizeInt8()(module)
-    assert ops(quantised) == ["relax.dequantize"]
+    quantized = QuantizeInt8()(module)
+    assert ops(quantized) == ["relax.dequantize"]
     data = np.random.default_rng(10).integers(-128, 128, (1, 3, 8, 8)).astype(np.int8)
-    assert snr(run(module, data)[0], run(quantised, data)[0]) > 25
+    assert snr(run(module, data)[0], run(quantized, data)[0]) > 25
 
 
-def test_float_ops_keep_the_rounding_of_a_quantised_model() -> None:
-    net = Net(1, 6)
-    values = fake_quantise(net, net.op("tanh", relax.op.tanh(net.x)), 0.1, 0, "int8")
+def test_float_ops_keep_the_rounding_of_a_quantized_model() -> None:
+    net = RelaxNet(1, 6)
+    values = fake_quantize(net, net.op("tanh", relax.op.tanh(net.x)), 0.1, 0, "int8")
     module = net.finish(net.op("exp", relax.op.exp(values)))
-    quantised = QuantizeInt8()(module)
+    quantized = QuantizeInt8()(module)
     data = net.samples(1)["input"]
-    np.testing.assert_array_equal(run(module, data)[0], run(quantised, data)[0])
+    np.testing.assert_array_equal(run(module, data)[0], run(quantized, data)[0])

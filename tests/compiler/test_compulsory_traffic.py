@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.compiler import least
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
@@ -21,11 +21,11 @@ from zeroskip.compiler.ir import compulsory_traffic, ops
 from zeroskip.compiler.ir.compulsory_traffic import elements, input_bytes, touched
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.ir.layer_info import grouped, join_layers, layer_info
-from zeroskip.compiler.ir.ops import Clip, Value, View, Window
-from zeroskip.compiler.ir.weight_packing import Weights
+from zeroskip.compiler.ir.ops import ChannelSlice, Clip, Value, Window
+from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
-from zeroskip.relay_passes.integer.layers import Concat, Conv, QTensor
+from zeroskip.relay_passes.integer.layers import ConcatLayer, ConvLayer, QTensor
 
 
 def random_op(rng: np.random.Generator) -> ops.Op:
@@ -38,31 +38,31 @@ def random_op(rng: np.random.Generator) -> ops.Op:
     )
     window = Window(kernel, stride, dilation, pad)
     value = Value("x", 6, (int(rng.integers(4, 9)), int(rng.integers(4, 9))), "int8", 0)
-    view = View(value, int(rng.integers(0, 3)), int(rng.integers(1, 4)))
+    view = ChannelSlice(value, int(rng.integers(0, 3)), int(rng.integers(1, 4)))
     out = Value("y", 3, (int(rng.integers(1, 4)), int(rng.integers(1, 4))), "int8", 0)
-    y = View(out, 0, 3)
+    y = ChannelSlice(out, 0, 3)
     kind = rng.integers(3)
     if kind == 0:
-        return ops.MaxPool("p", view, y, window, Clip(-128, 127))
+        return ops.MaxPoolOp("p", view, y, window, Clip(-128, 127))
     channels = 1 if kind == 1 else view.channels
     weight = rng.integers(-2, 3, (view.channels if kind == 1 else 2, channels, *kernel))
     weight[rng.random(weight.shape) < 0.6] = 0
     ones = np.ones(3, np.int32)
-    make = ops.Depthwise if kind == 1 else ops.Conv
+    make = ops.DepthwiseOp if kind == 1 else ops.ConvOp
     return make("c", view, y, window, weight.astype(np.int8), ones, ones, ones, Clip(-128, 127))
 
 
-def weighs(op: ops.Conv | ops.MaxPool, channel: int, tap: tuple[int, ...]) -> bool:
-    if isinstance(op, ops.MaxPool):
+def weighs(op: ops.ConvOp | ops.MaxPoolOp, channel: int, tap: tuple[int, ...]) -> bool:
+    if isinstance(op, ops.MaxPoolOp):
         return True
-    weights = op.weight[channel] if isinstance(op, ops.Depthwise) else op.weight[:, channel]
+    weights = op.weight[channel] if isinstance(op, ops.DepthwiseOp) else op.weight[:, channel]
     row, col = tap
     return bool(np.any(weights[:, row, col]))
 
 
 def counted(op: ops.Op) -> np.ndarray:
     """By loops over every output and tap."""
-    assert isinstance(op, ops.Conv | ops.MaxPool)
+    assert isinstance(op, ops.ConvOp | ops.MaxPoolOp)
     seen = np.zeros((op.x.value.channels, *op.x.value.spatial), np.bool_)
     for out in product(*map(range, op.y.value.spatial)):
         for tap in product(*map(range, op.window.kernel)):
@@ -100,9 +100,9 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
     for spec in map(load_spec, ("dense256", "sparse256", "pattern256")):
         found = None
         for op in made:
-            assert isinstance(op, ops.Conv)
+            assert isinstance(op, ops.ConvOp)
             read = touched(op)
-            info = layer_info(op, "", Weights(op, spec), read)
+            info = layer_info(op, "", PackedWeights(op, spec), read)
             assert 0 <= info.real_macs <= info.effectual <= info.macs
             found = info if found is None else join_layers(found, info, 0)
         assert found is not None
@@ -114,7 +114,7 @@ def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
             assert found.weight_bytes == least.weight_bytes(layer, spec.array.kind)
 
 
-def random_layer(rng: np.random.Generator) -> Conv:
+def random_layer(rng: np.random.Generator) -> ConvLayer:
     """A convolution with any strides, dilations and paddings, each of an axis and a side alone."""
     kernel, strides, dilation = (
         tuple(int(n) for n in rng.integers(1, most, 2)) for most in (5, 4, 4)
@@ -142,7 +142,7 @@ def random_layer(rng: np.random.Generator) -> Conv:
     weight = rng.integers(-127, 128, (groups * per_out, per_in, *kernel)).astype(np.int8)
     weight[rng.random(weight.shape) < rng.random()] = 0
     ones = np.ones(len(weight), np.int32)
-    return Conv(
+    return ConvLayer(
         x=QTensor((1, groups * per_in, *spatial), "int8", 0),
         y=QTensor((1, len(weight), *outputs), "int8", 0),
         weight=weight,
@@ -158,23 +158,23 @@ def random_layer(rng: np.random.Generator) -> Conv:
     )
 
 
-def weight_of(b: Builder) -> npt.NDArray[np.int8]:
+def weight_of(b: GraphBuilder) -> npt.NDArray[np.int8]:
     """Of the first layer."""
     layer = b.nodes[0].layer
-    assert isinstance(layer, Conv)
+    assert isinstance(layer, ConvLayer)
     return layer.weight
 
 
 @pytest.mark.parametrize(("size", "real"), [(14, 40 * 40), (7, 19 * 19), (1, 1)])
 def test_a_padded_layer_needs_what_its_inputs_meet(size: int, real: int) -> None:
     """3 x 3 with padding 1: along an axis of n, 3 n - 2 of the 3 n pairs are with an input."""
-    b = Builder(np.random.default_rng(0), density=2)
+    b = GraphBuilder(np.random.default_rng(0), density=2)
     b.conv(b.input(64, size, size), 64, (3, 3), pad=(1,) * 4)
     weight = weight_of(b)
     weight[weight == 0] = 1
     (op,) = lower(b.graph(b.nodes[0].output)).ops
-    assert isinstance(op, ops.Conv)
-    info = layer_info(op, "", Weights(op, load_spec("dense256")), touched(op))
+    assert isinstance(op, ops.ConvOp)
+    info = layer_info(op, "", PackedWeights(op, load_spec("dense256")), touched(op))
     assert info.macs == info.effectual == 64 * 64 * 9 * size * size
     assert info.real_macs == 64 * 64 * real
     assert info.bound(256, 1 << 20) == 16 * real
@@ -182,13 +182,13 @@ def test_a_padded_layer_needs_what_its_inputs_meet(size: int, real: int) -> None
 
 def test_zeros_between_groups_are_no_weights() -> None:
     """Four groups of 4 channels lie in one matrix of 16 by 16, of which a quarter is weights."""
-    b = Builder(np.random.default_rng(0), density=1)
+    b = GraphBuilder(np.random.default_rng(0), density=1)
     b.conv(b.input(16, 4, 4), 16, (3, 3), groups=4)
     (op,) = lower(b.graph(b.nodes[0].output)).ops
-    assert isinstance(op, ops.Conv)
+    assert isinstance(op, ops.ConvOp)
     assert op.weight.shape == (16, 16, 3, 3)
     assert np.array_equal(grouped(op), weight_of(b))
-    info = layer_info(op, "", Weights(op, load_spec("dense256")), touched(op))
+    info = layer_info(op, "", PackedWeights(op, load_spec("dense256")), touched(op))
     assert info.macs == 16 * 4 * 9 * 4
     assert info.weight_bytes == 16 * 4 * 9
 
@@ -196,11 +196,11 @@ def test_zeros_between_groups_are_no_weights() -> None:
 @pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
 def test_what_two_parts_of_a_layer_read_counts_once(target: str) -> None:
     """A concatenation of an input with itself reads it once."""
-    b = Builder(np.random.default_rng(0))
+    b = GraphBuilder(np.random.default_rng(0))
     x = b.input(16, 4, 4)
     t = b.tensors[x]
     y = QTensor((1, 32, 4, 4), t.dtype, t.zero_point)
-    out = b.add(Concat(xs=(t, t), y=y, axis=1), x, x)
+    out = b.add(ConcatLayer(xs=(t, t), y=y, axis=1), x, x)
     spec, region = load_spec(target), lower(b.graph(out))
     program = emit_region(region, spec, plan_region(region, spec))
     (layer,) = program.layers
@@ -209,9 +209,9 @@ def test_what_two_parts_of_a_layer_read_counts_once(target: str) -> None:
     Machine(spec).run(program, b.data())
 
 
-def strided() -> tuple[Builder, LayerGraph]:
+def strided() -> tuple[GraphBuilder, LayerGraph]:
     """Only every fourth pixel of the input is looked at, and twice by the addition."""
-    b = Builder(np.random.default_rng(0), density=1)
+    b = GraphBuilder(np.random.default_rng(0), density=1)
     x = b.conv(b.input(20, 8, 8), 5, (1, 1), stride=2)
     return b, b.graph(b.sum(x, x))
 

@@ -26,15 +26,15 @@ from zeroskip.accel_model.outer import outer
 from zeroskip.accel_model.io.jit import code_folder
 print(outer(1), code_folder())
 """
-_OUTER = """from zeroskip.accel_model.io.jit import native
+_OUTER = """from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.inner import inner
-@native
+@njit_cached
 def outer(x: int) -> int:
     return inner(x) + 1
 """
-_INNER = """from zeroskip.accel_model.io.jit import native
+_INNER = """from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.constants import STEP
-@native
+@njit_cached
 def inner(x: int) -> int:
     return x + STEP
 """

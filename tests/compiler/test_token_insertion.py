@@ -3,7 +3,7 @@
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import Unit
 from zeroskip.compiler.codegen.rows import Rows
-from zeroskip.compiler.codegen.token_insertion import Stream
+from zeroskip.compiler.codegen.token_insertion import InstructionStream
 
 
 def _load() -> isa.Load:
@@ -15,7 +15,7 @@ def _pool() -> isa.MaxPool:
 
 
 def test_a_read_waits_for_the_write_of_another_unit() -> None:
-    stream = Stream({"act": 8})
+    stream = InstructionStream({"act": 8})
     stream.add(_load(), [], [Rows("act", 0, 4)])
     stream.add(_pool(), [Rows("act", 0, 4)], [Rows("act", 4, 4)])
     load, pool = stream.instructions
@@ -24,7 +24,7 @@ def test_a_read_waits_for_the_write_of_another_unit() -> None:
 
 
 def test_an_overwrite_waits_for_the_last_reader() -> None:
-    stream = Stream({"act": 8})
+    stream = InstructionStream({"act": 8})
     stream.add(_load(), [], [Rows("act", 0, 4)])
     stream.add(_pool(), [Rows("act", 0, 4)], [Rows("act", 4, 4)])
     stream.add(_load(), [], [Rows("act", 2, 2)])
@@ -33,14 +33,14 @@ def test_an_overwrite_waits_for_the_last_reader() -> None:
 
 
 def test_no_token_where_rows_do_not_meet() -> None:
-    stream = Stream({"act": 8})
+    stream = InstructionStream({"act": 8})
     stream.add(_load(), [], [Rows("act", 0, 4)])
     stream.add(_pool(), [Rows("act", 4, 2)], [Rows("act", 6, 2)])
     assert all(made.wait == made.post == 0 for made in stream.instructions)
 
 
 def test_what_is_ordered_already_takes_no_second_token() -> None:
-    stream = Stream({"act": 8})
+    stream = InstructionStream({"act": 8})
     stream.add(_load(), [], [Rows("act", 0, 1)])
     stream.add(_load(), [], [Rows("act", 1, 1)])
     stream.add(_pool(), [Rows("act", 1, 1)], [Rows("act", 4, 1)])
@@ -49,7 +49,7 @@ def test_what_is_ordered_already_takes_no_second_token() -> None:
 
 
 def test_a_register_is_set_once_for_equal_values() -> None:
-    stream = Stream({"act": 8})
+    stream = InstructionStream({"act": 8})
     shape = {"dram_pixel": 16, "dram_row": 0, "dram_block": 0, "act_row": 1, "act_block": 1}
     stream.set(isa.LoadShape, **shape)
     stream.set(isa.LoadShape, **shape)

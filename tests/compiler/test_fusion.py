@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.compiler.networks import Builder
+from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import LOAD, STORE
@@ -18,46 +18,46 @@ from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
-from zeroskip.compiler.ir.stripes import cut
+from zeroskip.compiler.ir.stripes import plan_stripes
 from zeroskip.compiler.lowering.lower import lower
-from zeroskip.compiler.scheduling.fusion import Found, GroupSearch
+from zeroskip.compiler.scheduling.fusion import FusionSearch, PricedGroup
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,
-    FIRST,
-    LATE,
+    FIRST_TILE,
     LOADS,
-    overlapped,
+    NO_PREFETCH_ROOM,
+    pipelined_cycles,
 )
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.runtime.execution.tuning import tuning
 
-BANDS = (1, 2, 3, 7)
+STRIPE_COUNTS = (1, 2, 3, 7)
 
 
 def small(spec: AccelSpec, act_bytes: int) -> AccelSpec:
     return replace(spec, sram=replace(spec.sram, act_bytes=act_bytes))
 
 
-def chain(b: Builder) -> str:
+def chain(b: GraphBuilder) -> str:
     x = b.conv(b.input(16, 20, 12), 48, (3, 3), pad=(1, 1, 1, 1))
     x = b.conv(x, 24, (3, 3), pad=(0, 1, 1, 0))
     return b.conv(b.conv(x, 40, (1, 1)), 16, (5, 3), stride=2, pad=(2, 1, 2, 1))
 
 
-def residual(b: Builder) -> str:
+def residual(b: GraphBuilder) -> str:
     x = b.pool(b.conv(b.input(16, 21, 13), 32, (3, 3), pad=(1, 1, 1, 1)), "max", 3, 2, 1)
     y = b.conv(b.conv(x, 16, (1, 1)), 32, (3, 3), pad=(1, 1, 1, 1))
     return b.pool(b.sum(y, x), "avg", 3, 1)
 
 
-def inverted(b: Builder) -> str:
+def inverted(b: GraphBuilder) -> str:
     x = b.conv(b.input(3, 23, 17), 24, (3, 3), stride=2, pad=(1, 1, 1, 1))
     y = b.conv(b.conv(x, 48, (1, 1)), 48, (3, 3), pad=(1, 1, 1, 1), groups=48)
     return b.sum(b.conv(y, 24, (1, 1)), x)
 
 
-def joined(b: Builder) -> str:
+def joined(b: GraphBuilder) -> str:
     x = b.conv(b.input(16, 11, 9), 16, (1, 1))
     y = b.concat(b.conv(x, 32, (3, 3), pad=(1, 1, 1, 1)), b.conv(x, 16, (1, 1)))
     return b.conv(y, 24, (3, 3), pad=(1, 1, 1, 1))
@@ -66,8 +66,8 @@ def joined(b: Builder) -> str:
 NETWORKS = {made.__name__: made for made in (chain, residual, inverted, joined)}
 
 
-def network(name: str) -> tuple[Builder, LayerGraph, Region]:
-    b = Builder(np.random.default_rng(7), density=0.4)
+def network(name: str) -> tuple[GraphBuilder, LayerGraph, Region]:
+    b = GraphBuilder(np.random.default_rng(7), density=0.4)
     graph = b.graph(NETWORKS[name](b))
     return b, graph, lower(graph)
 
@@ -80,14 +80,14 @@ def test_every_group_in_any_number_of_bands_is_exact(
     """One group among single operations, each in turn; weights, inputs and outputs still move."""
     spec = small(load_spec(target), act_bytes)
     b, graph, region = network(name)
-    search, data = GroupSearch(region, spec), b.data()
+    search, data = FusionSearch(region, spec), b.data()
     wanted = evaluate(graph, data)[graph.outputs[0]]
     alone = [found(search.group(at, at + 1, 1)).plan for at in range(len(region.ops))]
     seen = 0
     for first in range(len(region.ops)):
         for last in range(first + 2, len(region.ops) + 1):
-            for bands in BANDS:
-                group = search.group(first, last, bands)
+            for stripes in STRIPE_COUNTS:
+                group = search.group(first, last, stripes)
                 if group is None:
                     continue
                 program = emit_region(region, spec, [*alone[:first], group.plan, *alone[last:]])
@@ -98,35 +98,36 @@ def test_every_group_in_any_number_of_bands_is_exact(
     assert seen > 10
 
 
-def found(one: Found | None) -> Found:
+def found(one: PricedGroup | None) -> PricedGroup:
     assert one is not None
     return one
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("bands", BANDS)
+@pytest.mark.parametrize("stripes", STRIPE_COUNTS)
 def test_bands_make_every_row_once_and_look_only_at_rows_that_are_there(
-    name: str, bands: int
+    name: str, stripes: int
 ) -> None:
     """Row by row, against the windows."""
     _, _, region = network(name)
     steps = region.ops
-    strips = cut(steps, bands)
+    stripe_plans = plan_stripes(steps, stripes)
     for op in steps:
-        mine = strips[op.y.value.name]
+        mine = stripe_plans[op.y.value.name]
         ends = [0, *mine.end.tolist()]
         assert mine.made.tolist() == ends[:-1]
         assert ends == sorted(ends)
         assert ends[-1] == op.y.value.spatial[0]
-    for band in range(bands):
+    for stripe in range(stripes):
         for op in steps:
             made = range(
-                int(strips[op.y.value.name].made[band]), int(strips[op.y.value.name].end[band])
+                int(stripe_plans[op.y.value.name].made[stripe]),
+                int(stripe_plans[op.y.value.name].end[stripe]),
             )
             for number, view in enumerate(op.reads):
-                if view.value.name not in strips:
+                if view.value.name not in stripe_plans:
                     continue  # an input: all of it is in DRAM
-                of, window = strips[view.value.name], getattr(op, "window", None)
+                of, window = stripe_plans[view.value.name], getattr(op, "window", None)
                 looked = {
                     row
                     for out in made
@@ -140,26 +141,26 @@ def test_bands_make_every_row_once_and_look_only_at_rows_that_are_there(
                     )
                     if 0 <= row < view.value.spatial[0]
                 }
-                assert all(of.needed[band] <= row < of.end[band] for row in looked)
-                late = {row for row in looked if row < of.made[band]}  # made by earlier bands
+                assert all(of.needed[stripe] <= row < of.end[stripe] for row in looked)
+                late = {row for row in looked if row < of.made[stripe]}  # made by earlier stripes
                 for row in late:
-                    maker = next(n for n in range(bands) if row < of.end[n])
+                    maker = next(n for n in range(stripes) if row < of.end[n])
                     assert row >= of.carried[maker]
 
 
-def compositions(region: Region, search: GroupSearch) -> Iterator[list[Found]]:
-    """All ways to cut a region into groups, each in every number of bands that fits."""
+def compositions(region: Region, search: FusionSearch) -> Iterator[list[PricedGroup]]:
+    """All ways to cut a region into groups, each in every number of stripes that fits."""
     count = len(region.ops)
 
     @cache
-    def options(first: int, last: int) -> list[Found]:
+    def options(first: int, last: int) -> list[PricedGroup]:
         return [
             group
-            for bands in ((1,) if last - first == 1 else (1, 2, 3, 4, 5, 6, 7, 8))
-            if (group := search.group(first, last, bands)) is not None
+            for stripes in ((1,) if last - first == 1 else (1, 2, 3, 4, 5, 6, 7, 8))
+            if (group := search.group(first, last, stripes)) is not None
         ]
 
-    def rest(first: int) -> Iterator[list[Found]]:
+    def rest(first: int) -> Iterator[list[PricedGroup]]:
         if first == count:
             yield []
         for last in range(first + 1, count + 1):
@@ -184,7 +185,7 @@ def test_the_groups_that_are_found_are_near_the_best_of_all(target: str) -> None
         _, _, region = network(name)
         for act_bytes in (12 << 10, 64 << 10):
             spec = small(load_spec(target), act_bytes)
-            search = GroupSearch(region, spec)
+            search = FusionSearch(region, spec)
             plans = plan_region(region, spec)
             every = {
                 tuple(group.plan for group in groups): sum(group.cycles for group in groups)
@@ -210,7 +211,7 @@ def test_the_groups_that_are_found_are_near_the_best_of_all(target: str) -> None
     assert found_total < 0.95 * alone_total
 
 
-def single(region: Region, search: GroupSearch) -> list[GroupPlan]:
+def single(region: Region, search: FusionSearch) -> list[GroupPlan]:
     return [found(search.group(at, at + 1, 1)).plan for at in range(len(region.ops))]
 
 
@@ -234,6 +235,6 @@ def test_the_bus_works_ahead_where_there_is_room(late: int, cycles: int) -> None
     """50 cycles of activations for an operation of 10, while the one before computes for 100."""
     works = np.zeros((2, COLUMNS))
     works[0, ARRAY], works[1, ARRAY] = 100, 10
-    works[1, FIRST] = works[1, LOADS] = 50
-    works[1, LATE] = late
-    assert overlapped(works, 10, 0) == cycles
+    works[1, FIRST_TILE] = works[1, LOADS] = 50
+    works[1, NO_PREFETCH_ROOM] = late
+    assert pipelined_cycles(works, 10, 0) == cycles

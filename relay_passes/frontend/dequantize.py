@@ -1,4 +1,4 @@
-"""Quantised operators as DequantizeLinear -> float operator -> QuantizeLinear.
+"""Quantized operators as DequantizeLinear -> float operator -> QuantizeLinear.
 
 Both forms mean the same numbers up to rounding: the float operator computes on the real values
 that the integers stand for. The int8 weights and their scales, per channel where they were,
@@ -26,7 +26,7 @@ from zeroskip.relay_passes.frontend.editing import (
 MICROSOFT = "com.microsoft"
 
 
-def dequantise_operators(model: onnx.ModelProto) -> None:
+def dequantize_operators(model: onnx.ModelProto) -> None:
     """Rewrite QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger and com.microsoft's QGemm,
     MatMulIntegerToFloat, QuantizeLinear, DequantizeLinear and QLinear operators: Add, Mul, Concat,
     Conv, AveragePool, GlobalAveragePool, ReduceMean, Sigmoid, LeakyRelu, Softmax and Where.
@@ -46,22 +46,22 @@ def _rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
     return True
 
 
-def _dequantised(
+def _dequantized(
     rewriter: Rewriter, node: onnx.NodeProto, first: int, role: str, axis: int = 1
 ) -> str:
     """The real values of the operand (tensor, scale, zero point) at `first`."""
     tensor, scale, zero_point = (input_name(node, first + i) for i in range(3))
-    return _dequantise(rewriter, tensor, scale, zero_point, role, axis)
+    return _dequantize(rewriter, tensor, scale, zero_point, role, axis)
 
 
-def _dequantise(
+def _dequantize(
     rewriter: Rewriter, tensor: str, scale: str, zero_point: str, role: str, axis: int
 ) -> str:
     operands = [tensor, scale] + ([zero_point] if zero_point else [])
     return rewriter.make("DequantizeLinear", operands, role=role, axis=axis)
 
 
-def _quantise(rewriter: Rewriter, node: onnx.NodeProto, real: str, scale: str, zero: str) -> None:
+def _quantize(rewriter: Rewriter, node: onnx.NodeProto, real: str, scale: str, zero: str) -> None:
     operands = [real, scale] + ([zero] if zero else [])
     rewriter.make("QuantizeLinear", operands, role="quantize", output=node.output[0])
 
@@ -70,16 +70,16 @@ def _qlinear_conv(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias (int32, in units of
     x_scale * w_scale)."""
     operands = [
-        _dequantised(rewriter, node, 0, "dequantize"),
-        _dequantised(rewriter, node, 3, "dequantize_weight", axis=0),
+        _dequantized(rewriter, node, 0, "dequantize"),
+        _dequantized(rewriter, node, 3, "dequantize_weight", axis=0),
     ]
     if input_name(node, 8):
-        operands.append(_dequantised_bias(rewriter, node, node.input[8], 1, 4))
+        operands.append(_dequantized_bias(rewriter, node, node.input[8], 1, 4))
     real = rewriter.make("Conv", operands, **attributes(node))
-    _quantise(rewriter, node, real, input_name(node, 6), input_name(node, 7))
+    _quantize(rewriter, node, real, input_name(node, 6), input_name(node, 7))
 
 
-def _dequantised_bias(
+def _dequantized_bias(
     rewriter: Rewriter, node: onnx.NodeProto, bias: str, x_scale: int, w_scale: int
 ) -> str:
     """The real values of an int32 bias, whose scale is the product of two constant scales."""
@@ -87,18 +87,18 @@ def _dequantised_bias(
     if scales[0] is None or scales[1] is None:
         raise FrontError(
             f"Node '{node.name}' ({node.op_type}) has a bias but scales that are no constants: "
-            "quantise the model statically."
+            "quantize the model statically."
         )
     scale = rewriter.constant("bias_scale", (scales[0] * scales[1]).astype(np.float32))
-    return _dequantise(rewriter, bias, scale, "", "dequantize_bias", axis=0)
+    return _dequantize(rewriter, bias, scale, "", "dequantize_bias", axis=0)
 
 
 def _qlinear_matmul(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero; b's scales are per column."""
-    a = _dequantised(rewriter, node, 0, "dequantize", axis=_rank(rewriter, node.input[0]) - 2)
-    b = _dequantised(rewriter, node, 3, "dequantize_weight", axis=-1)
+    a = _dequantized(rewriter, node, 0, "dequantize", axis=_rank(rewriter, node.input[0]) - 2)
+    b = _dequantized(rewriter, node, 3, "dequantize_weight", axis=-1)
     real = rewriter.make("MatMul", [a, b])
-    _quantise(rewriter, node, real, input_name(node, 6), input_name(node, 7))
+    _quantize(rewriter, node, real, input_name(node, 6), input_name(node, 7))
 
 
 def _rank(rewriter: Rewriter, name: str) -> int:
@@ -113,27 +113,27 @@ def _qgemm(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     if attrs.get("alpha", 1.0) != 1.0:
         raise FrontError(
             f"Node '{node.name}' (QGemm) has alpha {attrs['alpha']:g}: "
-            "quantise the model with alpha 1."
+            "quantize the model with alpha 1."
         )
     transposed = attrs.get("transB", 0)
     operands = [
-        _dequantised(rewriter, node, 0, "dequantize"),
-        _dequantised(rewriter, node, 3, "dequantize_weight", axis=0 if transposed else 1),
+        _dequantized(rewriter, node, 0, "dequantize"),
+        _dequantized(rewriter, node, 3, "dequantize_weight", axis=0 if transposed else 1),
     ]
     if input_name(node, 6):
-        operands.append(_dequantised_bias(rewriter, node, node.input[6], 1, 4))
+        operands.append(_dequantized_bias(rewriter, node, node.input[6], 1, 4))
     output = "" if input_name(node, 7) else node.output[0]
     real = rewriter.make(
         "Gemm", operands, output=output, transA=attrs.get("transA", 0), transB=transposed
     )
     if not output:
-        _quantise(rewriter, node, real, input_name(node, 7), input_name(node, 8))
+        _quantize(rewriter, node, real, input_name(node, 7), input_name(node, 8))
 
 
 def _conv_integer(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """x, w, x_zero, w_zero; int32 result. Exact in float32 below 2**24."""
     one = rewriter.constant("scale", np.float32(1))
-    x = _dequantise(rewriter, node.input[0], one, input_name(node, 2), "dequantize", 1)
+    x = _dequantize(rewriter, node.input[0], one, input_name(node, 2), "dequantize", 1)
     w = _unit_weight(rewriter, node, axis=0)
     real = rewriter.make("Conv", [x, w], **attributes(node))
     rewriter.make("Cast", [real], role="cast", output=node.output[0], to=TensorProto.INT32)
@@ -142,7 +142,7 @@ def _conv_integer(rewriter: Rewriter, node: onnx.NodeProto) -> None:
 def _matmul_integer(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """a, b, a_zero, b_zero; int32 result. Exact in float32 below 2**24."""
     one = rewriter.constant("scale", np.float32(1))
-    a = _dequantise(rewriter, node.input[0], one, input_name(node, 2), "dequantize", 1)
+    a = _dequantize(rewriter, node.input[0], one, input_name(node, 2), "dequantize", 1)
     b = _unit_weight(rewriter, node, axis=-1)
     real = rewriter.make("MatMul", [a, b])
     rewriter.make("Cast", [real], role="cast", output=node.output[0], to=TensorProto.INT32)
@@ -153,7 +153,7 @@ def _unit_weight(rewriter: Rewriter, node: onnx.NodeProto, axis: int) -> str:
     zero = input_name(node, 3)
     shape = rewriter.index.shape(zero) if zero else ()
     one = rewriter.constant("weight_scale", np.ones(shape or (), np.float32))
-    return _dequantise(rewriter, node.input[1], one, zero, "dequantize_weight", axis)
+    return _dequantize(rewriter, node.input[1], one, zero, "dequantize_weight", axis)
 
 
 def _elementwise(op_type: str) -> Callable[[Rewriter, onnx.NodeProto], None]:
@@ -161,10 +161,10 @@ def _elementwise(op_type: str) -> Callable[[Rewriter, onnx.NodeProto], None]:
     y_zero."""
 
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> None:
-        a = _dequantised(rewriter, node, 0, "dequantize_a")
-        b = _dequantised(rewriter, node, 3, "dequantize_b")
+        a = _dequantized(rewriter, node, 0, "dequantize_a")
+        b = _dequantized(rewriter, node, 3, "dequantize_b")
         real = rewriter.make(op_type, [a, b])
-        _quantise(rewriter, node, real, input_name(node, 6), input_name(node, 7))
+        _quantize(rewriter, node, real, input_name(node, 6), input_name(node, 7))
 
     return rewrite
 
@@ -178,10 +178,10 @@ def _unary(
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> None:
         real = rewriter.make(
             op_type,
-            [_dequantised(rewriter, node, 0, "dequantize")],
+            [_dequantized(rewriter, node, 0, "dequantize")],
             **(forward or attributes)(node),
         )
-        _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+        _quantize(rewriter, node, real, input_name(node, 3), input_name(node, 4))
 
     return rewrite
 
@@ -208,17 +208,17 @@ def _microsoft_conv(rewriter: Rewriter, node: onnx.NodeProto) -> None:
 
 def _reduce_mean(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """data, scale, zero, y_scale, y_zero; the axes are an operand from opset 18 on."""
-    attrs, operands = attributes(node), [_dequantised(rewriter, node, 0, "dequantize")]
+    attrs, operands = attributes(node), [_dequantized(rewriter, node, 0, "dequantize")]
     if opset(rewriter.model) >= 18 and "axes" in attrs:
         operands.append(rewriter.constant("axes", np.asarray(attrs.pop("axes"), np.int64)))
     real = rewriter.make("ReduceMean", operands, **attrs)
-    _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+    _quantize(rewriter, node, real, input_name(node, 3), input_name(node, 4))
 
 
 def _softmax(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """x, x_scale, x_zero, y_scale, y_zero. Of an opset before 13 it runs over all axes from its
     own on."""
-    attrs, real = attributes(node), _dequantised(rewriter, node, 0, "dequantize")
+    attrs, real = attributes(node), _dequantized(rewriter, node, 0, "dequantize")
     if attrs.get("opset", 13) >= 13:
         real = rewriter.make("Softmax", [real], axis=attrs.get("axis", -1))
     else:
@@ -226,21 +226,21 @@ def _softmax(rewriter: Rewriter, node: onnx.NodeProto) -> None:
         flat = rewriter.make("Flatten", [real], role="flatten", axis=attrs.get("axis", -1))
         real = rewriter.make("Softmax", [flat], axis=-1)
         real = rewriter.make("Reshape", [real, shape], role="reshape")
-    _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+    _quantize(rewriter, node, real, input_name(node, 3), input_name(node, 4))
 
 
 def _where(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """condition, x, x_scale, x_zero, y, y_scale, y_zero, z_scale, z_zero."""
-    x = _dequantised(rewriter, node, 1, "dequantize_x")
-    y = _dequantised(rewriter, node, 4, "dequantize_y")
+    x = _dequantized(rewriter, node, 1, "dequantize_x")
+    y = _dequantized(rewriter, node, 4, "dequantize_y")
     real = rewriter.make("Where", [node.input[0], x, y])
-    _quantise(rewriter, node, real, input_name(node, 7), input_name(node, 8))
+    _quantize(rewriter, node, real, input_name(node, 7), input_name(node, 8))
 
 
 def _matmul_to_float(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """a, b, a_scale, b_scale, a_zero, b_zero, bias; b's scales are per column."""
-    a = _dequantise(rewriter, node.input[0], node.input[2], input_name(node, 4), "dequantize", 1)
-    b = _dequantise(
+    a = _dequantize(rewriter, node.input[0], node.input[2], input_name(node, 4), "dequantize", 1)
+    b = _dequantize(
         rewriter, node.input[1], node.input[3], input_name(node, 5), "dequantize_weight", -1
     )
     bias = input_name(node, 6)
@@ -257,18 +257,18 @@ def _of_default_domain(rewriter: Rewriter, node: onnx.NodeProto) -> None:
 def _global_average_pool(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """x, x_scale, x_zero, y_scale, y_zero."""
     _refuse_channels_last(node)
-    real = rewriter.make("GlobalAveragePool", [_dequantised(rewriter, node, 0, "dequantize")])
-    _quantise(rewriter, node, real, input_name(node, 3), input_name(node, 4))
+    real = rewriter.make("GlobalAveragePool", [_dequantized(rewriter, node, 0, "dequantize")])
+    _quantize(rewriter, node, real, input_name(node, 3), input_name(node, 4))
 
 
 def _concat(rewriter: Rewriter, node: onnx.NodeProto) -> None:
     """y_scale, y_zero, then x, x_scale, x_zero for each part."""
     parts = [
-        _dequantised(rewriter, node, first, f"dequantize_{count}")
+        _dequantized(rewriter, node, first, f"dequantize_{count}")
         for count, first in enumerate(range(2, len(node.input), 3))
     ]
     real = rewriter.make("Concat", parts, axis=attributes(node)["axis"])
-    _quantise(rewriter, node, real, input_name(node, 0), input_name(node, 1))
+    _quantize(rewriter, node, real, input_name(node, 0), input_name(node, 1))
 
 
 _REWRITES: dict[tuple[str, str], Callable[[Rewriter, onnx.NodeProto], None]] = {

@@ -16,18 +16,18 @@ from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import (
-    Add,
-    AvgPool,
-    Concat,
-    Conv,
-    Dense,
+    AddLayer,
+    AvgPoolLayer,
+    ConcatLayer,
+    ConvLayer,
+    DenseLayer,
     DType,
     Layer,
-    MaxPool,
+    MaxPoolLayer,
     QTensor,
-    Requantise,
-    Reshape,
-    quantise_multiplier,
+    RequantizeLayer,
+    ReshapeLayer,
+    quantize_multiplier,
 )
 
 SPEC = load_spec("dense256")
@@ -42,9 +42,9 @@ def outputs(size: int, kernel: int, stride: int = 1, pads: int = 0, dilation: in
     return (size + pads - (kernel - 1) * dilation - 1) // stride + 1
 
 
-def dense(bias: int) -> Dense:
+def dense(bias: int) -> DenseLayer:
     one = np.ones(1, np.int32)
-    return Dense(
+    return DenseLayer(
         x=tensor(1, 2),
         y=tensor(1, 1),
         weight=np.array([[100, -27]], np.int8),
@@ -58,9 +58,9 @@ def dense(bias: int) -> Dense:
 
 def pool(
     size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1
-) -> MaxPool:
+) -> MaxPoolLayer:
     count = outputs(size, kernel, stride, before + after, dilation)
-    return MaxPool(
+    return MaxPoolLayer(
         x=tensor(1, 1, size),
         y=tensor(1, 1, count),
         kernel=(kernel,),
@@ -72,12 +72,12 @@ def pool(
     )
 
 
-def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
+def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> ConvLayer:
     """Of two channels; of two dimensions, the second of which has a single position."""
     weight = np.random.default_rng(kernel).integers(-9, 9, (3, 2, kernel, 1)).astype(np.int8)
     count = outputs(size, kernel, stride, dilation=dilation)
     ones = np.ones(3, np.int32)
-    return Conv(
+    return ConvLayer(
         x=tensor(1, 2, size, 1),
         y=tensor(1, 3, count, 1),
         weight=weight,
@@ -93,8 +93,8 @@ def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> Conv:
     )
 
 
-def rescale(*shape: int, x: DType = "int8", y: DType = "int8") -> Requantise:
-    return Requantise(
+def rescale(*shape: int, x: DType = "int8", y: DType = "int8") -> RequantizeLayer:
+    return RequantizeLayer(
         x=tensor(*shape, dtype=x, zero_point=3),
         y=tensor(*shape, dtype=y),
         lo=0,
@@ -104,10 +104,10 @@ def rescale(*shape: int, x: DType = "int8", y: DType = "int8") -> Requantise:
     )
 
 
-def average(kernel: int) -> AvgPool:
+def average(kernel: int) -> AvgPoolLayer:
     """Of everything: a global pool."""
-    mult, shift = quantise_multiplier(1 / kernel)
-    return AvgPool(
+    mult, shift = quantize_multiplier(1 / kernel)
+    return AvgPoolLayer(
         x=tensor(1, 2, kernel),
         y=tensor(1, 2, 1),
         kernel=(kernel,),
@@ -120,14 +120,14 @@ def average(kernel: int) -> AvgPool:
     )
 
 
-def concat(axis: int, *shape: int) -> Concat:
+def concat(axis: int, *shape: int) -> ConcatLayer:
     x = tensor(*shape)
     joined = [size * (1 + (at == axis % len(shape))) for at, size in enumerate(shape)]
-    return Concat(xs=(x, x), y=tensor(*joined), axis=axis)
+    return ConcatLayer(xs=(x, x), y=tensor(*joined), axis=axis)
 
 
-def add(*shape: int, b: int = 1) -> Add:
-    return Add(
+def add(*shape: int, b: int = 1) -> AddLayer:
+    return AddLayer(
         a=tensor(*shape),
         b=tensor(b, *shape[1:]),
         y=tensor(*shape),
@@ -233,8 +233,8 @@ def test_a_dense_layer_on_a_map_of_any_size_runs_exactly() -> None:
     rng, ones = np.random.default_rng(1), np.ones(20, np.int32)
     for side in (100, 4):
         weight = rng.integers(-127, 128, (20, side * side)).astype(np.int8)
-        flat = Reshape(x=tensor(1, 1, side, side), y=tensor(1, side * side))
-        layer = Dense(
+        flat = ReshapeLayer(x=tensor(1, 1, side, side), y=tensor(1, side * side))
+        layer = DenseLayer(
             x=flat.y,
             y=tensor(1, 20),
             weight=weight,
