@@ -177,7 +177,7 @@ def compiling(folder: str) -> dict[str, float]:
     images = np.random.default_rng(0).standard_normal((8, 3, 224, 224)).astype(np.float32)
     moments: dict[str, float] = {}
 
-    def on_progress(what: str, _done: int, _total: int) -> None:
+    def progress(what: str, _done: int, _total: int) -> None:
         moments.setdefault(what.split()[0], time.perf_counter())
 
     started = time.perf_counter()
@@ -186,7 +186,7 @@ def compiling(folder: str) -> dict[str, float]:
         "sparse256",
         calibrate={"image": images},
         cache=Path(folder, "schedules"),
-        progress=on_progress,
+        progress=progress,
     )
     whole = time.perf_counter() - started
     calibrate = moments["quantize"] - moments["calibrate"]

@@ -46,10 +46,10 @@ def tune_region(
     spec: AccelSpec,
     groups: Sequence[GroupPlan],
     tuning: Tuning,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> list[GroupPlan]:
     """Groups whose program takes no more cycles than that of ``groups``."""
-    tuner = _Tuner(region, spec, groups, tuning, on_progress or no_progress)
+    tuner = _Tuner(region, spec, groups, tuning, progress or no_progress)
     for at in range(len(groups)):
         tuner.improve(at)
     before, after = (
@@ -65,9 +65,9 @@ class _Tuner:
         spec: AccelSpec,
         groups: Sequence[GroupPlan],
         tuning: Tuning,
-        on_progress: Progress,
+        progress: Progress,
     ) -> None:
-        self.region, self.spec, self.tuning, self.on_progress = region, spec, tuning, on_progress
+        self.region, self.spec, self.tuning, self.progress = region, spec, tuning, progress
         self.search = FusionSearch(region, spec)
         self.best = list(groups)
         self.starts = [0, *accumulate(len(group.plans) for group in groups)]
@@ -77,7 +77,7 @@ class _Tuner:
         first, count = self.starts[at], len(self.region.ops)
         found = self._fastest(at, self.best[at], self._other_stripes(at))
         for index in range(len(found.plans)):
-            self.on_progress(self.region.ops[first + index].node, first + index, count)
+            self.progress(self.region.ops[first + index].node, first + index, count)
             found = self._fastest(at, found, self._other_tiles(at, found, index))
         if found != self.best[at] and self._around(at, found) < self._around(at, self.best[at]):
             self.best[at] = found

@@ -143,20 +143,20 @@ def prepare(
     A pruned network is another than the model: where it is pruned here, or will be (``more``), it
     is compared before, and there is no check to be made later.
     """
-    on_progress, calibrate = progress_of(options), options.get("calibrate")
+    progress, calibrate = progress_of(options), options.get("calibrate")
     shapes, float_nodes = options.get("shapes") or {}, options.get("float_nodes", ())
     recipe = read_recipe(options.get("prune") or ())
-    on_progress("import", 0, 1)
+    progress("import", 0, 1)
     module = import_float(model, shapes)
-    on_progress("onnxruntime", 0, 1)
+    progress("onnxruntime", 0, 1)
     first = batches(module["main"], read_samples(module, calibrate))[0]
     check = _import_check(module, model, shapes, first)
     if recipe or more:
-        on_progress("compare with onnxruntime", 0, 1)
+        progress("compare with onnxruntime", 0, 1)
         _compare_now(module, check, first)
     if float_nodes:
         module = apply_passes(module, KeepFloat(float_nodes))
-    on_progress("prune", 0, 1)
+    progress("prune", 0, 1)
     pruned = prune_by(module, recipe, samples=given_samples(module, calibrate))
     return pruned, None if recipe or more else check
 
@@ -202,16 +202,16 @@ def ranges_of(
     None without data for a module that brings scales: those of random inputs are none for what it
     gives no scale, which stays float.
     """
-    on_progress, calibrate = progress_of(options), options.get("calibrate")
+    progress, calibrate = progress_of(options), options.get("calibrate")
     samples = read_samples(module, calibrate)
-    on_progress("calibrate", 0, 1)
+    progress("calibrate", 0, 1)
     ranges = measure_ranges(
         module,
         samples,
         method=method_for(calibrate, options.get("method", "auto")),
         check=check,
         first=options.get("first"),
-        on_progress=lambda done, total: on_progress("calibrate", done, total),
+        progress=lambda done, total: progress("calibrate", done, total),
     )
     if calibrate is None and has_own_scales(module["main"]):
         return None

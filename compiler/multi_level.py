@@ -71,7 +71,7 @@ def lower_levels(
         raise CompileError(
             f"{len(levels)} levels cannot be compiled together; give 1 to {MAX_LEVELS} recipes"
         )
-    on_progress = progress_of(checked(options))
+    progress = progress_of(checked(options))
     module, _ = prepare(model, options, more=True)
     module = without_dead(module)
     samples, scales = given_samples(module, options.get("calibrate")), None
@@ -79,7 +79,7 @@ def lower_levels(
     for number, recipe in enumerate(levels):
         mine: CompileOptions = {
             **options,
-            "progress": partial(_tell_level, on_progress, number),
+            "progress": partial(_tell_level, progress, number),
             "first": firsts[number] if firsts else None,
         }
         before, module = module, prune_by(module, recipe, samples=samples)
@@ -106,8 +106,8 @@ def recipe_text(recipe: Recipe) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _tell_level(on_progress: Progress, level: int, what: str, done: int, total: int) -> None:
-    on_progress(f"level {level}: {what}", done, total)
+def _tell_level(progress: Progress, level: int, what: str, done: int, total: int) -> None:
+    progress(f"level {level}: {what}", done, total)
 
 
 def _check_level(before: IRModule, after: IRModule, level: int, recipe: str) -> None:

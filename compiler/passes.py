@@ -54,7 +54,7 @@ class TileAndSchedule:
     def __init__(
         self,
         spec: AccelSpec,
-        on_progress: Progress | None = None,
+        progress: Progress | None = None,
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
         regions: Regions | None = None,
@@ -67,7 +67,7 @@ class TileAndSchedule:
                 f"tuning keeps the fastest schedules, and objective '{objective}' does not want "
                 "them; leave one of the two out"
             )
-        self.spec, self.on_progress, self.cache, self.tuning = spec, on_progress, cache, tuning
+        self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
         self.regions = regions or Regions()
         self.objective: Goal = objective
 
@@ -88,13 +88,13 @@ class TileAndSchedule:
     def _untuned(self, region: Region) -> list[GroupPlan]:
         """By the objective; by cycles where what that finds does not fit beside its neighbours, which
         only emitting it tells."""
-        groups = plan_region(region, self.spec, self.on_progress, self.cache, self.objective)
+        groups = plan_region(region, self.spec, self.progress, self.cache, self.objective)
         if self.objective == "cycles":
             return groups
         try:
             emit_region(region, self.spec, groups)
         except CompileError:
-            return plan_region(region, self.spec, self.on_progress, self.cache)
+            return plan_region(region, self.spec, self.progress, self.cache)
         return groups
 
     def _groups(self, region: Region) -> list[GroupPlan]:
@@ -103,8 +103,8 @@ class TileAndSchedule:
             return self._untuned(region)
 
         def find() -> list[GroupPlan]:
-            groups = plan_region(region, spec, self.on_progress, self.cache)
-            return tune_region(region, spec, groups, tuning, self.on_progress)
+            groups = plan_region(region, spec, self.progress, self.cache)
+            return tune_region(region, spec, groups, tuning, self.progress)
 
         if self.cache is None:
             return find()

@@ -60,13 +60,13 @@ def lower_float(
     kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
     it cannot be scheduled.
     """
-    on_progress, cache, regions = progress_of(options), options.get("cache"), Regions()
+    progress, cache, regions = progress_of(options), options.get("cache"), Regions()
     # One integer function for each layer, then whole regions of them for the accelerator.
-    on_progress("quantize", 0, 1)
+    progress("quantize", 0, 1)
     quantized = apply_passes(floating, quantize)
     schedule = TileAndSchedule(
         spec,
-        on_progress=lambda node, done, total: on_progress(f"schedule {node}", done, total),
+        progress=lambda node, done, total: progress(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache),
         tuning=options.get("tune"),
         regions=regions,
@@ -83,7 +83,7 @@ def lower_float(
             if more.keys() <= kept.keys():
                 raise
             kept |= more
-    on_progress("emit", 0, 1)
+    progress("emit", 0, 1)
     programs = programs_of(scheduled, spec, regions)
     return Stages(floating, partitioned, scheduled, programs, kept, regions)
 

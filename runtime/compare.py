@@ -85,7 +85,7 @@ def compare(
     layer: str | None = None,
     cache: str | Path | None = None,
     objective: Goal = "cycles",
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
 
@@ -98,12 +98,12 @@ def compare(
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
-    on_progress = on_progress or no_progress
+    progress = progress or no_progress
     specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
     if not schemes or not specs:
         raise CompareError("Nothing to compare: name one scheme and one target at least.")
     recipes = [(each, read_recipe(each)) for each in schemes]
-    on_progress("import", 0, 1)
+    progress("import", 0, 1)
     dense = import_float(model, shapes or {})
     given, labels = _read_data(dense, data)
     known = calibrate if calibrate is not None else given
@@ -116,7 +116,7 @@ def compare(
     wanted = list(_candidates(recipes, sparsities))
     for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
         title = name if sparsity is None else f"{name} at {sparsity:g}"
-        on_progress(title, done, len(wanted) + 1)
+        progress(title, done, len(wanted) + 1)
         if sparsity is not None:
             recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
         pruned = dense

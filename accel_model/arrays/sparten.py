@@ -8,7 +8,7 @@ chunk of one or two filters. ``sparten_w`` and ``sparten_a`` skip only one of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -39,6 +39,7 @@ from zeroskip.accel_model.arrays.tile_counts import (
     looked_up,
     mask_of,
     nonzeros_at,
+    padded_alike,
     patch_window,
     result_events,
 )
@@ -161,8 +162,9 @@ class SpartenKind(Kind[SpartenGeometry]):
         mask = mask_of(case) if "inputs" in self.skips else None
         weights, floors = self._weights(filters, array.chunk), _floors(filters, array.chunk)
         inputs = self._inputs(case, mask, array.chunk)
-        ends, busy, work = _join(
-            inputs, weights, floors, array.clusters, array.units, array.drain_width
+        times, work = _join(inputs, weights, floors, array.units)
+        ends, busy = _drained(
+            times, np.arange(len(times)), _drains(len(filters), array), array.clusters
         )
         cycles = int(ends.max()) + array.pipeline_cycles
         at = looked_at(mask, window)
@@ -222,34 +224,38 @@ class SpartenKind(Kind[SpartenGeometry]):
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
         """As if all inputs were there: masks belong to tiles, and the search has none."""
         array, filters = self.geometry(spec), case.filters
-        one = _packed(np.ones((1, filters.shape.entries), np.bool_), array.chunk)
-        ends = [
-            int(
-                _join(
-                    np.broadcast_to(one, (count, *one.shape[1:])),
-                    self._weights(filters, array.chunk),
-                    _floors(filters, array.chunk),
-                    1,
-                    array.units,
-                    array.drain_width,
-                )[0][0]
+        one = np.ones((1, filters.shape.channels, filters.shape.taps), np.int8)
+
+        @cache
+        def join(real: bytes) -> Int64:
+            """Joining what is real of the taps, bool [taps]: cycles of each group of filters."""
+            there = to_reduction_order(one * np.frombuffer(real, np.bool_)).view(np.bool_)
+            weights, floors = (
+                self._weights(filters, array.chunk),
+                _floors(filters, array.chunk),
             )
-            for count in (1, 3)
-        ]
-        price = partial(self._patch_cycles, array, case, ends[0], (ends[1] - ends[0]) / 2)
-        return ExactPrice(((cache(price), 1.0),))
+            times: Int64 = _join(_packed(there, array.chunk), weights, floors, array.units)[0][0]
+            return times
+
+        return ExactPrice(((cache(partial(self._patch_cycles, array, case, join)), 1.0),))
 
     def _patch_cycles(
-        self, array: SpartenGeometry, case: Case, one: int, more: float, high: int, wide: int
+        self,
+        array: SpartenGeometry,
+        case: Case,
+        join: Callable[[bytes], Int64],
+        high: int,
+        wide: int,
     ) -> float:
-        """one: cycles of the first output of a cluster; more: of each other. Taps in padding have
-        no products where the array skips inputs."""
-        window, share = patch_window(case.window, high, wide), 1.0
+        """Outputs of the same taps in padding are joined alike where the array skips inputs."""
+        window = patch_window(case.window, high, wide)
         if "inputs" in self.skips:
-            share = float(window.real.mean()) / window.outputs
-        outputs = -(-window.outputs // array.clusters)
-        drains = outputs * -(-len(case.filters) // array.drain_width)
-        return max(share * (one + more * (outputs - 1)), drains) + array.pipeline_cycles
+            alike, of = padded_alike(window)
+        else:
+            alike, of = np.ones((1, window.taps), np.bool_), np.zeros(window.outputs, np.int64)
+        times = np.stack([join(real.tobytes()) for real in alike])
+        drains = _drains(len(case.filters), array)
+        return int(_drained(times, of, drains, array.clusters)[0].max()) + array.pipeline_cycles
 
 
 def _floors(filters: FilterSet, chunk: int) -> Int64:
@@ -285,43 +291,58 @@ def _ones(word: int) -> int:
     return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@njit_cached
-def _join(
-    inputs: Words, weights: Words, floors: Int64, clusters: int, units: int, drain_width: int
-) -> tuple[Int64, Int64, Int64]:
-    """int64 [clusters] each: end of the last drain, cycles that units join, multiplies.
+def _drains(filters: int, array: SpartenGeometry) -> Int64:
+    """int64 [groups]: cycles in which the sums of each group of filters leave a cluster."""
+    sizes = np.diff(np.append(np.arange(0, filters, 2 * array.units), filters))
+    drains: Int64 = -(-sizes // array.drain_width)
+    return drains
 
-    Output n is made by cluster n % clusters; stream k of a group of 2 x units by unit k % units.
-    """
-    ends = np.zeros(clusters, np.int64)
-    busy, work = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
-    done = np.zeros(clusters, np.int64)  # joined; drained but one; drained
-    before, last = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
-    of_unit = np.zeros(units, np.int64)
+
+@njit_cached
+def _join(inputs: Words, weights: Words, floors: Int64, units: int) -> tuple[Int64, Int64]:
+    """int64 [outputs, groups]: cycles that the units of a cluster join; int64 [outputs]:
+    multiplies. Stream k of a group of 2 x units is joined by unit k % units."""
     count, chunks, words = weights.shape
+    times = np.zeros((len(inputs), (count + 2 * units - 1) // (2 * units)), np.int64)
+    work = np.zeros(len(inputs), np.int64)
+    of_unit = np.zeros(units, np.int64)
     for n in range(len(inputs)):
-        q = n % clusters
-        for first in range(0, count, 2 * units):
-            size = min(2 * units, count - first)
-            time = 0
+        for group in range(times.shape[1]):
+            first = group * 2 * units
             for j in range(chunks):
                 of_unit[:] = 0
-                for k in range(size):
+                for k in range(min(2 * units, count - first)):
                     joined = 0
                     for w in range(words):
                         joined += _ones(inputs[n, j, w] & weights[first + k, j, w])
                     of_unit[k % units] += joined
-                    work[q] += joined
+                    work[n] += joined
                 longest = floors[j]
                 for u in range(units):
                     longest = max(longest, of_unit[u])
-                time += longest
+                times[n, group] += longest
+    return times, work
+
+
+@njit_cached
+def _drained(times: Int64, of: Int64, drains: Int64, clusters: int) -> tuple[Int64, Int64]:
+    """int64 [clusters] each: end of the last drain, cycles that units join.
+
+    Output n is made by cluster n % clusters and joined in times[of[n]].
+    """
+    ends, busy = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
+    done = np.zeros(clusters, np.int64)  # joined; drained but one; drained
+    before, last = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
+    for n in range(len(of)):
+        q = n % clusters
+        for group in range(len(drains)):
+            time = times[of[n], group]
             busy[q] += time
             done[q] = max(done[q], before[q]) + time
             before[q] = last[q]
-            last[q] = max(done[q], last[q]) + (size + drain_width - 1) // drain_width
+            last[q] = max(done[q], last[q]) + drains[group]
             ends[q] = last[q]
-    return ends, busy, work
+    return ends, busy
 
 
 BOTH = frozenset({"weights", "inputs"})

@@ -184,6 +184,17 @@ def in_tile(window: WindowShape) -> Bools:
     return found
 
 
+def padded_alike(window: WindowShape) -> tuple[Bools, Int64]:
+    """bool [N, taps]: taps that are not in padding, for each way outputs of the tile differ in
+    them; int64 [outputs]: which of them an output is."""
+    down, across = _places(window)
+    rows, of_row = np.unique((down >= 0) & (down < window.height), axis=1, return_inverse=True)
+    cols, of_col = np.unique((across >= 0) & (across < window.width), axis=1, return_inverse=True)
+    real = rows.T[:, np.newaxis, :, np.newaxis] & cols.T[np.newaxis, :, np.newaxis, :]
+    of = np.add.outer(of_row.reshape(-1) * cols.shape[1], of_col.reshape(-1))
+    return real.reshape(-1, window.taps), of.reshape(-1).astype(np.int64)
+
+
 @lru_cache(maxsize=1024)
 def window_pixels(window: WindowShape, size: int) -> Int64:
     """int64 [V]: pixels of the tile that taps of ``size`` neighbouring outputs look at."""

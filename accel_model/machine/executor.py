@@ -51,7 +51,7 @@ class FunctionalExecutor:
         self._units = stream.unit.tolist()
         self._tile_of = program.tile_of.tolist()
 
-    def run(self, priority: Int64, on_progress: InstructionProgress | None = None) -> None:
+    def run(self, priority: Int64, progress: InstructionProgress | None = None) -> None:
         """Execute everything; MachineError at the first instruction that must not run.
 
         priority: int64 [n], of the instructions that the tokens allow the least goes on.
@@ -59,8 +59,8 @@ class FunctionalExecutor:
         stream = self._stream
         order = tokens.follow(stream.unit, stream.wait, stream.post, priority)
         for done, pc in enumerate(order.pcs.tolist()):
-            if on_progress is not None and done % TOLD_EVERY == 0:
-                on_progress(done, len(stream.steps))
+            if progress is not None and done % TOLD_EVERY == 0:
+                progress(done, len(stream.steps))
             try:
                 self._execute(pc, stream.steps[pc], order.known)
             except InstructionFault as fault:

@@ -63,7 +63,7 @@ class Machine:
         numbers: bool = True,
         seed: int | None = None,
         observers: Sequence[Observer] = (),
-        on_progress: InstructionProgress | None = None,
+        progress: InstructionProgress | None = None,
     ) -> Run:
         """Run a program on one image or on several, each as if it were the only one.
 
@@ -72,7 +72,7 @@ class Machine:
         the units take turns; None for program order. The result does not depend on it. observers:
         one for each image; ``observer(pc, tile, values, before)`` sees what each final compute
         instruction wrote, [1, channels, *tile.size], and what that was before a fused addition
-        (None: there is none); with them the run has ``moved`` too. ``on_progress(done, total)`` is
+        (None: there is none); with them the run has ``moved`` too. ``progress(done, total)`` is
         told now and then how many instructions were executed.
 
         MachineError if the program is for another description or must not run as it is: a race,
@@ -86,7 +86,7 @@ class Machine:
             seed,
             observers,
             _inputs(program, inputs) if numbers else {},
-            on_progress,
+            progress,
         )
         if task.images == 1:
             return self._run(task)
@@ -135,7 +135,7 @@ class Machine:
                 tokens.program_order(task.stream.unit)
                 if task.seed is None
                 else tokens.shuffled(task.stream.unit, task.seed),
-                task.on_progress,
+                task.progress,
             )
         except MachineError as problem:
             raise (self._diagnose(task, problem) if task.images == 1 else problem) from None
@@ -270,7 +270,7 @@ class Task:
     seed: int | None = None
     observers: Sequence[Observer] = ()
     inputs: Inputs = field(default_factory=dict)
-    on_progress: InstructionProgress | None = None
+    progress: InstructionProgress | None = None
 
     @property
     def images(self) -> int:
@@ -286,16 +286,16 @@ class Task:
         return replace(
             self,
             observers=self.observers[images],
-            on_progress=self._progress(images),
+            progress=self._progress(images),
             inputs={name: values[images] for name, values in self.inputs.items()},
         )
 
     def _progress(self, images: slice) -> InstructionProgress | None:
         """Tells of these images as a part of all."""
-        on_progress, count = self.on_progress, self.images
-        if on_progress is None:
+        progress, count = self.progress, self.images
+        if progress is None:
             return None
-        return lambda done, total: on_progress(
+        return lambda done, total: progress(
             images.start * total + (images.stop - images.start) * done, count * total
         )
 

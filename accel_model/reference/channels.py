@@ -79,6 +79,7 @@ def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcom
                 for taps in work.weights[first : first + width]:
                     held = [tap for tap, weight in enumerate(taps) if weight != 0]
                     events["macs"] += len(held) * len(quad)
+                    events["multiplies"] += len(held) * len(quad)
                     events["real_macs"] += sum(work.inside(tap, n) for tap in held for n in quad)
     events["wgt_words"] += work.words * len(quads)
     for _ in quads[-1]:  # the last quad's rows leave after it

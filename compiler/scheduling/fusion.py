@@ -100,7 +100,7 @@ class FusionSearch:
         self,
         region: Region,
         spec: AccelSpec,
-        on_progress: Progress | None = None,
+        progress: Progress | None = None,
         objective: Objective = CYCLES,
     ) -> None:
         self.ops, self.spec, self.objective = region.ops, spec, objective
@@ -111,7 +111,7 @@ class FusionSearch:
         self.searches = [search_of(op, spec, energy=energy) for op in region.ops]
         self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
-        self.on_progress = on_progress or no_progress
+        self.progress = progress or no_progress
 
     def reweigh(self, objective: Objective) -> None:
         """Search by another objective from now on."""
@@ -123,7 +123,7 @@ class FusionSearch:
         """The groups of the least estimated score. CompileError if an operation does not fit."""
         cheapest: list[tuple[float, list[PricedGroup]]] = [(0.0, [])]
         for last in range(1, len(self.ops) + 1):
-            self.on_progress(self.ops[last - 1].node, last - 1, len(self.ops))
+            self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
             options = []
             for first, found in self._ending(last):
                 score, groups = cheapest[first]

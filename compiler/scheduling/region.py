@@ -16,20 +16,20 @@ ROUNDS = 4  # of pricing a cycle
 def plan_region(
     region: Region,
     spec: AccelSpec,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
     cache: PlanCache | None = None,
     goal: Goal = "cycles",
 ) -> list[GroupPlan]:
     """The groups of a region in execution order: kept ones, or those that are found.
 
-    ``on_progress(node, done, total)`` is called before each operation. CompileError if an operation
+    ``progress(node, done, total)`` is called before each operation. CompileError if an operation
     does not fit.
     """
 
     def find() -> list[GroupPlan]:
         if goal == "cycles":
-            return FusionSearch(region, spec, on_progress).best()
-        search = FusionSearch(region, spec, on_progress, energy_objective(spec))
+            return FusionSearch(region, spec, progress).best()
+        search = FusionSearch(region, spec, progress, energy_objective(spec))
         return search.best() if goal == "energy" else least_product(search)
 
     how = "" if goal == "cycles" else goal

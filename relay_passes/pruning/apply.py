@@ -29,7 +29,7 @@ def prune(
     *,
     samples: Samples | None = None,
     method: str | None = None,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> tvm.IRModule:
     """The module after the schemes of a recipe.
 
@@ -44,12 +44,12 @@ def prune(
     shrinking, masks = _parts(module, recipe)
     made = _apply(module, shrinking, samples)
     if method == "weights":
-        reconstruct = Reconstruct(module, _needed(samples), schemes=masks, on_progress=on_progress)
+        reconstruct = Reconstruct(module, _needed(samples), schemes=masks, progress=progress)
         return tvm.transform.Sequential([reconstruct])(made)
     made = _apply(made, masks, samples)
     if method is None:
         return made
-    reconstruct = Reconstruct(module, _needed(samples), method, on_progress=on_progress)
+    reconstruct = Reconstruct(module, _needed(samples), method, progress=progress)
     return tvm.transform.Sequential([reconstruct])(made)
 
 
@@ -62,7 +62,7 @@ def share_out(
     *,
     cycles: Cost | None = None,
     method: str | None = None,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[tuple[Options, ...], Allocation]:
     """A recipe in whose place its last schemes, those of masks, have the strengths that keep to a
     budget, and how that was shared out (``allocate``). The schemes before them are as given."""
@@ -76,7 +76,7 @@ def share_out(
         dense=module,
         cycles=cycles,
         method=method,
-        on_progress=on_progress,
+        progress=progress,
     )
     return (*shrinking, *share.recipe), share
 

@@ -32,7 +32,7 @@ def calibrate(
     samples: Mapping[str, Array],
     method: Method = "auto",
     percentile: float = 99.99,
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     check: Callable[[list[Array | None]], None] | None = None,
     first: Callable[[list[Array], dict[str, Array]], None] | None = None,
 ) -> dict[str, Range]:
@@ -43,7 +43,7 @@ def calibrate(
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
     (Krishnamoorthi, 2018; Sung et al., 2015); ``auto`` chooses one of these for each activation by
-    samples that are held back (``calibrate_auto``). ``on_progress(done, total)`` is called after
+    samples that are held back (``calibrate_auto``). ``progress(done, total)`` is called after
     each run, ``check(outputs)`` after the first one; an output that is a constant is None.
     ``first(inputs, values)`` then gets the network's inputs and the activations, by variable.
 
@@ -86,8 +86,8 @@ def calibrate(
                 )
         if judge is not None:
             judge.see(done, values)
-        if on_progress is not None:
-            on_progress(done + 1, total)
+        if progress is not None:
+            progress(done + 1, total)
     if judge is not None:
         return judge.ranges(lows, highs, percentile)
     ranges = [
@@ -99,8 +99,8 @@ def calibrate(
         for done, batch in enumerate(runs, len(runs)):
             for i, value in enumerate(run(batch)[: len(names)]):
                 counts[i] += np.histogram(value, BINS, (ranges[i].lo, ranges[i].hi))[0]
-            if on_progress is not None:
-                on_progress(done + 1, total)
+            if progress is not None:
+                progress(done + 1, total)
         ranges = [
             range_by(method, count, seen, percentile)
             for count, seen in zip(counts, ranges, strict=True)

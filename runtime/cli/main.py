@@ -425,7 +425,7 @@ def report(
 
     loaded = load_network(network, level)
     with progress(f"timing {network.name}") as on_progress:
-        runs = Session(loaded, on_progress=on_progress).time()
+        runs = Session(loaded, progress=on_progress).time()
         on_progress("report", 0, 1)
         made = make_report(loaded, runs)
         if json_file is not None:

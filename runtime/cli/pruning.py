@@ -16,6 +16,8 @@ from zeroskip.runtime.cli.options import (
     shapes_option,
 )
 
+DEFAULT_TARGETS = ("dense256", "sparse256", "pattern256")
+
 
 @click.command("prune")
 @click.argument("model", type=FILE)
@@ -82,7 +84,6 @@ def prune_command(
         if given is not None and (calibrate is None or recipe is None):
             raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
     from zeroskip.accel_model.spec import load_spec
-    from zeroskip.accel_model.spec import targets as names
     from zeroskip.compiler.driver import compare_import, given_samples, import_float
     from zeroskip.compiler.scheduling.layer_cost import cycles_on
     from zeroskip.relay_passes.frontend.from_relax import export_onnx
@@ -115,11 +116,11 @@ def prune_command(
                 samples,
                 cycles=cycles,
                 method=method,
-                on_progress=on_progress,
+                progress=on_progress,
             )
         pruned = dense
         if schemes:
-            pruned = prune(dense, schemes, samples=samples, method=method, on_progress=on_progress)
+            pruned = prune(dense, schemes, samples=samples, method=method, progress=on_progress)
         if output is not None:
             write_onnx(output, export_onnx(pruned, model.stem))
     if share is not None:
@@ -127,7 +128,7 @@ def prune_command(
     if recipe is not None:
         show(changes_table(layer_changes(dense, pruned)))
     if detect:
-        show_structures(pruned, [load_spec(name) for name in names()])
+        show_structures(pruned, [load_spec(name) for name in DEFAULT_TARGETS])
     if output is not None:
         click.echo(f"wrote {output}")
 
@@ -156,7 +157,7 @@ def prune_command(
 @click.option(
     "--targets",
     multiple=True,
-    default=("dense256,sparse256,pattern256",),
+    default=(",".join(DEFAULT_TARGETS),),
     show_default=True,
     callback=read_list,
     help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
@@ -237,7 +238,7 @@ def compare_command(
             layer=layer,
             cache=default_folder(),
             objective=objective,
-            on_progress=on_progress,
+            progress=on_progress,
         )
         if json_file is not None:
             write_comparison(json_file, made)

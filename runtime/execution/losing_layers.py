@@ -38,7 +38,7 @@ class FirstImage:
 
 
 def losing_layers(
-    network: Network, image: FirstImage, on_progress: Progress = no_progress
+    network: Network, image: FirstImage, progress: Progress = no_progress
 ) -> list[str]:
     """A line for each output that is less than ``LEAST_DB`` from the float network's, with the
     layers that lose most."""
@@ -46,7 +46,7 @@ def losing_layers(
         return []
     with as_mismatch_error(f"network '{network.name}'"):
         check = LayerCheck(network)
-        for seen in _run(network, image.inputs, on_progress):
+        for seen in _run(network, image.inputs, progress):
             check.add(seen.program.name, image.values, [*seen.given, *seen.results()])
         names = [port.name for port in network.outputs]
         ends = _ends(network)
@@ -57,14 +57,14 @@ def losing_layers(
         ]
 
 
-def _run(network: Network, arrays: list[Array], on_progress: Progress) -> list[Seen]:
+def _run(network: Network, arrays: list[Array], progress: Progress) -> list[Seen]:
     """The image through the machine, and through TVM's host where the network needs it."""
     if network.direct is None:
-        return run_watched(Session(network), arrays, on_progress)[0]
+        return run_watched(Session(network), arrays, progress)[0]
     program = network.programs[network.direct.program]
     given, written = quantized(network.direct, program, arrays), Written(program)
     run = Machine(network.spec).run(
-        program, given, observers=[written], on_progress=partial(on_progress, program.name)
+        program, given, observers=[written], progress=partial(progress, program.name)
     )
     return [Seen(program, given, run, written)]
 

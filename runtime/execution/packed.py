@@ -37,13 +37,13 @@ KEPT = 8  # programs that stay decoded
 @dataclass(frozen=True)
 class Hook:
     """Who wants to know of runs. seed: of the order in which the units take turns. observe: gives
-    the observer of a run (machine.py). done: is told of every run with its inputs. on_progress: is
+    the observer of a run (machine.py). done: is told of every run with its inputs. progress: is
     told how far each is."""
 
     done: Callable[[Program, Inputs, Run], None]
     observe: Callable[[Program], Observer | None] = lambda program: None
     seed: int | None = None
-    on_progress: Progress = no_progress
+    progress: Progress = no_progress
 
 
 NO_HOOK = Hook(done=lambda program, inputs, run: None)
@@ -85,11 +85,11 @@ def run(blob: Any, *tensors: Any) -> None:
 
 
 def in_lockstep(
-    images: Sequence[Callable[[], T]], seed: int | None = None, on_progress: Progress = no_progress
+    images: Sequence[Callable[[], T]], seed: int | None = None, progress: Progress = no_progress
 ) -> Iterator[T]:
     """What a function of each image returns; their regions run together (lockstep.py). seed and
-    on_progress: of a Hook, for all of them."""
-    hook = replace(NO_HOOK, seed=seed, on_progress=on_progress)
+    progress: of a Hook, for all of them."""
+    hook = replace(NO_HOOK, seed=seed, progress=progress)
     yield from lockstep.in_lockstep(images, partial(_execute, hook))
 
 
@@ -106,7 +106,7 @@ def _execute(hook: Hook, calls: Sequence[Call]) -> None:
         inputs,
         seed=hook.seed,
         observers=observers,
-        on_progress=partial(hook.on_progress, program.name),
+        progress=partial(hook.progress, program.name),
     )
     for number, call in enumerate(calls):
         call.run = run.of_image(number)

@@ -130,7 +130,7 @@ class Seen:
 
 
 def run_watched(
-    session: Session, arrays: list[Array], on_progress: Progress
+    session: Session, arrays: list[Array], progress: Progress
 ) -> tuple[list[Seen], list[Array]]:
     """An image through TVM's host module: every region, watched, and the network's outputs."""
     regions: list[Seen] = []
@@ -144,7 +144,7 @@ def run_watched(
         kept = {name: np.array(values) for name, values in inputs.items()}
         regions.append(Seen(program, kept, run, watching.pop()))
 
-    with hooked(Hook(done, observe, on_progress=on_progress)):
+    with hooked(Hook(done, observe, progress=progress)):
         outputs = session.run_host(arrays)
     return regions, outputs
 

@@ -31,7 +31,7 @@ class Session:
 
     network: a Network, several at nested levels, or the path of a file. level: which of several, 0
     and the default the densest. seed: shuffles the order in which the units take turns; results do
-    not depend on it. on_progress: is told how far each region's run is. host: the network's host
+    not depend on it. progress: is told how far each region's run is. host: the network's host
     module compiled, where somebody has it.
 
     A network whose host only quantizes and dequantizes around one program runs without TVM.
@@ -41,13 +41,13 @@ class Session:
         self,
         network: Network | Levels | str | Path,
         seed: int | None = None,
-        on_progress: Progress = no_progress,
+        progress: Progress = no_progress,
         level: int | None = None,
         host: Any = None,
     ) -> None:
         self._host = host
         self.network = _level(network, level)
-        self.seed, self.on_progress = seed, on_progress
+        self.seed, self.progress = seed, progress
         self.runs: dict[str, Run] = {}  # of the last ``run``, by region
 
     @cached_property
@@ -78,7 +78,7 @@ class Session:
             return self.runs
         return {
             name: self._machine.run(
-                program, {}, numbers=False, on_progress=partial(self.on_progress, name)
+                program, {}, numbers=False, progress=partial(self.progress, name)
             )
             for name, program in self.network.programs.items()
         }
@@ -89,7 +89,7 @@ class Session:
             program,
             quantized(plan, program, arrays),
             seed=self.seed,
-            on_progress=partial(self.on_progress, program.name),
+            progress=partial(self.progress, program.name),
         )
         self.runs = {program.name: run}
         return {
@@ -105,7 +105,7 @@ class Session:
         runs: dict[str, list[Run]] = {}
         made: list[list[Array]] = []
         for outputs, done in in_lockstep(
-            [partial(self._host_image, image) for image in images], self.seed, self.on_progress
+            [partial(self._host_image, image) for image in images], self.seed, self.progress
         ):
             made.append(outputs)
             for run, program in done:
@@ -125,7 +125,7 @@ class Session:
         def keep(program: Program, _inputs: Any, run: Run) -> None:
             done.append((run, program))
 
-        with hooked(Hook(keep, seed=self.seed, on_progress=self.on_progress)):
+        with hooked(Hook(keep, seed=self.seed, progress=self.progress)):
             return self.run_host(arrays), done
 
     def run_host(self, arrays: list[Array]) -> list[Array]:
@@ -207,7 +207,7 @@ def run_source(
     path: str | Path,
     inputs: Mapping[str, Array],
     seed: int | None = None,
-    on_progress: Progress = no_progress,
+    progress: Progress = no_progress,
 ) -> tuple[Program, Run]:
     """Run one program that is text: assembly (``accel_model/program/assembly_program.py``), or
     MLIR in a file ``.mlir`` (``compiler/mlir/program_reader.py``).
@@ -217,7 +217,7 @@ def run_source(
     """
     program = _source(path)
     return program, Machine(program.spec).run(
-        program, inputs, seed=seed, on_progress=partial(on_progress, "instructions")
+        program, inputs, seed=seed, progress=partial(progress, "instructions")
     )
 
 

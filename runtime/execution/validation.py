@@ -116,12 +116,12 @@ class Validation:
 def validate(
     network: Network,
     inputs: Mapping[str, Array],
-    on_progress: Progress = no_progress,
+    progress: Progress = no_progress,
     *,
     layers: bool = False,
     oracle: Oracle = "tvm",
 ) -> Validation:
-    """Compare one run. DataError if the inputs do not fit. on_progress: is told how far it is.
+    """Compare one run. DataError if the inputs do not fit. progress: is told how far it is.
     layers: take the signal-to-noise of each layer too. oracle: whose results of the layers are
     right: TVM's or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not
     installed)."""
@@ -129,7 +129,7 @@ def validate(
     judge = MlirOracle(network.reference_module) if oracle == "mlir" else None
     title = TVM if judge is None else MLIR
     with as_mismatch_error(f"network '{network.name}'"):
-        on_progress("TVM's CPU, compiling", 0, 1)
+        progress("TVM's CPU, compiling", 0, 1)
         floats = FloatCheck(network, layers and bool(network.programs))
         reference, host = floats.reference, None
         if network.programs:
@@ -137,8 +137,8 @@ def validate(
     session = Session(network, host=host)
     seen = list(
         in_lockstep(
-            [partial(run_watched, session, arrays, on_progress) for arrays in images],
-            on_progress=on_progress,
+            [partial(run_watched, session, arrays, progress) for arrays in images],
+            progress=progress,
         )
     )
     with as_mismatch_error(f"network '{network.name}'"):
@@ -146,7 +146,7 @@ def validate(
         for number, (arrays, (regions, outputs)) in enumerate(zip(images, seen, strict=True)):
             made: list[Checked] = []
             for done, each in enumerate(regions):
-                on_progress(
+                progress(
                     f"{title}, {each.program.name}",
                     number * len(regions) + done,
                     len(images) * len(regions),
@@ -155,7 +155,7 @@ def validate(
             if network.programs:
                 expected = reference.outputs(arrays)
                 checked.append(_check_outputs(network, arrays, regions, made, expected, outputs))
-            on_progress("TVM's CPU, the float network", 0, 1)
+            progress("TVM's CPU, the float network", 0, 1)
             floats.add(arrays, outputs, list(zip(regions, made, strict=True)))
     placement = network.placement
     coverage = (

@@ -137,7 +137,7 @@ def test_each_image_has_its_own_bits(together: int) -> None:
         program,
         data,
         seed=7,
-        on_progress=lambda *step: told.append(step),
+        progress=lambda *step: told.append(step),
         observers=[keep(mine) for mine in seen],
     )
     assert run.images == 5

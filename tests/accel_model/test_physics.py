@@ -254,5 +254,6 @@ def test_the_page_has_the_parts_of_the_built_in_targets() -> None:
 
 
 def test_every_built_in_target_names_its_technology() -> None:
+    published = ("scnn_isca2017", "sparten_micro2019")  # of another node: no area, own energies
     for name in targets():
-        assert load_spec(name).technology is not None
+        assert load_spec(name).technology is not None or name in published

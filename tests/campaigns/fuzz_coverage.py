@@ -34,7 +34,7 @@ def _of_hardware(case: FuzzCase) -> Iterator[Feature]:
     spec = case.spec()
     yield "target", case.target
     yield "bus, bytes a cycle", str(spec.dram.bytes_per_cycle)
-    yield "lanes", spec.array.dimensions.partition("x")[0]
+    yield "array", spec.array.dimensions
     yield "order", "shuffled" if case.order is not None else "of the program"
     for name in ("act", "wgt", "par"):
         yield f"{name.upper()} memory", _range(getattr(spec.sram, f"{name}_bytes"), BYTES)

@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 def run_reference(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of a model."""
-    evaluator = ReferenceEvaluator(model, new_ops=[MaxPoolForm, AveragePool, GlobalMaxPool])
+    evaluator = ReferenceEvaluator(model, new_ops=[MaxPool, AveragePool, GlobalMaxPool])
     return [np.asarray(value) for value in evaluator.run(None, dict(inputs))]
 
 
@@ -55,7 +55,7 @@ class Pool(OpRun):  # type: ignore[misc]  # mypy does not follow onnx: its class
     """What the three share."""
 
 
-class MaxPoolForm(Pool):
+class MaxPool(Pool):
     """The greatest of each window; of a window without a pixel, the least number there is."""
 
     def _run(self, x: Array, **_: Any) -> tuple[Array]:

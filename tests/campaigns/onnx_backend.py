@@ -6,7 +6,7 @@ The cases that ONNX's generator makes for its operators, its simple models and t
 converted from PyTorch, as they are and with all inputs but one frozen to initializers. A case is
 right, refused by one sentence of ours, wrong, or foreign: another exception, a crash, more than
 ``SECONDS``, or a word on the terminal that is not ours. What is refused is given to TVM alone, to
-on_progress what it can do and we do not. ``--only TEXT`` takes the cases whose name holds the text.
+progress what it can do and we do not. ``--only TEXT`` takes the cases whose name holds the text.
 """
 
 from __future__ import annotations

@@ -345,7 +345,7 @@ def _derived(head: dict[str, Any], key: str) -> dict[str, Any]:
         lambda head: head["levels"][1].update(network=None),
         lambda head: head["levels"][1]["network"].update(seal=""),
         lambda head: head.update(levels={}),
-        lambda head: head.update(format=2),
+        lambda head: head.update(format=3),
     ],
 )
 def test_a_manifest_that_lies_is_refused(

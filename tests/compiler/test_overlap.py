@@ -22,29 +22,29 @@ def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> flo
 
 
 def test_the_array_waits_for_its_first_activations_and_the_bus_for_its_answer() -> None:
-    assert cycles({"ARRAY": 5, "FIRST": 10, "LOADS": 10}) == 15
-    assert cycles({"ARRAY": 5, "FIRST": 10, "LOADS": 10}, latency=3) == 18
+    assert cycles({"ARRAY": 5, "FIRST_TILE": 10, "LOADS": 10}) == 15
+    assert cycles({"ARRAY": 5, "FIRST_TILE": 10, "LOADS": 10}, latency=3) == 18
 
 
 def test_the_slower_of_array_and_bus_decides() -> None:
     assert cycles({"ARRAY": 50, "WEIGHTS": 30}) == 50
     assert cycles({"ARRAY": 5, "WEIGHTS": 30}) == 30
-    assert cycles({"ARRAY": 5, "STORES": 7, "LAST": 2}) == 7  # the bus ends last
+    assert cycles({"ARRAY": 5, "STORES": 7, "LAST_TILE": 2}) == 7  # the bus ends last
 
 
 @pytest.mark.parametrize(("rows", "whole"), [(12, 115), (11, 125)])
 def test_weights_come_early_where_both_tiles_have_room(rows: int, whole: float) -> None:
-    works = {"ARRAY": 100, "TILE": 10, "ROWS": 6}, {"ARRAY": 5, "TILE": 10, "ROWS": 6}
+    works = {"ARRAY": 100, "WEIGHT_TILE": 10, "ROWS": 6}, {"ARRAY": 5, "WEIGHT_TILE": 10, "ROWS": 6}
     assert cycles(*works, rows=rows) == whole
 
 
 @pytest.mark.parametrize(("late", "whole"), [(0, 105), (1, 115)])
 def test_activations_come_early_where_they_have_room(late: int, whole: float) -> None:
-    second = {"ARRAY": 5, "FIRST": 10, "LOADS": 10, "LATE": late}
+    second = {"ARRAY": 5, "FIRST_TILE": 10, "LOADS": 10, "NO_PREFETCH_ROOM": late}
     assert cycles({"ARRAY": 100}, second) == whole
 
 
 @pytest.mark.parametrize(("behind", "whole"), [(0, 20), (1, 25)])
 def test_results_that_are_in_the_way_are_stored_first(behind: int, whole: float) -> None:
-    first = {"ARRAY": 10, "STORES": 20, "LAST": 5}
-    assert cycles(first, {"ARRAY": 5, "BEHIND": behind}) == whole
+    first = {"ARRAY": 10, "STORES": 20, "LAST_TILE": 5}
+    assert cycles(first, {"ARRAY": 5, "WAW_STALL": behind}) == whole

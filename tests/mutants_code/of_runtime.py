@@ -122,15 +122,15 @@ RUNTIME: tuple[Change, ...] = (
     Change(
         "runtime/execution/session.py",
         "the seed is ignored on TVM's host",
-        "with hooked(Hook(keep, seed=self.seed, on_progress=self.on_progress)):",
-        "with hooked(Hook(keep, on_progress=self.on_progress)):",
+        "with hooked(Hook(keep, seed=self.seed, progress=self.progress)):",
+        "with hooked(Hook(keep, progress=self.progress)):",
         "runtime/test_session.py::test_the_seed_is_the_machine_s",
     ),
     Change(
         "runtime/execution/session.py",
         "the seed is ignored for a program in assembly",
-        'program, inputs, seed=seed, on_progress=partial(on_progress, "instructions")',
-        'program, inputs, seed=None, on_progress=partial(on_progress, "instructions")',
+        'program, inputs, seed=seed, progress=partial(progress, "instructions")',
+        'program, inputs, seed=None, progress=partial(progress, "instructions")',
         "runtime/test_session.py::test_the_seed_is_that_of_a_program_in_assembly_too",
     ),
     Change(
@@ -154,8 +154,8 @@ RUNTIME: tuple[Change, ...] = (
         "        inputs,\n"
         "        seed=hook.seed,\n"
         "        observers=observers,\n"
-        "        on_progress=partial(hook.on_progress, program.name),",
-        "program, inputs, seed=None, observers=observers, on_progress=partial(hook.on_progress, program.name)",
+        "        progress=partial(hook.progress, program.name),",
+        "program, inputs, seed=None, observers=observers, progress=partial(hook.progress, program.name)",
         "runtime/test_session.py::test_the_seed_is_the_machine_s",
     ),
     Change(

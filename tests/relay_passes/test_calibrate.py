@@ -42,10 +42,10 @@ def test_ranges_are_the_extremes_of_all_samples() -> None:
 def test_progress_counts_the_runs() -> None:
     module, _ = scaling_net()
     seen: list[tuple[int, int]] = []
-    calibrate(module, data(1, 2, 3), on_progress=lambda *step: seen.append(step))
+    calibrate(module, data(1, 2, 3), progress=lambda *step: seen.append(step))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     seen.clear()
-    calibrate(module, data(1, 2, 3), method="mse", on_progress=lambda *step: seen.append(step))
+    calibrate(module, data(1, 2, 3), method="mse", progress=lambda *step: seen.append(step))
     assert seen == [(i, 6) for i in range(1, 7)]
 
 

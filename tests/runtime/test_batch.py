@@ -111,7 +111,7 @@ def test_regions_run_for_all_images_together(mixed: Network, count: int) -> None
     x = np.random.default_rng(count).standard_normal((count, *SHAPE[1:])).astype(np.float32)
     told: list[str] = []
     session, alone = (
-        Session(mixed, seed=3, on_progress=lambda *step: told.append(step[0])),
+        Session(mixed, seed=3, progress=lambda *step: told.append(step[0])),
         Session(mixed),
     )
     got = session.run({"x": x})["y"]

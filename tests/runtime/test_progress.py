@@ -46,16 +46,14 @@ def check(told: Told, regions: list[str]) -> None:
 def test_the_machine_tells_how_many_instructions_are_done(network: Network) -> None:
     program = next(iter(network.programs.values()))
     told: list[tuple[int, int]] = []
-    Machine(program.spec).run(
-        program, {}, numbers=False, on_progress=lambda *step: told.append(step)
-    )
+    Machine(program.spec).run(program, {}, numbers=False, progress=lambda *step: told.append(step))
     assert told[0] == (0, len(program.words))
     assert [done for done, _ in told] == list(range(0, len(program.words), 64))
 
 
 def test_sessions_tell_of_every_region(network: Network) -> None:
     told: Told = []
-    session = Session(network, on_progress=lambda *step: told.append(step))
+    session = Session(network, progress=lambda *step: told.append(step))
     session.time()
     check(told, list(network.programs))
     told.clear()

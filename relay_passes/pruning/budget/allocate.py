@@ -119,7 +119,7 @@ def allocate(
     dense: tvm.IRModule | None = None,
     cycles: Cost | None = None,
     method: str | None = "weights",
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Allocation:
     """How a budget is shared out over the layers of a float module.
 
@@ -136,7 +136,7 @@ def allocate(
     cost = {"macs": macs, "weights": weights, "cycles": cycles}[kind]
     if cost is None:
         raise PassError(f"Budget {budget} needs a target whose cycles can be counted: name one.")
-    offered = candidates(mod, recipe, samples, cost, on_progress)
+    offered = candidates(mod, recipe, samples, cost, progress)
     if all(len(each) == 1 for each in offered.values()):
         raise PassError(f"Budget {budget} has nothing to share out: the recipe takes no layer.")
     whole = {node: each[0].cost for node, each in offered.items()}
@@ -159,7 +159,7 @@ def allocate(
 
     least = sum(min(one.cost for one in each) for each in offered.values()) / sum(whole.values())
     if budget.what == "snr":
-        return _cheapest(mod, dense or mod, budget, samples, method, least, at_most, on_progress)
+        return _cheapest(mod, dense or mod, budget, samples, method, least, at_most, progress)
     found = at_most(budget.limit)
     if found is None:
         raise PassError(
@@ -178,7 +178,7 @@ def _cheapest(
     method: str | None,
     least: float,
     at_most: Callable[[float], Allocation | None],
-    on_progress: Progress | None,
+    progress: Progress | None,
 ) -> Allocation:
     """The allocation of least cost whose measured snr reaches the budget's, by bisection."""
     known, held_back = _split(mod["main"], samples)
@@ -187,8 +187,8 @@ def _cheapest(
     found: Allocation | None = None
     missed = (0.0, 1.0)  # snr and ratio of the last that did not do
     for step in range(STEPS):
-        if on_progress is not None:
-            on_progress(f"trying {budget}", step, STEPS)
+        if progress is not None:
+            progress(f"trying {budget}", step, STEPS)
         ratio = low if step == 0 else (low + high) / 2
         tried = at_most(ratio)
         assert tried is not None, "a ratio of at least the least"

@@ -92,7 +92,7 @@ def candidates(
     recipe: Sequence[Options],
     samples: Samples,
     cost: Cost,
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, list[StrengthCandidate]]:
     """For each layer of ``main``, by node, the ways to prune it; the first is not to.
 
@@ -118,8 +118,8 @@ def candidates(
     probes: dict[str, Probe] = {}
     for done, (name, seen) in enumerate(layer_columns(mod, samples, schemes)):
         site = places[name]
-        if on_progress is not None:
-            on_progress(site.layer.node, done, len(schemes))
+        if progress is not None:
+            progress(site.layer.node, done, len(schemes))
         options, score = schemes[name][0]
         weight = _pruned(site.layer, _alone(options, PROBE, site.layer), score)
         probes[name] = _probe(site.layer, weight, seen)

@@ -69,7 +69,7 @@ class Reconstruct(Pass):
 
     Zeros stay zero. ``zeroskip.pruned`` says each layer's error, relative to the variance of its
     target, before and after, and whether the columns were fewer than the unknowns, of which there
-    is also one RuntimeWarning. on_progress(node, done, total) is called before each layer.
+    is also one RuntimeWarning. progress(node, done, total) is called before each layer.
     PassError for samples that do not fit the model or that a layer answers with NaN.
     """
 
@@ -79,7 +79,7 @@ class Reconstruct(Pass):
         samples: Samples,
         method: str = "weights",
         schemes: Sequence[MaskOptions] = (),
-        on_progress: Progress | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if method not in METHODS:
             raise PassError(
@@ -90,13 +90,11 @@ class Reconstruct(Pass):
                 f"Reconstruction by {method} chooses no masks: prune first, or use weights."
             )
         self.dense, self.samples, self.method = with_unique_names(dense), samples, method
-        self.schemes, self.on_progress = tuple(schemes), on_progress
+        self.schemes, self.progress = tuple(schemes), progress
 
     @repeatable
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
-        made = reconstruct(
-            mod, self.dense, self.samples, self.method, self.schemes, self.on_progress
-        )
+        made = reconstruct(mod, self.dense, self.samples, self.method, self.schemes, self.progress)
         return tvm.IRModule(
             {var: made if var.name_hint == "main" else func for var, func in mod.functions.items()}
         )
@@ -108,7 +106,7 @@ def reconstruct(
     samples: Samples,
     method: str = "weights",
     schemes: Sequence[MaskOptions] = (),
-    on_progress: Progress | None = None,
+    progress: Progress | None = None,
 ) -> relax.Function:
     """The function of ``Reconstruct``."""
     func, masked = mod["main"], _by_layer(mod, schemes, samples)
@@ -124,8 +122,8 @@ def reconstruct(
             walk.step()
             continue
         layer = layers[str(binding.var.name)]
-        if on_progress is not None:
-            on_progress(layer.node, len(fits), len(jobs))
+        if progress is not None:
+            progress(layer.node, len(fits), len(jobs))
         wanted = _of_filters(targets.take(jobs[layer.var]), layer, kept)
         im2col, read = Im2col.of(binding.value), walk.read(binding)
         if not (np.isfinite(read).all() and np.isfinite(wanted).all()):
@@ -141,8 +139,8 @@ def reconstruct(
             fits[layer.var] = fit_statistics(layer, im2col, read, wanted)
         made = im2col.apply(fits[layer.var].weight, read)
         walk.put(walk.split(im2col.shifted(made, fits[layer.var].shift)))
-    if on_progress is not None:
-        on_progress("", len(jobs), len(jobs))
+    if progress is not None:
+        progress("", len(jobs), len(jobs))
     _warn([layers[name].node for name, fit in fits.items() if fit.scarce])
     return with_weights(
         func,

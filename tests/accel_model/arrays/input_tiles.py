@@ -106,10 +106,22 @@ def random_tile(rng: Rng, spec: AccelSpec) -> RandomInputTile:
 
 def fast(tile: RandomInputTile, *, known: bool = True) -> Timing:
     """By the kind's own ``conv``; ``known``: it may look at the inputs."""
+    return tile.spec.kind.conv(tile.spec, case_of(tile, known=known))
+
+
+def priced(tile: RandomInputTile) -> float:
+    """Cycles that the search expects of the whole tile."""
+    sizes = [np.array([size]) for size in (tile.window.out_height, tile.window.out_width)]
+    price = tile.spec.kind.price(tile.spec, case_of(tile, known=False))
+    return float(price.cycles_of(*sizes)[0])
+
+
+def case_of(tile: RandomInputTile, *, known: bool) -> Case:
+    """What the kind's functions are asked about."""
     filters, channels = tile.weight.shape[:2]
     shape = Shape(channels, tile.window.taps)
     raw, _ = tile.spec.format.pack(to_reduction_order(tile.weight[tile.order]), shape, tile.order)
-    case = Case(
+    return Case(
         tile.window,
         decode(tile.spec.format, raw, filters, shape, None),
         tile.mode,
@@ -118,7 +130,6 @@ def fast(tile: RandomInputTile, *, known: bool = True) -> Timing:
         tile.operand_row,
         (lambda: tile.image != 0) if known else None,
     )
-    return tile.spec.kind.conv(tile.spec, case)
 
 
 def stepped(tile: RandomInputTile) -> Outcome:

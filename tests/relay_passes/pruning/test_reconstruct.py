@@ -229,7 +229,7 @@ def test_few_columns_are_said_and_not_crashed_on() -> None:
 def test_progress_names_every_layer() -> None:
     dense, samples = head()
     told: list[tuple[str, int, int]] = []
-    Reconstruct(dense, samples, on_progress=lambda *step: told.append(step))(
+    Reconstruct(dense, samples, progress=lambda *step: told.append(step))(
         pruned_by("unstructured:sparsity=0.5", dense, samples)
     )
     assert [node for node, _, _ in told] == ["/c0", "/dw", "/c1", "/g", "/c2", "/fc", ""]
