@@ -61,8 +61,8 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
 
     model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
     options: ``params``, ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``,
-    ``cache``, ``tune``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each
-    is.
+    ``cache``, ``tune``, ``objective``, ``progress``, ``first``;
+    ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.autotune import Tuning
+from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.relay.read_model import Params
@@ -34,6 +35,8 @@ class CompileOptions(TypedDict, total=False):
     cache: a folder in which schedules are looked up and kept.
     tune: ``runtime.tuning(n)`` times n schedules of each layer and keeps the fastest; the result is
         never slower than without.
+    objective: ``cycles``, ``energy`` or ``edp`` (energy x time of each region): what schedules are
+        chosen by, as estimated (``compiler.scheduling.objective``); not with ``tune``.
     progress: told what is being done, steps done, and steps.
     first: gets inputs and float activations of the first calibration image
         (``runtime.execution.losing_layers``).
@@ -47,6 +50,7 @@ class CompileOptions(TypedDict, total=False):
     shapes: Mapping[str, Sequence[int]] | None
     cache: str | Path | None
     tune: Tuning | None
+    objective: Goal
     progress: Progress | None
     first: First | None
 

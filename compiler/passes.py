@@ -29,6 +29,7 @@ from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.mlir.tosa import region_text
 from zeroskip.compiler.scheduling.fusion import FusionSearch, estimate
+from zeroskip.compiler.scheduling.objective import GOALS, Goal
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
@@ -47,6 +48,7 @@ class TileAndSchedule:
     of operations in execution order; ``zeroskip.target`` says what accelerator they are for.
     cache: where schedules are looked up and kept. tuning: how many schedules of each layer to time.
     regions: where lowered regions are kept for the passes that follow; its own unless given.
+    objective: what they are chosen by. CompileError for tuning by anything but cycles.
     """
 
     def __init__(
@@ -56,9 +58,18 @@ class TileAndSchedule:
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
         regions: Regions | None = None,
+        objective: Goal = "cycles",
     ) -> None:
+        if objective not in GOALS:
+            raise CompileError(f"objective {objective!r} is not one of {', '.join(GOALS)}")
+        if tuning is not None and objective != "cycles":
+            raise CompileError(
+                f"tuning keeps the fastest schedules, and objective '{objective}' does not want "
+                "them; leave one of the two out"
+            )
         self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
         self.regions = regions or Regions()
+        self.objective: Goal = objective
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
         updated = IRModule(mod.functions, attrs=mod.attrs)
@@ -74,10 +85,22 @@ class TileAndSchedule:
             )
         return updated
 
+    def _untuned(self, region: Region) -> list[GroupPlan]:
+        """By the objective; by cycles where what that finds does not fit beside its neighbours, which
+        only emitting it tells."""
+        groups = plan_region(region, self.spec, self.progress, self.cache, self.objective)
+        if self.objective == "cycles":
+            return groups
+        try:
+            emit_region(region, self.spec, groups)
+        except CompileError:
+            return plan_region(region, self.spec, self.progress, self.cache)
+        return groups
+
     def _groups(self, region: Region) -> list[GroupPlan]:
         spec, tuning = self.spec, self.tuning
         if tuning is None:
-            return plan_region(region, spec, self.progress, self.cache)
+            return self._untuned(region)
 
         def find() -> list[GroupPlan]:
             groups = plan_region(region, spec, self.progress, self.cache)

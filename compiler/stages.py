@@ -70,6 +70,7 @@ def lower_float(
         cache=None if cache is None else PlanCache(cache),
         tuning=options.get("tune"),
         regions=regions,
+        objective=options.get("objective", "cycles"),
     )
     kept = dict(kept or {})
     while True:

@@ -35,7 +35,8 @@ from zeroskip.compiler.driver import (
     read_samples,
     reasons_of,
 )
-from zeroskip.compiler.options import Arrays
+from zeroskip.compiler.options import Arrays, CompileOptions
+from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.compiler.stages import (
     Stages,
     apply_passes,
@@ -85,6 +86,7 @@ def compare(
     shapes: Mapping[str, Sequence[int]] | None = None,
     layer: str | None = None,
     cache: str | Path | None = None,
+    objective: Goal = "cycles",
     progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
@@ -94,7 +96,7 @@ def compare(
     ``labels`` [n] if the model classifies; None: the calibration data. calibrate: what ranges, and
     with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
     without their labels. layer: the node whose masks are kept; None: of the layer with the most
-    weights. cache: a folder for schedules.
+    weights. cache: a folder for schedules. objective: what these are chosen by.
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
@@ -134,7 +136,7 @@ def compare(
             method_for(known),
             judge,
             specs,
-            cache,
+            {"cache": cache, "objective": objective},
         )
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
@@ -176,7 +178,7 @@ def _measure(
     calibration: Method,
     judge: _Judge,
     specs: Sequence[AccelSpec],
-    cache: str | Path | None,
+    options: CompileOptions,
 ) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunable_layers(pruned["main"])
@@ -186,9 +188,7 @@ def _measure(
     pruned = without_idle(pruned, quantize)
     runs = without_dead(pruned)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
-    stages = {
-        spec.name: lower_fastest(pruned, runs, spec, quantize, {"cache": cache}) for spec in specs
-    }
+    stages = {spec.name: lower_fastest(pruned, runs, spec, quantize, options) for spec in specs}
     snr, accuracy = judge.of_int8(
         network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantize)
     )

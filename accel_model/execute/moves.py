@@ -25,6 +25,7 @@ from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.memory.wgt_banks import scatter
 from zeroskip.accel_model.physics.common import bus_rows
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 
 
 def _transfer(
@@ -36,14 +37,19 @@ def _transfer(
     least: int = 0,
     **events: int,
 ) -> Cost:
-    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch.
+    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch, and,
+    unless it is flat, while rows are opened, closed and refreshed.
 
     reads: DRAM, which is written otherwise. least: cycles that the chip's side takes.
     """
-    dram = state.spec.dram
-    moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
+    dram, runs = state.spec.dram, np.array(cells.joined())
+    moved = bursts(runs, dram.burst_bytes) * dram.burst_bytes
+    if dram.timing is None:
+        cycles = moved // dram.bytes_per_cycle
+    else:
+        cycles = transfer_cycles(runs, row_timing(state.spec, writes=not reads))
     return Cost(
-        cycles=max(moved // dram.bytes_per_cycle, least),
+        cycles=max(cycles, least),
         dram_bytes=moved,
         useful_bytes=cells.total,
         events=events,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zeroskip.accel_model.reference.convolution import ROW, Outcome
-from zeroskip.accel_model.spec import AccelSpec, Dram
+from zeroskip.accel_model.reference.row_buffers import Controller
+from zeroskip.accel_model.spec import AccelSpec
 
 
 def row_rate(spec: AccelSpec) -> int:
@@ -52,10 +53,13 @@ class Transfer:
             yield start, length
 
 
-def step_transfer(dram: Dram, transfer: Transfer, rows: int = 0, rate: int = 1) -> Outcome:
-    """Move it: every run moves whole aligned bursts, each of them beat by beat, while so many rows
-    of ACT are written or read, ``rate`` in a cycle."""
-    outcome = Outcome()
+def step_transfer(
+    spec: AccelSpec, transfer: Transfer, rows: int = 0, rate: int = 1, *, writes: bool = False
+) -> Outcome:
+    """Move it: every run moves whole aligned bursts, each of them beat by beat, to or from rows of
+    DRAM that are opened and closed unless the bus is flat; meanwhile so many rows of ACT are written
+    or read, ``rate`` in a cycle."""
+    dram, outcome, bursts = spec.dram, Outcome(), list[int]()
     for start, length in transfer.runs():
         outcome.events["useful_bytes"] += length
         burst = start - start % dram.burst_bytes
@@ -63,10 +67,13 @@ def step_transfer(dram: Dram, transfer: Transfer, rows: int = 0, rate: int = 1) 
             moved = 0
             while moved < dram.burst_bytes:
                 moved += dram.bytes_per_cycle
-                rows -= rate
                 outcome.cycles += 1
             outcome.events["dram_bytes"] += dram.burst_bytes
+            bursts.append(burst)
             burst += dram.burst_bytes
+    if dram.timing is not None:
+        outcome.cycles = Controller(spec, bursts, writes=writes).run()
+    rows -= rate * outcome.cycles
     while rows > 0:
         rows -= rate
         outcome.cycles += 1

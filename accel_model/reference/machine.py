@@ -180,7 +180,7 @@ class _Engine:
 
     def _move(self, one: Any, shape: Any, act: str, dram: str) -> Outcome:
         outcome = step_transfer(
-            self.spec.dram,
+            self.spec,
             Transfer(
                 one.dram,
                 one.bytes,
@@ -189,6 +189,7 @@ class _Engine:
             ),
             one.width * one.height * one.blocks,
             row_rate(self.spec),
+            writes=isinstance(one, isa.Store),
         )
         for _block in range(one.blocks):
             for _row in range(one.height):
@@ -210,7 +211,7 @@ class _Engine:
                 self.memory.wgt[place] = raw[at + WORD * k : at + WORD * (k + 1)]
                 tall = max(tall, k // wide + 1)
             at, n = at + WORD * words, n + 1
-        outcome = step_transfer(self.spec.dram, Transfer(one.dram, one.size))
+        outcome = step_transfer(self.spec, Transfer(one.dram, one.size))
         outcome.events["wgt_words"] = one.size // WORD
         outcome.events["wgt_loaded"] = one.size
         outcome.events["dram_read"] = outcome.events["dram_bytes"]
@@ -220,7 +221,7 @@ class _Engine:
         for row in range(one.rows):
             at = one.dram + 16 * row
             self.memory.par[one.par + row] = self.memory.dram[at : at + 16]
-        outcome = step_transfer(self.spec.dram, Transfer(one.dram, ROW * one.rows))
+        outcome = step_transfer(self.spec, Transfer(one.dram, ROW * one.rows))
         outcome.events["par_loaded"] = ROW * one.rows
         outcome.events["dram_read"] = outcome.events["dram_bytes"]
         return outcome

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
 from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Candidate, Floats, TileContext
+from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats, TileContext
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,
@@ -49,7 +50,7 @@ TRIED = 3  # numbers of stripes, from the least that fits on
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
-SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
+SEARCHES: dict[type[Op], Callable[..., Search]] = {
     ops.ConvOp: ConvSearch,
     ops.DepthwiseOp: ChannelSearch,
     ops.MaxPoolOp: ChannelSearch,
@@ -60,9 +61,9 @@ SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
 }
 
 
-def search_of(op: Op, spec: AccelSpec) -> Search:
-    """The schedules of an operation by itself."""
-    return SEARCHES[type(op)](op, spec)
+def search_of(op: Op, spec: AccelSpec, *, energy: bool = False) -> Search:
+    """The schedules of an operation by itself, with or without their energy."""
+    return SEARCHES[type(op)](op, spec, energy=energy)
 
 
 @dataclass(frozen=True)
@@ -84,34 +85,58 @@ class GroupCandidate:
 
 @dataclass(frozen=True)
 class PricedGroup:
-    """A group and its estimated cycles."""
+    """A group, its estimated cycles, and the picojoules of its events (0 where nobody asks)."""
 
     plan: GroupPlan
     cycles: float
+    picojoules: float = 0.0
 
 
 class FusionSearch:
-    """The groups of a region."""
+    """The groups of a region that are best by an objective. cycles, picojoules: estimates of what
+    ``best`` found last."""
 
-    def __init__(self, region: Region, spec: AccelSpec, progress: Progress | None = None) -> None:
-        self.ops, self.spec = region.ops, spec
+    def __init__(
+        self,
+        region: Region,
+        spec: AccelSpec,
+        progress: Progress | None = None,
+        objective: Objective = CYCLES,
+    ) -> None:
+        self.ops, self.spec, self.objective = region.ops, spec, objective
+        self.cycles = self.picojoules = 0.0
+        energy = bool(objective.events)
+        self.energy = BusEnergy.of(spec) if energy else None
         self.liveness = Liveness(region.ops, region.outputs)
-        self.searches = [search_of(op, spec) for op in region.ops]
+        self.searches = [search_of(op, spec, energy=energy) for op in region.ops]
         self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
         self.progress = progress or no_progress
 
+    def reweigh(self, objective: Objective) -> None:
+        """Search by another objective from now on."""
+        self.objective = objective
+        self.known.clear()
+        self.works.clear()
+
     def best(self) -> list[GroupPlan]:
-        """The groups of the least estimated cycles. CompileError if an operation does not fit."""
-        cheapest: list[tuple[float, list[GroupPlan]]] = [(0.0, [])]
+        """The groups of the least estimated score. CompileError if an operation does not fit."""
+        cheapest: list[tuple[float, list[PricedGroup]]] = [(0.0, [])]
         for last in range(1, len(self.ops) + 1):
             self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
             options = []
             for first, found in self._ending(last):
-                cycles, groups = cheapest[first]
-                options.append((cycles + found.cycles, [*groups, found.plan]))
+                score, groups = cheapest[first]
+                options.append((score + self._score(found), [*groups, found]))
             cheapest.append(min(options, key=lambda each: each[0]))
-        return cheapest[-1][1]
+        best = cheapest[-1][1]
+        self.cycles = sum(found.cycles for found in best)
+        self.picojoules = sum(found.picojoules for found in best)
+        return [found.plan for found in best]
+
+    def _score(self, found: PricedGroup) -> float:
+        score: float = self.objective.score(found.cycles, found.picojoules)
+        return score
 
     def misfits(self) -> dict[str, str]:
         """Node -> why it cannot be scheduled, of the operations that do not fit by themselves."""
@@ -164,11 +189,18 @@ class FusionSearch:
                     found.append(group)
                 elif not found:
                     tails.remove(tail)  # nor will a longer group fit in so few stripes
-                if _enough(found):
+                if self._enough(found):
                     break
             if not found:
                 return
-            yield first, min(found, key=lambda each: each.cycles)
+            yield first, min(found, key=self._score)
+
+    def _enough(self, found: Sequence[PricedGroup]) -> bool:
+        """Whether other numbers of stripes are hardly better: where the values fit whole, one is
+        tried against two; it is worse where they leave little room for tiles."""
+        if len(found) == 2 and found[0].plan.stripes == 1:
+            return self._score(found[0]) <= self._score(found[1])
+        return len(found) == TRIED
 
     def _candidate(self, first: int, last: int, planner: StripePlanner) -> GroupCandidate | None:
         held = self.liveness.resident(first, last)
@@ -241,7 +273,7 @@ class FusionSearch:
     def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
         key = index, place, alone
         if key not in self.known:
-            ranked = self.searches[index].ranked(place, 1, alone)
+            ranked = self.searches[index].ranked(place, 1, alone, self.objective)
             self.known[key] = ranked[0] if ranked else None
         return self.known[key]
 
@@ -255,13 +287,14 @@ class FusionSearch:
                 return None
             chosen.append(best)
         plan = GroupPlan(candidate.stripes, tuple(each.plan for each in chosen), candidate.buffers)
-        latency = self.spec.dram.latency_cycles
-        return PricedGroup(
-            plan, chosen[0].cost.alone(latency) if alone else self._cycles(candidate, chosen)
-        )
+        if not alone:
+            return PricedGroup(plan, *self._costs(candidate, chosen))
+        cost = chosen[0].cost
+        spent = 0.0 if self.energy is None else cost.picojoules(self.energy)
+        return PricedGroup(plan, cost.alone(self.spec.dram.latency_cycles), spent)
 
-    def _cycles(self, candidate: GroupCandidate, chosen: Sequence[Candidate]) -> float:
-        """Of a group of several operations."""
+    def _costs(self, candidate: GroupCandidate, chosen: Sequence[Candidate]) -> tuple[float, float]:
+        """Cycles and picojoules of a group of several operations."""
         first, last = candidate.first, candidate.first + len(chosen)
         needed = self.liveness.live_out(first, last)
         works = []
@@ -284,9 +317,27 @@ class FusionSearch:
         if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
             table[1:, :, [WEIGHT_TILE, WEIGHTS, ROWS]] = 0
         ends = chosen[-1].cost.last - chosen[0].cost.first - chosen[0].cost.tile
-        return ends / 2 + pipelined_cycles(
+        cycles = ends / 2 + pipelined_cycles(
             table.reshape(-1, table.shape[2]), self.spec.wgt_rows, self.spec.dram.latency_cycles
         )
+        return cycles, self._picojoules(candidate, chosen, table)
+
+    def _picojoules(
+        self, candidate: GroupCandidate, chosen: Sequence[Candidate], table: Floats
+    ) -> float:
+        """Of the events of a group: on the array, for all rows that its stripes make, and of what the
+        bus moves."""
+        if self.energy is None:
+            return 0.0
+        spent = 0.0
+        for op, choice in zip(self.ops[candidate.first :], chosen, strict=False):
+            of = candidate.stripe_plans[op.y.value.name]
+            spent += choice.cost.energy * float((of.end - of.made).sum()) / of.most_made
+        loads, tile, weights, stores = (
+            float(table[:, :, column].sum()) for column in (LOADS, WEIGHT_TILE, WEIGHTS, STORES)
+        )
+        moved: float = self.energy.picojoules(loads, tile + weights, stores)
+        return spent + moved
 
     def _work(
         self, op: Op, choice: Candidate, of: StripePlan, on_chip: bool, needed: bool
@@ -299,7 +350,7 @@ class FusionSearch:
             cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
         )
         if on_chip:
-            row = op.y.channels * op.y.value.spatial[1] / self.spec.dram.bytes_per_cycle
+            row = Bus.of(self.spec).cycles(op.y.channels * op.y.value.spatial[1], 0)
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
             work[:, LOADS] += (of.made - of.needed) * row
         work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])
@@ -317,14 +368,6 @@ def estimate(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> fl
         first += len(group.plans)
         cycles += found.cycles if found is not None else 0.0
     return cycles
-
-
-def _enough(found: Sequence[PricedGroup]) -> bool:
-    """Whether other numbers of stripes are hardly better: where the values fit whole, one is tried
-    against two; it is worse where they leave little room for tiles."""
-    if len(found) == 2 and found[0].plan.stripes == 1:
-        return found[0].cycles <= found[1].cycles
-    return len(found) == TRIED
 
 
 class _Tail:

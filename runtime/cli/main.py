@@ -17,6 +17,7 @@ from zeroskip.runtime.cli.guard import Commands, one_line, printable
 from zeroskip.runtime.cli.options import (
     FILE,
     level_option,
+    objective_option,
     params_option,
     program_option,
     shapes_option,
@@ -111,6 +112,7 @@ def _show_level(network: Any) -> None:
     metavar="N",
     help="Time N schedules of each layer on the accelerator and keep the fastest.",
 )
+@objective_option
 @click.option(
     "--cache/--no-cache",
     default=True,
@@ -140,6 +142,7 @@ def compile_command(
     float_nodes: tuple[str, ...],
     shapes: dict[str, tuple[int, ...]],
     tune: int | None,
+    objective: str,
     cache: bool,
     emit: str | None,
     emit_folder: Path | None,
@@ -151,6 +154,8 @@ def compile_command(
     if levels and emit is not None:
         raise click.UsageError("--emit prints one network; leave --level out, or --emit")
     check_emit(emit, emit_folder)
+    if tune is not None and objective != "cycles":
+        raise click.UsageError("--tune keeps the fastest schedules; leave it or --objective out")
     from zeroskip.accel_model.spec import load_spec
 
     spec = load_spec(target)
@@ -171,6 +176,7 @@ def compile_command(
         "float_nodes": float_nodes,
         "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
+        "objective": objective,
         "cache": default_folder() if cache else None,
     }
     networks: list[Any] = []

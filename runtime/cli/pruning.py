@@ -9,6 +9,7 @@ import click
 
 from zeroskip.runtime.cli.options import (
     FILE,
+    objective_option,
     params_option,
     read_list,
     read_ratios,
@@ -182,6 +183,7 @@ def prune_command(
 )
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
+@objective_option
 @click.option(
     "--html",
     "html_file",
@@ -203,6 +205,7 @@ def compare_command(
     reconstruct: str | None,
     layer: str | None,
     shapes: dict[str, tuple[int, ...]],
+    objective: Any,
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -234,6 +237,7 @@ def compare_command(
             shapes=shapes,
             layer=layer,
             cache=default_folder(),
+            objective=objective,
             progress=on_progress,
         )
         if json_file is not None:

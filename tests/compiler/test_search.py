@@ -172,6 +172,7 @@ def test_the_slower_of_array_and_bus_decides() -> None:
         rows=zero,
         all_rows=zero,
         act=zero,
+        energy=zero,
         fits=np.ones(2, np.bool_),
     )
     assert costs.order(2, None) == [1, 0]

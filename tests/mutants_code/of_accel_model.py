@@ -384,7 +384,21 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_tensor_layout.py",
     ),
     Change(
-        "accel_model/spec.py",
+        "accel_model/timing/dram_rows.py",
+        "a row may be closed as soon as its burst has moved",
+        "ready = rp + max(ready, opened[bank] + ras, used[bank] + recovery)",
+        "ready = rp + max(ready, used[bank] + recovery)",
+        "accel_model/test_dram_rows.py",
+    ),
+    Change(
+        "accel_model/timing/dram_rows.py",
+        "rows are opened without regard to the queue",
+        "ready = began[number % queue] if number >= queue else 0",
+        "ready = 0",
+        "accel_model/test_dram_rows.py",
+    ),
+    Change(
+        "accel_model/io/declared.py",
         "numbers that must be powers of two need not be",
         "int(value).bit_count() != 1",
         "int(value).bit_count() < 1",

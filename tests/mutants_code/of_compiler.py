@@ -302,8 +302,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/scheduling/conv_search.py",
         "weights are priced as loaded once",
-        "weights=mappings.nbytes * np.where(again, pieces, 1) / bus,",
-        "weights=mappings.nbytes / bus,",
+        "weights=bus.cycles(mappings.nbytes * again, weights * again),",
+        "weights=bus.cycles(mappings.nbytes, weights),",
         "compiler/test_search.py::test_weights_that_do_not_stay_are_loaded_for_each_patch",
     ),
     Change(
