@@ -115,8 +115,9 @@ class DianNao(Kind[TreeGeometry]):
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
-        """A row of inputs, or one of the operand for each 16 trees, is broadcast."""
-        width = ACT_ROW_BYTES * self.datapath(spec).rows
+        """A row of inputs, or one of the operand for each 16 trees, is broadcast; of channelwise
+        instructions a row for each of ``pixels``."""
+        width = ACT_ROW_BYTES * max(self.datapath(spec).rows, spec.array.pixels)
         port = PartPort("fetch", "w", flows=("act_fetched",))
         return (*super().resources(spec), Resource("input registers", 1, 0, width, (port,)))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,7 @@ from zeroskip.accel_model.arrays.tile_counts import (
     two_sets,
 )
 from zeroskip.accel_model.formats import DENSE, RUNS, WeightFormat
-from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.spec import (
     AccelSpec,
@@ -228,7 +227,7 @@ class CartesianKind(Kind[ScnnGeometry]):
         """Accumulators are two banks for each multiplier in each of the two sets of a PE; a set is
         added to or drained."""
         array = self.geometry(spec)
-        size, banks, width = array.vector, 2 * array.vector**2, max(BLOCK, array.vector)
+        size, banks, width = array.vector, 2 * array.vector**2, _broadcast_bytes(spec)
         accumulators = Resource(
             "accumulators",
             2 * banks * array.pes,
@@ -290,7 +289,7 @@ class CartesianKind(Kind[ScnnGeometry]):
         input_bytes = array.vector * int(read)
         needs = (
             *supplies(spec, self.datapath(spec), case, filters.words, input_bytes),
-            (weight_bytes, max(BLOCK, array.vector)),
+            (weight_bytes, _broadcast_bytes(spec)),
         )
         late = supply_cycles(int(end), needs)
         cycles = int(end) + late + array.pipeline_cycles
@@ -353,6 +352,11 @@ class CartesianKind(Kind[ScnnGeometry]):
         times = np.maximum((vectors @ groups.all_vectors).max(axis=0), 1).astype(np.int64)
         _, end = two_sets(times, -(-groups.filters * sums // array.drain_width))
         return float(end + array.pipeline_cycles)
+
+
+def _broadcast_bytes(spec: AccelSpec) -> int:
+    """Of weights that all PEs get in a cycle: as many as a row of a bank of WGT has."""
+    return max(cast(ScnnGeometry, spec.array).vector, stream_row_bytes(spec))
 
 
 def group_filters(array: ScnnGeometry, sums: int) -> int:

@@ -9,7 +9,7 @@ chunk of one or two filters. ``sparten_w`` and ``sparten_a`` skip only one of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -36,6 +36,7 @@ from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
+    Needs,
     looked_at,
     looked_up,
     mask_of,
@@ -159,15 +160,16 @@ class SpartenKind(Kind[SpartenGeometry]):
                 PartPort("adder", "w", flows=("sums_written",)),
             ),
         )
-        row = stream_row_bytes(spec)
+        stream = stream_row_bytes(spec)
+        row = max(ACT_ROW_BYTES, stream)
         chunks = Resource(
             "unit chunks",
             array.macs,
             max(0, array.unit_bytes - 4 * SUM_BYTES),
             row,
             (
-                PartPort("cluster", "w", flows=("chunk_inputs",)),
-                PartPort("lane", "w", flows=("chunk_weights",)),
+                PartPort("cluster", "w", ACT_ROW_BYTES / row, ("chunk_inputs",)),
+                PartPort("lane", "w", stream / row, ("chunk_weights",)),
                 PartPort("multiplier", "r", 2 / row, ("chunk_read",)),
             ),
         )
@@ -211,10 +213,9 @@ class SpartenKind(Kind[SpartenGeometry]):
         ends, busy = _drained(
             times, np.arange(len(times)), _drains(len(filters), array), array.clusters
         )
-        rounds, jobs = -(-window.outputs // array.clusters), -(-len(filters) // (2 * array.units))
-        rows, words = int(floors.sum()) * window.outputs * jobs, filters.words * rounds
-        way, end, results = self.datapath(spec), int(ends.max()), result_events(case, array.units)
-        late = supply_cycles(end, supplies(spec, way, case, words, ACT_ROW_BYTES * rows))
+        rows, words = self._sent(array, case)
+        end, results = int(ends.max()), result_events(case, array.units)
+        late = supply_cycles(end, self._needs(spec, case))
         cycles = end + late + array.pipeline_cycles
         at = looked_at(mask, window)
         products = int((nonzeros_at(filters) * at).sum())
@@ -251,6 +252,16 @@ class SpartenKind(Kind[SpartenGeometry]):
                 "sums_written": SUM_BYTES * multiplied,
             },
         )
+
+    def _sent(self, array: SpartenGeometry, case: Case) -> tuple[int, int]:
+        """Rows of ACT that hold the inputs of all chunks, and words of streams."""
+        outputs, jobs = case.window.outputs, -(-len(case.filters) // (2 * array.units))
+        rows = int(_floors(case.filters, array.chunk).sum()) * outputs * jobs
+        return rows, case.filters.words * -(-outputs // array.clusters)
+
+    def _needs(self, spec: AccelSpec, case: Case) -> Needs:
+        rows, words = self._sent(self.geometry(spec), case)
+        return supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
 
     def _weights(self, filters: FilterSet, chunk: int) -> Words:
         """uint64 [F, chunks, words]: what is stored, in bits."""
@@ -294,25 +305,27 @@ class SpartenKind(Kind[SpartenGeometry]):
             times: Int64 = _join(_packed(there, array.chunk), weights, floors, array.units)[0][0]
             return times
 
-        return ExactPrice(((cache(partial(self._patch_cycles, array, case, join)), 1.0),))
+        return ExactPrice(((cache(partial(self._patch_cycles, spec, case, join)), 1.0),))
 
     def _patch_cycles(
         self,
-        array: SpartenGeometry,
+        spec: AccelSpec,
         case: Case,
         join: Callable[[bytes], Int64],
         high: int,
         wide: int,
     ) -> float:
         """Outputs of the same taps in padding are joined alike where the array skips inputs."""
-        window = patch_window(case.window, high, wide)
+        array, window = self.geometry(spec), patch_window(case.window, high, wide)
         if "inputs" in self.skips:
             alike, of = padded_alike(window)
         else:
             alike, of = np.ones((1, window.taps), np.bool_), np.zeros(window.outputs, np.int64)
         times = np.stack([join(real.tobytes()) for real in alike])
         drains = _drains(len(case.filters), array)
-        return int(_drained(times, of, drains, array.clusters)[0].max()) + array.pipeline_cycles
+        end = int(_drained(times, of, drains, array.clusters)[0].max())
+        late = supply_cycles(end, self._needs(spec, replace(case, window=window)))
+        return end + late + array.pipeline_cycles
 
 
 def _floors(filters: FilterSet, chunk: int) -> Int64:

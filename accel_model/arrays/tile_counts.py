@@ -13,7 +13,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64, Slot
 from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.physics.common import Datapath, stream_row_bytes
+from zeroskip.accel_model.physics.common import Datapath, stream_rate
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
@@ -105,10 +105,9 @@ def supplies(spec: AccelSpec, way: Datapath, case: Case, words: int, fetched: in
     fetched: bytes of inputs. Rows of the operand come from ACT too."""
     operand = case.last and case.operand_row is not None
     rows = operand * blocks(len(case.filters)) * case.window.outputs
-    row = way.stream_bytes or stream_row_bytes(spec)
     return (
         (fetched + ACT_ROW_BYTES * rows, ACT_ROW_BYTES * way.act_banks(spec)),
-        (WGT_WORD_BYTES * words, row * spec.wgt_banks),
+        (WGT_WORD_BYTES * words, stream_rate(spec, way)),
     )
 
 

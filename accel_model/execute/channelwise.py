@@ -28,6 +28,7 @@ from zeroskip.accel_model.functional.convolution import check_fit
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import Access
 from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.physics.common import stream_rate
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
@@ -83,10 +84,12 @@ def _cost(
     **events: int,
 ) -> Cost:
     """operand: 1 if there is one. products: multiplies, and those by inputs within the tile.
-    traffic: bytes that do not go through ACT."""
+    traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them."""
     window, count = state.window().shape, blocks(channels)
     taken, free = _cycles(state.spec, window, count, operand_row(state, operand))
-    (every, real), width = products, state.spec.array.macs
+    (every, real), width, spec = products, state.spec.array.macs, state.spec
+    sent = -(-traffic.get("wgt_read", 0) // stream_rate(spec, spec.kind.datapath(spec)))
+    taken, free = max(taken, sent), max(free, sent)
     read, written = count * (window.taps + operand) * window.outputs, count * window.outputs
     return Cost(
         taken,

@@ -100,6 +100,11 @@ def bus_rows(spec: AccelSpec) -> int:
     return min(banks, max(math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES), narrow))
 
 
+def stream_rate(spec: AccelSpec, way: Datapath) -> int:
+    """Bytes that all banks of WGT give in a cycle."""
+    return spec.wgt_banks * (way.stream_bytes or stream_row_bytes(spec))
+
+
 def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     """ACT, WGT, ACC, PAR and staging."""
     own, row, banks = spec.sram, stream_row_bytes(spec), way.act_banks(spec)

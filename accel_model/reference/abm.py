@@ -101,6 +101,7 @@ class AbmLane:
             self.outcome.slots["padding" if value is None else "multiply"] += 1
             events["additions"] += 1
             events["window_bytes"] += 1
+            events["window_read"] += 1
             self.partial[i] += value or 0
         if not adding[1]:
             self.waiting.append((adding[0], self.partial))
@@ -133,7 +134,8 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                     reads.append(min(rows, array.fetch_rows))
                     rows -= array.fetch_rows
             copies = -(-array.lanes // array.window_ports)
-            events["window_bytes"] += copies * channels * taps * len(vectors[fetched])
+            for counter in ("window_bytes", "window_written"):
+                events[counter] += copies * channels * taps * len(vectors[fetched])
         if reads:
             events["act_rows"] += reads.popleft()
             now_fetched += not reads

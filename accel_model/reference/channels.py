@@ -68,8 +68,10 @@ class Channelwise:
         )
 
 
-def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcome:
-    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile."""
+def step_channels(array: ArrayGeometry, banks: int, work: Channelwise, stream_rate: int) -> Outcome:
+    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile.
+
+    stream_rate: bytes that all banks of WGT give in a cycle."""
     outcome = Outcome()
     events = outcome.events
     outputs = work.output[0] * work.output[1]
@@ -99,6 +101,8 @@ def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcom
     for _ in quads[-1]:  # the last quad's rows leave after it
         outcome.cycles += 1
     outcome.cycles += array.pipeline_cycles
+    while stream_rate * outcome.cycles < events["wgt_read"]:
+        outcome.cycles += 1
     events["cycles"] = outcome.cycles
     return outcome
 

@@ -106,6 +106,16 @@ def value_at(conv: Convolution, channel: int, tap: int, output: int) -> int | No
     return plane[y][x] if 0 <= y < len(plane) and 0 <= x < len(plane[0]) else None
 
 
+def row_of_wgt(spec: AccelSpec) -> int:
+    """Bytes of a row of a bank of WGT: what the bus brings in a cycle, a word at least."""
+    return min(64, max(WORD, spec.dram.bytes_per_cycle))
+
+
+def stream_rate(spec: AccelSpec) -> int:
+    """Bytes of all banks of WGT in a cycle: a row of each, or what the array says that it takes."""
+    return spec.wgt_banks * (spec.kind.datapath(spec).stream_bytes or row_of_wgt(spec))
+
+
 def supply(spec: AccelSpec, conv: Convolution, outcome: Outcome, *more: tuple[int, int]) -> None:
     """Wait for what memories have still to send: inputs and operand of ACT, a row of each bank in a
     cycle, and streams of WGT, as much of each bank as the bus brings. more: bytes of other ways,
@@ -114,10 +124,9 @@ def supply(spec: AccelSpec, conv: Convolution, outcome: Outcome, *more: tuple[in
     if conv.last and conv.operand_row is not None:
         rows = conv.out_blocks * conv.output[0] * conv.output[1]
     banks = max(spec.sram.act_banks, spec.kind.datapath(spec).results)
-    bus = min(64, max(WORD, spec.dram.bytes_per_cycle))
     ways = [
         (ROW * (rows + outcome.events["act_rows"]) + outcome.events["input_read"], ROW * banks),
-        (WORD * outcome.events["wgt_words"], bus * spec.wgt_banks),
+        (WORD * outcome.events["wgt_words"], stream_rate(spec)),
         *more,
     ]
     left = [amount - rate * outcome.cycles for amount, rate in ways]

@@ -19,6 +19,7 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
+from zeroskip.accel_model.reference.filters import stream_rate
 from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -307,6 +308,7 @@ class _Engine:
                 **self._window(),
                 **more,
             ),
+            stream_rate(self.spec),
         )
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
     SUM,
     Filter,
@@ -20,6 +20,7 @@ from zeroskip.accel_model.reference.filters import (
     read_dense,
     read_filters,
     read_runs,
+    row_of_wgt,
     supply,
     value_at,
 )
@@ -225,7 +226,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         if any(pe.inputs(channel, phase) for pe in pes)
     )
     outcome.events["fifo_written"] = sent * len(pes)
-    supply(spec, conv, outcome, (sent, max(BLOCK, array.vector)))
+    supply(spec, conv, outcome, (sent, max(array.vector, row_of_wgt(spec))))
     finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

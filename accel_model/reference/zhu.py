@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
+    SUM,
     Filter,
     Stored,
     finish,
@@ -49,6 +50,7 @@ class Generator:
             outputs = passes[self.items[self.ready][0]].outputs
             self.left = len(self._pixels(outputs))
             outcome.events["act_rows"] += self.left
+            outcome.events["block_written"] += ROW * self.left
             self.busy = True
         self.left -= self.array.fetch_rows
         self.busy = self.left > 0
@@ -79,11 +81,14 @@ class ZhuPe:
         assert self.held is not None
         weight = self.todo.pop(0)
         events["vectors"] += 1
+        events["generated"] += size
         self.outcome.slots["fragmentation"] += size - len(outputs)
         for n in outputs:
             value = value_at(self.conv, weight.channel, weight.tap, n)
             self.outcome.slots["padding" if value is None else "multiply"] += 1
             events["multiplies" if value else "gated"] += 1
+            for way in ("sums_read", "sums_written"):
+                events[way] += SUM
             sums[self.held.channel, n] += weight.value * (value or 0)
 
 

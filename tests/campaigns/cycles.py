@@ -50,6 +50,7 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
+from zeroskip.accel_model.reference.filters import stream_rate
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, DramTiming, load_spec
 from zeroskip.accel_model.technology import DRAM_TIMINGS
@@ -251,6 +252,7 @@ def channelwise(rng: Rng, name: str) -> str:
             operand_row=operand_row,
             **more,
         ),
+        stream_rate(spec),
     )
     return difference(fast(spec, instructions[name], *registers, **held), outcome)
 

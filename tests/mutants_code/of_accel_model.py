@@ -510,7 +510,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
         "accel_model/test_audit.py",
     ),
     Change(
-        "accel_model/execute/cost.py",
+        "accel_model/execute/moves.py",
         "a transfer moves any number of rows of ACT in a cycle",
         "least=-(-rows // bus_rows(state.spec)),",
         "least=0,",
@@ -519,7 +519,7 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/lanes.py",
         "what lanes read of their windows is not counted",
-        '"window_read": events["window_bytes"] - written,',
+        '"window_read": timing.events["window_bytes"] - written,',
         '"window_read": 0,',
         "accel_model/test_audit.py campaigns/test_cycles.py",
     ),

@@ -83,7 +83,7 @@ ARRAYS: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/cambricon_x.py",
         "streams are read once, not for every output",
-        '"wgt_words": filters.words * outputs,',
+        '"wgt_words": filters.words * outputs - count * (outputs - 1),',
         '"wgt_words": filters.words,',
         f"{TILES}[cambricon_x]",
     ),

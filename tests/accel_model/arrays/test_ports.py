@@ -23,7 +23,8 @@ OF_TRANSFERS = ("load", "store")  # users of ports that no convolution goes thro
 @cache
 def measured(target: str) -> list[tuple[Mapping[str, int], int]]:
     """Bytes by flow, and cycles, of random tiles."""
-    spec, found = load_spec(target), []
+    spec = load_spec(target)
+    found: list[tuple[Mapping[str, int], int]] = []
     for number in range(TILES):
         tile = RandomConvolution(spec, np.random.default_rng([SEED, number]))
         try:
