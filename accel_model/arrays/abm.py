@@ -30,7 +30,13 @@ from zeroskip.accel_model.arrays.base import (
     Timing,
     beside,
 )
-from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, result_events
+from zeroskip.accel_model.arrays.tile_counts import (
+    MULTIPLIED,
+    SUPPLY,
+    result_events,
+    supplies,
+    supply_cycles,
+)
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
@@ -38,6 +44,7 @@ from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
     AccelSpec,
     Energy,
     channelwise_outputs,
@@ -100,6 +107,7 @@ class AbmKind(Kind[AbmGeometry]):
         Slot("fetch", "waiting for the inputs of a window", "fetch"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the lanes, and for the end", "drain"),
+        SUPPLY,
         Slot("unused", "lanes without a filter", "ragged"),
         CHANNELWISE,
         SETUP,
@@ -184,7 +192,10 @@ class AbmKind(Kind[AbmGeometry]):
         stages = window.taps * blocks(filters.shape.channels)
         fetches = stages * -(-outputs // array.fetch_rows)
         end, fetch_wait = _walk(fetches, times, sizes, outputs, array.drain_width)
-        cycles = end + array.pipeline_cycles
+        words, rows = filters.words * vectors, stages * window.outputs
+        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
+        late = supply_cycles(end, needs)
+        cycles = end + late + array.pipeline_cycles
         every, real = filters.products(window)
         busy = vectors * int(times.sum())
         held = vectors * int(lengths.sum()) * array.vector
@@ -201,13 +212,14 @@ class AbmKind(Kind[AbmGeometry]):
                 "values": held - issued,
                 "imbalance": worked - held,
                 "fetch": fetch_wait * array.macs,
-                "drain": (cycles - busy - fetch_wait) * array.macs,
+                "drain": (cycles - late - busy - fetch_wait) * array.macs,
+                "supply": late * array.macs,
                 "unused": busy * array.macs - worked,
             },
             {
                 **results,
-                "act_rows": results["act_rows"] + stages * window.outputs,
-                "wgt_words": filters.words * vectors,
+                "act_rows": results["act_rows"] + rows,
+                "wgt_words": words,
                 "multiplies": values * window.outputs,
                 "additions": every,
                 "window_bytes": copies * filters.shape.entries * window.outputs + every,

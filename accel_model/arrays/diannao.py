@@ -132,7 +132,7 @@ class DianNao(Kind[TreeGeometry]):
 
     def conv(self, spec: AccelSpec, case: Case) -> Timing:
         """Events: every output reads its rows of ACT once for each group of filters, and all
-        weights, not the streams' headers of a word each, which are read once."""
+        weights, not the streams' headers of a word each: trees take filters in their order."""
         array, window, filters = self.geometry(spec), case.window, case.filters
         in_channel_order(filters)
         count, outputs, shape = len(filters), window.outputs, filters.shape
@@ -156,7 +156,7 @@ class DianNao(Kind[TreeGeometry]):
             },
             {
                 "act_rows": (groups * rows + ends * blocks(count)) * outputs,
-                "wgt_words": filters.words * outputs - count * (outputs - 1),
+                "wgt_words": (filters.words - count) * outputs,
                 "acc_rows": ((not case.first) + (not case.last))
                 * len(accumulator_rows(array.filters, count))
                 * outputs,

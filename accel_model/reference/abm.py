@@ -12,6 +12,7 @@ from zeroskip.accel_model.reference.filters import (
     block_order,
     finish,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.reference.streams import Pointer
@@ -163,6 +164,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not leaving
         done, drained, fetched = now_done, now_drained, now_fetched
         outcome.cycles += 1
+    supply(spec, conv, outcome)
     finish(conv, array.lanes, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome
