@@ -9,7 +9,7 @@ operation is a group too, so the result is never worse than plain execution by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -60,6 +60,16 @@ SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
 }
 
 
+def _looks(index: int, op: Op) -> Hashable:
+    """What the search of an operation depends on: of frames of a volume that are made alike the
+    same, of anything else its place in the region."""
+    if op.y.frames is None:
+        return index
+    weight = id(op.weight) if isinstance(op, ops.ConvOp) else None
+    views = [(view.channels, view.spatial) for view in (op.x, op.y)]
+    return type(op), op.y.value.name, weight, op.input_window, *views
+
+
 def search_of(op: Op, spec: AccelSpec) -> Search:
     """The schedules of an operation by itself."""
     return SEARCHES[type(op)](op, spec)
@@ -96,8 +106,12 @@ class FusionSearch:
     def __init__(self, region: Region, spec: AccelSpec, progress: Progress | None = None) -> None:
         self.ops, self.spec = region.ops, spec
         self.liveness = Liveness(region.ops, region.outputs)
-        self.searches = [search_of(op, spec) for op in region.ops]
-        self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
+        alike: dict[Hashable, Search] = {}
+        self.searches = [
+            alike.setdefault(_looks(index, op), search_of(op, spec))
+            for index, op in enumerate(region.ops)
+        ]
+        self.known: dict[tuple[Search, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
         self.progress = progress or no_progress
 
@@ -147,7 +161,7 @@ class FusionSearch:
         nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:
             return
-        most = self.ops[last - 1].y.value.spatial[0]
+        most = self.ops[last - 1].y.spatial[0]
         tails = [
             _Tail(self.ops, last, stripes)
             for stripes in STRIPE_COUNTS
@@ -239,9 +253,10 @@ class FusionSearch:
         return TileContext(rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]))
 
     def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
-        key = index, place, alone
+        search = self.searches[index]
+        key = search, place, alone
         if key not in self.known:
-            ranked = self.searches[index].ranked(place, 1, alone)
+            ranked = search.ranked(place, 1, alone)
             self.known[key] = ranked[0] if ranked else None
         return self.known[key]
 
@@ -299,7 +314,7 @@ class FusionSearch:
             cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
         )
         if on_chip:
-            row = op.y.channels * op.y.value.spatial[1] / self.spec.dram.bytes_per_cycle
+            row = op.y.channels * op.y.spatial[1] / self.spec.dram.bytes_per_cycle
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
             work[:, LOADS] += (of.made - of.needed) * row
         work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])
