@@ -70,6 +70,17 @@ def _looks(index: int, op: Op) -> Hashable:
     return type(op), op.y.value.name, weight, op.input_window, *views
 
 
+def _starts(steps: Sequence[Op]) -> list[int]:
+    """Of each operation the first of those that make the same volume frame by frame."""
+    starts: list[int] = []
+    for index, op in enumerate(steps):
+        before = steps[index - 1] if index else op
+        joined = index > 0 and None not in (op.y.frames, before.y.frames)
+        alike = (op.node, op.y.value.name) == (before.node, before.y.value.name)
+        starts.append(starts[-1] if joined and alike else index)
+    return starts
+
+
 def search_of(op: Op, spec: AccelSpec) -> Search:
     """The schedules of an operation by itself."""
     return SEARCHES[type(op)](op, spec)
@@ -113,19 +124,23 @@ class FusionSearch:
         ]
         self.known: dict[tuple[Search, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
+        self.starts = _starts(region.ops)
         self.progress = progress or no_progress
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated cycles. CompileError if an operation does not fit."""
-        cheapest: list[tuple[float, list[GroupPlan]]] = [(0.0, [])]
-        for last in range(1, len(self.ops) + 1):
-            self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
+        count = len(self.ops)
+        cheapest: dict[int, tuple[float, list[GroupPlan]]] = {0: (0.0, [])}
+        for last in range(1, count + 1):
+            if last < count and self.starts[last] != last:
+                continue
+            self.progress(self.ops[last - 1].node, last - 1, count)
             options = []
             for first, found in self._ending(last):
                 cycles, groups = cheapest[first]
                 options.append((cycles + found.cycles, [*groups, found.plan]))
-            cheapest.append(min(options, key=lambda each: each[0]))
-        return cheapest[-1][1]
+            cheapest[last] = min(options, key=lambda each: each[0])
+        return cheapest[count][1]
 
     def misfits(self) -> dict[str, str]:
         """Node -> why it cannot be scheduled, of the operations that do not fit by themselves."""
@@ -149,15 +164,18 @@ class FusionSearch:
 
     def _ending(self, last: int) -> Iterator[tuple[int, PricedGroup]]:
         """The best group that ends before ``last``, for each first operation it can have. One whose
-        last operation finds nothing on chip is no better than two groups."""
+        last operation finds nothing on chip is no better than two groups; the frames of a volume
+        stay together."""
         self.works.clear()
-        alone = self.group(last - 1, last, 1)
+        own = self.starts[last - 1]
+        alone = self.group(own, last, 1)
         if alone is None:
+            wrong = next(at for at in range(own, last) if self.group(at, at + 1, 1) is None)
             raise CompileError(
-                f"'{self.ops[last - 1].node}': {self.searches[last - 1].misfit()}; choose a target "
+                f"'{self.ops[wrong].node}': {self.searches[wrong].misfit()}; choose a target "
                 "with more SRAM"
             )
-        yield last - 1, alone
+        yield own, alone
         nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:
             return
@@ -168,6 +186,8 @@ class FusionSearch:
             if stripes == 1 or stripes <= most
         ]
         for first in range(nearest, -1, -1):
+            if self.starts[first] != first:
+                continue
             found: list[PricedGroup] = []
             for tail in [*tails]:
                 candidate = (
@@ -213,8 +233,12 @@ class FusionSearch:
         shared = tuple(
             largest_gap(taken[index - 1] + busy, rows) for index, busy in enumerate(taken)
         )
+        needed = self.liveness.live_out(first, last)
+        spans = [
+            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
+        ]
         behind = tuple(
-            self._is_behind(index, held, needs, acts, first, last) for index in range(last - first)
+            self._is_behind(index, spans, needed, first, last) for index in range(last - first)
         )
         buffers = tuple(Buffer(need.first, act) for need, act in zip(needs, acts, strict=True))
         return GroupCandidate(
@@ -224,17 +248,13 @@ class FusionSearch:
     def _is_behind(
         self,
         index: int,
-        held: Sequence[LiveRange],
-        needs: Sequence[LiveBuffer],
-        acts: Sequence[int],
+        spans: Sequence[tuple[LiveRange, int, int]],
+        needed: frozenset[str],
         first: int,
         last: int,
     ) -> bool:
-        """Of an operation of a group, whether it must wait for the store of another's result."""
-        needed = self.liveness.live_out(first, last)
-        spans = [
-            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
-        ]
+        """Of an operation of a group, whether it must wait for the store of another's result.
+        spans: values that stay on chip, with their rows of ACT; needed: those that go to DRAM."""
         name = self.ops[first + index].y.value.name
         own = [(low, high) for each, low, high in spans if each.value.name == name]
         return any(
