@@ -48,13 +48,19 @@ def c3d(
 
 
 def r2plus1d_18(
-    *, seed: int = 0, frames: int = 16, image: int = 112, classes: int = 400, width: float = 1.0
+    *,
+    seed: int = 0,
+    frames: int = 16,
+    image: int = 112,
+    classes: int = 400,
+    width: float = 1.0,
+    stages: int = 4,
 ) -> onnx.ModelProto:
     """R(2+1)D with 18 layers (Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action
     Recognition", CVPR 2018): every convolution of t x d x d is one of 1 x d x d and one of
     t x 1 x 1 behind it, with as many filters between them as give the weights of the whole.
 
-    frames, image: of the input. width: factor of all filters.
+    frames, image: of the input. width: factor of all filters. stages: how many of the four.
     """
     g = Graph(seed)
     channels = round(width * R2PLUS1D[0])
@@ -67,7 +73,7 @@ def r2plus1d_18(
     )
     x = g.conv("stem.conv2", x, between, channels, (3, 1, 1))
     x = g.relu("stem.relu2", g.norm("stem.bn2", x, channels))
-    for stage, filters in enumerate(R2PLUS1D):
+    for stage, filters in enumerate(R2PLUS1D[:stages]):
         for block in range(2):
             stride = 2 if stage and not block else 1
             name = f"layer{stage + 1}.{block}"

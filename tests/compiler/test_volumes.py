@@ -23,11 +23,13 @@ from tests.compiler.volume_layers import (
     windows,
 )
 from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import joined, real_macs, shared, touched
 from zeroskip.compiler.ir.layer_info import join_layers, layer_info
+from zeroskip.compiler.ir.tiles import Interval, dma_runs
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
@@ -148,6 +150,23 @@ def _after(b: GraphBuilder, x: str, window: VolumeWindow, filters: int) -> Volum
     inner = GraphBuilder(b.rng)
     layer = conv_layer(inner, window, 1, b.tensors[x].shape[1], filters)
     return replace(layer, x=b.tensors[x])
+
+
+def test_an_average_of_padding_alone() -> None:
+    """ONNX has no such pool; a quantized module may."""
+    b = GraphBuilder(np.random.default_rng(4))
+    window = VolumeWindow((2, 3, 3), (1, 2, 2), (1, 1, 1), (2, 2, 2) * 2, (1, 1, 1))
+    b.add(average_layer(b, window, 5), "in0")
+    check(b.graph(b.nodes[-1].output), b.data(), load_spec("dense256"))
+
+
+def test_a_chunk_that_begins_within_a_frame() -> None:
+    """The next frame's first block lies before the block that the chunk begins with."""
+    value = ops.Value("x", 32, (4 * 3, 5), "int8", 0)
+    view = ops.ChannelSlice(value, 0, 2 * 32, ops.Frames(1, 2, 2, 3))
+    home, frame = Tensor("x", 0, 32, value.spatial), 3 * 5 * 16
+    found = [(run.block, run.count, run.dram) for run in dma_runs(view, home, Interval(16, 32))]
+    assert found == [(0, 1, 5 * frame), (1, 1, 3 * frame)]
 
 
 def test_frames_share_their_weights() -> None:
