@@ -20,11 +20,12 @@ import onnx
 from benchmarks.cross_table import cells
 from models.zoo import MODELS
 
+DENSE = "unstructured:sparsity=0.75,layers=fc*|classifier"  # kernels are no structure of these
 SCHEMES = {
     "none": "",
     "unstructured": "unstructured:sparsity=0.75",
-    "kernel groups (KGS)": "kernel_group:ratio=0.75,skip=yes",
-    "whole kernel groups": "kernel_group:ratio=0.75,form=vanilla,skip=yes",
+    "kernel groups (KGS)": f"kernel_group:ratio=0.75,skip=yes+{DENSE}",
+    "whole kernel groups": f"kernel_group:ratio=0.75,form=vanilla,skip=yes+{DENSE}",
     "q of 16 channels (Kang)": "nm:n=4,m=16,skip=yes",
 }
 
