@@ -152,6 +152,20 @@ def _after(b: GraphBuilder, x: str, window: VolumeWindow, filters: int) -> Volum
     return replace(layer, x=b.tensors[x])
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_rows_that_lie_apart(frames: int, rows: int) -> None:
+    """Of several frames they cannot take turns: the maximum goes over each frame first, and a
+    depthwise convolution sums like any other."""
+    window = VolumeWindow((6, 7, 5), (frames, 3, 2), (1, 2, 1), (0,) * 6, (2, rows, 1))
+    for make in (
+        lambda b: max_layer(b, window, 5),
+        lambda b: conv_layer(b, window, 5, 1, 1),
+    ):
+        b = GraphBuilder(np.random.default_rng(4), 1.0)
+        exact(b, make(b), load_spec("dense256"))
+
+
 def test_an_average_of_padding_alone() -> None:
     """ONNX has no such pool; a quantized module may."""
     b = GraphBuilder(np.random.default_rng(4))

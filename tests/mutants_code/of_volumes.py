@@ -17,7 +17,7 @@ VOLUMES: tuple[Change, ...] = (
         "rows that lie apart take turns as if they did not",
         "return self.dilation[1] == 1 or",
         "return self.dilation[1] < 3 or",
-        "compiler/test_volumes.py::test_maxima",
+        "compiler/test_volumes.py::test_rows_that_lie_apart",
     ),
     Change(
         "compiler/lowering/volumes.py",
