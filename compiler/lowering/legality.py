@@ -20,6 +20,7 @@ MAX_KERNEL = 511
 MAX_STEP = 127
 MAX_SIZE = 8191
 MAX_CHANNELS = 32767
+MAX_RANK = 5
 BATCH_OF_ONE = "the accelerator takes a batch of 1"
 
 
@@ -31,18 +32,18 @@ def batch_of_one(layer: layers.Layer) -> str | None:
     return None
 
 
-def up_to_two_spatial_dimensions(layer: layers.Layer) -> str | None:
-    """Tensors are [1, C], [1, C, W] or [1, C, H, W]."""
+def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
+    """Tensors are [1, C], [1, C, W], [1, C, H, W] or [1, C, D, H, W]."""
     for tensor in (*layer.inputs, layer.y):
-        if len(tensor.shape) > 4:
-            return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 2"
+        if len(tensor.shape) > MAX_RANK:
+            return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 3"
     return None
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows and columns and 32767 channels."""
+    """At most 8191 rows, those of all frames counted, and columns and 32767 channels."""
     for tensor in (*layer.inputs, layer.y):
-        if len(tensor.shape) < 2 or len(tensor.shape) > 4:
+        if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
         channels, spatial = planar(tensor.shape)
         if max(spatial) > MAX_SIZE or channels > MAX_CHANNELS:
@@ -50,6 +51,32 @@ def size_in_range(layer: layers.Layer) -> str | None:
                 f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
                 f"columns and {MAX_CHANNELS} channels"
             )
+    return None
+
+
+def frames_in_range(layer: layers.Layer) -> str | None:
+    """Of a 3-D window, kernel frames times channels up to 32767; of one without a sum over channels
+    (a pool, a depthwise convolution) kernel frames times kernel rows up to 511, times the stride of
+    rows up to 127."""
+    if not isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer) or (
+        len(layer.x.shape) != MAX_RANK
+    ):
+        return None
+    summed = isinstance(layer, layers.ConvLayer)
+    kernel = layer.weight.shape[2:] if isinstance(layer, layers.ConvLayer) else layer.kernel
+    if summed and kernel[0] * layer.x.shape[1] > MAX_CHANNELS:
+        return (
+            f"{layer.x.shape[1]} channels x {kernel[0]} kernel frames: the accelerator sums up to "
+            f"{MAX_CHANNELS}"
+        )
+    alone = not isinstance(layer, layers.ConvLayer) or layer.groups == layer.x.shape[1]
+    if alone and kernel[0] * kernel[1] > MAX_KERNEL:
+        return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL} rows of frames"
+    if alone and kernel[0] * layer.strides[1] > MAX_STEP:
+        return (
+            f"kernel {tuple(kernel)} with strides {layer.strides}: the accelerator steps over up "
+            f"to {MAX_STEP} rows of frames"
+        )
     return None
 
 
@@ -107,10 +134,11 @@ def exact_accumulator(layer: layers.Layer) -> str | None:
 
 PREDICATES: tuple[Predicate, ...] = (
     batch_of_one,
-    up_to_two_spatial_dimensions,
+    up_to_three_spatial_dimensions,
     size_in_range,
     eight_bits,
     kernel_in_range,
+    frames_in_range,
     concatenates_channels,
     windows_hold_pixels,
     exact_accumulator,

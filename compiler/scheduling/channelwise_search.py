@@ -49,7 +49,7 @@ class ChannelSearch:
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
-        cuts = Tilings.of(place.rows, self.op.y.value.spatial[1])
+        cuts = Tilings.of(place.rows, self.op.y.spatial[1])
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
@@ -60,7 +60,7 @@ class ChannelSearch:
 
     def misfit(self) -> str:
         """Why no schedule fits by itself, a phrase."""
-        x = self.op.x.value.spatial
+        x = self.op.x.spatial
         looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
         words = 4 * self.spec.wgt_banks * self.words
         return too_big(self.spec, BLOCK * (looked + 1 + self.operand), words)
@@ -80,7 +80,7 @@ class ChannelSearch:
 
         @cache
         def array(rows: int) -> float:
-            patches = Tilings.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
+            patches = Tilings.into(rows, self.op.y.spatial[1], plan.rows, plan.cols)
             return float(self._array_cycles(self._channels[size], rows, patches).sum())
 
         return Candidate(plan, cost, array)
@@ -88,8 +88,8 @@ class ChannelSearch:
     def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
         op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
-        x = cuts.input_footprint(self.window, op.x.value.spatial)
-        y = cuts.input_footprint(Window(), (place.rows, op.y.value.spatial[1]))
+        x = cuts.input_footprint(self.window, op.x.spatial)
+        y = cuts.input_footprint(Window(), (place.rows, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
         operand = self.operand and not place.operand
@@ -126,7 +126,7 @@ class ChannelSearch:
         if self.energy is None or self.op.moves_only:
             return 0.0
         own, taps = physics.energy(self.spec), self.window.taps
-        outputs = rows * self.op.y.value.spatial[1]
+        outputs = rows * self.op.y.spatial[1]
         deep = blocks(self.op.y.channels) * (taps + self.operand + 1)
         results = not isinstance(self.op, ops.MaxPoolOp)
         channel = self.op.channel_weights * own.mac + results * own.requantise
@@ -157,12 +157,12 @@ class ChannelSearch:
     def _pace(self, rows: int) -> float:
         """Cycles of a quad of a block, on average over so many rows of output."""
         if rows not in self.paces:
-            array, cols = self.spec.array, self.op.y.value.spatial[1]
+            array, cols = self.spec.array, self.op.y.spatial[1]
             banks = {"banks": self.spec.sram.act_banks, "pixels": array.pixels}
             reads = self.window.taps * lane_array.quad_conflicts(
                 rows,
                 cols,
-                row=self.op.x.value.spatial[1],
+                row=self.op.x.spatial[1],
                 row_stride=self.window.stride[0],
                 col_stride=self.window.stride[1],
                 **banks,

@@ -235,7 +235,7 @@ def _cases(
 
 def _whole_window(conv: ops.ConvOp) -> WindowShape:
     """The window of all outputs, its input in ACT in full width."""
-    (high, wide), (height, width), window = conv.y.value.spatial, conv.x.value.spatial, conv.window
+    (high, wide), (height, width), window = conv.y.spatial, conv.x.spatial, conv.window
     return WindowShape(
         width,
         height,

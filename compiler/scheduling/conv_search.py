@@ -78,7 +78,7 @@ class ConvSearch:
         spec, conv = self.spec, self.conv
         if not len(self.mappings) and self._window:
             return self._window
-        looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
+        looked = [min(conv.window.span(axis, 1), conv.x.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
         return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
 
@@ -105,7 +105,7 @@ class _Geometry:
 
     @staticmethod
     def of(conv: ops.ConvOp, rows: int) -> _Geometry:
-        size, spatial = (rows, conv.y.value.spatial[1]), conv.x.value.spatial
+        size, spatial = (rows, conv.y.spatial[1]), conv.x.spatial
         cuts = Tilings.of(*size)
         return _Geometry(
             cuts,
@@ -136,7 +136,7 @@ class _Loops:
         high, wide = (
             int(axis.most[cut]) for axis in (self.geometry.cuts.rows, self.geometry.cuts.cols)
         )
-        cols = self.conv.y.value.spatial[1]
+        cols = self.conv.y.spatial[1]
 
         @cache
         def array(rows: int) -> float:
@@ -175,7 +175,7 @@ class _Loops:
             rows=mappings.rows,
             all_rows=mappings.all_rows,
             act=moving,
-            energy=mappings.energy * self.place.rows * self.conv.y.value.spatial[1],
+            energy=mappings.energy * self.place.rows * self.conv.y.spatial[1],
             fits=self._fits(moving),
         )
 

@@ -9,7 +9,7 @@ operation is a group too, so the result is never worse than plain execution by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -61,6 +61,27 @@ SEARCHES: dict[type[Op], Callable[..., Search]] = {
 }
 
 
+def _looks(index: int, op: Op) -> Hashable:
+    """What the search of an operation depends on: of frames of a volume that are made alike the
+    same, of anything else its place in the region."""
+    if op.y.frames is None:
+        return index
+    weight = id(op.weight) if isinstance(op, ops.ConvOp) else None
+    views = [(view.channels, view.spatial) for view in (op.x, op.y)]
+    return type(op), op.y.value.name, weight, op.input_window, *views
+
+
+def _starts(steps: Sequence[Op]) -> list[int]:
+    """Of each operation the first of those that make the same volume frame by frame."""
+    starts: list[int] = []
+    for index, op in enumerate(steps):
+        before = steps[index - 1] if index else op
+        joined = index > 0 and None not in (op.y.frames, before.y.frames)
+        alike = (op.node, op.y.value.name) == (before.node, before.y.value.name)
+        starts.append(starts[-1] if joined and alike else index)
+    return starts
+
+
 def search_of(op: Op, spec: AccelSpec, *, energy: bool = False) -> Search:
     """The schedules of an operation by itself, with or without their energy."""
     return SEARCHES[type(op)](op, spec, energy=energy)
@@ -108,9 +129,14 @@ class FusionSearch:
         energy = bool(objective.events)
         self.energy = BusEnergy.of(spec) if energy else None
         self.liveness = Liveness(region.ops, region.outputs)
-        self.searches = [search_of(op, spec, energy=energy) for op in region.ops]
-        self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
+        alike: dict[Hashable, Search] = {}
+        self.searches = [
+            alike.setdefault(_looks(index, op), search_of(op, spec, energy=energy))
+            for index, op in enumerate(region.ops)
+        ]
+        self.known: dict[tuple[Search, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
+        self.starts = _starts(region.ops)
         self.progress = progress or no_progress
 
     def reweigh(self, objective: Objective) -> None:
@@ -121,15 +147,18 @@ class FusionSearch:
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated score. CompileError if an operation does not fit."""
-        cheapest: list[tuple[float, list[PricedGroup]]] = [(0.0, [])]
-        for last in range(1, len(self.ops) + 1):
-            self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
+        count = len(self.ops)
+        cheapest: dict[int, tuple[float, list[PricedGroup]]] = {0: (0.0, [])}
+        for last in range(1, count + 1):
+            if last < count and self.starts[last] != last:
+                continue
+            self.progress(self.ops[last - 1].node, last - 1, count)
             options = []
             for first, found in self._ending(last):
                 score, groups = cheapest[first]
                 options.append((score + self._score(found), [*groups, found]))
-            cheapest.append(min(options, key=lambda each: each[0]))
-        best = cheapest[-1][1]
+            cheapest[last] = min(options, key=lambda each: each[0])
+        best = cheapest[count][1]
         self.cycles = sum(found.cycles for found in best)
         self.picojoules = sum(found.picojoules for found in best)
         return [found.plan for found in best]
@@ -160,25 +189,30 @@ class FusionSearch:
 
     def _ending(self, last: int) -> Iterator[tuple[int, PricedGroup]]:
         """The best group that ends before ``last``, for each first operation it can have. One whose
-        last operation finds nothing on chip is no better than two groups."""
+        last operation finds nothing on chip is no better than two groups; the frames of a volume
+        stay together."""
         self.works.clear()
-        alone = self.group(last - 1, last, 1)
+        own = self.starts[last - 1]
+        alone = self.group(own, last, 1)
         if alone is None:
+            wrong = next(at for at in range(own, last) if self.group(at, at + 1, 1) is None)
             raise CompileError(
-                f"'{self.ops[last - 1].node}': {self.searches[last - 1].misfit()}; choose a target "
+                f"'{self.ops[wrong].node}': {self.searches[wrong].misfit()}; choose a target "
                 "with more SRAM"
             )
-        yield last - 1, alone
+        yield own, alone
         nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:
             return
-        most = self.ops[last - 1].y.value.spatial[0]
+        most = self.ops[last - 1].y.spatial[0]
         tails = [
             _Tail(self.ops, last, stripes)
             for stripes in STRIPE_COUNTS
             if stripes == 1 or stripes <= most
         ]
         for first in range(nearest, -1, -1):
+            if self.starts[first] != first:
+                continue
             found: list[PricedGroup] = []
             for tail in [*tails]:
                 candidate = (
@@ -231,8 +265,12 @@ class FusionSearch:
         shared = tuple(
             largest_gap(taken[index - 1] + busy, rows) for index, busy in enumerate(taken)
         )
+        needed = self.liveness.live_out(first, last)
+        spans = [
+            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
+        ]
         behind = tuple(
-            self._is_behind(index, held, needs, acts, first, last) for index in range(last - first)
+            self._is_behind(index, spans, needed, first, last) for index in range(last - first)
         )
         buffers = tuple(Buffer(need.first, act) for need, act in zip(needs, acts, strict=True))
         return GroupCandidate(
@@ -242,17 +280,13 @@ class FusionSearch:
     def _is_behind(
         self,
         index: int,
-        held: Sequence[LiveRange],
-        needs: Sequence[LiveBuffer],
-        acts: Sequence[int],
+        spans: Sequence[tuple[LiveRange, int, int]],
+        needed: frozenset[str],
         first: int,
         last: int,
     ) -> bool:
-        """Of an operation of a group, whether it must wait for the store of another's result."""
-        needed = self.liveness.live_out(first, last)
-        spans = [
-            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
-        ]
+        """Of an operation of a group, whether it must wait for the store of another's result.
+        spans: values that stay on chip, with their rows of ACT; needed: those that go to DRAM."""
         name = self.ops[first + index].y.value.name
         own = [(low, high) for each, low, high in spans if each.value.name == name]
         return any(
@@ -271,9 +305,10 @@ class FusionSearch:
         return TileContext(rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]))
 
     def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
-        key = index, place, alone
+        search = self.searches[index]
+        key = search, place, alone
         if key not in self.known:
-            ranked = self.searches[index].ranked(place, 1, alone, self.objective)
+            ranked = search.ranked(place, 1, alone, self.objective)
             self.known[key] = ranked[0] if ranked else None
         return self.known[key]
 
@@ -350,7 +385,7 @@ class FusionSearch:
             cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
         )
         if on_chip:
-            row = Bus.of(self.spec).cycles(op.y.channels * op.y.value.spatial[1], 0)
+            row = Bus.of(self.spec).cycles(op.y.channels * op.y.spatial[1], 0)
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
             work[:, LOADS] += (of.made - of.needed) * row
         work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])

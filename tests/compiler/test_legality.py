@@ -209,7 +209,7 @@ REFUSED = {
     "a batch of two": rescale(2, 4, 3),
     "a batch of two of one operand": add(1, 4, 3, b=2),
     "no channels": rescale(1),
-    "three spatial dimensions": rescale(1, 2, 3, 3, 3),
+    "four spatial dimensions": rescale(1, 2, 3, 3, 3, 3),
     "32 bits read": rescale(1, 4, x="int32"),
     "32 bits made": rescale(1, 4, y="int32"),
     "rows joined": concat(2, 1, 5, 2, 3),

@@ -17,12 +17,14 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_volumes import VOLUMES
 
 CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
     *ARRAYS,
     *COMPILER,
     *JUDGES_OF_COMPILER,
+    *VOLUMES,
     *MLIR,
     *RELAY_PASSES,
     *RELAY,

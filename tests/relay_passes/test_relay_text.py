@@ -110,7 +110,7 @@ REFUSED = {
     "nn.relu(%x, axis=1)": "line 3: nn.relu has an attribute 'axis' that is not known",
     "nn.relu((%x, %x))": "line 3: nn.relu has a tuple as operand 0: take a field",
     "%0 = (%x, %x);\n  %0.2": "line 4: there is no field 2",
-    "nn.conv3d(%x, %x)": "line 3: nn.conv3d is not taken: .* two dimensions",
+    "nn.conv3d(%x, %x)": "line 3: nn.conv3d is not converted: export the network to ONNX",
     "qnn.batch_matmul(%x, %x, 0, 0, 1f, 1f)": "line 3: qnn.batch_matmul multiplies two activations",
     "dyn.reshape(%x, %x)": "line 3: dyn.reshape has shapes that .*DynamicToStatic",
     "my.op(%x)": "line 3: my.op is not converted: replace it",
