@@ -28,6 +28,7 @@ from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.quantize.calibrate import has_own_scales
 from zeroskip.relay_passes.relax.entry import Entry, entry_of
+from zeroskip.relay_passes.relax.refusals import refuse_weight_parameters
 
 Samples: TypeAlias = str | Path | Arrays
 KEY = "zeroskip"  # of TVM targets that name an accelerator, their `model`
@@ -67,6 +68,7 @@ def partition_for_zeroskip(
     names = list(functions) or [entry_of(mod).name]
     for name in names:
         entry = entry_of(mod, name)
+        refuse_weight_parameters(entry.module["main"])
         given = _samples_of(entry, names, samples)
         mod = entry.put_back(_partitioned(entry, spec, emit, given, options))
     return with_run_module(mod) if emit else mod
@@ -100,6 +102,13 @@ def _samples_of(entry: Entry, names: Sequence[str], samples: Any) -> Samples | N
         raise CompileError(
             f"function '{entry.name}' is float and has no samples to measure its activations by: "
             "give samples={'input': array}, the leading axis counts them"
+        )
+    params = [str(param.name) for param in entry.module["main"].params]
+    lacking = [name for name in params if isinstance(samples, Mapping) and name not in samples]
+    if lacking and len(params) > 1:
+        raise CompileError(
+            f"samples lack input '{lacking[0]}' of '{entry.name}': give it, or bind it first if it is "
+            f"a weight, relax.transform.BindParams('{entry.name}', {{'{lacking[0]}': tensor}})(mod)"
         )
     return samples  # type: ignore[no-any-return]  # what the caller gave
 

@@ -111,12 +111,7 @@ class ImportCheck:
 
     def _wrong(self, results: Sequence[Array | None]) -> tuple[str, float, float] | None:
         """The first output that differs, how well it agrees and how well it has to."""
-        for name, got in zip(self._names, results, strict=True):
-            if got is not None:
-                level, least = _level(self._want[name], got, self._limit)
-                if level < least:
-                    return name, level, least
-        return None
+        return _first_wrong(self._want, self._names, results, self._limit)
 
     def _refuse(self, wrong: str, level: float, least: float) -> None:
         """FrontError for an output, unless the model draws random numbers."""
@@ -156,7 +151,8 @@ class RelaxCheck:
         self._names = [str(name) for name in module["main"].attrs[OUTPUTS_ATTR]]
         self._limit = QUANTIZED_DB if has_own_scales(module["main"]) else FLOAT_DB
         given = with_unique_names(given)
-        self._want = run_cpu(compile_for_cpu(given), "main", sample)
+        wanted = run_cpu(compile_for_cpu(given), "main", sample)
+        self._want = dict(zip(self._names, wanted, strict=True))
 
     def __call__(self, results: Sequence[Array | None]) -> None:
         """PassError where an output of the normal form differs; None: one is a constant."""
@@ -174,12 +170,19 @@ class RelaxCheck:
         return self._wrong(results) is None
 
     def _wrong(self, results: Sequence[Array | None]) -> tuple[str, float, float] | None:
-        for name, want, got in zip(self._names, self._want, results, strict=True):
-            if got is not None:
-                level, least = _level(want, got, self._limit)
-                if level < least:
-                    return name, level, least
-        return None
+        return _first_wrong(self._want, self._names, results, self._limit)
+
+
+def _first_wrong(
+    want: Mapping[str, Array], names: Sequence[str], results: Sequence[Array | None], limit: float
+) -> tuple[str, float, float] | None:
+    """The first output that differs, how well it agrees and how well it has to; None: none does."""
+    for name, got in zip(names, results, strict=True):
+        if got is not None:
+            level, least = _level(want[name], got, limit)
+            if level < least:
+                return name, level, least
+    return None
 
 
 def _run_model(

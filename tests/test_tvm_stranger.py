@@ -383,6 +383,16 @@ def test_wrong_arguments(options: dict[str, Any], sentence: str) -> None:
         zeroskip.partition_for_zeroskip(network(), **{"target": TARGET, **options})
 
 
+def test_a_weight_of_a_product_that_is_a_parameter() -> None:
+    """It might be an input, but then there would be samples of it."""
+    x, w = (relax.Var(name, relax.TensorType((8, 8), "float32")) for name in "xw")
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x, w]):
+        builder.emit_func_output(builder.emit(op.matmul(x, w)))
+    with pytest.raises(Exception, match=r"lack input 'w' of 'main'.*BindParams\('main', \{'w'"):
+        zeroskip.partition_for_zeroskip(builder.get(), TARGET, {"x": IMAGES[0, 0]})
+
+
 def test_samples_by_function() -> None:
     mod = joined(a=network(), b=network())
     for samples, sentence in (
