@@ -177,6 +177,24 @@ def test_the_entry_is_main_and_back() -> None:
     tvm.ir.assert_structural_equal(back, mod)
 
 
+def test_a_pass_takes_the_entry_alone() -> None:
+    """By whatever name; what it does not call is the object that it was, whatever that holds."""
+    size = tvm.tirx.Var("n", "int64")
+    mod = tvm.IRModule(
+        {
+            "forward": module(flattens)["main"].with_attr("global_symbol", "forward"),
+            "other": module(lambda b, x: b.emit(op.nn.relu(x)), (size, 6, 6, 4))["main"]
+            .with_attr("global_symbol", "other")
+            .with_attr("Primitive", 1),
+        }
+    )
+    made = NormaliseRelax()(mod)
+    assert [var.name_hint for var in made.get_global_vars()] == ["forward", "other"]
+    assert made["other"].same_as(mod["other"])
+    assert made["forward"].attrs["global_symbol"] == "forward"
+    assert ENTRY_ATTR not in made["forward"].attrs
+
+
 def test_new_functions_do_not_take_the_names_of_others() -> None:
     mod = shared()
     entry = entry_of(mod, "one")
