@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tvm
 from tvm import relax
+from tvm.relax.dpl import is_op, wildcard
 from tvm.target import Target
 
 import zeroskip
@@ -87,9 +88,14 @@ def same(got: list[np.ndarray], want: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> None:
+    zeroskip.register()
+    zeroskip.register()  # a second time is allowed
+
+
 @pytest.fixture(scope="module")
 def partitioned() -> tvm.IRModule:
-    zeroskip.register()
     return zeroskip.partition_for_zeroskip(network(), TARGET, {"x": IMAGES})
 
 
@@ -333,6 +339,16 @@ def fused() -> tvm.IRModule:
     return tvm.transform.Sequential([*passes, relax.transform.FuseOps()])(network())
 
 
+def of_another_backend() -> tvm.IRModule:
+    pattern = is_op("relax.nn.max_pool2d")(wildcard())
+    fuse = relax.transform.FuseOpsByPattern([("other.pool", pattern)], annotate_codegen=True)
+    return fuse(network())
+
+
+def partitioned_twice() -> tvm.IRModule:
+    return zeroskip.partition_for_zeroskip(network(), TARGET, {"x": IMAGES})
+
+
 REFUSED: dict[str, tuple[Callable[[], tvm.IRModule], str]] = {
     "symbol": (
         lambda: network(batch=tvm.tirx.Var("n", "int64")),
@@ -352,6 +368,11 @@ REFUSED: dict[str, tuple[Callable[[], tvm.IRModule], str]] = {
         lambda: joined(a=network(), b=network()),
         r"functions 'a', 'b' and none is called 'main'.*functions=\[...\]",
     ),
+    "another backend's": (
+        of_another_backend,
+        "'main' calls '.*max_pool2d.*', a region of the backend 'other': partition for zeroskip first",
+    ),
+    "twice": (partitioned_twice, "'main' is quantized by zeroskip already: give the float module"),
     "no function": (lambda: tvm.IRModule(), "no public Relax function"),
 }
 
@@ -404,7 +425,6 @@ def test_samples_by_function() -> None:
 
 
 def test_codegen_for_another_target_is_refused() -> None:
-    zeroskip.register()
     mod = zeroskip.partition_for_zeroskip(network(), TARGET, {"x": IMAGES}, emit=False)
     codegen = relax.transform.RunCodegen({"zeroskip": {"target": "dense256"}})
     with pytest.raises(

@@ -14,30 +14,43 @@ from zeroskip.relay_passes.relax.entry import MAIN, entry_of
 from zeroskip.relay_passes.relax.fold import fold_constants
 from zeroskip.relay_passes.relax.layouts import channels_first
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, unique_names, with_main
-from zeroskip.relay_passes.relax.refusals import refuse_lowered, refuse_weight_parameters
-from zeroskip.relay_passes.relax.rewriting import bindings, nodes_of, outputs, rebuild
+from zeroskip.relay_passes.relax.refusals import (
+    refuse_lowered,
+    refuse_partitioned,
+    refuse_weight_parameters,
+)
+from zeroskip.relay_passes.relax.rewriting import (
+    Env,
+    bindings,
+    nodes_of,
+    outputs,
+    rebuild,
+    substitute,
+)
 
 
 @module_pass("NormaliseRelax")
 class NormaliseRelax(Pass):
     """Brings a float function that was not imported here into the form of ``import_onnx``.
 
-    One dataflow block, private functions inlined, constants folded, convolutions and what stands
+    One dataflow block, private functions inlined, tuples taken apart, constants folded, convolutions and what stands
     between them in channels first (``layouts``). Attributes that are not there yet: `zeroskip.nodes`
     calls each variable a node of its own name, `zeroskip.inputs` and `zeroskip.outputs` are the
     names of the parameters and of what is returned. A function that was imported stays as it is.
 
-    PassError for weights that are parameters, and for functions that are lowered already.
+    PassError for weights that are parameters, and for functions that are quantized, partitioned or
+    lowered already.
     """
 
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        refuse_partitioned(mod)
         if NODES_ATTR in (mod["main"].attrs or {}):
             return mod
         mod = relax.transform.InlinePrivateFunctions()(mod)
         main = mod["main"]
         refuse_lowered(main)
         refuse_weight_parameters(main)
-        mod = channels_first(with_main(mod, fold_constants(main)))
+        mod = channels_first(with_main(mod, fold_constants(_without_tuples(main))))
         return with_main(mod, _described(unique_names(_with_plain_results(mod["main"]))))
 
 
@@ -71,6 +84,20 @@ def bind_shapes(mod: tvm.IRModule, shapes: Mapping[str, Sequence[int]]) -> tvm.I
             )
     bound = {str(var.name): size for var, size in sizes.items() if not hasattr(var, "value")}
     return relax.transform.BindSymbolicVars(bound, entry.name)(mod)
+
+
+def _without_tuples(func: relax.Function) -> relax.Function:
+    """The function with the element itself in the place of one that is taken from a tuple, as torch
+    makes of a pool and its indices; what nobody reads then is gone."""
+    tuples = {b.var: b.value for b in bindings(func) if isinstance(b.value, relax.Tuple)}
+
+    def visit(_builder: Any, binding: relax.VarBinding, env: Env) -> relax.Expr | None:
+        value = binding.value
+        if not isinstance(value, relax.TupleGetItem) or value.tuple_value not in tuples:
+            return None
+        return substitute(tuples[value.tuple_value].fields[value.index], env)
+
+    return rebuild(func, visit)
 
 
 def _with_plain_results(func: relax.Function) -> relax.Function:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
 
+from zeroskip.relay_passes.attrs import CODEGEN_ATTR, SCALES_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.relax.entry import entry_name
 from zeroskip.relay_passes.relax.operators import CONVOLUTIONS, SAME_ELEMENTS
@@ -61,6 +63,23 @@ def refuse_weight_parameters(func: relax.Function) -> None:
             weights += [source[arg] for arg in value.args[1:] if arg in source]
     if weights:
         raise _unbound(list(dict.fromkeys(weights)), entry_name(func))
+
+
+def refuse_partitioned(mod: tvm.IRModule) -> None:
+    """PassError for a `main` that was quantized here before, or calls a backend's regions."""
+    main = mod["main"]
+    name = entry_name(main)
+    if SCALES_ATTR in (main.attrs or {}):
+        raise PassError(
+            f"Function '{name}' is quantized by zeroskip already: give the float module."
+        )
+    for var, func in mod.functions.items():
+        if isinstance(func, relax.Function) and CODEGEN_ATTR in (func.attrs or {}):
+            raise PassError(
+                f"Function '{name}' calls '{var.name_hint}', a region of the backend "
+                f"'{func.attrs[CODEGEN_ATTR]}': partition for zeroskip first; RunCodegen takes the "
+                "regions of all backends."
+            )
 
 
 def refuse_lowered(func: relax.Function) -> None:

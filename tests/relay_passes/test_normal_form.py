@@ -103,6 +103,20 @@ def test_channels_first(body: Callable[..., Any]) -> None:
         assert np.allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
+def test_a_pool_with_indices_as_torch_has_it() -> None:
+    """A tuple of the pool and of zeros, of which the pool alone is read: one operator is left."""
+
+    def body(b: relax.BlockBuilder, x: Any) -> Any:
+        y = b.emit(op.nn.max_pool2d(x, (2, 2)))
+        both = b.emit(relax.Tuple([y, b.emit(op.zeros_like(y))]))
+        return relax.Tuple([b.emit(op.nn.relu(b.emit(relax.TupleGetItem(both, 0))))])
+
+    mod = module(body)
+    made = NormaliseRelax()(mod)
+    assert operators(made) == ["max_pool2d", "relu"]
+    assert np.array_equal(evaluated(made), evaluated(mod))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_transpositions_are_joined(seed: int) -> None:
     """Two at random, flattened before a product: at most one is left, and the numbers stay."""
