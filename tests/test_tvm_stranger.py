@@ -174,6 +174,16 @@ def test_pipeline_for_a_target_tag(bits: list[np.ndarray]) -> None:
     assert all(Target(name).kind.name == "llvm" for name in tags)
 
 
+def test_for_another_cpu(tmp_path: Path) -> None:
+    """What is linked beside a network is machine code for the TVM target of the context."""
+    with Target({"kind": "llvm", "mtriple": "aarch64-linux-gnu"}):
+        mod = zeroskip.partition_for_zeroskip(network(), TARGET, {"x": IMAGES})
+    (linked,) = mod.attrs["external_mods"]
+    linked.write_to_file(str(tmp_path / "run.o"), "o")
+    elf = (tmp_path / "run.o").read_bytes()
+    assert int.from_bytes(elf[18:20], "little") == 183  # EM_AARCH64
+
+
 def in_channels_last(mod: tvm.IRModule) -> tvm.IRModule:
     return relax.transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]})(mod)
 
