@@ -240,6 +240,15 @@ def test_a_pass_does_what_it_did(name: str, update_golden: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_pass_is_left_out_by_its_name(name: str) -> None:
+    case = CASES[name]
+    made, before = case.make(), case.before()
+    assert made.info.name == f"zeroskip.{name}"
+    with tvm.transform.PassContext(disabled_pass=[made.info.name]):
+        assert tvm.transform.Sequential([made])(before).same_as(before)
+
+
 def test_every_pass_has_a_golden() -> None:
     declared = {
         node.name
