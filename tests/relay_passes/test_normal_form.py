@@ -12,7 +12,7 @@ from tvm import relax
 
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.relay_passes import NormaliseRelax
+from zeroskip.relay_passes import NormaliseRelax, QuantizeInt8
 from zeroskip.relay_passes.attrs import ENTRY_ATTR, INPUTS_ATTR, NODES_ATTR, OUTPUTS_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.import_check import RelaxCheck
@@ -207,6 +207,12 @@ def test_a_pass_takes_the_entry_alone() -> None:
     assert made["other"].same_as(mod["other"])
     assert made["forward"].attrs["global_symbol"] == "forward"
     assert ENTRY_ATTR not in made["forward"].attrs
+
+
+def test_quantization_alone_refuses_a_lowered_module_too() -> None:
+    lowered = relax.transform.LegalizeOps()(module(flattens))
+    with pytest.raises(PassError, match=r"calls 'conv2d', .*before relax.transform.LegalizeOps"):
+        QuantizeInt8(samples={"x": X})(lowered)
 
 
 def test_new_functions_do_not_take_the_names_of_others() -> None:
