@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from zeroskip.compiler.autotune import Tuning, tune_region
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
 from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.external import with_run_module
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
@@ -127,13 +129,19 @@ def misfits(mod: IRModule, spec: AccelSpec, regions: Regions | None = None) -> d
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.EmitProgram")
 class EmitProgram:
     """Turns each call of a scheduled region into
-    ``R.call_dps_packed("zeroskip.run", (program file as a uint8 constant, inputs...))``."""
+    ``R.call_dps_packed("zeroskip.run", (program file as a uint8 constant, inputs...))``.
+
+    The module's attribute ``external_mods`` gets a runtime module that says, where a library is
+    loaded without zeroskip, which import lacks (``external.py``); TVM can print such a module, as
+    it can those of RunCodegen, but not write it as JSON.
+    """
 
     def __init__(self, spec: AccelSpec, regions: Regions | None = None) -> None:
         self.spec, self.regions = spec, regions
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
-        return embed(mod, programs_of(mod, self.spec, self.regions))
+        programs = programs_of(mod, self.spec, self.regions)
+        return with_run_module(embed(mod, programs)) if programs else mod
 
 
 def programs_of(
@@ -174,10 +182,14 @@ def embed(mod: IRModule, programs: dict[str, Program]) -> IRModule:
     for gvar, func in mod.functions.items():
         if isinstance(func, relax.Function) and is_region(func):
             continue
-        if isinstance(func, relax.Function):
+        if isinstance(func, relax.Function) and _calls(func, blobs):
             func = _Embedding(blobs).visit_expr(func)
         updated[gvar] = func
     return updated
+
+
+def _calls(func: relax.Function, names: Container[str]) -> bool:
+    return any(var.name_hint in names for var in relax.analysis.all_global_vars(func))
 
 
 @relax.expr_functor.mutator

@@ -1,4 +1,5 @@
-"""Relax passes from an ONNX model, or Relay's text, to integer regions; each is a ``tvm.ir.transform.Pass``.
+"""Relax passes from a model to integer regions; each is a ``tvm.ir.transform.Pass``. The model is
+ONNX, Relay's text or a user's Relax.
 
 The folder keeps the name that TVM's users know; Relay itself is gone from TVM, Relax is its
 successor. Names are loaded when they are first used. In the order of the flow:
@@ -27,6 +28,7 @@ _HOME = {
     "relay_to_onnx": "relay.convert",
     "normalise_onnx": "frontend.normalise",
     "import_onnx": "frontend.to_relax",
+    "NormaliseRelax": "relax.normal_form",
     "FoldConstants": "relax.fold",
     "FoldBatchNorm": "relax.fold",
     "FoldForward": "relax.fold_forward",

@@ -1,4 +1,5 @@
-"""Everything in examples/ runs as its first lines say (plugin_array: test_plugin_array.py)."""
+"""Everything in examples/ runs as its first lines say (plugin_array: test_plugin_array.py, cpp_host:
+test_cpp_host.py)."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ FEWER = {"compare_targets": ("--targets", "pattern256", "scnn256")}  # in the ti
 FILES = sorted(
     path
     for path in (ROOT / "examples").rglob("*")
-    if path.is_file() and path.suffix != ".pyc" and "plugin_array" not in path.parts
+    if path.is_file() and path.suffix != ".pyc" and not {"plugin_array", "cpp_host"} & {*path.parts}
 )
 OF_KIND = {
     suffix: [path for path in FILES if path.suffix == suffix]

@@ -45,7 +45,8 @@ def check_model(model: onnx.ModelProto, where: str = "The model") -> None:
     where: what it is, in messages."""
     if not isinstance(model, onnx.ModelProto):
         raise FrontError(
-            f"A {type(model).__name__} is no model: give the path of an ONNX file or a ModelProto."
+            f"A {type(model).__name__} is no model: give the path of an ONNX file, a ModelProto or "
+            "TVM's IRModule."
         )
     check_constants(model, where)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import onnx
+import tvm
 
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.relay_passes.errors import FrontError
@@ -14,7 +15,7 @@ from zeroskip.relay_passes.relay.convert import relay_to_onnx
 from zeroskip.relay_passes.relay.syntax import Array
 
 Params: TypeAlias = str | Path | bytes | Mapping[str, Array]
-Model: TypeAlias = str | Path | onnx.ModelProto
+Model: TypeAlias = str | Path | onnx.ModelProto | tvm.IRModule
 
 _SUFFIX = ".relay"
 _BEGIN = b"#[version"  # of what astext() prints
@@ -24,7 +25,7 @@ _LOOKED_AT = 256  # bytes
 def read_model(model: Model, params: Params | None = None) -> Model:
     """A model that the rest of the compiler takes: Relay's text converted to ONNX, all else as it is.
 
-    model: a path, or an ONNX model. A file is Relay's text if it is called ``.relay`` or begins as
+    model: a path, an ONNX model or a module of Relax. A file is Relay's text if it is called ``.relay`` or begins as
     such a text does. params: of Relay's text, the path of a file that holds what
     ``relay.save_param_dict(params)`` gives, these bytes, or arrays by name. FrontError for
     parameters of another model, and as of ``relay_to_onnx``.

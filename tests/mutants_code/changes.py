@@ -17,6 +17,7 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_tvm import TVM
 from tests.mutants_code.of_volumes import VOLUMES
 
 CHANGES: tuple[Change, ...] = (
@@ -33,6 +34,7 @@ CHANGES: tuple[Change, ...] = (
     *LOSSES,
     *REPORT,
     *JUDGES_OF_RUNTIME,
+    *TVM,
 )
 PACKAGES = {
     package: tuple(change for change in CHANGES if change.package == package)

@@ -45,7 +45,7 @@ _ZERO_STAYS = {*AVG_POOLS, "relax.nn.adaptive_avg_pool2d"}
 _SAME_ELEMENTS = {"relax.reshape", "relax.squeeze", "relax.flatten"}
 
 
-@function_pass("zeroskip.RemoveDeadChannels")
+@function_pass("RemoveDeadChannels")
 class RemoveDeadChannels(Pass):
     """Removes channels that are zero wherever they are read, and those that are read with zero
     weights only; the network computes the same.
