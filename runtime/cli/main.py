@@ -158,7 +158,7 @@ def compile_command(
     from zeroskip.compiler.artifact.placement import notice
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.relay_passes.quantize.calibrate import has_own_scales
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.execution.tuning import tuning
     from zeroskip.runtime.progress import progress
