@@ -129,10 +129,12 @@ class Module:
 
 def read_module(text: str, where: str) -> Module:
     """The functions of a module; FrontError for text that MLIR does not take, or what is none."""
+    if not text.strip():
+        raise FrontError(f"{where}: holds no function: write the network as a func.func")
     module, places = parse_module(text, where, FrontError)
     reading = _Reading(text, where, places)
     found: dict[str, Function] = {}
-    for op in module.body.block.ops if text.strip() else ():
+    for op in module.body.block.ops:
         if op.name != "func.func":
             raise FrontError(
                 f"{where} line {reading.line(op)}: holds {operation_name(op)}; a network is a "
@@ -177,11 +179,12 @@ class _Reading:
         if len(func.body.blocks) != 1:
             self.refuse(func, f"@{shown(name)} has branches: a network is one block")
         block = func.body.block
-        inputs = [shown(arg.name_hint or "") or f"arg{i}" for i, arg in enumerate(block.args)]
-        inputs = [f"arg{i}" if len(set(inputs)) < len(inputs) else n for i, n in enumerate(inputs)]
         read = self.block(func, block, "func.return")
-        count = len(read.results)
-        outputs = ["output"] if count == 1 else [f"output{i}" for i in range(count)]
+        inputs = _signature(func.properties.get("arg_attrs"), "arg", len(read.params))
+        hints = [shown(arg.name_hint or "") for arg in block.args]
+        if len({*hints, ""}) > len(hints) and inputs[:1] == ["arg0"]:
+            inputs = hints
+        outputs = _signature(func.properties.get("res_attrs"), "output", len(read.results))
         return Function(name, read, tuple(inputs), tuple(outputs))
 
     def block(self, owner: Any, block: Any, end: str) -> Block:
@@ -236,11 +239,14 @@ class _Reading:
             self.refuse(op, f"has a value of type {shown(str(kind))}: only tensors are read")
         shape = tuple(kind.get_shape())
         element = str(kind.element_type)
+        element = (
+            "i8" if element == "ui8" else element
+        )  # the same bits; operators say which they are
         if element not in INTEGERS and element not in ("i48", "index"):
             self.refuse(
                 op,
                 f"has a tensor of {shown(element)}: the accelerator has integers only; quantize the "
-                "network to int8 before it is written as TOSA",
+                "network to int8, its inputs and outputs too, before it is written as TOSA",
             )
         if min(shape, default=0) < 0:
             self.refuse(op, f"has an open dimension ({shown(str(kind))}): give every size")
@@ -276,6 +282,18 @@ class _Reading:
         if flat.size != math.prod(kind.shape):
             self.refuse(op, f"has {flat.size} elements for {kind} as {key}")
         return flat.reshape(kind.shape).astype(dtype.newbyteorder("="))
+
+
+def _signature(attributes: Any, word: str, count: int) -> list[str]:
+    """Names of parameters or results: those of TFLite's signature, if the text has them."""
+    found = []
+    for each in getattr(attributes, "data", ()):
+        path = each.data.get("tf_saved_model.index_path")
+        parts = [getattr(part, "data", "") for part in getattr(path, "data", ())]
+        found.append(shown(".".join(map(str, parts))))
+    if len(found) == count and len({*found, ""}) == count + 1:
+        return found
+    return [word] if count == 1 and word == "output" else [f"{word}{i}" for i in range(count)]
 
 
 def rounding(op: Operation) -> str:
