@@ -62,12 +62,13 @@ SAMPLES = 4  # random images that stand in for calibration data
 
 
 def compile(  # the name that users expect: zeroskip.compiler.compile
-    model: Model, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
+    model: Model | Any, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
 ) -> Network:
-    """Compile an ONNX model, Relay's text, TOSA or TFLite for an accelerator.
+    """Compile an ONNX model, a PyTorch network, Relay's text, TOSA or TFLite for an accelerator.
 
-    model: a path, a ModelProto or an ``IntegerModel``. target: a built-in target's name, a TOML file's path or a spec.
-    options: ``params``, ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``,
+    model: a path, a ModelProto, an ``IntegerModel``, or a torch module (with ``example``) or exported
+    program. target: a built-in target's name, a TOML file's path or a spec.
+    options: ``params``, ``example``, ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``,
     ``cache``, ``tune``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each
     is.
 
@@ -75,7 +76,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
-    model = read_model(model, options.get("params"))
+    model = read_model(model, options.get("params"), options.get("example"))
     stages = lower(model, spec, **options)
     network, calibrate = network_of(stages, model, spec), options.get("calibrate")
     if calibrate is None or not spec.kind.looks_at_inputs:

@@ -46,7 +46,7 @@ def compile_levels(
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
-    model = read_model(model, options.get("params"))
+    model = read_model(model, options.get("params"), options.get("example"))
     every = lower_levels(model, spec, levels, firsts=firsts, **options)
     return pack_levels(
         Level(

@@ -22,6 +22,7 @@ class CompileOptions(TypedDict, total=False):
     """Keywords of ``compile``; each may be left out.
 
     params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.read_model``).
+    example: of a torch module, its inputs or their shape (``relay_passes.pytorch.torch_to_onnx``).
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
         values (``relay_passes.pruning.schemes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
@@ -40,6 +41,7 @@ class CompileOptions(TypedDict, total=False):
     """
 
     params: Params | None
+    example: Any
     prune: Recipe | None
     calibrate: str | Path | Arrays | None
     method: Method

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import onnx
 
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.frontend.torch_names import name_by_modules
+from zeroskip.relay_passes.pytorch import is_torch, load_pt2, torch_to_onnx
 from zeroskip.relay_passes.relay.convert import relay_to_onnx
 from zeroskip.relay_passes.relay.syntax import Array
 from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, tosa_to_integer
@@ -35,15 +37,22 @@ class Kind:
         return file.suffix == self.suffix or (bool(self.begin) and head.startswith(self.begin))
 
 
-def read_model(model: Model, params: Params | None = None) -> Model:
+def read_model(model: Model | Any, params: Params | None = None, example: Any = None) -> Model:
     """A model that the rest of the compiler takes: an ONNX model or its path, or integer layers.
 
-    model: a path, an ONNX model or an ``IntegerModel``. Of a file what it is called or begins with
-    says whether it is Relay's text, TOSA or TFLite; all else is taken for ONNX. params: of Relay's
-    text, the path of a file that holds what ``relay.save_param_dict(params)`` gives, these bytes, or
-    arrays by name. FrontError for parameters of another model, and as of ``relay_to_onnx`` and
-    ``tosa_to_integer``.
+    model: a path, an ONNX model, an ``IntegerModel``, or a module or exported program of torch's. Of a
+    file what it is called or begins with says whether it is Relay's text, TOSA, TFLite or torch's
+    (.pt2); all else is taken for ONNX. params: of Relay's text, the path of a file that holds what
+    ``relay.save_param_dict(params)`` gives, these bytes, or arrays by name. example: of a torch
+    module's inputs (``torch_to_onnx``). FrontError for parameters or an example of another model, and
+    as of ``relay_to_onnx``, ``tosa_to_integer`` and ``torch_to_onnx``.
     """
+    for is_kind, read in OBJECTS:
+        if is_kind(model):
+            _refuse_params(params)
+            return read(model, example)
+    if example is not None:
+        raise FrontError("An example belongs to a module of torch's: leave example= out.")
     if isinstance(model, str | Path):
         file = Path(model)
         head = _head(file)
@@ -51,7 +60,14 @@ def read_model(model: Model, params: Params | None = None) -> Model:
             if kind.holds(file, head):
                 return kind.read(file, params)
     _refuse_params(params)
-    return model
+    return _named_by_modules(model) if isinstance(model, onnx.ModelProto) else model
+
+
+def _named_by_modules(model: onnx.ModelProto) -> onnx.ModelProto:
+    """An export of torch's with names of its modules; the user's own is left as it is."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    return made if name_by_modules(made) else model
 
 
 def _refuse_params(params: Params | None) -> None:
@@ -92,6 +108,11 @@ def _read_tflite(file: Path, params: Params | None) -> Model:
     return tosa_to_integer(tflite_to_tosa(content, str(file)), f"{file} as TOSA", name=file.stem)
 
 
+def _read_pt2(file: Path, params: Params | None) -> Model:
+    _refuse_params(params)
+    return load_pt2(file)
+
+
 def _refuse_bytecode(file: Path, _params: Params | None) -> Model:
     raise FrontError(
         f"'{file}' is MLIR bytecode: write it as text, with mlir-opt, or with "
@@ -104,6 +125,10 @@ KINDS = (
     Kind(".mlirbc", b"ML\xefR", _refuse_bytecode),
     Kind(".mlir", b"", _read_tosa),
     Kind(".tflite", b"", _read_tflite),
+    Kind(".pt2", b"", _read_pt2),
+)
+OBJECTS: tuple[tuple[Callable[[object], bool], Callable[[Any, Any], Model]], ...] = (
+    (is_torch, torch_to_onnx),
 )
 
 

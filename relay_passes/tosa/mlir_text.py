@@ -16,8 +16,10 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.validate import short_message
 
 MAX_TEXT = 1 << 30  # characters
-MAX_ELEMENTS = 1 << 27  # of all tensors in a text: xDSL writes a splat out
+MAX_ELEMENTS = 1 << 27  # of all tensors in a text
+MAX_SPLAT = 1 << 20  # of all that repeat one number: xDSL writes each out, one by one
 _SHAPE = re.compile(r"<\s*((?:(?:\d+|\?)\s*x\s*)+)")
+_SPLAT = re.compile(r"<\s*[-+\w.]+\s*>\s*:\s*\w+\s*<\s*((?:\d+\s*x\s*)+)")
 _STRING = re.compile(  # a comment, a string as xDSL takes it, or where none could be read
     r"""//[^\n]*|"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"|["]"""
 )
@@ -98,6 +100,12 @@ def _check_sizes(text: str, where: str, error: type[ZeroskipError]) -> None:
     total = 0
     if len(text) > MAX_TEXT:
         raise error(f"{where}: has {len(text)} characters, more than {MAX_TEXT}")
+    splats = (match[1].split("x")[:-1] for match in _SPLAT.finditer(text))
+    if sum(math.prod(int(size[:20]) for size in sizes) for sizes in splats) > MAX_SPLAT:
+        raise error(
+            f"{where}: its splats (dense<0>) have more than {MAX_SPLAT} elements: print the elements "
+            "as hex"
+        )
     for match in _SHAPE.finditer(text):
         sizes = [size.strip() for size in match[1].split("x")[:-1]]
         if any(len(size) > 10 for size in sizes):

@@ -193,7 +193,12 @@ class _Reading:
         if not ops or operation_name(ops[-1]) != end:
             self.refuse(owner, f"does not end with {end}")
         read = tuple(self.operation(op) for op in ops[:-1])
-        return Block(params, read, tuple(self._values[each] for each in ops[-1].operands))
+        return Block(params, read, self.operands(ops[-1]))
+
+    def operands(self, op: Any) -> tuple[Value, ...]:
+        if any(each not in self._values for each in op.operands):
+            self.refuse(op, "reads a value that is made behind it, or elsewhere")
+        return tuple(self._values[each] for each in op.operands)
 
     def operation(self, op: Any) -> Operation:
         self._ops += 1
@@ -201,7 +206,7 @@ class _Reading:
             self.refuse(op, f"is the {MAX_OPS}th operation: compile a part")
         if op.successors or len(op.regions) > 1:
             self.refuse(op, "has branches: a network is one block")
-        name = operation_name(op)
+        name, operands = operation_name(op), self.operands(op)
         results = tuple(self.value(op, result) for result in op.results)
         body = None
         if op.regions and op.regions[0].blocks:
@@ -210,7 +215,6 @@ class _Reading:
             body = self.block(op, op.regions[0].block, "linalg.yield")
         held = {**op.attributes, **getattr(op, "properties", {})}
         values = {key: self.attribute(op, key, each) for key, each in held.items()}
-        operands = tuple(self._values[each] for each in op.operands)
         return Operation(
             name, operands, results, values, self._where, self.line(op), self.label(op), body
         )
@@ -278,9 +282,10 @@ class _Reading:
         if kind.element in ("i1", "i48"):
             return np.array(list(value.get_values()), np.int64).reshape(kind.shape)
         dtype = np.dtype(INTEGERS.get(kind.element, np.int64)).newbyteorder("<")
-        flat = np.frombuffer(value.data.data, dtype)
-        if flat.size != math.prod(kind.shape):
-            self.refuse(op, f"has {flat.size} elements for {kind} as {key}")
+        data = value.data.data
+        if len(data) != math.prod(kind.shape) * dtype.itemsize:
+            self.refuse(op, f"has {len(data)} bytes for {kind} as {key}")
+        flat = np.frombuffer(data, dtype)
         return flat.reshape(kind.shape).astype(dtype.newbyteorder("="))
 
 

@@ -61,7 +61,7 @@ def change_text(rng: Rng, text: str, words: Sequence[str] = WORDS) -> str:
         at = int(rng.integers(len(lines)))
         kind = rng.integers(8)
         if kind < 3:
-            lines[at] = _with_word(rng, lines[at], words[rng.integers(len(words))])
+            lines[at] = _with_word(rng, lines[at], words[int(rng.integers(len(words)))])
         elif kind == 3:
             lines[at] = _with_number(rng, lines[at])
         elif kind == 4:

@@ -113,7 +113,7 @@ def main() -> None:
     scale, zero = run.get_input_details()[0]["quantization"]
     given = np.clip(np.round(images(rng, IMAGES) / scale) + zero, -128, 127).astype(np.int8)
     found = {name: outputs(kernels, given) for name, kernels in KERNELS.items()}
-    np.savez_compressed(HERE / "mobile.npz", image=given, **found)
+    np.savez_compressed(HERE / "mobile.npz", allow_pickle=False, image=given, **found)
 
 
 if __name__ == "__main__":
