@@ -100,12 +100,6 @@ def _check_sizes(text: str, where: str, error: type[ZeroskipError]) -> None:
     total = 0
     if len(text) > MAX_TEXT:
         raise error(f"{where}: has {len(text)} characters, more than {MAX_TEXT}")
-    splats = (match[1].split("x")[:-1] for match in _SPLAT.finditer(text))
-    if sum(math.prod(int(size[:20]) for size in sizes) for sizes in splats) > MAX_SPLAT:
-        raise error(
-            f"{where}: its splats (dense<0>) have more than {MAX_SPLAT} elements: print the elements "
-            "as hex"
-        )
     for match in _SHAPE.finditer(text):
         sizes = [size.strip() for size in match[1].split("x")[:-1]]
         if any(len(size) > 10 for size in sizes):
@@ -113,6 +107,12 @@ def _check_sizes(text: str, where: str, error: type[ZeroskipError]) -> None:
         total += math.prod(int(size) for size in sizes if size != "?")
         if total > MAX_ELEMENTS:
             raise error(f"{where}: its tensors have more than {MAX_ELEMENTS} elements")
+    splats = (match[1].split("x")[:-1] for match in _SPLAT.finditer(text))
+    if sum(math.prod(int(size[:20]) for size in sizes) for sizes in splats) > MAX_SPLAT:
+        raise error(
+            f"{where}: its splats (dense<0>) have more than {MAX_SPLAT} elements: print the elements "
+            "as hex"
+        )
 
 
 def _location_name(said: str) -> str:

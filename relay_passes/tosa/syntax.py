@@ -204,12 +204,13 @@ class _Reading:
         self._ops += 1
         if self._ops > MAX_OPS:
             self.refuse(op, f"is the {MAX_OPS}th operation: compile a part")
-        if op.successors or len(op.regions) > 1:
+        blocks = sum(len(region.blocks) for region in op.regions)
+        if op.successors or len(op.regions) > 1 or blocks > 1:
             self.refuse(op, "has branches: a network is one block")
         name, operands = operation_name(op), self.operands(op)
         results = tuple(self.value(op, result) for result in op.results)
         body = None
-        if op.regions and op.regions[0].blocks:
+        if blocks:
             if not name.startswith("linalg."):
                 self.refuse(op, "has a region: only linalg's are read")
             body = self.block(op, op.regions[0].block, "linalg.yield")

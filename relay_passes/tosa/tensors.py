@@ -106,7 +106,7 @@ def turned(shape: tuple[int, ...], steps: Steps, step: Step) -> Steps:
     return more
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def order_of(shape: tuple[int, ...], steps: Steps) -> npt.NDArray[np.int32]:
     """For each element of a view of this activation, its place in the activation."""
     places = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int32).reshape(shape)

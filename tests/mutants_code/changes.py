@@ -17,6 +17,7 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_tosa import TOSA
 
 CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
@@ -26,6 +27,7 @@ CHANGES: tuple[Change, ...] = (
     *MLIR,
     *RELAY_PASSES,
     *RELAY,
+    *TOSA,
     *JUDGES_OF_RELAY_PASSES,
     *RUNTIME,
     *LOSSES,

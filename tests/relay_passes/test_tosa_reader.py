@@ -155,6 +155,47 @@ def test_the_whole_is_held_to_the_text() -> None:
         check_integers(wrong)
 
 
+def test_flattened_pixels_meet_their_weights() -> None:
+    """Channels last in the text, first in the activation: the weights are in another order."""
+    flat, wide = "tensor<1x1x1x32xi8>", "tensor<1x1x1x2xi32>"
+    values = ", ".join(str(n % 7 - 3) for n in range(64))
+    weight = f'%w2 = "tosa.const"() <{{values = dense<[{values}]> : tensor<64xi8>}}> : () -> tensor<64xi8>'
+    turned = ", ".join(f"{n}" for n in (2, 1, 1, 32))
+    lines = [
+        printed_conv().replace("%y =", "%r ="),
+        weight,
+        "%to = tosa.const_shape {values = dense<[1, 1, 1, 32]> : tensor<4xindex>} : () -> !tosa.shape<4>",
+        f"%of = tosa.const_shape {{values = dense<[{turned}]> : tensor<4xindex>}} : () -> !tosa.shape<4>",
+        "%k = tosa.reshape %w2, %of : (tensor<64xi8>, !tosa.shape<4>) -> tensor<2x1x1x32xi8>",
+        f"%f = tosa.reshape %r, %to : ({X}, !tosa.shape<4>) -> {flat}",
+        "%d = tosa.conv2d %f, %k, %b, %zy, %zw {acc_type = i32, dilation = array<i64: 1, 1>, "
+        "pad = array<i64: 0, 0, 0, 0>, stride = array<i64: 1, 1>} : "
+        f"({flat}, tensor<2x1x1x32xi8>, tensor<2xi32>, tensor<1xi8>, tensor<1xi8>) -> {wide}",
+        rescale("y", "d", wide, "tensor<1x1x1x2xi8>", "%m, %s, %wide, %zy"),
+    ]
+    text = "\n".join(lines).replace("dense<38>", "dense<34>")
+    assert "dense" in kinds(read(module(text, result="tensor<1x1x1x2xi8>")))
+
+
+def test_another_zero_point_is_made_up_for() -> None:
+    """What a rescale gives zero point -7 a convolution reads with 3."""
+    text = (
+        BYTE_SCALE.replace("%zx", "%z0")
+        .replace("%zy", "%z1")
+        .replace("%m", "%m0")
+        .replace("%s ", "%s0 ")
+    )
+    names = "%m0, %s0, %z0, %z1"
+    first = rescale("q", "x", X, X, names).replace(
+        "tensor<1xi8>, tensor<1xi8>, tensor<1xi8>, tensor<1xi8>",
+        "tensor<1xi32>, tensor<1xi8>, tensor<1xi8>, tensor<1xi8>",
+    )
+    second = printed_conv().replace("tosa.conv2d %x", "tosa.conv2d %q")
+    reader = read(module("\n".join([text, first, second])))
+    (conv,) = [m.layer for m in reader.building.made if m.label == "conv2d_a"]
+    assert conv.bias.tolist() != [11, 11]  # type: ignore[union-attr]
+
+
 WRONG = {
     "another operator": (
         module('%y = "tosa.sigmoid"(%x) : (tensor<1x4x4x2xi8>) -> tensor<1x4x4x2xi8>'),
@@ -194,6 +235,22 @@ WRONG = {
             "module {", "module {\n  func.func @b(%x: tensor<1xi8>) -> tensor<1xi8> {\n return %x : tensor<1xi8>\n }"
         ),
         r"holds 2 functions that no other calls",
+    ),
+    "a value made behind": (
+        module(f"%y = tosa.clamp %q {CLAMP}\n%q = tosa.clamp %x {CLAMP}"),
+        r"line 3: tosa\.clamp reads a value that is made behind it",
+    ),
+    "a splat beyond memory": (
+        module('%w = "tosa.const"() <{values = dense<0> : tensor<9999999xi8>}> : () -> tensor<9999999xi8>'),
+        r"its splats \(dense<0>\) have more than 1048576 elements",
+    ),
+    "parts that do not fit": (
+        module(
+            f"%p = tosa.max_pool2d %x {POOL} : ({X}) -> {HALF}\n"
+            f"%y = tosa.concat %x, %p {{axis = 3 : i32}} : ({X}, {HALF}) -> tensor<1x4x4x4xi8>",
+            result="tensor<1x4x4x4xi8>",
+        ),
+        r"joins tensors of shapes that do not fit",
     ),
     "no text of MLIR": ("%y = =", r"t\.mlir line 1: is not MLIR that can be read"),
     "nothing": ("", r"t\.mlir: holds no function"),
