@@ -13,7 +13,7 @@ from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
-from zeroskip.relay_passes.relay.read_model import Params
+from zeroskip.relay_passes.read_model import Params
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
@@ -22,7 +22,8 @@ First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activa
 class CompileOptions(TypedDict, total=False):
     """Keywords of ``compile``; each may be left out.
 
-    params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.relay.read_model``).
+    params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.read_model``).
+    example: of a torch module, its inputs or their shape (``relay_passes.pytorch.torch_to_onnx``).
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
         values (``relay_passes.pruning.schemes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
@@ -43,6 +44,7 @@ class CompileOptions(TypedDict, total=False):
     """
 
     params: Params | None
+    example: Any
     prune: Recipe | None
     calibrate: str | Path | Arrays | None
     method: Method

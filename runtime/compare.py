@@ -29,6 +29,7 @@ from zeroskip.compiler.driver import (
     compare_import,
     import_float,
     method_for,
+    name_of,
     network_of,
     placement_of,
     ports_of,
@@ -55,8 +56,8 @@ from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.read_model import Model
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
-from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.analysis.efficiency import efficiency
 from zeroskip.runtime.execution.session import Session
@@ -140,9 +141,8 @@ def compare(
         )
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
-    named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
     return Comparison(
-        Path(named).stem,
+        name_of(model),
         judge.count,
         tuple(spec.name for spec in specs),
         tuple(entries),

@@ -58,7 +58,14 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
         assert set(made) == {each.name for each in program.outputs}
 
 
-@pytest.mark.parametrize("path", OF_KIND[".py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.torch if "pytorch" in path.stem else ())
+        for path in OF_KIND[".py"]
+    ],
+    ids=lambda path: path.stem,
+)
 def test_python(path: Path, tmp_path: Path) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
     done = subprocess.run(

@@ -147,8 +147,8 @@ def compile_command(
     emit: str | None,
     emit_folder: Path | None,
 ) -> None:
-    """Compile a MODEL for an accelerator: ONNX, or the text of a Relay module (mod.astext(), of
-    TVM up to 0.18)."""
+    """Compile a MODEL for an accelerator: ONNX, PyTorch (.pt2, of torch.export.save), TFLite or TOSA
+    (.tflite, .mlir) in int8, or the text of a Relay module (mod.astext(), of TVM up to 0.18)."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:
@@ -162,8 +162,9 @@ def compile_command(
     from zeroskip.compiler import driver, multi_level
     from zeroskip.compiler.artifact.placement import notice
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
+    from zeroskip.relay_passes.pytorch import said_of
     from zeroskip.relay_passes.quantize.calibrate import has_own_scales
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.execution.tuning import tuning
     from zeroskip.runtime.progress import progress
@@ -220,6 +221,8 @@ def compile_command(
             "inputs; cycles and bits are right, accuracy is not to be relied on",
             err=True,
         )
+    if said_of(source):
+        click.echo(f"zeroskip: {printable(said_of(source))}", err=True)
     if emit is not None:
         click.echo(text.rstrip("\n"))
         return

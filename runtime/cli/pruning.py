@@ -90,7 +90,7 @@ def prune_command(
     from zeroskip.relay_passes.pruning.apply import layer_changes, prune, share_out
     from zeroskip.relay_passes.pruning.budget.allocate import Budget
     from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_onnx
     from zeroskip.runtime.render.pruning_tables import changes_table, echo_warnings
@@ -213,7 +213,7 @@ def compare_command(
     each target."""
     from zeroskip.accel_model.spec import equal_targets
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.compare import compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts

@@ -17,6 +17,7 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_tosa import TOSA
 from tests.mutants_code.of_tvm import TVM
 from tests.mutants_code.of_volumes import VOLUMES
 
@@ -29,6 +30,7 @@ CHANGES: tuple[Change, ...] = (
     *MLIR,
     *RELAY_PASSES,
     *RELAY,
+    *TOSA,
     *JUDGES_OF_RELAY_PASSES,
     *RUNTIME,
     *LOSSES,

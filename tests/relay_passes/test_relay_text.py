@@ -12,11 +12,11 @@ import pytest
 from tests.relay_passes.relay_goldens import read
 from zeroskip.relay_passes import relay_to_onnx
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.read_model import read_model
 from zeroskip.relay_passes.relay.lexer import tokens_of
 from zeroskip.relay_passes.relay.metadata import read_metadata
 from zeroskip.relay_passes.relay.ndarray import ARRAY_MAGIC, LIST_MAGIC, read_params
 from zeroskip.relay_passes.relay.parser import parse_function
-from zeroskip.relay_passes.relay.read_model import read_model
 from zeroskip.relay_passes.relay.syntax import Item, Literal, RelayCall, TupleOf, Variable
 
 HEAD = '#[version = "0.0.5"]\ndef @main(%x: Tensor[(1, 4, 6, 8), float32]) {\n'
