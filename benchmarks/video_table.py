@@ -20,12 +20,13 @@ import onnx
 from benchmarks.cross_table import cells
 from models.zoo import MODELS
 
-DENSE = "unstructured:sparsity=0.75,layers=fc*|classifier"  # kernels are no structure of these
+DENSE_LAYERS = {"c3d": "fc*", "r2plus1d_18": "classifier"}  # kernel groups are none of these
+OTHERS = "unstructured:sparsity=0.75,layers="
 SCHEMES = {
     "none": "",
     "unstructured": "unstructured:sparsity=0.75",
-    "kernel groups (KGS)": f"kernel_group:ratio=0.75,skip=yes+{DENSE}",
-    "whole kernel groups": f"kernel_group:ratio=0.75,form=vanilla,skip=yes+{DENSE}",
+    "kernel groups (KGS)": f"kernel_group:ratio=0.75,skip=yes+{OTHERS}",
+    "whole kernel groups": f"kernel_group:ratio=0.75,form=vanilla,skip=yes+{OTHERS}",
     "q of 16 channels (Kang)": "nm:n=4,m=16,skip=yes",
 }
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--network", choices=("c3d", "r2plus1d_18"), default="c3d")
+    parser.add_argument("--network", choices=tuple(DENSE_LAYERS), default="c3d")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--image", type=int, default=32)
@@ -50,6 +51,8 @@ def main() -> None:
         path = Path(folder) / f"{args.network}.onnx"
         onnx.save(model, path)
         for scheme, recipe in SCHEMES.items():
+            if recipe.endswith(OTHERS):
+                recipe += DENSE_LAYERS[args.network]
             for spec, cycles, _, _ in cells(path, recipe, clip, clip):
                 rows.setdefault(spec.name, {})[scheme] = cycles
     print("| target | " + " | ".join(SCHEMES) + " |")

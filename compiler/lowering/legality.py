@@ -41,7 +41,7 @@ def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows, those of all frames counted, and columns and 32767 channels."""
+    """At most 8191 rows (those of all frames together), 8191 columns and 32767 channels."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
@@ -55,21 +55,23 @@ def size_in_range(layer: layers.Layer) -> str | None:
 
 
 def frames_in_range(layer: layers.Layer) -> str | None:
-    """Of a 3-D window, kernel frames times channels up to 32767; of one without a sum over channels
-    (a pool, a depthwise convolution) kernel frames times kernel rows up to 511, times the stride of
-    rows up to 127."""
+    """3-D convolutions: kernel frames x channels up to 32767. 3-D pools and depthwise convolutions:
+    kernel frames x kernel rows up to 511, kernel frames x row stride up to 127."""
     if not isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer) or (
         len(layer.x.shape) != MAX_RANK
     ):
         return None
-    summed = isinstance(layer, layers.ConvLayer)
-    kernel = layer.weight.shape[2:] if isinstance(layer, layers.ConvLayer) else layer.kernel
-    if summed and kernel[0] * layer.x.shape[1] > MAX_CHANNELS:
-        return (
-            f"{layer.x.shape[1]} channels x {kernel[0]} kernel frames: the accelerator sums up to "
-            f"{MAX_CHANNELS}"
-        )
-    alone = not isinstance(layer, layers.ConvLayer) or layer.groups == layer.x.shape[1]
+    channels, alone = layer.x.shape[1], True
+    if isinstance(layer, layers.ConvLayer):
+        kernel = layer.weight.shape[2:]
+        alone = 1 < layer.groups == channels == len(layer.weight)
+        if kernel[0] * channels > MAX_CHANNELS:
+            return (
+                f"{channels} channels x {kernel[0]} kernel frames: the accelerator sums up to "
+                f"{MAX_CHANNELS}"
+            )
+    else:
+        kernel = layer.kernel
     if alone and kernel[0] * kernel[1] > MAX_KERNEL:
         return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL} rows of frames"
     if alone and kernel[0] * layer.strides[1] > MAX_STEP:
@@ -169,7 +171,7 @@ def manual() -> str:
         "TVM's CPU in the same module, and `zeroskip report` says which node, and why.",
         "",
     ]
-    lines += [f"- {(predicate.__doc__ or '').strip()}" for predicate in PREDICATES]
+    lines += [f"- {' '.join((predicate.__doc__ or '').split())}" for predicate in PREDICATES]
     lines += [
         "",
         "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "

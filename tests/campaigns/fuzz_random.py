@@ -176,8 +176,9 @@ class _Network:
         self.steps: list[FuzzStep] = []
         self.tensors: dict[str, QTensor] = {}
         self.density = float(rng.choice([*DENSITIES, 1.0]))
-        rank = int(rng.choice([1, 2, 3], p=[0.06, 0.12, 0.82]))
-        shape = [1, int(rng.integers(1, 131)), *self._choose(SIZES, rank - 1)]
+        rank = int(rng.choice([1, 2, 3, 4], p=[0.06, 0.12, 0.76, 0.06]))
+        sizes = SIZES[:6] if rank == 4 else SIZES  # frames, rows and columns
+        shape = [1, int(rng.integers(1, 131)), *self._choose(sizes, rank - 1)]
         self._input(shape)
         if rng.random() < 0.25:
             self._input(shape)
