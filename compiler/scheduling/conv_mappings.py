@@ -148,12 +148,12 @@ def least_rows(conv: ops.ConvOp, spec: AccelSpec) -> int:
 
 
 def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: int) -> list[int]:
-    """Filters of a tile: whole groups, doubling, as far as staging and PAR allow."""
-    slots = max(slots, BLOCK)
+    """Filters of a tile: whole groups, doubling, filled to blocks of 16 channels, which are what is
+    written; as far as staging and PAR allow."""
     whole = blocks(weights.filters) * BLOCK
     staged = spec.sram.staging_bytes // (2 * granule)
     params = (spec.par_rows - max(weights.table_rows, 1)) // (2 * PAR_ROWS) * BLOCK
-    sizes = {min(slots << shift, whole) for shift in range(12)} | {whole}
+    sizes = {min(blocks(slots << shift) * BLOCK, whole) for shift in range(12)} | {whole}
     return sorted(size for size in sizes if size <= min(staged, params))
 
 
