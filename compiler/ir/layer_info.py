@@ -10,7 +10,7 @@ import numpy as np
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
-from zeroskip.compiler.ir.ops import Op
+from zeroskip.compiler.ir.ops import Op, Window
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 
@@ -67,7 +67,8 @@ def least_bytes(weights: PackedWeights) -> int:
         return weight.size
     table = weights.table if op.shared is None else weights.format.make_table(weight)
     sizes = [weights.format.least_bytes(weight, table)]
-    if op.window.kernel == op.x.spatial and op.y.pixels == 1:
+    alone = replace(op.window, stride=(1, 1))  # of one output
+    if alone == Window(op.x.spatial) and op.y.pixels == 1:
         flat = weight.reshape(len(weight), -1, 1, 1)
         sizes.append(weights.format.least_bytes(flat, weights.format.make_table(flat)))
     return min(sizes)
