@@ -459,9 +459,7 @@ def targets() -> None:
 @click.option(
     "--models",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("models"),
-    show_default=True,
-    help="Where the trained networks are.",
+    help="Where the trained networks are, if not in models/, here or of the checkout.",
 )
 @click.option(
     "--output",
@@ -470,7 +468,7 @@ def targets() -> None:
     show_default=True,
     help="Where compiled networks and the timeline go.",
 )
-def demo(models: Path, output: Path) -> None:
+def demo(models: Path | None, output: Path) -> None:
     """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
     from zeroskip.runtime.cli.demo import run_demo
 
