@@ -212,7 +212,10 @@ def channelwise(rng: Rng, name: str) -> str:
     banks = int(some(rng, 1, 2, 4, 8))
     spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
     spec = with_lanes(
-        spec, pixels=int(some(rng, 1, 2, 4)), pipeline_cycles=int(rng.integers(0, 12))
+        spec,
+        lanes=int(some(rng, 16, 64)),  # of 16 banks weights may come slower than rows of ACT
+        pixels=int(some(rng, 1, 2, 4)),
+        pipeline_cycles=int(rng.integers(0, 12)),
     )
     registers = [
         *_input(row, (9, 9), top, left),

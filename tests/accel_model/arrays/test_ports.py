@@ -86,3 +86,18 @@ def test_memories_of_ports_are_those_of_the_target(target: str) -> None:
     size = sum(one.count * one.bytes for one in own)
     declared = spec.kind.sram_bytes(spec.array)
     assert size == 0 or abs(size - declared) <= sum(one.count * one.width for one in own)
+
+
+@pytest.mark.parametrize("target", ["eyeriss256", "scnn256", "sparten256"])
+def test_an_array_without_products_waits_for_what_is_sent(target: str) -> None:
+    """Inputs that are all zero: nothing is multiplied, and rows and streams are sent nevertheless.
+    The stepped reference waits as long; where PEs fetch more than they multiply it is felt."""
+    spec, waited = load_spec(target), 0
+    for number in range(TILES):
+        tile = RandomConvolution(spec, np.random.default_rng([SEED, number]))
+        tile.image = np.zeros_like(tile.image)
+        tile.case = replace(tile.case, inputs=np.zeros(tile.image.shape, np.bool_).copy)
+        timing, outcome = spec.kind.conv(spec, tile.case), tile.stepped(spec)
+        assert (timing.cycles, timing.slots["supply"]) == (outcome.cycles, outcome.slots["supply"])
+        waited += timing.slots["supply"]
+    assert waited or target != "eyeriss256"
