@@ -138,8 +138,8 @@ def test_a_network_of_volumes(target: str) -> None:
     """What stands beside convolutions takes a volume as it lies: sums, concatenations of channels
     that are no whole blocks, changes of scale, and a dense layer on all of it."""
     b = GraphBuilder(np.random.default_rng(4))
-    x = b.add(conv_layer(b, PLAIN, 1, 3, 20), "in0")
-    y = b.add(_after(b, x, PLAIN, 20), x)
+    x = b.add(conv_layer(b, PLAIN, 1, 3, 18), "in0")
+    y = b.add(_after(b, x, PLAIN, 18), x)
     z = b.requantize(b.concat(b.sum(x, y), y, x))
     flat = b.reshape(z, int(np.prod(b.tensors[z].shape)))
     check(b.graph(b.dense(flat, 7), z), b.data(), load_spec(target))
