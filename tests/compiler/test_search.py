@@ -97,7 +97,7 @@ def timed(layer: Layer, target: str) -> tuple[dict[ConvPlan, int], list[ConvPlan
     "target",
     [
         pytest.param("dense256", marks=pytest.mark.slow),
-        "sparse256",
+        pytest.param("sparse256", marks=pytest.mark.slow),
         pytest.param("pattern256", marks=pytest.mark.slow),
     ],
 )

@@ -47,7 +47,7 @@ from zeroskip.runtime.analysis.loss_breakdown import (
 )
 from zeroskip.runtime.analysis.report import region_report
 
-EXAMPLES = 40
+EXAMPLES = 20
 
 
 def random_run(seed: int) -> tuple[Run, Program] | None:
