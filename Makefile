@@ -3,7 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-ocr test-pruning test-tables test-onnx fuzz \
+.PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-tflite \
+	test-torch test-ocr test-pruning test-tables test-onnx fuzz \
 	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
@@ -12,7 +13,8 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pruning and not tables and not mlir and not tosa"
+		-m "not slow and not ocr and not pruning and not tables and not mlir and not tosa \
+		and not tflite and not torch"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -55,6 +57,14 @@ build/tosa/stamp:
 	build/tosa/bin/python -m pip install --quiet --disable-pip-version-check tosa-tools==2026.8.0
 	touch $@
 
+# TFLite through Arm's converter to TOSA (Apache-2.0).
+test-tflite: .venv/stamp-tflite
+	$(BIN)/python -m pytest -m tflite
+
+# PyTorch's modules and programs; what Torch-Pruning and Keras make of them.
+test-torch: .venv/stamp-torch
+	$(BIN)/python -m pytest -m torch
+
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
 	$(BIN)/python -m pytest -m pruning
@@ -92,12 +102,13 @@ cycles: N ?= 2000
 cycles: .venv/stamp
 	$(CAMPAIGN).cycles --count $(N) --seed $(SEED) --jobs $(JOBS)
 
-# Altered programs and networks, as well as hardware descriptions, M ONNX files and R Relay ones.
+# Altered programs and networks, as well as hardware descriptions, M ONNX files, R Relay ones and R of
+# TOSA.
 hostile: N ?= 200000
 hostile: M ?= 5000
 hostile: R ?= 20000
 hostile: .venv/stamp
-	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --relay $(R) --seed $(SEED) --jobs $(JOBS)
+	$(CAMPAIGN).hostile --count $(N) --onnx $(M) --relay $(R) --tosa $(R) --seed $(SEED) --jobs $(JOBS)
 
 # Random instructions through assembler and encoder and back.
 roundtrips: N ?= 100000
@@ -154,6 +165,15 @@ docs: .venv/stamp
 
 .venv/stamp-ocr: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ocr]'
+	touch $@
+
+.venv/stamp-tflite: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tflite]'
+	touch $@
+
+.venv/stamp-torch: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,torch]' \
+		torch-pruning==1.6.1 keras==3.15.1
 	touch $@
 
 .venv/stamp-mlir: .venv/stamp

@@ -16,6 +16,7 @@ from pkgutil import resolve_name
 
 import numpy as np
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.base import ArrayError, Case, FilterSet, Kind, Timing
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import FormatTable, Shape, reduction_steps_of, to_reduction_order
@@ -164,6 +165,30 @@ def _events(spec: AccelSpec, tile: RandomConvolution) -> str:
     return f"events {sorted(unknown)} cost nothing by Kind.events" if unknown else ""
 
 
+def _ports(spec: AccelSpec, tile: RandomConvolution) -> str:
+    """No more bytes go through a port than it passes in the cycles, every counter of bytes has its
+    port or event, and reads and writes of an event are all of it."""
+    timing = spec.kind.conv(spec, tile.case)
+    found, splits = spec.kind.traffic(spec, tile.case, timing), spec.kind.splits
+    if unknown := set(found) - set(physics.flows(spec)):
+        return f"bytes {sorted(unknown)} go through no port of Kind.resources"
+    for one in physics.resources(spec):
+        for port in one.ports:
+            through = sum(found.get(flow, 0) for flow in port.flows)
+            most = one.bytes_per_cycle(port) * timing.cycles
+            if through > most:
+                return (
+                    f"{through} bytes go through port '{port}' of {one.name} in {timing.cycles} "
+                    f"cycles, which passes {most:g}: {tile.case}"
+                )
+    for event, split in splits.items():
+        counted = timing.events.get(spec.kind.events[event], 0)
+        through = sum(found.get(flow, 0) for flow in split.flows)
+        if through != split.unit * counted:
+            return f"{through} bytes are read and written by {counted} events of {event}"
+    return ""
+
+
 def _reference(spec: AccelSpec, tile: RandomConvolution) -> str:
     """The fast model agrees with the reference in every cycle and in all that it counts."""
     timing, outcome = spec.kind.conv(spec, tile.case), tile.stepped(spec)
@@ -172,6 +197,7 @@ def _reference(spec: AccelSpec, tile: RandomConvolution) -> str:
     for kind, found, counted in (
         ("slot", timing.slots, outcome.slots),
         ("event", timing.events, outcome.events),
+        ("flow", spec.kind.traffic(spec, tile.case, timing), outcome.events),
     ):
         for name in set(found) & set(counted):
             if found[name] != counted[name]:
@@ -222,6 +248,7 @@ CHECKS: dict[str, Check] = {
     "placement": _placement,
     "slots": _slots,
     "events": _events,
+    "ports": _ports,
     "reference": _reference,
     "price": _price,
 }

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Set
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.declared import SpecError as SpecError
+from zeroskip.accel_model.io.declared import number as number
+from zeroskip.accel_model.io.declared import values_of
 from zeroskip.accel_model.plugins import Origin, UnknownKind, kind_named, kinds, origin_of
-from zeroskip.accel_model.technology import DRAM_KINDS, NODES
+from zeroskip.accel_model.technology import DRAM_KINDS, DRAM_TIMINGS, NODES
 
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.base import Kind
@@ -25,27 +26,72 @@ ACC_ROW_BYTES = 64
 PAR_ROW_BYTES = 16
 WGT_WORD_BYTES = 4
 DRAM_GRANULE_BYTES = 16  # that are ordered and checked together
-LONGEST_TEXT = 200  # characters of a name or summary
 
 
-class SpecError(ZeroskipError):
-    """A hardware description that cannot be used; says which key and what it should hold."""
+@dataclass(frozen=True)
+class DramTiming:
+    """The rows of an open-page DRAM, docs/ARRAYS.md; what a named kind has is of one channel."""
+
+    channels: int = number("channels in lock-step; a page spans them", 1, 64, power_of_two=True)
+    page_bytes: int = number("bytes of a row of a channel", 64, 1 << 16, power_of_two=True)
+    banks: int = number("banks, which take pages in turn", 1, 1024, power_of_two=True)
+    queue: int = number("bursts whose rows the controller opens ahead", 1, 4096)
+    trcd_ns: float = number("from opening a row to its first burst, ns", 0.1, 1000)
+    trp_ns: float = number("to close a row, ns", 0.1, 1000)
+    tras_ns: float = number("a row is open at least, ns", 0, 1000)
+    trrd_ns: float = number("between openings: tRRD or tFAW / 4, ns", 0, 1000)
+    twr_ns: float = number("from the last burst written to closing its row, ns", 0, 1000)
+    trfc_ns: float = number("of a refresh of all banks, ns", 0, 10_000)
+    trefi_ns: float = number("between refreshes, ns", 1, 1e9)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a page over all channels."""
+        return self.channels * self.page_bytes
 
 
-def number(doc: str, low: float = 1, high: float = 1 << 40, *, power_of_two: bool = False) -> Any:
-    """A numeric key, its meaning with unit, and the range it must lie in."""
-    return field(metadata={"doc": doc, "low": low, "high": high, "pow2": power_of_two})
+def _read_timing(given: Any, where: str, place: str) -> DramTiming | None:
+    """The section [dram.timing]; ``kind`` names numbers of a device that the others win over."""
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        shown = repr(given)[:50]
+        raise SpecError(f"{where}: {place} must be a section with kind or numbers, not {shown}")
+    own = dict(given)
+    kind = own.pop("kind", None)
+    if kind is not None and (not isinstance(kind, str) or kind not in DRAM_TIMINGS):
+        known = ", ".join(DRAM_TIMINGS)
+        raise SpecError(f"{where}: {place}.kind = {repr(kind)[:50]} is not one of {known}")
+    numbers = {**DRAM_TIMINGS.get(kind or "", {}), **own}
+    return DramTiming(**values_of(DramTiming, numbers, where, f"{place}."))
+
+
+def channelwise_outputs() -> Any:
+    """``pixels`` of an array of which only instructions that treat channels alike have such."""
+    return number(
+        "outputs of 16 channels that depthwise, pools and additions work on together",
+        1,
+        64,
+        power_of_two=True,
+    )
+
+
+def cycles_to_last_row(since: str) -> Any:
+    """``pipeline_cycles``: what a convolution takes after its array has done."""
+    return number(f"cycles from {since} to the last row written", 0, 1000)
 
 
 @dataclass(frozen=True)
 class Dram:
-    """The memory behind one bus that the load and the store unit share."""
+    """The memory behind one bus that the load and the store unit share. timing: of its rows; None:
+    a flat bus, on which every burst takes the same."""
 
     bytes_per_cycle: int = number("bus width, bytes per cycle", 1, 1024, power_of_two=True)
     burst_bytes: int = number(
         "bytes of a burst; a run pays whole aligned bursts", 1, 4096, power_of_two=True
     )
     latency_cycles: int = number("cycles from the end of a transfer to its completion", 0, 10_000)
+    timing: DramTiming | None = field(default=None, metadata={"read": _read_timing})
 
 
 @dataclass(frozen=True)
@@ -179,11 +225,19 @@ class AccelSpec:
             + self.array_bytes
         )
 
+    @property
+    def table(self) -> dict[str, Any]:
+        """What ``spec_from_table`` reads; a flat bus says nothing of rows."""
+        table = asdict(self)
+        if self.dram.timing is None:
+            del table["dram"]["timing"]
+        return table
+
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest of every number, and of the source of a plug-in; a program runs only on the
         spec it was made for."""
-        described = repr(sorted(asdict(self).items()))
+        described = repr(sorted(self.table.items()))
         if self.origin is not None:
             described += repr(self.origin)
         return hashlib.sha256(described.encode()).hexdigest()[:16]
@@ -253,7 +307,7 @@ def parse_spec(text: str, where: str) -> AccelSpec:
 
 
 def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
-    """The spec of a table such as TOML gives, or ``dataclasses.asdict`` of a spec."""
+    """The spec of a table such as TOML gives, or ``AccelSpec.table``."""
     if not isinstance(table, dict):
         raise SpecError(f"{where}: holds no hardware description")
     top = {key: value for key, value in table.items() if key not in _SECTIONS}
@@ -267,7 +321,7 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
         name: _section(name, cls, table.get(name), where)
         for name, cls in zip(_SECTIONS, types, strict=True)
     }
-    values = _values(AccelSpec, top, where, "", skip=set(_SECTIONS))
+    values = values_of(AccelSpec, top, where, "", skip=set(_SECTIONS))
     return _check(AccelSpec(**values, **sections), where)
 
 
@@ -287,49 +341,7 @@ def _kind(array: Any, where: str) -> Kind[Any]:
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
     if table is None:
         return None
-    return cls(**_values(cls, table, where, f"{name}."))
-
-
-def _values(
-    cls: type, table: dict[str, Any], where: str, prefix: str, skip: Set[str] = frozenset()
-) -> dict[str, Any]:
-    declared = {f.name: f for f in fields(cls) if f.name not in skip}
-    for key in table:
-        if key not in declared:
-            raise SpecError(
-                f"{where}: {prefix + key[:50]!r} is not a key of a hardware "
-                f"description; the keys there are {', '.join(declared)}"
-            )
-    values = {}
-    for key, made in declared.items():
-        if key not in table:
-            unit = made.metadata.get("doc", "text")
-            raise SpecError(f"{where}: {prefix}{key} is missing ({unit})")
-        values[key] = _value(table[key], made, f"{where}: {prefix}{key}")
-    return values
-
-
-def _value(value: Any, made: Any, place: str) -> Any:
-    huge = isinstance(value, int) and value.bit_length() > 64
-    shown = "a number beyond 2^64" if huge else repr(value)[:50]
-    if made.type == "str":
-        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_TEXT:
-            raise SpecError(
-                f"{place} must be a line of text of up to {LONGEST_TEXT} characters, not {shown}"
-            )
-        return value
-    meta = made.metadata
-    whole = made.type == "int"
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        kind = "a whole number" if whole else "a number"
-        raise SpecError(f"{place} must be {kind} without a unit ({meta['doc']}), not {shown}")
-    if not meta["low"] <= value <= meta["high"]:
-        raise SpecError(
-            f"{place} = {shown} is outside {meta['low']:g}..{meta['high']:g} ({meta['doc']})"
-        )
-    if meta["pow2"] and int(value).bit_count() != 1:
-        raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
-    return value if whole else float(value)
+    return cls(**values_of(cls, table, where, f"{name}."))
 
 
 def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
@@ -344,8 +356,32 @@ def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
     ]
 
 
+def _timing_rules(spec: AccelSpec) -> list[tuple[bool, str]]:
+    timing, burst = spec.dram.timing, spec.dram.burst_bytes
+    if timing is None:
+        return []
+    refresh = timing.trp_ns + timing.trfc_ns + timing.trcd_ns
+    return [
+        (
+            timing.row_bytes >= burst,
+            f"dram.timing.page_bytes of {timing.channels} channels is less than dram.burst_bytes; "
+            "a burst lies in one page",
+        ),
+        (
+            timing.trefi_ns >= 2 * refresh + 2000 / spec.clock_mhz,
+            "dram.timing.trefi_ns leaves no time between refreshes, which take trp_ns, trfc_ns "
+            f"and trcd_ns, {refresh:g} ns; give it at least {2 * refresh + 2000 / spec.clock_mhz:g}",
+        ),
+    ]
+
+
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
     rules = [
+        (
+            ACT_ROW_BYTES * spec.array.pixels <= spec.array.macs,
+            f"array.pixels = {spec.array.pixels} outputs of 16 channels are more than the "
+            f"{spec.array.macs} multipliers there are",
+        ),
         *spec.kind.check(spec),
         (
             spec.dram.burst_bytes >= spec.dram.bytes_per_cycle,
@@ -361,6 +397,7 @@ def _check(spec: AccelSpec, where: str) -> AccelSpec:
             "section [technology] is missing (node and dram), or [energy] with own constants",
         ),
         *_technology_rules(spec.technology),
+        *_timing_rules(spec),
     ]
     for holds, sentence in rules:
         if not holds:

@@ -1,7 +1,7 @@
-"""The compiler: from an ONNX model to a network that runs on an accelerator.
+"""The compiler: from a model to a network that runs on an accelerator.
 
-``compile`` does it all, ``compile_levels`` at several sparsities; ``TileAndSchedule`` and
-``EmitProgram`` are passes for a TVM pipeline.
+``compile`` does it all, ``compile_levels`` at several sparsities, ``partition_for_zeroskip`` in a
+TVM module; ``TileAndSchedule`` and ``EmitProgram`` are passes for a TVM pipeline.
 Names are loaded when they are first used, so that what does not need TVM does not import it. The
 rooms, in the order of the flow (``driver`` is the map):
 
@@ -10,9 +10,11 @@ rooms, in the order of the flow (``driver`` is the map):
 - ``scheduling``: the search for tiles and groups.
 - ``codegen``: schedules to instructions.
 - ``passes``, ``autotune``, ``dump``: the same as Relax passes, timed, as text.
+- ``external``: what TVM links beside a network.
 - ``mlir``: programs in a dialect of MLIR and back, layers in TOSA.
 - ``artifact``: networks and their files.
 - ``driver``, ``multi_level``: from a model to a network, or to nested ones.
+- ``backend``: the driver by the names of TVM's backends.
 """
 
 from importlib import import_module
@@ -27,6 +29,7 @@ _HOME = {
     "Levels": "artifact.nested_file",
     "TileAndSchedule": "passes",
     "EmitProgram": "passes",
+    "partition_for_zeroskip": "backend",
     "supports": "lowering.legality",
 }
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,20 @@ from zeroskip.compiler.lowering.from_relax import direct_plan
 from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
 from zeroskip.compiler.passes import embed
-from zeroskip.compiler.stages import Stages, apply_passes, lower_fastest, without_dead
+from zeroskip.compiler.stages import (
+    Stages,
+    apply_passes,
+    lower_fastest,
+    lower_integer_model,
+    without_dead,
+)
 from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.frontend.load import check_model, load_onnx
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
-from zeroskip.relay_passes.import_check import ImportCheck
+from zeroskip.relay_passes.import_check import ImportCheck, RelaxCheck
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.activations.interpreter import Interpreter
@@ -43,32 +49,38 @@ from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.keep_float import KeepFloat
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.quantize.scales import wide_observed
+from zeroskip.relay_passes.read_model import Model, read_model
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.entry import MAIN, entry_of
 from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 from zeroskip.relay_passes.relax.fold_forward import FoldForward
+from zeroskip.relay_passes.relax.normal_form import NormaliseRelax, bind_shapes
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import nodes_of
-from zeroskip.relay_passes.relay.read_model import Model, read_model
+from zeroskip.relay_passes.tosa.read_tosa import IntegerModel
 
 KEPT = 4  # calibration samples that a file keeps for an array that looks at activations
+Check: TypeAlias = ImportCheck | RelaxCheck
 SAMPLES = 4  # random images that stand in for calibration data
 
 
 def compile(  # the name that users expect: zeroskip.compiler.compile
-    model: Model, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
+    model: Model | Any, target: str | AccelSpec = "dense256", **options: Unpack[CompileOptions]
 ) -> Network:
-    """Compile an ONNX model, or Relay's text, for an accelerator.
+    """Compile an ONNX model, a PyTorch network, a Relax module, Relay's text, TOSA or TFLite for an
+    accelerator.
 
-    model: a path or a ModelProto. target: a built-in target's name, a TOML file's path or a spec.
-    options: ``params``, ``prune``, ``calibrate``, ``method``, ``float_nodes``, ``shapes``,
-    ``cache``, ``tune``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each
-    is.
+    model: a path, a ModelProto, a ``tvm.IRModule``, of which ``main`` is compiled, or its only public
+    function, an ``IntegerModel``, or a torch module (with ``example``) or exported program. target: a
+    built-in target's name, a TOML file's path or a spec. options: ``params``, ``example``, ``prune``,
+    ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``cache``, ``tune``, ``objective``,
+    ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
-    model = read_model(model, options.get("params"))
+    model = read_model(model, options.get("params"), options.get("example"))
     stages = lower(model, spec, **options)
     network, calibrate = network_of(stages, model, spec), options.get("calibrate")
     if calibrate is None or not spec.kind.looks_at_inputs:
@@ -106,7 +118,7 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
         cpu = {node: why.replace(BATCH_OF_ONE, more) for node, why in cpu.items()}
     placement, host_macs = placement_of(reference, stages.programs, cpu)
     return Network(
-        name=_name(model),
+        name=name_of(model),
         spec=spec,
         inputs=ports_of(main, "inputs"),
         outputs=ports_of(main, "outputs"),
@@ -128,6 +140,8 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
 def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> Stages:
     """Every stage of ``compile``."""
     checked(options)
+    if isinstance(model, IntegerModel):
+        return lower_integer_model(model, spec, options)
     pruned, check = prepare(model, options)
     module = without_dead(pruned)
     ranges = ranges_of(module, options, check)
@@ -136,7 +150,7 @@ def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> S
 
 def prepare(
     model: Model, options: CompileOptions, more: bool = False
-) -> tuple[IRModule, ImportCheck | None]:
+) -> tuple[IRModule, Check | None]:
     """The float module that is quantized: the model imported, its normalisations folded, pruned;
     and what its outputs on the first calibration sample are to be compared with.
 
@@ -175,7 +189,7 @@ def compare_import(
     _compare_now(module, _import_check(module, model, shapes, first, by_image), first)
 
 
-def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None:
+def _compare_now(module: IRModule, check: Check, first: list[Any]) -> None:
     """Check an import that will not be compiled as it is. Its convolutions, products and simple
     arithmetic are numpy's, all else TVM's, which saves the time of compiling them; what differs
     then, or cannot be run so, is asked of TVM's run of the whole."""
@@ -194,7 +208,7 @@ def _compare_now(module: IRModule, check: ImportCheck, first: list[Any]) -> None
 
 
 def ranges_of(
-    module: IRModule, options: CompileOptions, check: ImportCheck | None = None
+    module: IRModule, options: CompileOptions, check: Check | None = None
 ) -> dict[str, Range] | None:
     """The ranges of a float module's activations over calibration data; its outputs on the first
     sample are checked.
@@ -246,8 +260,10 @@ def _import_check(
     shapes: Mapping[str, Sequence[int]],
     first: list[Any],
     by_image: bool = True,
-) -> ImportCheck:
+) -> Check:
     """What to compare the module's outputs with, for the first sample."""
+    if isinstance(model, IRModule):
+        return RelaxCheck(bind_shapes(model, shapes), module, first)
     main = module["main"]
     sources = [port.name for port in ports_of(main, "inputs")]
     return ImportCheck(
@@ -282,6 +298,14 @@ def _imported(
 ) -> tuple[IRModule, int, str]:
     """The model in Relax, nothing folded; how many images of its batch it stands for; and if that
     is one of several, why."""
+    if isinstance(model, IRModule):
+        entry = entry_of(bind_shapes(model, shapes)).module
+        return apply_passes(entry, NormaliseRelax()), 1, ""
+    if isinstance(model, IntegerModel):
+        raise CompileError(
+            f"'{model.name}' is integers already: it is compiled as it is; prune and compare the float "
+            "network that it was made of"
+        )
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
@@ -368,7 +392,13 @@ def placement_of(
     return placement, host_macs
 
 
-def _name(model: Model) -> str:
+def name_of(model: Model) -> str:
+    """What a model's network is called."""
+    if isinstance(model, IntegerModel):
+        return model.name
     if isinstance(model, str | Path):
         return Path(model).stem
+    if isinstance(model, IRModule):
+        name = entry_of(model).name
+        return "network" if name == MAIN else name
     return str(model.graph.name) or "network"

@@ -24,7 +24,7 @@ from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8, choose_weight_scales
-from zeroskip.relay_passes.relay.read_model import Model, read_model
+from zeroskip.relay_passes.read_model import Model, read_model
 
 LONGEST = 160  # characters of a recipe by which a level is called
 
@@ -46,7 +46,7 @@ def compile_levels(
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)
-    model = read_model(model, options.get("params"))
+    model = read_model(model, options.get("params"), options.get("example"))
     every = lower_levels(model, spec, levels, firsts=firsts, **options)
     return pack_levels(
         Level(

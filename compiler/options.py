@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.autotune import Tuning
+from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
-from zeroskip.relay_passes.relay.read_model import Params
+from zeroskip.relay_passes.read_model import Params
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activations by variable
@@ -21,7 +22,8 @@ First: TypeAlias = Callable[[list[Any], dict[str, Any]], None]  # inputs, activa
 class CompileOptions(TypedDict, total=False):
     """Keywords of ``compile``; each may be left out.
 
-    params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.relay.read_model``).
+    params: of Relay's text, the path of a file, bytes or arrays (``relay_passes.read_model``).
+    example: of a torch module, its inputs or their shape (``relay_passes.pytorch.torch_to_onnx``).
     prune: a recipe: a text such as ``pattern:connectivity=0.5``, the path of a TOML file or option
         values (``relay_passes.pruning.schemes.recipe``).
     calibrate: an .npz path or arrays, one for each input, whose leading axis counts samples; None:
@@ -34,12 +36,15 @@ class CompileOptions(TypedDict, total=False):
     cache: a folder in which schedules are looked up and kept.
     tune: ``runtime.tuning(n)`` times n schedules of each layer and keeps the fastest; the result is
         never slower than without.
+    objective: ``cycles``, ``energy`` or ``edp`` (energy x time of each region): what schedules are
+        chosen by, as estimated (``compiler.scheduling.objective``); not with ``tune``.
     progress: told what is being done, steps done, and steps.
     first: gets inputs and float activations of the first calibration image
         (``runtime.execution.losing_layers``).
     """
 
     params: Params | None
+    example: Any
     prune: Recipe | None
     calibrate: str | Path | Arrays | None
     method: Method
@@ -47,6 +52,7 @@ class CompileOptions(TypedDict, total=False):
     shapes: Mapping[str, Sequence[int]] | None
     cache: str | Path | None
     tune: Tuning | None
+    objective: Goal
     progress: Progress | None
     first: First | None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from zeroskip.compiler.autotune import Tuning, tune_region
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
 from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.external import with_run_module
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
@@ -29,6 +31,7 @@ from zeroskip.compiler.lowering.from_relax import extract, region_names
 from zeroskip.compiler.lowering.regions import Regions
 from zeroskip.compiler.mlir.tosa import region_text
 from zeroskip.compiler.scheduling.fusion import FusionSearch, estimate
+from zeroskip.compiler.scheduling.objective import GOALS, Goal
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.compiler.scheduling.schedule_cache import PlanCache
 from zeroskip.relay_passes.attrs import PACKED, SCHEDULE_ATTR, TARGET_ATTR, is_region
@@ -47,6 +50,7 @@ class TileAndSchedule:
     of operations in execution order; ``zeroskip.target`` says what accelerator they are for.
     cache: where schedules are looked up and kept. tuning: how many schedules of each layer to time.
     regions: where lowered regions are kept for the passes that follow; its own unless given.
+    objective: what they are chosen by. CompileError for tuning by anything but cycles.
     """
 
     def __init__(
@@ -56,9 +60,18 @@ class TileAndSchedule:
         cache: PlanCache | None = None,
         tuning: Tuning | None = None,
         regions: Regions | None = None,
+        objective: Goal = "cycles",
     ) -> None:
+        if objective not in GOALS:
+            raise CompileError(f"objective {objective!r} is not one of {', '.join(GOALS)}")
+        if tuning is not None and objective != "cycles":
+            raise CompileError(
+                f"tuning keeps the fastest schedules, and objective '{objective}' does not want "
+                "them; leave one of the two out"
+            )
         self.spec, self.progress, self.cache, self.tuning = spec, progress, cache, tuning
         self.regions = regions or Regions()
+        self.objective: Goal = objective
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
         updated = IRModule(mod.functions, attrs=mod.attrs)
@@ -74,10 +87,22 @@ class TileAndSchedule:
             )
         return updated
 
+    def _untuned(self, region: Region) -> list[GroupPlan]:
+        """By the objective; by cycles where what that finds does not fit beside its neighbours, which
+        only emitting it tells."""
+        groups = plan_region(region, self.spec, self.progress, self.cache, self.objective)
+        if self.objective == "cycles":
+            return groups
+        try:
+            emit_region(region, self.spec, groups)
+        except CompileError:
+            return plan_region(region, self.spec, self.progress, self.cache)
+        return groups
+
     def _groups(self, region: Region) -> list[GroupPlan]:
         spec, tuning = self.spec, self.tuning
         if tuning is None:
-            return plan_region(region, spec, self.progress, self.cache)
+            return self._untuned(region)
 
         def find() -> list[GroupPlan]:
             groups = plan_region(region, spec, self.progress, self.cache)
@@ -104,13 +129,19 @@ def misfits(mod: IRModule, spec: AccelSpec, regions: Regions | None = None) -> d
 @tvm.transform.module_pass(opt_level=0, name="zeroskip.EmitProgram")
 class EmitProgram:
     """Turns each call of a scheduled region into
-    ``R.call_dps_packed("zeroskip.run", (program file as a uint8 constant, inputs...))``."""
+    ``R.call_dps_packed("zeroskip.run", (program file as a uint8 constant, inputs...))``.
+
+    The module's attribute ``external_mods`` gets a runtime module that says, where a library is
+    loaded without zeroskip, which import lacks (``external.py``); TVM can print such a module, as
+    it can those of RunCodegen, but not write it as JSON.
+    """
 
     def __init__(self, spec: AccelSpec, regions: Regions | None = None) -> None:
         self.spec, self.regions = spec, regions
 
     def transform_module(self, mod: IRModule, _ctx: Any) -> IRModule:
-        return embed(mod, programs_of(mod, self.spec, self.regions))
+        programs = programs_of(mod, self.spec, self.regions)
+        return with_run_module(embed(mod, programs)) if programs else mod
 
 
 def programs_of(
@@ -151,10 +182,14 @@ def embed(mod: IRModule, programs: dict[str, Program]) -> IRModule:
     for gvar, func in mod.functions.items():
         if isinstance(func, relax.Function) and is_region(func):
             continue
-        if isinstance(func, relax.Function):
+        if isinstance(func, relax.Function) and _calls(func, blobs):
             func = _Embedding(blobs).visit_expr(func)
         updated[gvar] = func
     return updated
+
+
+def _calls(func: relax.Function, names: Container[str]) -> bool:
+    return any(var.name_hint in names for var in relax.analysis.all_global_vars(func))
 
 
 @relax.expr_functor.mutator

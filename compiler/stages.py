@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import tvm
 from tvm.ir import IRModule
@@ -24,10 +25,16 @@ from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChanne
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.fold_forward import AffineLayers
+from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, check_integers, told_differences
 
 BLOCK = 16  # channels that the arrays treat together
 ALL = 2**31  # a block of more channels than there are
 ODD = 0.02  # of the cycles; set by hand: beside 32 or 64 channels, 0.2 to 12 % with 57, 63 and 25
+_OF_FLOATS: Mapping[Literal["prune", "float_nodes", "shapes"], str] = {
+    "prune": "prune the float network before it is quantized",
+    "float_nodes": "keep layers in float where it is quantized",
+    "shapes": "write it with the sizes that it is to have",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +67,31 @@ def lower_float(
     kept: nodes that stay on the CPU, and why; so does whatever no tile fits of, which is known when
     it cannot be scheduled.
     """
+    progress_of(options)("quantize", 0, 1)
+    return lower_integers(floating, apply_passes(floating, quantize), spec, options, kept=kept)
+
+
+def lower_integers(
+    floating: IRModule,
+    quantized: IRModule,
+    spec: AccelSpec,
+    options: CompileOptions,
+    *,
+    kept: Mapping[str, str] | None = None,
+) -> Stages:
+    """The stages behind a module that has one integer function for each layer.
+
+    floating: the float module that it was, or stands for. kept: as of ``lower_float``.
+    """
     progress, cache, regions = progress_of(options), options.get("cache"), Regions()
-    # One integer function for each layer, then whole regions of them for the accelerator.
-    progress("quantize", 0, 1)
-    quantized = apply_passes(floating, quantize)
+    # Whole regions of layers for the accelerator.
     schedule = TileAndSchedule(
         spec,
         progress=lambda node, done, total: progress(f"schedule {node}", done, total),
         cache=None if cache is None else PlanCache(cache),
         tuning=options.get("tune"),
         regions=regions,
+        objective=options.get("objective", "cycles"),
     )
     kept = dict(kept or {})
     while True:
@@ -85,6 +107,24 @@ def lower_float(
     progress("emit", 0, 1)
     programs = programs_of(scheduled, spec, regions)
     return Stages(floating, partitioned, scheduled, programs, kept, regions)
+
+
+def lower_integer_model(model: IntegerModel, spec: AccelSpec, options: CompileOptions) -> Stages:
+    """The stages of a network that is integers already; it is held to the text it was read from.
+
+    CompileError for options that choose other integers. A warning says which layers round otherwise
+    than the text.
+    """
+    for name, remedy in _OF_FLOATS.items():
+        if options.get(name):
+            raise CompileError(f"'{model.name}' is integers already: {remedy}")
+    if options.get("calibrate") is not None and not spec.kind.looks_at_inputs:
+        raise CompileError(f"'{model.name}' has its scales: leave calibration samples out")
+    progress_of(options)("compare with the text", 0, 1)
+    check_integers(model)
+    if model.differences:
+        warnings.warn(told_differences(model), RuntimeWarning, stacklevel=4)
+    return lower_integers(model.floating, model.integer, spec, options)
 
 
 def lower_fastest(

@@ -1,6 +1,7 @@
 """Your own network on every accelerator, dense and pruned.
 
 python examples/compare_targets.py models/fashion_dense.onnx --prune pattern:connectivity=0.5
+python examples/compare_targets.py models/fashion_dense.onnx --targets sparse256 scnn256
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--prune", default="unstructured:sparsity=0.75")
+    parser.add_argument("--targets", nargs="+", default=targets(), metavar="TARGET")
     options = parser.parse_args()
     table = Table("target", "weights", "non-zero multiplies", "cycles", "bound", "x bound")
-    for target in targets():
+    for target in options.targets:
         spec = load_spec(target)
         for recipe in (None, options.prune):
             network = compiler.compile(options.model, spec, prune=recipe)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
+
+from models.onnx_graph import Graph
+from models.video import c3d, r2plus1d_18
 
 BOTTLENECKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 BASICS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -30,103 +32,6 @@ MOBILENET_V2 = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-
-
-@dataclass
-class Graph:
-    """An ONNX graph being written; each method adds nodes and returns the name of their result."""
-
-    seed: int
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    weights: list[onnx.TensorProto] = field(default_factory=list)
-    rng: np.random.Generator = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rng = np.random.default_rng(self.seed)
-
-    def tensor(self, name: str, values: np.ndarray) -> str:
-        self.weights.append(numpy_helper.from_array(values.astype(np.float32), name))
-        return name
-
-    def node(self, op: str, name: str, *inputs: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [f"{name}.out"], name, **attributes))
-        return f"{name}.out"
-
-    def he(self, name: str, *shape: int) -> str:
-        fan_in = int(np.prod(shape[1:]))
-        return self.tensor(name, self.rng.standard_normal(shape) * np.sqrt(2 / fan_in))
-
-    def conv(
-        self,
-        name: str,
-        x: str,
-        channels: int,
-        filters: int,
-        kernel: int,
-        stride: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-    ) -> str:
-        weight = self.he(f"{name}.weight", filters, channels // groups, kernel, kernel)
-        inputs = [x, weight]
-        if bias:
-            inputs.append(self.tensor(f"{name}.bias", 0.1 * self.rng.standard_normal(filters)))
-        return self.node(
-            "Conv",
-            name,
-            *inputs,
-            kernel_shape=[kernel] * 2,
-            strides=[stride] * 2,
-            pads=[kernel // 2] * 4,
-            group=groups,
-        )
-
-    def norm(self, name: str, x: str, channels: int, gain: float = 1.0) -> str:
-        """Batch normalisation with scale around ``gain``."""
-        draw = self.rng.uniform
-        return self.node(
-            "BatchNormalization",
-            name,
-            x,
-            self.tensor(f"{name}.scale", gain * draw(0.5, 1.5, channels)),
-            self.tensor(f"{name}.bias", draw(-0.1, 0.1, channels)),
-            self.tensor(f"{name}.mean", 0.1 * self.rng.standard_normal(channels)),
-            self.tensor(f"{name}.var", draw(0.5, 1.5, channels)),
-        )
-
-    def linear(self, name: str, x: str, inputs: int, units: int) -> str:
-        return self.node(
-            "Gemm",
-            name,
-            x,
-            self.he(f"{name}.weight", units, inputs),
-            self.tensor(f"{name}.bias", 0.1 * self.rng.standard_normal(units)),
-            transB=1,
-        )
-
-    def relu(self, name: str, x: str) -> str:
-        return self.node("Relu", name, x)
-
-    def pooled_classifier(self, x: str, channels: int, classes: int) -> str:
-        x = self.node("Flatten", "flatten", self.node("GlobalAveragePool", "pool", x))
-        return self.linear("classifier", x, channels, classes)
-
-    def model(self, name: str, image: int, classes: int) -> onnx.ModelProto:
-        """The graph so far: image [1, 3, image, image] to the last node's logits [1, classes]."""
-        self.nodes[-1].output[0] = "logits"
-        graph = helper.make_graph(
-            self.nodes,
-            name,
-            [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, image, image])],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, classes])],
-            self.weights,
-        )
-        return helper.make_model(
-            graph,
-            ir_version=9,
-            producer_name="zeroskip.models.zoo",
-            opset_imports=[helper.make_opsetid("", 17)],
-        )
 
 
 def resnet(depth: int, *, seed: int = 0, image: int = 224, classes: int = 1000) -> onnx.ModelProto:
@@ -247,6 +152,8 @@ def prune_unstructured(model: onnx.ModelProto, sparsity: float) -> onnx.ModelPro
 MODELS: dict[str, Callable[..., onnx.ModelProto]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
+    "c3d": c3d,
+    "r2plus1d_18": r2plus1d_18,
     **{f"resnet{depth}": partial(resnet, depth) for depth in (*BASICS, *BOTTLENECKS)},
 }
 

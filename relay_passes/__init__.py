@@ -1,4 +1,5 @@
-"""Relax passes from an ONNX model, or Relay's text, to integer regions; each is a ``tvm.ir.transform.Pass``.
+"""Relax passes from a model to integer regions; each is a ``tvm.ir.transform.Pass``. The model is
+ONNX, Relay's text or a user's Relax.
 
 The folder keeps the name that TVM's users know; Relay itself is gone from TVM, Relax is its
 successor. Names are loaded when they are first used. In the order of the flow:
@@ -7,6 +8,9 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``relax``: rewriting Relax, what every pass begins with, running on the CPU.
 - ``frontend``: ONNX to one normal form, to Relax, and back.
 - ``relay``: text and parameters of TVM's Relay to ONNX.
+- ``tosa``: TOSA's text, and TFLite through it, to integer layers.
+- ``pytorch``: modules and exported programs of PyTorch to ONNX.
+- ``read_model``: which kind of model a file holds.
 - ``integer``: the integer layers that a network is quantized into.
 - ``quantize``: ranges, groups, scales: float to integer layers.
 - ``pruning``: schemes, reconstruction, budgets, detection.
@@ -25,8 +29,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _HOME = {
     "load_onnx": "frontend.load",
     "relay_to_onnx": "relay.convert",
+    "tosa_to_integer": "tosa.read_tosa",
+    "torch_to_onnx": "pytorch",
     "normalise_onnx": "frontend.normalise",
     "import_onnx": "frontend.to_relax",
+    "NormaliseRelax": "relax.normal_form",
     "FoldConstants": "relax.fold",
     "FoldBatchNorm": "relax.fold",
     "FoldForward": "relax.fold_forward",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Of a function that passes take as `main`.
+ENTRY_ATTR = "zeroskip.entry"  # how its module calls it
+
 # Of a float function.
 INPUTS_ATTR = "zeroskip.inputs"  # ONNX names of the inputs
 OUTPUTS_ATTR = "zeroskip.outputs"  # and of the outputs
@@ -32,6 +35,9 @@ LAYERS_ATTR = "zeroskip.layers"  # the node of each result
 HELD_ATTR = "zeroskip.held"  # what each input and result stands for
 SCHEDULE_ATTR = "zeroskip.schedule"  # one line of JSON for each group of operations
 TARGET_ATTR = "zeroskip.target"  # name and fingerprint of the schedule's accelerator
+
+# Of a module.
+LINKED_ATTR = "zeroskip.linked"  # its external modules have what calls the packed function
 
 PACKED = "zeroskip.run"  # the packed function that runs a region's program
 

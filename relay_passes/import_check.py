@@ -21,11 +21,12 @@ import tvm
 from onnx.reference import ReferenceEvaluator
 
 from zeroskip.relay_passes.attrs import OUTPUTS_ATTR
-from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.errors import FrontError, PassError
 from zeroskip.relay_passes.frontend.editing import opset
 from zeroskip.relay_passes.frontend.floats import cast_floats
 from zeroskip.relay_passes.frontend.load import load_onnx
 from zeroskip.relay_passes.quantize.calibrate import has_own_scales, observer
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.relax.passes import with_unique_names
 from zeroskip.relay_passes.relax.rewriting import bindings, node_of
 
@@ -110,12 +111,7 @@ class ImportCheck:
 
     def _wrong(self, results: Sequence[Array | None]) -> tuple[str, float, float] | None:
         """The first output that differs, how well it agrees and how well it has to."""
-        for name, got in zip(self._names, results, strict=True):
-            if got is not None:
-                level, least = _level(self._want[name], got, self._limit)
-                if level < least:
-                    return name, level, least
-        return None
+        return _first_wrong(self._want, self._names, results, self._limit)
 
     def _refuse(self, wrong: str, level: float, least: float) -> None:
         """FrontError for an output, unless the model draws random numbers."""
@@ -143,6 +139,50 @@ class ImportCheck:
             f"{level:.0f} dB, {least:.0f} are asked): replace it by other ONNX operators before "
             "export."
         )
+
+
+class RelaxCheck:
+    """What a user's Relax function gives for one sample, to be compared with its normal form."""
+
+    comparable = True
+
+    def __init__(self, given: tvm.IRModule, module: tvm.IRModule, sample: Sequence[Array]) -> None:
+        """given: the module as the user gave it. module: its normal form. sample: the inputs."""
+        self._names = [str(name) for name in module["main"].attrs[OUTPUTS_ATTR]]
+        self._limit = QUANTIZED_DB if has_own_scales(module["main"]) else FLOAT_DB
+        given = with_unique_names(given)
+        wanted = run_cpu(compile_for_cpu(given), "main", sample)
+        self._want = dict(zip(self._names, wanted, strict=True))
+
+    def __call__(self, results: Sequence[Array | None]) -> None:
+        """PassError where an output of the normal form differs; None: one is a constant."""
+        wrong = self._wrong(results)
+        if wrong is not None:
+            name, level, least = wrong
+            raise PassError(
+                f"Output '{name}' of the normalised module agrees with the module that was given to "
+                f"{level:.0f} dB, {least:.0f} are asked: give the module before its layouts were "
+                "changed."
+            )
+
+    def agrees(self, results: Sequence[Array | None]) -> bool:
+        """Whether these outputs would pass."""
+        return self._wrong(results) is None
+
+    def _wrong(self, results: Sequence[Array | None]) -> tuple[str, float, float] | None:
+        return _first_wrong(self._want, self._names, results, self._limit)
+
+
+def _first_wrong(
+    want: Mapping[str, Array], names: Sequence[str], results: Sequence[Array | None], limit: float
+) -> tuple[str, float, float] | None:
+    """The first output that differs, how well it agrees and how well it has to; None: none does."""
+    for name, got in zip(names, results, strict=True):
+        if got is not None:
+            level, least = _level(want[name], got, limit)
+            if level < least:
+                return name, level, least
+    return None
 
 
 def _run_model(

@@ -1,8 +1,8 @@
 """Running compiled networks.
 
 ``Session`` runs one, ``validate`` compares it with TVM, ``compare`` sets pruning schemes side by
-side, ``tuning`` times schedules for the compiler, ``register`` makes ``zeroskip.run`` known to TVM,
-for modules that were exported with accelerator regions in them. The rooms, in the order of the
+side, ``tuning`` times schedules for the compiler, ``register`` makes ``zeroskip.run`` and the names
+of the compiler known to TVM. The rooms, in the order of the
 flow:
 
 - ``execution``: sessions, the packed function, validation.
@@ -18,19 +18,15 @@ from typing import Any
 _HOME = {
     "Session": "execution.session",
     "compare": "compare",
+    "register": "execution.registration",
     "tuning": "execution.tuning",
     "validate": "execution.validation",
 }
 
-__all__ = [*sorted(_HOME), "register"]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def register() -> None:
-    """Register the packed function that modules with accelerator regions call."""
-    import_module(f"{__name__}.execution.packed")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
@@ -28,13 +29,15 @@ from zeroskip.compiler.driver import (
     compare_import,
     import_float,
     method_for,
+    name_of,
     network_of,
     placement_of,
     ports_of,
     read_samples,
     reasons_of,
 )
-from zeroskip.compiler.options import Arrays
+from zeroskip.compiler.options import Arrays, CompileOptions
+from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.compiler.stages import (
     Stages,
     apply_passes,
@@ -53,9 +56,10 @@ from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
 from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.read_model import Model
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
-from zeroskip.relay_passes.relay.read_model import Model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
+from zeroskip.runtime.analysis.efficiency import efficiency
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
 
@@ -83,6 +87,7 @@ def compare(
     shapes: Mapping[str, Sequence[int]] | None = None,
     layer: str | None = None,
     cache: str | Path | None = None,
+    objective: Goal = "cycles",
     progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
@@ -92,12 +97,14 @@ def compare(
     ``labels`` [n] if the model classifies; None: the calibration data. calibrate: what ranges, and
     with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
     without their labels. layer: the node whose masks are kept; None: of the layer with the most
-    weights. cache: a folder for schedules.
+    weights. cache: a folder for schedules. objective: what these are chosen by.
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
     progress = progress or no_progress
     specs = [each if isinstance(each, AccelSpec) else load_spec(each) for each in targets]
+    for spec in specs:
+        physics.check(spec)
     if not schemes or not specs:
         raise CompareError("Nothing to compare: name one scheme and one target at least.")
     recipes = [(each, read_recipe(each)) for each in schemes]
@@ -130,13 +137,12 @@ def compare(
             method_for(known),
             judge,
             specs,
-            cache,
+            {"cache": cache, "objective": objective},
         )
         entries.append(entry)
         masks[entry.title] = _mask(pruned, shown.node)
-    named = str(model) if isinstance(model, str | Path) else str(model.graph.name)
     return Comparison(
-        Path(named).stem,
+        name_of(model),
         judge.count,
         tuple(spec.name for spec in specs),
         tuple(entries),
@@ -172,7 +178,7 @@ def _measure(
     calibration: Method,
     judge: _Judge,
     specs: Sequence[AccelSpec],
-    cache: str | Path | None,
+    options: CompileOptions,
 ) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunable_layers(pruned["main"])
@@ -182,9 +188,7 @@ def _measure(
     pruned = without_idle(pruned, quantize)
     runs = without_dead(pruned)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
-    stages = {
-        spec.name: lower_fastest(pruned, runs, spec, quantize, {"cache": cache}) for spec in specs
-    }
+    stages = {spec.name: lower_fastest(pruned, runs, spec, quantize, options) for spec in specs}
     snr, accuracy = judge.of_int8(
         network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantize)
     )
@@ -210,14 +214,26 @@ def _gain(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array
     else:
         runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
     images = max((run.images for run in runs), default=1)
-    own = [[run.of_image(number) for run in runs] for number in range(images)]
+    own = [run.of_image(number) for number in range(images) for run in runs]
+    cycles = sum(run.cycles for run in own) / images
+    energy = {
+        event: sum(run.energy[event] for run in own) / images / 1e6 for event in spec.kind.events
+    }
+    layers = [layer for program in programs for layer in program.layers]
     return Gain(
-        cycles=round(sum(run.cycles for image in own for run in image) / images),
+        cycles=round(cycles),
         stored_bytes=sum(len(program.image) for program in programs),
-        microjoules=sum(run.picojoules for image in own for run in image) / images / 1e6,
+        microjoules=sum(energy.values()),
         placement=placement_of(
             reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
         )[0],
+        efficiency=efficiency(
+            spec,
+            cycles / spec.clock_mhz / 1000,
+            energy,
+            sum(layer.real_macs for layer in layers),
+            sum(layer.macs for layer in layers),
+        ),
     )
 
 

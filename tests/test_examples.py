@@ -1,4 +1,5 @@
-"""Everything in examples/ runs as its first lines say (plugin_array: test_plugin_array.py)."""
+"""Everything in examples/ runs as its first lines say (plugin_array: test_plugin_array.py, cpp_host:
+test_cpp_host.py)."""
 
 from __future__ import annotations
 
@@ -16,10 +17,11 @@ from zeroskip.accel_model.program.assembly_program import read_source
 from zeroskip.runtime.cli.main import main
 
 ROOT = Path(__file__).parent.parent
+FEWER = {"compare_targets": ("--targets", "pattern256", "scnn256")}  # in the time of a test
 FILES = sorted(
     path
     for path in (ROOT / "examples").rglob("*")
-    if path.is_file() and path.suffix != ".pyc" and "plugin_array" not in path.parts
+    if path.is_file() and path.suffix != ".pyc" and not {"plugin_array", "cpp_host"} & {*path.parts}
 )
 OF_KIND = {
     suffix: [path for path in FILES if path.suffix == suffix]
@@ -56,11 +58,18 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
         assert set(made) == {each.name for each in program.outputs}
 
 
-@pytest.mark.parametrize("path", OF_KIND[".py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.torch if "pytorch" in path.stem else ())
+        for path in OF_KIND[".py"]
+    ],
+    ids=lambda path: path.stem,
+)
 def test_python(path: Path, tmp_path: Path) -> None:
     onnx.save(small_net(), tmp_path / "net.onnx")
     done = subprocess.run(
-        [sys.executable, path, "net.onnx"],
+        [sys.executable, path, "net.onnx", *FEWER.get(path.stem, ())],
         cwd=tmp_path,
         capture_output=True,
         text=True,

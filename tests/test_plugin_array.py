@@ -42,7 +42,7 @@ def test_the_package_conforms(installed: Path) -> None:
     target = installed / "zeroskip_lockstep" / "lockstep256.toml"
     found = python("zeroskip.accel_model.conformance", str(target), path=installed)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout.count(" ok\n") == 6
+    assert found.stdout.count(" ok\n") == 7
 
 
 def test_a_network_runs_on_it_to_the_bit(installed: Path, tmp_path: Path) -> None:

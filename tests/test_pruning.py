@@ -157,10 +157,10 @@ def test_every_bit_is_tvm_s(text: str, target: str, tmp_path: Path) -> None:
     ],
 )
 def test_3d_convolutions(text: str) -> None:
-    """They stay on the CPU; the network compiles and agrees all the same."""
+    """They run on the accelerator, frame by frame, and lose what the scheme says."""
     exported(video_net(), text, VIDEO)
     network = compile_network(video_net(), "sparse256", prune=text)
-    assert {"stem", "body"} <= {*network.cpu}
+    assert network.cpu == {}
     found = validate(network, {"x": image(VIDEO)})
     assert found.exact, found.text()
 

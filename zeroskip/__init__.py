@@ -1,7 +1,8 @@
 """zeroskip compiles pruned convolutional networks for modeled sparse accelerators.
 
 ``compile`` makes a network of an ONNX model, ``Session`` runs it, ``validate`` compares it with
-TVM bit by bit, ``report`` says where its cycles went. The packages, in the order in which a model
+TVM bit by bit, ``report`` says where its cycles went. For TVM's users ``partition_for_zeroskip``
+takes a Relax module for ``tvm.compile``, and ``register`` makes zeroskip known to TVM. The packages, in the order in which a model
 passes through them: ``relay_passes`` (ONNX and Relax), ``compiler`` (tiles, schedules,
 instructions), ``accel_model`` (the machine), ``runtime`` (sessions, judgement, reports, the command
 line). Names are loaded when they are first used.
@@ -11,8 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zeroskip.compiler.backend import partition_for_zeroskip as partition_for_zeroskip
     from zeroskip.compiler.driver import compile as compile
     from zeroskip.runtime.analysis.report import report as report
+    from zeroskip.runtime.execution.registration import register as register
     from zeroskip.runtime.execution.session import Session as Session
     from zeroskip.runtime.execution.validation import validate as validate
 
@@ -20,12 +23,22 @@ __version__ = "0.1.0"
 
 _HOME = {
     "compile": "compiler.driver",
+    "partition_for_zeroskip": "compiler.backend",
+    "register": "runtime.execution.registration",
     "report": "runtime.analysis.report",
     "Session": "runtime.execution.session",
     "validate": "runtime.execution.validation",
 }
 
-__all__ = ["Session", "__version__", "compile", "report", "validate"]
+__all__ = [
+    "Session",
+    "__version__",
+    "compile",
+    "partition_for_zeroskip",
+    "register",
+    "report",
+    "validate",
+]
 
 
 def __getattr__(name: str) -> Any:

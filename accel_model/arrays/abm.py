@@ -28,12 +28,29 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
-from zeroskip.accel_model.arrays.tile_counts import MULTIPLIED, channelwise_fits, result_events
+from zeroskip.accel_model.arrays.tile_counts import (
+    MULTIPLIED,
+    SUPPLY,
+    result_events,
+    supplies,
+    supply_cycles,
+)
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -48,13 +65,8 @@ class AbmGeometry:
     window_ports: int = number("lanes that read a copy of the window in a cycle", 1, 8)
     fetch_rows: int = number("rows of ACT that are read into the windows in a cycle", 1, 64)
     drain_width: int = number("sums that leave the lanes in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -82,7 +94,9 @@ class AbmKind(Kind[AbmGeometry]):
     name = "abm"
     Geometry = AbmGeometry
     Energy = AbmEnergy
-    events = {**MULTIPLIED, "add": "additions", "window_byte": "window_bytes"}  # noqa: RUF012
+    in_rows = False
+    events = beside(MULTIPLIED, add="additions", window_byte="window_bytes")
+    splits = beside(SPLITS, window_byte=WINDOW_SPLIT)
     reference = "zeroskip.accel_model.reference.abm:step"
     slots = (
         MULTIPLY,
@@ -93,6 +107,7 @@ class AbmKind(Kind[AbmGeometry]):
         Slot("fetch", "waiting for the inputs of a window", "fetch"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the lanes, and for the end", "drain"),
+        SUPPLY,
         Slot("unused", "lanes without a filter", "ragged"),
         CHANNELWISE,
         SETUP,
@@ -104,7 +119,6 @@ class AbmKind(Kind[AbmGeometry]):
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
         return [
-            channelwise_fits(array),
             (
                 array.vector % array.share == 0,
                 f"array.share = {array.share} does not divide the {array.vector} accumulators of "
@@ -120,6 +134,31 @@ class AbmKind(Kind[AbmGeometry]):
         """Copies of the window, two halves of a byte a position and output."""
         copies = -(-geometry.lanes // geometry.window_ports)
         return copies * 2 * geometry.window_entries * geometry.vector
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Halves of copies of the window, 16 banks by channel. A half is filled, or read by the
+        ``window_ports`` lanes of its copy, which may all want the same bank."""
+        array = self.geometry(spec)
+        copies = -(-array.lanes // array.window_ports)
+        lanes = array.window_ports / 2
+        windows = Resource(
+            "windows",
+            2 * BLOCK * copies,
+            -(-array.window_entries // BLOCK) * array.vector,
+            array.vector,
+            (
+                PartPort("fetch or half of the lanes", "rw", lanes, ("window_written",)),
+                PartPort("half of the lanes", "r", lanes, ()),
+            ),
+        )
+        readers = Resource(
+            "lane inputs",
+            array.lanes,
+            0,
+            array.vector,
+            (PartPort("lane", "r", flows=("window_read",)),),
+        )
+        return (*super().resources(spec), windows, readers)
 
     def takes(self, geometry: AbmGeometry, shape: Shape) -> bool:
         """A window holds all positions, since values are scattered over them."""
@@ -153,7 +192,10 @@ class AbmKind(Kind[AbmGeometry]):
         stages = window.taps * blocks(filters.shape.channels)
         fetches = stages * -(-outputs // array.fetch_rows)
         end, fetch_wait = _walk(fetches, times, sizes, outputs, array.drain_width)
-        cycles = end + array.pipeline_cycles
+        words, rows = filters.words * vectors, stages * window.outputs
+        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
+        late = supply_cycles(end, needs)
+        cycles = end + late + array.pipeline_cycles
         every, real = filters.products(window)
         busy = vectors * int(times.sum())
         held = vectors * int(lengths.sum()) * array.vector
@@ -170,16 +212,21 @@ class AbmKind(Kind[AbmGeometry]):
                 "values": held - issued,
                 "imbalance": worked - held,
                 "fetch": fetch_wait * array.macs,
-                "drain": (cycles - busy - fetch_wait) * array.macs,
+                "drain": (cycles - late - busy - fetch_wait) * array.macs,
+                "supply": late * array.macs,
                 "unused": busy * array.macs - worked,
             },
             {
                 **results,
-                "act_rows": results["act_rows"] + stages * window.outputs,
-                "wgt_words": filters.words * vectors,
+                "act_rows": results["act_rows"] + rows,
+                "wgt_words": words,
                 "multiplies": values * window.outputs,
                 "additions": every,
                 "window_bytes": copies * filters.shape.entries * window.outputs + every,
+            },
+            traffic={
+                "window_written": copies * filters.shape.entries * window.outputs,
+                "window_read": every,
             },
         )
 

@@ -23,10 +23,27 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import built, memories, multipliers, requantizers
+from zeroskip.accel_model.physics.common import (
+    SUM_BYTES,
+    Datapath,
+    built,
+    memories,
+    multipliers,
+    paths,
+    results,
+)
 from zeroskip.accel_model.physics.cost import common_energy
-from zeroskip.accel_model.physics.part import Part, PartPort
-from zeroskip.accel_model.spec import AccelSpec, Energy
+from zeroskip.accel_model.physics.part import Part, Resource
+from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import (
+    ACC_ROW_BYTES,
+    ACT_ROW_BYTES,
+    PAR_ROW_BYTES,
+    WGT_WORD_BYTES,
+    AccelSpec,
+    Energy,
+)
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Bools = npt.NDArray[np.bool_]
@@ -34,6 +51,7 @@ Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 InputMask: TypeAlias = Callable[[], Bools]
+T = TypeVar("T")
 
 
 class ArrayError(ZeroskipError):
@@ -203,12 +221,14 @@ class Timing:
     slots: multiplier-cycles by ``Slot.name``; together cycles x multipliers.
     events: how often each event of the kind's ``events`` happens.
     products: multiplies of two values that are not zero; None unless the kind skips inputs.
+    traffic: bytes through the ports of the kind's own memories and paths, by flow.
     """
 
     cycles: int
     slots: Mapping[str, int]
     events: Mapping[str, int]
     products: int | None = None
+    traffic: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -245,19 +265,29 @@ EVENTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+
+def beside(common: Mapping[str, T], **own: T) -> Mapping[str, T]:
+    """``common`` and a kind's own, for ``Kind.events`` and ``Kind.splits``."""
+    return MappingProxyType({**common, **own})
+
+
 G = TypeVar("G")  # the geometry of a kind
 
 
 class Kind(ABC, Generic[G]):
     """A kind of array."""
 
-    name: ClassVar[str]  # as targets write it in [array] kind
+    name: str  # as targets write it in [array] kind
     Geometry: ClassVar[type]  # the [array] section (``spec.Geometry``), a frozen dataclass
     Energy: ClassVar[type] = Energy  # the [energy] section, likewise
     events: ClassVar[Mapping[str, str]] = EVENTS  # ``EVENTS`` and its own
+    splits: ClassVar[Mapping[str, Split]] = SPLITS  # those of them that read or write, and its own
     slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
-    skips: ClassVar[frozenset[str]] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
+    skips: frozenset[str] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
     gates: ClassVar[bool] = False  # zero inputs take time but no energy
+    in_rows: ClassVar[bool] = (
+        True  # results leave 16 neighbouring channels at a time, or one by one
+    )
     reference: ClassVar[str]  # "package.module:function", stepped clock by clock; for tests
 
     def geometry(self, spec: AccelSpec) -> G:
@@ -291,19 +321,58 @@ class Kind(ABC, Generic[G]):
 
     # --------------------------------------------------------------------------------- physics
 
-    def parts(self, spec: AccelSpec) -> Iterable[Part]:
-        """What a target is built of. A kind that says nothing more has its own memories
-        (``sram_bytes``) in 16 banks of words of 4 bytes, read and written in a cycle."""
-        common = (*memories(spec), *multipliers(spec), requantizers(spec))
-        size = self.sram_bytes(self.geometry(spec))
-        if type(self).parts is not Kind.parts or not size:
-            return common
-        ports = (PartPort("array", "r"), PartPort("array", "w"))
-        return (*common, built(spec, "array memories", BLOCK, max(1, size // BLOCK), 4, ports))
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """The ways to and from the memories that every target has."""
+        width = int(getattr(spec.array, "drain_width", BLOCK))
+        return Datapath(results=width, in_rows=self.in_rows)
 
-    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Memories and paths with their ports, by which the machine's audit goes; a kind adds its
+        own."""
+        way = self.datapath(spec)
+        return (*memories(spec, way), *paths(spec, way))
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """What a target is built of; a kind adds the memories and the logic of its own."""
+        stored = (built(spec, one) for one in self.resources(spec) if one.bytes)
+        return (*stored, *multipliers(spec), *results(spec, self.datapath(spec)))
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
         """Picojoules of each event of ``events``, from the parts."""
         return common_energy(spec)
+
+    def traffic(self, spec: AccelSpec, case: Case, timing: Timing) -> dict[str, int]:
+        """Bytes of a convolution through all ports of ``resources``, by flow: from its events, and
+        those of the kind's own memories (``Timing.traffic``).
+
+        Of ACT's rows those of the output are written, the others fetched. A result reads its
+        channel's row of PAR, and goes through staging.
+        """
+        outputs, count, events = case.window.outputs, len(case.filters), timing.events
+        rows, done = blocks(count) * outputs * case.last, count * outputs * case.last
+        reads, writes = not case.first, not case.last
+        sums = ACC_ROW_BYTES * events["acc_rows"] // max(1, reads + writes)
+        operand = case.operand_row is not None
+        found = {
+            "act_fetched": ACT_ROW_BYTES * (events["act_rows"] - rows),
+            "act_written": ACT_ROW_BYTES * rows,
+            "wgt_read": WGT_WORD_BYTES * events["wgt_words"],
+            "acc_read": sums * reads,
+            "acc_written": sums * writes,
+            "par_read": PAR_ROW_BYTES * (done + operand),
+            "scaled": done,
+            "staging_written": done,
+            **timing.traffic,
+        }
+        if self.datapath(spec).in_rows:
+            return found | {"staging_read": BLOCK * rows, "added": BLOCK * rows}
+        moved = SUM_BYTES * count * outputs
+        return found | {
+            "staging_read": done,
+            "added": done,
+            "acc_sums_read": moved * reads,
+            "acc_sums_written": moved * writes,
+        }
 
     # ----------------------------------------------------------------------------------- modes
 

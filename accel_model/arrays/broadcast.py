@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import EVENTS, Case, Slot
+from zeroskip.accel_model.physics.cost import clocked, named
+from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import number
+from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
     group_pixels,
@@ -59,6 +61,15 @@ class WindowEnergy:
 
 
 WINDOW_EVENTS = MappingProxyType({**EVENTS, "window_byte": "window_bytes"})
+WINDOW_SPLITS = MappingProxyType({**SPLITS, "window_byte": WINDOW_SPLIT})
+
+
+def window_price(spec: AccelSpec, selecting: float) -> Price:
+    """Picojoules of a byte of the part "windows"; selecting: picojoules of the way of a word to
+    the unit that wants it."""
+    part = named(spec, "windows")
+    read, write = part.read_pj + selecting, part.write_pj
+    return Price(clocked(read) / part.width, clocked(write) / part.width)
 
 
 def ends(case: Case) -> int:

@@ -33,6 +33,7 @@ from zeroskip.accel_model.arrays.broadcast import (
     IMBALANCE,
     UNUSED,
     WINDOW_EVENTS,
+    WINDOW_SPLITS,
     WindowEnergy,
     act_rows,
     ends,
@@ -43,11 +44,19 @@ from zeroskip.accel_model.arrays.broadcast import (
 from zeroskip.accel_model.arrays.pricing import LinearPrice
 from zeroskip.accel_model.formats import STEP, ReductionSteps, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import built
+from zeroskip.accel_model.physics.common import Datapath, node_of
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, PartPort
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
+from zeroskip.accel_model.spec import (
+    WGT_WORD_BYTES,
+    AccelSpec,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
+from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.lane_array import ConvTiming, conv_cycles
 
 Int32 = npt.NDArray[np.int32]
@@ -76,16 +85,9 @@ class CambriconGeometry:
     max_outputs: int = number(
         "log2 of the most neighbouring outputs whose windows are held side by side", 0, 4
     )
-    pixels: int = number(
-        "outputs of 16 channels that channelwise instructions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
+    pixels: int = channelwise_outputs()
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    pipeline_cycles: int = cycles_to_last_row("the last output drained")
 
     @property
     def macs(self) -> int:
@@ -115,6 +117,7 @@ class CambriconX(Kind[CambriconGeometry]):
     Geometry = CambriconGeometry
     Energy = WindowEnergy
     events = WINDOW_EVENTS
+    splits = WINDOW_SPLITS
     reference = "zeroskip.accel_model.reference.cambricon_x:step"
     slots = (
         MULTIPLY,
@@ -135,16 +138,6 @@ class CambriconX(Kind[CambriconGeometry]):
         SETUP,
     )
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        array = self.geometry(spec)
-        return [
-            (
-                array.macs >= BLOCK * array.pixels,
-                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
-                f"{array.macs} multipliers there are",
-            ),
-        ]
-
     def format(self, geometry: CambriconGeometry) -> WeightFormat:
         return STEP
 
@@ -160,17 +153,41 @@ class CambriconX(Kind[CambriconGeometry]):
         inputs = BLOCK * geometry.window_rows * geometry.windows
         return inputs << geometry.max_outputs
 
-    def parts(self, spec: AccelSpec) -> Iterable[Part]:
-        """The windows are 16 banks by channel, a byte wide for each output worked on together."""
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """Rows of a window that are read together come from as many ranks of ACT."""
+        array = self.geometry(spec)
+        return Datapath(
+            results=array.drain_width, stream_bytes=WGT_WORD_BYTES, ranks=array.row_reads
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """The windows are registers, each with the inputs of all outputs worked on together: an
+        element selects any of them."""
         array = self.geometry(spec)
         width = 1 << array.max_outputs
-        size = self.sram_bytes(array) // BLOCK
-        ports = (PartPort("fetch", "w"), PartPort("selectors", "r"))
-        return (*super().parts(spec), built(spec, "windows", BLOCK, size, width, ports))
+        windows = Resource(
+            "windows",
+            BLOCK * array.row_reads,
+            0,
+            width,
+            (PartPort("fetch", "w", flows=WINDOW_SPLIT.writes),),
+        )
+        selectors = Resource(
+            "selectors", array.macs, 0, 1, (PartPort("element", "r", flows=WINDOW_SPLIT.reads),)
+        )
+        return (*super().resources(spec), windows, selectors)
 
-    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
-        part = named(spec, "windows")
-        return super().event_energy(spec) | {"window_byte": clocked(part.mean_pj) / part.width}
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        array, cells = self.geometry(spec), logic(node_of(spec))
+        inputs = BLOCK * array.window_rows
+        yield from super().parts(spec)
+        yield of_logic("windows", self.sram_bytes(array), cells.register(8), 1)
+        yield of_logic("selectors", array.macs, cells.mux(inputs, 8), 1)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        write, read = (named(spec, name).write_pj for name in ("windows", "selectors"))
+        byte = Price(clocked(read), clocked(write))
+        return super().event_energy(spec) | {"window_byte": byte}
 
     def modes(self, geometry: CambriconGeometry) -> range:
         return range(geometry.max_outputs + 1)
@@ -185,7 +202,7 @@ class CambriconX(Kind[CambriconGeometry]):
 
     def conv(self, spec: AccelSpec, case: Case) -> Timing:
         """Events: windows are filled again for every group of filters; a weight reads its input,
-        and its bank, once for every output."""
+        and its bank, once for every output; headers of streams, a word each, are read once."""
         array, window, filters = self.geometry(spec), case.window, case.filters
         count, outputs, together = len(filters), window.outputs, 1 << case.mode
         picks = window_picks(filters, array.window_rows, array.multipliers)
@@ -208,9 +225,13 @@ class CambriconX(Kind[CambriconGeometry]):
             {
                 "window_bytes": (groups * filters.shape.entries + stored) * outputs,
                 "act_rows": act_rows(case, groups),
-                "wgt_words": filters.words * outputs,
+                "wgt_words": filters.words * outputs - count * (outputs - 1),
                 "acc_rows": sums_moved(case, array.pes),
                 "requantised": ends(case) * count * outputs,
+            },
+            traffic={
+                "window_written": groups * filters.shape.entries * outputs,
+                "window_read": stored * outputs,
             },
         )
 

@@ -20,16 +20,27 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
-    channelwise_fits,
+    SUPPLY,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
 )
 from zeroskip.accel_model.formats import DENSE, WeightFormat
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,8 @@ class DcnnGeometry:
     pe_cols: int = number("columns of PEs, each with a band of its columns", 1, 64)
     dot: int = number("products that a PE adds up in a cycle", 1, 256)
     weight_banks: int = number("banks of WGT, a filter's stream in one", 16, 256, power_of_two=True)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def pes(self) -> int:
@@ -77,7 +83,7 @@ class DcnnKind(Kind[DcnnGeometry]):
     Geometry = DcnnGeometry
     Energy = DcnnEnergy
     skips = frozenset()
-    events = {**MULTIPLIED, "input_vector": "input_vectors"}  # noqa: RUF012 - read only
+    events = beside(MULTIPLIED, input_vector="input_vectors")
     reference = "zeroskip.accel_model.reference.scnn:step_dense"
     slots = (
         MULTIPLY,
@@ -91,6 +97,7 @@ class DcnnKind(Kind[DcnnGeometry]):
         PADDING,
         CONFLICTS,
         Slot("drain", "waiting for the last sum to be written", "drain"),
+        SUPPLY,
         CHANNELWISE,
         SETUP,
     )
@@ -98,11 +105,22 @@ class DcnnKind(Kind[DcnnGeometry]):
     def format(self, geometry: DcnnGeometry) -> WeightFormat:
         return DENSE
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
-
     def banks(self, geometry: DcnnGeometry) -> int:
         return geometry.weight_banks
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """A result of each PE in a cycle, whose memories ACT is."""
+        return Datapath(
+            results=self.geometry(spec).pes, in_rows=False, fetched=("act_fetched", "input_read")
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        array = self.geometry(spec)
+        port = PartPort("multipliers", "r", flows=("input_read",))
+        return (
+            *super().resources(spec),
+            Resource("input vectors", array.pes, 0, array.dot, (port,)),
+        )
 
     def placement(self, geometry: DcnnGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.weight_banks)
@@ -117,7 +135,9 @@ class DcnnKind(Kind[DcnnGeometry]):
         most = -(-window.out_height // array.pe_rows) * -(-window.out_width // array.pe_cols)
         dots = -(-entries // array.dot)
         work = count * most * dots
-        cycles = work + array.pipeline_cycles
+        input_bytes, words = array.dot * count * outputs * dots, filters.words * most
+        late = supply_cycles(work, supplies(spec, self.datapath(spec), case, words, input_bytes))
+        cycles = work + late + array.pipeline_cycles
         every, real = filters.products(window)
         pairs = count * outputs * entries
         return Timing(
@@ -128,13 +148,15 @@ class DcnnKind(Kind[DcnnGeometry]):
                 "zeros": pairs - every,
                 "padding": every - real,
                 "drain": array.pipeline_cycles * array.macs,
+                "supply": late * array.macs,
             },
             {
                 **result_events(case, array.weight_banks),
-                "wgt_words": filters.words * most,
+                "wgt_words": words,
                 "multiplies": pairs,
                 "input_vectors": count * outputs * dots,
             },
+            traffic={"input_read": input_bytes},
         )
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:

@@ -28,8 +28,17 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import Floats, Int64, OutputsPrice
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    WGT_WORD_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    number,
+)
 
 BANKS = 4  # of WGT for a filter: 16 weights a cycle
 
@@ -43,12 +52,7 @@ class TreeGeometry:
         "tiles, each with its own weights and all with the same inputs", 1, 64, power_of_two=True
     )
     trees: int = number("filters of a tile: adder trees", 1, 16, power_of_two=True)
-    pixels: int = number(
-        "outputs of 16 channels that channelwise instructions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
+    pixels: int = channelwise_outputs()
     pipeline_cycles: int = number(
         "cycles from an input row's read to its output row's write: ACT, multiply, add, requantize",
         0,
@@ -93,22 +97,29 @@ class DianNao(Kind[TreeGeometry]):
         SETUP,
     )
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        array = self.geometry(spec)
-        return [
-            (
-                array.filters >= array.pixels,
-                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
-                f"{array.macs} multipliers there are",
-            )
-        ]
-
     def format(self, geometry: TreeGeometry) -> WeightFormat:
         return DENSE
 
     def banks(self, geometry: TreeGeometry) -> int:
         """Four for each filter, which give its 16 weights a cycle."""
         return BANKS * geometry.filters
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """A result of each tree in a cycle, and ranks of ACT for rows of 16 of them."""
+        ranks = max(1, self.geometry(spec).filters // BLOCK)
+        return Datapath(
+            results=self.geometry(spec).filters,
+            rows=ranks,
+            stream_bytes=WGT_WORD_BYTES,
+            ranks=ranks,
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """A row of inputs, or one of the operand for each 16 trees, is broadcast; of channelwise
+        instructions a row for each of ``pixels``."""
+        width = ACT_ROW_BYTES * max(self.datapath(spec).rows, spec.array.pixels)
+        port = PartPort("fetch", "w", flows=("act_fetched",))
+        return (*super().resources(spec), Resource("input registers", 1, 0, width, (port,)))
 
     def placement(self, geometry: TreeGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.filters, BANKS)
@@ -121,7 +132,7 @@ class DianNao(Kind[TreeGeometry]):
 
     def conv(self, spec: AccelSpec, case: Case) -> Timing:
         """Events: every output reads its rows of ACT once for each group of filters, and all
-        weights."""
+        weights, not the streams' headers of a word each: trees take filters in their order."""
         array, window, filters = self.geometry(spec), case.window, case.filters
         in_channel_order(filters)
         count, outputs, shape = len(filters), window.outputs, filters.shape
@@ -145,7 +156,7 @@ class DianNao(Kind[TreeGeometry]):
             },
             {
                 "act_rows": (groups * rows + ends * blocks(count)) * outputs,
-                "wgt_words": filters.words * outputs,
+                "wgt_words": (filters.words - count) * outputs,
                 "acc_rows": ((not case.first) + (not case.last))
                 * len(accumulator_rows(array.filters, count))
                 * outputs,

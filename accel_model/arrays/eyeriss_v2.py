@@ -7,7 +7,7 @@ have a part of the channels each. docs/arrays/eyeriss_v2.md has the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -27,22 +27,36 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
+    SUPPLY,
+    Needs,
     by_tap,
-    channelwise_fits,
     in_tile,
     looked_up,
     mask_of,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
     two_sets,
 )
 from zeroskip.accel_model.formats import CSC, WeightFormat
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import SUM_BYTES
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -60,13 +74,8 @@ class EyerissGeometry:
     outputs: int = number("neighbouring outputs of a PE", 1, 64)
     pad_bytes: int = number("scratch pads of a PE for inputs and weights, bytes", 0, 1 << 16)
     drain_width: int = number("sums that leave the grid in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -92,8 +101,9 @@ class EyerissKind(Kind[EyerissGeometry]):
     name = "eyeriss_v2"
     Geometry = EyerissGeometry
     Energy = EyerissEnergy
+    in_rows = False
     skips = frozenset({"weights", "inputs"})
-    events = {**MULTIPLIED, "pad": "pad_accesses", "input": "inputs_read"}  # noqa: RUF012
+    events = beside(MULTIPLIED, pad="pad_accesses", input="inputs_read")
     reference = "zeroskip.accel_model.reference.eyeriss_v2:step"
     slots = (
         MULTIPLY,
@@ -101,6 +111,7 @@ class EyerissKind(Kind[EyerissGeometry]):
         Slot("imbalance", "PEs waiting for the one with the most products", "imbalance"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the PEs, and for the end", "drain"),
+        SUPPLY,
         Slot("unused", "PEs without outputs, filters or channels", "ragged"),
         CHANNELWISE,
         SETUP,
@@ -109,9 +120,6 @@ class EyerissKind(Kind[EyerissGeometry]):
     def format(self, geometry: EyerissGeometry) -> WeightFormat:
         return CSC
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
-
     def banks(self, geometry: EyerissGeometry) -> int:
         """One for each column."""
         return geometry.pe_cols
@@ -119,6 +127,39 @@ class EyerissKind(Kind[EyerissGeometry]):
     def sram_bytes(self, geometry: EyerissGeometry) -> int:
         """Scratch pads, those of sums twice and with 4 bytes a sum."""
         return geometry.macs * (geometry.pad_bytes + 8 * geometry.filters * geometry.outputs)
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """A row of ACT in a cycle goes to a row of PEs; a PE reads an input and a weight, and has
+        two sets of sums, one of which is added to."""
+        array = self.geometry(spec)
+        pads = Resource(
+            "scratch pads",
+            array.macs,
+            array.pad_bytes,
+            BLOCK,
+            (
+                PartPort("row of inputs", "w", flows=("pad_written",)),
+                PartPort("multiplier", "r", 2 / BLOCK, ("pad_read",)),
+            ),
+        )
+        sums = Resource(
+            "sums",
+            2 * array.macs,
+            SUM_BYTES * array.filters * array.outputs,
+            SUM_BYTES,
+            (
+                PartPort("adder or drain", "r", flows=("sums_read", "sums_drained")),
+                PartPort("adder", "w", flows=("sums_written",)),
+            ),
+        )
+        rows = Resource(
+            "buses of rows",
+            array.pe_rows,
+            0,
+            ACT_ROW_BYTES,
+            (PartPort("fetch", "w", flows=("rows_sent",)),),
+        )
+        return (*super().resources(spec), pads, sums, rows)
 
     def modes(self, geometry: EyerissGeometry) -> range:
         return range(geometry.pe_rows.bit_length())
@@ -139,13 +180,14 @@ class EyerissKind(Kind[EyerissGeometry]):
         products = _products(inputs, _weights(filters, array), share)  # [share, S, G, columns]
         times, drains, active = _passes(array, window, len(filters), case.mode, products)
         _, end = two_sets(times, drains)
-        cycles = int(end) + array.pipeline_cycles
+        groups = products.shape[2]
+        batches = len(times) // groups
+        sent = groups * blocks(filters.shape.channels) * int(window.real.sum())
+        late = supply_cycles(int(end), self._needs(spec, case, sent, batches))
+        cycles = int(end) + late + array.pipeline_cycles
         done, busy = int(products.sum()), int(times.sum())
         parts = min(share, filters.shape.channels)
         worked = int((times * active * parts).sum())
-        groups = products.shape[2]
-        batches = len(times) // groups
-        looked = int(window.real.sum())
         per_group = np.minimum(array.pe_cols, _sizes(array, len(filters)))
         seen = int(inputs.sum()) * (filters.shape.channels if mask is None else 1)
         return Timing(
@@ -153,13 +195,14 @@ class EyerissKind(Kind[EyerissGeometry]):
             {
                 "multiply": done,
                 "imbalance": worked - done,
-                "drain": (cycles - busy) * array.macs,
+                "drain": (cycles - late - busy) * array.macs,
+                "supply": late * array.macs,
                 "unused": busy * array.macs - worked,
             },
             _joined(
                 result_events(case, array.pe_cols),
                 {
-                    "act_rows": groups * blocks(filters.shape.channels) * looked,
+                    "act_rows": sent,
                     "wgt_words": filters.words * batches,
                     "multiplies": done,
                     "pad_accesses": done,
@@ -167,7 +210,22 @@ class EyerissKind(Kind[EyerissGeometry]):
                 },
             ),
             done,
+            {
+                "rows_sent": ACT_ROW_BYTES * sent,
+                "pad_written": seen * int(per_group.sum()),
+                "pad_read": 2 * done,
+                "sums_read": SUM_BYTES * done,
+                "sums_written": SUM_BYTES * done,
+                "sums_drained": SUM_BYTES * parts * len(filters) * window.outputs,
+            },
         )
+
+    def _needs(self, spec: AccelSpec, case: Case, rows: int, batches: int) -> Needs:
+        """rows: of ACT that are sent to rows of PEs; batches: outputs that are on the grid at once,
+        for each of which all streams are read."""
+        inputs, words = ACT_ROW_BYTES * rows, case.filters.words * batches
+        way = (inputs, ACT_ROW_BYTES * self.geometry(spec).pe_rows)
+        return (*supplies(spec, self.datapath(spec), case, words, inputs), way)
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
         """As if all inputs were there: masks belong to tiles, and the search has none."""
@@ -183,7 +241,9 @@ class EyerissKind(Kind[EyerissGeometry]):
         products = (inputs @ weights).reshape(shape).swapaxes(0, 1).astype(np.int64)
         times, drains, _ = _passes(array, window, len(filters), case.mode, products)
         _, end = two_sets(times, drains)
-        return float(end + array.pipeline_cycles)
+        sent = groups * blocks(filters.shape.channels) * int(window.real.sum())
+        needs = self._needs(spec, replace(case, window=window), sent, len(times) // groups)
+        return float(end + supply_cycles(int(end), needs) + array.pipeline_cycles)
 
 
 def _joined(one: dict[str, int], two: dict[str, int]) -> dict[str, int]:

@@ -34,21 +34,25 @@ from zeroskip.accel_model.arrays.broadcast import (
     IMBALANCE,
     UNUSED,
     WINDOW_EVENTS,
+    WINDOW_SPLITS,
     WindowEnergy,
     act_rows,
     ends,
     sums_moved,
     tiles,
     waits,
+    window_price,
 )
 from zeroskip.accel_model.arrays.pricing import LinearPrice
 from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, reduction_steps_of
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import built
-from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, PartPort
+from zeroskip.accel_model.physics.common import Datapath, node_of
+from zeroskip.accel_model.physics.cost import named
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, number
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, cycles_to_last_row, number
+from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.lane_array import ConvTiming, WindowError, conv_cycles
 
 Int32 = npt.NDArray[np.int32]
@@ -76,9 +80,7 @@ class KangGeometry:
         1 << 16,
     )
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    pipeline_cycles: int = cycles_to_last_row("the last output drained")
 
     @property
     def macs(self) -> int:
@@ -97,6 +99,7 @@ class Kang(Kind[KangGeometry]):
     Geometry = KangGeometry
     Energy = WindowEnergy
     events = WINDOW_EVENTS
+    splits = WINDOW_SPLITS
     reference = "zeroskip.accel_model.reference.kang:step"
     slots = (
         MULTIPLY,
@@ -135,19 +138,44 @@ class Kang(Kind[KangGeometry]):
         return geometry.lanes
 
     def sram_bytes(self, geometry: KangGeometry) -> int:
-        """The window, a byte an entry and pixel."""
-        return geometry.pixels * geometry.window_entries
+        """A window for each lane of a gang, which all gangs share, a byte an entry and pixel."""
+        return (geometry.pixels << geometry.max_gang) * geometry.window_entries
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        return Datapath(results=self.geometry(spec).drain_width, stream_bytes=WGT_WORD_BYTES)
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Windows are 16 banks by channel; of the entries of a group that are read together each
+        lane selects one."""
+        array = self.geometry(spec)
+        windows = Resource(
+            "windows",
+            BLOCK << array.max_gang,
+            max(1, array.window_entries // BLOCK) * array.pixels,
+            array.pixels,
+            (
+                PartPort("fetch", "w", flows=WINDOW_SPLIT.writes),
+                PartPort("lanes", "r", flows=("window_broadcast",)),
+            ),
+        )
+        selectors = Resource(
+            "lane selectors",
+            array.lanes,
+            0,
+            array.pixels,
+            (PartPort("lane", "r", flows=WINDOW_SPLIT.reads),),
+        )
+        return (*super().resources(spec), windows, selectors)
 
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
-        """The window is 16 banks by channel."""
-        array = self.geometry(spec)
-        size = max(1, array.window_entries // BLOCK) * array.pixels
-        ports = (PartPort("fetch", "w"), PartPort("lanes", "r"))
-        return (*super().parts(spec), built(spec, "windows", BLOCK, size, array.pixels, ports))
+        array, cells = self.geometry(spec), logic(node_of(spec))
+        selector = cells.mux(array.group, 8 * array.pixels)
+        return (*super().parts(spec), of_logic("lane selectors", array.lanes, selector))
 
-    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
-        byte = clocked(named(spec, "windows").mean_pj) / spec.array.pixels
-        return super().event_energy(spec) | {"window_byte": byte}
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        return super().event_energy(spec) | {
+            "window_byte": window_price(spec, named(spec, "lane selectors").read_pj)
+        }
 
     def modes(self, geometry: KangGeometry) -> range:
         return range(geometry.max_gang + 1)
@@ -167,8 +195,10 @@ class Kang(Kind[KangGeometry]):
         slots, count, outputs = array.lanes >> case.mode, len(filters), window.outputs
         work = step_work(filters, array.group, slots)
         timing = self._timing(spec, case, work)
-        groups, pixel_groups = -(-count // slots), -(-outputs // (array.pixels << case.mode))
+        granule = self.granule(array, case.mode)
+        groups, pixel_groups = -(-count // slots), -(-outputs // granule)
         stored = int(filters.stored_counts.sum(dtype=np.int64))
+        in_step = int(work[::slots].sum(dtype=np.int64))
         busy, stepped = timing.lane_busy * array.pixels, int(work.sum(dtype=np.int64))
         assert timing.lane_busy == stepped * pixel_groups << case.mode
         every, real = filters.products(window)
@@ -188,6 +218,11 @@ class Kang(Kind[KangGeometry]):
                 "wgt_words": filters.words * pixel_groups,
                 "acc_rows": sums_moved(case, slots),
                 "requantised": ends(case) * count * outputs,
+            },
+            traffic={
+                "window_written": groups * filters.shape.entries * outputs,
+                "window_read": stored * outputs,
+                "window_broadcast": in_step * array.group * pixel_groups * granule,
             },
         )
 

@@ -40,10 +40,18 @@ from zeroskip.accel_model.formats import (
     reduction_steps_of,
 )
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.lane_array import lane_energy, lane_parts
-from zeroskip.accel_model.physics.part import Part
+from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.lane_array import (
+    lane_datapath,
+    lane_energy,
+    lane_parts,
+    lane_resources,
+    windows_of,
+)
+from zeroskip.accel_model.physics.part import Part, Resource
+from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, number
+from zeroskip.accel_model.spec import AccelSpec, cycles_to_last_row, number
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
     WindowError,
@@ -74,14 +82,12 @@ class LaneGeometry:
     max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
     window_entries: int = number(
         "activation entries (one per weight position) that a lane's private window holds; a dense "
-        "array has one for all lanes",
+        "array has one for each lane of a gang, which all gangs share",
         32,
         1 << 16,
     )
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = number(
-        "cycles from the last multiply to the last row written, beyond the drain itself", 0, 1000
-    )
+    pipeline_cycles: int = cycles_to_last_row("the last output drained")
 
     @property
     def macs(self) -> int:
@@ -143,6 +149,7 @@ SLOTS = (
 
 
 LANE_EVENTS = {key: EVENTS.get(key, "window_bytes") for key in LaneEnergy.__dataclass_fields__}
+LANE_SPLITS = {**SPLITS, "window_byte": WINDOW_SPLIT}
 
 
 class LaneKind(Kind[LaneGeometry]):
@@ -152,13 +159,14 @@ class LaneKind(Kind[LaneGeometry]):
     Energy = LaneEnergy
     slots = SLOTS
     events = LANE_EVENTS
+    splits = LANE_SPLITS
     reference = "zeroskip.accel_model.reference.lanes:step"
 
     def __init__(self, name: str, weights: WeightFormat, *, lock_step: bool) -> None:
-        self.name = name  # type: ignore[misc]  # a class variable of most kinds
+        self.name = name
         self.weights, self.lock_step = weights, lock_step
         if lock_step:
-            self.skips = frozenset()  # type: ignore[misc]
+            self.skips = frozenset()
 
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
@@ -178,15 +186,34 @@ class LaneKind(Kind[LaneGeometry]):
         return geometry.lanes
 
     def sram_bytes(self, geometry: LaneGeometry) -> int:
-        """The windows, a byte an entry and pixel: one for each lane, or one for all."""
-        copies = 1 if self.lock_step else geometry.lanes
+        """The windows, a byte an entry and pixel: one for each lane, or for each of a gang."""
+        copies = windows_of(geometry, lock_step=self.lock_step)
         return copies * geometry.pixels * geometry.window_entries
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        return lane_datapath(self.geometry(spec))
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        return lane_resources(spec, self.geometry(spec), lock_step=self.lock_step)
 
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         return lane_parts(spec, self.geometry(spec), lock_step=self.lock_step)
 
-    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
         return lane_energy(spec, self.geometry(spec), lock_step=self.lock_step)
+
+    def traffic(self, spec: AccelSpec, case: Case, timing: Timing) -> dict[str, int]:
+        """Every slot with a filter has the inputs of all stages written to its window (a dense
+        array: every group of filters); the rest of ``window_bytes`` are read."""
+        streams = len(case.filters)
+        copies = -(-streams // (self.geometry(spec).lanes >> case.mode))
+        if not self.lock_step:
+            copies = streams
+        written = copies * case.filters.shape.entries * case.window.outputs
+        return super().traffic(spec, case, timing) | {
+            "window_written": written,
+            "window_read": timing.events["window_bytes"] - written,
+        }
 
     def modes(self, geometry: LaneGeometry) -> range:
         return range(geometry.max_gang + 1)

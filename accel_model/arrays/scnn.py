@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,21 +30,32 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
-    channelwise_fits,
+    SUPPLY,
     looked_at,
     mask_of,
     nonzeros_at,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
     there_at,
     two_sets,
 )
 from zeroskip.accel_model.formats import DENSE, RUNS, WeightFormat
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.spec import (
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -67,15 +78,8 @@ class ScnnGeometry:
     weight_banks: int = number("banks of WGT, a filter's stream in one", 16, 256, power_of_two=True)
     fifo_bytes: int = number("weights of the current channel that a PE holds, bytes", 1, 1 << 16)
     drain_width: int = number("sums of a PE that leave its accumulators in a cycle", 1, 64)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number(
-        "cycles from the last sum drained to the last row written", 0, 1000
-    )
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum drained")
 
     @property
     def pes(self) -> int:
@@ -113,6 +117,7 @@ SLOTS = (
     Slot("imbalance", "PEs waiting at the end of a group of filters for the slowest", "imbalance"),
     CONFLICTS,
     Slot("drain", "waiting for accumulators to be drained, and for the end", "drain"),
+    SUPPLY,
     Slot("unused", "PEs that have no part of the input tile", "ragged"),
     CHANNELWISE,
     SETUP,
@@ -177,16 +182,16 @@ class CartesianKind(Kind[ScnnGeometry]):
     Geometry = ScnnGeometry
     Energy = ScnnEnergy
     slots = SLOTS
-    events = {  # noqa: RUF012 - as in the class above
-        **MULTIPLIED,
-        "input_vector": "input_vectors",
-        "weight_vector": "weight_vectors",
-        "accumulate": "accumulated",
-    }
+    events = beside(
+        MULTIPLIED,
+        input_vector="input_vectors",
+        weight_vector="weight_vectors",
+        accumulate="accumulated",
+    )
     reference = "zeroskip.accel_model.reference.scnn:step"
 
     def __init__(self, name: str, weights: WeightFormat, skips: frozenset[str]) -> None:
-        self.name, self.skips = name, skips  # type: ignore[misc]  # class variables of most kinds
+        self.name, self.skips = name, skips
         self.weights, self.zeros = weights, "weights" not in skips
 
     def format(self, geometry: ScnnGeometry) -> WeightFormat:
@@ -195,7 +200,6 @@ class CartesianKind(Kind[ScnnGeometry]):
     def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
         array = self.geometry(spec)
         return [
-            channelwise_fits(array),
             (
                 array.group_filters <= array.weight_banks,
                 f"array.group_filters = {array.group_filters} is more than the "
@@ -209,6 +213,44 @@ class CartesianKind(Kind[ScnnGeometry]):
     def sram_bytes(self, geometry: ScnnGeometry) -> int:
         """Two accumulator sets of 4 bytes a sum, and the weight FIFO, in each PE."""
         return geometry.pes * (2 * 4 * geometry.accumulators + geometry.fifo_bytes)
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """ACT is the PEs' own memories: each reads a vector of inputs, and writes what it drains."""
+        array = self.geometry(spec)
+        return Datapath(
+            results=array.pes * array.drain_width,
+            in_rows=False,
+            fetched=("act_fetched", "input_read"),
+        )
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Accumulators are two banks for each multiplier in each of the two sets of a PE; a set is
+        added to or drained."""
+        array = self.geometry(spec)
+        size, banks, width = array.vector, 2 * array.vector**2, _broadcast_bytes(spec)
+        accumulators = Resource(
+            "accumulators",
+            2 * banks * array.pes,
+            SUM_BYTES * -(-array.accumulators // banks),
+            SUM_BYTES,
+            (
+                PartPort("products or drain", "r", flows=("sums_read", "sums_drained")),
+                PartPort("products", "w", flows=("sums_written",)),
+            ),
+        )
+        fifos = Resource(
+            "weight FIFOs",
+            array.pes,
+            array.fifo_bytes,
+            width,
+            (
+                PartPort("broadcast", "w", flows=("fifo_written",)),
+                PartPort("multipliers", "r", size / width, ("fifo_read",)),
+            ),
+        )
+        port = PartPort("multipliers", "r", flows=("input_read",))
+        vectors = Resource("input vectors", array.pes, 0, size, (port,))
+        return (*super().resources(spec), accumulators, fifos, vectors)
 
     def placement(self, geometry: ScnnGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.weight_banks)
@@ -242,7 +284,15 @@ class CartesianKind(Kind[ScnnGeometry]):
         pairs = int((inputs.sum(axis=0) * counts).sum())
         times = np.maximum(busy.max(axis=0), 1).astype(np.int64)
         _, end = two_sets(times, -(-groups.filters * sums // array.drain_width))
-        cycles = int(end) + array.pipeline_cycles
+        wanted = vectors.any(axis=0)  # [C or 1, phases]: some PE has an input
+        weight_bytes = array.vector * int((groups.vectors * wanted).sum())
+        input_bytes = array.vector * int(read)
+        needs = (
+            *supplies(spec, self.datapath(spec), case, filters.words, input_bytes),
+            (weight_bytes, _broadcast_bytes(spec)),
+        )
+        late = supply_cycles(int(end), needs)
+        cycles = int(end) + late + array.pipeline_cycles
 
         at = looked_at(mask, window)
         inside = int((there_at(filters, self.zeros).sum(axis=0, dtype=np.int64) * at).sum())
@@ -257,7 +307,8 @@ class CartesianKind(Kind[ScnnGeometry]):
                 "zeros": inside - products,
                 "outside": pairs - inside,
                 "imbalance": (group_cycles * used - work) * square,
-                "drain": (cycles - group_cycles) * array.macs,
+                "drain": (cycles - late - group_cycles) * array.macs,
+                "supply": late * array.macs,
                 "unused": group_cycles * (array.pes - used) * square,
             },
             {
@@ -269,6 +320,14 @@ class CartesianKind(Kind[ScnnGeometry]):
                 "weight_vectors": work,
             },
             products if "inputs" in self.skips else None,
+            {
+                "input_read": input_bytes,
+                "fifo_written": weight_bytes * array.pes,
+                "fifo_read": array.vector * work,
+                "sums_read": SUM_BYTES * inside,
+                "sums_written": SUM_BYTES * inside,
+                "sums_drained": SUM_BYTES * len(filters) * int(down.sums.sum() * right.sums.sum()),
+            },
         )
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:
@@ -293,6 +352,11 @@ class CartesianKind(Kind[ScnnGeometry]):
         times = np.maximum((vectors @ groups.all_vectors).max(axis=0), 1).astype(np.int64)
         _, end = two_sets(times, -(-groups.filters * sums // array.drain_width))
         return float(end + array.pipeline_cycles)
+
+
+def _broadcast_bytes(spec: AccelSpec) -> int:
+    """Of weights that all PEs get in a cycle: as many as a row of a bank of WGT has."""
+    return max(cast(ScnnGeometry, spec.array).vector, stream_row_bytes(spec))
 
 
 def group_filters(array: ScnnGeometry, sums: int) -> int:

@@ -9,7 +9,7 @@ chunk of one or two filters. ``sparten_w`` and ``sparten_a`` skip only one of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -30,11 +30,13 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
-    channelwise_fits,
+    SUPPLY,
+    Needs,
     looked_at,
     looked_up,
     mask_of,
@@ -42,6 +44,8 @@ from zeroskip.accel_model.arrays.tile_counts import (
     padded_alike,
     patch_window,
     result_events,
+    supplies,
+    supply_cycles,
 )
 from zeroskip.accel_model.formats import (
     BITMAP,
@@ -51,7 +55,17 @@ from zeroskip.accel_model.formats import (
     to_reduction_order,
 )
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    WGT_WORD_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 Words = npt.NDArray[np.uint64]
 LOOKED_UP = 1 << 24  # bytes of what taps see, at a time
@@ -69,13 +83,8 @@ class SpartenGeometry:
     )
     unit_bytes: int = number("chunks of filters and sums of a unit, bytes", 0, 1 << 16)
     drain_width: int = number("sums that leave a cluster in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -100,7 +109,7 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     Geometry = SpartenGeometry
     Energy = SpartenEnergy
-    events = {**MULTIPLIED, "join": "joins", "unit": "unit_reads"}  # noqa: RUF012 - read only
+    events = beside(MULTIPLIED, join="joins", unit="unit_reads")
     reference = "zeroskip.accel_model.reference.sparten:step"
     slots = (
         MULTIPLY,
@@ -114,19 +123,17 @@ class SpartenKind(Kind[SpartenGeometry]):
         Slot("ragged", "clusters that are done before the last", "ragged"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the units, and for the end", "drain"),
+        SUPPLY,
         CHANNELWISE,
         SETUP,
     )
 
     def __init__(self, name: str, weights: WeightFormat, skips: frozenset[str]) -> None:
-        self.name, self.skips = name, skips  # type: ignore[misc]  # class variables of most kinds
+        self.name, self.skips = name, skips
         self.weights = weights
 
     def format(self, geometry: SpartenGeometry) -> WeightFormat:
         return self.weights
-
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
 
     def banks(self, geometry: SpartenGeometry) -> int:
         """One for each unit; all clusters read the same words."""
@@ -134,6 +141,46 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     def sram_bytes(self, geometry: SpartenGeometry) -> int:
         return geometry.macs * geometry.unit_bytes
+
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        array = self.geometry(spec)
+        return Datapath(results=array.clusters * array.drain_width, in_rows=False)
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """A unit has sums of two filters in two sets, and chunks of both operands: a row of each is
+        written in a cycle, a value of each is read, the masks of two filters are joined."""
+        array = self.geometry(spec)
+        sums = Resource(
+            "unit sums",
+            array.macs,
+            4 * SUM_BYTES,
+            SUM_BYTES,
+            (
+                PartPort("adder", "r", flows=("sums_read",)),
+                PartPort("adder", "w", flows=("sums_written",)),
+            ),
+        )
+        stream = stream_row_bytes(spec)
+        row = max(ACT_ROW_BYTES, stream)
+        chunks = Resource(
+            "unit chunks",
+            array.macs,
+            max(0, array.unit_bytes - 4 * SUM_BYTES),
+            row,
+            (
+                PartPort("cluster", "w", ACT_ROW_BYTES / row, ("chunk_inputs",)),
+                PartPort("lane", "w", stream / row, ("chunk_weights",)),
+                PartPort("multiplier", "r", 2 / row, ("chunk_read",)),
+            ),
+        )
+        joins = Resource(
+            "inner joins",
+            array.macs,
+            0,
+            4 * array.chunk // 8,
+            (PartPort("masks", "r", flows=("joined",)),),
+        )
+        return (*super().resources(spec), sums, chunks, joins)
 
     def placement(self, geometry: SpartenGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.units)
@@ -166,7 +213,10 @@ class SpartenKind(Kind[SpartenGeometry]):
         ends, busy = _drained(
             times, np.arange(len(times)), _drains(len(filters), array), array.clusters
         )
-        cycles = int(ends.max()) + array.pipeline_cycles
+        rows, words = self._sent(array, case)
+        end, results = int(ends.max()), result_events(case, array.units)
+        late = supply_cycles(end, self._needs(spec, case))
+        cycles = end + late + array.pipeline_cycles
         at = looked_at(mask, window)
         products = int((nonzeros_at(filters) * at).sum())
         every, _ = filters.products(window)
@@ -182,18 +232,36 @@ class SpartenKind(Kind[SpartenGeometry]):
                 "imbalance": total * array.units - multiplied,
                 "ragged": int((ends.max() - ends).sum()) * array.units,
                 "drain": drain * array.units,
+                "supply": late * array.macs,
             },
             {
-                **result_events(case, array.units),
-                "act_rows": result_events(case, array.units)["act_rows"]
-                + int(floors.sum()) * window.outputs * -(-len(filters) // (2 * array.units)),
-                "wgt_words": filters.words * -(-window.outputs // array.clusters),
+                **results,
+                "act_rows": results["act_rows"] + rows,
+                "wgt_words": words,
                 "multiplies": multiplied,
                 "unit_reads": multiplied,
                 "joins": len(floors) * len(filters) * window.outputs,
             },
             products if "inputs" in self.skips else None,
+            {
+                "chunk_inputs": ACT_ROW_BYTES * rows * array.units,
+                "chunk_weights": WGT_WORD_BYTES * words * array.clusters,
+                "chunk_read": 2 * multiplied,
+                "joined": 2 * array.chunk // 8 * len(floors) * len(filters) * window.outputs,
+                "sums_read": SUM_BYTES * multiplied,
+                "sums_written": SUM_BYTES * multiplied,
+            },
         )
+
+    def _sent(self, array: SpartenGeometry, case: Case) -> tuple[int, int]:
+        """Rows of ACT that hold the inputs of all chunks, and words of streams."""
+        outputs, jobs = case.window.outputs, -(-len(case.filters) // (2 * array.units))
+        rows = int(_floors(case.filters, array.chunk).sum()) * outputs * jobs
+        return rows, case.filters.words * -(-outputs // array.clusters)
+
+    def _needs(self, spec: AccelSpec, case: Case) -> Needs:
+        rows, words = self._sent(self.geometry(spec), case)
+        return supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
 
     def _weights(self, filters: FilterSet, chunk: int) -> Words:
         """uint64 [F, chunks, words]: what is stored, in bits."""
@@ -237,25 +305,27 @@ class SpartenKind(Kind[SpartenGeometry]):
             times: Int64 = _join(_packed(there, array.chunk), weights, floors, array.units)[0][0]
             return times
 
-        return ExactPrice(((cache(partial(self._patch_cycles, array, case, join)), 1.0),))
+        return ExactPrice(((cache(partial(self._patch_cycles, spec, case, join)), 1.0),))
 
     def _patch_cycles(
         self,
-        array: SpartenGeometry,
+        spec: AccelSpec,
         case: Case,
         join: Callable[[bytes], Int64],
         high: int,
         wide: int,
     ) -> float:
         """Outputs of the same taps in padding are joined alike where the array skips inputs."""
-        window = patch_window(case.window, high, wide)
+        array, window = self.geometry(spec), patch_window(case.window, high, wide)
         if "inputs" in self.skips:
             alike, of = padded_alike(window)
         else:
             alike, of = np.ones((1, window.taps), np.bool_), np.zeros(window.outputs, np.int64)
         times = np.stack([join(real.tobytes()) for real in alike])
         drains = _drains(len(case.filters), array)
-        return int(_drained(times, of, drains, array.clusters)[0].max()) + array.pipeline_cycles
+        end = int(_drained(times, of, drains, array.clusters)[0].max())
+        late = supply_cycles(end, self._needs(spec, replace(case, window=window)))
+        return end + late + array.pipeline_cycles
 
 
 def _floors(filters: FilterSet, chunk: int) -> Int64:

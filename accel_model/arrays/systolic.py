@@ -32,15 +32,19 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import Floats, Int64, OutputsPrice
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import built
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.part import Part, PartPort
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, number
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, channelwise_outputs, number
 from zeroskip.accel_model.timing.lane_array import input_conflicts
 from zeroskip.accel_model.timing.shape import WindowShape
 
 WEIGHT_STATIONARY, OUTPUT_STATIONARY = 0, 1
+
+
+PARTIAL_SUMS = Split(SUM_BYTES, ("sums_read",), ("sums_written",))
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,7 @@ class SystolicGeometry:
         1,
         1 << 16,
     )
-    pixels: int = number(
-        "outputs of 16 channels that channelwise instructions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
+    pixels: int = channelwise_outputs()
     pipeline_cycles: int = number(
         "cycles to read ACT before the first operand enters, and to requantize and write after the "
         "last sum left",
@@ -133,6 +132,7 @@ class Systolic(Kind[SystolicGeometry]):
     Geometry = SystolicGeometry
     Energy = SystolicEnergy
     events = MappingProxyType({**EVENTS, "partial_sum": "partial_sums"})
+    splits = MappingProxyType({**SPLITS, "partial_sum": PARTIAL_SUMS})
     skips = frozenset()
     reference = "zeroskip.accel_model.reference.systolic:step"
     slots = (
@@ -154,16 +154,6 @@ class Systolic(Kind[SystolicGeometry]):
         SETUP,
     )
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        array = self.geometry(spec)
-        return [
-            (
-                array.macs >= BLOCK * array.pixels,
-                f"array.pixels = {array.pixels} outputs of 16 channels are more than the "
-                f"{array.macs} multipliers there are",
-            )
-        ]
-
     def format(self, geometry: SystolicGeometry) -> WeightFormat:
         return DENSE
 
@@ -175,15 +165,39 @@ class Systolic(Kind[SystolicGeometry]):
         """The accumulators, 4 bytes each."""
         return 4 * geometry.accumulators * geometry.cols
 
-    def parts(self, spec: AccelSpec) -> Iterable[Part]:
-        """Each column has accumulators of its own, read and written in a cycle."""
+    def datapath(self, spec: AccelSpec) -> Datapath:
+        """A result of each column in a cycle, and ranks of ACT for rows and for columns."""
         array = self.geometry(spec)
-        ports = (PartPort("column", "r"), PartPort("column", "w"))
-        size = self.sram_bytes(array) // array.cols
-        return (*super().parts(spec), built(spec, "accumulators", array.cols, size, 4, ports))
+        down, across = (max(1, size // BLOCK) for size in (array.rows, array.cols))
+        return Datapath(
+            results=array.cols,
+            rows=across,
+            stream_bytes=WGT_WORD_BYTES,
+            ranks=max(down, across),
+        )
 
-    def event_energy(self, spec: AccelSpec) -> dict[str, float]:
-        word = clocked(named(spec, "accumulators").mean_pj)
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Each column has accumulators of its own, read and written in a cycle; an input enters
+        each row."""
+        array = self.geometry(spec)
+        below = Resource(
+            "accumulators",
+            array.cols,
+            self.sram_bytes(array) // array.cols,
+            SUM_BYTES,
+            (
+                PartPort("column", "r", flows=PARTIAL_SUMS.reads),
+                PartPort("column", "w", flows=PARTIAL_SUMS.writes),
+            ),
+        )
+        edge = Resource(
+            "setup unit", array.rows, 0, 1, (PartPort("array", "w", flows=("entered",)),)
+        )
+        return (*super().resources(spec), below, edge)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        part = named(spec, "accumulators")
+        word = Price(clocked(part.read_pj), clocked(part.write_pj))
         return super().event_energy(spec) | {"partial_sum": word}
 
     def modes(self, geometry: SystolicGeometry) -> range:
@@ -233,6 +247,11 @@ class Systolic(Kind[SystolicGeometry]):
                 * outputs,
                 "partial_sums": count * outputs * (2 * steps - 2),
                 "requantised": ends * count * outputs,
+            },
+            traffic={
+                "sums_read": SUM_BYTES * count * outputs * (steps - 1),
+                "sums_written": SUM_BYTES * count * outputs * (steps - 1),
+                "entered": entries * outputs * -(-count // array.cols),
             },
         )
 

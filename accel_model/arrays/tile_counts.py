@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64
+from zeroskip.accel_model.arrays.base import EVENTS, Bools, Case, FilterSet, Int64, Slot
 from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import Datapath, stream_rate
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import ArrayGeometry
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
+
+Needs: TypeAlias = tuple[tuple[int, int], ...]  # amounts, and how much passes in a cycle
 
 # Counters of arrays on which not every weight that is stored is multiplied by every input.
 MULTIPLIED: Mapping[str, str] = MappingProxyType({**EVENTS, "mac": "multiplies"})
-
-
-def channelwise_fits(array: ArrayGeometry) -> tuple[bool, str]:
-    """The rule that instructions that treat channels alike have their multipliers."""
-    return (
-        BLOCK * array.pixels <= array.macs,
-        f"array.pixels = {array.pixels} outputs of {BLOCK} channels are more than the "
-        f"{array.macs} multipliers there are",
-    )
 
 
 def by_tap(positions: npt.NDArray[np.generic], filters: FilterSet) -> npt.NDArray[np.int8]:
@@ -99,6 +93,27 @@ def _at_places(size: int, first: int, stride: int, taps: int, dilation: int, out
 def looked_at(mask: Bools | None, window: WindowShape) -> Int64:
     """int64 [C or 1, taps]: ``seen``, or outputs whose tap is not in padding if there is no mask."""
     return window.real[np.newaxis] if mask is None else seen(mask, window)
+
+
+SUPPLY = Slot(
+    "supply", "waiting at the end for what memories have still to send: inputs or weights", "fetch"
+)
+
+
+def supplies(spec: AccelSpec, way: Datapath, case: Case, words: int, fetched: int = 0) -> Needs:
+    """What ACT and WGT send to the array, and how much of it in a cycle, bytes. words: of streams;
+    fetched: bytes of inputs. Rows of the operand come from ACT too."""
+    operand = case.last and case.operand_row is not None
+    rows = operand * blocks(len(case.filters)) * case.window.outputs
+    return (
+        (fetched + ACT_ROW_BYTES * rows, ACT_ROW_BYTES * way.act_banks(spec)),
+        (WGT_WORD_BYTES * words, stream_rate(spec, way)),
+    )
+
+
+def supply_cycles(end: int, needs: Needs) -> int:
+    """Cycles from ``end`` until everything that is needed has been sent."""
+    return max(0, *(-(-amount // rate) - end for amount, rate in needs))
 
 
 def result_events(case: Case, slots: int) -> dict[str, int]:

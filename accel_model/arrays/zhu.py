@@ -28,20 +28,32 @@ from zeroskip.accel_model.arrays.base import (
     Slot,
     StreamPlacement,
     Timing,
+    beside,
 )
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
-    channelwise_fits,
+    SUPPLY,
     looked_at,
     mask_of,
     nonzeros_at,
     result_events,
+    supplies,
+    supply_cycles,
     window_pixels,
 )
 from zeroskip.accel_model.formats import BITMAP, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.physics.common import SUM_BYTES
+from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Energy, number
+from zeroskip.accel_model.spec import (
+    ACT_ROW_BYTES,
+    AccelSpec,
+    Energy,
+    channelwise_outputs,
+    cycles_to_last_row,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +66,8 @@ class ZhuGeometry:
     block_pixels: int = number("pixels of 16 channels in each of the two block buffers", 1, 1 << 16)
     fetch_rows: int = number("rows of ACT that are read into a block buffer in a cycle", 1, 64)
     drain_width: int = number("sums that leave the PEs in a cycle", 1, 256)
-    pixels: int = number(
-        "outputs of 16 channels that depthwise, pools and additions work on together",
-        1,
-        64,
-        power_of_two=True,
-    )
-    pipeline_cycles: int = number("cycles from the last sum to the last row written", 0, 1000)
+    pixels: int = channelwise_outputs()
+    pipeline_cycles: int = cycles_to_last_row("the last sum")
 
     @property
     def macs(self) -> int:
@@ -87,7 +94,8 @@ class ZhuKind(Kind[ZhuGeometry]):
     Geometry = ZhuGeometry
     Energy = ZhuEnergy
     gates = True
-    events = {**MULTIPLIED, "gated": "gated", "generated": "vectors"}  # noqa: RUF012 - read only
+    in_rows = False
+    events = beside(MULTIPLIED, gated="gated", generated="vectors")
     reference = "zeroskip.accel_model.reference.zhu:step"
     slots = (
         MULTIPLY,
@@ -99,6 +107,7 @@ class ZhuKind(Kind[ZhuGeometry]):
         Slot("fetch", "waiting for the inputs of a block", "fetch"),
         CONFLICTS,
         Slot("drain", "waiting for sums to leave the PEs, and for the end", "drain"),
+        SUPPLY,
         Slot("unused", "PEs without a filter", "ragged"),
         CHANNELWISE,
         SETUP,
@@ -107,9 +116,6 @@ class ZhuKind(Kind[ZhuGeometry]):
     def format(self, geometry: ZhuGeometry) -> WeightFormat:
         return BITMAP
 
-    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
-        return [channelwise_fits(spec.array)]
-
     def banks(self, geometry: ZhuGeometry) -> int:
         """One for each PE."""
         return geometry.pes
@@ -117,6 +123,36 @@ class ZhuKind(Kind[ZhuGeometry]):
     def sram_bytes(self, geometry: ZhuGeometry) -> int:
         """Two block buffers of 16 bytes a pixel, and two sets of sums of 4 bytes."""
         return 2 * 16 * geometry.block_pixels + 2 * 4 * geometry.macs
+
+    def resources(self, spec: AccelSpec) -> Iterable[Resource]:
+        """Of the two block buffers one is written, ``fetch_rows`` rows in a cycle. How PEs read
+        them is not declared as a port: the copies that it takes are counted nowhere."""
+        array = self.geometry(spec)
+        buffers = Resource(
+            "block buffers",
+            2 * array.fetch_rows,
+            ACT_ROW_BYTES * -(-array.block_pixels // array.fetch_rows),
+            ACT_ROW_BYTES,
+            (PartPort("fetch", "w", 1 / 2, ("block_written",)),),
+        )
+        generators = Resource(
+            "input generators",
+            array.pes,
+            0,
+            array.vector,
+            (PartPort("PE", "r", flows=("generated",)),),
+        )
+        sums = Resource(
+            "sums",
+            array.macs,
+            2 * SUM_BYTES,
+            SUM_BYTES,
+            (
+                PartPort("adder", "r", flows=("sums_read",)),
+                PartPort("adder", "w", flows=("sums_written",)),
+            ),
+        )
+        return (*super().resources(spec), buffers, generators, sums)
 
     def placement(self, geometry: ZhuGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.pes)
@@ -145,17 +181,19 @@ class ZhuKind(Kind[ZhuGeometry]):
         times = np.maximum(np.maximum.reduceat(counts, starts, axis=0), 1)  # [G, blocks]
         outputs = np.minimum(array.vector, window.outputs - np.arange(len(pixels)) * array.vector)
         end, fetch_wait = _walk(fetches, times, sizes, outputs, array.drain_width)
-        cycles = end + array.pipeline_cycles
-        vectors = len(pixels)
+        vectors, words = len(pixels), filters.words * len(pixels)
+        rows = int(pixels.sum()) * len(starts) * blocks(filters.shape.channels)
+        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
+        late = supply_cycles(end, needs)
+        cycles = end + late + array.pipeline_cycles
         every, real = filters.products(window)
         busy = vectors * int(times.sum())
         worked = vectors * int((times.sum(axis=1) * sizes).sum()) * array.vector
         issued = vectors * filters.nonzeros * array.vector
         mask = mask_of(case)
         products = int((nonzeros_at(filters) * looked_at(mask, window)).sum())
-        drain = cycles - busy - fetch_wait
+        drain = cycles - late - busy - fetch_wait
         results = result_events(case, array.pes)
-        rows = int(pixels.sum()) * len(starts) * blocks(filters.shape.channels)
         return Timing(
             cycles,
             {
@@ -165,15 +203,22 @@ class ZhuKind(Kind[ZhuGeometry]):
                 "imbalance": worked - issued,
                 "fetch": fetch_wait * array.macs,
                 "drain": drain * array.macs,
+                "supply": late * array.macs,
                 "unused": busy * array.macs - worked,
             },
             {
                 **results,
                 "act_rows": results["act_rows"] + rows,
-                "wgt_words": filters.words * vectors,
+                "wgt_words": words,
                 "multiplies": products,
                 "gated": every - products,
                 "vectors": vectors * filters.nonzeros,
+            },
+            traffic={
+                "block_written": ACT_ROW_BYTES * rows,
+                "generated": array.vector * vectors * filters.nonzeros,
+                "sums_read": SUM_BYTES * every,
+                "sums_written": SUM_BYTES * every,
             },
         )
 

@@ -5,6 +5,7 @@ Their rows are read once for each tap; the array's lanes are idle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ from zeroskip.accel_model.execute.accesses import (
     read_streams,
     write_output,
 )
-from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
+from zeroskip.accel_model.execute.model import NO_COUNTS, Cost, Footprint, InstructionModel
 from zeroskip.accel_model.execute.results import operand_of, operand_row, result_of, target_of
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import DENSE, Shape
@@ -27,8 +28,9 @@ from zeroskip.accel_model.functional.convolution import check_fit
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import Access
 from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.physics.common import stream_rate
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
     input_conflicts,
     operand_conflicts,
@@ -74,12 +76,21 @@ def _cycles(spec: AccelSpec, window: WindowShape, count: int, row: int | None) -
 
 
 def _cost(
-    state: State, channels: int, operand: int, products: tuple[int, int] = (0, 0), **events: int
+    state: State,
+    channels: int,
+    operand: int,
+    products: tuple[int, int] = (0, 0),
+    traffic: Mapping[str, int] = NO_COUNTS,
+    **events: int,
 ) -> Cost:
-    """operand: 1 if there is one. products: multiplies, and those by inputs within the tile."""
+    """operand: 1 if there is one. products: multiplies, and those by inputs within the tile.
+    traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them."""
     window, count = state.window().shape, blocks(channels)
     taken, free = _cycles(state.spec, window, count, operand_row(state, operand))
-    (every, real), width = products, state.spec.array.macs
+    (every, real), width, spec = products, state.spec.array.macs, state.spec
+    sent = -(-traffic.get("wgt_read", 0) // stream_rate(spec, spec.kind.datapath(spec)))
+    taken, free = max(taken, sent), max(free, sent)
+    read, written = count * (window.taps + operand) * window.outputs, count * window.outputs
     return Cost(
         taken,
         every,
@@ -91,9 +102,15 @@ def _cost(
             CHANNELWISE.name: free * width - every,
         },
         events={
-            "act_rows": count * (window.taps + operand + 1) * window.outputs,
+            "act_rows": read + written,
             "multiplies": every,
             **events,
+        },
+        traffic={
+            "act_fetched": ACT_ROW_BYTES * read,
+            "act_written": ACT_ROW_BYTES * written,
+            "added": ACT_ROW_BYTES * written,
+            **traffic,
         },
     )
 
@@ -123,14 +140,20 @@ def _depthwise_streams(state: State, one: isa.Depthwise) -> int:
 def _depthwise_cost(state: State, one: isa.Depthwise) -> Cost:
     """Events: the weights of a block are read again for every quad of outputs."""
     filters, window = state.decoded(), state.window().shape
-    quads = -(-window.outputs // state.spec.array.pixels)
+    words = filters.words * -(-window.outputs // state.spec.array.pixels)
+    results = one.channels * window.outputs
     return _cost(
         state,
         one.channels,
         one.residual,
         filters.products(window),
-        wgt_words=filters.words * quads,
-        requantised=(1 + one.residual) * one.channels * window.outputs,
+        {
+            "wgt_read": WGT_WORD_BYTES * words,
+            "par_read": PAR_ROW_BYTES * (results + one.residual),
+            "scaled": results,
+        },
+        wgt_words=words,
+        requantised=(1 + one.residual) * results,
     )
 
 
@@ -170,7 +193,10 @@ def _avg_pool_footprint(state: State, one: isa.AvgPool) -> Footprint:
 
 
 def _avg_pool_cost(state: State, one: isa.AvgPool) -> Cost:
-    return _cost(state, one.channels, 0, requantised=one.channels * state.window().outputs)
+    """One row of PAR is for all channels."""
+    results = one.channels * state.window().outputs
+    traffic = {"par_read": PAR_ROW_BYTES, "scaled": results}
+    return _cost(state, one.channels, 0, traffic=traffic, requantised=results)
 
 
 def _avg_pool(state: State, one: isa.AvgPool) -> None:
@@ -191,7 +217,13 @@ def _add_footprint(state: State, one: isa.Add) -> Footprint:
 
 
 def _add_cost(state: State, one: isa.Add) -> Cost:
-    return _cost(state, one.channels, 1, requantised=one.channels * state.window().outputs)
+    return _cost(
+        state,
+        one.channels,
+        1,
+        traffic={"par_read": PAR_ROW_BYTES},
+        requantised=one.channels * state.window().outputs,
+    )
 
 
 def _add(state: State, one: isa.Add) -> None:

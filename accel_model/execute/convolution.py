@@ -98,6 +98,7 @@ def _cost(state: State, one: isa.Conv) -> Cost:
         products=timing.products,
         slots=timing.slots,
         events=timing.events,
+        traffic=kind.traffic(state.spec, case, timing),
     )
 
 

@@ -52,6 +52,7 @@ class Cost(NamedTuple):
     slots: of a compute instruction, what the multipliers do, multiplier-cycles by the names of
         ``Kind.slots``; together cycles x multipliers.
     events: how often each event happens that costs energy, by counter (``Kind.events``).
+    traffic: bytes through ports, by flow (``physics.traffic``).
     """
 
     cycles: int = 1
@@ -62,6 +63,7 @@ class Cost(NamedTuple):
     products: int | None = None
     slots: Mapping[str, int] = NO_COUNTS
     events: Mapping[str, int] = NO_COUNTS
+    traffic: Mapping[str, int] = NO_COUNTS
 
 
 def no_result(_instruction: Any) -> int:

@@ -1,12 +1,13 @@
 """Instructions that move bytes between DRAM and the chip.
 
-DMA never conflicts with the array inside the chip: ACT's banks have two ports and are clocked twice
-per cycle (two reads and two writes), so the array and the store unit read, and the load unit and
-the array write, in the same cycle. Outside, load and store share one bus (``timeline.py``).
+DMA never conflicts with the array inside the chip: ACT's banks have two ports, one of the fetch unit
+and one that write-back, load and store share, which walk through the banks in order
+(docs/PHYSICS.md). Outside, load and store share one bus (``timeline.py``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -22,17 +23,37 @@ from zeroskip.accel_model.memory.address_sets import AddressSet, bursts
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.memory.wgt_banks import scatter
+from zeroskip.accel_model.physics.common import bus_rows
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 
 
-def _transfer(state: State, cells: AddressSet, **events: int) -> Cost:
-    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch."""
-    dram = state.spec.dram
-    moved = bursts(np.array(cells.joined()), dram.burst_bytes) * dram.burst_bytes
+def _transfer(
+    state: State,
+    cells: AddressSet,
+    traffic: Mapping[str, int],
+    *,
+    reads: bool = True,
+    least: int = 0,
+    **events: int,
+) -> Cost:
+    """Cost of moving these bytes of DRAM: the bus is busy for every burst that they touch, and,
+    unless it is flat, while rows are opened, closed and refreshed.
+
+    reads: DRAM, which is written otherwise. least: cycles that the chip's side takes.
+    """
+    dram, runs = state.spec.dram, np.array(cells.joined())
+    moved = bursts(runs, dram.burst_bytes) * dram.burst_bytes
+    if dram.timing is None:
+        cycles = moved // dram.bytes_per_cycle
+    else:
+        cycles = transfer_cycles(runs, row_timing(state.spec, writes=not reads))
     return Cost(
-        cycles=moved // dram.bytes_per_cycle,
+        cycles=max(cycles, least),
         dram_bytes=moved,
         useful_bytes=cells.total,
         events=events,
+        traffic={"dram_read" if reads else "dram_written": moved, **traffic},
     )
 
 
@@ -78,8 +99,18 @@ def _checked_cells(state: State, one: isa.Load | isa.Store) -> tuple[AddressSet,
 
 
 def _move_cost(state: State, one: isa.Load | isa.Store) -> Cost:
+    """A row of ACT is one access, however few of its bytes are moved."""
+    loads = isinstance(one, isa.Load)
     cells, _ = moved_cells(one, _shape(state, one))
-    return _transfer(state, cells, act_rows=one.blocks * one.height * one.width)
+    rows = one.blocks * one.height * one.width
+    return _transfer(
+        state,
+        cells,
+        {"act_loaded" if loads else "act_stored": ACT_ROW_BYTES * rows},
+        reads=loads,
+        least=-(-rows // bus_rows(state.spec)),
+        act_rows=rows,
+    )
 
 
 def _moved(state: State, one: isa.Load | isa.Store) -> DmaCopy:
@@ -165,7 +196,12 @@ def _load_weights_footprint(state: State, one: isa.LoadWeights) -> Footprint:
 
 
 def _load_weights_cost(state: State, one: isa.LoadWeights) -> Cost:
-    return _transfer(state, AddressSet(one.dram, one.size), wgt_words=one.size // 4)
+    return _transfer(
+        state,
+        AddressSet(one.dram, one.size),
+        {"wgt_loaded": one.size},
+        wgt_words=one.size // WGT_WORD_BYTES,
+    )
 
 
 def _take_streams(state: State, one: isa.LoadWeights) -> int:
@@ -198,7 +234,8 @@ def _load_params_footprint(state: State, one: isa.LoadParams) -> Footprint:
 
 
 def _load_params_cost(state: State, one: isa.LoadParams) -> Cost:
-    return _transfer(state, AddressSet(one.dram, 16 * one.rows))
+    size = PAR_ROW_BYTES * one.rows
+    return _transfer(state, AddressSet(one.dram, size), {"par_loaded": size})
 
 
 def _load_params(state: State, one: isa.LoadParams) -> None:

@@ -6,13 +6,22 @@ own are set.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from zeroskip.accel_model.arrays.base import SETUP
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.execute.accesses import read_params
-from zeroskip.accel_model.execute.model import NO_FOOTPRINT, Cost, Footprint, InstructionModel
+from zeroskip.accel_model.execute.model import (
+    NO_COUNTS,
+    NO_FOOTPRINT,
+    Cost,
+    Footprint,
+    InstructionModel,
+)
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.spec import PAR_ROW_BYTES
 
 
 def _touches_nothing(_state: State, _one: isa.Instruction) -> Footprint:
@@ -23,9 +32,11 @@ def _move_register_cost(_state: State, _one: isa.Instruction) -> Cost:
     return Cost()
 
 
-def _array_register_cost(state: State, _one: isa.Instruction, cycles: int = 1) -> Cost:
+def _array_register_cost(
+    state: State, _one: isa.Instruction, cycles: int = 1, traffic: Mapping[str, int] = NO_COUNTS
+) -> Cost:
     """The array stands while its registers are set."""
-    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs})
+    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs}, traffic=traffic)
 
 
 def _set(state: State, one: isa.Instruction) -> None:
@@ -40,7 +51,7 @@ def _table_footprint(_state: State, one: isa.Table) -> Footprint:
 
 
 def _table_cost(state: State, one: isa.Table) -> Cost:
-    return _array_register_cost(state, one, 1 + one.rows)
+    return _array_register_cost(state, one, 1 + one.rows, {"par_read": PAR_ROW_BYTES * one.rows})
 
 
 def _set_table(state: State, one: isa.Table) -> None:

@@ -72,7 +72,7 @@ class WeightFormat(ABC):
     many of them a stage has (``stored_counts``).
     """
 
-    name: ClassVar[str]
+    name: str
     stage_taps: ClassVar[int] = 1  # taps of a block of 16 channels that are counted together
 
     # ------------------------------------------------------------------------------- the table

@@ -219,7 +219,7 @@ class Grouped(WeightFormat):
 
     def __init__(self, group: int) -> None:
         self.group, self.bits = group, group.bit_length() - 1
-        self.name = f"group{group}"  # type: ignore[misc]  # a class variable of most formats
+        self.name = f"group{group}"
 
     def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
         counts: Int64 = self.stored(matrix, shape, table).sum(axis=1, dtype=np.int64)

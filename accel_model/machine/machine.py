@@ -27,9 +27,10 @@ from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa.instructions import IsaError
 from zeroskip.accel_model.machine import tokens
+from zeroskip.accel_model.machine.audit import audit
 from zeroskip.accel_model.machine.decoded_stream import DecodedProgram, decode_program
 from zeroskip.accel_model.machine.executor import FunctionalExecutor, InstructionProgress, Observer
-from zeroskip.accel_model.machine.run import Run, audit, counters, energy, joined
+from zeroskip.accel_model.machine.run import Run, counters, energy, joined
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.memory.memories import Memories

@@ -1,9 +1,8 @@
-"""The result of a run, and the checks that every run must pass."""
+"""The result of a run: counters, time and energy of every instruction."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -14,10 +13,11 @@ from zeroskip.accel_model import physics
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.memory.faults import MachineError
-from zeroskip.accel_model.program.program import LayerInfo, Program
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
+from zeroskip.accel_model.program.program import Program
+from zeroskip.accel_model.spec import AccelSpec
 
 Int64 = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 LOAD, COMPUTE, STORE = (UNITS.index(unit) for unit in (Unit.LOAD, Unit.COMPUTE, Unit.STORE))
 COUNTED = ("cycles", "macs", "real_macs", "dram_bytes", "useful_bytes")  # for any kind of array
@@ -32,7 +32,8 @@ class Run:
     likewise; empty without observers. All else is of one image: of any, or, where activations
     change it, of the first, and ``each`` has the runs of all. cycles: until the last completion. unit: 0 load, 1 compute, 2 store. ready: cycle at
     which its tokens were there; start; free: its unit was free again; end: completed (a transfer's
-    latency included). counters: ``COUNTED`` and the events of the kind of array. slots: int64
+    latency included). counters: ``COUNTED``, the events of the kind of array, and the flows of its
+    ports, bytes (``physics.traffic``). slots: int64
     [pcs, Kind.slots], multiplier-cycles. energy: picojoules by event. seed: of the order, None for
     program order.
     """
@@ -83,6 +84,7 @@ def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], 
     """``Run.counters`` and ``Run.slots`` of instructions."""
     events = [name for name in spec.kind.events.values() if name not in COUNTED]
     skips_inputs = "inputs" in spec.kind.skips
+    flows = physics.flows(spec)
     slots = [slot.name for slot in spec.kind.slots]
     rows = (
         (
@@ -93,11 +95,12 @@ def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], 
                 else ()
             ),
             *(cost.events.get(name, 0) for name in events),
+            *(cost.traffic.get(name, 0) for name in flows),
             *(cost.slots.get(name, 0) for name in slots),
         )
         for cost in costs
     )
-    names = (*COUNTED, *((PRODUCTS,) if skips_inputs else ()), *events)
+    names = (*COUNTED, *((PRODUCTS,) if skips_inputs else ()), *events, *flows)
     width = len(names) + len(slots)
     table = np.fromiter(chain.from_iterable(rows), np.int64, width * len(costs))
     table = table.reshape(-1, width)
@@ -107,11 +110,27 @@ def counters(spec: AccelSpec, costs: Sequence[Cost]) -> tuple[dict[str, Int64], 
 
 def energy(spec: AccelSpec, found: dict[str, Int64]) -> dict[str, float]:
     """Picojoules of each kind of event."""
-    table = physics.energy(spec)
-    return {
-        event: float(getattr(table, event)) * int(found[counter].sum())
-        for event, counter in spec.kind.events.items()
-    }
+    return {event: float(each.sum()) for event, each in energies(spec, found).items()}
+
+
+def energies(spec: AccelSpec, found: Mapping[str, Int64]) -> dict[str, Floats]:
+    """Picojoules of each kind of event, of each instruction: what is written at the price of
+    writing, the rest at that of reading."""
+    table, splits = physics.prices(spec), spec.kind.splits
+    spent: dict[str, Floats] = {}
+    for event, counter in spec.kind.events.items():
+        price, count, split = table[event], found[counter].astype(np.float64), splits.get(event)
+        spent[event] = price.read * count
+        if split is not None:
+            written = passed(found, split.writes) / split.unit
+            spent[event] = price.read * (count - written) + price.write * written
+    return spent
+
+
+def passed(found: Mapping[str, Int64], flows: Sequence[str]) -> Int64:
+    """Bytes of several flows together, of each instruction."""
+    total: Int64 = np.sum([found[flow] for flow in flows], axis=0, dtype=np.int64)
+    return total
 
 
 def joined(program: Program, runs: Sequence[Run]) -> Run:
@@ -145,139 +164,3 @@ def _with_all(first: Run, runs: Sequence[Run]) -> Run:
         },
         moved={name: np.concatenate([run.moved[name] for run in runs]) for name in first.moved},
     )
-
-
-# --------------------------------------------------------------------------------------- audit
-
-
-def audit(spec: AccelSpec, program: Program, run: Run) -> None:
-    """MachineError if time or traffic is less than physics allows, or work is missing.
-
-    What a layer needs is counted from the layer when it is compiled (``LayerInfo``), what was done
-    by the machine from the packed weights and the transfers that it executes.
-    """
-    count, compute, load = run.counters, run.unit == COMPUTE, run.unit == LOAD
-    columns = (
-        count["macs"],
-        count["real_macs"],
-        count["cycles"] * compute,
-        count["wgt_words"] * load,
-        _done(run),
-    )
-    sums_of = [_by_layer(program, column) for column in columns]
-    for layer, sums in zip(program.layers, zip(*sums_of, strict=True), strict=True):
-        _audit_layer(spec, layer, *sums)
-    _audit_instructions(spec, run)
-    _audit_slots(spec, run)
-    _audit_program(spec, program, run)
-
-
-def _by_layer(program: Program, column: npt.NDArray[np.int64]) -> list[int]:
-    """Sums of a counter over the instructions of each layer, exact below 2**53."""
-    sums = np.bincount(program.layer_of + 1, column, len(program.layers) + 1)
-    return [int(total) for total in sums[1 : len(program.layers) + 1]]
-
-
-def _audit_layer(
-    spec: AccelSpec, layer: LayerInfo, macs: int, real: int, cycles: int, words: int, done: int
-) -> None:
-    """Multiplies done are the effectual ones, as many as the layer has by real inputs among them,
-    the array takes no less time than they need, and all weights come over the bus. Inputs and
-    outputs need not: they may stay on chip."""
-    where = f"layer '{layer.node}'"
-    _require(macs == layer.effectual, where, f"{macs} multiplies were done, not {layer.effectual}")
-    _require(
-        real == layer.real_macs,
-        where,
-        f"{real} multiplies were by inputs within the image, not {layer.real_macs}",
-    )
-    _require(
-        cycles >= math.ceil(done / spec.array.macs),
-        where,
-        f"{done} multiplies took {cycles} cycles, less than 1/{spec.array.macs} each",
-    )
-    weights = WGT_WORD_BYTES * words
-    _require(
-        weights >= layer.weight_bytes,
-        where,
-        f"{weights} bytes of weights were loaded, and they have {layer.weight_bytes}",
-    )
-
-
-def _audit_instructions(spec: AccelSpec, run: Run) -> None:
-    """Each moves at least what it is asked for, no faster than the bus; none overlaps another of its unit or ends before it is through."""
-    count = run.counters
-    rules = [
-        (count["dram_bytes"] >= count["useful_bytes"], "moved fewer bytes than it was asked for"),
-        (
-            count["cycles"] * spec.dram.bytes_per_cycle >= count["dram_bytes"],
-            "moved bytes faster than the bus can",
-        ),
-        (
-            count["cycles"] * spec.array.macs >= _done(run),
-            "did more multiplies than the array has multipliers",
-        ),
-        (count["macs"] >= _done(run), "multiplied more than its weights that are not zero"),
-        (count["macs"] >= count["real_macs"], "did fewer multiplies than it has real inputs for"),
-        (run.ready <= run.start, "started before its tokens were there"),
-        (run.start + count["cycles"] <= run.free, "freed its unit before it was done"),
-        (run.free <= run.end, "was complete before it was done"),
-    ]
-    for holds, sentence in rules:
-        if not holds.all():
-            _require(False, f"pc {int(np.argmin(holds))}", f"it {sentence}")
-    for unit in range(len(UNITS)):
-        mine = run.unit == unit
-        early = run.start[mine][1:] < run.free[mine][:-1]
-        _require(
-            not early.any(), f"the {str(UNITS[unit].name).lower()} unit", "two instructions overlap"
-        )
-
-
-def _done(run: Run) -> Int64:
-    """Multiplies that there must be time for: by all inputs, or by those that are not zero."""
-    return run.counters.get(PRODUCTS, run.counters["macs"])
-
-
-def _audit_slots(spec: AccelSpec, run: Run) -> None:
-    """Every multiplier does one thing in every cycle of the array, and nothing takes back time."""
-    array = run.unit == COMPUTE
-    slots, cycles = run.slots[array], run.counters["cycles"][array]
-    wrong = (slots.sum(axis=1) != cycles * spec.array.macs) | (slots < 0).any(axis=1)
-    if wrong.any():
-        pc = int(np.flatnonzero(array)[np.argmax(wrong)])
-        _require(False, f"pc {pc}", "what its multipliers did is not what there was time for")
-
-
-def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
-    """The run takes as long as its multiplies, its bytes and its instructions at least, and what
-    must cross the bus does: weights, inputs that something depends on, outputs."""
-    moved = int(run.counters["dram_bytes"].sum())
-    asked = int(run.counters["useful_bytes"][run.unit == LOAD].sum())
-    needed = program.input_bytes + sum(layer.weight_bytes for layer in program.layers)
-    _require(
-        asked >= needed,
-        "program",
-        f"{asked} bytes were loaded, and weights and inputs have {needed}",
-    )
-    asked = int(run.counters["useful_bytes"][run.unit == STORE].sum())
-    needed = program.output_bytes
-    _require(asked >= needed, "program", f"{asked} bytes were stored, and outputs have {needed}")
-    _require(
-        run.cycles * spec.dram.bytes_per_cycle >= moved,
-        "program",
-        "bytes moved faster than the bus can",
-    )
-    _require(
-        run.cycles * spec.array.macs >= int(_done(run).sum()),
-        "program",
-        "more multiplies were done than the array has time for",
-    )
-    _require(
-        run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last instruction"
-    )
-
-
-def _require(holds: bool, where: str, sentence: str) -> None:
-    if not holds:
-        raise MachineError(f"audit of {where}: {sentence}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from zeroskip.accel_model.physics.part import Part, PartPort, memory, of_logic
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, memory, of_logic
 from zeroskip.accel_model.spec import (
     ACC_ROW_BYTES,
     ACT_ROW_BYTES,
@@ -20,6 +22,7 @@ WIDEST = 64  # bytes of a macro's word
 ACC_BANKS = 2  # even and odd rows: one is read while the other is written
 ACTIVATION_BITS, ENTRY_BITS, PRODUCT_BITS, SUM_BITS = 8, 9, 17, 32
 WEIGHT_BITS = 8
+SUM_BYTES = SUM_BITS // 8
 SCALED_BITS = SUM_BITS + 32  # a sum times the multiplier of its channel
 
 
@@ -39,74 +42,175 @@ def stream_row_bytes(spec: AccelSpec) -> int:
     return min(max(WGT_WORD_BYTES, spec.dram.bytes_per_cycle), WIDEST)
 
 
-def built(
-    spec: AccelSpec, name: str, count: int, size: int, width: int, ports: tuple[PartPort, ...]
-) -> Part:
-    """A memory of the target: ``count`` instances of ``size`` bytes, ``width`` wide. SpecError if
-    the table of technology has none such."""
+def built(spec: AccelSpec, one: Resource) -> Part:
+    """A memory of the target as it is made in its node. SpecError if the table of technology has
+    none such."""
     try:
-        return memory(node_of(spec), 1000 / spec.clock_mhz, name, count, size, width, ports)
+        return memory(
+            node_of(spec),
+            1000 / spec.clock_mhz,
+            one.name,
+            one.count,
+            one.bytes,
+            one.width,
+            one.ports,
+        )
     except TechnologyError as problem:
-        raise SpecError(f"target '{spec.name}': {name}: {problem}") from None
+        raise SpecError(f"target '{spec.name}': {one.name}: {problem}") from None
 
 
-def memories(spec: AccelSpec) -> Iterator[Part]:
+@dataclass(frozen=True)
+class Datapath:
+    """How wide the ways of an array to the memories are.
+
+    results: sums that leave it in a cycle.
+    rows: of ACT that are written back in a cycle.
+    in_rows: whether results leave as rows, 16 channels of an output; otherwise each goes to its
+        place alone, of any channel and output.
+    stream_bytes: that it takes of a bank of WGT in a cycle, from a buffer of a row; None: a row.
+    ranks: of ACT, ``act_banks`` banks each.
+    fetched: flows through ACT's port of its own.
+    """
+
+    results: int = BLOCK
+    rows: int = 1
+    in_rows: bool = True
+    stream_bytes: int | None = None
+    ranks: int = 1
+    fetched: tuple[str, ...] = ("act_fetched",)
+
+    def act_banks(self, spec: AccelSpec) -> int:
+        """Banks of ACT: where results go to their places alone, one for each of them at least,
+        since they may be of as many outputs."""
+        banks = spec.sram.act_banks * self.ranks
+        return banks if self.in_rows else max(banks, self.results)
+
+    @property
+    def blocks(self) -> int:
+        """Results that leave in a cycle in sixteens."""
+        return max(1, self.results // BLOCK)
+
+
+def bus_rows(spec: AccelSpec) -> int:
+    """Rows of ACT that the load or the store unit moves in a cycle, however few of their bytes: one
+    for each 16 bytes of the bus, or, for pixels of few channels, as many neighbours as the fetch
+    unit takes, if these are no more than half of the banks."""
+    banks = spec.sram.act_banks
+    narrow = min(spec.array.pixels, banks // 2)
+    return min(banks, max(math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES), narrow))
+
+
+def stream_rate(spec: AccelSpec, way: Datapath) -> int:
+    """Bytes that all banks of WGT give in a cycle."""
+    return spec.wgt_banks * (way.stream_bytes or stream_row_bytes(spec))
+
+
+def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     """ACT, WGT, ACC, PAR and staging."""
-    own, row = spec.sram, stream_row_bytes(spec)
-    yield built(
-        spec,
-        "ACT",
-        own.act_banks,
-        own.act_bytes // own.act_banks,
-        ACT_ROW_BYTES,
-        (PartPort("fetch", "r"), PartPort("write-back, load and store", "rw")),
+    own, row, banks = spec.sram, stream_row_bytes(spec), way.act_banks(spec)
+    par, columns = BLOCK * way.blocks, 2 * BLOCK * way.blocks
+    return (
+        Resource(
+            "ACT",
+            banks,
+            own.act_bytes // banks,
+            ACT_ROW_BYTES,
+            (
+                PartPort("fetch", "r", flows=way.fetched),
+                PartPort(
+                    "write-back, load and store",
+                    "rw",
+                    flows=("act_written", "act_loaded", "act_stored"),
+                ),
+            ),
+        ),
+        Resource(
+            "WGT",
+            spec.wgt_banks,
+            own.wgt_bytes // spec.wgt_banks,
+            row,
+            (
+                PartPort("lane", "r", (way.stream_bytes or row) / row, ("wgt_read",)),
+                PartPort("load", "w", flows=("wgt_loaded",)),
+            ),
+        ),
+        _sums(own.acc_bytes, way),
+        Resource(
+            "PAR",
+            par,
+            own.par_bytes // par,
+            PAR_ROW_BYTES,
+            (
+                PartPort("requantize", "r", flows=("par_read",)),
+                PartPort("load", "w", flows=("par_loaded",)),
+            ),
+        ),
+        Resource(
+            "staging",
+            columns,
+            own.staging_bytes // columns,
+            1,
+            (PartPort("drain or write-back", "rw", flows=("staging_written", "staging_read")),),
+        ),
     )
-    yield built(
-        spec,
-        "WGT",
-        spec.wgt_banks,
-        own.wgt_bytes // spec.wgt_banks,
-        row,
-        (PartPort("lane", "r", WGT_WORD_BYTES / row), PartPort("load", "w")),
-    )
-    yield built(
-        spec,
-        "ACC",
-        ACC_BANKS,
-        own.acc_bytes // ACC_BANKS,
-        ACC_ROW_BYTES,
-        (PartPort("drain", "rw"),),
-    )
-    yield built(
-        spec,
-        "PAR",
-        BLOCK,
-        own.par_bytes // BLOCK,
-        PAR_ROW_BYTES,
-        (PartPort("requantize", "r"), PartPort("load", "w")),
-    )
-    yield built(
-        spec,
-        "staging",
-        2 * BLOCK,
-        own.staging_bytes // (2 * BLOCK),
-        1,
-        (PartPort("drain or write-back", "rw"),),
+
+
+def _sums(size: int, way: Datapath) -> Resource:
+    """ACC: banks of rows; or, where sums go to their places alone, of single sums, of which that of
+    channel c and row r is in column c + r, so that neighbours in either direction are apart."""
+    if way.in_rows:
+        count = ACC_BANKS * way.blocks
+        port = PartPort("drain", "rw", flows=("acc_read", "acc_written"))
+        return Resource("ACC", count, size // count, ACC_ROW_BYTES, (port,))
+    count = ACC_BANKS * BLOCK * way.blocks
+    port = PartPort("drain", "rw", flows=("acc_sums_read", "acc_sums_written"))
+    return Resource("ACC", count, size // count, SUM_BYTES, (port,))
+
+
+def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
+    """What stands between memories: units for 16 results a cycle at least, and the rows that load
+    and store move (``bus_rows``)."""
+    added = BLOCK * way.rows if way.in_rows else max(BLOCK, way.results)
+    return (
+        Resource(
+            "requantize units",
+            max(BLOCK, way.results),
+            0,
+            1,
+            (PartPort("drain", "w", flows=("scaled",)),),
+        ),
+        Resource("addition units", added, 0, 1, (PartPort("write-back", "w", flows=("added",)),)),
+        Resource(
+            "load and store row buffers",
+            1,
+            0,
+            ACT_ROW_BYTES * bus_rows(spec),
+            (
+                PartPort("load", "w", flows=("act_loaded",)),
+                PartPort("store", "r", flows=("act_stored",)),
+            ),
+        ),
     )
 
 
 def multipliers(spec: AccelSpec) -> Iterator[Part]:
-    """The multiply-accumulate cells, their second accumulators, and requantizers for 16 results a
-    cycle."""
+    """The multiply-accumulate cells and their second accumulators."""
     cells, count = logic(node_of(spec)), spec.array.macs
     yield of_logic("multiplier cells", count, multiplier_cell(cells))
     yield of_logic("second accumulators", count, cells.register(SUM_BITS))
 
 
-def requantizers(spec: AccelSpec) -> Part:
-    """Units that make 8-bit results of sums."""
-    width = int(getattr(spec.array, "drain_width", BLOCK))
-    return of_logic("requantize units", width, requantizer(logic(node_of(spec))))
+def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
+    """What brings rows of any bank of ACT to the fetch unit, and the paths: units that make 8-bit
+    results of sums, those that add an operand to results, and the buffers of the load and store
+    units, two rows each for every row that moves in a cycle."""
+    cells = logic(node_of(spec))
+    crossbar = cells.mux(spec.sram.act_banks, 8 * ACT_ROW_BYTES)
+    yield of_logic("fetch crossbar", spec.array.pixels, crossbar)
+    unit, row = requantizer(cells), cells.register(8 * ACT_ROW_BYTES)
+    for one in paths(spec, way):
+        cell = row * (4 * bus_rows(spec)) if one.name.startswith("load") else unit
+        yield of_logic(one.name, one.count, cell, one.width, one.ports)
 
 
 def multiplier_cell(cells: Logic) -> Cell:

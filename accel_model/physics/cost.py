@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from zeroskip.accel_model.physics.common import node_of, stream_row_bytes
-from zeroskip.accel_model.physics.part import Part
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec, SpecError
+from zeroskip.accel_model.physics.part import Part, Resource
+from zeroskip.accel_model.physics.traffic import Price
+from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.technology import DramDevice, dram, logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, CLOCK_POWER, FILLER_AREA
-
-READ_INTO_PIPELINE = ("ACT", "windows", "ACC", "staging")  # an output's way through the memories
 
 
 @dataclass(frozen=True)
@@ -70,76 +71,72 @@ def named(spec: AccelSpec, name: str) -> Part:
 
 
 @lru_cache(maxsize=256)
-def energy(spec: AccelSpec) -> Any:
-    """Picojoules of each event: the spec's own constants, or what follows from its parts."""
+def resources(spec: AccelSpec) -> tuple[Resource, ...]:
+    """The memories and paths that the target's kind of array declares, with their ports; they are
+    the same whatever it is made in."""
+    return tuple(spec.kind.resources(spec))
+
+
+@lru_cache(maxsize=256)
+def flows(spec: AccelSpec) -> tuple[str, ...]:
+    """Every counter of bytes of a target: those of its events, and of its ports."""
+    of_events = (flow for split in spec.kind.splits.values() for flow in split.flows)
+    of_ports = (flow for one in resources(spec) for port in one.ports for flow in port.flows)
+    return tuple(dict.fromkeys((*of_events, *of_ports)))
+
+
+@lru_cache(maxsize=256)
+def prices(spec: AccelSpec) -> Mapping[str, Price]:
+    """Picojoules of each event, read and written: the spec's own constants, or what follows from
+    its parts."""
     if spec.energy is not None:
-        return spec.energy
-    return spec.kind.Energy(**spec.kind.event_energy(spec))
+        own = asdict(spec.energy)
+        return MappingProxyType({event: Price.alike(pj) for event, pj in own.items()})
+    return MappingProxyType(spec.kind.event_energy(spec))
 
 
-def common_energy(spec: AccelSpec) -> dict[str, float]:
+@lru_cache(maxsize=256)
+def energy(spec: AccelSpec) -> Any:
+    """The kind's ``Energy``: picojoules of each event, the mean of reading and writing; for those
+    who estimate."""
+    return spec.kind.Energy(**{event: price.mean for event, price in prices(spec).items()})
+
+
+def common_energy(spec: AccelSpec) -> dict[str, Price]:
     """Picojoules of the events that every kind of array has.
 
-    On the chip every event carries its share of the clock network. Where a counter counts reads
-    and writes of a memory together, an event is their mean. A row of ACT crosses the chip's side
-    on its way.
+    On the chip every event carries its share of the clock network. A row of ACT crosses the chip's
+    side on its way.
     """
     cost = {part.name: part for part in parts(spec)}
     cells, memory = logic(node_of(spec)), _dram(spec)
-    side = math.sqrt(physics(spec).area_mm2)
+    crossing = cells.wire_pj * 8 * ACT_ROW_BYTES * math.sqrt(physics(spec).area_mm2)
     words = stream_row_bytes(spec) / WGT_WORD_BYTES
     staging, row = cost["staging"], cells.register(8 * stream_row_bytes(spec)).pj
+    act, wgt, acc = cost["ACT"], cost["WGT"], cost["ACC"]
     return {
-        "mac": clocked(cost["multiplier cells"].read_pj),
-        "act_row": clocked(cost["ACT"].mean_pj + cells.wire_pj * 8 * ACT_ROW_BYTES * side),
-        "wgt_word": clocked(cost["WGT"].mean_pj + row) / words,
-        "acc_row": clocked(cost["ACC"].mean_pj),
-        "requantise": clocked(
-            cost["requantize units"].read_pj
-            + cost["PAR"].read_pj
-            + staging.read_pj
-            + staging.write_pj
+        "mac": Price.alike(clocked(cost["multiplier cells"].read_pj)),
+        "act_row": Price(
+            clocked(act.read_pj + cost["fetch crossbar"].read_pj + crossing),
+            clocked(act.write_pj + crossing),
         ),
-        "dram_byte": (memory.read_pj + memory.write_pj) / 2,
+        "wgt_word": Price(clocked(wgt.read_pj + row) / words, clocked(wgt.write_pj) / words),
+        "acc_row": Price(clocked(acc.read_pj), clocked(acc.write_pj)),
+        "requantise": Price.alike(
+            clocked(
+                cost["requantize units"].read_pj
+                + cost["PAR"].read_pj
+                + staging.read_pj
+                + staging.write_pj
+            )
+        ),
+        "dram_byte": Price(memory.read_pj, memory.write_pj),
     }
 
 
 def clocked(picojoules: float) -> float:
     """With the share of the clock network."""
     return picojoules / (1 - CLOCK_POWER)
-
-
-def check(spec: AccelSpec) -> None:
-    """SpecError if a memory is too slow for the clock or for the pipeline, beyond the table, or
-    if ACT has fewer banks than rows that write-back and the bus move in a cycle."""
-    if spec.technology is None:
-        return
-    where, period = f"target '{spec.name}'", 1000 / spec.clock_mhz
-    for part in parts(spec):
-        if part.least_period_ns > period:
-            raise SpecError(
-                f"{where}: {part.name} cannot be built at {node_of(spec)} for {spec.clock_mhz:g} "
-                f"MHz: a macro of {part.bytes} bytes takes {part.accesses} x {part.cycle_ns:.2f} ns "
-                f"for {' and '.join(map(str, part.ports))}; up to "
-                f"{1000 / part.least_period_ns:.0f} MHz it can, or with smaller banks"
-            )
-    moved = 1 + math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
-    if moved > spec.sram.act_banks:
-        raise SpecError(
-            f"{where}: sram.act_banks = {spec.sram.act_banks} take a row each in a cycle, and "
-            f"write-back and a bus of {spec.dram.bytes_per_cycle} bytes move {moved}; give it "
-            "more banks"
-        )
-    late = {
-        part.name: math.ceil(part.access_ns / period) - 1
-        for part in parts(spec)
-        if part.name in READ_INTO_PIPELINE and part.access_ns > period
-    }
-    if sum(late.values()) > spec.array.pipeline_cycles:
-        raise SpecError(
-            f"{where}: array.pipeline_cycles = {spec.array.pipeline_cycles} is less than the "
-            f"{sum(late.values())} cycles that reading {', '.join(late)} takes beyond the first"
-        )
 
 
 def _dram(spec: AccelSpec) -> DramDevice:

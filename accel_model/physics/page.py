@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-from zeroskip.accel_model.physics.cost import energy, physics
+from zeroskip.accel_model.physics.cost import physics, prices
 from zeroskip.accel_model.physics.part import Part
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.technology import NODES
 
@@ -48,7 +49,8 @@ def _parts(spec: AccelSpec) -> Iterator[str]:
 
 
 def _row(part: Part) -> tuple[str, ...]:
-    size = f" of {part.bytes:,} bytes, {part.width} wide" if part.bytes else ""
+    size = f" of {part.bytes:,} bytes" if part.bytes else ""
+    size += f", {part.width} wide" if part.width else ""
     twice = f", {part.accesses} accesses a cycle" if part.accesses > 1 else ""
     return (
         part.name,
@@ -63,20 +65,27 @@ def _row(part: Part) -> tuple[str, ...]:
 
 
 def _events(specs: Sequence[AccelSpec]) -> Iterator[str]:
-    """Picojoules of each event at each node, of the targets whose energy follows from their sizes."""
+    """Picojoules of each event at each node, of the targets whose energy follows from their sizes:
+    read and written, where they differ."""
     costs = {
-        (spec.name, node): asdict(energy(replace(spec, technology=replace(given, node=node))))
+        (spec.name, node): prices(replace(spec, technology=replace(given, node=node)))
         for node in NODES
         for spec in specs
         if (given := spec.technology) is not None and spec.energy is None
     }
     events = list(dict.fromkeys(event for cost in costs.values() for event in cost))
     rows = [
-        (name, node, *(f"{cost[event]:.3f}" if event in cost else "" for event in events))
+        (name, node, *(_price(cost[event]) if event in cost else "" for event in events))
         for (name, node), cost in costs.items()
     ]
     names = ("pJ of an event", "node", *(f"`{event}`" for event in events))
     yield from _table(names, rows, words=2)
+
+
+def _price(of: Price) -> str:
+    """A cell; a price for each way if they differ."""
+    ways = (of.read,) if of.read == of.write else (of.read, of.write)
+    return " / ".join(f"{way:.3f}" for way in ways)
 
 
 def _table(

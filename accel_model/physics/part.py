@@ -1,4 +1,4 @@
-"""A part of the chip: a memory with its ports, or logic, as it is built."""
+"""A part of the chip: a memory or a path with its ports as declared, and as it is built."""
 
 from __future__ import annotations
 
@@ -13,23 +13,49 @@ from zeroskip.accel_model.technology.sram import LEAST_WORDS
 class PartPort:
     """One way into a memory.
 
-    user: who uses it. way: "r", "w", or "rw" for either in a cycle. uses: words a cycle at most.
+    user: who uses it.
+    way: "r", "w", or "rw" for either in a cycle.
+    uses: words a cycle at most, of an instance.
+    flows: counters of the bytes that go through it (``traffic.py``).
     """
 
     user: str
     way: str
     uses: float = 1
+    flows: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.user} {self.uses:g}{self.way}"
 
 
 @dataclass(frozen=True)
+class Resource:
+    """A memory or a path of a target as it is declared, whatever node it is made in.
+
+    name: the part's.
+    count: instances.
+    bytes: of an instance; 0 for a path, which is registers or logic.
+    width: bytes of a word of an instance.
+    ports: of an instance.
+    """
+
+    name: str
+    count: int
+    bytes: int
+    width: int
+    ports: tuple[PartPort, ...]
+
+    def bytes_per_cycle(self, port: PartPort) -> float:
+        """What goes through a port of all instances in a cycle at most."""
+        return self.count * self.width * port.uses
+
+
+@dataclass(frozen=True)
 class Part:
     """Equal instances of a memory or of logic, and what they cost.
 
-    count: instances. bytes, width: capacity and word of an instance; 0 for logic. ports: of an
-    instance. build: the macro's ports ("1rw", "1r1w", "2rw") or "flip-flops" or "logic".
+    count: instances. bytes, width: capacity and word of an instance; 0 for logic, whose width is
+    that of its ports. ports: of an instance. build: the macro's ports ("1rw", "1r1w", "2rw") or "flip-flops" or "logic".
     accesses: of the macro's busiest port in a clock cycle. read_pj, write_pj: picojoules of a word
     of one instance (of a use, for logic), the clock network not included. area_mm2, leakage_mw: of
     all instances. access_ns, cycle_ns: of the macro.
@@ -48,11 +74,6 @@ class Part:
     leakage_mw: float
     access_ns: float = 0.0
     cycle_ns: float = 0.0
-
-    @property
-    def mean_pj(self) -> float:
-        """Picojoules of a word where reads and writes are counted together."""
-        return (self.read_pj + self.write_pj) / 2
 
     @property
     def least_period_ns(self) -> float:
@@ -150,14 +171,16 @@ def _flip_flops(
     )
 
 
-def of_logic(name: str, count: int, cell: Cell) -> Part:
+def of_logic(
+    name: str, count: int, cell: Cell, width: int = 0, ports: tuple[PartPort, ...] = ()
+) -> Part:
     """So many pieces of logic."""
     return Part(
         name,
         count,
         0,
-        0,
-        (),
+        width,
+        ports,
         "logic",
         0,
         cell.pj,

@@ -169,7 +169,7 @@ class Program:
         head: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
-            "spec": asdict(self.spec),
+            "spec": self.spec.table,
             **self.spec.plugin,
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,

@@ -12,6 +12,7 @@ from zeroskip.accel_model.reference.filters import (
     block_order,
     finish,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.reference.streams import Pointer
@@ -101,6 +102,7 @@ class AbmLane:
             self.outcome.slots["padding" if value is None else "multiply"] += 1
             events["additions"] += 1
             events["window_bytes"] += 1
+            events["window_read"] += 1
             self.partial[i] += value or 0
         if not adding[1]:
             self.waiting.append((adding[0], self.partial))
@@ -133,7 +135,8 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                     reads.append(min(rows, array.fetch_rows))
                     rows -= array.fetch_rows
             copies = -(-array.lanes // array.window_ports)
-            events["window_bytes"] += copies * channels * taps * len(vectors[fetched])
+            for counter in ("window_bytes", "window_written"):
+                events[counter] += copies * channels * taps * len(vectors[fetched])
         if reads:
             events["act_rows"] += reads.popleft()
             now_fetched += not reads
@@ -161,6 +164,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not leaving
         done, drained, fetched = now_done, now_drained, now_fetched
         outcome.cycles += 1
+    supply(spec, conv, outcome)
     finish(conv, array.lanes, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

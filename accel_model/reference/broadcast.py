@@ -261,7 +261,8 @@ class Fetch:
                 for output in quad:
                     value = self.machine.input_at(row, channel, output)
                     self.machine.window[key][row, channel, output] = value
-                    self.machine.events["window_bytes"] += 1
+                    for counter in ("window_bytes", "window_written"):
+                        self.machine.events[counter] += 1
 
     def settle(self) -> None:
         for key in self.arrived:
@@ -356,7 +357,8 @@ class BroadcastUnit:
             self.sums[self.number % 2][product.output] += product.weight * value
             cause = "zeros" if product.weight == 0 else "multiply" if real else "padding"
             machine.spent[cause] += 1
-            machine.events["window_bytes"] += 1
+            for counter in ("window_bytes", "window_read"):
+                machine.events[counter] += 1
         for cause, count in cycle.idle.items():
             machine.spent[cause] += count
         if not self.left:

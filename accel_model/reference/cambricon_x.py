@@ -73,9 +73,11 @@ class Elements(Design):
 
 
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
-    """A convolution on the target's elements. Streams are read again for every output."""
+    """A convolution on the target's elements. Streams are read again for every output,
+    their headers of a word are not."""
     design = Elements(cast("CambriconGeometry", spec.array), conv)
     outcome = BroadcastMachine(design, spec.sram.act_banks).run()
     outputs = conv.output[0] * conv.output[1]
     outcome.events["wgt_words"] += outputs * sum(map(len, conv.streams)) // 4
+    outcome.events["wgt_words"] -= (outputs - 1) * len(conv.streams)  # headers
     return outcome.counted()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Outcome
 from zeroskip.accel_model.spec import ArrayGeometry
+
+WORD = 4  # bytes of a weight stream
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Channelwise:
     weights: list[list[int]] | None = None
     words: int = 0
     requantised: bool = False
+
+    @property
+    def scaled(self) -> bool:
+        """Whether results come from sums, and not from the addition alone."""
+        return self.requantised and (self.weights is not None or self.operand_row is None)
 
     def reads(self, quad: range) -> list[list[int]]:
         """Rows of ACT, relative to the block's first, that each fetch of a quad reads."""
@@ -61,8 +68,10 @@ class Channelwise:
         )
 
 
-def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcome:
-    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile."""
+def step_channels(array: ArrayGeometry, banks: int, work: Channelwise, stream_rate: int) -> Outcome:
+    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile.
+
+    stream_rate: bytes that all banks of WGT give in a cycle."""
     outcome = Outcome()
     events = outcome.events
     outputs = work.output[0] * work.output[1]
@@ -75,6 +84,10 @@ def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcom
                 1 + (work.operand_row is not None and work.weights is not None)
             )
             events["requantised"] += scalings * width * len(quad)
+            if work.scaled:
+                events["scaled"] += width * len(quad)
+            if work.weights is not None:
+                events["par_read"] += ROW * width * len(quad)
             if work.weights is not None:
                 for taps in work.weights[first : first + width]:
                     held = [tap for tap, weight in enumerate(taps) if weight != 0]
@@ -82,9 +95,14 @@ def step_channels(array: ArrayGeometry, banks: int, work: Channelwise) -> Outcom
                     events["multiplies"] += len(held) * len(quad)
                     events["real_macs"] += sum(work.inside(tap, n) for tap in held for n in quad)
     events["wgt_words"] += work.words * len(quads)
+    events["wgt_read"] += WORD * work.words * len(quads)
+    if work.requantised and (work.weights is None or work.operand_row is not None):
+        events["par_read"] += ROW  # one for all channels
     for _ in quads[-1]:  # the last quad's rows leave after it
         outcome.cycles += 1
     outcome.cycles += array.pipeline_cycles
+    while stream_rate * outcome.cycles < events["wgt_read"]:
+        outcome.cycles += 1
     events["cycles"] = outcome.cycles
     return outcome
 
@@ -98,11 +116,14 @@ def _step_quad(fetches: list[list[int]], rows_to_write: int, banks: int, outcome
         if not waiting and fetches:
             rows = fetches.pop(0)
             outcome.events["act_rows"] += len(rows)
+            outcome.events["act_fetched"] += ROW * len(rows)
             waiting = [row % banks for row in rows]
         for bank in set(waiting):
             waiting.remove(bank)
         if written < rows_to_write:
             written += 1
             outcome.events["act_rows"] += 1
+            outcome.events["act_written"] += ROW
+            outcome.events["added"] += ROW
         cycles += 1
     return cycles

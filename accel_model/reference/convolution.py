@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
 BLOCK = 16
+ROW = 16  # bytes of a row of ACT, and of PAR
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _finish(
     events = outcome.events
     for tree in trees:
         outcome.sums[tree.channel, output] = tree.sum
-        events["wgt_words"] += len(tree.stream) // 4
+        events["wgt_words"] += len(tree.stream) // 4 - 1  # not its header
     events["acc_rows"] += -(-len(trees) // BLOCK) * ((not conv.first) + (not conv.last))
     if conv.last:
         events["requantised"] += len(trees) * (1 + (conv.operand_row is not None))

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.spec import Dram
+from zeroskip.accel_model.reference.convolution import ROW, Outcome
+from zeroskip.accel_model.reference.row_buffers import Controller
+from zeroskip.accel_model.spec import AccelSpec
+
+
+def row_rate(spec: AccelSpec) -> int:
+    """Rows of ACT in a cycle: those of the bus's width, in a bank each, or a quad, in half of the
+    banks at most."""
+    rate = spec.array.pixels
+    while 2 * rate > spec.sram.act_banks:
+        rate -= 1
+    while ROW * rate < spec.dram.bytes_per_cycle and rate < spec.sram.act_banks:
+        rate += 1
+    return rate
 
 
 @dataclass(frozen=True)
@@ -41,9 +53,13 @@ class Transfer:
             yield start, length
 
 
-def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
-    """Move it: every run moves whole aligned bursts, each of them beat by beat."""
-    outcome = Outcome()
+def step_transfer(
+    spec: AccelSpec, transfer: Transfer, rows: int = 0, rate: int = 1, *, writes: bool = False
+) -> Outcome:
+    """Move it: every run moves whole aligned bursts, each of them beat by beat, to or from rows of
+    DRAM that are opened and closed unless the bus is flat; meanwhile so many rows of ACT are written
+    or read, ``rate`` in a cycle."""
+    dram, outcome, bursts = spec.dram, Outcome(), list[int]()
     for start, length in transfer.runs():
         outcome.events["useful_bytes"] += length
         burst = start - start % dram.burst_bytes
@@ -53,6 +69,13 @@ def step_transfer(dram: Dram, transfer: Transfer) -> Outcome:
                 moved += dram.bytes_per_cycle
                 outcome.cycles += 1
             outcome.events["dram_bytes"] += dram.burst_bytes
+            bursts.append(burst)
             burst += dram.burst_bytes
+    if dram.timing is not None:
+        outcome.cycles = Controller(spec, bursts, writes=writes).run()
+    rows -= rate * outcome.cycles
+    while rows > 0:
+        rows -= rate
+        outcome.cycles += 1
     outcome.events["cycles"] = outcome.cycles
     return outcome

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
+    SUM,
     Filter,
     Stored,
     finish,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.reference.streams import Pointer
@@ -56,6 +58,7 @@ class EyerissPe:
                     if not value:
                         continue
                     events["inputs_read"] += 1
+                    events["pad_written"] += 1
                     self.todo += [
                         (each.channel, n, value * weight.value)
                         for each in filters
@@ -73,6 +76,9 @@ class EyerissPe:
         self.outcome.slots["multiply"] += 1
         events["multiplies"] += 1
         events["pad_accesses"] += 1
+        events["pad_read"] += 2
+        for way in ("sums_read", "sums_written"):
+            events[way] += SUM
 
 
 class EyerissDrain:
@@ -132,6 +138,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                 for tap in range(taps):
                     there = value_at(conv, 0, tap, n) is not None
                     events["act_rows"] += there * -(-channels // BLOCK)
+                    events["rows_sent"] += ROW * there * -(-channels // BLOCK)
         if leaving < drained < multiplied:
             leaving = drained
             drain.begin(held[leaving])
@@ -146,6 +153,8 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += drain.step()
         multiplied, drained = now_multiplied, now_drained
         outcome.cycles += 1
+    sent = (ROW * events["act_rows"], ROW * array.pe_rows)
+    supply(spec, conv, outcome, sent)
     finish(conv, array.pe_cols, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from zeroskip.accel_model.reference.convolution import (
     BLOCK,
+    ROW,
     ConvolutionWalk,
     Outcome,
     ReductionStep,
@@ -84,6 +85,7 @@ class FetchUnit:
                     return
                 self.window.begin(step)
             self.outcome.events["act_rows"] += len(quad)
+            self.outcome.events["act_fetched"] += ROW * len(quad)
             self.waiting = [self._address(step, tap, n) % self.banks for n in quad]
         for bank in set(self.waiting):
             self.waiting.remove(bank)
@@ -109,7 +111,8 @@ class FetchUnit:
         for n in quad:
             y, x = self.plan.place(tap, n)
             inside = self.plan.inside(tap, n)
-            self.outcome.events["window_bytes"] += step.width * self._windows(step)
+            for counter in ("window_bytes", "window_written"):
+                self.outcome.events[counter] += step.width * self._windows(step)
             for c in range(step.width):
                 value = image[BLOCK * step.block + c][y][x] if inside else 0
                 values[tap - step.taps[0], c, n] = value

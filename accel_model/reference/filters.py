@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.streams import Pointer
+from zeroskip.accel_model.spec import AccelSpec
+
+WORD, SUM = 4, 4  # bytes of a word of a stream, and of a sum
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,36 @@ def value_at(conv: Convolution, channel: int, tap: int, output: int) -> int | No
     y, x = place(conv, tap, output)
     plane = conv.image[channel]
     return plane[y][x] if 0 <= y < len(plane) and 0 <= x < len(plane[0]) else None
+
+
+def row_of_wgt(spec: AccelSpec) -> int:
+    """Bytes of a row of a bank of WGT: what the bus brings in a cycle, a word at least."""
+    return min(64, max(WORD, spec.dram.bytes_per_cycle))
+
+
+def stream_rate(spec: AccelSpec) -> int:
+    """Bytes of all banks of WGT in a cycle: a row of each, or what the array says that it takes."""
+    return spec.wgt_banks * (spec.kind.datapath(spec).stream_bytes or row_of_wgt(spec))
+
+
+def supply(spec: AccelSpec, conv: Convolution, outcome: Outcome, *more: tuple[int, int]) -> None:
+    """Wait for what memories have still to send: inputs and operand of ACT, a row of each bank in a
+    cycle, and streams of WGT, as much of each bank as the bus brings. more: bytes of other ways,
+    and how many of them pass in a cycle."""
+    rows = 0
+    if conv.last and conv.operand_row is not None:
+        rows = conv.out_blocks * conv.output[0] * conv.output[1]
+    banks = max(spec.sram.act_banks, spec.kind.datapath(spec).results)
+    ways = [
+        (ROW * (rows + outcome.events["act_rows"]) + outcome.events["input_read"], ROW * banks),
+        (WORD * outcome.events["wgt_words"], stream_rate(spec)),
+        *more,
+    ]
+    left = [amount - rate * outcome.cycles for amount, rate in ways]
+    while any(amount > 0 for amount in left):
+        left = [amount - rate for amount, (_, rate) in zip(left, ways, strict=True)]
+        outcome.cycles += 1
+        outcome.slots["supply"] += spec.array.macs
 
 
 def finish(conv: Convolution, banks: int, pipeline_cycles: int, outcome: Outcome) -> None:

@@ -11,13 +11,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, ConvolutionWalk, Outcome
+from zeroskip.accel_model.reference.convolution import (
+    BLOCK,
+    ROW,
+    Convolution,
+    ConvolutionWalk,
+    Outcome,
+)
 from zeroskip.accel_model.reference.fetch import FetchUnit, WindowBuffer
 from zeroskip.accel_model.reference.streams import Weight, WeightReader
 from zeroskip.accel_model.spec import AccelSpec
 
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.lanes import LaneGeometry
+
+SUM = 4  # bytes of a partial sum
 
 
 class Lane:
@@ -113,6 +121,7 @@ class Lane:
         # Lanes in step share one window, which slot 0 reads for all; others read their own.
         if self.slot == 0 if self.plan.array.kind == "dense" else weight.value:
             events["window_bytes"] += len(outputs)
+            events["window_read"] += len(outputs)
 
     def _start(self) -> None:
         if self.index == 0:
@@ -124,6 +133,7 @@ class Lane:
             self.sums[self.run % 2] = [0] * len(self.outputs)
             if self.member == 0:
                 self.outcome.events["wgt_words"] += len(stream) // 4
+                self.outcome.events["wgt_read"] += len(stream)
         assert self.reader is not None
         self.left = self.reader.next_stage()
 
@@ -182,7 +192,10 @@ class Drain:
         conv, slots = self.plan.conv, self.plan.slots
         used = min(slots, len(conv.streams) - group * slots)
         rows = -(-used // BLOCK)
-        self.outcome.events["acc_rows"] += rows * ((not conv.first) + (not conv.last))
+        for moves, way in ((not conv.first, "acc_read"), (not conv.last, "acc_written")):
+            if moves:
+                self.outcome.events["acc_rows"] += rows
+                self.outcome.events[way] += rows * SUM * BLOCK
 
     def _ports(self, slots: list[int], output: int) -> list[list[tuple[int, int]]]:
         """One output of each byte of a row in a cycle at last; all at once otherwise."""
@@ -206,7 +219,11 @@ class Drain:
         lane = self.lanes[(slot << self.plan.conv.mode) + member]
         self.outcome.sums[self._channel(slot), output] = lane.sums[self.run % 2][i]
         if self.plan.conv.last:
-            self.outcome.events["requantised"] += 1 + (self.plan.conv.operand_row is not None)
+            events = self.outcome.events
+            events["requantised"] += 1 + (self.plan.conv.operand_row is not None)
+            events["scaled"] += 1
+            events["par_read"] += ROW
+            events["staging_written"] += 1
 
     def settle(self) -> None:
         self.complete = self.run
@@ -229,6 +246,9 @@ class WriteBack:
             self.rows_left = len(self.plan.tiles[self.tile]) * self.plan.conv.out_blocks
         self.rows_left -= 1
         self.outcome.events["act_rows"] += 1
+        self.outcome.events["staging_read"] += BLOCK
+        self.outcome.events["act_written"] += ROW
+        self.outcome.events["added"] += ROW
         if not self.rows_left:
             self.tile += 1
 
@@ -278,6 +298,8 @@ def step_conv(
     outcome.cycles += array.pipeline_cycles
     for lane in lanes:
         outcome.events[lane.at_the_end] += array.pipeline_cycles
+    if conv.last and conv.operand_row is not None:
+        outcome.events["par_read"] += ROW
     outcome.events["cycles"] = outcome.cycles
     return outcome
 

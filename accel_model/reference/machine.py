@@ -17,8 +17,9 @@ from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import UNITS, Instruction, Unit
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
-from zeroskip.accel_model.reference.dma import Transfer, step_transfer
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
+from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
+from zeroskip.accel_model.reference.filters import stream_rate
 from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -173,24 +174,29 @@ class _Engine:
     # Transfers. The shapes of `load` and `store` come from their own registers.
 
     def _load(self, one: isa.Load) -> Outcome:
-        return self._move(one, self.registers["loadshape"])
+        return self._move(one, self.registers["loadshape"], "act_loaded", "dram_read")
 
     def _store(self, one: isa.Store) -> Outcome:
-        return self._move(one, self.registers["storeshape"])
+        return self._move(one, self.registers["storeshape"], "act_stored", "dram_written")
 
-    def _move(self, one: Any, shape: Any) -> Outcome:
+    def _move(self, one: Any, shape: Any, act: str, dram: str) -> Outcome:
         outcome = step_transfer(
-            self.spec.dram,
+            self.spec,
             Transfer(
                 one.dram,
                 one.bytes,
                 (one.width, one.height, one.blocks),
                 (shape.dram_pixel, shape.dram_row, shape.dram_block),
             ),
+            one.width * one.height * one.blocks,
+            row_rate(self.spec),
+            writes=isinstance(one, isa.Store),
         )
         for _block in range(one.blocks):
             for _row in range(one.height):
                 outcome.events["act_rows"] += one.width
+                outcome.events[act] += ROW * one.width
+        outcome.events[dram] = outcome.events["dram_bytes"]
         return outcome
 
     def _loadweights(self, one: isa.LoadWeights) -> Outcome:
@@ -206,15 +212,20 @@ class _Engine:
                 self.memory.wgt[place] = raw[at + WORD * k : at + WORD * (k + 1)]
                 tall = max(tall, k // wide + 1)
             at, n = at + WORD * words, n + 1
-        outcome = step_transfer(self.spec.dram, Transfer(one.dram, one.size))
+        outcome = step_transfer(self.spec, Transfer(one.dram, one.size))
         outcome.events["wgt_words"] = one.size // WORD
+        outcome.events["wgt_loaded"] = one.size
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
         return outcome
 
     def _loadparams(self, one: isa.LoadParams) -> Outcome:
         for row in range(one.rows):
             at = one.dram + 16 * row
             self.memory.par[one.par + row] = self.memory.dram[at : at + 16]
-        return step_transfer(self.spec.dram, Transfer(one.dram, 16 * one.rows))
+        outcome = step_transfer(self.spec, Transfer(one.dram, ROW * one.rows))
+        outcome.events["par_loaded"] = ROW * one.rows
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
+        return outcome
 
     def _placement(self, mode: int) -> tuple[int, int]:
         """Streams of a group, and neighbouring banks that share one."""
@@ -233,6 +244,7 @@ class _Engine:
         outcome = Outcome(cycles=1)
         for _row in rows:
             outcome.cycles += 1
+            outcome.events["par_read"] += ROW
         outcome.events["cycles"] = outcome.cycles
         return outcome
 
@@ -296,6 +308,7 @@ class _Engine:
                 **self._window(),
                 **more,
             ),
+            stream_rate(self.spec),
         )
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:

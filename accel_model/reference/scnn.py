@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
+    SUM,
     Filter,
     Stored,
     finish,
@@ -19,6 +20,8 @@ from zeroskip.accel_model.reference.filters import (
     read_dense,
     read_filters,
     read_runs,
+    row_of_wgt,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.spec import AccelSpec
@@ -114,6 +117,25 @@ class ScnnPe:
         self.todo = list(self._pairs(filters))
 
     def _pairs(self, filters: list[Filter]) -> Iterator[tuple[list[Input], list[Weight]]]:
+        size = self.layout.array.vector
+        for channel, phase, weights in self.broadcast(filters):
+            inputs = self.inputs(channel, phase)
+            for n in range(0, len(inputs) if weights else 0, size):
+                self.outcome.events["input_vectors"] += 1
+                self.outcome.events["input_read"] += size
+                for vector in weights:
+                    self.outcome.events["fifo_read"] += size
+                    yield inputs[n : n + size], vector
+
+    def inputs(self, channel: int, phase: tuple[int, int]) -> list[Input]:
+        """Inputs that it multiplies."""
+        found = self.layout.inputs(self.name, channel, phase)
+        return [each for each in found if each[2] or not self.skips]
+
+    def broadcast(
+        self, filters: list[Filter]
+    ) -> Iterator[tuple[int, tuple[int, int], list[list[Weight]]]]:
+        """Vectors of weights of each channel and phase, which all PEs get."""
         conv, size = self.layout.conv, self.layout.array.vector
         for channel in range(len(conv.image)):
             for phase in product(range(conv.stride[0]), range(conv.stride[1])):
@@ -125,15 +147,8 @@ class ScnnPe:
                     and self._phase(w) == phase
                     and (w.value or self.layout.array.kind == "sparse_a")
                 ]
-                inputs = [
-                    each
-                    for each in self.layout.inputs(self.name, channel, phase)
-                    if each[2] or not self.skips
-                ]
-                for n in range(0, len(inputs) if weights else 0, size):
-                    self.outcome.events["input_vectors"] += 1
-                    for m in range(0, len(weights), size):
-                        yield inputs[n : n + size], weights[m : m + size]
+                vectors = [weights[m : m + size] for m in range(0, len(weights), size)]
+                yield channel, phase, vectors
 
     def _phase(self, weight: Stored) -> tuple[int, int]:
         conv = self.layout.conv
@@ -158,6 +173,8 @@ class ScnnPe:
                 self.outcome.slots["outside"] += 1
                 continue
             events["accumulated"] += 1
+            for way in ("sums_read", "sums_written"):
+                events[way] += SUM
             self.outcome.slots["multiply" if weight and (value or not self.skips) else "zeros"] += 1
             self.sums[group % 2][channel, output] += value * weight
 
@@ -165,6 +182,7 @@ class ScnnPe:
         """Let sums go, to the results or to a neighbour that adds them to its own."""
         for key in self.draining[: self.layout.array.drain_width]:
             self.outcome.sums[key] = self.outcome.sums.get(key, 0) + self.sums[group % 2][key]
+            self.outcome.events["sums_drained"] += SUM
         del self.draining[: self.layout.array.drain_width]
 
 
@@ -200,8 +218,16 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not any(pe.draining for pe in pes)
         multiplied, drained = now_multiplied, now_drained
         outcome.cycles += 1
-    finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.events["wgt_words"] = sum(each.words for each in filters)
+    sent = array.vector * sum(
+        len(vectors)
+        for group in groups
+        for channel, phase, vectors in pes[0].broadcast(group)
+        if any(pe.inputs(channel, phase) for pe in pes)
+    )
+    outcome.events["fifo_written"] = sent * len(pes)
+    supply(spec, conv, outcome, (sent, max(array.vector, row_of_wgt(spec))))
+    finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome
 
@@ -227,10 +253,12 @@ def step_dense(spec: AccelSpec, conv: Convolution) -> Outcome:
                     there &= y < tall and x < wide
                     dot = each.weights[first : first + array.dot] if there else []
                     events["input_vectors"] += there
+                    events["input_read"] += array.dot * there
                     outcome.slots["fragmentation"] += array.dot - len(dot)
                     for weight in dot:
                         n = output[0] * conv.output[1] + output[1]
                         _multiply(conv, outcome, each.channel, weight, n)
+    supply(spec, conv, outcome)
     finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

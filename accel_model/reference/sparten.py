@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
+    SUM,
+    WORD,
     Filter,
     block_order,
     finish,
     read_bitmap,
     read_dense,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.spec import AccelSpec
@@ -71,9 +74,11 @@ class Cluster:
         n, group = self.jobs[self.at]
         self.rows_left = len({(channel // BLOCK, tap) for channel, tap in chunk})
         self.outcome.events["act_rows"] += self.rows_left
+        self.outcome.events["chunk_inputs"] += ROW * self.rows_left * self.array.units
         self.units = [[] for _ in range(self.array.units)]
         for k, each in enumerate(group):
             self.outcome.events["joins"] += 1
+            self.outcome.events["joined"] += 2 * self.array.chunk // 8
             held = {(w.channel, w.tap): w.value for w in each.weights}
             for channel, tap in chunk:
                 value = value_at(self.conv, channel, tap, n)
@@ -92,6 +97,9 @@ class Cluster:
             channel, weight, value = unit.pop(0)
             events["multiplies"] += 1
             events["unit_reads"] += 1
+            events["chunk_read"] += 2
+            for way in ("sums_read", "sums_written"):
+                events[way] += SUM
             self.sums[self.at][channel, n] += weight * (value or 0)
             kind = "zeros" if not weight else "padding" if value is None else "multiply"
             self.outcome.slots[kind] += 1
@@ -124,11 +132,14 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     for n in range(conv.output[0] * conv.output[1]):
         clusters[n % array.clusters].jobs += [(n, group) for group in groups]
         if n % array.clusters == 0:
-            outcome.events["wgt_words"] += sum(each.words for each in filters)
+            words = sum(each.words for each in filters)
+            outcome.events["wgt_words"] += words
+            outcome.events["chunk_weights"] += WORD * words * array.clusters
     while not all(cluster.finished for cluster in clusters):
         for cluster in clusters:
             cluster.step()
         outcome.cycles += 1
+    supply(spec, conv, outcome)
     finish(conv, array.units, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

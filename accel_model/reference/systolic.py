@@ -16,6 +16,8 @@ from zeroskip.accel_model.spec import AccelSpec
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.systolic import SystolicGeometry
 
+SUM = 4  # bytes of a partial sum
+
 
 @dataclass(frozen=True)
 class SystolicEntry:
@@ -156,6 +158,8 @@ class Array:
                     self._fold(fold, outputs, filters, sums, final)
                     between = (number > 0) + (not final)
                     self.events["partial_sums"] += len(sums) * between
+                    self.events["sums_read"] += SUM * len(sums) * (number > 0)
+                    self.events["sums_written"] += SUM * len(sums) * (not final)
                 for (c, n), value in sums.items():
                     self.outcome.sums[self._name(filters[c]), n] = value
 

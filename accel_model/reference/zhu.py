@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
+    SUM,
     Filter,
     Stored,
     finish,
     place,
     read_bitmap,
     read_filters,
+    supply,
     value_at,
 )
 from zeroskip.accel_model.spec import AccelSpec
@@ -48,6 +50,7 @@ class Generator:
             outputs = passes[self.items[self.ready][0]].outputs
             self.left = len(self._pixels(outputs))
             outcome.events["act_rows"] += self.left
+            outcome.events["block_written"] += ROW * self.left
             self.busy = True
         self.left -= self.array.fetch_rows
         self.busy = self.left > 0
@@ -78,11 +81,14 @@ class ZhuPe:
         assert self.held is not None
         weight = self.todo.pop(0)
         events["vectors"] += 1
+        events["generated"] += size
         self.outcome.slots["fragmentation"] += size - len(outputs)
         for n in outputs:
             value = value_at(self.conv, weight.channel, weight.tap, n)
             self.outcome.slots["padding" if value is None else "multiply"] += 1
             events["multiplies" if value else "gated"] += 1
+            for way in ("sums_read", "sums_written"):
+                events[way] += SUM
             sums[self.held.channel, n] += weight.value * (value or 0)
 
 
@@ -130,6 +136,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not leaving
         done, drained, generator.ready = now_done, now_drained, now_ready
         outcome.cycles += 1
+    supply(spec, conv, outcome)
     finish(conv, array.pes, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

@@ -6,13 +6,14 @@ energy by kind; each number has its source beside it. What an accelerator is bui
 ``physics``'s to say, not this room's.
 """
 
-from zeroskip.accel_model.technology.dram import DRAM_KINDS, DramDevice, dram
+from zeroskip.accel_model.technology.dram import DRAM_KINDS, DRAM_TIMINGS, DramDevice, dram
 from zeroskip.accel_model.technology.logic import Cell, Logic, logic
 from zeroskip.accel_model.technology.node import NODES, TechnologyError
 from zeroskip.accel_model.technology.sram import PORTS, Macro, sram
 
 __all__ = [
     "DRAM_KINDS",
+    "DRAM_TIMINGS",
     "NODES",
     "PORTS",
     "Cell",

@@ -1,4 +1,5 @@
-"""DRAM by kind: energy of a byte, standing power and bandwidth of a channel, each with its source.
+"""DRAM by kind: energy of a byte, standing power and bandwidth of a channel, and the times of its
+rows, each with its source.
 
 LPDDR4 and HBM2: the figures of the package hwcomponents-cacti (MIT), 8 and 6.25 pJ a bit, reads
 and writes alike. DDR4: from a data sheet's currents as Micron's technical note TN-40-07 has it,
@@ -87,3 +88,22 @@ def dram(kind: str) -> DramDevice:
             f"there are no figures for DRAM {kind[:50]!r}; it is one of {', '.join(DRAM_KINDS)}"
         )
     return DRAM_KINDS[kind]
+
+
+# What ``[dram.timing]`` of a target takes from a kind that it names: of one channel. Times in ns, of
+# the data sheets of the devices above (as in DRAMPower's memspecs, cycles x clock), which are JEDEC's
+# of the speed grade. trrd_ns is the longer of tRRD (DDR4: tRRD_L) and a quarter of tFAW.
+DRAM_TIMINGS: dict[str, dict[str, float]] = {
+    # JESD209-4: 8 banks, 2 KiB pages; tRCD, tRPpb, tRAS, tRRD (4 x tRRD = tFAW), tWR, tRFCab of 6
+    # and 8 Gb, tREFI
+    "lpddr4-3200": {
+        "page_bytes": 2048, "banks": 8, "trcd_ns": 18.0, "trp_ns": 18.0, "tras_ns": 42.0,
+        "trrd_ns": 10.0, "twr_ns": 18.0, "trfc_ns": 280.0, "trefi_ns": 3904.0,
+    },
+    # JESD79-4: 4 groups of 4 banks, 8 devices of 1 KiB pages; 16-16-16 clocks of 1/1.2 ns, tRAS 39,
+    # tFAW 26, tWR 18; tRFC of 4 Gb; tREFI up to 85 degrees
+    "ddr4-2400": {
+        "page_bytes": 8192, "banks": 16, "trcd_ns": 13.33, "trp_ns": 13.33, "tras_ns": 32.5,
+        "trrd_ns": 5.42, "twr_ns": 15.0, "trfc_ns": 260.0, "trefi_ns": 7800.0,
+    },
+}  # fmt: skip

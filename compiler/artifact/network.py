@@ -140,7 +140,7 @@ class Network:
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
-            "spec": asdict(self.spec),
+            "spec": self.spec.table,
             **self.spec.plugin,
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],

@@ -128,7 +128,7 @@ class ChannelEmitter:
         """Constants are loaded before the activations: they wait for no other layer."""
         out, op, operand = self.out, self.op, self.op.operand
         constants = self._constants(channels)
-        looked = input_tile(op.input_window, patch, op.x.value.spatial)
+        looked = input_tile(op.input_window, patch, op.x.spatial)
         wanted = [
             TileRequest((self.id, "x", channels, patch), op.x, channels, looked.patch),
             TileRequest((self.id, "y", channels, patch), op.y, channels, patch, load=False),
@@ -143,7 +143,7 @@ class ChannelEmitter:
         out.set_output(y, op.y.value, op.clip if op.scaling is None else op.scaling.clip)
         count = blocks(channels.size)
         reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
-        tile = out.tile(op.y.offset + channels.start, channels.size, patch)
+        tile = out.tile(op.y.offset + channels.start, channels.size, patch.below(op.y.first_row))
         instruction = INSTRUCTIONS[type(op)].make(op, channels.size, constants)
         out.stream.add(instruction, reads, [y.rows(count)], tile)
         out.store(op.y, channels, y)
@@ -184,7 +184,7 @@ class ChannelEmitter:
 
 
 def _cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:
-    stripe = Tile2D(rows, full(op.y.value.spatial).cols)
+    stripe = Tile2D(rows, full(op.y.spatial).cols)
     for channels in intervals(op.y.channels, plan.channels):
         for patch in patches(stripe, plan.rows, plan.cols):
             yield channels, patch

@@ -49,7 +49,7 @@ def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep
     """The steps that make some rows of a convolution's output, in the order of its plan."""
     count, channels = conv.weight.shape[:2]
     filter_tiles = intervals(count, plan.filters)
-    stripe = Tile2D(rows, full(conv.y.value.spatial).cols)
+    stripe = Tile2D(rows, full(conv.y.spatial).cols)
     cuts = patches(stripe, plan.rows, plan.cols)
     chunks = intervals(channels, plan.channels)
     pairs = (
@@ -73,6 +73,14 @@ class ConvEmitter:
     id: int
 
     @property
+    def _weights_key(self) -> Hashable:
+        """What its constants are found again by: its number, or where the frames of a volume share
+        them, the constants themselves and the mode that they are packed for."""
+        if self.conv.shared is None:
+            return self.id
+        return id(self.conv.weight), id(self.conv.bias), self.plan.mode
+
+    @property
     def weight_rows(self) -> list[int]:
         """WGT rows of each tile of weights."""
         return [rows for _, rows in self._packed.values()]
@@ -87,8 +95,8 @@ class ConvEmitter:
     def _kept_input(self, rows: Interval) -> ActTile:
         """The input of all the steps in ACT, loaded by the first and held until they are done."""
         x = self.conv.x
-        stripe = Tile2D(rows, full(self.conv.y.value.spatial).cols)
-        looked = input_tile(self.conv.window, stripe, x.value.spatial).patch
+        stripe = Tile2D(rows, full(self.conv.y.spatial).cols)
+        looked = input_tile(self.conv.window, stripe, x.spatial).patch
         held = self.out.act.pin((self.id, "kept", rows), blocks(x.channels) * looked.pixels)
         if held is None:
             raise CompileError(f"'{self.conv.node}': its input does not fit in ACT")
@@ -102,7 +110,7 @@ class ConvEmitter:
         if table is None:
             return
         rows = table.to_rows()
-        (par,) = self.out.load_params(((self.id, "table"), rows))
+        (par,) = self.out.load_params(((self._weights_key, "table"), rows))
         reads = [Rows("par", par, len(rows))]
         made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
@@ -111,13 +119,14 @@ class ConvEmitter:
         """Constants are loaded first: they wait for no other layer, activations may."""
         out, conv, residual = self.out, self.conv, self.conv.residual
         raw, rows = self._packed[step.filters, step.channels]
-        wgt = out.weights((self.id, "w", step.filters, step.channels), raw, rows, self.plan.mode)
+        key = (self._weights_key, "w", step.filters, step.channels)
+        wgt = out.weights(key, raw, rows, self.plan.mode)
         reads = [wgt]
         par, par_sum = 0, 0
         if step.last:
             par, par_sum, used = self._place_params(step.filters)
             reads += used
-        looked = input_tile(conv.window, step.patch, conv.x.value.spatial)
+        looked = input_tile(conv.window, step.patch, conv.x.spatial)
         x, y, *operand = self._tiles(step, looked, stripe)
         reads.append(x.rows(blocks(step.channels.size)))
         writes = []
@@ -129,7 +138,11 @@ class ConvEmitter:
                 out.set_operand(operand[0], residual.addend.value, par_sum, residual)
                 reads.append(operand[0].rows(blocks(step.filters.size)))
             writes.append(y.rows(blocks(step.filters.size)))
-            tile = out.tile(conv.y.offset + step.filters.start, step.filters.size, step.patch)
+            tile = out.tile(
+                conv.y.offset + step.filters.start,
+                step.filters.size,
+                step.patch.below(conv.y.first_row),
+            )
         out.set_output(y, conv.y.value, conv.clip if residual is None else residual.sum.clip)
         made = isa.Conv(
             wgt=wgt.start,
@@ -197,7 +210,9 @@ class ConvEmitter:
         conv = self.conv
         part = slice(filters.start, filters.end)
         own = requantize_rows(conv.bias[part], conv.mult[part], conv.shift[part])
-        wanted: list[tuple[Hashable, npt.NDArray[np.uint8]]] = [((self.id, "p", filters), own)]
+        wanted: list[tuple[Hashable, npt.NDArray[np.uint8]]] = [
+            ((self._weights_key, "p", filters), own)
+        ]
         if conv.residual is not None:
             total = conv.residual.sum
             wanted.append(

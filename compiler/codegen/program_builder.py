@@ -70,6 +70,20 @@ class ActTile:
             self.act + block * self.block + down * self.row + right, part, self.row, self.block
         )
 
+    def turns(self, number: int, count: int) -> ActTile:
+        """Of ``count`` frames that take turns in its rows, those of one, as a tile of that frame;
+        without rows if it has none of them."""
+        rows = self.patch.rows
+        skipped = (number - rows.start) % count
+        size = len(range(skipped, rows.size, count))
+        own = Interval((rows.start + skipped) // count, size)
+        return ActTile(
+            self.act + skipped * self.row,
+            Tile2D(own, self.patch.cols),
+            self.row * count,
+            self.block,
+        )
+
     def rows(self, channel_blocks: int, first: int = 0) -> Rows:
         return Rows(
             "act",
@@ -153,7 +167,13 @@ class ProgramBuilder:
 
     def load(self, view: ChannelSlice, channels: Interval, tile: ActTile) -> None:
         """Bring a patch of some channels of a view into ACT."""
-        self._move(isa.LoadShape, isa.Load, view, channels, tile)
+        if view.frames is None or not view.frames.woven:
+            self._move(isa.LoadShape, isa.Load, view, channels, tile)
+            return
+        for number in range(view.frames.count):
+            part = tile.turns(number, view.frames.count)
+            if part.patch.rows.size:
+                self._move(isa.LoadShape, isa.Load, view.frame(number), channels, part)
 
     def store(self, view: ChannelSlice, channels: Interval, tile: ActTile) -> None:
         """Write those rows of a tile that go to DRAM back to where its view lies."""

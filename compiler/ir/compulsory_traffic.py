@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.compiler.ir.ops import Op, Region
+from zeroskip.compiler.ir.ops import ChannelSlice, Frames, Op, Region
 
 Mask = npt.NDArray[np.bool_]
 
@@ -22,12 +22,29 @@ def touched(op: Op) -> dict[str, Mask]:
             view.value.name, np.zeros((view.value.channels, *view.value.spatial), np.bool_)
         )
         part = mask[view.offset : view.offset + view.channels]
+        if view.frames is not None:
+            part = np.zeros((view.channels, *view.spatial), np.bool_)
         if view is op.x and op.by_rows:
             for channels, rows, cols in _taps(op):
                 part[channels, rows, cols] = True
         else:
             part[...] = True
+        if view.frames is not None:
+            _add_frames(mask, view, view.frames, part)
     return found
+
+
+def _add_frames(mask: Mask, view: ChannelSlice, frames: Frames, part: Mask) -> None:
+    """Add the elements [C, rows, cols] of an image of frames to those of their value."""
+    each = view.frame_channels
+    for number in range(frames.count):
+        of_frame = (
+            part[:, number :: frames.count]
+            if frames.woven
+            else part[number * each : (number + 1) * each]
+        )
+        first = view.frame(number).first_row
+        mask[view.offset : view.offset + each, first : first + frames.rows] |= of_frame
 
 
 def elements(masks: Mapping[str, Mask]) -> int:
@@ -65,7 +82,7 @@ def real_macs(op: Op) -> int:
         return 0
     down, right = (
         [
-            len(range(*_positions(op, axis, tap).indices(op.x.value.spatial[axis])))
+            len(range(*_positions(op, axis, tap).indices(op.x.spatial[axis])))
             for tap in range(op.input_window.kernel[axis])
         ]
         for axis in range(2)
@@ -86,7 +103,7 @@ def _taps(op: Op) -> Iterator[tuple[slice | Mask, slice, slice]]:
 
 def _positions(op: Op, axis: int, tap: int) -> slice:
     """Where a tap of the outputs lies within the input, along an axis."""
-    window, outputs, limit = op.input_window, op.y.value.spatial[axis], op.x.value.spatial[axis]
+    window, outputs, limit = op.input_window, op.y.spatial[axis], op.x.spatial[axis]
     first, stride = tap * window.dilation[axis] - window.pad[axis], window.stride[axis]
     last = first + (outputs - 1) * stride
     start = first if first >= 0 else first % stride

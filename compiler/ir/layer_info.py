@@ -10,7 +10,7 @@ import numpy as np
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
-from zeroskip.compiler.ir.ops import Op
+from zeroskip.compiler.ir.ops import Op, Window
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 
@@ -20,7 +20,7 @@ def layer_info(
     """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
     residual = op.residual
     kind = type(op).__name__.removesuffix("Op").lower() + ("+add" if residual is not None else "")
-    effectual = 0 if op.tap_weights is None else int(op.tap_weights.sum()) * op.y.value.pixels
+    effectual = 0 if op.tap_weights is None else int(op.tap_weights.sum()) * op.y.pixels
     return LayerInfo(
         node=op.node,
         result=residual.node if residual is not None else op.node,
@@ -30,7 +30,7 @@ def layer_info(
         effectual=effectual,
         real_macs=real_macs(op),
         input_bytes=elements(touched),
-        output_bytes=op.y.channels * op.y.value.pixels,
+        output_bytes=op.y.channels * op.y.pixels,
         weight_bytes=0 if weights is None else least_bytes(weights),
         schedule=schedule,
         value=op.y.value.name,
@@ -39,8 +39,8 @@ def layer_info(
 
 
 def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
-    """Parts of one layer, as of a grouped convolution or a concatenation. both: bytes of inputs
-    that the two read."""
+    """Parts of one layer, as of a grouped convolution, a concatenation or a volume's frames. both:
+    bytes of inputs that the two read."""
     summed = {
         name: getattr(one, name) + getattr(two, name)
         for name in (
@@ -60,11 +60,15 @@ def least_bytes(weights: PackedWeights) -> int:
     kernel as large as the map, as a dense layer has, may be stored as one or as kernels of a
     weight each."""
     op = weights.conv
+    if op.shared is not None and not op.shared.first:
+        return 0
+    weight = grouped(op) if op.shared is None else op.shared.used
     if op.channel_weights:
-        return op.weight.size
-    weight = grouped(op)
-    sizes = [weights.format.least_bytes(weight, weights.table)]
-    if op.window.kernel == op.x.value.spatial and op.y.value.pixels == 1:
+        return weight.size
+    table = weights.table if op.shared is None else weights.format.make_table(weight)
+    sizes = [weights.format.least_bytes(weight, table)]
+    alone = replace(op.window, stride=(1, 1))  # of one output
+    if alone == Window(op.x.spatial) and op.y.pixels == 1:
         flat = weight.reshape(len(weight), -1, 1, 1)
         sizes.append(weights.format.least_bytes(flat, weights.format.make_table(flat)))
     return min(sizes)

@@ -21,7 +21,8 @@ class LiveRange:
 @dataclass
 class _ValueUse:
     """Of a value: the operations that write it and read it, those that read it in DRAM; whether the
-    host reads it; and whether it can be on chip: computed, and all its parts on whole blocks."""
+    host reads it; and whether it can be on chip: computed, and all its parts on whole blocks of all
+    its rows."""
 
     value: Value
     writers: list[int] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Liveness:
 
     def _note(self, view: ChannelSlice) -> _ValueUse:
         use = self._of.setdefault(view.value.name, _ValueUse(view.value))
-        use.can_stay &= view.offset % BLOCK == 0
+        use.can_stay &= view.offset % BLOCK == 0 and view.frames is None
         return use
 
     def resident(self, first: int, last: int) -> list[LiveRange]:

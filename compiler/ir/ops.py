@@ -1,13 +1,14 @@
 """What the scheduler works on: a region as accelerator operations on channel-blocked values.
 
-Every value is [1, channels, rows, cols]; dense layers are convolutions, a flatten is a view. The
-dataclasses are frozen: ``lowering`` makes them, ``scheduling`` and ``codegen`` only read them.
+Every value is [1, channels, rows, cols]; dense layers are convolutions, a flatten is a view. A
+volume [1, C, D, H, W] is [1, C, D * H, W]: its frames one below the other. The dataclasses are frozen: ``lowering`` makes them, ``scheduling`` and ``codegen`` only read them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Self, TypeVar
 
 import numpy as np
@@ -35,12 +36,64 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Frames of a volume seen as one image.
+
+    first: the first of them.
+    count: how many.
+    step: from one to the next.
+    rows: rows of a frame.
+    woven: whether rows take turns, row r being row r // count of the (r % count)-th frame; else
+    channels follow each other, those of the first frame first.
+    """
+
+    first: int
+    count: int
+    step: int
+    rows: int
+    woven: bool = False
+
+
+@dataclass(frozen=True)
 class ChannelSlice:
-    """``channels`` channels of a value from ``offset`` on."""
+    """``channels`` channels of a value from ``offset`` on; with ``frames``, of some frames of a
+    volume: as many in each as ``frame_channels``, ``channels`` in the image that they make."""
 
     value: Value
     offset: int
     channels: int
+    frames: Frames | None = None
+
+    @property
+    def spatial(self) -> tuple[int, int]:
+        """Rows and columns of the image."""
+        if self.frames is None:
+            return self.value.spatial
+        high = self.frames.rows * (self.frames.count if self.frames.woven else 1)
+        return high, self.value.spatial[1]
+
+    @property
+    def pixels(self) -> int:
+        return self.spatial[0] * self.spatial[1]
+
+    @property
+    def frame_channels(self) -> int:
+        """Channels of the value that the image takes of each frame."""
+        stacked = self.frames is not None and not self.frames.woven
+        return self.channels // self.frames.count if self.frames and stacked else self.channels
+
+    def frame(self, number: int) -> ChannelSlice:
+        """One of its frames, by itself."""
+        assert self.frames is not None
+        at = self.frames.first + number * self.frames.step
+        return replace(
+            self, channels=self.frame_channels, frames=Frames(at, 1, 1, self.frames.rows)
+        )
+
+    @property
+    def first_row(self) -> int:
+        """The row of the value at which its first frame begins."""
+        return 0 if self.frames is None else self.frames.first * self.frames.rows
 
 
 def whole(value: Value) -> ChannelSlice:
@@ -48,9 +101,9 @@ def whole(value: Value) -> ChannelSlice:
 
 
 def planar(shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
-    """(channels, (rows, cols)) of a [1, C, ...] shape with up to two spatial dimensions."""
-    spatial = (1, 1, *shape[2:])[-2:] if len(shape) > 2 else (1, 1)
-    return shape[1], (spatial[0], spatial[1])
+    """(channels, (rows, cols)) of a [1, C, ...] shape; the frames of a volume in the rows."""
+    *high, wide = (1, *shape[2:]) if len(shape) > 2 else (1, 1)
+    return shape[1], (prod(high), wide)
 
 
 @dataclass(frozen=True)
@@ -187,11 +240,26 @@ class Windowed(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class SharedWeights:
+    """Weights that the operations of a volume's frames share.
+
+    used: those that any frame weighs with, int8 [K, C', rows, cols] without zeros between groups.
+    count: all that the layer has, those on frames of padding too.
+    first: whether the operation is the first of them, which counts the bytes.
+    """
+
+    used: Int8
+    count: int
+    first: bool
+
+
+@dataclass(frozen=True, eq=False)
 class ConvOp(Windowed):
     """weight int8 [K, C, rows, cols]; bias, mult, shift int32 [K].
 
     groups: blocks of as many filters and channels on the weight's diagonal; what lies outside them
     is zeros that the layer does not have.
+    shared: of the frame of a volume, the layer's weights; None: the operation's are its own.
     """
 
     weight: Int8
@@ -201,11 +269,13 @@ class ConvOp(Windowed):
     clip: Clip
     residual: Residual | None = None
     groups: int = 1
+    shared: SharedWeights | None = None
 
     @property
     def macs(self) -> int:
-        """All weights, zeros too, at every pixel of the output."""
-        return self.weight.size // self.groups * self.y.value.pixels
+        """All weights, zeros and those on padding too, at every pixel of the output."""
+        count = self.weight.size // self.groups if self.shared is None else self.shared.count
+        return count * self.y.pixels
 
     @property
     def tap_weights(self) -> Int64:

@@ -70,13 +70,20 @@ class StripePlanner:
 
     def prepend(self, op: Op) -> bool:
         """Put an operation before the others; False if the group cannot be cut then: a value must
-        be complete before it is read, and rows stay rows."""
+        be complete before it is read, and rows stay rows. Of a value that is made frame by frame
+        the rows are those of a frame, and nothing in the group makes it whole."""
+        value, rows = op.y.value, op.y.spatial[0]
+        framed = any(view.frames is not None for view in (*op.reads, op.y))
         if self.stripes > 1 and (
-            not op.by_rows or any(view.value.name in self.stripe_plans for view in op.reads)
+            framed
+            or not op.by_rows
+            or any(view.value.name in self.stripe_plans for view in op.reads)
         ):
             return False
-        value = op.y.value
-        rows, numbers = value.spatial[0], np.arange(1, self.stripes + 1)
+        same = self.stripe_plans.get(value.name)
+        if same is not None and same.end[-1] != rows:
+            return False
+        numbers = np.arange(1, self.stripes + 1)
         end = self._ends.get(value.name, rows * numbers // self.stripes)
         end[-1] = rows
         made = np.concatenate(([0], end[:-1]))
@@ -90,7 +97,7 @@ class StripePlanner:
 
     def _read(self, view: ChannelSlice, window: Window, made: Ints, end: Ints) -> None:
         """Note the rows that outputs made..end-1 look at (``tiles.source``)."""
-        name, rows = view.value.name, view.value.spatial[0]
+        name, rows = view.value.name, view.spatial[0]
         top = made * window.stride[0] - window.pad[0]
         first = np.minimum(np.maximum(top, 0), rows - 1)
         bottom = np.maximum(np.minimum(top + window.span(0, end - made), rows), first + 1)

@@ -51,6 +51,10 @@ class Tile2D:
     def pixels(self) -> int:
         return self.rows.size * self.cols.size
 
+    def below(self, rows: int) -> Tile2D:
+        """The same rectangle so many rows further down."""
+        return Tile2D(Interval(self.rows.start + rows, self.rows.size), self.cols)
+
 
 def patches(whole: Tile2D, rows: int, cols: int) -> list[Tile2D]:
     """A rectangle cut into smaller ones of about ``rows`` x ``cols``, row by row."""
@@ -107,10 +111,11 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
     """The moves for ``channels`` of a view of the value that lies at ``home``.
 
     One move if the view starts on a block of its value, else two for each block (the bytes before
-    and after the border between two blocks of the value).
+    and after the border between two blocks of the value). Of frames, as many for each of them, or
+    one if a frame is a block.
     """
     found: list[DmaRun] = []
-    for piece in _pieces(view.offset + channels.start, channels.size, home):
+    for piece in _pieces(view, home, channels):
         for index, last in enumerate(found):
             if (piece.lane, piece.bytes, piece.dram_pixel) != (
                 last.lane,
@@ -119,7 +124,7 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
             ) or piece.block != last.block + last.count:
                 continue
             step = piece.dram - last.dram
-            if last.count == 1 or step == last.count * last.dram_block:
+            if step > 0 and (last.count == 1 or step == last.count * last.dram_block):
                 stride = step // last.count
                 found[index] = DmaRun(
                     last.block,
@@ -136,15 +141,18 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
     return found
 
 
-def _pieces(first: int, count: int, home: Tensor) -> Iterator[DmaRun]:
-    """Runs of one block each: cut where a block of the tile or of the value ends."""
-    done = 0
-    while done < count:
-        block, at = divmod(first + done, BLOCK)
+def _pieces(view: ChannelSlice, home: Tensor, channels: Interval) -> Iterator[DmaRun]:
+    """Runs of one block each: cut where a block of the tile or of the value or a frame ends."""
+    done, each = 0, view.frame_channels
+    while done < channels.size:
+        number, channel = divmod(channels.start + done, each)
+        first_row = view.frame(number).first_row if view.frames else 0
+        block, at = divmod(view.offset + channel, BLOCK)
         lane = done % BLOCK
         width = home.block_width(block)
-        size = min(BLOCK - lane, width - at, count - done)
-        yield DmaRun(done // BLOCK, 1, lane, size, home.block_address(block) + at, 0, width)
+        size = min(BLOCK - lane, width - at, each - channel, channels.size - done)
+        start = home.block_address(block) + at + first_row * home.spatial[1] * width
+        yield DmaRun(done // BLOCK, 1, lane, size, start, 0, width)
         done += size
 
 

@@ -20,6 +20,7 @@ MAX_KERNEL = 511
 MAX_STEP = 127
 MAX_SIZE = 8191
 MAX_CHANNELS = 32767
+MAX_RANK = 5
 BATCH_OF_ONE = "the accelerator takes a batch of 1"
 
 
@@ -31,18 +32,18 @@ def batch_of_one(layer: layers.Layer) -> str | None:
     return None
 
 
-def up_to_two_spatial_dimensions(layer: layers.Layer) -> str | None:
-    """Tensors are [1, C], [1, C, W] or [1, C, H, W]."""
+def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
+    """Tensors are [1, C], [1, C, W], [1, C, H, W] or [1, C, D, H, W]."""
     for tensor in (*layer.inputs, layer.y):
-        if len(tensor.shape) > 4:
-            return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 2"
+        if len(tensor.shape) > MAX_RANK:
+            return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 3"
     return None
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows and columns and 32767 channels."""
+    """At most 8191 rows (those of all frames together), 8191 columns and 32767 channels."""
     for tensor in (*layer.inputs, layer.y):
-        if len(tensor.shape) < 2 or len(tensor.shape) > 4:
+        if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
         channels, spatial = planar(tensor.shape)
         if max(spatial) > MAX_SIZE or channels > MAX_CHANNELS:
@@ -50,6 +51,34 @@ def size_in_range(layer: layers.Layer) -> str | None:
                 f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
                 f"columns and {MAX_CHANNELS} channels"
             )
+    return None
+
+
+def frames_in_range(layer: layers.Layer) -> str | None:
+    """3-D convolutions: kernel frames x channels up to 32767. 3-D pools and depthwise convolutions:
+    kernel frames x kernel rows up to 511, kernel frames x row stride up to 127."""
+    if not isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer) or (
+        len(layer.x.shape) != MAX_RANK
+    ):
+        return None
+    channels, alone = layer.x.shape[1], True
+    if isinstance(layer, layers.ConvLayer):
+        kernel = layer.weight.shape[2:]
+        alone = 1 < layer.groups == channels == len(layer.weight)
+        if kernel[0] * channels > MAX_CHANNELS:
+            return (
+                f"{channels} channels x {kernel[0]} kernel frames: the accelerator sums up to "
+                f"{MAX_CHANNELS}"
+            )
+    else:
+        kernel = layer.kernel
+    if alone and kernel[0] * kernel[1] > MAX_KERNEL:
+        return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL} rows of frames"
+    if alone and kernel[0] * layer.strides[1] > MAX_STEP:
+        return (
+            f"kernel {tuple(kernel)} with strides {layer.strides}: the accelerator steps over up "
+            f"to {MAX_STEP} rows of frames"
+        )
     return None
 
 
@@ -107,10 +136,11 @@ def exact_accumulator(layer: layers.Layer) -> str | None:
 
 PREDICATES: tuple[Predicate, ...] = (
     batch_of_one,
-    up_to_two_spatial_dimensions,
+    up_to_three_spatial_dimensions,
     size_in_range,
     eight_bits,
     kernel_in_range,
+    frames_in_range,
     concatenates_channels,
     windows_hold_pixels,
     exact_accumulator,
@@ -141,7 +171,7 @@ def manual() -> str:
         "TVM's CPU in the same module, and `zeroskip report` says which node, and why.",
         "",
     ]
-    lines += [f"- {(predicate.__doc__ or '').strip()}" for predicate in PREDICATES]
+    lines += [f"- {' '.join((predicate.__doc__ or '').split())}" for predicate in PREDICATES]
     lines += [
         "",
         "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "

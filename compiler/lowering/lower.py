@@ -1,5 +1,6 @@
-"""Layers to accelerator operations: dense as convolution, groups as block diagonals, additions
-into the convolution before them, concatenations into the place where their inputs are written.
+"""Layers to accelerator operations: dense as convolution, groups as block diagonals, volumes frame
+by frame, additions into the convolution before them, concatenations into the place where their
+inputs are written.
 """
 
 from __future__ import annotations
@@ -7,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import gcd, lcm
 from typing import Any
 
 import numpy as np
 
-from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.ir.ops import (
@@ -26,6 +25,8 @@ from zeroskip.compiler.ir.ops import (
     planar,
     whole,
 )
+from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
+from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
 
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
@@ -78,7 +79,8 @@ class _Lowering:
         elif isinstance(layer, layers.ConcatLayer):
             self._concat(node, y)
         else:
-            lowering = LOWERINGS[type(layer)]
+            of_kind = VOLUMES if _is_volume(layer) and type(layer) in VOLUMES else LOWERINGS
+            lowering = of_kind[type(layer)]
             self.ops += lowering(node.node, layer, [self.read(name) for name in node.inputs], y)
 
     def read(self, name: str) -> ChannelSlice:
@@ -140,6 +142,11 @@ class _Lowering:
         return y.value
 
 
+def _is_volume(layer: layers.Layer) -> bool:
+    """Whether its tensors are [1, C, D, H, W]."""
+    return len(layer.y.shape) == 5
+
+
 def _max_pool(
     node: str, layer: layers.MaxPoolLayer, reads: list[ChannelSlice], y: ChannelSlice
 ) -> list[Op]:
@@ -197,7 +204,7 @@ def _conv(
             ops.DepthwiseOp(node, x, y, window, weight, layer.bias, layer.mult, layer.shift, clip)
         ]
     made: list[Op] = []
-    for c0, channels, k0, count in _super_groups(x.channels, filters, groups):
+    for c0, channels, k0, count in super_groups(x.channels, filters, groups):
         part, joined = slice(k0, k0 + count), groups * channels // x.channels
         made.append(
             ops.ConvOp(
@@ -205,7 +212,7 @@ def _conv(
                 ChannelSlice(x.value, x.offset + c0, channels),
                 ChannelSlice(y.value, y.offset + k0, count),
                 window,
-                _block_diagonal(weight[part], channels, joined),
+                block_diagonal(weight[part], channels, joined),
                 layer.bias[part],
                 layer.mult[part],
                 layer.shift[part],
@@ -214,33 +221,6 @@ def _conv(
             )
         )
     return made
-
-
-def _super_groups(channels: int, filters: int, groups: int) -> list[tuple[int, int, int, int]]:
-    """(first channel, channels, first filter, filters) of the convolutions that stand for groups.
-
-    Neighbouring groups are joined until both sides fill whole blocks of 16 channels; the weights
-    between joined groups are zeros, which a skipping array does not spend time on.
-    """
-    per_in, per_out = channels // groups, filters // groups
-    join = lcm(BLOCK // gcd(BLOCK, per_in), BLOCK // gcd(BLOCK, per_out))
-    join = join if groups % join == 0 else groups
-    return [
-        (g * per_in, join * per_in, g * per_out, join * per_out) for g in range(0, groups, join)
-    ]
-
-
-def _block_diagonal(weight: ops.Int8, channels: int, groups: int) -> ops.Int8:
-    """[K, C/groups, ...] -> [K, C, ...] with zeros outside each filter's own group."""
-    if groups == 1:
-        return weight
-    filters, per_in = weight.shape[:2]
-    full = np.zeros((filters, channels, *weight.shape[2:]), np.int8)
-    per_out = filters // groups
-    for group in range(groups):
-        k, c = slice(group * per_out, (group + 1) * per_out), group * per_in
-        full[k, c : c + per_in] = weight[k]
-    return full
 
 
 LOWERINGS: dict[
@@ -341,7 +321,7 @@ def _resolve(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice
 
 
 def _within(home: ChannelSlice, view: ChannelSlice) -> ChannelSlice:
-    return ChannelSlice(home.value, home.offset + view.offset, view.channels)
+    return replace(view, value=home.value, offset=home.offset + view.offset)
 
 
 def _at(moved: dict[str, ChannelSlice], view: ChannelSlice) -> ChannelSlice:

@@ -7,7 +7,6 @@ and each token to its queue: queues are first in, first out, so the n-th wait ta
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
-from zeroskip.accel_model.io.validate import short_message
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import BY_MNEMONIC, Instruction, Unit
 from zeroskip.accel_model.program.program import Program
@@ -31,14 +29,7 @@ from zeroskip.compiler.mlir.dialect import (
     unit_name,
 )
 from zeroskip.compiler.mlir.program_text import ARRAYS, HEAD, PLACES, MlirError
-
-MAX_TEXT = 1 << 30  # characters
-MAX_ELEMENTS = 1 << 27  # of all tensors in a text: xDSL writes a splat out
-_SHAPE = re.compile(r"<\s*((?:(?:\d+|\?)\s*x\s*)+)")
-_STRING = re.compile(  # a comment, a string as xDSL takes it, or where none could be read
-    r"""//[^\n]*|"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"|["]"""
-)
-_INSTALL = "pip install 'zeroskip[mlir]'"
+from zeroskip.relay_passes.tosa.mlir_text import operation_name, parse_module, shown
 
 
 def load_programs(path: str | Path) -> list[Program]:
@@ -59,70 +50,19 @@ def read_programs(text: str, where: str) -> list[Program]:
     are not those of their queues. A program need not have been written by ``programs_text``.
     """
     programs: list[Program] = []
-    for op in _parse(text, where).body.block.ops if text.strip() else ():
+    if not text.strip():
+        raise MlirError(f"{where}: holds no function; --emit=mlir writes one for each program")
+    for op in parse_module(text, where, MlirError)[0].body.block.ops:
         if op.name != "func.func":
-            raise MlirError(f"{where}: holds {_name(op)}; a program is a func.func")
+            raise MlirError(f"{where}: holds {operation_name(op)}; a program is a func.func")
         name = op.sym_name.data
         try:
             programs.append(_Reading(op).program())
         except ZeroskipError as problem:
-            raise MlirError(f"{where}: function @{_shown(name)}: {problem}") from None
+            raise MlirError(f"{where}: function @{shown(name)}: {problem}") from None
     if not programs:
         raise MlirError(f"{where}: holds no function; --emit=mlir writes one for each program")
     return programs
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        from xdsl.context import Context
-        from xdsl.dialects.builtin import Builtin
-        from xdsl.dialects.func import Func
-        from xdsl.parser import Parser
-        from xdsl.utils.exceptions import ParseError
-    except ImportError as problem:
-        raise MlirError(f"{where}: reading MLIR needs xDSL ({problem}): {_INSTALL}") from None
-    _check_strings(text, where)
-    _check_sizes(text, where)
-    context = Context(allow_unregistered=True)
-    context.load_dialect(Builtin)
-    context.load_dialect(Func)
-    parser = None
-    try:
-        parser = Parser(context, text, where)
-        module = parser.parse_module()
-        module.verify()
-    except (Exception, RecursionError) as problem:  # a foreign parser: whatever it says
-        at = 0 if parser is None else parser.pos
-        said = short_message(problem)
-        if isinstance(problem, ParseError):
-            at, said = problem.span.start, problem.msg
-        raise MlirError(
-            f"{where} line {text.count(chr(10), 0, at) + 1}: is not MLIR that can be read "
-            f"({_shown(said) or type(problem).__name__})"
-        ) from None
-    return module
-
-
-def _check_strings(text: str, where: str) -> None:
-    """Refuse a string without an end: xDSL's lexer takes exponential time over one."""
-    for match in _STRING.finditer(text):
-        if match[0] == '"':
-            line = text.count("\n", 0, match.start()) + 1
-            raise MlirError(f"{where} line {line}: holds a string that has no end or odd escapes")
-
-
-def _check_sizes(text: str, where: str) -> None:
-    """Refuse tensors that would not fit in memory before anything makes one."""
-    total = 0
-    if len(text) > MAX_TEXT:
-        raise MlirError(f"{where}: has {len(text)} characters, more than {MAX_TEXT}")
-    for match in _SHAPE.finditer(text):
-        sizes = [size.strip() for size in match[1].split("x")[:-1]]
-        if any(len(size) > 10 for size in sizes):
-            raise MlirError(f"{where}: a tensor has an axis of {sizes[0][:20]}... elements")
-        total += math.prod(int(size) for size in sizes if size != "?")
-        if total > MAX_ELEMENTS:
-            raise MlirError(f"{where}: its tensors have more than {MAX_ELEMENTS} elements")
 
 
 class _Reading:
@@ -148,7 +88,7 @@ class _Reading:
             try:
                 self._instruction(op)
             except ZeroskipError as problem:
-                raise MlirError(f"instruction {pc}, {_name(op)}: {problem}") from None
+                raise MlirError(f"instruction {pc}, {operation_name(op)}: {problem}") from None
         given = self.func.attributes
         known = {HEAD, *(f"{DIALECT}.{name}" for name in ARRAYS)}
         if set(given) != known:
@@ -165,8 +105,8 @@ class _Reading:
         return Program.from_parts({**head, "name": self.name}, arrays)
 
     def _instruction(self, op: Any) -> None:
-        cls = BY_MNEMONIC.get(_name(op).removeprefix(f"{DIALECT}."))
-        if cls is None or not _name(op).startswith(f"{DIALECT}."):
+        cls = BY_MNEMONIC.get(operation_name(op).removeprefix(f"{DIALECT}."))
+        if cls is None or not operation_name(op).startswith(f"{DIALECT}."):
             raise MlirError(f"is not an instruction; they are {', '.join(BY_MNEMONIC)}")
         if op.regions or op.successors:
             raise MlirError("an instruction has no regions and no successors")
@@ -186,7 +126,7 @@ class _Reading:
             value = given.pop(title, None)
             self.places[name].append(-1 if value is None else _integer(value, title, "i32"))
         if given:
-            raise MlirError(f"has no field {_shown(next(iter(given)))!r}")
+            raise MlirError(f"has no field {shown(next(iter(given)))!r}")
         # The dataclass holds every value to its range.
         self.stream.append(cls(**values, wait=sum(waits), post=sum(posts)))
 
@@ -215,25 +155,13 @@ class _Reading:
                 self.posts[name] = self.posts.get(name, 0) + 1
                 return taker
         raise MlirError(
-            f"runs on the {unit_name(giver)} unit, which gives no {_shown(str(result.type))}"
+            f"runs on the {unit_name(giver)} unit, which gives no {shown(str(result.type))}"
         )
-
-
-def _name(op: Any) -> str:
-    """Of an operation, registered or not."""
-    held = op.attributes.get("op_name__")
-    return _shown(op.name if held is None else held.data)
 
 
 def _type_name(kind: Any) -> str:
     name = getattr(kind, "attr_name", None)
     return "" if name is None or kind.value.data else str(name.data)
-
-
-def _shown(text: str) -> str:
-    """A text of the file, short enough to stand within a sentence."""
-    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return shown if len(shown) <= 200 else f"{shown[:200]}..."
 
 
 def _integer(value: Any, name: str, kind: str) -> int:
@@ -243,7 +171,7 @@ def _integer(value: Any, name: str, kind: str) -> int:
     if value is None:
         raise MlirError(f"needs a value for {name}, of type {kind}")
     if not isinstance(value, IntegerAttr) or str(value.type) != kind:
-        raise MlirError(f"{name} is {_shown(str(value))}, not of type {kind}")
+        raise MlirError(f"{name} is {shown(str(value))}, not of type {kind}")
     return int(value.value.data)
 
 
@@ -273,7 +201,7 @@ def _value(value: Any) -> Any:
         return int(value.value.data)
     if isinstance(value, builtin.FloatAttr) and str(value.type) == "f64":
         return float(value.value.data)
-    raise MlirError(f"{HEAD} holds {_shown(str(value))[:60]}, which is no text or number")
+    raise MlirError(f"{HEAD} holds {shown(str(value))[:60]}, which is no text or number")
 
 
 def _array(value: Any, name: str, element: str) -> npt.NDArray[Any]:

@@ -189,7 +189,10 @@ def _channels_first(emit: Operations, x: MlirValue, shape: Sequence[int]) -> Mli
 def _planar(shape: Sequence[int]) -> tuple[int, ...]:
     """[N, C, *spatial] with two spatial dimensions."""
     if len(shape) > 4:
-        raise MlirError(f"{len(shape) - 2} spatial dimensions: up to 2 are written as TOSA")
+        raise MlirError(
+            f"{len(shape) - 2} spatial dimensions: up to 2 are written as TOSA; use --emit=layers "
+            "or mlir, and validate against TVM"
+        )
     return (*shape[:2], *(1,) * (4 - len(shape)), *shape[2:])
 
 

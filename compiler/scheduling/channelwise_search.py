@@ -6,6 +6,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
@@ -17,6 +18,7 @@ from zeroskip.compiler.scheduling.conv_mappings import STEP
 from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
+    Bus,
     Candidate,
     CostEstimate,
     CostEstimates,
@@ -25,6 +27,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     TileContext,
     Tilings,
 )
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 SETS = (3, 2, 1)  # tiles in ACT at once: one is loaded, one computed, one stored, if there is room
 PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 256)  # that channels are cut to
@@ -33,27 +36,31 @@ PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 256)  # that 
 class ChannelSearch:
     """The schedules of an operation; what does not depend on a place is found once."""
 
-    def __init__(self, op: ops.Op, spec: AccelSpec) -> None:
+    def __init__(self, op: ops.Op, spec: AccelSpec, *, energy: bool = False) -> None:
         self.op, self.spec = op, spec
+        self.energy = BusEnergy.of(spec) if energy else None
         self.window = op.input_window
         self.operand = op.operand is not None
         weights = op.channel_weights
         self.words = -(-weights // 4) + 1 if weights else 0  # of a stream
         self.paces: dict[int, float] = {}
 
-    def ranked(self, place: TileContext, count: int, alone: bool = True) -> list[Candidate]:
+    def ranked(
+        self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
-        cuts = Tilings.of(place.rows, self.op.y.value.spatial[1])
+        cuts = Tilings.of(place.rows, self.op.y.spatial[1])
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
-                order = costs.order(count, None if alone else self.spec.wgt_rows)
+                shared = None if alone else self.spec.wgt_rows
+                order = costs.order(count, shared, objective, self.energy)
                 return [self._choice(cuts, at, costs.pick(at)) for at in order]
         return []
 
     def misfit(self) -> str:
         """Why no schedule fits by itself, a phrase."""
-        x = self.op.x.value.spatial
+        x = self.op.x.spatial
         looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
         words = 4 * self.spec.wgt_banks * self.words
         return too_big(self.spec, BLOCK * (looked + 1 + self.operand), words)
@@ -73,17 +80,16 @@ class ChannelSearch:
 
         @cache
         def array(rows: int) -> float:
-            patches = Tilings.into(rows, self.op.y.value.spatial[1], plan.rows, plan.cols)
+            patches = Tilings.into(rows, self.op.y.spatial[1], plan.rows, plan.cols)
             return float(self._array_cycles(self._channels[size], rows, patches).sum())
 
         return Candidate(plan, cost, array)
 
     def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
-        op, dram = self.op, self.spec.dram
-        bus = dram.bytes_per_cycle
-        x = cuts.input_footprint(self.window, op.x.value.spatial)
-        y = cuts.input_footprint(Window(), (place.rows, op.y.value.spatial[1]))
+        op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
+        x = cuts.input_footprint(self.window, op.x.spatial)
+        y = cuts.input_footprint(Window(), (place.rows, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
         operand = self.operand and not place.operand
@@ -91,20 +97,40 @@ class ChannelSearch:
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
         read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
+        steps = cuts.pieces * -(-op.y.channels // channels)
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
             array=self._array_cycles(channels, place.rows, cuts),
-            loads=(read * (not place.x) + written * operand) / bus,
-            weights=4 * self.words * op.y.channels / bus,
-            stores=written * (not place.y) / bus,
-            tile=4 * self.words * channels / bus,
-            first=channels * (x.patch * (not place.x) + y.patch * operand) / bus,
-            last=channels * y.patch / bus,
+            loads=bus.cycles(
+                read * (not place.x) + written * operand, steps * ((not place.x) + operand)
+            ),
+            weights=bus.cycles(
+                4 * self.words * op.y.channels, -(-op.y.channels // channels) * (self.words > 0)
+            ),
+            stores=bus.cycles(written * (not place.y), steps * (not place.y)),
+            tile=bus.cycles(4 * self.words * channels, self.words > 0),
+            first=bus.cycles(
+                channels * (x.patch * (not place.x) + y.patch * operand), (not place.x) + operand
+            ),
+            last=bus.cycles(channels * y.patch, 1),
             rows=rows,
             all_rows=rows * -(-op.y.channels // channels),
             act=needed,
+            energy=self._energy(place.rows),
             fits=fits & self._constants_fit(rows),
         )
+
+    def _energy(self, rows: int) -> float:
+        """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
+        results. No schedule changes them."""
+        if self.energy is None or self.op.moves_only:
+            return 0.0
+        own, taps = physics.energy(self.spec), self.window.taps
+        outputs = rows * self.op.y.spatial[1]
+        deep = blocks(self.op.y.channels) * (taps + self.operand + 1)
+        results = not isinstance(self.op, ops.MaxPoolOp)
+        channel = self.op.channel_weights * own.mac + results * own.requantise
+        return float(outputs * (deep * own.act_row + self.op.y.channels * channel))
 
     def _constants_fit(self, rows: Ints) -> Bools:
         """Whether the weights (``rows`` of WGT) and parameters of two tiles fit, or of the only
@@ -131,12 +157,12 @@ class ChannelSearch:
     def _pace(self, rows: int) -> float:
         """Cycles of a quad of a block, on average over so many rows of output."""
         if rows not in self.paces:
-            array, cols = self.spec.array, self.op.y.value.spatial[1]
+            array, cols = self.spec.array, self.op.y.spatial[1]
             banks = {"banks": self.spec.sram.act_banks, "pixels": array.pixels}
             reads = self.window.taps * lane_array.quad_conflicts(
                 rows,
                 cols,
-                row=self.op.x.value.spatial[1],
+                row=self.op.x.spatial[1],
                 row_stride=self.window.stride[0],
                 col_stride=self.window.stride[1],
                 **banks,

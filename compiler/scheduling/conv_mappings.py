@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -22,10 +22,12 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.tiles import intervals
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.scheduling.cost_model import Floats, Ints, Tilings
+from zeroskip.compiler.scheduling.objective import output_pj
 
 STEP = 3  # cycles of a step besides its work: registers are set
 PARTS = 3  # tiles of filters that the array's timing is run for
 CHUNKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # parts that a reduction is cut into
+GROUPS = 4  # of outputs, whose energy on the array is counted
 CHUNKINGS = 3  # of those whose weights fit, how many are tried, the largest parts first
 
 
@@ -36,7 +38,8 @@ class Mappings:
     mode: the array's. filters: of a tile; channels: of a chunk; tiles, chunks:
     how many there are; granule: outputs that are worked on together. slots: filters that are.
     rows: of WGT, of the largest tile of weights; part_rows: of all chunks of a tile of filters;
-    all_rows: of all. nbytes: of all weights, packed.
+    all_rows: of all. nbytes: of all weights, packed. energy: picojoules on the array for each
+    output, 0 where nobody asks.
     prices: cycles of a patch, of each mapping.
     """
 
@@ -51,14 +54,15 @@ class Mappings:
     part_rows: Ints
     all_rows: Ints
     nbytes: Floats
+    energy: Floats
     prices: tuple[PatchPrice, ...]
 
     @staticmethod
     def of(rows: Sequence[Sequence[float]], prices: Sequence[PatchPrice]) -> Mappings:
         """Ways of which each row has the fields before ``prices``, in order."""
         sizes = np.array(rows, np.float64).reshape(-1, len(fields(Mappings)) - 1).T[..., np.newaxis]
-        *counts, nbytes = sizes
-        columns: list[Any] = [*(column.astype(np.int64) for column in counts), nbytes]
+        *counts, nbytes, energy = sizes
+        columns: list[Any] = [*(column.astype(np.int64) for column in counts), nbytes, energy]
         columns.append(tuple(prices))
         return Mappings(*columns)
 
@@ -98,8 +102,9 @@ class Mappings:
         return single, base, pace
 
 
-def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec) -> Mappings:
-    """Every mapping whose weights fit on chip. ArrayError if the array cannot do any step of it."""
+def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False) -> Mappings:
+    """Every mapping whose weights fit on chip, with or without its energy. ArrayError if the array
+    cannot do any step of it."""
     weights, kind, geometry = PackedWeights(conv, spec), spec.kind, spec.array
     found: list[tuple[float, ...]] = []
     prices: list[PatchPrice] = []
@@ -120,6 +125,9 @@ def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec) -> Mappings:
                         rows.sum(axis=1).max(),
                         rows.sum(),
                         weights.packed_bytes(channels),
+                        _output_energy(conv, weights, spec, mode, filters, channels)
+                        if energy
+                        else 0.0,
                     )
                 )
                 prices.append(_patch_price(conv, weights, spec, mode, filters, channels))
@@ -140,12 +148,12 @@ def least_rows(conv: ops.ConvOp, spec: AccelSpec) -> int:
 
 
 def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: int) -> list[int]:
-    """Filters of a tile: whole groups, doubling, as far as staging and PAR allow."""
-    slots = max(slots, BLOCK)
+    """Filters of a tile: whole groups, doubling, filled to blocks of 16 channels, which are what is
+    written; as far as staging and PAR allow."""
     whole = blocks(weights.filters) * BLOCK
     staged = spec.sram.staging_bytes // (2 * granule)
     params = (spec.par_rows - max(weights.table_rows, 1)) // (2 * PAR_ROWS) * BLOCK
-    sizes = {min(slots << shift, whole) for shift in range(12)} | {whole}
+    sizes = {min(blocks(slots << shift) * BLOCK, whole) for shift in range(12)} | {whole}
     return sorted(size for size in sizes if size <= min(staged, params))
 
 
@@ -172,12 +180,42 @@ def _patch_price(
     filters: int,
     channels: int,
 ) -> PatchPrice:
-    """The price of a mapping; chunks before the last are taken to be equal."""
+    """The price of a mapping."""
+    total: PatchPrice | None = None
+    for case, times in _cases(conv, weights, mode, filters, channels):
+        price = spec.kind.price(spec, case)
+        total = price.times(times) if total is None else total.plus(price, times)
+    assert total is not None  # the last chunk is counted
+    return total
+
+
+def _output_energy(
+    conv: ops.ConvOp,
+    weights: PackedWeights,
+    spec: AccelSpec,
+    mode: int,
+    filters: int,
+    channels: int,
+) -> float:
+    """Picojoules of a mapping on the array for each output, from a few groups of outputs."""
+    granule, total = spec.kind.granule(spec.array, mode), 0.0
+    for case, times in _cases(conv, weights, mode, filters, channels):
+        whole = case.window
+        rows = min(whole.out_height, -(-GROUPS * granule // whole.out_width))
+        few = replace(case, window=whole._replace(out_height=rows))
+        total += times * output_pj(spec, few)
+    return total
+
+
+def _cases(
+    conv: ops.ConvOp, weights: PackedWeights, mode: int, filters: int, channels: int
+) -> Iterator[tuple[Case, float]]:
+    """What is timed of a mapping, and how often it counts; chunks before the last are taken to be
+    equal."""
     chunks = intervals(weights.channels, channels)
     parts = intervals(weights.filters, filters)
     few = parts[:: -(-len(parts) // PARTS)]
     scale = weights.work.sum() / sum(int(weights.work[p.start : p.end].sum()) for p in few)
-    total: PatchPrice | None = None
     window = _whole_window(conv)
     for part in few:
         for chunk, times in ((chunks[0], len(chunks) - 1), (chunks[-1], 1)):
@@ -192,18 +230,12 @@ def _patch_price(
                 last,
                 window.out_width if last and conv.residual is not None else None,
             )
-            price = spec.kind.price(spec, case)
-            if total is None:
-                total = price.times(scale * times)
-            else:
-                total = total.plus(price, scale * times)
-    assert total is not None  # the last chunk is counted
-    return total
+            yield case, scale * times
 
 
 def _whole_window(conv: ops.ConvOp) -> WindowShape:
     """The window of all outputs, its input in ACT in full width."""
-    (high, wide), (height, width), window = conv.y.value.spatial, conv.x.value.spatial, conv.window
+    (high, wide), (height, width), window = conv.y.spatial, conv.x.spatial, conv.window
     return WindowShape(
         width,
         height,

@@ -23,6 +23,7 @@ from zeroskip.compiler.ir.schedule import ConvPlan
 from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
+    Bus,
     Candidate,
     CostEstimate,
     CostEstimates,
@@ -32,6 +33,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     TileTraffic,
     Tilings,
 )
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
@@ -40,20 +42,24 @@ LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (Fals
 class ConvSearch:
     """The schedules of a convolution; what does not depend on a place is found once."""
 
-    def __init__(self, conv: ops.ConvOp, spec: AccelSpec) -> None:
+    def __init__(self, conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False) -> None:
         self.conv, self.spec = conv, spec
+        self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
 
-    def ranked(self, place: TileContext, count: int, alone: bool = True) -> list[Candidate]:
-        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by
-        themselves or among others; none where not even the lanes' windows hold a step."""
+    def ranked(
+        self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
+    ) -> list[Candidate]:
+        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by themselves or
+        among others; none where not even the lanes' windows hold a step."""
         if not len(self.mappings):
             return []
         geometry = _Geometry.of(self.conv, place.rows)
         loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
         costs = CostEstimates.join([each.costs() for each in loops])
         ranked = []
-        for at in costs.order(count, None if alone else self.spec.wgt_rows):
+        shared = None if alone else self.spec.wgt_rows
+        for at in costs.order(count, shared, objective, self.energy):
             which, rest = divmod(at, len(self.mappings) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
@@ -62,7 +68,7 @@ class ConvSearch:
     def mappings(self) -> Mappings:
         """How the lanes can work through the weights; none if no step fits in their windows."""
         try:
-            return enumerate_mappings(self.conv, self.spec)
+            return enumerate_mappings(self.conv, self.spec, energy=self.energy is not None)
         except ArrayError as problem:
             self._window = str(problem)
             return Mappings.of([], [])
@@ -72,7 +78,7 @@ class ConvSearch:
         spec, conv = self.spec, self.conv
         if not len(self.mappings) and self._window:
             return self._window
-        looked = [min(conv.window.span(axis, 1), conv.x.value.spatial[axis]) for axis in (0, 1)]
+        looked = [min(conv.window.span(axis, 1), conv.x.spatial[axis]) for axis in (0, 1)]
         needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
         return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
 
@@ -99,7 +105,7 @@ class _Geometry:
 
     @staticmethod
     def of(conv: ops.ConvOp, rows: int) -> _Geometry:
-        size, spatial = (rows, conv.y.value.spatial[1]), conv.x.value.spatial
+        size, spatial = (rows, conv.y.spatial[1]), conv.x.spatial
         cuts = Tilings.of(*size)
         return _Geometry(
             cuts,
@@ -130,7 +136,7 @@ class _Loops:
         high, wide = (
             int(axis.most[cut]) for axis in (self.geometry.cuts.rows, self.geometry.cuts.cols)
         )
-        cols = self.conv.y.value.spatial[1]
+        cols = self.conv.y.spatial[1]
 
         @cache
         def array(rows: int) -> float:
@@ -143,43 +149,52 @@ class _Loops:
 
     def costs(self) -> CostEstimates:
         """What each is estimated to cost."""
-        mappings, place, dram = self.mappings, self.place, self.spec.dram
-        pieces, bus = self.geometry.cuts.pieces, dram.bytes_per_cycle
+        mappings, place, bus = self.mappings, self.place, Bus.of(self.spec)
+        pieces = self.geometry.cuts.pieces
         operand = self.conv.residual is not None and not place.operand
-        written = self.geometry.y.nbytes(dram, self.count)
+        written, stored = (
+            self.geometry.y.nbytes(self.spec.dram, self.count),
+            pieces * mappings.tiles,
+        )
         tile = self.filters * self.geometry.y.patch
-        # two uses of a tile
-        between = mappings.part_rows if self.outer == "weights" else mappings.all_rows
-        again = (pieces > 1) & (between > self.spec.wgt_rows)
-        read, first = self._input_bytes()
+        between = (
+            mappings.part_rows if self.outer == "weights" else mappings.all_rows
+        )  # two uses of a tile
+        again = np.where((pieces > 1) & (between > self.spec.wgt_rows), pieces, 1)
+        read, loaded, first = self._input_bytes()
+        weights = mappings.tiles * mappings.chunks
         moving = self._moving_rows()
         return CostEstimates.of(
             array=mappings.array_cycles(self.geometry.cuts),
-            loads=(read + written * operand) / bus,
-            weights=mappings.nbytes * np.where(again, pieces, 1) / bus,
-            stores=written * (not place.y) / bus,
-            tile=mappings.nbytes / (mappings.tiles * mappings.chunks) / bus,
-            first=(first + tile * operand) / bus,
-            last=tile / bus,
+            loads=bus.cycles(read + written * operand, loaded + stored * operand),
+            weights=bus.cycles(mappings.nbytes * again, weights * again),
+            stores=bus.cycles(written * (not place.y), stored * (not place.y)),
+            tile=bus.cycles(mappings.nbytes / weights, 1),
+            first=bus.cycles(first + tile * operand, (not place.x) + operand),
+            last=bus.cycles(tile, 1),
             rows=mappings.rows,
             all_rows=mappings.all_rows,
             act=moving,
+            energy=mappings.energy * self.place.rows * self.conv.y.spatial[1],
             fits=self._fits(moving),
         )
 
-    def _input_bytes(self) -> tuple[Floats, Floats]:
-        """Of the input, all that is loaded, and what the first step waits for."""
+    def _input_bytes(self) -> tuple[Floats, Ints, Floats]:
+        """Of the input, all that is loaded, in how many transfers, and what the first step waits
+        for."""
         mappings, geometry, channels = self.mappings, self.geometry, self.conv.x.channels
         if self.place.x:
-            return np.zeros(1), np.zeros(1)
+            return np.zeros(1), np.zeros(1, np.int64), np.zeros(1)
         if self.keep:
             held = geometry.stripe.nbytes(self.spec.dram, channels)
-            return held, held
+            return held, np.ones(1, np.int64), held
         again = (mappings.tiles > 1) & (
             ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
         )
-        read = geometry.x.nbytes(self.spec.dram, channels) * np.where(again, mappings.tiles, 1)
-        return read, np.asarray(geometry.x.patch * mappings.channels, np.float64)
+        times = np.where(again, mappings.tiles, 1)
+        read = geometry.x.nbytes(self.spec.dram, channels) * times
+        loaded = geometry.cuts.pieces * mappings.chunks * times
+        return read, loaded, np.asarray(geometry.x.patch * mappings.channels, np.float64)
 
     def _moving_rows(self) -> Ints:
         """ACT rows of the tiles of a step that are loaded or stored."""

@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import Dram
+from zeroskip.accel_model.spec import AccelSpec, Dram
+from zeroskip.accel_model.timing.dram_rows import row_timing
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import Plan
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -24,6 +26,32 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 HIDDEN = 0.5  # of a cycle on the bus, what it counts where other operations can hide it
 SHORTER = 0.1  # of a cycle of array or bus, what it counts where the other takes longer
+
+
+@dataclass(frozen=True)
+class Bus:
+    """What transfers are estimated to take: cycles. width: bytes of a cycle. opening: beside the
+    bytes of a transfer, to open its first row and close its last. stretch: cycles for each one
+    without refreshes. A flat bus has neither. Rows in between are taken to be opened ahead."""
+
+    width: int
+    opening: float = 0.0
+    stretch: float = 1.0
+
+    @staticmethod
+    def of(spec: AccelSpec) -> Bus:
+        """Of a target, on the average of loads and stores."""
+        if spec.dram.timing is None:
+            return Bus(spec.dram.bytes_per_cycle)
+        load, store = (row_timing(spec, writes=writes) for writes in (False, True))
+        opening = load.rcd + load.rp + (load.recovery + store.recovery) / 2
+        return Bus(spec.dram.bytes_per_cycle, opening, load.stretch)
+
+    def cycles(self, nbytes: Any, transfers: Any) -> Any:
+        """Of so many bytes in so many transfers; numbers or arrays."""
+        if not self.opening:
+            return nbytes / self.width
+        return (nbytes / self.width + self.opening * transfers) * self.stretch
 
 
 @dataclass(frozen=True)
@@ -44,7 +72,8 @@ class CostEstimate:
     """Estimated cycles. array: it computes; loads, weights, stores: the bus moves activations in,
     weights in and activations out; tile: of weights, those for the first step; first: activations
     for it; last: after the array is done. rows, all_rows: of WGT, of a tile of weights, of all;
-    act: rows of ACT, of the tiles of a step that are moved."""
+    act: rows of ACT, of the tiles of a step that are moved. energy: picojoules on the array, 0
+    where nobody asks."""
 
     array: float
     loads: float
@@ -56,6 +85,12 @@ class CostEstimate:
     rows: float
     all_rows: float
     act: float
+    energy: float
+
+    def picojoules(self, bus: BusEnergy) -> float:
+        """Of all events: on the array, and of what the bus moves."""
+        moved: float = bus.picojoules(self.loads, self.weights, self.stores)
+        return self.energy + moved
 
     @property
     def bus(self) -> float:
@@ -92,6 +127,7 @@ class CostEstimates:
     rows: Floats
     all_rows: Floats
     act: Floats
+    energy: Floats
     fits: Bools
 
     @staticmethod
@@ -110,16 +146,26 @@ class CostEstimates:
             )
         )
 
-    def order(self, count: int, wgt_rows: int | None) -> list[int]:
+    def order(
+        self,
+        count: int,
+        wgt_rows: int | None,
+        objective: Objective = CYCLES,
+        energy: BusEnergy | None = None,
+    ) -> list[int]:
         """Up to ``count`` that fit, the best first: of the fewest cycles by itself; or, among
         others that share ``wgt_rows``, of the least time on the array, as they hide time on the
-        bus, but not that of a tile of weights for which there is no room beside another."""
+        bus, but not that of a tile of weights for which there is no room beside another. Cycles are
+        weighed against energy as the objective says; ``energy``: of the bus, where it matters."""
         bus = self.loads + self.weights + self.stores
         if wgt_rows is None:
             ends = (self.tile + self.first + self.last) / 2
             score = np.maximum(self.array, bus) + SHORTER * np.minimum(self.array, bus) + ends
         else:
             score = self.array + HIDDEN * bus + np.where(2 * self.rows > wgt_rows, self.tile, 0)
+        if energy is not None:
+            moved = energy.picojoules(self.loads, self.weights, self.stores)
+            score = objective.score(score, self.energy + moved)
         ranked = np.argsort(np.where(self.fits, score, np.inf), kind="stable")
         return [int(at) for at in ranked[: min(count, int(self.fits.sum()))]]
 

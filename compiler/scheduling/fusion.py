@@ -9,9 +9,9 @@ operation is a group too, so the result is never worse than plain execution by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
 from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Candidate, Floats, TileContext
+from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats, TileContext
+from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,
@@ -49,7 +50,7 @@ TRIED = 3  # numbers of stripes, from the least that fits on
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
-SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
+SEARCHES: dict[type[Op], Callable[..., Search]] = {
     ops.ConvOp: ConvSearch,
     ops.DepthwiseOp: ChannelSearch,
     ops.MaxPoolOp: ChannelSearch,
@@ -60,9 +61,30 @@ SEARCHES: dict[type[Op], Callable[[Any, AccelSpec], Search]] = {
 }
 
 
-def search_of(op: Op, spec: AccelSpec) -> Search:
-    """The schedules of an operation by itself."""
-    return SEARCHES[type(op)](op, spec)
+def _looks(index: int, op: Op) -> Hashable:
+    """What the search of an operation depends on: of frames of a volume that are made alike the
+    same, of anything else its place in the region."""
+    if op.y.frames is None:
+        return index
+    weight = id(op.weight) if isinstance(op, ops.ConvOp) else None
+    views = [(view.channels, view.spatial) for view in (op.x, op.y)]
+    return type(op), op.y.value.name, weight, op.input_window, *views
+
+
+def _starts(steps: Sequence[Op]) -> list[int]:
+    """Of each operation the first of those that make the same volume frame by frame."""
+    starts: list[int] = []
+    for index, op in enumerate(steps):
+        before = steps[index - 1] if index else op
+        joined = index > 0 and None not in (op.y.frames, before.y.frames)
+        alike = (op.node, op.y.value.name) == (before.node, before.y.value.name)
+        starts.append(starts[-1] if joined and alike else index)
+    return starts
+
+
+def search_of(op: Op, spec: AccelSpec, *, energy: bool = False) -> Search:
+    """The schedules of an operation by itself, with or without their energy."""
+    return SEARCHES[type(op)](op, spec, energy=energy)
 
 
 @dataclass(frozen=True)
@@ -84,34 +106,66 @@ class GroupCandidate:
 
 @dataclass(frozen=True)
 class PricedGroup:
-    """A group and its estimated cycles."""
+    """A group, its estimated cycles, and the picojoules of its events (0 where nobody asks)."""
 
     plan: GroupPlan
     cycles: float
+    picojoules: float = 0.0
 
 
 class FusionSearch:
-    """The groups of a region."""
+    """The groups of a region that are best by an objective. cycles, picojoules: estimates of what
+    ``best`` found last."""
 
-    def __init__(self, region: Region, spec: AccelSpec, progress: Progress | None = None) -> None:
-        self.ops, self.spec = region.ops, spec
+    def __init__(
+        self,
+        region: Region,
+        spec: AccelSpec,
+        progress: Progress | None = None,
+        objective: Objective = CYCLES,
+    ) -> None:
+        self.ops, self.spec, self.objective = region.ops, spec, objective
+        self.cycles = self.picojoules = 0.0
+        energy = bool(objective.events)
+        self.energy = BusEnergy.of(spec) if energy else None
         self.liveness = Liveness(region.ops, region.outputs)
-        self.searches = [search_of(op, spec) for op in region.ops]
-        self.known: dict[tuple[int, TileContext, bool], Candidate | None] = {}
+        alike: dict[Hashable, Search] = {}
+        self.searches = [
+            alike.setdefault(_looks(index, op), search_of(op, spec, energy=energy))
+            for index, op in enumerate(region.ops)
+        ]
+        self.known: dict[tuple[Search, TileContext, bool], Candidate | None] = {}
         self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
+        self.starts = _starts(region.ops)
         self.progress = progress or no_progress
 
+    def reweigh(self, objective: Objective) -> None:
+        """Search by another objective from now on."""
+        self.objective = objective
+        self.known.clear()
+        self.works.clear()
+
     def best(self) -> list[GroupPlan]:
-        """The groups of the least estimated cycles. CompileError if an operation does not fit."""
-        cheapest: list[tuple[float, list[GroupPlan]]] = [(0.0, [])]
-        for last in range(1, len(self.ops) + 1):
-            self.progress(self.ops[last - 1].node, last - 1, len(self.ops))
+        """The groups of the least estimated score. CompileError if an operation does not fit."""
+        count = len(self.ops)
+        cheapest: dict[int, tuple[float, list[PricedGroup]]] = {0: (0.0, [])}
+        for last in range(1, count + 1):
+            if last < count and self.starts[last] != last:
+                continue
+            self.progress(self.ops[last - 1].node, last - 1, count)
             options = []
             for first, found in self._ending(last):
-                cycles, groups = cheapest[first]
-                options.append((cycles + found.cycles, [*groups, found.plan]))
-            cheapest.append(min(options, key=lambda each: each[0]))
-        return cheapest[-1][1]
+                score, groups = cheapest[first]
+                options.append((score + self._score(found), [*groups, found]))
+            cheapest[last] = min(options, key=lambda each: each[0])
+        best = cheapest[count][1]
+        self.cycles = sum(found.cycles for found in best)
+        self.picojoules = sum(found.picojoules for found in best)
+        return [found.plan for found in best]
+
+    def _score(self, found: PricedGroup) -> float:
+        score: float = self.objective.score(found.cycles, found.picojoules)
+        return score
 
     def misfits(self) -> dict[str, str]:
         """Node -> why it cannot be scheduled, of the operations that do not fit by themselves."""
@@ -135,25 +189,30 @@ class FusionSearch:
 
     def _ending(self, last: int) -> Iterator[tuple[int, PricedGroup]]:
         """The best group that ends before ``last``, for each first operation it can have. One whose
-        last operation finds nothing on chip is no better than two groups."""
+        last operation finds nothing on chip is no better than two groups; the frames of a volume
+        stay together."""
         self.works.clear()
-        alone = self.group(last - 1, last, 1)
+        own = self.starts[last - 1]
+        alone = self.group(own, last, 1)
         if alone is None:
+            wrong = next(at for at in range(own, last) if self.group(at, at + 1, 1) is None)
             raise CompileError(
-                f"'{self.ops[last - 1].node}': {self.searches[last - 1].misfit()}; choose a target "
+                f"'{self.ops[wrong].node}': {self.searches[wrong].misfit()}; choose a target "
                 "with more SRAM"
             )
-        yield last - 1, alone
+        yield own, alone
         nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:
             return
-        most = self.ops[last - 1].y.value.spatial[0]
+        most = self.ops[last - 1].y.spatial[0]
         tails = [
             _Tail(self.ops, last, stripes)
             for stripes in STRIPE_COUNTS
             if stripes == 1 or stripes <= most
         ]
         for first in range(nearest, -1, -1):
+            if self.starts[first] != first:
+                continue
             found: list[PricedGroup] = []
             for tail in [*tails]:
                 candidate = (
@@ -164,11 +223,18 @@ class FusionSearch:
                     found.append(group)
                 elif not found:
                     tails.remove(tail)  # nor will a longer group fit in so few stripes
-                if _enough(found):
+                if self._enough(found):
                     break
             if not found:
                 return
-            yield first, min(found, key=lambda each: each.cycles)
+            yield first, min(found, key=self._score)
+
+    def _enough(self, found: Sequence[PricedGroup]) -> bool:
+        """Whether other numbers of stripes are hardly better: where the values fit whole, one is
+        tried against two; it is worse where they leave little room for tiles."""
+        if len(found) == 2 and found[0].plan.stripes == 1:
+            return self._score(found[0]) <= self._score(found[1])
+        return len(found) == TRIED
 
     def _candidate(self, first: int, last: int, planner: StripePlanner) -> GroupCandidate | None:
         held = self.liveness.resident(first, last)
@@ -199,8 +265,12 @@ class FusionSearch:
         shared = tuple(
             largest_gap(taken[index - 1] + busy, rows) for index, busy in enumerate(taken)
         )
+        needed = self.liveness.live_out(first, last)
+        spans = [
+            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
+        ]
         behind = tuple(
-            self._is_behind(index, held, needs, acts, first, last) for index in range(last - first)
+            self._is_behind(index, spans, needed, first, last) for index in range(last - first)
         )
         buffers = tuple(Buffer(need.first, act) for need, act in zip(needs, acts, strict=True))
         return GroupCandidate(
@@ -210,17 +280,13 @@ class FusionSearch:
     def _is_behind(
         self,
         index: int,
-        held: Sequence[LiveRange],
-        needs: Sequence[LiveBuffer],
-        acts: Sequence[int],
+        spans: Sequence[tuple[LiveRange, int, int]],
+        needed: frozenset[str],
         first: int,
         last: int,
     ) -> bool:
-        """Of an operation of a group, whether it must wait for the store of another's result."""
-        needed = self.liveness.live_out(first, last)
-        spans = [
-            (each, act, act + need.rows) for each, need, act in zip(held, needs, acts, strict=True)
-        ]
+        """Of an operation of a group, whether it must wait for the store of another's result.
+        spans: values that stay on chip, with their rows of ACT; needed: those that go to DRAM."""
         name = self.ops[first + index].y.value.name
         own = [(low, high) for each, low, high in spans if each.value.name == name]
         return any(
@@ -239,9 +305,10 @@ class FusionSearch:
         return TileContext(rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]))
 
     def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
-        key = index, place, alone
+        search = self.searches[index]
+        key = search, place, alone
         if key not in self.known:
-            ranked = self.searches[index].ranked(place, 1, alone)
+            ranked = search.ranked(place, 1, alone, self.objective)
             self.known[key] = ranked[0] if ranked else None
         return self.known[key]
 
@@ -255,13 +322,14 @@ class FusionSearch:
                 return None
             chosen.append(best)
         plan = GroupPlan(candidate.stripes, tuple(each.plan for each in chosen), candidate.buffers)
-        latency = self.spec.dram.latency_cycles
-        return PricedGroup(
-            plan, chosen[0].cost.alone(latency) if alone else self._cycles(candidate, chosen)
-        )
+        if not alone:
+            return PricedGroup(plan, *self._costs(candidate, chosen))
+        cost = chosen[0].cost
+        spent = 0.0 if self.energy is None else cost.picojoules(self.energy)
+        return PricedGroup(plan, cost.alone(self.spec.dram.latency_cycles), spent)
 
-    def _cycles(self, candidate: GroupCandidate, chosen: Sequence[Candidate]) -> float:
-        """Of a group of several operations."""
+    def _costs(self, candidate: GroupCandidate, chosen: Sequence[Candidate]) -> tuple[float, float]:
+        """Cycles and picojoules of a group of several operations."""
         first, last = candidate.first, candidate.first + len(chosen)
         needed = self.liveness.live_out(first, last)
         works = []
@@ -284,9 +352,27 @@ class FusionSearch:
         if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
             table[1:, :, [WEIGHT_TILE, WEIGHTS, ROWS]] = 0
         ends = chosen[-1].cost.last - chosen[0].cost.first - chosen[0].cost.tile
-        return ends / 2 + pipelined_cycles(
+        cycles = ends / 2 + pipelined_cycles(
             table.reshape(-1, table.shape[2]), self.spec.wgt_rows, self.spec.dram.latency_cycles
         )
+        return cycles, self._picojoules(candidate, chosen, table)
+
+    def _picojoules(
+        self, candidate: GroupCandidate, chosen: Sequence[Candidate], table: Floats
+    ) -> float:
+        """Of the events of a group: on the array, for all rows that its stripes make, and of what the
+        bus moves."""
+        if self.energy is None:
+            return 0.0
+        spent = 0.0
+        for op, choice in zip(self.ops[candidate.first :], chosen, strict=False):
+            of = candidate.stripe_plans[op.y.value.name]
+            spent += choice.cost.energy * float((of.end - of.made).sum()) / of.most_made
+        loads, tile, weights, stores = (
+            float(table[:, :, column].sum()) for column in (LOADS, WEIGHT_TILE, WEIGHTS, STORES)
+        )
+        moved: float = self.energy.picojoules(loads, tile + weights, stores)
+        return spent + moved
 
     def _work(
         self, op: Op, choice: Candidate, of: StripePlan, on_chip: bool, needed: bool
@@ -299,7 +385,7 @@ class FusionSearch:
             cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
         )
         if on_chip:
-            row = op.y.channels * op.y.value.spatial[1] / self.spec.dram.bytes_per_cycle
+            row = Bus.of(self.spec).cycles(op.y.channels * op.y.spatial[1], 0)
             work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
             work[:, LOADS] += (of.made - of.needed) * row
         work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])
@@ -317,14 +403,6 @@ def estimate(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> fl
         first += len(group.plans)
         cycles += found.cycles if found is not None else 0.0
     return cycles
-
-
-def _enough(found: Sequence[PricedGroup]) -> bool:
-    """Whether other numbers of stripes are hardly better: where the values fit whole, one is tried
-    against two; it is worse where they leave little room for tiles."""
-    if len(found) == 2 and found[0].plan.stripes == 1:
-        return found[0].cycles <= found[1].cycles
-    return len(found) == TRIED
 
 
 class _Tail:

@@ -75,5 +75,5 @@ def _integer(site: Site, weight: Floats) -> Layer | None:
 
 def _estimate(op: ops.Op, spec: AccelSpec) -> float | None:
     """Cycles of an operation by itself; None if it does not fit."""
-    ranked = search_of(op, spec).ranked(TileContext(op.y.value.spatial[0], spec.act_rows), 1)
+    ranked = search_of(op, spec).ranked(TileContext(op.y.spatial[0], spec.act_rows), 1)
     return ranked[0].cost.alone(spec.dram.latency_cycles) if ranked else None

@@ -11,6 +11,7 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.frontend.torch_names import name_by_modules
 
 NUMBERS = {  # ONNX's types that layers take
     number: dtype
@@ -37,6 +38,7 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
             f"({first_line(error)}): put that file into '{file.parent}'."
         ) from error
     check_model(model, f"'{file}'")
+    name_by_modules(model)
     return model
 
 
@@ -45,7 +47,8 @@ def check_model(model: onnx.ModelProto, where: str = "The model") -> None:
     where: what it is, in messages."""
     if not isinstance(model, onnx.ModelProto):
         raise FrontError(
-            f"A {type(model).__name__} is no model: give the path of an ONNX file or a ModelProto."
+            f"A {type(model).__name__} is no model: give the path of an ONNX file, a ModelProto or "
+            "TVM's IRModule."
         )
     check_constants(model, where)
     try:

@@ -6,7 +6,7 @@ import onnx
 from zeroskip.relay_passes.frontend.editing import DEFAULT_DOMAINS, Rewriter, attributes, input_name
 
 _POOLS = {"GlobalMaxPool": "MaxPool", "ReduceMax": "MaxPool", "ReduceMean": "AveragePool"}
-_RANKS = (3, 4)  # [N, C, W] and [N, C, H, W]
+_RANKS = (3, 4, 5)  # [N, C, W], [N, C, H, W] and [N, C, D, H, W]
 
 
 def make_pools(model: onnx.ModelProto) -> bool:

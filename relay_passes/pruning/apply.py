@@ -40,16 +40,16 @@ def prune(
     The same bits whatever the number of threads.
     PassError for a recipe that is wrong or does not fit.
     """
-    module = with_unique_names(module)
-    shrinking, masks = _parts(module, recipe)
+    dense = with_unique_names(module)
+    shrinking, masks = _parts(dense, recipe)
     made = _apply(module, shrinking, samples)
     if method == "weights":
-        reconstruct = Reconstruct(module, _needed(samples), schemes=masks, progress=progress)
+        reconstruct = Reconstruct(dense, _needed(samples), schemes=masks, progress=progress)
         return tvm.transform.Sequential([reconstruct])(made)
     made = _apply(made, masks, samples)
     if method is None:
         return made
-    reconstruct = Reconstruct(module, _needed(samples), method, progress=progress)
+    reconstruct = Reconstruct(dense, _needed(samples), method, progress=progress)
     return tvm.transform.Sequential([reconstruct])(made)
 
 

@@ -146,7 +146,10 @@ def batches(func: relax.Function, samples: Mapping[str, Array]) -> list[list[Arr
         expected = f"{param.ty.dtype} of [{', '.join(map(str, ('samples', *shape[1:])))}]"
         batch = shape[0] if shape else 1  # of a number there are as many as samples
         if name not in samples:
-            raise PassError(f"calibration data lack input '{name}': give {expected}")
+            raise PassError(
+                f"calibration data lack input '{name}': give {expected}, or bind it first if it is "
+                f"a weight, relax.transform.BindParams('main', {{'{name}': tensor}})"
+            )
         data = np.asarray(samples[name])
         if str(data.dtype) != str(param.ty.dtype) or data.shape[1:] != shape[1:] or not data.ndim:
             raise PassError(

@@ -15,7 +15,7 @@ from zeroskip.relay_passes.relax.rewriting import nodes_of
 BY_REQUEST = "it is kept in float by request (--float)"
 
 
-@function_pass("zeroskip.KeepFloat")
+@function_pass("KeepFloat")
 class KeepFloat(Pass):
     """Marks ONNX nodes that QuantizeInt8 is to leave in float, on the CPU.
 

@@ -17,6 +17,7 @@ from zeroskip.relay_passes.quantize.fusion_groups import FloatGraph, Group, Scal
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups, observed
 from zeroskip.relay_passes.quantize.to_integer import Doubles, LayerCall, layers_of, weight_scale
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
+from zeroskip.relay_passes.relax.refusals import refuse_lowered
 from zeroskip.relay_passes.relax.rewriting import (
     bind,
     bindings,
@@ -78,6 +79,8 @@ class QuantizeInt8(Pass):
         if ranges is None and self.samples is not None:
             ranges = calibrate(mod, self.samples, method=self.method)
         func = mod["main"]
+        if NODES_ATTR not in (func.attrs or {}):  # neither imported nor normalised here
+            refuse_lowered(func)
         graph = read_graph(func)
         if ranges is None and graph.groups and not has_own_scales(func):
             raise PassError(

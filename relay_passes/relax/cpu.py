@@ -23,6 +23,7 @@ from zeroskip.relay_passes.relax.quiet import quiet
 
 _VECTOR_ELEMENT_BITS = 32  # float32 and int32, the types that a reduction sums in
 _WORTH_A_VECTOR = 4
+_VECTOR_BITS = (("avx512f", 512), ("avx", 256), ("sse2", 128))  # the first that a processor has
 # The functions of one number that LLVM, or TVM for it, has for vectors; of the others (cosh, sinh,
 # erf, ...) there is only the C library's, which takes one number.
 _OF_VECTORS = {
@@ -62,9 +63,16 @@ _OF_VECTORS = {
 }
 
 
-def cpu_target() -> Target:
-    """llvm for the processor this runs on, with all its vector extensions."""
-    return Target({"kind": "llvm", "mcpu": codegen.llvm_get_system_cpu()})
+def cpu_target(processor: str | None = None) -> Target:
+    """llvm for a processor, by default that on which this runs, with all its vector extensions.
+
+    TVM takes every x86 processor for one with vectors of 512 bits.
+    """
+    target = {"kind": "llvm", "mcpu": processor or codegen.llvm_get_system_cpu()}
+    for feature, bits in _VECTOR_BITS:
+        if codegen.target_has_features(feature, Target(target)):
+            return Target({**target, "vector-width": bits})
+    return Target(target)
 
 
 def compile_for_cpu(mod: tvm.IRModule) -> Any:

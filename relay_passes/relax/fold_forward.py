@@ -242,7 +242,7 @@ def affine_layers(func: relax.Function) -> relax.Function:
         shape = [int(n) for n in chain.root.ty.shape]
         affine, rank = chain.affine.of(shape[1]), max(1, len(shape) - 2)
         weight = affine.scale.reshape(-1, *(1,) * (rank + 1)).astype(np.float32)
-        convolve = relax.op.nn.conv1d if rank == 1 else relax.op.nn.conv2d
+        convolve = getattr(relax.op.nn, f"conv{rank}d")
         value = env[chain.root]
         if len(shape) == 2:
             value = builder.emit(relax.op.reshape(value, (*shape, 1)), f"{name}_map")
@@ -281,7 +281,7 @@ class _Around:
             value = self.made.get(str(getattr(value.args[0], "name", "")))
         given = value is not None and op_name(value) == "relax.dequantize"
         return (
-            (2 if given else 3) <= len(shape) <= 4
+            (2 if given else 3) <= len(shape) <= 5
             and shape[0] == 1
             and str(root.ty.dtype) == "float32"
         )

@@ -1,20 +1,24 @@
-"""What every pass here begins with: a module in which each variable has a name of its own.
+"""What every pass here begins with: the module's entry as `main`, in which each variable has a name
+of its own.
 
-Relax does not promise that the names of variables are unique, and TVM's own passes reuse them. Here
+Functions that the entry does not call are set aside meanwhile (``entry.py``). Relax does not promise that the names of variables are unique, and TVM's own passes reuse them. Here
 names carry facts from pass to pass (ranges of activations, ONNX nodes), so a pass first gives a
 name of its own to each variable that shares one. The names depend on the module alone: what is
 measured of a module by one function is found in it by the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tvm
+import tvm_ffi
 from tvm import relax
 
 from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.names import unused_name
+from zeroskip.relay_passes.relax.entry import MAIN, Entry, entry_of
+from zeroskip.relay_passes.relax.refusals import refuse_open_shapes, refuse_unbound
 from zeroskip.relay_passes.relax.rewriting import nodes_of, substitute, used_vars
 
 
@@ -27,61 +31,77 @@ class Pass:
 
 
 C = TypeVar("C", bound=type[Pass])
-_OWN: set[str] = set()  # names of the passes that are decorated here
+PREFIX = "zeroskip."  # of the name of every pass of ours
 
 
 def is_own(name: str) -> bool:
     """Whether a pass of this name is one of ours, not of TVM's."""
-    return name in _OWN or name.startswith("zeroskip.")
+    return name.startswith(PREFIX)
 
 
-def function_pass(name: str) -> Callable[[C], C]:
-    """``relax.transform.function_pass`` for a class whose ``transform_function`` gets functions of
-    unique names."""
+def function_pass(name: str, required: Sequence[str] = ()) -> Callable[[C], C]:
+    """A TVM pass of a class whose ``transform_function(func, mod, ctx)`` gets the module's entry
+    with unique names and gives what takes its place. name, required: as of ``module_pass``."""
 
     def decorate(cls: C) -> C:
         inner: Any = cls.transform_function  # type: ignore[attr-defined]  # a pass has it
 
-        @wraps(inner)
-        def transform_function(self: Any, func: Any, mod: Any, ctx: Any) -> Any:
-            return inner(self, unique_names(func), mod, ctx)
+        def transform_module(self: Any, mod: Any, ctx: Any) -> Any:
+            func = inner(self, mod[MAIN], mod, ctx)
+            return mod if func.same_as(mod[MAIN]) else with_main(mod, func)
 
-        cls.transform_function = transform_function  # type: ignore[attr-defined]  # see above
-        _OWN.add(name)
-        made: C = relax.transform.function_pass(opt_level=0, name=name)(cls)
-        return made
+        cls.transform_module = transform_module  # type: ignore[attr-defined]  # see above
+        return module_pass(name, required)(cls)
 
     return decorate
 
 
-def module_pass(name: str) -> Callable[[C], C]:
-    """``tvm.transform.module_pass`` for a class whose ``transform_module`` gets modules with a
-    ``main`` of unique names."""
+def module_pass(name: str, required: Sequence[str] = ()) -> Callable[[C], C]:
+    """A TVM pass of a class whose ``transform_module(mod, ctx)`` gets the module's entry as `main`,
+    of unique names, with what it calls.
+
+    name: ``PassContext(disabled_pass=["zeroskip.<name>"])`` leaves the pass out of a
+    ``Sequential``. required: names of passes that a ``Sequential`` runs before it. A pass that
+    needs no arguments is found by its name, in ``required`` of any other.
+    """
 
     def decorate(cls: C) -> C:
         inner: Any = cls.transform_module  # type: ignore[attr-defined]  # a pass has it
 
         @wraps(inner)
         def transform_module(self: Any, mod: Any, ctx: Any) -> Any:
-            return inner(self, with_unique_names(mod), ctx)
+            entry = entry_of(mod)
+            return entry.put_back(inner(self, _unique(entry), ctx))
 
         cls.transform_module = transform_module  # type: ignore[attr-defined]  # see above
-        _OWN.add(name)
-        made: C = tvm.transform.module_pass(opt_level=0, name=name)(cls)
+        full = PREFIX + name
+        made: C = tvm.transform.module_pass(opt_level=0, name=full, required=list(required))(cls)
+        tvm_ffi.register_global_func(f"transform.{full}", made, override=True)
         return made
 
     return decorate
 
 
 def with_unique_names(mod: tvm.IRModule) -> tvm.IRModule:
-    """The module with ``unique_names`` in ``main``; the module itself if it has them."""
-    main = mod["main"]
-    named = unique_names(main)
-    if named is main:
-        return mod
+    """The module's entry as ``main``, with what it calls and ``unique_names``; the module itself if
+    it is that."""
+    return _unique(entry_of(mod))
+
+
+def with_main(mod: tvm.IRModule, main: relax.Function) -> tvm.IRModule:
+    """The module with another ``main``."""
     updated = tvm.IRModule(mod.functions, attrs=mod.attrs)
-    updated.update_func(mod.get_global_var("main"), named)
+    updated.update_func(mod.get_global_var(MAIN), main)
     return updated
+
+
+def _unique(entry: Entry) -> tvm.IRModule:
+    mod = entry.module
+    main = mod[MAIN]
+    refuse_open_shapes(main)
+    refuse_unbound(main)
+    named = unique_names(main)
+    return mod if named is main else with_main(mod, named)
 
 
 def unique_names(func: relax.Function) -> relax.Function:

@@ -7,5 +7,5 @@ In the order of the flow:
 - ``ndarray``, ``metadata``: the arrays of ``relay.save_param_dict`` and of ``#[metadata]``.
 - ``builder``, ``values``: an ONNX graph that knows the type of every tensor in it.
 - ``operators``: how each operator is written in ONNX, one table.
-- ``convert``: ``relay_to_onnx``; ``read_model``: a file of either kind.
+- ``convert``: ``relay_to_onnx``.
 """

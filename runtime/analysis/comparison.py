@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.runtime.analysis.efficiency import Efficiency
 
 DENSE = "dense"  # the scheme of the network that nothing was removed from
 FRONT = "*"  # the mark of what no other entry beats
@@ -19,12 +20,15 @@ Mask = npt.NDArray[np.bool_]
 @dataclass(frozen=True)
 class Gain:
     """A network on one accelerator. stored_bytes: weights as they are packed for it, with all
-    metadata and padding, and parameters. placement: how much of the network these are for."""
+    metadata and padding, and parameters. microjoules: of all events. placement: how much of the
+    network these are for. efficiency: area, power and rates of an image, standing power included;
+    None where nothing runs or the target names no technology."""
 
     cycles: int
     stored_bytes: int
     microjoules: float
     placement: Placement
+    efficiency: Efficiency | None = None
 
 
 @dataclass(frozen=True)

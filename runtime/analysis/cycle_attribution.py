@@ -9,6 +9,7 @@ up to the run's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
 
 Int64 = npt.NDArray[np.int64]
+N = TypeVar("N", np.int64, np.float64)
 Bools = npt.NDArray[np.bool_]
 
 COMPUTE = UNITS.index(Unit.COMPUTE)
@@ -97,9 +99,9 @@ def layers_of(program: Program) -> Int64:
     return np.maximum(program.layer_of, 0).astype(np.int64)
 
 
-def sums(index: Int64, values: Int64, count: int) -> Int64:
-    """int64 [count, ...]: sums of the values that have each index; those of NONE are left out."""
-    found = np.zeros((count, *values.shape[1:]), np.int64)
+def sums(index: Int64, values: npt.NDArray[N], count: int) -> npt.NDArray[N]:
+    """[count, ...]: sums of the values that have each index; those of NONE are left out."""
+    found = np.zeros((count, *values.shape[1:]), values.dtype)
     np.add.at(found, index[index != NONE], values[index != NONE])
     return found
 

@@ -17,10 +17,10 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of 
         ("multiplier cells", "weight registers", "second accumulators", "stream decoders"),
     ),
     "windows": ("window_byte", ("windows", "window multiplexers", "fetch registers")),
-    "ACT": ("act_row", ("ACT",)),
+    "ACT": ("act_row", ("ACT", "fetch crossbar", "load and store row buffers")),
     "WGT": ("wgt_word", ("WGT", "weight row buffers")),
     "ACC": ("acc_row", ("ACC",)),
-    "requantise": ("requantise", ("PAR", "staging", "requantize units")),
+    "requantise": ("requantise", ("PAR", "staging", "requantize units", "addition units")),
     "DRAM": ("dram_byte", ()),
 }
 OWN = "the array's own"  # parts and events of a kind that no group names
@@ -113,4 +113,25 @@ def efficiency(
         peak_tops_a_mm2=peak / chip.area_mm2,
         tops_a_mm2=tops / chip.area_mm2,
         dense_tops_a_mm2=dense / chip.area_mm2,
+    )
+
+
+RATES = ("mm2", "mW", "uJ", "uJ ms", "images/s", "TOPS", "TOPS/W", "TOPS/mm2")
+RATES_SENTENCE = (
+    "mW: mean power; uJ: with leakage and idle DRAM; uJ ms: energy x time; TOPS: two operations to "
+    "a multiply of the dense network, skipped ones too"
+)
+
+
+def rates(of: Efficiency) -> tuple[str, ...]:
+    """The cells of ``RATES``."""
+    return (
+        f"{of.area_mm2:.2f}",
+        f"{of.milliwatts:,.1f}",
+        f"{of.microjoules:,.1f}",
+        f"{of.edp:,.2f}",
+        f"{of.images_a_second:,.1f}",
+        f"{of.dense_tops:.3f}",
+        f"{of.dense_tops_a_watt:.3f}",
+        f"{of.dense_tops_a_mm2:.3f}",
     )

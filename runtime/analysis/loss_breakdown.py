@@ -9,7 +9,8 @@ Cycles in which that resource does what the bound counts are not lost; all other
   (``Run.slots``) but multiply, and the cycles in which the array waits.
 - Where the bus is the limit, a cycle in which it moves the layer's bytes is not lost, whatever the
   array does meanwhile: *traffic* is the part of them that is not compulsory, each byte counting
-  alike. A cycle in which it moves another layer's bytes is *neighbours*. A cycle in which it idles
+  alike, and *rows*, where DRAM has pages, the part in which rows are opened, closed or refreshed.
+  A cycle in which it moves another layer's bytes is *neighbours*. A cycle in which it idles
   goes to what the array does then: multiplies and instructions that the transfers do not cover.
   Of an instruction of which only some cycles are counted, each use is counted in proportion.
 
@@ -37,6 +38,7 @@ from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction, Unit
 from zeroskip.accel_model.machine.run import PRODUCTS, Run
+from zeroskip.accel_model.physics.common import bus_rows
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.runtime.analysis.cycle_attribution import NONE, Spans, layers_of, sums
@@ -57,7 +59,7 @@ BUS_CAUSES = (
     Slot(
         "traffic",
         "the bus moving bytes that are not compulsory: halos and weights again, whole bursts, "
-        "parameters",
+        "parameters; and rows of ACT that take longer than their few bytes",
         "bus",
     ),
     Slot(
@@ -76,12 +78,17 @@ BUS_CAUSES = (
     ),
     Slot("rounding", "the bound is a whole number of cycles", "saved"),
 )
+ROWS = Slot(
+    "rows",
+    "in a layer that the bus limits, the bus held while rows of DRAM are opened, closed and refreshed",
+    "bus",
+)
 SAVED = tuple(cause.name for cause in BUS_CAUSES if cause.group == "saved")  # never positive
 
 
 def causes_of(spec: AccelSpec) -> tuple[Slot, ...]:
     """What cycles can be lost to on a target: what its multipliers do, and the bus."""
-    return (*spec.kind.slots, *BUS_CAUSES)
+    return (*spec.kind.slots, *(() if spec.dram.timing is None else (ROWS,)), *BUS_CAUSES)
 
 
 @dataclass(frozen=True)
@@ -125,13 +132,16 @@ def losses_of(run: Run, program: Program) -> list[Losses]:
     found["neighbours"] = unit * sums(spans.owner, np.where(at_bus & ~own, spans.length, 0), count)
     _charge_array(found, run, program, stream, spans, np.where(at_bus, 0, spans.length))
     inside = sums(spans.owner, np.where(own, spans.length, 0), count)
-    moved = sums(layers_of(program), run.counters["dram_bytes"], count) // spec.dram.bytes_per_cycle
+    held, moving = (sums(layers_of(program), each, count) for each in _transfers(run, spec))
     made = []
     for index, info in enumerate(program.layers):
         lost = {cause: int(values[index]) for cause, values in found.items()}
         needed = int(info.needs.times(*width)[limits[index]] * unit)
         if limits[index] == "bus":
-            lost |= _of_bus(unit, needed, int(inside[index]), int(moved[index]))
+            bus = int(inside[index]), int(moving[index]), int(held[index])
+            lost |= _of_bus(unit, needed, *bus)
+            if spec.dram.timing is None:
+                del lost[ROWS.name]
         else:
             lost["multiply"] = 0  # these are what the bound counts
         lost["rounding"] = needed - unit * info.bound(*width)
@@ -139,15 +149,27 @@ def losses_of(run: Run, program: Program) -> list[Losses]:
     return made
 
 
-def _of_bus(unit: int, needed: int, inside: int, moved: int) -> Parts:
-    """What the bus did for a layer that it limits and that needs so many parts of a cycle. moved:
-    cycles in which it moved the layer's bytes; inside: those among the layer's own cycles."""
-    compulsory = unit * inside
+def _transfers(run: Run, spec: AccelSpec) -> tuple[Int64, Int64]:
+    """int64 [instructions] each: cycles that transfers hold the bus, and those in which they move
+    bytes of DRAM or rows of ACT."""
+    moves, rows = run.counters["dram_bytes"] > 0, run.counters["act_rows"]
+    beats = run.counters["dram_bytes"] // spec.dram.bytes_per_cycle
+    moving = np.maximum(beats, -(-rows // bus_rows(spec)))
+    return np.where(moves, run.counters["cycles"], 0), np.where(moves, moving, 0)
+
+
+def _of_bus(unit: int, needed: int, inside: int, moved: int, held: int) -> Parts:
+    """What the bus did for a layer that it limits and that needs so many parts of a cycle. held:
+    cycles of the layer's transfers; inside: those among the layer's own cycles; moved: those in
+    which bytes move."""
+    moving = unit * inside * moved // max(held, 1)
+    compulsory = moving
     if unit * moved > needed:
         compulsory = compulsory * needed // (unit * moved)
     resident = max(0, needed - unit * moved)
     return {
-        "traffic": unit * inside - compulsory,
+        ROWS.name: unit * inside - moving,
+        "traffic": moving - compulsory,
         "resident": -resident,
         "overlap": -(needed - resident - compulsory),
     }

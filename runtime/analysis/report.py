@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.base import Slot
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Instruction
-from zeroskip.accel_model.machine.run import PRODUCTS, Run
+from zeroskip.accel_model.machine.run import PRODUCTS, Run, energies
 from zeroskip.accel_model.program.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
@@ -317,10 +316,10 @@ def _moved(run: Run, program: Program) -> dict[str, Int64]:
 
 def _energy(run: Run, program: Program) -> dict[str, Any]:
     """float64 [layers] for each event, microjoules."""
-    layer, table = layers_of(program), physics.energy(program.spec)
+    layer = layers_of(program)
     return {
-        event: getattr(table, event) / 1e6 * sums(layer, run.counters[counter], len(program.layers))
-        for event, counter in program.spec.kind.events.items()
+        event: sums(layer, spent, len(program.layers)) / 1e6
+        for event, spent in energies(program.spec, run.counters).items()
     }
 
 

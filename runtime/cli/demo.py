@@ -40,6 +40,8 @@ CASES = (
 )
 ANSWERING = {"dense": "dense256", "pruned": "pattern256"}  # who classifies the images
 WORKERS = 2
+IMAGES = "fashion_test.npz"
+PLACES = (Path("models"), Path(__file__).resolve().parents[2] / "models")  # here; of a checkout
 
 
 class DemoError(ZeroskipError):
@@ -62,10 +64,11 @@ class Images:
         return Images(arrays["image"], arrays["labels"])
 
 
-def run_demo(models: Path, output: Path) -> None:
-    """Compile, run, compare and show; files go to ``output``."""
-    began = time.perf_counter()
-    images = Images.read(models / "fashion_test.npz")
+def run_demo(models: Path | None, output: Path) -> None:
+    """Compile, run, compare and show; files go to ``output``. models: where the networks and their
+    images are, if not in one of ``PLACES``."""
+    began, models = time.perf_counter(), _folder(models)
+    images = Images.read(models / IMAGES)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -95,6 +98,17 @@ def run_demo(models: Path, output: Path) -> None:
         _timeline(output, compiled, images),
         f"{time.perf_counter() - began:.0f} s in all",
     )
+
+
+def _folder(named: Path | None) -> Path:
+    places = PLACES if named is None else (named,)
+    found = next((place for place in places if (place / IMAGES).is_file()), None)
+    if found is None:
+        raise DemoError(
+            f"the demonstration's networks are not in '{places[0]}': run it in a checkout of zeroskip, "
+            "which has them in models/, or name the folder with --models"
+        )
+    return found
 
 
 def _file(output: Path, name: str, target: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,15 +53,24 @@ def stage_text(stages: Stages, stage: str) -> str:
 @contextmanager
 def emitting(emit: str, folder: Path | None) -> Iterator[Callable[[Stages], str]]:
     """Within: passes leave their modules in the folder, if there is one. What it gives turns the
-    stages into the text to print, and writes the other stages behind the passes."""
+    stages into the text to print, and writes the other stages behind the passes; a warning names
+    one that has no text."""
     if folder is None:
         yield lambda stages: stage_text(stages, emit)
         return
+    from zeroskip.compiler.mlir.program_text import MlirError
     from zeroskip.relay_passes.relax.dump import Dump, dumping
 
     def finish(stages: Stages) -> str:
         for stage, ending in STAGES.items():
-            dump.write(f"{stage}.{ending}", stage_text(stages, stage))
+            try:
+                text = stage_text(stages, stage)
+            except MlirError as problem:
+                warnings.warn(
+                    f"{stage} is not among the files: {problem}", RuntimeWarning, stacklevel=2
+                )
+                continue
+            dump.write(f"{stage}.{ending}", text)
         return f"{dump.files} files in {folder}"
 
     with dumping(Dump(folder)) as dump:

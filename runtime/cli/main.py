@@ -17,6 +17,7 @@ from zeroskip.runtime.cli.guard import Commands, one_line, printable
 from zeroskip.runtime.cli.options import (
     FILE,
     level_option,
+    objective_option,
     params_option,
     program_option,
     shapes_option,
@@ -111,6 +112,7 @@ def _show_level(network: Any) -> None:
     metavar="N",
     help="Time N schedules of each layer on the accelerator and keep the fastest.",
 )
+@objective_option
 @click.option(
     "--cache/--no-cache",
     default=True,
@@ -140,25 +142,29 @@ def compile_command(
     float_nodes: tuple[str, ...],
     shapes: dict[str, tuple[int, ...]],
     tune: int | None,
+    objective: str,
     cache: bool,
     emit: str | None,
     emit_folder: Path | None,
 ) -> None:
-    """Compile a MODEL for an accelerator: ONNX, or the text of a Relay module (mod.astext(), of
-    TVM up to 0.18)."""
+    """Compile a MODEL for an accelerator: ONNX, PyTorch (.pt2, of torch.export.save), TFLite or TOSA
+    (.tflite, .mlir) in int8, or the text of a Relay module (mod.astext(), of TVM up to 0.18)."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:
         raise click.UsageError("--emit prints one network; leave --level out, or --emit")
     check_emit(emit, emit_folder)
+    if tune is not None and objective != "cycles":
+        raise click.UsageError("--tune keeps the fastest schedules; leave it or --objective out")
     from zeroskip.accel_model.spec import load_spec
 
     spec = load_spec(target)
     from zeroskip.compiler import driver, multi_level
     from zeroskip.compiler.artifact.placement import notice
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
+    from zeroskip.relay_passes.pytorch import said_of
     from zeroskip.relay_passes.quantize.calibrate import has_own_scales
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.execution.losing_layers import FirstImage, losing_layers
     from zeroskip.runtime.execution.tuning import tuning
     from zeroskip.runtime.progress import progress
@@ -171,6 +177,7 @@ def compile_command(
         "float_nodes": float_nodes,
         "shapes": shapes,
         "tune": None if tune is None else tuning(tune),
+        "objective": objective,
         "cache": default_folder() if cache else None,
     }
     networks: list[Any] = []
@@ -214,6 +221,8 @@ def compile_command(
             "inputs; cycles and bits are right, accuracy is not to be relied on",
             err=True,
         )
+    if said_of(source):
+        click.echo(f"zeroskip: {printable(said_of(source))}", err=True)
     if emit is not None:
         click.echo(text.rstrip("\n"))
         return
@@ -450,9 +459,7 @@ def targets() -> None:
 @click.option(
     "--models",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("models"),
-    show_default=True,
-    help="Where the trained networks are.",
+    help="Where the trained networks are, if not in models/, here or of the checkout.",
 )
 @click.option(
     "--output",
@@ -461,7 +468,7 @@ def targets() -> None:
     show_default=True,
     help="Where compiled networks and the timeline go.",
 )
-def demo(models: Path, output: Path) -> None:
+def demo(models: Path | None, output: Path) -> None:
     """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
     from zeroskip.runtime.cli.demo import run_demo
 

@@ -18,6 +18,7 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+OBJECTIVES = ("cycles", "energy", "edp")  # ``compiler.scheduling.objective.GOALS``
 FILE = _File(dir_okay=False, path_type=Path)
 
 
@@ -74,6 +75,13 @@ params_option = click.option(
     type=FILE,
     metavar="FILE",
     help="The parameters of a Relay MODEL, as relay.save_param_dict(params) writes them.",
+)
+objective_option = click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="cycles",
+    show_default=True,
+    help="What schedules are chosen by, as estimated: cycles, energy, or edp: energy x time.",
 )
 level_option = click.option(
     "--level",

@@ -9,6 +9,7 @@ import click
 
 from zeroskip.runtime.cli.options import (
     FILE,
+    objective_option,
     params_option,
     read_list,
     read_ratios,
@@ -89,7 +90,7 @@ def prune_command(
     from zeroskip.relay_passes.pruning.apply import layer_changes, prune, share_out
     from zeroskip.relay_passes.pruning.budget.allocate import Budget
     from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_onnx
     from zeroskip.runtime.render.pruning_tables import changes_table, echo_warnings
@@ -182,6 +183,7 @@ def prune_command(
 )
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
+@objective_option
 @click.option(
     "--html",
     "html_file",
@@ -203,6 +205,7 @@ def compare_command(
     reconstruct: str | None,
     layer: str | None,
     shapes: dict[str, tuple[int, ...]],
+    objective: Any,
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -210,7 +213,7 @@ def compare_command(
     each target."""
     from zeroskip.accel_model.spec import equal_targets
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
-    from zeroskip.relay_passes.relay.read_model import read_model
+    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.compare import compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
@@ -234,6 +237,7 @@ def compare_command(
             shapes=shapes,
             layer=layer,
             cache=default_folder(),
+            objective=objective,
             progress=on_progress,
         )
         if json_file is not None:

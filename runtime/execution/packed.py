@@ -1,8 +1,8 @@
 """The packed function that TVM calls for an accelerator region: ``zeroskip.run``.
 
 Importing this module registers it; ``zeroskip.runtime.register()`` does that.
-``zeroskip.run(program, inputs..., outputs...)`` gets the program file as a uint8 tensor, runs it on
-the machine and writes the outputs in place.
+``zeroskip.run(program, inputs..., outputs...)`` gets the program file as a uint8 tensor or as bytes,
+runs it on the machine and writes the outputs in place.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def hooked(hook: Hook) -> Iterator[None]:
 @tvm_ffi.register_global_func(PACKED, override=True)  # type: ignore[untyped-decorator]  # no types
 def run(blob: Any, *tensors: Any) -> None:
     """Run the program in ``blob`` on the inputs among ``tensors`` into the outputs after them."""
-    program = _program(np.from_dlpack(blob))
+    program = _program(_raw(blob))
     arrays = [np.from_dlpack(tensor) for tensor in tensors]
     count = len(program.inputs)
     inputs = {
@@ -110,6 +110,10 @@ def _execute(hook: Hook, calls: Sequence[Call]) -> None:
     )
     for number, call in enumerate(calls):
         call.run = run.of_image(number)
+
+
+def _raw(blob: Any) -> np.ndarray:
+    return np.frombuffer(blob, np.uint8) if isinstance(blob, bytes) else np.from_dlpack(blob)
 
 
 def _program(raw: np.ndarray) -> Program:

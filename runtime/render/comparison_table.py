@@ -8,17 +8,12 @@ from rich.table import Table
 
 from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.analysis.comparison import FRONT, Comparison, Entry
+from zeroskip.runtime.analysis.efficiency import RATES, RATES_SENTENCE, rates
 
 
 def comparison_parts(made: Comparison) -> list[Table | str]:
     """One table, a row for each network on each target, and how to read it."""
-    table = Table(
-        title=f"{escape(made.model)}: pruning schemes side by side",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = _table(f"{escape(made.model)}: pruning schemes side by side")
     table.add_column("scheme", overflow="fold", max_width=40)
     for name in ("sparsity", "weights", "MMACs", made.quality_name):
         table.add_column(name, justify="right", no_wrap=True)
@@ -41,7 +36,37 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
                 f"{gain.microjoules:,.1f}",
             )
         table.add_section()
-    return [table, "", *map(escape, made.coverages()), *made.explanations()]
+    return [
+        table,
+        "",
+        *map(escape, made.coverages()),
+        *made.explanations(),
+        *_efficiency_parts(made),
+    ]
+
+
+def _efficiency_parts(made: Comparison) -> list[Table | str]:
+    """What architects compare by; nothing where no target names a technology."""
+    table = _table("area, power and rates of an image, standing power included")
+    table.add_column("scheme", overflow="fold", max_width=40)
+    table.add_column("target", no_wrap=True)
+    for name in RATES:
+        table.add_column(name, justify="right", no_wrap=True)
+    for entry in made.entries:
+        for target in made.targets:
+            if (of := entry.gains[target].efficiency) is not None:
+                table.add_row(escape(entry.title), target, *rates(of))
+    return ["", table, RATES_SENTENCE] if table.row_count else []
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
 
 
 def _own_cells(entry: Entry) -> tuple[str, ...]:

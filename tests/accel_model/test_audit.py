@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.accel_model.by_name import with_lanes
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.arrays.lanes import LANE_SPLITS
+from zeroskip.accel_model.machine.audit import audit
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Run, audit
+from zeroskip.accel_model.machine.run import COMPUTE, LOAD, STORE, Run
 from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.physics.part import Resource
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
@@ -214,3 +219,131 @@ def test_needs_are_close_to_what_is_moved(name: str, target: str) -> None:
     loaded = 4 * int(run.counters["wgt_words"][run.unit == LOAD].sum())
     needed = sum(layer.weight_bytes for layer in one.program.layers)
     assert needed <= loaded <= 2.5 * needed
+
+
+# --------------------------------------------------------------------------------------- ports
+
+
+def narrowed(spec: AccelSpec, resource: str, user: str, **changes: Any) -> tuple[Resource, ...]:
+    """The target's memories and paths, where one port of one of them is another."""
+    return tuple(
+        replace(
+            one,
+            ports=tuple(
+                replace(port, **changes) if (one.name, port.user) == (resource, user) else port
+                for port in one.ports
+            ),
+        )
+        for one in physics.resources(spec)
+    )
+
+
+USED_PORTS = [
+    ("ACT", "fetch"),
+    ("ACT", "write-back, load and store"),
+    ("WGT", "lane"),
+    ("WGT", "load"),
+    ("ACC", "drain"),
+    ("PAR", "requantize"),
+    ("PAR", "load"),
+    ("staging", "drain or write-back"),
+    ("windows", "fetch"),
+    ("windows", "lane"),
+    ("fetch registers", "fetch"),
+    ("requantize units", "drain"),
+    ("addition units", "write-back"),
+    ("load and store row buffers", "load"),
+    ("load and store row buffers", "store"),
+]
+
+
+def test_every_port_of_a_target_is_tried() -> None:
+    spec = load_spec("sparse256")
+    declared = [(one.name, port.user) for one in physics.resources(spec) for port in one.ports]
+    assert sorted(declared) == sorted(USED_PORTS)
+    assert all(port.flows for one in physics.resources(spec) for port in one.ports)
+
+
+@pytest.fixture(scope="module")
+def partial() -> tuple[Program, Run]:
+    """A run with partial sums."""
+    one = sample("reduction", tiny(load_spec("sparse256")), "reduction", seed=0)
+    return one.program, Machine(one.spec).run(one.program, one.inputs[0])
+
+
+@pytest.mark.parametrize(("resource", "user"), USED_PORTS)
+def test_a_port_that_passes_less_is_noticed(
+    resource: str,
+    user: str,
+    honest: tuple[Program, Run],
+    partial: tuple[Program, Run],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a hundredth less than the busiest instruction uses, with its pc and bytes."""
+    program, run = partial if resource == "ACC" else honest
+    spec, count = program.spec, run.counters
+    one = next(one for one in physics.resources(spec) if one.name == resource)
+    port = next(port for port in one.ports if port.user == user)
+    passed = np.sum([count[flow] for flow in port.flows], axis=0)
+    rate = passed / count["cycles"]
+    most = float(rate.max())
+    assert 0 < most <= one.bytes_per_cycle(port)
+    uses = 0.99 * most / (one.count * one.width)
+    less = narrowed(spec, resource, user, uses=uses)
+    monkeypatch.setattr(physics, "resources", lambda _spec: less)
+    pc = int(np.argmax(rate > 0.99 * most))
+    with pytest.raises(
+        MachineError,
+        match=rf"audit of pc {pc}: {passed[pc]} bytes went through port '{user} .*' of {resource} "
+        rf"in {count['cycles'][pc]} cycles, which passes",
+    ):
+        audit(spec, program, run)
+
+
+def test_windows_four_bytes_wide_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One array for each lane instead of 16 banks: a fetch would take 16 cycles."""
+    one = sample("residual", load_spec("sparse256"), "residual", seed=0)
+    banked = physics.resources(one.spec)
+    single = tuple(
+        replace(
+            each,
+            count=each.count // 16,
+            bytes=each.bytes * 16,
+            ports=(each.ports[0], replace(each.ports[1], uses=1)),
+        )
+        if each.name == "windows"
+        else each
+        for each in banked
+    )
+    Machine(one.spec).run(one.program, one.inputs[0])
+    monkeypatch.setattr(physics, "resources", lambda _spec: single)
+    with pytest.raises(MachineError, match=r"bytes went through port 'fetch 1w' of windows in"):
+        Machine(one.spec).run(one.program, one.inputs[0])
+
+
+@pytest.mark.parametrize(
+    ("event", "flow"),
+    [(event, flow) for event, split in LANE_SPLITS.items() for flow in split.flows],
+)
+def test_a_flow_that_its_event_does_not_count(
+    event: str, flow: str, honest: tuple[Program, Run]
+) -> None:
+    """A byte more, where there is room for it: flows are all that their event counts."""
+    program, run = honest[0], copied(honest[1])
+    pc = int(np.argmax(run.counters["cycles"]))
+    run.counters[flow][pc] += 1
+    counter = program.spec.kind.events[event]
+    with pytest.raises(MachineError, match=rf"pc {pc}: .*{flow}.* not the bytes of its {counter}"):
+        audit(program.spec, program, run)
+
+
+def test_reading_and_writing_cost_what_each_costs(honest: tuple[Program, Run]) -> None:
+    program, run = honest
+    price, total = physics.prices(program.spec)["acc_row"], run.totals
+    act = physics.prices(program.spec)["act_row"]
+    read = (total["act_fetched"] + total["act_stored"]) // 16
+    written = (total["act_written"] + total["act_loaded"]) // 16
+    assert read + written == total["act_rows"]
+    assert act.read != act.write
+    assert price.read != price.write
+    assert run.energy["act_row"] == pytest.approx(act.read * read + act.write * written)

@@ -89,7 +89,11 @@ def test_runs_pay_whole_bursts(
     assert found.useful_bytes == useful
     assert found.events["act_rows"] == move.width * move.height * move.blocks
     back = isa.Store(**{name: getattr(move, name) for name, _ in isa.layout(isa.Load)})
-    assert cost(back, **shape) == found
+    stored = cost(back, **shape)
+    rows = 16 * found.events["act_rows"]
+    assert found.traffic == {"dram_read": 64 * bursts, "act_loaded": rows}
+    assert stored.traffic == {"dram_written": 64 * bursts, "act_stored": rows}
+    assert stored._replace(traffic=found.traffic) == found
 
 
 def test_weights_and_parameters_are_one_run() -> None:

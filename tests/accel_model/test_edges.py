@@ -51,9 +51,16 @@ def test_each_event_costs_its_own_energy() -> None:
         "dram_bytes": 17,
     }
     events = ("mac", "window_byte", "act_row", "wgt_word", "acc_row", "requantise", "dram_byte")
-    found = energy(spec, {name: np.array([count]) for name, count in counted.items()})
+    written = {"window_written": 1, "act_written": 2 * 16, "act_loaded": 16, "wgt_loaded": 4 * 4}
+    written |= {"acc_written": 6 * 64, "dram_written": 9}
+    flows = dict.fromkeys(physics.flows(spec), 0) | written
+    found = energy(spec, {name: np.array([n]) for name, n in {**counted, **flows}.items()})
+    writes = {"window_byte": 1, "act_row": 3, "wgt_word": 4, "acc_row": 6, "dram_byte": 9}
     assert found == {
-        event: pytest.approx(getattr(physics.energy(spec), event) * count)
+        event: pytest.approx(
+            physics.prices(spec)[event].read * (count - writes.get(event, 0))
+            + physics.prices(spec)[event].write * writes.get(event, 0)
+        )
         for event, count in zip(events, counted.values(), strict=True)
     }
 

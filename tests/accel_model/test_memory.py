@@ -111,10 +111,10 @@ CASES: list[tuple[str, Callable[[], Hand], str]] = [
     (
         "input beyond ACT",
         lambda: changed(network(), isa.Input, act=65535),
-        "reads ACT rows 65535..65550, but there are 11264",
+        "reads ACT rows 65535..65550, but there are 17408",
     ),
-    ("output beyond ACT", lambda: changed(network(), isa.Output, act=11260), "writes ACT rows"),
-    ("load beyond ACT", lambda: changed(network(), isa.Load, act=11249), "writes ACT rows 11249"),
+    ("output beyond ACT", lambda: changed(network(), isa.Output, act=17404), "writes ACT rows"),
+    ("load beyond ACT", lambda: changed(network(), isa.Load, act=17393), "writes ACT rows 17393"),
     ("load beyond DRAM", lambda: changed(network(), isa.Load, dram=0xFFFFFFF0), "reads DRAM bytes"),
     ("load of nothing", lambda: changed(network(), isa.Load, dram=4096), "reads DRAM byte 4096"),
     ("bytes past the row", lambda: changed(network(), isa.Load, lane=1), "moves bytes 1..16"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tests.accel_model.by_name import lanes
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
 from zeroskip.accel_model.physics import Part, PartPort
+from zeroskip.accel_model.physics.lane_array import BESIDE_LANES
 from zeroskip.accel_model.physics.page import manual
 from zeroskip.accel_model.physics.part import memory
 from zeroskip.accel_model.spec import (
@@ -44,6 +47,11 @@ def resized(spec: AccelSpec, **sizes: int) -> AccelSpec:
         name: size for name, size in sizes.items() if name in Sram.__dataclass_fields__
     }
     return replace(spec, array=replace(lanes(spec), **arrays), sram=replace(spec.sram, **srams))
+
+
+def coarse() -> AccelSpec:
+    """Few large banks of ACT, which need two ports, and large windows."""
+    return resized(built(), act_bytes=180224, act_banks=8, window_entries=512)
 
 
 def part(spec: AccelSpec, name: str) -> Part:
@@ -93,11 +101,11 @@ def test_a_small_memory_is_flip_flops() -> None:
 
 
 def test_the_windows_of_skipping_lanes_are_sixteen_banks_of_each_lane() -> None:
-    bank = part(built(), "windows")
+    bank = part(coarse(), "windows")
     assert (bank.count, bank.bytes, bank.width, bank.build) == (64 * 16, 128, 4, "1rw")
     assert (bank.read_pj, bank.write_pj) == pytest.approx((0.391, 0.644), abs=0.001)
     dense = part(built("dense256"), "windows")
-    assert (dense.count, dense.bytes, dense.build) == (16, 8, "flip-flops")
+    assert (dense.count, dense.bytes, dense.build) == (4 * 16, 8, "flip-flops")  # gangs of 4
 
 
 @pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
@@ -118,7 +126,7 @@ def test_every_memory_of_the_built_in_targets_holds_its_bytes_and_is_in_time(
     }
     for one in physics.parts(spec):
         assert one.least_period_ns <= 1000 / spec.clock_mhz
-        assert bool(one.ports) == bool(one.bytes)
+        assert bool(one.ports) == bool(one.width) >= bool(one.bytes)
 
 
 def test_energy_of_an_event_is_its_parts() -> None:
@@ -126,19 +134,26 @@ def test_energy_of_an_event_is_its_parts() -> None:
     cost = {one.name: one for one in physics.parts(spec)}
     found, clocked = physics.energy(spec), 1 / (1 - CLOCK_POWER)
     assert clocked == pytest.approx(1.373, abs=0.001)
-    assert found.acc_row == pytest.approx(clocked * cost["ACC"].mean_pj)
-    side = math.sqrt(physics.physics(spec).area_mm2)
-    wire = logic("45nm").wire_pj * 128 * side
-    assert found.act_row == pytest.approx(clocked * (cost["ACT"].mean_pj + wire))
-    row = cost["WGT"].mean_pj + logic("45nm").register(128).pj
-    assert found.wgt_word == pytest.approx(clocked * row / 4)
-    window = cost["windows"].read_pj + cost["windows"].write_pj
-    path = cost["window multiplexers"].read_pj
-    lanes = sum(
-        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
-    ) / (1 - 0.0227 - 0.2685)
-    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
-    assert found.window_byte == pytest.approx(clocked * (window + path + broadcast / 64) / 8)
+    prices = physics.prices(spec)
+    for way in ("read", "write"):
+        mine = {name: getattr(one, f"{way}_pj") for name, one in cost.items()}
+        path = mine["fetch crossbar"] if way == "read" else 0
+        now = {event: getattr(price, way) for event, price in prices.items()}
+        assert now["acc_row"] == pytest.approx(clocked * mine["ACC"])
+        wire = logic("45nm").wire_pj * 128 * math.sqrt(physics.physics(spec).area_mm2)
+        assert now["act_row"] == pytest.approx(clocked * (mine["ACT"] + path + wire))
+        buffer = logic("45nm").register(128).pj if way == "read" else 0
+        assert now["wgt_word"] == pytest.approx(clocked * (mine["WGT"] + buffer) / 4)
+    assert found.acc_row == pytest.approx((prices["acc_row"].read + prices["acc_row"].write) / 2)
+    lanes = sum(one.area_mm2 for one in cost.values() if one.name in BESIDE_LANES)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes / (1 - 0.0227 - 0.2685)) * 9
+    window, path = cost["windows"], cost["window multiplexers"]
+    assert prices["window_byte"].read == pytest.approx(
+        clocked * (window.read_pj + path.read_pj) / 4
+    )
+    assert prices["window_byte"].write == pytest.approx(
+        clocked * (window.write_pj + broadcast / 64) / 4
+    )
     multiply = 0.2247 + 0.1 + 0.0325 + 0.009 * (9 + 17 + 32 + 8 / 4)
     assert found.mac == pytest.approx(clocked * multiply, rel=1e-3)
     staged = cost["staging"].read_pj + cost["staging"].write_pj
@@ -164,7 +179,7 @@ def test_energy_of_an_event_is_its_parts() -> None:
     ],
 )
 def test_a_smaller_memory_costs_less(size: str, factor: float, event: str) -> None:
-    spec = built()
+    spec = coarse()
     now = getattr(spec.sram, size, None) or getattr(spec.array, size)
     less = resized(spec, **{size: int(now * factor)})
     before, after = physics.energy(spec), physics.energy(less)
@@ -175,14 +190,29 @@ def test_a_smaller_memory_costs_less(size: str, factor: float, event: str) -> No
 
 def test_the_entry_of_a_dense_array_goes_from_one_window_to_all_lanes() -> None:
     cost = {one.name: one for one in physics.parts(built("dense256"))}
-    lanes = sum(
-        one.area_mm2 for one in cost.values() if one.count > 32 or one.name.startswith("window")
-    ) / (1 - 0.0227 - 0.2685)
-    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes) * 9
-    window = cost["windows"].read_pj + cost["windows"].write_pj
-    path = cost["window multiplexers"].read_pj
-    found = physics.energy(built("dense256")).window_byte
-    assert found == pytest.approx((window + path + broadcast) / 8 / (1 - CLOCK_POWER))
+    lanes = sum(one.area_mm2 for one in cost.values() if one.name in BESIDE_LANES)
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes / (1 - 0.0227 - 0.2685)) * 9
+    read = cost["windows"].read_pj + cost["window multiplexers"].read_pj + broadcast
+    found, clocked = physics.prices(built("dense256"))["window_byte"], 1 / (1 - CLOCK_POWER)
+    assert found.read == pytest.approx(clocked * read / 4)
+    assert found.write == pytest.approx(clocked * cost["windows"].write_pj / 4)
+
+
+@pytest.mark.parametrize(("drain_width", "banks"), [(4, 2), (16, 2), (32, 4)])
+def test_acc_has_banks_for_all_that_is_drained_in_a_cycle(drain_width: int, banks: int) -> None:
+    """Sums are read and written in the same cycle, 4 bytes each."""
+    spec = resized(built(), drain_width=drain_width)
+    acc = part(spec, "ACC")
+    assert acc.count == banks
+    assert acc.count * acc.width >= 2 * 4 * drain_width
+    assert part(spec, "requantize units").count == max(16, drain_width)
+
+
+def test_load_and_store_move_a_quad_or_what_the_bus_brings() -> None:
+    for width, banks, rows in ((4, 8, 4), (16, 8, 4), (16, 4, 2), (16, 1, 1), (128, 16, 8)):
+        dram_of = replace(built().dram, bytes_per_cycle=width)
+        spec = replace(resized(built(), act_banks=banks, act_bytes=32768), dram=dram_of)
+        assert part(spec, "load and store row buffers").width == 16 * rows
 
 
 def test_a_newer_node_costs_less_and_more_lanes_cost_more() -> None:
@@ -199,7 +229,7 @@ def test_area_is_the_parts_and_the_floorplan() -> None:
     chip = physics.physics(built())
     inside = sum(one.area_mm2 for one in chip.parts)
     assert inside / chip.area_mm2 == pytest.approx(1 - 0.0227 - 0.2685)
-    assert 4 < chip.area_mm2 < 5
+    assert 3 < chip.area_mm2 < 4
     assert chip.channels == 2  # 8 GB/s of LPDDR4-3200, 16 bits
     assert chip.dram_mw == pytest.approx(2 * 37.875)
     assert chip.standing_mw == chip.leakage_mw + chip.dram_mw
@@ -217,7 +247,7 @@ def test_own_constants_win_and_need_no_technology() -> None:
 
 
 def test_a_memory_that_is_too_slow_is_refused() -> None:
-    fast = replace(built(), clock_mhz=1000.0)
+    fast = replace(coarse(), clock_mhz=1000.0)
     with pytest.raises(
         SpecError,
         match=r"target 'sparse256': ACT cannot be built at 45nm for 1000 MHz: .* up to 7\d\d MHz",
@@ -228,7 +258,7 @@ def test_a_memory_that_is_too_slow_is_refused() -> None:
 
 
 def test_reads_that_take_longer_than_the_pipeline_are_refused() -> None:
-    spec = resized(replace(built(), clock_mhz=720.0), act_banks=8)  # ACT: 1.41 ns of 1.39
+    spec = replace(coarse(), clock_mhz=720.0)  # ACT: 1.41 ns of 1.39
     physics.check(spec)
     with pytest.raises(SpecError, match=r"pipeline_cycles = 0 is less than the 1 cycles .* ACT"):
         physics.check(resized(spec, pipeline_cycles=0))
@@ -241,9 +271,53 @@ def test_act_has_a_bank_for_each_row_that_moves_in_a_cycle() -> None:
         physics.check(replace(spec, dram=replace(spec.dram, bytes_per_cycle=64)))
 
 
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+def test_the_built_in_targets_make_sense(target: str) -> None:
+    assert not list(physics.doubts(load_spec(target)))
+
+
+ODD: dict[str, tuple[dict[str, int], int]] = {  # sentence: sizes, bytes of the bus in a cycle
+    r"dram.bytes_per_cycle = 64 brings more than 2 bytes a cycle for each of 16 mult": (
+        {"lanes": 16, "pixels": 1},
+        64,
+    ),
+    r"dram.bytes_per_cycle = 1 is too narrow for 1,024 multipliers: .* at most \d\d% of them": (
+        {"pixels": 16, "act_banks": 16},
+        1,
+    ),
+    r"1,\d+ KiB of SRAM are for 16 multipliers, more than 64 KiB each; take smaller": (
+        {"lanes": 16, "pixels": 1, "act_bytes": 1 << 20},
+        16,
+    ),
+    r"array.pixels = 16 rows of ACT are fetched together from sram.act_banks = 8, so every": (
+        {"pixels": 16, "act_banks": 8},
+        16,
+    ),
+    r"the bus of 64 GB/s needs \d\d channels of lpddr4, more than 8; take a narrower bus": (
+        {},
+        128,
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", ODD)
+def test_what_makes_no_sense_is_said(sentence: str) -> None:
+    """One sentence each, and a little less of it is none."""
+    sizes, bus = ODD[sentence]
+    spec = resized(replace(built(), dram=replace(built().dram, bytes_per_cycle=bus)), **sizes)
+    (found,) = physics.doubts(spec)
+    assert re.match(sentence, found)
+    with (
+        pytest.warns(RuntimeWarning, match=rf"target 'sparse256': {sentence}"),
+        suppress(SpecError),
+    ):
+        physics.check(spec)
+
+
 def test_a_memory_beyond_the_table_is_refused_with_its_name() -> None:
-    with pytest.raises(
-        SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"
+    with (
+        pytest.warns(RuntimeWarning, match="more than 64 KiB each"),
+        pytest.raises(SpecError, match=r"target 'sparse256': WGT: an SRAM of 2097152 bytes, .* sp"),
     ):
         physics.check(resized(built(), wgt_bytes=64 << 21))
 

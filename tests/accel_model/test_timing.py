@@ -12,7 +12,7 @@ from tests.accel_model.by_name import conv_cycles, lane_cycles, lanes, slots_at,
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LaneEnergy
+from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LANE_SPLITS, LaneEnergy
 from zeroskip.accel_model.formats import make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
@@ -312,9 +312,13 @@ def test_events_count_and_cost_energy() -> None:
     totals, energy = run.totals, physics.energy(hand.spec)
     assert run.energy["mac"] == pytest.approx(energy.mac * np.count_nonzero(made["weight"]) * 30)
     assert run.energy["dram_byte"] == pytest.approx(energy.dram_byte * totals["dram_bytes"])
-    assert run.picojoules == pytest.approx(
-        sum(getattr(energy, event) * totals[counter] for event, counter in LANE_EVENTS.items())
-    )
+    prices = physics.prices(hand.spec)
+    spent = {event: prices[event].read * totals[name] for event, name in LANE_EVENTS.items()}
+    for event, split in LANE_SPLITS.items():
+        read, written = (sum(totals[flow] for flow in way) for way in (split.reads, split.writes))
+        assert split.unit * totals[LANE_EVENTS[event]] == read + written
+        spent[event] = (prices[event].read * read + prices[event].write * written) / split.unit
+    assert run.energy == pytest.approx(spent)
     filters, channels = made["weight"].shape[:2]
     slots, gang, pc = 64 >> made["gang"], made["gang"], made["pc"]
     groups = -(-filters // slots)

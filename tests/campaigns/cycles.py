@@ -49,9 +49,11 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.reference.dma import Transfer, step_transfer
+from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
+from zeroskip.accel_model.reference.filters import stream_rate
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
-from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.accel_model.spec import AccelSpec, DramTiming, load_spec
+from zeroskip.accel_model.technology import DRAM_TIMINGS
 from zeroskip.accel_model.timing.timeline import timeline
 
 CHUNK = 200  # cases that a process is given at once
@@ -109,7 +111,8 @@ def fast(spec: AccelSpec, one: Instruction, *registers: Instruction, **held: Any
 
 def difference(cost: Cost, outcome: Outcome, spec: AccelSpec | None = None) -> str:
     """The counters that are not equal; with a spec of lanes those of a convolution too."""
-    counters = {name: getattr(cost, name) for name in COUNTED} | dict(cost.events)
+    counters = {name: getattr(cost, name) for name in COUNTED}
+    counters |= {**cost.events, **cost.traffic}
     if spec is not None:
         counters |= lane_cycles(spec, cost.slots)
     named = counters.keys() | outcome.events.keys()
@@ -209,7 +212,10 @@ def channelwise(rng: Rng, name: str) -> str:
     banks = int(some(rng, 1, 2, 4, 8))
     spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
     spec = with_lanes(
-        spec, pixels=int(some(rng, 1, 2, 4)), pipeline_cycles=int(rng.integers(0, 12))
+        spec,
+        lanes=int(some(rng, 16, 64)),  # of 16 banks weights may come slower than rows of ACT
+        pixels=int(some(rng, 1, 2, 4)),
+        pipeline_cycles=int(rng.integers(0, 12)),
     )
     registers = [
         *_input(row, (9, 9), top, left),
@@ -249,6 +255,7 @@ def channelwise(rng: Rng, name: str) -> str:
             operand_row=operand_row,
             **more,
         ),
+        stream_rate(spec),
     )
     return difference(fast(spec, instructions[name], *registers, **held), outcome)
 
@@ -292,20 +299,29 @@ def _kernel(
 
 
 def transfer(rng: Rng, name: str) -> str:
-    """A transfer over a bus of any width: strided pieces that touch each other or not."""
+    """A transfer over a bus of any width, flat or with rows of DRAM behind it: strided pieces that
+    touch each other or not."""
     width = int(some(rng, 4, 8, 16, 32, 64))
     spec = load_spec("dense256")
     dram = replace(spec.dram, bytes_per_cycle=width, burst_bytes=max(width, int(some(rng, 32, 64))))
-    spec = replace(spec, dram=dram)
+    if rng.random() < 0.7:
+        dram = replace(dram, timing=random_timing(rng, dram.burst_bytes))
+    sram = replace(spec.sram, act_banks=int(some(rng, 1, 2, 4, 8, 16)))
+    spec = replace(spec, dram=dram, sram=sram)
     first = int(rng.integers(0, 1 << 12))
     if name == "loadparams":
         rows = int(rng.integers(1, 60))
         made = isa.LoadParams(par=0, dram=first, rows=rows)
-        return difference(fast(spec, made), step_transfer(dram, Transfer(first, 16 * rows)))
+        outcome = step_transfer(spec, Transfer(first, 16 * rows))
+        outcome.events["par_loaded"] = 16 * rows
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
+        return difference(fast(spec, made), outcome)
     if name == "loadweights":
         size = 4 * int(rng.integers(1, 600))
-        outcome = step_transfer(dram, Transfer(first, size))
+        outcome = step_transfer(spec, Transfer(first, size))
         outcome.events["wgt_words"] = size // 4
+        outcome.events["wgt_loaded"] = size
+        outcome.events["dram_read"] = outcome.events["dram_bytes"]
         return difference(
             fast(spec, isa.LoadWeights(wgt=0, dram=first, size=size, mode=0)), outcome
         )
@@ -324,9 +340,38 @@ def transfer(rng: Rng, name: str) -> str:
     one = move(
         act=0, dram=first, width=counts[0], height=counts[1], blocks=counts[2], bytes=length, lane=0
     )
-    outcome = step_transfer(dram, Transfer(first, length, counts, (steps[0], steps[1], steps[2])))
-    outcome.events["act_rows"] = counts[0] * counts[1] * counts[2]
+    rows = width * height * deep
+    outcome = step_transfer(
+        spec,
+        Transfer(first, length, counts, (steps[0], steps[1], steps[2])),
+        rows,
+        row_rate(spec),
+        writes=name == "store",
+    )
+    outcome.events["act_rows"] = rows
+    outcome.events["act_loaded" if name == "load" else "act_stored"] = 16 * rows
+    outcome.events["dram_read" if name == "load" else "dram_written"] = outcome.events["dram_bytes"]
     return difference(fast(spec, one, register), outcome)
+
+
+def random_timing(rng: Rng, burst: int) -> DramTiming:
+    """Rows of DRAM: those of a device, or small ones with times of up to some 40 cycles."""
+    if rng.random() < 0.3:
+        device = DRAM_TIMINGS[str(some(rng, *DRAM_TIMINGS))]
+        return DramTiming(channels=2, queue=16, **device)  # type: ignore[arg-type]  # whole counts
+    times = {
+        name: float(rng.integers(1, 80)) for name in ("trcd_ns", "trp_ns", "tras_ns", "twr_ns")
+    }
+    return DramTiming(
+        channels=int(some(rng, 1, 2)),
+        page_bytes=max(burst, int(some(rng, 64, 128, 512))),
+        banks=int(some(rng, 1, 2, 4, 8)),
+        queue=int(some(rng, 1, 2, 5, 16)),
+        trrd_ns=float(rng.integers(0, 40)),
+        trfc_ns=float(rng.integers(0, 400)),
+        trefi_ns=float(rng.integers(1200, 4000)),
+        **times,
+    )
 
 
 # ------------------------------------------------------------------------------------ tokens

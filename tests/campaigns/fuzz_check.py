@@ -128,12 +128,25 @@ def _check_images(spec: AccelSpec, program: Program, data: dict[str, Array], run
 
 
 def multiplies(graph: LayerGraph) -> int:
-    """By weights that are not zero, of each for every output of its filter."""
+    """By weights that are not zero, of each for every output of its filter; but for frames of
+    padding, which nothing multiplies."""
     return sum(
-        int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
+        _framed(node.layer)
+        if isinstance(node.layer, ConvLayer) and node.layer.weight.ndim == 5
+        else int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
         for node in graph.nodes
         if isinstance(node.layer, ConvLayer | DenseLayer)
     )
+
+
+def _framed(layer: ConvLayer) -> int:
+    """Of a 3-D convolution: each tap over frames for the frames of the result in which it looks at
+    one of the input."""
+    starts = np.arange(layer.y.shape[2]) * layer.strides[0] - layer.padding[0]
+    taps = starts + np.arange(layer.weight.shape[2])[:, None] * layer.dilation[0]
+    there = ((taps >= 0) & (taps < layer.x.shape[2])).sum(axis=1)
+    held = np.count_nonzero(layer.weight, axis=(0, 1, 3, 4))
+    return int(held @ there) * int(np.prod(layer.y.shape[3:]))
 
 
 def compile_graph(graph: LayerGraph, spec: AccelSpec) -> Program:

@@ -82,8 +82,8 @@ def _of_step(step: FuzzStep, graph: LayerGraph) -> Iterator[Feature]:
         yield "structure", f"concatenation of {min(len(layer.xs), 4)}"
     if not spatial:
         yield "spatial", "vector"
-    elif len(spatial) == 1:
-        yield "spatial", "1-D"
+    elif len(spatial) != 2:
+        yield "spatial", f"{len(spatial)}-D"
     else:
         yield (
             "spatial",

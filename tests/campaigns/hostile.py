@@ -1,7 +1,7 @@
 """Altered files: each is refused in one sentence or does what it says (``make hostile``).
 
     python -m tests.campaigns.hostile [--count 200000] [--toml 20000] [--onnx 5000] [--mlir 20000]
-        [--relay 20000] [--seed 0]
+        [--relay 20000] [--tosa 20000] [--seed 0]
 
 Program files: bytes are changed, or the manifest, the arrays and the instructions within and all
 checksums made anew, so that what was altered is believed; then the program is loaded and run, with
@@ -11,7 +11,8 @@ files of nested levels likewise, their parts altered.
 Hardware descriptions: lines and values of TOML, then a network is compiled for what is accepted.
 ONNX models: fields of the protobuf messages, then import and, for three of ten, the whole compiler.
 Programs as MLIR text: words, numbers and lines; what is accepted is run. Relay: words of the text,
-its metadata and bytes of parameters, then conversion to ONNX and, for one of twenty, import.
+its metadata and bytes of parameters, then conversion to ONNX and, for one of twenty, import. TOSA:
+words, numbers and lines, then the layers and, for one of twenty, what it computes.
 
 Cases run in processes of their own whose address space may grow by 1 GiB; a twentieth of the
 programs run again with numba's bounds checks, so that a read or write beyond an array would be
@@ -47,6 +48,7 @@ from tests.campaigns import (
     hostile_programs,
     hostile_relay,
     hostile_toml,
+    hostile_tosa,
 )
 from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.errors import ZeroskipError
@@ -82,6 +84,7 @@ KINDS = {
     "levels, resealed": HostileKind(hostile_levels.altered_levels, hostile_levels.warm, 1_000),
     "programs, MLIR": HostileKind(hostile_mlir.altered_mlir, hostile_mlir.warm, 2_500),
     "models, Relay": HostileKind(hostile_relay.altered_relay, hostile_relay.warm, 2_500),
+    "models, TOSA": HostileKind(hostile_tosa.altered_tosa, hostile_tosa.warm, 2_500),
 }
 SHARES = {
     "programs, bytes": 0.25,
@@ -226,6 +229,7 @@ def main() -> None:
     parser.add_argument("--onnx", type=int, default=5_000, help="models")
     parser.add_argument("--mlir", type=int, default=20_000, help="programs as MLIR text")
     parser.add_argument("--relay", type=int, default=20_000, help="Relay texts and parameters")
+    parser.add_argument("--tosa", type=int, default=20_000, help="networks as TOSA text")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--repeat", nargs=2, metavar=("KIND", "CASE"), help="one case alone")
@@ -246,7 +250,7 @@ def main() -> None:
     counts = {kind: round(share * options.count) for kind, share in SHARES.items()}
     counts |= {"hardware, TOML": options.toml, "models, ONNX": options.onnx}
     counts["programs, MLIR"] = options.mlir
-    counts |= {"models, Relay": options.relay}
+    counts |= {"models, Relay": options.relay, "models, TOSA": options.tosa}
     results = {kind: HostileResult() for kind, count in counts.items() if count}
     for kind, found in campaign(counts, options.seed, options.jobs):
         results[kind].join(found)

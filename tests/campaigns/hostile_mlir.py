@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -53,14 +54,14 @@ def _read_and_run(text: str) -> str:
     return "to its end" if programs else "nothing"
 
 
-def change_text(rng: Rng, text: str) -> str:
+def change_text(rng: Rng, text: str, words: Sequence[str] = WORDS) -> str:
     """One to three alterations: a word, a number, a line, a piece, or what is between two tokens."""
     for _ in range(int(rng.integers(1, 4))):
         lines = text.split("\n")
         at = int(rng.integers(len(lines)))
         kind = rng.integers(8)
         if kind < 3:
-            lines[at] = _with_word(rng, lines[at], WORDS[rng.integers(len(WORDS))])
+            lines[at] = _with_word(rng, lines[at], words[int(rng.integers(len(words)))])
         elif kind == 3:
             lines[at] = _with_number(rng, lines[at])
         elif kind == 4:

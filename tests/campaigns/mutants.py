@@ -2,6 +2,9 @@
 
     python -m tests.campaigns.mutants [--seed S] [--sample N] [--jobs J]
 
+Ports are mutants of the hardware: each port that a program uses passes a hundredth less than the
+busiest instruction needs (``narrowed``), which the audit must notice.
+
 From compiled programs (``programs.py``) each wait and post is removed, matched pairs of them are
 removed, each is given to another unit, neighbouring instructions are swapped (in the program and
 within a unit), and every field of every instruction is changed by one, up and down. A mutant runs
@@ -36,16 +39,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from multiprocessing import get_context
+from unittest.mock import patch
 
 import numpy as np
 
 from tests.campaigns import symbolic
 from tests.campaigns.programs import Data, Sample, samples
 from tests.campaigns.tables import provenance, table
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa.encoding import decode_all, encode_all
 from zeroskip.accel_model.isa.instructions import UNITS, Instruction, IsaError, layout
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.physics.part import Resource
 from zeroskip.accel_model.program.program import Program
 
 ORDERS = 10  # shuffled, for a mutant that nothing stopped
@@ -254,6 +260,35 @@ def _reason(problem: MachineError) -> str:
     return "refused"
 
 
+def narrowed(original: Original) -> Iterator[tuple[str, tuple[Resource, ...]]]:
+    """Each port that the program uses, and the target's memories and paths where it is too narrow."""
+    run = original.machine.run(original.sample.program, original.sample.inputs[0], numbers=False)
+    count, declared = run.counters, physics.resources(original.sample.spec)
+    for at, resource in enumerate(declared):
+        for port in resource.ports:
+            passed = sum(count[flow] for flow in port.flows)
+            most = float(np.max(passed / count["cycles"]))
+            if most:
+                uses = 0.99 * most / (resource.count * resource.width)
+                ports = tuple(
+                    replace(other, uses=uses) if other is port else other
+                    for other in resource.ports
+                )
+                yield (
+                    f"{port.user} of {resource.name}",
+                    (*declared[:at], replace(resource, ports=ports), *declared[at + 1 :]),
+                )
+
+
+def judge_ports(original: Original) -> Iterator[tuple[str, str]]:
+    """Each port, and what finds that it is too narrow."""
+    data, expected = original.sample.inputs[0], original.wanted[0]
+    for what, resources in narrowed(original):
+        with patch.object(physics, "resources", lambda _spec, ports=resources: ports):
+            found = _differs(original.machine, original.sample.program, data, expected, None)
+        yield what, found or "survived"
+
+
 @cache
 def _samples(seed: int) -> dict[str, Sample]:
     return {each.name: each for each in samples(seed)}
@@ -267,6 +302,11 @@ def campaign(
     original = _original(name, seed)
     seen: Counter[tuple[str, str]] = Counter()
     left = []
+    if part == 0:
+        for what, outcome in judge_ports(original):
+            seen["ports", outcome] += 1
+            if outcome != "audit":
+                left.append(f"survived: {name}, ports, {what}: {outcome}")
     for mutant in original.mutants()[part::parts]:
         outcome = judge(original, mutant)
         seen[mutant.kind, outcome] += 1

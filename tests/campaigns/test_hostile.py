@@ -25,6 +25,7 @@ SAMPLES = {
     "models, ONNX": 40,
     "programs, MLIR": 25,
     "models, Relay": 150,
+    "models, TOSA": 25,
 }
 
 

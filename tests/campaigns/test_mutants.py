@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from tests.campaigns import symbolic
-from tests.campaigns.mutants import FIELDS, TOKENS, Mutant, Original, judge
+from tests.campaigns.mutants import FIELDS, TOKENS, Mutant, Original, judge, judge_ports
 from tests.campaigns.programs import NETWORKS, TARGETS, Data, sample, samples, tiny
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all, encode_all
 from zeroskip.accel_model.isa.instructions import BY_MNEMONIC, BY_OPCODE, layout
 from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.physics import resources
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 
@@ -43,6 +44,15 @@ def test_no_mutant_survives(target: str) -> None:
             seen[outcome] += 1
     print(seen)
     assert {"race", "unwritten", "deadlock", "refused", "output", "proved"} <= set(seen)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_port_that_is_too_narrow_survives(target: str) -> None:
+    """Partial sums and all: every port of the target is used, and noticed."""
+    spec = tiny(load_spec(target))
+    found = dict(judge_ports(Original.of(sample("reduction", spec, "reduction", seed=1))))
+    declared = {f"{port.user} of {one.name}" for one in resources(spec) for port in one.ports}
+    assert found == dict.fromkeys(declared, "audit")
 
 
 def unchanged(original: Original) -> Mutant:

@@ -95,7 +95,8 @@ def needs(graph: LayerGraph, kind: str, node: Node, fused: Node | None) -> tuple
 
 
 def weight_bytes(layer: Layer, kind: str) -> int:
-    """In the format of the array, the zeros between groups not counted."""
+    """In the format of the array, the zeros between groups not counted. Kernels as large as the map
+    may be taken for those of a dense layer."""
     if not isinstance(layer, ConvLayer | DenseLayer):
         return 0
     weight = layer.weight
@@ -106,5 +107,8 @@ def weight_bytes(layer: Layer, kind: str) -> int:
     if kind == "bitmap":
         return int(np.count_nonzero(weight)) + (weight.size + 7) // 8
     if isinstance(layer, DenseLayer):  # kernels of one weight
-        weight = weight[..., np.newaxis]
-    return nbytes_ideal(kind, weight)  # test_formats.py counts it
+        return nbytes_ideal(kind, weight[..., np.newaxis])
+    sizes = [nbytes_ideal(kind, weight)]  # test_formats.py counts it
+    if weight.shape[2:] == layer.x.shape[2:] and places(layer).all():
+        sizes.append(nbytes_ideal(kind, weight.reshape(len(weight), -1, 1)))
+    return min(sizes)

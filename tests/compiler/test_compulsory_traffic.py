@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.compiler import least
@@ -87,6 +87,7 @@ def test_touched_is_what_loops_touch(seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 1 << 40))
+@example(3456600)  # a kernel as large as the map, beside it
 def test_multiplies_by_padding_are_not_counted(seed: int) -> None:
     """Of convolutions of every shape, groups and depthwise included, as they are lowered."""
     rng = np.random.default_rng(seed)

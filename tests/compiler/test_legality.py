@@ -93,6 +93,41 @@ def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> ConvLaye
     )
 
 
+def volume_pool(frames: int, rows: int, stride: int = 1) -> MaxPoolLayer:
+    """Over all frames of two positions of that many rows."""
+    return MaxPoolLayer(
+        x=tensor(1, 1, frames, rows + stride, 1),
+        y=tensor(1, 1, 1, 2, 1),
+        kernel=(frames, rows, 1),
+        strides=(1, stride, 1),
+        padding=(0,) * 6,
+        dilation=(1, 1, 1),
+        lo=-128,
+        hi=127,
+    )
+
+
+def volume_conv(channels: int, frames: int, rows: int = 1, groups: int = 1) -> ConvLayer:
+    """Of as many frames as its kernel has."""
+    filters, rng = max(1, groups), np.random.default_rng(channels)
+    weight = rng.integers(-9, 9, (filters, channels // groups, frames, rows, 1)).astype(np.int8)
+    ones = np.ones(filters, np.int32)
+    return ConvLayer(
+        x=tensor(1, channels, frames, rows, 1),
+        y=tensor(1, filters, 1, 1, 1),
+        weight=weight,
+        bias=5 * ones,
+        mult=ones << 30,
+        shift=44 * ones,
+        strides=(1, 1, 1),
+        padding=(0,) * 6,
+        dilation=(1, 1, 1),
+        groups=groups,
+        lo=-128,
+        hi=127,
+    )
+
+
 def rescale(*shape: int, x: DType = "int8", y: DType = "int8") -> RequantizeLayer:
     return RequantizeLayer(
         x=tensor(*shape, dtype=x, zero_point=3),
@@ -187,6 +222,11 @@ TAKEN = {
     "channels joined, counted from the end": concat(-3, 1, 20, 2, 3),
     "channels of no positions joined": concat(-1, 1, 5),
     "an addition": add(1, 4, 3),
+    "rows of frames of a pool": volume_pool(7, 73),
+    "steps over rows of frames": volume_pool(1, 1, stride=127),
+    "rows of frames of a depthwise kernel": volume_conv(2, 7, rows=73, groups=2),
+    "more rows of frames, summed over channels": volume_conv(2, 8, rows=64),
+    "channels of frames": volume_conv(4681, 7),
 }
 
 REFUSED = {
@@ -209,11 +249,16 @@ REFUSED = {
     "a batch of two": rescale(2, 4, 3),
     "a batch of two of one operand": add(1, 4, 3, b=2),
     "no channels": rescale(1),
-    "three spatial dimensions": rescale(1, 2, 3, 3, 3),
+    "four spatial dimensions": rescale(1, 2, 3, 3, 3, 3),
     "32 bits read": rescale(1, 4, x="int32"),
     "32 bits made": rescale(1, 4, y="int32"),
     "rows joined": concat(2, 1, 5, 2, 3),
     "columns joined, counted from the end": concat(-1, 1, 5, 2, 3),
+    "rows of frames of a pool": volume_pool(8, 64),
+    "steps over rows of frames": volume_pool(2, 1, stride=64),
+    "rows of frames of a depthwise kernel": volume_conv(2, 8, rows=64, groups=2),
+    "channels of frames": volume_conv(4096, 8),
+    "rows of all frames": rescale(1, 1, 8, 1024, 1),
 }
 
 

@@ -17,11 +17,11 @@ from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import BY_MNEMONIC, Instruction, Unit
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.compiler.mlir import program_reader
 from zeroskip.compiler.mlir.attributes import attribute, dense, string, symbol
 from zeroskip.compiler.mlir.dialect import fields_of, irdl
 from zeroskip.compiler.mlir.program_reader import load_programs, read_programs
 from zeroskip.compiler.mlir.program_text import MlirError, programs_text
+from zeroskip.relay_passes.tosa import mlir_text
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -165,7 +165,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program_reader, "MAX_TEXT", 5)
+    monkeypatch.setattr(mlir_text, "MAX_TEXT", 5)
     with pytest.raises(MlirError, match="has 6 characters, more than 5"):
         read_programs("module", "x")
 

@@ -97,7 +97,7 @@ def timed(layer: Layer, target: str) -> tuple[dict[ConvPlan, int], list[ConvPlan
     "target",
     [
         pytest.param("dense256", marks=pytest.mark.slow),
-        "sparse256",
+        pytest.param("sparse256", marks=pytest.mark.slow),
         pytest.param("pattern256", marks=pytest.mark.slow),
     ],
 )
@@ -172,6 +172,7 @@ def test_the_slower_of_array_and_bus_decides() -> None:
         rows=zero,
         all_rows=zero,
         act=zero,
+        energy=zero,
         fits=np.ones(2, np.bool_),
     )
     assert costs.order(2, None) == [1, 0]

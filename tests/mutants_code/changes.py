@@ -17,20 +17,26 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_tosa import TOSA
+from tests.mutants_code.of_tvm import TVM
+from tests.mutants_code.of_volumes import VOLUMES
 
 CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
     *ARRAYS,
     *COMPILER,
     *JUDGES_OF_COMPILER,
+    *VOLUMES,
     *MLIR,
     *RELAY_PASSES,
     *RELAY,
+    *TOSA,
     *JUDGES_OF_RELAY_PASSES,
     *RUNTIME,
     *LOSSES,
     *REPORT,
     *JUDGES_OF_RUNTIME,
+    *TVM,
 )
 PACKAGES = {
     package: tuple(change for change in CHANGES if change.package == package)

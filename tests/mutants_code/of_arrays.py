@@ -67,6 +67,34 @@ ARRAYS: tuple[Change, ...] = (
         f"{TILES}[diannao] {REGIONS}",
     ),
     Change(
+        "accel_model/arrays/tile_counts.py",
+        "no array waits for what memories have still to send",
+        "return max(0, *(-(-amount // rate) - end for amount, rate in needs))",
+        "return 0",
+        "accel_model/arrays/test_inputs.py accel_model/arrays/test_ports.py",
+    ),
+    Change(
+        "accel_model/execute/channelwise.py",
+        "channelwise instructions do not wait for their streams",
+        "taken, free = max(taken, sent), max(free, sent)",
+        "taken, free = taken, max(free, 0)",
+        "campaigns/test_cycles.py",
+    ),
+    Change(
+        "accel_model/conformance.py",
+        "an array may be faster than its ports",
+        "            if through > most:",
+        "            if through > 2 * most:",
+        "accel_model/arrays/test_ports.py",
+    ),
+    Change(
+        "accel_model/arrays/scnn.py",
+        "weights of channels without inputs are broadcast too",
+        "weight_bytes = array.vector * int((groups.vectors * wanted).sum())",
+        "weight_bytes = array.vector * int(groups.vectors.sum())",
+        "accel_model/arrays/test_inputs.py",
+    ),
+    Change(
         "accel_model/arrays/cambricon_x.py",
         "a window without weights takes no cycle",
         "np.maximum(-(-stored // multipliers), 1)",
@@ -83,7 +111,7 @@ ARRAYS: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/cambricon_x.py",
         "streams are read once, not for every output",
-        '"wgt_words": filters.words * outputs,',
+        '"wgt_words": filters.words * outputs - count * (outputs - 1),',
         '"wgt_words": filters.words,',
         f"{TILES}[cambricon_x]",
     ),

@@ -48,13 +48,6 @@ MLIR: tuple[Change, ...] = (
         "compiler/test_mlir_program.py",
     ),
     Change(
-        "compiler/mlir/program_reader.py",
-        "strings without an end are given to the parser",
-        """if match[0] == '"':""",
-        "if False:",
-        "compiler/test_mlir_program.py",
-    ),
-    Change(
         "compiler/mlir/tosa.py",
         "columns are padded as rows are",
         "[begins[0], ends[0], begins[1], ends[1]]",

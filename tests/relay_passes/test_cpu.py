@@ -9,11 +9,13 @@ import numpy.typing as npt
 import pytest
 import tvm
 from tvm import relax
+from tvm.target import codegen
 
 from zeroskip.relay_passes.relax.cpu import (
     ScheduleRule,
     _schedule_reduction,
     compile_for_cpu,
+    cpu_target,
     run_cpu,
 )
 
@@ -136,3 +138,18 @@ def test_a_convolution_takes_our_schedule() -> None:
         made = ScheduleRule("reduction", _schedule_reduction).apply(function, target, False)
     assert made is not None
     assert "T.vectorized" in made.mod.script()
+
+
+@pytest.mark.parametrize(
+    ("processor", "bits"),
+    [
+        ("skylake-avx512", 512),
+        ("znver5", 512),
+        ("znver3", 256),
+        ("haswell", 256),
+        ("sandybridge", 256),
+        ("nehalem", 128),
+    ],
+)
+def test_vectors_are_as_wide_as_the_processors(processor: str, bits: int) -> None:
+    assert codegen.llvm_get_vector_width(cpu_target(processor)) == bits

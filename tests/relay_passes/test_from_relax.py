@@ -136,7 +136,7 @@ def test_operators(name: str) -> None:
     check(module, made, (1, 4, 9, 7))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
 def test_networks_keep_their_names_and_size(name: str) -> None:
     original = MODELS[name](image=32)
     module = FoldBatchNorm()(import_onnx(normalise_onnx(original)))

@@ -25,6 +25,7 @@ from zeroskip.relay_passes.pruning.reconstruction.reconstruct import Reconstruct
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.scales import Range
+from zeroskip.relay_passes.relax.normal_form import NormaliseRelax
 from zeroskip.relay_passes.relax.rewriting import const_value
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -89,6 +90,19 @@ def folding_constants() -> tvm.IRModule:
         return emit("conv", op.nn.conv2d(x, scaled))
 
     return module(2, body)
+
+
+def channels_last() -> tvm.IRModule:
+    def body(x: Any, emit: Emit) -> Any:
+        layouts = {"data_layout": "NHWC", "kernel_layout": "HWIO"}
+        y = emit("conv", op.nn.conv2d(x, const(numbers(3, 3, 6, 2)), **layouts))
+        y = emit("relu", op.nn.relu(emit("bias", op.add(y, const(numbers(2))))))
+        y = emit("flat", op.reshape(y, (1, 32)))
+        return emit("dense", op.matmul(y, const(numbers(32, 3))))
+
+    made = module(6, body)
+    made["main"] = made["main"].without_attr(NODES_ATTR)
+    return made
 
 
 def normalised() -> tvm.IRModule:
@@ -156,6 +170,7 @@ class GoldenCase(NamedTuple):
 
 
 CASES = {
+    "NormaliseRelax": GoldenCase(channels_last, NormaliseRelax),
     "FoldConstants": GoldenCase(folding_constants, passes.FoldConstants),
     "FoldBatchNorm": GoldenCase(normalised, passes.FoldBatchNorm),
     "FoldForward": GoldenCase(scaled_before, passes.FoldForward),
@@ -223,6 +238,15 @@ def test_a_pass_does_what_it_did(name: str, update_golden: bool) -> None:
     assert got == path.read_text(encoding="utf-8"), (
         "the module has changed; if it should, run pytest --update-golden and look at the change"
     )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_pass_is_left_out_by_its_name(name: str) -> None:
+    case = CASES[name]
+    made, before = case.make(), case.before()
+    assert made.info.name == f"zeroskip.{name}"
+    with tvm.transform.PassContext(disabled_pass=[made.info.name]):
+        assert tvm.transform.Sequential([made])(before).same_as(before)
 
 
 def test_every_pass_has_a_golden() -> None:

@@ -94,7 +94,7 @@ def image_net(seed: int = 0) -> onnx.ModelProto:
 
 
 def video_net(seed: int = 0) -> onnx.ModelProto:
-    """3-D convolutions, which stay on the CPU, and a classifier, which does not."""
+    """3-D convolutions and a classifier."""
     net = OnnxBuilder(seed)
     x = net.conv("stem", "x", 12, 3, (3, 3, 3))
     x = net.conv("body", x, 18, 12, (3, 3, 3))

@@ -131,9 +131,9 @@ def test_an_unknown_target(compiled: Path, tmp_path: Path) -> None:
     [
         ("clock_mhz = 500", 'clock_mhz = "500 MHz"', "clock_mhz"),
         ("clock_mhz = 500", "clock_mhz = -500", "clock_mhz"),
-        ("act_bytes = 262144", 'act_bytes = "256 KiB"', "act_bytes"),
-        ("act_bytes = 262144", "", "act_bytes"),
-        ("act_bytes = 262144", "act_kib = 256", "act_"),
+        ("act_bytes = 294912", 'act_bytes = "256 KiB"', "act_bytes"),
+        ("act_bytes = 294912", "", "act_bytes"),
+        ("act_bytes = 294912", "act_kib = 256", "act_"),
         ("bytes_per_cycle = 16", "bytes_per_cycle = -16", "bytes_per_cycle"),
         ('node = "45nm"', "node = nan", "node"),
         ("[sram]", "[", "TOML"),
@@ -153,7 +153,7 @@ def test_a_toml_with_a_wrong_unit_or_a_missing_or_negative_number(
 
 
 def test_a_layer_whose_smallest_tile_does_not_fit(compiled: Path, tmp_path: Path) -> None:
-    small = dense_toml().replace("act_bytes = 262144", "act_bytes = 256")
+    small = dense_toml().replace("act_bytes = 294912", "act_bytes = 512")
     (tmp_path / SMALL_TARGET).write_text(small)
     model, output, target = compiled / "net.onnx", tmp_path / "out.zsk", tmp_path / SMALL_TARGET
     result = zeroskip("compile", model, "-o", output, "--target", target)
@@ -250,7 +250,7 @@ def test_a_network_altered_by_one_byte(compiled: Path, tmp_path: Path) -> None:
     whole = (compiled / "net.zsk").read_bytes()
     rng = np.random.default_rng(5)
     wrong = tmp_path / "wrong.zsk"
-    for at in rng.integers(0, len(whole), 40).tolist():
+    for at in rng.integers(0, len(whole), 12).tolist():
         wrong.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
         result = reading("report", wrong, compiled)
         assert result.exit_code == 2, f"byte {at}"

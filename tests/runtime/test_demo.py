@@ -12,6 +12,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from zeroskip.runtime.cli import demo
 from zeroskip.runtime.cli.main import main
 
 MODELS = Path(__file__).parent.parent.parent / "models"
@@ -45,4 +46,15 @@ def test_demo(tmp_path: Path) -> None:
 def test_demo_without_its_files(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["demo", "--models", str(tmp_path)])
     assert done.exit_code == 2
-    assert "fashion_test.npz" in done.stderr
+    assert f"not in '{tmp_path}'" in done.stderr
+    assert "--models" in done.stderr
+
+
+def test_the_demonstration_finds_its_files_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert demo._folder(None).samefile(MODELS)
+    (tmp_path / "models").mkdir()
+    shutil.copy(MODELS / demo.IMAGES, tmp_path / "models")
+    assert demo._folder(None) == Path("models")

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.runtime.command import said
+from tests.runtime.command import refused, said
+from tests.runtime.test_qdq import network
 from zeroskip.runtime.cli.main import main
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -98,6 +99,24 @@ def test_every_pass_leaves_a_file(tmp_path: Path) -> None:
     before, after = (files[names.index(f"{name}.relax")].read_text("utf-8") for name in ours[2:])
     assert "zeroskip.schedule" not in before
     assert "zeroskip.schedule" in after
+
+
+def test_a_stage_without_a_text_is_said(tmp_path: Path) -> None:
+    """TOSA's text has no layers of volumes; all other files are there."""
+    model = network(
+        "y = Conv(x, w)",
+        "float[1,2,3,3,3] x",
+        "float[1,4,1,1,1] y",
+        w=np.ones((4, 2, 3, 3, 3), np.float32),
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    command = ["compile", str(tmp_path / "net.onnx"), "--emit"]
+    done = CliRunner().invoke(main, [*command, "all", "--emit-folder", str(tmp_path / "dump")])
+    assert done.exit_code == 0, done.output
+    names = [path.name.split("-", 1)[1] for path in sorted((tmp_path / "dump").iterdir())]
+    assert names[-2:] == ["asm.asm", "mlir.mlir"]
+    assert any("tosa is not among the files: 'Conv_y': 3 spatial" in line for line in said(done))
+    refused(CliRunner().invoke(main, [*command, "tosa"]), "'Conv_y'", "use --emit=layers or mlir")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def by_onnxruntime(model: onnx.ModelProto, inputs: dict[str, Any]) -> np.ndarray
     return np.asarray(session.run(None, inputs)[0])
 
 
+@pytest.mark.slow
 def test_a_quantized_keras_network_is_one_region(tmp_path: Path) -> None:
     from onnxruntime import quantization
 

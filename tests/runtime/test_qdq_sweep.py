@@ -114,8 +114,15 @@ def returning_integers(model: onnx.ModelProto) -> dict[str, str]:
 AVERAGES = {"AveragePool", "GlobalAveragePool", "QLinearAveragePool", "QLinearGlobalAveragePool"}
 
 
-@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
-@pytest.mark.parametrize("activations", [QuantType.QInt8, QuantType.QUInt8])
+@pytest.mark.parametrize(
+    ("activations", "form"),
+    [
+        (QuantType.QInt8, QuantFormat.QDQ),
+        (QuantType.QUInt8, QuantFormat.QOperator),
+        pytest.param(QuantType.QInt8, QuantFormat.QOperator, marks=pytest.mark.slow),
+        pytest.param(QuantType.QUInt8, QuantFormat.QDQ, marks=pytest.mark.slow),
+    ],
+)
 def test_every_tensor_is_onnxruntimes_and_every_layer_on_the_accelerator(
     form: QuantFormat, activations: QuantType
 ) -> None:

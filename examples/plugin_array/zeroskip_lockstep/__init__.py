@@ -3,7 +3,8 @@
 A stage is one tap of a block of 16 channels. All filters of a group take as many cycles for it as
 the one with most weights there, at least one: so q of every 16 is skipped exactly where every
 filter keeps as many weights as the others, and unstructured zeros hardly are. Weights are stored
-as a bitmap. Everything else (fetching, draining) is hidden but for a fixed pipeline.
+as a bitmap. Sums leave beside the multiplying, a row of 16 a cycle: a group of outputs takes no less
+than its rows. Everything else (fetching) is hidden but for a fixed pipeline.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Lockstep(Kind[LockstepGeometry]):
         PADDING,
         Slot("step", "filters waiting for the one with most weights in a block", "imbalance"),
         Slot("ragged", "filters and outputs that the last group lacks", "ragged"),
-        Slot("drain", "the end of the instruction", "drain"),
+        Slot("drain", "waiting for rows of results to leave, and for the end", "drain"),
         CONFLICTS,
         CHANNELWISE,
         SETUP,
@@ -82,8 +83,12 @@ class Lockstep(Kind[LockstepGeometry]):
         groups = -(-count // array.filters)
         padded = np.zeros((groups * array.filters, filters.stored_counts.shape[1]), np.int64)
         padded[:count] = np.maximum(filters.stored_counts, 1)
-        steps = int(padded.reshape(groups, array.filters, -1).max(axis=1).sum())
-        cycles = steps * quads + array.pipeline_cycles
+        of_group = padded.reshape(groups, array.filters, -1).max(axis=1).sum(axis=1)
+        sizes = np.minimum(array.filters, count - array.filters * np.arange(groups))
+        widths = np.minimum(array.pixels, outputs - array.pixels * np.arange(quads))
+        rows = np.multiply.outer(-(-sizes // 16), widths)  # of results, that leave one a cycle
+        steps, busy = int(of_group.sum()), int(np.maximum(of_group[:, None], rows).sum())
+        cycles = busy + array.pipeline_cycles
         every, real = filters.products(case.window)
         at_work = self._at_work(padded, array, count) * outputs
         ends = case.last * (1 + (case.operand_row is not None))
@@ -95,7 +100,7 @@ class Lockstep(Kind[LockstepGeometry]):
                 "padding": every - real,
                 "step": at_work - every,
                 "ragged": steps * quads * array.macs - at_work,
-                "drain": array.pipeline_cycles * array.macs,
+                "drain": (cycles - steps * quads) * array.macs,
             },
             {
                 "act_rows": (filters.stored_counts.shape[1] * groups + ends * blocks(count))

@@ -16,6 +16,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         group = filters[first : first + lanes]
         for quad in range(0, outputs, width):
             inside = range(quad, min(quad + width, outputs))
+            began_at = outcome.cycles
             for stage in range(len(group[0])):
                 left = [list(weights[stage]) for weights in group]
                 began = False
@@ -26,6 +27,9 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                         if weights:
                             _multiply(conv, outcome, first + slot, weights.pop(0), inside)
                 outcome.events["act_rows"] += len(inside)
+            for _row in range(len(inside) * -(-len(group) // 16)):  # one has left in each cycle
+                began_at += 1
+            outcome.cycles = max(outcome.cycles, began_at)
     if conv.last:
         outcome.events["act_rows"] += (
             (1 + (conv.operand_row is not None)) * conv.out_blocks * outputs

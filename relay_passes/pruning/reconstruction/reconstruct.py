@@ -35,13 +35,13 @@ from zeroskip.relay_passes.pruning.reconstruction.layer_fit import (
     fit_weights,
 )
 from zeroskip.relay_passes.pruning.schemes.channels import kept_filters
-from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
+from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_main, with_unique_names
 from zeroskip.relay_passes.relax.rewriting import bindings, used_vars
 
 METHODS = ("weights", "statistics")
 
 
-@module_pass("zeroskip.Reconstruct")
+@module_pass("Reconstruct")
 class Reconstruct(Pass):
     """Fits the layers of a pruned module to what the dense module's layers make of samples.
 
@@ -95,9 +95,7 @@ class Reconstruct(Pass):
     @repeatable
     def transform_module(self, mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tvm.IRModule:
         made = reconstruct(mod, self.dense, self.samples, self.method, self.schemes, self.progress)
-        return tvm.IRModule(
-            {var: made if var.name_hint == "main" else func for var, func in mod.functions.items()}
-        )
+        return with_main(mod, made)
 
 
 def reconstruct(

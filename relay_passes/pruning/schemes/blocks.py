@@ -108,7 +108,7 @@ class KernelGroupOptions(GranularityOptions):
         return *self.group, 1 if self.form == "kgs" else prod(layer.kernel)
 
 
-@function_pass("zeroskip.PruneShapes")
+@function_pass("PruneShapes")
 class PruneShapes(MaskPass):
     """One position goes out of all filters of a layer (the shape-wise sparsity of Wen et al.,
     "Learning Structured Sparsity in Deep Neural Networks", NIPS 2016, section 3.1).
@@ -122,7 +122,7 @@ class PruneShapes(MaskPass):
     Options = ShapeOptions
 
 
-@function_pass("zeroskip.PruneBlocks")
+@function_pass("PruneBlocks")
 class PruneBlocks(MaskPass):
     """Blocks of the weight matrix become zero (Narang et al., "Block-Sparse Recurrent Neural
     Networks", 2017; Gray et al., "GPU Kernels for Block-Sparse Weights", 2017).
@@ -136,7 +136,7 @@ class PruneBlocks(MaskPass):
     Options = BlockOptions
 
 
-@function_pass("zeroskip.PruneKernelGroups")
+@function_pass("PruneKernelGroups")
 class PruneKernelGroups(MaskPass):
     """Kernel groups of 3-D convolutions, and of others (Niu et al., "RT3D: Achieving Real-Time
     Execution of 3D Convolutional Neural Networks on Mobile Devices", AAAI 2021, section 3).

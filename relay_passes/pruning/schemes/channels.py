@@ -120,7 +120,7 @@ class _RemovalPass(Pass):
         return remove_channels(func, self.options)
 
 
-@function_pass("zeroskip.PruneFilters")
+@function_pass("PruneFilters")
 class PruneFilters(_RemovalPass):
     """Removes the filters of least norm (Li et al., "Pruning Filters for Efficient ConvNets", ICLR
     2017) and carries the removal through the graph.
@@ -139,7 +139,7 @@ class PruneFilters(_RemovalPass):
     Options = FilterOptions
 
 
-@function_pass("zeroskip.PruneChannels")
+@function_pass("PruneChannels")
 class PruneChannels(_RemovalPass):
     """Removes the channels that the next layers weigh least, and the filters that make them.
 

@@ -22,6 +22,7 @@ from zeroskip.relay_passes.pruning.schemes.channel_graph import (
     channel_axis,
 )
 from zeroskip.relay_passes.pruning.schemes.channels import Masks, without_channels
+from zeroskip.relay_passes.relax.operators import AVG_POOLS, MAX_POOLS
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import bindings, const_value, op_name, used_vars
 
@@ -38,14 +39,13 @@ _ALIKE: dict[str, Callable[[Values, Any], Values]] = {
     "relax.abs": lambda values, _call: np.abs(values),
     "relax.negative": lambda values, _call: -values,
     "relax.tanh": lambda values, _call: np.tanh(values),
-    "relax.nn.max_pool2d": lambda values, _call: values,
-    "relax.mean": lambda values, _call: values,
+    **dict.fromkeys((*MAX_POOLS, "relax.mean"), lambda values, _call: values),
 }
-_ZERO_STAYS = {"relax.nn.avg_pool2d", "relax.nn.adaptive_avg_pool2d"}
+_ZERO_STAYS = {*AVG_POOLS, "relax.nn.adaptive_avg_pool2d"}
 _SAME_ELEMENTS = {"relax.reshape", "relax.squeeze", "relax.flatten"}
 
 
-@function_pass("zeroskip.RemoveDeadChannels")
+@function_pass("RemoveDeadChannels")
 class RemoveDeadChannels(Pass):
     """Removes channels that are zero wherever they are read, and those that are read with zero
     weights only; the network computes the same.

@@ -19,7 +19,7 @@ from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 
 
-@function_pass("zeroskip.DropIdleFilters")
+@function_pass("DropIdleFilters")
 class DropIdleFilters(Pass):
     """Makes zeros of filters whose whole sum is less than half a step of their result for every
     input in range; what is left of their channel is its bias. The attribute ``zeroskip.pruned``

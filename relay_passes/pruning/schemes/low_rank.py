@@ -235,7 +235,7 @@ def _part(old: Call, x: relax.Expr, weight: Floats, axes: Set[int]) -> Call:
     )
 
 
-@function_pass("zeroskip.DecomposeLowRank")
+@function_pass("DecomposeLowRank")
 class DecomposeLowRank(Pass):
     """Layers become two of low rank: the first step of LAP (Chen et al., "Deep Neural Network
     Acceleration Based on Low-Rank Approximated Channel Pruning", IEEE TCAS-I, 2020), which removes

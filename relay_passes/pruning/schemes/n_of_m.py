@@ -146,7 +146,7 @@ def reduction_order(channels: int, taps: int) -> Ints:
     return np.lexsort((channel, tap, channel // FETCHED))
 
 
-@function_pass("zeroskip.PruneNm")
+@function_pass("PruneNm")
 class PruneNm(MaskPass):
     """n of every m stay along the input channels: 2:4, 1:4 (Mishra et al., "Accelerating Sparse
     Deep Neural Networks", 2021).
@@ -160,7 +160,7 @@ class PruneNm(MaskPass):
     Options = NmOptions
 
 
-@function_pass("zeroskip.PruneGroups")
+@function_pass("PruneGroups")
 class PruneGroups(MaskPass):
     """q of every g weights stay that are fetched together (Kang, "Accelerator-Aware Pruning for
     Convolutional Neural Networks", IEEE TCSVT 30(7), 2020).

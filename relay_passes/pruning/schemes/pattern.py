@@ -215,7 +215,7 @@ def _relative(norms: Scores) -> Scores:
     return scaled
 
 
-@function_pass("zeroskip.PrunePattern")
+@function_pass("PrunePattern")
 class PrunePattern(MaskPass):
     """Kernel patterns and connectivity pruning (PCONV, Ma et al., AAAI 2020; PatDNN, Niu et al.,
     ASPLOS 2020).

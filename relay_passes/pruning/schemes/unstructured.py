@@ -89,7 +89,7 @@ def erk_counts(shapes: Sequence[tuple[int, ...]], sparsity: float) -> list[int]:
     return [int(count) for count in counts]
 
 
-@function_pass("zeroskip.PruneUnstructured")
+@function_pass("PruneUnstructured")
 class PruneUnstructured(MaskPass):
     """The weights that are worth least become zero (Han et al., "Learning both Weights and
     Connections for Efficient Neural Networks", NIPS 2015).

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry
+from zeroskip.runtime.analysis.efficiency import RATES, RATES_SENTENCE, rates
 from zeroskip.runtime.render.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
 from zeroskip.runtime.render.pages.document import document
 from zeroskip.runtime.render.pages.elements import Element, figure, legend, short, tag
@@ -25,6 +26,7 @@ def comparison_page(made: Comparison) -> str:
             *(tag("p", line, class_="headline") for line in made.coverages()),
             tag("div", *charts, class_="charts"),
             _table(made),
+            *_rates_figure(made),
             _masks_figure(made),
         ],
         ["tips.js"],
@@ -150,6 +152,27 @@ def _table(made: Comparison) -> Element:
     table = tag("table", head, tag("tbody", *rows), class_="schemes")
     note = " ".join(f"{each}." for each in _sentences(made))
     return figure("In numbers", note, tag("div", table, class_="scroll"))
+
+
+def _rates_figure(made: Comparison) -> list[Element]:
+    """Area, power and rates of each network on each target that has any."""
+    rows = [
+        tag(
+            "tr",
+            tag("th", entry.title, scope="row"),
+            tag("td", target, class_="text"),
+            *(tag("td", cell) for cell in rates(of)),
+        )
+        for entry in made.entries
+        for target in made.targets
+        if (of := entry.gains[target].efficiency) is not None
+    ]
+    if not rows:
+        return []
+    head = tag("tr", *(tag("th", name) for name in ("scheme", "target", *RATES)))
+    table = tag("table", tag("thead", head), tag("tbody", *rows))
+    note = f"{RATES_SENTENCE}."
+    return [figure("Area, power and rates", note, tag("div", table, class_="scroll"))]
 
 
 def _sentences(made: Comparison) -> Sequence[str]:

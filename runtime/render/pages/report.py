@@ -29,9 +29,11 @@ def report_page(report: Report, runs: Mapping[str, Run], programs: Mapping[str, 
 def _figures(
     report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
 ) -> list[Element]:
+    by_part = totals.parts_figure(report)
     return [
         totals.causes_figure(report),
         tag("div", roofline_figure(report), totals.moves_figure(report), class_="pair"),
+        *([by_part] if by_part is not None else []),
         tag("div", layers.cycles_figure(report), layers.traffic_figure(report), class_="pair"),
         timeline_figure(report, runs, programs),
         totals.layers_table(report),

@@ -67,8 +67,35 @@ def _tiles(report: Report) -> Element:
             "regions" if placement.regions != 1 else "region",
             f"{size(placement.crossing)} cross to the host",
         ),
-        (_joules(report.microjoules), "energy", f"{report.target}'s table of events"),
+        (
+            _joules(report.microjoules),
+            "energy",
+            "of all events, without standing power",
+        ),
     ]
+    if (of := report.efficiency) is not None:
+        tiles += [
+            (
+                f"{of.milliwatts:,.1f} mW",
+                "mean power",
+                f"{of.edp:,.1f} uJ ms: energy x time, standing power included",
+            ),
+            (
+                f"{of.area_mm2:.2f} mm2",
+                "of silicon",
+                f"at {of.node}; {of.images_a_second:,.1f} images a second",
+            ),
+            (
+                f"{of.dense_tops_a_watt:.3f} TOPS/W",
+                "as if dense",
+                f"{of.tops_a_watt:.3f} without zeros and padding, {of.peak_tops_a_watt:.3f} at most",
+            ),
+            (
+                f"{of.dense_tops_a_mm2:.3f} TOPS/mm2",
+                "as if dense",
+                f"{of.tops_a_mm2:.3f} without zeros and padding, {of.peak_tops_a_mm2:.3f} at most",
+            ),
+        ]
     return tag(
         "dl",
         *(
@@ -206,11 +233,40 @@ def moves_figure(report: Report) -> Element:
     ]
     return figure(
         "Bytes and energy",
-        f"{kib(report.dram_bytes)} over the bus; {_joules(report.microjoules)} by the target's "
-        "energy of each event.",
+        f"{kib(report.dram_bytes)} over the bus; {_joules(report.microjoules)} of all events, as "
+        "the target's parts have it.",
         _small_table(("DRAM", "moved", "compulsory"), rows),
         _small_table(("energy", "spent", "share"), energies),
         class_="moves",
+    )
+
+
+def parts_figure(report: Report) -> Element | None:
+    """Area and energy by part; None where the target names no technology."""
+    of = report.efficiency
+    if of is None:
+        return None
+    rows = [
+        tag(
+            "tr",
+            tag("th", part, scope="row"),
+            tag("td", f"{of.area[part]:.3f}" if part in of.area else ""),
+            tag("td", f"{of.area[part] / of.area_mm2:.1%}" if part in of.area else ""),
+            tag("td", _joules(of.energy[part]) if part in of.energy else ""),
+            tag(
+                "td",
+                f"{of.energy[part] / (of.microjoules or 1):.1%}" if part in of.energy else "",
+            ),
+        )
+        for part in dict.fromkeys((*of.area, *of.energy))
+    ]
+    head = tag("tr", *(tag("th", name) for name in ("part", "mm2", "of area", "energy", "of it")))
+    table = tag("table", tag("thead", head), tag("tbody", *rows))
+    return figure(
+        "Area and energy by part",
+        f"{of.area_mm2:.2f} mm2 at {of.node}; {_joules(of.microjoules)} for an image with leakage "
+        "and idle DRAM.",
+        tag("div", table, class_="scroll"),
     )
 
 

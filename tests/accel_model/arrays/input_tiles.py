@@ -187,7 +187,11 @@ def difference(tile: RandomInputTile, other: RandomInputTile | None = None) -> s
         if timing.cycles == outcome.cycles
         else [f"{timing.cycles} cycles, stepped {outcome.cycles}"]
     )
-    for counted, stepped_too in ((timing.slots, outcome.slots), (timing.events, outcome.events)):
+    flows = {name: timing.traffic[name] for name in timing.traffic if name in outcome.events}
+    for counted, stepped_too in (
+        (timing.slots, outcome.slots),
+        ({**timing.events, **flows}, outcome.events),
+    ):
         for name in set(counted) | set(stepped_too) - {"cycles"}:
             if counted.get(name, 0) != stepped_too[name]:
                 wrong.append(f"{name} {counted.get(name, 0)}, stepped {stepped_too[name]}")

@@ -214,6 +214,7 @@ def compared(tile: RandomTile, spec: AccelSpec) -> str:
     counted = {"cycles": timing.cycles, "macs": every, "real_macs": real}
     expected = {**counted, **timing.slots, **timing.events}
     found = {**outcome.slots, **outcome.events}
+    expected |= {name: bytes_ for name, bytes_ in timing.traffic.items() if name in found}
     wrong = [
         f"{name} {expected.get(name, 0)}, stepped {found.get(name, 0)}"
         for name in {**expected, **found}

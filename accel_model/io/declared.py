@@ -1,0 +1,68 @@
+"""Keys of a hardware description: fields of frozen dataclasses with meaning and range, and how a
+table's values are checked against them."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import field, fields
+from typing import Any
+
+from zeroskip.accel_model.errors import ZeroskipError
+
+LONGEST_TEXT = 200  # characters of a name or summary
+
+
+class SpecError(ZeroskipError):
+    """A hardware description that cannot be used; says which key and what it should hold."""
+
+
+def number(doc: str, low: float = 1, high: float = 1 << 40, *, power_of_two: bool = False) -> Any:
+    """A numeric key, its meaning with unit, and the range it must lie in."""
+    return field(metadata={"doc": doc, "low": low, "high": high, "pow2": power_of_two})
+
+
+def values_of(
+    cls: type, table: dict[str, Any], where: str, prefix: str, skip: Set[str] = frozenset()
+) -> dict[str, Any]:
+    """The fields of ``cls`` by name from a table, each checked; a field with ``read`` in its
+    metadata is a section of its own. SpecError for a key that is none, missing or out of range."""
+    declared = {f.name: f for f in fields(cls) if f.name not in skip}
+    for key in table:
+        if key not in declared:
+            raise SpecError(
+                f"{where}: {prefix + key[:50]!r} is not a key of a hardware "
+                f"description; the keys there are {', '.join(declared)}"
+            )
+    values = {}
+    for key, made in declared.items():
+        if "read" in made.metadata:
+            values[key] = made.metadata["read"](table.get(key), where, f"{prefix}{key}")
+            continue
+        if key not in table:
+            unit = made.metadata.get("doc", "text")
+            raise SpecError(f"{where}: {prefix}{key} is missing ({unit})")
+        values[key] = _value(table[key], made, f"{where}: {prefix}{key}")
+    return values
+
+
+def _value(value: Any, made: Any, place: str) -> Any:
+    huge = isinstance(value, int) and value.bit_length() > 64
+    shown = "a number beyond 2^64" if huge else repr(value)[:50]
+    if made.type == "str":
+        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_TEXT:
+            raise SpecError(
+                f"{place} must be a line of text of up to {LONGEST_TEXT} characters, not {shown}"
+            )
+        return value
+    meta = made.metadata
+    whole = made.type == "int"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        kind = "a whole number" if whole else "a number"
+        raise SpecError(f"{place} must be {kind} without a unit ({meta['doc']}), not {shown}")
+    if not meta["low"] <= value <= meta["high"]:
+        raise SpecError(
+            f"{place} = {shown} is outside {meta['low']:g}..{meta['high']:g} ({meta['doc']})"
+        )
+    if meta["pow2"] and int(value).bit_count() != 1:
+        raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
+    return value if whole else float(value)

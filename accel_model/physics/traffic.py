@@ -1,0 +1,60 @@
+"""The bytes that are counted through ports, and which of them are reads and writes of an event.
+
+A *flow* is a counter of the machine, in bytes, of one user of a port. The flows of an event add up
+to its own counter, and say how much of it was reading and how much writing, which cost differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, WGT_WORD_BYTES
+
+
+@dataclass(frozen=True)
+class Split:
+    """An event that is either a read or a write.
+
+    unit: bytes of one.
+    reads, writes: the flows of its bytes.
+    """
+
+    unit: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    @property
+    def flows(self) -> tuple[str, ...]:
+        return self.reads + self.writes
+
+
+SPLITS: Mapping[str, Split] = MappingProxyType(
+    {  # key of [energy] -> its flows
+        "act_row": Split(
+            ACT_ROW_BYTES, ("act_fetched", "act_stored"), ("act_written", "act_loaded")
+        ),
+        "wgt_word": Split(WGT_WORD_BYTES, ("wgt_read",), ("wgt_loaded",)),
+        "acc_row": Split(ACC_ROW_BYTES, ("acc_read",), ("acc_written",)),
+        "dram_byte": Split(1, ("dram_read",), ("dram_written",)),
+    }
+)
+WINDOW_SPLIT = Split(1, ("window_read",), ("window_written",))
+
+
+@dataclass(frozen=True)
+class Price:
+    """Picojoules of an event, where it reads and where it writes; alike where it does neither."""
+
+    read: float
+    write: float
+
+    @staticmethod
+    def alike(picojoules: float) -> Price:
+        return Price(picojoules, picojoules)
+
+    @property
+    def mean(self) -> float:
+        """Where reads and writes are not told apart."""
+        return (self.read + self.write) / 2

@@ -1,0 +1,155 @@
+"""Cycles, energy and area of networks as 512 KiB of SRAM are split in other ways.
+
+    python benchmarks/sizes.py [--targets sparse256] [--networks resnet50 fashion] [--points NAME ...]
+
+All points of a target have the same bytes on the chip, windows and staging included: what windows
+do not take, ACT and WGT get. The built-in targets have the sizes that RESULTS.md chooses by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.networks import model  # noqa: E402 - found through the path above
+from zeroskip.accel_model.errors import ZeroskipError  # noqa: E402
+from zeroskip.accel_model.spec import AccelSpec, load_spec, spec_from_table  # noqa: E402
+from zeroskip.compiler.driver import compile as compile_network  # noqa: E402
+from zeroskip.runtime.analysis.report import report  # noqa: E402
+from zeroskip.runtime.execution.session import Session  # noqa: E402
+
+KIB = 1024
+NETWORKS = ("resnet50", "mobilenet_v2", "fashion")
+COLUMNS = ("target", "point", "network", "weights", "mm2", "cycles", "uJ", "uJ ms")
+
+
+@dataclass(frozen=True)
+class Point:
+    """Sizes of a target. act, wgt, acc: KiB. banks: of ACT. window: entries; None: the target's."""
+
+    act: int
+    wgt: int
+    acc: int
+    banks: int = 8
+    window: int | None = None
+
+    @property
+    def name(self) -> str:
+        window = "" if self.window is None else f", windows {self.window}"
+        return f"ACT {self.act} in {self.banks}, WGT {self.wgt}, ACC {self.acc}{window}"
+
+    def applied(self, spec: AccelSpec) -> AccelSpec:
+        """The target with these sizes."""
+        table = asdict(spec)
+        table["sram"] |= {
+            "act_bytes": self.act * KIB,
+            "act_banks": self.banks,
+            "wgt_bytes": self.wgt * KIB,
+            "acc_bytes": self.acc * KIB,
+        }
+        if self.window is not None:
+            table["array"]["window_entries"] = self.window
+        return spec_from_table(table, f"{spec.name}, {self.name}")
+
+
+SKIPPING = {
+    "as before": Point(176, 144, 32, 8, 512),
+    "16 banks": Point(176, 144, 32, 16, 512),
+    "windows 256": Point(176, 208, 32, 16, 256),
+    "windows 128": Point(176, 240, 32, 16, 128),
+    "windows 128, 32 banks, more ACT": Point(240, 176, 32, 32, 128),
+    "windows 128, 32 banks, most ACT": Point(272, 144, 32, 32, 128),
+    "windows 128, 32 banks, more ACC": Point(240, 160, 48, 32, 128),
+}
+PATTERN = {  # a stage has up to 16 taps of 16 channels; two of 3x3 are 288 entries
+    "as before": Point(176, 144, 32, 8, 512),
+    "16 banks": Point(176, 144, 32, 16, 512),
+    "windows 432": Point(192, 148, 32, 32, 432),
+    "windows 288": Point(208, 168, 32, 32, 288),
+    "windows 288, more ACT": Point(240, 136, 32, 32, 288),
+}
+DENSE = {
+    "as before": Point(256, 172, 48, 8),
+    "32 banks": Point(256, 172, 48, 32),
+    "32 banks, more ACT": Point(288, 140, 48, 32),
+    "32 banks, more WGT": Point(224, 204, 48, 32),
+    "16 banks of 11 KiB, more WGT": Point(176, 252, 48, 16),
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Points of a target, and what is run on each: weights as ``networks.SCHEMES`` names them."""
+
+    points: dict[str, Point]
+    weights: tuple[str, ...]
+    fashion: tuple[tuple[str, str | None], ...] = field(default=())
+
+
+SWEEPS = {
+    "dense256": Sweep(DENSE, ("dense",), (("fashion_dense", None),)),
+    "sparse256": Sweep(
+        SKIPPING, ("75 %", "dense"), (("fashion_dense", "unstructured:sparsity=0.75"),)
+    ),
+    "pattern256": Sweep(PATTERN, ("pattern 8x",), (("fashion_pattern", None),)),
+}
+
+
+def cases(sweep: Sweep, network: str) -> Iterator[tuple[str, Any, str | None]]:
+    """What stands in the table under weights, the model, and the recipe that prunes it."""
+    if network == "fashion":
+        for name, recipe in sweep.fashion:
+            yield recipe or name, str(ROOT / "models" / f"{name}.onnx"), recipe
+        return
+    for scheme in sweep.weights:
+        yield scheme, *model(network, scheme)
+
+
+def row(spec: AccelSpec, made: Any, recipe: str | None) -> str:
+    """Area, cycles, energy and their product, as cells."""
+    try:
+        network = compile_network(made, spec, prune=recipe)
+    except ZeroskipError as problem:
+        return f"{problem} ||||"
+    whole = report(network, Session(network).time())
+    chip = whole.efficiency
+    if chip is None:
+        return "nothing ran ||||"
+    return f"{chip.area_mm2:.3f} | {whole.cycles:,} | {chip.microjoules:,.1f} | {chip.edp:,.2f}"
+
+
+def main() -> None:
+    """Print the rows as they are measured."""
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    asked.add_argument("--targets", nargs="+", default=list(SWEEPS), choices=list(SWEEPS))
+    asked.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
+    asked.add_argument("--points", nargs="+", help="only these (default: all)")
+    given = asked.parse_args()
+    print(f"{date.today()}, {platform.machine()}\n")
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + "---|" * 4 + "---:|" * (len(COLUMNS) - 4), flush=True)
+    for target in given.targets:
+        sweep = SWEEPS[target]
+        for network in given.networks:
+            for weights, made, recipe in cases(sweep, network):
+                for name, point in sweep.points.items():
+                    if given.points and name not in given.points:
+                        continue
+                    cells = row(point.applied(load_spec(target)), made, recipe)
+                    shown = f"{name}: {point.name}"
+                    print(f"| {target} | {shown} | {network} | {weights} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

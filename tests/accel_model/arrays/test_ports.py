@@ -1,0 +1,103 @@
+"""Every port of every kind of array: it is used, it fits, and one that is narrower is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from conftest import SEED
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.arrays.base import ArrayError
+from zeroskip.accel_model.conformance import CHECKS, RandomConvolution, failures
+from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
+
+TILES = 30
+OF_TRANSFERS = ("load", "store")  # users of ports that no convolution goes through
+
+
+@cache
+def measured(target: str) -> list[tuple[Mapping[str, int], int]]:
+    """Bytes by flow, and cycles, of random tiles."""
+    spec = load_spec(target)
+    found: list[tuple[Mapping[str, int], int]] = []
+    for number in range(TILES):
+        tile = RandomConvolution(spec, np.random.default_rng([SEED, number]))
+        try:
+            timing = spec.kind.conv(spec, tile.case)
+        except ArrayError:
+            continue
+        found.append((spec.kind.traffic(spec, tile.case, timing), timing.cycles))
+    return found
+
+
+def busiest(target: str, port: PartPort) -> float:
+    """Bytes a cycle of the tile in which most go through."""
+    return max(
+        sum(flows.get(flow, 0) for flow in port.flows) / cycles
+        for flows, cycles in measured(target)
+    )
+
+
+def used_ports(spec: AccelSpec) -> list[tuple[Resource, PartPort]]:
+    return [
+        (one, port)
+        for one in physics.resources(spec)
+        for port in one.ports
+        if port.flows and port.user not in OF_TRANSFERS
+    ]
+
+
+@pytest.mark.parametrize("target", targets())
+def test_every_port_is_used_and_fits(target: str) -> None:
+    for one, port in used_ports(load_spec(target)):
+        assert 0 < busiest(target, port) <= one.bytes_per_cycle(port), f"{port} of {one.name}"
+
+
+@pytest.mark.parametrize("target", targets())
+def test_a_port_that_is_too_narrow_does_not_conform(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a hundredth less than the busiest tile needs; the sentence names it."""
+    spec = load_spec(target)
+    declared = physics.resources(spec)
+    for one, port in used_ports(spec):
+        uses = 0.99 * busiest(target, port) / (one.count * one.width)
+        narrow = replace(port, uses=uses)
+        ports = tuple(narrow if each is port else each for each in one.ports)
+        less = tuple(replace(one, ports=ports) if each is one else each for each in declared)
+        with monkeypatch.context() as patched:
+            patched.setattr(physics, "resources", lambda _spec, less=less: less)
+            patched.setattr("zeroskip.accel_model.conformance.CHECKS", {"ports": CHECKS["ports"]})
+            found = list(failures(spec, TILES, SEED))
+        assert len(found) == 1, f"{port} of {one.name}"
+        assert f"go through port '{narrow}' of {one.name} in " in found[0]
+
+
+@pytest.mark.parametrize("target", targets())
+def test_memories_of_ports_are_those_of_the_target(target: str) -> None:
+    """An array's own, but for registers, are ``sram_bytes``, up to a row for each instance."""
+    spec = load_spec(target)
+    own = [one for one in physics.resources(spec) if one.bytes][5:]
+    size = sum(one.count * one.bytes for one in own)
+    declared = spec.kind.sram_bytes(spec.array)
+    assert size == 0 or abs(size - declared) <= sum(one.count * one.width for one in own)
+
+
+@pytest.mark.parametrize("target", ["eyeriss256", "scnn256", "sparten256"])
+def test_an_array_without_products_waits_for_what_is_sent(target: str) -> None:
+    """Inputs that are all zero: nothing is multiplied, and rows and streams are sent nevertheless.
+    The stepped reference waits as long; where PEs fetch more than they multiply it is felt."""
+    spec, waited = load_spec(target), 0
+    for number in range(TILES):
+        tile = RandomConvolution(spec, np.random.default_rng([SEED, number]))
+        tile.image = np.zeros_like(tile.image)
+        tile.case = replace(tile.case, inputs=np.zeros(tile.image.shape, np.bool_).copy)
+        timing, outcome = spec.kind.conv(spec, tile.case), tile.stepped(spec)
+        assert (timing.cycles, timing.slots["supply"]) == (outcome.cycles, outcome.slots["supply"])
+        waited += timing.slots["supply"]
+    assert waited or target != "eyeriss256"
