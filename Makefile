@@ -160,7 +160,7 @@ docs: .venv/stamp
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
 	touch $@
 
 .venv/stamp-ocr: .venv/stamp

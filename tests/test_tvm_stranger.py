@@ -31,6 +31,13 @@ WEIGHTS = {
     }.items()
 }
 op = relax.op
+WAYS = pytest.mark.parametrize(
+    "emit",
+    [
+        pytest.param(True, id="emitted"),
+        pytest.param(False, id="RunCodegen", marks=pytest.mark.slow),
+    ],
+)
 
 
 def network(
@@ -131,7 +138,7 @@ def test_all_layers_are_on_the_accelerator(partitioned: tvm.IRModule) -> None:
     assert dict(partitioned["main"].attrs["zeroskip.cpu"]) == {}
 
 
-@pytest.mark.parametrize("emit", [True, False], ids=["emitted", "RunCodegen"])
+@WAYS
 def test_exported_and_loaded_by_a_new_process(
     emit: bool, bits: list[np.ndarray], tmp_path: Path
 ) -> None:
@@ -206,7 +213,7 @@ def test_layouts(mod: tvm.IRModule, last: bool, bits: list[np.ndarray]) -> None:
     assert same(run(tvm.compile(made, "llvm"), images=images[:1]), bits)
 
 
-@pytest.mark.parametrize("emit", [True, False], ids=["emitted", "RunCodegen"])
+@WAYS
 def test_several_functions(emit: bool, bits: list[np.ndarray]) -> None:
     """Functions of any name are taken; one that is not named stays the object that it was."""
     mod = joined(encode=network(), decode=network("NHWC"), other=network())

@@ -72,7 +72,7 @@ class CycleKind:
 
     name: str
     check: Check
-    sample: int = 100
+    sample: int = 60
 
 
 def kinds() -> Iterator[CycleKind]:

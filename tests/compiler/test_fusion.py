@@ -173,9 +173,8 @@ def compositions(region: Region, search: FusionSearch) -> Iterator[list[PricedGr
 @pytest.mark.parametrize(
     "target",
     [
-        pytest.param("dense256", marks=pytest.mark.slow),
-        "sparse256",
-        pytest.param("pattern256", marks=pytest.mark.slow),
+        pytest.param(target, marks=pytest.mark.slow)
+        for target in ("dense256", "sparse256", "pattern256")
     ],
 )
 def test_the_groups_that_are_found_are_near_the_best_of_all(target: str) -> None:

@@ -30,7 +30,11 @@ def clip(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "layers"), [("c3d", "sparse256", 17), ("r2plus1d_18", "kang256", 15)]
+    ("name", "target", "layers"),
+    [
+        pytest.param("c3d", "sparse256", 17, marks=pytest.mark.slow),
+        ("r2plus1d_18", "kang256", 15),
+    ],
 )
 def test_every_bit_is_tvm_s(name: str, target: str, layers: int) -> None:
     """Its import agrees with onnxruntime, or it would not compile."""
