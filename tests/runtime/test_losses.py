@@ -47,7 +47,7 @@ from zeroskip.runtime.analysis.loss_breakdown import (
 )
 from zeroskip.runtime.analysis.report import region_report
 
-EXAMPLES = 20
+EXAMPLES = 12
 
 
 def random_run(seed: int) -> tuple[Run, Program] | None:

@@ -113,7 +113,9 @@ def random_net(seed: int) -> tvm.IRModule:
     return classify(net, net.op("all", relax.op.concat(so_far[-3:], axis=1)))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(0, marks=pytest.mark.slow), 1, 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_random_networks(seed: int) -> None:
     module = random_net(seed)
     scheme = FilterOptions if seed < 2 else ChannelOptions
