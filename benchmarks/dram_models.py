@@ -1,6 +1,6 @@
 """Cycles of networks behind a flat bus and behind rows of DRAM.
 
-    python benchmarks/dram_models.py [--models NAME ...] [--targets sparse256 ...]
+    python -m benchmarks.dram_models [--models NAME ...] [--targets sparse256 ...]
 
 A model is one of the zoo's (its seeded weights) or an ONNX file; ``NAME@RECIPE`` prunes it first.
 Schedules are searched for anew for each bus. ``rows``: cycles that layers lose to rows, where the
@@ -10,22 +10,19 @@ bus limits them (docs/GUIDE.md, "Losses").
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.zoo import MODELS
+from zeroskip.accel_model.spec import AccelSpec, load_spec, spec_from_table
+from zeroskip.accel_model.technology import DRAM_TIMINGS
+from zeroskip.compiler.driver import compile as compile_model
+from zeroskip.runtime.analysis.report import report
+from zeroskip.runtime.execution.session import Session
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from models.zoo import MODELS  # noqa: E402  # found by the line above
-from zeroskip.accel_model.spec import AccelSpec, load_spec, spec_from_table  # noqa: E402
-from zeroskip.accel_model.technology import DRAM_TIMINGS  # noqa: E402
-from zeroskip.compiler.driver import compile as compile_model  # noqa: E402
-from zeroskip.runtime.analysis.report import report  # noqa: E402
-from zeroskip.runtime.execution.session import Session  # noqa: E402
-
 CHANNELS = {"lpddr4-3200": 2, "ddr4-2400": 1}  # that the bus of the built-in targets needs
 QUEUE = 16
 FASHION = tuple(str(ROOT / "models" / f"fashion_{name}.onnx") for name in ("dense", "pattern"))

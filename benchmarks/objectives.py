@@ -1,6 +1,6 @@
 """Cycles, energy and their product of networks whose schedules are chosen by each objective.
 
-    python benchmarks/objectives.py [--models NAME ...] [--targets sparse256 ...]
+    python -m benchmarks.objectives [--models NAME ...] [--targets sparse256 ...]
 
 Models are named as in ``dram_models.py``. Energy is the machine's, of one image's time on the
 accelerator, leakage and idle DRAM included (``zeroskip report``); the search goes by estimates.
@@ -9,17 +9,12 @@ accelerator, leakage and idle DRAM included (``zeroskip report``); the search go
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.dram_models import FASHION, model_of  # noqa: E402  # found by the line above
-from zeroskip.compiler.driver import compile as compile_model  # noqa: E402
-from zeroskip.compiler.scheduling.objective import GOALS  # noqa: E402
-from zeroskip.runtime.analysis.report import report  # noqa: E402
-from zeroskip.runtime.execution.session import Session  # noqa: E402
+from benchmarks.dram_models import FASHION, model_of
+from zeroskip.compiler.driver import compile as compile_model
+from zeroskip.compiler.scheduling.objective import GOALS
+from zeroskip.runtime.analysis.report import report
+from zeroskip.runtime.execution.session import Session
 
 
 def main() -> None:
