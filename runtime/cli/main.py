@@ -13,7 +13,7 @@ import click
 
 from zeroskip.runtime.cli import pruning
 from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
-from zeroskip.runtime.cli.guard import Commands, one_line, printable
+from zeroskip.runtime.cli.guard import Commands, command_line, one_line, printable
 from zeroskip.runtime.cli.loading import load_network, show_level
 from zeroskip.runtime.cli.options import (
     FILE,
@@ -392,13 +392,13 @@ def targets() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("out"),
     show_default=True,
-    help="Where compiled networks and the timeline go.",
+    help="Where compiled networks, the pages and the timeline go.",
 )
 def demo(models: Path | None, output: Path) -> None:
     """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
     from zeroskip.runtime.cli.demo import run_demo
 
-    run_demo(models, output)
+    run_demo(models, output, command_line())
 
 
 for command in (

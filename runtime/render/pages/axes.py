@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from zeroskip.runtime.render.pages.elements import Element, tag
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40  # margins of a chart, pixels
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 40  # margins of a chart, pixels
 LETTER = 6.5  # width of a digit, pixels, at the most
 NARROW = 5  # from the least to the largest value: too few powers between
 
