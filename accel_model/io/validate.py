@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 MOST = 1 << 48  # of any count or address
 LONGEST = 1 << 16  # of a text, characters
+TUPLES = {"tuple[int, ...]": "int", "tuple[str, ...]": "str"}
 
 
 def from_table(cls: type[T], table: Any) -> T:
-    """A dataclass of text, counts, finite numbers and tuples of counts; ValueError if the table
+    """A dataclass of text, counts, finite numbers and tuples of counts or texts; ValueError if the table
     has other keys than its fields, or a value is not of its field's type."""
     declared = {each.name: str(each.type) for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass
     if not isinstance(table, dict) or set(table) != set(declared):
@@ -26,8 +27,8 @@ def from_table(cls: type[T], table: Any) -> T:
 
 
 def _value(kind: str, value: Any, name: str) -> Any:
-    if kind == "tuple[int, ...]" and isinstance(value, list | tuple):
-        return tuple(_value("int", each, name) for each in value)
+    if kind in TUPLES and isinstance(value, list | tuple):
+        return tuple(_value(TUPLES[kind], each, name) for each in value)
     if kind == "str" and isinstance(value, str) and len(value) <= LONGEST:
         return value
     number = isinstance(value, int | float) and not isinstance(value, bool)
