@@ -197,6 +197,9 @@ irdl.dialect @zeroskip {
     %unsigned_0 = irdl.is 0 : ui1
     %unsigned_1 = irdl.is 1 : ui1
     %unsigned = irdl.any_of(%unsigned_0, %unsigned_1)
+    %lookup_0 = irdl.is 0 : ui1
+    %lookup_1 = irdl.is 1 : ui1
+    %lookup = irdl.any_of(%lookup_0, %lookup_1)
     irdl.attributes {
       "act" = %act,
       "row" = %row,
@@ -206,7 +209,8 @@ irdl.dialect @zeroskip {
       "zero_point" = %zero_point,
       "low" = %low,
       "high" = %high,
-      "unsigned" = %unsigned
+      "unsigned" = %unsigned,
+      "lookup" = %lookup
     }
     %from_load = irdl.base @zeroskip::@load_to_compute
     %from_store = irdl.base @zeroskip::@store_to_compute
@@ -274,6 +278,19 @@ irdl.dialect @zeroskip {
       "width" = %width,
       "top" = %top,
       "left" = %left
+    }
+    %from_load = irdl.base @zeroskip::@load_to_compute
+    %from_store = irdl.base @zeroskip::@store_to_compute
+    irdl.operands(from_load: optional %from_load, from_store: optional %from_store)
+    %to_load = irdl.base @zeroskip::@compute_to_load
+    %to_store = irdl.base @zeroskip::@compute_to_store
+    irdl.results(to_load: optional %to_load, to_store: optional %to_store)
+  }
+
+  irdl.operation @lookup {
+    %par = irdl.base "#builtin.integer"
+    irdl.attributes {
+      "par" = %par
     }
     %from_load = irdl.base @zeroskip::@load_to_compute
     %from_store = irdl.base @zeroskip::@store_to_compute

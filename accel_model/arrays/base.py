@@ -261,6 +261,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "wgt_word": "wgt_words",
         "acc_row": "acc_rows",
         "requantise": "requantised",
+        "lookup": "lookups",
         "dram_byte": "dram_bytes",
     }
 )

@@ -57,6 +57,7 @@ class WindowEnergy:
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
     requantise: float = number("a requantized output", 0)
+    lookup: float = number("a row of a table of results read or written", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
 
 

@@ -45,11 +45,16 @@ def read_input(state: State, channels: int) -> list[Access]:
 def read_residual(state: State, channels: int) -> list[Access]:
     """The operand of an addition to a result of 8 bits; Fault if its limits are not of 8 bits."""
     operand = state.register(isa.Operand)
-    if not -128 <= operand.mid_low <= operand.mid_high <= min(255, operand.mid_low + 255):
+    if not _in_a_byte(operand.mid_low, operand.mid_high):
         raise InstructionFault(
             f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
         )
     return read_operand(state, channels)
+
+
+def _in_a_byte(low: int, high: int) -> bool:
+    """Whether the values low..high are of int8, or of uint8, or of a byte between them."""
+    return -128 <= low <= high <= min(255, low + 255)
 
 
 def read_operand(state: State, channels: int) -> list[Access]:
@@ -62,14 +67,17 @@ def read_operand(state: State, channels: int) -> list[Access]:
 
 
 def write_output(state: State, channels: int) -> list[Access]:
-    """The output's tile; Fault if its limits are not of its type or its rows lie on each other."""
+    """The output's tile; Fault if its limits are not of its type, or of 8 bits before a table, if
+    there is no table, or its rows lie on each other."""
     y = state.register(isa.Output)
     least, most = (0, 255) if y.unsigned else (-128, 127)
-    if not least <= y.low <= y.high <= most:
-        raise InstructionFault(
-            f"limits its output to {y.low}..{y.high}, not a range of "
-            f"{'uint8' if y.unsigned else 'int8'}"
-        )
+    if y.lookup:
+        state.result_table()
+        fits, kind = _in_a_byte(y.low, y.high), "8 bits"
+    else:
+        fits, kind = least <= y.low <= y.high <= most, "uint8" if y.unsigned else "int8"
+    if not fits:
+        raise InstructionFault(f"limits its output to {y.low}..{y.high}, not a range of {kind}")
     whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
     if whole.last < state.spec.act_rows and whole.repeats():
         raise InstructionFault("writes a row of ACT twice")

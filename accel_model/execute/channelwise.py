@@ -21,7 +21,13 @@ from zeroskip.accel_model.execute.accesses import (
     write_output,
 )
 from zeroskip.accel_model.execute.model import NO_COUNTS, Cost, Footprint, InstructionModel
-from zeroskip.accel_model.execute.results import operand_of, operand_row, result_of, target_of
+from zeroskip.accel_model.execute.results import (
+    operand_of,
+    operand_row,
+    result_of,
+    target_of,
+    with_lookups,
+)
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.functional.convolution import check_fit
@@ -91,7 +97,7 @@ def _cost(
     sent = -(-traffic.get("wgt_read", 0) // stream_rate(spec, spec.kind.datapath(spec)))
     taken, free = max(taken, sent), max(free, sent)
     read, written = count * (window.taps + operand) * window.outputs, count * window.outputs
-    return Cost(
+    cost = Cost(
         taken,
         every,
         real,
@@ -113,6 +119,7 @@ def _cost(
             **traffic,
         },
     )
+    return with_lookups(state, cost, channels)
 
 
 def _result(one: Channelwise) -> int:

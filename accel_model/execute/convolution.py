@@ -17,7 +17,7 @@ from zeroskip.accel_model.execute.accesses import (
     write_output,
 )
 from zeroskip.accel_model.execute.model import Cost, Footprint, InstructionModel
-from zeroskip.accel_model.execute.results import operand_row, result_of
+from zeroskip.accel_model.execute.results import operand_row, result_of, with_lookups
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.functional.activations import PartialSum
@@ -91,7 +91,7 @@ def _cost(state: State, one: isa.Conv) -> Cost:
         if case.inputs is None:
             filters.memo[key] = timing
     every, real = filters.products(window)
-    return Cost(
+    cost = Cost(
         timing.cycles,
         every,
         real,
@@ -100,6 +100,7 @@ def _cost(state: State, one: isa.Conv) -> Cost:
         events=timing.events,
         traffic=kind.traffic(state.spec, case, timing),
     )
+    return with_lookups(state, cost, one.filters) if one.last else cost
 
 
 def _semantics(state: State, one: isa.Conv) -> None:

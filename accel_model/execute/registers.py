@@ -1,4 +1,4 @@
-"""Instructions that set registers and the table of reduction patterns.
+"""Instructions that set registers, the table of reduction patterns and that of results.
 
 Setting a register of the load or store unit takes a cycle of that unit; the array stands while its
 own are set.
@@ -21,6 +21,7 @@ from zeroskip.accel_model.execute.model import (
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.physics.cost import result_tables
 from zeroskip.accel_model.spec import PAR_ROW_BYTES
 
 
@@ -33,10 +34,15 @@ def _move_register_cost(_state: State, _one: isa.Instruction) -> Cost:
 
 
 def _array_register_cost(
-    state: State, _one: isa.Instruction, cycles: int = 1, traffic: Mapping[str, int] = NO_COUNTS
+    state: State,
+    _one: isa.Instruction,
+    cycles: int = 1,
+    traffic: Mapping[str, int] = NO_COUNTS,
+    events: Mapping[str, int] = NO_COUNTS,
 ) -> Cost:
     """The array stands while its registers are set."""
-    return Cost(cycles, slots={SETUP.name: cycles * state.spec.array.macs}, traffic=traffic)
+    slots = {SETUP.name: cycles * state.spec.array.macs}
+    return Cost(cycles, slots=slots, traffic=traffic, events=events)
 
 
 def _set(state: State, one: isa.Instruction) -> None:
@@ -62,6 +68,24 @@ def _set_table(state: State, one: isa.Table) -> None:
         raise InstructionFault(str(problem)) from None
 
 
+# -------------------------------------------------------------------------------------- lookup
+
+
+def _lookup_footprint(_state: State, one: isa.Lookup) -> Footprint:
+    return Footprint.of([read_params(one.par, isa.TABLE_ROWS)], [])
+
+
+def _lookup_cost(state: State, one: isa.Lookup) -> Cost:
+    """A row of PAR a cycle goes to all copies of the table."""
+    rows, copies = isa.TABLE_ROWS, result_tables(state.spec).count
+    traffic = {"par_read": PAR_ROW_BYTES * rows, "table_written": PAR_ROW_BYTES * rows * copies}
+    return _array_register_cost(state, one, 1 + rows, traffic, {"lookups": rows * copies})
+
+
+def _set_lookup(state: State, one: isa.Lookup) -> None:
+    state.results = state.memories.par[one.par : one.par + isa.TABLE_ROWS].reshape(-1).copy()
+
+
 _MOVE_REGISTER = InstructionModel(_touches_nothing, _move_register_cost, _set)
 _ARRAY_REGISTER = InstructionModel(_touches_nothing, _array_register_cost, _set)
 
@@ -74,4 +98,5 @@ MODELS: dict[type[isa.Instruction], InstructionModel] = {
     isa.Output: _ARRAY_REGISTER,
     isa.Operand: _ARRAY_REGISTER,
     isa.Table: InstructionModel(_table_footprint, _table_cost, _set_table),
+    isa.Lookup: InstructionModel(_lookup_footprint, _lookup_cost, _set_lookup),
 }

@@ -5,16 +5,32 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.state import State, tile_cells
 from zeroskip.accel_model.functional.activations import OutputSpec
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.operand_window import ResidualOperand, Target
 from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import PAR_ROW_BYTES
 
 
 def target_of(state: State) -> Target:
-    """The output's tile, as `output` set it."""
-    return Target.of(state.register(isa.Output))
+    """The output's tile, as `output` set it, with the table that its results go through."""
+    y = state.register(isa.Output)
+    return Target.of(y, state.result_table()) if y.lookup else Target.of(y)
+
+
+def with_lookups(state: State, cost: Cost, channels: int) -> Cost:
+    """The cost of an instruction and of the results of so many channels that go through the table,
+    for each of which a copy of it reads a row."""
+    y = state.register(isa.Output)
+    if not y.lookup:
+        return cost
+    results = channels * y.height * y.width
+    return cost._replace(
+        events={**cost.events, "lookups": results},
+        traffic={**cost.traffic, "looked_up": PAR_ROW_BYTES * results},
+    )
 
 
 def operand_of(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:

@@ -39,8 +39,9 @@ class State:
     """What an instruction may look at.
 
     numbers: the values of activations; None: only time and safety are computed. work: multiplies
-    that were asked for. streams: what the instruction being executed reads of WGT. incoming: the
-    words that it loads into WGT, and the rows that they take.
+    that were asked for. results: the table of results, uint8 [256]. streams: what the instruction
+    being executed reads of WGT. incoming: the words that it loads into WGT, and the rows that they
+    take.
     """
 
     spec: AccelSpec
@@ -50,6 +51,7 @@ class State:
     work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
     table: FormatTable | None = None
+    results: npt.NDArray[np.uint8] | None = None
     streams: Streams | None = None
     incoming: tuple[npt.NDArray[np.uint32], int] | None = None
     _window: OperandWindow | None = None
@@ -79,6 +81,12 @@ class State:
                 self.register(isa.Output),
             )
         return self._window
+
+    def result_table(self) -> npt.NDArray[np.uint8]:
+        """What the latest `lookup` set, uint8 [256]; Fault if there was none."""
+        if self.results is None:
+            raise InstructionFault("needs what `lookup` sets, and none came before it")
+        return self.results
 
     def spend(self, work: int, largest: int) -> None:
         """Fault if an instruction, or all so far, ask for more than the limits allow.

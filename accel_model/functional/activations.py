@@ -6,7 +6,7 @@ values (registers, weights, parameters) is given with each call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +21,14 @@ from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import Bytes, Memories
 from zeroskip.accel_model.memory.operand_window import (
     NO_OPERAND,
+    NO_TABLE,
     OperandWindow,
     ResidualOperand,
     Target,
 )
 from zeroskip.accel_model.program.tensor_layout import blocks
 
+INT8 = 127  # the greatest value
 SUMS = 1 << 20  # bytes of the sums of several images
 NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
@@ -74,7 +76,8 @@ class ActivationMath:
         self._bytes = self._act.reshape(len(self._act), -1)
         self._convolver = Convolver()
         self._watched = watched
-        self._before: list[Int8 | Bytes] = []  # of runs of images, one after the other
+        # by stage, of runs of images one after the other
+        self._before: list[list[Int8 | Bytes]] = []
 
     def load(self, moved: DmaCopy) -> None:
         source, start = self._dram.source(moved.dram, moved.reach)
@@ -123,16 +126,23 @@ class ActivationMath:
     def average(self, window: OperandWindow, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
         ones = np.ones((window.taps, channels), np.int8)
+
+        def write(held: Int32, act: Bytes, y: Target) -> None:
+            _check_shift(*kernels.finish_average(held, act, channels, scale, y))
+
         for images, sums in self._weighted_sums(window, ones):
-            _check_shift(*kernels.finish_average(sums, self._act[images], channels, scale, y))
+            self._write(write, sums, images, channels, y)
 
     def maxima(self, window: OperandWindow, channels: int, y: Target) -> None:
+        def write(held: Int32, act: Bytes, y: Target) -> None:
+            kernels.finish_max(held, act, channels, y)
+
         for images in self._together(window, channels):
             act = self._act[images]
             most = np.empty((len(act), blocks(channels), window.outputs, BLOCK), np.int32)
             if not kernels.maxima(act, window, most):
                 raise InstructionFault("has an output that no pixel of the input tile reaches")
-            kernels.finish_max(most, act, channels, y)
+            self._write(write, most, images, channels, y)
 
     def add(
         self,
@@ -143,8 +153,12 @@ class ActivationMath:
         scale: Bytes,
     ) -> None:
         ones = np.ones((1, channels), np.int8)
+
+        def write(held: Int32, act: Bytes, y: Target) -> None:
+            _check_shift(*kernels.finish_add(held, act, channels, scale, y, operand))
+
         for images, sums in self._weighted_sums(window, ones):
-            _check_shift(*kernels.finish_add(sums, self._act[images], channels, scale, y, operand))
+            self._write(write, sums, images, channels, y)
 
     def nonzeros(self, window: OperandWindow, channels: int) -> npt.NDArray[np.bool_]:
         """bool [channels, height, width]: inputs of the tile of the first image that are not zero;
@@ -167,14 +181,21 @@ class ActivationMath:
         return [slice(first, min(first + step, count)) for first in range(0, count, step)]
 
     @property
-    def before(self) -> npt.NDArray[np.integer[Any]] | None:
-        """What the last instruction made of its sums before an operand was added to it, int8 or
-        uint8 [N, channels, pixels], if ``watched``; None if there was none."""
-        return np.concatenate(self._before) if self._before else None
+    def before(self) -> tuple[npt.NDArray[np.integer[Any]], ...]:
+        """What the last instruction computed on the way to its result, if ``watched``: before an
+        operand was added, and before a table was looked at; int8 or uint8 [N, channels, pixels]
+        each."""
+        return tuple(np.concatenate(images) for images in self._before)
 
     def forget(self) -> None:
         """Before an instruction: of the one before it nothing is known."""
         self._before.clear()
+
+    def _note(self, stage: int, values: Int8 | Bytes) -> None:
+        """Keep what some images have on the way to a result."""
+        if stage == len(self._before):
+            self._before.append([])
+        self._before[stage].append(values)
 
     def _weighted_sums(self, window: OperandWindow, weights: Int8) -> Iterator[tuple[slice, Int32]]:
         for images in self._together(window, weights.shape[1]):
@@ -184,21 +205,55 @@ class ActivationMath:
             yield images, sums
 
     def _finish(self, sums: Int32, images: slice, channels: int, result: OutputSpec) -> None:
-        if self._watched and result.operand.there:
-            self._before.append(_unadded(sums, channels, result))
-        found, which = kernels.finish(
-            sums, self._act[images], channels, result.rows, result.y, result.operand, result.scale
-        )
-        _check_shift(found, which)
-        if found == kernels.WIDE:
-            raise InstructionFault(NOT_IN_INT32, images.start + which)
+        added = self._watched and result.operand.there
+        if added:
+            self._note(0, _unadded(sums, channels, result))
+
+        def write(held: Int32, act: Bytes, y: Target) -> None:
+            found, which = kernels.finish(
+                held, act, channels, result.rows, y, result.operand, result.scale
+            )
+            _check_shift(found, which)
+            if found == kernels.WIDE:
+                raise InstructionFault(NOT_IN_INT32, images.start + which)
+
+        self._write(write, sums, images, channels, result.y, int(added))
+
+    def _write(
+        self,
+        write: Callable[[Int32, Bytes, Target], None],
+        sums: Int32,
+        images: slice,
+        channels: int,
+        y: Target,
+        stage: int = 0,
+    ) -> None:
+        """Write sums to a tile of some images; if ``watched``, first as they are before the table,
+        which the same rows hold for a moment, since an instruction reads none of those."""
+        act = self._act[images]
+        if self._watched and len(y.table):
+            plain = y._replace(table=NO_TABLE)
+            write(sums.copy(), act, plain)
+            self._note(stage, _tile(act, plain, sums.shape[2], channels))
+        write(sums, act, y)
+
+
+def _tile(act: Bytes, y: Target, pixels: int, channels: int) -> Int8 | Bytes:
+    """What lies in an output tile, [images, channels, pixels]."""
+    n = np.arange(pixels)
+    rows = (
+        y.act + np.arange(blocks(channels))[:, None] * y.block + n // y.width * y.row + n % y.width
+    )
+    values = act[:, rows].swapaxes(2, 3).reshape(len(act), -1, pixels)[:, :channels]
+    whole = np.ascontiguousarray(values)
+    return whole if y.high > INT8 else whole.view(np.int8)
 
 
 def _unadded(sums: Int32, channels: int, result: OutputSpec) -> Int8 | Bytes:
     """The sums requantized as they are before the operand is added, [images, channels, pixels]."""
     r = result.operand
-    images, _, pixels, _ = sums.shape
-    made = np.zeros((images, blocks(channels) * pixels, BLOCK), np.uint8)
+    images, count, pixels, _ = sums.shape
+    made = np.zeros((images, count * pixels, BLOCK), np.uint8)
     alone = Target(
         0, result.y.width, pixels, result.y.width, r.mid_zero_point, r.mid_low, r.mid_high
     )
@@ -206,9 +261,7 @@ def _unadded(sums: Int32, channels: int, result: OutputSpec) -> Int8 | Bytes:
         sums.copy(), made, channels, result.rows, alone, NO_OPERAND, result.scale
     )
     _check_shift(found, shift)
-    tile = np.ascontiguousarray(made.reshape(images, -1, pixels, BLOCK).swapaxes(2, 3))
-    whole = np.ascontiguousarray(tile.reshape(images, -1, pixels)[:, :channels])
-    return whole if r.mid_high > 127 else whole.view(np.int8)
+    return _tile(made, alone, pixels, channels)
 
 
 def _check_shift(found: int, shift: int) -> None:

@@ -234,9 +234,14 @@ def _pixels(act: Bytes, at: int, width: int) -> Bytes:
 
 
 @njit_cached
-def _write(line: Int32, pixels: Bytes, channels: int) -> None:
-    """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` bytes."""
-    if channels >= 16:
+def _write(line: Int32, pixels: Bytes, channels: int, table: Bytes) -> None:
+    """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` bytes, or
+    what a table has for them."""
+    if len(table) > 0:
+        for first in range(0, len(line), 16):
+            for c in range(min(channels, 16)):
+                pixels[first + c] = table[np.uint8(line[first + c])]
+    elif channels >= 16:
         for k in range(len(line)):
             pixels[k] = np.uint8(line[k])
     else:
@@ -284,6 +289,7 @@ def finish(
                     line,
                     _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
                     channels - 16 * b,
+                    y.table,
                 )
     return (FINE, 0) if wide == len(sums) else (WIDE, wide)
 
@@ -306,6 +312,7 @@ def finish_add(
                     line,
                     _pixels(act[i], y.act + b * y.block + row * y.row, y.width),
                     channels - 16 * b,
+                    y.table,
                 )
     return FINE, 0
 
@@ -330,6 +337,7 @@ def finish_average(
                     line,
                     _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
                     channels - 16 * b,
+                    y.table,
                 )
     return FINE, 0
 
@@ -347,4 +355,5 @@ def finish_max(most: Int32, act: Bytes, channels: int, y: Target) -> None:
                     line,
                     _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
                     channels - 16 * b,
+                    y.table,
                 )

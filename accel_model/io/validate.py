@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 MOST = 1 << 48  # of any count or address
 LONGEST = 1 << 16  # of a text, characters
-Counts = tuple[int, ...]
 
 
 @cache
@@ -21,17 +20,19 @@ def field_types(cls: type) -> dict[str, Any]:
 
 
 def is_of(kind: Any, value: Any) -> bool:
-    """Whether a value that a file holds is text, a whole number, a number or a list of whole numbers, as a field of type ``str``, ``int``, ``float`` or ``tuple[int, ...]`` takes it."""
-    if kind == Counts:
-        return isinstance(value, list | tuple) and all(is_of(int, each) for each in value)
+    """Whether a value that a file holds is text, a whole number, a number, or a list of these, as a
+    field of type ``str``, ``int``, ``float`` or a ``tuple`` of any number of one takes it."""
+    if get_origin(kind) is tuple:
+        each = get_args(kind)[0]
+        return isinstance(value, list | tuple) and all(is_of(each, item) for item in value)
     if kind is float:
         return is_of(int, value) or isinstance(value, float)
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def from_table(cls: type[T], table: Any) -> T:
-    """A dataclass of text, counts, finite numbers and tuples of counts; ValueError if the table
-    has other keys than its fields, or a value is not of its field's type."""
+    """A dataclass of texts, counts, finite numbers and tuples of these; ValueError if the table has
+    other keys than its fields, or a value is not of its field's type."""
     declared = field_types(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
     if not isinstance(table, dict) or set(table) != set(declared):
         raise ValueError(f"a {cls.__name__} has the fields {', '.join(declared)}")
@@ -45,9 +46,9 @@ def from_table(cls: type[T], table: Any) -> T:
 
 def _value(kind: Any, value: Any, name: str) -> Any:
     if not (is_of(kind, value) and _is_bounded(value)):
-        said = "tuple[int, ...]" if kind == Counts else kind.__name__
+        said = str(kind) if get_origin(kind) else kind.__name__
         raise ValueError(f"{name} is {str(value)[:40]!r}, not {said}")
-    return tuple(value) if kind == Counts else kind(value)
+    return (get_origin(kind) or kind)(value)
 
 
 def _is_bounded(value: Any) -> bool:

@@ -41,6 +41,7 @@ from zeroskip.accel_model.errors import ZeroskipError
 WORD_BYTES = 16
 BLOCK = 16  # channels in an ACT row
 PAR_ROWS = 9  # rows of PAR for 16 channels: 4 of bias, 4 of mult, 1 of shift
+TABLE_ROWS = 16  # rows of PAR that a table of 256 results takes
 
 
 class IsaError(ZeroskipError):
@@ -250,7 +251,11 @@ class Extent(Instruction):
 
 @instruction(10, Unit.COMPUTE)
 class Output(Instruction):
-    """Set the output tile: ``ACT[act + b*block + y*row + x][c] = y[b, y, x, c]``, and its Q."""
+    """Set the output tile: ``ACT[act + b*block + y*row + x][c] = y[b, y, x, c]``, and its Q.
+
+    With ``lookup`` the byte ``table[y & 255]`` is written in the place of y (``lookup``): ``low``
+    and ``high`` are then any range of 8 bits, and ``unsigned`` is the type of what is written.
+    """
 
     act: int = u(20, "first ACT row")
     row: int = u(18, "ACT rows between image rows")
@@ -261,6 +266,7 @@ class Output(Instruction):
     low: int = s(9, "least value")
     high: int = s(9, "greatest value")
     unsigned: int = u(1, "1: uint8, 0: int8")
+    lookup: int = u(1, "1: write what the table holds for a result", default=0)
 
 
 @instruction(11, Unit.COMPUTE)
@@ -294,6 +300,16 @@ class Table(Instruction):
     par: int = u(14, "first PAR row")
     rows: int = u(13, "PAR rows", least=1)
     argument: int = u(8, "what the format needs beside the rows")
+
+
+@instruction(14, Unit.COMPUTE)
+class Lookup(Instruction):
+    """Set the table of results: ``table[16*i + j] = PAR[par + i][j]`` for i, j < 16.
+
+    It serves every instruction whose ``output`` or ``operand`` has its bit ``lookup``.
+    """
+
+    par: int = u(14, "first of 16 PAR rows")
 
 
 @instruction(16, Unit.COMPUTE)

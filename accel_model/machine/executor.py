@@ -28,7 +28,7 @@ from zeroskip.accel_model.memory.memories import CELLS, NAMES, out_of_bounds
 from zeroskip.accel_model.program.program import Program, Tile
 
 Values: TypeAlias = npt.NDArray[np.generic]
-Observer: TypeAlias = Callable[[int, Tile, Values, Values | None], None]  # of one image: machine.py
+Observer: TypeAlias = Callable[[int, Tile, Values, tuple[Values, ...]], None]  # see machine.py
 InstructionProgress: TypeAlias = Callable[[int, int], None]  # instructions executed, instructions
 Int64 = npt.NDArray[np.int64]
 
@@ -138,14 +138,14 @@ class FunctionalExecutor:
                 f"said to write {tile.channels} of {' x '.join(map(str, tile.size))}"
             )
         values = written_values(self._state, tile.channels)
-        before = None if self._state.numbers is None else self._state.numbers.before
+        before = () if self._state.numbers is None else self._state.numbers.before
         shape = (1, tile.channels, *tile.size)
         for image, observer in enumerate(self._observers):
             observer(
                 pc,
                 tile,
                 values[image].reshape(shape),
-                None if before is None else before[image].reshape(shape),
+                tuple(stage[image].reshape(shape) for stage in before),
             )
 
     def place(self, pc: int) -> str:

@@ -72,9 +72,10 @@ class Machine:
         only time and safety are computed and they are not looked at. seed: of the order in which
         the units take turns; None for program order. The result does not depend on it. observers:
         one for each image; ``observer(pc, tile, values, before)`` sees what each final compute
-        instruction wrote, [1, channels, *tile.size], and what that was before a fused addition
-        (None: there is none); with them the run has ``moved`` too. ``progress(done, total)`` is
-        told now and then how many instructions were executed.
+        instruction wrote, [1, channels, *tile.size], and what that was on the way: before a fused
+        addition and before a table, in this order, as far as there are any; with them the run has
+        ``moved`` too. ``progress(done, total)`` is told now and then how many instructions were
+        executed.
 
         MachineError if the program is for another description or must not run as it is: a race,
         a deadlock, memory read before it was written, an address or a register that is not there.

@@ -7,6 +7,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.address_sets import AddressSet
@@ -110,8 +111,14 @@ class OperandWindow(NamedTuple):
         return found
 
 
+NO_TABLE = np.empty(0, np.uint8)  # results are written as they are
+
+
 class Target(NamedTuple):
-    """An output tile (isa.Output); flat, as the loops take it."""
+    """An output tile (isa.Output); flat, as the loops take it.
+
+    table: uint8 [256], what is written for the byte of a result, or ``NO_TABLE``.
+    """
 
     act: int
     row: int
@@ -120,10 +127,11 @@ class Target(NamedTuple):
     zero_point: int
     low: int
     high: int
+    table: npt.NDArray[np.uint8] = NO_TABLE
 
     @staticmethod
-    def of(y: isa.Output) -> Target:
-        return Target(y.act, y.row, y.block, y.width, y.zero_point, y.low, y.high)
+    def of(y: isa.Output, table: npt.NDArray[np.uint8] = NO_TABLE) -> Target:
+        return Target(y.act, y.row, y.block, y.width, y.zero_point, y.low, y.high, table)
 
 
 class ResidualOperand(NamedTuple):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 
-from zeroskip.accel_model.physics.common import node_of
+from zeroskip.accel_model.physics.common import RESULT_TABLES, node_of
 from zeroskip.accel_model.physics.cost import parts
 from zeroskip.accel_model.physics.sense import warn
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, SpecError
 
-READ_INTO_PIPELINE = ("ACT", "windows", "ACC", "staging")  # an output's way through the memories
+READ_INTO_PIPELINE = (
+    "ACT",
+    "windows",
+    "ACC",
+    "staging",
+    RESULT_TABLES,
+)  # an output's way through the memories
 
 
 def check(spec: AccelSpec) -> None:

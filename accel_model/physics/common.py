@@ -18,6 +18,8 @@ from zeroskip.accel_model.spec import (
 from zeroskip.accel_model.technology import Cell, Logic, TechnologyError, logic
 
 BLOCK = 16  # channels
+TABLE_BYTES = 256  # of a table of results: one for each byte
+RESULT_TABLES = "result tables"
 WIDEST = 64  # bytes of a macro's word
 ACC_BANKS = 2  # even and odd rows: one is read while the other is written
 ACTIVATION_BITS, ENTRY_BITS, PRODUCT_BITS, SUM_BITS = 8, 9, 17, 32
@@ -86,6 +88,11 @@ class Datapath:
         return banks if self.in_rows else max(banks, self.results)
 
     @property
+    def finished(self) -> int:
+        """Results that are written back in a cycle: added to an operand, looked up in a table."""
+        return BLOCK * self.rows if self.in_rows else max(BLOCK, self.results)
+
+    @property
     def blocks(self) -> int:
         """Results that leave in a cycle in sixteens."""
         return max(1, self.results // BLOCK)
@@ -106,7 +113,8 @@ def stream_rate(spec: AccelSpec, way: Datapath) -> int:
 
 
 def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
-    """ACT, WGT, ACC, PAR and staging."""
+    """ACT, WGT, ACC, PAR, staging and the tables of results: a copy for each result that is written
+    back in a cycle, all of which take the same row at once."""
     own, row, banks = spec.sram, stream_row_bytes(spec), way.act_banks(spec)
     par, columns = BLOCK * way.blocks, 2 * BLOCK * way.blocks
     return (
@@ -152,6 +160,13 @@ def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
             1,
             (PartPort("drain or write-back", "rw", flows=("staging_written", "staging_read")),),
         ),
+        Resource(
+            RESULT_TABLES,
+            way.finished,
+            TABLE_BYTES,
+            PAR_ROW_BYTES,
+            (PartPort("write-back or lookup", "rw", flows=("looked_up", "table_written")),),
+        ),
     )
 
 
@@ -170,7 +185,6 @@ def _sums(size: int, way: Datapath) -> Resource:
 def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     """What stands between memories: units for 16 results a cycle at least, and the rows that load
     and store move (``bus_rows``)."""
-    added = BLOCK * way.rows if way.in_rows else max(BLOCK, way.results)
     return (
         Resource(
             "requantize units",
@@ -179,7 +193,9 @@ def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
             1,
             (PartPort("drain", "w", flows=("scaled",)),),
         ),
-        Resource("addition units", added, 0, 1, (PartPort("write-back", "w", flows=("added",)),)),
+        Resource(
+            "addition units", way.finished, 0, 1, (PartPort("write-back", "w", flows=("added",)),)
+        ),
         Resource(
             "load and store row buffers",
             1,
@@ -201,12 +217,13 @@ def multipliers(spec: AccelSpec) -> Iterator[Part]:
 
 
 def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
-    """What brings rows of any bank of ACT to the fetch unit, and the paths: units that make 8-bit
-    results of sums, those that add an operand to results, and the buffers of the load and store
-    units, two rows each for every row that moves in a cycle."""
+    """What brings rows of any bank of ACT to the fetch unit, what takes a byte of a row of a table,
+    and the paths: units that make 8-bit results of sums, those that add an operand to results, and
+    the buffers of the load and store units, two rows each for every row that moves in a cycle."""
     cells = logic(node_of(spec))
     crossbar = cells.mux(spec.sram.act_banks, 8 * ACT_ROW_BYTES)
     yield of_logic("fetch crossbar", spec.array.pixels, crossbar)
+    yield of_logic("result multiplexers", way.finished, cells.mux(PAR_ROW_BYTES, ACTIVATION_BITS))
     unit, row = requantizer(cells), cells.register(8 * ACT_ROW_BYTES)
     for one in paths(spec, way):
         cell = row * (4 * bus_rows(spec)) if one.name.startswith("load") else unit

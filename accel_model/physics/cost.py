@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from zeroskip.accel_model.physics.common import node_of, stream_row_bytes
+from zeroskip.accel_model.physics.common import RESULT_TABLES, node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
@@ -78,6 +78,12 @@ def resources(spec: AccelSpec) -> tuple[Resource, ...]:
 
 
 @lru_cache(maxsize=256)
+def result_tables(spec: AccelSpec) -> Resource:
+    """The copies of the table of results."""
+    return next(one for one in resources(spec) if one.name == RESULT_TABLES)
+
+
+@lru_cache(maxsize=256)
 def flows(spec: AccelSpec) -> tuple[str, ...]:
     """Every counter of bytes of a target: those of its events, and of its ports."""
     of_events = (flow for split in spec.kind.splits.values() for flow in split.flows)
@@ -113,7 +119,7 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
     crossing = cells.wire_pj * 8 * ACT_ROW_BYTES * math.sqrt(physics(spec).area_mm2)
     words = stream_row_bytes(spec) / WGT_WORD_BYTES
     staging, row = cost["staging"], cells.register(8 * stream_row_bytes(spec)).pj
-    act, wgt, acc = cost["ACT"], cost["WGT"], cost["ACC"]
+    act, wgt, acc, table = cost["ACT"], cost["WGT"], cost["ACC"], cost[RESULT_TABLES]
     return {
         "mac": Price.alike(clocked(cost["multiplier cells"].read_pj)),
         "act_row": Price(
@@ -129,6 +135,9 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
                 + staging.read_pj
                 + staging.write_pj
             )
+        ),
+        "lookup": Price(
+            clocked(table.read_pj + cost["result multiplexers"].read_pj), clocked(table.write_pj)
         ),
         "dram_byte": Price(memory.read_pj, memory.write_pj),
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ SPLITS: Mapping[str, Split] = MappingProxyType(
         ),
         "wgt_word": Split(WGT_WORD_BYTES, ("wgt_read",), ("wgt_loaded",)),
         "acc_row": Split(ACC_ROW_BYTES, ("acc_read",), ("acc_written",)),
+        "lookup": Split(PAR_ROW_BYTES, ("looked_up",), ("table_written",)),
         "dram_byte": Split(1, ("dram_read",), ("dram_written",)),
     }
 )

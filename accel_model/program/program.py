@@ -52,7 +52,8 @@ class LayerInfo:
     others multiply by padding. ``input_bytes``, ``output_bytes`` and ``weight_bytes`` are what the
     layer needs: inputs that its result depends on and outputs, each once, and weights in the ideal
     size of the target's format. ``shape`` is that of the tensor ``value``, of which its tiles are a
-    part. ``before``: what is called what it computes before the addition that is fused into it.
+    part. ``before``: the names of what it computes on the way to its result, in order: before the
+    addition and before the table that are fused into it.
     """
 
     node: str
@@ -67,7 +68,7 @@ class LayerInfo:
     weight_bytes: int
     schedule: str
     value: str = ""
-    before: str = ""
+    before: tuple[str, ...] = ()
 
     @property
     def needs(self) -> Needs:
@@ -93,7 +94,7 @@ class Tile:
 @dataclass(frozen=True)
 class ResultPlace:
     """Where a result of the network is: channels from ``offset`` on of the tensor ``value``, which
-    is an input, one that layers write, or one before a fused addition."""
+    is an input, one that layers write, or one before a fused addition or table."""
 
     value: str
     offset: int

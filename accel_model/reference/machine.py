@@ -24,6 +24,7 @@ from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import AccelSpec
 
 WORD = 4
+TABLE = 256  # bytes of a table of results
 LIMIT = 10_000_000  # cycles
 
 
@@ -248,6 +249,33 @@ class _Engine:
         outcome.events["cycles"] = outcome.cycles
         return outcome
 
+    def _lookup(self, one: isa.Lookup) -> Outcome:
+        """A row of PAR a cycle to every copy of the table, of which there is one for each result
+        that is written back in a cycle."""
+        outcome = Outcome(cycles=1)
+        for _row in range(TABLE // ROW):
+            outcome.cycles += 1
+            outcome.events["par_read"] += ROW
+            for _copy in range(self._written_back):
+                outcome.events["lookups"] += 1
+                outcome.events["table_written"] += ROW
+        outcome.events["cycles"] = outcome.cycles
+        return outcome
+
+    @property
+    def _written_back(self) -> int:
+        """Results that are written back in a cycle: whole rows of 16, or each alone."""
+        way = self.spec.kind.datapath(self.spec)
+        return BLOCK * way.rows if way.in_rows else max(BLOCK, way.results)
+
+    def _looked_up(self, outcome: Outcome, channels: int) -> Outcome:
+        """With a row of a table read for each result, where `output` says so."""
+        y = self.registers["output"]
+        for _output in range(y.height * y.width * y.lookup):
+            outcome.events["lookups"] += channels
+            outcome.events["looked_up"] += ROW * channels
+        return outcome
+
     def _streams(self, wgt: int, count: int, mode: int) -> list[bytes]:
         """Streams in WGT from a row on: one in each slot, groups one after another."""
         slots, wide = self._placement(mode)
@@ -269,7 +297,7 @@ class _Engine:
         extent = self.registers["extent"]
         nothing = [[0] * extent.width] * extent.height
         step: Callable[[AccelSpec, Convolution], Outcome] = resolve_name(self.spec.kind.reference)
-        return step(
+        outcome = step(
             self.spec,
             Convolution(
                 image=[nothing] * one.channels,
@@ -284,6 +312,7 @@ class _Engine:
                 operand_row=operand.row if operand and one.last and one.residual else None,
             ),
         )
+        return self._looked_up(outcome, one.filters) if one.last else outcome
 
     def _window(self) -> dict[str, Any]:
         extent, y, kernel = (self.registers[name] for name in ("extent", "output", "kernel"))
@@ -298,7 +327,7 @@ class _Engine:
 
     def _channelwise(self, channels: int, **more: Any) -> Outcome:
         x, extent = self.registers["input"], self.registers["extent"]
-        return step_channels(
+        outcome = step_channels(
             self.spec.array,
             self.spec.sram.act_banks,
             Channelwise(
@@ -310,6 +339,7 @@ class _Engine:
             ),
             stream_rate(self.spec),
         )
+        return self._looked_up(outcome, channels)
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:
         taps = self.registers["kernel"].rows * self.registers["kernel"].cols

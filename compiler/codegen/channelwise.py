@@ -23,7 +23,7 @@ from zeroskip.compiler.ir.tiles import Interval, Tile2D, full, input_tile, inter
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
-Channelwise: TypeAlias = ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp
+Channelwise: TypeAlias = ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp | ops.LookupOp
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def _depthwise_params(op: ops.DepthwiseOp, channels: Interval) -> Params:
     return Params(("p", channels), requantize_rows(op.bias[part], op.mult[part], op.shift[part]))
 
 
-def _max_pool(_op: ops.MaxPoolOp, channels: int, _constants: Constants) -> isa.Instruction:
+def _max_pool(
+    _op: ops.MaxPoolOp | ops.LookupOp, channels: int, _constants: Constants
+) -> isa.Instruction:
     return isa.MaxPool(channels=channels)
 
 
@@ -96,6 +98,7 @@ INSTRUCTIONS: dict[type[ops.Op], InstructionOf] = {
     ops.MaxPoolOp: InstructionOf(_max_pool),
     ops.AvgPoolOp: InstructionOf(_avg_pool, _avg_pool_params),
     ops.AddOp: InstructionOf(_add),
+    ops.LookupOp: InstructionOf(_max_pool),  # of one tap: the element itself
 }
 
 
@@ -127,6 +130,7 @@ class ChannelEmitter:
     def _tile(self, channels: Interval, patch: Tile2D) -> None:
         """Constants are loaded before the activations: they wait for no other layer."""
         out, op, operand = self.out, self.op, self.op.operand
+        out.set_table(op.table)
         constants = self._constants(channels)
         looked = input_tile(op.input_window, patch, op.x.spatial)
         wanted = [
@@ -140,7 +144,7 @@ class ChannelEmitter:
         out.set_input(x, looked, op.x.value)
         if operand is not None:
             out.set_operand(second[0], operand.value, constants.par_sum, op.residual)
-        out.set_output(y, op.y.value, op.clip if op.scaling is None else op.scaling.clip)
+        out.set_output(y, op, op.clip if op.scaling is None else op.scaling.clip)
         count = blocks(channels.size)
         reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
         tile = out.tile(op.y.offset + channels.start, channels.size, patch.below(op.y.first_row))

@@ -124,6 +124,7 @@ class ConvEmitter:
         reads = [wgt]
         par, par_sum = 0, 0
         if step.last:
+            out.set_table(conv.table)
             par, par_sum, used = self._place_params(step.filters)
             reads += used
         looked = input_tile(conv.window, step.patch, conv.x.spatial)
@@ -143,7 +144,7 @@ class ConvEmitter:
                 step.filters.size,
                 step.patch.below(conv.y.first_row),
             )
-        out.set_output(y, conv.y.value, conv.clip if residual is None else residual.sum.clip)
+        out.set_output(y, conv, conv.clip if residual is None else residual.sum.clip)
         made = isa.Conv(
             wgt=wgt.start,
             par=par,

@@ -132,6 +132,7 @@ class ProgramBuilder:
     wgt: SramCache = field(init=False)
     par: SramCache = field(init=False)
     _scratch: Tensor = field(init=False)
+    _table: bytes | None = None  # what the table of results holds
     _read: dict[str, Mask] = field(default_factory=dict)  # elements that the last layer reads
 
     def __post_init__(self) -> None:
@@ -329,7 +330,18 @@ class ProgramBuilder:
             left=looked.left,
         )
 
-    def set_output(self, tile: ActTile, value: Value, clip: ops.Clip) -> None:
+    def set_table(self, table: ops.ResultTable | None) -> None:
+        """The table that results go through from now on, loaded unless it is there already."""
+        held = self._table if table is None else table.table.tobytes()
+        if table is None or held == self._table:
+            return
+        self._table = held
+        rows = table.table.reshape(isa.TABLE_ROWS, -1)
+        (par,) = self.load_params((("results", held), rows))
+        self.stream.add(isa.Lookup(par=par), [Rows("par", par, len(rows))])
+
+    def set_output(self, tile: ActTile, op: ops.Op, clip: ops.Clip) -> None:
+        """clip: of the result, before a table."""
         self.stream.set(
             isa.Output,
             act=tile.act,
@@ -337,10 +349,11 @@ class ProgramBuilder:
             block=tile.block,
             height=tile.patch.rows.size,
             width=tile.patch.cols.size,
-            zero_point=value.zero_point,
+            zero_point=op.made_of.zero_point,
             low=clip.low,
             high=clip.high,
-            unsigned=int(value.dtype == "uint8"),
+            unsigned=int(op.y.value.dtype == "uint8"),
+            lookup=int(op.table is not None),
         )
 
     def set_operand(
@@ -485,15 +498,11 @@ def _values(region: Region) -> list[Value]:
 
 
 def _place(view: ChannelSlice, region: Region) -> ResultPlace:
-    """Where a result is; one before a fused addition lies as the sum does in its tensor."""
+    """Where a result is; one before a fused addition or table lies as what became of it does in its
+    tensor."""
     name = view.value.name
     offset = next(
-        (
-            op.y.offset
-            for op in region.ops
-            if op.residual is not None and op.residual.pre_add.name == name
-        ),
-        0,
+        (op.y.offset for op in region.ops if name in (value.name for value in op.before)), 0
     )
     return ResultPlace(name, offset + view.offset, view.channels)
 

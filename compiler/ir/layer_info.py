@@ -18,12 +18,16 @@ def layer_info(
     op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
 ) -> LayerInfo:
     """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
-    residual = op.residual
-    kind = type(op).__name__.removesuffix("Op").lower() + ("+add" if residual is not None else "")
+    residual, table = op.residual, op.table
+    kind, result = type(op).__name__.removesuffix("Op").lower(), op.node
+    if residual is not None:
+        kind, result = f"{kind}+add", residual.node
+    if table is not None and not isinstance(op, ops.LookupOp):
+        kind, result = f"{kind}+lookup", table.node
     effectual = 0 if op.tap_weights is None else int(op.tap_weights.sum()) * op.y.pixels
     return LayerInfo(
         node=op.node,
-        result=residual.node if residual is not None else op.node,
+        result=result,
         kind=kind,
         shape=(1, op.y.value.channels, *op.y.value.spatial),
         macs=op.macs,
@@ -34,7 +38,7 @@ def layer_info(
         weight_bytes=0 if weights is None else least_bytes(weights),
         schedule=schedule,
         value=op.y.value.name,
-        before=residual.pre_add.name if residual is not None else "",
+        before=tuple(value.name for value in op.before),
     )
 
 

@@ -7,7 +7,7 @@ volume [1, C, D, H, W] is [1, C, D * H, W]: its frames one below the other. The 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Self, TypeVar
 
@@ -158,8 +158,24 @@ class Residual:
 
 
 @dataclass(frozen=True, eq=False)
+class ResultTable:
+    """A table that the results of an operation go through before they are written.
+
+    node: the ONNX node it came from.
+    table: uint8 [256], the byte that is written in the place of each.
+    argument: the value that is looked up: what the operation alone would have made.
+    """
+
+    node: str
+    table: npt.NDArray[np.uint8]
+    argument: Value
+
+
+@dataclass(frozen=True, eq=False)
 class Op:
     """A step on the accelerator. ``node`` is the ONNX node it came from.
+
+    table: what its results go through; None: they are written as they are.
 
     What the scheduler and the code generator ask of an operation is answered here, by the operation
     itself; what they do for each is a row of a table: ``lower.LOWERINGS``, ``fusion.SEARCHES``,
@@ -169,6 +185,7 @@ class Op:
     node: str
     x: ChannelSlice
     y: ChannelSlice
+    table: ResultTable | None = field(default=None, kw_only=True)
 
     moves_only = False  # has no compute instruction: what it reads and writes is in DRAM
     by_rows = True  # rows of the result are made of rows of what is read
@@ -197,6 +214,17 @@ class Op:
     def scaling(self) -> AddRequant | None:
         """Scaling of the operand's addition; None without one."""
         return None if self.residual is None else self.residual.sum
+
+    @property
+    def before(self) -> tuple[Value, ...]:
+        """What it computes on the way to its result and writes nowhere, in order."""
+        added = () if self.residual is None else (self.residual.pre_add,)
+        return added if self.table is None else (*added, self.table.argument)
+
+    @property
+    def made_of(self) -> Value:
+        """The value whose zero point and limits its result has, before a table."""
+        return self.y.value if self.table is None else self.table.argument
 
     @property
     def macs(self) -> int:
@@ -346,6 +374,16 @@ class AddOp(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class LookupOp(Op):
+    """A table alone: what it holds for each element of ``x``. Its argument is ``x`` once more."""
+
+    @property
+    def clip(self) -> Clip:
+        """Limits of what is looked up: those of its type."""
+        return Clip(0, 255) if self.x.value.dtype == "uint8" else Clip(-128, 127)
+
+
+@dataclass(frozen=True, eq=False)
 class CopyOp(Op):
     """The same bytes elsewhere: an input of a concatenation that cannot be written in place."""
 
@@ -365,13 +403,22 @@ class ReshapeOp(Op):
         return self.x.channels * self.x.value.pixels
 
 
-KINDS: tuple[type[Op], ...] = (ConvOp, DepthwiseOp, MaxPoolOp, AvgPoolOp, AddOp, CopyOp, ReshapeOp)
+KINDS: tuple[type[Op], ...] = (
+    ConvOp,
+    DepthwiseOp,
+    MaxPoolOp,
+    AvgPoolOp,
+    AddOp,
+    LookupOp,
+    CopyOp,
+    ReshapeOp,
+)
 
 
 @dataclass(frozen=True)
 class Region:
     """A region in execution order. places: where the result of each layer of the network is, in the
-    network's order; that of one before a fused addition is no operation's."""
+    network's order; that of one before a fused addition or table is no operation's."""
 
     name: str
     inputs: tuple[Value, ...]

@@ -174,6 +174,14 @@ def manual() -> str:
     lines += [f"- {' '.join((predicate.__doc__ or '').split())}" for predicate in PREDICATES]
     lines += [
         "",
+        "A lookup is any function of one tensor, element by element: all that elementwise operators "
+        "with constants of one number make of it (Sigmoid, SiLU, HardSwish, HardSigmoid, Tanh, Elu, "
+        "LeakyRelu, Gelu, Mish, Exp, Abs, Sqrt, ...), as one table of 256 values, which joins the "
+        "layer before it where nothing else reads that. What only the CPU reads behind it, as at "
+        "the end of a network, stays float.",
+    ]
+    lines += [
+        "",
         "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "
         "average of a map larger than ACT, say), or no step of it in the lanes' windows; "
         "`compile` finds that out when it schedules.",

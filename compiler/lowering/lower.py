@@ -20,6 +20,7 @@ from zeroskip.compiler.ir.ops import (
     Clip,
     Op,
     Region,
+    ResultTable,
     Value,
     Window,
     planar,
@@ -30,6 +31,7 @@ from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
 
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
+TABLED = (ops.ConvOp, ops.MaxPoolOp, ops.AvgPoolOp, ops.AddOp)  # whose results a table may take
 
 
 def lower(graph: LayerGraph) -> Region:
@@ -45,7 +47,7 @@ def lower(graph: LayerGraph) -> Region:
         work.flattened.get(node.output) or work.views[node.output] for node in graph.nodes
     )
     region = Region(graph.name, inputs, outputs, tuple(work.ops), places)
-    return _place_concats(fuse_residuals(region))
+    return _place_concats(fuse_tables(fuse_residuals(region)))
 
 
 def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
@@ -181,6 +183,16 @@ def _add(node: str, layer: layers.AddLayer, reads: list[ChannelSlice], y: Channe
     return [ops.AddOp(node, reads[0], y, reads[1], total)]
 
 
+def _lookup(
+    node: str, layer: layers.LookupLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
+    (x,) = reads
+    argument = replace(
+        x.value, name=f"{y.value.name}.argument", channels=y.channels, spatial=y.spatial
+    )
+    return [ops.LookupOp(node, x, y, table=ResultTable(node, layer.by_byte, argument))]
+
+
 def _begins(padding: tuple[int, ...]) -> tuple[int, ...]:
     """Paddings before each spatial dimension (the ends follow from the output's size)."""
     return padding[: len(padding) // 2]
@@ -231,6 +243,7 @@ LOWERINGS: dict[
     layers.AvgPoolLayer: _avg_pool,
     layers.RequantizeLayer: _requantize,
     layers.AddLayer: _add,
+    layers.LookupLayer: _lookup,
 }  # of the layers that are operations of their own: (node, layer, what it reads, result)
 
 
@@ -264,6 +277,31 @@ def fuse_residuals(region: Region) -> Region:
                 break
     kept = tuple(fused.get(i, op) for i, op in enumerate(region.ops) if i not in gone)
     return replace(region, ops=kept)
+
+
+def fuse_tables(region: Region) -> Region:
+    """Each table joins the operations that make what is looked up, where nothing else reads that:
+    results then go through it on their way to ACT."""
+    writers = _writers(region)
+    steps: list[Op | None] = list(region.ops)
+    for index, op in enumerate(region.ops):
+        if not isinstance(op, ops.LookupOp) or op.table is None:
+            continue
+        argument = op.x.value
+        makers = [steps[at] for at in writers.get(argument.name, ())]
+        if (
+            makers
+            and op.x == whole(argument)
+            and _reads(region, argument.name) == 1
+            and all(isinstance(maker, TABLED) and maker.table is None for maker in makers)
+        ):
+            for at, maker in zip(writers[argument.name], makers, strict=True):
+                assert maker is not None
+                table = replace(op.table, argument=argument)
+                steps[at] = replace(maker, y=replace(maker.y, value=op.y.value), table=table)
+            writers[op.y.value.name] = writers[argument.name]
+            steps[index] = None
+    return replace(region, ops=tuple(step for step in steps if step is not None))
 
 
 def _swapped(total: AddRequant) -> AddRequant:

@@ -30,6 +30,7 @@ from zeroskip.relay_passes.integer.layers import (
     ConvLayer,
     DenseLayer,
     Layer,
+    LookupLayer,
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
@@ -398,6 +399,12 @@ def _requantize(emit: Operations, layer: RequantizeLayer, x: MlirValue) -> MlirV
     return rounded_to_even(emit, terms, layer.shift, _zero(layer.y), *_limits(layer))
 
 
+def _lookup(emit: Operations, layer: LookupLayer, x: MlirValue) -> MlirValue:
+    moved = UNSIGNED * (layer.y.dtype == "uint8")
+    table = emit.constant((layer.table.astype(np.int16) - moved).astype(np.int8))
+    return emit("tosa.table", [x, table], x.shape, "i8")
+
+
 def _concat(emit: Operations, layer: ConcatLayer, *xs: MlirValue) -> MlirValue:
     return _joined(emit, xs, layer.axis % len(layer.y.shape))
 
@@ -421,6 +428,7 @@ _BODIES: dict[type[Layer], Callable[..., MlirValue]] = {
     AvgPoolLayer: _avgpool,
     MaxPoolLayer: _maxpool,
     RequantizeLayer: _requantize,
+    LookupLayer: _lookup,
     ConcatLayer: _concat,
     ReshapeLayer: _reshape,
 }

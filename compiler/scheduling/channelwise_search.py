@@ -128,8 +128,9 @@ class ChannelSearch:
         own, taps = physics.energy(self.spec), self.window.taps
         outputs = rows * self.op.y.spatial[1]
         deep = blocks(self.op.y.channels) * (taps + self.operand + 1)
-        results = not isinstance(self.op, ops.MaxPoolOp)
+        results = not isinstance(self.op, ops.MaxPoolOp | ops.LookupOp)
         channel = self.op.channel_weights * own.mac + results * own.requantise
+        channel += (self.op.table is not None) * own.lookup
         return float(outputs * (deep * own.act_row + self.op.y.channels * channel))
 
     def _constants_fit(self, rows: Ints) -> Bools:

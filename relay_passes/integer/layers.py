@@ -232,6 +232,29 @@ class RequantizeLayer(Unary):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class LookupLayer(Unary):
+    """Any function of an element, as a table: ``y = table[x - the least value of x's dtype]``.
+
+    table: [256] of y's dtype.
+    """
+
+    kind: ClassVar[str] = "lookup"
+    table: npt.NDArray[np.int8 | np.uint8]
+
+    def __post_init__(self) -> None:
+        if "int32" in (self.x.dtype, self.y.dtype) or self.x.shape != self.y.shape:
+            raise PassError("a lookup layer takes and gives 8 bits in one shape")
+        if self.table.shape != (256,) or self.table.dtype != self.y.dtype:
+            raise PassError(f"a lookup layer's table is 256 values of {self.y.dtype}")
+
+    @property
+    def by_byte(self) -> npt.NDArray[np.uint8]:
+        """The bytes of the results by the byte of the element, uint8 [256]."""
+        least = BOUNDS[self.x.dtype][0]
+        return np.roll(self.table.view(np.uint8), least)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ConcatLayer(Layer):
     """The inputs one after another along ``axis``; all share scale and zero point with y."""
 
@@ -264,6 +287,7 @@ KINDS: tuple[type[Layer], ...] = (
     AvgPoolLayer,
     MaxPoolLayer,
     RequantizeLayer,
+    LookupLayer,
     ConcatLayer,
     ReshapeLayer,
 )

@@ -27,6 +27,7 @@ from zeroskip.relay_passes.integer.layers import (
     DenseLayer,
     DType,
     Layer,
+    LookupLayer,
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
@@ -54,6 +55,7 @@ __all__ = [
     "DType",
     "DenseLayer",
     "Layer",
+    "LookupLayer",
     "MaxPoolLayer",
     "QTensor",
     "RequantizeLayer",
@@ -311,6 +313,26 @@ def _read_requantize(body: BodyReader) -> RequantizeLayer:
     return RequantizeLayer(x=x, y=y, mult=mult, shift=shift, lo=lo, hi=hi)
 
 
+def _write_lookup(emit: BodyWriter, layer: LookupLayer, args: Sequence[Any]) -> Any:
+    """The zero points are in it: the index is counted from x's, and the table from y's."""
+    zero_x, zero_y = layer.x.zero_point, layer.y.zero_point
+    index = emit.centred(args[0], zero_x)
+    index = emit(relax.op.add(index, constant(zero_x - BOUNDS[layer.x.dtype][0], "int16")))
+    index = emit(relax.op.astype(index, "int32"))
+    centred = layer.table.astype(np.int16) - zero_y
+    found = emit(relax.op.take(constant(centred, "int16"), index, axis=0))
+    found = emit(relax.op.add(found, constant(zero_y, "int16")))
+    return relax.op.astype(found, layer.y.dtype)
+
+
+def _read_lookup(body: BodyReader) -> LookupLayer:
+    body.expect((*_CENTRE, "add", "astype", "take", "add", "astype"), constants=4)
+    zero_x, _first, centred, zero_y = body.constants
+    y = body.output(int(zero_y))
+    table = (centred + zero_y).astype(y.dtype)
+    return LookupLayer(x=body.input(0, int(zero_x)), y=y, table=table)
+
+
 def _write_concat(emit: BodyWriter, layer: ConcatLayer, args: Sequence[Any]) -> Any:
     return relax.op.concat(list(args), axis=layer.axis)
 
@@ -341,6 +363,7 @@ _BODIES: dict[type[Layer], _Body] = {
     AvgPoolLayer: _Body(_write_avgpool, _read_avgpool),
     MaxPoolLayer: _Body(_write_maxpool, _read_maxpool),
     RequantizeLayer: _Body(_write_requantize, _read_requantize),
+    LookupLayer: _Body(_write_lookup, _read_lookup),
     ConcatLayer: _Body(_write_concat, _read_concat),
     ReshapeLayer: _Body(_write_reshape, _read_reshape),
 }

@@ -5,15 +5,17 @@ read by nothing else. Quantize/dequantize pairs of a quantized model are seen th
 the tensor between them its scale.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.quantize.constants import Constant, dequantized, moved, reshaped
+from zeroskip.relay_passes.quantize.elementwise import Elementwise, Function, Step, read_step
+from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
 from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
@@ -22,75 +24,14 @@ from zeroskip.relay_passes.relax.rewriting import (
     has_one_use,
     node_of,
     op_name,
+    outputs,
+    used_vars,
     users,
 )
-
-Kind = Literal["conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape"]
 
 _CLIPPED: tuple[Kind, ...] = ("conv", "dense", "add", "maxpool", "avgpool", "requantise")
 _INTEGERS = ("int8", "uint8")
 _WIDE = ("int16", "uint16")
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How an activation is quantized: ``real = scale * (value - zero_point)``."""
-
-    scale: float
-    zero_point: int
-    dtype: Literal["int8", "uint8"]
-
-    def __str__(self) -> str:
-        return f"scale={self.scale:.6g} zp={self.zero_point}"
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """One op with an integer form, and the bias and activation it absorbs.
-
-    ``inputs`` and ``output`` are variable names, quantize/dequantize pairs seen through;
-    ``members`` are all variables that the group computes. ``lo`` and ``hi`` are the real bounds
-    of the activation.
-    """
-
-    kind: Kind
-    call: Call
-    name: str
-    inputs: tuple[str, ...]
-    members: tuple[str, ...]
-    weight: Constant | None = None
-    bias: Constant | None = None
-    lo: float = -np.inf
-    hi: float = np.inf
-
-    @property
-    def output(self) -> str:
-        return self.members[-1]
-
-
-@dataclass(eq=False)
-class FloatGraph:
-    """What ``read_graph`` finds in a function. Keys are variable names."""
-
-    types: dict[str, Any] = field(default_factory=dict)
-    constants: dict[str, Constant] = field(default_factory=dict)
-    groups: dict[str, Group] = field(default_factory=dict)  # by output, in order
-    scales: dict[str, Scale] = field(default_factory=dict)  # those the model gives
-    real_of: dict[str, str] = field(default_factory=dict)  # dequantize's result -> tensor
-    integer_of: dict[str, str] = field(default_factory=dict)  # quantize's result -> tensor
-    wide: set[str] = field(default_factory=set)  # tensors that the model gives 16 bits
-    reasons: dict[str, str] = field(default_factory=dict)  # ONNX node -> why it stays float
-
-    def source(self, name: str) -> str:
-        """The tensor that a variable stands for."""
-        return self.real_of.get(name) or self.integer_of.get(name, name)
-
-    def is_integer(self, name: str) -> bool:
-        """Whether the variable is an integer tensor itself, not the quantized form of another."""
-        return self.integer_of.get(name) == name
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(int(d) for d in self.types[name].shape)
 
 
 def read_graph(func: relax.Function) -> FloatGraph:
@@ -99,7 +40,10 @@ def read_graph(func: relax.Function) -> FloatGraph:
     for binding in bindings(func):
         reader.note_constant(binding)
     for binding in bindings(func):
+        reader.note_step(binding)
+    for binding in bindings(func):
         reader.find_group(binding)
+    reader.find_functions()
     reader.pass_scales_back()
     return reader.graph
 
@@ -115,6 +59,8 @@ class _GraphReader:
         self.users = users(func)
         self.single = has_one_use(func)
         self.absorbed: set[str] = set()
+        self.steps: dict[str, Step] = {}  # of functions of one activation
+        self._elements = Elementwise()
         for var in (*func.params, *(binding.var for binding in bindings(func))):
             self.graph.types[str(var.name)] = var.ty
 
@@ -129,11 +75,17 @@ class _GraphReader:
         else:
             self._note_scale(name, value)
 
+    def note_step(self, binding: relax.VarBinding) -> None:
+        """An elementwise operator on one activation: no group's own."""
+        name, value = str(binding.var.name), binding.value
+        if self._is_own(name, value):
+            step = read_step(binding.var, value, self.graph.source, self._number)
+            if step is not None and self._elements.note(step):
+                self.steps[name] = step
+
     def find_group(self, binding: relax.VarBinding) -> None:
         name, value, graph = str(binding.var.name), binding.value, self.graph
-        if not isinstance(value, Call) or name in self.absorbed:
-            return
-        if name in graph.constants or graph.source(name) != name:
+        if not self._is_own(name, value) or name in self.absorbed or name in self.steps:
             return
         try:
             group = self._group(name, value)
@@ -143,6 +95,66 @@ class _GraphReader:
         if group is not None:
             group = self._extend(group)
             graph.groups[group.output] = group
+
+    def find_functions(self) -> None:
+        """The steps that no layer has taken in: a table for each function that they make up, or, of
+        nothing but limits, a clip."""
+        graph, elements = self.graph, Elementwise()
+        own = {str(b.var.name): b for b in bindings(self.func) if self._is_own_binding(b)}
+        free = [name for name in own if name in self.steps and name not in self.absorbed]
+        free = [name for name in free if name not in graph.groups]
+        for name in free:
+            elements.note(self.steps[name])
+        needed = {str(var.name) for out in outputs(self.func) for var in used_vars(out)}
+        for name, binding in own.items():
+            if name not in free:
+                needed |= {str(var.name) for var in used_vars(binding.value)}
+        needed = {graph.source(name) for name in needed}
+        for function in elements.functions(list(own), needed):
+            self._note_function(function, own)
+        order = {name: at for at, name in enumerate(own)}
+        graph.groups = dict(sorted(graph.groups.items(), key=lambda item: order[item[0]]))
+
+    def _note_function(self, function: Function, own: Mapping[str, relax.VarBinding]) -> None:
+        """Its group; what only this function reads on the way belongs to it."""
+        graph, name = self.graph, function.members[-1]
+        call, root = own[name].value, function.root
+        bounds = [self._bounds(own[each].value) for each in function.members]
+        if str(graph.types[root].dtype) != "float32" and not graph.is_integer(root):
+            return
+        if all(each is not None for each in bounds):
+            lo, hi = -np.inf, np.inf
+            for each in bounds:
+                assert each is not None
+                lo, hi = (float(np.clip(bound, *each)) for bound in (lo, hi))
+            kind: Kind = "requantise"
+            graph.groups[name] = Group(
+                kind, call, function.members[0], (root,), function.members, lo=lo, hi=hi
+            )
+            return
+        mine = {name}
+        for member in reversed(function.members[:-1]):
+            readers = {graph.source(str(b.var.name)) for b in self.users[member]}
+            if readers <= {*mine, member}:
+                mine.add(member)
+        members = tuple(member for member in function.members if member in mine)
+        graph.groups[name] = Group("lookup", call, name, (root,), members, function=function)
+
+    def _is_own(self, name: str, value: relax.Expr) -> bool:
+        """Whether a variable is a call of its own: no constant and no other's quantized form."""
+        graph = self.graph
+        known = name in graph.constants or graph.source(name) != name
+        return isinstance(value, Call) and not known
+
+    def _is_own_binding(self, binding: relax.VarBinding) -> bool:
+        return self._is_own(str(binding.var.name), binding.value)
+
+    def _number(self, expr: relax.Expr) -> float | None:
+        """The one number of a constant, directly or by name."""
+        constant = self.value_of(expr)
+        if constant is not None:
+            return float(constant.value.reshape(())) if constant.value.size == 1 else None
+        return None if isinstance(expr, relax.Var) else const_number(expr)
 
     def pass_scales_back(self) -> None:
         """Give what only a pool by maximum, a reshape or a concat reads the scale of its result:

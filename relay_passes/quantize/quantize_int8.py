@@ -13,7 +13,8 @@ from zeroskip.relay_passes.attrs import CPU_ATTR, FLOATS_ATTR, NODES_ATTR, SCALE
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
-from zeroskip.relay_passes.quantize.fusion_groups import FloatGraph, Group, Scale, read_graph
+from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Scale
+from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups, observed
 from zeroskip.relay_passes.quantize.to_integer import Doubles, LayerCall, layers_of, weight_scale
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names

@@ -9,15 +9,16 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import BOUNDS
-from zeroskip.relay_passes.quantize.fusion_groups import FloatGraph, Group, Kind, Scale, read_graph
+from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
+from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.keep_float import BY_REQUEST, kept_float
 from zeroskip.relay_passes.relax.rewriting import bindings, nodes_of, outputs, used_vars
 
 _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
-_CARRIERS: tuple[Kind, ...] = ("requantise", "concat", "reshape")
+_CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape")
 _INHERITING: tuple[Kind, ...] = ("maxpool", "reshape")
 _KEEPING: tuple[Kind, ...] = ("maxpool", "reshape", "requantise")  # exact in their input's scale
-_SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise")
+_SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise", "lookup")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
 
     Convolutions and matrix products always do. The others do when what they read is integer or an
     input of the model, and those that only move or clip data when an integer layer is before or
-    after them. What ``KeepFloat`` marked does not. Without calibration (``scaled`` false) a group
+    after them; a function of one activation only where an integer layer reads it, or the model gives
+    it a scale. What ``KeepFloat`` marked does not. Without calibration (``scaled`` false) a group
     whose output the model gives no scale stays float.
     """
     params = {str(p.name) for p in func.params if str(p.ty.dtype) == "float32"}
@@ -73,7 +75,12 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
         if group.kind not in _CARRIERS or computed & set(group.inputs):
             computed.add(name)
     for name, group in reversed(list(chosen.items())):
-        if name not in computed and not any(name in g.inputs for g in chosen.values()):
+        if any(name in g.inputs for g in chosen.values()):
+            continue
+        if group.kind == "lookup" and (name not in computed or name not in graph.scales):
+            del chosen[name]
+            _note(func, graph, group, "no layer on the accelerator reads it")
+        elif name not in computed:
             del chosen[name]
             _note(func, graph, group, "what is beside it is float, on the CPU")
     return chosen

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
     ConvLayer,
     DenseLayer,
     Layer,
+    LookupLayer,
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
@@ -22,7 +24,8 @@ from zeroskip.relay_passes.integer.relax_functions import (
     quantize_multiplier,
 )
 from zeroskip.relay_passes.quantize.constants import Constant
-from zeroskip.relay_passes.quantize.fusion_groups import Group, Scale, end_padding
+from zeroskip.relay_passes.quantize.float_graph import Group, Scale
+from zeroskip.relay_passes.quantize.fusion_groups import end_padding
 
 Doubles = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -64,6 +67,8 @@ def layers_of(
             return work.concat()
         case "requantise":
             return [LayerCall(work.rescale(work.x, work.x_scale, work.bounds(work.y_scale)))]
+        case "lookup":
+            return work.lookup()
         case "avgpool":
             return work.avgpool()
         case "maxpool":
@@ -88,6 +93,7 @@ class _Work:
         self.x, self.x_scale = self.xs[0], self.x_scales[0]
         self.y_scale = scales[group.output]
         self.y = _tensor(self.shape, self.y_scale)
+        self.scales = scales
 
     def bounds(self, scale: Scale) -> dict[str, Any]:
         """The activation's bounds as integers of this scale."""
@@ -167,6 +173,24 @@ class _Work:
         """``x`` in the scale of the output."""
         mult, shift = quantize_multiplier(scale.scale / self.y_scale.scale)
         return RequantizeLayer(x=x, y=_as(self.y, x.shape), mult=mult, shift=shift, **bounds)
+
+    def lookup(self) -> list[LayerCall] | str:
+        """The function at the 256 values that the input can have."""
+        assert self.group.function is not None
+        low, high = BOUNDS[self.x.dtype]
+        integers = np.arange(low, high + 1, dtype=np.float64)
+        reals: Doubles = (integers - self.x_scale.zero_point) * self.x_scale.scale
+        inside = {
+            name: partial(_fake_quantized, self.scales[name])
+            for name in self.group.function.members[:-1]
+            if name in self.scales
+        }
+        values = self.group.function(reals, inside)
+        if np.isnan(values).any():
+            at = reals[int(np.argmax(np.isnan(values)))]
+            return f"it is not a number at {at:g}, which is within its input's quantized range"
+        table = _quantized(self.y_scale, values).astype(self.y.dtype)
+        return [LayerCall(LookupLayer(x=self.x, y=self.y, table=table))]
 
     def avgpool(self) -> list[LayerCall]:
         attrs, spatial = self.group.call.attrs, self.x.shape[2:]
@@ -279,6 +303,16 @@ def _symmetric(weight: npt.NDArray[Any], scale: Doubles) -> npt.NDArray[np.int8]
     np.clip(integers, -_MAX_WEIGHT, _MAX_WEIGHT, out=integers)
     made: npt.NDArray[np.int8] = integers.astype(np.int8).reshape(weight.shape)
     return made
+
+
+def _quantized(scale: Scale, values: Doubles) -> Doubles:
+    """The integers of real values, infinite ones too, as floats."""
+    found: Doubles = np.clip(np.rint(values / scale.scale) + scale.zero_point, *BOUNDS[scale.dtype])
+    return found
+
+
+def _fake_quantized(scale: Scale, values: Doubles) -> Doubles:
+    return (_quantized(scale, values) - scale.zero_point) * scale.scale
 
 
 def _tensor(shape: Shape, scale: Scale) -> QTensor:

@@ -16,7 +16,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.attrs import INPUTS_ATTR, NODES_ATTR, OUTPUTS_ATTR
 from zeroskip.relay_passes.frontend.from_relax import export_onnx
-from zeroskip.relay_passes.quantize.fusion_groups import Scale
+from zeroskip.relay_passes.quantize.float_graph import Scale
 from zeroskip.relay_passes.relax.rewriting import bindings
 
 Array = npt.NDArray[Any]

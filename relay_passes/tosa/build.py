@@ -23,6 +23,7 @@ from zeroskip.relay_passes.integer.layers import (
     DenseLayer,
     DType,
     Layer,
+    LookupLayer,
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
@@ -272,6 +273,11 @@ class Building:
         y = self.add(layer, x.shape, dtype, (x,), label, Scale(by.zero))
         return View(y, view.steps)
 
+    def lookup(self, view: View, table: npt.NDArray[np.int8], label: str) -> View:
+        """A table of the text's numbers, which are in the order of the activation's too."""
+        layer = LookupLayer(x=HELD[view.of.dtype], y=HELD["int8"], table=table)
+        return View(self.add(layer, view.of.shape, "int8", (view.of,), label), view.steps)
+
     def clip(self, view: View, low: int, high: int, label: str) -> View:
         """Limits, in the text's numbers; those of the layer before if nothing else reads it."""
         low, high = low + view.offset, high + view.offset
@@ -295,7 +301,12 @@ class Building:
         if not view.sole or layer is None or isinstance(layer, links) or view.of.scale.zero is None:
             return None
         held: Any = layer
-        view.of.layer = replace(held, y=HELD["uint8"], lo=held.lo + UNSIGNED, hi=held.hi + UNSIGNED)
+        if isinstance(layer, LookupLayer):
+            table = (layer.table.astype(np.int16) + UNSIGNED).astype(np.uint8)
+            view.of.layer = replace(layer, y=HELD["uint8"], table=table)
+        else:
+            low, high = held.lo + UNSIGNED, held.hi + UNSIGNED
+            view.of.layer = replace(held, y=HELD["uint8"], lo=low, hi=high)
         view.of.dtype = "uint8"
         view.of.scale = Scale(view.of.scale.zero + UNSIGNED)
         return view

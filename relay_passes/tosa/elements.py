@@ -67,6 +67,12 @@ def clamp(read: Reading, op: Operation) -> Held:
     return read.building.clip(view, low, high, read.label(op))
 
 
+def table(read: Reading, op: Operation) -> Held:
+    found, view = of.table(op, read.constant), read.view(op)
+    read.building.signed(op, view)
+    return read.building.lookup(view, found, read.label(op))
+
+
 def pad(read: Reading, op: Operation) -> Held:
     pads, fill = of.pads_of(op, read.constant)
     held = read.padded(op)

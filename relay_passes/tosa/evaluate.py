@@ -181,6 +181,10 @@ def _clamp(op: Operation, operands: Sequence[Array], _known: of.Constant) -> Arr
     return np.clip(operands[0].astype(np.int64), low, high).astype(operands[0].dtype)
 
 
+def _table(op: Operation, operands: Sequence[Array], known: of.Constant) -> Array:
+    return of.table(op, known)[operands[0].astype(np.int64) + 128]
+
+
 def _pairwise(compute: Callable[[Ints, Ints], Ints]) -> Any:
     def run(op: Operation, operands: Sequence[Array], _known: of.Constant) -> Array:
         if len(operands) != 2 or operands[0].ndim != operands[1].ndim:
@@ -209,6 +213,7 @@ OPERATORS: dict[str, Callable[[Operation, Sequence[Array], of.Constant], Array]]
     "tosa.depthwise_conv2d": _conv,
     "tosa.rescale": _rescale,
     "tosa.clamp": _clamp,
+    "tosa.table": _table,
     "tosa.max_pool2d": _max_pool,
     "tosa.avg_pool2d": _avg_pool,
     "tosa.add": _pairwise(np.add),

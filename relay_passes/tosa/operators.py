@@ -119,6 +119,15 @@ def bounds(op: Operation) -> tuple[int, int]:
     return found
 
 
+def table(op: Operation, known: Constant) -> Array:
+    """Of ``tosa.table``: what each of the 256 values from -128 on becomes, int8."""
+    found = constant(op, 1, "a table", known)
+    x, y = op.operand(0).type, op.result.type
+    if found.shape != (256,) or found.dtype != np.int8 or x.element != "i8" or x != y:
+        op.refuse(f"of {x} makes {y} by a table of {found.size}: 256 int8 values are taken")
+    return found
+
+
 def order(op: Operation) -> tuple[int, ...]:
     """The axes of ``tosa.transpose``, which must make its result's shape."""
     x, y = op.operand(0).type.shape, op.result.type.shape

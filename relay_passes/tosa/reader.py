@@ -114,6 +114,7 @@ _READERS: dict[str, Callable[[Reading, Operation], Held]] = {
     "tosa.depthwise_conv2d": sums.conv,
     "tosa.rescale": elements.rescale,
     "tosa.clamp": elements.clamp,
+    "tosa.table": elements.table,
     "tosa.max_pool2d": sums.max_pool,
     "tosa.avg_pool2d": sums.average_pool,
     "tosa.add": elements.add,

@@ -25,12 +25,14 @@ from zeroskip.relay_passes.attrs import (
 )
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.integer.relax_functions import (
+    BOUNDS,
     AddLayer,
     AvgPoolLayer,
     ConcatLayer,
     ConvLayer,
     DenseLayer,
     Layer,
+    LookupLayer,
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
@@ -262,6 +264,16 @@ def _real_requantize(emit: _Emit, layer: RequantizeLayer, args: Sequence[Any]) -
     return _clipped(emit, _times(args[0], layer.mult, layer.shift), layer)
 
 
+def _real_lookup(emit: _Emit, layer: LookupLayer, args: Sequence[Any]) -> Any:
+    """What the table has for the nearest integer: between its entries nothing is known."""
+    zero_x, zero_y = layer.x.zero_point, layer.y.zero_point
+    low, high = BOUNDS[layer.x.dtype]
+    nearest = emit(relax.op.clip(args[0], float(low - zero_x), float(high - zero_x)))
+    first = make_const(np.float32(zero_x - low))
+    index = emit(relax.op.astype(emit(relax.op.add(emit(relax.op.round(nearest)), first)), "int32"))
+    return relax.op.take(make_const(layer.table.astype(np.float32) - zero_y), index, axis=0)
+
+
 _REAL: dict[type[Layer], Callable[[_Emit, Any, Sequence[Any]], Any]] = {
     ConvLayer: _real_conv,
     DenseLayer: _real_dense,
@@ -269,6 +281,7 @@ _REAL: dict[type[Layer], Callable[[_Emit, Any, Sequence[Any]], Any]] = {
     AvgPoolLayer: _real_average,
     MaxPoolLayer: _real_largest,
     RequantizeLayer: _real_requantize,
+    LookupLayer: _real_lookup,
     ConcatLayer: lambda emit, layer, args: relax.op.concat(list(args), axis=layer.axis),
     ReshapeLayer: lambda emit, layer, args: relax.op.reshape(args[0], layer.y.shape),
 }

@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of 
     "WGT": ("wgt_word", ("WGT", "weight row buffers")),
     "ACC": ("acc_row", ("ACC",)),
     "requantise": ("requantise", ("PAR", "staging", "requantize units", "addition units")),
+    "tables": ("lookup", ("result tables", "result multiplexers")),
     "DRAM": ("dram_byte", ()),
 }
 OWN = "the array's own"  # parts and events of a kind that no group names

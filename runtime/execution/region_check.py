@@ -59,11 +59,10 @@ class Written:
         self.tensors: dict[str, Array] = {}
         self._tiles: dict[str, list[tuple[Tile, int]]] = {}
 
-    def __call__(self, pc: int, tile: Tile, values: Array, before: Array | None) -> None:
+    def __call__(self, pc: int, tile: Tile, values: Array, before: tuple[Array, ...]) -> None:
         info = self.program.layers[tile.layer]
-        self._put(info.value, info.shape, pc, tile, values)
-        if before is not None:
-            self._put(info.before, info.shape, pc, tile, before)
+        for name, held in zip((*info.before, info.value), (*before, values), strict=True):
+            self._put(name, info.shape, pc, tile, held)
 
     def _put(self, name: str, shape: tuple[int, ...], pc: int, tile: Tile, values: Array) -> None:
         if name not in self.tensors:

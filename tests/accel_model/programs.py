@@ -155,6 +155,13 @@ class Hand:
         self.add(isa.LoadParams(par=at, dram=self.constant(rows.tobytes()), rows=len(rows)))
         return at
 
+    def look_up(self, table: Array) -> None:
+        """Results of what follows go through a table, uint8 [256], where the latest output says
+        how they are before."""
+        par = self.params(table.reshape(16, 16))
+        latest = [one for one in self.stream if isinstance(one, isa.Output)][-1]
+        self.add(isa.Lookup(par=par), replace(latest, lookup=1))
+
     def set_input(
         self,
         at: ActPlace,

@@ -252,6 +252,7 @@ USED_PORTS = [
     ("fetch registers", "fetch"),
     ("requantize units", "drain"),
     ("addition units", "write-back"),
+    ("result tables", "write-back or lookup"),
     ("load and store row buffers", "load"),
     ("load and store row buffers", "store"),
 ]
@@ -271,16 +272,24 @@ def partial() -> tuple[Program, Run]:
     return one.program, Machine(one.spec).run(one.program, one.inputs[0])
 
 
+@pytest.fixture(scope="module")
+def tabled() -> tuple[Program, Run]:
+    """A run with tables of results."""
+    one = sample("looked_up", tiny(load_spec("sparse256")), "looked_up", seed=0)
+    return one.program, Machine(one.spec).run(one.program, one.inputs[0])
+
+
 @pytest.mark.parametrize(("resource", "user"), USED_PORTS)
 def test_a_port_that_passes_less_is_noticed(
     resource: str,
     user: str,
     honest: tuple[Program, Run],
     partial: tuple[Program, Run],
+    tabled: tuple[Program, Run],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By a hundredth less than the busiest instruction uses, with its pc and bytes."""
-    program, run = partial if resource == "ACC" else honest
+    program, run = {"ACC": partial, "result tables": tabled}.get(resource, honest)
     spec, count = program.spec, run.counters
     one = next(one for one in physics.resources(spec) if one.name == resource)
     port = next(port for port in one.ports if port.user == user)

@@ -122,7 +122,7 @@ def same(found: Run, want: Run) -> None:
 def keep(mine: list[Array]) -> Observer:
     """An observer that keeps the tiles."""
 
-    def observer(_pc: int, _tile: Tile, values: Array, _before: Array | None) -> None:
+    def observer(_pc: int, _tile: Tile, values: Array, _before: tuple[Array, ...]) -> None:
         mine.append(values)
 
     return observer

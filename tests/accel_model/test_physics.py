@@ -122,6 +122,7 @@ def test_every_memory_of_the_built_in_targets_holds_its_bytes_and_is_in_time(
         "ACC": spec.sram.acc_bytes,
         "PAR": spec.sram.par_bytes,
         "staging": spec.sram.staging_bytes,
+        "result tables": 16 * 256,
         "windows": spec.array_bytes,
     }
     for one in physics.parts(spec):
@@ -159,6 +160,10 @@ def test_energy_of_an_event_is_its_parts() -> None:
     staged = cost["staging"].read_pj + cost["staging"].write_pj
     results = cost["requantize units"].read_pj + cost["PAR"].read_pj + staged
     assert found.requantise == pytest.approx(clocked * results)
+    table, path = cost["result tables"], cost["result multiplexers"]
+    assert (table.count, path.count) == (16, 16)
+    assert prices["lookup"].read == pytest.approx(clocked * (table.read_pj + path.read_pj))
+    assert prices["lookup"].write == pytest.approx(clocked * table.write_pj)
     assert found.dram_byte == 64
     for kind in ("ddr4", "hbm2"):
         memory_of = dram(kind)

@@ -20,6 +20,7 @@ from zeroskip.accel_model.execute import channelwise, convolution, moves, regist
 from zeroskip.accel_model.execute.models import MODELS
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Tile
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
@@ -104,6 +105,17 @@ def requantization(rng: Rng, channels: int, terms: int) -> tuple[Array, Array, A
     return rng.integers(-2000, 2000, channels), np.maximum(mult, 1), shift
 
 
+def looked_up(hand: Hand, rng: Rng, y: Values, expected: Array) -> Array:
+    """The expected results, or what a random table has for them, which the next instruction is
+    told to take."""
+    if rng.random() < 0.5:
+        return expected
+    table = rng.integers(0, 256, 256).astype(np.uint8)
+    hand.look_up(table)
+    found: Array = table[expected & 255].view(y.dtype).astype(np.int64)
+    return found
+
+
 def run(hand: Hand, seed: int | None = None) -> Array:
     """The output [C, rows, cols] of a program in series."""
     program = hand.program()
@@ -154,6 +166,7 @@ def test_conv(kind: str, seed: int) -> None:
             eq.conv(x.centred, weight, taps) + bias[:, None, None],
             (mult, shift),
         )
+    expected = looked_up(hand, rng, y, expected)
     table = hand.patterns(weight) if kind == "pattern" else None
     for first in range(0, channels, chunk):
         part = weight[:, first : first + chunk]
@@ -248,18 +261,20 @@ def test_channel_by_channel(name: str, seed: int) -> None:
                 sums,
                 (mult, shift),
             )
-        hand.add(isa.Depthwise(wgt=wgt, par=par, channels=channels, residual=residual))
+        made: isa.Instruction = isa.Depthwise(
+            wgt=wgt, par=par, channels=channels, residual=residual
+        )
     elif name == "maxpool":
         seen = eq.seen(x.centred, taps, -9999)
         if (seen.max(axis=3) == -9999).any():
             pytest.skip("an output sees only padding")
         expected = np.clip(seen.max(axis=3) + y.zero_point, low, high)
-        hand.add(isa.MaxPool(channels=channels))
+        made = isa.MaxPool(channels=channels)
     elif name == "avgpool":
         by = int(rng.choice([7, 16, 17, 28]))
         par = hand.params(scalar_row((1 << by) // area, shift=by))
         expected = eq.average(x.centred, taps, (1 << by) // area, by, y.zero_point, low, high)
-        hand.add(isa.AvgPool(channels=channels, par=par))
+        made = isa.AvgPool(channels=channels, par=par)
     else:
         r = Values(rng, channels, taps.out)
         there = hand.room(channels, taps.out)
@@ -276,11 +291,68 @@ def test_channel_by_channel(name: str, seed: int) -> None:
                 zero_point=r.zero_point,
                 unsigned=r.unsigned,
             ),
-            isa.Add(channels=channels),
         )
+        made = isa.Add(channels=channels)
         expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, by, y.zero_point, low, high)
+    expected = looked_up(hand, rng, y, expected)
+    hand.add(made)
     hand.store(hand.output("y", channels, taps.out, y.dtype), result)
     assert np.array_equal(run(hand), expected)
+
+
+def lookup_program(**output: int) -> Hand:
+    """A maximum of one tap of 256 int8 values in order, through a table: all that it does."""
+    hand = Hand(load_spec("dense256"))
+    here, result = hand.room(16, (4, 4)), hand.room(16, (4, 4))
+    hand.load(hand.input("x", np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 4, 4)), here)
+    set_kernel(hand, eq.Taps((1, 1), (1, 1), (1, 1), 0, 0, (4, 4)))
+    hand.set_input(here, (4, 4), 0, 0)
+    fields = {"zero_point": 0, "low": -128, "high": 127, "unsigned": 1} | output
+    hand.set_output(result, (4, 4), **fields)
+    hand.look_up(np.arange(256, dtype=np.uint8)[::-1].copy())
+    hand.add(isa.MaxPool(channels=16))
+    hand.store(hand.output("y", 16, (4, 4), "uint8"), result)
+    return hand
+
+
+def test_a_lookup_by_itself_is_a_maximum_of_one_tap() -> None:
+    """Every byte has an entry, and what is written may be of another type than what is looked up;
+    limits are of the byte before the table, of any 8 bits."""
+    before = np.arange(-128, 128).reshape(16, 4, 4)
+    assert np.array_equal(run(lookup_program()), 255 - (before & 255))
+    moved = lookup_program(zero_point=90, low=-28, high=200)
+    assert np.array_equal(run(moved), 255 - (np.clip(before + 90, -28, 200) & 255))
+
+
+def test_limits_before_a_table_are_a_range_of_8_bits() -> None:
+    hand = lookup_program(low=-128, high=128)
+    with pytest.raises(MachineError, match=r"limits its output to -128..128, not a range of 8 bit"):
+        run(hand)
+
+
+def test_a_result_cannot_be_looked_up_in_no_table() -> None:
+    hand = lookup_program()
+    hand.stream = [one for one in hand.stream if not isinstance(one, isa.Lookup)]
+    with pytest.raises(MachineError, match=r"maxpool: needs what `lookup` sets, and none came"):
+        run(hand)
+
+
+def test_a_lookup_costs_a_cycle_for_each_row_and_a_read_for_each_result() -> None:
+    hand = lookup_program()
+    found = Machine(hand.spec).run(hand.program(), {}, numbers=False)
+    stream = hand.stream
+    pc = next(pc for pc, one in enumerate(stream) if isinstance(one, isa.Lookup))
+    counted = {name: int(values[pc]) for name, values in found.counters.items() if values[pc]}
+    copies = 16
+    assert counted == {
+        "cycles": 17,
+        "lookups": 16 * copies,
+        "par_read": 256,
+        "table_written": 256 * copies,
+    }
+    pool = next(pc for pc, one in enumerate(stream) if isinstance(one, isa.MaxPool))
+    assert found.counters["lookups"][pool] == 256
+    assert found.counters["looked_up"][pool] == 16 * 256
 
 
 def test_partial_sums_belong_to_slots() -> None:

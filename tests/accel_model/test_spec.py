@@ -33,6 +33,7 @@ act_row = 40.0
 wgt_word = 5.0
 acc_row = 80.0
 requantise = 3.2
+lookup = 0.9
 dram_byte = 162.5
 """
 TEXT = TARGET + OWN_ENERGY
@@ -149,7 +150,7 @@ def test_mistakes_are_one_sentence_with_the_key(old: str, new: str, sentence: st
 def test_energy_is_the_technologys_or_the_files_own() -> None:
     both = parse_spec(TEXT, "here.toml")
     assert both.technology == Technology("45nm", "lpddr4")
-    assert both.energy == LaneEnergy(0.3, 0.6, 40.0, 5.0, 80.0, 3.2, 162.5)
+    assert both.energy == LaneEnergy(0.3, 0.6, 40.0, 5.0, 80.0, 3.2, 0.9, 162.5)
     assert parse_spec(TARGET, "here.toml").energy is None
     own = TEXT.replace("[technology]", "").replace('node = "45nm"', "")
     own = own.replace('dram = "lpddr4"', "")

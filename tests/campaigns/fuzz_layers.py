@@ -229,6 +229,16 @@ def _requantize(step: FuzzStep, x: QTensor) -> layers.Layer:
     )
 
 
+def _lookup(step: FuzzStep, x: QTensor) -> layers.Layer:
+    """Option table: a seed of 256 random values; else the values in falling order."""
+    y = _result(step, x.shape)
+    low, high = layers.BOUNDS[y.dtype]
+    table = np.arange(high, low - 1, -1)
+    if "table" in step.options:
+        table = np.random.default_rng(step.options["table"]).integers(low, high + 1, 256)
+    return layers.LookupLayer(x=x, y=y, table=table.astype(y.dtype))
+
+
 def _concat(step: FuzzStep, *xs: QTensor) -> layers.Layer:
     """Option axis: 1, or the same counted from the end."""
     if len({(len(x.shape), *x.shape[2:]) for x in xs}) != 1:
@@ -255,6 +265,7 @@ _MAKE: dict[str, Callable[..., layers.Layer]] = {
     "maxpool": _maxpool,
     "avgpool": _avgpool,
     "requantise": _requantize,
+    "lookup": _lookup,
     "concat": _concat,
     "reshape": _reshape,
 }

@@ -49,6 +49,7 @@ KINDS = {
     "avgpool": 2,
     "global": 1,
     "requantise": 1,
+    "lookup": 3,
     "concat": 3,
     "reshape": 1,
     "dense": 2,
@@ -306,6 +307,10 @@ class _Network:
             self._add("avgpool", [name], {"whole": True, **self._type()})
         elif kind == "requantise":
             self._add(kind, [name], {**self._scale(0.8), **self._type()})
+        elif kind == "lookup":
+            made = self._type()
+            made.pop("clip", None)
+            self._add(kind, [name], {"table": int(self.rng.integers(1 << 30)), **made})
         elif kind == "concat":
             self._concat(name, x)
         elif kind == "reshape":

@@ -92,6 +92,7 @@ FIELDS = {
         "low",
         "high",
         "unsigned",
+        "lookup",
         "mid_zero_point",
         "mid_low",
         "mid_high",

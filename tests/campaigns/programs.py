@@ -92,11 +92,20 @@ def _reduction(b: GraphBuilder) -> LayerGraph:
     return b.graph(b.dense(b.reshape(y, 70 * 16), 20))
 
 
+def _looked_up(b: GraphBuilder) -> LayerGraph:
+    """Tables behind each kind of instruction, one alone, and one of another type behind a sum."""
+    x = b.lookup(b.conv(b.input(20, 7, 6), 24, (3, 3), pad=(1, 1, 1, 1)))
+    y = b.lookup(b.conv(x, 24, (3, 3), pad=(1, 1, 1, 1), groups=24))
+    z = b.lookup(b.sum(b.lookup(b.pool(x, "max", 3, 1, 1)), b.lookup(y)))
+    return b.graph(b.dense(b.reshape(b.lookup(b.global_pool(z)), 24), 10), b.lookup(y))
+
+
 NETWORKS: dict[str, Callable[[GraphBuilder], LayerGraph]] = {
     "residual": _residual,
     "depthwise": _depthwise,
     "joined": _joined,
     "reduction": _reduction,
+    "looked_up": _looked_up,
 }
 
 

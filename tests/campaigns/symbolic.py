@@ -232,6 +232,9 @@ class _Symbolic(FunctionalExecutor):
     def _write(self, values: Terms) -> None:
         """Terms [outputs, channels] into the output tile."""
         y = self._state.register(isa.Output)
+        if y.lookup:
+            table = mix(9, np.arange(256), self._state.result_table())
+            values = mix(8, values, table.sum(dtype=np.uint64))
         n, channel = np.arange(len(values)), np.arange(values.shape[1])
         rows = y.act + n // y.width * y.row + n % y.width
         self.act[rows[:, None] + channel // BLOCK * y.block, channel % BLOCK] = values

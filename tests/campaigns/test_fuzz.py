@@ -22,7 +22,17 @@ from tests.campaigns.fuzz_weights import SCHEMES
 from zeroskip.compiler.lowering import lower
 
 FIRST = 1_000_700
-KINDS_OF_LAYERS = ("conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape")
+KINDS_OF_LAYERS = (
+    "conv",
+    "dense",
+    "add",
+    "maxpool",
+    "avgpool",
+    "requantise",
+    "lookup",
+    "concat",
+    "reshape",
+)
 
 
 @pytest.mark.parametrize("path", found_cases(), ids=lambda path: path.stem)

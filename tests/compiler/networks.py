@@ -169,6 +169,14 @@ class GraphBuilder:
         y = self.tensor(t.shape, None if like is None else self.tensors[like])
         return self.add(layers.RequantizeLayer(x=t, y=y, **self.scale(0.8), **self.limits(y)), x)
 
+    def lookup(self, x: str) -> str:
+        """A table of random values."""
+        t = self.tensors[x]
+        y = self.tensor(t.shape)
+        low, high = layers.BOUNDS[y.dtype]
+        table = self.rng.integers(low, high + 1, 256).astype(y.dtype)
+        return self.add(layers.LookupLayer(x=t, y=y, table=table), x)
+
     def concat(self, *xs: str) -> str:
         same = [xs[0], *(self.requantize(x, xs[0]) for x in xs[1:])]
         parts = tuple(self.tensors[x] for x in same)

@@ -122,6 +122,8 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
         y = evened(total * layer.mult, layer)
     elif isinstance(layer, layers.RequantizeLayer):
         y = evened((x.astype(np.int64) - layer.x.zero_point) * layer.mult, layer)
+    elif isinstance(layer, layers.LookupLayer):
+        y = layer.table[x.astype(np.int64) - layers.BOUNDS[layer.x.dtype][0]]
     elif isinstance(layer, layers.ConcatLayer):
         y = np.concatenate(args, axis=layer.axis)
     elif isinstance(layer, layers.ReshapeLayer):

@@ -114,6 +114,16 @@ def _passed_on(b: GraphBuilder) -> list[str]:
     return [b.reshape(x, 256), b.conv(x, 8, (1, 1))]
 
 
+def _tables(b: GraphBuilder) -> list[str]:
+    """Behind a convolution, a sum that is fused into one, pools, parts of a grouped convolution, and
+    alone: of an input, of what something else reads, and of a concatenation."""
+    x = b.lookup(b.conv(b.lookup(b.input(24, 9, 7)), 40, (1, 1)))
+    y = b.lookup(b.sum(b.conv(x, 40, (3, 3), pad=(1, 1, 1, 1)), x))
+    z = b.lookup(b.conv(y, 48, (3, 3), pad=(1, 1, 1, 1), groups=2))
+    joined = b.concat(b.lookup(b.pool(y, "max", 3, 1, 1)), b.lookup(z), z)
+    return [b.lookup(joined), b.lookup(b.global_pool(y)), b.lookup(b.lookup(y))]
+
+
 NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _plain,
     _strided,
@@ -130,6 +140,7 @@ NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _several,
     _side_by_side,
     _passed_on,
+    _tables,
 ]
 
 

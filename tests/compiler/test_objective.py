@@ -70,7 +70,7 @@ def test_the_estimate_of_energy_is_near_the_machines(name: str) -> None:
 def test_dear_bytes_are_moved_less() -> None:
     """With nothing but DRAM to pay for and a bus so wide that bytes cost no time, schedules by
     energy move a fifth of them less than those by time: 77,824 against 100,864 bytes."""
-    own = SPEC.kind.Energy(0, 0, 0, 0, 0, 0, 100.0)
+    own = SPEC.kind.Energy(0, 0, 0, 0, 0, 0, 0, 100.0)
     wide = replace(SPEC.dram, bytes_per_cycle=256, burst_bytes=256)
     spec = replace(small(SPEC, 12 << 10), technology=None, energy=own, dram=wide)
     assert standing_pj(spec) == 0

@@ -6,7 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from tests.compiler.networks import GraphBuilder
 from zeroskip.compiler.codegen.channelwise import INSTRUCTIONS
 from zeroskip.compiler.codegen.group import EMITTERS
 from zeroskip.compiler.ir import ops
@@ -20,10 +24,11 @@ from zeroskip.compiler.ir.ops import (
     Window,
     whole,
 )
-from zeroskip.compiler.lowering.lower import LOWERINGS
+from zeroskip.compiler.lowering.lower import LOWERINGS, lower
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
 from zeroskip.compiler.scheduling.fusion import SEARCHES
 from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.layers import DType, QTensor
 
 # lowered with what is around them
 STRUCTURE = {layers.DenseLayer, layers.ConcatLayer, layers.ReshapeLayer}
@@ -73,6 +78,60 @@ def test_an_addition_reads_two_views() -> None:
     assert (op.reads, op.scaling, op.clip) == ((whole(X), whole(R)), SUM, SUM.clip)
     moved = op.with_views(lambda view: ChannelSlice(view.value, 16, view.channels))
     assert [view.offset for view in (*moved.reads, moved.y)] == [16, 16, 16]
+
+
+def lowered(*outputs: str, b: GraphBuilder) -> list[Op]:
+    return list(lower(b.graph(*outputs)).ops)
+
+
+def test_a_table_joins_what_makes_its_argument() -> None:
+    """And takes part in an addition's fusion; the values on the way have their names, in order."""
+    b = GraphBuilder(np.random.default_rng(0))
+    x = b.input(16, 4, 4)
+    y = b.conv(x, 16, (1, 1))
+    z = b.sum(y, x)
+    made = b.lookup(z)
+    (op,) = lowered(made, b=b)
+    assert isinstance(op, ops.ConvOp)
+    assert [value.name for value in op.before] == [y, z]
+    assert (op.y.value.name, op.made_of.name) == (made, z)
+    assert op.table is not None
+    layer = b.nodes[-1].layer
+    assert isinstance(layer, layers.LookupLayer)
+    assert np.array_equal(op.table.table, layer.by_byte)
+
+
+def test_a_table_of_what_is_read_elsewhere_is_an_operation() -> None:
+    b = GraphBuilder(np.random.default_rng(0))
+    x = b.conv(b.input(16, 4, 4), 16, (1, 1))
+    y = b.lookup(x)
+    assert [type(op) for op in lowered(y, x, b=b)] == [ops.ConvOp, ops.LookupOp]
+    z = b.lookup(y)  # one table for a result
+    assert [type(op) for op in lowered(z, b=b)] == [ops.ConvOp, ops.LookupOp]
+
+
+def test_a_table_joins_all_parts_of_a_grouped_convolution() -> None:
+    b = GraphBuilder(np.random.default_rng(0))
+    y = b.lookup(b.conv(b.input(64, 4, 4), 64, (3, 3), pad=(1, 1, 1, 1), groups=2))
+    made = lowered(y, b=b)
+    assert len(made) > 1
+    assert {op.y.value.name for op in made} == {y}
+    assert len({op.y.offset for op in made}) == len(made)
+    assert all(op.table is not None for op in made)
+
+
+@given(
+    arrays(np.uint8, 256), st.sampled_from(["int8", "uint8"]), st.sampled_from(["int8", "uint8"])
+)
+def test_a_table_by_byte_has_the_values_of_that_by_number(
+    raw: np.ndarray, x: DType, y: DType
+) -> None:
+    a, b = QTensor((1, 1, 16, 16), x, 0), QTensor((1, 1, 16, 16), y, 0)
+    layer = layers.LookupLayer(x=a, y=b, table=raw.view(y))
+    low, high = layers.BOUNDS[x]
+    numbers = np.arange(low, high + 1).astype(x)
+    found = layer.by_byte[numbers.view(np.uint8)].view(y)
+    assert np.array_equal(found, layer.table[numbers.astype(int) - low])
 
 
 def test_weights_are_where_they_are_not_zero() -> None:

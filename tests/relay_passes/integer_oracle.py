@@ -16,6 +16,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
     DenseLayer,
     DType,
     Layer,
+    LookupLayer,
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
@@ -54,6 +55,8 @@ def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
             result = np.clip(np.max([window for _, window in windows], axis=0), layer.lo, layer.hi)
         case RequantizeLayer():
             result = evened((x - layer.x.zero_point) * layer.mult, layer)
+        case LookupLayer():
+            result = layer.table[x - (-128 if layer.x.dtype == "int8" else 0)]
         case ConcatLayer():
             result = np.concatenate(inputs, axis=layer.axis)
         case ReshapeLayer():
@@ -151,6 +154,9 @@ def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
         return AddLayer(a=x, b=b, y=like(x.shape), shift=scale["shift"], **mults, **clip)
     if kind is RequantizeLayer:
         return RequantizeLayer(x=x, y=like(x.shape), **scale, **clip)
+    if kind is LookupLayer:
+        table = rng.integers(low, high + 1, 256).astype(y_form.dtype)
+        return LookupLayer(x=x, y=like(x.shape), table=table)
     if kind is ConcatLayer:
         axis = int(rng.integers(0, len(x.shape)))
         shapes = [

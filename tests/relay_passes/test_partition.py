@@ -142,7 +142,7 @@ def test_a_net_of_float_ops_passes_through() -> None:
 def test_several_results_and_several_readers() -> None:
     net = RelaxNet(1, 4, 8, 8)
     stem = net.relu("relu", net.conv("stem", net.x, 8))
-    left = net.op("tanh", relax.op.tanh(net.conv("left", stem, 4)))
+    left = net.op("softmax", relax.op.nn.softmax(net.conv("left", stem, 4), axis=1))
     right = net.conv("right", stem, 4)
     both = net.op("sum", relax.op.add(net.conv("again", left, 4), right))
     module = QuantizeInt8(samples=net.samples())(net.finish(both, stem))

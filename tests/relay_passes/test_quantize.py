@@ -25,7 +25,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
     read_layer,
 )
 from zeroskip.relay_passes.quantize.calibrate import Range, calibrate
-from zeroskip.relay_passes.quantize.fusion_groups import Scale
+from zeroskip.relay_passes.quantize.float_graph import Scale
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.quantize.scales import scale_of
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu

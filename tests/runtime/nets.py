@@ -33,7 +33,7 @@ def small_net(*, cpu_node: bool = False, seed: int = 0) -> onnx.ModelProto:
         helper.make_node("Relu", ["d"], ["e"], name="relu1"),
     ]
     if cpu_node:
-        nodes.append(helper.make_node("Sigmoid", ["e"], ["s"], name="sigmoid"))
+        nodes.append(helper.make_node("Softmax", ["e"], ["s"], name="softmax", axis=1))
         nodes.append(conv("conv2", "s", "e2", 16, 16))
     last = "e2" if cpu_node else "e"
     nodes += [

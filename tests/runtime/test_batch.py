@@ -99,7 +99,7 @@ def test_the_headline_has_an_image_and_the_batch(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mixed() -> Network:
-    """Two regions with a Sigmoid on the host between them."""
+    """Two regions with a Softmax on the host between them."""
     network: Network = compiler.compile(
         small_net(cpu_node=True), "sparse256", calibrate={"x": IMAGES}
     )

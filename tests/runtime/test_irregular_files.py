@@ -189,7 +189,7 @@ def test_a_name_of_several_nodes_does_not_lend_its_operator(tmp_path: Path) -> N
         node.name = "same"
     onnx.save(model, tmp_path / "net.onnx")
     done = zeroskip("compile", tmp_path / "net.onnx", "-o", tmp_path / "net.zsk")
-    assert "1 node ('same'): no int8 form of sigmoid" in done.stderr
+    assert "1 node ('same'): no int8 form of softmax" in done.stderr
 
 
 def test_nothing_is_sent_to_the_makers_of_onnxruntime(tmp_path: Path) -> None:

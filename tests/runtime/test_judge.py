@@ -37,14 +37,14 @@ def judged(
     output: np.ndarray | None = None,
 ) -> Checked:
     """A region of one layer of two pixels, of which the first ``tiles`` are written as zeros."""
-    info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
+    info = SimpleNamespace(value="v", shape=(1, 1, 1, 2), before=())
     outputs = () if output is None else (SimpleNamespace(name="y"),)
     program: Any = SimpleNamespace(
         name="r", inputs=(), outputs=outputs, layers=(info,), places=(ResultPlace("v", 0, 1),)
     )
     written = Written(program)
     for x in range(tiles):
-        written(7 + x, Tile(0, 0, 1, (0, x), (1, 1)), np.zeros((1, 1, 1, 1), np.int8), None)
+        written(7 + x, Tile(0, 0, 1, (0, x), (1, 1)), np.zeros((1, 1, 1, 1), np.int8), ())
     function = SimpleNamespace(params=(), attrs={LAYERS_ATTR: ["conv"]})
     network: Any = SimpleNamespace(
         reference_module={"r": function}, results={"r": [] if output is None else [0]}
@@ -248,11 +248,11 @@ def test_signal_to_noise_is_taken_before_a_softmax(moving: Judgement) -> None:
 
 
 def test_the_last_instruction_that_wrote_an_element_is_named() -> None:
-    info = SimpleNamespace(value="v", shape=(1, 1, 1, 2))
+    info = SimpleNamespace(value="v", shape=(1, 1, 1, 2), before=())
     program: Any = SimpleNamespace(layers=(info,))
     written = Written(program)
     for pc in (3, 9):
-        written(pc, Tile(0, 0, 1, (0, 0), (1, 2)), np.zeros((1, 1, 1, 2), np.int8), None)
+        written(pc, Tile(0, 0, 1, (0, 0), (1, 2)), np.zeros((1, 1, 1, 2), np.int8), ())
     assert written.pc_of("v", (0, 0, 0, 1)) == 9
 
 

@@ -116,7 +116,7 @@ def test_direct_plans_that_do_not_fit(change: Callable[[Any], None], tmp_path: P
             [{"name": "x", "variable": "x", "shape": [1, 3], "dtype": "object"}],
             "Port.dtype is 'object'",
         ),
-        ("cpu", {"sigmoid": 3}, "cpu is '3', not str"),
+        ("cpu", {"softmax": 3}, "cpu is '3', not str"),
         ("outputs", [], "its host module makes 1 outputs, its manifest names 0"),
         ("results", {}, "region_00"),
         ("results", {"region_00": ["x"]}, "results is 'x', not int"),

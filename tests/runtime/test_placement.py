@@ -171,7 +171,7 @@ def test_nothing_runs(tmp_path: Path) -> None:
         done = zeroskip(command[0], net, *command[1:])
         assert done.exit_code == 0, done.output
         assert words in done.stdout
-        assert "'gate' because no int8 form of Sigmoid; replace" in done.stdout
+        assert "'gate' because no layer on the accelerator reads it; replace" in done.stdout
         assert "0.000 ms" not in done.stdout
         assert "0 of 0 regions" not in done.stdout
     assert words in (tmp_path / "r.html").read_text(encoding="utf-8")

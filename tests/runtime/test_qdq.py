@@ -221,6 +221,32 @@ def test_limits_on_a_quantized_input_and_with_a_zero_point() -> None:
     )
 
 
+GATED = (
+    f"{HEAD} {WEIGHT} c = Conv(d, dw) q1 = QuantizeLinear(c, sy, z0) r1 = DequantizeLinear(q1, sy, z0)"
+    " s = Sigmoid(r1) q2 = QuantizeLinear(s, ss, zs) r2 = DequantizeLinear(q2, ss, zs)"
+)
+
+
+def test_a_quantized_silu_is_one_table() -> None:
+    """With the sigmoid rounded on the way to its own 8 bits, as the model says."""
+    sigmoid: Constants = {"ss": np.float32(1 / 128), "zs": np.uint8(3), "z2": np.int8(-40)}
+    made = check_exact(
+        network(
+            f"{GATED} m = Mul(r1, r2) q3 = QuantizeLinear(m, sx, z2) y = DequantizeLinear(q3, sx, z2)",
+            constants=sigmoid,
+        )
+    )
+    (program,) = made.programs.values()
+    assert [layer.kind for layer in program.layers] == ["conv+lookup"]
+
+
+def test_a_quantized_sigmoid_that_something_else_reads_is_its_own_table() -> None:
+    sigmoid: Constants = {"ss": np.float32(1 / 128), "zs": np.uint8(3)}
+    made = check_exact(network(f"{GATED} y = Identity(r2)", constants=sigmoid))
+    (program,) = made.programs.values()
+    assert [layer.kind for layer in program.layers] == ["conv+lookup"]
+
+
 UNARY: dict[str, tuple[str, str, int]] = {
     "AveragePool": ("<kernel_shape=[2,2], strides=[2,2]>", "1,8,3,3", 0),
     "GlobalAveragePool": ("", "1,8,1,1", 0),

@@ -197,7 +197,7 @@ def test_a_network_without_regions(case: PageCase) -> None:
     empty = replace(case.report, regions=(), cycles=0, bound=0, network_bound=0)
     page = Page(report_page(empty, {}, {}))
     assert not page.all("canvas")
-    assert "sigmoid" in next(each["text"] for each in page.all("main"))
+    assert "softmax" in next(each["text"] for each in page.all("main"))
 
 
 def test_elements_escape_texts_and_name_attributes() -> None:

@@ -184,7 +184,7 @@ def test_every_layer_is_compared(mixed: Network) -> None:
     assert found.regions == found.exact_regions == 2
     assert found.layers >= 5
     assert found.snr_db["y"] > 15
-    assert "sigmoid" in mixed.cpu
+    assert "softmax" in mixed.cpu
 
 
 def test_a_wrong_bias_is_found_and_named(network: Network) -> None:

@@ -14,7 +14,8 @@ from tvm import relax
 
 from zeroskip.relay_passes.integer.relax_functions import BOUNDS
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
-from zeroskip.relay_passes.quantize.fusion_groups import Scale, read_graph
+from zeroskip.relay_passes.quantize.float_graph import Scale
+from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 

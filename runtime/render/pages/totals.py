@@ -28,6 +28,7 @@ EVENT_LABELS = {
     "wgt_word": "WGT",
     "acc_row": "ACC",
     "requantise": "requantize",
+    "lookup": "tables of results",
     "dram_byte": "DRAM",
 }
 
