@@ -22,7 +22,10 @@ from tests.campaigns.fuzz_weights import SCHEMES
 from zeroskip.compiler.lowering import lower
 
 FIRST = 1_000_700
-KINDS_OF_LAYERS = ("conv", "dense", "add", "maxpool", "avgpool", "requantise", "concat", "reshape")
+KINDS_OF_LAYERS = (
+    *("conv", "dense", "add", "maxpool", "avgpool", "requantise"),
+    *("concat", "reshape", "gather", "depth2space"),
+)
 
 
 @pytest.mark.parametrize("path", found_cases(), ids=lambda path: path.stem)
