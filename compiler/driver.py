@@ -51,6 +51,7 @@ from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.quantize.scales import wide_observed
 from zeroskip.relay_passes.read_model import Model, read_model
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.decompose import DecomposeOperators
 from zeroskip.relay_passes.relax.entry import MAIN, entry_of
 from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 from zeroskip.relay_passes.relax.fold_forward import FoldForward
@@ -285,7 +286,7 @@ def import_float(
     and is gone when this returns.
     """
     module, batch, together = _imported(model, shapes, by_image)
-    module = apply_passes(module, FoldBatchNorm(), FoldForward())
+    module = apply_passes(module, FoldBatchNorm(), DecomposeOperators(), FoldForward())
     if batch > 1:
         module["main"] = module["main"].with_attr(BATCH_ATTR, batch)
     if together:

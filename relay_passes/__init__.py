@@ -37,6 +37,7 @@ _HOME = {
     "FoldConstants": "relax.fold",
     "FoldBatchNorm": "relax.fold",
     "FoldForward": "relax.fold_forward",
+    "DecomposeOperators": "relax.decompose",
     "AffineLayers": "relax.fold_forward",
     "PrunePattern": "pruning.schemes.pattern",
     "PruneUnstructured": "pruning.schemes.unstructured",

@@ -20,10 +20,9 @@ from zeroskip.relay_passes.attrs import (
     OPERATORS_ATTR,
     is_region,
 )
+from zeroskip.relay_passes.integer.layers import MOVES
 from zeroskip.relay_passes.integer.relax_functions import (
-    ConcatLayer,
     Layer,
-    ReshapeLayer,
     identifier,
     is_integer_layer,
     kind_of,
@@ -44,6 +43,7 @@ from zeroskip.relay_passes.relax.rewriting import (
 
 BORDER = "it converts the type at the network's border, where the model's is not float32"
 _CONVERSIONS = ("relax.quantize", "relax.dequantize")
+_MOVES = tuple(cls.kind for cls in MOVES)
 _MOVES_ONLY = "it only moves data, and no layer beside it is on the accelerator"
 
 Supports = Callable[[Layer], str | None]
@@ -60,7 +60,7 @@ class PartitionForAccelerator(Pass):
     by `MergeCompositeFunctions` into regions, as large as they get without a cycle: functions
     `region_00`, `region_01`... with `Codegen = "zeroskip"`, in which every layer is a local
     function that keeps its attributes (`integer.read_layer` reads it). A region of nothing but
-    reshapes and concats goes back into `main` too.
+    moves (reshapes, concats, gathers, depth to space) goes back into `main` too.
 
     Attribute `zeroskip.cpu` of `main` maps every ONNX node that stays on the CPU to the reason.
     """
@@ -259,7 +259,7 @@ def _tidy(merged: tvm.IRModule, reasons: dict[str, str]) -> tvm.IRModule:
     dropped: dict[str, Inline] = {}
     for name, region in regions.items():
         layers = _layer_functions(region)
-        if all(kind_of(layer) in (ConcatLayer.kind, ReshapeLayer.kind) for layer in layers):
+        if all(kind_of(layer) in _MOVES for layer in layers):
             dropped[name] = _region_writer(region)
             reasons |= {str(layer.attrs[NODE_ATTR]): _MOVES_ONLY for layer in layers}
     main = _inline(merged["main"], dropped)

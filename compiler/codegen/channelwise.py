@@ -124,7 +124,7 @@ class ChannelEmitter:
 
     def emit(self, rows: Interval) -> None:
         """Append the instructions that make some rows of the output."""
-        for channels, patch in _cuts(self.op, self.plan, rows):
+        for channels, patch in cuts(self.op, self.plan, rows):
             self._tile(channels, patch)
 
     def _tile(self, channels: Interval, patch: Tile2D) -> None:
@@ -187,7 +187,8 @@ class ChannelEmitter:
         return self.out.weights((self.id, "w", channels), raw, rows, mode=0)
 
 
-def _cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:
+def cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:
+    """Channels and patch of each tile of some rows of the output, in order."""
     stripe = Tile2D(rows, full(op.y.spatial).cols)
     for channels in intervals(op.y.channels, plan.channels):
         for patch in patches(stripe, plan.rows, plan.cols):
@@ -206,7 +207,7 @@ class CopyEmitter:
 
     def emit(self, rows: Interval) -> None:
         """Append the moves of some rows."""
-        for channels, patch in _cuts(self.op, self.plan, rows):
+        for channels, patch in cuts(self.op, self.plan, rows):
             (tile,) = self.out.tiles(
                 [TileRequest((self.id, channels, patch), self.op.x, channels, patch)]
             )

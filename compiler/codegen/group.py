@@ -14,6 +14,7 @@ from zeroskip.compiler.codegen.channelwise import (
 )
 from zeroskip.compiler.codegen.conv import ConvEmitter
 from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder
+from zeroskip.compiler.codegen.weave import WeaveEmitter
 from zeroskip.compiler.dump import describe_step
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
@@ -85,11 +86,22 @@ def _reshape(
     return ReshapeEmitter(out, op, number)
 
 
+def _weave(
+    out: ProgramBuilder,
+    op: ops.WeaveOp,
+    plan: ChannelPlan,
+    number: int,
+    _weights: PackedWeights | None,
+) -> OpEmitter:
+    return WeaveEmitter(out, op, plan, number)
+
+
 EMITTERS: dict[type[Op], EmitterOf] = {
     ops.ConvOp: EmitterOf(ConvPlan, _conv),
     **dict.fromkeys(INSTRUCTIONS, EmitterOf(ChannelPlan, _channelwise)),
     ops.CopyOp: EmitterOf(ChannelPlan, _copy),
     ops.ReshapeOp: EmitterOf(ChannelPlan, _reshape),
+    ops.WeaveOp: EmitterOf(ChannelPlan, _weave),
 }
 
 

@@ -204,7 +204,7 @@ class ProgramBuilder:
                 act_row=tile.row,
                 act_block=tile.block,
             )
-            dram = self._dram_rows(
+            dram = self.dram_rows(
                 first,
                 run.count,
                 run.dram_block,
@@ -254,7 +254,7 @@ class ProgramBuilder:
             bytes=1,
             lane=lane,
         )
-        sides = [self._dram_rows(dram, 1, 0, patch.pixels)], [tile.rows(1)]
+        sides = [self.dram_rows(dram, 1, 0, patch.pixels)], [tile.rows(1)]
         self.stream.add(made, *(sides if move is isa.Load else sides[::-1]))
 
     def scratch(self, size: int) -> int:
@@ -264,7 +264,7 @@ class ProgramBuilder:
         return self._scratch.address
 
     @staticmethod
-    def _dram_rows(first: int, count: int, stride: int, length: int) -> Rows:
+    def dram_rows(first: int, count: int, stride: int, length: int) -> Rows:
         """The granules of ``count`` pieces of DRAM; one piece if they touch each other."""
         if count > 1 and stride % GRANULE == 0 and stride > length:
             low = first // GRANULE

@@ -24,7 +24,10 @@ def touched(op: Op) -> dict[str, Mask]:
         part = mask[view.offset : view.offset + view.channels]
         if view.frames is not None:
             part = np.zeros((view.channels, *view.spatial), np.bool_)
-        if view is op.x and op.by_rows:
+        if view is op.x and op.picked is not None:
+            down, right = op.picked
+            part[:, down[:, None], right] = True
+        elif view is op.x and op.by_rows:
             for channels, rows, cols in _taps(op):
                 part[channels, rows, cols] = True
         else:

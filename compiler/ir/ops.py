@@ -14,6 +14,8 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.compiler.ir.weave import TakenRun, positions
+
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -251,6 +253,18 @@ class Op:
         """DRAM that it needs besides its tensors, for as long as it runs."""
         return 0
 
+    @property
+    def picked(self) -> tuple[Int64, Int64] | None:
+        """Rows and columns of ``x`` that are looked at where no window says it; else None."""
+        return None
+
+    def rows_read(self, made: Int64, end: Int64) -> tuple[Int64, Int64]:
+        """The rows of ``x`` that rows made..end-1 of the result look at, padding counted: the first
+        and the one behind the last, stripe by stripe."""
+        window = self.input_window
+        top = made * window.stride[0] - window.pad[0]
+        return top, top + window.span(0, end - made)
+
     def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
         """The same operation with every view that it reads or writes replaced by ``at(view)``."""
         return replace(self, x=at(self.x), y=at(self.y))
@@ -403,6 +417,37 @@ class ReshapeOp(Op):
         return self.x.channels * self.x.value.pixels
 
 
+@dataclass(frozen=True, eq=False)
+class WeaveOp(Op):
+    """Pixels elsewhere, moved: row ``to`` of the result is row ``start`` of ``x``, and so on.
+
+    rows, cols: which is which, along each axis. Has ``x`` more channels than ``y``, each pair of
+    a run of rows and one of columns has as many of its own, in the order of the runs.
+    """
+
+    rows: tuple[TakenRun, ...]
+    cols: tuple[TakenRun, ...]
+
+    moves_only = True
+
+    @property
+    def picked(self) -> tuple[Int64, Int64]:
+        return positions(self.rows), positions(self.cols)
+
+    def rows_read(self, made: Int64, end: Int64) -> tuple[Int64, Int64]:
+        rows = positions(self.rows)
+        spans = [rows[low:high] for low, high in zip(made, end, strict=True)]
+        first = np.array([span.min(initial=self.x.spatial[0]) for span in spans])
+        return first, np.array([span.max(initial=-1) + 1 for span in spans])
+
+    def source(self, row: int, col: int) -> ChannelSlice:
+        """What a run of rows and one of columns read, by their numbers."""
+        if self.x.channels == self.y.channels:
+            return self.x
+        first = self.x.offset + (row * len(self.cols) + col) * self.y.channels
+        return replace(self.x, offset=first, channels=self.y.channels)
+
+
 KINDS: tuple[type[Op], ...] = (
     ConvOp,
     DepthwiseOp,
@@ -412,6 +457,7 @@ KINDS: tuple[type[Op], ...] = (
     LookupOp,
     CopyOp,
     ReshapeOp,
+    WeaveOp,
 )
 
 

@@ -9,17 +9,18 @@ layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value, Window
+from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value
 from zeroskip.compiler.ir.tiles import Interval
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +92,16 @@ class StripePlanner:
         later = np.append(np.minimum.accumulate(needed[::-1])[::-1][1:], rows)
         carried = np.minimum(np.maximum(later, made), end)
         self.stripe_plans[value.name] = StripePlan(value, needed, made, carried, end)
-        for view, window in _reads(op):
-            self._read(view, window, made, end)
+        for index, view in enumerate(op.reads):
+            top, bottom = (made, end) if index else op.rows_read(made, end)
+            self._read(view, top, bottom, end > made)
         return True
 
-    def _read(self, view: ChannelSlice, window: Window, made: Ints, end: Ints) -> None:
-        """Note the rows that outputs made..end-1 look at (``tiles.source``)."""
+    def _read(self, view: ChannelSlice, top: Ints, bottom: Ints, some: Bools) -> None:
+        """Note the rows that the outputs of each stripe, if there are ``some``, look at."""
         name, rows = view.value.name, view.spatial[0]
-        top = made * window.stride[0] - window.pad[0]
         first = np.minimum(np.maximum(top, 0), rows - 1)
-        bottom = np.maximum(np.minimum(top + window.span(0, end - made), rows), first + 1)
-        some = end > made
+        bottom = np.maximum(np.minimum(bottom, rows), first + 1)
         first, bottom = np.where(some, first, rows), np.where(some, bottom, 0)
         self._ends[name] = np.maximum.accumulate(np.maximum(self._ends.get(name, 0), bottom))
         self._firsts[name] = np.minimum(self._firsts.get(name, rows), first)
@@ -113,9 +113,3 @@ def plan_stripes(steps: Sequence[Op], stripes: int) -> dict[str, StripePlan]:
     for op in reversed(steps):
         planner.prepend(op)
     return planner.stripe_plans
-
-
-def _reads(op: Op) -> Iterator[tuple[ChannelSlice, Window]]:
-    """Everything an operation reads, and through which window."""
-    for index, view in enumerate(op.reads):
-        yield view, op.input_window if index == 0 else Window()

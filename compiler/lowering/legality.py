@@ -111,6 +111,16 @@ def concatenates_channels(layer: layers.Layer) -> str | None:
     return None
 
 
+def moves_within_images(layer: layers.Layer) -> str | None:
+    """Gathers (slices, splits, shuffles, resizes to the nearest, pads by edge values) and depth to
+    space are of images, not of volumes."""
+    if isinstance(layer, layers.GatherLayer | layers.DepthToSpaceLayer) and (
+        len(layer.x.shape) == MAX_RANK
+    ):
+        return f"shape {layer.x.shape}: the accelerator moves pixels of images, not of volumes"
+    return None
+
+
 def windows_hold_pixels(layer: layers.Layer) -> str | None:
     """Every window of a maximum has a pixel, not padding alone."""
     if isinstance(layer, layers.MaxPoolLayer):
@@ -142,6 +152,7 @@ PREDICATES: tuple[Predicate, ...] = (
     kernel_in_range,
     frames_in_range,
     concatenates_channels,
+    moves_within_images,
     windows_hold_pixels,
     exact_accumulator,
 )

@@ -27,6 +27,7 @@ from zeroskip.compiler.ir.ops import (
     whole,
 )
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
+from zeroskip.compiler.lowering.moves import depth_to_space, gather
 from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
 
@@ -80,6 +81,9 @@ class _Lowering:
             self._dense(node, layer, y)
         elif isinstance(layer, layers.ConcatLayer):
             self._concat(node, y)
+        elif isinstance(layer, layers.GatherLayer):
+            made, self.views[out] = gather(node.node, layer, self.read(node.inputs[0]), y)
+            self.ops += made
         else:
             of_kind = VOLUMES if _is_volume(layer) and type(layer) in VOLUMES else LOWERINGS
             lowering = of_kind[type(layer)]
@@ -244,6 +248,7 @@ LOWERINGS: dict[
     layers.RequantizeLayer: _requantize,
     layers.AddLayer: _add,
     layers.LookupLayer: _lookup,
+    layers.DepthToSpaceLayer: depth_to_space,
 }  # of the layers that are operations of their own: (node, layer, what it reads, result)
 
 

@@ -29,6 +29,8 @@ from zeroskip.relay_passes.integer.layers import (
     ConcatLayer,
     ConvLayer,
     DenseLayer,
+    DepthToSpaceLayer,
+    GatherLayer,
     Layer,
     LookupLayer,
     MaxPoolLayer,
@@ -421,6 +423,30 @@ def _reshape(emit: Operations, layer: ReshapeLayer, x: MlirValue) -> MlirValue:
     return _reshaped(emit, x, layer.y.shape)
 
 
+def _gather(emit: Operations, layer: GatherLayer, x: MlirValue) -> MlirValue:
+    for axis, at in enumerate(layer.indices, 1):
+        x = x if at is None else _taken(emit, x, axis, at)
+    return x
+
+
+def _taken(emit: Operations, x: MlirValue, axis: int, at: Sequence[int]) -> MlirValue:
+    """``tosa.gather`` takes whole rows of [1, K, C]: the axis goes to the front and back again."""
+    order = [axis, *(each for each in range(len(x.shape)) if each != axis)]
+    front = _transposed(emit, x, order)
+    rows = _reshaped(emit, front, (1, front.shape[0], int(np.prod(front.shape[1:]))))
+    indices = emit.constant(np.array([at], np.int32))
+    taken = emit("tosa.gather", [rows, indices], (1, len(at), rows.shape[2]), x.element)
+    made = _reshaped(emit, taken, (len(at), *front.shape[1:]))
+    return _transposed(emit, made, [order.index(each) for each in range(len(order))])
+
+
+def _depth_to_space(emit: Operations, layer: DepthToSpaceLayer, x: MlirValue) -> MlirValue:
+    rank, (batch, _, *spatial) = len(layer.block), x.shape
+    apart = _reshaped(emit, x, (batch, *layer.block, layer.y.shape[1], *spatial))
+    order = [axis for each in range(rank) for axis in (rank + 2 + each, 1 + each)]
+    return _reshaped(emit, _transposed(emit, apart, [0, rank + 1, *order]), layer.y.shape)
+
+
 _BODIES: dict[type[Layer], Callable[..., MlirValue]] = {
     ConvLayer: _conv,
     DenseLayer: _dense,
@@ -431,4 +457,6 @@ _BODIES: dict[type[Layer], Callable[..., MlirValue]] = {
     LookupLayer: _lookup,
     ConcatLayer: _concat,
     ReshapeLayer: _reshape,
+    GatherLayer: _gather,
+    DepthToSpaceLayer: _depth_to_space,
 }

@@ -25,6 +25,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     Floats,
     Ints,
     TileContext,
+    TileTraffic,
     Tilings,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
@@ -88,7 +89,7 @@ class ChannelSearch:
     def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
         op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
-        x = cuts.input_footprint(self.window, op.x.spatial)
+        x = self._looked_at(place, cuts)
         y = cuts.input_footprint(Window(), (place.rows, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
@@ -96,7 +97,7 @@ class ChannelSearch:
         needed = deep * (x.patch * (not place.x) + y.patch * (not place.y) + y.patch * operand)
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
-        read, written = x.nbytes(dram, op.x.channels), y.nbytes(dram, op.y.channels)
+        read, written = x.nbytes(dram, op.y.channels), y.nbytes(dram, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
@@ -119,6 +120,10 @@ class ChannelSearch:
             energy=self._energy(place.rows),
             fits=fits & self._constants_fit(rows),
         )
+
+    def _looked_at(self, _place: TileContext, cuts: Tilings) -> TileTraffic:
+        """What tiles look at of ``x``."""
+        return cuts.input_footprint(self.window, self.op.x.spatial)
 
     def _energy(self, rows: int) -> float:
         """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
@@ -172,3 +177,10 @@ class ChannelSearch:
                 reads = reads + lane_array.quad_conflicts(rows, cols, row=cols, **banks)
             self.paces[rows] = float(np.maximum(reads, array.pixels).mean())
         return self.paces[rows]
+
+
+class WeaveSearch(ChannelSearch):
+    """The schedules of a move of pixels: what a tile takes is loaded to where it goes."""
+
+    def _looked_at(self, place: TileContext, cuts: Tilings) -> TileTraffic:
+        return cuts.input_footprint(Window(), (place.rows, self.op.y.spatial[1]))

@@ -23,7 +23,7 @@ from zeroskip.compiler.ir.liveness import Liveness, LiveRange
 from zeroskip.compiler.ir.ops import Op, Region
 from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
 from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
-from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch
+from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch, WeaveSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
 from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats, TileContext
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
@@ -59,6 +59,7 @@ SEARCHES: dict[type[Op], Callable[..., Search]] = {
     ops.LookupOp: ChannelSearch,
     ops.CopyOp: ChannelSearch,
     ops.ReshapeOp: ChannelSearch,
+    ops.WeaveOp: WeaveSearch,
 }
 
 

@@ -280,6 +280,54 @@ class ReshapeLayer(Unary):
         _check_same_scale(self)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GatherLayer(Unary):
+    """Elements picked along axes: ``y[n, i, j, ...] = x[n, indices[0][i], indices[1][j], ...]``.
+
+    A slice, a split's part, a channel shuffle, a resize to the nearest, a pad by edge values. x and
+    y share scale and zero point. indices: for each axis behind the batch which elements of x, in
+    the order of y; None: all of them.
+    """
+
+    kind: ClassVar[str] = "gather"
+    indices: tuple[tuple[int, ...] | None, ...]
+
+    def __post_init__(self) -> None:
+        _check_same_scale(self)
+        own = [size if at is None else len(at) for at, size in self._axes()]
+        if all(at is None for at in self.indices):
+            raise PassError("a gather picks along one axis at least")
+        if len(own) != len(self.x.shape) - 1 or self.y.shape != (self.x.shape[0], *own):
+            raise PassError(f"a gather from {self.x.shape} gives {own}, not {self.y.shape}")
+        if any(at and not 0 <= min(at) <= max(at) < size for at, size in self._axes()):
+            raise PassError(f"a gather reads outside {self.x.shape}")
+
+    def _axes(self) -> list[tuple[tuple[int, ...] | None, int]]:
+        return list(zip(self.indices, self.x.shape[1:], strict=False))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DepthToSpaceLayer(Unary):
+    """Channels that take turns in space, depth first as ONNX's DepthToSpace (mode DCR):
+    ``y[n, c, s*i + a, t*j + b] = x[n, (a*t + b)*C + c, i, j]`` with a < s, b < t.
+
+    x: [N, s*t*C, *spatial]; y: [N, C, *(spatial * block)]; block: (s, t), or as many numbers as
+    there are spatial dims. They share scale and zero point.
+    """
+
+    kind: ClassVar[str] = "depth2space"
+    block: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_same_scale(self)
+        batch, channels, *spatial = self.y.shape
+        wide = [size // step for size, step in zip(spatial, self.block, strict=True)]
+        if self.x.shape != (batch, channels * math.prod(self.block), *wide) or min(self.block) < 1:
+            raise PassError(
+                f"depth to space by {self.block} of {self.x.shape} is not {self.y.shape}"
+            )
+
+
 KINDS: tuple[type[Layer], ...] = (
     ConvLayer,
     DenseLayer,
@@ -290,7 +338,17 @@ KINDS: tuple[type[Layer], ...] = (
     LookupLayer,
     ConcatLayer,
     ReshapeLayer,
+    GatherLayer,
+    DepthToSpaceLayer,
 )
+KEEPS_SCALE: tuple[type[Layer], ...] = (
+    MaxPoolLayer,
+    ConcatLayer,
+    ReshapeLayer,
+    GatherLayer,
+    DepthToSpaceLayer,
+)  # no arithmetic of theirs contains the zero point
+MOVES: tuple[type[Layer], ...] = (ConcatLayer, ReshapeLayer, GatherLayer, DepthToSpaceLayer)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -18,6 +18,7 @@ from zeroskip.relay_passes.attrs import COMPOSITE_ATTR, NODE_ATTR, ZERO_POINT_AT
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
+    KEEPS_SCALE,
     KINDS,
     MAX_SHIFT,
     AddLayer,
@@ -25,7 +26,9 @@ from zeroskip.relay_passes.integer.layers import (
     ConcatLayer,
     ConvLayer,
     DenseLayer,
+    DepthToSpaceLayer,
     DType,
+    GatherLayer,
     Layer,
     LookupLayer,
     MaxPoolLayer,
@@ -54,6 +57,8 @@ __all__ = [
     "ConvLayer",
     "DType",
     "DenseLayer",
+    "DepthToSpaceLayer",
+    "GatherLayer",
     "Layer",
     "LookupLayer",
     "MaxPoolLayer",
@@ -68,6 +73,7 @@ __all__ = [
     "quantize_multiplier",
     "read_layer",
     "write_layer",
+    "write_move",
 ]
 
 _PREFIX = "zeroskip."
@@ -85,9 +91,7 @@ _AFFINE = ("add", *_SCALE, *_ROUND)
 def build(layer: Layer, node: str) -> relax.Function:
     """The layer as a private Relax function of its inputs, marked as made by ONNX node ``node``."""
     attrs: dict[str, Any] = {COMPOSITE_ATTR: composite(layer.kind), NODE_ATTR: node}
-    if isinstance(
-        layer, MaxPoolLayer | ConcatLayer | ReshapeLayer
-    ):  # their arithmetic does not contain it
+    if isinstance(layer, KEEPS_SCALE):
         attrs[ZERO_POINT_ATTR] = layer.y.zero_point
     params = [
         relax.Var(f"x{i}", relax.TensorType(x.shape, x.dtype)) for i, x in enumerate(layer.inputs)
@@ -103,6 +107,12 @@ def build(layer: Layer, node: str) -> relax.Function:
 def write_layer(layer: Layer, builder: relax.BlockBuilder, args: Sequence[Any]) -> Any:
     """Emit the layer's ops on ``args`` into the open block, all but the last: it is returned."""
     return _BODIES[type(layer)].write(BodyWriter(builder), layer, args)
+
+
+def write_move(emit: Callable[[Any], Any], layer: Layer, args: Sequence[Any]) -> Any:
+    """The ops of a layer of ``MOVES`` on ``args`` of any type, all but the last by ``emit``."""
+    write: Callable[[Any, Layer, Sequence[Any]], Any] = _BODIES[type(layer)].write
+    return write(emit, layer, args)
 
 
 def identifier(node: str) -> str:
@@ -352,6 +362,40 @@ def _read_reshape(body: BodyReader) -> ReshapeLayer:
     return ReshapeLayer(x=body.input(0), y=body.output())
 
 
+def _write_gather(emit: BodyWriter, layer: GatherLayer, args: Sequence[Any]) -> Any:
+    value = args[0]
+    picked = [(axis, at) for axis, at in enumerate(layer.indices, 1) if at is not None]
+    for number, (axis, at) in enumerate(picked):
+        value = relax.op.take(emit(value) if number else value, constant(at, "int64"), axis, "clip")
+    return value
+
+
+def _read_gather(body: BodyReader) -> GatherLayer:
+    count = len(body.calls)
+    body.expect(("take",) * count, constants=count)
+    x, y = body.input(0), body.output()
+    indices: list[tuple[int, ...] | None] = [None] * (len(x.shape) - 1)
+    for call, at in zip(body.calls, body.constants, strict=True):
+        indices[int(call.attrs.axis) - 1] = _ints(at.tolist())
+    return GatherLayer(x=x, y=y, indices=tuple(indices))
+
+
+def _write_depth_to_space(emit: BodyWriter, layer: DepthToSpaceLayer, args: Sequence[Any]) -> Any:
+    """Its channels as [*block, C], each block dim moved behind the spatial dim that it widens."""
+    rank, (batch, _, *spatial) = len(layer.block), layer.x.shape
+    apart = emit(relax.op.reshape(args[0], (batch, *layer.block, layer.y.shape[1], *spatial)))
+    order = [axis for each in range(rank) for axis in (rank + 2 + each, 1 + each)]
+    woven = emit(relax.op.permute_dims(apart, [0, rank + 1, *order]))
+    return relax.op.reshape(woven, layer.y.shape)
+
+
+def _read_depth_to_space(body: BodyReader) -> DepthToSpaceLayer:
+    body.expect(("reshape", "permute_dims", "reshape"), constants=0)
+    x, y = body.input(0), body.output()
+    block = tuple(wide // size for wide, size in zip(y.shape[2:], x.shape[2:], strict=True))
+    return DepthToSpaceLayer(x=x, y=y, block=block)
+
+
 def _ints(values: Sequence[Any]) -> tuple[int, ...]:
     return tuple(int(v) for v in values)
 
@@ -366,4 +410,6 @@ _BODIES: dict[type[Layer], _Body] = {
     LookupLayer: _Body(_write_lookup, _read_lookup),
     ConcatLayer: _Body(_write_concat, _read_concat),
     ReshapeLayer: _Body(_write_reshape, _read_reshape),
+    GatherLayer: _Body(_write_gather, _read_gather),
+    DepthToSpaceLayer: _Body(_write_depth_to_space, _read_depth_to_space),
 }

@@ -8,9 +8,19 @@ from tvm.ir import Call
 
 from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.elementwise import Function
+from zeroskip.relay_passes.quantize.moves import Step
 
 Kind = Literal[
-    "conv", "dense", "add", "maxpool", "avgpool", "requantise", "lookup", "concat", "reshape"
+    "conv",
+    "dense",
+    "add",
+    "maxpool",
+    "avgpool",
+    "requantise",
+    "lookup",
+    "concat",
+    "reshape",
+    "move",
 ]
 
 
@@ -32,7 +42,7 @@ class Group:
 
     ``inputs`` and ``output`` are variable names, quantize/dequantize pairs seen through;
     ``members`` are all variables that the group computes. ``lo`` and ``hi`` are the real bounds
-    of the activation. ``function`` is what a lookup computes.
+    of the activation. ``function`` is what a lookup computes, ``moves`` are the steps of a "move".
     """
 
     kind: Kind
@@ -45,6 +55,7 @@ class Group:
     lo: float = -np.inf
     hi: float = np.inf
     function: Function | None = None
+    moves: tuple[Step, ...] = ()
 
     @property
     def output(self) -> str:

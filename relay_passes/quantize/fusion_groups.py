@@ -16,6 +16,7 @@ from tvm.ir import Call
 from zeroskip.relay_passes.quantize.constants import Constant, dequantized, moved, reshaped
 from zeroskip.relay_passes.quantize.elementwise import Elementwise, Function, Step, read_step
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
+from zeroskip.relay_passes.quantize.moves import step_of, steps_of
 from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
@@ -161,7 +162,7 @@ class _GraphReader:
         quantized before or behind it, the integers are the same."""
         graph = self.graph
         for name, group in reversed(graph.groups.items()):
-            if group.kind in ("maxpool", "reshape", "concat") and name in graph.scales:
+            if group.kind in ("maxpool", "reshape", "concat", "move") and name in graph.scales:
                 for x in {*group.inputs} & graph.groups.keys() & self.single:
                     graph.scales.setdefault(x, graph.scales[name])
 
@@ -237,7 +238,10 @@ class _GraphReader:
         if op == "relax.concat":
             return self._concat(name, call)
         if op in SAME_ELEMENTS:
-            return self._unary("reshape", name, call)
+            return self._interleaving(name, call) or self._unary("reshape", name, call)
+        step = step_of(call)
+        if step is not None:
+            return replace(self._unary("move", name, call), moves=(step,))
         bounds = self._bounds(call)
         if bounds is not None:
             return replace(self._unary("requantise", name, call), lo=bounds[0], hi=bounds[1])
@@ -300,6 +304,23 @@ class _GraphReader:
         if int(call.attrs.axis) % len(self.graph.shape(name)) != 1:
             raise _StaysFloatError("it does not join channels")
         return self._of(parts.fields, "concat", name, call)
+
+    def _interleaving(self, name: str, call: Call) -> Group | None:
+        """A reshape with the permutation and the reshape behind it, where they are one move."""
+        chain = [name]
+        for op in ("relax.permute_dims", "relax.reshape"):
+            if chain[-1] not in self.single or chain[-1] in self.graph.scales:
+                return None
+            (follower,) = self.users[chain[-1]]
+            if op_name(follower.value) != op:
+                return None
+            chain.append(str(follower.var.name))
+        turned, joined = (self.users[each][0].value for each in chain[:2])
+        moves = steps_of((call, turned, joined))
+        if moves is None:
+            return None
+        self.absorbed.update(chain[1:])
+        return replace(self._unary("move", name, call), members=tuple(chain), moves=moves)
 
     def _unary(self, kind: Kind, name: str, call: Call) -> Group:
         return self._of(call.args[:1], kind, name, call)

@@ -265,6 +265,8 @@ class _IntegerWriter:
             x, scale = held[step.args[0]]
             if group.kind == "concat":
                 held.append((x, self.scales[group.output]))
+            elif group.kind == "move":
+                held.append(("", scale))
             else:
                 held.append(
                     (group.output, self.scales[group.output] if group.kind == "avgpool" else scale)

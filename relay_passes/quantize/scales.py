@@ -15,9 +15,9 @@ from zeroskip.relay_passes.quantize.keep_float import BY_REQUEST, kept_float
 from zeroskip.relay_passes.relax.rewriting import bindings, nodes_of, outputs, used_vars
 
 _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
-_CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape")
-_INHERITING: tuple[Kind, ...] = ("maxpool", "reshape")
-_KEEPING: tuple[Kind, ...] = ("maxpool", "reshape", "requantise")  # exact in their input's scale
+_CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape", "move")
+_INHERITING: tuple[Kind, ...] = ("maxpool", "reshape", "move")
+_KEEPING: tuple[Kind, ...] = (*_INHERITING, "requantise")  # exact in their input's scale
 _SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise", "lookup")
 
 
@@ -126,7 +126,7 @@ def choose_scales(
     """The scale of every activation that an integer layer reads or writes, by variable.
 
     The model's own scales stay; without ranges what it gives none keeps its input's. A pool by
-    maximum and a reshape keep their input's too. What is only read by one concat takes the
+    maximum, a reshape and a move keep their input's too. What is only read by one concat takes the
     concat's, so that nothing has to be rescaled in between.
     """
     scales = dict(graph.scales)

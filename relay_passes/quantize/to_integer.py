@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from zeroskip.relay_passes.integer.relax_functions import (
     ConcatLayer,
     ConvLayer,
     DenseLayer,
+    DepthToSpaceLayer,
+    GatherLayer,
     Layer,
     LookupLayer,
     MaxPoolLayer,
@@ -26,6 +29,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
 from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.float_graph import Group, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import end_padding
+from zeroskip.relay_passes.quantize.moves import Deepen, Pick, result_shape
 
 Doubles = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -75,6 +79,8 @@ def layers_of(
             return work.in_scale_of_y(work.maxpool())
         case "reshape":
             return work.in_scale_of_y(ReshapeLayer(x=work.x, y=_as(work.x, work.shape)))
+        case "move":
+            return work.moved()
 
 
 class _Work:
@@ -229,12 +235,45 @@ class _Work:
             **self.bounds(self.x_scale),
         )
 
+    def moved(self) -> list[LayerCall]:
+        """The steps of a move, one layer each or, of pixels as channels, a gather for each pixel of
+        a block and their concatenation; and the change of scale if needed."""
+        made: list[LayerCall] = []
+        x, at = self.x, 0
+        for step in self.group.moves:
+            y = _as(x, result_shape(x.shape, step))
+            if isinstance(step, Pick):
+                made.append(LayerCall(GatherLayer(x=x, y=y, indices=step.indices), (at,)))
+            elif isinstance(step, Deepen):
+                made.append(LayerCall(DepthToSpaceLayer(x=x, y=y, block=step.block), (at,)))
+            else:
+                made += _flattened(x, y, step.block, at, len(made) + 1)
+            x, at = y, len(made)
+        if self.x_scale != self.y_scale:
+            made.append(LayerCall(self.rescale(x, self.x_scale, self.bounds(self.y_scale)), (at,)))
+        return made
+
     def in_scale_of_y(self, layer: Layer) -> list[LayerCall]:
         """A layer whose result has the input's scale, and the change to the output's if needed."""
         if self.x_scale == self.y_scale:
             return [LayerCall(layer)]
         rescale = self.rescale(layer.y, self.x_scale, self.bounds(self.y_scale))
         return [LayerCall(layer), LayerCall(rescale, (1,))]
+
+
+def _flattened(x: QTensor, y: QTensor, block: Shape, at: int, first: int) -> list[LayerCall]:
+    """Blocks of pixels of the value number ``at`` as channels; ``first``: the number of the first
+    step's result."""
+    made: list[LayerCall] = []
+    part = _as(x, (*x.shape[:2], *y.shape[2:]))
+    for phase in product(*map(range, block)):
+        picked = tuple(
+            tuple(range(begin, size, step))
+            for begin, size, step in zip(phase, x.shape[2:], block, strict=True)
+        )
+        made.append(LayerCall(GatherLayer(x=x, y=part, indices=(None, *picked)), (at,)))
+    args = tuple(range(first, first + len(made)))
+    return [*made, LayerCall(ConcatLayer(xs=(part,) * len(made), y=y, axis=1), args)]
 
 
 def _given_weight(weight: Constant) -> tuple[npt.NDArray[np.int8], Doubles] | str | None:

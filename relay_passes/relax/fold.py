@@ -15,7 +15,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
-from zeroskip.relay_passes.relax.operators import CONVOLUTIONS, SAME_ELEMENTS
+from zeroskip.relay_passes.relax.operators import CONVOLUTIONS, SAME_ELEMENTS, TRANSPOSED
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import (
     Array,
@@ -152,7 +152,8 @@ class FoldBatchNorm(Pass):
 
 def fold_batch_norm(func: relax.Function) -> relax.Function:
     """Fold batch_norm, and multiply, divide, add and subtract by a constant per channel, into
-    the weights and bias of the convolution (1-D to 3-D, any groups) or constant matmul before.
+    the weights and bias of the convolution (1-D to 3-D, any groups; transposed: 1-D, 2-D) or
+    constant matmul before.
 
     With the constants of batch_norm (Ioffe and Szegedy, 2015, equation at inference)
     ``y = gamma * (x - mean) / sqrt(var + eps) + beta``, computed in float64:
@@ -161,8 +162,7 @@ def fold_batch_norm(func: relax.Function) -> relax.Function:
     convolution with new weights and one ``add`` of a constant [1,K,1,1], which takes the name of
     the last operator folded. Only values with one reader are folded.
 
-    A batch_norm that follows anything else, conv2d_transpose included, becomes a multiply and an
-    add. One whose constants are not constants, or that is training, is left.
+    A batch_norm that follows anything else becomes a multiply and an add. One whose constants are not constants, or that is training, is left.
     """
 
     chains = find_chains(func)
@@ -310,14 +310,15 @@ def along_channels(numbers: _Doubles, rank: int) -> _Doubles:
 
 def takes_scale(call: relax.Expr | None) -> bool:
     """A layer whose output channels are rows or columns of a constant weight."""
-    if call is None or op_name(call) not in (*CONVOLUTIONS, "relax.matmul"):
+    if call is None or op_name(call) not in (*CONVOLUTIONS, *TRANSPOSED, "relax.matmul"):
         return False
     weight = const_value(call.args[1])
     if weight is None or not np.issubdtype(weight.dtype, np.floating):
         return False
     if op_name(call) == "relax.matmul":
         return len(call.args[0].ty.shape) == 2 and weight.ndim == 2
-    return str(call.attrs.kernel_layout).startswith("OI") and str(
+    layout = "IO" if op_name(call) in TRANSPOSED else "OI"
+    return str(call.attrs.kernel_layout).startswith(layout) and str(
         call.attrs.data_layout
     ).startswith("NC")
 
@@ -327,6 +328,11 @@ def _scaled(call: Call, scale: _Doubles, env: Env) -> relax.Expr:
     weight = cast(npt.NDArray[np.floating[Any]], const_value(call.args[1]))
     if op_name(call) == "relax.matmul":
         factors = scale.reshape(1, -1)
+    elif op_name(call) in TRANSPOSED:  # [C, K / groups, ...]: C's part says which group it is of
+        own = scale.reshape(int(call.attrs.groups), -1)
+        factors = np.repeat(own, weight.shape[0] // len(own), 0).reshape(
+            *weight.shape[:2], *([1] * (weight.ndim - 2))
+        )
     else:
         factors = scale.reshape(-1, *([1] * (weight.ndim - 1)))
     scaled = make_const((weight * factors).astype(weight.dtype))

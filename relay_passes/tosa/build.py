@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
+    KEEPS_SCALE,
     AddLayer,
     AvgPoolLayer,
-    ConcatLayer,
     ConvLayer,
     DenseLayer,
+    DepthToSpaceLayer,
     DType,
     Layer,
     LookupLayer,
-    MaxPoolLayer,
     QTensor,
     RequantizeLayer,
     ReshapeLayer,
@@ -44,6 +44,7 @@ from zeroskip.relay_passes.tosa.tensors import (
     Steps,
     Sums,
     View,
+    deepened,
     order_of,
     turned,
 )
@@ -100,9 +101,14 @@ class Building:
             shape = order_of(view.of.shape, steps).shape
             form = HELD[view.of.dtype]
             plain = len(steps) == 1 and steps[0][0] == "shape"
-            layer = ReshapeLayer(x=form, y=form) if plain else None
-            kept = () if plain else steps
-            name = f"{label}/{'reshape' if plain else 'transpose'}"
+            block = deepened(view.of.shape, steps)
+            layer: Layer | None = ReshapeLayer(x=form, y=form) if plain else None
+            if block is not None:
+                x, y = (QTensor(each, view.of.dtype, 0) for each in (view.of.shape, shape))
+                layer = DepthToSpaceLayer(x=x, y=y, block=block)
+            kept = () if layer is not None else steps
+            kind = "reshape" if plain else "transpose" if block is None else "depth2space"
+            name = f"{label}/{kind}"
             self._moved[view.of, steps] = self.add(
                 layer, shape, view.of.dtype, (view.of,), name, view.of.scale, kept
             )
@@ -297,8 +303,9 @@ class Building:
         """An int8 view as uint8, 128 above, where nothing need be computed for it."""
         if view.moved:
             return replace(view, moved=False)
-        layer, links = view.of.layer, (MaxPoolLayer, ConcatLayer, ReshapeLayer)
-        if not view.sole or layer is None or isinstance(layer, links) or view.of.scale.zero is None:
+        layer = view.of.layer
+        linked = layer is None or isinstance(layer, KEEPS_SCALE)
+        if not view.sole or linked or view.of.scale.zero is None:
             return None
         held: Any = layer
         if isinstance(layer, LookupLayer):

@@ -7,7 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from zeroskip.relay_passes.integer.layers import MAX_SHIFT, ConcatLayer, quantize_multiplier
+from zeroskip.relay_passes.integer.layers import (
+    MAX_SHIFT,
+    ConcatLayer,
+    GatherLayer,
+    QTensor,
+    quantize_multiplier,
+)
 from zeroskip.relay_passes.tosa import operators as of
 from zeroskip.relay_passes.tosa.arithmetic import run_body, scaled
 from zeroskip.relay_passes.tosa.build import BYTES, HELD, Average, Ints, Requantize, SumOf
@@ -32,6 +38,8 @@ from zeroskip.relay_passes.tosa.tensors import (
     View,
     Wide,
     axis_in,
+    deepened,
+    order_of,
     turned,
 )
 
@@ -48,7 +56,10 @@ def transpose(read: Reading, op: Operation) -> Held:
 
 def _turned(read: Reading, op: Operation, step: tuple[str, tuple[int, ...]]) -> View:
     view = read.view(op)
-    return replace(view, steps=turned(view.of.shape, view.steps, step))
+    made = replace(view, steps=turned(view.of.shape, view.steps, step))
+    if deepened(view.of.shape, made.steps) is None:
+        return made
+    return View(read.building.lying(made, None, read.label(op)), moved=view.moved)
 
 
 def identity(read: Reading, op: Operation) -> Held:
@@ -104,6 +115,39 @@ def slice_(read: Reading, op: Operation) -> Held:
         op.refuse("takes channels and pixels at once")
     after = [held.after[axis] + size[1 + axis] - shape[1 + axis] for axis in range(2)]
     return replace(held, after=(after[0], after[1]))
+
+
+def gather(read: Reading, op: Operation) -> Held:
+    """Rows of [1, K, C]: an axis of an activation that was brought to the front."""
+    at, view = of.taken_rows(op, read.constant), read.view(op)
+    axis = _front_axis(view)
+    if axis is None:
+        view = View(read.building.lying(view, None, read.label(op)), moved=view.moved)
+        axis = 1
+    shape = list(view.of.shape)
+    shape[axis] = len(at)
+    x, y = (QTensor(tuple(each), view.of.dtype, 0) for each in (view.of.shape, shape))
+    indices = tuple(at if each == axis else None for each in range(1, len(shape)))
+    layer = GatherLayer(x=x, y=y, indices=indices)
+    label, scale = read.label(op), view.of.scale
+    made = read.building.add(layer, tuple(shape), view.of.dtype, (view.of,), label, scale)
+    steps = turned(made.shape, (), ("turn", _to_front(axis, len(shape))))
+    flat = ("shape", op.result.type.shape)
+    return View(made, turned(made.shape, steps, flat), view.moved)
+
+
+def _front_axis(view: View) -> int | None:
+    """The axis of an activation that a view [1, K, C] has as its rows."""
+    places, shape = order_of(view.of.shape, view.steps)[0], view.of.shape
+    for axis in range(1, len(shape)):
+        front = order_of(shape, (("turn", _to_front(axis, len(shape))),))
+        if shape[axis] == len(places) and np.array_equal(places, front.reshape(places.shape)):
+            return axis
+    return None
+
+
+def _to_front(axis: int, rank: int) -> tuple[int, ...]:
+    return (axis, *(each for each in range(rank) if each != axis))
 
 
 def rescale(read: Reading, op: Operation) -> Held:

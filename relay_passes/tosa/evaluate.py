@@ -170,6 +170,10 @@ def _slice(op: Operation, operands: Sequence[Array], known: of.Constant) -> Arra
     return operands[0][tuple(slice(a, a + b) for a, b in zip(start, size, strict=True))]
 
 
+def _gather(op: Operation, operands: Sequence[Array], known: of.Constant) -> Array:
+    return operands[0][:, list(of.taken_rows(op, known))]
+
+
 def _reshape(op: Operation, operands: Sequence[Array], _known: of.Constant) -> Array:
     if operands[0].size != np.prod(op.result.type.shape, dtype=np.int64):
         op.refuse(f"makes {op.result.type} of {op.operand(0).type}")
@@ -226,6 +230,7 @@ OPERATORS: dict[str, Callable[[Operation, Sequence[Array], of.Constant], Array]]
     "tosa.reshape": _reshape,
     "tosa.transpose": lambda op, x, _: x[0].transpose(of.order(op)),
     "tosa.slice": _slice,
+    "tosa.gather": _gather,
     "tosa.pad": _pad,
     "tosa.identity": lambda _op, x, _known: x[0],
     "tensor.empty": lambda op, _operands, _known: np.zeros(op.result.type.shape, np.int8),

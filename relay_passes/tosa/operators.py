@@ -155,6 +155,16 @@ def shape_operand(op: Operation, at: int, count: int, known: Constant) -> tuple[
     return tuple(int(each) for each in value)
 
 
+def taken_rows(op: Operation, known: Constant) -> tuple[int, ...]:
+    """Which of the K rows of [1, K, C] ``tosa.gather`` takes."""
+    x, y, at = op.operand(0).type.shape, op.result.type.shape, constant(op, 1, "indices", known)
+    if len(x) != 3 or x[0] != 1 or at.ndim != 2 or y != (1, at.size, x[2]):
+        op.refuse(f"makes {sizes(y)} of {sizes(x)}: rows of [1, K, C] are taken, by [1, W]")
+    if not at.size or np.any((at < 0) | (at >= x[1])):
+        op.refuse(f"reads none or outside the {x[1]} rows that there are")
+    return tuple(int(each) for each in at.reshape(-1))
+
+
 def slice_of(op: Operation, known: Constant) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Starts and sizes of ``tosa.slice``."""
     x = op.operand(0).type.shape

@@ -125,6 +125,7 @@ _READERS: dict[str, Callable[[Reading, Operation], Held]] = {
     "tosa.reshape": elements.reshape,
     "tosa.transpose": elements.transpose,
     "tosa.slice": elements.slice_,
+    "tosa.gather": elements.gather,
     "tosa.pad": elements.pad,
     "tosa.identity": elements.identity,
     "linalg.generic": elements.generic,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -113,6 +114,22 @@ def order_of(shape: tuple[int, ...], steps: Steps) -> npt.NDArray[np.int32]:
     for kind, numbers in steps:
         places = places.transpose(numbers) if kind == "turn" else places.reshape(numbers)
     return places
+
+
+def deepened(shape: tuple[int, ...], steps: Steps) -> tuple[int, ...] | None:
+    """The block by which these steps take depth to space; None where they do something else."""
+    flat = order_of(shape, steps)
+    if len(shape) < 3 or flat.ndim != len(shape) or flat.shape[0] != shape[0]:
+        return None
+    pairs = list(zip(flat.shape[2:], shape[2:], strict=True))
+    block = tuple(wide // size for wide, size in pairs)
+    if any(wide % size for wide, size in pairs) or flat.shape[1] * prod(block) != shape[1]:
+        return None
+    rank = len(block)
+    woven = [axis for each in range(rank) for axis in (rank + 2 + each, 1 + each)]
+    apart = ("shape", (shape[0], *block, flat.shape[1], *shape[2:]))
+    same = order_of(shape, (apart, ("turn", (0, rank + 1, *woven)), ("shape", flat.shape)))
+    return block if prod(block) > 1 and np.array_equal(flat, same) else None
 
 
 def axis_in(steps: Steps, axis: int) -> int | None:

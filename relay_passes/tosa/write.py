@@ -24,6 +24,7 @@ from zeroskip.relay_passes.attrs import (
     SCALES_ATTR,
 )
 from zeroskip.relay_passes.errors import FrontError
+from zeroskip.relay_passes.integer.layers import MOVES
 from zeroskip.relay_passes.integer.relax_functions import (
     BOUNDS,
     AddLayer,
@@ -36,9 +37,9 @@ from zeroskip.relay_passes.integer.relax_functions import (
     MaxPoolLayer,
     QTensor,
     RequantizeLayer,
-    ReshapeLayer,
     build,
     identifier,
+    write_move,
 )
 from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.relax.rewriting import bind, function_in, make_const
@@ -282,6 +283,5 @@ _REAL: dict[type[Layer], Callable[[_Emit, Any, Sequence[Any]], Any]] = {
     MaxPoolLayer: _real_largest,
     RequantizeLayer: _real_requantize,
     LookupLayer: _real_lookup,
-    ConcatLayer: lambda emit, layer, args: relax.op.concat(list(args), axis=layer.axis),
-    ReshapeLayer: lambda emit, layer, args: relax.op.reshape(args[0], layer.y.shape),
+    **dict.fromkeys(MOVES, write_move),
 }

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import FuzzCase, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_data
-from tests.compiler.least import real_macs
+from tests.compiler.least import permuted, real_macs
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
@@ -136,7 +136,7 @@ def multiplies(graph: LayerGraph) -> int:
         else int(np.count_nonzero(node.layer.weight)) * int(np.prod(node.layer.y.shape[2:]))
         for node in graph.nodes
         if isinstance(node.layer, ConvLayer | DenseLayer)
-    )
+    ) + sum(permuted(node.layer) for node in graph.nodes)
 
 
 def _framed(layer: ConvLayer) -> int:

@@ -1,7 +1,7 @@
 """Cases of form ``layers``: integer layers straight into the scheduler.
 
 Options of every step: ``dtype`` (int8), ``zero_point`` (0), ``clip`` (the type's whole range) of
-its result. A max pooling, concatenation or reshape has the type of what it reads.
+its result. A max pooling and what only moves has the type of what it reads.
 """
 
 from __future__ import annotations
@@ -258,6 +258,30 @@ def _reshape(step: FuzzStep, x: QTensor) -> layers.Layer:
     return layers.ReshapeLayer(x=x, y=QTensor((1, *shape), x.dtype, x.zero_point))
 
 
+def _gather(step: FuzzStep, x: QTensor) -> layers.Layer:
+    """Option indices: for each axis behind the batch which elements, or None."""
+    indices = tuple(None if at is None else tuple(at) for at in step.get("indices", []))
+    if len(indices) != len(x.shape) - 1 or all(at is None for at in indices):
+        raise InvalidCaseError("a gather of other axes")
+    for at, size in zip(indices, x.shape[1:], strict=True):
+        if at is not None and (not at or min(at) < 0 or max(at) >= size):
+            raise InvalidCaseError("a gather outside its tensor")
+    sizes = zip(indices, x.shape[1:], strict=True)
+    shape = (1, *(size if at is None else len(at) for at, size in sizes))
+    y = QTensor(shape, x.dtype, x.zero_point)
+    return layers.GatherLayer(x=x, y=y, indices=indices)
+
+
+def _depth_to_space(step: FuzzStep, x: QTensor) -> layers.Layer:
+    """Option block: a number for each spatial dimension."""
+    block = tuple(step.get("block", []))
+    if len(block) != len(x.shape) - 2 or not block or x.shape[1] % prod(block):
+        raise InvalidCaseError("depth to space of other dimensions")
+    wide = (size * by for size, by in zip(x.shape[2:], block, strict=True))
+    y = QTensor((1, x.shape[1] // prod(block), *wide), x.dtype, x.zero_point)
+    return layers.DepthToSpaceLayer(x=x, y=y, block=block)
+
+
 _MAKE: dict[str, Callable[..., layers.Layer]] = {
     "conv": _conv,
     "dense": _dense,
@@ -268,4 +292,6 @@ _MAKE: dict[str, Callable[..., layers.Layer]] = {
     "lookup": _lookup,
     "concat": _concat,
     "reshape": _reshape,
+    "gather": _gather,
+    "depth2space": _depth_to_space,
 }

@@ -52,6 +52,7 @@ KINDS = {
     "lookup": 3,
     "concat": 3,
     "reshape": 1,
+    "move": 2,
     "dense": 2,
 }
 PROPOSALS = 20  # until a layer fits the value it reads
@@ -315,8 +316,39 @@ class _Network:
             self._concat(name, x)
         elif kind == "reshape":
             self._add(kind, [name], {"shape": self._shape(int(np.prod(x.shape)))})
+        elif kind == "move":
+            self._move(name, x)
         else:
             self._dense(name, x)
+
+    def _move(self, name: str, x: QTensor) -> None:
+        """A resize, slice, shuffle or pad by edges, as a gather; or depth to space."""
+        rng = self.rng
+        if len(x.shape) > 4 or np.prod(x.shape) > 20000:
+            raise InvalidCaseError("a volume, or a tensor too large to be quick")
+        if len(x.shape) > 2 and rng.random() < 0.3:
+            blocks = [b for b in range(1, 5) if x.shape[1] % b ** (len(x.shape) - 2) == 0]
+            block = [int(rng.choice(blocks))] * (len(x.shape) - 2)
+            self._add("depth2space", [name], {"block": block})
+            return
+        picked = [self._picked(size) if rng.random() < 0.6 else None for size in x.shape[1:]]
+        self._add("gather", [name], {"indices": picked})
+
+    def _picked(self, size: int) -> list[int]:
+        """Which elements of an axis."""
+        rng, kind = self.rng, int(self.rng.integers(5))
+        begin, end = sorted(int(n) for n in rng.integers(0, size + 1, 2))
+        every = list(range(begin, max(end, begin + 1))) if begin < size else [size - 1]
+        if kind == 0:
+            return every
+        if kind == 1:
+            factor = int(rng.integers(2, 5))
+            return [at for at in every for _ in range(factor)]
+        if kind == 2:
+            return [every[0]] * int(rng.integers(0, 3)) + every + [every[-1]]
+        if kind == 3:
+            return every[:: int(rng.integers(2, 4))]
+        return [int(at) for at in rng.permutation(every)]
 
     def _conv(self, kind: str, x: QTensor) -> dict[str, Any]:
         rng, rank = self.rng, len(x.shape) - 2

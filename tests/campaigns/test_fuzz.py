@@ -23,15 +23,8 @@ from zeroskip.compiler.lowering import lower
 
 FIRST = 1_000_700
 KINDS_OF_LAYERS = (
-    "conv",
-    "dense",
-    "add",
-    "maxpool",
-    "avgpool",
-    "requantise",
-    "lookup",
-    "concat",
-    "reshape",
+    *("conv", "dense", "add", "maxpool", "avgpool", "requantise", "lookup"),
+    *("concat", "reshape", "gather", "depth2space"),
 )
 
 

@@ -4,6 +4,7 @@ weights. Shares no code with what the compiler counts."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -16,6 +17,7 @@ from zeroskip.relay_passes.integer.layers import (
     AvgPoolLayer,
     ConvLayer,
     DenseLayer,
+    GatherLayer,
     Layer,
     MaxPoolLayer,
     QTensor,
@@ -51,13 +53,20 @@ def real_macs(layer: Layer) -> int:
     if isinstance(layer, DenseLayer):
         return int(np.count_nonzero(layer.weight))
     if not isinstance(layer, ConvLayer):
-        return 0
+        return permuted(layer)
     there = (places(layer) > 0).sum(axis=2)  # [C, taps]
     held = layer.weight.reshape(*layer.weight.shape[:2], -1) != 0
     of_group, each = len(held) // layer.groups, held.shape[1]
     return sum(
         int((mask * there[k // of_group * each :][:each]).sum()) for k, mask in enumerate(held)
     )
+
+
+def permuted(layer: Layer) -> int:
+    """Multiplies by the ones that bring channels into another order; a slice of them has none."""
+    channels = (layer.indices[0] if isinstance(layer, GatherLayer) else None) or (0,)
+    apart = any(two - one != 1 for one, two in pairwise(channels))
+    return len(channels) * prod(first_input(layer).shape[2:]) if apart else 0
 
 
 def looked_at(layer: Layer) -> set[int]:
@@ -68,6 +77,11 @@ def looked_at(layer: Layer) -> set[int]:
         return set(places(layer)[weighed].ravel().tolist()) - {0}
     if isinstance(layer, MaxPoolLayer | AvgPoolLayer):
         return set(places(layer).ravel().tolist()) - {0}
+    if isinstance(layer, GatherLayer):
+        every = 1 + np.arange(prod(layer.x.shape)).reshape(layer.x.shape[1:])
+        sizes = zip(layer.indices, every.shape, strict=True)
+        picked = (np.arange(size) if at is None else np.array(at) for at, size in sizes)
+        return set(every[np.ix_(*picked)].ravel().tolist())
     if isinstance(layer, DenseLayer):
         return set((1 + np.flatnonzero(layer.weight.any(axis=0))).tolist())
     return set(range(1, 1 + prod(first_input(layer).shape)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -187,6 +188,18 @@ class GraphBuilder:
     def reshape(self, x: str, *shape: int) -> str:
         t = self.tensors[x]
         return self.add(layers.ReshapeLayer(x=t, y=self.tensor((1, *shape), t)), x)
+
+    def gather(self, x: str, *indices: Sequence[int] | None) -> str:
+        t = self.tensors[x]
+        chosen = tuple(None if at is None else tuple(at) for at in indices)
+        shape = [d if at is None else len(at) for d, at in zip(t.shape[1:], chosen, strict=True)]
+        return self.add(layers.GatherLayer(x=t, y=self.tensor((1, *shape), t), indices=chosen), x)
+
+    def depth_to_space(self, x: str, *block: int) -> str:
+        t = self.tensors[x]
+        spatial = (size * step for size, step in zip(t.shape[2:], block, strict=True))
+        y = self.tensor((1, t.shape[1] // int(np.prod(block)), *spatial), t)
+        return self.add(layers.DepthToSpaceLayer(x=t, y=y, block=block), x)
 
     def graph(self, *outputs: str) -> LayerGraph:
         return LayerGraph("net", tuple(self.inputs), outputs, tuple(self.nodes), self.tensors)

@@ -128,6 +128,19 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
         y = np.concatenate(args, axis=layer.axis)
     elif isinstance(layer, layers.ReshapeLayer):
         y = x.reshape(layer.y.shape)
+    elif isinstance(layer, layers.GatherLayer):
+        y = x
+        for axis, picked in enumerate(layer.indices, 1):
+            y = y if picked is None else np.stack([y.take(i, axis) for i in picked], axis)
+    elif isinstance(layer, layers.DepthToSpaceLayer):
+        s, t = ((1, 1, *layer.block))[-2:]
+        deep = x if x.ndim == 4 else x[:, :, None]
+        _, every, rows, cols = deep.shape
+        y = np.zeros((1, every // (s * t), rows * s, cols * t), x.dtype)
+        for at, channel in enumerate(np.moveaxis(deep, 1, 0)):
+            phase, c = divmod(at, y.shape[1])
+            y[:, c, phase // t :: s, phase % t :: t] = channel
+        y = y.reshape(layer.y.shape)
     else:
         raise TypeError(type(layer).__name__)
     assert y.shape == layer.y.shape, (y.shape, layer.y.shape)

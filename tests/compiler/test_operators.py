@@ -31,7 +31,7 @@ from zeroskip.relay_passes.integer import layers
 from zeroskip.relay_passes.integer.layers import DType, QTensor
 
 # lowered with what is around them
-STRUCTURE = {layers.DenseLayer, layers.ConcatLayer, layers.ReshapeLayer}
+STRUCTURE = {layers.DenseLayer, layers.ConcatLayer, layers.ReshapeLayer, layers.GatherLayer}
 X, Y, R = (Value(name, 16, (4, 4), "int8", 0) for name in "xyr")
 SUM = AddRequant(1, 2, 3, Clip(-7, 7))
 

@@ -14,7 +14,9 @@ from zeroskip.relay_passes.integer.relax_functions import (
     ConcatLayer,
     ConvLayer,
     DenseLayer,
+    DepthToSpaceLayer,
     DType,
+    GatherLayer,
     Layer,
     LookupLayer,
     MaxPoolLayer,
@@ -61,6 +63,18 @@ def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
             result = np.concatenate(inputs, axis=layer.axis)
         case ReshapeLayer():
             result = x.reshape(layer.y.shape)
+        case GatherLayer():
+            every = [np.arange(size) for size in x.shape]
+            for axis, picked in enumerate(layer.indices, 1):
+                every[axis] = every[axis] if picked is None else np.asarray(picked)
+            result = x[np.ix_(*every)]
+        case DepthToSpaceLayer():
+            result = np.empty(layer.y.shape, np.int64)
+            each = layer.y.shape[1]
+            for phase, begins in enumerate(itertools.product(*map(range, layer.block))):
+                where = tuple(slice(a, None, s) for a, s in zip(begins, layer.block, strict=True))
+                part = x[:, phase * each : (phase + 1) * each]
+                result[(slice(None), slice(None), *where)] = part
     assert result.shape == layer.y.shape
     return result.astype(layer.y.dtype)
 
@@ -169,6 +183,20 @@ def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
         return ConcatLayer(xs=tuple(like(s) for s in shapes), y=like(total), axis=axis)
     if kind is ReshapeLayer:
         return ReshapeLayer(x=x, y=like((x.shape[0], int(np.prod(x.shape[1:]))), x))
+    if kind is GatherLayer:
+        chosen = [
+            tuple(int(i) for i in rng.integers(0, d, rng.integers(1, 9))) if rng.choice(2) else None
+            for d in x.shape[1:]
+        ]
+        chosen[0] = chosen[0] or (0,)
+        made = [d if at is None else len(at) for d, at in zip(x.shape[1:], chosen, strict=True)]
+        return GatherLayer(x=x, y=like((x.shape[0], *made), x), indices=tuple(chosen))
+    if kind is DepthToSpaceLayer:
+        block = tuple(int(b) for b in rng.integers(1, 4, len(x.shape) - 2))
+        batch, channels, *spatial = x.shape
+        deep = QTensor((batch, channels * int(np.prod(block)), *spatial), x.dtype, x.zero_point)
+        wide = (d * b for d, b in zip(spatial, block, strict=True))
+        return DepthToSpaceLayer(x=deep, y=like((batch, channels, *wide), x), block=block)
     window, shape = random_window(rng, x, dilated=kind is MaxPoolLayer)
     if kind is AvgPoolLayer:
         window.pop("dilation")

@@ -132,6 +132,18 @@ def scaled_between() -> tvm.IRModule:
     return module(2, body)
 
 
+def upsampled() -> tvm.IRModule:
+    def body(x: Any, emit: Emit) -> Any:
+        y = emit("up", op.nn.conv2d_transpose(x, const(numbers(2, 3, 2, 2)), strides=2))
+        y = emit("relu", op.nn.relu(emit("bias", op.add(y, per_channel(1, 2, 3)))))
+        low = emit("low", relax.TupleGetItem(emit("split", op.split(y, [1], axis=1)), 0))
+        how = {"method": "nearest_neighbor", "coordinate_transformation_mode": "asymmetric"}
+        how["rounding_method"] = "floor"
+        return emit("wide", op.image.resize2d(low, (24, 12), layout="NCHW", **how))
+
+    return module(2, body)
+
+
 def with_dead_channels() -> tvm.IRModule:
     first = numbers(4, 4, 3, 3)
     first[1] = 0
@@ -173,6 +185,7 @@ CASES = {
     "NormaliseRelax": GoldenCase(channels_last, NormaliseRelax),
     "FoldConstants": GoldenCase(folding_constants, passes.FoldConstants),
     "FoldBatchNorm": GoldenCase(normalised, passes.FoldBatchNorm),
+    "DecomposeOperators": GoldenCase(upsampled, passes.DecomposeOperators),
     "FoldForward": GoldenCase(scaled_before, passes.FoldForward),
     "AffineLayers": GoldenCase(scaled_between, passes.AffineLayers),
     "PrunePattern": GoldenCase(plain, lambda: passes.PrunePattern(connectivity=0.5)),

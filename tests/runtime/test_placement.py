@@ -42,23 +42,23 @@ def test_multiplies_are_those_of_the_shapes() -> None:
 
 
 def mixed_net() -> onnx.ModelProto:
-    """conv (on the accelerator) -> SiLU -> transposed convolution (on the CPU)."""
+    """conv (on the accelerator) -> SiLU -> convolution of a dilation that only the CPU takes."""
     rng = np.random.default_rng(0)
     weights = [
         numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
-        for name, shape in (("v", (4, 3, 3, 3)), ("w", (4, 7, 1, 2)))
+        for name, shape in (("v", (4, 3, 3, 3)), ("w", (7, 4, 1, 2)))
     ]
     nodes = [
         helper.make_node("Conv", ["x", "v"], ["a"], "flat"),
         helper.make_node("Sigmoid", ["a"], ["s"], "gate"),
         helper.make_node("Mul", ["a", "s"], ["b"], "silu"),
-        helper.make_node("ConvTranspose", ["b", "w"], ["y"], "deep"),
+        helper.make_node("Conv", ["b", "w"], ["y"], "deep", dilations=[128, 1], pads=[0, 0, 0, 1]),
     ]
     graph = helper.make_graph(
         nodes,
         "mixed",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 7, 6, 7])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 7, 6, 6])],
         weights,
     )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])

@@ -1,0 +1,122 @@
+"""Float operators that only move data become gathers and depth to space, in the scale they read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.relay_passes.onnx_oracle import parse
+from zeroskip.compiler.driver import compile as compile_network
+from zeroskip.compiler.driver import import_float
+from zeroskip.relay_passes.integer.layers import (
+    ConcatLayer,
+    DepthToSpaceLayer,
+    GatherLayer,
+    Layer,
+)
+from zeroskip.relay_passes.integer.relax_functions import is_integer_layer, read_layer
+from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
+from zeroskip.relay_passes.quantize.scales import Range
+from zeroskip.relay_passes.relax.rewriting import bindings
+from zeroskip.runtime.execution.validation import validate
+
+NUMBERS = {
+    "r1": [1, 2, 4, 6, 4],
+    "r2": [1, 8, 6, 4],
+    "block": [1, 8, 3, 2, 2, 2],
+    "packed": [1, 32, 3, 2],
+    "between": [0, 0, 1, 2, 2, 3],
+    "begin": [5, 1],
+    "end": [-99, 3],
+    "axes": [2, 3],
+    "step": [-2, 1],
+    "halves": [4, 4],
+}
+BODIES = {
+    "resize": 'm = Resize <mode = "nearest"> (a, , s)',
+    "resize by 3/2": "m = Gather <axis = 3> (a, between)",
+    "slice": "m = Slice (a, begin, end, axes, step)",
+    "split": "low, high = Split <axis = 1> (a, halves) m = Add (low, high)",
+    "shuffle": "b = Reshape (a, r1) c = Transpose <perm = [0, 2, 1, 3, 4]> (b) m = Reshape (c, r2)",
+    "depth to space": "m = DepthToSpace <blocksize = 2> (a)",
+    "columns first": 'm = DepthToSpace <blocksize = 2, mode = "CRD"> (a)',
+    "space to depth": "m = SpaceToDepth <blocksize = 2> (a)",
+    "pixel unshuffle": """b = Reshape (a, block) c = Transpose <perm = [0, 1, 3, 5, 2, 4]> (b)
+      m = Reshape (c, packed)""",
+    "transposed convolution": "m = ConvTranspose <strides = [2, 2], pads = [1, 1, 1, 1]> (a, t)",
+}
+KINDS: dict[str, list[type[Layer]]] = {
+    "resize": [GatherLayer, GatherLayer],
+    "slice": [GatherLayer],
+    "shuffle": [GatherLayer],
+    "depth to space": [DepthToSpaceLayer],
+    "columns first": [GatherLayer, DepthToSpaceLayer],
+    "space to depth": [*[GatherLayer] * 4, ConcatLayer],
+    "pixel unshuffle": [*[GatherLayer] * 4, ConcatLayer, GatherLayer],
+    "transposed convolution": [DepthToSpaceLayer, GatherLayer],
+}
+
+
+def network(body: str, rng: np.random.Generator, behind: int = 0) -> onnx.ModelProto:
+    """A convolution, a move of its result [1, 8, 6, 4], and one of ``behind`` channels behind."""
+    last = "y = Conv (m, w2)" if behind else "y = Identity (m)"
+    kernels = {
+        "w": (8, 3, 1, 1),
+        "t": (8, 8, 3, 3),
+        "t2": (4, 2, 2, 3),
+        **({"w2": (5, behind, 1, 1)} if behind else {}),
+    }
+    constants: dict[str, Any] = {
+        **{name: rng.standard_normal(shape).astype(np.float32) for name, shape in kernels.items()},
+        **{name: np.array(value, np.int64) for name, value in NUMBERS.items()},
+        "s": np.array([1, 1, 2, 3], np.float32),
+    }
+    return parse(
+        f"net (float[1, 3, 6, 4] x) => (float y) {{ c1 = Conv (x, w) a = Relu (c1) {body} {last} }}",
+        **constants,
+    )
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_moves_are_layers_in_the_scale_they_read(name: str) -> None:
+    module = import_float(network(BODIES[name], np.random.default_rng(0)), {})
+    names = [str(b.var.name) for b in bindings(module["main"])]
+    ranges = {each: Range(-3.0, 5.0) for each in [*names, "x"]}
+    made = QuantizeInt8(ranges=ranges)(module)
+    found = [
+        read_layer(made[b.value.op])
+        for b in bindings(made["main"])
+        if hasattr(b.value, "op") and b.value.op in made.functions
+    ]
+    assert all(
+        is_integer_layer(func) for v, func in made.functions.items() if v.name_hint != "main"
+    )
+    assert [type(each) for each in found[-len(KINDS[name]) :]] == KINDS[name]
+    assert len({(each.y.dtype, each.y.zero_point) for each in found}) == 1
+
+
+def test_every_move_is_one_region_and_exact() -> None:
+    """All of them behind one another: on the accelerator, bit by bit TVM's."""
+    rng = np.random.default_rng(4)
+    body = " ".join(
+        [
+            BODIES["shuffle"].replace(" m =", " a1 ="),
+            'a2 = DepthToSpace <blocksize = 2, mode = "CRD"> (a1)',
+            "a3 = SpaceToDepth <blocksize = 2> (a2)",
+            "low, high = Split <axis = 1> (a3, halves)",
+            'up = Resize <mode = "nearest"> (low, , s)',
+            "wide = ConvTranspose <strides = [2, 3]> (high, t2)",
+            "m0 = Concat <axis = 1> (up, wide)",
+            "m = Slice (m0, begin, end, axes, step)",
+        ]
+    )
+    model = network(body, rng, behind=6)
+    compiled = compile_network(model, "sparse256")
+    assert compiled.cpu == {}
+    assert len(compiled.programs) == 1
+    judged = validate(compiled, {"x": rng.standard_normal((1, 3, 6, 4)).astype(np.float32)})
+    assert judged.exact, judged.text()
+    assert judged.snr_db["y"] > 20
