@@ -10,7 +10,16 @@ from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.elementwise import Function
 
 Kind = Literal[
-    "conv", "dense", "add", "maxpool", "avgpool", "requantise", "lookup", "concat", "reshape"
+    "conv",
+    "dense",
+    "add",
+    "multiply",
+    "maxpool",
+    "avgpool",
+    "requantise",
+    "lookup",
+    "concat",
+    "reshape",
 ]
 
 

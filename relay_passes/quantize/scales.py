@@ -18,7 +18,15 @@ _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 _CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape")
 _INHERITING: tuple[Kind, ...] = ("maxpool", "reshape")
 _KEEPING: tuple[Kind, ...] = ("maxpool", "reshape", "requantise")  # exact in their input's scale
-_SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise", "lookup")
+_SCALED: tuple[Kind, ...] = (
+    "conv",
+    "dense",
+    "add",
+    "multiply",
+    "avgpool",
+    "requantise",
+    "lookup",
+)
 
 
 @dataclass(frozen=True)

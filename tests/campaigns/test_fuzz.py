@@ -26,6 +26,7 @@ KINDS_OF_LAYERS = (
     "conv",
     "dense",
     "add",
+    "multiply",
     "maxpool",
     "avgpool",
     "requantise",
