@@ -232,6 +232,12 @@ irdl.dialect @zeroskip {
     %mid_zero_point = irdl.base "#builtin.integer"
     %mid_low = irdl.base "#builtin.integer"
     %mid_high = irdl.base "#builtin.integer"
+    %step_0 = irdl.is 0 : ui1
+    %step_1 = irdl.is 1 : ui1
+    %step = irdl.any_of(%step_0, %step_1)
+    %spread_0 = irdl.is 0 : ui1
+    %spread_1 = irdl.is 1 : ui1
+    %spread = irdl.any_of(%spread_0, %spread_1)
     irdl.attributes {
       "act" = %act,
       "row" = %row,
@@ -241,7 +247,9 @@ irdl.dialect @zeroskip {
       "par" = %par,
       "mid_zero_point" = %mid_zero_point,
       "mid_low" = %mid_low,
-      "mid_high" = %mid_high
+      "mid_high" = %mid_high,
+      "step" = %step,
+      "spread" = %spread
     }
     %from_load = irdl.base @zeroskip::@load_to_compute
     %from_store = irdl.base @zeroskip::@store_to_compute
@@ -401,6 +409,19 @@ irdl.dialect @zeroskip {
   }
 
   irdl.operation @add {
+    %channels = irdl.base "#builtin.integer"
+    irdl.attributes {
+      "channels" = %channels
+    }
+    %from_load = irdl.base @zeroskip::@load_to_compute
+    %from_store = irdl.base @zeroskip::@store_to_compute
+    irdl.operands(from_load: optional %from_load, from_store: optional %from_store)
+    %to_load = irdl.base @zeroskip::@compute_to_load
+    %to_store = irdl.base @zeroskip::@compute_to_store
+    irdl.results(to_load: optional %to_load, to_store: optional %to_store)
+  }
+
+  irdl.operation @multiply {
     %channels = irdl.base "#builtin.integer"
     irdl.attributes {
       "channels" = %channels

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from models.gated import efficientnet_b0, mobilenet_v3
 from models.onnx_graph import Graph
 from models.video import c3d, r2plus1d_18
 
@@ -152,6 +153,8 @@ def prune_unstructured(model: onnx.ModelProto, sparsity: float) -> onnx.ModelPro
 MODELS: dict[str, Callable[..., onnx.ModelProto]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3": mobilenet_v3,
+    "efficientnet_b0": efficientnet_b0,
     "c3d": c3d,
     "r2plus1d_18": r2plus1d_18,
     **{f"resnet{depth}": partial(resnet, depth) for depth in (*BASICS, *BOTTLENECKS)},

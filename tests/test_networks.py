@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.zoo import MODELS, prune_unstructured
+from zeroskip.accel_model.spec import targets
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
@@ -18,13 +19,16 @@ IMAGE = {"image": np.random.default_rng(1).standard_normal((1, 3, 224, 224)).ast
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
-@pytest.mark.parametrize("name", ["resnet50", "vgg16", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "vgg16", "mobilenet_v2", "mobilenet_v3", "efficientnet_b0"]
+)
 def test_bit_exact(name: str, target: str) -> None:
     model = MODELS[name]()
     if target != "dense256":
         model = prune_unstructured(model, 0.5)
     network = compile_network(model, target)
     assert network.cpu == {}
+    assert len(network.programs) == 1
     found = validate(network, IMAGE)
     assert found.exact, found.text()
     assert found.layers > 20
@@ -44,6 +48,19 @@ def test_bit_exact_on_arrays_of_the_literature(name: str, target: str) -> None:
     network = compile_network(prune_unstructured(MODELS[name](), 0.5), target)
     assert network.cpu == {}
     found = validate(network, IMAGE)
+    assert found.exact, found.text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("name", ["mobilenet_v3", "efficientnet_b0"])
+def test_gated_networks_are_one_region_on_every_target(name: str, target: str) -> None:
+    """At 64 x 64: every block, all of its layers."""
+    image = {"image": np.random.default_rng(2).standard_normal((1, 3, 64, 64)).astype(np.float32)}
+    network = compile_network(MODELS[name](image=64), target)
+    assert network.cpu == {}
+    assert len(network.programs) == 1
+    found = validate(network, image)
     assert found.exact, found.text()
 
 

@@ -45,6 +45,10 @@ def read_input(state: State, channels: int) -> list[Access]:
 def read_residual(state: State, channels: int) -> list[Access]:
     """The operand of an addition to a result of 8 bits; Fault if its limits are not of 8 bits."""
     operand = state.register(isa.Operand)
+    if not operand.step or operand.spread:
+        raise InstructionFault(
+            "adds an operand that has not a value for each of its results; step is 1 and spread 0 there"
+        )
     if not _in_a_byte(operand.mid_low, operand.mid_high):
         raise InstructionFault(
             f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
@@ -59,9 +63,14 @@ def _in_a_byte(low: int, high: int) -> bool:
 
 def read_operand(state: State, channels: int) -> list[Access]:
     """The operand's tile and its scale."""
-    operand = state.register(isa.Operand)
+    operand, y = state.register(isa.Operand), state.register(isa.Output)
+    height, width = y.height if operand.row else 1, y.width if operand.step else 1
+    parts = [(0, blocks(channels), 1)] if operand.spread else block_masks(channels)
     return [
-        *(read(ACT, *tile) for tile in _tile(state, operand, channels)),
+        *(
+            read(ACT, tile_cells(operand, height, width, first, count).joined(), mask)
+            for first, count, mask in parts
+        ),
         read_params(operand.par, 1),
     ]
 
@@ -81,15 +90,7 @@ def write_output(state: State, channels: int) -> list[Access]:
     whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
     if whole.last < state.spec.act_rows and whole.repeats():
         raise InstructionFault("writes a row of ACT twice")
-    return [write(state, ACT, *tile) for tile in _tile(state, y, channels)]
-
-
-def _tile(
-    state: State, tile: isa.Output | isa.Operand, channels: int
-) -> list[tuple[AddressSet, int]]:
-    """Rows of ACT of a tile like the output's, and which bytes of them."""
-    y = state.register(isa.Output)
     return [
-        (tile_cells(tile, y.height, y.width, first, count).joined(), mask)
+        write(state, ACT, tile_cells(y, y.height, y.width, first, count).joined(), mask)
         for first, count, mask in block_masks(channels)
     ]

@@ -1,4 +1,4 @@
-"""Instructions that treat channels alike: depthwise convolution, pooling, addition.
+"""Instructions that treat channels alike: depthwise convolution, pooling, addition, multiplication.
 
 Their rows are read once for each tap; the array's lanes are idle.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from zeroskip.accel_model.execute.accesses import (
 from zeroskip.accel_model.execute.model import NO_COUNTS, Cost, Footprint, InstructionModel
 from zeroskip.accel_model.execute.results import (
     operand_of,
-    operand_row,
     result_of,
     target_of,
     with_lookups,
@@ -40,11 +39,19 @@ from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYT
 from zeroskip.accel_model.timing.lane_array import (
     input_conflicts,
     operand_conflicts,
+    shared_operand,
     simple_cycles,
 )
 from zeroskip.accel_model.timing.shape import WindowShape
 
-Channelwise: TypeAlias = isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add
+Channelwise: TypeAlias = isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add | isa.Multiply
+
+
+class OperandRows(NamedTuple):
+    """ACT rows between image rows of the operand, and between pixels."""
+
+    row: int
+    step: int
 
 
 def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
@@ -58,12 +65,17 @@ def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
 
 
 @lru_cache(maxsize=4096)
-def _cycles(spec: AccelSpec, window: WindowShape, count: int, row: int | None) -> tuple[int, int]:
-    """Cycles of ``count`` channel blocks, and without bank conflicts; row: see ``operand_row``."""
-    banks, pixels, operand = spec.sram.act_banks, spec.array.pixels, None
+def _cycles(
+    spec: AccelSpec, window: WindowShape, count: int, rows: OperandRows | None
+) -> tuple[int, int, int]:
+    """Cycles of ``count`` channel blocks, without bank conflicts too, and rows that are read of a
+    block of the operand."""
+    banks, pixels, operand, second = spec.sram.act_banks, spec.array.pixels, None, 0
     reads = input_conflicts(window, banks, pixels)
-    if row is not None:
-        operand = operand_conflicts(window, row, banks, pixels)
+    if rows is not None and rows.step:
+        operand, second = operand_conflicts(window, rows.row, banks, pixels), window.outputs
+    elif rows is not None:
+        operand, second = shared_operand(window, rows.row, banks, pixels)
     taken, free = (
         simple_cycles(
             spec.array,
@@ -78,7 +90,7 @@ def _cycles(spec: AccelSpec, window: WindowShape, count: int, row: int | None) -
             (np.ones_like(reads), None if operand is None else np.ones_like(operand)),
         )
     )
-    return taken, free
+    return taken, free, second
 
 
 def _cost(
@@ -92,11 +104,11 @@ def _cost(
     """operand: 1 if there is one. products: multiplies, and those by inputs within the tile.
     traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them."""
     window, count = state.window().shape, blocks(channels)
-    taken, free = _cycles(state.spec, window, count, operand_row(state, operand))
+    taken, free, second = _cycles(state.spec, window, count, _operand_rows(state, operand))
     (every, real), width, spec = products, state.spec.array.macs, state.spec
     sent = -(-traffic.get("wgt_read", 0) // stream_rate(spec, spec.kind.datapath(spec)))
     taken, free = max(taken, sent), max(free, sent)
-    read, written = count * (window.taps + operand) * window.outputs, count * window.outputs
+    read, written = count * (window.taps * window.outputs + second), count * window.outputs
     cost = Cost(
         taken,
         every,
@@ -120,6 +132,13 @@ def _cost(
         },
     )
     return with_lookups(state, cost, channels)
+
+
+def _operand_rows(state: State, operand: int) -> OperandRows | None:
+    if not operand:
+        return None
+    found = state.register(isa.Operand)
+    return OperandRows(found.row, found.step)
 
 
 def _result(one: Channelwise) -> int:
@@ -213,17 +232,17 @@ def _avg_pool(state: State, one: isa.AvgPool) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------ addition
+# --------------------------------------------------------------------- addition, multiplication
 
 
-def _add_footprint(state: State, one: isa.Add) -> Footprint:
+def _pair_footprint(state: State, one: isa.Add | isa.Multiply) -> Footprint:
     if state.window().taps != 1:
         raise InstructionFault("needs a kernel of one tap")
     reads = [*read_input(state, one.channels), *read_operand(state, one.channels)]
     return _footprint(state, one.channels, reads)
 
 
-def _add_cost(state: State, one: isa.Add) -> Cost:
+def _pair_cost(state: State, one: isa.Add | isa.Multiply) -> Cost:
     return _cost(
         state,
         one.channels,
@@ -233,10 +252,18 @@ def _add_cost(state: State, one: isa.Add) -> Cost:
     )
 
 
-def _add(state: State, one: isa.Add) -> None:
+def _pair(state: State, one: isa.Add | isa.Multiply) -> None:
     if state.numbers is not None:
-        state.numbers.add(state.window(), one.channels, target_of(state), *operand_of(state))
+        state.numbers.pair(
+            state.window(),
+            one.channels,
+            target_of(state),
+            *operand_of(state),
+            product=isinstance(one, isa.Multiply),
+        )
 
+
+_PAIR = InstructionModel(_pair_footprint, _pair_cost, _pair, result=_result)
 
 MODELS: dict[type[isa.Instruction], InstructionModel] = {
     isa.Depthwise: InstructionModel(
@@ -249,5 +276,6 @@ MODELS: dict[type[isa.Instruction], InstructionModel] = {
     ),
     isa.MaxPool: InstructionModel(_max_pool_footprint, _max_pool_cost, _max_pool, result=_result),
     isa.AvgPool: InstructionModel(_avg_pool_footprint, _avg_pool_cost, _avg_pool, result=_result),
-    isa.Add: InstructionModel(_add_footprint, _add_cost, _add, result=_result),
+    isa.Add: _PAIR,
+    isa.Multiply: _PAIR,
 }

@@ -144,18 +144,21 @@ class ActivationMath:
                 raise InstructionFault("has an output that no pixel of the input tile reaches")
             self._write(write, most, images, channels, y)
 
-    def add(
+    def pair(
         self,
         window: OperandWindow,
         channels: int,
         y: Target,
         operand: ResidualOperand,
         scale: Bytes,
+        *,
+        product: bool,
     ) -> None:
+        """The sum of the inputs and the operand, or their product."""
         ones = np.ones((1, channels), np.int8)
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
-            _check_shift(*kernels.finish_add(held, act, channels, scale, y, operand))
+            _check_shift(*kernels.finish_pair(held, act, channels, scale, y, operand, product))
 
         for images, sums in self._weighted_sums(window, ones):
             self._write(write, sums, images, channels, y)

@@ -234,6 +234,32 @@ def _pixels(act: Bytes, at: int, width: int) -> Bytes:
 
 
 @njit_cached
+def _others(act: Bytes, r: ResidualOperand, b: int, y: int, width: int, room: Bytes) -> Bytes:
+    """The operand's values of a row of outputs of a block: uint8 [width * 16], in ``room`` where they
+    are not neighbours in ACT."""
+    at = r.act + b * r.block + y * r.row
+    if r.step and not r.spread:
+        return _pixels(act, at, width)
+    for x in range(width):
+        pixel = act[at + x * r.step]
+        for c in range(16):
+            room[16 * x + c] = pixel[0 if r.spread else c]
+    return room
+
+
+@njit_cached
+def _multiply(
+    line: Int32, other: Bytes, r: ResidualOperand, scale: tuple[int, int, int], y: Target
+) -> None:
+    """The scaled products of outputs and of the operand's values, in place."""
+    mult, _, shift = scale
+    flip, offset = np.uint8(r.flip), np.int32(r.offset)
+    for k in range(len(line)):
+        product = np.int64(line[k]) * np.int64(np.int32(other[k] ^ flip) - offset)
+        line[k] = min(max(even(product * mult, shift) + y.zero_point, y.low), y.high)
+
+
+@njit_cached
 def _write(line: Int32, pixels: Bytes, channels: int, table: Bytes) -> None:
     """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` bytes, or
     what a table has for them."""
@@ -295,19 +321,29 @@ def finish(
 
 
 @njit_cached
-def finish_add(
-    sums: Int32, act: Bytes, channels: int, scale: Bytes, y: Target, r: ResidualOperand
+def finish_pair(
+    sums: Int32,
+    act: Bytes,
+    channels: int,
+    scale: Bytes,
+    y: Target,
+    r: ResidualOperand,
+    product: bool,
 ) -> tuple[int, int]:
-    """Add the operand and write the tile; FINE and 0, or SHIFT and one that means nothing."""
-    scaled = _scale(scale)
+    """Add the operand, or multiply by it, and write the tile; FINE and 0, or SHIFT and one that
+    means nothing."""
+    scaled, room = _scale(scale), np.empty(16 * y.width, np.uint8)
     if not 1 <= scaled[2] <= MAX_SHIFT:
         return SHIFT, scaled[2]
     for i in range(len(sums)):
         for b in range(sums.shape[1]):
             for row in range(sums.shape[2] // y.width):
                 line = sums[i, b, row * y.width : (row + 1) * y.width].reshape(-1)
-                other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
-                _add(line, 0, other, r, scaled, y)
+                other = _others(act[i], r, b, row, y.width, room)
+                if product:
+                    _multiply(line, other, r, scaled, y)
+                else:
+                    _add(line, 0, other, r, scaled, y)
                 _write(
                     line,
                     _pixels(act[i], y.act + b * y.block + row * y.row, y.width),

@@ -271,9 +271,11 @@ class Output(Instruction):
 
 @instruction(11, Unit.COMPUTE)
 class Operand(Instruction):
-    """Set the second operand of ``add`` and of a convolution with ``residual``.
+    """Set the second operand of ``add``, ``multiply`` and of a convolution with ``residual``.
 
-    ``r[b, y, x, c] = ACT[act + b*block + y*row + x][c] - zero_point``, same shape as the output.
+    ``r[b, y, x, c] = ACT[act + b*block + y*row + x*step][c] - zero_point``, same shape as the
+    output; with ``spread`` byte 0 serves all c. So row = 0 and step = 0 are one value for a channel,
+    block = 0 and spread = 1 one for a pixel; a convolution's residual has step = 1 and spread = 0.
     PAR[par] holds {i32 mult_a, i32 mult_b, u8 shift}. For a convolution, mid_* are the zero point
     and the limits of its own result before the addition (it is 8 bits there).
     """
@@ -287,6 +289,8 @@ class Operand(Instruction):
     mid_zero_point: int = s(9, "zero point of the convolution's own result", default=0)
     mid_low: int = s(9, "least value of the convolution's own result", default=-128)
     mid_high: int = s(9, "greatest value of the convolution's own result", default=127)
+    step: int = u(1, "ACT rows between pixels", default=1)
+    spread: int = u(1, "1: channel 0 serves all channels", default=0)
 
 
 @instruction(12, Unit.COMPUTE)
@@ -372,6 +376,13 @@ class AvgPool(Instruction):
 @instruction(20, Unit.COMPUTE)
 class Add(Instruction):
     """``y = clip(even(x*mult_a + r*mult_b, shift) + zero_point, low, high)``."""
+
+    channels: int = u(16, "channels", least=1)
+
+
+@instruction(21, Unit.COMPUTE)
+class Multiply(Instruction):
+    """``y = clip(even(x*r*mult_a, shift) + zero_point, low, high)``."""
 
     channels: int = u(16, "channels", least=1)
 

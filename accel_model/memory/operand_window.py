@@ -146,6 +146,8 @@ class ResidualOperand(NamedTuple):
     mid_zero_point: int
     mid_low: int
     mid_high: int
+    step: int
+    spread: int
 
     @staticmethod
     def of(r: isa.Operand) -> ResidualOperand:
@@ -158,6 +160,8 @@ class ResidualOperand(NamedTuple):
             r.mid_zero_point,
             r.mid_low,
             r.mid_high,
+            r.step,
+            r.spread,
         )
 
 

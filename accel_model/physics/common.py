@@ -227,6 +227,8 @@ def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
     unit, row = requantizer(cells), cells.register(8 * ACT_ROW_BYTES)
     for one in paths(spec, way):
         cell = row * (4 * bus_rows(spec)) if one.name.startswith("load") else unit
+        if one.name == "addition units":  # which make products of two activations too
+            cell = cell + cells.multiplier(ENTRY_BITS, ENTRY_BITS)
         yield of_logic(one.name, one.count, cell, one.width, one.ports)
 
 

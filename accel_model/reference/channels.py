@@ -1,4 +1,4 @@
-"""Instructions that treat channels alike, clock by clock: depthwise, pools and additions."""
+"""Instructions that treat channels alike, clock by clock: depthwise, pools, additions and multiplications."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class Channelwise:
     """An instruction on ``channels`` channels of one tile of ``size`` rows and columns.
 
     row: ACT rows from one image row of the input to the next. operand_row: the same of a second
-    operand, None without one. weights: of each channel its taps, None for pools and additions.
+    operand, None without one; operand_step: from pixel to pixel, 0 where one serves a whole row of
+    the image and a quad fetches it once. weights: of each channel its taps, None for pools and additions.
     words: of all its weight streams. requantized: whether results are scaled.
     """
 
@@ -29,6 +30,7 @@ class Channelwise:
     left: int
     output: tuple[int, int]
     operand_row: int | None = None
+    operand_step: int = 1
     weights: list[list[int]] | None = None
     words: int = 0
     requantised: bool = False
@@ -46,9 +48,12 @@ class Channelwise:
             for s in range(self.kernel[1])
         ]
         if self.operand_row is not None:
-            fetches.append(
-                [n // self.output[1] * self.operand_row + n % self.output[1] for n in quad]
-            )
+            rows = [n // self.output[1] * self.operand_row for n in quad]
+            if self.operand_step:
+                rows = [row + n % self.output[1] for row, n in zip(rows, quad, strict=True)]
+            else:
+                rows = sorted(set(rows))
+            fetches.append(rows)
         return fetches
 
     def inside(self, tap: int, n: int) -> bool:

@@ -362,6 +362,13 @@ class _Engine:
         return self._channelwise(one.channels, requantised=True)
 
     def _add(self, one: isa.Add) -> Outcome:
+        return self._pair(one.channels)
+
+    def _multiply(self, one: isa.Multiply) -> Outcome:
+        return self._pair(one.channels)
+
+    def _pair(self, channels: int) -> Outcome:
+        operand = self.registers["operand"]
         return self._channelwise(
-            one.channels, operand_row=self.registers["operand"].row, requantised=True
+            channels, operand_row=operand.row, operand_step=operand.step, requantised=True
         )

@@ -453,6 +453,23 @@ def operand_conflicts(window: WindowShape, row: int, banks: int, pixels: int) ->
     return quad_conflicts(window.out_height, window.out_width, row=row, banks=banks, pixels=pixels)
 
 
+@lru_cache(maxsize=4096)
+def shared_operand(window: WindowShape, row: int, banks: int, pixels: int) -> tuple[Int32, int]:
+    """Of an operand whose row serves all outputs of an image row (step = 0): cycles to read a block of
+    it for each quad, int32 [quads], and all rows that are read of a block. A quad asks for a row
+    once."""
+    outputs = np.arange(window.out_height * window.out_width)
+    rows = np.unique(
+        np.stack([outputs // pixels, outputs // window.out_width * row], axis=1), axis=0
+    )
+    in_bank, counts = np.unique(
+        np.stack([rows[:, 0], rows[:, 1] % banks], axis=1), axis=0, return_counts=True
+    )
+    conflicts = np.zeros(len(group_pixels(len(outputs), pixels)), np.int32)
+    np.maximum.at(conflicts, in_bank[:, 0], counts.astype(np.int32))
+    return conflicts, len(rows)
+
+
 def tile_fetch(conflicts: Int32, gang: int) -> Int32:
     """int32 [T]: sums over the 2**gang quads of each tile; the last may have fewer."""
     return np.add.reduceat(conflicts, np.arange(0, len(conflicts), 1 << gang)).astype(np.int32)
@@ -471,7 +488,7 @@ def simple_cycles(
     outputs: int,
     operand_conflicts: Int32 | None = None,
 ) -> int:
-    """Time of ``depthwise``, ``maxpool``, ``avgpool`` and ``add`` (taps = 1).
+    """Time of ``depthwise``, ``maxpool``, ``avgpool``, ``add`` and ``multiply`` (taps = 1).
 
     Block by block, quad by quad: the reads of all taps and of the operand, or the quad's writes,
     whichever takes longer; then the last quad's writes. conflicts: int32 [quads].

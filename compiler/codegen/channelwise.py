@@ -23,7 +23,9 @@ from zeroskip.compiler.ir.tiles import Interval, Tile2D, full, input_tile, inter
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
-Channelwise: TypeAlias = ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp | ops.LookupOp
+Channelwise: TypeAlias = (
+    ops.DepthwiseOp | ops.MaxPoolOp | ops.AvgPoolOp | ops.AddOp | ops.MultiplyOp | ops.LookupOp
+)
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,16 @@ def _add(_op: ops.AddOp, channels: int, _constants: Constants) -> isa.Instructio
     return isa.Add(channels=channels)
 
 
+def _multiply(_op: ops.MultiplyOp, channels: int, _constants: Constants) -> isa.Instruction:
+    return isa.Multiply(channels=channels)
+
+
 INSTRUCTIONS: dict[type[ops.Op], InstructionOf] = {
     ops.DepthwiseOp: InstructionOf(_depthwise, _depthwise_params),
     ops.MaxPoolOp: InstructionOf(_max_pool),
     ops.AvgPoolOp: InstructionOf(_avg_pool, _avg_pool_params),
     ops.AddOp: InstructionOf(_add),
+    ops.MultiplyOp: InstructionOf(_multiply),
     ops.LookupOp: InstructionOf(_max_pool),  # of one tap: the element itself
 }
 
@@ -138,19 +145,30 @@ class ChannelEmitter:
             TileRequest((self.id, "y", channels, patch), op.y, channels, patch, load=False),
         ]
         if operand is not None:
-            wanted.append(TileRequest((self.id, "r", channels, patch), operand, channels, patch))
+            wanted.append(self._operand_request(operand, channels, patch))
         x, y, *second = out.tiles(wanted)
         out.set_kernel(op.input_window)
         out.set_input(x, looked, op.x.value)
         if operand is not None:
-            out.set_operand(second[0], operand.value, constants.par_sum, op.residual)
+            out.set_operand(second[0], op, constants.par_sum)
         out.set_output(y, op, op.clip if op.scaling is None else op.scaling.clip)
         count = blocks(channels.size)
-        reads = [*constants.reads, *(tile.rows(count) for tile in (x, *second))]
+        reads = [*constants.reads, x.rows(count)]
+        reads += [tile.rows(1 if op.operand_of_pixels else count) for tile in second]
         tile = out.tile(op.y.offset + channels.start, channels.size, patch.below(op.y.first_row))
         instruction = INSTRUCTIONS[type(op)].make(op, channels.size, constants)
         out.stream.add(instruction, reads, [y.rows(count)], tile)
         out.store(op.y, channels, y)
+
+    def _operand_request(
+        self, operand: ChannelSlice, channels: Interval, patch: Tile2D
+    ) -> TileRequest:
+        """The operand of a tile: the same channels and pixels, or the only one of either."""
+        if self.op.operand_of_pixels:
+            channels = Interval(0, 1)
+        if self.op.operand_of_channels:
+            patch = full(operand.spatial)
+        return TileRequest((self.id, "r", channels, patch), operand, channels, patch)
 
     # ---------------------------------------------------------------------------- constants
 

@@ -136,7 +136,7 @@ class ConvEmitter:
         out.set_input(x, looked, conv.x.value)
         if step.last:
             if residual is not None:
-                out.set_operand(operand[0], residual.addend.value, par_sum, residual)
+                out.set_operand(operand[0], conv, par_sum)
                 reads.append(operand[0].rows(blocks(step.filters.size)))
             writes.append(y.rows(blocks(step.filters.size)))
             tile = out.tile(

@@ -356,26 +356,27 @@ class ProgramBuilder:
             lookup=int(op.table is not None),
         )
 
-    def set_operand(
-        self, tile: ActTile, value: Value, par: int, mid: ops.Residual | None = None
-    ) -> None:
-        extra = (
-            {}
-            if mid is None
-            else {
+    def set_operand(self, tile: ActTile, op: ops.Op, par: int) -> None:
+        """par: row of the scaling."""
+        assert op.operand is not None
+        value, mid = op.operand.value, op.residual
+        extra = {}
+        if mid is not None:
+            extra = {
                 "mid_zero_point": mid.pre_add.zero_point,
                 "mid_low": mid.pre_add_clip.low,
                 "mid_high": mid.pre_add_clip.high,
             }
-        )
         self.stream.set(
             isa.Operand,
             act=tile.act,
-            row=tile.row,
-            block=tile.block,
+            row=0 if op.operand_of_channels else tile.row,
+            block=0 if op.operand_of_pixels else tile.block,
             zero_point=value.zero_point,
             unsigned=int(value.dtype == "uint8"),
             par=par,
+            step=int(not op.operand_of_channels),
+            spread=int(op.operand_of_pixels),
             **extra,
         )
 

@@ -137,7 +137,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class AddRequant:
-    """Scaling of the two operands of an addition (isa.Add) and the limits of its result."""
+    """Scaling of the two operands of an addition (isa.Add), or by the first of their product
+    (isa.Multiply), and the limits of the result."""
 
     mult_a: int
     mult_b: int
@@ -199,8 +200,19 @@ class Op:
 
     @property
     def operand(self) -> ChannelSlice | None:
-        """What is read besides ``x``, pixel by pixel with the output; None: nothing."""
+        """What is read besides ``x``, pixel by pixel with the output or the same for all of its pixels
+        or channels; None: nothing."""
         return None if self.residual is None else self.residual.addend
+
+    @property
+    def operand_of_channels(self) -> bool:
+        """Whether the operand has one pixel for all of the output's: a value for each channel."""
+        return self.operand is not None and self.operand.pixels < self.y.pixels
+
+    @property
+    def operand_of_pixels(self) -> bool:
+        """Whether the operand has one channel for all of the output's: a value for each pixel."""
+        return self.operand is not None and self.operand.channels < self.y.channels
 
     @property
     def reads(self) -> tuple[ChannelSlice, ...]:
@@ -388,6 +400,31 @@ class AddOp(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class MultiplyOp(Op):
+    """The requantized product of ``x`` and ``factor``, which has a value for each element, for each
+    channel (one pixel), for each pixel (one channel) or one."""
+
+    factor: ChannelSlice
+    product: AddRequant
+
+    @property
+    def operand(self) -> ChannelSlice:
+        return self.factor
+
+    @property
+    def scaling(self) -> AddRequant:
+        return self.product
+
+    @property
+    def clip(self) -> Clip:
+        """Limits of the result."""
+        return self.product.clip
+
+    def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
+        return replace(super().with_views(at), factor=at(self.factor))
+
+
+@dataclass(frozen=True, eq=False)
 class LookupOp(Op):
     """A table alone: what it holds for each element of ``x``. Its argument is ``x`` once more."""
 
@@ -454,6 +491,7 @@ KINDS: tuple[type[Op], ...] = (
     MaxPoolOp,
     AvgPoolOp,
     AddOp,
+    MultiplyOp,
     LookupOp,
     CopyOp,
     ReshapeOp,

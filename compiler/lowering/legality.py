@@ -185,6 +185,10 @@ def manual() -> str:
     lines += [f"- {' '.join((predicate.__doc__ or '').split())}" for predicate in PREDICATES]
     lines += [
         "",
+        "A multiply takes a factor for each element, for each channel (squeeze and excite), for each "
+        "pixel or one; a difference is an addition. The larger or smaller of two tensors and "
+        "quotients stay on the CPU.",
+        "",
         "A lookup is any function of one tensor, element by element: all that elementwise operators "
         "with constants of one number make of it (Sigmoid, SiLU, HardSwish, HardSigmoid, Tanh, Elu, "
         "LeakyRelu, Gelu, Mish, Exp, Abs, Sqrt, ...), as one table of 256 values, which joins the "

@@ -32,7 +32,8 @@ from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
 
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
-TABLED = (ops.ConvOp, ops.MaxPoolOp, ops.AvgPoolOp, ops.AddOp)  # whose results a table may take
+# whose results a table may take
+TABLED = (ops.ConvOp, ops.MaxPoolOp, ops.AvgPoolOp, ops.AddOp, ops.MultiplyOp)
 
 
 def lower(graph: LayerGraph) -> Region:
@@ -187,6 +188,13 @@ def _add(node: str, layer: layers.AddLayer, reads: list[ChannelSlice], y: Channe
     return [ops.AddOp(node, reads[0], y, reads[1], total)]
 
 
+def _multiply(
+    node: str, layer: layers.MultiplyLayer, reads: list[ChannelSlice], y: ChannelSlice
+) -> list[Op]:
+    product = AddRequant(layer.mult, 0, layer.shift, Clip(layer.lo, layer.hi))
+    return [ops.MultiplyOp(node, reads[0], y, reads[1], product)]
+
+
 def _lookup(
     node: str, layer: layers.LookupLayer, reads: list[ChannelSlice], y: ChannelSlice
 ) -> list[Op]:
@@ -247,6 +255,7 @@ LOWERINGS: dict[
     layers.AvgPoolLayer: _avg_pool,
     layers.RequantizeLayer: _requantize,
     layers.AddLayer: _add,
+    layers.MultiplyLayer: _multiply,
     layers.LookupLayer: _lookup,
     layers.DepthToSpaceLayer: depth_to_space,
 }  # of the layers that are operations of their own: (node, layer, what it reads, result)

@@ -34,6 +34,7 @@ from zeroskip.relay_passes.integer.layers import (
     Layer,
     LookupLayer,
     MaxPoolLayer,
+    MultiplyLayer,
     QTensor,
     RequantizeLayer,
     ReshapeLayer,
@@ -137,21 +138,22 @@ def _rescaled(
     zero_x: int,
     zero_y: int,
     unsigned: tuple[bool, bool] = (False, False),
+    element: str = "i8",
 ) -> MlirValue:
-    """``clip8(((x - zero_x) * mult + (1 << (shift - 1)) >> shift) + zero_y)``; mult and shift for
+    """``clip(((x - zero_x) * mult + (1 << (shift - 1)) >> shift) + zero_y)``; mult and shift for
     each channel, the last axis, or one for all."""
     operands = [
         x,
         emit.constant(mult.astype(np.int32)),
         emit.constant(shift.astype(np.int8)),
         emit.number(zero_x, f"int{x.element[1:]}"),
-        emit.number(zero_y, "int8"),
+        emit.number(zero_y, f"int{element[1:]}"),
     ]
     return emit(
         "tosa.rescale",
         operands,
         x.shape,
-        "i8",
+        element,
         input_unsigned=str(unsigned[0]).lower(),
         output_unsigned=str(unsigned[1]).lower(),
         per_channel=str(mult.size > 1).lower(),
@@ -396,6 +398,19 @@ def _add(emit: Operations, layer: AddLayer, a: MlirValue, b: MlirValue) -> MlirV
     return rounded_to_even(emit, terms, layer.shift, _zero(layer.y), *_limits(layer))
 
 
+def _multiply(emit: Operations, layer: MultiplyLayer, a: MlirValue, b: MlirValue) -> MlirValue:
+    """In int32, where products of 9 bits fit, then rounded; TOSA's own ``mul`` takes no zero points
+    and rounds halves up."""
+    one, shift = np.array([1 << 30], np.int32), np.array([30], np.int8)
+    wide = [
+        _rescaled(emit, x, one, shift, _zero(tensor), 0, element="i32")
+        for x, tensor in ((a, layer.a), (b, layer.b))
+    ]
+    product = emit("tosa.mul", [*wide, emit.number(0, "int8")], a.shape, "i32")
+    terms = [(product, 0, layer.mult)]
+    return rounded_to_even(emit, terms, layer.shift, _zero(layer.y), *_limits(layer))
+
+
 def _requantize(emit: Operations, layer: RequantizeLayer, x: MlirValue) -> MlirValue:
     terms = [(x, _zero(layer.x), layer.mult)]
     return rounded_to_even(emit, terms, layer.shift, _zero(layer.y), *_limits(layer))
@@ -451,6 +466,7 @@ _BODIES: dict[type[Layer], Callable[..., MlirValue]] = {
     ConvLayer: _conv,
     DenseLayer: _dense,
     AddLayer: _add,
+    MultiplyLayer: _multiply,
     AvgPoolLayer: _avgpool,
     MaxPoolLayer: _maxpool,
     RequantizeLayer: _requantize,

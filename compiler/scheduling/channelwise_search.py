@@ -42,6 +42,7 @@ class ChannelSearch:
         self.energy = BusEnergy.of(spec) if energy else None
         self.window = op.input_window
         self.operand = op.operand is not None
+        self.of_channels, self.of_pixels = op.operand_of_channels, op.operand_of_pixels
         weights = op.channel_weights
         self.words = -(-weights // 4) + 1 if weights else 0  # of a stream
         self.paces: dict[int, float] = {}
@@ -94,16 +95,22 @@ class ChannelSearch:
         channels = self._channels
         deep = -(-channels // BLOCK)
         operand = self.operand and not place.operand
-        needed = deep * (x.patch * (not place.x) + y.patch * (not place.y) + y.patch * operand)
+        second = y.patch if not self.of_channels else np.ones_like(y.patch)  # pixels of a tile
+        needed = deep * (x.patch * (not place.x) + y.patch * (not place.y))
+        needed = needed + (1 if self.of_pixels else deep) * second * operand
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
         read, written = x.nbytes(dram, op.y.channels), y.nbytes(dram, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
+        other: Ints | Floats = written
+        if op.operand is not None and (self.of_channels or self.of_pixels):
+            share = cuts.pieces if self.of_channels else y.nbytes(dram, 1)
+            other = op.operand.channels * share
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
             array=self._array_cycles(channels, place.rows, cuts),
             loads=bus.cycles(
-                read * (not place.x) + written * operand, steps * ((not place.x) + operand)
+                read * (not place.x) + other * operand, steps * ((not place.x) + operand)
             ),
             weights=bus.cycles(
                 4 * self.words * op.y.channels, -(-op.y.channels // channels) * (self.words > 0)
@@ -111,7 +118,7 @@ class ChannelSearch:
             stores=bus.cycles(written * (not place.y), steps * (not place.y)),
             tile=bus.cycles(4 * self.words * channels, self.words > 0),
             first=bus.cycles(
-                channels * (x.patch * (not place.x) + y.patch * operand), (not place.x) + operand
+                channels * (x.patch * (not place.x) + second * operand), (not place.x) + operand
             ),
             last=bus.cycles(channels * y.patch, 1),
             rows=rows,
@@ -173,7 +180,9 @@ class ChannelSearch:
                 col_stride=self.window.stride[1],
                 **banks,
             )
-            if self.operand:
+            if self.of_channels:
+                reads = reads + 1
+            elif self.operand:
                 reads = reads + lane_array.quad_conflicts(rows, cols, row=cols, **banks)
             self.paces[rows] = float(np.maximum(reads, array.pixels).mean())
         return self.paces[rows]

@@ -56,6 +56,7 @@ SEARCHES: dict[type[Op], Callable[..., Search]] = {
     ops.MaxPoolOp: ChannelSearch,
     ops.AvgPoolOp: ChannelSearch,
     ops.AddOp: ChannelSearch,
+    ops.MultiplyOp: ChannelSearch,
     ops.LookupOp: ChannelSearch,
     ops.CopyOp: ChannelSearch,
     ops.ReshapeOp: ChannelSearch,

@@ -150,7 +150,8 @@ class DenseLayer(Unary):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AddLayer(Layer):
-    """Sum of two activations of one shape, each brought to the scale of the output.
+    """Sum of two activations of one shape, each brought to the scale of the output; a difference
+    where a multiplier is negative.
 
     ``y = clip(even((a - a.zero_point) * mult_a + (b - b.zero_point) * mult_b, shift)
     + y.zero_point, lo, hi)`` with the sum in int64.
@@ -166,12 +167,50 @@ class AddLayer(Layer):
     hi: int
 
     def __post_init__(self) -> None:
-        _check_requantize(self.y, self.mult_a, self.shift, self.lo, self.hi)
-        _check_requantize(self.y, self.mult_b, self.shift, self.lo, self.hi)
+        for mult in (self.mult_a, self.mult_b):
+            _check_requantize(self.y, abs(mult), self.shift, self.lo, self.hi)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
         return (self.a, self.b)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MultiplyLayer(Layer):
+    """Product of two activations:
+    ``y = clip(even((a - a.zero_point) * (b - b.zero_point) * mult, shift) + y.zero_point, lo, hi)``
+    with the product in int64.
+
+    a: y's shape. b: the same, or one channel ([N, 1, *spatial]), one pixel ([N, C, 1, ...]: squeeze and
+    excite, Hu et al., CVPR 2018) or both, which all of a share.
+    """
+
+    kind: ClassVar[str] = "multiply"
+    a: QTensor
+    b: QTensor
+    mult: int
+    shift: int
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
+        if self.a.shape != self.y.shape or not spreads_over(self.b.shape, self.y.shape):
+            raise PassError(
+                f"a multiply layer takes a factor of one channel, one pixel or {list(self.y.shape)}, "
+                f"not {list(self.b.shape)}"
+            )
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        return (self.a, self.b)
+
+
+def spreads_over(factor: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a factor has the shape of the whole, one channel of it, one pixel, or one number."""
+    if len(factor) != len(whole) or len(whole) < 2 or factor[0] != whole[0]:
+        return False
+    return factor[1] in (1, whole[1]) and factor[2:] in ((1,) * len(whole[2:]), whole[2:])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -332,6 +371,7 @@ KINDS: tuple[type[Layer], ...] = (
     ConvLayer,
     DenseLayer,
     AddLayer,
+    MultiplyLayer,
     AvgPoolLayer,
     MaxPoolLayer,
     RequantizeLayer,

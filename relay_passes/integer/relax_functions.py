@@ -32,6 +32,7 @@ from zeroskip.relay_passes.integer.layers import (
     Layer,
     LookupLayer,
     MaxPoolLayer,
+    MultiplyLayer,
     QTensor,
     RequantizeLayer,
     ReshapeLayer,
@@ -62,6 +63,7 @@ __all__ = [
     "Layer",
     "LookupLayer",
     "MaxPoolLayer",
+    "MultiplyLayer",
     "QTensor",
     "RequantizeLayer",
     "ReshapeLayer",
@@ -240,6 +242,23 @@ def _read_add(body: BodyReader) -> AddLayer:
     )
 
 
+def _write_multiply(emit: BodyWriter, layer: MultiplyLayer, args: Sequence[Any]) -> Any:
+    a, b = (
+        emit(relax.op.astype(emit.centred(arg, x.zero_point), "int32"))
+        for arg, x in zip(args, layer.inputs, strict=True)
+    )
+    product = emit.scaled(emit(relax.op.multiply(a, b)), layer.mult)
+    return emit.evened(product, layer.shift, layer.lo, layer.hi, layer.y)
+
+
+def _read_multiply(body: BodyReader) -> MultiplyLayer:
+    body.expect((*(*_CENTRE, "astype") * 2, "multiply", *_SCALE, *_EVEN), constants=12)
+    zero_a, zero_b, mult, *rest = map(int, body.constants)
+    shift, zero_y, lo, hi = _read_even(rest)
+    a, b, y = body.input(0, zero_a), body.input(1, zero_b), body.output(zero_y)
+    return MultiplyLayer(a=a, b=b, y=y, mult=mult, shift=shift, lo=lo, hi=hi)
+
+
 def _write_avgpool(emit: BodyWriter, layer: AvgPoolLayer, args: Sequence[Any]) -> Any:
     """Relax's integer pooling divides; a depthwise convolution by ones only sums."""
     _, conv = _conv(len(layer.x.shape))
@@ -404,6 +423,7 @@ _BODIES: dict[type[Layer], _Body] = {
     ConvLayer: _Body(_write_conv, _read_conv),
     DenseLayer: _Body(_write_dense, _read_dense),
     AddLayer: _Body(_write_add, _read_add),
+    MultiplyLayer: _Body(_write_multiply, _read_multiply),
     AvgPoolLayer: _Body(_write_avgpool, _read_avgpool),
     MaxPoolLayer: _Body(_write_maxpool, _read_maxpool),
     RequantizeLayer: _Body(_write_requantize, _read_requantize),

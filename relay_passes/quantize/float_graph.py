@@ -14,6 +14,7 @@ Kind = Literal[
     "conv",
     "dense",
     "add",
+    "multiply",
     "maxpool",
     "avgpool",
     "requantise",

@@ -13,6 +13,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call
 
+from zeroskip.relay_passes.integer.layers import spreads_over
 from zeroskip.relay_passes.quantize.constants import Constant, dequantized, moved, reshaped
 from zeroskip.relay_passes.quantize.elementwise import Elementwise, Function, Step, read_step
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
@@ -30,7 +31,15 @@ from zeroskip.relay_passes.relax.rewriting import (
     users,
 )
 
-_CLIPPED: tuple[Kind, ...] = ("conv", "dense", "add", "maxpool", "avgpool", "requantise")
+_CLIPPED: tuple[Kind, ...] = (
+    "conv",
+    "dense",
+    "add",
+    "multiply",
+    "maxpool",
+    "avgpool",
+    "requantise",
+)
 _INTEGERS = ("int8", "uint8")
 _WIDE = ("int16", "uint16")
 
@@ -233,8 +242,10 @@ class _GraphReader:
             return self._pool(name, call, "maxpool" if op in MAX_POOLS else "avgpool")
         if op in ("relax.mean", "relax.nn.adaptive_avg_pool2d"):
             return self._global_pool(name, call)
-        if op == "relax.add":
+        if op in ("relax.add", "relax.subtract"):
             return self._add(name, call)
+        if op == "relax.multiply":
+            return self._multiply(name, call)
         if op == "relax.concat":
             return self._concat(name, call)
         if op in SAME_ELEMENTS:
@@ -296,6 +307,21 @@ class _GraphReader:
         if len(shapes) > 1:
             raise _StaysFloatError("its operands have different shapes")
         return self._of(call.args, "add", name, call)
+
+    def _multiply(self, name: str, call: Call) -> Group | None:
+        """The factor with as many elements as the result comes first."""
+        if any(self.value_of(arg) is not None for arg in call.args):
+            return None
+        whole = self.graph.shape(name)
+        pairs = (call.args, call.args[::-1])
+        sizes = [[tuple(int(d) for d in arg.ty.shape) for arg in pair] for pair in pairs]
+        for pair, (first, second) in zip(pairs, sizes, strict=True):
+            if first == whole and spreads_over(second, whole):
+                return self._of(pair, "multiply", name, call)
+        raise _StaysFloatError(
+            f"its operands are {list(sizes[0][0])} and {list(sizes[0][1])}: the accelerator takes a "
+            "factor for each element, channel or pixel"
+        )
 
     def _concat(self, name: str, call: Call) -> Group | None:
         parts = call.args[0]

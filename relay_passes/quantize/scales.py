@@ -18,7 +18,15 @@ _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 _CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape", "move")
 _INHERITING: tuple[Kind, ...] = ("maxpool", "reshape", "move")
 _KEEPING: tuple[Kind, ...] = (*_INHERITING, "requantise")  # exact in their input's scale
-_SCALED: tuple[Kind, ...] = ("conv", "dense", "add", "avgpool", "requantise", "lookup")
+_SCALED: tuple[Kind, ...] = (
+    "conv",
+    "dense",
+    "add",
+    "multiply",
+    "avgpool",
+    "requantise",
+    "lookup",
+)
 
 
 @dataclass(frozen=True)

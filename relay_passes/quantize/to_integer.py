@@ -21,6 +21,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
     Layer,
     LookupLayer,
     MaxPoolLayer,
+    MultiplyLayer,
     QTensor,
     RequantizeLayer,
     ReshapeLayer,
@@ -67,6 +68,8 @@ def layers_of(
             return work.weighted()
         case "add":
             return [LayerCall(work.add(), (0, 1))]
+        case "multiply":
+            return [LayerCall(work.multiply(), (0, 1))]
         case "concat":
             return work.concat()
         case "requantise":
@@ -152,6 +155,8 @@ class _Work:
         reals = [scale.scale / self.y_scale.scale for scale in self.x_scales]
         _, shift = quantize_multiplier(max(reals))
         mult_a, mult_b = (min(round(real * 2**shift), 2**31 - 1) for real in reals)
+        if str(self.group.call.op.name) == "relax.subtract":
+            mult_b = -mult_b
         a, b = self.xs
         return AddLayer(
             a=a,
@@ -162,6 +167,13 @@ class _Work:
             shift=shift,
             **self.bounds(self.y_scale),
         )
+
+    def multiply(self) -> MultiplyLayer:
+        a, b = self.xs
+        real = self.x_scales[0].scale * self.x_scales[1].scale / self.y_scale.scale
+        mult, shift = quantize_multiplier(real)
+        bounds = self.bounds(self.y_scale)
+        return MultiplyLayer(a=a, b=b, y=self.y, mult=mult, shift=shift, **bounds)
 
     def concat(self) -> list[LayerCall]:
         low, high = BOUNDS[self.y.dtype]

@@ -323,10 +323,11 @@ class Building:
     ) -> View:
         """Two tensors added. want: [256, 256], the result of each pair of values."""
         (a, b), (dtype, low, high) = pair, _form(by.out)
-        if max(by.reals) >= _MOST_SCALE:
+        largest, most = max(map(abs, by.reals)), 2**31 - 1
+        if largest >= _MOST_SCALE:
             op.refuse("scales by more than a layer can")
-        _, shift = quantize_multiplier(max(*by.reals, 1e-9))
-        mults = [min(round(real * 2**shift), 2**31 - 1) for real in by.reals]
+        _, shift = quantize_multiplier(max(largest, 1e-9))
+        mults = [min(max(round(real * 2**shift), -most), most) for real in by.reals]
         terms = [(BYTES - zero) * mult for zero, mult in zip(by.zeros, mults, strict=True)]
         total = terms[0][:, None] + terms[1][None, :]
         got = np.clip(evened(total, shift) + by.out.zero, low, high)

@@ -339,6 +339,7 @@ def _written(
         or min(kept, dropped) < 0
     ):
         op.refuse("has numbers that are those of no layer")
-    if not all(0 <= mult < 1 << 31 for _, mult in terms):
+    least = 0 if count == 1 else 1 - (1 << 31)  # a difference
+    if not all(least <= mult < 1 << 31 for _, mult in terms):
         op.refuse("has numbers that are those of no layer")
     return terms, (kept + dropped, zero, low, high)

@@ -35,6 +35,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
     Layer,
     LookupLayer,
     MaxPoolLayer,
+    MultiplyLayer,
     QTensor,
     RequantizeLayer,
     build,
@@ -161,7 +162,7 @@ def tensors_of(made: Activation) -> Layer:
     y = QTensor(made.shape, made.dtype, made.zero)
     if isinstance(layer, ConcatLayer):
         return replace(layer, xs=tuple(xs), y=y)
-    if isinstance(layer, AddLayer):
+    if isinstance(layer, AddLayer | MultiplyLayer):
         return replace(layer, a=xs[0], b=xs[1], y=y)
     found: Layer = replace(layer, x=xs[0], y=y)
     return found
@@ -234,6 +235,11 @@ def _real_add(emit: _Emit, layer: AddLayer, args: Sequence[Any]) -> Any:
     return _clipped(emit, relax.op.add(*terms), layer)
 
 
+def _real_product(emit: _Emit, layer: MultiplyLayer, args: Sequence[Any]) -> Any:
+    product = emit(relax.op.multiply(*args))
+    return _clipped(emit, _times(product, layer.mult, layer.shift), layer)
+
+
 def _real_average(emit: _Emit, layer: AvgPoolLayer, args: Sequence[Any]) -> Any:
     pool = getattr(relax.op.nn, f"avg_pool{len(layer.kernel)}d")
     mean = emit(
@@ -279,6 +285,7 @@ _REAL: dict[type[Layer], Callable[[_Emit, Any, Sequence[Any]], Any]] = {
     ConvLayer: _real_conv,
     DenseLayer: _real_dense,
     AddLayer: _real_add,
+    MultiplyLayer: _real_product,
     AvgPoolLayer: _real_average,
     MaxPoolLayer: _real_largest,
     RequantizeLayer: _real_requantize,

@@ -45,7 +45,7 @@ from zeroskip.runtime.analysis.cycle_attribution import NONE, Spans, layers_of, 
 
 Int64 = npt.NDArray[np.int64]
 Parts: TypeAlias = dict[str, int]
-WORKING = (isa.Conv, isa.Depthwise, isa.MaxPool, isa.AvgPool, isa.Add)
+WORKING = (isa.Conv, isa.Depthwise, isa.MaxPool, isa.AvgPool, isa.Add, isa.Multiply)
 
 BUS_CAUSES = (
     Slot("prologue", "the array waiting before a layer's first working instruction", "waiting"),

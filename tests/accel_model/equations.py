@@ -65,6 +65,13 @@ def scaled_sum(
     return clipped
 
 
+def scaled_product(
+    a: Array, b: Array, mult: int, shift: int, zero_point: int, low: int, high: int
+) -> Array:
+    clipped: Array = np.clip(even(a * b * mult, shift) + zero_point, low, high)
+    return clipped
+
+
 def average(
     x: Array, taps: Taps, mult: int, shift: int, zero_point: int, low: int, high: int
 ) -> Array:

@@ -225,14 +225,14 @@ def add_residual(
 
 
 @pytest.mark.parametrize("seed", range(25))
-@pytest.mark.parametrize("name", ["depthwise", "maxpool", "avgpool", "add"])
+@pytest.mark.parametrize("name", ["depthwise", "maxpool", "avgpool", "add", "multiply"])
 def test_channel_by_channel(name: str, seed: int) -> None:
     rng = rng_of(seed)
     hand = Hand(small(str(rng.choice(list(TARGETS))), rng))
     channels = int(rng.integers(1, 40))
     shape = pair(rng, 2, 9)
     taps = random_taps(rng, shape)
-    if name == "add":
+    if name in ("add", "multiply"):
         taps = eq.Taps((1, 1), (1, 1), (1, 1), 0, 0, shape)
     x, y = Values(rng, channels, shape), Values(rng, channels, taps.out)
     low, high = y.limits(rng)
@@ -276,24 +276,36 @@ def test_channel_by_channel(name: str, seed: int) -> None:
         expected = eq.average(x.centred, taps, (1 << by) // area, by, y.zero_point, low, high)
         made = isa.AvgPool(channels=channels, par=par)
     else:
-        r = Values(rng, channels, taps.out)
-        there = hand.room(channels, taps.out)
+        # one value for each result, for each channel, for each pixel, or one for all
+        of_channels, of_pixels = (bool(n) for n in rng.integers(0, 2, 2))
+        size = taps.out if of_pixels else (1, 1)
+        r = Values(rng, channels if of_channels else 1, size)
+        there = hand.room(r.raw.shape[1], size)
         hand.load(hand.input("r", r.raw), there)
         by = int(rng.choice([7, 16, 17, 28]))
         mult_a, mult_b = (int(m) for m in rng.integers(-(2 << by), 2 << by, 2))
+        mult_a = mult_a if name == "add" else mult_a // 100
         par = hand.params(scalar_row(mult_a, mult_b, shift=by))
         hand.add(
             isa.Operand(
                 act=there.act,
-                row=there.row,
-                block=there.block,
+                row=there.row * of_pixels,
+                block=there.block * of_channels,
                 par=par,
                 zero_point=r.zero_point,
                 unsigned=r.unsigned,
+                step=int(of_pixels),
+                spread=int(not of_channels),
             ),
         )
-        made = isa.Add(channels=channels)
-        expected = eq.scaled_sum(x.centred, r.centred, mult_a, mult_b, by, y.zero_point, low, high)
+        if name == "add":
+            made = isa.Add(channels=channels)
+            expected = eq.scaled_sum(
+                x.centred, r.centred, mult_a, mult_b, by, y.zero_point, low, high
+            )
+        else:
+            made = isa.Multiply(channels=channels)
+            expected = eq.scaled_product(x.centred, r.centred, mult_a, by, y.zero_point, low, high)
     expected = looked_up(hand, rng, y, expected)
     hand.add(made)
     hand.store(hand.output("y", channels, taps.out, y.dtype), result)
@@ -322,6 +334,56 @@ def test_a_lookup_by_itself_is_a_maximum_of_one_tap() -> None:
     assert np.array_equal(run(lookup_program()), 255 - (before & 255))
     moved = lookup_program(zero_point=90, low=-28, high=200)
     assert np.array_equal(run(moved), 255 - (np.clip(before + 90, -28, 200) & 255))
+
+
+def test_the_largest_product_is_exact() -> None:
+    """Of 9 bits by 9 bits by 32 bits."""
+    x = np.array([-128, 127, -128, 127], np.int8).reshape(1, 1, 2, 2)
+    r = np.array([-128, 127, 127, -128], np.int8).reshape(1, 1, 2, 2)
+    for zero, mult in ((127, 2**31 - 1), (-128, -(2**31)), (127, 1)):
+        for shift in (62, 46, 40):
+            hand = Hand(load_spec("dense256"))
+            places = [hand.room(1, (2, 2)) for _ in range(3)]
+            hand.load(hand.input("x", x), places[0])
+            hand.load(hand.input("r", r), places[1])
+            set_kernel(hand, eq.Taps((1, 1), (1, 1), (1, 1), 0, 0, (2, 2)))
+            hand.set_input(places[0], (2, 2), zero, 0)
+            par = hand.params(scalar_row(mult, 7, shift=shift))
+            operand = isa.Operand(
+                act=places[1].act, row=2, block=0, par=par, zero_point=zero, unsigned=0
+            )
+            hand.add(operand)
+            hand.set_output(places[2], (2, 2), 3, -128, 127, 0)
+            hand.add(isa.Multiply(channels=1))
+            hand.store(hand.output("y", 1, (2, 2), "int8"), places[2])
+            a, b = (each[0].astype(object) - zero for each in (x, r))
+            wanted = eq.even(a * b * mult, shift) + 3
+            assert np.array_equal(run(hand), np.clip(wanted, -128, 127))
+
+
+def test_a_residual_has_a_value_for_each_result() -> None:
+    rng = rng_of(0)
+    for change in ({"step": 0}, {"spread": 1}):
+        hand = Hand(load_spec("dense256"))
+        weight = rng.integers(-9, 9, (16, 16, 1, 1)).astype(np.int8)
+        places = [hand.room(16, (2, 2)) for _ in range(3)]
+        for place, name in zip(places, "xr", strict=False):
+            values = rng.integers(-9, 9, (1, 16, 2, 2)).astype(np.int8)
+            hand.load(hand.input(name, values), place)
+        set_kernel(hand, eq.Taps((1, 1), (1, 1), (1, 1), 0, 0, (2, 2)))
+        hand.set_input(places[0], (2, 2), 0, 0)
+        par = hand.params(scalar_row(1, 1, shift=1))
+        r = places[1]
+        made: dict[str, int] = {"act": r.act, "row": r.row, "block": r.block, "par": par}
+        hand.add(isa.Operand(zero_point=0, unsigned=0, **made, **change))
+        hand.set_output(places[2], (2, 2), 0, -128, 127, 0)
+        own = hand.params(par_rows(np.zeros(16), np.ones(16), np.ones(16)))
+        wgt = hand.weights(weight, np.arange(16), 0, "dense")
+        fields = {"acc": 0, "filters": 16, "channels": 16, "mode": 0}
+        hand.add(isa.Conv(wgt=wgt, par=own, first=1, last=1, residual=1, **fields))
+        hand.store(hand.output("y", 16, (2, 2), "int8"), places[2])
+        with pytest.raises(MachineError, match="has not a value for each of its results"):
+            run(hand)
 
 
 def test_limits_before_a_table_are_a_range_of_8_bits() -> None:

@@ -242,15 +242,15 @@ def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
     assert run.cycles == int(run.end.max())
 
 
-@pytest.mark.parametrize("name", ["depthwise", "maxpool", "avgpool", "add"])
+@pytest.mark.parametrize("name", ["depthwise", "maxpool", "avgpool", "add", "multiply"])
 def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
     hand = Hand(load_spec("pattern256"))
-    channels, shape, taps = 40, (9, 7), 1 if name == "add" else 9
+    channels, shape, taps = 40, (9, 7), 1 if name in ("add", "multiply") else 9
     here, result = hand.room(channels, shape, gap=3), hand.room(channels, shape)
     there = hand.room(channels, shape, gap=1)
     hand.load(hand.input("x", np.ones((1, channels, *shape), np.int8)), here)
     hand.load(hand.input("r", np.ones((1, channels, *shape), np.int8)), there)
-    side = 1 if name == "add" else 3
+    side = 1 if name in ("add", "multiply") else 3
     hand.add(
         isa.Kernel(
             rows=side, cols=side, row_stride=1, col_stride=1, row_dilation=1, col_dilation=1
@@ -278,6 +278,7 @@ def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
         "maxpool": isa.MaxPool(channels=channels),
         "avgpool": isa.AvgPool(channels=channels, par=hand.params(scalar_row(1, shift=1))),
         "add": isa.Add(channels=channels),
+        "multiply": isa.Multiply(channels=channels),
     }
     pc = hand.add(made[name])
     array, banks = hand.spec.array, hand.spec.sram.act_banks
@@ -286,11 +287,11 @@ def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
     own = lane_array.quad_conflicts(*shape, row=here.row, top=-(side // 2), left=-(side // 2), **at)
     other = lane_array.quad_conflicts(*shape, row=there.row, **at)
     cycles = lane_array.simple_cycles(
-        array, 3, taps, own, 63, other if name in ("depthwise", "add") else None
+        array, 3, taps, own, 63, other if name in ("depthwise", "add", "multiply") else None
     )
     assert run.counters["cycles"][pc] == cycles
     assert run.counters["macs"][pc] == (channels * 9 * 63 if name == "depthwise" else 0)
-    rows = 3 * 63 * (taps + (name in ("depthwise", "add")) + 1)
+    rows = 3 * 63 * (taps + (name in ("depthwise", "add", "multiply")) + 1)
     assert run.counters["act_rows"][pc] == rows
 
 

@@ -78,7 +78,7 @@ class CycleKind:
 def kinds() -> Iterator[CycleKind]:
     for kind in TARGETS:
         yield CycleKind(f"convolution, {kind} weights", partial(convolution, kind=kind))
-    for name in ("depthwise", "maxpool", "avgpool", "add"):
+    for name in ("depthwise", "maxpool", "avgpool", "add", "multiply"):
         yield CycleKind(name, partial(channelwise, name=name))
     for name in ("load", "store", "loadweights", "loadparams"):
         yield CycleKind(f"transfer, {name}", partial(transfer, name=name))
@@ -203,11 +203,15 @@ def _decoded(case: LaneCase, kind: str) -> Streams:
 def channelwise(rng: Rng, name: str) -> str:
     """A tile of a depthwise convolution, a pooling or an addition."""
     channels, output = int(rng.integers(1, 70)), (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
-    kernel = (1, 1) if name == "add" else some(rng, (1, 1), (2, 2), (3, 3), (1, 4), (5, 3))
+    pair = name in ("add", "multiply")
+    kernel = (1, 1) if pair else some(rng, (1, 1), (2, 2), (3, 3), (1, 4), (5, 3))
     stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
     row, top, left = int(rng.integers(1, 20)), *(int(n) for n in rng.integers(-3, 2, 2))
-    residual = name == "add" or (name == "depthwise" and bool(rng.random() < 0.4))
+    residual = pair or (name == "depthwise" and bool(rng.random() < 0.4))
     operand_row = output[1] + int(rng.integers(0, 3)) if residual else None
+    step = int(not pair or rng.random() < 0.6)
+    if not step:  # one value for a channel, or for a row of the image
+        operand_row = int(some(rng, 0, 0, 1, 2, 8))
     spec = load_spec(str(some(rng, *TARGETS.values())))
     banks = int(some(rng, 1, 2, 4, 8))
     spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
@@ -221,7 +225,7 @@ def channelwise(rng: Rng, name: str) -> str:
         *_input(row, (9, 9), top, left),
         _kernel(kernel, stride, dilation),
         _output(output),
-        _operand(operand_row or 1),
+        _operand(operand_row or 0, step),
     ]
     held: dict[str, Any] = {}
     more: dict[str, Any] = {"requantised": name != "maxpool"}
@@ -238,6 +242,7 @@ def channelwise(rng: Rng, name: str) -> str:
         "maxpool": isa.MaxPool(channels=channels),
         "avgpool": isa.AvgPool(channels=channels, par=0),
         "add": isa.Add(channels=channels),
+        "multiply": isa.Multiply(channels=channels),
     }
     outcome = step_channels(
         spec.array,
@@ -253,6 +258,7 @@ def channelwise(rng: Rng, name: str) -> str:
             left=left,
             output=output,
             operand_row=operand_row,
+            operand_step=step,
             **more,
         ),
         stream_rate(spec),
@@ -281,8 +287,8 @@ def _output(shape: tuple[int, int]) -> isa.Output:
     )
 
 
-def _operand(row: int) -> isa.Operand:
-    return isa.Operand(act=0, row=row, block=0, zero_point=0, unsigned=0, par=0)
+def _operand(row: int, step: int = 1) -> isa.Operand:
+    return isa.Operand(act=0, row=row, block=0, zero_point=0, unsigned=0, par=0, step=step)
 
 
 def _kernel(

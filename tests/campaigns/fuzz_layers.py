@@ -192,6 +192,16 @@ def _add(step: FuzzStep, a: QTensor, b: QTensor) -> layers.Layer:
     )
 
 
+def _multiply(step: FuzzStep, a: QTensor, b: QTensor) -> layers.Layer:
+    """Options mult and shift, else about what spreads a product over 8 bits."""
+    if not layers.spreads_over(b.shape, a.shape):
+        raise InvalidCaseError("a product of shapes that do not fit")
+    y = _result(step, a.shape)
+    mult, shift = layers.quantize_multiplier(1 / 150)
+    scale = {"mult": step.get("mult", mult), "shift": step.get("shift", shift)}
+    return layers.MultiplyLayer(a=a, b=b, y=y, **scale, **_limits(step, y))
+
+
 def _maxpool(step: FuzzStep, x: QTensor) -> layers.Layer:
     window = _window(step, x)
     y = QTensor((1, x.shape[1], *_outputs(x, window)), x.dtype, x.zero_point)
@@ -286,6 +296,7 @@ _MAKE: dict[str, Callable[..., layers.Layer]] = {
     "conv": _conv,
     "dense": _dense,
     "add": _add,
+    "multiply": _multiply,
     "maxpool": _maxpool,
     "avgpool": _avgpool,
     "requantise": _requantize,

@@ -13,7 +13,7 @@ from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_tensor, make_layer
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES, random_multiplier
 from zeroskip.accel_model.spec import SpecError
-from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantize_multiplier
+from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantize_multiplier, spreads_over
 
 LANES = ("dense256", "sparse256", "pattern256")
 ARRAYS = (
@@ -44,6 +44,8 @@ KINDS = {
     "depthwise": 2,
     "grouped": 2,
     "add": 4,
+    "multiply": 2,
+    "gate": 2,
     "residual": 3,
     "maxpool": 2,
     "avgpool": 2,
@@ -59,10 +61,12 @@ PROPOSALS = 20  # until a layer fits the value it reads
 
 
 def flat_seeds(first: int) -> Iterator[int]:
-    """Seeds from ``first`` on of networks without a volume, which TOSA's text does not have."""
+    """Seeds from ``first`` on of networks without a volume, which TOSA's text does not have, nor a
+    product, which is not read from it."""
     for seed in count(first):
-        tensors = build_graph(random_case(seed)).tensors
-        if all(len(tensor.shape) < 5 for tensor in tensors.values()):
+        case = random_case(seed)
+        flat = all(len(tensor.shape) < 5 for tensor in build_graph(case).tensors.values())
+        if flat and all(step.kind != "multiply" for step in case.steps):
             yield seed
 
 
@@ -302,6 +306,11 @@ class _Network:
             same = [n for n, t in self.tensors.items() if t.shape == x.shape]
             pair = [name, str(self.rng.choice(same))]
             self._add("add", pair, self._sum())
+        elif kind == "multiply":
+            same = [n for n, t in self.tensors.items() if spreads_over(t.shape, x.shape)]
+            self._add(kind, [name, str(self.rng.choice(same))], self._product())
+        elif kind == "gate":
+            self._gate(name, x)
         elif kind in ("maxpool", "avgpool"):
             self._add(kind, [name], self._pool(kind, x))
         elif kind == "global":
@@ -387,13 +396,28 @@ class _Network:
         pair = [name, y] if self.rng.random() < 0.5 else [y, name]
         self._add("add", pair, self._sum())
 
+    def _gate(self, name: str, x: QTensor) -> None:
+        """Squeeze and excite, or a value for each pixel."""
+        kinds = {"kernel": [1] * (len(x.shape) - 2), **self._zeros(), **self._type()}
+        if self.rng.random() < 0.6:
+            squeezed = self._add("avgpool", [name], {"whole": True, **self._type()})
+            factor = self._add("conv", [squeezed], {"filters": x.shape[1], **kinds})
+        else:
+            factor = self._add("conv", [name], {"filters": 1, **kinds})
+        self._add("multiply", [name, factor], self._product())
+
+    def _product(self) -> dict[str, Any]:
+        return {**self._scale(1 / 100), **self._type()}
+
     def _sum(self) -> dict[str, Any]:
         rng = self.rng
         if rng.random() < 0.1:
             (a, shift), (b, _) = random_multiplier(rng), random_multiplier(rng)
             return {"mults": [a, b], "shift": shift, **self._type()}
         return {
-            "mults": [int(n) for n in rng.integers(1 << 28, 1 << 30, 2)],
+            "mults": [
+                int(n) * int(rng.choice([1, 1, 1, -1])) for n in rng.integers(1 << 28, 1 << 30, 2)
+            ],
             "shift": 30,
             **self._type(),
         }

@@ -93,6 +93,8 @@ FIELDS = {
         "high",
         "unsigned",
         "lookup",
+        "step",
+        "spread",
         "mid_zero_point",
         "mid_low",
         "mid_high",

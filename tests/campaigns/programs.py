@@ -100,12 +100,21 @@ def _looked_up(b: GraphBuilder) -> LayerGraph:
     return b.graph(b.dense(b.reshape(b.lookup(b.global_pool(z)), 24), 10), b.lookup(y))
 
 
+def _gated(b: GraphBuilder) -> LayerGraph:
+    """Products with a value for each element, for each channel and for each pixel."""
+    x = b.conv(b.input(20, 7, 6), 40, (3, 3), pad=(1, 1, 1, 1))
+    y = b.multiply(x, b.lookup(b.conv(b.global_pool(x), 40, (1, 1))))
+    z = b.multiply(b.conv(y, 24, (1, 1)), b.conv(y, 1, (1, 1)))
+    return b.graph(b.multiply(z, b.conv(x, 24, (1, 1))))
+
+
 NETWORKS: dict[str, Callable[[GraphBuilder], LayerGraph]] = {
     "residual": _residual,
     "depthwise": _depthwise,
     "joined": _joined,
     "reduction": _reduction,
     "looked_up": _looked_up,
+    "gated": _gated,
 }
 
 

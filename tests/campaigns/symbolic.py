@@ -168,6 +168,10 @@ class _Symbolic(FunctionalExecutor):
     def _add(self, one: isa.Add) -> None:
         self._write(self._total(self._inputs(one.channels)[:, :, 0], np.arange(one.channels)))
 
+    def _multiply(self, one: isa.Multiply) -> None:
+        values = self._inputs(one.channels)[:, :, 0]
+        self._write(self._total(values, np.arange(one.channels), product=True))
+
     def _finish(
         self,
         sums: Terms,
@@ -192,16 +196,19 @@ class _Symbolic(FunctionalExecutor):
             made = _scaled(sums, mult, shift, y.zero_point, y.low, y.high, reach)
         self._write(made[:, np.argsort(order)])
 
-    def _total(self, values: Terms, order: npt.NDArray[Any]) -> Terms:
-        """The scaled sum of values [outputs, columns] and the operand."""
+    def _total(self, values: Terms, order: npt.NDArray[Any], *, product: bool = False) -> Terms:
+        """The scaled sum of values [outputs, columns] and the operand, or their product."""
         y, r = self._state.register(isa.Output), self._state.register(isa.Operand)
         row = self._state.memories.par[r.par]
         mult_a, mult_b = (int(each) for each in row[:8].view("<i4"))
         n = np.arange(y.height * y.width)
-        rows = r.act + n // y.width * r.row + n % y.width
-        held = self.act[rows[:, None] + order // BLOCK * r.block, order % BLOCK]
+        rows = r.act + n // y.width * r.row + n % y.width * r.step
+        lanes = 0 * order if r.spread else order % BLOCK
+        held = self.act[rows[:, None] + order // BLOCK * r.block, lanes]
         other = mix(3, held, r.unsigned) - _whole(r.zero_point)
         total = values * _whole(mult_a) + other * _whole(mult_b)
+        if product:
+            total = values * other * _whole(mult_a)
         return mix(4, total, 1, int(row[8]), y.zero_point, y.low, y.high)
 
     def _inputs(self, channels: int, centred: bool = True) -> Terms:

@@ -23,7 +23,7 @@ from zeroskip.compiler.lowering import lower
 
 FIRST = 1_000_700
 KINDS_OF_LAYERS = (
-    *("conv", "dense", "add", "maxpool", "avgpool", "requantise", "lookup"),
+    *("conv", "dense", "add", "multiply", "maxpool", "avgpool", "requantise", "lookup"),
     *("concat", "reshape", "gather", "depth2space"),
 )
 

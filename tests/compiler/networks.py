@@ -112,7 +112,7 @@ class GraphBuilder:
         mult, shift = layers.quantize_multiplier(real)
         return {"mult": mult, "shift": shift}
 
-    def sum(self, a: str, b: str) -> str:
+    def sum(self, a: str, b: str, sign: int = 1) -> str:
         y = self.tensor(self.tensors[a].shape)
         mult_a, mult_b = (int(m) for m in self.rng.integers(1 << 20, 1 << 30, 2))
         return self.add(
@@ -121,7 +121,7 @@ class GraphBuilder:
                 b=self.tensors[b],
                 y=y,
                 mult_a=mult_a,
-                mult_b=mult_b,
+                mult_b=sign * mult_b,
                 shift=30,
                 **self.limits(y),
             ),
@@ -169,6 +169,13 @@ class GraphBuilder:
         t = self.tensors[x]
         y = self.tensor(t.shape, None if like is None else self.tensors[like])
         return self.add(layers.RequantizeLayer(x=t, y=y, **self.scale(0.8), **self.limits(y)), x)
+
+    def multiply(self, a: str, b: str) -> str:
+        y = self.tensor(self.tensors[a].shape)
+        made = layers.MultiplyLayer(
+            a=self.tensors[a], b=self.tensors[b], y=y, **self.scale(1 / 150), **self.limits(y)
+        )
+        return self.add(made, a, b)
 
     def lookup(self, x: str) -> str:
         """A table of random values."""

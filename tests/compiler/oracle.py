@@ -20,7 +20,8 @@ def requantize(v: Array, mult: Array, shift: Array, zp: int, lo: int, hi: int) -
 
 
 def evened(
-    p: Array, layer: layers.AddLayer | layers.AvgPoolLayer | layers.RequantizeLayer
+    p: Array,
+    layer: layers.AddLayer | layers.MultiplyLayer | layers.AvgPoolLayer | layers.RequantizeLayer,
 ) -> Array:
     """``p / 2^shift`` to 16 bits of fraction, halves to even, in units of 2^-f."""
     f = min(layer.shift, 16)
@@ -103,6 +104,9 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
             args[1].astype(np.int64) - layer.b.zero_point
         ) * layer.mult_b
         y = evened(total, layer)
+    elif isinstance(layer, layers.MultiplyLayer):
+        a, b = (v.astype(np.int64) - t.zero_point for v, t in zip(args, layer.inputs, strict=True))
+        y = evened(a * b * layer.mult, layer)
     elif isinstance(layer, layers.MaxPoolLayer):
         seen = windows(
             padded(x.astype(np.int64), layer.padding, -(1 << 20)),

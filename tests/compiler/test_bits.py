@@ -124,6 +124,29 @@ def _tables(b: GraphBuilder) -> list[str]:
     return [b.lookup(joined), b.lookup(b.global_pool(y)), b.lookup(b.lookup(y))]
 
 
+def _squeezed(b: GraphBuilder) -> list[str]:
+    """Squeeze and excite, its factor an input, made, and of one pixel for all channels."""
+    x = b.conv(b.input(24, 11, 9), 40, (1, 1))
+    s = b.lookup(b.conv(b.conv(b.global_pool(x), 10, (1, 1)), 40, (1, 1)))
+    y = b.conv(b.multiply(x, s), 33, (3, 3), pad=(1, 1, 1, 1))
+    pixels = b.lookup(b.conv(y, 1, (1, 1)))
+    z = b.lookup(b.multiply(y, pixels))
+    return [z, b.multiply(z, b.input(33, 1, 1)), b.multiply(z, b.conv(b.global_pool(z), 1, (1, 1)))]
+
+
+def _products(b: GraphBuilder) -> list[str]:
+    x, y = b.input(24, 9, 7), b.conv(b.input(3, 9, 7), 24, (3, 3), pad=(1, 1, 1, 1))
+    part = b.concat(b.conv(x, 5, (1, 1)), b.conv(x, 19, (1, 1)))
+    return [b.multiply(b.multiply(x, y), part), b.multiply(x, x)]
+
+
+def _difference(b: GraphBuilder) -> list[str]:
+    """Of a convolution and what it reads, in both directions, and of two inputs."""
+    x = b.input(24, 9, 7)
+    y = b.conv(b.conv(x, 24, (1, 1)), 24, (1, 1))
+    return [b.sum(y, x, sign=-1), b.sum(x, b.conv(x, 24, (1, 1)), sign=-1)]
+
+
 NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _plain,
     _strided,
@@ -141,6 +164,9 @@ NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _side_by_side,
     _passed_on,
     _tables,
+    _squeezed,
+    _products,
+    _difference,
 ]
 
 

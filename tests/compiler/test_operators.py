@@ -134,6 +134,20 @@ def test_a_table_by_byte_has_the_values_of_that_by_number(
     assert np.array_equal(found, layer.table[numbers.astype(int) - low])
 
 
+@pytest.mark.parametrize(
+    ("channels", "size"), [(16, (4, 4)), (16, (1, 1)), (1, (4, 4)), (1, (1, 1))]
+)
+def test_a_product_reads_a_factor_that_channels_or_pixels_share(
+    channels: int, size: tuple[int, int]
+) -> None:
+    factor = whole(Value("s", channels, size, "int8", 0))
+    op = ops.MultiplyOp("n", whole(X), whole(Y), factor, SUM)
+    assert (op.reads, op.scaling, op.clip) == ((whole(X), factor), SUM, SUM.clip)
+    assert (op.operand_of_channels, op.operand_of_pixels) == (size == (1, 1), channels == 1)
+    moved = op.with_views(lambda view: ChannelSlice(view.value, 16, view.channels))
+    assert [view.offset for view in (*moved.reads, moved.y)] == [16, 16, 16]
+
+
 def test_weights_are_where_they_are_not_zero() -> None:
     full, own = conv(ops.ConvOp), conv(ops.DepthwiseOp)
     for op, channel in ((full, 0), (own, 2)):

@@ -42,6 +42,18 @@ def test_convolutions_and_their_multiplies_at_224(
     assert macs * (224 // SIDE) ** 2 / 1e9 == pytest.approx(gmacs, abs=5e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("efficientnet_b0", 5_288_548), ("mobilenet_v3", 5_483_032)]
+)
+def test_gated_networks_have_the_parameters_of_torchvisions(name: str, parameters: int) -> None:
+    """Statistics of normalisations are none."""
+    model = MODELS[name](image=SIDE)
+    onnx.checker.check_model(model, full_check=True)
+    sizes = {each: weight.size for each, weight in _weights(model).items()}
+    assert sum(n for each, n in sizes.items() if not each.endswith((".mean", ".var"))) == parameters
+    assert all(node.name for node in model.graph.node)
+
+
 @pytest.mark.parametrize(("depth", "convolutions"), [(18, 20), (34, 36), (50, 53), (101, 104)])
 def test_resnets_are_valid_and_their_nodes_have_names(depth: int, convolutions: int) -> None:
     model = resnet(depth, image=SIDE, classes=10)
@@ -71,10 +83,11 @@ def test_the_seed_decides_the_weights() -> None:
     assert first != other
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "mobilenet_v3", "efficientnet_b0"])
 def test_activations_do_not_explode(name: str) -> None:
     image = np.random.default_rng(0).standard_normal((1, 3, 64, 64)).astype(np.float32)
-    (logits,) = ReferenceEvaluator(MODELS[name](image=64, classes=10)).run(None, {"image": image})
+    model = shape_inference.infer_shapes(MODELS[name](image=64, classes=10))
+    (logits,) = ReferenceEvaluator(model).run(None, {"image": image})
     assert np.isfinite(logits).all()
     assert 0.01 < np.abs(logits).max() < 100
 

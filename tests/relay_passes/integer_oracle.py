@@ -20,6 +20,7 @@ from zeroskip.relay_passes.integer.relax_functions import (
     Layer,
     LookupLayer,
     MaxPoolLayer,
+    MultiplyLayer,
     QTensor,
     RequantizeLayer,
     ReshapeLayer,
@@ -48,6 +49,9 @@ def evaluate(layer: Layer, inputs: Sequence[Array]) -> Array:
             a = (x - layer.a.zero_point) * layer.mult_a
             b = (inputs[1].astype(np.int64) - layer.b.zero_point) * layer.mult_b
             result = evened(a + b, layer)
+        case MultiplyLayer():
+            a, b = x - layer.a.zero_point, inputs[1].astype(np.int64) - layer.b.zero_point
+            result = evened(a * b * layer.mult, layer)
         case AvgPoolLayer():
             ones = np.ones((x.shape[1], 1, *layer.kernel), np.int64)
             acc = sum_taps(x - layer.x.zero_point, ones, layer, (1,) * (x.ndim - 2), x.shape[1])
@@ -164,8 +168,14 @@ def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
         return DenseLayer(x=x, y=y, weight=weight, **random_affine(rng, k), **clip)
     if kind is AddLayer:
         b = random_tensor(rng, x.shape)
-        mults = {"mult_a": scale["mult"], "mult_b": int(rng.integers(0, 2**31))}
+        mults = {"mult_a": scale["mult"], "mult_b": int(rng.integers(-(2**31) + 1, 2**31))}
         return AddLayer(a=x, b=b, y=like(x.shape), shift=scale["shift"], **mults, **clip)
+    if kind is MultiplyLayer:
+        channels, pixels = (bool(n) for n in rng.integers(0, 2, 2))
+        spatial = x.shape[2:] if pixels else (1,) * len(x.shape[2:])
+        b = random_tensor(rng, (x.shape[0], x.shape[1] if channels else 1, *spatial))
+        scale["shift"] += 4
+        return MultiplyLayer(a=x, b=b, y=like(x.shape), **scale, **clip)
     if kind is RequantizeLayer:
         return RequantizeLayer(x=x, y=like(x.shape), **scale, **clip)
     if kind is LookupLayer:

@@ -164,7 +164,8 @@ def test_limits_and_biases_stay_with_their_layer() -> None:
 def test_two_activations_and_shapes_that_grow_are_no_function() -> None:
     net = RelaxNet(*SHAPE)
     x, y = net.conv("a", net.x, 8), net.conv("b", net.x, 8)
-    assert kinds(net, net.op("product", relax.op.multiply(x, y))) == ["conv", "conv"]
+    end = net.op("product", relax.op.multiply(x, y))
+    assert kinds(net, end) == ["conv", "conv", "multiply"]
     net = RelaxNet(1, 8, 1, 1)
     wide = net.const(np.ones((1, 8, 6, 6)))
     assert kinds(net, net.op("wide", relax.op.multiply(net.x, wide))) == []

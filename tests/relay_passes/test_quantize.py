@@ -13,12 +13,14 @@ from tests.relay_passes.float_nets import RelaxNet, residual_net
 from tests.relay_passes.integer_oracle import evaluate
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import (
+    AddLayer,
     AvgPoolLayer,
     ConcatLayer,
     ConvLayer,
     DenseLayer,
     Layer,
     MaxPoolLayer,
+    MultiplyLayer,
     RequantizeLayer,
     ReshapeLayer,
     is_integer_layer,
@@ -398,3 +400,53 @@ def test_float_ops_keep_the_rounding_of_a_quantized_model() -> None:
     quantized = QuantizeInt8()(module)
     data = net.samples(1)["input"]
     np.testing.assert_array_equal(run(module, data)[0], run(quantized, data)[0])
+
+
+def stands_for(module: tvm.IRModule, x: Array, name: str) -> Array:
+    """The real values of an integer variable of main."""
+    words = str(module["main"].attrs["zeroskip.scales"][name]).split()
+    step, zero = (float(word.partition("=")[2]) for word in words)
+    values: Array = (values_of(module, x)[name].astype(np.float64) - zero) * step
+    return values
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 8), (1, 8, 1, 1), (1, 1, 8, 8), (1, 1, 1, 1)])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_product_is_scaled_by_both_scales(shape: tuple[int, ...], swapped: bool) -> None:
+    """The tensor with all elements first, whichever comes first in the model."""
+    net = RelaxNet(1, 8, 8, 8)
+    x, factor = net.conv("whole", net.x, 8), net.conv("factor", net.x, shape[1])
+    if shape[2:] == (1, 1):
+        factor = net.op("mean", relax.op.mean(factor, axis=[2, 3], keepdims=True))
+    pair = (factor, x) if swapped else (x, factor)
+    end = net.relu("relu", net.op("product", relax.op.multiply(*pair)))
+    module = net.finish(net.conv("last", end, 4))
+    samples = net.samples()
+    quantized = QuantizeInt8(samples=samples)(module)
+    (layer,) = layers(quantized)["/product"]
+    assert isinstance(layer, MultiplyLayer)
+    assert (layer.a.shape, layer.b.shape) == ((1, 8, 8, 8), shape)
+    assert layer.lo == layer.y.zero_point
+    x = samples["input"][:1]
+    assert snr(values_of(module, x)["relu"], stands_for(quantized, x, "relu")) > 20
+
+
+def test_a_difference_is_an_addition() -> None:
+    net = RelaxNet(1, 8, 8, 8)
+    first, second = net.conv("first", net.x, 8), net.conv("second", net.x, 8)
+    end = net.op("difference", relax.op.subtract(first, second))
+    module, samples = net.finish(net.conv("last", end, 4)), net.samples()
+    quantized = QuantizeInt8(samples=samples)(module)
+    (layer,) = layers(quantized)["/difference"]
+    assert isinstance(layer, AddLayer)
+    assert layer.mult_b < 0 < layer.mult_a
+    x = samples["input"][:1]
+    assert snr(values_of(module, x)["difference"], stands_for(quantized, x, "difference")) > 25
+
+
+def test_a_factor_that_neither_channels_nor_pixels_share_stays_float() -> None:
+    net = RelaxNet(1, 8, 8, 8)
+    rows = net.op("rows", relax.op.mean(net.conv("b", net.x, 8), axis=[3], keepdims=True))
+    end = net.op("product", relax.op.multiply(net.conv("a", net.x, 8), rows))
+    made = QuantizeInt8(samples=net.samples())(net.finish(net.conv("last", end, 4)))
+    assert "factor for each element, channel or pixel" in cpu_reasons(made)["/product"]
