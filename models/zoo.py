@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from models.multiscale import shufflenet_v2, unet, yolov5
 from models.onnx_graph import Graph
 from models.video import c3d, r2plus1d_18
 
@@ -152,6 +153,9 @@ def prune_unstructured(model: onnx.ModelProto, sparsity: float) -> onnx.ModelPro
 MODELS: dict[str, Callable[..., onnx.ModelProto]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
+    "shufflenet_v2": shufflenet_v2,
+    "yolov5": yolov5,
+    "unet": unet,
     "c3d": c3d,
     "r2plus1d_18": r2plus1d_18,
     **{f"resnet{depth}": partial(resnet, depth) for depth in (*BASICS, *BOTTLENECKS)},
