@@ -25,6 +25,7 @@ from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChanne
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.fold_forward import AffineLayers
+from zeroskip.relay_passes.relax.interpolation_layers import InterpolationLayers
 from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, check_integers, told_differences
 
 BLOCK = 16  # channels that the arrays treat together
@@ -161,11 +162,11 @@ def lower_fastest(
 
 def without_dead(pruned: IRModule, block: int = 1) -> IRModule:
     """The module without channels that cannot matter, as far as whole blocks of them go; affine
-    arithmetic that is left is layers then.
+    arithmetic that is left is layers then, and so are bilinear resizes.
 
     This comes after pruning: with fewer channels, groups of n of m no longer line up.
     """
-    return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers())
+    return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers(), InterpolationLayers())
 
 
 def without_idle(pruned: IRModule, quantize: QuantizeInt8) -> IRModule:

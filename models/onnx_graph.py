@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,11 @@ class Graph:
 
     def tensor(self, name: str, values: np.ndarray) -> str:
         self.weights.append(numpy_helper.from_array(values.astype(np.float32), name))
+        return name
+
+    def integers(self, name: str, values: Sequence[int]) -> str:
+        """Sizes, as a constant of int64."""
+        self.weights.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
 
     def node(self, op: str, name: str, *inputs: str, **attributes: object) -> str:
@@ -95,12 +100,24 @@ class Graph:
 
     def model(self, name: str, image: Sizes, classes: int) -> onnx.ModelProto:
         """The graph so far: image [1, 3, *image] to the last node's logits [1, classes]."""
-        self.nodes[-1].output[0] = "logits"
+        return self.images(name, image, {"logits": (self.nodes[-1].output[0], (1, classes))})
+
+    def images(
+        self, name: str, image: Sizes, results: Mapping[str, tuple[str, Sequence[int]]]
+    ) -> onnx.ModelProto:
+        """The graph so far: image [1, 3, *image] to results, by their names: which value of the
+        graph each is, and its shape. No node may read these."""
+        names = {value: result for result, (value, _) in results.items()}
+        for node in self.nodes:
+            node.output[:] = [names.get(each, each) for each in node.output]
         graph = helper.make_graph(
             self.nodes,
             name,
             [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *_axes(image)])],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, classes])],
+            [
+                helper.make_tensor_value_info(result, TensorProto.FLOAT, shape)
+                for result, (_, shape) in results.items()
+            ],
             self.weights,
         )
         return helper.make_model(

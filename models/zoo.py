@@ -17,6 +17,7 @@ import onnx
 from onnx import numpy_helper
 
 from models.gated import efficientnet_b0, mobilenet_v3
+from models.multiscale import shufflenet_v2, unet, yolov5
 from models.onnx_graph import Graph
 from models.video import c3d, r2plus1d_18
 
@@ -155,6 +156,9 @@ MODELS: dict[str, Callable[..., onnx.ModelProto]] = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3": mobilenet_v3,
     "efficientnet_b0": efficientnet_b0,
+    "shufflenet_v2": shufflenet_v2,
+    "yolov5": yolov5,
+    "unet": unet,
     "c3d": c3d,
     "r2plus1d_18": r2plus1d_18,
     **{f"resnet{depth}": partial(resnet, depth) for depth in (*BASICS, *BOTTLENECKS)},

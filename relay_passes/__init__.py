@@ -38,6 +38,7 @@ _HOME = {
     "FoldBatchNorm": "relax.fold",
     "FoldForward": "relax.fold_forward",
     "DecomposeOperators": "relax.decompose",
+    "InterpolationLayers": "relax.interpolation_layers",
     "AffineLayers": "relax.fold_forward",
     "PrunePattern": "pruning.schemes.pattern",
     "PruneUnstructured": "pruning.schemes.unstructured",

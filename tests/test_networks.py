@@ -51,6 +51,26 @@ def test_bit_exact_on_arrays_of_the_literature(name: str, target: str) -> None:
     assert found.exact, found.text()
 
 
+# Sides of the image; the arithmetic does not depend on them.
+MULTISCALE = {"shufflenet_v2": 224, "yolov5": 160, "unet": 64}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256", *ARRAYS, "scnn256"])
+@pytest.mark.parametrize("name", MULTISCALE)
+def test_what_splits_and_joins_is_one_region_and_exact(name: str, target: str) -> None:
+    side = MULTISCALE[name]
+    model = MODELS[name](image=side)
+    if target != "dense256":
+        model = prune_unstructured(model, 0.5)
+    network = compile_network(model, target)
+    assert network.cpu == {}
+    assert network.placement.regions == 1
+    found = validate(network, {"image": IMAGE["image"][:, :, :side, :side]})
+    assert found.exact, found.text()
+    assert min(found.snr_db.values()) > 15
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", targets())
 @pytest.mark.parametrize("name", ["mobilenet_v3", "efficientnet_b0"])

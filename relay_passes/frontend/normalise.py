@@ -2,7 +2,7 @@
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
 `onnx_noops`, `onnx_dequantize`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout`,
-`onnx_pools` and `onnx_pads`; this is their order and the reason for it.
+`onnx_pools`, `onnx_pads` and `onnx_pad_layers`; this is their order and the reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ from zeroskip.relay_passes.frontend.limits import (
     refuse_types,
 )
 from zeroskip.relay_passes.frontend.noops import remove_noops
+from zeroskip.relay_passes.frontend.pad_layers import rewrite_pads
 from zeroskip.relay_passes.frontend.pads import make_pads_explicit, merge_pads, refuse_empty_windows
 from zeroskip.relay_passes.frontend.pools import make_pools
 from zeroskip.relay_passes.frontend.qdq import dequantize_operands, move_integer_limits
@@ -109,6 +110,8 @@ def normalise_own(
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
+    if rewrite_pads(result):
+        infer_shapes(result)
     refuse_empty_windows(result)
     refuse_types(result)
     refuse_sizes(result)

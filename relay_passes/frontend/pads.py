@@ -183,7 +183,7 @@ def merge_pads(model: onnx.ModelProto) -> None:
         while reader is not None and _keeps_zero(reader, padded, index):
             padded = reader.output[0]
             reader = index.only_reader(padded)
-        amounts = _spatial_zeros(pad, index)
+        amounts = spatial_zeros(pad, index)
         if amounts is None or first is None or reader is None or not _takes_pads(reader, padded):
             continue
         own = attributes(reader).get("pads", [0] * len(amounts))
@@ -218,7 +218,7 @@ def _takes_pads(reader: onnx.NodeProto, padded: str) -> bool:
     return bool(reader.op_type == "Conv")
 
 
-def _spatial_zeros(pad: onnx.NodeProto, index: Index) -> list[int] | None:
+def spatial_zeros(pad: onnx.NodeProto, index: Index) -> list[int] | None:
     """The begins and ends on the spatial axes, None unless the Pad adds zeros there only."""
     shape = index.shape(pad.input[0])
     amounts = index.constant(input_name(pad, 1))

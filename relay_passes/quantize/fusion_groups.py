@@ -17,7 +17,7 @@ from zeroskip.relay_passes.integer.layers import spreads_over
 from zeroskip.relay_passes.quantize.constants import Constant, dequantized, moved, reshaped
 from zeroskip.relay_passes.quantize.elementwise import Elementwise, Function, Step, read_step
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
-from zeroskip.relay_passes.quantize.moves import step_of, steps_of
+from zeroskip.relay_passes.quantize.moves import step_of, steps_of, with_step
 from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
@@ -378,6 +378,10 @@ class _GraphReader:
         if bounds is not None and group.kind in _CLIPPED:
             lo, hi = (float(np.clip(bound, *bounds)) for bound in (group.lo, group.hi))
             return replace(group, lo=lo, hi=hi)
+        if group.kind == "move":
+            step = step_of(call) if isinstance(call, Call) else None
+            moves = None if step is None else with_step(group.moves, step)
+            return None if moves is None else replace(group, moves=moves)
         clipped = group.lo > -np.inf or group.hi < np.inf
         if group.weight is not None and group.bias is None and not clipped:
             bias = self._bias(group, call)

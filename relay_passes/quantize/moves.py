@@ -46,6 +46,17 @@ def step_of(call: Call) -> Pick | None:
     return _sliced(call) if name == "relax.strided_slice" else None
 
 
+def with_step(steps: tuple[Step, ...], more: Pick) -> tuple[Step, ...] | None:
+    """The steps and a pick, joined to the pick before it; None if there is none before it."""
+    if not steps or not isinstance(steps[-1], Pick):
+        return None
+    joined = tuple(
+        old if new is None else new if old is None else tuple(old[at] for at in new)
+        for old, new in zip(steps[-1].indices, more.indices, strict=True)
+    )
+    return (*steps[:-1], Pick(joined))
+
+
 def steps_of(calls: Sequence[Call]) -> tuple[Step, ...] | None:
     """The steps of a reshape, a permutation of axes and a reshape back; None if they are others:
     depth to space, space to depth (both with channels or blocks first) and a channel shuffle."""

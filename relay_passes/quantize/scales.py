@@ -18,15 +18,7 @@ _WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 _CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape", "move")
 _INHERITING: tuple[Kind, ...] = ("maxpool", "reshape", "move")
 _KEEPING: tuple[Kind, ...] = (*_INHERITING, "requantise")  # exact in their input's scale
-_SCALED: tuple[Kind, ...] = (
-    "conv",
-    "dense",
-    "add",
-    "multiply",
-    "avgpool",
-    "requantise",
-    "lookup",
-)
+_NEAR = 2.0  # times its own scale: what a tensor that others read too takes for a concat's sake
 
 
 @dataclass(frozen=True)
@@ -134,11 +126,11 @@ def choose_scales(
     """The scale of every activation that an integer layer reads or writes, by variable.
 
     The model's own scales stay; without ranges what it gives none keeps its input's. A pool by
-    maximum, a reshape and a move keep their input's too. What is only read by one concat takes the
-    concat's, so that nothing has to be rescaled in between.
+    maximum, a reshape and a move keep their input's too. What a concat reads takes the
+    concat's where it may (``_joined``), so that nothing has to be rescaled in between.
     """
     scales = dict(graph.scales)
-    shared = _joined(func, graph, groups)
+    shared = _joined(func, graph, groups, ranges, dtype)
 
     def choose(name: str) -> Scale:
         if name not in scales:
@@ -162,17 +154,45 @@ def choose_scales(
     return scales
 
 
-def _joined(func: relax.Function, graph: FloatGraph, groups: Mapping[str, Group]) -> dict[str, str]:
-    """Layer output -> the concat output whose scale it takes."""
-    leaving = {graph.source(str(v.name)) for out in outputs(func) for v in used_vars(out)}
-    readers: dict[str, list[str]] = {}
+def _joined(
+    func: relax.Function,
+    graph: FloatGraph,
+    groups: Mapping[str, Group],
+    ranges: Mapping[str, Range] | None,
+    dtype: Literal["int8", "uint8"],
+) -> dict[str, str]:
+    """Output of a group -> the concat output whose scale it takes, so that nothing is rescaled in
+    front: where it is all that reads it, through what keeps its input's scale too, or where that
+    scale is hardly larger than its own. Of outputs that keep their input's scale it says what the
+    input may take."""
+    results = [*outputs(func), *(b.value for b in bindings(func) if isinstance(b.value, relax.Var))]
+    leaving = {graph.source(str(v.name)) for out in results for v in used_vars(out)}
+    home = {each: name for name, group in groups.items() for each in group.members}
+    readers: dict[str, list[str | None]] = {}
     for binding in bindings(func):
-        for var in used_vars(binding.value):
-            readers.setdefault(graph.source(str(var.name)), []).append(str(binding.var.name))
+        name = str(binding.var.name)
+        if graph.source(name) == name:
+            for var in used_vars(binding.value):
+                readers.setdefault(graph.source(str(var.name)), []).append(home.get(name))
+
+    def size(name: str) -> float:
+        if name in graph.scales:
+            return graph.scales[name].scale
+        return scale_of(ranges[name], dtype).scale if ranges and name in ranges else np.inf
+
     shared: dict[str, str] = {}
-    for name, group in reversed(list(groups.items())):
-        for x in group.inputs if group.kind == "concat" else ():
-            free = x in groups and groups[x].kind in (*_SCALED, "concat")
-            if free and len(readers[x]) == 1 and not {x} & (leaving | graph.scales.keys()):
-                shared[x] = shared.get(name, name)
+    for name in reversed(list(groups)):
+        if name in leaving | graph.scales.keys():
+            continue
+        wanted = {_wanted(groups[each], shared) if each else None for each in readers.get(name, ())}
+        found = sorted({each for each in wanted if each is not None}, key=size)
+        if found and (len(wanted) == 1 or size(found[0]) <= _NEAR * size(name)):
+            shared[name] = found[0]
     return shared
+
+
+def _wanted(reader: Group, shared: Mapping[str, str]) -> str | None:
+    """The concat output whose scale a reader would have its input in."""
+    if reader.kind == "concat":
+        return shared.get(reader.output, reader.output)
+    return shared.get(reader.output) if reader.kind in _INHERITING else None

@@ -38,6 +38,9 @@ Shape = tuple[int, ...]
 _MAX_WEIGHT = 127  # of weights that are quantized here: symmetric, without -128
 _MAX_ACTIVATION = 255  # of |x - zero_point|
 _MAX_BIAS = 2.0**29  # leaves the accumulator room for the products
+_SMALL_KERNEL = 16  # weights of a filter that may be multiples of a step of their own
+_MOST_STEPS = 16  # of which the least of them is so many, at most
+_WHOLE = 1e-4  # of a step
 _LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
 
 
@@ -342,9 +345,31 @@ def _symmetric_scale(weight: npt.NDArray[Any], bias: Doubles, sx: float, sy: flo
     flat = weight.reshape(len(weight), -1)
     largest = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0))
     scale = largest.astype(np.float64) / _MAX_WEIGHT
+    if flat.shape[1] <= _SMALL_KERNEL:
+        scale = _own_steps(flat.astype(np.float64), scale)
     scale = np.where(scale < _LEAST_SCALE, sy / (sx * 256), scale)
     fitting: Doubles = np.maximum(scale, np.abs(bias) / (sx * _MAX_BIAS))
     return fitting
+
+
+def _own_steps(rows: Doubles, scale: Doubles) -> Doubles:
+    """The scale of rows of weights, or, where they are small whole multiples of a step of their own,
+    as those of an interpolation are, that step: the integers are exact then."""
+    magnitudes = np.where(rows == 0, np.inf, np.abs(rows))
+    least = magnitudes.min(axis=1)
+    found = scale.copy()
+    open_ = np.isfinite(least) & ~_are_whole(rows, scale)
+    for parts in range(1, _MOST_STEPS + 1):
+        step = np.where(open_, least / parts, 1.0)
+        taken = open_ & _are_whole(rows, step) & (np.abs(rows).max(axis=1) <= _MAX_WEIGHT * step)
+        found, open_ = np.where(taken, step, found), open_ & ~taken
+    return found
+
+
+def _are_whole(rows: Doubles, step: Doubles) -> npt.NDArray[np.bool_]:
+    """Whether each row holds whole multiples of its step, to the precision of float32."""
+    counts = rows / np.where(step > 0, step, 1.0)[:, None]
+    return np.asarray((np.abs(counts - np.rint(counts)) < _WHOLE).all(axis=1))
 
 
 def _symmetric(weight: npt.NDArray[Any], scale: Doubles) -> npt.NDArray[np.int8]:

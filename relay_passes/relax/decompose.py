@@ -7,7 +7,6 @@ A transposed convolution of stride s is s convolutions along each axis, whose re
 
 from collections.abc import Sequence
 from itertools import product
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from zeroskip.relay_passes.relax.depth_to_space import depth_to_space
 from zeroskip.relay_passes.relax.interpolation import PLAIN, axis_matrix
 from zeroskip.relay_passes.relax.operators import TRANSPOSED
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
@@ -226,7 +226,7 @@ def _convolved(builder: relax.BlockBuilder, name: str, chain: _Chain, env: Env) 
     deep = (
         parts[0] if len(parts) == 1 else builder.emit(relax.op.concat(parts, 1), f"{name}_phases")
     )
-    return _woven(builder, name, deep, strides, chain.shape)
+    return depth_to_space(builder, name, deep, strides, chain.shape)
 
 
 def _phase_weight(weight: Array, groups: int, axes: Sequence[_Axis], phase: Sequence[int]) -> Array:
@@ -264,24 +264,3 @@ def _layer(
         limited = Call(chain.limit.op, [value, *chain.limit.args[1:]], chain.limit.attrs)
         value = builder.emit(limited, f"{name}_limit")
     return value
-
-
-def _woven(
-    builder: relax.BlockBuilder, name: str, deep: Any, block: Sequence[int], shape: Sequence[int]
-) -> relax.Expr:
-    """Phases [N, prod(block) * K, *spatial] to [N, K, *shape]: depth to space, and a slice where
-    the last pixels are too many."""
-    rank, spatial = len(block), [int(size) for size in deep.ty.shape][2:]
-    wide = [size * step for size, step in zip(spatial, block, strict=True)]
-    if prod(block) > 1:
-        apart = builder.emit(
-            relax.op.reshape(deep, (shape[0], *block, shape[1], *spatial)), f"{name}_apart"
-        )
-        order = [axis for at in range(rank) for axis in (rank + 2 + at, 1 + at)]
-        turned = builder.emit(relax.op.permute_dims(apart, [0, rank + 1, *order]), f"{name}_turned")
-        deep = relax.op.reshape(turned, (*shape[:2], *wide))
-    if wide == list(shape[2:]):
-        return deep
-    deep = builder.emit(deep, f"{name}_wide") if prod(block) > 1 else deep
-    axes = list(range(2, rank + 2))
-    return relax.op.strided_slice(deep, axes, [0] * rank, list(shape[2:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ from tests.compiler.networks import GraphBuilder
 from tests.compiler.test_bits import check
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.compulsory_traffic import touched
+from zeroskip.compiler.ir.ops import Value, whole
 from zeroskip.compiler.ir.weave import TakenRun, positions, taken_runs
+from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
+from zeroskip.relay_passes.integer.layers import GatherLayer, QTensor
 
 
 def _nearest(size: int, factor: int) -> list[int]:
@@ -47,7 +52,7 @@ def _between(b: GraphBuilder) -> list[str]:
 def _slices(b: GraphBuilder) -> list[str]:
     x = b.conv(b.input(8, 7, 7), 48, (1, 1))
     low, high = b.gather(x, range(16), None, None), b.gather(x, range(16, 48), None, None)
-    odd = b.gather(x, range(5, 29), None, None)
+    odd = b.gather(b.gather(x, range(3, 40), None, None), range(2, 26), None, None)
     return [b.conv(low, 20, (3, 3)), b.sum(b.conv(high, 24, (1, 1)), odd), odd]
 
 
@@ -114,3 +119,56 @@ def test_runs_of_any_indices_give_them_back() -> None:
     for _ in range(200):
         indices = rng.integers(0, 6, rng.integers(1, 30)).tolist()
         np.testing.assert_array_equal(positions(taken_runs(indices)), indices)
+
+
+def test_a_run_within_a_span_has_its_positions() -> None:
+    run = TakenRun(to=1, stride=3, start=4, step=2, count=5)
+    every = {run.to + i * run.stride: run.start + i * run.step for i in range(run.count)}
+    for low in range(16):
+        for high in range(low + 1, 18):
+            part = run.within(low, high)
+            found = {
+                part.to + i * part.stride: part.start + i * part.step for i in range(part.count)
+            }
+            assert found == {to: at for to, at in every.items() if low <= to < high}
+    pieces = list(run.pieces(2))
+    assert [piece.count for piece in pieces] == [2, 2, 1]
+    assert [(piece.to, piece.start) for piece in pieces] == [(1, 4), (7, 8), (13, 12)]
+
+
+def weave(rows: list[int], cols: list[int]) -> ops.WeaveOp:
+    x, y = Value("x", 3, (5, 6), "int8", 0), Value("y", 3, (len(rows), len(cols)), "int8", 0)
+    return ops.WeaveOp("n", whole(x), whole(y), taken_runs(rows), taken_runs(cols))
+
+
+def test_stripes_of_a_resize_read_half_as_many_rows() -> None:
+    op = weave(_nearest(5, 2), _nearest(6, 2))
+    first, end = op.rows_read(np.array([0, 3, 8, 9]), np.array([3, 8, 9, 9]))
+    assert first.tolist()[:3] == [0, 1, 4]
+    assert end.tolist()[:3] == [2, 4, 5]
+
+
+def test_only_what_is_taken_is_looked_at() -> None:
+    (mask,) = touched(weave([1, 1, 3], [0, 5])).values()
+    assert sorted({(int(r), int(c)) for _, r, c in np.argwhere(mask)}) == [
+        (1, 0), (1, 5), (3, 0), (3, 5),
+    ]  # fmt: skip
+    assert mask.sum() == 3 * 4
+
+
+def test_pixels_of_volumes_stay_on_the_cpu() -> None:
+    x = QTensor((1, 2, 3, 4, 5), "int8", 0)
+    layer = GatherLayer(x=x, y=x, indices=(None, (0, 1, 2), None, None))
+    reason = supports(load_spec("sparse256"))(layer)
+    assert reason == "shape (1, 2, 3, 4, 5): the accelerator moves pixels of images, not of volumes"
+
+
+def test_tiles_of_small_memories_take_their_parts() -> None:
+    """ACT holds a few rows: runs are cut by tiles, and the rows behind each tile are other ones."""
+    b = GraphBuilder(np.random.default_rng(5))
+    x = b.conv(b.input(16, 11, 9), 64, (3, 3), pad=(1, 1, 1, 1))
+    y = b.gather(x, None, _nearest(11, 2), _nearest(9, 3))
+    z = b.depth_to_space(b.conv(x, 64, (1, 1)), 2, 2)
+    spec = load_spec("sparse256")
+    small = replace(spec, sram=replace(spec.sram, act_bytes=spec.sram.act_bytes // 32))
+    check(b.graph(b.conv(y, 16, (3, 3)), b.conv(z, 16, (3, 3))), b.data(), small)

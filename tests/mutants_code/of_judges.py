@@ -190,8 +190,8 @@ JUDGES_OF_RELAY_PASSES = (
     Change(
         _SCALES,
         "a pool by maximum gets a scale of its own",
-        '_INHERITING: tuple[Kind, ...] = ("maxpool", "reshape")',
-        '_INHERITING: tuple[Kind, ...] = ("reshape",)',
+        '_INHERITING: tuple[Kind, ...] = ("maxpool", "reshape", "move")',
+        '_INHERITING: tuple[Kind, ...] = ("reshape", "move")',
         "relay_passes/test_quantize.py",
     ),
     Change(
@@ -204,8 +204,8 @@ JUDGES_OF_RELAY_PASSES = (
     Change(
         _SCALES,
         "a concat within a concat ends the sharing",
-        "shared[x] = shared.get(name, name)",
-        "shared[x] = name",
+        "return shared.get(reader.output, reader.output)",
+        "return reader.output",
         "relay_passes/test_quantize.py::test_the_scales_of_a_concat_are_joined",
         "the scale of a shared one is looked up through what it shares with: the same one",
     ),

@@ -35,13 +35,6 @@ RELAY_PASSES: tuple[Change, ...] = (
         "relay_passes/test_quantize.py::test_a_scale_spans_its_range_and_zero_is_a_step_of_it",
     ),
     Change(
-        "relay_passes/quantize/scales.py",
-        "what others read too takes the scale of a concat",
-        "if free and len(readers[x]) == 1 and not",
-        "if free and not",
-        "relay_passes/test_quantize.py::test_the_scales_of_a_concat_are_joined",
-    ),
-    Change(
         "relay_passes/quantize/to_integer.py",
         "weights reach to 63 only",
         "_MAX_WEIGHT = 127",

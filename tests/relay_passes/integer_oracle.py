@@ -171,9 +171,9 @@ def random_layer(rng: np.random.Generator, kind: type[Layer]) -> Layer:
         mults = {"mult_a": scale["mult"], "mult_b": int(rng.integers(-(2**31) + 1, 2**31))}
         return AddLayer(a=x, b=b, y=like(x.shape), shift=scale["shift"], **mults, **clip)
     if kind is MultiplyLayer:
-        channels, pixels = (bool(n) for n in rng.integers(0, 2, 2))
-        spatial = x.shape[2:] if pixels else (1,) * len(x.shape[2:])
-        b = random_tensor(rng, (x.shape[0], x.shape[1] if channels else 1, *spatial))
+        by_channel, by_pixel = (bool(n) for n in rng.integers(0, 2, 2))
+        factors = x.shape[2:] if by_pixel else (1,) * len(x.shape[2:])
+        b = random_tensor(rng, (x.shape[0], x.shape[1] if by_channel else 1, *factors))
         scale["shift"] += 4
         return MultiplyLayer(a=x, b=b, y=like(x.shape), **scale, **clip)
     if kind is RequantizeLayer:

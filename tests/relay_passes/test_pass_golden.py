@@ -144,6 +144,15 @@ def upsampled() -> tvm.IRModule:
     return module(2, body)
 
 
+def interpolated() -> tvm.IRModule:
+    def body(x: Any, emit: Emit) -> Any:
+        y = emit("conv", op.nn.conv2d(x, const(numbers(2, 2, 1, 1))))
+        how = {"method": "linear", "coordinate_transformation_mode": "asymmetric"}
+        return emit("up", op.image.resize2d(y, (12, 6), layout="NCHW", **how))
+
+    return module(2, body)
+
+
 def with_dead_channels() -> tvm.IRModule:
     first = numbers(4, 4, 3, 3)
     first[1] = 0
@@ -187,6 +196,7 @@ CASES = {
     "FoldBatchNorm": GoldenCase(normalised, passes.FoldBatchNorm),
     "DecomposeOperators": GoldenCase(upsampled, passes.DecomposeOperators),
     "FoldForward": GoldenCase(scaled_before, passes.FoldForward),
+    "InterpolationLayers": GoldenCase(interpolated, passes.InterpolationLayers),
     "AffineLayers": GoldenCase(scaled_between, passes.AffineLayers),
     "PrunePattern": GoldenCase(plain, lambda: passes.PrunePattern(connectivity=0.5)),
     "PruneUnstructured": GoldenCase(plain, passes.PruneUnstructured),
