@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zeroskip.runtime.cli import pruning
+from zeroskip.runtime.cli import experiments, pruning
 from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
 from zeroskip.runtime.cli.options import (
@@ -475,5 +475,10 @@ def demo(models: Path | None, output: Path) -> None:
     run_demo(models, output)
 
 
-for command in (pruning.prune_command, pruning.compare_command, pruning.schemes_command):
+for command in (
+    pruning.prune_command,
+    pruning.compare_command,
+    pruning.schemes_command,
+    experiments.sweep_command,
+):
     main.add_command(command)
