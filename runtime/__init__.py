@@ -5,6 +5,7 @@ side, ``sweep`` and ``search`` go over hardware as well, ``tuning`` times schedu
 of the compiler known to TVM. The rooms, in the order of the
 flow:
 
+- ``environment``: what all of it runs on.
 - ``execution``: sessions, the packed function, validation.
 - ``analysis``: reports, causes of loss, comparisons: values.
 - ``compare``: pruning schemes side by side.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +47,6 @@ def read_settings(
             raise click.BadParameter(f"{key} is given twice; give all its values at once")
         settings[key] = given
     return settings
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -132,10 +127,9 @@ _run_options = _options(
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        default=_cores,
-        show_default="one for each core",
         metavar="N",
-        help="Processes of this computer; more than one need the extra 'sweep'.",
+        help="Processes of this computer; one for each core by default. More than one need the extra "
+        "'sweep'.",
     ),
     click.option(
         "--scheduler",
@@ -184,7 +178,7 @@ _run_options = _options(
     help="What schedules are chosen by: cycles, energy or edp; several are an axis of the sweep.",
 )
 @_run_options
-def sweep_command(store: Path | None, workers: int, **given: Any) -> None:
+def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None:
     """Compile, time and, with data, judge MODELS over hardware, pruning and objectives; show the
     points that no other beats."""
     _check_given(given)
@@ -196,7 +190,7 @@ def sweep_command(store: Path | None, workers: int, **given: Any) -> None:
             table, counts = sweep_space(
                 space,
                 kept,
-                workers=workers,
+                workers=_workers(workers),
                 scheduler=given["scheduler"],
                 cache=_cache(given),
                 retry=given["retry"],
@@ -208,6 +202,94 @@ def sweep_command(store: Path | None, workers: int, **given: Any) -> None:
         f"{len(space):,} points: {counts.known:,} were in {kept}, {counts.measured:,} measured now, "
         f"{counts.failed:,} failed now"
     )
+
+
+@click.command("search")
+@_space_options
+@click.option(
+    "--goals",
+    multiple=True,
+    required=True,
+    callback=read_list,
+    metavar="METRICS",
+    help="What to make as good as can be: accuracy, snr, cycles, time, energy, edp, area, bytes, cpu; "
+    "of several the points that no other beats.",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    metavar="METRIC=LIMIT",
+    help="What must be kept, such as area=2.5mm2 or accuracy=92%; may be repeated.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Points that are known at the end, those that the store knew before included.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    envvar="SEED",
+    help="Of the optimizer.",
+)
+@click.option(
+    "--sparsity",
+    default="0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+    show_default=True,
+    callback=read_ratios,
+    metavar="RATIOS",
+    help="Ratios of weights to choose from for a scheme.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    default=(OBJECTIVES[0],),
+    show_default=True,
+    callback=read_list,
+    metavar="GOALS",
+    help="What schedules are chosen by: cycles, energy or edp; of several the search chooses.",
+)
+@_run_options
+def search_command(
+    store: Path | None,
+    workers: int | None,
+    goals: tuple[str, ...],
+    budgets: tuple[str, ...],
+    trials: int,
+    seed: int,
+    **given: Any,
+) -> None:
+    """Search pruning and hardware together for a MODEL that is good in all goals and keeps the
+    budgets."""
+    _check_given(given)
+    from zeroskip.runtime.experiments.search import Wish, search_space
+
+    wish = Wish.of(goals, budgets)
+    space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("search.sqlite")
+    with _files(given) as write:
+        with _progress("searching") as on_progress:
+            found = search_space(
+                space,
+                wish,
+                kept,
+                trials=trials,
+                seed=seed,
+                workers=_workers(workers),
+                scheduler=given["scheduler"],
+                cache=_cache(given),
+                retry=given["retry"],
+                progress=on_progress,
+            )
+            write(found.table)
+        _show_found(found)
+    click.echo(f"{len(found.table):,} of {len(space):,} points are known, in {kept}; seed {seed}")
 
 
 def _check_given(given: dict[str, Any]) -> None:
@@ -244,6 +326,12 @@ def _space_of(given: dict[str, Any], **axes: Any) -> Any:
         reconstruct=given["reconstruct"],
         **axes,
     )
+
+
+def _workers(given: int | None) -> int:
+    from zeroskip.runtime.environment import usable_cores
+
+    return usable_cores() if given is None else given
 
 
 def _cache(given: dict[str, Any]) -> Path | None:
@@ -284,8 +372,15 @@ def _files(given: dict[str, Any]) -> Iterator[Callable[[Any], None]]:
             click.echo(f"wrote {given[name]}")
 
 
-def _show(table: Any, metrics: Any = None) -> None:
-    from zeroskip.runtime.render.experiment_table import experiment_parts
+def _show(table: Any) -> None:
+    from zeroskip.runtime.render.experiment_table import sweep_parts
     from zeroskip.runtime.render.tables import show
 
-    show(*experiment_parts(table, metrics))
+    show(*sweep_parts(table))
+
+
+def _show_found(found: Any) -> None:
+    from zeroskip.runtime.render.experiment_table import found_parts
+    from zeroskip.runtime.render.tables import show
+
+    show(*found_parts(found))

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zeroskip.runtime.cli import experiments, pruning
+from zeroskip.runtime.cli import doctor, experiments, pruning
 from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
 from zeroskip.runtime.cli.guard import Commands, one_line, printable
 from zeroskip.runtime.cli.options import (
@@ -480,5 +480,7 @@ for command in (
     pruning.compare_command,
     pruning.schemes_command,
     experiments.sweep_command,
+    experiments.search_command,
+    doctor.doctor_command,
 ):
     main.add_command(command)

@@ -188,13 +188,15 @@ class _Study:
     seen: dict[str, Point] = field(default_factory=dict)
     known: dict[str, Outcome] = field(default_factory=dict)
 
-    def learn(self, store: Store) -> None:
-        """Take what a store knows of the space."""
+    def learn(self, store: Store, retry: bool) -> None:
+        """Take what a store knows of the space; retry: but for what failed."""
         for named in store.all_named():
             numbers = self.axes.numbers(named)
             point = None if numbers is None else self.axes.point(numbers)
             outcome = None if point is None else store.get(point.key)
             if numbers is None or point is None or outcome is None or point.key in self.seen:
+                continue
+            if retry and outcome.failure is not None:
                 continue
             self.seen[point.key] = point
             self.known[point.key] = outcome
@@ -268,6 +270,7 @@ def search(
     workers: int = 1,
     scheduler: str | None = None,
     cache: str | Path | None = None,
+    retry: bool = False,
     progress: Progress | None = None,
 ) -> Found:
     """Search pruning and hardware for points that are good in all goals and keep the budgets.
@@ -297,6 +300,7 @@ def search(
         workers=workers,
         scheduler=scheduler,
         cache=cache,
+        retry=retry,
         progress=progress,
     )
 
@@ -311,6 +315,7 @@ def search_space(
     workers: int = 1,
     scheduler: str | None = None,
     cache: str | Path | None = None,
+    retry: bool = False,
     progress: Progress | None = None,
 ) -> Found:
     """``search`` of a space."""
@@ -318,7 +323,7 @@ def search_space(
     sampler = tpe(seed)
     with Store(store) as kept, engine_of(workers, scheduler, cache) as engine:
         return search_with(
-            sampler, space, wish, kept, engine, trials, seed, progress or no_progress
+            sampler, space, wish, kept, engine, trials, seed, retry, progress or no_progress
         )
 
 
@@ -339,6 +344,7 @@ def search_with(
     engine: Engine,
     trials: int,
     seed: int,
+    retry: bool,
     progress: Progress,
 ) -> Found:
     """Measure the points that a sampler of optuna's asks for until ``trials`` are known."""
@@ -348,7 +354,7 @@ def search_with(
     directions = ["minimize" if goal.best == "min" else "maximize" for goal in wish.goals]
     made = optuna.create_study(directions=directions, sampler=sampler)
     study = _Study(_Axes.of(space), wish, made, random.Random(seed))
-    study.learn(store)
+    study.learn(store, retry)
     asked: dict[str, Any] = {}
     fronts: OrderedDict[str, FrontPoint] = OrderedDict()
     left = True

@@ -12,10 +12,12 @@ from rich.table import Table as Columns
 
 from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.experiments.metrics import METRICS, Metric
+from zeroskip.runtime.experiments.search import Found
 from zeroskip.runtime.experiments.table import Table
 
 SHOWN = 20  # points of a network
 REASONS = 5  # sentences of failures
+QUALITY = ("accuracy", "snr")  # the first that there is
 HARDWARE = ("time", "energy", "area")  # of a front, beside quality
 _FIGURES = ("cycles", "ms", "uJ", "mm2", "KiB", "on CPU")
 
@@ -23,45 +25,54 @@ _FIGURES = ("cycles", "ms", "uJ", "mm2", "KiB", "on CPU")
 def front_metrics(table: Table) -> list[Metric]:
     """What the points of a table are ranked by: quality, time, energy and area, as far as they have
     figures of these."""
-    quality = [METRICS[name] for name in ("accuracy", "snr") if table.has(METRICS[name])][:1]
+    quality = [METRICS[name] for name in QUALITY if table.has(METRICS[name])][:1]
     return quality + [METRICS[name] for name in HARDWARE if table.has(METRICS[name])]
 
 
-def experiment_parts(
-    table: Table, metrics: list[Metric] | None = None, shown: int = SHOWN
-) -> list[Columns | str]:
-    """For each network, the points that no other beats; then why points failed.
-
-    metrics: in which they are not beaten, those of ``front_metrics`` if they are left out; the rows
-    are in the order of the first that has to be small.
-    """
-    metrics = front_metrics(table) if metrics is None else metrics
-    parts: list[Columns | str] = []
-    for network in table.networks:
+def sweep_parts(table: Table, shown: int = SHOWN) -> list[Columns | str]:
+    """For each network, the points that no other beats in ``front_metrics``; then why points
+    failed."""
+    metrics, parts = front_metrics(table), []
+    for network in table.networks if metrics else ():
         own = table.of(network)
-        front = own.front(*(metric.name for metric in metrics)) if metrics else own.at([])
-        if len(front):
-            parts += [_front_table(own, front, metrics, shown), ""]
+        front = own.front(*(metric.name for metric in metrics))
+        title = f"{len(front):,} of {len(own):,} points are beaten by no other"
+        parts += _front_parts(title, front, metrics, shown)
     return [*parts, *_failures(table)]
 
 
-def _front_table(own: Table, front: Table, metrics: list[Metric], shown: int) -> Columns:
+def found_parts(found: Found, shown: int = SHOWN) -> list[Columns | str]:
+    """The best points of a search, or that there are none; then why points failed."""
+    best, metrics = found.best, list(found.wish.goals)
+    if not len(best):
+        return [found.nearest_miss(), *_failures(found.table)]
+    budgets = " and ".join(map(str, found.wish.budgets))
+    title = "the best point" if len(best) == 1 else f"{len(best):,} points are beaten by no other"
+    parts = _front_parts(f"{title}{f' with {budgets}' if budgets else ''}", best, metrics, shown)
+    return [*parts, *_failures(found.table)]
+
+
+def _front_parts(
+    title: str, front: Table, metrics: list[Metric], shown: int
+) -> list[Columns | str]:
+    """A table of points, in the order of the first metric that has to be small."""
+    if not len(front):
+        return []
     order = next((each for each in metrics if each.best == "min"), metrics[0])
     rows = sorted(front.rows, key=lambda row: order.loss(row[order.column]))
     names = [metric.name for metric in metrics]
     words = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     cut = f"; the first {shown} of them" if len(rows) > shown else ""
     table = Columns(
-        title=f"{escape(own.networks[0])}: {len(rows):,} of {len(own):,} points are beaten by no "
-        f"other in {words}{cut}",
+        title=f"{escape(front.networks[0])}: {escape(title)} in {words}{cut}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
-    quality = next((metric for metric in metrics if metric.best == "max"), None)
+    quality = next((METRICS[name] for name in QUALITY if front.has(METRICS[name])), None)
     table.add_column("scheme", overflow="fold", max_width=30)
-    for name in ("sparsity", "target", *front.settings, *_several(own)):
+    for name in ("sparsity", "target", *front.settings, *_several(front)):
         table.add_column(name, justify="left" if name == "target" else "right", overflow="fold")
     for name in (*(() if quality is None else (quality.label,)), *_FIGURES):
         table.add_column(name, justify="right", no_wrap=True)
@@ -71,11 +82,11 @@ def _front_table(own: Table, front: Table, metrics: list[Metric], shown: int) ->
             f"{row['sparsity']:.1%}",
             escape(str(row["target"])),
             *(setting_text(row[name]) for name in front.settings),
-            *(str(row[name]) for name in _several(own)),
+            *(str(row[name]) for name in _several(front)),
             *(() if quality is None else (quality_text(row, quality),)),
             *figure_cells(row),
         )
-    return table
+    return [table, ""]
 
 
 def _several(table: Table) -> tuple[str, ...]:
