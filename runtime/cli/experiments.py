@@ -143,6 +143,13 @@ _run_options = _options(
         show_default=True,
         help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
     ),
+    click.option(
+        "--html",
+        "html_file",
+        type=FILE,
+        metavar="FILE",
+        help="Write one page with Pareto fronts, parallel coordinates and the best points.",
+    ),
     click.option("--csv", "csv_file", type=FILE, metavar="FILE", help="Write the points as CSV."),
     click.option(
         "--json", "json_file", type=FILE, metavar="FILE", help="Write the points for machines."
@@ -185,7 +192,7 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
     from zeroskip.runtime.experiments.sweep import sweep_space
 
     space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("sweep.sqlite")
-    with _files(given) as write:
+    with _files(given, "Sweep") as write:
         with _progress("sweeping") as on_progress:
             table, counts = sweep_space(
                 space,
@@ -273,7 +280,9 @@ def search_command(
 
     wish = Wish.of(goals, budgets)
     space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("search.sqlite")
-    with _files(given) as write:
+    budgets_text = "".join(f", {budget}" for budget in wish.budgets)
+    title = f"Search for {', '.join(metric.name for metric in wish.goals)}{budgets_text}"
+    with _files(given, title, wish.goals) as write:
         with _progress("searching") as on_progress:
             found = search_space(
                 space,
@@ -347,19 +356,26 @@ def _progress(title: str) -> Any:
 
 
 @contextmanager
-def _files(given: dict[str, Any]) -> Iterator[Callable[[Any], None]]:
+def _files(given: dict[str, Any], title: str, metrics: Any = None) -> Iterator[Any]:
     """Within it, a function that writes a table into the files that were asked for; what cannot be
-    written for want of a library is refused at once. At its end it says what was written."""
+    written for want of a library is refused at once. At its end it says what was written. title: of
+    the page; metrics: what its points are ranked by."""
     from zeroskip.runtime.render.experiment_files import (
         check_parquet,
         write_csv,
+        write_experiment_page,
         write_json,
         write_parquet,
     )
 
     if given["parquet_file"] is not None:
         check_parquet()
-    writers = {"csv_file": write_csv, "json_file": write_json, "parquet_file": write_parquet}
+    writers: dict[str, Callable[[Any, Any], None]] = {
+        "html_file": lambda path, table: write_experiment_page(path, table, title, metrics),
+        "csv_file": write_csv,
+        "json_file": write_json,
+        "parquet_file": write_parquet,
+    }
 
     def write(table: Any) -> None:
         for name, writer in writers.items():

@@ -11,7 +11,9 @@ from typing import Any
 
 from zeroskip.accel_model.io.atomic_write import write_whole
 from zeroskip.runtime.experiments.errors import ExperimentError
+from zeroskip.runtime.experiments.metrics import Metric
 from zeroskip.runtime.experiments.table import Table
+from zeroskip.runtime.render.pages.experiments import experiment_page
 
 
 def write_csv(path: str | Path, table: Table) -> None:
@@ -26,6 +28,15 @@ def write_csv(path: str | Path, table: Table) -> None:
 def write_json(path: str | Path, table: Table) -> None:
     """A list with an object for each point."""
     text = json.dumps(table.rows, indent=1)
+    write_whole(path, lambda out: out.write(text.encode()))
+
+
+def write_experiment_page(
+    path: str | Path, table: Table, title: str, metrics: Sequence[Metric] | None = None
+) -> None:
+    """One HTML file with fronts, parallel coordinates and the points that no other beats. metrics: in
+    which they are not beaten."""
+    text = experiment_page(table, title, metrics)
     write_whole(path, lambda out: out.write(text.encode()))
 
 
