@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-tflite \
-	test-torch test-ocr test-pages test-pruning test-tables test-onnx fuzz \
+	test-torch test-ocr test-pages test-pruning test-sweep test-tables test-onnx fuzz \
 	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
@@ -13,8 +13,8 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pruning and not tables and not mlir and not tosa \
-		and not tflite and not torch and not pages"
+		-m "not slow and not ocr and not pages and not pruning and not sweep and not tables \
+		and not mlir and not tosa and not tflite and not torch"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -73,6 +73,10 @@ test-torch: .venv/stamp-torch
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
 	$(BIN)/python -m pytest -m pruning
+
+# A sweep of 60 points over three networks, killed twice: the same table as of one that was not.
+test-sweep: .venv/stamp
+	$(BIN)/python -m pytest -m sweep
 
 # The tables of the pages by the commands that they name: whole, where `make test` makes a slice.
 test-tables: .venv/stamp

@@ -1,13 +1,15 @@
 """Running compiled networks.
 
 ``Session`` runs one, ``validate`` compares it with TVM, ``compare`` sets pruning schemes side by
-side, ``tuning`` times schedules for the compiler, ``register`` makes ``zeroskip.run`` and the names
+side, ``sweep`` and ``search`` go over hardware as well, ``tuning`` times schedules for the compiler, ``register`` makes ``zeroskip.run`` and the names
 of the compiler known to TVM. The rooms, in the order of the
 flow:
 
+- ``environment``: what all of it runs on.
 - ``execution``: sessions, the packed function, validation.
 - ``analysis``: reports, causes of loss, comparisons: values.
 - ``compare``: pruning schemes side by side.
+- ``experiments``: sweeps and searches over networks, pruning and hardware.
 - ``render``: tables, files and pages of these values.
 - ``cli``: the commands.
 """
@@ -19,6 +21,8 @@ _HOME = {
     "Session": "execution.session",
     "compare": "compare",
     "register": "execution.registration",
+    "search": "experiments.search",
+    "sweep": "experiments.sweep",
     "tuning": "execution.tuning",
     "validate": "execution.validation",
 }

@@ -110,11 +110,11 @@ def compare(
     recipes = [(each, read_recipe(each)) for each in schemes]
     progress("import", 0, 1)
     dense = import_float(model, shapes or {})
-    given, labels = _read_data(dense, data)
+    given, labels = read_data(dense, data)
     known = calibrate if calibrate is not None else given
     compare_import(dense, model, shapes or {}, known)
     samples = read_samples(dense, known)
-    judge = _Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
+    judge = Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
     shown = chosen_layer(dense, layer)
     entries: list[Entry] = []
     masks: dict[str, Mask] = {}
@@ -176,7 +176,7 @@ def _measure(
     pruned: tvm.IRModule,
     samples: Samples,
     calibration: Method,
-    judge: _Judge,
+    judge: Judge,
     specs: Sequence[AccelSpec],
     options: CompileOptions,
 ) -> Entry:
@@ -201,13 +201,15 @@ def _measure(
         snr_db=snr,
         accuracy=accuracy,
         gains={
-            spec.name: _gain(stages[spec.name], spec, model, judge.inputs[:TIMED]) for spec in specs
+            spec.name: gain_of(stages[spec.name], spec, model, judge.inputs[:TIMED])
+            for spec in specs
         },
     )
 
 
-def _gain(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array]]) -> Gain:
-    """Cycles and energy are means over ``inputs`` where they depend on activations."""
+def gain_of(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array]]) -> Gain:
+    """What a network takes on one accelerator; cycles and energy are means over ``inputs``, of one
+    run each, where they depend on activations."""
     programs = stages.programs.values()
     if spec.kind.looks_at_inputs:
         runs = _timed(network_of(stages, model, spec), inputs)
@@ -238,7 +240,7 @@ def _gain(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array
 
 
 @dataclass(frozen=True, eq=False)
-class _Judge:
+class Judge:
     """What the dense float network answers to data, and the labels, if there are any."""
 
     inputs: list[list[Array]]  # of each run
@@ -247,13 +249,13 @@ class _Judge:
     labels: Array | None
 
     @staticmethod
-    def of(dense: tvm.IRModule, data: Samples, labels: Array | None) -> _Judge:
+    def of(dense: tvm.IRModule, data: Samples, labels: Array | None) -> Judge:
         params = [str(param.name) for param in dense["main"].params]
         batch = int(dense["main"].params[0].ty.shape[0])
         runs = len(data[params[0]]) // batch
         inputs = [[data[name][n * batch : (n + 1) * batch] for name in params] for n in range(runs)]
         ends = before_saturation(dense["main"])
-        return _Judge(inputs, ends, _answers(dense, ends, inputs), labels)
+        return Judge(inputs, ends, _answers(dense, ends, inputs), labels)
 
     @property
     def before(self) -> str:
@@ -325,7 +327,7 @@ def _together(images: list[dict[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
 
 
-def _read_data(
+def read_data(
     dense: tvm.IRModule, data: str | Path | Arrays | None
 ) -> tuple[Arrays | None, Array | None]:
     """The data without their labels, and these."""

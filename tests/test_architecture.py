@@ -90,7 +90,7 @@ def test_the_check_sees_imports() -> None:
     assert len(SOURCES) > 40
 
 
-@pytest.mark.parametrize("name", ["main", "pruning", "options"])
+@pytest.mark.parametrize("name", ["main", "pruning", "options", "experiments", "doctor"])
 def test_the_command_line_imports_nothing_heavy_at_its_top(name: str) -> None:
     tree = ast.parse((ROOT / "runtime" / "cli" / f"{name}.py").read_text(encoding="utf-8"))
     top = {

@@ -1,7 +1,8 @@
 """zeroskip compiles pruned convolutional networks for modeled sparse accelerators.
 
 ``compile`` makes a network of an ONNX model, ``Session`` runs it, ``validate`` compares it with
-TVM bit by bit, ``report`` says where its cycles went. For TVM's users ``partition_for_zeroskip``
+TVM bit by bit, ``report`` says where its cycles went; ``sweep`` and ``search`` do so for many networks, prunings and
+accelerators. For TVM's users ``partition_for_zeroskip``
 takes a Relax module for ``tvm.compile``, and ``register`` makes zeroskip known to TVM. The packages, in the order in which a model
 passes through them: ``relay_passes`` (ONNX and Relax), ``compiler`` (tiles, schedules,
 instructions), ``accel_model`` (the machine), ``runtime`` (sessions, judgement, reports, the command
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from zeroskip.runtime.execution.registration import register as register
     from zeroskip.runtime.execution.session import Session as Session
     from zeroskip.runtime.execution.validation import validate as validate
+    from zeroskip.runtime.experiments.search import search as search
+    from zeroskip.runtime.experiments.sweep import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -26,7 +29,9 @@ _HOME = {
     "partition_for_zeroskip": "compiler.backend",
     "register": "runtime.execution.registration",
     "report": "runtime.analysis.report",
+    "search": "runtime.experiments.search",
     "Session": "runtime.execution.session",
+    "sweep": "runtime.experiments.sweep",
     "validate": "runtime.execution.validation",
 }
 
@@ -37,6 +42,8 @@ __all__ = [
     "partition_for_zeroskip",
     "register",
     "report",
+    "search",
+    "sweep",
     "validate",
 ]
 

@@ -3,7 +3,7 @@
 | code | meaning |
 |---|---|
 | 0 | done |
-| 1 | ``validate`` found a difference |
+| 1 | ``validate`` found a difference, ``doctor`` a problem |
 | 2 | a user's mistake, or a computer without room: one line |
 | 3 | an error of our own: one line that asks to report it |
 | 130, 143 | interrupted by SIGINT, SIGTERM |

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zeroskip.runtime.cli import pruning
+from zeroskip.runtime.cli import doctor, experiments, pruning
 from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
 from zeroskip.runtime.cli.guard import Commands, command_line, one_line, printable
 from zeroskip.runtime.cli.loading import load_network, show_level
@@ -406,5 +406,8 @@ for command in (
     pruning.prune_command,
     pruning.compare_command,
     pruning.schemes_command,
+    experiments.sweep_command,
+    experiments.search_command,
+    doctor.doctor_command,
 ):
     main.add_command(command)

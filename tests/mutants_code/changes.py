@@ -6,6 +6,7 @@ from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
 from tests.mutants_code.of_arrays import ARRAYS
 from tests.mutants_code.of_compiler import COMPILER
+from tests.mutants_code.of_experiments import EXPERIMENTS
 from tests.mutants_code.of_judges import (
     JUDGES_OF_COMPILER,
     JUDGES_OF_RELAY_PASSES,
@@ -37,6 +38,7 @@ CHANGES: tuple[Change, ...] = (
     *RUNTIME,
     *LOSSES,
     *REPORT,
+    *EXPERIMENTS,
     *JUDGES_OF_RUNTIME,
     *TVM,
 )

@@ -1,7 +1,8 @@
-"""Pages: reports and comparisons as single HTML files that need nothing else: no network, no
-library, no fonts.
+"""Pages: reports, comparisons and experiments as single HTML files that need nothing else: no
+network, no library, no fonts.
 
-``document.py`` is what they share, ``report.py`` and ``comparison.py`` put one together each, from
+``document.py`` is what they share, ``report.py``, ``comparison.py`` and ``experiments.py`` put one
+together each, from
 figures that are plain HTML and SVG and one that a script draws, because it is zoomed into
 (``timeline.py``).
 

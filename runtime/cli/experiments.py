@@ -1,0 +1,402 @@
+"""The commands about many compiles: sweep and search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from zeroskip.runtime.cli.options import (
+    FILE,
+    OBJECTIVES,
+    params_option,
+    read_list,
+    read_ratios,
+    shapes_option,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+AXES = (  # parameters that a file with the space replaces
+    "models",
+    "targets",
+    "settings",
+    "schemes",
+    "sparsity",
+    "objectives",
+    "data",
+    "calibrate",
+    "params",
+    "reconstruct",
+    "shapes",
+)
+
+
+def read_settings(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """``sram.act_bytes=64KiB,128KiB`` -> {"sram.act_bytes": "64KiB,128KiB"}."""
+    settings: dict[str, str] = {}
+    for value in values:
+        key, equals, given = (part.strip() for part in value.partition("="))
+        if not equals or not key or not given:
+            raise click.BadParameter(f"{value!r} is not of the form sram.act_bytes=64KiB,128KiB")
+        if key in settings:
+            raise click.BadParameter(f"{key} is given twice; give all its values at once")
+        settings[key] = given
+    return settings
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+_space_options = _options(
+    click.argument("models", type=FILE, nargs=-1),
+    params_option,
+    click.option(
+        "--space",
+        "space_file",
+        type=FILE,
+        metavar="TOML",
+        help="A file with networks, targets, settings, schemes: in the place of MODELS and the "
+        "options for these (docs/EXPERIMENTS.md).",
+    ),
+    click.option(
+        "--targets",
+        multiple=True,
+        default=("dense256",),
+        show_default=True,
+        callback=read_list,
+        help="Accelerators, separated by spaces or commas: names, or paths of TOML files; may be "
+        "repeated.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        callback=read_settings,
+        metavar="KEY=VALUES",
+        help="Values of a key of the hardware description, such as sram.act_bytes=64KiB,128KiB or "
+        "array.kind=dense,bitmap; may be repeated.",
+    ),
+    click.option(
+        "--schemes",
+        multiple=True,
+        default=("dense",),
+        show_default=True,
+        callback=read_list,
+        metavar="RECIPES",
+        help="Pruning recipes, separated by spaces or commas; 'dense': the network as it is. One "
+        "scheme is taken at each sparsity, a recipe of several (or a .toml file) as it is.",
+    ),
+    click.option(
+        "--data",
+        type=FILE,
+        metavar="NPZ",
+        help="What quality is measured with: an array for each input, the leading axis counts "
+        "samples, and 'labels' if the model classifies.",
+    ),
+    click.option(
+        "--calibrate",
+        type=FILE,
+        metavar="NPZ",
+        help="Sample inputs for ranges and --reconstruct; the data if left out.",
+    ),
+    click.option(
+        "--reconstruct",
+        type=click.Choice(("weights", "statistics")),
+        help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.",
+    ),
+    shapes_option,
+)
+_run_options = _options(
+    click.option(
+        "--store",
+        type=FILE,
+        metavar="FILE",
+        help="Where figures are kept: the same command goes on where it was ended.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Processes of this computer; one for each core by default. More than one need the extra "
+        "'sweep'.",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="A scheduler of dask.distributed whose workers measure, in the place of --workers.",
+    ),
+    click.option("--retry-failed", "retry", is_flag=True, help="Measure again what failed before."),
+    click.option(
+        "--cache/--no-cache",
+        default=True,
+        show_default=True,
+        help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
+    ),
+    click.option(
+        "--html",
+        "html_file",
+        type=FILE,
+        metavar="FILE",
+        help="Write one page with Pareto fronts, parallel coordinates and the best points.",
+    ),
+    click.option("--csv", "csv_file", type=FILE, metavar="FILE", help="Write the points as CSV."),
+    click.option(
+        "--json", "json_file", type=FILE, metavar="FILE", help="Write the points for machines."
+    ),
+    click.option(
+        "--parquet",
+        "parquet_file",
+        type=FILE,
+        metavar="FILE",
+        help="Write the points as Parquet; needs the extra 'parquet'.",
+    ),
+)
+
+
+@click.command("sweep")
+@_space_options
+@click.option(
+    "--sparsity",
+    default="0.5,0.75",
+    show_default=True,
+    callback=read_ratios,
+    metavar="RATIOS",
+    help="Ratios of weights to remove from the layers of a scheme.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    default=(OBJECTIVES[0],),
+    show_default=True,
+    callback=read_list,
+    metavar="GOALS",
+    help="What schedules are chosen by: cycles, energy or edp; several are an axis of the sweep.",
+)
+@_run_options
+def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None:
+    """Compile, time and, with data, judge MODELS over hardware, pruning and objectives; show the
+    points that no other beats."""
+    _check_given(given)
+    from zeroskip.runtime.experiments.sweep import sweep_space
+
+    space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("sweep.sqlite")
+    with _files(given, "Sweep") as write:
+        with _progress("sweeping") as on_progress:
+            table, counts = sweep_space(
+                space,
+                kept,
+                workers=_workers(workers),
+                scheduler=given["scheduler"],
+                cache=_cache(given),
+                retry=given["retry"],
+                progress=on_progress,
+            )
+            write(table)
+        _show(table)
+    click.echo(
+        f"{len(space):,} points: {counts.known:,} were in {kept}, {counts.measured:,} measured now, "
+        f"{counts.failed:,} failed now"
+    )
+
+
+@click.command("search")
+@_space_options
+@click.option(
+    "--goals",
+    multiple=True,
+    required=True,
+    callback=read_list,
+    metavar="METRICS",
+    help="What to make as good as can be: accuracy, snr, cycles, time, energy, edp, area, bytes, cpu; "
+    "of several the points that no other beats.",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    metavar="METRIC=LIMIT",
+    help="What must be kept, such as area=2.5mm2 or accuracy=92%; may be repeated.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Points that are known at the end, those that the store knew before included.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    envvar="SEED",
+    help="Of the optimizer.",
+)
+@click.option(
+    "--sparsity",
+    default="0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+    show_default=True,
+    callback=read_ratios,
+    metavar="RATIOS",
+    help="Ratios of weights to choose from for a scheme.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    default=(OBJECTIVES[0],),
+    show_default=True,
+    callback=read_list,
+    metavar="GOALS",
+    help="What schedules are chosen by: cycles, energy or edp; of several the search chooses.",
+)
+@_run_options
+def search_command(
+    store: Path | None,
+    workers: int | None,
+    goals: tuple[str, ...],
+    budgets: tuple[str, ...],
+    trials: int,
+    seed: int,
+    **given: Any,
+) -> None:
+    """Search pruning and hardware together for a MODEL that is good in all goals and keeps the
+    budgets."""
+    _check_given(given)
+    from zeroskip.runtime.experiments.search import Wish, search_space
+
+    wish = Wish.of(goals, budgets)
+    space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("search.sqlite")
+    budgets_text = "".join(f", {budget}" for budget in wish.budgets)
+    title = f"Search for {', '.join(metric.name for metric in wish.goals)}{budgets_text}"
+    with _files(given, title, wish.goals) as write:
+        with _progress("searching") as on_progress:
+            found = search_space(
+                space,
+                wish,
+                kept,
+                trials=trials,
+                seed=seed,
+                workers=_workers(workers),
+                scheduler=given["scheduler"],
+                cache=_cache(given),
+                retry=given["retry"],
+                progress=on_progress,
+            )
+            write(found.table)
+        _show_found(found)
+    click.echo(f"{len(found.table):,} of {len(space):,} points are known, in {kept}; seed {seed}")
+
+
+def _check_given(given: dict[str, Any]) -> None:
+    """UsageError unless there are models, or a file that has them and no option for what it has."""
+    if given["space_file"] is None:
+        if not given["models"]:
+            raise click.UsageError("give the networks to measure, or a file of them with --space")
+        return
+    context = click.get_current_context()
+    for name in AXES:
+        source = context.get_parameter_source(name)
+        if given.get(name) and source is click.core.ParameterSource.COMMANDLINE:
+            (param,) = [each for each in context.command.params if each.name == name]
+            raise click.UsageError(
+                f"the file of --space has networks and axes; leave {param.opts[0]} out, or the file"
+            )
+
+
+def _space_of(given: dict[str, Any], **axes: Any) -> Any:
+    """The space of the options, or of the file. axes: what commands call otherwise."""
+    from zeroskip.runtime.experiments.space import Space, read_space
+    from zeroskip.runtime.experiments.sweep import source_of
+
+    if given["space_file"] is not None:
+        return read_space(given["space_file"])
+    names = ("data", "calibrate", "params", "shapes")
+    sources = [source_of(model, *(given[name] for name in names)) for model in given["models"]]
+    return Space.of(
+        sources,
+        targets=given["targets"],
+        settings=given["settings"],
+        schemes=given["schemes"],
+        objectives=given["objectives"],
+        reconstruct=given["reconstruct"],
+        **axes,
+    )
+
+
+def _workers(given: int | None) -> int:
+    from zeroskip.runtime.environment import usable_cores
+
+    return usable_cores() if given is None else given
+
+
+def _cache(given: dict[str, Any]) -> Path | None:
+    from zeroskip.compiler.scheduling.schedule_cache import default_folder
+
+    return default_folder() if given["cache"] else None
+
+
+def _progress(title: str) -> Any:
+    from zeroskip.runtime.progress import progress
+
+    return progress(title)
+
+
+@contextmanager
+def _files(given: dict[str, Any], title: str, metrics: Any = None) -> Iterator[Any]:
+    """Within it, a function that writes a table into the files that were asked for; what cannot be
+    written for want of a library is refused at once. At its end it says what was written. title: of
+    the page; metrics: what its points are ranked by."""
+    from zeroskip.runtime.render.experiment_files import (
+        check_parquet,
+        write_csv,
+        write_experiment_page,
+        write_json,
+        write_parquet,
+    )
+
+    if given["parquet_file"] is not None:
+        check_parquet()
+    writers: dict[str, Callable[[Any, Any], None]] = {
+        "html_file": lambda path, table: write_experiment_page(path, table, title, metrics),
+        "csv_file": write_csv,
+        "json_file": write_json,
+        "parquet_file": write_parquet,
+    }
+
+    def write(table: Any) -> None:
+        for name, writer in writers.items():
+            if given[name] is not None:
+                writer(given[name], table)
+
+    yield write
+    for name in writers:
+        if given[name] is not None:
+            click.echo(f"wrote {given[name]}")
+
+
+def _show(table: Any) -> None:
+    from zeroskip.runtime.render.experiment_table import sweep_parts
+    from zeroskip.runtime.render.tables import show
+
+    show(*sweep_parts(table))
+
+
+def _show_found(found: Any) -> None:
+    from zeroskip.runtime.render.experiment_table import found_parts
+    from zeroskip.runtime.render.tables import show
+
+    show(*found_parts(found))

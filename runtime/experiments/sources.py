@@ -1,0 +1,126 @@
+"""Networks and data of an experiment by their content, and the version of the code that reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from importlib import metadata
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+import zeroskip
+from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.runtime.experiments.errors import ExperimentError
+
+LIBRARIES = ("apache-tvm", "numba", "numpy", "onnx", "onnxruntime", "scipy")
+_SHOWS = ("runtime/cli", "runtime/render")  # changes no figure
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network and the data that go with it.
+
+    model: its file. params: of Relay's text. shapes: of inputs that it leaves open. data: what
+    quality is measured with. calibrate: what ranges and weights are fitted to; None: the data.
+    """
+
+    model: Path
+    params: Path | None = None
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    data: Path | None = None
+    calibrate: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.model.stem
+
+    @property
+    def sizes(self) -> Mapping[str, tuple[int, ...]]:
+        return dict(self.shapes)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of all that is in the files, and of the shapes; names do not count.
+
+        ExperimentError for a file that cannot be read.
+        """
+        parts = {
+            "model": [digest_of(path) for path in (self.model, *_beside(self.model))],
+            "shapes": [[name, *sizes] for name, sizes in sorted(self.shapes)],
+            **{
+                what: None if path is None else digest_of(path)
+                for what, path in (
+                    ("params", self.params),
+                    ("data", self.data),
+                    ("calibrate", self.calibrate),
+                )
+            },
+        }
+        return sealed(parts)
+
+
+def sealed(value: object) -> str:
+    """Hex SHA-256 of a value of JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """Hex SHA-256 of a file; ExperimentError if it cannot be read."""
+    refuse_irregular(path)
+    try:
+        now = path.stat()
+        return _digest(path, now.st_size, now.st_mtime_ns)
+    except OSError as problem:
+        raise ExperimentError(f"'{path}' cannot be read: {problem.strerror}") from None
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, _size: int, _changed: int) -> str:
+    """Of a file as it is, read once in a process while it stays so."""
+    made = hashlib.sha256()
+    with path.open("rb") as content:
+        while chunk := content.read(_CHUNK):
+            made.update(chunk)
+    return made.hexdigest()
+
+
+def _beside(model: Path) -> list[Path]:
+    """The files beside an ONNX model that hold its weights; of other models there are none."""
+    try:
+        graph = onnx.load(str(model), load_external_data=False).graph
+    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError):
+        return []
+    names = {
+        entry.value
+        for tensor in graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [model.parent / name for name in sorted(names)]
+
+
+@cache
+def code_version() -> str:
+    """Hex digest of all code that figures come from, and the versions of the libraries below it:
+    another version never takes this one's figures for its own."""
+    package = Path(zeroskip.__file__).parent
+    files = [
+        path
+        for folder in ("accel_model", "relay_passes", "compiler", "runtime")
+        for path in _sources(package / folder)
+        if not path.relative_to(package).as_posix().startswith(_SHOWS)
+    ]
+    content = {path.relative_to(package).as_posix(): digest_of(path) for path in files}
+    return sealed([content, {name: metadata.version(name) for name in LIBRARIES}])[:16]
+
+
+def _sources(folder: Path) -> Iterable[Path]:
+    """What code is and what it reads: not targets, which are counted by their content."""
+    return sorted(path for suffix in ("py", "csv") for path in folder.rglob(f"*.{suffix}"))

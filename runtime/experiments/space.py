@@ -1,0 +1,266 @@
+"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives.
+
+In Python by ``Space.of``; as a TOML file (``read_space``)
+
+    networks = ["a.onnx", "b.onnx"]
+    calibrate = "images.npz"
+    schemes = ["dense", "unstructured", "pattern"]
+    sparsities = [0.5, 0.75]
+    targets = ["sparse256"]
+    objectives = ["cycles"]
+
+    [set]
+    "sram.act_bytes" = ["128KiB", "256KiB"]
+    "sram.wgt_bytes" = {from = "64KiB", to = "256KiB", times = 2}
+
+or, where networks have data of their own, with tables ``[[network]]`` of model, params, data,
+calibrate and shapes in the place of ``networks``. Paths are those of the file's folder.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+from zeroskip.accel_model import physics
+from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.scheduling.objective import GOALS, Goal
+from zeroskip.relay_passes.pruning.base.options import Options, brief, nearest
+from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
+from zeroskip.runtime.analysis.comparison import DENSE
+from zeroskip.runtime.experiments.errors import ExperimentError
+from zeroskip.runtime.experiments.point import FrontPoint, Point
+from zeroskip.runtime.experiments.settings import Value, check_settings, read_values
+from zeroskip.runtime.experiments.sources import Source
+
+METHODS = ("weights", "statistics")  # of reconstruction
+SET = "set"  # the table of settings in a file
+_FRONT_KEYS = ("params", "data", "calibrate", "shapes")  # of a network
+_KEYS = {  # of a file: what it holds
+    "networks": list,
+    "network": list,
+    "targets": list,
+    "schemes": list,
+    "sparsities": list,
+    "objectives": list,
+    "reconstruct": str,
+    "params": str,
+    "data": str,
+    "calibrate": str,
+    "shapes": dict,
+    SET: dict,
+}
+Scheme: TypeAlias = tuple[str, tuple[Options, ...]]  # as it was asked for, and its options
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every combination of its axes.
+
+    settings: key of hardware -> values. schemes: ``dense``, of no options, is the network as it is;
+    a scheme of one is taken at each sparsity, of several as it is.
+    """
+
+    sources: tuple[Source, ...]
+    targets: tuple[AccelSpec, ...]
+    settings: Mapping[str, tuple[Value, ...]]
+    schemes: tuple[Scheme, ...]
+    sparsities: tuple[float, ...]
+    objectives: tuple[Goal, ...]
+    reconstruct: str | None = None
+
+    @staticmethod
+    def of(
+        sources: Sequence[Source],
+        *,
+        targets: Sequence[str | AccelSpec] = ("dense256",),
+        settings: Mapping[str, Any] | None = None,
+        schemes: Sequence[Recipe] = (DENSE,),
+        sparsities: Sequence[float] = (0.5, 0.75),
+        objectives: Sequence[Goal] = ("cycles",),
+        reconstruct: str | None = None,
+    ) -> Space:
+        """The space of axes as users give them; a ZeroskipError names what cannot be one.
+
+        settings: of each key a value, a list, a text with commas or a range
+        (``settings.read_values``).
+        """
+        for what, given in (
+            ("network", sources),
+            ("target", targets),
+            ("scheme", schemes),
+            ("sparsity", sparsities),
+            ("objective", objectives),
+        ):
+            if not given:
+                raise ExperimentError(f"the space is empty: name one {what} at least")
+        specs = tuple(each if isinstance(each, AccelSpec) else load_spec(each) for each in targets)
+        axes = {key: read_values(given, f"'{key}'") for key, given in (settings or {}).items()}
+        for spec in specs:
+            physics.check(spec)
+            check_settings(spec, axes)
+        for sparsity in sparsities:
+            if isinstance(sparsity, bool) or not isinstance(sparsity, int | float):
+                raise ExperimentError(f"sparsity {brief(repr(sparsity))} is no number")
+            if not 0 < sparsity < 1:
+                raise ExperimentError(f"sparsity {sparsity:g} is not above 0 and below 1")
+        for objective in objectives:
+            if objective not in GOALS:
+                raise ExperimentError(
+                    f"objective '{brief(objective)}' is not known; {nearest(objective, GOALS)}"
+                )
+        if reconstruct is not None and reconstruct not in METHODS:
+            raise ExperimentError(
+                f"reconstruct '{brief(reconstruct)}' is not known; {nearest(reconstruct, METHODS)}"
+            )
+        space = Space(
+            tuple(sources),
+            specs,
+            axes,
+            tuple(map(_scheme, schemes)),
+            tuple(map(float, sparsities)),
+            tuple(objectives),
+            reconstruct,
+        )
+        for source in sources:
+            _check_source(source, space)
+        return space
+
+    def __len__(self) -> int:
+        """How many points there are."""
+        hardware = len(self.targets) * prod(map(len, self.settings.values()))
+        return sum(1 for _ in self.fronts()) * hardware * len(self.objectives)
+
+    def fronts(self) -> Iterator[FrontPoint]:
+        """What is shared by points that differ in their hardware, network by network."""
+        for source in self.sources:
+            for name, options in self.schemes:
+                for sparsity in self.sparsities if len(options) == 1 else (None,):
+                    yield FrontPoint(
+                        source, self.targets[0], name, options, sparsity, self._method(options)
+                    )
+
+    def points_of(self, front: FrontPoint) -> Iterator[Point]:
+        """The points that share it, target by target."""
+        for target in self.targets:
+            for values in product(*self.settings.values()):
+                settings = tuple(zip(self.settings, values, strict=True))
+                for objective in self.objectives:
+                    yield Point(front, target, settings, objective)
+
+    def __iter__(self) -> Iterator[Point]:
+        for front in self.fronts():
+            yield from self.points_of(front)
+
+    def _method(self, options: tuple[Options, ...]) -> str | None:
+        return self.reconstruct if options else None
+
+
+def _scheme(recipe: Recipe) -> Scheme:
+    if recipe == DENSE:
+        return DENSE, ()
+    options = read_recipe(recipe)
+    if isinstance(recipe, str | Path):
+        return str(recipe), options
+    return "+".join(map(str, options)), options
+
+
+def _check_source(source: Source, space: Space) -> None:
+    """ExperimentError for files that are not there, and for samples that a scheme needs."""
+    _ = source.digest
+    if source.data is None and source.calibrate is None and space.reconstruct is not None:
+        raise ExperimentError(
+            f"'{source.name}': weights are fitted to samples; give them with --calibrate or --data"
+        )
+
+
+def read_space(path: str | Path) -> Space:
+    """The space in a TOML file; a ZeroskipError names the file and what is wrong in it."""
+    path = Path(path)
+    refuse_irregular(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise ExperimentError(f"'{path}' cannot be read: {problem.strerror}") from None
+    except (ValueError, RecursionError) as problem:
+        raise ExperimentError(f"'{path}' is not TOML: {problem}") from None
+    _check_types(content, _KEYS, str(path))
+    if ("networks" in content) == ("network" in content):
+        raise ExperimentError(
+            f"'{path}' must have networks = [...], paths of models, or tables [[network]], and not both"
+        )
+    kept = {
+        key: content[key]
+        for key in ("targets", "schemes", "sparsities", "objectives", "reconstruct")
+        if key in content
+    }
+    for key in ("targets", "schemes"):
+        if key in kept:
+            kept[key] = [_beside(path, each) for each in _texts(kept[key], key, path)]
+    return Space.of(_sources(content, path), settings=content.get(SET, {}), **kept)
+
+
+def _sources(content: Mapping[str, Any], path: Path) -> list[Source]:
+    common = {key: content[key] for key in _FRONT_KEYS if key in content}
+    if "networks" in content:
+        tables = [{"model": model} for model in _texts(content["networks"], "networks", path)]
+    else:
+        tables = content["network"]
+    sources = []
+    for number, table in enumerate(tables, 1):
+        where = f"{path}', network {number}"
+        if not isinstance(table, Mapping):
+            raise ExperimentError(f"'{where}: is no table; write [[network]] and model = below it")
+        known = {"model": str, **{key: _KEYS[key] for key in _FRONT_KEYS}}
+        _check_types(table, known, where.replace("'", ""))
+        if "model" not in table:
+            raise ExperimentError(f"'{where}: model is missing; give the path of a network")
+        sources.append(_source({**common, **table}, path))
+    return sources
+
+
+def _source(table: Mapping[str, Any], path: Path) -> Source:
+    files = {
+        key: path.parent / table[key]
+        for key in ("model", "params", "data", "calibrate")
+        if key in table
+    }
+    shapes = cast("Mapping[str, Any]", table.get("shapes", {}))
+    for name, sizes in shapes.items():
+        whole = isinstance(sizes, list) and all(type(size) is int and size > 0 for size in sizes)
+        if not whole or not sizes:
+            raise ExperimentError(
+                f"'{path}': shapes.{brief(name)} must be sizes such as [1, 3, 224, 224]"
+            )
+    return Source(**files, shapes=tuple((name, tuple(sizes)) for name, sizes in shapes.items()))
+
+
+def _check_types(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:
+    kinds: dict[type, str] = {list: "a list", dict: "a table", str: "a text"}
+    for key, value in table.items():
+        if key not in known:
+            raise ExperimentError(
+                f"'{where}': '{brief(key)}' is no key of a space; {nearest(key, known)}"
+            )
+        if not isinstance(value, known[key]):
+            raise ExperimentError(
+                f"'{where}': {key} must be {kinds[known[key]]}, not {brief(repr(value))}"
+            )
+
+
+def _texts(values: Sequence[Any], key: str, path: Path) -> list[str]:
+    for value in values:
+        if not isinstance(value, str):
+            raise ExperimentError(f"'{path}': {key} must be texts, not {brief(repr(value))}")
+    return list(values)
+
+
+def _beside(path: Path, name: str) -> str:
+    """A TOML file of a target or a recipe, in the folder of the file that names it."""
+    return str(path.parent / name) if name.endswith(".toml") and ":" not in name else name

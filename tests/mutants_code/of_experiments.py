@@ -1,0 +1,142 @@
+"""Changes to sweeps, searches and their store."""
+
+from __future__ import annotations
+
+from tests.mutants_code.change import Change
+
+EXPERIMENTS: tuple[Change, ...] = (
+    Change(
+        "runtime/experiments/store.py",
+        "a failure of another process takes the place of figures",
+        '"WHERE points.failure IS NOT NULL",',
+        '"WHERE 1",',
+        "runtime/test_sweep.py::test_a_store_gives_what_it_was_given",
+    ),
+    Change(
+        "runtime/experiments/store.py",
+        "who finds the store locked gives up",
+        "_WAIT = 60.0",
+        "_WAIT = 0.0",
+        "runtime/test_sweep.py::test_several_processes_write_at_once",
+    ),
+    Change(
+        "runtime/experiments/store.py",
+        "a store of another version is taken",
+        "if tables and version != VERSION:",
+        "if tables and version < VERSION:",
+        "runtime/test_sweep.py::test_no_store_is_left_as_it_is",
+    ),
+    Change(
+        "runtime/experiments/point.py",
+        "the objective is not in the key",
+        "table, repr(origin), self.objective])",
+        "table, repr(origin)])",
+        "runtime/test_experiment_values.py::test_keys_differ_where_something_differs",
+    ),
+    Change(
+        "runtime/experiments/point.py",
+        "the version of the code is not in the key",
+        "                code_version(),\n",
+        "",
+        "runtime/test_experiment_values.py::test_keys_differ_where_something_differs",
+    ),
+    Change(
+        "runtime/experiments/sources.py",
+        "weights beside a model are not its content",
+        "for path in (self.model, *_beside(self.model))]",
+        "for path in (self.model,)]",
+        "runtime/test_experiment_values.py::test_the_weights_beside_a_model_are_its_content",
+    ),
+    Change(
+        "runtime/experiments/sources.py",
+        "a file that was changed keeps its digest",
+        "return _digest(path, now.st_size, now.st_mtime_ns)",
+        "return _digest(path, 0, 0)",
+        "runtime/test_experiment_values.py::test_the_weights_beside_a_model_are_its_content",
+    ),
+    Change(
+        "runtime/experiments/run.py",
+        "failures are tried again unasked",
+        "return outcome is None or (retry and outcome.failure is not None)",
+        "return outcome is None or outcome.failure is not None",
+        "runtime/test_sweep.py::test_failures_are_kept_and_tried_again_only_if_asked",
+    ),
+    Change(
+        "runtime/experiments/run.py",
+        "fronts are never let go of",
+        "if front.key in exhausted and not in_flight[front.key]:",
+        "if False:",
+        "runtime/test_sweep.py::test_a_front_is_made_once_and_points_in_order",
+    ),
+    Change(
+        "runtime/experiments/settings.py",
+        "another kind of array keeps the size of the first target that has it",
+        "min(found, key=lambda spec: spec.array.macs != macs)",
+        "max(found, key=lambda spec: spec.array.macs != macs)",
+        "runtime/test_experiment_values.py::"
+        "test_another_kind_brings_the_array_of_the_target_of_its_size",
+    ),
+    Change(
+        "runtime/experiments/metrics.py",
+        "a point that leaves more to the CPU beats one that leaves less",
+        "metrics = [*metrics, CPU] if CPU not in metrics else list(metrics)",
+        "metrics = list(metrics)",
+        "runtime/test_experiment_values.py::test_what_is_unbeaten_is_beaten_by_none",
+    ),
+    Change(
+        "runtime/experiments/metrics.py",
+        "what is to be large is made small",
+        'return value if self.best == "min" else -value',
+        "return value",
+        "runtime/test_experiment_values.py::test_what_is_unbeaten_is_beaten_by_none",
+    ),
+    Change(
+        "runtime/experiments/front.py",
+        "workers of another version measure",
+        "if code != code_version():",
+        "if False:",
+        "runtime/test_engine.py::test_workers_say_that_they_are_of_another_version",
+    ),
+    Change(
+        "runtime/experiments/front.py",
+        "a sweep's networks are not brought to the sparsity",
+        "if point.sparsity is not None:",
+        "if point.sparsity is None and recipe:",
+        "runtime/test_sweep.py::test_quality_and_energy_are_those_of_compare",
+    ),
+    Change(
+        "runtime/experiments/search.py",
+        "the optimizer does not hear of budgets",
+        "trial.set_constraint(str(budget), min(budget.excess(outcome.figures), FAR))",
+        "trial.set_constraint(str(budget), -1.0)",
+        "runtime/test_search.py::test_the_best_keeps_the_budgets",
+    ),
+    Change(
+        "runtime/experiments/search.py",
+        "what the store knows is measured again",
+        "    study.learn(store, retry)\n",
+        "",
+        "runtime/test_search.py::test_what_a_store_knows_is_not_measured_again",
+    ),
+    Change(
+        "runtime/experiments/search.py",
+        "points are asked for again",
+        "            if point.key not in self.seen:\n                self.seen",
+        "            if True:\n                self.seen",
+        "runtime/test_search.py::test_points_are_asked_for_once_each",
+    ),
+    Change(
+        "runtime/render/pages/experiments.py",
+        "fronts are drawn straight from point to point",
+        "corners.append((at, best))",
+        "corners.append((at, up))",
+        "runtime/test_experiment_page.py::test_the_steps_are_the_front",
+    ),
+    Change(
+        "runtime/environment.py",
+        "a library of another version is fine",
+        'return self.found is not None and self.wanted in ("", self.found)',
+        "return self.found is not None",
+        "runtime/test_doctor.py::test_extras_are_there_or_lack_something",
+    ),
+)
