@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder, TileRequest
@@ -187,7 +188,10 @@ class ChannelEmitter:
         if not wanted:
             return Constants()
         pars = out.load_params(*wanted)
-        reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
+        reads = [
+            Rows("par", AddressSet(par, len(rows)))
+            for par, (_, rows) in zip(pars, wanted, strict=True)
+        ]
         if wgt is not None:
             reads.append(wgt)
         return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], tuple(reads))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
 from zeroskip.compiler.codegen.program_builder import (
@@ -111,7 +112,7 @@ class ConvEmitter:
             return
         rows = table.to_rows()
         (par,) = self.out.load_params(((self._weights_key, "table"), rows))
-        reads = [Rows("par", par, len(rows))]
+        reads = [Rows("par", AddressSet(par, len(rows)))]
         made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
 
@@ -220,5 +221,8 @@ class ConvEmitter:
                 ((self.id, "t"), scalar_rows(total.mult_a, total.mult_b, shift=total.shift))
             )
         pars = self.out.load_params(*wanted)
-        reads = [Rows("par", par, len(rows)) for par, (_, rows) in zip(pars, wanted, strict=True)]
+        reads = [
+            Rows("par", AddressSet(par, len(rows)))
+            for par, (_, rows) in zip(pars, wanted, strict=True)
+        ]
         return pars[0], pars[-1], reads

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.program.program import LayerInfo, Program, ResultPlace, Tile
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
 from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES as GRANULE
@@ -87,12 +88,14 @@ class ActTile:
     def rows(self, channel_blocks: int, first: int = 0) -> Rows:
         return Rows(
             "act",
-            self.act + first * self.block,
-            self.patch.cols.size,
-            self.patch.rows.size,
-            self.row,
-            channel_blocks,
-            self.block,
+            AddressSet(
+                self.act + first * self.block,
+                self.patch.cols.size,
+                height=self.patch.rows.size,
+                row=self.row,
+                blocks=channel_blocks,
+                block=self.block,
+            ),
         )
 
 
@@ -212,12 +215,14 @@ class ProgramBuilder:
             )
             act = Rows(
                 "act",
-                tile.act + run.block * tile.block,
-                patch.cols.size,
-                patch.rows.size,
-                tile.row,
-                run.count,
-                tile.block,
+                AddressSet(
+                    tile.act + run.block * tile.block,
+                    patch.cols.size,
+                    height=patch.rows.size,
+                    row=tile.row,
+                    blocks=run.count,
+                    block=tile.block,
+                ),
             )
             made = move(
                 act=act.start,
@@ -269,9 +274,11 @@ class ProgramBuilder:
         if count > 1 and stride % GRANULE == 0 and stride > length:
             low = first // GRANULE
             high = (first + length - 1) // GRANULE
-            return Rows("dram", low, high - low + 1, blocks=count, block=stride // GRANULE)
+            return Rows(
+                "dram", AddressSet(low, high - low + 1, blocks=count, block=stride // GRANULE)
+            )
         last = first + (count - 1) * stride + length - 1
-        return Rows("dram", first // GRANULE, last // GRANULE - first // GRANULE + 1)
+        return Rows("dram", AddressSet(first // GRANULE, last // GRANULE - first // GRANULE + 1))
 
     def tiles(self, wanted: Sequence[TileRequest]) -> list[ActTile]:
         """The tiles of a step, all in ACT at once: where their values stay on chip, or else in
@@ -338,7 +345,7 @@ class ProgramBuilder:
         self._table = held
         rows = table.table.reshape(isa.TABLE_ROWS, -1)
         (par,) = self.load_params((("results", held), rows))
-        self.stream.add(isa.Lookup(par=par), [Rows("par", par, len(rows))])
+        self.stream.add(isa.Lookup(par=par), [Rows("par", AddressSet(par, len(rows)))])
 
     def set_output(self, tile: ActTile, op: ops.Op, clip: ops.Clip) -> None:
         """clip: of the result, before a table."""
@@ -391,14 +398,14 @@ class ProgramBuilder:
                 self.stream.add(
                     isa.LoadParams(par=par, dram=dram, rows=len(rows)),
                     [],
-                    [Rows("par", par, len(rows))],
+                    [Rows("par", AddressSet(par, len(rows)))],
                 )
         return [par for par, _ in places]
 
     def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, mode: int) -> Rows:
         """WGT rows of packed streams, loaded if they are not there."""
         ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)])
-        held = Rows("wgt", wgt, rows)
+        held = Rows("wgt", AddressSet(wgt, rows))
         if fresh:
             dram = self.image.add(key, raw.tobytes)
             self.stream.add(

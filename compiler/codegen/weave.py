@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.compiler.codegen.channelwise import cuts
 from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder, TileRequest
 from zeroskip.compiler.codegen.rows import Rows
@@ -131,11 +132,13 @@ class WeaveEmitter:
         dram = self.out.dram_rows(load.dram, load.blocks, shape.dram_block, piece)
         act = Rows(
             "act",
-            load.act,
-            load.width,
-            load.height,
-            shape.act_row,
-            load.blocks,
-            shape.act_block,
+            AddressSet(
+                load.act,
+                load.width,
+                height=load.height,
+                row=shape.act_row,
+                blocks=load.blocks,
+                block=shape.act_block,
+            ),
         )
         stream.add(load, [dram], [act])
