@@ -5,9 +5,9 @@ from __future__ import annotations
 from zeroskip.accel_model.execute.state import State, block_masks, tile_cells
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
-from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACT, PAR, WGT
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
 
 

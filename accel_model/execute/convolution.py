@@ -23,9 +23,9 @@ from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.functional.activations import PartialSum
 from zeroskip.accel_model.functional.convolution import largest_array
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACC
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 
 

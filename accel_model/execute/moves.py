@@ -19,11 +19,12 @@ from zeroskip.accel_model.functional.activations import DmaCopy
 from zeroskip.accel_model.functional.kernels import Int64
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access
-from zeroskip.accel_model.memory.address_sets import AddressSet, bursts
+from zeroskip.accel_model.memory.address_sets import bursts
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.memory.wgt_banks import scatter
 from zeroskip.accel_model.physics.common import bus_rows
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
 from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 

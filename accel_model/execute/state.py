@@ -12,12 +12,12 @@ from zeroskip.accel_model.arrays.base import FilterSet, StreamPlacement
 from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
 from zeroskip.accel_model.functional.activations import ActivationMath
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.limits import ResourceLimits
 from zeroskip.accel_model.memory.memories import Memories
 from zeroskip.accel_model.memory.operand_window import OperandWindow
 from zeroskip.accel_model.memory.wgt_banks import decode, gather, placed_rows
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.spec import AccelSpec
 
 MOST_REMEMBERED = 1 << 24  # decoded weights, of what is in WGT

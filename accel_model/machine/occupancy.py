@@ -18,8 +18,8 @@ from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.memory.access_check import Access
-from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.memories import DRAM, NAMES, Memories
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
 

@@ -10,14 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.memory.address_sets import (
-    AddressSet,
-    first_unwritten,
-    last_access,
-    set_bits,
-    stamp,
-)
+from zeroskip.accel_model.memory.address_sets import first_unwritten, last_access, set_bits, stamp
 from zeroskip.accel_model.memory.memories import ACT, Int32, Int64
+from zeroskip.accel_model.program.address_set import AddressSet
 
 OK, BOUNDS, DUPLICATE, UNWRITTEN, RACE, SELF_OVERLAP = range(6)  # what ``check_and_record`` finds
 STREAM_LENGTH = 0  # length of rows of WGT whose number only the streams say

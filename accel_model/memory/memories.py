@@ -19,13 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import (
-    AddressSet,
-    ShadowLayout,
-    first_unwritten,
-    set_bits,
-)
+from zeroskip.accel_model.memory.address_sets import ShadowLayout, first_unwritten, set_bits
 from zeroskip.accel_model.memory.faults import InstructionFault
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES, AccelSpec

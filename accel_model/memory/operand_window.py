@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.timing.shape import WindowShape
 
 

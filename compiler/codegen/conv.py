@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
 from zeroskip.compiler.codegen.program_builder import (

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import encode_all
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import LayerInfo, Program, ResultPlace, Tile
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
 from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES as GRANULE

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 
 
 class Rows(NamedTuple):

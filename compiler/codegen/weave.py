@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.compiler.codegen.channelwise import cuts
 from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder, TileRequest
 from zeroskip.compiler.codegen.rows import Rows

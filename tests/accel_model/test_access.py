@@ -9,8 +9,9 @@ import numpy as np
 
 from zeroskip.accel_model.memory import access_check
 from zeroskip.accel_model.memory.access_check import STREAM_LENGTH, Access, check_and_record
-from zeroskip.accel_model.memory.address_sets import AddressSet, ShadowLayout
+from zeroskip.accel_model.memory.address_sets import ShadowLayout
 from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR
+from zeroskip.accel_model.program.address_set import AddressSet
 
 Rng = np.random.Generator
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.campaigns.cycles import fast
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.spec import AccelSpec, SpecError, load_spec, parse_spec, spec_from_table
 from zeroskip.accel_model.technology import DRAM_TIMINGS
 from zeroskip.accel_model.timing.dram_rows import RowTiming, busy_cycles, row_timing

@@ -15,7 +15,6 @@ from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import Instruction
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.address_sets import (
-    AddressSet,
     ShadowLayout,
     bursts,
     first_unwritten,
@@ -24,6 +23,7 @@ from zeroskip.accel_model.memory.address_sets import (
     stamp,
 )
 from zeroskip.accel_model.memory.faults import MachineError
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.accel_model.spec import load_spec
 

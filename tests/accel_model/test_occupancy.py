@@ -17,8 +17,8 @@ from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.occupancy import Occupancy, occupancy
 from zeroskip.accel_model.machine.run import Run
-from zeroskip.accel_model.memory.address_sets import AddressSet
 from zeroskip.accel_model.memory.memories import NAMES, Memories
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
 

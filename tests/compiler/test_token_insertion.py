@@ -2,7 +2,7 @@
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.instructions import Unit
-from zeroskip.accel_model.memory.address_sets import AddressSet
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.codegen.token_insertion import InstructionStream
 
