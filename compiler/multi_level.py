@@ -19,7 +19,7 @@ from zeroskip.compiler.artifact.nested_packer import Level, pack_levels
 from zeroskip.compiler.driver import given_samples, network_of, prepare, ranges_of
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.options import CompileOptions, First, checked, progress_of
-from zeroskip.compiler.stages import Stages, lower_float, without_dead
+from zeroskip.compiler.stages import Stages, lower_float, with_move_layers, without_dead_channels
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
@@ -73,7 +73,7 @@ def lower_levels(
         )
     progress = progress_of(checked(options))
     module, _ = prepare(model, options, more=True)
-    module = without_dead(module)
+    module = without_dead_channels(module)
     samples, scales = given_samples(module, options.get("calibrate")), None
     kept: Mapping[str, str] = {}
     for number, recipe in enumerate(levels):
@@ -85,11 +85,12 @@ def lower_levels(
         before, module = module, prune_by(module, recipe, samples=samples)
         if number > 0:
             _check_level(before, module, number, recipe_text(recipe))
-        ranges = ranges_of(module, mine)
+        ready = with_move_layers(module)
+        ranges = ranges_of(ready, mine)
         # Each level has its own activations, but a weight is one integer in all of them.
-        scales = choose_weight_scales(module, ranges) if scales is None else scales
+        scales = choose_weight_scales(ready, ranges) if scales is None else scales
         quantize = QuantizeInt8(ranges=ranges, weight_scales=scales)
-        stages = lower_float(module, spec, quantize, mine, kept=kept)
+        stages = lower_float(ready, spec, quantize, mine, kept=kept)
         kept = stages.kept  # what does not fit in one level is on the CPU in the sparser ones too
         yield stages
 

@@ -23,6 +23,7 @@ from zeroskip.relay_passes.partition import PartitionForAccelerator
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
 from zeroskip.relay_passes.pruning.schemes.dead_channels import RemoveDeadChannels
 from zeroskip.relay_passes.pruning.schemes.idle_filters import DropIdleFilters
+from zeroskip.relay_passes.quantize.fold_shuffles import FoldShuffles
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.relax.fold_forward import AffineLayers
 from zeroskip.relay_passes.relax.interpolation_layers import InterpolationLayers
@@ -161,12 +162,24 @@ def lower_fastest(
 
 
 def without_dead(pruned: IRModule, block: int = 1) -> IRModule:
-    """The module without channels that cannot matter, as far as whole blocks of them go; affine
-    arithmetic that is left is layers then, and so are bilinear resizes.
+    """``with_move_layers`` of the module without channels that cannot matter, as far as whole blocks
+    of them go.
 
     This comes after pruning: with fewer channels, groups of n of m no longer line up.
     """
-    return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers(), InterpolationLayers())
+    return with_move_layers(without_dead_channels(pruned, block))
+
+
+def without_dead_channels(pruned: IRModule, block: int = 1) -> IRModule:
+    """The module without channels that cannot matter; affine arithmetic that is left is layers
+    then."""
+    return apply_passes(pruned, RemoveDeadChannels(block), AffineLayers())
+
+
+def with_move_layers(pruned: IRModule) -> IRModule:
+    """The module with shuffles of channels and bilinear resizes as weights of layers, which no
+    pruning may see: they are not learned."""
+    return apply_passes(pruned, FoldShuffles(), InterpolationLayers())
 
 
 def without_idle(pruned: IRModule, quantize: QuantizeInt8) -> IRModule:

@@ -38,6 +38,7 @@ _HOME = {
     "FoldBatchNorm": "relax.fold",
     "FoldForward": "relax.fold_forward",
     "DecomposeOperators": "relax.decompose",
+    "FoldShuffles": "quantize.fold_shuffles",
     "InterpolationLayers": "relax.interpolation_layers",
     "AffineLayers": "relax.fold_forward",
     "PrunePattern": "pruning.schemes.pattern",

@@ -104,6 +104,13 @@ MOVES: tuple[Change, ...] = (
         "relay_passes/test_quantize.py::test_what_keeps_its_inputs_scale_passes_a_concats_on",
     ),
     Change(
+        "relay_passes/quantize/fold_shuffles.py",
+        "a slice of a shuffle begins at its first channel",
+        "tuple(before.channels[at] for at in picked)",
+        "before.channels[: len(picked)]",
+        "relay_passes/test_quantize_moves.py::test_a_shuffle_goes_into_the_weights_that_read_it",
+    ),
+    Change(
         "relay_passes/quantize/moves.py",
         "channels of a shuffle stay in their groups",
         ".reshape(split[1:3]).T.reshape(-1)",

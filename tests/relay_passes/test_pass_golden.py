@@ -144,6 +144,18 @@ def upsampled() -> tvm.IRModule:
     return module(2, body)
 
 
+def shuffled() -> tvm.IRModule:
+    def body(x: Any, emit: Emit) -> Any:
+        y = emit("groups", op.reshape(x, (1, 2, 2, 6, 6)))
+        y = emit(
+            "shuffle", op.reshape(emit("turn", op.permute_dims(y, [0, 2, 1, 3, 4])), (1, 4, 6, 6))
+        )
+        right = emit("right", op.strided_slice(y, [1], [1], [4]))
+        return emit("conv", op.nn.conv2d(right, const(numbers(2, 3, 1, 1))))
+
+    return module(4, body)
+
+
 def interpolated() -> tvm.IRModule:
     def body(x: Any, emit: Emit) -> Any:
         y = emit("conv", op.nn.conv2d(x, const(numbers(2, 2, 1, 1))))
@@ -196,6 +208,7 @@ CASES = {
     "FoldBatchNorm": GoldenCase(normalised, passes.FoldBatchNorm),
     "DecomposeOperators": GoldenCase(upsampled, passes.DecomposeOperators),
     "FoldForward": GoldenCase(scaled_before, passes.FoldForward),
+    "FoldShuffles": GoldenCase(shuffled, passes.FoldShuffles),
     "InterpolationLayers": GoldenCase(interpolated, passes.InterpolationLayers),
     "AffineLayers": GoldenCase(scaled_between, passes.AffineLayers),
     "PrunePattern": GoldenCase(plain, lambda: passes.PrunePattern(connectivity=0.5)),

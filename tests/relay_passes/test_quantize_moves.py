@@ -21,9 +21,11 @@ from zeroskip.relay_passes.integer.layers import (
     MaxPoolLayer,
 )
 from zeroskip.relay_passes.integer.relax_functions import is_integer_layer, read_layer
+from zeroskip.relay_passes.quantize.fold_shuffles import FoldShuffles
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.quantize.scales import Range
-from zeroskip.relay_passes.relax.rewriting import bindings
+from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.relay_passes.relax.rewriting import bindings, op_name
 from zeroskip.runtime.execution.validation import validate
 
 NUMBERS = {
@@ -37,6 +39,9 @@ NUMBERS = {
     "axes": [2, 3],
     "step": [-2, 1],
     "halves": [4, 4],
+    "zero": [0],
+    "three": [3],
+    "last": [3],
     "around": [0, 0, 1, 0, 0, 0, 2, 3],
 }
 BODIES = {
@@ -78,6 +83,8 @@ def network(body: str, rng: np.random.Generator, behind: int = 0) -> onnx.ModelP
         "w": (8, 3, 1, 1),
         "t": (8, 8, 3, 3),
         "t2": (4, 2, 2, 3),
+        "w8": (8, 8, 1, 1),
+        "w4": (8, 4, 1, 1),
         **({"w2": (5, behind, 1, 1)} if behind else {}),
     }
     constants: dict[str, Any] = {
@@ -126,9 +133,37 @@ def test_every_move_is_one_region_and_exact() -> None:
         ]
     )
     model = network(body, rng, behind=6)
-    compiled = compile_network(model, "sparse256")
+    images = rng.standard_normal((16, 3, 6, 4)).astype(np.float32)
+    compiled = compile_network(model, "sparse256", calibrate={"x": images})
     assert compiled.cpu == {}
     assert len(compiled.programs) == 1
-    judged = validate(compiled, {"x": rng.standard_normal((1, 3, 6, 4)).astype(np.float32)})
+    judged = validate(compiled, {"x": images[:1]})
     assert judged.exact, judged.text()
     assert judged.snr_db["y"] > 20
+
+
+def test_a_shuffle_goes_into_the_weights_that_read_it() -> None:
+    """One reader is a convolution of it, one of a slice of it, one no convolution."""
+    body = " ".join(
+        [
+            BODIES["shuffle"].replace(" m =", " s2 ="),
+            "low, high = Split <axis = 1> (s2, halves)",
+            "both = Conv (s2, w8) half = Conv (high, w4) rest = MaxPool <kernel_shape = [1, 2]> (low)",
+            "sum = Add (both, half) cut = Slice (sum, zero, three, last)",
+            "m = Concat <axis = 1> (cut, rest)",
+        ]
+    )
+    rng = np.random.default_rng(8)
+    model = network(body, rng)
+    module = import_float(model, {})
+    folded = FoldShuffles()(module)
+    names = [op_name(b.value) for b in bindings(folded["main"])]
+    assert "relax.permute_dims" not in names
+    assert names.count("relax.take") == 1
+    x = rng.standard_normal((1, 3, 6, 4)).astype(np.float32)
+    for mine, theirs in zip(
+        run_cpu(compile_for_cpu(folded), "main", [x]),
+        run_cpu(compile_for_cpu(module), "main", [x]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
