@@ -58,6 +58,30 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def _sparsities(default: str, words: str) -> Callable[[F], F]:
+    return click.option(
+        "--sparsity",
+        default=default,
+        show_default=True,
+        callback=read_ratios,
+        metavar="RATIOS",
+        help=words,
+    )
+
+
+def _schedule_goals(words: str) -> Callable[[F], F]:
+    return click.option(
+        "--objective",
+        "objectives",
+        multiple=True,
+        default=(OBJECTIVES[0],),
+        show_default=True,
+        callback=read_list,
+        metavar="GOALS",
+        help=words,
+    )
+
+
 _space_options = _options(
     click.argument("models", type=FILE, nargs=-1),
     params_option,
@@ -122,7 +146,8 @@ _run_options = _options(
         "--store",
         type=FILE,
         metavar="FILE",
-        help="Where figures are kept: the same command goes on where it was ended.",
+        help="Where figures are kept, sweep.sqlite or search.sqlite unless named: the same command "
+        "goes on where it was ended.",
     ),
     click.option(
         "--workers",
@@ -166,23 +191,9 @@ _run_options = _options(
 
 @click.command("sweep")
 @_space_options
-@click.option(
-    "--sparsity",
-    default="0.5,0.75",
-    show_default=True,
-    callback=read_ratios,
-    metavar="RATIOS",
-    help="Ratios of weights to remove from the layers of a scheme.",
-)
-@click.option(
-    "--objective",
-    "objectives",
-    multiple=True,
-    default=(OBJECTIVES[0],),
-    show_default=True,
-    callback=read_list,
-    metavar="GOALS",
-    help="What schedules are chosen by: cycles, energy or edp; several are an axis of the sweep.",
+@_sparsities("0.5,0.75", "Ratios of weights to remove from the layers of a scheme.")
+@_schedule_goals(
+    "What schedules are chosen by: cycles, energy or edp; several are an axis of the sweep."
 )
 @_run_options
 def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None:
@@ -245,23 +256,9 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
     envvar="SEED",
     help="Of the optimizer.",
 )
-@click.option(
-    "--sparsity",
-    default="0.3,0.4,0.5,0.6,0.7,0.8,0.9",
-    show_default=True,
-    callback=read_ratios,
-    metavar="RATIOS",
-    help="Ratios of weights to choose from for a scheme.",
-)
-@click.option(
-    "--objective",
-    "objectives",
-    multiple=True,
-    default=(OBJECTIVES[0],),
-    show_default=True,
-    callback=read_list,
-    metavar="GOALS",
-    help="What schedules are chosen by: cycles, energy or edp; of several the search chooses.",
+@_sparsities("0.3,0.4,0.5,0.6,0.7,0.8,0.9", "Ratios of weights to choose from for a scheme.")
+@_schedule_goals(
+    "What schedules are chosen by: cycles, energy or edp; of several the search chooses."
 )
 @_run_options
 def search_command(
