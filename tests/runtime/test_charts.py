@@ -116,9 +116,13 @@ def test_the_timeline_of_a_file_covers_what_the_units_did(case: Case) -> None:
             int((run.free - run.start)[(run.unit == number) & (run.free - run.start > 1)].sum())
             for run in runs.values()
         )
-        points = np.array(re.findall(r"([\d.]+) ([\d.]+)", path.get("d", "")), float)
-        bottom = float(ground.get("y", 0)) + float(ground.get("height", 0))
-        filled = (bottom - points[1:-1:2, 1]).mean() / float(ground.get("height", 0))
+        bottom, height = (
+            float(ground.get("y", 0)) + float(ground.get("height", 0)),
+            float(ground.get("height", 0)),
+        )
+        steps = np.array(re.findall(r"H([\d.]+)V([\d.]+)", path.get("d", "")), float)
+        widths = np.diff(steps[:, 0])  # the last one goes down to the ground
+        filled = (widths * (bottom - steps[:-1, 1])).sum() / (WIDTH * height)
         assert filled == pytest.approx(busy / made.cycles, abs=0.01)
 
 
