@@ -93,6 +93,18 @@ def test_bars_of_a_file_are_those_of_the_report(case: Case) -> None:
             assert cause.name in causes
 
 
+def test_parts_of_a_bar_lie_beside_each_other() -> None:
+    parts = [("paid", 2.0), ("zeros", 0.0), ("drain", 3.0), ("saved", 1.0)]
+    _, (row,) = bars.svg_rows([bars.Bar("conv", [], parts, 6, 2.0, "5")])
+    scale = bars.TRACK / 6
+    places = [
+        (float(part.get("x", 0)) - bars.NAME, float(part.get("width", 0)))
+        for part in row.iter("rect")
+    ]
+    wanted = [(0, 2 * scale), (2 * scale, 3 * scale), (5 * scale, scale)]
+    np.testing.assert_allclose(places, wanted, atol=0.02)
+
+
 def test_long_names_keep_their_end() -> None:
     bar = bars.Bar("a/very/long/name/of/a/layer/in/a/network", [], [("paid", 2)], 2, None, "2")
     _, (row,) = bars.svg_rows([bar])
