@@ -4,8 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-tflite \
-	test-torch test-ocr test-pages test-pruning test-sweep test-tables test-onnx fuzz \
-	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
+	test-torch test-ocr test-pages test-docs test-pruning test-sweep test-tables test-onnx fuzz \
+	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs printed clean
 .DELETE_ON_ERROR:
 
 demo: .venv/stamp
@@ -13,8 +13,8 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pages and not pruning and not sweep and not tables \
-		and not mlir and not tosa and not tflite and not torch"
+		-m "not slow and not ocr and not pages and not docs and not pruning and not sweep \
+		and not tables and not mlir and not tosa and not tflite and not torch"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -48,6 +48,10 @@ test-ocr: .venv/stamp-ocr
 # fetches: wide and narrow, light and dark, with clicks.
 test-pages: .venv/stamp-pages
 	$(BIN)/python -m pytest -m pages
+
+# Every command of the pages, as it stands there.
+test-docs: .venv/stamp
+	$(BIN)/python -m pytest -m docs
 
 # MLIR itself: its verifier on programs, its JIT as a second reference.
 test-mlir: .venv/stamp-mlir
@@ -150,8 +154,12 @@ bench: .venv/stamp
 bench-networks: .venv/stamp
 	$(BIN)/python benchmarks/networks.py
 
-# The pages that are printed from the declarations.
-docs: .venv/stamp
+# The site in build/site: pages printed anew, then all of them; a broken link ends it.
+docs: printed .venv/stamp-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f website/mkdocs.yml
+
+# The pages, and parts of pages, that are printed from declarations, scripts and a report.
+printed: .venv/stamp
 	$(BIN)/python -c 'from zeroskip.accel_model.isa.assembly import manual; print(manual(), end="")' \
 		> docs/ISA.md
 	$(BIN)/python -c 'from zeroskip.compiler.lowering.legality import manual; print(manual(), end="")' \
@@ -166,6 +174,8 @@ docs: .venv/stamp
 		from zeroskip.accel_model.spec import load_spec, targets; \
 		page = Path("docs/PHYSICS.md"); \
 		page.write_text(manual(page.read_text(), list(map(load_spec, targets()))))'
+	$(BIN)/python -m website.tutorials
+	$(BIN)/python -m website.first_page
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -182,6 +192,10 @@ docs: .venv/stamp
 
 .venv/stamp-pages: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,pages]'
+	touch $@
+
+.venv/stamp-docs: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,docs]'
 	touch $@
 
 .venv/stamp-torch: .venv/stamp

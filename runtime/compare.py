@@ -23,7 +23,6 @@ from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import (
     compare_import,
@@ -60,12 +59,13 @@ from zeroskip.relay_passes.read_model import Model
 from zeroskip.relay_passes.relax.saturation import Before, before_saturation
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.analysis.efficiency import efficiency
+from zeroskip.runtime.execution.evaluation import judged
+from zeroskip.runtime.execution.labelled_data import LabelledData, read_labelled
+from zeroskip.runtime.execution.preprocessing import Preprocessing
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
 
 TIMED = 4  # inputs whose times are averaged on an array that looks at activations
-
-LABELS = "labels"  # the array of the data that is no input
 
 Array = npt.NDArray[Any]
 Answer: TypeAlias = tuple[list[Array], dict[str, Array]]  # outputs, and variables before them
@@ -88,16 +88,20 @@ def compare(
     layer: str | None = None,
     cache: str | Path | None = None,
     objective: Goal = "cycles",
+    preprocessing: Preprocessing | None = None,
+    seeds: int = 0,
     progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
 
     schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are.
     data: an .npz path or arrays, one for each input, whose leading axis counts samples, and
-    ``labels`` [n] if the model classifies; None: the calibration data. calibrate: what ranges, and
+    ``labels`` [n] if the model classifies, or a folder of pictures (``labelled_data.py``, with
+    ``preprocessing``); None: the calibration data. calibrate: what ranges, and
     with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
     without their labels. layer: the node whose masks are kept; None: of the layer with the most
-    weights. cache: a folder for schedules. objective: what these are chosen by.
+    weights. cache: a folder for schedules. objective: what these are chosen by. seeds: how often the
+    quality is measured again, with as many calibration samples drawn from these.
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
@@ -110,35 +114,36 @@ def compare(
     recipes = [(each, read_recipe(each)) for each in schemes]
     progress("import", 0, 1)
     dense = import_float(model, shapes or {})
-    given, labels = read_data(dense, data)
+    labelled = None
+    if data is not None:
+        labelled = read_labelled(data, ports_of(dense["main"], "inputs"), preprocessing)
+    given = None if labelled is None else labelled.part(0, labelled.count)
     known = calibrate if calibrate is not None else given
+    if seeds and known is None:
+        raise CompareError("Nothing to draw samples from: give --calibrate or --data with --seeds.")
     compare_import(dense, model, shapes or {}, known)
     samples = read_samples(dense, known)
-    judge = Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
+    judge = Judge.of(dense, read_samples(dense, given) if given is not None else samples, labelled)
     shown = chosen_layer(dense, layer)
     entries: list[Entry] = []
     masks: dict[str, Mask] = {}
     wanted = list(_candidates(recipes, sparsities))
+    method: Method = method_for(known)
+    options: CompileOptions = {"cache": cache, "objective": objective}
     for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
         title = name if sparsity is None else f"{name} at {sparsity:g}"
         progress(title, done, len(wanted) + 1)
-        if sparsity is not None:
-            recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
-        pruned = dense
-        if recipe:
-            pruned = prune(dense, recipe, samples=samples, method=reconstruct)
+        applied, pruned = _pruned(dense, recipe, sparsity, samples, reconstruct)
         entry = _measure(
-            name,
-            _text(recipe),
-            model,
-            dense,
-            pruned,
-            samples,
-            method_for(known),
-            judge,
-            specs,
-            {"cache": cache, "objective": objective},
+            name, _text(applied), model, dense, pruned, samples, method, judge, specs, options
         )
+        repeats = []
+        for seed in range(seeds):
+            progress(f"{title}, seed {seed}", done, len(wanted) + 1)
+            drawn = _drawn(dense, samples, seed)
+            _, again = _pruned(dense, recipe, sparsity, drawn, reconstruct)
+            repeats.append(_quality(model, again, drawn, method, judge, specs[0], options))
+        entry = replace(entry, repeats=tuple(repeats))
         entries.append(entry)
         masks[entry.title] = mask_of(pruned, shown.node)
     return Comparison(
@@ -164,6 +169,56 @@ def _candidates(
             yield name, options, None
 
 
+def _pruned(
+    dense: tvm.IRModule,
+    recipe: tuple[Options, ...],
+    sparsity: float | None,
+    samples: Samples,
+    reconstruct: str | None,
+) -> tuple[tuple[Options, ...], tvm.IRModule]:
+    """What was applied, and the network that it leaves."""
+    if sparsity is not None:
+        recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
+    if not recipe:
+        return recipe, dense
+    return recipe, prune(dense, recipe, samples=samples, method=reconstruct)
+
+
+def _drawn(dense: tvm.IRModule, samples: Samples, seed: int) -> Samples:
+    """As many samples drawn from these with replacement, a run's together."""
+    batch = int(dense["main"].params[0].ty.shape[0])
+    runs = len(next(iter(samples.values()))) // batch
+    first = np.random.default_rng(seed).integers(0, runs, runs) * batch
+    rows = (first[:, np.newaxis] + np.arange(batch)).ravel()
+    return {name: array[rows] for name, array in samples.items()}
+
+
+def _quality(
+    model: Model,
+    pruned: tvm.IRModule,
+    samples: Samples,
+    calibration: Method,
+    judge: Judge,
+    spec: AccelSpec,
+    options: CompileOptions,
+) -> float:
+    """Accuracy where there are labels, else dB, of the int8 network."""
+    pruned, runs, quantize = _quantized(pruned, samples, calibration)
+    stages = lower_fastest(pruned, runs, spec, quantize, options)
+    snr, found = judge.of_int8(network_of(stages, model, spec), apply_passes(runs, quantize))
+    return snr if found is None else found
+
+
+def _quantized(
+    pruned: tvm.IRModule, samples: Samples, calibration: Method
+) -> tuple[tvm.IRModule, tvm.IRModule, QuantizeInt8]:
+    """A network without what never matters, the same without dead channels, and its quantization."""
+    ranges = measure_ranges(without_dead(pruned), samples, method=calibration)
+    quantize = QuantizeInt8(ranges=ranges)
+    pruned = without_idle(pruned, quantize)
+    return pruned, without_dead(pruned), quantize
+
+
 def _text(recipe: Sequence[Options]) -> str:
     return "+".join(map(str, recipe))
 
@@ -182,11 +237,7 @@ def _measure(
 ) -> Entry:
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunable_layers(pruned["main"])
-    runs = without_dead(pruned)
-    ranges = measure_ranges(runs, samples, method=calibration)
-    quantize = QuantizeInt8(ranges=ranges)
-    pruned = without_idle(pruned, quantize)
-    runs = without_dead(pruned)
+    pruned, runs, quantize = _quantized(pruned, samples, calibration)
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
     stages = {spec.name: lower_fastest(pruned, runs, spec, quantize, options) for spec in specs}
     snr, accuracy = judge.of_int8(
@@ -246,16 +297,18 @@ class Judge:
     inputs: list[list[Array]]  # of each run
     ends: list[Before | None]
     answers: list[Answer]
-    labels: Array | None
+    labelled: LabelledData | None  # None: without labels
 
     @staticmethod
-    def of(dense: tvm.IRModule, data: Samples, labels: Array | None) -> Judge:
+    def of(dense: tvm.IRModule, data: Samples, labelled: LabelledData | None) -> Judge:
         params = [str(param.name) for param in dense["main"].params]
         batch = int(dense["main"].params[0].ty.shape[0])
         runs = len(data[params[0]]) // batch
         inputs = [[data[name][n * batch : (n + 1) * batch] for name in params] for n in range(runs)]
         ends = before_saturation(dense["main"])
-        return Judge(inputs, ends, _answers(dense, ends, inputs), labels)
+        if labelled is not None and labelled.labels is None:
+            labelled = None
+        return Judge(inputs, ends, _answers(dense, ends, inputs), labelled)
 
     @property
     def before(self) -> str:
@@ -283,12 +336,10 @@ class Judge:
             for pair in compared(end, (want, floats), (got, integers))
         ]
         snr = snr_db([want for want, _ in pairs], [got for _, got in pairs])
-        if self.labels is None:
+        if self.labelled is None:
             return snr, None
-        classes = np.concatenate(
-            [first.reshape(len(first), -1).argmax(axis=1) for (first, *_), _ in made]
-        )
-        return snr, float(np.mean(classes == self.labels))
+        scores = [first.reshape(len(first), -1) for (first, *_), _ in made]
+        return snr, judged(np.concatenate(scores), self.labelled).share
 
 
 def _answers(
@@ -325,26 +376,6 @@ def _by_name(network: Network, inputs: list[list[Array]]) -> list[dict[str, Arra
 
 def _together(images: list[dict[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
-
-
-def read_data(
-    dense: tvm.IRModule, data: str | Path | Arrays | None
-) -> tuple[Arrays | None, Array | None]:
-    """The data without their labels, and these."""
-    if data is None:
-        return None, None
-    arrays = dict(load_arrays(data) if isinstance(data, str | Path) else data)
-    ports = ports_of(dense["main"], "inputs")
-    labels = None
-    if LABELS not in {port.name for port in ports}:
-        labels = arrays.pop(LABELS, None)
-    count = len(next(iter(match_inputs(arrays, ports, "data", samples=True).values())))
-    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
-        raise CompareError(
-            f"The data's labels are {labels.dtype} {list(labels.shape)}; give one "
-            f"whole number for each of the {count} samples."
-        )
-    return arrays, labels
 
 
 def chosen_layer(dense: tvm.IRModule, node: str | None) -> PrunableLayer:

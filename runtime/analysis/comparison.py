@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.runtime.analysis.accuracy import mean_interval
 from zeroskip.runtime.analysis.efficiency import Efficiency
 
 DENSE = "dense"  # the scheme of the network that nothing was removed from
@@ -37,7 +38,8 @@ class Entry:
     that it changed. weights: of all layers, not zero. macs: multiplies by them.
 
     snr_db: of the int8 outputs against the dense float ones. accuracy: the share of labels that
-    the int8 network finds; None without labels. gains: by target.
+    the int8 network finds; None without labels. gains: by target. repeats: the quality again, of
+    each draw of the calibration samples.
     """
 
     scheme: str
@@ -48,6 +50,12 @@ class Entry:
     snr_db: float
     accuracy: float | None
     gains: dict[str, Gain]
+    repeats: tuple[float, ...] = ()
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where the mean of the repeats lies, 95 % sure; None without them."""
+        return mean_interval(self.repeats) if self.repeats else None
 
     @property
     def quality(self) -> float:
@@ -56,7 +64,11 @@ class Entry:
 
     @property
     def quality_text(self) -> str:
-        return f"{self.snr_db:.1f}" if self.accuracy is None else f"{self.accuracy:.2%}"
+        number = ".1f" if self.accuracy is None else ".2%"
+        text = f"{self.quality:{number}}"
+        if self.interval is not None:
+            text += " [{}, {}]".format(*(f"{each:{number}}" for each in self.interval))
+        return text
 
     @property
     def title(self) -> str:
@@ -131,8 +143,15 @@ class Comparison:
             if self.labelled
             else f"SNR: of the int8 outputs{before} against the dense float network's"
         )
+        count = len(self.entries[0].repeats)
+        drawn = (
+            f"; in brackets: where its mean over {count} draws of the calibration samples (seeds 0 to "
+            f"{count - 1}, with replacement) lies, 95 % sure"
+            if count
+            else ""
+        )
         return [
-            f"{quality}, over {self.samples:,} samples; sparsity: of the layers that a scheme "
+            f"{quality}, over {self.samples:,} samples{drawn}; sparsity: of the layers that a scheme "
             "changed; weights and MMACs: not zero, of the whole network",
             f"faster: than the dense network on {self.targets[0]}; on CPU: of the multiplies, "
             "which cycles and energy leave out; KiB: weights as packed for the target, with "
@@ -148,7 +167,10 @@ class Comparison:
             "targets": list(self.targets),
             "layer": self.layer,
             "snr_before": self.before,
-            "entries": [asdict(entry) for entry in self.entries],
+            "entries": [
+                {**asdict(entry), "repeats": list(entry.repeats), "interval": entry.interval}
+                for entry in self.entries
+            ],
             "front": {
                 target: [entry.title for entry in self.front(target)] for target in self.targets
             },

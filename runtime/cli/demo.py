@@ -25,6 +25,7 @@ from zeroskip.compiler.artifact.inputs import load_arrays
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
+from zeroskip.runtime.analysis.accuracy import accuracy
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.analysis.report import Report, report
 from zeroskip.runtime.compare import chosen_layer, mask_of
@@ -212,7 +213,7 @@ def _entry(
         weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
         macs=sum(layer.macs for layer in layers),
         snr_db=snr_db([floats], [found]),
-        accuracy=float(np.mean(found.argmax(axis=1) == images.labels)),
+        accuracy=accuracy(found, images.labels).share,
         gains={
             target: Gain(
                 cycles=reports[name, target].cycles,

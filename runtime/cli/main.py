@@ -13,6 +13,7 @@ import click
 
 from zeroskip.runtime.cli import doctor, experiments, pruning
 from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
+from zeroskip.runtime.cli.evaluate import evaluate_command, samples_command
 from zeroskip.runtime.cli.guard import Commands, command_line, one_line, printable
 from zeroskip.runtime.cli.loading import load_network, show_level
 from zeroskip.runtime.cli.options import (
@@ -403,6 +404,8 @@ def demo(models: Path | None, output: Path) -> None:
 
 for command in (
     report_command,
+    evaluate_command,
+    samples_command,
     pruning.prune_command,
     pruning.compare_command,
     pruning.schemes_command,

@@ -21,6 +21,7 @@ class _File(click.Path):
 OBJECTIVES = ("cycles", "energy", "edp")  # ``compiler.scheduling.objective.GOALS``
 FILE = _File(dir_okay=False, path_type=Path)
 OUT = _File(dir_okay=False, path_type=Path, allow_dash=True)  # "-": standard output
+DATA = _File(path_type=Path)  # of samples: a file or a folder
 FOLDER = _File(file_okay=False, path_type=Path)
 
 
@@ -90,6 +91,12 @@ level_option = click.option(
     type=click.IntRange(min=0),
     metavar="N",
     help="Which level of a network that was compiled with several: 0, the densest, by default.",
+)
+preprocess_option = click.option(
+    "--preprocess",
+    type=FILE,
+    metavar="TOML",
+    help="How pictures become inputs: size, resize, channels, scale, mean, deviation, layout, filter.",
 )
 svg_option = click.option(
     "--svg", "svg_folder", type=FOLDER, metavar="DIR", help="Write every chart as an SVG file."

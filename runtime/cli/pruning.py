@@ -9,12 +9,14 @@ import click
 
 from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
+    DATA,
     FILE,
     OUT,
     echo_written,
     objective_option,
     params_option,
     png_option,
+    preprocess_option,
     read_list,
     read_ratios,
     shapes_option,
@@ -171,10 +173,18 @@ def prune_command(
 )
 @click.option(
     "--data",
-    type=FILE,
-    metavar="NPZ",
+    type=DATA,
+    metavar="NPZ|DIR",
     help="What quality is measured with: an array for each input, the leading axis "
-    "counts samples, and 'labels' if the model classifies.",
+    "counts samples, and 'labels' if the model classifies; or a folder of pictures, as `evaluate` "
+    "takes it.",
+)
+@preprocess_option
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Measure quality again with N draws of the calibration samples; gives intervals.",
 )
 @click.option(
     "--calibrate",
@@ -220,6 +230,8 @@ def compare_command(
     sparsity: tuple[float, ...],
     targets: tuple[str, ...],
     data: Path | None,
+    preprocess: Path | None,
+    seeds: int | None,
     calibrate: Path | None,
     reconstruct: str | None,
     layer: str | None,
@@ -237,6 +249,7 @@ def compare_command(
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.compare import compare
+    from zeroskip.runtime.execution.preprocessing import read_preprocessing
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
     from zeroskip.runtime.render.files import (
@@ -266,6 +279,8 @@ def compare_command(
             layer=layer,
             cache=default_folder(),
             objective=objective,
+            preprocessing=None if preprocess is None else read_preprocessing(preprocess),
+            seeds=seeds or 0,
             progress=on_progress,
         )
         if json_file is not None:

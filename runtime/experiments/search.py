@@ -22,7 +22,7 @@ from zeroskip.compiler.artifact.inputs import load_arrays
 from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.runtime.analysis.comparison import DENSE
-from zeroskip.runtime.compare import LABELS
+from zeroskip.runtime.execution.labelled_data import LABELS
 from zeroskip.runtime.experiments.engine import Engine, engine_of
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import METRICS, Budget, Metric, metric_named

@@ -20,6 +20,7 @@ from zeroskip.accel_model.io.archive import npy_chunks, write_zip
 from zeroskip.accel_model.io.atomic_write import write_whole
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
+from zeroskip.runtime.analysis.accuracy import Accuracy
 from zeroskip.runtime.analysis.comparison import Comparison
 from zeroskip.runtime.analysis.report import Report
 from zeroskip.runtime.render.pages.chart import Chart, svg_file
@@ -28,6 +29,7 @@ from zeroskip.runtime.render.pages.report import report_charts, report_page
 from zeroskip.runtime.render.trace import timeline_events
 
 if TYPE_CHECKING:
+    from zeroskip.runtime.execution.evaluation import Evaluation
     from zeroskip.runtime.execution.validation import Validation
 
 STDOUT = "-"
@@ -93,6 +95,21 @@ def write_charts(
     return _write_charts(folder, report_charts(report, runs, programs), ending)
 
 
+def write_evaluation(path: str | Path, found: Evaluation) -> None:
+    """An evaluation as JSON."""
+    _write(path, json.dumps(found.to_table(), indent=1))
+
+
+def write_answers(path: str | Path, found: Accuracy) -> None:
+    """What is taken for what as CSV: a line for each label, a column for each answer."""
+    names = found.classes
+    rows = [
+        {"label": name, **dict(zip(names, row, strict=True))}
+        for name, row in zip(names, found.confusion.tolist(), strict=True)
+    ]
+    _write_csv(path, rows, "label")
+
+
 def write_comparison(path: str | Path, made: Comparison) -> None:
     """A comparison as JSON."""
     _write(path, json.dumps(made.to_table(), indent=1))
@@ -103,7 +120,9 @@ def write_entries(path: str | Path, made: Comparison) -> None:
     rows = []
     for entry in made.entries:
         own = asdict(entry)
-        gains = own.pop("gains")
+        gains, _ = own.pop("gains"), own.pop("repeats")
+        low, high = entry.interval or ("", "")
+        own |= {"quality_low": low, "quality_high": high}
         rows += [_flat({**own, "target": target, **gains[target]}) for target in made.targets]
     _write_csv(path, rows, "scheme")
 

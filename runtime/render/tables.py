@@ -86,7 +86,7 @@ def _layers_table(title: str, layers: Sequence[LayerReport], width: int) -> Tabl
     if wide:
         numbers = ("MMACs", "effectual", "real", *SHORT, "MACs used", "DRAM KiB", "uJ")
     rows = [_layer_cells(layer, wide) for layer in layers]
-    table = _plain_table(title)
+    table = plain_table(title)
     for number, name in enumerate((*texts, *numbers)):
         size = max(len(row[number]) for row in ((name,) * len(rows[0]), *rows))
         width -= size + 2  # and a gap
@@ -165,7 +165,7 @@ def _totals(report: Report) -> list[Table | str]:
         f"{report.dram_bytes / 1024:,.1f} KiB over the DRAM bus, {report.microjoules:,.1f} uJ",
         *(efficiency_parts(report.efficiency) if report.efficiency else ()),
     ]
-    table = _plain_table("where the cycles above the bound went")
+    table = plain_table("where the cycles above the bound went")
     table.add_column("cause", no_wrap=True)
     table.add_column("cycles", justify="right", no_wrap=True)
     table.add_column("of bound", justify="right", no_wrap=True)
@@ -181,7 +181,7 @@ def _totals(report: Report) -> list[Table | str]:
 
 def efficiency_parts(of: Efficiency) -> list[Table | str]:
     """Power and rates in two lines, and a table of area and energy by part."""
-    table = _plain_table(f"area at {of.node}, and energy of an image with standing power")
+    table = plain_table(f"area at {of.node}, and energy of an image with standing power")
     table.add_column("part", no_wrap=True)
     for name in ("mm2", "of area", "uJ", "of energy"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -208,7 +208,8 @@ def efficiency_parts(of: Efficiency) -> list[Table | str]:
     ]
 
 
-def _plain_table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """A table without a box; columns are added to it."""
     return Table(
         title=title,
         title_justify="left",

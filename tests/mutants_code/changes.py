@@ -15,6 +15,7 @@ from tests.mutants_code.of_judges import (
 from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_mlir import MLIR
 from tests.mutants_code.of_moves import MOVES
+from tests.mutants_code.of_pages import PAGES
 from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
@@ -39,6 +40,7 @@ CHANGES: tuple[Change, ...] = (
     *LOSSES,
     *REPORT,
     *EXPERIMENTS,
+    *PAGES,
     *JUDGES_OF_RUNTIME,
     *TVM,
 )

@@ -93,6 +93,18 @@ def test_bars_of_a_file_are_those_of_the_report(case: Case) -> None:
             assert cause.name in causes
 
 
+def test_parts_of_a_bar_lie_beside_each_other() -> None:
+    parts = [("paid", 2.0), ("zeros", 0.0), ("drain", 3.0), ("saved", 1.0)]
+    _, (row,) = bars.svg_rows([bars.Bar("conv", [], parts, 6, 2.0, "5")])
+    scale = bars.TRACK / 6
+    places = [
+        (float(part.get("x", 0)) - bars.NAME, float(part.get("width", 0)))
+        for part in row.iter("rect")
+    ]
+    wanted = [(0, 2 * scale), (2 * scale, 3 * scale), (5 * scale, scale)]
+    np.testing.assert_allclose(places, wanted, atol=0.02)
+
+
 def test_long_names_keep_their_end() -> None:
     bar = bars.Bar("a/very/long/name/of/a/layer/in/a/network", [], [("paid", 2)], 2, None, "2")
     _, (row,) = bars.svg_rows([bar])
@@ -116,9 +128,13 @@ def test_the_timeline_of_a_file_covers_what_the_units_did(case: Case) -> None:
             int((run.free - run.start)[(run.unit == number) & (run.free - run.start > 1)].sum())
             for run in runs.values()
         )
-        points = np.array(re.findall(r"([\d.]+) ([\d.]+)", path.get("d", "")), float)
-        bottom = float(ground.get("y", 0)) + float(ground.get("height", 0))
-        filled = (bottom - points[1:-1:2, 1]).mean() / float(ground.get("height", 0))
+        bottom, height = (
+            float(ground.get("y", 0)) + float(ground.get("height", 0)),
+            float(ground.get("height", 0)),
+        )
+        steps = np.array(re.findall(r"H([\d.]+)V([\d.]+)", path.get("d", "")), float)
+        widths = np.diff(steps[:, 0])  # the last one goes down to the ground
+        filled = (widths * (bottom - steps[:-1, 1])).sum() / (WIDTH * height)
         assert filled == pytest.approx(busy / made.cycles, abs=0.01)
 
 

@@ -7,6 +7,7 @@ import csv
 import json
 import struct
 import zlib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,8 +31,9 @@ from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
+from zeroskip.runtime.analysis.accuracy import mean_interval
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
-from zeroskip.runtime.compare import compare
+from zeroskip.runtime.compare import CompareError, compare
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.render.comparison_table import comparison_parts
 from zeroskip.runtime.render.pages.comparison import comparison_charts, comparison_page
@@ -118,6 +120,51 @@ def test_without_labels_quality_is_noise(images: Array) -> None:
     assert not made.labelled
     assert made.entries[1].quality == made.entries[1].snr_db > plain.entries[1].snr_db
     assert made.entries[0] == plain.entries[0]
+
+
+def test_draws_of_the_samples_give_intervals(images: Array, answers: Array) -> None:
+    data = {"x": images, "labels": answers.argmax(1)}
+    made = compare(
+        small_net(),
+        ["unstructured"],
+        ["sparse256"],
+        sparsities=(0.75,),
+        data=data,
+        calibrate={"x": images},
+        reconstruct="weights",
+        seeds=3,
+    )
+    plain = compare(
+        small_net(),
+        ["unstructured"],
+        ["sparse256"],
+        sparsities=(0.75,),
+        data=data,
+        calibrate={"x": images},
+        reconstruct="weights",
+    )
+    for one, other in zip(made.entries, plain.entries, strict=True):
+        assert replace(one, repeats=()) == other  # the rest is measured as without
+        assert one.interval == mean_interval(one.repeats)
+        assert other.interval is None
+    pruned = made.entries[1]
+    assert len(set(pruned.repeats)) > 1  # other samples, another fit
+    # The dense network's first by hand: ranges of as many samples, drawn with replacement.
+    drawn = images[np.random.default_rng(0).integers(0, COUNT, COUNT)]
+    session = Session(compile_network(small_net(), "sparse256", calibrate={"x": drawn}))
+    found = session.run({"x": images})["y"].argmax(1)
+    assert made.entries[0].repeats[0] == np.mean(found == answers.argmax(1))
+    low, high = pruned.interval or (0, 0)
+    assert f"[{low:.2%}, {high:.2%}]" in pruned.quality_text
+    assert "seeds 0 to 2" in made.explanations()[0]
+    text = comparison_page(made)
+    assert text.count('class="interval"') == 2 * 2  # two networks on two sizes of screen
+    assert "interval" not in [each["class"] for each in Page(comparison_page(plain)).elements]
+
+
+def test_draws_need_samples() -> None:
+    with pytest.raises(CompareError, match="--calibrate or --data"):
+        compare(small_net(), ["unstructured"], ["sparse256"], seeds=2)
 
 
 def entry(scheme: str, quality: float, cycles: int) -> Entry:

@@ -106,9 +106,10 @@ def _picture(made: Comparison, target: str, schemes: dict[str, int], name: str) 
     # Nothing has a place at no cycles on a logarithmic axis; the line above says what runs.
     cycles = [max(1, entry.gains[target].cycles) for entry in made.entries]
     quality = [_shown(entry) for entry in made.entries]
-    room = max(max(quality) - min(quality), 1e-3) * SPREAD
+    ends = [each for entry in made.entries for each in (_shown(entry), *_spread(entry))]
+    room = max(max(ends) - min(ends), 1e-3) * SPREAD
     x = LogAxis(min(cycles) / 1.15, max(cycles) * 1.15, LEFT, width - RIGHT)
-    y = Axis(min(quality) - room, max(quality) + room, height - BOTTOM, TOP)
+    y = Axis(min(ends) - room, max(ends) + room, height - BOTTOM, TOP)
     texts = [short(value) for value in x.ticks()], [f"{value:g}" for value in y.ticks()]
     front = sorted(
         (max(1, entry.gains[target].cycles), _shown(entry)) for entry in made.front(target)
@@ -129,6 +130,18 @@ def _picture(made: Comparison, target: str, schemes: dict[str, int], name: str) 
             class_="front",
         ),
         *(
+            tag(
+                "line",
+                x1=f"{dot.x:.1f}",
+                x2=f"{dot.x:.1f}",
+                y1=f"{y(_spread(entry)[0]):.1f}",
+                y2=f"{y(_spread(entry)[1]):.1f}",
+                class_="interval",
+            )
+            for entry, dot in zip(made.entries, dots, strict=True)
+            if entry.repeats
+        ),
+        *(
             _dot(made, entry, target, dot, schemes)
             for entry, dot in zip(made.entries, dots, strict=True)
         ),
@@ -145,6 +158,13 @@ def _label(entry: Entry, networks: int) -> str:
 
 def _shown(entry: Entry) -> float:
     return entry.snr_db if entry.accuracy is None else 100 * entry.accuracy
+
+
+def _spread(entry: Entry) -> tuple[float, float]:
+    """The interval of the repeats as it is drawn; the quality itself without them."""
+    low, high = entry.interval or (entry.quality, entry.quality)
+    scale = 1 if entry.accuracy is None else 100
+    return scale * low, scale * high
 
 
 def _quality_axis(made: Comparison) -> str:

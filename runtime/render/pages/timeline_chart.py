@@ -63,15 +63,15 @@ def _means(cycles: int, start: Floats, value: Sequence[float] | Floats) -> Float
 
 
 def _lane(name: str, top: float, height: int, share: Floats, color: str) -> list[Element]:
-    """A lane's name, its ground and the line of its shares."""
-    x = LEFT + np.repeat(np.arange(WIDTH + 1), 2)[1:-1]
-    y = top + height * (1 - np.repeat(np.clip(share, 0, 1), 2))
-    line = "L".join(f"{a:g} {b:.1f}" for a, b in zip(x, y, strict=True))
+    """A lane's name, its ground and the steps of its shares."""
+    y = top + height * (1 - np.clip(share, 0, 1)).round(3)
+    begins = np.flatnonzero(np.diff(y, prepend=np.nan) != 0)
+    line = "".join(f"H{LEFT + at}V{y[at]:.1f}" for at in begins.tolist())
     bottom = top + height
     return [
         tag("text", name, x=0, y=top + height / 2, dy="0.35em", class_="tick"),
         tag("rect", x=LEFT, y=top, width=WIDTH, height=height, class_="lane"),
-        tag("path", d=f"M{LEFT} {bottom}L{line}L{LEFT + WIDTH} {bottom}Z", class_=color),
+        tag("path", d=f"M{LEFT} {bottom}{line}H{LEFT + WIDTH}V{bottom}Z", class_=color),
     ]
 
 
