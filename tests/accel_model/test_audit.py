@@ -250,6 +250,8 @@ USED_PORTS = [
     ("windows", "fetch"),
     ("windows", "lane"),
     ("fetch registers", "fetch"),
+    ("row registers", "fetch"),
+    ("row registers", "multipliers"),
     ("requantize units", "drain"),
     ("addition units", "write-back"),
     ("load and store row buffers", "load"),
@@ -271,16 +273,24 @@ def partial() -> tuple[Program, Run]:
     return one.program, Machine(one.spec).run(one.program, one.inputs[0])
 
 
+@pytest.fixture(scope="module")
+def depthwise() -> tuple[Program, Run]:
+    """A run with row registers."""
+    one = sample("depthwise", load_spec("sparse256"), "depthwise", seed=0)
+    return one.program, Machine(one.spec).run(one.program, one.inputs[0])
+
+
 @pytest.mark.parametrize(("resource", "user"), USED_PORTS)
 def test_a_port_that_passes_less_is_noticed(
     resource: str,
     user: str,
     honest: tuple[Program, Run],
     partial: tuple[Program, Run],
+    depthwise: tuple[Program, Run],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By a hundredth less than the busiest instruction uses, with its pc and bytes."""
-    program, run = partial if resource == "ACC" else honest
+    program, run = {"ACC": partial, "row registers": depthwise}.get(resource, honest)
     spec, count = program.spec, run.counters
     one = next(one for one in physics.resources(spec) if one.name == resource)
     port = next(port for port in one.ports if port.user == user)

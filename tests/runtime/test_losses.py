@@ -211,7 +211,7 @@ def test_the_array_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
 @pytest.mark.parametrize("target", ["dense256", "sparse256"])
 def test_waits_go_to_the_unit_that_is_late(target: str) -> None:
     """Little memory, many outputs: the array waits for loads, and for stores before the end."""
-    run, program = single(target, filters=128, size=16, sram__act_bytes=8192)
+    run, program = single(target, filters=128, size=24, sram__act_bytes=8192)
     seen = check_waits(run, array_only(program))
     assert min(seen[0, "load"], seen[0, "store"], seen[0, "tail"], seen[0, "prologue"]) > 0
     assert seen[0, "load"] not in (seen[0, "store"], seen[0, "store"] + seen[0, "tail"])
