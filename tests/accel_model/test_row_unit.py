@@ -127,6 +127,20 @@ def test_many_blocks_take_what_stepping_takes(case: int) -> None:
     assert ACT_ROW_BYTES * timing.fetched == outcome.events["act_fetched"]
 
 
+@pytest.mark.parametrize("operand", [False, True])
+def test_slow_writes_hold_up_the_strip_after(operand: bool) -> None:
+    """A row of 5 outputs is written in 5 cycles and multiplied in 3, one of the 2 left over in 2 and
+    3: only accumulators (and the operand's registers) keep the second strip from catching up."""
+    spec = with_lanes(SPEC, drain_width=16)
+    shape = window((3, 3), (28, 7))
+    strip = strip_of(unit_of(spec), shape, True)
+    assert strip == (5, 3)
+    timing = row_timing(unit_of(spec), shape, strip, 1, kernel_words(9), operand)
+    work = RowWork(16, (3, 3), (1, 1), (1, 1), (28, 7), operand, weighted=True)
+    assert timing.cycles == stepped(spec, work).cycles
+    assert timing.cycles > 28 * 5 + 26 * 3  # a few rows ahead, not a whole strip
+
+
 @pytest.mark.parametrize(
     "changes", [{"fetch": 2}, {"banks": 2}, {"written": 1}, {"register": 5}, {"multipliers": 8}]
 )
