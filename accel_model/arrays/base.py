@@ -44,6 +44,7 @@ from zeroskip.accel_model.spec import (
     AccelSpec,
     Energy,
 )
+from zeroskip.accel_model.timing.row_unit import RowUnit
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Bools = npt.NDArray[np.bool_]
@@ -326,6 +327,11 @@ class Kind(ABC, Generic[G]):
         """The ways to and from the memories that every target has."""
         width = int(getattr(spec.array, "drain_width", BLOCK))
         return Datapath(results=width, in_rows=self.in_rows)
+
+    def row_unit(self, spec: AccelSpec) -> RowUnit | None:
+        """Its row registers, for instructions that treat channels alike; None: there are none, and
+        these work one tap after another."""
+        return None
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Memories and paths with their ports, by which the machine's audit goes; a kind adds its

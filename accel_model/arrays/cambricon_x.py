@@ -44,7 +44,7 @@ from zeroskip.accel_model.arrays.broadcast import (
 from zeroskip.accel_model.arrays.pricing import LinearPrice
 from zeroskip.accel_model.formats import STEP, ReductionSteps, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath, node_of
+from zeroskip.accel_model.physics.common import Datapath, node_of, rows_of_results
 from zeroskip.accel_model.physics.cost import clocked, named
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
@@ -157,7 +157,10 @@ class CambriconX(Kind[CambriconGeometry]):
         """Rows of a window that are read together come from as many ranks of ACT."""
         array = self.geometry(spec)
         return Datapath(
-            results=array.drain_width, stream_bytes=WGT_WORD_BYTES, ranks=array.row_reads
+            results=array.drain_width,
+            rows=rows_of_results(spec, array.drain_width),
+            stream_bytes=WGT_WORD_BYTES,
+            ranks=array.row_reads,
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
@@ -257,6 +260,7 @@ class CambriconX(Kind[CambriconGeometry]):
             case.last,
             operand if case.last else None,
             lock_step=False,
+            written=self.datapath(spec).rows,
         )
 
     def price(self, spec: AccelSpec, case: Case) -> LinearPrice:

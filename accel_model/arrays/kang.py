@@ -46,7 +46,7 @@ from zeroskip.accel_model.arrays.broadcast import (
 from zeroskip.accel_model.arrays.pricing import LinearPrice
 from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, reduction_steps_of
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath, node_of
+from zeroskip.accel_model.physics.common import Datapath, node_of, rows_of_results
 from zeroskip.accel_model.physics.cost import named
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
@@ -142,7 +142,10 @@ class Kang(Kind[KangGeometry]):
         return (geometry.pixels << geometry.max_gang) * geometry.window_entries
 
     def datapath(self, spec: AccelSpec) -> Datapath:
-        return Datapath(results=self.geometry(spec).drain_width, stream_bytes=WGT_WORD_BYTES)
+        width = self.geometry(spec).drain_width
+        return Datapath(
+            results=width, rows=rows_of_results(spec, width), stream_bytes=WGT_WORD_BYTES
+        )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Windows are 16 banks by channel; of the entries of a group that are read together each
@@ -244,6 +247,7 @@ class Kang(Kind[KangGeometry]):
                 case.last,
                 operand if case.last else None,
                 lock_step=True,
+                written=self.datapath(spec).rows,
             )
         except WindowError as problem:
             raise ArrayError(str(problem)) from None

@@ -46,10 +46,11 @@ from zeroskip.accel_model.physics.lane_array import (
     lane_energy,
     lane_parts,
     lane_resources,
+    lane_row_unit,
     windows_of,
 )
 from zeroskip.accel_model.physics.part import Part, Resource
-from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
+from zeroskip.accel_model.physics.traffic import ROW_SPLIT, SPLITS, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import AccelSpec, cycles_to_last_row, number
 from zeroskip.accel_model.timing.lane_array import (
@@ -62,6 +63,7 @@ from zeroskip.accel_model.timing.lane_array import (
     quad_conflicts,
     tile_fetch,
 )
+from zeroskip.accel_model.timing.row_unit import RowUnit
 from zeroskip.accel_model.timing.shape import WindowShape
 
 _Key: TypeAlias = tuple[WindowShape, int, bool, int | None]  # window, mode, last, operand's row
@@ -88,6 +90,13 @@ class LaneGeometry:
     )
     drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
     pipeline_cycles: int = cycles_to_last_row("the last output drained")
+    row_pixels: int = number(
+        "pixels of an image row, 16 channels of each, that a row register holds: depthwise and pools "
+        "serve all taps of a kernel row from it; 0: no such registers, one tap after another",
+        0,
+        64,
+        default=0,
+    )
 
     @property
     def macs(self) -> int:
@@ -111,6 +120,7 @@ class LaneEnergy:
     requantise: float = number("a requantized output", 0)
     lookup: float = number("a row of a table of results read or written", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
+    row_byte: float = number("a byte written to or read from a row register", 0, default=0.0)
 
 
 SLOTS = (
@@ -149,8 +159,8 @@ SLOTS = (
 )
 
 
-LANE_EVENTS = {key: EVENTS.get(key, "window_bytes") for key in LaneEnergy.__dataclass_fields__}
-LANE_SPLITS = {**SPLITS, "window_byte": WINDOW_SPLIT}
+LANE_EVENTS = {**EVENTS, "window_byte": "window_bytes", "row_byte": "row_bytes"}
+LANE_SPLITS = {**SPLITS, "window_byte": WINDOW_SPLIT, "row_byte": ROW_SPLIT}
 
 
 class LaneKind(Kind[LaneGeometry]):
@@ -192,7 +202,10 @@ class LaneKind(Kind[LaneGeometry]):
         return copies * geometry.pixels * geometry.window_entries
 
     def datapath(self, spec: AccelSpec) -> Datapath:
-        return lane_datapath(self.geometry(spec))
+        return lane_datapath(spec, self.geometry(spec))
+
+    def row_unit(self, spec: AccelSpec) -> RowUnit | None:
+        return lane_row_unit(spec, self.geometry(spec))
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         return lane_resources(spec, self.geometry(spec), lock_step=self.lock_step)
@@ -226,14 +239,16 @@ class LaneKind(Kind[LaneGeometry]):
         return geometry.pixels << mode
 
     def order(self, geometry: LaneGeometry, work: Int64) -> Int32:
-        """Sorted within each residue of their channel modulo 16 and dealt out, so that neighbours
-        have similar work, whatever the size of a group, and the 16 results that are drained
-        together belong to 16 different columns (filter kernel reorder: PatDNN, ASPLOS 2020)."""
+        """Sorted within each residue of their channel modulo the columns of staging and dealt out,
+        so that neighbours have similar work, whatever the size of a group, and the results that are
+        drained together belong to different columns (filter kernel reorder: PatDNN, ASPLOS
+        2020)."""
         if self.lock_step:
             return np.arange(len(work), dtype=np.int32)
-        dealt = np.full((BLOCK, blocks(len(work))), -1, np.int32)
-        for residue in range(BLOCK):
-            filters = np.arange(residue, len(work), BLOCK)
+        columns = max(BLOCK, geometry.drain_width)
+        dealt = np.full((columns, -(-len(work) // columns)), -1, np.int32)
+        for residue in range(columns):
+            filters = np.arange(residue, len(work), columns)
             dealt[residue, : len(filters)] = filters[np.argsort(-work[filters], kind="stable")]
         order = dealt.T.reshape(-1)
         return order[order >= 0]
@@ -284,12 +299,20 @@ class LaneKind(Kind[LaneGeometry]):
 
     def _timed(self, spec: AccelSpec, case: Case, key: _Key) -> ConvTiming:
         array, banks, filters = self.geometry(spec), spec.sram.act_banks, case.filters
-        shape = filters.shape
+        shape, written = filters.shape, self.datapath(spec).rows
         if self.lock_step:
-            return _lock_step(array, banks, key, shape.channels, filters.order.tobytes())
+            order = filters.order.tobytes()
+            return _lock_step(array, banks, written, key, shape.channels, order)
         stages = reduction_steps_of(self.weights.stage_taps, shape.channels, shape.taps)
         return _lanes(
-            array, banks, key, stages, filters.order, filters.stored_counts, lock_step=False
+            array,
+            banks,
+            written,
+            key,
+            stages,
+            filters.order,
+            filters.stored_counts,
+            lock_step=False,
         )
 
     def _slots(self, spec: AccelSpec, case: Case, timing: ConvTiming) -> dict[str, int]:
@@ -358,6 +381,7 @@ class LaneKind(Kind[LaneGeometry]):
                 case.last,
                 None if operand is None else operand[:groups],
                 lock_step=self.lock_step,
+                written=self.datapath(spec).rows,
             ).cycles
 
         try:
@@ -368,17 +392,18 @@ class LaneKind(Kind[LaneGeometry]):
 
 @lru_cache(maxsize=4096)
 def _lock_step(
-    array: LaneGeometry, banks: int, key: _Key, channels: int, order: bytes
+    array: LaneGeometry, banks: int, written: int, key: _Key, channels: int, order: bytes
 ) -> ConvTiming:
     """No weight makes a difference."""
     streams, stages = np.frombuffer(order, np.int32), reduction_steps_of(1, channels, key[0].taps)
     work = np.broadcast_to(stages.window_entries, (len(streams), len(stages)))
-    return _lanes(array, banks, key, stages, streams, work, lock_step=True)
+    return _lanes(array, banks, written, key, stages, streams, work, lock_step=True)
 
 
 def _lanes(
     array: LaneGeometry,
     banks: int,
+    written: int,
     key: _Key,
     stages: ReductionSteps,
     order: Int32,
@@ -400,6 +425,7 @@ def _lanes(
         last,
         operand,
         lock_step=lock_step,
+        written=written,
     )
 
 

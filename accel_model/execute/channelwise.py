@@ -1,11 +1,13 @@
 """Instructions that treat channels alike: depthwise convolution, pooling, addition, multiplication.
 
-Their rows are read once for each tap; the array's lanes are idle.
+Where the array has row registers, a row of the input serves all taps of a kernel row from them
+(``timing/row_unit.py``); otherwise, and for one tap, rows are read once for each tap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
@@ -42,7 +44,10 @@ from zeroskip.accel_model.timing.lane_array import (
     shared_operand,
     simple_cycles,
 )
+from zeroskip.accel_model.timing.row_unit import kernel_words, row_timing, strip_of
 from zeroskip.accel_model.timing.shape import WindowShape
+
+MOST_BANKS = 64  # that a target may have
 
 Channelwise: TypeAlias = isa.Depthwise | isa.MaxPool | isa.AvgPool | isa.Add | isa.Multiply
 
@@ -64,12 +69,44 @@ def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
     )
 
 
+class Pace(NamedTuple):
+    """How an instruction is worked on.
+
+    cycles: what it takes. unhindered: the same without conflicts in banks of ACT.
+    fetched: rows of ACT read, the operand's included.
+    by_rows: whether row registers serve all taps of a kernel row.
+    """
+
+    cycles: int
+    unhindered: int
+    fetched: int
+    by_rows: bool
+
+
 @lru_cache(maxsize=4096)
-def _cycles(
-    spec: AccelSpec, window: WindowShape, count: int, rows: OperandRows | None
-) -> tuple[int, int, int]:
-    """Cycles of ``count`` channel blocks, without bank conflicts too, and rows that are read of a
-    block of the operand."""
+def _pace(
+    spec: AccelSpec, window: WindowShape, count: int, rows: OperandRows | None, weighted: bool
+) -> Pace:
+    """Of ``count`` channel blocks; rows: of the operand; weighted: with a kernel for each channel."""
+    unit = spec.kind.row_unit(spec)
+    strip = None if unit is None else strip_of(unit, window, weighted)
+    if unit is None or strip is None:
+        return _tap_by_tap(spec, window, count, rows)
+    words = kernel_words(window.taps) if weighted else 0
+    enough = spec.kind.row_unit(_with_enough_banks(spec)) or unit
+    found, unhindered = (
+        row_timing(each, window, strip, count, words, rows is not None) for each in (unit, enough)
+    )
+    ends = spec.array.pipeline_cycles
+    return Pace(found.cycles + ends, unhindered.cycles + ends, found.fetched, by_rows=True)
+
+
+def _with_enough_banks(spec: AccelSpec) -> AccelSpec:
+    """The target with a bank of ACT for every row of a cycle."""
+    return replace(spec, sram=replace(spec.sram, act_banks=MOST_BANKS))
+
+
+def _tap_by_tap(spec: AccelSpec, window: WindowShape, count: int, rows: OperandRows | None) -> Pace:
     banks, pixels, operand, second = spec.sram.act_banks, spec.array.pixels, None, 0
     reads = input_conflicts(window, banks, pixels)
     if rows is not None and rows.step:
@@ -84,13 +121,19 @@ def _cycles(
             one_tap,
             window.outputs,
             None if operand is None else one_operand,
+            written=each.kind.datapath(each).rows,
         )
-        for one_tap, one_operand in (
-            (reads, operand),
-            (np.ones_like(reads), None if operand is None else np.ones_like(operand)),
+        for each, one_tap, one_operand in (
+            (spec, reads, operand),
+            (
+                _with_enough_banks(spec),
+                np.ones_like(reads),
+                None if operand is None else np.ones_like(operand),
+            ),
         )
     )
-    return taken, free, second
+    fetched = count * (window.taps * window.outputs + second)
+    return Pace(taken, free, fetched, by_rows=False)
 
 
 def _cost(
@@ -102,13 +145,20 @@ def _cost(
     **events: int,
 ) -> Cost:
     """operand: 1 if there is one. products: multiplies, and those by inputs within the tile.
-    traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them."""
+    traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them.
+    What row registers hold is written to them as it is fetched, and read by each tap."""
     window, count = state.window().shape, blocks(channels)
-    taken, free, second = _cycles(state.spec, window, count, _operand_rows(state, operand))
+    pace = _pace_of(state, channels, operand, weighted="wgt_read" in traffic)
     (every, real), width, spec = products, state.spec.array.macs, state.spec
     sent = -(-traffic.get("wgt_read", 0) // stream_rate(spec, spec.kind.datapath(spec)))
-    taken, free = max(taken, sent), max(free, sent)
-    read, written = count * (window.taps * window.outputs + second), count * window.outputs
+    taken, free = max(pace.cycles, sent), max(pace.unhindered, sent)
+    written = count * window.outputs
+    if pace.by_rows:
+        own = {
+            "row_written": ACT_ROW_BYTES * pace.fetched,
+            "row_read": channels * (window.taps + operand) * window.outputs,
+        }
+        traffic, events = {**traffic, **own}, {**events, "row_bytes": sum(own.values())}
     cost = Cost(
         taken,
         every,
@@ -120,12 +170,12 @@ def _cost(
             CHANNELWISE.name: free * width - every,
         },
         events={
-            "act_rows": read + written,
+            "act_rows": pace.fetched + written,
             "multiplies": every,
             **events,
         },
         traffic={
-            "act_fetched": ACT_ROW_BYTES * read,
+            "act_fetched": ACT_ROW_BYTES * pace.fetched,
             "act_written": ACT_ROW_BYTES * written,
             "added": ACT_ROW_BYTES * written,
             **traffic,
@@ -139,6 +189,11 @@ def _operand_rows(state: State, operand: int) -> OperandRows | None:
         return None
     found = state.register(isa.Operand)
     return OperandRows(found.row, found.step)
+
+
+def _pace_of(state: State, channels: int, operand: int, *, weighted: bool) -> Pace:
+    rows = _operand_rows(state, operand)
+    return _pace(state.spec, state.window().shape, blocks(channels), rows, weighted)
 
 
 def _result(one: Channelwise) -> int:
@@ -164,9 +219,12 @@ def _depthwise_streams(state: State, one: isa.Depthwise) -> int:
 
 
 def _depthwise_cost(state: State, one: isa.Depthwise) -> Cost:
-    """Events: the weights of a block are read again for every quad of outputs."""
+    """Events: the weights of a block are read once by row registers, else for every quad of
+    outputs."""
     filters, window = state.decoded(), state.window().shape
-    words = filters.words * -(-window.outputs // state.spec.array.pixels)
+    words = filters.words
+    if not _pace_of(state, one.channels, one.residual, weighted=True).by_rows:
+        words *= -(-window.outputs // state.spec.array.pixels)
     results = one.channels * window.outputs
     return _cost(
         state,

@@ -4,7 +4,7 @@ table's values are checked against them."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import field, fields
+from dataclasses import MISSING, field, fields
 from typing import Any
 
 from zeroskip.accel_model.errors import ZeroskipError
@@ -17,9 +17,20 @@ class SpecError(ZeroskipError):
     """A hardware description that cannot be used; says which key and what it should hold."""
 
 
-def number(doc: str, low: float = 1, high: float = 1 << 40, *, power_of_two: bool = False) -> Any:
-    """A numeric key, its meaning with unit, and the range it must lie in."""
-    return field(metadata={"doc": doc, "low": low, "high": high, "pow2": power_of_two})
+def number(
+    doc: str,
+    low: float = 1,
+    high: float = 1 << 40,
+    *,
+    power_of_two: bool = False,
+    default: float | None = None,
+) -> Any:
+    """A numeric key, its meaning with unit, and the range it must lie in.
+
+    default: what a table that does not have the key means; None: it must have it.
+    """
+    meta = {"doc": doc, "low": low, "high": high, "pow2": power_of_two}
+    return field(metadata=meta) if default is None else field(default=default, metadata=meta)
 
 
 def values_of(
@@ -38,6 +49,9 @@ def values_of(
     for key, made in declared.items():
         if "read" in made.metadata:
             values[key] = made.metadata["read"](table.get(key), where, f"{prefix}{key}")
+            continue
+        if key not in table and made.default is not MISSING:
+            values[key] = made.default
             continue
         if key not in table:
             unit = made.metadata.get("doc", "text")

@@ -34,7 +34,7 @@ def check(spec: AccelSpec) -> None:
                 f"for {' and '.join(map(str, part.ports))}; up to "
                 f"{1000 / part.least_period_ns:.0f} MHz it can, or with smaller banks"
             )
-    moved = 1 + math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
+    moved = spec.kind.datapath(spec).rows + math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
     if moved > spec.sram.act_banks:
         raise SpecError(
             f"{where}: sram.act_banks = {spec.sram.act_banks} take a row each in a cycle, and "

@@ -61,6 +61,12 @@ def built(spec: AccelSpec, one: Resource) -> Part:
         raise SpecError(f"target '{spec.name}': {one.name}: {problem}") from None
 
 
+def rows_of_results(spec: AccelSpec, results: int) -> int:
+    """Rows of ACT, 16 results each, that are written back where so many leave in a cycle: no more
+    than there are banks."""
+    return min(spec.sram.act_banks, max(1, results // BLOCK))
+
+
 @dataclass(frozen=True)
 class Datapath:
     """How wide the ways of an array to the memories are.

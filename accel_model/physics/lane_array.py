@@ -10,6 +10,8 @@ from typing import Protocol
 from zeroskip.accel_model.physics.common import (
     ACTIVATION_BITS,
     BLOCK,
+    PRODUCT_BITS,
+    SUM_BITS,
     WEIGHT_BITS,
     Datapath,
     built,
@@ -18,16 +20,19 @@ from zeroskip.accel_model.physics.common import (
     node_of,
     paths,
     results,
+    rows_of_results,
     stream_row_bytes,
 )
 from zeroskip.accel_model.physics.cost import clocked, common_energy, parts
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
-from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
+from zeroskip.accel_model.physics.traffic import ROW_SPLIT, WINDOW_SPLIT, Price
 from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, FILLER_AREA
 from zeroskip.accel_model.timing.lane_array import Lanes
+from zeroskip.accel_model.timing.row_unit import RowUnit
 
+ROW_REGISTERS = 4  # two of the input and two of an operand, filled and read in turn
 BESIDE_LANES = (
     "WGT",
     "windows",
@@ -45,6 +50,8 @@ class GangedLanes(Lanes, Protocol):
 
     @property
     def max_gang(self) -> int: ...
+    @property
+    def row_pixels(self) -> int: ...
 
 
 def windows_of(array: GangedLanes, *, lock_step: bool) -> int:
@@ -53,9 +60,41 @@ def windows_of(array: GangedLanes, *, lock_step: bool) -> int:
     return 1 << array.max_gang if lock_step else array.lanes
 
 
-def lane_datapath(array: GangedLanes) -> Datapath:
-    """A lane takes a word of its stream a cycle."""
-    return Datapath(results=array.drain_width, stream_bytes=WGT_WORD_BYTES)
+def lane_datapath(spec: AccelSpec, array: GangedLanes) -> Datapath:
+    """A lane takes a word of its stream a cycle. Results leave in rows of 16."""
+    width = array.drain_width
+    return Datapath(results=width, rows=rows_of_results(spec, width), stream_bytes=WGT_WORD_BYTES)
+
+
+def lane_row_unit(spec: AccelSpec, array: GangedLanes) -> RowUnit | None:
+    """The row registers: a channel has the multipliers of its share of the lanes, and their weight
+    row buffers hold its kernel."""
+    if not array.row_pixels:
+        return None
+    lanes = array.lanes // BLOCK
+    return RowUnit(
+        multipliers=lanes * array.pixels,
+        register=array.row_pixels,
+        fetch=array.pixels,
+        banks=spec.sram.act_banks,
+        written=lane_datapath(spec, array).rows,
+        kernel=lanes * stream_row_bytes(spec),
+    )
+
+
+def _row_registers(array: GangedLanes) -> Resource:
+    """Of each channel of a block: written as rows are fetched, read by all its multipliers."""
+    multipliers = array.lanes // BLOCK * array.pixels
+    return Resource(
+        "row registers",
+        BLOCK,
+        0,
+        multipliers,
+        (
+            PartPort("fetch", "w", array.pixels / multipliers, ROW_SPLIT.writes),
+            PartPort("multipliers", "r", 1, ROW_SPLIT.reads),
+        ),
+    )
 
 
 def lane_resources(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> tuple[Resource, ...]:
@@ -65,7 +104,7 @@ def lane_resources(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> t
     channels is written in one cycle, and one bank is read. A fetch of as many rows as a lane has
     pixels is broadcast.
     """
-    way = lane_datapath(array)
+    way = lane_datapath(spec, array)
     windows = Resource(
         "windows",
         windows_of(array, lock_step=lock_step) * BLOCK,
@@ -83,7 +122,8 @@ def lane_resources(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> t
         ACT_ROW_BYTES * array.pixels,
         (PartPort("fetch", "w", flows=("act_fetched",)),),
     )
-    return (*memories(spec, way), windows, broadcast, *paths(spec, way))
+    rows = (_row_registers(array),) if array.row_pixels else ()
+    return (*memories(spec, way), windows, broadcast, *rows, *paths(spec, way))
 
 
 def lane_parts(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> Iterator[Part]:
@@ -97,13 +137,36 @@ def lane_parts(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> Itera
     yield of_logic("window multiplexers", windows, cells.mux(BLOCK, 8 * array.pixels))
     yield from multipliers(spec)
     yield of_logic("weight registers", array.lanes, cells.register(WEIGHT_BITS))
-    yield of_logic("weight row buffers", array.lanes, row * (1 if lock_step else 2))
+    buffers = 1 if lock_step and not array.row_pixels else 2
+    yield of_logic("weight row buffers", array.lanes, row * buffers)
     if not lock_step:
         decoder = cells.register(BLOCK) + cells.adder(BLOCK)  # find the next of 16 bits
         yield of_logic("stream decoders", array.lanes, decoder)
     held = cells.register(8 * fetch.width)
     yield of_logic(fetch.name, fetch.count, held, fetch.width, fetch.ports)
-    yield from results(spec, lane_datapath(array))
+    if (unit := lane_row_unit(spec, array)) is not None:
+        yield from _row_parts(spec, unit, declared["row registers"])
+    yield from results(spec, lane_datapath(spec, array))
+
+
+def _row_parts(spec: AccelSpec, unit: RowUnit, registers: Resource) -> Iterator[Part]:
+    """The registers; for each multiplier a pixel of its channel's register and a weight of the
+    kernel row; that row out of the buffers, into which the streams' banks are led; products summed
+    from multiplier to multiplier of a group, and a group's accumulators."""
+    cells, count = logic(node_of(spec)), BLOCK * unit.multipliers
+    held = cells.register(ACTIVATION_BITS * unit.register) * ROW_REGISTERS
+    yield of_logic(registers.name, BLOCK, held, registers.width, registers.ports)
+    pixel = cells.mux(unit.register, ACTIVATION_BITS)
+    weight = cells.mux(unit.multipliers, WEIGHT_BITS)
+    yield of_logic("row multiplexers", count, pixel + weight)
+    line = WEIGHT_BITS * unit.multipliers
+    lines = max(1, unit.kernel // unit.multipliers)
+    filled = cells.mux(max(1, spec.wgt_banks // BLOCK), 8 * WGT_WORD_BYTES)
+    selected = cells.mux(lines, line) + cells.mux(2, line)
+    yield of_logic("kernel row selectors", BLOCK, filled + selected)
+    chain = PRODUCT_BITS + math.ceil(math.log2(unit.multipliers))
+    summed = cells.adder(chain) + cells.register(chain) + cells.mux(3, SUM_BITS)
+    yield of_logic("row adders", count, summed)
 
 
 def lane_energy(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> dict[str, Price]:
@@ -122,7 +185,19 @@ def lane_energy(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> dict
     return common_energy(spec) | {
         "mac": Price.alike(clocked(mac)),
         "window_byte": Price(clocked(read) / pixels, clocked(write) / pixels),
+        "row_byte": _row_energy(spec, array),
     }
+
+
+def _row_energy(spec: AccelSpec, array: GangedLanes) -> Price:
+    """A pixel of a channel written; read by a multiplier, with its weight and a sum passed on."""
+    unit = lane_row_unit(spec, array)
+    if unit is None:
+        return Price.alike(0.0)
+    cost, cells = {part.name: part for part in parts(spec)}, logic(node_of(spec))
+    selected = cost["kernel row selectors"].read_pj / unit.multipliers
+    read = cost["row multiplexers"].read_pj + selected + cost["row adders"].read_pj
+    return Price(clocked(read), clocked(cells.register(ACTIVATION_BITS).pj))
 
 
 def broadcast_mm(spec: AccelSpec, array: GangedLanes) -> float:

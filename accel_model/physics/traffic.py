@@ -42,6 +42,7 @@ SPLITS: Mapping[str, Split] = MappingProxyType(
     }
 )
 WINDOW_SPLIT = Split(1, ("window_read",), ("window_written",))
+ROW_SPLIT = Split(1, ("row_read",), ("row_written",))
 
 
 @dataclass(frozen=True)

@@ -408,22 +408,39 @@ class BroadcastDrain:
         filled = [
             slot for slot in range(design.slots) if machine.stream(self.number, slot) is not None
         ]
-        for output in machine.tiles[tile]:
+        outputs, width = machine.tiles[tile], design.drain_width
+        for _output in outputs:
             machine.outcome.move_sums(machine.conv, -(-len(filled) // BLOCK))
-            for first in range(0, design.slots, design.drain_width):
-                cluster = [slot for slot in filled if first <= slot < first + design.drain_width]
-                self.clocks += self._columns(cluster, output)
+        together = min(self._staging // BLOCK, max(1, width // design.slots))
+        for at in range(0, len(outputs), together):
+            for first in range(0, design.slots, width):
+                self.clocks += self._columns(
+                    [
+                        (slot, output)
+                        for output in outputs[at : at + together]
+                        for slot in filled
+                        if first <= slot < first + width
+                    ]
+                )
         return True
 
-    def _columns(self, slots: list[int], output: int) -> list[list[tuple[int, int]]]:
+    @property
+    def _staging(self) -> int:
+        """Columns of staging."""
+        return max(BLOCK, self.machine.design.drain_width)
+
+    def _columns(self, sums: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
         """Results of one clock go to different columns of staging; to ACC all go at once."""
         if not self.machine.conv.last:
-            return [[(slot, output) for slot in slots]] if slots else []
+            return [sums] if sums else []
         clocks: list[list[tuple[int, int]]] = []
-        while slots:
-            taken = {self._channel(slot) % BLOCK: slot for slot in reversed(slots)}
-            clocks.append([(slot, output) for slot in taken.values()])
-            slots = [slot for slot in slots if slot not in taken.values()]
+        while sums:
+            taken = {
+                (self._channel(slot) + BLOCK * output) % self._staging: (slot, output)
+                for slot, output in reversed(sums)
+            }
+            clocks.append(list(taken.values()))
+            sums = [one for one in sums if one not in taken.values()]
         return clocks
 
     def _channel(self, slot: int) -> int:
@@ -444,11 +461,13 @@ class BroadcastDrain:
 
 
 class BroadcastWriteBack:
-    """Writes finished tiles from staging to ACT, a row of 16 channels of one output a clock."""
+    """Writes finished tiles from staging to ACT, block by block: in a clock a row of 16 channels of
+    one output, or of as many neighbours as there are sixteens of columns."""
 
     def __init__(self, machine: BroadcastMachine, drain: BroadcastDrain) -> None:
         self.machine, self.drain = machine, drain
-        self.tile, self.rows, self.complete = 0, 0, 0
+        self.tile, self.complete = 0, 0
+        self.rows: list[int] = []  # left of each block
 
     def step(self) -> None:
         machine = self.machine
@@ -457,9 +476,13 @@ class BroadcastWriteBack:
         if not self.rows:
             if self.drain.complete < (self.tile + 1) * machine.groups:
                 return
-            self.rows = len(machine.tiles[self.tile]) * machine.conv.out_blocks
-        self.rows -= 1
-        machine.outcome.write_back(1)
+            self.rows = [len(machine.tiles[self.tile])] * machine.conv.out_blocks
+        at_once = min(machine.banks, max(1, machine.design.drain_width // BLOCK))
+        moved = min(self.rows[0], at_once)
+        self.rows[0] -= moved
+        machine.outcome.write_back(moved)
+        if not self.rows[0]:
+            self.rows.pop(0)
         if not self.rows:
             self.tile += 1
 

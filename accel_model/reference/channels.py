@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Outcome
-from zeroskip.accel_model.spec import ArrayGeometry
+from zeroskip.accel_model.reference.filters import stream_rate
+from zeroskip.accel_model.reference.rows import RowWork, rows_of, step_rows, strip_width
+from zeroskip.accel_model.spec import AccelSpec
 
 WORD = 4  # bytes of a weight stream
 
@@ -34,6 +36,19 @@ class Channelwise:
     weights: list[list[int]] | None = None
     words: int = 0
     requantised: bool = False
+
+    @property
+    def by_rows(self) -> RowWork:
+        """What row registers have to know of it."""
+        return RowWork(
+            self.channels,
+            self.kernel,
+            self.stride,
+            self.dilation,
+            self.output,
+            operand=self.operand_row is not None,
+            weighted=self.weights is not None,
+        )
 
     @property
     def scaled(self) -> bool:
@@ -73,51 +88,73 @@ class Channelwise:
         )
 
 
-def step_channels(array: ArrayGeometry, banks: int, work: Channelwise, stream_rate: int) -> Outcome:
-    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile.
-
-    stream_rate: bytes that all banks of WGT give in a cycle."""
+def step_channels(spec: AccelSpec, work: Channelwise) -> Outcome:
+    """By row registers where these serve the instruction, else tap by tap; then the pipeline, and
+    what WGT has still to send."""
     outcome = Outcome()
-    events = outcome.events
-    outputs = work.output[0] * work.output[1]
+    outputs, events, array = work.output[0] * work.output[1], outcome.events, spec.array
     quads = [range(at, min(at + array.pixels, outputs)) for at in range(0, outputs, array.pixels)]
+    rows, by_rows = rows_of(spec), work.by_rows
+    if rows is not None and strip_width(rows, by_rows):
+        step_rows(spec, rows, by_rows, outcome)
+        times_read = 1
+    else:
+        written = spec.kind.datapath(spec).rows
+        _step_taps(work, quads, spec.sram.act_banks, written, outcome)
+        times_read = len(quads)
     for first in range(0, work.channels, BLOCK):
         width = min(BLOCK, work.channels - first)
         for quad in quads:
-            outcome.cycles += _step_quad(work.reads(quad), len(quad), banks, outcome)
-            scalings = work.requantised * (
-                1 + (work.operand_row is not None and work.weights is not None)
-            )
-            events["requantised"] += scalings * width * len(quad)
-            if work.scaled:
-                events["scaled"] += width * len(quad)
-            if work.weights is not None:
-                events["par_read"] += ROW * width * len(quad)
-            if work.weights is not None:
-                for taps in work.weights[first : first + width]:
-                    held = [tap for tap, weight in enumerate(taps) if weight != 0]
-                    events["macs"] += len(held) * len(quad)
-                    events["multiplies"] += len(held) * len(quad)
-                    events["real_macs"] += sum(work.inside(tap, n) for tap in held for n in quad)
-    events["wgt_words"] += work.words * len(quads)
-    events["wgt_read"] += WORD * work.words * len(quads)
+            _count_results(work, first, width, quad, outcome)
+    events["wgt_words"] += work.words * times_read
+    events["wgt_read"] += WORD * work.words * times_read
     if work.requantised and (work.weights is None or work.operand_row is not None):
         events["par_read"] += ROW  # one for all channels
-    for _ in quads[-1]:  # the last quad's rows leave after it
-        outcome.cycles += 1
     outcome.cycles += array.pipeline_cycles
-    while stream_rate * outcome.cycles < events["wgt_read"]:
+    rate = stream_rate(spec)
+    while rate * outcome.cycles < events["wgt_read"]:
         outcome.cycles += 1
     events["cycles"] = outcome.cycles
     return outcome
 
 
-def _step_quad(fetches: list[list[int]], rows_to_write: int, banks: int, outcome: Outcome) -> int:
+def _count_results(
+    work: Channelwise, first: int, width: int, quad: range, outcome: Outcome
+) -> None:
+    """What the results of some outputs of a block take, and the multiplies that they are of."""
+    events = outcome.events
+    scalings = work.requantised * (1 + (work.operand_row is not None and work.weights is not None))
+    events["requantised"] += scalings * width * len(quad)
+    if work.scaled:
+        events["scaled"] += width * len(quad)
+    if work.weights is None:
+        return
+    events["par_read"] += ROW * width * len(quad)
+    for taps in work.weights[first : first + width]:
+        held = [tap for tap, weight in enumerate(taps) if weight != 0]
+        events["macs"] += len(held) * len(quad)
+        events["multiplies"] += len(held) * len(quad)
+        events["real_macs"] += sum(work.inside(tap, n) for tap in held for n in quad)
+
+
+def _step_taps(
+    work: Channelwise, quads: list[range], banks: int, written: int, outcome: Outcome
+) -> None:
+    """Block by block, quad by quad: all taps are fetched, and the quad's rows written meanwhile."""
+    for _ in range(0, work.channels, BLOCK):
+        for quad in quads:
+            outcome.cycles += _step_quad(work.reads(quad), len(quad), banks, written, outcome)
+    for _ in range(0, len(quads[-1]), written):  # the last quad's rows leave after it
+        outcome.cycles += 1
+
+
+def _step_quad(
+    fetches: list[list[int]], left: int, banks: int, at_once: int, outcome: Outcome
+) -> int:
     """Cycles until the quad's rows have been read and as many could be written."""
     cycles = 0
     waiting: list[int] = []
-    written = 0
-    while fetches or waiting or written < rows_to_write:
+    while fetches or waiting or left:
         if not waiting and fetches:
             rows = fetches.pop(0)
             outcome.events["act_rows"] += len(rows)
@@ -125,10 +162,10 @@ def _step_quad(fetches: list[list[int]], rows_to_write: int, banks: int, outcome
             waiting = [row % banks for row in rows]
         for bank in set(waiting):
             waiting.remove(bank)
-        if written < rows_to_write:
-            written += 1
-            outcome.events["act_rows"] += 1
-            outcome.events["act_written"] += ROW
-            outcome.events["added"] += ROW
+        moved = min(at_once, left)
+        left -= moved
+        outcome.events["act_rows"] += moved
+        outcome.events["act_written"] += ROW * moved
+        outcome.events["added"] += ROW * moved
         cycles += 1
     return cycles

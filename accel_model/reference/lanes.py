@@ -175,17 +175,31 @@ class Drain:
         if self.write_back and group == 0 and self.write_back.complete < tile - 1:
             return False
         self.cycles = []
-        width = self.plan.array.drain_width
-        for output in self.plan.tiles[tile]:
+        width, outputs = self.plan.array.drain_width, self.plan.tiles[tile]
+        for _output in outputs:
             self._count_sums(group)
+        for at in range(0, len(outputs), self._together):
             for first in range(0, self.plan.slots, width):
                 used = [
-                    slot
+                    (slot, output)
+                    for output in outputs[at : at + self._together]
                     for slot in range(first, min(first + width, self.plan.slots))
                     if self.plan.stream(self.run, slot) is not None
                 ]
-                self.cycles += self._ports(used, output)
+                self.cycles += self._ports(used)
         return True
+
+    @property
+    def _columns(self) -> int:
+        """Of staging: one for each result that leaves in a cycle, and one for each of a row's."""
+        return max(BLOCK, self.plan.array.drain_width)
+
+    @property
+    def _together(self) -> int:
+        """Neighbouring outputs that are drained at once, where fewer filters are in flight than
+        results may leave: as many as there are sixteens of columns at most."""
+        width = self.plan.array.drain_width
+        return min(self._columns // BLOCK, max(1, width // self.plan.slots))
 
     def _count_sums(self, group: int) -> None:
         """Rows of ACC that a group's sums of one output are read from and written to."""
@@ -197,16 +211,19 @@ class Drain:
                 self.outcome.events["acc_rows"] += rows
                 self.outcome.events[way] += rows * SUM * BLOCK
 
-    def _ports(self, slots: list[int], output: int) -> list[list[tuple[int, int]]]:
-        """One output of each byte of a row in a cycle at last; all at once otherwise."""
+    def _ports(self, sums: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """One result for each column of staging in a cycle at last; all at once otherwise."""
         if not self.plan.conv.last:
-            return [[(slot, output) for slot in slots]] if slots else []
+            return [sums] if sums else []
         cycles: list[list[tuple[int, int]]] = []
-        while slots:
-            by_byte = {self._channel(slot) % BLOCK: slot for slot in reversed(slots)}
-            cycles.append([(slot, output) for slot in by_byte.values()])
-            slots = [slot for slot in slots if slot not in by_byte.values()]
+        while sums:
+            by_column = {self._column(*one): one for one in reversed(sums)}
+            cycles.append(list(by_column.values()))
+            sums = [one for one in sums if one not in by_column.values()]
         return cycles
+
+    def _column(self, slot: int, output: int) -> int:
+        return (self._channel(slot) + BLOCK * output) % self._columns
 
     def _channel(self, slot: int) -> int:
         stream = self.plan.stream(self.run, slot)
@@ -230,26 +247,32 @@ class Drain:
 
 
 class WriteBack:
-    """Writes finished tiles from staging to ACT, a row of 16 channels of one pixel a cycle."""
+    """Writes finished tiles from staging to ACT, block by block: in a cycle the rows, 16 channels
+    each, of one pixel, or of as many neighbours as there are sixteens of columns (and banks)."""
 
-    def __init__(self, plan: ConvolutionWalk, drain: Drain, outcome: Outcome) -> None:
-        self.plan, self.drain, self.outcome = plan, drain, outcome
-        self.tile, self.rows_left = 0, 0
+    def __init__(self, plan: ConvolutionWalk, drain: Drain, banks: int, outcome: Outcome) -> None:
+        self.plan, self.drain, self.banks, self.outcome = plan, drain, banks, outcome
+        self.tile = 0
+        self.left: list[int] = []  # rows of each block
         self.complete = 0  # tiles written, as the others see it
 
     def step(self) -> None:
         if self.tile == len(self.plan.tiles):
             return
-        if not self.rows_left:
+        if not self.left:
             if self.drain.complete < (self.tile + 1) * self.plan.groups:
                 return
-            self.rows_left = len(self.plan.tiles[self.tile]) * self.plan.conv.out_blocks
-        self.rows_left -= 1
-        self.outcome.events["act_rows"] += 1
-        self.outcome.events["staging_read"] += BLOCK
-        self.outcome.events["act_written"] += ROW
-        self.outcome.events["added"] += ROW
-        if not self.rows_left:
+            self.left = [len(self.plan.tiles[self.tile])] * self.plan.conv.out_blocks
+        rows = min(self.banks, max(1, self.plan.array.drain_width // BLOCK))
+        moved = min(self.left[0], rows)
+        self.left[0] -= moved
+        self.outcome.events["act_rows"] += moved
+        self.outcome.events["staging_read"] += BLOCK * moved
+        self.outcome.events["act_written"] += ROW * moved
+        self.outcome.events["added"] += ROW * moved
+        if not self.left[0]:
+            self.left.pop(0)
+        if not self.left:
             self.tile += 1
 
     def settle(self) -> None:
@@ -276,7 +299,7 @@ def step_conv(
         for member in range(1 << conv.mode)
     ]
     drain.lanes = lanes
-    write_back = WriteBack(plan, drain, outcome) if conv.last else None
+    write_back = WriteBack(plan, drain, banks, outcome) if conv.last else None
     drain.write_back = write_back
     fetch = FetchUnit(plan, window, banks, outcome)
     blocks: list[FetchUnit | Lane | Drain | WriteBack] = [fetch, *lanes, drain]

@@ -19,7 +19,6 @@ from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
 from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
-from zeroskip.accel_model.reference.filters import stream_rate
 from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -328,8 +327,7 @@ class _Engine:
     def _channelwise(self, channels: int, **more: Any) -> Outcome:
         x, extent = self.registers["input"], self.registers["extent"]
         outcome = step_channels(
-            self.spec.array,
-            self.spec.sram.act_banks,
+            self.spec,
             Channelwise(
                 channels=channels,
                 size=(extent.height, extent.width),
@@ -337,7 +335,6 @@ class _Engine:
                 **self._window(),
                 **more,
             ),
-            stream_rate(self.spec),
         )
         return self._looked_up(outcome, channels)
 

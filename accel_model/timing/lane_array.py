@@ -93,11 +93,12 @@ def conv_cycles(
     operand_ft: Int32 | None = None,
     *,
     lock_step: bool,
+    written: int,
 ) -> ConvTiming:
     """Time of one ``conv``.
 
     lock_step: all lanes move together, at the pace of the one with most work; one window serves
-    them.
+    them. written: rows that are written back in a cycle.
     work: int32 [F, J], cycles of each stage, filters in the order of their streams.
     order: int32 [F], output channel of each stream. stages: of the J stages, fetches and entries.
     tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``).
@@ -137,6 +138,7 @@ def conv_cycles(
         tile_pixels,
         operand,
         out_blocks if last else 0,
+        written,
         array.pipeline_cycles,
         spent,
     )
@@ -154,21 +156,26 @@ def conv_cycles(
 
 @njit_cached
 def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
-    """int64 [groups]: cycles per pixel to drain a group of ``slots`` streams.
+    """int64 [groups, outputs]: cycles to drain a group of ``slots`` streams, of 1, 2... neighbouring
+    outputs, as many as ``width`` results a cycle allow at once: each goes to another 16 columns.
 
-    For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most slots
-    whose channels are the same modulo 16 (they go to the same byte of a row).
+    For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most results for
+    one column, the channel and 16 for each output modulo ``width`` (at least 16).
     """
-    cost = np.zeros((len(order) + slots - 1) // slots, np.int64)
+    columns = max(BLOCK, width)
+    together = min(columns // BLOCK, max(1, width // slots))
+    cost = np.zeros(((len(order) + slots - 1) // slots, together), np.int64)
     for group in range(len(cost)):
         end = min((group + 1) * slots, len(order))
         for first in range(group * slots, end, width):
-            counts = np.zeros(BLOCK, np.int64)
+            counts = np.zeros(columns, np.int64)
             most = 1
-            for n in range(first, min(first + width, end)):
-                counts[order[n] % BLOCK] += 1
-                most = max(most, counts[order[n] % BLOCK])
-            cost[group] += most if last else 1
+            for output in range(together):
+                for n in range(first, min(first + width, end)):
+                    column = (order[n] + BLOCK * output) % columns
+                    counts[column] += 1
+                    most = max(most, counts[column])
+                cost[group, output] += most if last else 1
     return cost
 
 
@@ -202,6 +209,7 @@ def _tile(
     ft: int,
     pixels: int,
     out_blocks: int,
+    written: int,
     now: Int64,
     done: Int64,
     ring: Int64,
@@ -247,10 +255,13 @@ def _tile(
             unused[s] += max(0, fetched - done[s])
             done[s] = max(done[s], fetched)
         start = max(finished, drained, now[WRITTEN_BEFORE])
-        before, drained = drained, start + pixels * drain_cost[f]
+        costs, together = drain_cost[f], drain_cost.shape[1]
+        before, drained = drained, start + pixels // together * costs[together - 1]
+        if pixels % together > 0:
+            drained += costs[pixels % together - 1]
     if out_blocks > 0:
         now[WRITTEN_BEFORE] = now[WRITTEN]
-        now[WRITTEN] = max(drained, now[WRITTEN]) + pixels * out_blocks
+        now[WRITTEN] = max(drained, now[WRITTEN]) + -(-pixels // written) * out_blocks
     now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE] = fetched, room, drained, before
     ring[HEAD], ring[TAIL], ring[HELD] = head, tail, held
 
@@ -308,6 +319,7 @@ def _simulate(
     tile_pixels: Int32,
     operand: Int32,
     out_blocks: int,
+    written: int,
     pipeline: int,
     lane_cycles: Int64,
 ) -> int:
@@ -315,7 +327,8 @@ def _simulate(
     waited for the window, for the fetch unit, for the drain, and had no stream (``LANE_CYCLES``).
 
     work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
-    drain_cost: per group, cycles per pixel. out_blocks: 0 if nothing is written back.
+    drain_cost: see ``drain_costs``. out_blocks: 0 if nothing is written back. written:
+    rows that are in a cycle.
 
     What happens depends on the state after a tile and on the tiles to come. So when tiles repeat
     and a state comes back, what happened since it was last there happens again, and whole rounds of
@@ -340,6 +353,7 @@ def _simulate(
             tile_ft[t],
             tile_pixels[t],
             out_blocks,
+            written,
             now,
             done,
             ring,
@@ -487,13 +501,16 @@ def simple_cycles(
     conflicts: Int32,
     outputs: int,
     operand_conflicts: Int32 | None = None,
+    *,
+    written: int = 1,
 ) -> int:
-    """Time of ``depthwise``, ``maxpool``, ``avgpool``, ``add`` and ``multiply`` (taps = 1).
+    """Time of ``depthwise``, ``maxpool``, ``avgpool``, ``add`` and ``multiply`` (taps = 1), tap by tap.
 
     Block by block, quad by quad: the reads of all taps and of the operand, or the quad's writes,
-    whichever takes longer; then the last quad's writes. conflicts: int32 [quads].
+    ``written`` rows a cycle, whichever takes longer; then the last quad's writes. conflicts: int32
+    [quads].
     """
-    pixels = group_pixels(outputs, array.pixels).astype(np.int64)
+    pixels = -(-group_pixels(outputs, array.pixels).astype(np.int64) // written)
     reads = taps * conflicts.astype(np.int64)
     if operand_conflicts is not None:
         reads += operand_conflicts

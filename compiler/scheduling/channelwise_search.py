@@ -11,6 +11,8 @@ from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
+from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_words, row_timing, strip_of
+from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ChannelPlan
@@ -31,6 +33,7 @@ from zeroskip.compiler.scheduling.cost_model import (
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 SETS = (3, 2, 1)  # tiles in ACT at once: one is loaded, one computed, one stored, if there is room
+SAMPLE = 2  # blocks after the first that are timed
 PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 256)  # that channels are cut to
 
 
@@ -44,7 +47,8 @@ class ChannelSearch:
         self.operand = op.operand is not None
         self.of_channels, self.of_pixels = op.operand_of_channels, op.operand_of_pixels
         weights = op.channel_weights
-        self.words = -(-weights // 4) + 1 if weights else 0  # of a stream
+        self.words = kernel_words(weights) if weights else 0  # of a stream
+        self.rows = spec.kind.row_unit(spec)
         self.paces: dict[int, float] = {}
 
     def ranked(
@@ -134,16 +138,20 @@ class ChannelSearch:
 
     def _energy(self, rows: int) -> float:
         """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
-        results. No schedule changes them."""
+        results. No schedule changes them much."""
         if self.energy is None or self.op.moves_only:
             return 0.0
         own, taps = physics.energy(self.spec), self.window.taps
-        outputs = rows * self.op.y.spatial[1]
-        deep = blocks(self.op.y.channels) * (taps + self.operand + 1)
+        outputs, looked, registers = rows * self.op.y.spatial[1], taps + self.operand, 0.0
+        timing = self._by_rows(rows, self.op.y.spatial[1], 1)
+        fetched = looked if timing is None else timing.fetched / outputs
+        if timing is not None:
+            registers = own.row_byte * BLOCK * (fetched + looked)
+        deep = blocks(self.op.y.channels) * ((fetched + 1) * own.act_row + registers)
         results = not isinstance(self.op, ops.MaxPoolOp | ops.LookupOp)
         channel = self.op.channel_weights * own.mac + results * own.requantise
         channel += (self.op.table is not None) * own.lookup
-        return float(outputs * (deep * own.act_row + self.op.y.channels * channel))
+        return float(outputs * (deep + self.op.y.channels * channel))
 
     def _constants_fit(self, rows: Ints) -> Bools:
         """Whether the weights (``rows`` of WGT) and parameters of two tiles fit, or of the only
@@ -156,22 +164,47 @@ class ChannelSearch:
         return np.asarray((several * rows <= spec.wgt_rows) & (several * par + 1 <= spec.par_rows))
 
     def _array_cycles(self, channels: Ints, rows: int, cuts: Tilings) -> Floats:
-        """Block by block, quad by quad (``lanes.simple_cycles``)."""
+        """By rows, each patch timed as it will be; tap by tap, block by block and quad by quad
+        (``lane_array.simple_cycles``)."""
         if self.op.moves_only:
             return np.zeros(1)
-        array = self.spec.array
+        array, deep = self.spec.array, -(-channels // BLOCK)
         total = np.zeros((1, len(cuts.pieces)))
         for high, wide, many in cuts.patches():
-            quads = -(-high * wide // array.pixels)
-            each = -(-channels // BLOCK) * quads * self._pace(rows)
-            total = total + many * (each + array.pixels + array.pipeline_cycles + STEP)
+            sizes = list(zip(high.tolist(), wide.tolist(), strict=True))
+            first, each = np.array([self._block_cycles(rows, *size) for size in sizes]).T
+            taken = first + (deep - 1) * each + array.pipeline_cycles + STEP
+            total = total + many * taken
         return total * (self.op.y.channels / channels)
+
+    def _block_cycles(self, rows: int, high: int, wide: int) -> tuple[float, float]:
+        """Cycles of the first channel block of a patch, and of each one after it."""
+        if not high or not wide:  # of which there is none
+            return 0.0, 0.0
+        one, several = (self._by_rows(high, wide, blocks) for blocks in (1, 1 + SAMPLE))
+        if one is not None and several is not None:
+            return one.cycles, (several.cycles - one.cycles) / SAMPLE
+        pixels = self.spec.array.pixels
+        each = -(-high * wide // pixels) * self._pace(rows)
+        return each + pixels, each
+
+    def _by_rows(self, high: int, wide: int, blocks: int) -> RowTiming | None:
+        """Of a patch in the middle of the image; None: the array works on it tap by tap."""
+        window, span = self.window, self.window.span
+        around = (*window.kernel, *window.stride, *window.dilation)
+        row = self.op.x.spatial[1]
+        shape = WindowShape(row, span(0, high), span(1, wide), 0, 0, *around, high, wide)
+        strip = None if self.rows is None else strip_of(self.rows, shape, self.words > 0)
+        if self.rows is None or strip is None:
+            return None
+        return row_timing(self.rows, shape, strip, blocks, self.words, self.operand)
 
     def _pace(self, rows: int) -> float:
         """Cycles of a quad of a block, on average over so many rows of output."""
         if rows not in self.paces:
             array, cols = self.spec.array, self.op.y.spatial[1]
             banks = {"banks": self.spec.sram.act_banks, "pixels": array.pixels}
+            written = self.spec.kind.datapath(self.spec).rows
             reads = self.window.taps * lane_array.quad_conflicts(
                 rows,
                 cols,
@@ -184,7 +217,7 @@ class ChannelSearch:
                 reads = reads + 1
             elif self.operand:
                 reads = reads + lane_array.quad_conflicts(rows, cols, row=cols, **banks)
-            self.paces[rows] = float(np.maximum(reads, array.pixels).mean())
+            self.paces[rows] = float(np.maximum(reads, -(-array.pixels // written)).mean())
         return self.paces[rows]
 
 

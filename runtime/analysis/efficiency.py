@@ -17,6 +17,10 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of 
         ("multiplier cells", "weight registers", "second accumulators", "stream decoders"),
     ),
     "windows": ("window_byte", ("windows", "window multiplexers", "fetch registers")),
+    "row registers": (
+        "row_byte",
+        ("row registers", "row multiplexers", "kernel row selectors", "row adders"),
+    ),
     "ACT": ("act_row", ("ACT", "fetch crossbar", "load and store row buffers")),
     "WGT": ("wgt_word", ("WGT", "weight row buffers")),
     "ACC": ("acc_row", ("ACC",)),

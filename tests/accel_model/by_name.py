@@ -78,8 +78,11 @@ def with_lanes(spec: AccelSpec, **changes: Any) -> AccelSpec:
     return replace(spec, array=replace(lanes(spec), **changes))
 
 
-def conv_cycles(array: LaneGeometry, kind: str, *rest: Any, **named: Any) -> lane_array.ConvTiming:
-    return lane_array.conv_cycles(array, *rest, **named, lock_step=kind == "dense")
+def conv_cycles(
+    array: LaneGeometry, kind: str, *rest: Any, banks: int = 64, **named: Any
+) -> lane_array.ConvTiming:
+    written = min(banks, max(1, array.drain_width // 16))
+    return lane_array.conv_cycles(array, *rest, **named, lock_step=kind == "dense", written=written)
 
 
 def slots_at(run: Run, spec: AccelSpec, pc: int) -> dict[str, int]:

@@ -250,6 +250,8 @@ USED_PORTS = [
     ("windows", "fetch"),
     ("windows", "lane"),
     ("fetch registers", "fetch"),
+    ("row registers", "fetch"),
+    ("row registers", "multipliers"),
     ("requantize units", "drain"),
     ("addition units", "write-back"),
     ("result tables", "write-back or lookup"),
@@ -279,6 +281,13 @@ def tabled() -> tuple[Program, Run]:
     return one.program, Machine(one.spec).run(one.program, one.inputs[0])
 
 
+@pytest.fixture(scope="module")
+def depthwise() -> tuple[Program, Run]:
+    """A run with row registers."""
+    one = sample("depthwise", load_spec("sparse256"), "depthwise", seed=0)
+    return one.program, Machine(one.spec).run(one.program, one.inputs[0])
+
+
 @pytest.mark.parametrize(("resource", "user"), USED_PORTS)
 def test_a_port_that_passes_less_is_noticed(
     resource: str,
@@ -286,10 +295,12 @@ def test_a_port_that_passes_less_is_noticed(
     honest: tuple[Program, Run],
     partial: tuple[Program, Run],
     tabled: tuple[Program, Run],
+    depthwise: tuple[Program, Run],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By a hundredth less than the busiest instruction uses, with its pc and bytes."""
-    program, run = {"ACC": partial, "result tables": tabled}.get(resource, honest)
+    own = {"ACC": partial, "result tables": tabled, "row registers": depthwise}
+    program, run = own.get(resource, honest)
     spec, count = program.spec, run.counters
     one = next(one for one in physics.resources(spec) if one.name == resource)
     port = next(port for port in one.ports if port.user == user)

@@ -50,6 +50,7 @@ def test_each_event_costs_its_own_energy() -> None:
         "requantised": 13,
         "lookups": 19,
         "dram_bytes": 17,
+        "row_bytes": 23,
     }
     events = (
         *("mac", "window_byte", "act_row", "wgt_word", "acc_row", "requantise", "lookup"),
@@ -57,16 +58,17 @@ def test_each_event_costs_its_own_energy() -> None:
     )
     written = {"window_written": 1, "act_written": 2 * 16, "act_loaded": 16, "wgt_loaded": 4 * 4}
     written |= {"acc_written": 6 * 64, "table_written": 3 * 16, "dram_written": 9}
+    written |= {"row_written": 10}
     flows = dict.fromkeys(physics.flows(spec), 0) | written
     found = energy(spec, {name: np.array([n]) for name, n in {**counted, **flows}.items()})
     writes = {"window_byte": 1, "act_row": 3, "wgt_word": 4, "acc_row": 6}
-    writes |= {"lookup": 3, "dram_byte": 9}
+    writes |= {"lookup": 3, "dram_byte": 9, "row_byte": 10}
     assert found == {
         event: pytest.approx(
             physics.prices(spec)[event].read * (count - writes.get(event, 0))
             + physics.prices(spec)[event].write * writes.get(event, 0)
         )
-        for event, count in zip(events, counted.values(), strict=True)
+        for event, count in zip((*events, "row_byte"), counted.values(), strict=True)
     }
 
 

@@ -181,6 +181,7 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
         case.out_blocks,
         case.last,
         operand,
+        banks=case.banks,
     )
 
 
@@ -327,7 +328,7 @@ def test_dense_time_is_work_when_nothing_else_binds() -> None:
     timing = conv_cycles(
         array, "dense", work, np.arange(64, dtype=np.int32), stages, ones, 4 * ones, 0, 4, True
     )
-    assert timing.cycles == 1 + 10 * 576 + 4 * 4 + 4 * 4 + 5  # fetch, work, drain, write-back
+    assert timing.cycles == 1 + 10 * 576 + 4 * 2 + 2 * 4 + 5  # fetch, work, drain, write-back
 
 
 def test_stage_larger_than_the_window_is_refused() -> None:
@@ -377,11 +378,13 @@ def test_simple_cycles_is_the_sum_over_blocks_and_quads(seed: int) -> None:
     outputs, blocks, taps = (int(v) for v in rng.integers(1, 40, 3))
     pixels = [min(array.pixels, outputs - at) for at in range(0, outputs, array.pixels)]
     cf, operand = rng.integers(1, 5, (2, len(pixels))).astype(np.int32)
+    written = seed % 3 + 1
+    rows = [-(-size // written) for size in pixels]
     expected = sum(
-        max(taps * cf[q] + operand[q], pixels[q]) for _ in range(blocks) for q in range(len(pixels))
+        max(taps * cf[q] + operand[q], rows[q]) for _ in range(blocks) for q in range(len(pixels))
     )
-    assert lane_array.simple_cycles(array, blocks, taps, cf, outputs, operand) == (
-        expected + pixels[-1] + array.pipeline_cycles
+    assert lane_array.simple_cycles(array, blocks, taps, cf, outputs, operand, written=written) == (
+        expected + rows[-1] + array.pipeline_cycles
     )
     expected = sum(max(taps * cf[q], pixels[q]) for _ in range(blocks) for q in range(len(pixels)))
     assert lane_array.simple_cycles(array, blocks, taps, cf, outputs) == (

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.accel_model.by_name import conv_cycles, lane_cycles, lanes, slots_at, work_matrix
+from tests.accel_model.by_name import (
+    conv_cycles,
+    lane_cycles,
+    lanes,
+    slots_at,
+    with_lanes,
+    work_matrix,
+)
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import physics
@@ -21,6 +28,8 @@ from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array
+from zeroskip.accel_model.timing.row_unit import row_timing, strip_of
+from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.accel_model.timing.timeline import timeline
 
 LOAD, COMPUTE, STORE = range(3)
@@ -220,6 +229,7 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
         blocks(filters),
         True,
         operand,
+        banks=hand.spec.sram.act_banks,
     )
 
 
@@ -242,9 +252,12 @@ def test_conv_takes_what_the_lanes_take(kind: str, seed: int) -> None:
     assert run.cycles == int(run.end.max())
 
 
+@pytest.mark.parametrize("row_pixels", [0, 16])
 @pytest.mark.parametrize("name", ["depthwise", "maxpool", "avgpool", "add", "multiply"])
-def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
-    hand = Hand(load_spec("pattern256"))
+def test_simple_instructions_take_what_their_timing_says(name: str, row_pixels: int) -> None:
+    """By rows where there are row registers, else tap by tap; an addition and a multiplication
+    always tap by tap."""
+    hand = Hand(with_lanes(load_spec("pattern256"), row_pixels=row_pixels))
     channels, shape, taps = 40, (9, 7), 1 if name in ("add", "multiply") else 9
     here, result = hand.room(channels, shape, gap=3), hand.room(channels, shape)
     there = hand.room(channels, shape, gap=1)
@@ -286,13 +299,23 @@ def test_simple_instructions_take_what_simple_cycles_says(name: str) -> None:
     at = {"banks": banks, "pixels": array.pixels}
     own = lane_array.quad_conflicts(*shape, row=here.row, top=-(side // 2), left=-(side // 2), **at)
     other = lane_array.quad_conflicts(*shape, row=there.row, **at)
+    added, deep = name in ("depthwise", "add", "multiply"), 3
     cycles = lane_array.simple_cycles(
-        array, 3, taps, own, 63, other if name in ("depthwise", "add", "multiply") else None
+        array, deep, taps, own, 63, other if added else None, written=2
     )
+    fetched = deep * 63 * (taps + added)
+    unit = hand.spec.kind.row_unit(hand.spec)
+    if unit is not None and taps > 1:
+        window = WindowShape(here.row, *shape, -1, -1, 3, 3, 1, 1, 1, 1, *shape)
+        weighted = name == "depthwise"
+        strip = strip_of(unit, window, weighted)
+        assert strip == (5, 3)
+        timing = row_timing(unit, window, strip, deep, 4 * weighted, added)
+        cycles, fetched = timing.cycles + array.pipeline_cycles, timing.fetched
+        assert fetched == deep * (11 * (7 + 4) + 63 * added)  # strips of 5 and 2 columns
     assert run.counters["cycles"][pc] == cycles
     assert run.counters["macs"][pc] == (channels * 9 * 63 if name == "depthwise" else 0)
-    rows = 3 * 63 * (taps + (name in ("depthwise", "add", "multiply")) + 1)
-    assert run.counters["act_rows"][pc] == rows
+    assert run.counters["act_rows"][pc] == fetched + deep * 63
 
 
 def run_of(hand: Hand) -> Run:

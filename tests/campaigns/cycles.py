@@ -50,12 +50,12 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
-from zeroskip.accel_model.reference.filters import stream_rate
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, DramTiming, load_spec
 from zeroskip.accel_model.technology import DRAM_TIMINGS
 from zeroskip.accel_model.timing.timeline import timeline
 
+CHANNELWISE_KERNELS = ((1, 1), (2, 2), (3, 3), (1, 4), (5, 3), (5, 5), (3, 1), (7, 7))
 CHUNK = 200  # cases that a process is given at once
 Rng = np.random.Generator
 Check = Callable[[Rng], str]  # what differs, "" if nothing
@@ -204,7 +204,7 @@ def channelwise(rng: Rng, name: str) -> str:
     """A tile of a depthwise convolution, a pooling or an addition."""
     channels, output = int(rng.integers(1, 70)), (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
     pair = name in ("add", "multiply")
-    kernel = (1, 1) if pair else some(rng, (1, 1), (2, 2), (3, 3), (1, 4), (5, 3))
+    kernel = (1, 1) if pair else some(rng, *CHANNELWISE_KERNELS)
     stride, dilation = some(rng, (1, 1), (2, 2), (1, 3)), some(rng, (1, 1), (2, 1), (2, 3))
     row, top, left = int(rng.integers(1, 20)), *(int(n) for n in rng.integers(-3, 2, 2))
     residual = pair or (name == "depthwise" and bool(rng.random() < 0.4))
@@ -220,6 +220,8 @@ def channelwise(rng: Rng, name: str) -> str:
         lanes=int(some(rng, 16, 64)),  # of 16 banks weights may come slower than rows of ACT
         pixels=int(some(rng, 1, 2, 4)),
         pipeline_cycles=int(rng.integers(0, 12)),
+        drain_width=int(some(rng, 4, 16, 32, 64)),
+        row_pixels=int(some(rng, 0, 4, 8, 16, 24)),
     )
     registers = [
         *_input(row, (9, 9), top, left),
@@ -245,8 +247,7 @@ def channelwise(rng: Rng, name: str) -> str:
         "multiply": isa.Multiply(channels=channels),
     }
     outcome = step_channels(
-        spec.array,
-        banks,
+        spec,
         Channelwise(
             channels=channels,
             size=(9, 9),
@@ -261,7 +262,6 @@ def channelwise(rng: Rng, name: str) -> str:
             operand_step=step,
             **more,
         ),
-        stream_rate(spec),
     )
     return difference(fast(spec, instructions[name], *registers, **held), outcome)
 

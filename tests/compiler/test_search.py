@@ -178,9 +178,11 @@ def test_the_slower_of_array_and_bus_decides() -> None:
     assert costs.order(2, None) == [1, 0]
 
 
-def test_neighbouring_filters_have_similar_work() -> None:
-    """The more of two of a residue first, residues in turn."""
+@pytest.mark.parametrize(("drain_width", "columns"), [(4, 16), (16, 16), (32, 32)])
+def test_neighbouring_filters_have_similar_work(drain_width: int, columns: int) -> None:
+    """The more of two of a residue first, residues modulo the columns of staging in turn."""
     array = load_spec("sparse256").array
     assert isinstance(array, LaneGeometry)
-    order = BITMAP_LANES.order(array, np.arange(32))
-    assert order.tolist() == [*range(16, 32), *range(16)]
+    array = replace(array, drain_width=drain_width)
+    order = BITMAP_LANES.order(array, np.arange(2 * columns))
+    assert order.tolist() == [*range(columns, 2 * columns), *range(columns)]

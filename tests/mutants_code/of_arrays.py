@@ -97,8 +97,8 @@ ARRAYS: tuple[Change, ...] = (
     Change(
         "accel_model/execute/channelwise.py",
         "channelwise instructions do not wait for their streams",
-        "taken, free = max(taken, sent), max(free, sent)",
-        "taken, free = taken, max(free, 0)",
+        "taken, free = max(pace.cycles, sent), max(pace.unhindered, sent)",
+        "taken, free = pace.cycles, pace.unhindered",
         "campaigns/test_cycles.py",
     ),
     Change(

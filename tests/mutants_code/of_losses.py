@@ -201,8 +201,8 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "accel_model/execute/channelwise.py",
         "without conflicts an operand would not be fetched",
-        "(np.ones_like(reads), None if operand is None else np.ones_like(operand)),",
-        "(np.ones_like(reads), None),",
+        "                None if operand is None else np.ones_like(operand),\n",
+        "                None,\n",
         "runtime/test_losses.py::test_channelwise_work_loses_what_conflicts_cost_it",
     ),
     Change(

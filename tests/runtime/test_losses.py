@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.accel_model.by_name import LANE_TARGETS, slots_at
+from tests.accel_model.by_name import LANE_TARGETS, lanes, slots_at
 from tests.accel_model.test_lanes import TARGETS
 from tests.accel_model.test_timing import random_conv, timing_of
 from tests.campaigns.fuzz_check import compile_graph
@@ -30,7 +31,9 @@ from zeroskip.accel_model.isa.instructions import UNITS, Unit
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.spec import load_spec, targets
+from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
+from zeroskip.accel_model.timing.lane_array import quad_conflicts
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.lower import lower
@@ -211,7 +214,7 @@ def test_the_array_is_what_each_cycle_says(made: tuple[Run, Program]) -> None:
 @pytest.mark.parametrize("target", ["dense256", "sparse256"])
 def test_waits_go_to_the_unit_that_is_late(target: str) -> None:
     """Little memory, many outputs: the array waits for loads, and for stores before the end."""
-    run, program = single(target, filters=128, size=16, sram__act_bytes=8192)
+    run, program = single(target, filters=128, size=24, sram__act_bytes=8192)
     seen = check_waits(run, array_only(program))
     assert min(seen[0, "load"], seen[0, "store"], seen[0, "tail"], seen[0, "prologue"]) > 0
     assert seen[0, "load"] not in (seen[0, "store"], seen[0, "store"] + seen[0, "tail"])
@@ -408,6 +411,7 @@ def test_conflicts_are_the_fetch_units_cycles_beyond_one(kind: str) -> None:
         hand.spec = replace(hand.spec, sram=replace(hand.spec.sram, act_banks=2))
         run, program = Machine(hand.spec).run(hand.program(), hand.data), hand.program()
         timing = timing_of(kind, hand, made)
+        assert timing.fetch_cycles == fetch_cycles(hand.spec, made)
         waits = timing.fetch_wait * hand.spec.array.pixels
         expected = waits * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
         assert used(run, program)["conflicts"] == expected
@@ -415,6 +419,19 @@ def test_conflicts_are_the_fetch_units_cycles_beyond_one(kind: str) -> None:
         residual += made["operand_row"] is not None and expected > 0
     assert lost > 0
     assert residual > 0
+
+
+def fetch_cycles(spec: AccelSpec, made: dict[str, Any]) -> int:
+    """Cycles in which the fetch unit reads for a convolution of ``random_conv``."""
+    array, (filters, channels) = lanes(spec), made["weight"].shape[:2]
+    at = {"banks": spec.sram.act_banks, "pixels": array.pixels}
+    stride = {"row_stride": made["stride"], "col_stride": made["stride"]}
+    inputs = quad_conflicts(5, 6, row=made["row"], top=-1, **stride, **at).sum()
+    passes = -(-filters // (array.lanes >> made["gang"]))
+    found: int = passes * 9 * blocks(channels) * int(inputs)
+    if made["operand_row"] is not None:
+        found += blocks(filters) * int(quad_conflicts(5, 6, row=made["operand_row"], **at).sum())
+    return found
 
 
 @pytest.mark.parametrize("kind", ["pool", "addition", "depthwise", "depthwise and addition"])

@@ -24,6 +24,7 @@ from zeroskip.runtime.render.pages.groups import TRAFFIC_LABELS, groups_of, save
 EVENT_LABELS = {
     "mac": "multiply-accumulate",
     "window_byte": "lane windows",
+    "row_byte": "row registers",
     "act_row": "ACT",
     "wgt_word": "WGT",
     "acc_row": "ACC",

@@ -18,6 +18,7 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
 
 TILES = 30
 OF_TRANSFERS = ("load", "store")  # users of ports that no convolution goes through
+OF_CHANNELWISE = ("row registers",)  # nor through these: tests/accel_model/test_audit.py
 
 
 @cache
@@ -48,7 +49,7 @@ def used_ports(spec: AccelSpec) -> list[tuple[Resource, PartPort]]:
         (one, port)
         for one in physics.resources(spec)
         for port in one.ports
-        if port.flows and port.user not in OF_TRANSFERS
+        if port.flows and port.user not in OF_TRANSFERS and one.name not in OF_CHANNELWISE
     ]
 
 
