@@ -64,6 +64,8 @@ def evaluate(
     if samples.labels is None:
         raise DataError("the data have no 'labels'; give one whole number for each sample")
     port = _judged(single, output)
+    together = max((each.shape[0] for each in single.inputs if each.shape), default=1)
+    batch = -(-batch // together) * together  # images that depend on each other stay together
     session = Session(single)
     scores: list[Array] = []
     for number, inputs in enumerate(samples.batches(batch)):
