@@ -247,6 +247,10 @@ def test_samples_need_a_size(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text("scale = 1")
     arguments: list[str | Path] = ["samples", tmp_path / "d", "-o", tmp_path / "s.npz"]
     refused(zeroskip(*arguments, "--preprocess", tmp_path / "p.toml"), "`size`")
+    (tmp_path / "p.toml").write_text("size = 16")
+    refused(zeroskip(*arguments, "--preprocess", tmp_path / "p.toml"), "d: has no pictures")
+    (tmp_path / "d").rmdir()
+    refused(zeroskip(*arguments, "--preprocess", tmp_path / "p.toml"), "d: is no folder")
     done = zeroskip(*arguments)
     assert done.exit_code == 2
     assert "--preprocess" in done.stderr
