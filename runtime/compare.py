@@ -60,7 +60,7 @@ from zeroskip.relay_passes.relax.saturation import Before, before_saturation
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.analysis.efficiency import efficiency
 from zeroskip.runtime.execution.evaluation import judged
-from zeroskip.runtime.execution.labelled_data import LabelledData, read_labelled
+from zeroskip.runtime.execution.labelled_data import read_labelled
 from zeroskip.runtime.execution.preprocessing import Preprocessing
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.watch import Watch, compared, ends_of
@@ -114,16 +114,14 @@ def compare(
     recipes = [(each, read_recipe(each)) for each in schemes]
     progress("import", 0, 1)
     dense = import_float(model, shapes or {})
-    labelled = None
-    if data is not None:
-        labelled = read_labelled(data, ports_of(dense["main"], "inputs"), preprocessing)
-    given = None if labelled is None else labelled.part(0, labelled.count)
+    given, labels, classes = read_data(dense, data, preprocessing)
     known = calibrate if calibrate is not None else given
     if seeds and known is None:
         raise CompareError("Nothing to draw samples from: give --calibrate or --data with --seeds.")
     compare_import(dense, model, shapes or {}, known)
     samples = read_samples(dense, known)
-    judge = Judge.of(dense, read_samples(dense, given) if given is not None else samples, labelled)
+    judged_by = read_samples(dense, given) if given is not None else samples
+    judge = Judge.of(dense, judged_by, labels, classes)
     shown = chosen_layer(dense, layer)
     entries: list[Entry] = []
     masks: dict[str, Mask] = {}
@@ -297,18 +295,19 @@ class Judge:
     inputs: list[list[Array]]  # of each run
     ends: list[Before | None]
     answers: list[Answer]
-    labelled: LabelledData | None  # None: without labels
+    labels: Array | None
+    classes: tuple[str, ...] = ()  # names of the labels, if they have any
 
     @staticmethod
-    def of(dense: tvm.IRModule, data: Samples, labelled: LabelledData | None) -> Judge:
+    def of(
+        dense: tvm.IRModule, data: Samples, labels: Array | None, classes: tuple[str, ...] = ()
+    ) -> Judge:
         params = [str(param.name) for param in dense["main"].params]
         batch = int(dense["main"].params[0].ty.shape[0])
         runs = len(data[params[0]]) // batch
         inputs = [[data[name][n * batch : (n + 1) * batch] for name in params] for n in range(runs)]
         ends = before_saturation(dense["main"])
-        if labelled is not None and labelled.labels is None:
-            labelled = None
-        return Judge(inputs, ends, _answers(dense, ends, inputs), labelled)
+        return Judge(inputs, ends, _answers(dense, ends, inputs), labels, classes)
 
     @property
     def before(self) -> str:
@@ -336,10 +335,10 @@ class Judge:
             for pair in compared(end, (want, floats), (got, integers))
         ]
         snr = snr_db([want for want, _ in pairs], [got for _, got in pairs])
-        if self.labelled is None:
+        if self.labels is None:
             return snr, None
         scores = [first.reshape(len(first), -1) for (first, *_), _ in made]
-        return snr, judged(np.concatenate(scores), self.labelled).share
+        return snr, judged(np.concatenate(scores), self.labels, self.classes).share
 
 
 def _answers(
@@ -376,6 +375,19 @@ def _by_name(network: Network, inputs: list[list[Array]]) -> list[dict[str, Arra
 
 def _together(images: list[dict[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
+
+
+def read_data(
+    dense: tvm.IRModule,
+    data: str | Path | Arrays | None,
+    preprocessing: Preprocessing | None = None,
+) -> tuple[Arrays | None, Array | None, tuple[str, ...]]:
+    """The data without their labels, these, and the names of classes, as ``read_labelled`` has
+    them."""
+    if data is None:
+        return None, None, ()
+    found = read_labelled(data, ports_of(dense["main"], "inputs"), preprocessing)
+    return found.part(0, found.count), found.labels, found.classes
 
 
 def chosen_layer(dense: tvm.IRModule, node: str | None) -> PrunableLayer:

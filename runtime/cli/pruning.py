@@ -203,7 +203,7 @@ def prune_command(
 @click.option(
     "--html",
     "html_file",
-    type=FILE,
+    type=OUT,
     metavar="FILE",
     help="Write one page with the table, the Pareto fronts and the masks of a layer.",
 )
@@ -261,7 +261,7 @@ def compare_command(
     from zeroskip.runtime.render.pruning_tables import echo_warnings
     from zeroskip.runtime.render.tables import show
 
-    silent, charts = to_stdout(json_file, csv_file), []
+    silent, charts = to_stdout(json_file, csv_file, html_file), []
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
             read_model(model, params),

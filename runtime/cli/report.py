@@ -39,9 +39,9 @@ from zeroskip.runtime.cli.pruning import show_structures
 @click.option(
     "--html",
     "html_file",
-    type=FILE,
+    type=OUT,
     metavar="FILE",
-    help="Write the report as one page with figures, for any browser.",
+    help="Write the report as one page with figures, for any browser; -: on standard output.",
 )
 @svg_option
 @png_option
@@ -71,7 +71,7 @@ def report_command(
     from zeroskip.runtime.render.files import write_charts, write_layers, write_page, write_report
     from zeroskip.runtime.render.tables import line_width, report_parts, show
 
-    silent, charts = to_stdout(json_file, csv_file), []
+    silent, charts = to_stdout(json_file, csv_file, html_file), []
     loaded = load_network(network, level, silent=silent)
     with progress(f"timing {network.name}") as on_progress:
         runs = Session(loaded, progress=on_progress).time()

@@ -14,7 +14,7 @@ from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import DataError
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.runtime.analysis.accuracy import Accuracy, accuracy
-from zeroskip.runtime.execution.labelled_data import LabelledData, read_labelled
+from zeroskip.runtime.execution.labelled_data import read_labelled
 from zeroskip.runtime.execution.preprocessing import Preprocessing
 from zeroskip.runtime.execution.session import Session
 
@@ -64,6 +64,8 @@ def evaluate(
     if samples.labels is None:
         raise DataError("the data have no 'labels'; give one whole number for each sample")
     port = _judged(single, output)
+    together = max((each.shape[0] for each in single.inputs if each.shape), default=1)
+    batch = -(-batch // together) * together  # images that depend on each other stay together
     session = Session(single)
     scores: list[Array] = []
     for number, inputs in enumerate(samples.batches(batch)):
@@ -76,14 +78,14 @@ def evaluate(
         network.spec.name,
         port,
         placement.coverage() if placement.regions else "nothing runs on the accelerator",
-        judged(np.concatenate(scores), samples),
+        judged(np.concatenate(scores), samples.labels, samples.classes),
     )
 
 
-def judged(scores: Array, samples: LabelledData) -> Accuracy:
-    """The accuracy of scores [n, k]; DataError if there are labels that they cannot mean."""
-    labels, width = samples.labels, scores.shape[1]
-    assert labels is not None
+def judged(scores: Array, labels: Array, classes: Sequence[str] = ()) -> Accuracy:
+    """The accuracy of scores [n, k]; DataError if there are labels [n], or names of classes, that
+    they cannot mean."""
+    width = scores.shape[1]
     if width < 2:
         raise DataError("the output is one number for a sample; classes need a score each")
     if labels.min() < 0 or labels.max() >= width:
@@ -91,12 +93,12 @@ def judged(scores: Array, samples: LabelledData) -> Accuracy:
             f"the labels go from {labels.min()} to {labels.max()}, and the network has scores for "
             f"classes 0 to {width - 1}; give labels of these"
         )
-    if samples.classes and len(samples.classes) != width:
+    if classes and len(classes) != width:
         raise DataError(
-            f"the folder has {len(samples.classes)} classes and the network scores for {width}; name "
+            f"the folder has {len(classes)} classes and the network scores for {width}; name "
             f"the folders 0 to {width - 1}, as the network numbers its classes, or give all of them"
         )
-    return accuracy(scores, labels, samples.classes)
+    return accuracy(scores, labels, classes)
 
 
 def _judged(network: Network, output: str | None) -> str:

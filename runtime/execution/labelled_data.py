@@ -95,6 +95,8 @@ def sample_pictures(folder: Path, given: Preprocessing, count: int, seed: int = 
         raise DataError("the preprocessing lacks `size`; give the height and width of the input")
     given = replace(given, channels=given.channels or "RGB", layout=given.layout or LAYOUTS[0])
     given = given.agreed()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is no folder; give one with pictures in it, or below it")
     found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
     if not found:
         raise DataError(f"{folder}: has no pictures ({', '.join(ENDINGS)})")

@@ -27,7 +27,6 @@ from zeroskip.compiler.driver import (
     import_float,
     method_for,
     network_of,
-    ports_of,
     read_samples,
 )
 from zeroskip.compiler.options import CompileOptions
@@ -41,8 +40,7 @@ from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.read_model import read_model
 from zeroskip.runtime.analysis.comparison import Gain
-from zeroskip.runtime.compare import TIMED, Judge, gain_of
-from zeroskip.runtime.execution.labelled_data import read_labelled
+from zeroskip.runtime.compare import TIMED, Judge, gain_of, read_data
 from zeroskip.runtime.experiments.errors import EngineError
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.sources import Source, code_version
@@ -151,16 +149,13 @@ def _load(source: Source, _digest: str) -> _Loaded:
     """A network imported and checked, once in a process as long as few others come between."""
     model = read_model(source.model, source.params)
     dense = import_float(model, source.sizes)
-    labelled = None
-    if source.data is not None:
-        labelled = read_labelled(source.data, ports_of(dense["main"], "inputs"))
-    data = None if labelled is None else labelled.part(0, labelled.count)
+    data, labels, classes = read_data(dense, source.data)
     known = source.calibrate if source.calibrate is not None else data
     compare_import(dense, model, source.sizes, known)
     samples = read_samples(dense, known)
     judge = None
     if data is not None:
-        judge = Judge.of(dense, read_samples(dense, data), labelled)
+        judge = Judge.of(dense, read_samples(dense, data), labels, classes)
     elif source.calibrate is not None:
         judge = Judge.of(dense, samples, None)
     return _Loaded(dense, samples, judge)

@@ -57,3 +57,17 @@ def small_net(*, cpu_node: bool = False, seed: int = 0) -> onnx.ModelProto:
         weights,
     )
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def of_batch(batch: int, *, cpu_node: bool = False) -> onnx.ModelProto:
+    """``small_net`` (Flatten and Gemm at its end) with a batch written into its inputs, its outputs
+    and a Reshape."""
+    model = small_net(cpu_node=cpu_node)
+    graph = model.graph
+    for item in (*graph.input, *graph.output):
+        item.type.tensor_type.shape.dim[0].dim_value = batch
+    flat = next(node for node in graph.node if node.op_type == "Flatten")
+    flat.op_type = "Reshape"
+    flat.input.append("shape")
+    graph.initializer.append(numpy_helper.from_array(np.array([batch, 16 * 64]), "shape"))
+    return model

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.runtime.command import zeroskip
-from tests.runtime.nets import SHAPE, small_net
+from tests.runtime.nets import SHAPE, of_batch, small_net
 from zeroskip import compiler
 from zeroskip.accel_model.functional.kernels import MOST
 from zeroskip.accel_model.isa.encoding import decode_all
@@ -36,20 +36,6 @@ from zeroskip.runtime.execution.validation import validate
 
 RNG = np.random.default_rng(5)
 IMAGES = RNG.standard_normal((6, *SHAPE[1:])).astype(np.float32)
-
-
-def of_batch(batch: int, *, cpu_node: bool = False) -> onnx.ModelProto:
-    """``small_net`` (Flatten and Gemm at its end) with a batch written into its inputs, its outputs
-    and a Reshape."""
-    model = small_net(cpu_node=cpu_node)
-    graph = model.graph
-    for item in (*graph.input, *graph.output):
-        item.type.tensor_type.shape.dim[0].dim_value = batch
-    flat = next(node for node in graph.node if node.op_type == "Flatten")
-    flat.op_type = "Reshape"
-    flat.input.append("shape")
-    graph.initializer.append(numpy_helper.from_array(np.array([batch, 16 * 64]), "shape"))
-    return model
 
 
 @pytest.mark.parametrize(("batch", "cpu_node"), [(2, False), (3, True)])

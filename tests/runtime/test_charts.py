@@ -242,6 +242,24 @@ def test_names_lie_on_nothing_and_within_the_room(places: list[tuple[float, floa
         assert not any(map(box.meets, [*boxes[:number], *(dot.box for dot in dots), *line]))
 
 
+def test_no_more_names_than_wanted_and_the_first_ones() -> None:
+    dots = [Dot(50, 40 * number, 4, f"layer {number}") for number in (1, 2, 3, 4)]
+    names = placed(
+        [Dot(399, 1, 4, "too long for this corner" * 9), *dots], Box(0, 0, 400, 300), (), 2
+    )
+    assert [name.text for name in names] == ["layer 1", "layer 2"]
+
+
+def test_the_roofline_names_what_is_far_below_the_roof(case: Case) -> None:
+    made, _, charts = case
+    names = [
+        each.text for each in charts["roofline"].picture if each.get("class") == "label middle"
+    ]
+    far = {f"{layer.node} {layer.x_bound:.2g}x" for layer in made.layers if layer.x_bound >= 1.2}
+    assert names
+    assert set(names) <= far
+
+
 def test_a_dot_alone_has_its_name_on_the_right() -> None:
     (name,) = placed([Dot(100, 100, 5, "conv")], Box(0, 0, 400, 300))
     assert float(name.get("x", 0)) > 105

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx import helper
 
 from tests.runtime.command import files, refused, zeroskip
-from tests.runtime.nets import SHAPE
+from tests.runtime.nets import SHAPE, of_batch
 from zeroskip.compiler.artifact.inputs import DataError
 from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.analysis.accuracy import accuracy, mean_interval, wilson
 from zeroskip.runtime.execution.evaluation import evaluate
 from zeroskip.runtime.execution.preprocessing import Preprocessing, preprocessing_from
@@ -98,6 +101,23 @@ def test_the_answers_are_those_of_single_runs(
     np.testing.assert_array_equal(found.accuracy.confusion, want.confusion)
     assert (found.accuracy.top1, found.accuracy.top5) == (want.top1, want.top5)
     assert 0 < found.accuracy.top5 < COUNT  # of random labels some are hit
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_model_of_several_images_takes_as_many_as_there_are(
+    data: dict[str, Array], mixed: bool
+) -> None:
+    """mixed: images depend on each other, so pairs stay pairs in whatever batch."""
+    model = of_batch(2)
+    if mixed:
+        model.graph.node[-1].output[0] = "logits"
+        model.graph.node.append(helper.make_node("Softmax", ["logits"], ["y"], "mix", axis=0))
+    network = compile_network(model, "dense256")
+    count = COUNT if mixed else COUNT - 1
+    images = {"x": data["x"][:count]}
+    want = accuracy(Session(replace(network, batch=1)).run(images)["y"], data["labels"][:count])
+    found = evaluate(network, {**images, "labels": data["labels"][:count]}, batch=3)
+    np.testing.assert_array_equal(found.accuracy.confusion, want.confusion)
 
 
 def test_the_command_says_and_writes_what_was_found(
@@ -227,6 +247,10 @@ def test_samples_need_a_size(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text("scale = 1")
     arguments: list[str | Path] = ["samples", tmp_path / "d", "-o", tmp_path / "s.npz"]
     refused(zeroskip(*arguments, "--preprocess", tmp_path / "p.toml"), "`size`")
+    (tmp_path / "p.toml").write_text("size = 16")
+    refused(zeroskip(*arguments, "--preprocess", tmp_path / "p.toml"), "d: has no pictures")
+    (tmp_path / "d").rmdir()
+    refused(zeroskip(*arguments, "--preprocess", tmp_path / "p.toml"), "d: is no folder")
     done = zeroskip(*arguments)
     assert done.exit_code == 2
     assert "--preprocess" in done.stderr

@@ -68,13 +68,19 @@ def along(corners: Sequence[tuple[float, float]]) -> list[Box]:
     return found
 
 
-def placed(dots: Sequence[Dot], room: Box, taken: Iterable[Box] = ()) -> list[Element]:
+def placed(
+    dots: Sequence[Dot], room: Box, taken: Iterable[Box] = (), most: int | None = None
+) -> list[Element]:
     """The names, those of the first dots first, each right, left, above or below its dot: not on
-    another dot or name nor outside the room. A name that fits nowhere is left out."""
-    boxes, found = [*(dot.box for dot in dots), *taken], []
+    another dot or name nor outside the room. A name that fits nowhere is left out, and so are
+    those after the first ``most`` that fit."""
+    boxes = [*(dot.box for dot in dots), *taken]
+    found: list[Element] = []
     for number, dot in enumerate(dots):
         if not dot.name:
             continue
+        if len(found) == most:
+            break
         others = boxes[:number] + boxes[number + 1 :]
         for box in _places(dot):
             if box.within(room) and not any(map(box.meets, others)):

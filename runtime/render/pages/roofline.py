@@ -107,27 +107,24 @@ def _picture(report: Report, dots: Sequence[LayerReport], name: str) -> list[Ele
         _slope_label(f"{bus} bytes a cycle", x, y, roof[0], roof[1]),
         *(_dot(layer, x(a), y(b), a, report) for layer, a, b in ranked),
         *placed(
-            _named([(layer, x(a), y(b)) for layer, a, b in ranked], report, NAMED[name]),
+            _named([(layer, x(a), y(b)) for layer, a, b in ranked], report),
             Box(LEFT, TOP, width - RIGHT, height - BOTTOM),
             [top, *along([(x(a), y(b)) for a, b in roof])],
+            NAMED[name],
         ),
     ]
 
 
-def _named(
-    places: Sequence[tuple[LayerReport, float, float]], report: Report, most: int
-) -> list[Dot]:
-    """The dots, those first, by name, that lose most cycles and are far below the roof."""
-    ranked = sorted(places, key=lambda each: each[0].bound - each[0].cycles)
-    far = [layer for layer, _, _ in ranked if layer.x_bound >= FAR][:most]
+def _named(places: Sequence[tuple[LayerReport, float, float]], report: Report) -> list[Dot]:
+    """The dots, those first that lose most cycles; with names if they are far below the roof."""
     return [
         Dot(
             x,
             y,
             _radius(layer, report),
-            f"{layer.node} {layer.x_bound:.2g}x" if layer in far else "",
+            f"{layer.node} {layer.x_bound:.2g}x" if layer.x_bound >= FAR else "",
         )
-        for layer, x, y in ranked
+        for layer, x, y in sorted(places, key=lambda each: each[0].bound - each[0].cycles)
     ]
 
 
