@@ -156,7 +156,7 @@ bench-networks: .venv/stamp
 
 # The site in build/site: pages printed anew, then all of them; a broken link ends it.
 docs: printed .venv/stamp-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f website/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # The pages, and parts of pages, that are printed from declarations, scripts and a report.
 printed: .venv/stamp
@@ -174,8 +174,8 @@ printed: .venv/stamp
 		from zeroskip.accel_model.spec import load_spec, targets; \
 		page = Path("docs/PHYSICS.md"); \
 		page.write_text(manual(page.read_text(), list(map(load_spec, targets()))))'
-	$(BIN)/python -m website.tutorials
-	$(BIN)/python -m website.first_page
+	$(BIN)/python -m docs.site.tutorials
+	$(BIN)/python -m docs.site.first_page
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv

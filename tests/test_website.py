@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from docs.site import first_page, tutorials
 from tests.markdown import ROOT
-from website import first_page, tutorials
 from zeroskip.runtime.analysis.report import report
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.render.pages.chart import svg_file
 from zeroskip.runtime.render.pages.report import report_charts
 
-CONFIG = ROOT / "website" / "mkdocs.yml"
+CONFIG = ROOT / "mkdocs.yml"
 
 
 @pytest.mark.parametrize("page", tutorials.PAGES, ids=lambda page: page.stem)

@@ -1,6 +1,6 @@
 """Code of the tutorials, printed from the scripts in examples/ that tests run.
 
-    python -m website.tutorials
+    python -m docs.site.tutorials
 
 In a page, ``<!-- examples/FILE SECTION -->`` .. ``<!-- / -->`` holds a section of a file, from the line
 ``# --- SECTION ---`` to the next such line; without a section, the whole file.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = tuple(sorted((ROOT / "docs" / "tutorials").glob("*.md")))
 LANGUAGES = {".py": "python", ".toml": "toml"}
 _MARKS = re.compile(r"(<!-- (examples/\S+)(?: (\w+))? -->\n)(.*?)(<!-- / -->)", re.DOTALL)

@@ -1,6 +1,6 @@
 """The first page's pictures and excerpts, made of a real compile, run and report.
 
-python -m website.first_page          # writes docs/pictures/*.svg and the excerpts of docs/index.md
+python -m docs.site.first_page          # writes docs/pictures/*.svg and the excerpts of docs/index.md
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
 from zeroskip.runtime.render.files import write_charts
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MODELS, PAGE, PICTURES = ROOT / "models", ROOT / "docs" / "index.md", ROOT / "docs" / "pictures"
 TARGET = "pattern256"
 SHOWN = ("causes", "cycles", "timeline")

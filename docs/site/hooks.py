@@ -7,7 +7,7 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OUTSIDE = {"../benchmarks/RESULTS.md": "RESULTS.md", "../CONTRIBUTING.md": "CONTRIBUTING.md"}
 REST = "More"  # the section of pages that the nav does not name
 HIDDEN = {"index.md"}
