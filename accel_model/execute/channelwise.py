@@ -99,9 +99,10 @@ def _cost(
     operand: int,
     products: tuple[int, int] = (0, 0),
     traffic: Mapping[str, int] = NO_COUNTS,
+    residual: int = 0,
     **events: int,
 ) -> Cost:
-    """operand: 1 if there is one. products: multiplies, and those by inputs within the tile.
+    """operand: 1 if there is one; residual: 1 if it is added to a sum's result. products: multiplies, and those by inputs within the tile.
     traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them."""
     window, count = state.window().shape, blocks(channels)
     taken, free, second = _cycles(state.spec, window, count, _operand_rows(state, operand))
@@ -131,7 +132,7 @@ def _cost(
             **traffic,
         },
     )
-    return with_lookups(state, cost, channels)
+    return with_lookups(state, cost, channels, residual=residual)
 
 
 def _operand_rows(state: State, operand: int) -> OperandRows | None:
@@ -178,6 +179,7 @@ def _depthwise_cost(state: State, one: isa.Depthwise) -> Cost:
             "par_read": PAR_ROW_BYTES * (results + one.residual),
             "scaled": results,
         },
+        one.residual,
         wgt_words=words,
         requantised=(1 + one.residual) * results,
     )

@@ -147,6 +147,17 @@ def _difference(b: GraphBuilder) -> list[str]:
     return [b.sum(y, x, sign=-1), b.sum(x, b.conv(x, 24, (1, 1)), sign=-1)]
 
 
+def _tables_before_sums(b: GraphBuilder) -> list[str]:
+    """A convolution's own result through a table, then added; not where the sum has one too."""
+    x = b.lookup(b.conv(b.input(24, 9, 7), 40, (1, 1)))
+    y = b.sum(b.lookup(b.conv(x, 40, (3, 3), pad=(1, 1, 1, 1))), x)
+    z = b.sum(y, b.lookup(b.conv(y, 40, (3, 3), pad=(1, 1, 1, 1), groups=40)))
+    return [
+        b.lookup(b.sum(b.lookup(b.conv(z, 40, (1, 1))), z)),
+        b.sum(b.lookup(b.conv(z, 40, (1, 1))), x),
+    ]
+
+
 NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _plain,
     _strided,
@@ -164,6 +175,7 @@ NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _side_by_side,
     _passed_on,
     _tables,
+    _tables_before_sums,
     _squeezed,
     _products,
     _difference,
