@@ -13,6 +13,7 @@ from tests.mutants_code.of_judges import (
 )
 from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_mlir import MLIR
+from tests.mutants_code.of_operators import OPERATORS
 from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
@@ -27,6 +28,7 @@ CHANGES: tuple[Change, ...] = (
     *COMPILER,
     *JUDGES_OF_COMPILER,
     *VOLUMES,
+    *OPERATORS,
     *MLIR,
     *RELAY_PASSES,
     *RELAY,

@@ -187,8 +187,8 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "accel_model/execute/registers.py",
         "setting a register is channelwise work",
-        "slots={SETUP.name: cycles * state.spec.array.macs}",
-        "slots={CHANNELWISE.name: cycles * state.spec.array.macs}",
+        "slots = {SETUP.name: cycles * state.spec.array.macs}",
+        "slots = {CHANNELWISE.name: cycles * state.spec.array.macs}",
         "runtime/test_losses.py::test_each_count_of_an_instruction_has_its_use",
     ),
     Change(
