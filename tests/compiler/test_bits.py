@@ -11,7 +11,7 @@ import pytest
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.lower import lower
@@ -188,6 +188,15 @@ def test_bits(network: Callable[[GraphBuilder], list[str]], target: str) -> None
     b = GraphBuilder(np.random.default_rng(7))
     outputs = network(b)
     check(b.graph(*outputs), b.data(), load_spec(target))
+
+
+@pytest.mark.parametrize("target", sorted(set(targets()) - set(TARGETS)))
+def test_tables_and_products_on_every_other_target(target: str) -> None:
+    """However its results leave the array."""
+    for network in (_tables, _tables_before_sums, _squeezed):
+        b = GraphBuilder(np.random.default_rng(8))
+        outputs = network(b)
+        check(b.graph(*outputs), b.data(), load_spec(target))
 
 
 @pytest.mark.parametrize("seed", range(5))
