@@ -238,6 +238,10 @@ irdl.dialect @zeroskip {
     %spread_0 = irdl.is 0 : ui1
     %spread_1 = irdl.is 1 : ui1
     %spread = irdl.any_of(%spread_0, %spread_1)
+    %mid_lookup_0 = irdl.is 0 : ui2
+    %mid_lookup_1 = irdl.is 1 : ui2
+    %mid_lookup_2 = irdl.is 2 : ui2
+    %mid_lookup = irdl.any_of(%mid_lookup_0, %mid_lookup_1, %mid_lookup_2)
     irdl.attributes {
       "act" = %act,
       "row" = %row,
@@ -249,7 +253,8 @@ irdl.dialect @zeroskip {
       "mid_low" = %mid_low,
       "mid_high" = %mid_high,
       "step" = %step,
-      "spread" = %spread
+      "spread" = %spread,
+      "mid_lookup" = %mid_lookup
     }
     %from_load = irdl.base @zeroskip::@load_to_compute
     %from_store = irdl.base @zeroskip::@store_to_compute

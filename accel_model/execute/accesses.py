@@ -49,6 +49,12 @@ def read_residual(state: State, channels: int) -> list[Access]:
         raise InstructionFault(
             "adds an operand that has not a value for each of its results; step is 1 and spread 0 there"
         )
+    if operand.mid_lookup:
+        state.result_table()
+        if state.register(isa.Output).lookup:
+            raise InstructionFault(
+                "looks up its own result and the sum; there is one table for both"
+            )
     if not _in_a_byte(operand.mid_low, operand.mid_high):
         raise InstructionFault(
             f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"

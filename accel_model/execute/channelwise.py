@@ -142,11 +142,13 @@ def _cost(
     operand: int,
     products: tuple[int, int] = (0, 0),
     traffic: Mapping[str, int] = NO_COUNTS,
+    residual: int = 0,
     **events: int,
 ) -> Cost:
-    """operand: 1 if there is one. products: multiplies, and those by inputs within the tile.
-    traffic: bytes that do not go through ACT; streams take as long as WGT needs to send them.
-    What row registers hold is written to them as it is fetched, and read by each tap."""
+    """operand: 1 if there is one. residual: 1 if it is added to a sum's result. products: multiplies,
+    and those by inputs within the tile. traffic: bytes that do not go through ACT; streams take as
+    long as WGT needs to send them. What row registers hold is written to them as it is fetched, and
+    read by each tap."""
     window, count = state.window().shape, blocks(channels)
     pace = _pace_of(state, channels, operand, weighted="wgt_read" in traffic)
     (every, real), width, spec = products, state.spec.array.macs, state.spec
@@ -181,7 +183,7 @@ def _cost(
             **traffic,
         },
     )
-    return with_lookups(state, cost, channels)
+    return with_lookups(state, cost, channels, residual=residual)
 
 
 def _operand_rows(state: State, operand: int) -> OperandRows | None:
@@ -236,6 +238,7 @@ def _depthwise_cost(state: State, one: isa.Depthwise) -> Cost:
             "par_read": PAR_ROW_BYTES * (results + one.residual),
             "scaled": results,
         },
+        one.residual,
         wgt_words=words,
         requantised=(1 + one.residual) * results,
     )

@@ -100,7 +100,7 @@ def _cost(state: State, one: isa.Conv) -> Cost:
         events=timing.events,
         traffic=kind.traffic(state.spec, case, timing),
     )
-    return with_lookups(state, cost, one.filters) if one.last else cost
+    return with_lookups(state, cost, one.filters, residual=one.residual) if one.last else cost
 
 
 def _semantics(state: State, one: isa.Conv) -> None:

@@ -20,11 +20,11 @@ def target_of(state: State) -> Target:
     return Target.of(y, state.result_table()) if y.lookup else Target.of(y)
 
 
-def with_lookups(state: State, cost: Cost, channels: int) -> Cost:
+def with_lookups(state: State, cost: Cost, channels: int, *, residual: int = 0) -> Cost:
     """The cost of an instruction and of the results of so many channels that go through the table,
-    for each of which a copy of it reads a row."""
+    before an operand is added or after, for each of which a copy of it reads a row."""
     y = state.register(isa.Output)
-    if not y.lookup:
+    if not y.lookup and not (residual and state.register(isa.Operand).mid_lookup):
         return cost
     results = channels * y.height * y.width
     return cost._replace(
@@ -36,7 +36,8 @@ def with_lookups(state: State, cost: Cost, channels: int) -> Cost:
 def operand_of(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:
     """The operand, as `operand` set it, and its scale: uint8 [16], a row of PAR."""
     operand = state.register(isa.Operand)
-    return ResidualOperand.of(operand), state.memories.par[operand.par]
+    own = (state.result_table(),) if operand.mid_lookup else ()
+    return ResidualOperand.of(operand, *own), state.memories.par[operand.par]
 
 
 def result_of(state: State, par: int, channels: int, residual: int) -> OutputSpec:

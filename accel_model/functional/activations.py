@@ -185,8 +185,8 @@ class ActivationMath:
 
     @property
     def before(self) -> tuple[npt.NDArray[np.integer[Any]], ...]:
-        """What the last instruction computed on the way to its result, if ``watched``: before an
-        operand was added, and before a table was looked at; int8 or uint8 [N, channels, pixels]
+        """What the last instruction computed on the way to its result, if ``watched``: before a
+        table and before an operand was added, or before an operand was added and before a table; int8 or uint8 [N, channels, pixels]
         each."""
         return tuple(np.concatenate(images) for images in self._before)
 
@@ -208,9 +208,13 @@ class ActivationMath:
             yield images, sums
 
     def _finish(self, sums: Int32, images: slice, channels: int, result: OutputSpec) -> None:
-        added = self._watched and result.operand.there
-        if added:
-            self._note(0, _unadded(sums, channels, result))
+        r, stages = result.operand, 0
+        if self._watched and r.there:
+            self._note(0, _unadded(sums, channels, result, NO_TABLE, r.mid_high > INT8))
+            stages = 1
+            if len(r.mid_table):
+                self._note(1, _unadded(sums, channels, result, r.mid_table, bool(r.mid_unsigned)))
+                stages = 2
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
             found, which = kernels.finish(
@@ -220,7 +224,7 @@ class ActivationMath:
             if found == kernels.WIDE:
                 raise InstructionFault(NOT_IN_INT32, images.start + which)
 
-        self._write(write, sums, images, channels, result.y, int(added))
+        self._write(write, sums, images, channels, result.y, stages)
 
     def _write(
         self,
@@ -237,11 +241,11 @@ class ActivationMath:
         if self._watched and len(y.table):
             plain = y._replace(table=NO_TABLE)
             write(sums.copy(), act, plain)
-            self._note(stage, _tile(act, plain, sums.shape[2], channels))
+            self._note(stage, _tile(act, plain, sums.shape[2], channels, y.high > INT8))
         write(sums, act, y)
 
 
-def _tile(act: Bytes, y: Target, pixels: int, channels: int) -> Int8 | Bytes:
+def _tile(act: Bytes, y: Target, pixels: int, channels: int, unsigned: bool) -> Int8 | Bytes:
     """What lies in an output tile, [images, channels, pixels]."""
     n = np.arange(pixels)
     rows = (
@@ -249,22 +253,23 @@ def _tile(act: Bytes, y: Target, pixels: int, channels: int) -> Int8 | Bytes:
     )
     values = act[:, rows].swapaxes(2, 3).reshape(len(act), -1, pixels)[:, :channels]
     whole = np.ascontiguousarray(values)
-    return whole if y.high > INT8 else whole.view(np.int8)
+    return whole if unsigned else whole.view(np.int8)
 
 
-def _unadded(sums: Int32, channels: int, result: OutputSpec) -> Int8 | Bytes:
-    """The sums requantized as they are before the operand is added, [images, channels, pixels]."""
-    r = result.operand
+def _unadded(
+    sums: Int32, channels: int, result: OutputSpec, table: Bytes, unsigned: bool
+) -> Int8 | Bytes:
+    """The sums requantized, and looked up if there is a table, as they are before the operand is
+    added, [images, channels, pixels]."""
+    r, width = result.operand, result.y.width
     images, count, pixels, _ = sums.shape
     made = np.zeros((images, count * pixels, BLOCK), np.uint8)
-    alone = Target(
-        0, result.y.width, pixels, result.y.width, r.mid_zero_point, r.mid_low, r.mid_high
-    )
+    alone = Target(0, width, pixels, width, r.mid_zero_point, r.mid_low, r.mid_high, table)
     found, shift = kernels.finish(
         sums.copy(), made, channels, result.rows, alone, NO_OPERAND, result.scale
     )
     _check_shift(found, shift)
-    return _tile(made, alone, pixels, channels)
+    return _tile(made, alone, pixels, channels, unsigned)
 
 
 def _check_shift(found: int, shift: int) -> None:

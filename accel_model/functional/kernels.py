@@ -228,6 +228,20 @@ def _scale(row: Bytes) -> tuple[int, int, int]:
 
 
 @njit_cached
+def _own_zero(row: Bytes) -> int:
+    """The zero point of a convolution's own result behind the table (isa.Operand), uint8 [16]."""
+    return int(row.view(np.int16)[5])
+
+
+@njit_cached
+def _look_up(line: Int32, r: ResidualOperand) -> None:
+    """What the table has for outputs before the operand is added, in place."""
+    for k in range(len(line)):
+        found = np.int32(r.mid_table[np.uint8(line[k])])
+        line[k] = found if r.mid_unsigned or found < 128 else found - 256
+
+
+@njit_cached
 def _pixels(act: Bytes, at: int, width: int) -> Bytes:
     """Pixels of a block that are neighbours: uint8 [width * 16]."""
     return act[at : at + width].reshape(-1)
@@ -310,7 +324,11 @@ def finish(
                     wide = min(wide, i)
                 if r.there:
                     other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
-                    _add(line, r.mid_zero_point, other, r, scaled, y)
+                    middle = r.mid_zero_point
+                    if len(r.mid_table) > 0:
+                        middle = _own_zero(scale)
+                        _look_up(line, r)
+                    _add(line, middle, other, r, scaled, y)
                 _write(
                     line,
                     _pixels(act[i], y.act + b * y.block + row * y.row, y.width),

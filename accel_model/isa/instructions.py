@@ -277,7 +277,9 @@ class Operand(Instruction):
     output; with ``spread`` byte 0 serves all c. So row = 0 and step = 0 are one value for a channel,
     block = 0 and spread = 1 one for a pixel; a convolution's residual has step = 1 and spread = 0.
     PAR[par] holds {i32 mult_a, i32 mult_b, u8 shift}. For a convolution, mid_* are the zero point
-    and the limits of its own result before the addition (it is 8 bits there).
+    and the limits of its own result before the addition (it is 8 bits there). With ``mid_lookup``
+    what is added is ``table[own & 255]`` (``lookup``), as int8 (1) or uint8 (2), less the i16 in
+    bytes 10 and 11 of PAR[par]; the output then has no ``lookup`` of its own.
     """
 
     act: int = u(20, "first ACT row")
@@ -291,6 +293,7 @@ class Operand(Instruction):
     mid_high: int = s(9, "greatest value of the convolution's own result", default=127)
     step: int = u(1, "ACT rows between pixels", default=1)
     spread: int = u(1, "1: channel 0 serves all channels", default=0)
+    mid_lookup: int = u(2, "1, 2: add what the table holds, int8 or uint8", most=2, default=0)
 
 
 @instruction(12, Unit.COMPUTE)

@@ -112,6 +112,7 @@ class OperandWindow(NamedTuple):
 
 
 NO_TABLE = np.empty(0, np.uint8)  # results are written as they are
+UNSIGNED_TABLE = 2  # of isa.Operand.mid_lookup
 
 
 class Target(NamedTuple):
@@ -135,7 +136,11 @@ class Target(NamedTuple):
 
 
 class ResidualOperand(NamedTuple):
-    """The second operand (isa.Operand), if it is ``there``; flat, as the loops take it."""
+    """The second operand (isa.Operand), if it is ``there``; flat, as the loops take it.
+
+    mid_table: uint8 [256], what a convolution's own result becomes before it is added, or
+    ``NO_TABLE``; mid_unsigned: whether that is uint8.
+    """
 
     there: int
     act: int
@@ -148,9 +153,11 @@ class ResidualOperand(NamedTuple):
     mid_high: int
     step: int
     spread: int
+    mid_unsigned: int
+    mid_table: npt.NDArray[np.uint8]
 
     @staticmethod
-    def of(r: isa.Operand) -> ResidualOperand:
+    def of(r: isa.Operand, table: npt.NDArray[np.uint8] = NO_TABLE) -> ResidualOperand:
         return ResidualOperand(
             1,
             r.act,
@@ -162,10 +169,12 @@ class ResidualOperand(NamedTuple):
             r.mid_high,
             r.step,
             r.spread,
+            int(r.mid_lookup == UNSIGNED_TABLE),
+            table,
         )
 
 
-NO_OPERAND = ResidualOperand(*[0] * len(ResidualOperand._fields))
+NO_OPERAND = ResidualOperand(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NO_TABLE)
 
 
 def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:

@@ -267,10 +267,12 @@ class _Engine:
         way = self.spec.kind.datapath(self.spec)
         return BLOCK * way.rows if way.in_rows else max(BLOCK, way.results)
 
-    def _looked_up(self, outcome: Outcome, channels: int) -> Outcome:
-        """With a row of a table read for each result, where `output` says so."""
+    def _looked_up(self, outcome: Outcome, channels: int, residual: int = 0) -> Outcome:
+        """With a row of a table read for each result, where `output` says so or, of one that an
+        operand is added to, `operand`."""
         y = self.registers["output"]
-        for _output in range(y.height * y.width * y.lookup):
+        looked = y.lookup or (residual and self.registers["operand"].mid_lookup)
+        for _output in range(y.height * y.width * bool(looked)):
             outcome.events["lookups"] += channels
             outcome.events["looked_up"] += ROW * channels
         return outcome
@@ -311,7 +313,7 @@ class _Engine:
                 operand_row=operand.row if operand and one.last and one.residual else None,
             ),
         )
-        return self._looked_up(outcome, one.filters) if one.last else outcome
+        return self._looked_up(outcome, one.filters, one.residual) if one.last else outcome
 
     def _window(self) -> dict[str, Any]:
         extent, y, kernel = (self.registers[name] for name in ("extent", "output", "kernel"))
@@ -324,7 +326,7 @@ class _Engine:
             "dilation": (kernel.row_dilation, kernel.col_dilation),
         }
 
-    def _channelwise(self, channels: int, **more: Any) -> Outcome:
+    def _channelwise(self, channels: int, residual: int = 0, **more: Any) -> Outcome:
         x, extent = self.registers["input"], self.registers["extent"]
         outcome = step_channels(
             self.spec,
@@ -336,7 +338,7 @@ class _Engine:
                 **more,
             ),
         )
-        return self._looked_up(outcome, channels)
+        return self._looked_up(outcome, channels, residual)
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:
         taps = self.registers["kernel"].rows * self.registers["kernel"].cols
@@ -346,6 +348,7 @@ class _Engine:
             weights[int.from_bytes(stream[:2], "little")] = list(stream[WORD : WORD + taps])
         return self._channelwise(
             one.channels,
+            one.residual,
             weights=weights,
             words=sum(len(stream) for stream in streams) // WORD,
             operand_row=self.registers["operand"].row if one.residual else None,

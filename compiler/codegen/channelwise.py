@@ -13,7 +13,7 @@ from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
+from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows, sum_rows
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder, TileRequest
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
@@ -138,7 +138,7 @@ class ChannelEmitter:
     def _tile(self, channels: Interval, patch: Tile2D) -> None:
         """Constants are loaded before the activations: they wait for no other layer."""
         out, op, operand = self.out, self.op, self.op.operand
-        out.set_table(op.table)
+        out.set_table(op.any_table)
         constants = self._constants(channels)
         looked = input_tile(op.input_window, patch, op.x.spatial)
         wanted = [
@@ -182,9 +182,7 @@ class ChannelEmitter:
         if own is not None:
             wanted.append(((self.id, own.key), own.rows))
         if op.scaling is not None:
-            total = op.scaling
-            scale = scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
-            wanted.append(((self.id, "t"), scale))
+            wanted.append(((self.id, "t"), sum_rows(op)))
         if not wanted:
             return Constants()
         pars = out.load_params(*wanted)

@@ -13,7 +13,7 @@ from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows
+from zeroskip.compiler.codegen.param_rows import requantize_rows, sum_rows
 from zeroskip.compiler.codegen.program_builder import (
     ActTile,
     ProgramBuilder,
@@ -125,7 +125,7 @@ class ConvEmitter:
         reads = [wgt]
         par, par_sum = 0, 0
         if step.last:
-            out.set_table(conv.table)
+            out.set_table(conv.any_table)
             par, par_sum, used = self._place_params(step.filters)
             reads += used
         looked = input_tile(conv.window, step.patch, conv.x.spatial)
@@ -216,10 +216,7 @@ class ConvEmitter:
             ((self._weights_key, "p", filters), own)
         ]
         if conv.residual is not None:
-            total = conv.residual.sum
-            wanted.append(
-                ((self.id, "t"), scalar_rows(total.mult_a, total.mult_b, shift=total.shift))
-            )
+            wanted.append(((self.id, "t"), sum_rows(conv)))
         pars = self.out.load_params(*wanted)
         reads = [
             Rows("par", AddressSet(par, len(rows)))

@@ -31,3 +31,14 @@ def scalar_rows(*mults: int, shift: int) -> npt.NDArray[np.uint8]:
     row[: 4 * len(mults)] = np.array(mults, "<i4").view(np.uint8)
     row[4 * len(mults)] = shift
     return row.reshape(1, 16)
+
+
+def sum_rows(op: ops.Op) -> npt.NDArray[np.uint8]:
+    """The PAR row of an operand: two multipliers, the shift, and the zero point of a result that goes
+    through a table before it is added."""
+    total = op.scaling
+    assert total is not None
+    rows = scalar_rows(total.mult_a, total.mult_b, shift=total.shift)
+    if op.residual is not None and op.residual.table is not None:
+        rows[0, 10:12] = np.array([op.residual.pre_add.zero_point], "<i2").view(np.uint8)
+    return rows

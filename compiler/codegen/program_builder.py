@@ -370,10 +370,12 @@ class ProgramBuilder:
         extra = {}
         if mid is not None:
             extra = {
-                "mid_zero_point": mid.pre_add.zero_point,
+                "mid_zero_point": mid.own.zero_point,
                 "mid_low": mid.pre_add_clip.low,
                 "mid_high": mid.pre_add_clip.high,
             }
+            if mid.table is not None:
+                extra["mid_lookup"] = 1 + (mid.pre_add.dtype == "uint8")
         self.stream.set(
             isa.Operand,
             act=tile.act,

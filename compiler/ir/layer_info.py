@@ -21,7 +21,8 @@ def layer_info(
     residual, table = op.residual, op.table
     kind, result = type(op).__name__.removesuffix("Op").lower(), op.node
     if residual is not None:
-        kind, result = f"{kind}+add", residual.node
+        kind = f"{kind}{'+lookup' if residual.table is not None else ''}+add"
+        result = residual.node
     if table is not None and not isinstance(op, ops.LookupOp):
         kind, result = f"{kind}+lookup", table.node
     effectual = 0 if op.tap_weights is None else int(op.tap_weights.sum()) * op.y.pixels

@@ -150,7 +150,8 @@ class AddRequant:
 class Residual:
     """An addition fused into the convolution before it: ``sum`` of its own result and ``addend``.
 
-    ``pre_add`` is the value that the convolution alone would have made.
+    ``pre_add`` is the value that the convolution alone would have made, ``pre_add_clip`` its limits;
+    with a ``table``, which its own result goes through, those of that result.
     """
 
     node: str
@@ -158,6 +159,12 @@ class Residual:
     sum: AddRequant
     pre_add: Value
     pre_add_clip: Clip
+    table: ResultTable | None = None
+
+    @property
+    def own(self) -> Value:
+        """The convolution's own result, before a table."""
+        return self.pre_add if self.table is None else self.table.argument
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +239,16 @@ class Op:
     @property
     def before(self) -> tuple[Value, ...]:
         """What it computes on the way to its result and writes nowhere, in order."""
-        added = () if self.residual is None else (self.residual.pre_add,)
-        return added if self.table is None else (*added, self.table.argument)
+        residual, found = self.residual, list[Value]()
+        if residual is not None:
+            own = () if residual.table is None else (residual.table.argument,)
+            found += [*own, residual.pre_add]
+        return tuple(found) if self.table is None else (*found, self.table.argument)
+
+    @property
+    def any_table(self) -> ResultTable | None:
+        """The table that its results go through, before an addition or at the end."""
+        return self.table or (None if self.residual is None else self.residual.table)
 
     @property
     def made_of(self) -> Value:

@@ -49,7 +49,7 @@ def lower(graph: LayerGraph) -> Region:
         work.flattened.get(node.output) or work.views[node.output] for node in graph.nodes
     )
     region = Region(graph.name, inputs, outputs, tuple(work.ops), places)
-    return _place_concats(fuse_tables(fuse_residuals(region)))
+    return _place_concats(fuse_residuals(fuse_tables(region)))
 
 
 def _pair(numbers: tuple[int, ...], fill: int) -> tuple[int, int]:
@@ -263,7 +263,7 @@ LOWERINGS: dict[
 
 def fuse_residuals(region: Region) -> Region:
     """Each addition joins the convolution that makes one of its operands, where nothing else
-    reads that operand and the other one is there by then."""
+    reads that operand, the other one is there by then, and at most one of the two has a table."""
     made = {op.y.value.name: index for index, op in enumerate(region.ops)}
     writers = _writers(region)
     fused: dict[int, Op] = {}
@@ -278,14 +278,15 @@ def fuse_residuals(region: Region) -> Region:
                 at >= 0
                 and isinstance(conv, ops.ConvOp)
                 and conv.residual is None
+                and not (conv.table and op.table)
                 and own == conv.y == whole(own.value)
                 and len(writers[own.value.name]) == 1
                 and _reads(region, own.value.name) == 1
                 and own.value != other.value
                 and made.get(other.value.name, -1) < at
             ):
-                residual = ops.Residual(op.node, other, total, own.value, conv.clip)
-                fused[at] = replace(conv, y=op.y, residual=residual)
+                residual = ops.Residual(op.node, other, total, own.value, conv.clip, conv.table)
+                fused[at] = replace(conv, y=op.y, residual=residual, table=op.table)
                 made[op.y.value.name] = at
                 gone.add(index)
                 break

@@ -7,7 +7,7 @@ tried; else a convolution by ones that does, or, of an addition, the layer that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -25,13 +25,16 @@ from zeroskip.relay_passes.integer.layers import (
     DType,
     Layer,
     LookupLayer,
+    MultiplyLayer,
     QTensor,
     RequantizeLayer,
     ReshapeLayer,
     quantize_multiplier,
+    spreads_over,
 )
 from zeroskip.relay_passes.tosa.arithmetic import evened, scaled
 from zeroskip.relay_passes.tosa.operators import Window
+from zeroskip.relay_passes.tosa.scalings import Average, Requantize, SumOf
 from zeroskip.relay_passes.tosa.syntax import Operation
 from zeroskip.relay_passes.tosa.tensors import (
     FIRST,
@@ -39,6 +42,7 @@ from zeroskip.relay_passes.tosa.tensors import (
     UNSIGNED,
     Activation,
     Padded,
+    Product,
     Scale,
     Step,
     Steps,
@@ -313,7 +317,8 @@ class Building:
             view.of.layer = replace(layer, y=HELD["uint8"], table=table)
         else:
             low, high = held.lo + UNSIGNED, held.hi + UNSIGNED
-            view.of.layer = replace(held, y=HELD["uint8"], lo=low, hi=high)
+            y = replace(held.y, dtype="uint8")
+            view.of.layer = replace(held, y=y, lo=low, hi=high)
         view.of.dtype = "uint8"
         view.of.scale = Scale(view.of.scale.zero + UNSIGNED)
         return view
@@ -347,47 +352,33 @@ class Building:
         )  # fmt: skip
         return View(self.add(layer, x.shape, dtype, (x, y), label, Scale(by.out.zero)), steps)
 
+    def product(
+        self, op: Operation, of: Product, by: Requantize, truth: tuple[Ints, Ints], label: str
+    ) -> View:
+        """Two tensors multiplied. truth: every product that there can be, and its result."""
+        dtype, low, high = _form(by)
+        mult, shift = _fixed(op, by)
+        got = np.clip(evened(truth[0] * mult, shift) + by.zero, low, high)
+        self._tell(op, label, int(np.count_nonzero(got != truth[1])), truth[1].size, "products")
+        four = len(of.out) == 4 and any(view.steps for view in of.views)
+        turn, steps = (("turn", FIRST), (("turn", LAST),)) if four else (None, ())
+        xs = []
+        for view, zero in zip(of.views, of.zeros, strict=True):
+            self.signed(op, view)
+            lying = self.lying(view, turn, label)
+            xs.append(self.with_zero(lying, zero + view.offset, label))
+        a, b = (QTensor(x.shape, x.dtype, 0) for x in xs)
+        if not spreads_over(b.shape, a.shape):
+            op.refuse("broadcasts a factor that is not one for each channel or each pixel")
+        y = QTensor(a.shape, dtype, 0)
+        layer = MultiplyLayer(a=a, b=b, y=y, mult=mult, shift=shift, lo=low, hi=high)
+        made = self.add(layer, a.shape, dtype, (xs[0], xs[1]), label, Scale(by.zero))
+        return View(made, steps)
+
     def _tell(self, op: Operation, label: str, wrong: int, of: int, what: str) -> None:
         if wrong:
             how = f"{wrong:,} of {of:,} {what} round another way"
             self.differences.append(Difference(label, op.line, how))
-
-
-@dataclass(frozen=True)
-class Requantize:
-    """mult, shift: one number, or one for each channel. zero: of the result. low, high: what the
-    result's type holds."""
-
-    mult: Ints
-    shift: Ints
-    zero: int
-    low: int
-    high: int
-
-
-@dataclass(frozen=True)
-class SumOf:
-    """reals: by what each term is scaled. zeros: of the two tensors."""
-
-    reals: tuple[float, float]
-    zeros: tuple[int, int]
-    out: Requantize
-
-
-@dataclass(frozen=True)
-class Average:
-    """Sums of windows, how a convolution scales them, and what the text makes of sums of
-    ``x - sums.zero``."""
-
-    sums: Sums
-    by: Requantize
-    truth: Callable[[Ints], Ints]
-
-    @property
-    def reach(self) -> Ints:
-        """Every sum that there can be."""
-        area, zero = self.sums.window.kernel[0] * self.sums.window.kernel[1], self.sums.zero
-        return np.arange(area * (-128 - zero), area * (127 - zero) + 1)
 
 
 def _fixed(op: Operation, by: Requantize) -> tuple[int, int]:

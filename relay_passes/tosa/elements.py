@@ -16,9 +16,10 @@ from zeroskip.relay_passes.integer.layers import (
 )
 from zeroskip.relay_passes.tosa import operators as of
 from zeroskip.relay_passes.tosa.arithmetic import run_body, scaled
-from zeroskip.relay_passes.tosa.build import BYTES, HELD, Average, Ints, Requantize, SumOf
+from zeroskip.relay_passes.tosa.build import BYTES, HELD, Ints
 from zeroskip.relay_passes.tosa.evaluate import compute
 from zeroskip.relay_passes.tosa.reading import Held, Reading
+from zeroskip.relay_passes.tosa.scalings import Average, Requantize, SumOf
 from zeroskip.relay_passes.tosa.sums import (
     WIDE_AREA,
     groups,
@@ -33,6 +34,7 @@ from zeroskip.relay_passes.tosa.tensors import (
     Activation,
     ChannelSlice,
     Padded,
+    Product,
     Reduced,
     Sums,
     View,
@@ -235,6 +237,22 @@ def add(read: Reading, op: Operation) -> Held:
     return Wide(a.views + b.views, a.tables + b.tables, a.scales + b.scales, a.zeros + b.zeros)
 
 
+def multiply(read: Reading, op: Operation) -> Held:
+    a, b = (read.held(op.operand(at)) for at in (0, 1))
+    if of.constant(op, 2, "a shift", read.constant).any():
+        op.refuse("shifts its product: rescale that instead")
+    views = [*(a.views if isinstance(a, Wide) else ()), *(b.views if isinstance(b, Wide) else ())]
+    if not isinstance(a, Wide) or not isinstance(b, Wide) or len(views) != 2:
+        op.refuse("is taken of two int8 tensors that are rescaled to int32 before")
+    for wide in (a, b):
+        if not np.array_equal(wide.tables[0], BYTES - wide.zeros[0]):
+            op.refuse("scales a factor: scale the product instead")
+    out = op.result.type
+    if op.operand(1).type.shape == out.shape != op.operand(0).type.shape:
+        a, b = b, a
+    return Product((a.views[0], b.views[0]), (a.zeros[0], b.zeros[0]), out.shape)
+
+
 def generic(read: Reading, op: Operation) -> Held:
     """The rounding to even of layers, as --emit=tosa writes it: held to every value there is."""
     *operands, empty = op.operands
@@ -257,6 +275,10 @@ def generic(read: Reading, op: Operation) -> Held:
             op.refuse("averages too many pixels")
         truth = Average(held[0], out, lambda values: run([values]))
         return read.building.average(op, [truth])
+    if isinstance(held[0], Product) and len(held) == 1 and not zeros[0]:
+        reach = [BYTES - zero for zero in held[0].zeros]
+        every = np.unique(np.multiply.outer(*reach))
+        return read.building.product(op, held[0], out, (every, run([every])), read.label(op))
     views = [read.view(op, at) for at in range(len(held))]
     for view in views:
         read.building.signed(op, view)

@@ -185,6 +185,16 @@ def _clamp(op: Operation, operands: Sequence[Array], _known: of.Constant) -> Arr
     return np.clip(operands[0].astype(np.int64), low, high).astype(operands[0].dtype)
 
 
+def _multiply(op: Operation, operands: Sequence[Array], known: of.Constant) -> Array:
+    if of.constant(op, 2, "a shift", known).any():
+        op.refuse("shifts its product: rescale that instead")
+    a, b = (each.astype(np.int64) for each in operands[:2])
+    pairs = zip(a.shape, b.shape, strict=False)
+    if a.ndim != b.ndim or any(x != y and 1 not in (x, y) for x, y in pairs):
+        op.refuse(f"takes no {op.operand(0).type} with {op.operand(1).type}")
+    return np.asarray((a * b).astype(np.int32))
+
+
 def _table(op: Operation, operands: Sequence[Array], known: of.Constant) -> Array:
     return of.table(op, known)[operands[0].astype(np.int64) + 128]
 
@@ -221,6 +231,7 @@ OPERATORS: dict[str, Callable[[Operation, Sequence[Array], of.Constant], Array]]
     "tosa.max_pool2d": _max_pool,
     "tosa.avg_pool2d": _avg_pool,
     "tosa.add": _pairwise(np.add),
+    "tosa.mul": _multiply,
     "tosa.minimum": _pairwise(np.minimum),
     "tosa.maximum": _pairwise(np.maximum),
     "tosa.reduce_sum": lambda op, x, _: np.asarray(

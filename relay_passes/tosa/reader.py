@@ -118,6 +118,7 @@ _READERS: dict[str, Callable[[Reading, Operation], Held]] = {
     "tosa.max_pool2d": sums.max_pool,
     "tosa.avg_pool2d": sums.average_pool,
     "tosa.add": elements.add,
+    "tosa.mul": elements.multiply,
     "tosa.minimum": sums.limits,
     "tosa.maximum": sums.limits,
     "tosa.reduce_sum": sums.reduce_sum,

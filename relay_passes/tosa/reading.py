@@ -10,9 +10,17 @@ import numpy as np
 
 from zeroskip.relay_passes.tosa.build import Building
 from zeroskip.relay_passes.tosa.syntax import Array, Operation, Value
-from zeroskip.relay_passes.tosa.tensors import ChannelSlice, Padded, Reduced, Sums, View, Wide
+from zeroskip.relay_passes.tosa.tensors import (
+    ChannelSlice,
+    Padded,
+    Product,
+    Reduced,
+    Sums,
+    View,
+    Wide,
+)
 
-Held: TypeAlias = "Array | View | Padded | ChannelSlice | Sums | Wide | Reduced"
+Held: TypeAlias = "Array | View | Padded | ChannelSlice | Sums | Wide | Product | Reduced"
 
 
 class Reading:
@@ -59,6 +67,7 @@ class Reading:
 _WORDS: dict[type, str] = {
     Sums: "sums of a convolution that are not rescaled to int8",
     Wide: "int32 numbers that are not rescaled to int8",
+    Product: "products that are not rescaled to int8",
     Reduced: "sums that are not rescaled to int8",
     Padded: "a padded or cut tensor",
     ChannelSlice: "some channels of a tensor",

@@ -9,17 +9,10 @@ import numpy as np
 from zeroskip.relay_passes.integer.layers import BOUNDS, MaxPoolLayer
 from zeroskip.relay_passes.tosa import operators as of
 from zeroskip.relay_passes.tosa.arithmetic import reciprocal, rounds_twice, scaled
-from zeroskip.relay_passes.tosa.build import (
-    BYTES,
-    HELD,
-    Average,
-    Difference,
-    Ints,
-    Requantize,
-    padding_of,
-)
+from zeroskip.relay_passes.tosa.build import BYTES, HELD, Difference, Ints, padding_of
 from zeroskip.relay_passes.tosa.evaluate import compute
 from zeroskip.relay_passes.tosa.reading import Held, Reading
+from zeroskip.relay_passes.tosa.scalings import Average, Requantize
 from zeroskip.relay_passes.tosa.syntax import Operation
 from zeroskip.relay_passes.tosa.tensors import (
     LAST,

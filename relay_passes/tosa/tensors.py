@@ -187,6 +187,15 @@ class Wide:
 
 
 @dataclass(frozen=True)
+class Product:
+    """Products of ``x - zero`` of two int8 views, int32. out: the shape of the text's tensor."""
+
+    views: tuple[View, View]
+    zeros: tuple[int, int]
+    out: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Reduced:
     """Sums of ``x - zero`` of a view [N, H, W, C] over its rows, its columns or both."""
 

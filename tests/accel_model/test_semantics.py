@@ -108,7 +108,8 @@ def requantization(rng: Rng, channels: int, terms: int) -> tuple[Array, Array, A
 def looked_up(hand: Hand, rng: Rng, y: Values, expected: Array) -> Array:
     """The expected results, or what a random table has for them, which the next instruction is
     told to take."""
-    if rng.random() < 0.5:
+    before = any(isinstance(one, isa.Operand) and one.mid_lookup for one in hand.stream)
+    if before or rng.random() < 0.5:
         return expected
     table = rng.integers(0, 256, 256).astype(np.uint8)
     hand.look_up(table)
@@ -205,8 +206,16 @@ def add_residual(
     there = hand.room(r.raw.shape[1], taps.out)
     hand.load(hand.input("r", r.raw), there)
     mult_a, mult_b = (int(m) for m in rng.integers(-(1 << 29), 1 << 29, 2))
-    par = hand.params(scalar_row(mult_a, mult_b, shift=29))
+    row = scalar_row(mult_a, mult_b, shift=29)
     mid = (int(rng.integers(-256, 256)), -120, 125)
+    own, zero, lookup = eq.q(sums, *scale, *mid), mid[0], int(rng.integers(0, 3))
+    if lookup:  # before the addition
+        table = rng.integers(0, 256, 256).astype(np.uint8)
+        zero = int(rng.integers(-300, 300))
+        row[0, 10:12] = np.array([zero], "<i2").view(np.uint8)
+        own = table[own & 255].view(np.int8 if lookup == 1 else np.uint8).astype(np.int64)
+        hand.add(isa.Lookup(par=hand.params(table.reshape(16, 16))))
+    par = hand.params(row)
     hand.add(
         isa.Operand(
             act=there.act,
@@ -218,10 +227,10 @@ def add_residual(
             mid_zero_point=mid[0],
             mid_low=mid[1],
             mid_high=mid[2],
+            mid_lookup=lookup,
         )
     )
-    own = eq.q(sums, *scale, *mid)
-    return eq.scaled_sum(own - mid[0], r.centred, mult_a, mult_b, 29, y.zero_point, *limits)
+    return eq.scaled_sum(own - zero, r.centred, mult_a, mult_b, 29, y.zero_point, *limits)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -361,9 +370,13 @@ def test_the_largest_product_is_exact() -> None:
             assert np.array_equal(run(hand), np.clip(wanted, -128, 127))
 
 
-def test_a_residual_has_a_value_for_each_result() -> None:
+def test_a_residual_has_a_value_for_each_result_and_one_table() -> None:
     rng = rng_of(0)
-    for change in ({"step": 0}, {"spread": 1}):
+    for change, sentence in (
+        ({"step": 0}, "has not a value for each of its results"),
+        ({"spread": 1}, "has not a value for each of its results"),
+        ({"mid_lookup": 1}, "there is one table for both"),
+    ):
         hand = Hand(load_spec("dense256"))
         weight = rng.integers(-9, 9, (16, 16, 1, 1)).astype(np.int8)
         places = [hand.room(16, (2, 2)) for _ in range(3)]
@@ -377,12 +390,14 @@ def test_a_residual_has_a_value_for_each_result() -> None:
         made: dict[str, int] = {"act": r.act, "row": r.row, "block": r.block, "par": par}
         hand.add(isa.Operand(zero_point=0, unsigned=0, **made, **change))
         hand.set_output(places[2], (2, 2), 0, -128, 127, 0)
+        if "mid_lookup" in change:
+            hand.look_up(np.zeros(256, np.uint8))
         own = hand.params(par_rows(np.zeros(16), np.ones(16), np.ones(16)))
         wgt = hand.weights(weight, np.arange(16), 0, "dense")
         fields = {"acc": 0, "filters": 16, "channels": 16, "mode": 0}
         hand.add(isa.Conv(wgt=wgt, par=own, first=1, last=1, residual=1, **fields))
         hand.store(hand.output("y", 16, (2, 2), "int8"), places[2])
-        with pytest.raises(MachineError, match="has not a value for each of its results"):
+        with pytest.raises(MachineError, match=sentence):
             run(hand)
 
 

@@ -61,12 +61,10 @@ PROPOSALS = 20  # until a layer fits the value it reads
 
 
 def flat_seeds(first: int) -> Iterator[int]:
-    """Seeds from ``first`` on of networks without a volume, which TOSA's text does not have, nor a
-    product, which is not read from it."""
+    """Seeds from ``first`` on of networks without a volume, which TOSA's text does not have."""
     for seed in count(first):
-        case = random_case(seed)
-        flat = all(len(tensor.shape) < 5 for tensor in build_graph(case).tensors.values())
-        if flat and all(step.kind != "multiply" for step in case.steps):
+        tensors = build_graph(random_case(seed)).tensors
+        if all(len(tensor.shape) < 5 for tensor in tensors.values()):
             yield seed
 
 

@@ -95,6 +95,7 @@ FIELDS = {
         "lookup",
         "step",
         "spread",
+        "mid_lookup",
         "mid_zero_point",
         "mid_low",
         "mid_high",

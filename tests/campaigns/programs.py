@@ -97,6 +97,7 @@ def _looked_up(b: GraphBuilder) -> LayerGraph:
     x = b.lookup(b.conv(b.input(20, 7, 6), 24, (3, 3), pad=(1, 1, 1, 1)))
     y = b.lookup(b.conv(x, 24, (3, 3), pad=(1, 1, 1, 1), groups=24))
     z = b.lookup(b.sum(b.lookup(b.pool(x, "max", 3, 1, 1)), b.lookup(y)))
+    z = b.sum(b.lookup(b.conv(z, 24, (1, 1))), z)  # before the addition
     return b.graph(b.dense(b.reshape(b.lookup(b.global_pool(z)), 24), 10), b.lookup(y))
 
 

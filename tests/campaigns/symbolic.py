@@ -191,7 +191,11 @@ class _Symbolic(FunctionalExecutor):
         if residual:
             r = self._state.register(isa.Operand)
             own = _scaled(sums, mult, shift, r.mid_zero_point, r.mid_low, r.mid_high, reach)
-            made = self._total(mix(7, own) - _whole(r.mid_zero_point), order)
+            zero = r.mid_zero_point
+            if r.mid_lookup:
+                own = mix(8, own, self._table_term(), r.mid_lookup)
+                zero = int(self._state.memories.par[r.par].view("<i2")[5])
+            made = self._total(mix(7, own) - _whole(zero), order)
         else:
             made = _scaled(sums, mult, shift, y.zero_point, y.low, y.high, reach)
         self._write(made[:, np.argsort(order)])
@@ -236,12 +240,16 @@ class _Symbolic(FunctionalExecutor):
         ups, downs = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
         return ups * low + downs * high, ups * high + downs * low
 
+    def _table_term(self) -> np.uint64:
+        """Of the table of results."""
+        table = mix(9, np.arange(256), self._state.result_table())
+        return np.uint64(table.sum(dtype=np.uint64))
+
     def _write(self, values: Terms) -> None:
         """Terms [outputs, channels] into the output tile."""
         y = self._state.register(isa.Output)
         if y.lookup:
-            table = mix(9, np.arange(256), self._state.result_table())
-            values = mix(8, values, table.sum(dtype=np.uint64))
+            values = mix(8, values, self._table_term())
         n, channel = np.arange(len(values)), np.arange(values.shape[1])
         rows = y.act + n // y.width * y.row + n % y.width
         self.act[rows[:, None] + channel // BLOCK * y.block, channel % BLOCK] = values

@@ -11,7 +11,7 @@ import pytest
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.lower import lower
@@ -147,6 +147,17 @@ def _difference(b: GraphBuilder) -> list[str]:
     return [b.sum(y, x, sign=-1), b.sum(x, b.conv(x, 24, (1, 1)), sign=-1)]
 
 
+def _tables_before_sums(b: GraphBuilder) -> list[str]:
+    """A convolution's own result through a table, then added; not where the sum has one too."""
+    x = b.lookup(b.conv(b.input(24, 9, 7), 40, (1, 1)))
+    y = b.sum(b.lookup(b.conv(x, 40, (3, 3), pad=(1, 1, 1, 1))), x)
+    z = b.sum(y, b.lookup(b.conv(y, 40, (3, 3), pad=(1, 1, 1, 1), groups=40)))
+    return [
+        b.lookup(b.sum(b.lookup(b.conv(z, 40, (1, 1))), z)),
+        b.sum(b.lookup(b.conv(z, 40, (1, 1))), x),
+    ]
+
+
 NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _plain,
     _strided,
@@ -164,6 +175,7 @@ NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _side_by_side,
     _passed_on,
     _tables,
+    _tables_before_sums,
     _squeezed,
     _products,
     _difference,
@@ -176,6 +188,15 @@ def test_bits(network: Callable[[GraphBuilder], list[str]], target: str) -> None
     b = GraphBuilder(np.random.default_rng(7))
     outputs = network(b)
     check(b.graph(*outputs), b.data(), load_spec(target))
+
+
+@pytest.mark.parametrize("target", sorted(set(targets()) - set(TARGETS)))
+def test_tables_and_products_on_every_other_target(target: str) -> None:
+    """However its results leave the array."""
+    for network in (_tables, _tables_before_sums, _squeezed):
+        b = GraphBuilder(np.random.default_rng(8))
+        outputs = network(b)
+        check(b.graph(*outputs), b.data(), load_spec(target))
 
 
 @pytest.mark.parametrize("seed", range(5))

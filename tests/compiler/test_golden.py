@@ -11,6 +11,7 @@ from tests.compiler.networks import GraphBuilder
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.dump import describe_region
+from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.mlir.tosa import region_text
 from zeroskip.compiler.passes import assembly_text, graph_text
@@ -19,12 +20,25 @@ from zeroskip.compiler.scheduling.region import plan_region
 FOLDER = Path(__file__).parent / "golden"
 
 
-def _text(level: str) -> str:
-    b = GraphBuilder(np.random.default_rng(11))
+def _plain(b: GraphBuilder) -> LayerGraph:
     x = b.conv(b.input(3, 12, 12), 32, (3, 3), stride=2, pad=(1, 1, 1, 1))
     y = b.sum(b.conv(x, 32, (3, 3), pad=(1, 1, 1, 1)), x)
-    out = b.dense(b.reshape(b.global_pool(y), 32), 10)
-    graph = b.graph(out)
+    return b.graph(b.dense(b.reshape(b.global_pool(y), 32), 10))
+
+
+def _gated(b: GraphBuilder) -> LayerGraph:
+    """Tables before and behind an addition, squeeze and excite."""
+    x = b.lookup(b.conv(b.input(3, 6, 6), 16, (3, 3), stride=2, pad=(1, 1, 1, 1)))
+    x = b.sum(b.lookup(b.conv(x, 16, (1, 1))), x)
+    gate = b.lookup(b.conv(b.global_pool(x), 16, (1, 1)))
+    return b.graph(b.multiply(x, gate))
+
+
+GRAPHS = {"": _plain, "gated_": _gated}
+
+
+def _text(level: str, network: str) -> str:
+    graph = GRAPHS[network](GraphBuilder(np.random.default_rng(11)))
     if level == "layers":
         return graph_text(graph)
     if level == "tosa":
@@ -38,9 +52,10 @@ def _text(level: str) -> str:
 
 
 @pytest.mark.parametrize("level", ["layers", "schedule", "asm", "tosa"])
-def test_golden(level: str, request: pytest.FixtureRequest) -> None:
-    path = FOLDER / f"{level}.txt"
-    found = _text(level)
+@pytest.mark.parametrize("network", GRAPHS)
+def test_golden(network: str, level: str, request: pytest.FixtureRequest) -> None:
+    path = FOLDER / f"{network}{level}.txt"
+    found = _text(level, network)
     if request.config.getoption("--update-golden"):
         FOLDER.mkdir(exist_ok=True)
         path.write_text(found, encoding="utf-8")

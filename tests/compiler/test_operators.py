@@ -101,6 +101,24 @@ def test_a_table_joins_what_makes_its_argument() -> None:
     assert np.array_equal(op.table.table, layer.by_byte)
 
 
+def test_a_table_before_an_addition_stays_in_one_operation() -> None:
+    """Unless the sum has a table too: there is one for a result."""
+    b = GraphBuilder(np.random.default_rng(0))
+    x = b.input(16, 4, 4)
+    y = b.conv(x, 16, (1, 1))
+    made = b.lookup(y)
+    z = b.sum(x, made)
+    (op,) = lowered(z, b=b)
+    assert [value.name for value in op.before] == [y, made]
+    assert op.table is None
+    assert op.residual is not None
+    assert op.any_table is op.residual.table is not None
+    assert (op.residual.own.name, op.y.value.name) == (y, z)
+    both = lowered(b.lookup(z), b=b)
+    assert [type(op) for op in both] == [ops.ConvOp, ops.AddOp]
+    assert all(op.table is not None for op in both)
+
+
 def test_a_table_of_what_is_read_elsewhere_is_an_operation() -> None:
     b = GraphBuilder(np.random.default_rng(0))
     x = b.conv(b.input(16, 4, 4), 16, (1, 1))

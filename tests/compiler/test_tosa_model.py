@@ -15,9 +15,18 @@ from tests.compiler.mlir_texts import ROOT
 from tests.compiler.oracle import evaluate_layer
 from tests.compiler.test_tosa import convolution, graph
 from zeroskip.compiler.mlir.tosa import layer_text
-from zeroskip.relay_passes.integer.layers import BOUNDS, Layer, QTensor
+from zeroskip.relay_passes.integer.layers import BOUNDS, DType, Layer, LookupLayer, QTensor
 
 TOOLS = ROOT / "build" / "tosa" / "bin"
+
+
+def lookup(x: DType, y: DType) -> LookupLayer:
+    """A table of random values."""
+    table = np.random.default_rng(1).integers(*BOUNDS[y], 256, endpoint=True).astype(y)
+    shape = (1, 4, 8, 9)
+    return LookupLayer(x=QTensor(shape, x, 0), y=QTensor(shape, y, 0), table=table)
+
+
 LAYERS: dict[str, Layer] = {
     **{node.node: node.layer for node in graph().nodes},
     "limited sums": convolution(
@@ -46,6 +55,9 @@ LAYERS: dict[str, Layer] = {
         strides=(2, 3),
         padding=(0, 0, 2, 0),
     ),
+    "a table": lookup("int8", "int8"),
+    "a table of uint8": lookup("uint8", "int8"),
+    "a table to uint8": lookup("int8", "uint8"),
 }
 WRITTEN = {
     name: text

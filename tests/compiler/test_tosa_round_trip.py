@@ -8,6 +8,7 @@ import pytest
 from conftest import SEED
 from tests.campaigns.fuzz_layers import build_graph, input_data
 from tests.campaigns.fuzz_random import flat_seeds, random_case
+from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from tests.relay_passes.integer_texts import run_layers
 from tests.runtime.nets import small_net
@@ -48,6 +49,20 @@ def test_random_layers_come_back(case: int) -> None:
     made = random_case(next(flat_seeds(SEED + SEEDS * case)))
     graph = build_graph(made)
     held_to(graph, input_data(made, graph))
+
+
+def test_products_and_tables_come_back() -> None:
+    """With a factor for each element, channel and pixel, of either type, in both ranks."""
+    for seed in range(6):
+        b = GraphBuilder(np.random.default_rng([SEED, seed]))
+        x = b.conv(b.input(9, 5, 4), 12, (1, 1))
+        y = b.lookup(b.multiply(x, b.lookup(b.conv(b.global_pool(x), 12, (1, 1)))))
+        z = b.multiply(b.multiply(y, b.conv(y, 1, (1, 1))), x)
+        flat = b.dense(b.reshape(b.global_pool(z), 12), 7)
+        graph = b.graph(z, b.multiply(flat, b.lookup(flat)), b.sum(x, y, sign=-1))
+        reader = held_to(graph, b.data())
+        kinds = [each.layer.kind for each in reader.building.made if each.layer is not None]
+        assert (kinds.count("multiply"), kinds.count("lookup")) == (4, 3)
 
 
 def test_a_network_compiled_from_its_own_text_gives_the_same_bits() -> None:

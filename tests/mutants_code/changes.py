@@ -15,6 +15,7 @@ from tests.mutants_code.of_judges import (
 from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_mlir import MLIR
 from tests.mutants_code.of_moves import MOVES
+from tests.mutants_code.of_operators import OPERATORS
 from tests.mutants_code.of_pages import PAGES
 from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
@@ -31,6 +32,7 @@ CHANGES: tuple[Change, ...] = (
     *JUDGES_OF_COMPILER,
     *VOLUMES,
     *MOVES,
+    *OPERATORS,
     *MLIR,
     *RELAY_PASSES,
     *RELAY,

@@ -685,8 +685,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/functional/activations.py",
         "results go to the first images of all",
-        "        act = self._act[images]\n        if self._watched",
-        "        act = self._act[: len(sums)]\n        if self._watched",
+        "act = self._act[images]\n        if self._watched",
+        "act = self._act[: len(sums)]\n        if self._watched",
         "accel_model/test_images.py::test_an_instruction_goes_through_some_images_after_others",
     ),
     Change(
