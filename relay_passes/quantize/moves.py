@@ -40,10 +40,8 @@ Step: TypeAlias = Pick | Deepen | Flatten
 
 def step_of(call: Call) -> Pick | None:
     """The step of one operator; None if it is none, or one along the batch."""
-    name = op_name(call)
-    if name == "relax.take":
-        return _taken(call)
-    return _sliced(call) if name == "relax.strided_slice" else None
+    read = _READERS.get(op_name(call) or "")
+    return None if read is None or len(_shape(call.args[0])) < 2 else read(call)
 
 
 def with_step(steps: tuple[Step, ...], more: Pick) -> tuple[Step, ...] | None:
@@ -62,7 +60,9 @@ def steps_of(calls: Sequence[Call]) -> tuple[Step, ...] | None:
     depth to space, space to depth (both with channels or blocks first) and a channel shuffle."""
     apart, turned, joined = calls
     shape, split, made = (_shape(each) for each in (apart.args[0], apart, joined))
-    if turned.attrs.axes is None or len(shape) != len(made) or shape[0] != made[0]:
+    if len(shape) < 3 or len(shape) != len(made) or shape[0] != made[0]:
+        return None
+    if turned.attrs.axes is None:
         return None
     axes, rank = tuple(int(axis) for axis in turned.attrs.axes), len(shape) - 2
     for read in (_shuffled, _deepened, _flattened):
@@ -195,3 +195,6 @@ def result_shape(shape: Shape, step: Step) -> Shape:
 
 def _shape(expr: relax.Expr) -> Shape:
     return tuple(int(size) for size in expr.ty.shape)
+
+
+_READERS = {"relax.take": _taken, "relax.strided_slice": _sliced}

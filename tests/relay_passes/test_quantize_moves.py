@@ -117,6 +117,27 @@ def test_moves_are_layers_in_the_scale_they_read(name: str) -> None:
     assert len({(each.y.dtype, each.y.zero_point) for each in found}) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Slice (v, zero, three, zero)",  # of a vector
+        "b = Gather <axis = 0> (m, zero) y = Relu (b)",  # along the batch
+        "b = Reshape (m, r3) c = Transpose <perm = [1, 0, 2]> (b) y = Reshape (c, r4)",
+    ],
+)
+def test_what_is_no_layers_move_stays_float(body: str) -> None:
+    model = parse(
+        f"net (float[4] v, float[1, 2, 4, 4] m) => (float y) {{ {body} }}",
+        **{name: np.array(NUMBERS[name], np.int64) for name in ("zero", "three")},  # type: ignore[arg-type]  # opset is not among them
+        r3=np.array([2, 4, 4], np.int64),
+        r4=np.array([4, 8], np.int64),
+    )
+    module = import_float(model, {})
+    ranges = {str(b.var.name): Range(-1.0, 1.0) for b in bindings(module["main"])}
+    made = QuantizeInt8(ranges={**ranges, "v": Range(-1.0, 1.0), "m": Range(-1.0, 1.0)})(module)
+    assert not any(map(is_integer_layer, made.functions.values()))
+
+
 def test_every_move_is_one_region_and_exact() -> None:
     """All of them behind one another: on the accelerator, bit by bit TVM's."""
     rng = np.random.default_rng(4)
