@@ -1,16 +1,18 @@
 """Float operators that only move data, read as the steps that integer layers take."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call
 
 from zeroskip.relay_passes.relax.rewriting import const_value, op_name
 
 Shape: TypeAlias = tuple[int, ...]
+Places: TypeAlias = npt.NDArray[np.int32]
 Indices: TypeAlias = tuple[tuple[int, ...] | None, ...]
 
 
@@ -40,10 +42,8 @@ Step: TypeAlias = Pick | Deepen | Flatten
 
 def step_of(call: Call) -> Pick | None:
     """The step of one operator; None if it is none, or one along the batch."""
-    name = op_name(call)
-    if name == "relax.take":
-        return _taken(call)
-    return _sliced(call) if name == "relax.strided_slice" else None
+    read = _READERS.get(op_name(call) or "")
+    return None if read is None or len(_shape(call.args[0])) < 2 else read(call)
 
 
 def with_step(steps: tuple[Step, ...], more: Pick) -> tuple[Step, ...] | None:
@@ -59,17 +59,74 @@ def with_step(steps: tuple[Step, ...], more: Pick) -> tuple[Step, ...] | None:
 
 def steps_of(calls: Sequence[Call]) -> tuple[Step, ...] | None:
     """The steps of a reshape, a permutation of axes and a reshape back; None if they are others:
-    depth to space, space to depth (both with channels or blocks first) and a channel shuffle."""
+    depth to space, space to depth (both with channels or blocks first) and a channel shuffle.
+
+    They are known by where each element goes, whatever the shape between: a batch of one may be
+    missing in it, and pixels may be one axis.
+    """
     apart, turned, joined = calls
     shape, split, made = (_shape(each) for each in (apart.args[0], apart, joined))
-    if turned.attrs.axes is None or len(shape) != len(made) or shape[0] != made[0]:
+    if len(shape) < 3 or len(shape) != len(made) or shape[0] != made[0]:
         return None
-    axes, rank = tuple(int(axis) for axis in turned.attrs.axes), len(shape) - 2
-    for read in (_shuffled, _deepened, _flattened):
-        found = read(shape, split, axes, rank)
-        if found is not None:
-            return found if _result(shape, found) == made else None
-    return None
+    axes = turned.attrs.axes
+    order = range(len(split))[::-1] if axes is None else [int(axis) for axis in axes]
+    places = _places(shape).reshape(split).transpose(order).reshape(made)
+    return next(
+        (each for each in _candidates(shape, made, places) if each and _moved(shape, each, places)),
+        None,
+    )
+
+
+def _places(shape: Shape) -> Places:
+    """The number of each element."""
+    return np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+
+
+def _candidates(shape: Shape, made: Shape, places: Places) -> Iterator[tuple[Step, ...]]:
+    """Steps that give a result of this shape. places: which element each of the result is."""
+    if shape == made:
+        pixels = int(np.prod(shape[2:]))
+        yield _channels(places[0].reshape(shape[1], -1)[:, 0] // pixels % shape[1], len(shape) - 2)
+        return
+    larger, smaller = (made, shape) if made[1] < shape[1] else (shape, made)
+    block = tuple(wide // size for wide, size in zip(larger[2:], smaller[2:], strict=True))
+    area = int(np.prod(block))
+    if area < 2 or smaller[1] != area * larger[1]:
+        return
+    every = np.arange(smaller[1])
+    if made[1] < shape[1]:
+        yield (Deepen(block),)
+        yield (*_channels(every.reshape(-1, area).T.reshape(-1), len(block)), Deepen(block))
+    else:
+        yield (Flatten(block),)
+        yield (Flatten(block), *_channels(every.reshape(area, -1).T.reshape(-1), len(block)))
+
+
+def _moved(shape: Shape, steps: Sequence[Step], places: Places) -> bool:
+    """Whether the steps put each element of a tensor to where it is."""
+    found = _places(shape)
+    for step in steps:
+        found = _step(found, step)
+    return found.shape == places.shape and np.array_equal(found, places)
+
+
+def _step(values: Places, step: Step) -> Places:
+    """What a step makes of a tensor."""
+    if isinstance(step, Pick):
+        for axis, at in enumerate(step.indices, 1):
+            values = values if at is None else values.take(at, axis)
+        return values
+    batch, channels, *sizes = values.shape
+    rank = len(step.block)
+    if isinstance(step, Deepen):
+        apart = values.reshape(batch, *step.block, -1, *sizes)
+        order = [axis for each in range(rank) for axis in (rank + 2 + each, 1 + each)]
+        return apart.transpose(0, rank + 1, *order).reshape(result_shape(values.shape, step))
+    pairs = zip(sizes, step.block, strict=True)
+    split = [part for size, by in pairs for part in (size // by, by)]
+    inner, outer = range(3, 2 * rank + 2, 2), range(2, 2 * rank + 2, 2)
+    apart = values.reshape(batch, channels, *split)
+    return apart.transpose(0, *inner, 1, *outer).reshape(result_shape(values.shape, step))
 
 
 def _taken(call: Call) -> Pick | None:
@@ -122,57 +179,11 @@ def _along(axis: int, chosen: tuple[int, ...], rank: int) -> Pick | None:
     return Pick(tuple(chosen if each == axis else None for each in range(1, rank)))
 
 
-def _channels(order: np.ndarray, rank: int) -> tuple[Step, ...]:
+def _channels(order: npt.NDArray[np.integer], rank: int) -> tuple[Step, ...]:
     """The step that puts channels in another order; none where it is the order that they have."""
     if (order == np.arange(len(order))).all():
         return ()
     return (Pick((tuple(order.tolist()), *(None,) * rank)),)
-
-
-def _shuffled(shape: Shape, split: Shape, axes: Shape, rank: int) -> tuple[Step, ...] | None:
-    """[N, g, C/g, ...] with g and C/g exchanged (Zhang et al., "ShuffleNet", CVPR 2018)."""
-    if len(split) != rank + 3 or split[3:] != shape[2:]:
-        return None
-    if axes != (0, 2, 1, *range(3, rank + 3)):
-        return None
-    return _channels(np.arange(shape[1]).reshape(split[1:3]).T.reshape(-1), rank)
-
-
-def _deepened(shape: Shape, split: Shape, axes: Shape, rank: int) -> tuple[Step, ...] | None:
-    """[N, *block, C, *spatial] (DCR) or [N, C, *block, *spatial] (CRD), each part of the block
-    moved behind its spatial axis."""
-    if len(split) != 2 * rank + 2 or split[rank + 2 :] != shape[2:]:
-        return None
-    for channel in (rank + 1, 1):
-        blocks = [axis for axis in range(1, rank + 2) if axis != channel]
-        woven = [
-            axis
-            for pair in zip(range(rank + 2, 2 * rank + 2), blocks, strict=True)
-            for axis in pair
-        ]
-        if axes == (0, channel, *woven):
-            block = tuple(split[axis] for axis in blocks)
-            order = np.arange(shape[1])
-            if channel == 1:
-                order = order.reshape(split[1], -1).T.reshape(-1)
-            return (*_channels(order, rank), Deepen(block))
-    return None
-
-
-def _flattened(shape: Shape, split: Shape, axes: Shape, rank: int) -> tuple[Step, ...] | None:
-    """[N, C, H, s, W, t], the block's parts moved before the channels or behind them."""
-    blocks, outer = [*range(3, 2 * rank + 2, 2)], [*range(2, 2 * rank + 2, 2)]
-    if len(split) != 2 * rank + 2 or split[1] != shape[1]:
-        return None
-    if any(split[o] * split[o + 1] != size for o, size in zip(outer, shape[2:], strict=True)):
-        return None
-    block = tuple(split[axis] for axis in blocks)
-    if axes == (0, *blocks, 1, *outer):
-        return (Flatten(block),)
-    if axes == (0, 1, *blocks, *outer):
-        order = np.arange(shape[1] * int(np.prod(block))).reshape(-1, shape[1]).T.reshape(-1)
-        return (Flatten(block), *_channels(order, rank))
-    return None
 
 
 def _result(shape: Shape, steps: Sequence[Step]) -> Shape:
@@ -195,3 +206,6 @@ def result_shape(shape: Shape, step: Step) -> Shape:
 
 def _shape(expr: relax.Expr) -> Shape:
     return tuple(int(size) for size in expr.ty.shape)
+
+
+_READERS = {"relax.take": _taken, "relax.strided_slice": _sliced}

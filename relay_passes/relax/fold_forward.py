@@ -20,7 +20,13 @@ from zeroskip.relay_passes.relax.fold import (
     fold_batch_norm,
     takes_scale,
 )
-from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
+from zeroskip.relay_passes.relax.operators import (
+    AVG_POOLS,
+    CONVOLUTIONS,
+    MAX_POOLS,
+    MOVED,
+    SAME_ELEMENTS,
+)
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import (
     Env,
@@ -38,7 +44,7 @@ from zeroskip.relay_passes.relax.rewriting import (
 _LIMITS = ("relax.nn.relu", "relax.clip")
 _QUANTIZERS = ("relax.quantize", "relax.dequantize")
 # What runs on the accelerator beside layers with weights, so that a layer between stays there.
-_BESIDE = (*MAX_POOLS, *AVG_POOLS, "relax.mean", *SAME_ELEMENTS)
+_BESIDE = (*MAX_POOLS, *AVG_POOLS, "relax.mean", *SAME_ELEMENTS, *MOVED)
 
 
 @function_pass("FoldForward")

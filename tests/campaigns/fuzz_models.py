@@ -26,6 +26,10 @@ KINDS = {
     "Sigmoid": 1,
     "LeakyRelu": 1,
     "HardSwish": 1,
+    "ConvTranspose": 1,
+    "Resize": 2,
+    "DepthToSpace": 1,
+    "Slice": 1,
     "MaxPool": 2,
     "AveragePool": 2,
     "GlobalAveragePool": 1,
@@ -88,6 +92,9 @@ def random_model(seed: int) -> FuzzCase:
     elif drawn < 0.5 and any(step.kind in PRUNED for step in case.steps):
         settings["prune"] = str(rng.choice(RECIPES))
     return replace(case, settings=settings)
+
+
+MOVES = ("ConvTranspose", "Resize", "DepthToSpace", "Slice")
 
 
 class _Model:
@@ -154,6 +161,8 @@ class _Model:
             raise InvalidCaseError("no spatial dimension")
         if kind == "Conv":
             options = self._conv(shape)
+        elif kind in MOVES:
+            options = self._move(kind, shape)
         elif kind in ("MaxPool", "AveragePool"):
             options = self._pool(kind, rank)
         elif kind in ("Gemm", "MatMul"):
@@ -204,6 +213,37 @@ class _Model:
             part = int(rng.choice([n for n in range(1, min(size, 32) + 1) if size % n == 0]))
             options = {"constant": [[1, -1], [1, part, -1], [1, part, -1, 1]][rng.integers(3)]}
         return FuzzStep(kind, tuple(inputs), f"v{len(self.steps)}", options)
+
+    def _move(self, kind: str, shape: Shape) -> dict[str, Any]:
+        """Options of a resize, slice, transposed convolution or depth to space."""
+        rng, rank = self.rng, len(shape) - 2
+        if kind == "Slice":
+            axis = int(rng.integers(1, len(shape)))
+            begin, end = sorted(int(n) for n in rng.integers(0, shape[axis] + 1, 2))
+            return {"constant": [begin, end, axis]}
+        if not 1 <= rank <= 2 or np.prod(shape) > 4000:
+            raise InvalidCaseError("no image, or a large one")
+        if kind == "ConvTranspose":
+            kernel = [int(n) for n in rng.integers(1, 5, rank)]
+            return {
+                "kernel": kernel,
+                "filters": int(rng.integers(1, 24)),
+                "strides": [int(n) for n in rng.integers(1, 4, rank)],
+                "pads": [int(rng.integers(0, k)) for k in (*kernel, *kernel)],
+                "bias": bool(rng.random() < 0.5),
+                **self._zeros(),
+            }
+        if rank != 2:
+            raise InvalidCaseError("no image")
+        if kind == "DepthToSpace":
+            return {"blocksize": int(rng.integers(1, 4)), "mode": str(rng.choice(["DCR", "CRD"]))}
+        return {
+            "constant": [float(n) for n in rng.choice([1, 1.5, 2, 3], 2)],
+            "mode": str(rng.choice(["nearest", "linear"])),
+            "coordinate_transformation_mode": str(
+                rng.choice(["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
+            ),
+        }
 
     def _zeros(self) -> dict[str, Any]:
         rng = self.rng

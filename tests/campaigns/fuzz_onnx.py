@@ -219,6 +219,38 @@ def _batch_norm(step: FuzzStep, shapes: list[Shape]) -> Constants:
     }
 
 
+def _transposed(step: FuzzStep, shapes: list[Shape]) -> Constants:
+    rank, kernel = len(shapes[0]) - 2, step.get("kernel", [])
+    if rank < 1 or len(kernel) != rank or min(step.get("filters", 1), *kernel) < 1:
+        raise InvalidCaseError("a transposed convolution that does not fit")
+    made = _weights(step, _rng(step), (step.get("filters", 1), shapes[0][1], *kernel))
+    made["weight"] = np.ascontiguousarray(made["weight"].swapaxes(0, 1))
+    return made
+
+
+def _subpixels(step: FuzzStep, shapes: list[Shape]) -> Constants:
+    """None: ONNX's shape inference takes channels that are no whole blocks, nothing else does."""
+    if len(shapes[0]) != 4 or shapes[0][1] % step.get("blocksize", 1) ** 2:
+        raise InvalidCaseError("depth to space of parts of channels")
+    return {}
+
+
+def _scales(step: FuzzStep, shapes: list[Shape]) -> Constants:
+    if len(shapes[0]) != 4:
+        raise InvalidCaseError("a resize of no image")
+    factors = [1, 1, *step.get("constant", [1, 1])]
+    return {"roi": np.zeros(0, np.float32), "scales": np.array(factors, np.float32)}
+
+
+def _span(step: FuzzStep, shapes: list[Shape]) -> Constants:
+    """Option constant: begin, end, axis."""
+    begin, end, axis = step.get("constant", [0, 1, 1])
+    if not 1 <= axis < len(shapes[0]) or not 0 <= begin < end <= shapes[0][axis]:
+        raise InvalidCaseError("a slice of nothing")
+    roles = zip(("begin", "end", "axis"), (begin, end, axis), strict=True)
+    return {role: np.array([number], np.int64) for role, number in roles}
+
+
 def _second_operand(step: FuzzStep, shapes: list[Shape]) -> Constants:
     """Option constant: ``number``, ``channel`` or ``full``; without it there are two inputs."""
     kind, shape = step.get("constant", None), shapes[0]
@@ -239,6 +271,10 @@ def _integers(role: str) -> Callable[[FuzzStep, list[Shape]], Constants]:
 
 _EXTRA: dict[str, Callable[[FuzzStep, list[Shape]], Constants]] = {
     "Conv": _conv,
+    "ConvTranspose": _transposed,
+    "DepthToSpace": _subpixels,
+    "Resize": _scales,
+    "Slice": _span,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,

@@ -112,9 +112,9 @@ MOVES: tuple[Change, ...] = (
     ),
     Change(
         "relay_passes/quantize/moves.py",
-        "channels of a shuffle stay in their groups",
-        ".reshape(split[1:3]).T.reshape(-1)",
-        ".reshape(split[1:3]).reshape(-1)",
+        "channels first are taken for blocks first",
+        "every.reshape(-1, area).T.reshape(-1), len(block)), Deepen(block))",
+        "every.reshape(-1, area).reshape(-1), len(block)), Deepen(block))",
         "relay_passes/test_quantize_moves.py::test_moves_are_layers_in_the_scale_they_read",
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from tests.relay_passes.onnx_oracle import parse
 from zeroskip.compiler.driver import compile as compile_network
@@ -33,6 +34,7 @@ NUMBERS = {
     "r2": [1, 8, 6, 4],
     "block": [1, 8, 3, 2, 2, 2],
     "packed": [1, 32, 3, 2],
+    "flat": [2, 4, 24],
     "between": [0, 0, 1, 2, 2, 3],
     "begin": [5, 1],
     "end": [-99, 3],
@@ -54,6 +56,10 @@ BODIES = {
     "pad by zeros": "b = Pad (a, around) m = MaxPool <kernel_shape = [2, 2]> (b)",
     "split": "low, high = Split <axis = 1> (a, halves) m = Add (low, high)",
     "shuffle": "b = Reshape (a, r1) c = Transpose <perm = [0, 2, 1, 3, 4]> (b) m = Reshape (c, r2)",
+    "shuffle of a flat image": """b = Reshape (a, flat) c = Transpose <perm = [1, 0, 2]> (b)
+      m = Reshape (c, r2)""",
+    "turned pixels": """b = Reshape (a, flat) c = Transpose <perm = [0, 2, 1]> (b)
+      m = Reshape (c, r2)""",
     "depth to space": "m = DepthToSpace <blocksize = 2> (a)",
     "columns first": 'm = DepthToSpace <blocksize = 2, mode = "CRD"> (a)',
     "space to depth": "m = SpaceToDepth <blocksize = 2> (a)",
@@ -68,6 +74,7 @@ KINDS: dict[str, list[type[Layer]]] = {
     "pad by zeros": [AvgPoolLayer],
     "slice": [GatherLayer],
     "shuffle": [GatherLayer],
+    "shuffle of a flat image": [GatherLayer],
     "depth to space": [DepthToSpaceLayer],
     "columns first": [GatherLayer, DepthToSpaceLayer],
     "space to depth": [*[GatherLayer] * 4, ConcatLayer],
@@ -117,6 +124,34 @@ def test_moves_are_layers_in_the_scale_they_read(name: str) -> None:
     assert len({(each.y.dtype, each.y.zero_point) for each in found}) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Slice (v, zero, three, zero)",  # of a vector
+        "b = Gather <axis = 0> (m, zero) y = Relu (b)",  # along the batch
+        "b = Reshape (m, r3) c = Transpose <perm = [1, 0, 2]> (b) y = Reshape (c, r4)",
+    ],
+)
+def test_what_is_no_layers_move_stays_float(body: str) -> None:
+    model = parse(
+        f"net (float[4] v, float[1, 2, 4, 4] m) => (float y) {{ {body} }}",
+        **{name: np.array(NUMBERS[name], np.int64) for name in ("zero", "three")},  # type: ignore[arg-type]  # opset is not among them
+        r3=np.array([2, 4, 4], np.int64),
+        r4=np.array([4, 8], np.int64),
+    )
+    module = import_float(model, {})
+    ranges = {str(b.var.name): Range(-1.0, 1.0) for b in bindings(module["main"])}
+    made = QuantizeInt8(ranges={**ranges, "v": Range(-1.0, 1.0), "m": Range(-1.0, 1.0)})(module)
+    assert not any(map(is_integer_layer, made.functions.values()))
+
+
+def test_another_order_of_pixels_is_no_shuffle() -> None:
+    compiled = compile_network(
+        network(BODIES["turned pixels"], np.random.default_rng(0)), "dense256"
+    )
+    assert any("Transpose" in reason for reason in compiled.cpu.values())
+
+
 def test_every_move_is_one_region_and_exact() -> None:
     """All of them behind one another: on the accelerator, bit by bit TVM's."""
     rng = np.random.default_rng(4)
@@ -140,6 +175,23 @@ def test_every_move_is_one_region_and_exact() -> None:
     judged = validate(compiled, {"x": images[:1]})
     assert judged.exact, judged.text()
     assert judged.snr_db["y"] > 20
+
+
+@pytest.mark.parametrize("name", ["resize", "depth to space"])
+def test_a_normalisation_behind_a_move_is_a_layer(name: str) -> None:
+    rng = np.random.default_rng(3)
+    body = BODIES[name].replace(" m =", " n =").removeprefix("m =")
+    body = (
+        body if " n =" in f" {body}" else f"n ={body}"
+    ) + " p = Mul (n, scale) o = Add (p, shift) m = Relu (o)"
+    channels = 2 if name == "depth to space" else 8
+    model = network(body, rng, behind=channels)
+    for role in ("scale", "shift"):
+        values = rng.uniform(0.5, 1.5, (1, channels, 1, 1)).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, role))
+    compiled = compile_network(model, "sparse256")
+    assert compiled.cpu == {}
+    assert len(compiled.programs) == 1
 
 
 def test_a_shuffle_goes_into_the_weights_that_read_it() -> None:
