@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-tflite \
-	test-torch test-ocr test-pruning test-sweep test-tables test-onnx fuzz \
+	test-torch test-ocr test-pages test-pruning test-sweep test-tables test-onnx fuzz \
 	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs clean
 .DELETE_ON_ERROR:
 
@@ -13,8 +13,8 @@ demo: .venv/stamp
 
 test: lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-		-m "not slow and not ocr and not pruning and not sweep and not tables and not mlir \
-		and not tosa and not tflite and not torch"
+		-m "not slow and not ocr and not pages and not pruning and not sweep and not tables \
+		and not mlir and not tosa and not tflite and not torch"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -43,6 +43,11 @@ test-networks: .venv/stamp
 # The three networks inside rapidocr-onnxruntime.
 test-ocr: .venv/stamp-ocr
 	$(BIN)/python -m pytest -m ocr
+
+# The pages in Chromium, which the system has (Debian's chromium) or `playwright install chromium`
+# fetches: wide and narrow, light and dark, with clicks.
+test-pages: .venv/stamp-pages
+	$(BIN)/python -m pytest -m pages
 
 # MLIR itself: its verifier on programs, its JIT as a second reference.
 test-mlir: .venv/stamp-mlir
@@ -173,6 +178,10 @@ docs: .venv/stamp
 
 .venv/stamp-tflite: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,tflite]'
+	touch $@
+
+.venv/stamp-pages: .venv/stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,pages]'
 	touch $@
 
 .venv/stamp-torch: .venv/stamp

@@ -115,7 +115,7 @@ def compare(
     compare_import(dense, model, shapes or {}, known)
     samples = read_samples(dense, known)
     judge = Judge.of(dense, read_samples(dense, given) if given is not None else samples, labels)
-    shown = _chosen_layer(dense, layer)
+    shown = chosen_layer(dense, layer)
     entries: list[Entry] = []
     masks: dict[str, Mask] = {}
     wanted = list(_candidates(recipes, sparsities))
@@ -140,7 +140,7 @@ def compare(
             {"cache": cache, "objective": objective},
         )
         entries.append(entry)
-        masks[entry.title] = _mask(pruned, shown.node)
+        masks[entry.title] = mask_of(pruned, shown.node)
     return Comparison(
         name_of(model),
         judge.count,
@@ -347,7 +347,8 @@ def read_data(
     return arrays, labels
 
 
-def _chosen_layer(dense: tvm.IRModule, node: str | None) -> PrunableLayer:
+def chosen_layer(dense: tvm.IRModule, node: str | None) -> PrunableLayer:
+    """The layer of a node; of None, the convolution, if there is one, with the most weights."""
     layers = prunable_layers(dense["main"])
     if not layers:
         raise CompareError("The model has no convolution or matmul with float weights to prune.")
@@ -363,7 +364,7 @@ def _chosen_layer(dense: tvm.IRModule, node: str | None) -> PrunableLayer:
     )
 
 
-def _mask(pruned: tvm.IRModule, node: str) -> Mask:
+def mask_of(pruned: tvm.IRModule, node: str) -> Mask:
     """bool [K, C, *kernel]: which weights a layer still has; empty if it has gone."""
     for layer in prunable_layers(pruned["main"]):
         if layer.node == node:

@@ -16,15 +16,15 @@ _SILENCE = 30.0  # seconds without a line at most
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
+def progress(title: str, quiet: float | None = None) -> Iterator[Progress]:
     """Within it, a function that shows how far something is; it disappears at the end.
 
     Where standard error is no terminal there is a line when something else is begun and at least
-    every 30 seconds, but none in the first five. A total of 1 stands for work whose length is not
-    known.
+    every 30 seconds, but none in the first ``quiet``, five by default. A total of 1 stands for work
+    whose length is not known.
     """
     if not sys.stderr.isatty():
-        with _Lines(title).shown() as on_progress:
+        with _Lines(title, _QUIET if quiet is None else quiet).shown() as on_progress:
             yield on_progress
         return
     from rich.console import Console
@@ -57,8 +57,8 @@ def _state(what: str, done: int, total: int) -> str:
 class _Lines:
     """Prints lines from a thread of its own: long work may be within one call."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, quiet: float) -> None:
+        self.title, self.quiet = title, quiet
         self.now = ("", 0, 1)
         self.out = sys.stderr
         self.changed, self.ended = threading.Event(), threading.Event()
@@ -83,7 +83,7 @@ class _Lines:
 
     def _print(self) -> None:
         start = time.monotonic()
-        self.ended.wait(_QUIET)
+        self.ended.wait(self.quiet)
         while not self.ended.is_set():
             self.changed.clear()
             what, done, total = self.now

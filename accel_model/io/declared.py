@@ -3,11 +3,12 @@ table's values are checked against them."""
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import field, fields
 from typing import Any
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.io.validate import field_types, is_of
 
 LONGEST_TEXT = 200  # characters of a name or summary
 
@@ -41,28 +42,27 @@ def values_of(
         if key not in table:
             unit = made.metadata.get("doc", "text")
             raise SpecError(f"{where}: {prefix}{key} is missing ({unit})")
-        values[key] = _value(table[key], made, f"{where}: {prefix}{key}")
+        kind = field_types(cls)[key]
+        values[key] = _value(table[key], kind, made.metadata, f"{where}: {prefix}{key}")
     return values
 
 
-def _value(value: Any, made: Any, place: str) -> Any:
+def _value(value: Any, kind: Any, meta: Mapping[str, Any], place: str) -> Any:
     huge = isinstance(value, int) and value.bit_length() > 64
     shown = "a number beyond 2^64" if huge else repr(value)[:50]
-    if made.type == "str":
-        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_TEXT:
+    if kind is str:
+        if not is_of(str, value) or not value.isprintable() or len(value) > LONGEST_TEXT:
             raise SpecError(
                 f"{place} must be a line of text of up to {LONGEST_TEXT} characters, not {shown}"
             )
         return value
-    meta = made.metadata
-    whole = made.type == "int"
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        kind = "a whole number" if whole else "a number"
-        raise SpecError(f"{place} must be {kind} without a unit ({meta['doc']}), not {shown}")
+    if not is_of(kind, value):
+        wanted = "a whole number" if kind is int else "a number"
+        raise SpecError(f"{place} must be {wanted} without a unit ({meta['doc']}), not {shown}")
     if not meta["low"] <= value <= meta["high"]:
         raise SpecError(
             f"{place} = {shown} is outside {meta['low']:g}..{meta['high']:g} ({meta['doc']})"
         )
     if meta["pow2"] and int(value).bit_count() != 1:
         raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
-    return value if whole else float(value)
+    return kind(value)

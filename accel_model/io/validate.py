@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
 
 T = TypeVar("T")
 MOST = 1 << 48  # of any count or address
 LONGEST = 1 << 16  # of a text, characters
+Counts = tuple[int, ...]
+
+
+@cache
+def field_types(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields by name, as they are and not as they are written."""
+    hints = get_type_hints(cls)
+    return {each.name: hints[each.name] for each in fields(cls)}
+
+
+def is_of(kind: Any, value: Any) -> bool:
+    """Whether a value that a file holds is text, a whole number, a number or a list of whole numbers, as a field of type ``str``, ``int``, ``float`` or ``tuple[int, ...]`` takes it."""
+    if kind == Counts:
+        return isinstance(value, list | tuple) and all(is_of(int, each) for each in value)
+    if kind is float:
+        return is_of(int, value) or isinstance(value, float)
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def from_table(cls: type[T], table: Any) -> T:
     """A dataclass of text, counts, finite numbers and tuples of counts; ValueError if the table
     has other keys than its fields, or a value is not of its field's type."""
-    declared = {each.name: str(each.type) for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass
+    declared = field_types(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
     if not isinstance(table, dict) or set(table) != set(declared):
         raise ValueError(f"a {cls.__name__} has the fields {', '.join(declared)}")
     return cls(
@@ -25,17 +43,20 @@ def from_table(cls: type[T], table: Any) -> T:
     )
 
 
-def _value(kind: str, value: Any, name: str) -> Any:
-    if kind == "tuple[int, ...]" and isinstance(value, list | tuple):
-        return tuple(_value("int", each, name) for each in value)
-    if kind == "str" and isinstance(value, str) and len(value) <= LONGEST:
-        return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "int" and number and isinstance(value, int) and -MOST < value < MOST:
-        return value
-    if kind == "float" and number and math.isfinite(value):
-        return float(value)
-    raise ValueError(f"{name} is {str(value)[:40]!r}, not {kind}")
+def _value(kind: Any, value: Any, name: str) -> Any:
+    if not (is_of(kind, value) and _is_bounded(value)):
+        said = "tuple[int, ...]" if kind == Counts else kind.__name__
+        raise ValueError(f"{name} is {str(value)[:40]!r}, not {said}")
+    return tuple(value) if kind == Counts else kind(value)
+
+
+def _is_bounded(value: Any) -> bool:
+    """Whether a text or a number, or each of some, is of a size that anything here has."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_bounded, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return len(value) <= LONGEST if isinstance(value, str) else abs(value) < MOST
 
 
 def short_message(problem: Exception) -> str:
@@ -45,13 +66,13 @@ def short_message(problem: Exception) -> str:
 
 def checked_text(value: Any, name: str) -> str:
     """A text that is not too long; ValueError for anything else."""
-    found: str = _value("str", value, name)
+    found: str = _value(str, value, name)
     return found
 
 
 def checked_int(value: Any, name: str, least: int = 0, most: int = MOST) -> int:
     """A whole number within limits; ValueError for anything else."""
-    found: int = _value("int", value, name)
+    found: int = _value(int, value, name)
     if not least <= found <= most:
         raise ValueError(f"{name} = {found} is outside {least}..{most}")
     return found

@@ -138,7 +138,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             for counter in ("window_bytes", "window_written"):
                 events[counter] += copies * channels * taps * len(vectors[fetched])
         if reads:
-            events["act_rows"] += reads.popleft()
+            outcome.fetch(reads.popleft())
             now_fetched += not reads
         idle = "drain"
         if working < done < len(passes) and drained >= done - 1:
@@ -147,7 +147,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             if fetched > v:
                 working = done
                 sums.append({(each.channel, n): 0 for each in group for n in vectors[v]})
-                events["wgt_words"] += sum(each.words for each in group)
+                outcome.read_words(sum(each.words for each in group))
                 for k, lane in enumerate(lanes):
                     lane.begin(group[k] if k < len(group) else None, vectors[v])
         if working == done:

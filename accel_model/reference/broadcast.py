@@ -43,10 +43,14 @@ class Product:
 
 @dataclass(frozen=True)
 class Cycle:
-    """What a unit does in a clock: products, and the multipliers that do something else."""
+    """What a unit does in a clock: products, and the multipliers that do something else.
+
+    broadcast: bytes of the window that are read for all units and put down to this one.
+    """
 
     products: Sequence[Product]
     idle: dict[str, int] = field(default_factory=dict)
+    broadcast: int = 0
 
 
 class Design(ABC):
@@ -167,6 +171,7 @@ class BroadcastMachine:
             for unit in units:
                 self.spent[unit.at_the_end] += design.multipliers
         self._share_conflicts()
+        self.outcome.read_operand_scale(self.conv)
         return self.outcome
 
     def _free(self, units: list[BroadcastUnit]) -> None:
@@ -221,7 +226,7 @@ class Fetch:
         if not self.banks:
             if key is not None and first and not self._begin(key):
                 return
-            machine.events["act_rows"] += len(rows) * len(quad)
+            machine.outcome.fetch(len(rows) * len(quad))
             machine.fetches += 1
             self.banks = [self._bank(key, rows[0], n) for n in quad]
         machine.fetch_clocks += 1
@@ -361,6 +366,8 @@ class BroadcastUnit:
                 machine.events[counter] += 1
         for cause, count in cycle.idle.items():
             machine.spent[cause] += count
+        if cycle.broadcast:
+            machine.events["window_broadcast"] += cycle.broadcast
         if not self.left:
             self.left = None
             self.index += 1
@@ -402,8 +409,7 @@ class BroadcastDrain:
             slot for slot in range(design.slots) if machine.stream(self.number, slot) is not None
         ]
         for output in machine.tiles[tile]:
-            moves = (not machine.conv.first) + (not machine.conv.last)
-            machine.events["acc_rows"] += -(-len(filled) // BLOCK) * moves
+            machine.outcome.move_sums(machine.conv, -(-len(filled) // BLOCK))
             for first in range(0, design.slots, design.drain_width):
                 cluster = [slot for slot in filled if first <= slot < first + design.drain_width]
                 self.clocks += self._columns(cluster, output)
@@ -431,7 +437,7 @@ class BroadcastDrain:
         unit = self.units[slot * design.members + member]
         machine.outcome.sums[self._channel(slot), output] = unit.sums[self.number % 2][output]
         if machine.conv.last:
-            machine.events["requantised"] += 1 + (machine.conv.operand_row is not None)
+            machine.outcome.scale(machine.conv, 1)
 
     def settle(self) -> None:
         self.complete = self.number
@@ -453,7 +459,7 @@ class BroadcastWriteBack:
                 return
             self.rows = len(machine.tiles[self.tile]) * machine.conv.out_blocks
         self.rows -= 1
-        machine.events["act_rows"] += 1
+        machine.outcome.write_back(1)
         if not self.rows:
             self.tile += 1
 

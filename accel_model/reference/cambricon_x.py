@@ -78,6 +78,6 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     design = Elements(cast("CambriconGeometry", spec.array), conv)
     outcome = BroadcastMachine(design, spec.sram.act_banks).run()
     outputs = conv.output[0] * conv.output[1]
-    outcome.events["wgt_words"] += outputs * sum(map(len, conv.streams)) // 4
-    outcome.events["wgt_words"] -= (outputs - 1) * len(conv.streams)  # headers
+    headers = (outputs - 1) * len(conv.streams)
+    outcome.read_words(outputs * sum(map(len, conv.streams)) // 4 - headers)
     return outcome.counted()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BLOCK = 16
 ROW = 16  # bytes of a row of ACT, and of PAR
+WORD = 4  # bytes of a row of a bank of WGT
+SUM = 4  # bytes of a partial sum
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,43 @@ class Outcome:
     sums: dict[tuple[int, int], int] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
+
+    def fetch(self, rows: int) -> None:
+        """Rows of ACT are read."""
+        self.events["act_rows"] += rows
+        self.events["act_fetched"] += ROW * rows
+
+    def write_back(self, rows: int, results: int | None = None) -> None:
+        """Rows of ACT are written, and what is in them goes from staging through the adders: as
+        rows, or results by themselves."""
+        self.events["act_rows"] += rows
+        self.events["act_written"] += ROW * rows
+        for flow in ("staging_read", "added"):
+            self.events[flow] += BLOCK * rows if results is None else results
+
+    def read_words(self, words: int) -> None:
+        """Words of WGT are read."""
+        self.events["wgt_words"] += words
+        self.events["wgt_read"] += WORD * words
+
+    def move_sums(self, conv: Convolution, rows: int) -> None:
+        """Rows of ACC are read unless sums start from 0, and written unless they are complete."""
+        for moves, flow in ((not conv.first, "acc_read"), (not conv.last, "acc_written")):
+            if moves:
+                self.events["acc_rows"] += rows
+                self.events[flow] += SUM * BLOCK * rows
+
+    def scale(self, conv: Convolution, results: int) -> None:
+        """Complete sums go through the requantizers to staging, those of an addition twice."""
+        self.events["requantised"] += results * (1 + (conv.operand_row is not None))
+        self.events["par_read"] += ROW * results
+        for flow in ("scaled", "staging_written"):
+            self.events[flow] += results
+
+    def read_operand_scale(self, conv: Convolution) -> None:
+        """The addition's row of PAR, once for a convolution that has one."""
+        if conv.last and conv.operand_row is not None:
+            self.events["par_read"] += ROW
 
     def counted(self) -> Outcome:
         """With the counters that follow from its cycles and from what multipliers did."""

@@ -44,19 +44,20 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             if conv.last and conv.operand_row is not None:
                 outcome.cycles += 1
                 outcome.slots["operand"] += BLOCK * together
-                outcome.events["act_rows"] += _rows(group)
+                outcome.fetch(_rows(group))
             for first in range(0, len(conv.image), BLOCK):
                 for tap in range(conv.kernel[0] * conv.kernel[1]):
                     inputs, real = _row(conv, first, tap, output)
                     for tree in trees:
                         tree.clock(inputs, real)
                     outcome.slots["unused"] += BLOCK * idle
-                    outcome.events["act_rows"] += 1
+                    outcome.fetch(1)
                     outcome.cycles += 1
             _finish(conv, trees, group, output, outcome)
     for _ in range(geometry.pipeline_cycles):
         outcome.cycles += 1
         outcome.slots["drain"] += BLOCK * together
+    outcome.read_operand_scale(conv)
     return outcome.counted()
 
 
@@ -80,11 +81,10 @@ def _finish(
     conv: Convolution, trees: list[Tree], group: Sequence[bytes], output: int, outcome: Outcome
 ) -> None:
     """The sums leave: through the requantizers to ACT, or to ACC."""
-    events = outcome.events
     for tree in trees:
         outcome.sums[tree.channel, output] = tree.sum
-        events["wgt_words"] += len(tree.stream) // 4 - 1  # not its header
-    events["acc_rows"] += -(-len(trees) // BLOCK) * ((not conv.first) + (not conv.last))
+        outcome.read_words(len(tree.stream) // 4 - 1)  # not its header
+    outcome.move_sums(conv, -(-len(trees) // BLOCK))
     if conv.last:
-        events["requantised"] += len(trees) * (1 + (conv.operand_row is not None))
-        events["act_rows"] += _rows(group)
+        outcome.scale(conv, len(trees))
+        outcome.write_back(_rows(group))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, SUM, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
-    SUM,
     Filter,
     Stored,
     finish,
@@ -82,10 +81,13 @@ class EyerissPe:
 
 
 class EyerissDrain:
-    """Lets the sums of a pass out, after their parts have come up the rows that share them."""
+    """Lets the sums of a pass out, after their parts have come up the rows that share them.
 
-    def __init__(self, width: int, hops: int, outcome: Outcome) -> None:
-        self.width, self.hops, self.outcome = width, hops, outcome
+    share: rows of PEs to an output. parts: of a sum; rows without a channel have none.
+    """
+
+    def __init__(self, width: int, share: int, parts: int, outcome: Outcome) -> None:
+        self.width, self.hops, self.parts, self.outcome = width, share - 1, parts, outcome
         self.rising, self.left = 0, list[tuple[int, int]]()
         self.sums: dict[tuple[int, int], int] = {}
 
@@ -99,6 +101,7 @@ class EyerissDrain:
             return False
         for key in self.left[: self.width]:
             self.outcome.sums[key] = self.sums[key]
+            self.outcome.events["sums_drained"] += SUM * self.parts
         del self.left[: self.width]
         return not self.left
 
@@ -119,7 +122,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         for at in range(0, len(filters), size)
     ]
     grid = [[EyerissPe(conv, outcome) for _ in range(array.pe_cols)] for _ in range(array.pe_rows)]
-    drain = EyerissDrain(array.drain_width, share - 1, outcome)
+    drain = EyerissDrain(array.drain_width, share, min(share, channels), outcome)
     held: list[dict[tuple[int, int], int]] = []
     multiplied = drained = 0
     at = leaving = -1
@@ -133,11 +136,11 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
                 mine = outputs[row // share * array.outputs : (row // share + 1) * array.outputs]
                 for col, pe in enumerate(pes):
                     pe.begin(mine, range(row % share, channels, share), group[col :: array.pe_cols])
-            events["wgt_words"] += sum(each.words for each in group)
+            outcome.read_words(sum(each.words for each in group))
             for n in outputs:
                 for tap in range(taps):
                     there = value_at(conv, 0, tap, n) is not None
-                    events["act_rows"] += there * -(-channels // BLOCK)
+                    outcome.fetch(there * -(-channels // BLOCK))
                     events["rows_sent"] += ROW * there * -(-channels // BLOCK)
         if leaving < drained < multiplied:
             leaving = drained

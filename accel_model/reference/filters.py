@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import (
+    BLOCK,
+    ROW,
+    SUM,
+    WORD,
+    Convolution,
+    Outcome,
+)
 from zeroskip.accel_model.reference.streams import Pointer
 from zeroskip.accel_model.spec import AccelSpec
-
-WORD, SUM = 4, 4  # bytes of a word of a stream, and of a sum
 
 
 @dataclass(frozen=True)
@@ -138,14 +143,19 @@ def supply(spec: AccelSpec, conv: Convolution, outcome: Outcome, *more: tuple[in
 
 def finish(conv: Convolution, banks: int, pipeline_cycles: int, outcome: Outcome) -> None:
     """What becomes of the sums, and the last cycles. banks: streams of a group of WGT's rows."""
-    events, pixels, filters = outcome.events, conv.output[0] * conv.output[1], len(conv.streams)
+    pixels, filters = conv.output[0] * conv.output[1], len(conv.streams)
     rows = 0  # of ACC for an output
     for first in range(0, filters, banks):
         rows += -(-min(banks, filters - first) // BLOCK)
-    events["acc_rows"] += rows * pixels * ((not conv.first) + (not conv.last))
+    outcome.move_sums(conv, rows * pixels)
+    for moves, flow in ((not conv.first, "acc_sums_read"), (not conv.last, "acc_sums_written")):
+        if moves:
+            outcome.events[flow] += SUM * filters * pixels
     if conv.last:
-        times = 1 + (conv.operand_row is not None)
-        events["act_rows"] += times * conv.out_blocks * pixels
-        events["requantised"] += times * filters * pixels
+        if conv.operand_row is not None:
+            outcome.fetch(conv.out_blocks * pixels)
+        outcome.read_operand_scale(conv)
+        outcome.scale(conv, filters * pixels)
+        outcome.write_back(conv.out_blocks * pixels, filters * pixels)
     outcome.cycles += pipeline_cycles
-    events["cycles"] = outcome.cycles
+    outcome.events["cycles"] = outcome.cycles

@@ -80,6 +80,7 @@ class KangLanes(Design):
         own = group * self.slots + slot
         together = self.filters[group * self.slots : (group + 1) * self.slots]
         missing = self.quad - len(outputs)
+        broadcast = 0 if slot else self.group * self.quad
         cycles = []
         for number, stored in enumerate(self.filters[own][stage]):
             length = max(1, *(len(other[stage][number]) for other in together))
@@ -89,10 +90,10 @@ class KangLanes(Design):
                         Product(stored[n].weight, self.rows[stage], stored[n].channel, output)
                         for output in outputs
                     ]
-                    cycles.append(Cycle(products, {"fragmentation": missing}))
+                    cycles.append(Cycle(products, {"fragmentation": missing}, broadcast))
                 else:
                     idle = {"instep": len(outputs), "fragmentation": missing}
-                    cycles.append(Cycle([], idle))
+                    cycles.append(Cycle([], idle, broadcast))
         return cycles
 
 
@@ -101,5 +102,5 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     design = KangLanes(cast("KangGeometry", spec.array), conv)
     machine = BroadcastMachine(design, spec.sram.act_banks)
     outcome = machine.run()
-    outcome.events["wgt_words"] += len(machine.tiles) * sum(map(len, conv.streams)) // 4
+    outcome.read_words(len(machine.tiles) * sum(map(len, conv.streams)) // 4)
     return outcome.counted()

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import SUM, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
-    SUM,
     Filter,
     Stored,
     finish,
@@ -218,7 +217,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
             now_drained += not any(pe.draining for pe in pes)
         multiplied, drained = now_multiplied, now_drained
         outcome.cycles += 1
-    outcome.events["wgt_words"] = sum(each.words for each in filters)
+    outcome.read_words(sum(each.words for each in filters))
     sent = array.vector * sum(
         len(vectors)
         for group in groups
@@ -244,7 +243,7 @@ def step_dense(spec: AccelSpec, conv: Convolution) -> Outcome:
     )
     for each in filters:
         for y, x in product(range(tall), range(wide)):
-            events["wgt_words"] += each.words
+            outcome.read_words(each.words)
             for first in range(0, len(each.weights), array.dot):
                 outcome.cycles += 1
                 for i, j in product(range(array.pe_rows), range(array.pe_cols)):

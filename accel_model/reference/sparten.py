@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, SUM, WORD, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
-    SUM,
-    WORD,
     Filter,
     block_order,
     finish,
@@ -73,7 +71,7 @@ class Cluster:
         chunk = self.chunks.pop(0)
         n, group = self.jobs[self.at]
         self.rows_left = len({(channel // BLOCK, tap) for channel, tap in chunk})
-        self.outcome.events["act_rows"] += self.rows_left
+        self.outcome.fetch(self.rows_left)
         self.outcome.events["chunk_inputs"] += ROW * self.rows_left * self.array.units
         self.units = [[] for _ in range(self.array.units)]
         for k, each in enumerate(group):
@@ -133,7 +131,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         clusters[n % array.clusters].jobs += [(n, group) for group in groups]
         if n % array.clusters == 0:
             words = sum(each.words for each in filters)
-            outcome.events["wgt_words"] += words
+            outcome.read_words(words)
             outcome.events["chunk_weights"] += WORD * words * array.clusters
     while not all(cluster.finished for cluster in clusters):
         for cluster in clusters:

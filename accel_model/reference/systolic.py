@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, SUM, Convolution, Outcome
 from zeroskip.accel_model.spec import AccelSpec
 
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.systolic import SystolicGeometry
-
-SUM = 4  # bytes of a partial sum
 
 
 @dataclass(frozen=True)
@@ -132,15 +130,15 @@ class Array:
     def _count_ends(self) -> None:
         conv, filters = self.conv, len(self.conv.streams)
         sums = sum(-(-len(group) // BLOCK) for group in self.filter_groups())
-        self.events["acc_rows"] += sums * self.outputs * ((not conv.first) + (not conv.last))
+        self.outcome.move_sums(conv, sums * self.outputs)
         if conv.last:
-            scalings = 1 + (conv.operand_row is not None)
-            self.events["requantised"] += filters * self.outputs * scalings
-            self.events["act_rows"] += -(-filters // BLOCK) * self.outputs
+            self.outcome.scale(conv, filters * self.outputs)
+            self.outcome.read_operand_scale(conv)
+            self.outcome.write_back(-(-filters // BLOCK) * self.outputs)
 
     def _count_operand_rows(self, filters: range) -> None:
         """Blocks of 16 filters that begin in a group: their rows are read with it."""
-        self.events["act_rows"] += sum(stream % BLOCK == 0 for stream in filters)
+        self.outcome.fetch(sum(stream % BLOCK == 0 for stream in filters))
 
     # ---------------------------------------------------------------------- weight-stationary
 
@@ -150,7 +148,7 @@ class Array:
         entries.sort(key=lambda entry: (entry.block >= whole, entry.tap, entry.block))
         folds = [entries[at : at + self.rows] for at in range(0, len(entries), self.rows)]
         for outputs in self.groups(self.geometry.accumulators):
-            self.events["wgt_words"] += sum(len(stream) for stream in self.conv.streams) // 4
+            self.outcome.read_words(sum(map(len, self.conv.streams)) // 4)
             for filters in self.filter_groups():
                 sums = {(c, n): 0 for c in range(len(filters)) for n in outputs}
                 for number, fold in enumerate(folds):
@@ -191,6 +189,7 @@ class Array:
             if todo:
                 output = todo.pop(0)
                 self._read_inputs(fold, output)
+                self.events["entered"] += len(fold)
                 if final and self.conv.last and self.conv.operand_row is not None:
                     self.tick("operand")
                     self._count_operand_rows(filters)
@@ -221,7 +220,7 @@ class Array:
     def _read_inputs(self, fold: Sequence[SystolicEntry], output: int) -> None:
         """Read a fold's rows of ACT for one output; all clocks but the last are stalls."""
         rows = sorted({(entry.block, entry.tap) for entry in fold})
-        self.events["act_rows"] += len(rows)
+        self.outcome.fetch(len(rows))
         queues: list[list[list[int]]] = [[] for _ in range(self.ranks)]  # rank -> blocks -> banks
         for block in sorted({block for block, _ in rows}):
             banks = [self.bank(tap, output) for b, tap in rows if b == block]
@@ -250,7 +249,7 @@ class Array:
         for number, (outputs, filters) in enumerate(folds):
             following = folds[number + 1][0] if number + 1 < len(folds) else None
             if filters[0] == 0:
-                self.events["wgt_words"] += sum(len(stream) for stream in self.conv.streams) // 4
+                self.outcome.read_words(sum(map(len, self.conv.streams)) // 4)
             if self.conv.last and self.conv.operand_row is not None:
                 for _ in outputs:
                     self.tick("operand")
@@ -272,7 +271,7 @@ class Array:
             if todo:
                 entry = todo[0]
                 if entry.channel % BLOCK == 0:  # a step begins, and the reading for the next one
-                    self.events["act_rows"] += len(outputs)
+                    self.outcome.fetch(len(outputs))
                     reading = self._next_step(todo, outputs, following)
                 todo.pop(0)
             self._enter(entry, outputs, filters, inputs, weights, delays, above)
@@ -327,6 +326,7 @@ class Array:
                 new = SystolicOperand(None, 0, 0, True)
                 if r < len(outputs):
                     new = self.operand(entry, outputs[r])
+                    self.events["entered"] += 1
             delays[r].append(new)
             inputs[r].insert(0, delays[r].pop(0))
             inputs[r].pop()

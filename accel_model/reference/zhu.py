@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.convolution import BLOCK, ROW, Convolution, Outcome
+from zeroskip.accel_model.reference.convolution import BLOCK, ROW, SUM, Convolution, Outcome
 from zeroskip.accel_model.reference.filters import (
-    SUM,
     Filter,
     Stored,
     finish,
@@ -49,7 +48,7 @@ class Generator:
                 return False
             outputs = passes[self.items[self.ready][0]].outputs
             self.left = len(self._pixels(outputs))
-            outcome.events["act_rows"] += self.left
+            outcome.fetch(self.left)
             outcome.events["block_written"] += ROW * self.left
             self.busy = True
         self.left -= self.array.fetch_rows
@@ -152,7 +151,7 @@ def _begin(
     """Give every PE the weights of its filter that are in a block."""
     if block == 0:
         sums.append({(each.channel, n): 0 for each in work.filters for n in work.outputs})
-        outcome.events["wgt_words"] += sum(each.words for each in work.filters)
+        outcome.read_words(sum(each.words for each in work.filters))
     for k, pe in enumerate(pes):
         pe.held = work.filters[k] if k < len(work.filters) else None
         pe.todo = [w for w in pe.held.weights if w.channel // BLOCK == block] if pe.held else []

@@ -187,8 +187,6 @@ def _missing(op: str) -> str:
     """Why an operator is not converted, and the remedy."""
     if op.startswith("dyn."):
         return "has shapes that are known only at run time: run relay.transform.DynamicToStatic()"
-    if any(part in op for part in ("conv1d", "conv3d", "pool1d", "pool3d")):
-        return "is not converted: export the network to ONNX, or leave the layer out"
     if op.startswith("qnn."):
         return "is not converted: dequantize before it, and quantize behind it"
     if op.startswith(("annotation.", "on_device", "device_copy", "vm.", "memory.")):

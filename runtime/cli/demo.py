@@ -7,9 +7,10 @@ come from the machine, every one, from the instruction stream.
 from __future__ import annotations
 
 import multiprocessing
+import shlex
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,18 @@ import numpy.typing as npt
 from rich.table import Table
 
 from zeroskip.accel_model.errors import ZeroskipError
+from zeroskip.accel_model.machine.run import Run
 from zeroskip.compiler.artifact.inputs import load_arrays
 from zeroskip.compiler.artifact.network import Network
+from zeroskip.relay_passes.metrics import snr_db
+from zeroskip.relay_passes.pruning.base.layers import prunable_layers
+from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.analysis.report import Report, report
+from zeroskip.runtime.compare import chosen_layer, mask_of
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import Validation, validate
 from zeroskip.runtime.progress import progress
-from zeroskip.runtime.render.files import write_timeline
+from zeroskip.runtime.render.files import write_comparison_page, write_page, write_timeline
 from zeroskip.runtime.render.tables import show
 
 Floats = npt.NDArray[np.float32]
@@ -40,7 +46,7 @@ CASES = (
 )
 ANSWERING = {"dense": "dense256", "pruned": "pattern256"}  # who classifies the images
 WORKERS = 2
-IMAGES = "fashion_test.npz"
+IMAGES, CALIBRATION = "fashion_test.npz", "fashion_calibration.npz"
 PLACES = (Path("models"), Path(__file__).resolve().parents[2] / "models")  # here; of a checkout
 
 
@@ -64,9 +70,9 @@ class Images:
         return Images(arrays["image"], arrays["labels"])
 
 
-def run_demo(models: Path | None, output: Path) -> None:
+def run_demo(models: Path | None, output: Path, command: str) -> None:
     """Compile, run, compare and show; files go to ``output``. models: where the networks and their
-    images are, if not in one of ``PLACES``."""
+    images are, if not in one of ``PLACES``. command: the one that runs."""
     began, models = time.perf_counter(), _folder(models)
     images = Images.read(models / IMAGES)
     try:
@@ -79,24 +85,31 @@ def run_demo(models: Path | None, output: Path) -> None:
             compiled[name, target] = _compile(models, output, name, target)
             if ANSWERING[name] == target:
                 file = _file(output, name, target)
-                classify(file, images.images[:1])  # compiles what numba has not yet, once for all
-                answers[name] = pool.submit(classify, file, images.images)
-        with progress("demo") as on_progress:
+                scores(file, images.images[:1])  # compiles what numba has not yet, once for all
+                answers[name] = pool.submit(scores, file, images.images)
+        with progress("demo", quiet=0) as on_progress:
             on_progress("the float networks on TVM's CPU", 0, 1)
             floats = {
-                name: _classify_float(compiled[name, target], images.images)
+                name: _float_scores(compiled[name, target], images.images)
                 for name, target in ANSWERING.items()
             }
             on_progress("every bit against TVM's CPU", 0, 1)
             checked = {key: _check(network, images) for key, network in compiled.items()}
             on_progress(f"{len(images.labels)} images on the machine", 0, 1)
-            show(_accuracy(images, floats, answers))
-    reports = {key: report(network, Session(network).time()) for key, network in compiled.items()}
+            found = {name: answers[name].result() for name in ANSWERING}
+            show(_accuracy(images, floats, found))
+            on_progress("reports", 0, 1)
+            runs = {key: Session(network).time() for key, network in compiled.items()}
+            reports = {key: report(compiled[key], each) for key, each in runs.items()}
+            made = compared(compiled, reports, images, floats["dense"], found)
+            pages = _pages(output, compiled, runs, reports, made, images, command)
     show(
         _speed(reports),
         _exactness(checked),
-        _timeline(output, compiled, images),
         f"{time.perf_counter() - began:.0f} s in all",
+        "",
+        *(f"open {path}: {what}" for path, what in pages.items()),
+        *_next(models, output),
     )
 
 
@@ -120,51 +133,141 @@ def _compile(models: Path, output: Path, name: str, target: str) -> Network:
     from zeroskip.compiler.driver import compile as compile_network
 
     stem = NETWORKS[name]
-    with progress(f"compiling {stem} for {target}") as on_progress:
+    with progress(f"compiling {stem} for {target}", quiet=0) as on_progress:
         made = compile_network(
             models / f"{stem}.onnx",
             target,
             progress=on_progress,
-            calibrate=models / "fashion_calibration.npz",
+            calibrate=models / CALIBRATION,
         )
         made.save(_file(output, name, target))
     return Network.load(_file(output, name, target))
 
 
-def classify(network: Path, images: Floats) -> npt.NDArray[np.int64]:
-    """The class of each image [n, 1, 28, 28], computed by the machine; int64 [n]."""
+def scores(network: Path, images: Floats) -> Floats:
+    """The scores [n, 10] of images [n, 1, 28, 28], computed by the machine."""
     session = Session(network)
     port = session.network.inputs[0].name
-    (scores,) = session.run({port: images}).values()
-    classes: npt.NDArray[np.int64] = scores.reshape(len(images), -1).argmax(axis=1)
-    return classes
+    (made,) = session.run({port: images}).values()
+    return made.reshape(len(images), -1)
 
 
-def _classify_float(network: Network, images: Floats) -> npt.NDArray[np.int64]:
+def _float_scores(network: Network, images: Floats) -> Floats:
     """The same by the network before quantization, on TVM's CPU."""
     from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 
     executable = compile_for_cpu(network.floating_module)
-    return np.array(
-        [int(np.argmax(run_cpu(executable, "main", [image[np.newaxis]])[0])) for image in images],
-        np.int64,
-    )
+    made = [run_cpu(executable, "main", [image[np.newaxis]])[0].ravel() for image in images]
+    return np.stack(made)
 
 
 def _check(network: Network, images: Images) -> Validation:
     return validate(network, {network.inputs[0].name: images.images[:1]})
 
 
-def _timeline(output: Path, compiled: Mapping[tuple[str, str], Network], images: Images) -> str:
-    network = compiled["pruned", ANSWERING["pruned"]]
+def compared(
+    compiled: Mapping[tuple[str, str], Network],
+    reports: Mapping[tuple[str, str], Report],
+    images: Images,
+    floats: Floats,
+    found: Mapping[str, Floats],
+) -> Comparison:
+    """What was measured as `zeroskip compare` has it. floats: scores of the dense float network;
+    found: of the int8 networks, by name."""
+    modules = {name: compiled[name, target].floating_module for name, target in ANSWERING.items()}
+    shown = chosen_layer(modules["dense"], None)
+    entries = [
+        _entry(name, modules[name], compiled, reports, images, floats, found[name])
+        for name in ANSWERING
+    ]
+    return Comparison(
+        NETWORKS["dense"],
+        len(images.labels),
+        tuple(dict.fromkeys(target for _, target in CASES)),
+        tuple(entries),
+        shown.node,
+        {
+            entry.title: mask_of(module, shown.node)
+            for entry, module in zip(entries, modules.values(), strict=True)
+        },
+    )
+
+
+def _entry(
+    name: str,
+    module: Any,
+    compiled: Mapping[tuple[str, str], Network],
+    reports: Mapping[tuple[str, str], Report],
+    images: Images,
+    floats: Floats,
+    found: Floats,
+) -> Entry:
+    layers = prunable_layers(module["main"])
+    thinned = [layer.weight for layer in layers if not layer.weight.all()]
+    kept, every = (sum(map(count, thinned)) for count in (np.count_nonzero, np.size))
+    return Entry(
+        scheme=DENSE if name == "dense" else "pattern, trained",
+        recipe="" if name == "dense" else "models/train_fashion.py",
+        sparsity=1 - kept / every if every else 0.0,
+        weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+        snr_db=snr_db([floats], [found]),
+        accuracy=float(np.mean(found.argmax(axis=1) == images.labels)),
+        gains={
+            target: Gain(
+                cycles=reports[name, target].cycles,
+                stored_bytes=sum(
+                    len(program.image) for program in compiled[name, target].programs.values()
+                ),
+                microjoules=reports[name, target].microjoules,
+                placement=reports[name, target].placement,
+                efficiency=reports[name, target].efficiency,
+            )
+            for own, target in CASES
+            if own == name
+        },
+    )
+
+
+def _pages(
+    output: Path,
+    compiled: Mapping[tuple[str, str], Network],
+    runs: Mapping[tuple[str, str], Mapping[str, Run]],
+    reports: Mapping[tuple[str, str], Report],
+    made: Comparison,
+    images: Images,
+    command: str,
+) -> dict[Path, str]:
+    """Write the pages and the timeline; gives their paths with what is to be seen there."""
+    key = "pruned", ANSWERING["pruned"]
+    network = compiled[key]
     session = Session(network)
     session.run({network.inputs[0].name: images.images[:1]})
-    path = output / "timeline.json"
-    write_timeline(path, session.runs, network.programs)
-    return (
-        f"the timeline of load, compute and store of the pruned network is in {path}; "
-        "open it at https://ui.perfetto.dev"
+    paths = [output / name for name in ("report.html", "compare.html", "timeline.json")]
+    write_page(paths[0], reports[key], runs[key], network.programs, command)
+    write_comparison_page(paths[1], made, command)
+    write_timeline(paths[2], session.runs, network.programs)
+    says = (
+        "where each cycle of the pruned network went, layer by layer",
+        "accuracy against cycles, dense and pruned",
+        "load, compute and store of the pruned network, cycle by cycle, at https://ui.perfetto.dev",
     )
+    return dict(zip(paths, says, strict=True))
+
+
+def _next(models: Path, output: Path) -> list[str]:
+    """What to try now."""
+    network = _file(output, "pruned", ANSWERING["pruned"])
+    commands = (
+        f"zeroskip report {shlex.quote(str(network))} --worst 3",
+        f"zeroskip compare {shlex.quote(str(models / 'fashion_dense.onnx'))} "
+        f"--schemes 'unstructured pattern' --sparsity 0.75 --reconstruct weights "
+        f"--data {shlex.quote(str(models / IMAGES))} "
+        f"--calibrate {shlex.quote(str(models / CALIBRATION))} --html {shlex.quote(str(output / 'schemes.html'))}",
+        f"zeroskip compile YOUR.onnx -o {shlex.quote(str(output / 'yours.zsk'))} "
+        "--target sparse256 --prune unstructured:sparsity=0.75",
+    )
+    return ["", "then try", *(f"    {command}" for command in commands)]
 
 
 # --------------------------------------------------------------------------------------- shown
@@ -172,8 +275,8 @@ def _timeline(output: Path, compiled: Mapping[tuple[str, str], Network], images:
 
 def _accuracy(
     images: Images,
-    floats: Mapping[str, npt.NDArray[np.int64]],
-    answers: Mapping[str, Future[npt.NDArray[np.int64]]],
+    floats: Mapping[str, Floats],
+    found: Mapping[str, Floats],
 ) -> Table:
     table = Table(
         title=f"accuracy over {len(images.labels):,} held-out images", title_justify="left"
@@ -182,12 +285,12 @@ def _accuracy(
     for column in ("float, TVM's CPU", "int8, the machine", "same answer"):
         table.add_column(column, justify="right")
     for name, target in ANSWERING.items():
-        found = answers[name].result()
+        want, got = (scores[name].argmax(axis=1) for scores in (floats, found))
         table.add_row(
             f"{name} (int8 on {target})",
-            _share(floats[name] == images.labels),
-            _share(found == images.labels),
-            _share(floats[name] == found),
+            _share(want == images.labels),
+            _share(got == images.labels),
+            _share(want == got),
         )
     return table
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.relay_passes.relax.quiet import quiet
 from zeroskip.runtime.cli.streams import lenient_stderr, open_closed_streams
 
+COMMAND = "zeroskip.command"  # of a context's meta: the line as it was given
 INTERNAL, PIPE = 3, 128 + signal.SIGPIPE
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
@@ -40,13 +42,23 @@ class Commands(click.Group):
         with lenient_stderr(), interruptible():
             return super().main(*args, **kwargs)
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **kwargs: Any
+    ) -> click.Context:
+        given = shlex.join(["zeroskip", *args])
         with _endings():  # --help and --version print here
-            return super().make_context(*args, **kwargs)
+            made = super().make_context(info_name, args, *rest, **kwargs)
+        made.meta[COMMAND] = given
+        return made
 
     def invoke(self, ctx: click.Context) -> Any:
         with _endings():
             return super().invoke(ctx)
+
+
+def command_line() -> str:
+    """The command that runs, as it may be given again."""
+    return str(click.get_current_context().meta[COMMAND])
 
 
 @contextmanager

@@ -13,15 +13,20 @@ import click
 
 from zeroskip.runtime.cli import doctor, experiments, pruning
 from zeroskip.runtime.cli.emit import EMIT, check_emit, emitting
-from zeroskip.runtime.cli.guard import Commands, one_line, printable
+from zeroskip.runtime.cli.guard import Commands, command_line, one_line, printable
+from zeroskip.runtime.cli.loading import load_network, show_level
 from zeroskip.runtime.cli.options import (
     FILE,
+    OUT,
+    echo_written,
     level_option,
     objective_option,
     params_option,
     program_option,
     shapes_option,
+    to_stdout,
 )
+from zeroskip.runtime.cli.report import report_command
 
 ORACLES = ("tvm", "mlir")
 SOURCES = (".asm", ".mlir")  # one program, as text
@@ -36,27 +41,6 @@ def main() -> None:
 
     DEBUG=1 shows the traceback of an error, and TVM's own warnings.
     """
-
-
-def load_network(path: Path, level: int | None, program: Path | None = None) -> Any:
-    """The network in a file, with the programs of another file of MLIR text if there is one; says
-    which level it is where there are several."""
-    from zeroskip.compiler.artifact.network import Network
-
-    network = Network.load(path, level)
-    _show_level(network)
-    if program is None:
-        return network
-    from zeroskip.compiler.artifact.own_programs import with_programs
-    from zeroskip.compiler.mlir.program_reader import load_programs
-
-    return with_programs(network, load_programs(program), str(program))
-
-
-def _show_level(network: Any) -> None:
-    if network.levels:
-        there = ", ".join(f"{number}: {recipe}" for number, recipe in enumerate(network.levels))
-        click.echo(one_line(f"level {network.level} of {there}"))
 
 
 @main.command("compile")
@@ -227,7 +211,7 @@ def compile_command(
         click.echo(text.rstrip("\n"))
         return
     for number, network in enumerate(networks):
-        _show_level(network)
+        show_level(network)
         for line in notice(network.placement, spec.name, network.cpu, network.host_macs):
             click.echo(f"zeroskip: {printable(line)}", err=True)
         for line in losing[number] if losing else ():
@@ -318,9 +302,7 @@ def run(
             cycles_line(loaded, cycles, images, each if loaded.spec.kind.looks_at_inputs else ())
         )
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
-    for path in (output, trace):
-        if path is not None:
-            click.echo(f"wrote {path}")
+    echo_written(output, trace)
 
 
 @main.command()
@@ -347,7 +329,11 @@ def run(
     "JIT, independent of TVM and of zeroskip (pip install 'zeroskip[oracle]').",
 )
 @click.option(
-    "--json", "json_file", type=FILE, metavar="FILE", help="Write what was found for machines."
+    "--json",
+    "json_file",
+    type=OUT,
+    metavar="FILE",
+    help="Write what was found for machines; -: on standard output, in the lines' place.",
 )
 @program_option
 @level_option
@@ -363,7 +349,9 @@ def validate(
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.artifact.inputs import load_arrays
 
-    loaded, arrays = load_network(network, level, program_file), load_arrays(inputs)
+    silent = to_stdout(json_file)
+    loaded = load_network(network, level, program_file, silent=silent)
+    arrays = load_arrays(inputs)
     from zeroskip.runtime.execution.validation import validate as compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_validation
@@ -374,75 +362,13 @@ def validate(
         result = compare(loaded, arrays, on_progress, layers=layers, oracle=oracle)
         if json_file is not None:
             write_validation(json_file, result)
-    if layers and result.quality:
-        show(quality_table(result.quality), "")
-    click.echo(result.text())
-    if json_file is not None:
-        click.echo(f"wrote {json_file}")
+    if not silent:
+        if layers and result.quality:
+            show(quality_table(result.quality), "")
+        click.echo(result.text())
+        echo_written(json_file)
     if result.mismatch is not None:
         sys.exit(1)
-
-
-@main.command()
-@click.argument("network", type=FILE)
-@click.option(
-    "--json", "json_file", type=FILE, metavar="FILE", help="Write the report for machines."
-)
-@click.option(
-    "--csv",
-    "csv_file",
-    type=FILE,
-    metavar="FILE",
-    help="Write the layers for a spreadsheet, a line each.",
-)
-@click.option(
-    "--html",
-    "html_file",
-    type=FILE,
-    metavar="FILE",
-    help="Write the report as one page with figures, for any browser.",
-)
-@click.option(
-    "--worst",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Show only the N layers that lose most cycles, the worst first.",
-)
-@click.option("--weights", is_flag=True, help="Say too what the zeros of each layer are made of.")
-@level_option
-def report(
-    network: Path,
-    json_file: Path | None,
-    csv_file: Path | None,
-    html_file: Path | None,
-    worst: int | None,
-    weights: bool,
-    level: int | None,
-) -> None:
-    """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
-    from zeroskip.runtime.analysis.report import report as make_report
-    from zeroskip.runtime.execution.session import Session
-    from zeroskip.runtime.progress import progress
-    from zeroskip.runtime.render.files import write_layers, write_page, write_report
-    from zeroskip.runtime.render.tables import line_width, report_parts, show
-
-    loaded = load_network(network, level)
-    with progress(f"timing {network.name}") as on_progress:
-        runs = Session(loaded, progress=on_progress).time()
-        on_progress("report", 0, 1)
-        made = make_report(loaded, runs)
-        if json_file is not None:
-            write_report(json_file, made)
-        if csv_file is not None:
-            write_layers(csv_file, made)
-        if html_file is not None:
-            write_page(html_file, made, runs, loaded.programs)
-    show(*report_parts(made, worst, line_width()))
-    if weights:
-        pruning.show_structures(loaded.floating_module, [loaded.spec])
-    for path in (json_file, csv_file, html_file):
-        if path is not None:
-            click.echo(f"wrote {path}")
 
 
 @main.command()
@@ -466,16 +392,17 @@ def targets() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("out"),
     show_default=True,
-    help="Where compiled networks and the timeline go.",
+    help="Where compiled networks, the pages and the timeline go.",
 )
 def demo(models: Path | None, output: Path) -> None:
     """Show the whole path on a Fashion-MNIST classifier, dense and pattern-pruned."""
     from zeroskip.runtime.cli.demo import run_demo
 
-    run_demo(models, output)
+    run_demo(models, output, command_line())
 
 
 for command in (
+    report_command,
     pruning.prune_command,
     pruning.compare_command,
     pruning.schemes_command,

@@ -20,6 +20,8 @@ class _File(click.Path):
 
 OBJECTIVES = ("cycles", "energy", "edp")  # ``compiler.scheduling.objective.GOALS``
 FILE = _File(dir_okay=False, path_type=Path)
+OUT = _File(dir_okay=False, path_type=Path, allow_dash=True)  # "-": standard output
+FOLDER = _File(file_okay=False, path_type=Path)
 
 
 def read_shapes(
@@ -89,6 +91,34 @@ level_option = click.option(
     metavar="N",
     help="Which level of a network that was compiled with several: 0, the densest, by default.",
 )
+svg_option = click.option(
+    "--svg", "svg_folder", type=FOLDER, metavar="DIR", help="Write every chart as an SVG file."
+)
+png_option = click.option(
+    "--png",
+    "png_folder",
+    type=FOLDER,
+    metavar="DIR",
+    help="Write every chart as a PNG file (pip install 'zeroskip[png]').",
+)
+
+
+def echo_written(*paths: Path | None) -> None:
+    """Say which files there are now."""
+    for path in paths:
+        if path is not None:
+            click.echo(f"wrote {path}")
+
+
+def to_stdout(*paths: Path | None) -> bool:
+    """Whether one of the files is standard output, where then nothing else goes; UsageError if two
+    are."""
+    count = [str(path) for path in paths].count("-")
+    if count > 1:
+        raise click.UsageError("standard output (-) takes one file; give the other one a name")
+    return count == 1
+
+
 program_option = click.option(
     "--program",
     "program_file",

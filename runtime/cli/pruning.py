@@ -7,13 +7,19 @@ from typing import Any
 
 import click
 
+from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
     FILE,
+    OUT,
+    echo_written,
     objective_option,
     params_option,
+    png_option,
     read_list,
     read_ratios,
     shapes_option,
+    svg_option,
+    to_stdout,
 )
 
 DEFAULT_TARGETS = ("dense256", "sparse256", "pattern256")
@@ -192,8 +198,21 @@ def prune_command(
     help="Write one page with the table, the Pareto fronts and the masks of a layer.",
 )
 @click.option(
-    "--json", "json_file", type=FILE, metavar="FILE", help="Write the comparison for machines."
+    "--json",
+    "json_file",
+    type=OUT,
+    metavar="FILE",
+    help="Write the comparison for machines; -: on standard output, in the tables' place.",
 )
+@click.option(
+    "--csv",
+    "csv_file",
+    type=OUT,
+    metavar="FILE",
+    help="Write a line for each network on each target; -: on standard output.",
+)
+@svg_option
+@png_option
 def compare_command(
     model: Path,
     params: Path | None,
@@ -208,6 +227,9 @@ def compare_command(
     objective: Any,
     html_file: Path | None,
     json_file: Path | None,
+    csv_file: Path | None,
+    svg_folder: Path | None,
+    png_folder: Path | None,
 ) -> None:
     """Compare pruning schemes on a MODEL, ONNX or Relay's text: accuracy, multiplies, bytes, cycles and energy on
     each target."""
@@ -217,10 +239,16 @@ def compare_command(
     from zeroskip.runtime.compare import compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
-    from zeroskip.runtime.render.files import write_comparison, write_comparison_page
+    from zeroskip.runtime.render.files import (
+        write_comparison,
+        write_comparison_charts,
+        write_comparison_page,
+        write_entries,
+    )
     from zeroskip.runtime.render.pruning_tables import echo_warnings
     from zeroskip.runtime.render.tables import show
 
+    silent, charts = to_stdout(json_file, csv_file), []
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
             read_model(model, params),
@@ -243,8 +271,14 @@ def compare_command(
         if json_file is not None:
             write_comparison(json_file, made)
         if html_file is not None:
-            write_comparison_page(html_file, made)
-    show(*comparison_parts(made))
+            write_comparison_page(html_file, made, command_line())
+        if csv_file is not None:
+            write_entries(csv_file, made)
+        for folder, ending in ((svg_folder, ".svg"), (png_folder, ".png")):
+            if folder is not None:
+                charts += write_comparison_charts(folder, made, ending)
+    if not silent:
+        show(*comparison_parts(made))
     if data is None:
         click.echo(
             "zeroskip: warning: no --data: quality comes from "
@@ -252,9 +286,8 @@ def compare_command(
             "and energy are right, quality is not to be relied on",
             err=True,
         )
-    for path in (json_file, html_file):
-        if path is not None:
-            click.echo(f"wrote {path}")
+    if not silent:
+        echo_written(json_file, html_file, csv_file, *charts)
 
 
 @click.command("schemes")

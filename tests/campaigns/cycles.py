@@ -36,7 +36,6 @@ from tests.accel_model.test_lanes import step as step_tile
 from tests.campaigns.programs import samples
 from tests.campaigns.shuffles import CLASSIFIERS
 from tests.campaigns.tables import provenance, table
-from zeroskip.accel_model import physics
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.execute.models import MODELS
 from zeroskip.accel_model.execute.state import State, Streams
@@ -433,19 +432,12 @@ def random_stream(rng: Rng) -> tuple[list[Instruction], list[int]]:
 
 
 def network(program: Program) -> str:
-    """Every moment and every counter of every instruction; of bytes through ports, those that the
-    array's reference counts (of the kinds in ``SMALL`` not the memories that all have)."""
+    """Every moment and every counter of every instruction, those of bytes through ports too."""
     run = Machine(program.spec).run(program, {}, numbers=False)
-    uncounted = set(physics.flows(program.spec)) if program.spec.kind.name in SMALL else set()
     wrong = []
     for pc, each in enumerate(step_program(program)):
         expected = {name: int(getattr(run, name)[pc]) for name in ("ready", "start", "free", "end")}
         expected |= {name: int(values[pc]) for name, values in run.counters.items()}
-        expected = {
-            name: value
-            for name, value in expected.items()
-            if name not in uncounted or name in each.events
-        }
         if "lane_busy" in each.events:
             expected |= lane_cycles(program.spec, slots_at(run, program.spec, pc))
         found = {

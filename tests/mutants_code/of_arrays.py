@@ -11,6 +11,27 @@ REGIONS = "runtime/test_arrays.py"
 
 ARRAYS: tuple[Change, ...] = (
     Change(
+        "accel_model/arrays/base.py",
+        "the row of PAR that scales an addition is not read",
+        '"par_read": PAR_ROW_BYTES * (done + operand)',
+        '"par_read": PAR_ROW_BYTES * done',
+        f"{TILES}[diannao]",
+    ),
+    Change(
+        "accel_model/arrays/base.py",
+        "sums that start from 0 are read of ACC",
+        "        reads, writes = not case.first, not case.last",
+        "        reads, writes = True, not case.last",
+        f"{TILES}[kang]",
+    ),
+    Change(
+        "accel_model/arrays/kang.py",
+        "the window is read at one output of a gang",
+        "in_step * array.group * pixel_groups * granule",
+        "in_step * array.group * pixel_groups * array.pixels",
+        f"{TILES}[kang]",
+    ),
+    Change(
         "accel_model/arrays/systolic.py",
         "weights enter in no time",
         "weights=folds * array.rows,",

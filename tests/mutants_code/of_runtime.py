@@ -269,12 +269,12 @@ RUNTIME: tuple[Change, ...] = (
     Change(
         "runtime/progress.py",
         "quick work prints lines",
-        "self.ended.wait(_QUIET)",
+        "self.ended.wait(self.quiet)",
         "self.ended.wait(0)",
         "runtime/test_endings.py::test_long_work_without_a_terminal_says_what_it_does",
     ),
     Change(
-        "runtime/render/files.py",
+        "runtime/render/trace.py",
         "regions of a timeline begin together",
         'event["ts"] += start',
         'event["ts"] += 0',

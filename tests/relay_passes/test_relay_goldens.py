@@ -67,6 +67,19 @@ def test_imported_operator(case: str) -> None:
     compare("imported", case, 2e-6)
 
 
+@pytest.mark.parametrize("case", read.cases("ranks"))
+def test_other_ranks(case: str) -> None:
+    """Operators along one axis and in volumes; a network of volumes."""
+    compare("ranks", case, 1e-4 if case == "resnet_3d" else 2e-6)
+
+
+@pytest.mark.slow
+def test_a_network_of_volumes_on_the_accelerator() -> None:
+    model, inputs = converted("ranks", "resnet_3d")
+    network = zeroskip.compile(model, "sparse256")
+    assert zeroskip.validate(network, inputs).mismatch is None
+
+
 @pytest.mark.parametrize("case", QUICK)
 def test_network(case: str) -> None:
     compare("networks", case, 1e-4)

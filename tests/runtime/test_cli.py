@@ -292,3 +292,34 @@ def test_run_of_a_program_in_assembly(tmp_path: Path) -> None:
         )
         assert result.exit_code == 2
         assert message in result.output
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_a_report_on_standard_output_is_that_of_the_file(
+    compiled: Path, tmp_path: Path, option: str
+) -> None:
+    shown = zeroskip("report", compiled / "net.zsk", option, "-")
+    written = zeroskip("report", compiled / "net.zsk", option, tmp_path / "file")
+    assert shown.exit_code == written.exit_code == 0, shown.output
+    assert shown.stdout.rstrip("\n") == (tmp_path / "file").read_text().rstrip("\n")
+    assert "x bound" in written.stdout
+
+
+def test_a_validation_on_standard_output_is_json_alone(compiled: Path) -> None:
+    done = zeroskip("validate", compiled / "net.zsk", "--input", compiled / "x.npz", "--json", "-")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["exact"]
+
+
+def test_standard_output_takes_one_file(compiled: Path) -> None:
+    done = zeroskip("report", compiled / "net.zsk", "--json", "-", "--csv", "-")
+    assert done.exit_code == 2
+    assert "one file" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_page_has_the_command_that_made_it(compiled: Path, tmp_path: Path) -> None:
+    page = tmp_path / "a page.html"
+    done = zeroskip("report", compiled / "net.zsk", "--html", page)
+    assert done.exit_code == 0, done.output
+    assert f"zeroskip report {compiled}/net.zsk --html '{page}'</code>" in page.read_text()

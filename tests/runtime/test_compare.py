@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import struct
 import zlib
@@ -33,7 +34,7 @@ from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.compare import compare
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.render.comparison_table import comparison_parts
-from zeroskip.runtime.render.pages.comparison import comparison_page
+from zeroskip.runtime.render.pages.comparison import comparison_charts, comparison_page
 from zeroskip.runtime.render.pages.masks import LEFT, mask_pixels, png
 
 TARGETS = ("dense256", "sparse256")
@@ -151,6 +152,23 @@ def test_front_rises(points: list[tuple[int, int]]) -> None:
     assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(front))
     for quality, cycles in points:
         assert any(c <= cycles and q >= quality for c, q in front)
+
+
+def test_the_front_is_drawn_in_steps(made: Comparison) -> None:
+    """Between two networks there is none: in so many cycles the best is the one before."""
+    line = next(
+        each.get("points", "")
+        for each in comparison_charts(made)[1].picture
+        if each.get("class") == "front"
+    )
+    points = [tuple(map(float, each.split(","))) for each in line.split()]
+    assert len(points) == 2 * len(
+        {(one.gains[TARGETS[1]].cycles, one.quality) for one in made.front(TARGETS[1])}
+    )
+    for (x1, y1), (x2, y2) in pairwise(points):
+        assert x2 >= x1
+        assert y2 <= y1
+        assert x1 == x2 or y1 == y2
 
 
 def test_table_and_json_hold_every_network(made: Comparison) -> None:
@@ -291,6 +309,10 @@ def test_the_command_writes_table_page_and_json(tmp_path: Path, images: Array) -
         tmp_path / "c.html",
         "--json",
         tmp_path / "c.json",
+        "--csv",
+        tmp_path / "c.csv",
+        "--svg",
+        tmp_path,
     )
     assert done.exit_code == 0, done.output
     assert "no --data" in done.stderr
@@ -298,3 +320,9 @@ def test_the_command_writes_table_page_and_json(tmp_path: Path, images: Array) -
     for one in held["entries"]:
         assert f"{one['gains']['pattern256']['cycles']:,}" in done.stdout
     assert Page((tmp_path / "c.html").read_text()).all("img")
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    assert [int(row["cycles"]) for row in rows] == [
+        one["gains"]["pattern256"]["cycles"] for one in held["entries"]
+    ]
+    chart = (tmp_path / "front-pattern256.svg").read_text()
+    assert chart.count("<circle") == len(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from tests.runtime.command import PROGRESS, zeroskip
+from tests.runtime.parsed_page import Page
 from zeroskip.runtime.cli import demo
 from zeroskip.runtime.cli.main import main
 
@@ -34,6 +37,20 @@ def test_demo(tmp_path: Path) -> None:
     shares = [float(share) for share in re.findall(r"(\d+\.\d)%", done.stdout)]
     assert len(shares) == 6
     assert min(shares) > 80  # 50 images: a few per cent more or less than the 92.7 of all
+    assert Page((tmp_path / "out" / "report.html").read_text()).all("canvas")
+    compared = Page((tmp_path / "out" / "compare.html").read_text())
+    cells = {each["text"] for each in compared.all("td")}
+    assert {f"{share:.2f}%" for share in (shares[1], shares[4])} <= cells
+    assert {"46,392", "11,343"} <= cells
+    for name in ("report.html", "compare.html", "timeline.json"):
+        assert f"open {tmp_path / 'out' / name}: " in done.stdout
+    said = [line for line in done.stderr.splitlines() if PROGRESS.fullmatch(line)]
+    assert any(line.startswith("compiling fashion_dense") for line in said)
+    commands = re.findall(r"^    zeroskip (.*)$", done.stdout, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        arguments = shlex.split(command.replace("YOUR.onnx", str(tmp_path / "fashion_dense.onnx")))
+        assert zeroskip(*arguments).exit_code == 0, command
     events = json.loads((tmp_path / "out" / "timeline.json").read_text())["traceEvents"]
     slices = [event for event in events if event["ph"] == "X"]
     assert {event["tid"] for event in slices} == {0, 1, 2}  # the three units

@@ -146,3 +146,7 @@ def test_long_work_without_a_terminal_says_what_it_does(
     with progress("quick") as on_progress:
         on_progress("import", 0, 1)
     assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress_module, "_QUIET", 600.0)
+    with progress("told at once", quiet=0):
+        time.sleep(0.1)
+    assert capsys.readouterr().err.startswith("told at once: 0 s")

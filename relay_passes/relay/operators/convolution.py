@@ -1,11 +1,12 @@
 """Convolutions and matrix products of floats."""
 
 from zeroskip.relay_passes.relay.operators.layout import (
+    as_it_was,
+    channels_first,
     data_layout,
-    four_pads,
-    from_nchw,
     kernel_order,
-    to_nchw,
+    paddings,
+    spatial,
 )
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.values import RelayTensor
@@ -16,22 +17,23 @@ def conv_attrs(op: Operation) -> dict[str, list[int] | int]:
     groups = op.integer("groups", 1)
     if groups < 1:
         raise op.refuse(f"has {groups} groups: print the module again")
+    axes, (before, behind) = len(spatial(op)), paddings(op)
     return {
-        "strides": list(op.pair("strides")),
-        "dilations": list(op.pair("dilation")),
-        "pads": list(four_pads(op)),
+        "strides": list(op.sizes("strides", axes)),
+        "dilations": list(op.sizes("dilation", axes)),
+        "pads": [*before, *behind],
         "group": groups,
     }
 
 
-def oihw(op: Operation, kernel: RelayTensor, channels: int, groups: int) -> RelayTensor:
-    """A kernel [filters, channels a group, height, width].
+def filters_first(op: Operation, kernel: RelayTensor, channels: int, groups: int) -> RelayTensor:
+    """A kernel [filters, channels a group, ...].
 
     kernel: in the call's ``kernel_layout``. channels: of the input. A depthwise kernel may also be
-    [channels, multiplier, height, width], as TOPI has it. FrontError where the sizes do not fit
+    [channels, multiplier, ...], as TOPI has it. FrontError where the sizes do not fit
     each other or the attributes.
     """
-    turned = _turned(op, kernel, "OIHW")
+    turned = _turned(op, kernel, "OI")
     if groups == channels and turned.shape[0] == channels and groups > 1:
         turned = op.reshape(turned, (channels * turned.shape[1], 1, *turned.shape[2:]))
     filters = turned.shape[0]
@@ -41,10 +43,12 @@ def oihw(op: Operation, kernel: RelayTensor, channels: int, groups: int) -> Rela
     return turned
 
 
-def _turned(op: Operation, kernel: RelayTensor, layout: str) -> RelayTensor:
-    """A kernel in this layout, which is also the default of the call's ``kernel_layout``."""
-    if kernel.rank != 4:
-        raise op.refuse(f"has a kernel of {kernel.rank} dimensions where 4 should be")
+def _turned(op: Operation, kernel: RelayTensor, channels: str) -> RelayTensor:
+    """A kernel with its channels' axes in this order and then its taps, which is also the default
+    of the call's ``kernel_layout``."""
+    layout = channels + spatial(op)
+    if kernel.rank != len(layout):
+        raise op.refuse(f"has a kernel of {kernel.rank} dimensions where {len(layout)} should be")
     return op.turn(kernel, kernel_order(op, layout, layout))
 
 
@@ -56,7 +60,7 @@ def _check_kernel(op: Operation, kernel: RelayTensor, filters: int, fits: bool) 
     if (
         not fits
         or channels not in (None, filters)
-        or window not in (None, size, size[0] if size[0] == size[1] else None)
+        or window not in (None, size, size[0] if len({*size}) == 1 else None)
         or 0 in kernel.shape
     ):
         raise op.refuse(
@@ -70,28 +74,27 @@ def _out_dtype(op: Operation, dtype: str) -> None:
         raise op.refuse(f"of {dtype} has another out_dtype: leave it out")
 
 
-def _conv2d(op: Operation) -> RelayTensor:
+def _conv(op: Operation) -> RelayTensor:
     data, layout = op.reals(0), data_layout(op, "data_layout")
     _out_dtype(op, data.dtype)
-    image, attrs = to_nchw(op, data, layout), conv_attrs(op)
-    kernel = oihw(op, op.static(1, "kernel"), image.shape[1], op.integer("groups", 1))
-    return from_nchw(op, op.emit("Conv", image, kernel, **attrs), layout)
+    image, attrs = channels_first(op, data, layout), conv_attrs(op)
+    kernel = filters_first(op, op.static(1, "kernel"), image.shape[1], op.integer("groups", 1))
+    return as_it_was(op, op.emit("Conv", image, kernel, **attrs), layout)
 
 
-def _conv2d_transpose(op: Operation) -> RelayTensor:
+def _conv_transpose(op: Operation) -> RelayTensor:
     data, layout = op.reals(0), data_layout(op, "data_layout")
     _out_dtype(op, data.dtype)
-    image, attrs = to_nchw(op, data, layout), conv_attrs(op)
+    image, attrs = channels_first(op, data, layout), conv_attrs(op)
     groups = op.integer("groups", 1)
-    kernel = _turned(op, op.static(1, "kernel"), "IOHW")
+    kernel = _turned(op, op.static(1, "kernel"), "IO")
     _check_kernel(op, kernel, kernel.shape[1] * groups, image.shape[1] == kernel.shape[0])
-    beyond = op.integers("output_padding", (0, 0))
-    if len(beyond) not in (1, 2) or min(beyond) < 0:
-        raise op.refuse(f"has output_padding={list(beyond)[:4]}: taken are 1 or 2 sizes")
-    result = op.emit(
-        "ConvTranspose", image, kernel, output_padding=[beyond[0], beyond[-1]], **attrs
-    )
-    return from_nchw(op, result, layout)
+    axes, beyond = len(spatial(op)), op.integers("output_padding", (0,))
+    if len(beyond) not in (1, axes) or min(beyond) < 0:
+        raise op.refuse(f"has output_padding={list(beyond)[:4]}: taken are 1 size or {axes}")
+    beyond = beyond * axes if len(beyond) == 1 else beyond
+    result = op.emit("ConvTranspose", image, kernel, output_padding=list(beyond), **attrs)
+    return as_it_was(op, result, layout)
 
 
 def _dense(op: Operation) -> RelayTensor:
@@ -132,8 +135,8 @@ def _matmul(op: Operation) -> RelayTensor:
 
 
 TABLE = {
-    "nn.conv2d": Rule(_conv2d, 2),
-    "nn.conv2d_transpose": Rule(_conv2d_transpose, 2),
+    **{f"nn.conv{axes}d": Rule(_conv, 2) for axes in (1, 2, 3)},
+    **{f"nn.conv{axes}d_transpose": Rule(_conv_transpose, 2) for axes in (1, 2, 3)},
     "nn.dense": Rule(_dense, 2),
     "nn.matmul": Rule(_matmul, 2),
     "nn.batch_matmul": Rule(_matmul, 2),

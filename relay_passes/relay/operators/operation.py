@@ -14,6 +14,7 @@ from zeroskip.relay_passes.relay.types import DTYPES, refusal
 from zeroskip.relay_passes.relay.values import Accumulator, RelayTensor, Value
 
 LARGEST = 1 << 31  # of an integer attribute
+_COUNTS = {1: "one", 2: "two", 3: "three"}
 
 
 @dataclass
@@ -163,12 +164,12 @@ class Operation:
             raise self.refuse(f'has {name}="{value[:40]}": taken are {", ".join(map(repr, taken))}')
         return value
 
-    def pair(self, name: str, default: Sequence[int] = (1, 1)) -> tuple[int, int]:
-        """An attribute of two positive sizes; one stands for both."""
+    def sizes(self, name: str, count: int, default: Sequence[int] = (1,)) -> tuple[int, ...]:
+        """An attribute of so many positive sizes; one stands for all."""
         values = self.integers(name, default)
-        if len(values) not in (1, 2) or min(values, default=0) < 1:
-            raise self._no(name, "two positive integers")
-        return values[0], values[-1]
+        if len(values) not in (1, count) or min(values, default=0) < 1:
+            raise self._no(name, f"{_COUNTS[count]} positive integer{'s'[: count - 1]}")
+        return values * count if len(values) == 1 else values
 
     def axis(self, rank: int, name: str = "axis", default: int = -1) -> int:
         """An attribute that is an axis, counted from the front."""

@@ -9,8 +9,13 @@ to the result's scale before it adds, integer layers round their sum once.
 
 import numpy as np
 
-from zeroskip.relay_passes.relay.operators.convolution import check_dense, conv_attrs, oihw
-from zeroskip.relay_passes.relay.operators.layout import data_layout, from_nchw, order, to_nchw
+from zeroskip.relay_passes.relay.operators.convolution import check_dense, conv_attrs, filters_first
+from zeroskip.relay_passes.relay.operators.layout import (
+    as_it_was,
+    channels_first,
+    data_layout,
+    order,
+)
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.syntax import Array
 from zeroskip.relay_passes.relay.types import DTYPES
@@ -119,8 +124,8 @@ def _kernel(op: Operation) -> RelayTensor:
 def _conv2d(op: Operation) -> Accumulator:
     layout = data_layout(op, "data_layout")
     integers = _bytes_of(op, 0)
-    image, attrs = to_nchw(op, integers, layout), conv_attrs(op)
-    kernel = oihw(op, _kernel(op), image.shape[1], op.integer("groups", 1))
+    image, attrs = channels_first(op, integers, layout), conv_attrs(op)
+    kernel = filters_first(op, _kernel(op), image.shape[1], op.integer("groups", 1))
     # Turned as integers: a layer's input then is what a DequantizeLinear makes.
     turned, scale = _scaled(op, image, 4, 2)
     by_filter = _kernel_scale(op, kernel.shape[0])
@@ -128,7 +133,7 @@ def _conv2d(op: Operation) -> Accumulator:
     def write(sums: Array, bias: RelayTensor | None) -> RelayTensor:
         with op.builder.as_of(op.op, op.label, op.line):
             weight = _weights(op, kernel, _quotient(sums, scale))
-            return from_nchw(op, op.emit("Conv", turned, weight, bias, **attrs), layout)
+            return as_it_was(op, op.emit("Conv", turned, weight, bias, **attrs), layout)
 
     example = op.const(np.zeros(kernel.shape), "float32")
     shape = op.builder.type_of("Conv", [turned, example], **attrs).shape

@@ -1,6 +1,11 @@
 """Images in another size."""
 
-from zeroskip.relay_passes.relay.operators.layout import data_layout, from_nchw, to_nchw
+from zeroskip.relay_passes.relay.operators.layout import (
+    as_it_was,
+    channels_first,
+    data_layout,
+    spatial,
+)
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.values import RelayTensor
 
@@ -8,6 +13,7 @@ _METHODS = {
     "nearest_neighbor": "nearest",
     "linear": "linear",
     "bilinear": "linear",
+    "trilinear": "linear",
     "cubic": "cubic",
     "bicubic": "cubic",
 }
@@ -23,11 +29,11 @@ _CUBIC = -0.5  # TVM's coefficient where none is given
 
 
 def _resized(
-    op: Operation, size: tuple[int, int], places: str, rounding: str, cubic: float
+    op: Operation, size: tuple[int, ...], places: str, rounding: str, cubic: float
 ) -> RelayTensor:
     """The image in this size. places: ONNX's name for how pixels are mapped. rounding: TVM's."""
     layout = data_layout(op)
-    image = to_nchw(op, op.reals(0), layout)
+    image = channels_first(op, op.reals(0), layout)
     method = _METHODS[op.choice("method", "", *_METHODS)]
     # Left open, TVM rounds by how pixels are mapped.
     rounding = rounding or ("round" if places == "align_corners" else "floor")
@@ -47,10 +53,17 @@ def _resized(
         coordinate_transformation_mode=places,
         **attrs,
     )
-    return from_nchw(op, result, layout)
+    return as_it_was(op, result, layout)
 
 
-def _resize2d(op: Operation) -> RelayTensor:
+def _places(op: Operation) -> str:
+    """How pixels are mapped; ONNX has the same names."""
+    return op.choice(
+        "coordinate_transformation_mode", "half_pixel", "half_pixel", "align_corners", "asymmetric"
+    )
+
+
+def _resize(op: Operation) -> RelayTensor:
     op.attrs.setdefault("method", "linear")
     if any(op.attr("roi", None) or ()):
         raise op.refuse("has a region of interest (roi): cut it out before")
@@ -59,30 +72,37 @@ def _resize2d(op: Operation) -> RelayTensor:
     op.attr("extrapolation_value")
     if op.attr("out_dtype") not in (None, "", "void", op.tensor(0).dtype):
         raise op.refuse("has another out_dtype than its input: cast behind it")
-    places = op.choice(
-        "coordinate_transformation_mode", "half_pixel", "half_pixel", "align_corners", "asymmetric"
-    )
+    places = _places(op)
     rounding = op.choice("rounding_method", "round", "", *_ROUNDING)
-    return _resized(op, op.pair("size", ()), places, rounding, op.number("cubic_alpha", _CUBIC))
+    return _resized(
+        op,
+        op.sizes("size", len(spatial(op)), ()),
+        places,
+        rounding,
+        op.number("cubic_alpha", _CUBIC),
+    )
 
 
 def _upsampling(op: Operation) -> RelayTensor:
     op.attrs.setdefault("method", "nearest_neighbor")
-    data, layout = op.tensor(0), op.text("layout", "NCHW")
-    scales = op.number("scale_h", 1), op.number("scale_w", 1)
-    if data.rank != 4 or not all(0 < scale <= 1 << 16 for scale in scales):
-        raise op.refuse(f"by {scales[0]:g} and {scales[1]:g} of {data.type} makes no image")
-    height, width = (
-        round(data.shape[layout.find(letter)] * scale)
-        for letter, scale in zip("HW", scales, strict=True)
-    )
-    if min(height, width) < 1:
+    default = f"NC{spatial(op)}"
+    data, layout = op.tensor(0), op.text("layout", default)
+    scales = {axis: op.number(f"scale_{axis.lower()}", 1) for axis in spatial(op)}
+    if data.rank != len(default) or not all(0 < scale <= 1 << 16 for scale in scales.values()):
+        by = " and ".join(f"{scale:g}" for scale in scales.values())
+        raise op.refuse(f"by {by} of {data.type} makes no image")
+    size = tuple(round(data.shape[layout.find(axis)] * scale) for axis, scale in scales.items())
+    if min(size) < 1:
         raise op.refuse("makes an image without pixels: mend its scales")
-    places = "align_corners" if op.flag("align_corners") else "asymmetric"
-    return _resized(op, (height, width), places, "", _CUBIC)
+    if "3d" in op.op:
+        places = _places(op)
+    else:
+        places = "align_corners" if op.flag("align_corners") else "asymmetric"
+    return _resized(op, size, places, "", _CUBIC)
 
 
 TABLE = {
-    "image.resize2d": Rule(_resize2d, 1),
+    **{f"image.resize{axes}d": Rule(_resize, 1) for axes in (1, 2, 3)},
     "nn.upsampling": Rule(_upsampling, 1),
+    "nn.upsampling3d": Rule(_upsampling, 1),
 }

@@ -5,7 +5,12 @@ import math
 
 import numpy as np
 
-from zeroskip.relay_passes.relay.operators.layout import data_layout, from_nchw, order, to_nchw
+from zeroskip.relay_passes.relay.operators.layout import (
+    as_it_was,
+    channels_first,
+    data_layout,
+    order,
+)
 from zeroskip.relay_passes.relay.operators.operation import Operation, Rule
 from zeroskip.relay_passes.relay.types import check_shape
 from zeroskip.relay_passes.relay.values import RelayTensor, Value
@@ -245,12 +250,12 @@ def _blocks(name: str, modes: tuple[str, ...]) -> Rule:
 
     def convert(op: Operation) -> RelayTensor:
         layout = data_layout(op)
-        image, size = to_nchw(op, op.tensor(0), layout), op.integer("block_size", 1)
+        image, size = channels_first(op, op.tensor(0), layout), op.integer("block_size", 1)
         mode = op.choice("mode", "DCR", *modes) if len(modes) > 1 else op.text("mode", "")
         if size < 1:
             raise op.refuse(f"has block_size={size}: taken are sizes above 0")
         attrs = {"mode": mode} if len(modes) > 1 else {}
-        return from_nchw(op, op.emit(name, image, blocksize=size, **attrs), layout)
+        return as_it_was(op, op.emit(name, image, blocksize=size, **attrs), layout)
 
     return Rule(convert, 1)
 

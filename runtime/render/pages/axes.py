@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from zeroskip.runtime.render.pages.elements import Element, tag
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40  # margins of a chart, pixels
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 40  # margins of a chart, pixels
+LETTER = 6.5  # width of a digit, pixels, at the most
 NARROW = 5  # from the least to the largest value: too few powers between
 
 
@@ -63,13 +64,15 @@ def grid(
     """Lines at both axes' ticks with their values, and the axes' names. texts: instead of the
     values."""
     width, height = size
-    found = []
+    found, until = [], 0.0
     for number, value in enumerate(x.ticks()):
         at, text = f"{x(value):.1f}", f"{value:g}" if texts is None else texts[0][number]
-        found += [
-            tag("line", x1=at, x2=at, y1=TOP, y2=height - BOTTOM, class_="grid"),
-            tag("text", text, x=at, y=height - BOTTOM + 15, class_="tick middle"),
-        ]
+        found.append(tag("line", x1=at, x2=at, y1=TOP, y2=height - BOTTOM, class_="grid"))
+        half = LETTER * len(text) / 2
+        if x(value) - half < until:  # it would be written into the one before
+            continue
+        until = x(value) + half + LETTER
+        found.append(tag("text", text, x=at, y=height - BOTTOM + 15, class_="tick middle"))
     for number, value in enumerate(y.ticks()):
         at, text = f"{y(value):.1f}", f"{value:g}" if texts is None else texts[1][number]
         found += [

@@ -8,17 +8,22 @@ from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry
 from zeroskip.runtime.analysis.efficiency import RATES, RATES_SENTENCE, rates
 from zeroskip.runtime.render.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
+from zeroskip.runtime.render.pages.chart import Chart
 from zeroskip.runtime.render.pages.document import document
-from zeroskip.runtime.render.pages.elements import Element, figure, legend, short, tag
+from zeroskip.runtime.render.pages.elements import Element, figure, legend, scroller, short, tag
+from zeroskip.runtime.render.pages.labels import Box, Dot, along, placed
 from zeroskip.runtime.render.pages.masks import SHOWN, mask_picture
+from zeroskip.runtime.render.pages.palette import series_legend, series_of
 
 SIZES = {"wide": (720, 400), "narrow": (360, 300)}  # pixels, by the width of the screen
-COLORS = 8  # of schemes: classes series-0 ... of the style sheet
-SPREAD = 0.02  # of the quality's range is left free above and below
+FEW, LOWER = 4, 0.7  # of so few networks a chart is lower
+NAMED = 10  # of more networks than these only sparsities are written beside the dots
+SPREAD = 0.06  # of the quality's range is left free above and below
+RADIUS = 6  # of a dot, pixels
 
 
-def comparison_page(made: Comparison) -> str:
-    """The page as HTML."""
+def comparison_page(made: Comparison, *, command: str = "") -> str:
+    """The page as HTML. command: the one that made it."""
     charts = [_front_figure(made, target) for target in made.targets]
     return document(
         f"{made.model}: pruning schemes side by side",
@@ -29,8 +34,24 @@ def comparison_page(made: Comparison) -> str:
             *_rates_figure(made),
             _masks_figure(made),
         ],
-        ["tips.js"],
+        ["tips.js", "scroll.js"],
+        command=command,
     )
+
+
+def comparison_charts(made: Comparison) -> list[Chart]:
+    """The page's Pareto fronts as files, one for each target."""
+    schemes = _schemes(made)
+    return [
+        Chart(
+            f"front-{target}",
+            f"{made.model} on {target}: {made.quality_name} against cycles",
+            series_legend(schemes),
+            _size(made, "wide"),
+            _picture(made, target, schemes, "wide"),
+        )
+        for target in made.targets
+    ]
 
 
 # ------------------------------------------------------------------------------- Pareto fronts
@@ -38,49 +59,79 @@ def comparison_page(made: Comparison) -> str:
 
 def _front_figure(made: Comparison, target: str) -> Element:
     note = (
-        f"Quality ({made.quality_name}) against cycles; up and to the left is better. On the "
-        "line lies what no other network beats."
+        f"Quality ({made.quality_name}) against cycles; up and to the left is better. The steps are "
+        "the best that there is in so many cycles."
     )
     schemes = _schemes(made)
     return figure(
         target,
         note,
-        legend((f"series-{number}", name) for name, number in schemes.items()),
-        *(_chart(made, target, schemes, name, size) for name, size in SIZES.items()),
+        legend(series_legend(schemes)),
+        *(
+            tag(
+                "svg",
+                *_picture(made, target, schemes, name),
+                viewBox="0 0 {} {}".format(*_size(made, name)),
+                class_=name,
+                role="img",
+                aria_label=f"Quality against cycles on {target}; the table below holds the numbers",
+            )
+            for name in SIZES
+        ),
     )
 
 
 def _schemes(made: Comparison) -> dict[str, int]:
     """The number of each scheme's colour, the dense network first."""
-    names = dict.fromkeys(entry.scheme for entry in made.entries)
-    return {name: number % COLORS for number, name in enumerate(names)}
+    return series_of(entry.scheme for entry in made.entries)
 
 
-def _chart(
-    made: Comparison, target: str, schemes: dict[str, int], name: str, size: tuple[int, int]
-) -> Element:
-    width, height = size
+def _size(made: Comparison, name: str) -> tuple[int, int]:
+    """Of a chart; lower for few networks."""
+    width, height = SIZES[name]
+    return width, round(height * LOWER) if len(made.entries) <= FEW else height
+
+
+def _picture(made: Comparison, target: str, schemes: dict[str, int], name: str) -> list[Element]:
+    width, height = size = _size(made, name)
     # Nothing has a place at no cycles on a logarithmic axis; the line above says what runs.
     cycles = [max(1, entry.gains[target].cycles) for entry in made.entries]
     quality = [_shown(entry) for entry in made.entries]
-    room = max(max(quality) - min(quality), 1e-3) * (SPREAD + 0.04)
+    room = max(max(quality) - min(quality), 1e-3) * SPREAD
     x = LogAxis(min(cycles) / 1.15, max(cycles) * 1.15, LEFT, width - RIGHT)
     y = Axis(min(quality) - room, max(quality) + room, height - BOTTOM, TOP)
     texts = [short(value) for value in x.ticks()], [f"{value:g}" for value in y.ticks()]
     front = sorted(
         (max(1, entry.gains[target].cycles), _shown(entry)) for entry in made.front(target)
     )
-    line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)
-    return tag(
-        "svg",
+    corners = [(x(front[0][0]), y(front[0][1]))]
+    for a, b in front[1:]:
+        corners += [(x(a), corners[-1][1]), (x(a), y(b))]
+    corners.append((width - RIGHT, corners[-1][1]))
+    dots = [
+        Dot(x(a), y(b), RADIUS, _label(entry, len(made.entries)))
+        for entry, a, b in zip(made.entries, cycles, quality, strict=True)
+    ]
+    return [
         *grid(x, y, size, ("cycles", _quality_axis(made)), texts),
-        tag("polyline", points=line, class_="front"),
-        *(part for entry in made.entries for part in _dot(made, entry, target, x, y, schemes)),
-        viewBox=f"0 0 {width} {height}",
-        class_=name,
-        role="img",
-        aria_label=f"Quality against cycles on {target}; the table below holds the numbers",
-    )
+        tag(
+            "polyline",
+            points=" ".join(f"{a:.1f},{b:.1f}" for a, b in corners),
+            class_="front",
+        ),
+        *(
+            _dot(made, entry, target, dot, schemes)
+            for entry, dot in zip(made.entries, dots, strict=True)
+        ),
+        *placed(dots, Box(LEFT, TOP, width - RIGHT, height - BOTTOM), along(corners)),
+    ]
+
+
+def _label(entry: Entry, networks: int) -> str:
+    """What is written beside a dot."""
+    if networks > NAMED:
+        return "" if entry.scheme == DENSE else f"{entry.sparsity:.0%}"
+    return entry.title if len(entry.title) <= 24 else f"{entry.title[:16]}… {entry.sparsity:.0%}"
 
 
 def _shown(entry: Entry) -> float:
@@ -91,44 +142,38 @@ def _quality_axis(made: Comparison) -> str:
     return "accuracy, %" if made.labelled else "SNR, dB"
 
 
-def _dot(
-    made: Comparison, entry: Entry, target: str, x: Axis, y: Axis, schemes: dict[str, int]
-) -> list[Element]:
+def _dot(made: Comparison, entry: Entry, target: str, dot: Dot, schemes: dict[str, int]) -> Element:
     gain = entry.gains[target]
-    at, up = x(max(1, gain.cycles)), y(_shown(entry))
     tip = [
         entry.title,
         f"{made.quality_name} {entry.quality_text}, {gain.cycles:,} cycles, "
         f"{made.faster(entry, target):.2f}x",
         entry.recipe or "nothing removed",
     ]
-    label = "" if entry.scheme == DENSE else f"{entry.sparsity:.0%}"
-    return [
-        tag(
-            "circle",
-            cx=f"{at:.1f}",
-            cy=f"{up:.1f}",
-            r=6,
-            data_tip="\n".join(tip),
-            class_=f"series-{schemes[entry.scheme]}",
-        ),
-        tag("text", label, x=f"{at + 9:.1f}", y=f"{up:.1f}", dy="0.35em", class_="tick"),
-    ]
+    return tag(
+        "circle",
+        cx=f"{dot.x:.1f}",
+        cy=f"{dot.y:.1f}",
+        r=RADIUS,
+        data_tip="\n".join(tip),
+        class_=f"dot series-{schemes[entry.scheme]}",
+    )
 
 
 # ------------------------------------------------------------------------------------ the table
 
 
 def _table(made: Comparison) -> Element:
-    own = ("sparsity", "weights", "MMACs", made.quality_name)
-    gains = ("cycles", "faster", "on CPU", "KiB", "uJ")
+    own = ("sparsity", "weights", "MMACs")  # what matters less stands last
+    gains = ("cycles", "faster", "KiB", "uJ", "on CPU")
     head = tag(
         "thead",
         tag(
             "tr",
             tag("th", "scheme", rowspan=2),
-            *(tag("th", name, rowspan=2) for name in own),
+            tag("th", made.quality_name, rowspan=2),
             *(tag("th", target, colspan=len(gains), class_="group") for target in made.targets),
+            *(tag("th", name, rowspan=2) for name in own),
         ),
         tag("tr", *(tag("th", name) for _ in made.targets for name in gains)),
     )
@@ -137,21 +182,21 @@ def _table(made: Comparison) -> Element:
         tag(
             "tr",
             tag("th", entry.scheme),
-            tag("td", f"{entry.sparsity:.1%}"),
-            tag("td", f"{entry.weights:,}"),
-            tag("td", f"{entry.macs / 1e6:,.2f}"),
             tag("td", entry.quality_text),
             *(
                 cell
                 for target in made.targets
                 for cell in _gain_cells(made, entry, target, entry in fronts[target])
             ),
+            tag("td", f"{entry.sparsity:.1%}", class_="first"),
+            tag("td", f"{entry.weights:,}"),
+            tag("td", f"{entry.macs / 1e6:,.2f}"),
         )
         for entry in made.entries
     ]
     table = tag("table", head, tag("tbody", *rows), class_="schemes")
     note = " ".join(f"{each}." for each in _sentences(made))
-    return figure("In numbers", note, tag("div", table, class_="scroll"))
+    return figure("In numbers", note, scroller(table))
 
 
 def _rates_figure(made: Comparison) -> list[Element]:
@@ -169,10 +214,15 @@ def _rates_figure(made: Comparison) -> list[Element]:
     ]
     if not rows:
         return []
-    head = tag("tr", *(tag("th", name) for name in ("scheme", "target", *RATES)))
+    head = tag(
+        "tr",
+        tag("th", "scheme"),
+        tag("th", "target", class_="text"),
+        *(tag("th", name) for name in RATES),
+    )
     table = tag("table", tag("thead", head), tag("tbody", *rows))
     note = f"{RATES_SENTENCE}."
-    return [figure("Area, power and rates", note, tag("div", table, class_="scroll"))]
+    return [figure("Area, power and rates", note, scroller(table))]
 
 
 def _sentences(made: Comparison) -> Sequence[str]:
@@ -185,9 +235,9 @@ def _gain_cells(made: Comparison, entry: Entry, target: str, best: bool) -> list
     return [
         tag("td", tag("b", f"{gain.cycles:,}") if best else f"{gain.cycles:,}", class_="first"),
         tag("td", f"{made.faster(entry, target):.2f}x"),
-        tag("td", percent(gain.placement.cpu_share)),
         tag("td", f"{gain.stored_bytes / 1024:,.1f}"),
         tag("td", f"{gain.microjoules:,.1f}"),
+        tag("td", percent(gain.placement.cpu_share)),
     ]
 
 
@@ -200,7 +250,7 @@ def _masks_figure(made: Comparison) -> Element:
         for title, mask in made.masks.items()
     ]
     note = (
-        f"Which weights of '{made.layer}' are left (blue), filters from top to bottom, "
+        f"Which weights of '{made.layer}' are left (filled), filters from top to bottom, "
         f"channels from left to right, each kernel with its taps; the first {SHOWN} of each."
     )
     return figure("Masks of a layer", note, tag("div", *pictures, class_="masks"))

@@ -56,6 +56,26 @@ def legend(entries: Iterable[tuple[str, str]]) -> Element:
     )
 
 
+def scroller(table: Element, *, tall: bool = False) -> Element:
+    """A table in a box of its own, which scrolls sideways and says so (``scroll.js``). tall: down
+    too, below the columns' titles."""
+    return tag(
+        "div",
+        tag(
+            "div",
+            table,
+            class_="scroll tall" if tall else "scroll",
+            tabindex="0",
+            role="region",
+            aria_label="a table that scrolls",
+        ),
+        tag(
+            "p", "Scroll within the table for what does not fit.", class_="hint", aria_hidden="true"
+        ),
+        class_="scroller",
+    )
+
+
 def percent(share: float) -> str:
     """The width of a part."""
     return f"{100 * share:.3f}%"

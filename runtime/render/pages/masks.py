@@ -13,7 +13,7 @@ from zeroskip.runtime.render.pages.elements import Element, tag
 
 SHOWN = 32  # filters and channels
 GAP, GONE, LEFT = range(3)  # numbers of colours
-PALETTE = ((0, 0, 0, 0), (128, 128, 128, 56), (11, 107, 203, 255))  # red, green, blue, alpha
+PALETTE = ((0, 0, 0, 0), (128, 128, 128, 44), (108, 120, 136, 255))  # red, green, blue, alpha
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]

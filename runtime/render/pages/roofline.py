@@ -11,11 +11,15 @@ from collections.abc import Sequence
 
 from zeroskip.runtime.analysis.report import LayerReport, Report
 from zeroskip.runtime.render.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
+from zeroskip.runtime.render.pages.chart import Chart
 from zeroskip.runtime.render.pages.elements import Element, figure, legend, tag
+from zeroskip.runtime.render.pages.labels import Box, Dot, along, placed
 
 SIZES = {"wide": (720, 430), "narrow": (360, 340)}  # pixels, by the width of the screen
 NAMES = ("MACs by real inputs per compulsory byte", "MACs per cycle")
-KINDS = {"dense-dot": "convolutions", "depthwise-dot": "depthwise"}
+KINDS = {"filled": "convolutions", "ring": "depthwise"}
+NAMED = {"wide": 6, "narrow": 3}  # layers whose names are written, at the most
+FAR = 1.2  # times its bound from which on a layer may be named
 
 
 def roofline_figure(report: Report) -> Element:
@@ -24,7 +28,7 @@ def roofline_figure(report: Report) -> Element:
     others = len(report.layers) - len(dots)
     note = (
         "A dot is a layer, its area the layer's cycles; its distance below the roof is its "
-        "multiple of the bound."
+        "multiple of the bound, which is written beside those that lose most."
     )
     if others:
         note += f" Without multiplies and not shown: {others}."
@@ -35,22 +39,47 @@ def roofline_figure(report: Report) -> Element:
         "Roofline",
         note,
         legend(each for each in KINDS.items() if each[0] in shown),
-        *(_chart(report, dots, name, *size) for name, size in SIZES.items()),
+        *(
+            tag(
+                "svg",
+                *_picture(report, dots, name),
+                viewBox="0 0 {} {}".format(*size),
+                class_=name,
+                role="img",
+                aria_label="Roofline: multiplies a cycle against multiplies a byte; the table of "
+                "layers below holds the numbers",
+            )
+            for name, size in SIZES.items()
+        ),
         class_="roofline",
     )
 
 
+def roofline_chart(report: Report) -> Chart | None:
+    """``roofline_figure`` as a file; None if no layer multiplies."""
+    dots = [layer for layer in report.layers if layer.real_macs]
+    if not dots:
+        return None
+    shown = {_kind(layer) for layer in dots}
+    return Chart(
+        "roofline",
+        f"{report.network} on {report.target}: roofline of the layers",
+        [each for each in KINDS.items() if each[0] in shown],
+        SIZES["wide"],
+        _picture(report, dots, "wide"),
+    )
+
+
 def _kind(layer: LayerReport) -> str:
-    return "depthwise-dot" if "depthwise" in layer.kind else "dense-dot"
+    return "ring" if "depthwise" in layer.kind else "filled"
 
 
 def _intensity(layer: LayerReport) -> float:
     return layer.real_macs / sum(moved.compulsory for moved in layer.traffic.values())
 
 
-def _chart(
-    report: Report, dots: Sequence[LayerReport], name: str, width: int, height: int
-) -> Element:
+def _picture(report: Report, dots: Sequence[LayerReport], name: str) -> list[Element]:
+    width, height = SIZES[name]
     peak, bus = report.macs_per_cycle, report.bytes_per_cycle
     xs, ys = (
         [_intensity(layer) for layer in dots],
@@ -63,8 +92,9 @@ def _chart(
     if roof[0][1] < y.low:  # the slope leaves at the bottom
         roof[0] = (y.low / bus, y.low)
     line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in roof)
-    return tag(
-        "svg",
+    ranked = sorted(zip(dots, xs, ys, strict=True), key=lambda each: -each[0].cycles)
+    top = Box(width - RIGHT - 110, y(peak) - 20, width - RIGHT, y(peak) - 2)
+    return [
         *grid(x, y, (width, height), NAMES),
         tag("polyline", points=line, class_="roof"),
         tag(
@@ -75,18 +105,30 @@ def _chart(
             class_="roof-label end",
         ),
         _slope_label(f"{bus} bytes a cycle", x, y, roof[0], roof[1]),
-        *(
-            _dot(layer, x(a), y(b), a, report)
-            for layer, a, b in sorted(
-                zip(dots, xs, ys, strict=True), key=lambda each: -each[0].cycles
-            )
+        *(_dot(layer, x(a), y(b), a, report) for layer, a, b in ranked),
+        *placed(
+            _named([(layer, x(a), y(b)) for layer, a, b in ranked], report, NAMED[name]),
+            Box(LEFT, TOP, width - RIGHT, height - BOTTOM),
+            [top, *along([(x(a), y(b)) for a, b in roof])],
         ),
-        viewBox=f"0 0 {width} {height}",
-        class_=name,
-        role="img",
-        aria_label="Roofline: multiplies a cycle against multiplies a byte; the table of layers "
-        "below holds the numbers",
-    )
+    ]
+
+
+def _named(
+    places: Sequence[tuple[LayerReport, float, float]], report: Report, most: int
+) -> list[Dot]:
+    """The dots, those first, by name, that lose most cycles and are far below the roof."""
+    ranked = sorted(places, key=lambda each: each[0].bound - each[0].cycles)
+    far = [layer for layer, _, _ in ranked if layer.x_bound >= FAR][:most]
+    return [
+        Dot(
+            x,
+            y,
+            _radius(layer, report),
+            f"{layer.node} {layer.x_bound:.2g}x" if layer in far else "",
+        )
+        for layer, x, y in ranked
+    ]
 
 
 def _slope_label(
@@ -106,7 +148,6 @@ def _slope_label(
 
 
 def _dot(layer: LayerReport, x: float, y: float, intensity: float, report: Report) -> Element:
-    radius = 3 + 22 * math.sqrt(layer.cycles / report.cycles)
     tip = [
         layer.title,
         f"{intensity:.3g} MACs a byte, {layer.real_macs / layer.cycles:.1f} MACs a cycle",
@@ -116,7 +157,12 @@ def _dot(layer: LayerReport, x: float, y: float, intensity: float, report: Repor
         "circle",
         cx=f"{x:.1f}",
         cy=f"{y:.1f}",
-        r=f"{radius:.1f}",
+        r=f"{_radius(layer, report):.1f}",
         data_tip="\n".join(tip),
         class_=_kind(layer),
     )
+
+
+def _radius(layer: LayerReport, report: Report) -> float:
+    """Pixels; beside a least one, so that small layers are seen, the area goes with the cycles."""
+    return 3 + 22 * math.sqrt(layer.cycles / report.cycles)

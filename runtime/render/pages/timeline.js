@@ -85,7 +85,7 @@
       if (start[n] > view.last) break;
       const left = Math.max(LABEL, toX(start[n]));
       const right = Math.min(width, toX(start[n] + length[n]));
-      pen.fillStyle = layer[n] % 2 ? colors.paid : colors.line;
+      pen.fillStyle = layer[n] % 2 ? colors.stripe : colors.line;
       pen.fillRect(left, 0, Math.max(right - left, 0.5), LANE);
       write(data.layers[layer[n]], left, right, LANE / 2);
     }
@@ -115,14 +115,14 @@
       if (right - left >= 3) wide.push([left, right, what[n]]);
       else cover(busy, left, right);
     }
-    pen.fillStyle = colors[unit];
+    pen.fillStyle = colors.unit;
     for (let x = LABEL; x < width; x++) {
       const tall = Math.min(1, busy[x]) * LANE;
       if (tall > 0) pen.fillRect(x, top + LANE - tall, 1, tall);
     }
     pen.textAlign = "left";
     for (const [left, right, kind] of wide) {
-      pen.fillStyle = colors[unit];
+      pen.fillStyle = colors.unit;
       pen.fillRect(left, top, right - left - 0.5, LANE);
       if (right - left > 40) {
         pen.save();
@@ -270,7 +270,7 @@
 
   function fit() {
     const style = getComputedStyle(document.documentElement);
-    for (const name of ["ink", "soft", "line", "paid", "panel", "memory", ...units]) {
+    for (const name of ["ink", "soft", "line", "stripe", "panel", "unit", "memory"]) {
       colors[name] = style.getPropertyValue(`--${name}`).trim();
     }
     width = canvas.parentElement.clientWidth -

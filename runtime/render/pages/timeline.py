@@ -27,6 +27,7 @@ ZOOMS = (
     ("\N{MINUS SIGN}", "out", "zoom out"),
     ("all", "all", "show the whole run"),
 )
+COLORS = (("unit", "unit at work"), ("memory", "rows live"))
 Table = dict[str, Any]
 
 
@@ -47,7 +48,7 @@ def timeline_figure(
         "Above, which layer the cycles belong to and how busy each unit is. Below, rows of each "
         "memory that hold something still to be read. Drag to move; pinch, double-click or "
         "Ctrl + wheel to zoom; hold still over a slice for what it is.",
-        legend([*((f"u-{unit}", unit) for unit in UNIT_NAMES), ("u-memory", "rows live")]),
+        legend(COLORS),
         tag("div", *buttons, tag("output", ""), class_="zoom"),
         tag(
             "canvas",

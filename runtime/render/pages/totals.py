@@ -8,7 +8,17 @@ from typing import NamedTuple
 from zeroskip.compiler.artifact.placement import percent as whole_percent
 from zeroskip.compiler.artifact.placement import size
 from zeroskip.runtime.analysis.report import LayerReport, Report
-from zeroskip.runtime.render.pages.elements import Element, figure, kib, percent, short, tag
+from zeroskip.runtime.render.pages.bars import Bar, svg_rows
+from zeroskip.runtime.render.pages.chart import Chart
+from zeroskip.runtime.render.pages.elements import (
+    Element,
+    figure,
+    kib,
+    percent,
+    scroller,
+    short,
+    tag,
+)
 from zeroskip.runtime.render.pages.groups import TRAFFIC_LABELS, groups_of, saved, spent
 
 EVENT_LABELS = {
@@ -37,6 +47,18 @@ def _tiles(report: Report) -> Element:
             f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz",
         ),
         (
+            f"{1000 / report.milliseconds if report.milliseconds else 0:,.0f}",
+            "inferences a second",
+            "of the accelerator's time alone, one after another",
+        ),
+        (
+            whole_percent(placement.cpu_share),
+            "of the multiplies stay on the CPU",
+            f"{placement.nodes_on_cpu:,} nodes, whose time is in no figure here; "
+            f"{placement.regions:,} region{'s' * (placement.regions != 1)}, "
+            f"{size(placement.crossing)} cross to the host",
+        ),
+        (
             f"{report.x_bound:.3f}x",
             "the layers' bounds",
             f"{report.cycles - report.bound:+,} cycles",
@@ -58,16 +80,6 @@ def _tiles(report: Report) -> Element:
             f"{report.bytes_per_cycle} bytes a cycle",
         ),
         (
-            f"{whole_percent(1 - placement.cpu_share)}",
-            "of the multiplies are in these figures",
-            f"{placement.nodes_on_cpu:,} nodes stay on the CPU",
-        ),
-        (
-            f"{placement.regions:,}",
-            "regions" if placement.regions != 1 else "region",
-            f"{size(placement.crossing)} cross to the host",
-        ),
-        (
             _joules(report.microjoules),
             "energy",
             "of all events, without standing power",
@@ -83,7 +95,7 @@ def _tiles(report: Report) -> Element:
             (
                 f"{of.area_mm2:.2f} mm2",
                 "of silicon",
-                f"at {of.node}; {of.images_a_second:,.1f} images a second",
+                f"at {of.node}",
             ),
             (
                 f"{of.dense_tops_a_watt:.3f} TOPS/W",
@@ -172,6 +184,31 @@ def causes_figure(report: Report) -> Element:
     )
 
 
+def causes_chart(report: Report) -> Chart:
+    """The table of causes as a file: a bar for each, against the bound."""
+    bound = report.bound or 1
+    bars = [
+        Bar(
+            "bound", ["the sum of the layers' bounds"], [("paid", bound)], bound, None, f"{bound:,}"
+        )
+    ]
+    bars += [
+        Bar(
+            cause.name,
+            [cause.sentence],
+            [(cause.group, abs(report.lost[cause.name]))],
+            abs(report.lost[cause.name]),
+            None,
+            f"{report.lost[cause.name]:+,.0f} ({report.lost[cause.name] / bound:+.1%})",
+        )
+        for cause in report.causes
+        if round(report.lost[cause.name])
+    ]
+    cycles = f"{report.cycles:,} cycles"
+    title = f"{report.network} on {report.target}: where {cycles} went"
+    return Chart("causes", title, [], *svg_rows(bars))
+
+
 def _cause_row(
     cause: str, color: str | None, cycles: str, share: str, length: float | None, meaning: str
 ) -> Element:
@@ -223,7 +260,7 @@ def moves_figure(report: Report) -> Element:
                 "td",
                 tag(
                     "i",
-                    class_="length work",
+                    class_="length plain",
                     style="width:" + percent(report.energy[event] / most_energy),
                 ),
                 class_="lengths",
@@ -266,13 +303,13 @@ def parts_figure(report: Report) -> Element | None:
         "Area and energy by part",
         f"{of.area_mm2:.2f} mm2 at {of.node}; {_joules(of.microjoules)} for an image with leakage "
         "and idle DRAM.",
-        tag("div", table, class_="scroll"),
+        scroller(table),
     )
 
 
 def _small_table(titles: Sequence[str], rows: Sequence[Element]) -> Element:
     head = tag("tr", *(tag("th", title) for title in (*titles, "")))
-    return tag("div", tag("table", tag("thead", head), tag("tbody", *rows)), class_="scroll")
+    return scroller(tag("table", tag("thead", head), tag("tbody", *rows)))
 
 
 def _joules(microjoules: float) -> str:
@@ -322,15 +359,14 @@ def layers_table(report: Report) -> Element:
     return figure(
         "Layers",
         "In the order of execution; a column's title sorts by it.",
-        tag(
-            "div",
+        scroller(
             tag(
                 "table",
                 tag("thead", head),
                 tag("tbody", *map(_table_row, report.layers)),
                 class_="layers",
             ),
-            class_="scroll",
+            tall=True,
         ),
     )
 

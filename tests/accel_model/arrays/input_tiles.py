@@ -187,7 +187,7 @@ def difference(tile: RandomInputTile, other: RandomInputTile | None = None) -> s
         if timing.cycles == outcome.cycles
         else [f"{timing.cycles} cycles, stepped {outcome.cycles}"]
     )
-    flows = {name: timing.traffic[name] for name in timing.traffic if name in outcome.events}
+    flows = tile.spec.kind.traffic(tile.spec, case_of(tile, known=True), timing)
     for counted, stepped_too in (
         (timing.slots, outcome.slots),
         ({**timing.events, **flows}, outcome.events),

@@ -213,8 +213,8 @@ def compared(tile: RandomTile, spec: AccelSpec) -> str:
     every, real = tile.case.filters.products(tile.case.window)
     counted = {"cycles": timing.cycles, "macs": every, "real_macs": real}
     expected = {**counted, **timing.slots, **timing.events}
+    expected |= spec.kind.traffic(spec, tile.case, timing)
     found = {**outcome.slots, **outcome.events}
-    expected |= {name: bytes_ for name, bytes_ in timing.traffic.items() if name in found}
     wrong = [
         f"{name} {expected.get(name, 0)}, stepped {found.get(name, 0)}"
         for name in {**expected, **found}

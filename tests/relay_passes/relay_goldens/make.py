@@ -5,8 +5,8 @@
         onnx==1.17.0 pytest
     TOPHUB_LOCATION=NONE relay-alive/bin/python -m tests.relay_passes.relay_goldens.make
 
-``networks.zip`` and ``operators.zip`` hold texts, ``networks.npz`` and ``operators.npz`` the
-outputs that Relay computed for the arrays of ``arrays.drawn``; quantized networks are theirs whole,
+``networks.zip``, ``operators.zip`` and ``ranks.zip`` hold texts, the ``.npz`` beside them the outputs
+that Relay computed for the arrays of ``arrays.drawn``; quantized networks are theirs whole,
 with parameters as ``relay.save_param_dict`` writes them.
 """
 
@@ -27,6 +27,7 @@ from tests.relay_passes.relay_goldens.arrays import Array, drawn
 from tests.relay_passes.relay_goldens.float_cases import networks, operators
 from tests.relay_passes.relay_goldens.imported_cases import imported
 from tests.relay_passes.relay_goldens.quantized_cases import quantized
+from tests.relay_passes.relay_goldens.rank_cases import ranks
 
 HERE = Path(__file__).parent
 KEPT = 1 << 12  # elements of an output; of larger ones, evenly spread ones are kept
@@ -92,11 +93,13 @@ def make(kind: str, cases: dict[str, Any], only: str) -> None:
 def main() -> None:
     """All kinds, or one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=("networks", "operators", "imported", "quantized"))
+    parser.add_argument(
+        "--kind", choices=("networks", "operators", "imported", "quantized", "ranks")
+    )
     parser.add_argument("--only", default="", help="cases with this in their name (overwrites!)")
     options = parser.parse_args()
     kinds = {"networks": networks, "operators": operators}
-    kinds |= {"imported": imported, "quantized": quantized}
+    kinds |= {"imported": imported, "quantized": quantized, "ranks": ranks}
     for kind, cases in kinds.items():
         if options.kind in (None, kind):
             make(kind, cases(), options.only)

@@ -11,7 +11,7 @@ import numpy as np
 from tests.relay_passes.relay_goldens.arrays import Array
 
 HERE = Path(__file__).parent
-KINDS = ("networks", "operators", "imported", "quantized")
+KINDS = ("networks", "operators", "imported", "quantized", "ranks")
 
 
 @cache
