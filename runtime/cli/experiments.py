@@ -215,6 +215,7 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
     points that no other beats."""
     _check_given(given)
     from zeroskip.runtime.experiments.sweep import sweep_space
+    from zeroskip.runtime.experiments.table import check_some
     from zeroskip.runtime.render.experiment_table import sweep_parts
 
     space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("sweep.sqlite")
@@ -229,6 +230,7 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
             retry=given["retry"],
             progress=on_progress,
         )
+        check_some(table)
         write(table)
     last = (
         f"{len(space):,} points: {counts.known:,} were in {kept}, {counts.measured:,} measured now, "
@@ -289,6 +291,7 @@ def search_command(
     budgets."""
     _check_given(given)
     from zeroskip.runtime.experiments.search import Wish, search_space
+    from zeroskip.runtime.experiments.table import check_some
     from zeroskip.runtime.render.experiment_table import found_parts
 
     wish = Wish.of(goals, budgets)
@@ -309,6 +312,7 @@ def search_command(
             retry=given["retry"],
             progress=on_progress,
         )
+        check_some(found.table)
         write(found.table)
     last = f"{len(found.table):,} of {len(space):,} points are known, in {kept}; seed {seed}"
     _finish(given, found_parts(found), last)

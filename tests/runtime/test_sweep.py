@@ -361,18 +361,25 @@ def test_parquet_holds_the_table(tmp_path: Path, table: Table) -> None:
 
 def test_failures_are_told_by_how_many_there_are(folder: Path, tmp_path: Path) -> None:
     done = zeroskip(
-        "sweep",
-        folder / "net.onnx",
-        "--set",
-        "dram.burst_bytes=8",
-        "--workers",
-        "1",
-        "--store",
-        tmp_path / "s.sqlite",
+        *("sweep", folder / "net.onnx", "--set", "dram.burst_bytes=8,64", "--workers", "1"),
+        *("--store", tmp_path / "s.sqlite"),
     )
     assert done.exit_code == 0, done.output
-    assert "1 of 1 points failed" in done.stdout
+    assert "1 of 2 points failed" in done.stdout
     assert "burst_bytes is less than" in done.stdout
+
+
+def test_data_that_do_not_fit_are_one_sentence(folder: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", y=np.zeros((2, 1), np.float32))
+    for command in (("sweep",), ("search", "--goals", "cycles", "--trials", "2")):
+        done = zeroskip(
+            *command,
+            *(folder / "net.onnx", "--calibrate", tmp_path / "images.npz"),
+            *("--set", "clock_mhz=400,500", "--workers", "1", "--store", tmp_path / "s.sqlite"),
+            *("--csv", tmp_path / "t.csv"),
+        )
+        refused(done, "none of the 2 points has figures", "'x'")
+        assert not (tmp_path / "t.csv").exists()
 
 
 @pytest.mark.parametrize(
