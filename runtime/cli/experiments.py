@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
     FILE,
     OBJECTIVES,
+    OUT,
+    echo_written,
     params_option,
     read_list,
     read_ratios,
     shapes_option,
+    to_stdout,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
+FILES = ("html_file", "csv_file", "json_file", "parquet_file")
 AXES = (  # parameters that a file with the space replaces
     "models",
     "targets",
@@ -175,9 +179,19 @@ _run_options = _options(
         metavar="FILE",
         help="Write one page with Pareto fronts, parallel coordinates and the best points.",
     ),
-    click.option("--csv", "csv_file", type=FILE, metavar="FILE", help="Write the points as CSV."),
     click.option(
-        "--json", "json_file", type=FILE, metavar="FILE", help="Write the points for machines."
+        "--csv",
+        "csv_file",
+        type=OUT,
+        metavar="FILE",
+        help="Write a line for each point; -: on standard output, in the tables' place.",
+    ),
+    click.option(
+        "--json",
+        "json_file",
+        type=OUT,
+        metavar="FILE",
+        help="Write the points for machines; -: on standard output.",
     ),
     click.option(
         "--parquet",
@@ -201,25 +215,28 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
     points that no other beats."""
     _check_given(given)
     from zeroskip.runtime.experiments.sweep import sweep_space
+    from zeroskip.runtime.experiments.table import check_some
+    from zeroskip.runtime.render.experiment_table import sweep_parts
 
     space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("sweep.sqlite")
-    with _files(given, "Sweep") as write:
-        with _progress("sweeping") as on_progress:
-            table, counts = sweep_space(
-                space,
-                kept,
-                workers=_workers(workers),
-                scheduler=given["scheduler"],
-                cache=_cache(given),
-                retry=given["retry"],
-                progress=on_progress,
-            )
-            write(table)
-        _show(table)
-    click.echo(
+    write = _writer(given, "Sweep")
+    with _progress("sweeping") as on_progress:
+        table, counts = sweep_space(
+            space,
+            kept,
+            workers=_workers(workers),
+            scheduler=given["scheduler"],
+            cache=_cache(given),
+            retry=given["retry"],
+            progress=on_progress,
+        )
+        check_some(table)
+        write(table)
+    last = (
         f"{len(space):,} points: {counts.known:,} were in {kept}, {counts.measured:,} measured now, "
         f"{counts.failed:,} failed now"
     )
+    _finish(given, sweep_parts(table), last)
 
 
 @click.command("search")
@@ -274,32 +291,37 @@ def search_command(
     budgets."""
     _check_given(given)
     from zeroskip.runtime.experiments.search import Wish, search_space
+    from zeroskip.runtime.experiments.table import check_some
+    from zeroskip.runtime.render.experiment_table import found_parts
 
     wish = Wish.of(goals, budgets)
     space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("search.sqlite")
     budgets_text = "".join(f", {budget}" for budget in wish.budgets)
     title = f"Search for {', '.join(metric.name for metric in wish.goals)}{budgets_text}"
-    with _files(given, title, wish.goals) as write:
-        with _progress("searching") as on_progress:
-            found = search_space(
-                space,
-                wish,
-                kept,
-                trials=trials,
-                seed=seed,
-                workers=_workers(workers),
-                scheduler=given["scheduler"],
-                cache=_cache(given),
-                retry=given["retry"],
-                progress=on_progress,
-            )
-            write(found.table)
-        _show_found(found)
-    click.echo(f"{len(found.table):,} of {len(space):,} points are known, in {kept}; seed {seed}")
+    write = _writer(given, title, wish.goals)
+    with _progress("searching") as on_progress:
+        found = search_space(
+            space,
+            wish,
+            kept,
+            trials=trials,
+            seed=seed,
+            workers=_workers(workers),
+            scheduler=given["scheduler"],
+            cache=_cache(given),
+            retry=given["retry"],
+            progress=on_progress,
+        )
+        check_some(found.table)
+        write(found.table)
+    last = f"{len(found.table):,} of {len(space):,} points are known, in {kept}; seed {seed}"
+    _finish(given, found_parts(found), last)
 
 
 def _check_given(given: dict[str, Any]) -> None:
-    """UsageError unless there are models, or a file that has them and no option for what it has."""
+    """UsageError unless there are models, or a file that has them and no option for what it has; and
+    for two files on standard output."""
+    to_stdout(given["csv_file"], given["json_file"])
     if given["space_file"] is None:
         if not given["models"]:
             raise click.UsageError("give the networks to measure, or a file of them with --space")
@@ -352,11 +374,10 @@ def _progress(title: str) -> Any:
     return progress(title)
 
 
-@contextmanager
-def _files(given: dict[str, Any], title: str, metrics: Any = None) -> Iterator[Any]:
-    """Within it, a function that writes a table into the files that were asked for; what cannot be
-    written for want of a library is refused at once. At its end it says what was written. title: of
-    the page; metrics: what its points are ranked by."""
+def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[[Any], None]:
+    """A function that writes a table into the files that were asked for; what cannot be written for
+    want of a library is refused at once. title: of the page; metrics:
+    what its points are ranked by."""
     from zeroskip.runtime.render.experiment_files import (
         check_parquet,
         write_csv,
@@ -368,7 +389,9 @@ def _files(given: dict[str, Any], title: str, metrics: Any = None) -> Iterator[A
     if given["parquet_file"] is not None:
         check_parquet()
     writers: dict[str, Callable[[Any, Any], None]] = {
-        "html_file": lambda path, table: write_experiment_page(path, table, title, metrics),
+        "html_file": lambda path, table: write_experiment_page(
+            path, table, title, metrics, command_line()
+        ),
         "csv_file": write_csv,
         "json_file": write_json,
         "parquet_file": write_parquet,
@@ -379,21 +402,14 @@ def _files(given: dict[str, Any], title: str, metrics: Any = None) -> Iterator[A
             if given[name] is not None:
                 writer(given[name], table)
 
-    yield write
-    for name in writers:
-        if given[name] is not None:
-            click.echo(f"wrote {given[name]}")
+    return write
 
 
-def _show(table: Any) -> None:
-    from zeroskip.runtime.render.experiment_table import sweep_parts
+def _finish(given: dict[str, Any], parts: Any, last: str) -> None:
+    """Show what was found and which files there are, unless standard output is one of them."""
     from zeroskip.runtime.render.tables import show
 
-    show(*sweep_parts(table))
-
-
-def _show_found(found: Any) -> None:
-    from zeroskip.runtime.render.experiment_table import found_parts
-    from zeroskip.runtime.render.tables import show
-
-    show(*found_parts(found))
+    if not to_stdout(given["csv_file"], given["json_file"]):
+        show(*parts)
+        echo_written(*(given[name] for name in FILES))
+        click.echo(last)

@@ -191,6 +191,18 @@ def _count_workers(client: Any) -> int:
     return len(threads)
 
 
+def check_library(workers: int, scheduler: str | None) -> None:
+    """ExperimentError if the workers need a library that is not installed."""
+    if scheduler is None and workers == 1:
+        return
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        raise ExperimentError(
+            f"several workers need dask.distributed: {EXTRA}, or take --workers 1"
+        ) from None
+
+
 @contextmanager
 def engine_of(
     workers: int = 1,
@@ -208,12 +220,9 @@ def engine_of(
     if scheduler is None and workers == 1:
         yield Here(kept, work)
         return
-    try:
-        import distributed
-    except ImportError:
-        raise ExperimentError(
-            f"several workers need dask.distributed: {EXTRA}, or leave one worker"
-        ) from None
+    check_library(workers, scheduler)
+    import distributed
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
         if scheduler is not None:

@@ -23,7 +23,7 @@ from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.runtime.analysis.comparison import DENSE
 from zeroskip.runtime.execution.labelled_data import LABELS
-from zeroskip.runtime.experiments.engine import Engine, engine_of
+from zeroskip.runtime.experiments.engine import Engine, check_library, engine_of
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import METRICS, Budget, Metric, metric_named
 from zeroskip.runtime.experiments.point import FrontPoint, Point
@@ -321,7 +321,8 @@ def search_space(
     """``search`` of a space."""
     check_wish(space, wish)
     sampler = tpe(seed)
-    with Store(store) as kept, engine_of(workers, scheduler, cache) as engine:
+    check_library(workers, scheduler)
+    with engine_of(workers, scheduler, cache) as engine, Store(store) as kept:
         return search_with(
             sampler, space, wish, kept, engine, trials, seed, retry, progress or no_progress
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
 from zeroskip.runtime.analysis.comparison import DENSE
-from zeroskip.runtime.experiments.engine import engine_of
+from zeroskip.runtime.experiments.engine import check_library, engine_of
 from zeroskip.runtime.experiments.run import Counts, missing_of, run
 from zeroskip.runtime.experiments.sources import Source
 from zeroskip.runtime.experiments.space import Space
@@ -104,10 +105,15 @@ def sweep_space(
     progress: Progress | None = None,
 ) -> tuple[Table, Counts]:
     """The points of a space with their figures, and how many were measured now."""
-    with Store(store) as kept:
+    check_library(workers, scheduler)
+    with ExitStack() as opened:
+        engine = None
+        if scheduler is not None:  # one that is not reached leaves no store behind
+            engine = opened.enter_context(engine_of(workers, scheduler, cache))
+        kept = opened.enter_context(Store(store))
         missing = missing_of(space, kept, retry)
         counts = Counts(len(space) - len(missing), 0, 0)
         if missing:
-            with engine_of(workers, scheduler, cache) as engine:
-                counts = run(space, missing, kept, engine, progress or no_progress)
+            engine = engine or opened.enter_context(engine_of(workers, scheduler, cache))
+            counts = run(space, missing, kept, engine, progress or no_progress)
         return table_of(space, kept, tuple(space.settings)), counts

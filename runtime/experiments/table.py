@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import Metric, metric_named, unbeaten
 from zeroskip.runtime.experiments.point import Point
 from zeroskip.runtime.experiments.store import Store
@@ -86,6 +88,15 @@ class Table:
             own = [n for n, row in enumerate(rows) if row["network"] == network]
             found += [own[n] for n in unbeaten([rows[n] for n in own], metrics)]
         return self.at(found)
+
+
+def check_some(table: Table) -> None:
+    """ExperimentError, with the most frequent sentence, if all points failed: data that do not fit, a
+    network that is none."""
+    failures = Counter(table.columns["failure"])
+    if len(table) and None not in failures:
+        (words, _count) = failures.most_common(1)[0]
+        raise ExperimentError(f"none of the {len(table):,} points has figures: {words}")
 
 
 def table_of(points: Iterable[Point], store: Store, settings: Sequence[str]) -> Table:

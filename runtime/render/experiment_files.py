@@ -13,31 +13,34 @@ from zeroskip.accel_model.io.atomic_write import write_whole
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import Metric
 from zeroskip.runtime.experiments.table import Table
+from zeroskip.runtime.render.files import write_text
 from zeroskip.runtime.render.pages.experiments import experiment_page
 
 
 def write_csv(path: str | Path, table: Table) -> None:
-    """A line for each point; what it has not is empty."""
+    """A line for each point; what it has not is empty. The path -: standard output, as of JSON."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
     writer.writerows(zip(*table.columns.values(), strict=True))
-    write_whole(path, lambda out: out.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())
 
 
 def write_json(path: str | Path, table: Table) -> None:
     """A list with an object for each point."""
-    text = json.dumps(table.rows, indent=1)
-    write_whole(path, lambda out: out.write(text.encode()))
+    write_text(path, json.dumps(table.rows, indent=1))
 
 
 def write_experiment_page(
-    path: str | Path, table: Table, title: str, metrics: Sequence[Metric] | None = None
+    path: str | Path,
+    table: Table,
+    title: str,
+    metrics: Sequence[Metric] | None = None,
+    command: str = "",
 ) -> None:
     """One HTML file with fronts, parallel coordinates and the points that no other beats. metrics: in
-    which they are not beaten."""
-    text = experiment_page(table, title, metrics)
-    write_whole(path, lambda out: out.write(text.encode()))
+    which they are not beaten; command: the one that made it."""
+    write_text(path, experiment_page(table, title, metrics, command=command))
 
 
 def check_parquet() -> None:

@@ -53,7 +53,7 @@ def write_onnx(path: str | Path, model: Any) -> None:
 
 def write_report(path: str | Path, report: Report) -> None:
     """A report as JSON."""
-    _write(path, json.dumps(report.to_table(), indent=1))
+    write_text(path, json.dumps(report.to_table(), indent=1))
 
 
 def write_layers(path: str | Path, report: Report) -> None:
@@ -69,7 +69,7 @@ def write_layers(path: str | Path, report: Report) -> None:
 
 def write_validation(path: str | Path, found: Validation) -> None:
     """A validation as JSON."""
-    _write(path, json.dumps(found.to_table(), indent=1))
+    write_text(path, json.dumps(found.to_table(), indent=1))
 
 
 def write_page(
@@ -81,7 +81,7 @@ def write_page(
 ) -> None:
     """A report as one HTML file. runs, programs: by region, those that it was made of; command: the
     one that made it."""
-    _write(path, report_page(report, runs, programs, command=command))
+    write_text(path, report_page(report, runs, programs, command=command))
 
 
 def write_charts(
@@ -112,7 +112,7 @@ def write_answers(path: str | Path, found: Accuracy) -> None:
 
 def write_comparison(path: str | Path, made: Comparison) -> None:
     """A comparison as JSON."""
-    _write(path, json.dumps(made.to_table(), indent=1))
+    write_text(path, json.dumps(made.to_table(), indent=1))
 
 
 def write_entries(path: str | Path, made: Comparison) -> None:
@@ -129,7 +129,7 @@ def write_entries(path: str | Path, made: Comparison) -> None:
 
 def write_comparison_page(path: str | Path, made: Comparison, command: str = "") -> None:
     """A comparison as one HTML file. command: the one that made it."""
-    _write(path, comparison_page(made, command=command))
+    write_text(path, comparison_page(made, command=command))
 
 
 def write_comparison_charts(folder: Path, made: Comparison, ending: str = ".svg") -> list[Path]:
@@ -142,10 +142,11 @@ def write_timeline(
 ) -> None:
     """The runs, by region in the order of execution, for https://ui.perfetto.dev: ``trace.py``."""
     events = timeline_events(runs, programs)
-    _write(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+    write_text(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
 
 
-def _write(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str) -> None:
+    """A text as a file, or on standard output where the path is -."""
     if str(path) == STDOUT:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     else:
@@ -164,7 +165,7 @@ def _write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]], first: str) 
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -167,6 +167,7 @@ def test_no_scheduler_is_refused(
     store = tmp_path / "s.sqlite"
     done = zeroskip("sweep", net, "--scheduler", address, "--store", store)
     refused(done, address, "cannot be reached", "dask scheduler")
+    assert not store.exists()
 
 
 def test_no_workers_are_refused(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,11 +195,14 @@ def test_workers_with_threads_are_refused(net: Path) -> None:
 
 
 def test_without_the_library_the_remedy_is_named(
-    net: Path, monkeypatch: pytest.MonkeyPatch
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ExperimentError, match=r"zeroskip\[sweep\]"), engine_of(2):
         pass
+    done = zeroskip("sweep", net, "--workers", "2", "--store", tmp_path / "s.sqlite")
+    refused(done, "zeroskip[sweep]", "--workers 1")
+    assert not (tmp_path / "s.sqlite").exists()
     assert len(sweep(net)) == 1  # one worker is this process
 
 

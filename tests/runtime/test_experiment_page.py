@@ -118,9 +118,10 @@ def test_lines_go_through_what_differs(page: Page) -> None:
 
 
 def test_texts_are_texts_and_nothing_is_fetched(table: Table, tmp_path: Path) -> None:
-    write_experiment_page(tmp_path / "p.html", table, "Sweep <of> two")
+    write_experiment_page(tmp_path / "p.html", table, "Sweep <of> two", command="zeroskip <x>")
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert "<of>" not in text
+    assert "zeroskip &lt;x&gt;" in text
     assert "net<1>" not in text
     assert "<sparse256>" not in text
     assert not re.findall(r"(?:src|href)=|https?://(?!www\.w3\.org)", text)

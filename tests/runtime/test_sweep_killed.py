@@ -129,3 +129,17 @@ def test_a_sweep_killed_twice_gives_the_same_table(folder: Path) -> None:
     tables = [(folder / f"{name}.sqlite.csv").read_text() for name in ("killed", "whole")]
     assert tables[0] == tables[1]
     assert len(list(csv.DictReader(tables[0].splitlines()))) == POINTS
+
+
+@pytest.mark.sweep
+def test_an_interrupt_at_a_terminal_is_silent(folder: Path) -> None:
+    process = begin(folder, "interrupted.sqlite")
+    while known(folder, "interrupted.sqlite") < 1:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers hear it too
+    text, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert text == ""
+    assert all(line.startswith("sweeping: ") for line in errors.splitlines()), errors
+    assert not left_over(process.pid)

@@ -13,7 +13,7 @@ from zeroskip.runtime.render.pages.document import document
 from zeroskip.runtime.render.pages.elements import Element, figure, legend, scroller, short, tag
 from zeroskip.runtime.render.pages.labels import Box, Dot, along, placed
 from zeroskip.runtime.render.pages.masks import SHOWN, mask_picture
-from zeroskip.runtime.render.pages.palette import SERIES
+from zeroskip.runtime.render.pages.palette import series_legend, series_of
 
 SIZES = {"wide": (720, 400), "narrow": (360, 300)}  # pixels, by the width of the screen
 FEW, LOWER = 4, 0.7  # of so few networks a chart is lower
@@ -46,7 +46,7 @@ def comparison_charts(made: Comparison) -> list[Chart]:
         Chart(
             f"front-{target}",
             f"{made.model} on {target}: {made.quality_name} against cycles",
-            _legend(schemes),
+            series_legend(schemes),
             _size(made, "wide"),
             _picture(made, target, schemes, "wide"),
         )
@@ -66,7 +66,7 @@ def _front_figure(made: Comparison, target: str) -> Element:
     return figure(
         target,
         note,
-        legend(_legend(schemes)),
+        legend(series_legend(schemes)),
         *(
             tag(
                 "svg",
@@ -82,17 +82,8 @@ def _front_figure(made: Comparison, target: str) -> Element:
 
 
 def _schemes(made: Comparison) -> dict[str, int]:
-    """The number of each scheme's colour, the dense network first; the last colour is that of all
-    for which there is none."""
-    names = dict.fromkeys(entry.scheme for entry in made.entries)
-    return {name: min(number, SERIES - 1) for number, name in enumerate(names)}
-
-
-def _legend(schemes: dict[str, int]) -> list[tuple[str, str]]:
-    names: dict[str, list[str]] = {}
-    for name, number in schemes.items():
-        names.setdefault(f"series-{number}", []).append(name)
-    return [(color, ", ".join(shared)) for color, shared in names.items()]
+    """The number of each scheme's colour, the dense network first."""
+    return series_of(entry.scheme for entry in made.entries)
 
 
 def _size(made: Comparison, name: str) -> tuple[int, int]:

@@ -16,11 +16,18 @@ from zeroskip.runtime.render.experiment_table import (
 )
 from zeroskip.runtime.render.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
 from zeroskip.runtime.render.pages.document import document
-from zeroskip.runtime.render.pages.elements import Element, figure, legend, short, tag
+from zeroskip.runtime.render.pages.elements import (
+    Element,
+    figure,
+    legend,
+    scroller,
+    short,
+    tag,
+)
+from zeroskip.runtime.render.pages.palette import series_legend, series_of
 from zeroskip.runtime.render.pages.parallel import parallel_figure
 
 SIZES = {"wide": (620, 380), "narrow": (360, 300)}  # pixels, by the width of the screen
-COLORS = 8  # of schemes: classes series-0 ... of the style sheet
 MOST = 2000  # points of a chart: more cannot be told apart, and make a page slow
 ROWS = 200  # of the table
 PAIRS = (  # x, y: those are drawn that have figures
@@ -36,9 +43,11 @@ PAIRS = (  # x, y: those are drawn that have figures
 _LINEAR = ("accuracy", "snr", "area", "cpu")  # metrics whose axes are not logarithmic
 
 
-def experiment_page(table: Table, title: str, metrics: Sequence[Metric] | None = None) -> str:
+def experiment_page(
+    table: Table, title: str, metrics: Sequence[Metric] | None = None, *, command: str = ""
+) -> str:
     """The page as HTML. metrics: in which the points of the table's front are not beaten; those of
-    ``front_metrics`` if they are left out."""
+    ``front_metrics`` if they are left out. command: the one that made it."""
     content: list[Element] = []
     failed = sum(failure is not None for failure in table.columns["failure"])
     words = f"{len(table):,} points" + (f", of which {failed:,} have no figures" if failed else "")
@@ -53,14 +62,13 @@ def experiment_page(table: Table, title: str, metrics: Sequence[Metric] | None =
         shown = _thinned(own, asked)
         if charts := _front_figures(own, shown):
             content.append(tag("div", *charts, class_="charts"))
-        content += [*parallel_figure(shown, schemes_of(own), asked), _table(own, best, asked)]
-    return document(title, content, ["tips.js", "parallel.js"])
+        content += [*parallel_figure(shown, _schemes(own), asked), _table(own, best, asked)]
+    scripts = ["tips.js", "scroll.js", "parallel.js"]
+    return document(title, content, scripts, command=command)
 
 
-def schemes_of(table: Table) -> dict[str, int]:
-    """The number of each scheme's colour."""
-    names = dict.fromkeys(table.columns["scheme"])
-    return {name: number % COLORS for number, name in enumerate(names)}
+def _schemes(table: Table) -> dict[str, int]:
+    return series_of(table.columns["scheme"])
 
 
 def _thinned(table: Table, metrics: Sequence[Metric]) -> Table:
@@ -77,7 +85,7 @@ def _thinned(table: Table, metrics: Sequence[Metric]) -> Table:
 
 
 def _front_figures(own: Table, shown: Table) -> list[Element]:
-    schemes, figures = schemes_of(own), []
+    schemes, figures = _schemes(own), []
     quality = next((name for name in ("accuracy", "snr") if own.has(METRICS[name])), None)
     for names in PAIRS:
         x, y = (METRICS[name] for name in names)
@@ -102,7 +110,7 @@ def _front_figure(
     return figure(
         f"{y.label} against {x.label}",
         note + less,
-        legend((f"series-{number}", name) for name, number in schemes.items()),
+        legend(series_legend(schemes)),
         *(_chart(own, shown, x, y, schemes, name, size) for name, size in SIZES.items()),
     )
 
@@ -144,7 +152,7 @@ def _chart(
             cy=f"{upward(up):.1f}",
             r=4,
             data_tip=tip_of(row, shown),
-            class_=f"series-{schemes[row['scheme']]}",
+            class_=f"dot series-{schemes[row['scheme']]}",
         )
         for at, up, row in points
     ]
@@ -231,4 +239,4 @@ def _table(own: Table, best: Table, metrics: Sequence[Metric]) -> Element:
         f"Points that no other is as good as in {words}, by {order.label}{cut}. A point that leaves "
         "more multiplies to the CPU counts as beating none that leaves less."
     )
-    return figure("In numbers", note, tag("div", table, class_="scroll"))
+    return figure("In numbers", note, scroller(table))

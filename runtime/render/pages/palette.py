@@ -7,6 +7,7 @@ Causes follow Okabe and Ito's palette, which the colour-blind can tell apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 SURFACES: dict[str, tuple[str, str]] = {  # name: in light, in dark
     "page": ("#fbfbfa", "#14171b"),
@@ -78,7 +79,21 @@ def fills() -> str:
         f".{name} {{ background: var(--{name}); }} "
         f":is(rect, circle, path).{name} {{ fill: var(--{name}); }}\n"
         for name in (*REPORT, *COMPARISON)
-    )
+    ) + "".join(f"polyline.{name} {{ stroke: var(--{name}); }}\n" for name in COMPARISON)
+
+
+def series_of(names: Iterable[str]) -> dict[str, int]:
+    """The number of each name's colour, in their order; the last colour is that of all for which
+    there is none."""
+    return {name: min(n, SERIES - 1) for n, name in enumerate(dict.fromkeys(names))}
+
+
+def series_legend(series: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Colours (classes of the style sheet) and the names that have them."""
+    names: dict[str, list[str]] = {}
+    for name, number in series.items():
+        names.setdefault(f"series-{number}", []).append(name)
+    return [(color, ", ".join(shared)) for color, shared in names.items()]
 
 
 def resolved(css: str) -> str:

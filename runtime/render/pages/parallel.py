@@ -11,7 +11,7 @@ from typing import Any
 
 from zeroskip.runtime.experiments.metrics import METRICS, Metric, unbeaten
 from zeroskip.runtime.experiments.table import Table
-from zeroskip.runtime.render.pages.elements import Element, figure, short, tag
+from zeroskip.runtime.render.pages.elements import Element, figure, scroller, short, tag
 
 HEIGHT, APART = 330, 118  # pixels of the picture, between two axes
 TOP, BOTTOM, SIDE = 34, 28, 62  # margins
@@ -65,7 +65,7 @@ def parallel_figure(
         "A line for each point, through what was chosen and what came of it; strong lines are points "
         "that no other beats. Drag along an axis to keep a range of it, click it to take all again."
     )
-    return [figure("Choices and figures", note, tag("div", picture, class_="scroll"))]
+    return [figure("Choices and figures", note, scroller(picture))]
 
 
 def _chosen(table: Table) -> list[str]:
