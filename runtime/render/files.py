@@ -97,7 +97,7 @@ def write_charts(
 
 def write_evaluation(path: str | Path, found: Evaluation) -> None:
     """An evaluation as JSON."""
-    _write(path, json.dumps(found.to_table(), indent=1))
+    write_text(path, json.dumps(found.to_table(), indent=1))
 
 
 def write_answers(path: str | Path, found: Accuracy) -> None:
