@@ -128,6 +128,7 @@ def _other_lanes(rng: np.random.Generator, _target: str) -> dict[str, Any]:
         "max_gang": int(rng.integers(0, min(3, lanes.bit_length() - 1) + 1)),
         "window_entries": int(rng.choice([32, 128, 256, 512, 1024])),
         "drain_width": int(rng.choice([1, 4, 16, 32])),
+        "row_pixels": int(rng.choice([0, 5, 16, 64])),
     }
 
 
