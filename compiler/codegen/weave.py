@@ -15,8 +15,8 @@ from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import DmaRun, Interval, dma_runs
 from zeroskip.compiler.ir.weave import TakenRun
 
-WIDEST_PIXEL_STEP = 63  # bytes: isa.LoadShape.dram_pixel
-MOST_BLOCKS = 4095  # isa.Load.blocks
+STRIDES = dict(isa.layout(isa.LoadShape))
+MOST_BLOCKS = dict(isa.layout(isa.Load))["blocks"].high
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,17 @@ class WeaveEmitter:
         below, beside = down.to - tile.patch.rows.start, right.to - tile.patch.cols.start
         act = tile.act + below * tile.row + beside
         for run in dma_runs(view, home, channels):
-            if right.stride == 1 and 0 < right.step * run.dram_pixel <= WIDEST_PIXEL_STEP:
-                self._neighbours(run, home.spatial[1], act, tile, down, right)
+            width = home.spatial[1]
+            pixel, row = right.step * run.dram_pixel, down.step * width * run.dram_pixel
+            if (
+                right.stride == 1
+                and STRIDES["dram_pixel"].low <= pixel <= STRIDES["dram_pixel"].high
+                and row <= STRIDES["dram_row"].high
+            ):
+                self._neighbours(run, width, act, tile, down, right)
             else:
                 for block in range(run.count):
-                    self._apart(run, block, home.spatial[1], act, tile, down, right)
+                    self._apart(run, block, width, act, tile, down, right)
 
     def _neighbours(
         self, run: DmaRun, width: int, act: int, tile: ActTile, down: TakenRun, right: TakenRun
