@@ -192,7 +192,8 @@ def manual() -> str:
         "A lookup is any function of one tensor, element by element: all that elementwise operators "
         "with constants of one number make of it (Sigmoid, SiLU, HardSwish, HardSigmoid, Tanh, Elu, "
         "LeakyRelu, Gelu, Mish, Exp, Abs, Sqrt, ...), as one table of 256 values, which joins the "
-        "layer before it where nothing else reads that. What only the CPU reads behind it, as at "
+        "layer before it where nothing else reads that. PRelu with a slope for each channel is two "
+        "limits, a depthwise convolution and an addition. What only the CPU reads behind it, as at "
         "the end of a network, stays float.",
     ]
     lines += [

@@ -167,7 +167,12 @@ def _refusing(node: onnx.NodeProto, constants: set[str]) -> Iterator[None]:
 
 
 def _convert_node(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:
-    own = {"BitShift": _refuse_signed, "Clip": _clip, "Gather": _gather}.get(node.op_type)
+    own = {
+        "BitShift": _refuse_signed,
+        "Clip": _clip,
+        "Gather": _gather,
+        "PRelu": _prelu,
+    }.get(node.op_type)
     result = own(importer, node) if own is not None else None
     if result is not None:
         importer._nodes[node.output[0]] = result
@@ -195,6 +200,19 @@ def _clip(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> re
     if low == 0 and high == float("inf"):
         return importer.bb.normalize(relax.op.nn.relu(data))
     return importer.bb.normalize(relax.op.clip(data, min(low, high), high))
+
+
+def _prelu(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> relax.Expr | None:
+    """PRelu with one constant slope as a leaky ReLU, with one for each channel as the sum of its
+    positive and its negative part, which layers have. None for any other."""
+    data, slope = (importer._nodes[name] for name in node.input)
+    known = const_value(slope)
+    if known is None or not str(data.ty.dtype).startswith("float"):
+        return None
+    if known.size == 1:
+        return importer.bb.normalize(relax.op.nn.leakyrelu(data, float(known.reshape(()))))
+    below = relax.op.multiply(relax.op.clip(data, -float("inf"), 0), slope)
+    return importer.bb.normalize(relax.op.add(relax.op.nn.relu(data), below))
 
 
 def _refuse_signed(importer: onnx_frontend.ONNXGraphImporter, node: onnx.NodeProto) -> None:

@@ -117,6 +117,11 @@ class Affine:
     scale: _Doubles
     shift: _Doubles
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all channels have the same numbers."""
+        return all(bool((each == each.flat[0]).all()) for each in (self.scale, self.shift))
+
     def of(self, channels: int) -> "Affine":
         """With a number for each of so many channels."""
         return Affine(

@@ -42,6 +42,10 @@ from zeroskip.relay_passes.relax.rewriting import (
 )
 
 _LIMITS = ("relax.nn.relu", "relax.clip")
+_FUNCTIONS = tuple(  # that are tables on the accelerator, or products
+    f"relax.{name}"
+    for name in ("sigmoid", "tanh", "exp", "erf", "multiply", "nn.silu", "nn.gelu", "nn.leakyrelu")
+)
 _QUANTIZERS = ("relax.quantize", "relax.dequantize")
 # What runs on the accelerator beside layers with weights, so that a layer between stays there.
 _BESIDE = (*MAX_POOLS, *AVG_POOLS, "relax.mean", *SAME_ELEMENTS, *MOVED)
@@ -274,7 +278,7 @@ class _Around:
         """Whether a chain that ends in this variable becomes a layer."""
         return (
             self.has_a_layer(chain.root)
-            and self.leads_to_layer(name)
+            and self.leads_to_layer(name, functions=not chain.affine.is_uniform)
             and self.comes_from_layer(chain.root)
         )
 
@@ -302,17 +306,20 @@ class _Around:
         chain = self.chains.get(name)
         if chain is not None and chain.layer is None:
             return self.is_layer(name, chain)
-        if value is None or op not in (*_BESIDE, *_LIMITS, *_QUANTIZERS, "relax.add"):
+        beside = (*_BESIDE, *_LIMITS, *_QUANTIZERS, *_FUNCTIONS, "relax.add")
+        if value is None or op not in beside:
             return False
         sources = used_vars(value)
         return bool(sources) and all(map(self.comes_from_layer, sources[:1]))
 
-    def leads_to_layer(self, name: str) -> bool:
+    def leads_to_layer(self, name: str, *, functions: bool) -> bool:
         """Whether all that reads the variable runs on the accelerator, up to a layer or a sum, or
-        to where the model quantizes it."""
-        return bool(self.readers[name]) and all(map(self._runs, self.readers[name]))
+        to where the model quantizes it. functions: past functions of one tensor and products too;
+        not for a step by one number, which is a part of such a function itself."""
+        readers = self.readers[name]
+        return bool(readers) and all(self._runs(each, functions) for each in readers)
 
-    def _runs(self, binding: relax.VarBinding) -> bool:
+    def _runs(self, binding: relax.VarBinding, functions: bool) -> bool:
         value, op = binding.value, op_name(binding.value)
         if op == "relax.quantize":
             return str(value.attrs.out_dtype) in ("int8", "uint8")
@@ -320,4 +327,6 @@ class _Around:
             op == "relax.add" and len(used_vars(value)) == 2
         ):
             return True
-        return op in (*_BESIDE, *_LIMITS) and self.leads_to_layer(str(binding.var.name))
+        past = (*_BESIDE, *_LIMITS, *(_FUNCTIONS if functions else ()))
+        name = str(binding.var.name)
+        return op in past and self.leads_to_layer(name, functions=functions)

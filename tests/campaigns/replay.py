@@ -45,7 +45,7 @@ from zeroskip.runtime.analysis.report import region_report
 
 ROOT = Path(__file__).parent.parent.parent
 TABLE = Path(__file__).with_name("replay.txt")
-SAMPLES = ("residual", "depthwise", "joined", "reduction")
+SAMPLES = ("residual", "depthwise", "joined", "reduction", "looked_up", "gated")
 SCHEMES = {
     "none": "",
     "unstructured": "unstructured:sparsity=0.75",

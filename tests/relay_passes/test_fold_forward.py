@@ -180,7 +180,7 @@ def test_between_layers_it_is_a_layer() -> None:
     image = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
     assert validate(net, {"x": image}).exact
     # Beside what stays on the CPU it does too.
-    body = f"{STEM}  b = Mul(r, n)  p = Erf(b)  y = Conv(p, v)"
+    body = f"{STEM}  b = Mul(r, n)  p = Softmax<axis=1>(b)  y = Conv(p, v)"
     assert "multiply" in check(body, "1,4,4,4", layers=True)
-    body = f"{STEM}  b = Mul(r, n)  p = Conv<pads=[1,1,1,1]>(b, v)  q = Erf(b)  y = Concat<axis=1>(p, q)"
+    body = f"{STEM}  b = Mul(r, n)  p = Conv<pads=[1,1,1,1]>(b, v)  q = Softmax<axis=1>(b)  y = Concat<axis=1>(p, q)"
     assert "multiply" in check(body, "1,10,6,6", layers=True)

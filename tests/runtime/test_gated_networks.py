@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from models.onnx_graph import Graph
 from models.zoo import MODELS
 from zeroskip import compiler
 from zeroskip.runtime.execution.validation import validate
@@ -30,3 +33,58 @@ def test_activations_and_gates_stay_on_the_accelerator(name: str, blocks: int, t
     assert found.exact, found.text()
     assert found.layers == found.of_layers
     assert found.snr_db["logits"] > 20
+
+
+def _gelu(g: Graph, x: str) -> str:
+    root, one, half = (
+        g.tensor(name, np.array(v)) for name, v in (("r", 2**0.5), ("o", 1), ("h", 0.5))
+    )
+    above = g.node("Add", "above", g.node("Erf", "erf", g.node("Div", "scaled", x, root)), one)
+    return g.node("Mul", "gelu", g.node("Mul", "both", x, above), half)
+
+
+def _hardswish(g: Graph, x: str) -> str:
+    three, zero, six = (g.tensor(name, np.array(v)) for name, v in (("t", 3), ("z", 0), ("s", 6)))
+    above = g.node("Clip", "clip", g.node("Add", "above", x, three), zero, six)
+    return g.node("Div", "hswish", g.node("Mul", "both", x, above), six)
+
+
+def _one_slope(g: Graph, x: str) -> str:
+    return g.node("PRelu", "prelu", x, g.tensor("slope", np.array([0.2])))
+
+
+def _slopes(g: Graph, x: str) -> str:
+    return g.node("PRelu", "prelu", x, g.tensor("slope", g.rng.uniform(0.05, 0.4, (8, 1, 1))))
+
+
+def _norm_silu(g: Graph, x: str) -> str:
+    """Behind a sum, as networks with activations first have it."""
+    x = g.norm("before", g.relu("relu", g.node("Add", "sum", x, g.conv("side", x, 8, 8, 1))), 8)
+    return g.node("Mul", "silu", x, g.node("Sigmoid", "sigmoid", x))
+
+
+@pytest.mark.parametrize(
+    ("activation", "kinds"),
+    [
+        (_gelu, ["conv+lookup", "conv"]),
+        (_hardswish, ["conv+lookup", "conv"]),
+        (_norm_silu, ["conv", "conv+add", "depthwise+lookup", "conv"]),
+        (_one_slope, ["conv+lookup", "conv"]),
+        (_slopes, ["conv", "avgpool", "avgpool", "depthwise+add", "conv"]),
+    ],
+)
+def test_activations_that_are_written_out(
+    activation: Callable[[Graph, str], str], kinds: list[str]
+) -> None:
+    """One table, whatever passes over constants made of the parts; a slope for each channel is none."""
+    g = Graph(0)
+    x = activation(g, g.norm("norm", g.conv("first", "image", 3, 8, 3), 8))
+    g.pooled_classifier(g.conv("last", x, 8, 8, 3), 8, 10)
+    images = np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)
+    network = compiler.compile(g.model("net", 8, 10), "dense256", calibrate={"image": images})
+    assert network.cpu == {}
+    (program,) = network.programs.values()
+    assert [layer.kind for layer in program.layers] == [*kinds, "avgpool", "conv"]
+    found = validate(network, {"image": images[:1]})
+    assert found.exact, found.text()
+    assert found.snr_db["logits"] > 25
