@@ -31,6 +31,7 @@ from zeroskip.compiler.lowering.moves import depth_to_space, gather
 from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
 
+SEPARATE_TAPS = 25  # from which on a maximum is taken of columns, then of rows
 LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
 # whose results a table may take
 TABLED = (ops.ConvOp, ops.MaxPoolOp, ops.AvgPoolOp, ops.AddOp, ops.MultiplyOp)
@@ -163,7 +164,26 @@ def _max_pool(
         _pair(layer.dilation, 1),
         _pair(_begins(layer.padding), 0),
     )
-    return [ops.MaxPoolOp(node, reads[0], y, window, Clip(layer.lo, layer.hi))]
+    clip = Clip(layer.lo, layer.hi)
+    if window.taps < SEPARATE_TAPS or 1 in window.kernel:
+        return [ops.MaxPoolOp(node, reads[0], y, window, clip)]
+    # The maximum of a window is that of its columns' maxima: k + k taps in place of k x k.
+    down, across = (
+        Window(*((at[0], one) if axis == 0 else (one, at[1]) for at, one in _sides(window)))
+        for axis in range(2)
+    )
+    size = y.spatial[0], reads[0].spatial[1]
+    columns = replace(y.value, name=f"{y.value.name}.columns", spatial=size)
+    return [
+        ops.MaxPoolOp(node, reads[0], whole(columns), down, Clip(*layers.BOUNDS[y.value.dtype])),
+        ops.MaxPoolOp(node, whole(columns), y, across, clip),
+    ]
+
+
+def _sides(window: Window) -> tuple[tuple[tuple[int, int], int], ...]:
+    """Kernel, stride, dilation and padding of a window, each with what it is of an axis that a
+    window has one pixel of."""
+    return ((window.kernel, 1), (window.stride, 1), (window.dilation, 1), (window.pad, 0))
 
 
 def _avg_pool(

@@ -85,6 +85,15 @@ def test_every_bit(make: Callable[[GraphBuilder], list[str]]) -> None:
     check(b.graph(*make(b)), b.data(), load_spec("sparse256"), seed=3)
 
 
+def test_a_large_maximum_is_one_of_columns_then_of_rows() -> None:
+    b = GraphBuilder(np.random.default_rng(3))
+    x = b.input(18, 11, 9)
+    graph = b.graph(b.pool(x, "max", 5, 1, 2), b.pool(x, "max", 7, 2, 3), b.pool(x, "max", 3, 1, 1))
+    kernels = [op.input_window.kernel for op in lower(graph).ops]
+    assert kernels == [(5, 1), (1, 5), (7, 1), (1, 7), (3, 3)]
+    check(graph, b.data(), load_spec("sparse256"))
+
+
 def test_a_slice_of_channels_is_a_view() -> None:
     b = GraphBuilder(np.random.default_rng(0))
     region = lower(b.graph(*_slices(b)[:2]))

@@ -48,6 +48,13 @@ MOVES: tuple[Change, ...] = (
         "compiler/test_moves.py::test_every_bit",
     ),
     Change(
+        "compiler/lowering/lower.py",
+        "the maxima of columns are limited, too",
+        "whole(columns), down, Clip(*layers.BOUNDS[y.value.dtype])),",
+        "whole(columns), down, Clip(layer.hi, layer.hi)),",
+        "compiler/test_moves.py::test_a_large_maximum_is_one_of_columns_then_of_rows",
+    ),
+    Change(
         "compiler/codegen/weave.py",
         "rows that take turns lie one below the other",
         "act_block=down.stride * tile.row,",
