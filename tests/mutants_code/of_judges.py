@@ -113,8 +113,8 @@ JUDGES_OF_RELAY_PASSES = (
     Change(
         _FORWARD,
         "one reader that runs on the accelerator is enough",
-        "return bool(self.readers[name]) and all(map(self._runs, self.readers[name]))",
-        "return bool(self.readers[name]) and any(map(self._runs, self.readers[name]))",
+        "return bool(readers) and all(self._runs(each, functions) for each in readers)",
+        "return bool(readers) and any(self._runs(each, functions) for each in readers)",
         "relay_passes/test_fold_forward.py::test_between_layers_it_is_a_layer",
     ),
     Change(
