@@ -46,6 +46,7 @@ ELSEWHERE = {
     ("docs/FLOW.md", "examples/cpp_host/host"): "tests/test_cpp_host.py",
     ("docs/FLOW.md", ""): FLOW,
     ("docs/EXTENDING.md", ""): "tests/test_plugin_array.py",
+    ("docs/EXPERIMENTS.md", ""): "tests/runtime/test_experiments_page.py",
     ("docs/ACCELERATORS.md", ""): TABLES,
     ("benchmarks/RESULTS.md", ""): TABLES,
     ("README.md", "zeroskip compare models/fashion_dense.onnx"): TABLES,
@@ -63,6 +64,7 @@ FILLED = {"--data DATA": "--data DATA.npz", "RECIPE": "nm", "cycles=0.4": "cycle
 SNIPPETS = {  # page -> where its Python is run
     "README.md": "tests/test_readme.py",
     "docs/FLOW.md": "tests/test_flow_page_tvm.py",
+    "docs/EXPERIMENTS.md": "tests/runtime/test_experiments_page.py",
     "docs/tutorials/prune_torch.md": "tests/test_examples.py",
     "docs/tutorials/in_tvm.md": "tests/test_examples.py",
     "docs/tutorials/compare.md": "tests/test_examples.py",
@@ -132,11 +134,14 @@ def test_every_snippet_of_python_is_run_somewhere() -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```toml" in text_of(page)])
 def test_every_toml_is_taken(page: str, tmp_path: Path) -> None:
-    """As what it is: pruning recipe, pattern library, preprocessing or target."""
+    """As what it is: pruning recipe, pattern library, preprocessing or target; spaces of experiments
+    are taken in the test of their page."""
     for number, text in enumerate(re.findall(r"```toml\n(.*?)```", text_of(page), re.DOTALL)):
         path, table = tmp_path / f"{number}.toml", tomllib.loads(text)
         path.write_text(text, encoding="utf-8")
-        if "prune" in table:
+        if "networks" in table:
+            assert page in SNIPPETS
+        elif "prune" in table:
             assert read_recipe(str(path))
         elif "patterns" in table:
             assert read_recipe(f"pattern:library={path}")
@@ -147,7 +152,9 @@ def test_every_toml_is_taken(page: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [each for each in COMMANDS if each.optional], ids=lambda each: each.line[:30]
+    "command",
+    [each for each in COMMANDS if each.optional and each.line.startswith("zeroskip")],
+    ids=lambda each: each.line[:30],
 )
 def test_what_may_be_left_out_is_an_option(command: Command) -> None:
     name = command.line.split()[1]

@@ -26,7 +26,7 @@ from zeroskip.relay_passes.frontend.limits import (
     refuse_types,
 )
 from zeroskip.relay_passes.frontend.noops import remove_noops
-from zeroskip.relay_passes.frontend.pad_layers import rewrite_pads
+from zeroskip.relay_passes.frontend.pad_layers import gather_mirrored_pads
 from zeroskip.relay_passes.frontend.pads import make_pads_explicit, merge_pads, refuse_empty_windows
 from zeroskip.relay_passes.frontend.pools import make_pools
 from zeroskip.relay_passes.frontend.qdq import dequantize_operands, move_integer_limits
@@ -110,7 +110,7 @@ def normalise_own(
     make_pads_explicit(result)
     merge_pads(result)
     infer_shapes(result)
-    if rewrite_pads(result):
+    if gather_mirrored_pads(result):
         infer_shapes(result)
     refuse_empty_windows(result)
     refuse_types(result)

@@ -3,49 +3,63 @@
 import numpy as np
 import onnx
 
-from zeroskip.relay_passes.frontend.editing import DEFAULT_DOMAINS, Rewriter, attributes, input_name
+from zeroskip.relay_passes.frontend.editing import (
+    DEFAULT_DOMAINS,
+    Index,
+    Rewriter,
+    attributes,
+    input_name,
+)
 from zeroskip.relay_passes.frontend.pads import spatial_zeros
 
 _MIRRORED = ("edge", "reflect", "wrap")
 _RANKS = (3, 4, 5)  # [N, C, W], [N, C, H, W] and [N, C, D, H, W]
 
 
-def rewrite_pads(model: onnx.ModelProto) -> bool:
-    """Replace Pads of float tensors by zeros in space with an AveragePool of single pixels that
-    counts its padding, and those by other pixels (edge, reflect, wrap) with a Gather of each axis;
+def as_pool(node: onnx.NodeProto, index: Index) -> onnx.NodeProto | None:
+    """A Pad of a float tensor by zeros in space as an AveragePool of single pixels that counts its
+    padding, for TVM, which has it as an operator; None of any other node. It is no ONNX that others
+    run: there windows are larger than their padding."""
+    if node.op_type != "Pad" or node.domain not in DEFAULT_DOMAINS:
+        return None
+    shape = _float_shape(node.input[0], index)
+    amounts = None if shape is None else spatial_zeros(node, index)
+    if shape is None or amounts is None or not any(amounts):
+        return None
+    return onnx.helper.make_node(
+        "AveragePool",
+        node.input[:1],
+        node.output,
+        node.name,
+        kernel_shape=[1] * (len(shape) - 2),
+        pads=amounts,
+        count_include_pad=1,
+    )
+
+
+def _float_shape(name: str, index: Index) -> tuple[int, ...] | None:
+    """The shape of a float tensor with channels and space; None of any other."""
+    info, shape = index.infos.get(name), index.shape(name)
+    if info is None or shape is None or len(shape) not in _RANKS:
+        return None
+    return shape if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT else None
+
+
+def gather_mirrored_pads(model: onnx.ModelProto) -> bool:
+    """Replace Pads of float tensors by other pixels (edge, reflect, wrap) with a Gather of each axis;
     True if there was one. Needs shapes."""
     found: list[str] = []
 
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
         if node.op_type != "Pad" or node.domain not in DEFAULT_DOMAINS:
             return False
-        info = rewriter.index.infos.get(node.input[0])
-        shape = rewriter.index.shape(node.input[0])
-        if info is None or shape is None or len(shape) not in _RANKS:
-            return False
-        if info.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-            return False
-        done = _zeros(rewriter, node, len(shape) - 2) or _mirrored(rewriter, node, shape)
+        shape = _float_shape(node.input[0], rewriter.index)
+        done = shape is not None and _mirrored(rewriter, node, shape)
         found.extend([node.name] * done)
         return done
 
     Rewriter(model).expand(rewrite)
     return bool(found)
-
-
-def _zeros(rewriter: Rewriter, node: onnx.NodeProto, rank: int) -> bool:
-    amounts = spatial_zeros(node, rewriter.index)
-    if amounts is None or not any(amounts):
-        return False
-    rewriter.make(
-        "AveragePool",
-        node.input[:1],
-        output=node.output[0],
-        kernel_shape=[1] * rank,
-        pads=amounts,
-        count_include_pad=1,
-    )
-    return True
 
 
 def _mirrored(rewriter: Rewriter, node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:

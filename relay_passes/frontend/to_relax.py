@@ -18,6 +18,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 from zeroskip.relay_passes.attrs import INPUTS_ATTR, NODES_ATTR, OPERATORS_ATTR, OUTPUTS_ATTR
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.frontend.editing import (
+    Index,
     attributes,
     input_name,
     operators,
@@ -26,6 +27,7 @@ from zeroskip.relay_passes.frontend.editing import (
     static_shape,
 )
 from zeroskip.relay_passes.frontend.load import NUMBERS, refused_type
+from zeroskip.relay_passes.frontend.pad_layers import as_pool
 from zeroskip.relay_passes.frontend.refusals import refused_node, refused_operator, refused_shape
 from zeroskip.relay_passes.names import unused_name
 from zeroskip.relay_passes.relax.fold import fold_constants
@@ -105,12 +107,12 @@ def _convert(model: onnx.ModelProto) -> tuple[tvm.IRModule, dict[str, str]]:
         importer._nodes[item.name] = param
     nodes: dict[str, str] = {}
     constants = {item.name for item in model.graph.initializer}
-    builder = importer.bb
+    builder, index = importer.bb, Index.of(model)
     with function_in(builder, "main", params):
         with builder.dataflow():
             for node in model.graph.node:
                 with _refusing(node, constants):
-                    _convert_node(importer, node)
+                    _convert_node(importer, as_pool(node, index) or node)
                     for name in filter(None, node.output):
                         result = importer._nodes[name]
                         if not is_leaf(result):

@@ -37,7 +37,8 @@ _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 @function_pass("DecomposeOperators")
 class DecomposeOperators(Pass):
     """Transposed convolutions with constant weights become convolutions and depth to space, parts
-    of a split slices, resizes to the nearest rows and columns that are taken.
+    of a split slices, resizes to the nearest rows and columns that are taken, pads by zeros in space
+    averages of single pixels that count their padding.
 
     The bias and the ReLU behind a transposed convolution go before the depth to space, where they
     are of the convolution. One of few taps in a phase has zeros in its weights, which an array that
@@ -56,6 +57,8 @@ class DecomposeOperators(Pass):
             value, name = binding.value, str(binding.var.name)
             if isinstance(value, relax.TupleGetItem):
                 return _part(made.get(value.tuple_value), value.index, env)
+            if op_name(value) == "relax.nn.pad":
+                return _surrounded(value, env)
             if op_name(value) == "relax.image.resize2d":
                 return _nearest(builder, value, binding, env)
             return _convolved(builder, name, chains[name], env) if name in chains else None
@@ -76,6 +79,18 @@ def _part(split: relax.Expr | None, index: int, env: Env) -> relax.Expr | None:
         edges = [0, *(int(each) for each in sections), size]
     begin, end = edges[index], edges[index + 1]
     return relax.op.strided_slice(env.get(data, data), [axis], [begin], [end])
+
+
+def _surrounded(call: Call, env: Env) -> relax.Expr | None:
+    """A pad by zeros in space as a pool of single pixels; None of any other pad."""
+    (data,), attrs = call.args, call.attrs
+    rank, widths = len(data.ty.shape) - 2, [int(n) for n in attrs.pad_width]
+    outside = str(attrs.pad_mode) != "constant" or float(attrs.pad_value) != 0
+    if rank not in (1, 2, 3) or outside or any(widths[:4]) or min(widths) < 0:
+        return None
+    pool = getattr(relax.op.nn, f"avg_pool{rank}d")
+    padding = [*widths[4::2], *widths[5::2]]
+    return pool(env.get(data, data), [1] * rank, padding=padding, count_include_pad=True)
 
 
 def _nearest(

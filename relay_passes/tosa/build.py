@@ -360,7 +360,7 @@ class Building:
         mult, shift = _fixed(op, by)
         got = np.clip(evened(truth[0] * mult, shift) + by.zero, low, high)
         self._tell(op, label, int(np.count_nonzero(got != truth[1])), truth[1].size, "products")
-        four = len(of.out) == 4 and any(view.steps for view in of.views)
+        four = len(of.out) == 4 and any(("turn", LAST) in view.steps[-1:] for view in of.views)
         turn, steps = (("turn", FIRST), (("turn", LAST),)) if four else (None, ())
         xs = []
         for view, zero in zip(of.views, of.zeros, strict=True):

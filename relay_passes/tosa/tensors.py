@@ -117,7 +117,10 @@ def order_of(shape: tuple[int, ...], steps: Steps) -> npt.NDArray[np.int32]:
 
 
 def deepened(shape: tuple[int, ...], steps: Steps) -> tuple[int, ...] | None:
-    """The block by which these steps take depth to space; None where they do something else."""
+    """The block by which these steps take depth to space; None where they do something else, or no
+    more than turn axes, which of single pixels is the same."""
+    if all(kind == "turn" for kind, _ in steps):
+        return None
     flat = order_of(shape, steps)
     if len(shape) < 3 or flat.ndim != len(shape) or flat.shape[0] != shape[0]:
         return None

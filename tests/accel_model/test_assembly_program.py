@@ -42,6 +42,7 @@ def test_compute(seed: int | None) -> None:
     total = np.clip(best + mean, -128, 127)
     edge = quads[:, :, :, :, 0].sum(axis=2) - quads[:, :, :, :, 1].sum(axis=2)
     assert np.array_equal(out["total"], total)
+    assert np.array_equal(out["product"], np.clip(best * mean, 0, 127))
     assert np.array_equal(out["edge"], np.clip(edge, -128, 127))
     assert np.array_equal(out["y"][0], np.clip(total[0] - total[2], -128, 127))
 

@@ -14,6 +14,7 @@ from tvm import relax
 
 from tests.relay_passes.onnx_oracle import inputs_of, parse, reference
 from zeroskip.compiler.driver import import_float
+from zeroskip.relay_passes.frontend.from_relax import export_onnx
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.relax.decompose import DecomposeOperators
 from zeroskip.relay_passes.relax.rewriting import bindings, op_name
@@ -139,3 +140,23 @@ def test_parts_of_a_split_are_slices() -> None:
     got = run_cpu(compile_for_cpu(made), "main", list(values.values()))
     for mine, theirs in zip(got, reference(model, values), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pads"), [("1,2,4,5", "0,0,1,0,0,0,3,2"), ("1,2,5", "0,0,2,0,0,1")]
+)
+def test_a_pad_by_zeros_is_a_pool_of_single_pixels(shape: str, pads: str) -> None:
+    """Where no window takes it; written back as ONNX it is a Pad, which onnxruntime computes."""
+    unknown = ",".join("ABCD"[: shape.count(",") + 1])
+    text = f"""g (float[{shape}] x) => (float[{unknown}] y) {{
+        p = Constant<value_ints=[{pads}]>()  a = Pad(x, p)  y = Sigmoid(a) }}"""
+    model = parse(text, opset=19)
+    module = import_float(model, {})
+    rank = shape.count(",") - 1
+    assert operators(module) == [f"relax.nn.avg_pool{rank}d", "relax.sigmoid"]
+    inputs = inputs_of(model, 1)
+    (want,) = reference(model, inputs)
+    (got,) = run_cpu(compile_for_cpu(module), "main", list(inputs.values()))
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    session = onnxruntime.InferenceSession(export_onnx(module).SerializeToString())
+    np.testing.assert_allclose(session.run(None, inputs)[0], want, rtol=1e-5)

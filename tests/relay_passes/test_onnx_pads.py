@@ -143,26 +143,14 @@ def test_zero_pad_merges(reader: str) -> None:
     [
         padded("Conv(a, w)", value=1.0),
         padded("Conv(a, w3)", pads="[0,1,1,2,0,0,0,1]"),
+        padded("MaxPool<kernel_shape=[3,3]>(a)"),
+        padded("AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(a)"),
+        padded("AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(a)"),
     ],
-    ids=["value", "channels"],
+    ids=["value", "channels", "max", "uncounted", "ceil"],
 )
 def test_a_pad_that_means_something_else_stays(model: onnx.ModelProto) -> None:
     assert check(model).graph.node[0].op_type == "Pad"
-
-
-@pytest.mark.parametrize(
-    "reader",
-    [
-        "MaxPool<kernel_shape=[3,3]>(a)",
-        "AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(a)",
-        "AveragePool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(a)",
-    ],
-    ids=["max", "uncounted", "ceil"],
-)
-def test_a_pad_that_does_not_merge_is_a_pool_of_pixels(reader: str) -> None:
-    pool, *_ = check(padded(reader)).graph.node
-    assert pool.op_type == "AveragePool"
-    assert attributes(pool)["kernel_shape"] == [1, 1]
 
 
 @pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
@@ -182,9 +170,9 @@ def test_a_crop_stays() -> None:
     assert [node.op_type for node in result.graph.node] == ["Pad", "Conv"]
 
 
-def test_a_pad_that_two_read_is_there_once() -> None:
+def test_a_pad_that_two_read_stays() -> None:
     text = """g (float[1,1,4,4] x) => (float[A,B,C,D] y) {
         p = Constant<value_ints=[0,0,1,1,0,0,1,1]>()  a = Pad(x, p)
         c = Conv(a, w)  y = Add(a, c) }"""
     model = parse(text, w=np.ones((1, 1, 1, 1), np.float32))
-    assert [node.op_type for node in check(model).graph.node] == ["AveragePool", "Conv", "Add"]
+    assert [node.op_type for node in check(model).graph.node] == ["Pad", "Conv", "Add"]

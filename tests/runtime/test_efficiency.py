@@ -50,7 +50,7 @@ def test_rates_are_what_their_names_say() -> None:
     assert one.energy[LEAKAGE] == pytest.approx(2 * chip.leakage_mw)  # mW for 2 ms
     assert one.energy[IDLE_DRAM] == pytest.approx(2 * 75.75)
     assert one.area[FLOORPLAN] == chip.floorplan_mm2
-    whole = 36 + 2 * chip.standing_mw
+    whole = sum(SPENT.values()) + 2 * chip.standing_mw
     assert one.microjoules == pytest.approx(whole)
     assert one.milliwatts == pytest.approx(whole / 2)
     assert one.edp == pytest.approx(whole * 2)
