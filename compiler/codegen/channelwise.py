@@ -13,13 +13,14 @@ from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.compiler.codegen.act_tile import TileRequest
 from zeroskip.compiler.codegen.param_rows import requantize_rows, scalar_rows, sum_rows
-from zeroskip.compiler.codegen.program_builder import ProgramBuilder, TileRequest
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import ChannelSlice
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import Interval, Tile2D, full, input_tile, intervals, patches
+from zeroskip.compiler.ir.views import ChannelSlice
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 

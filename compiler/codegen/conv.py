@@ -13,12 +13,9 @@ from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.param_rows import requantize_rows, sum_rows
-from zeroskip.compiler.codegen.program_builder import (
-    ActTile,
-    ProgramBuilder,
-    TileRequest,
-)
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from zeroskip.compiler.codegen.act_tile import ActTile
 from zeroskip.compiler.codegen.channelwise import (
     INSTRUCTIONS,
     ChannelEmitter,
@@ -13,7 +14,7 @@ from zeroskip.compiler.codegen.channelwise import (
     ReshapeEmitter,
 )
 from zeroskip.compiler.codegen.conv import ConvEmitter
-from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.weave import WeaveEmitter
 from zeroskip.compiler.dump import describe_step
 from zeroskip.compiler.errors import CompileError
@@ -21,10 +22,11 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import touched
 from zeroskip.compiler.ir.layer_info import layer_info
 from zeroskip.compiler.ir.liveness import Liveness
-from zeroskip.compiler.ir.ops import Op, whole
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.ir.stripes import plan_stripes
 from zeroskip.compiler.ir.tiles import Interval, Tile2D
+from zeroskip.compiler.ir.views import whole
 from zeroskip.compiler.ir.weight_packing import PackedWeights, weights_of
 
 

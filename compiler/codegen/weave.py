@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
+from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.channelwise import cuts
-from zeroskip.compiler.codegen.program_builder import ActTile, ProgramBuilder, TileRequest
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import ChannelSlice
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import DmaRun, Interval, dma_runs
+from zeroskip.compiler.ir.views import ChannelSlice
 from zeroskip.compiler.ir.weave import TakenRun
 
 STRIDES = dict(isa.layout(isa.LoadShape))

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.compiler.ir.ops import ChannelSlice, Frames, Op, Region
+from zeroskip.compiler.ir.ops import Op, Region
+from zeroskip.compiler.ir.views import ChannelSlice, Frames
 
 Mask = npt.NDArray[np.bool_]
 

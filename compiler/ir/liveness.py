@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value
+from zeroskip.compiler.ir.ops import Op
+from zeroskip.compiler.ir.views import ChannelSlice, Value
 
 
 @dataclass(frozen=True)

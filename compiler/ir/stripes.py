@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.compiler.ir.ops import ChannelSlice, Op, Value
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.tiles import Interval
+from zeroskip.compiler.ir.views import ChannelSlice, Value
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

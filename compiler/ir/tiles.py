@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
-from zeroskip.compiler.ir.ops import ChannelSlice, Window
+from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.views import ChannelSlice
 
 
 @dataclass(frozen=True)

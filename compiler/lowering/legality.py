@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.compiler.ir.ops import planar
+from zeroskip.compiler.ir.views import planar
 from zeroskip.relay_passes.integer import layers
 
 Predicate: TypeAlias = Callable[[layers.Layer], str | None]

@@ -14,18 +14,8 @@ import numpy as np
 
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.ir.ops import (
-    AddRequant,
-    ChannelSlice,
-    Clip,
-    Op,
-    Region,
-    ResultTable,
-    Value,
-    Window,
-    planar,
-    whole,
-)
+from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Region, ResultTable, Window
+from zeroskip.compiler.ir.views import ChannelSlice, Value, planar, whole
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
 from zeroskip.compiler.lowering.moves import depth_to_space, gather
 from zeroskip.compiler.lowering.volumes import VOLUMES

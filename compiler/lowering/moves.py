@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import ChannelSlice, Clip, Op, Value, Window, whole
+from zeroskip.compiler.ir.ops import Clip, Op, Window
+from zeroskip.compiler.ir.views import ChannelSlice, Value, whole
 from zeroskip.compiler.ir.weave import TakenRun, taken_runs
 from zeroskip.relay_passes.integer import layers
 

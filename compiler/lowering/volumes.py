@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import ChannelSlice, Clip, Frames, Op, Window
+from zeroskip.compiler.ir.ops import Clip, Op, Window
+from zeroskip.compiler.ir.views import ChannelSlice, Frames, whole
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
 from zeroskip.relay_passes.integer import layers
 
@@ -249,8 +250,8 @@ def _max_pool(node: str, layer: layers.MaxPoolLayer, reads: Views, y: ChannelSli
         rows,
     )
     return [
-        *_maxima(node, within, x, ops.whole(inner), Clip(low, high)),
-        *_maxima(node, over, ops.whole(inner), y, clip),
+        *_maxima(node, within, x, whole(inner), Clip(low, high)),
+        *_maxima(node, over, whole(inner), y, clip),
     ]
 
 

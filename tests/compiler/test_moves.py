@@ -13,7 +13,7 @@ from tests.compiler.test_bits import check
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import touched
-from zeroskip.compiler.ir.ops import Value, whole
+from zeroskip.compiler.ir.views import Value, whole
 from zeroskip.compiler.ir.weave import TakenRun, positions, taken_runs
 from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroskip.accel_model.program.tensor_layout import Tensor, to_dram
-from zeroskip.compiler.ir.ops import ChannelSlice, Value, Window
+from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.tiles import (
     Interval,
     dma_runs,
@@ -15,6 +15,7 @@ from zeroskip.compiler.ir.tiles import (
     intervals,
     patches,
 )
+from zeroskip.compiler.ir.views import ChannelSlice, Value
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))

@@ -30,6 +30,7 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import joined, real_macs, shared, touched
 from zeroskip.compiler.ir.layer_info import join_layers, layer_info
 from zeroskip.compiler.ir.tiles import Interval, dma_runs
+from zeroskip.compiler.ir.views import ChannelSlice, Frames, Value
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
@@ -176,8 +177,8 @@ def test_an_average_of_padding_alone() -> None:
 
 def test_a_chunk_that_begins_within_a_frame() -> None:
     """The next frame's first block lies before the block that the chunk begins with."""
-    value = ops.Value("x", 32, (4 * 3, 5), "int8", 0)
-    view = ops.ChannelSlice(value, 0, 2 * 32, ops.Frames(1, 2, 2, 3))
+    value = Value("x", 32, (4 * 3, 5), "int8", 0)
+    view = ChannelSlice(value, 0, 2 * 32, Frames(1, 2, 2, 3))
     home, frame = Tensor("x", 0, 32, value.spatial), 3 * 5 * 16
     found = [(run.block, run.count, run.dram) for run in dma_runs(view, home, Interval(16, 32))]
     assert found == [(0, 1, 5 * frame), (1, 1, 3 * frame)]
