@@ -61,7 +61,7 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=pytest.mark.torch if "torch" in path.stem else ())
+        pytest.param(path, marks=pytest.mark.torch if "torch" in path.stem else pytest.mark.docs)
         for path in OF_KIND[".py"]
     ],
     ids=lambda path: path.stem,

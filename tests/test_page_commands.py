@@ -1,6 +1,6 @@
 """Every command and snippet of the pages runs: here, or in the test that ``ELSEWHERE`` names.
 
-README's commands run in each quick run, those of all pages by ``make test-docs``. A command stands in a
+They run by ``make test-docs``; what runs in each quick run looks up their options. A command stands in a
 line that is indented by four spaces; what is in brackets may be left out, and its options are looked up
 in the command's help.
 """
@@ -219,6 +219,7 @@ def run(command: Command, folder: Path) -> str:
     return shown.stdout
 
 
+@pytest.mark.docs
 def test_commands_of_the_readme(folder: Path) -> None:
     own = [command for command in HERE if command.page == "README.md"]
     assert len(own) > 8

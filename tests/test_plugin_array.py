@@ -45,6 +45,7 @@ def test_the_package_conforms(installed: Path) -> None:
     assert found.stdout.count(" ok\n") == 7
 
 
+@pytest.mark.slow
 def test_a_network_runs_on_it_to_the_bit(installed: Path, tmp_path: Path) -> None:
     target = installed / "zeroskip_lockstep" / "lockstep256.toml"
     network, images = tmp_path / "net.zsk", tmp_path / "images.npz"

@@ -43,6 +43,7 @@ NAMES = [
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("code", EXAMPLES, ids=["python", "tvm"])
 def test_example(code: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

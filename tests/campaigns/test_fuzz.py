@@ -54,6 +54,7 @@ def test_the_smallest_memories_are_tight() -> None:
         assert judge(less).outcome != "exact"
 
 
+@pytest.mark.slow
 def test_a_wrong_bit_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiler that swaps the operands' scales of fused additions."""
     monkeypatch.setattr(lower, "_swapped", lambda total: total)

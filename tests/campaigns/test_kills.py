@@ -71,7 +71,7 @@ def zeroskip(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("compile", "net.onnx", "-o", "out", "--no-cache"),
+        pytest.param(("compile", "net.onnx", "-o", "out", "--no-cache"), marks=pytest.mark.slow),
         ("compile", "net.onnx", "-o", "out", "--target", "sparse256"),
         ("run", "net.zsk", "--input", "x.npz", "--output", "out"),
         ("run", "net.zsk", "--input", "x.npz", "--trace", "out"),

@@ -53,10 +53,21 @@ def test_an_error_of_our_own_asks_to_be_reported(
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    ("module", "name", "function"),
-    [("compiler", "driver", "import_float"), ("accel_model.machine", "machine", "Machine.run")],
+    ("module", "name", "function", "number", "code"),
+    [
+        ("compiler", "driver", "import_float", signal.SIGINT, 130),
+        ("accel_model.machine", "machine", "Machine.run", signal.SIGTERM, 143),
+        pytest.param(
+            *("compiler", "driver", "import_float"), signal.SIGTERM, 143, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            *("accel_model.machine", "machine", "Machine.run"),
+            signal.SIGINT,
+            130,
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_an_interrupt_ends_in_silence(
     tmp_path: Path, number: signal.Signals, code: int, module: str, name: str, function: str
@@ -116,6 +127,7 @@ def test_help_that_nobody_reads_ends_as_all_output_does() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.slow
 def test_streams_that_are_closed_or_full_change_nothing(tmp_path: Path) -> None:
     """What is written next would have the number of a closed one, and get what others print."""
     onnx.save(small_net(), tmp_path / "net.onnx")

@@ -71,6 +71,7 @@ def test_workers_give_what_this_process_gives(net: Path, cluster: Any, tmp_path:
     assert len({process for _, process, _ in fronts}) == 2
 
 
+@pytest.mark.sweep
 def test_what_a_worker_dies_of_is_a_failure_of_the_point(
     net: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def test_commands_run(command: list[str], folder: Path, monkeypatch: pytest.Monk
         assert "15 points" in done.stdout
 
 
+@pytest.mark.docs
 def test_the_example_runs(folder: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     done = subprocess.run(

@@ -17,7 +17,10 @@ SIDE = 24
 
 @pytest.mark.parametrize(
     ("name", "blocks", "target"),
-    [("efficientnet_b0", 1, "sparse256"), ("mobilenet_v3", 4, "systolic256")],
+    [
+        ("efficientnet_b0", 1, "sparse256"),
+        pytest.param("mobilenet_v3", 4, "systolic256", marks=pytest.mark.slow),
+    ],
 )
 def test_activations_and_gates_stay_on_the_accelerator(name: str, blocks: int, target: str) -> None:
     """SiLU, hard-swish, sigmoid and hard-sigmoid join the layers before them; nothing is left."""
