@@ -1,5 +1,5 @@
-"""TVM's code of a module, kept for the next test that compiles the same module: a tenth of the time
-of all tests."""
+"""TVM's code of a module, kept for the next test that compiles the same module and, for networks that
+are run once or twice, not optimised by LLVM: the schedules are the same, and so are the numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import tvm
+from tvm.target import Target
 from tvm_ffi.structural import structural_equal, structural_hash
 
 from zeroskip.relay_passes.relax import cpu
@@ -16,6 +17,7 @@ KEPT = 64  # lists of modules
 Modules: TypeAlias = Sequence[tvm.IRModule]
 
 _compile = cpu._compile
+_cpu_target = cpu.cpu_target
 _kept: OrderedDict[tuple[int, ...], tuple[Modules, list[Any]]] = OrderedDict()
 
 
@@ -33,3 +35,8 @@ def compile_once(mods: Modules) -> list[Any]:
     if len(_kept) > KEPT:
         _kept.popitem(last=False)
     return before[1]
+
+
+def quick_target(processor: str | None = None) -> Target:
+    """``cpu.cpu_target`` without LLVM's optimisations, which take most of a small network's time."""
+    return Target({**_cpu_target(processor).export(), "opt-level": 0})
