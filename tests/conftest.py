@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compiled_once import compile_once, quick_target
+from tests.compiled_once import compile_once
 from zeroskip.relay_passes.relax import cpu
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _modules_compiled_once() -> None:
     cpu._compile = compile_once
-    cpu.cpu_target = quick_target
