@@ -10,8 +10,8 @@ from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.loading import load_network
 from zeroskip.runtime.cli.options import (
     FILE,
-    OUT,
     echo_written,
+    file_option,
     level_option,
     png_option,
     svg_option,
@@ -22,26 +22,10 @@ from zeroskip.runtime.cli.pruning import show_structures
 
 @click.command("report")
 @click.argument("network", type=FILE)
-@click.option(
-    "--json",
-    "json_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the report for machines; -: on standard output, in the tables' place.",
-)
-@click.option(
-    "--csv",
-    "csv_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the layers for a spreadsheet, a line each; -: on standard output.",
-)
-@click.option(
-    "--html",
-    "html_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the report as one page with figures, for any browser; -: on standard output.",
+@file_option("json", "Write the report for machines; -: on standard output, in the tables' place.")
+@file_option("csv", "Write the layers for a spreadsheet, a line each; -: on standard output.")
+@file_option(
+    "html", "Write the report as one page with figures, for any browser; -: on standard output."
 )
 @svg_option
 @png_option

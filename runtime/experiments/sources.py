@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Unpack
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -16,6 +17,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 import zeroskip
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.runtime.experiments.errors import ExperimentError
+from zeroskip.runtime.experiments.options import SourceOptions
 
 LIBRARIES = ("apache-tvm", "numba", "numpy", "onnx", "onnxruntime", "scipy")
 _SHOWS = ("runtime/cli", "runtime/render")  # changes no figure
@@ -63,6 +65,16 @@ class Source:
             },
         }
         return sealed(parts)
+
+
+def source_of(model: str | Path, **given: Unpack[SourceOptions]) -> Source:
+    """A network by paths as users give them."""
+    params, data, calibrate = (
+        None if path is None else Path(path)
+        for path in (given.get("params"), given.get("data"), given.get("calibrate"))
+    )
+    shapes = tuple((name, tuple(sizes)) for name, sizes in (given.get("shapes") or {}).items())
+    return Source(Path(model), params, shapes, data, calibrate)
 
 
 def sealed(value: object) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Self
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.runtime.experiments.errors import ExperimentError
 
+MEMORY = ":memory:"  # a store that is gone with the process
 VERSION = 1  # of the tables below
 _APPLICATION = 0x5A534B50  # "ZSKP": whose file it is
 _WAIT = 60.0  # seconds for another process's lock

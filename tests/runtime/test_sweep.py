@@ -28,9 +28,10 @@ from zeroskip.runtime.experiments import sweep as sweep_module
 from zeroskip.runtime.experiments.engine import Here
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.run import Counts, missing_of, run
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
 from zeroskip.runtime.experiments.store import Outcome, Store
-from zeroskip.runtime.experiments.sweep import source_of, sweep
+from zeroskip.runtime.experiments.sweep import sweep
 from zeroskip.runtime.experiments.table import FIGURES, Table, table_of
 
 SIZES = (65536, 131072)
@@ -346,9 +347,11 @@ def test_standard_output_takes_the_place_of_tables(folder: Path, table: Table) -
     ]
     assert json.loads(zeroskip(*command, "--json", "-").stdout) == table.rows
     assert zeroskip(*command, "--csv", "-").stdout.splitlines()[0] == ",".join(table.columns)
-    done = zeroskip(*command, "--csv", "-", "--json", "-")
-    assert done.exit_code == 2
-    assert "takes one file" in done.stderr
+    assert zeroskip(*command, "--html", "-").stdout.startswith("<!DOCTYPE html>")
+    for second in ("--json", "--html"):
+        done = zeroskip(*command, "--csv", "-", second, "-")
+        assert done.exit_code == 2
+        assert "takes one file" in done.stderr
 
 
 def test_parquet_holds_the_table(tmp_path: Path, table: Table) -> None:
@@ -438,3 +441,5 @@ def test_python_refuses_as_the_command_does(folder: Path) -> None:
         sweep(folder / "net.onnx", schemes=[])
     with pytest.raises(ExperimentError, match="name one network"):
         sweep([])
+    with pytest.raises(TypeError, match=r"sweep takes no option 'worker'.*workers"):
+        sweep(folder / "net.onnx", worker=2)  # type: ignore[call-arg]
