@@ -37,7 +37,7 @@ from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.options import SpaceOptions
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.settings import Value, check_settings, read_values
-from zeroskip.runtime.experiments.sources import Source
+from zeroskip.runtime.experiments.sources import Source, told_apart
 
 METHODS = ("weights", "statistics")  # of reconstruction
 SET = "set"  # the table of settings in a file
@@ -111,7 +111,7 @@ class Space:
                 f"reconstruct '{brief(reconstruct)}' is not known; {nearest(reconstruct, METHODS)}"
             )
         space = Space(
-            tuple(sources),
+            told_apart(sources),
             specs,
             axes,
             tuple(map(_scheme, schemes)),
