@@ -19,13 +19,16 @@ from zeroskip.runtime.cli.options import (
     echo_written,
     file_option,
     params_option,
+    png_option,
     read_list,
     reconstruct_as_prune_option,
     schemes_option,
     shapes_option,
     sparsity_option,
+    svg_option,
     targets_option,
     to_stdout,
+    write_both,
 )
 
 FILES = ("html_file", "csv_file", "json_file", "parquet_file")
@@ -139,6 +142,8 @@ _run_options = all_of(
     ),
     file_option("csv", "Write a line for each point; -: on standard output."),
     file_option("json", "Write the points for machines; -: on standard output."),
+    svg_option,
+    png_option,
     file_option(
         "parquet", "Write the points as Parquet; needs the extra 'parquet'.", to_stdout=False
     ),
@@ -165,12 +170,12 @@ def sweep_command(**given: Any) -> None:
     with _progress("sweeping") as on_progress:
         table, counts = sweep_space(space, **run, progress=on_progress)
         check_some(table)
-        write(table)
+        written = write(table)
     last = (
         f"{len(space):,} points: {counts.known:,} were in {run['store']}, {counts.measured:,} measured now, "
         f"{counts.failed:,} failed now"
     )
-    _finish(given, sweep_parts(table), last)
+    _finish(given, sweep_parts(table), written, last)
 
 
 @click.command("search")
@@ -232,11 +237,11 @@ def search_command(
     with _progress("searching") as on_progress:
         found = search_space(space, wish, trials=trials, seed=seed, **run, progress=on_progress)
         check_some(found.table)
-        write(found.table)
+        written = write(found.table)
     last = (
         f"{len(found.table):,} of {len(space):,} points are known, in {run['store']}; seed {seed}"
     )
-    _finish(given, found_parts(found), last)
+    _finish(given, found_parts(found), written, last)
 
 
 def _check_given(given: dict[str, Any]) -> None:
@@ -304,20 +309,24 @@ def _progress(title: str) -> Any:
     return progress(title)
 
 
-def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[[Any], None]:
-    """A function that writes a table into the files that were asked for; what cannot be written for
-    want of a library is refused at once. title: of the page; metrics:
-    what its points are ranked by."""
+def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[[Any], list[Path]]:
+    """A function that writes a table into the files that were asked for, whose paths it gives back;
+    what cannot be written for want of a library is refused at once. title: of the page; metrics: what
+    its points are ranked by."""
     from zeroskip.runtime.render.experiment_files import (
         check_parquet,
         write_csv,
+        write_experiment_charts,
         write_experiment_page,
         write_json,
         write_parquet,
     )
+    from zeroskip.runtime.render.files import check_png
 
     if given["parquet_file"] is not None:
         check_parquet()
+    if given["png_folder"] is not None:
+        check_png()
     writers: dict[str, Callable[[Any, Any], None]] = {
         "html_file": lambda path, table: write_experiment_page(
             path, table, title, metrics, command_line()
@@ -327,19 +336,25 @@ def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[
         "parquet_file": write_parquet,
     }
 
-    def write(table: Any) -> None:
-        for name, writer in writers.items():
-            if given[name] is not None:
-                writer(given[name], table)
+    def write(table: Any) -> list[Path]:
+        asked = [name for name in writers if given[name] is not None]
+        for name in asked:
+            writers[name](given[name], table)
+        charts = write_both(
+            given["svg_folder"],
+            given["png_folder"],
+            lambda folder, ending: write_experiment_charts(folder, table, metrics, ending),
+        )
+        return [*(given[name] for name in asked), *charts]
 
     return write
 
 
-def _finish(given: dict[str, Any], parts: Any, last: str) -> None:
+def _finish(given: dict[str, Any], parts: Any, written: list[Path], last: str) -> None:
     """Show what was found and which files there are, unless standard output is one of them."""
     from zeroskip.runtime.render.tables import show
 
     if not _to_stdout(given):
         show(*parts)
-        echo_written(*(given[name] for name in FILES))
+        echo_written(*written)
         click.echo(last)

@@ -196,6 +196,17 @@ png_option = click.option(
 )
 
 
+def write_both(
+    svg_folder: Path | None, png_folder: Path | None, write: Callable[[Path, str], list[Path]]
+) -> list[Path]:
+    """Charts into the folders of --svg and --png that were given; the files' paths. write: of a
+    folder and the files' ending."""
+    folders = ((svg_folder, ".svg"), (png_folder, ".png"))
+    return [
+        path for folder, ending in folders if folder is not None for path in write(folder, ending)
+    ]
+
+
 def echo_written(*paths: Path | None) -> None:
     """Say which files there are now."""
     for path in paths:

@@ -27,6 +27,7 @@ from zeroskip.runtime.cli.options import (
     svg_option,
     targets_option,
     to_stdout,
+    write_both,
 )
 
 DEFAULT_TARGETS = ("dense256", "sparse256", "pattern256")
@@ -212,6 +213,7 @@ def compare_command(
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
     from zeroskip.runtime.render.files import (
+        check_png,
         write_comparison,
         write_comparison_charts,
         write_comparison_page,
@@ -220,7 +222,9 @@ def compare_command(
     from zeroskip.runtime.render.pruning_tables import echo_warnings
     from zeroskip.runtime.render.tables import show
 
-    silent, charts = to_stdout(json_file, csv_file, html_file), []
+    silent = to_stdout(json_file, csv_file, html_file)
+    if png_folder is not None:
+        check_png()
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
             read_model(model, params),
@@ -248,9 +252,11 @@ def compare_command(
             write_comparison_page(html_file, made, command_line())
         if csv_file is not None:
             write_entries(csv_file, made)
-        for folder, ending in ((svg_folder, ".svg"), (png_folder, ".png")):
-            if folder is not None:
-                charts += write_comparison_charts(folder, made, ending)
+        charts = write_both(
+            svg_folder,
+            png_folder,
+            lambda folder, ending: write_comparison_charts(folder, made, ending),
+        )
     if not silent:
         show(*comparison_parts(made))
     if data is None:

@@ -68,10 +68,12 @@ class Store:
 
     def _open(self) -> None:
         run = self._connection.execute
+        run("BEGIN")  # of one moment, while others may be making it
         (application,), (version,) = (
             run(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
         )
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        run("COMMIT")
         if tables and application != _APPLICATION:
             raise ExperimentError(
                 f"'{self.path}' is a database of something else; name another file with --store"

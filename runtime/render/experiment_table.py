@@ -109,7 +109,7 @@ def figure_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
     return (
         cell(row["cycles"], ",.0f"),
-        cell(row["milliseconds"], ",.3f"),
+        cell(row["milliseconds"], ",.3f" if (row["milliseconds"] or 0) >= 0.1 else ".3g"),
         cell(row["microjoules"], ",.1f"),
         cell(row["area_mm2"], ".2f"),
         cell(row["stored_bytes"], ",.1f", 1 / 1024),

@@ -126,7 +126,7 @@ EXPERIMENTS: tuple[Change, ...] = (
         "runtime/test_search.py::test_points_are_asked_for_once_each",
     ),
     Change(
-        "runtime/render/pages/experiments.py",
+        "runtime/render/pages/fronts.py",
         "fronts are drawn straight from point to point",
         "corners.append((at, best))",
         "corners.append((at, up))",

@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import struct
+import sys
 import zlib
 from dataclasses import replace
 from itertools import pairwise
@@ -311,6 +312,7 @@ def test_schemes_are_brought_to_a_sparsity(scheme: str, wanted: float) -> None:
         (["--schemes", "unstructured", "--data", "few.npz"], ["labels", "24"]),
         (["--schemes", "unstructured", "--data", "other.npz"], ["'x'", "3, 16, 16"]),
         (["--schemes", "unstructured", "--data", "missing.npz"], ["missing.npz"]),
+        (["--schemes", "unstructured", "--png", "out"], ["zeroskip[png]", "--svg"]),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -321,6 +323,7 @@ def test_bad_input_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "resvg_py", None)  # not installed: asked before all else
     onnx.save(small_net(), "net.onnx")
     np.savez("few.npz", x=images, labels=np.zeros(3, np.int64))
     np.savez("other.npz", x=images[:, :2])

@@ -6,10 +6,12 @@ import csv
 import json
 import multiprocessing
 import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -304,29 +306,7 @@ def test_the_command_writes_what_it_measured(
     folder: Path, tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments: list[str | Path] = [
-        "sweep",
-        folder / "net.onnx",
-        "--calibrate",
-        folder / "images.npz",
-        "--targets",
-        "sparse256",
-        "--set",
-        "sram.act_bytes=64KiB,128KiB",
-        "--schemes",
-        "dense,unstructured",
-        "--sparsity",
-        "0.5",
-        "--workers",
-        "1",
-        "--store",
-        folder / "whole.sqlite",
-        "--csv",
-        "t.csv",
-        "--json",
-        "t.json",
-    ]
-    done = zeroskip(*arguments)
+    done = zeroskip(*of_the_store(folder), "--csv", "t.csv", "--json", "t.json")
     assert done.exit_code == 0, done.output
     assert "4 points: 4 were in" in done.stdout
     assert "wrote t.csv" in done.stdout
@@ -339,12 +319,7 @@ def test_the_command_writes_what_it_measured(
 
 
 def test_standard_output_takes_the_place_of_tables(folder: Path, table: Table) -> None:
-    command: list[str | Path] = [
-        *("sweep", folder / "net.onnx", "--calibrate", folder / "images.npz"),
-        *("--targets", "sparse256", "--set", "sram.act_bytes=64KiB,128KiB", "--workers", "1"),
-        *("--schemes", "dense,unstructured", "--sparsity", "0.5"),
-        *("--store", folder / "whole.sqlite"),
-    ]
+    command = of_the_store(folder)
     assert json.loads(zeroskip(*command, "--json", "-").stdout) == table.rows
     assert zeroskip(*command, "--csv", "-").stdout.splitlines()[0] == ",".join(table.columns)
     assert zeroskip(*command, "--html", "-").stdout.startswith("<!DOCTYPE html>")
@@ -383,6 +358,47 @@ def test_data_that_do_not_fit_are_one_sentence(folder: Path, tmp_path: Path) -> 
         )
         refused(done, "none of the 2 points has figures", "'x'")
         assert not (tmp_path / "t.csv").exists()
+
+
+def of_the_store(folder: Path) -> list[str | Path]:
+    """The command whose points are all in the store of ``table``."""
+    return [
+        *("sweep", folder / "net.onnx", "--calibrate", folder / "images.npz"),
+        *("--targets", "sparse256", "--set", "sram.act_bytes=64KiB,128KiB", "--workers", "1"),
+        *("--schemes", "dense,unstructured", "--sparsity", "0.5"),
+        *("--store", folder / "whole.sqlite"),
+    ]
+
+
+def test_the_charts_of_the_page_are_written_as_files(
+    folder: Path, tmp_path: Path, table: Table
+) -> None:
+    done = zeroskip(*of_the_store(folder), "--svg", tmp_path / "a" / "b")
+    assert done.exit_code == 0, done.output
+    written = sorted((tmp_path / "a" / "b").iterdir())
+    assert [path.name for path in written] == [
+        "net-area-time.svg",
+        "net-energy-time.svg",
+        "net-parallel.svg",
+        "net-snr-area.svg",
+        "net-snr-energy.svg",
+        "net-snr-time.svg",
+    ]
+    for path in written:
+        assert f"wrote {path}" in done.stdout
+        ElementTree.parse(path)
+
+
+def test_without_what_draws_pngs_nothing_is_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)  # not installed
+    before = files(tmp_path)
+    store, out = tmp_path / "s.sqlite", tmp_path / "out"
+    for command in (["sweep"], ["search", "--goals", "cycles"]):
+        done = zeroskip(*command, folder / "net.onnx", "--store", store, "--png", out)
+        refused(done, "zeroskip[png]", "--svg")
+        assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
