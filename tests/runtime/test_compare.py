@@ -32,7 +32,7 @@ from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
-from zeroskip.runtime.analysis.accuracy import mean_interval
+from zeroskip.runtime.analysis.accuracy import bootstrap_interval
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.compare import CompareError, compare
 from zeroskip.runtime.execution.session import Session
@@ -146,7 +146,8 @@ def test_draws_of_the_samples_give_intervals(images: Array, answers: Array) -> N
     )
     for one, other in zip(made.entries, plain.entries, strict=True):
         assert replace(one, repeats=()) == other  # the rest is measured as without
-        assert one.interval == mean_interval(one.repeats)
+        low, high = bootstrap_interval(one.quality, one.repeats)
+        assert one.interval == (max(0.0, low), min(1.0, high))
         assert other.interval is None
     pruned = made.entries[1]
     assert len(set(pruned.repeats)) > 1  # other samples, another fit
@@ -166,6 +167,11 @@ def test_draws_of_the_samples_give_intervals(images: Array, answers: Array) -> N
 def test_draws_need_samples() -> None:
     with pytest.raises(CompareError, match="--calibrate or --data"):
         compare(small_net(), ["unstructured"], ["sparse256"], seeds=2)
+    one = {"x": np.zeros((1, *SHAPE[1:]), np.float32)}
+    with pytest.raises(CompareError, match="every draw is the same: give more of them"):
+        compare(small_net(), ["unstructured"], ["sparse256"], calibrate=one, seeds=2)
+    with pytest.raises(CompareError, match="two times at least"):
+        compare(small_net(), ["unstructured"], ["sparse256"], calibrate=one, seeds=1)
 
 
 def entry(scheme: str, quality: float, cycles: int) -> Entry:
