@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
-import sqlite3
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ import pytest
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from tests.runtime.stub_work import LATENCY, REFUSED, STUB
-from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.telling import no_progress
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import compile as compile_network
@@ -32,7 +28,7 @@ from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.run import Counts, missing_of, run
 from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
-from zeroskip.runtime.experiments.store import Outcome, Store
+from zeroskip.runtime.experiments.store import Store
 from zeroskip.runtime.experiments.sweep import sweep
 from zeroskip.runtime.experiments.table import FIGURES, Table, table_of
 
@@ -211,92 +207,6 @@ def test_a_network_that_is_none_fails_in_a_sentence(folder: Path, tmp_path: Path
     bad, good = made.rows
     assert "bad.onnx" in bad["failure"]
     assert good["failure"] is None
-
-
-# ------------------------------------------------------------------------------------- the store
-
-
-def outcome(number: int) -> Outcome:
-    return Outcome({"cycles": number}, seconds=0.5)
-
-
-def test_a_store_gives_what_it_was_given(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.sqlite") as store:
-        store.put("a", outcome(1), {"network": "n"}, "code")
-        store.put("b", Outcome(failure="no"), {}, "code")
-        assert store.get("c") is None
-    with Store(tmp_path / "s.sqlite") as store:
-        assert store.get("a") == outcome(1)
-        assert store.get("b") == Outcome(failure="no")
-        store.put("a", Outcome(failure="died"), {}, "code")  # of another process, meanwhile
-        assert store.get("a") == outcome(1)
-        store.put("b", outcome(2), {}, "code")
-        assert store.get("b") == outcome(2)
-
-
-def _write_many(path: Path, first: int, count: int) -> None:
-    for number in range(first, first + count):
-        with Store(path) as store:
-            store.put(str(number), outcome(number), {}, "code")
-
-
-def test_several_processes_write_at_once(tmp_path: Path) -> None:
-    path, context = tmp_path / "s.sqlite", multiprocessing.get_context("fork")
-    writers = [context.Process(target=_write_many, args=(path, 50 * n, 60)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
-    with Store(path) as store:
-        assert len(store) == 210
-        assert all(store.get(str(n)) == outcome(n) for n in range(210))
-
-
-def _no_database(path: Path) -> None:
-    path.write_text("text that is no database, and longer than a header of one" * 10)
-
-
-def _other_database(path: Path) -> None:
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE mine (x)")
-    other.close()
-
-
-def _later_version(path: Path) -> None:
-    Store(path).close()
-    with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 99")
-    other.close()
-
-
-@pytest.mark.parametrize(
-    ("prepare", "words"),
-    [
-        (_no_database, "not a database"),
-        (_other_database, "something else"),
-        (_later_version, "version 99"),
-        (lambda path: (path.parent / "s.sqlite").symlink_to("none/s"), "cannot be used as a store"),
-    ],
-)
-def test_no_store_is_left_as_it_is(
-    prepare: Callable[[Path], Any], words: str, tmp_path: Path, folder: Path
-) -> None:
-    path = tmp_path / "s.sqlite"
-    prepare(path)
-    before = files(tmp_path)
-    with pytest.raises(ZeroskipError) as refusal:
-        Store(path)
-    assert words in str(refusal.value)
-    refused(
-        zeroskip("sweep", folder / "net.onnx", "--workers", "1", "--store", path), "s.sqlite", words
-    )
-    assert files(tmp_path) == before
-
-
-def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match="cannot be used as a store"):
-        Store(tmp_path)
 
 
 # ------------------------------------------------------------------------------------ the command

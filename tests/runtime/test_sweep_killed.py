@@ -42,7 +42,7 @@ def test_a_sweep_killed_twice_gives_the_same_table(folder: Path) -> None:
     assert (second.how, second.code) == (signal.SIGTERM, 128 + signal.SIGTERM)
     assert first.asked <= first.known <= second.known < POINTS
     assert second.asked <= second.known
-    assert last.known == whole(folder, "whole.sqlite").known == POINTS
+    assert last.known == whole(folder, "whole.sqlite", POINTS).known == POINTS
     tables = [(folder / f"{name}.sqlite.csv").read_text() for name in ("killed", "whole")]
     assert tables[0] == tables[1]
     rows = list(csv.DictReader(tables[0].splitlines()))
