@@ -164,6 +164,22 @@ def test_draws_of_the_samples_give_intervals(images: Array, answers: Array) -> N
     assert "interval" not in [each["class"] for each in Page(comparison_page(plain)).elements]
 
 
+def test_names_do_not_lie_on_intervals(made: Comparison) -> None:
+    """The interval of each goes up and down to the edges, and its name stands beside it."""
+    spread = [
+        replace(entry, repeats=(entry.quality - 5, entry.quality + 5)) for entry in made.entries
+    ]
+    (chart, *_) = comparison_charts(replace(made, entries=tuple(spread)))
+    lines = [each for each in chart.picture if each.get("class") == "interval"]
+    names = [each for each in chart.picture if each.get("class") == "label middle"]
+    assert len(lines) == len(spread)
+    assert names
+    for name in names:
+        x, half = float(name.get("x", 0)), 3 * len(name.text or "")  # a letter is wider than that
+        for line in lines:
+            assert not x - half < float(line.get("x1", 0)) < x + half
+
+
 def test_draws_need_samples() -> None:
     with pytest.raises(CompareError, match="--calibrate or --data"):
         compare(small_net(), ["unstructured"], ["sparse256"], seeds=2)
