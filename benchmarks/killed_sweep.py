@@ -149,6 +149,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        if any((folder / f"{name}.sqlite").exists() for name in ("killed", "whole")):
+            parser.error(f"{folder} has a store of an earlier run: give an empty folder")
         measure(folder, given.networks, given.seed, given.workers)
 
 
