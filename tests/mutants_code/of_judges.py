@@ -192,7 +192,7 @@ JUDGES_OF_RELAY_PASSES = (
         "a pool by maximum gets a scale of its own",
         '_INHERITING: tuple[Kind, ...] = ("maxpool", "reshape", "move")',
         '_INHERITING: tuple[Kind, ...] = ("reshape", "move")',
-        "relay_passes/test_quantize.py",
+        "relay_passes/test_scales.py",
     ),
     Change(
         _SCALES,
