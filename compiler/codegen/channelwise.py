@@ -199,8 +199,9 @@ class ChannelEmitter:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
         weight = op.weight[channels.start : channels.end]
         matrix = weight.reshape(channels.size, -1)
-        raw, lengths = DENSE.pack(matrix, Shape(1, matrix.shape[1]), np.arange(len(matrix)))
         spec = self.out.spec
+        dense, shape = spec.stored(DENSE), Shape(1, matrix.shape[1])
+        raw, lengths = dense.pack(matrix, shape, np.arange(len(matrix)))
         return raw, spec.kind.placement(spec.array, 0).rows(lengths)
 
     def _place_weights(self, op: ops.DepthwiseOp, channels: Interval) -> Rows:
@@ -273,7 +274,7 @@ class ReshapeEmitter:
                 )
                 (tile,) = out.tiles([want])
                 for lane in range(channels.size):
-                    at = linear + (channels.start + lane) * pixels + patch.rows.start * cols
-                    out.move_bytes(flat, tile, lane, at)
+                    at = (channels.start + lane) * pixels + patch.rows.start * cols
+                    out.move_lane(flat, tile, lane, linear + at * out.wide)
                 if blocked is isa.Store:
                     out.store(view, channels, tile)

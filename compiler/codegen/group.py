@@ -154,7 +154,8 @@ class _GroupEmitter:
         weights = weights_of(op, self.out.spec)
         schedule = describe_step(self.group, self.steps, index)
         read = touched(op)
-        self.layers.append(self.out.enter(layer_info(op, schedule, weights, read), read))
+        info = layer_info(op, schedule, weights, read, self.out.wide)
+        self.layers.append(self.out.enter(info, read))
         emitter = EMITTERS[type(op)]
         if not isinstance(plan, emitter.plan):
             raise CompileError(f"'{op.node}': a {type(op).__name__} has no schedule like '{plan}'")

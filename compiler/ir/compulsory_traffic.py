@@ -66,8 +66,8 @@ def joined(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> dict[str, Mask]:
     return {**one, **two, **{name: one[name] | two[name] for name in one.keys() & two.keys()}}
 
 
-def input_bytes(region: Region) -> int:
-    """Bytes of a region's inputs that some operation needs."""
+def input_elements(region: Region) -> int:
+    """Elements of a region's inputs that some operation needs."""
     needed = {
         value.name: np.zeros((value.channels, *value.spatial), np.bool_) for value in region.inputs
     }

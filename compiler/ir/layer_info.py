@@ -15,9 +15,14 @@ from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 
 def layer_info(
-    op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
+    op: Op,
+    schedule: str,
+    weights: PackedWeights | None,
+    touched: dict[str, Mask],
+    element_bytes: int = 1,
 ) -> LayerInfo:
-    """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
+    """The layer of one operation. touched: what it reads (``compulsory.touched``). element_bytes:
+    that the target stores an activation in."""
     residual, table = op.residual, op.table
     kind, result = type(op).__name__.removesuffix("Op").lower(), op.node
     if residual is not None:
@@ -34,8 +39,8 @@ def layer_info(
         macs=op.macs,
         effectual=effectual,
         real_macs=real_macs(op),
-        input_bytes=elements(touched),
-        output_bytes=op.y.channels * op.y.pixels,
+        input_bytes=elements(touched) * element_bytes,
+        output_bytes=op.y.channels * op.y.pixels * element_bytes,
         weight_bytes=0 if weights is None else least_bytes(weights),
         schedule=schedule,
         value=op.y.value.name,
@@ -69,7 +74,7 @@ def least_bytes(weights: PackedWeights) -> int:
         return 0
     weight = grouped(op) if op.shared is None else op.shared.used
     if op.channel_weights:
-        return weight.size
+        return int(weight.size) * weights.format.weight_bytes
     table = weights.table if op.shared is None else weights.format.make_table(weight)
     sizes = [weights.format.least_bytes(weight, table)]
     alone = replace(op.window, stride=(1, 1))  # of one output

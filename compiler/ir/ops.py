@@ -190,7 +190,7 @@ class Op:
         return 0
 
     @property
-    def scratch_bytes(self) -> int:
+    def scratch_elements(self) -> int:
         """DRAM that it needs besides its tensors, for as long as it runs."""
         return 0
 
@@ -378,7 +378,7 @@ class ReshapeOp(Op):
     by_rows = False
 
     @property
-    def scratch_bytes(self) -> int:
+    def scratch_elements(self) -> int:
         """Its elements in that order."""
         return self.x.channels * self.x.value.pixels
 

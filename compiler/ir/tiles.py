@@ -96,16 +96,18 @@ def input_tile(window: Window, out: Tile2D, spatial: tuple[int, int]) -> InputTi
 
 @dataclass(frozen=True)
 class DmaRun:
-    """Blocks of a tile that one load or store moves: ``block`` and ``count`` in the tile, byte
-    ``lane`` and ``bytes`` of each row, and where their first pixel is in DRAM."""
+    """Blocks of a tile that one load or store moves: ``block`` and ``count`` in the tile, element
+    ``lane`` and ``size`` of each row, and where their first pixel is in DRAM, bytes, of ``piece``
+    bytes each."""
 
     block: int
     count: int
     lane: int
-    bytes: int
+    size: int
     dram: int
     dram_block: int
     dram_pixel: int
+    piece: int
 
 
 def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRun]:
@@ -118,9 +120,9 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
     found: list[DmaRun] = []
     for piece in _pieces(view, home, channels):
         for index, last in enumerate(found):
-            if (piece.lane, piece.bytes, piece.dram_pixel) != (
+            if (piece.lane, piece.size, piece.dram_pixel) != (
                 last.lane,
-                last.bytes,
+                last.size,
                 last.dram_pixel,
             ) or piece.block != last.block + last.count:
                 continue
@@ -131,10 +133,11 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
                     last.block,
                     last.count + 1,
                     last.lane,
-                    last.bytes,
+                    last.size,
                     last.dram,
                     stride,
                     last.dram_pixel,
+                    last.piece,
                 )
                 break
         else:
@@ -152,8 +155,9 @@ def _pieces(view: ChannelSlice, home: Tensor, channels: Interval) -> Iterator[Dm
         lane = done % BLOCK
         width = home.block_width(block)
         size = min(BLOCK - lane, width - at, each - channel, channels.size - done)
-        start = home.block_address(block) + at + first_row * home.spatial[1] * width
-        yield DmaRun(done // BLOCK, 1, lane, size, start, 0, width)
+        wide = home.element_bytes
+        start = home.block_address(block) + (at + first_row * home.spatial[1] * width) * wide
+        yield DmaRun(done // BLOCK, 1, lane, size, start, 0, width * wide, size * wide)
         done += size
 
 

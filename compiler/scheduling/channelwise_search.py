@@ -11,7 +11,7 @@ from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
-from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_words, row_timing, strip_of
+from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_cycles, row_timing, strip_of
 from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.ops import Window
@@ -47,7 +47,9 @@ class ChannelSearch:
         self.operand = op.operand is not None
         self.of_channels, self.of_pixels = op.operand_of_channels, op.operand_of_pixels
         weights = op.channel_weights
-        self.words = kernel_words(weights) if weights else 0  # of a stream
+        wide = spec.storage.weight_bytes
+        self.words = 1 + -(-weights * wide // 4) if weights else 0  # of a stream
+        self.sends = kernel_cycles(weights, wide) if weights else 0  # cycles in which WGT gives it
         self.rows = spec.kind.row_unit(spec)
         self.paces: dict[int, float] = {}
 
@@ -69,7 +71,7 @@ class ChannelSearch:
         x = self.op.x.spatial
         looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
         words = 4 * self.spec.wgt_banks * self.words
-        return too_big(self.spec, BLOCK * (looked + 1 + self.operand), words)
+        return too_big(self.spec, self.spec.act_row_bytes * (looked + 1 + self.operand), words)
 
     @cached_property
     def _channels(self) -> Ints:
@@ -93,7 +95,8 @@ class ChannelSearch:
 
     def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
-        op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
+        op, spec, bus = self.op, self.spec, Bus.of(self.spec)
+        value = spec.storage.activation_bytes
         x = self._looked_at(place, cuts)
         y = cuts.input_footprint(Window(), (place.rows, op.y.spatial[1]))
         channels = self._channels
@@ -104,11 +107,11 @@ class ChannelSearch:
         needed = needed + (1 if self.of_pixels else deep) * second * operand
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
-        read, written = x.nbytes(dram, op.y.channels), y.nbytes(dram, op.y.channels)
+        read, written = x.nbytes(spec, op.y.channels), y.nbytes(spec, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
         other: Ints | Floats = written
         if op.operand is not None and (self.of_channels or self.of_pixels):
-            share = cuts.pieces if self.of_channels else y.nbytes(dram, 1)
+            share = cuts.pieces * value if self.of_channels else y.nbytes(spec, 1)
             other = op.operand.channels * share
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
@@ -122,9 +125,10 @@ class ChannelSearch:
             stores=bus.cycles(written * (not place.y), steps * (not place.y)),
             tile=bus.cycles(4 * self.words * channels, self.words > 0),
             first=bus.cycles(
-                channels * (x.patch * (not place.x) + second * operand), (not place.x) + operand
+                value * channels * (x.patch * (not place.x) + second * operand),
+                (not place.x) + operand,
             ),
-            last=bus.cycles(channels * y.patch, 1),
+            last=bus.cycles(value * channels * y.patch, 1),
             rows=rows,
             all_rows=rows * -(-op.y.channels // channels),
             act=needed,
@@ -197,7 +201,7 @@ class ChannelSearch:
         strip = None if self.rows is None else strip_of(self.rows, shape, self.words > 0)
         if self.rows is None or strip is None:
             return None
-        return row_timing(self.rows, shape, strip, blocks, self.words, self.operand)
+        return row_timing(self.rows, shape, strip, blocks, self.sends, self.operand)
 
     def _pace(self, rows: int) -> float:
         """Cycles of a quad of a block, on average over so many rows of output."""

@@ -151,7 +151,7 @@ def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: 
     """Filters of a tile: whole groups, doubling, filled to blocks of 16 channels, which are what is
     written; as far as staging and PAR allow."""
     whole = blocks(weights.filters) * BLOCK
-    staged = spec.sram.staging_bytes // (2 * granule)
+    staged = spec.sram.staging_bytes // (2 * granule * spec.storage.activation_bytes)
     params = (spec.par_rows - max(weights.table_rows, 1)) // (2 * PAR_ROWS) * BLOCK
     sizes = {min(blocks(slots << shift) * BLOCK, whole) for shift in range(12)} | {whole}
     return sorted(size for size in sizes if size <= min(staged, params))

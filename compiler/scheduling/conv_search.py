@@ -79,7 +79,7 @@ class ConvSearch:
         if not len(self.mappings) and self._window:
             return self._window
         looked = [min(conv.window.span(axis, 1), conv.x.spatial[axis]) for axis in (0, 1)]
-        needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
+        needed = spec.act_row_bytes * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
         return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
 
 
@@ -153,10 +153,11 @@ class _Loops:
         pieces = self.geometry.cuts.pieces
         operand = self.conv.residual is not None and not place.operand
         written, stored = (
-            self.geometry.y.nbytes(self.spec.dram, self.count),
+            self.geometry.y.nbytes(self.spec, self.count),
             pieces * mappings.tiles,
         )
-        tile = self.filters * self.geometry.y.patch
+        value = self.spec.storage.activation_bytes
+        tile = self.filters * self.geometry.y.patch * value
         between = (
             mappings.part_rows if self.outer == "weights" else mappings.all_rows
         )  # two uses of a tile
@@ -186,15 +187,16 @@ class _Loops:
         if self.place.x:
             return np.zeros(1), np.zeros(1, np.int64), np.zeros(1)
         if self.keep:
-            held = geometry.stripe.nbytes(self.spec.dram, channels)
+            held = geometry.stripe.nbytes(self.spec, channels)
             return held, np.ones(1, np.int64), held
         again = (mappings.tiles > 1) & (
             ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
         )
         times = np.where(again, mappings.tiles, 1)
-        read = geometry.x.nbytes(self.spec.dram, channels) * times
+        read = geometry.x.nbytes(self.spec, channels) * times
         loaded = geometry.cuts.pieces * mappings.chunks * times
-        return read, loaded, np.asarray(geometry.x.patch * mappings.channels, np.float64)
+        first = geometry.x.patch * mappings.channels * self.spec.storage.activation_bytes
+        return read, loaded, np.asarray(first, np.float64)
 
     def _moving_rows(self) -> Ints:
         """ACT rows of the tiles of a step that are loaded or stored."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Dram
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.dram_rows import row_timing
 from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import Plan
@@ -190,11 +190,12 @@ class TileTraffic:
     runs: Ints
     run: Ints
 
-    def nbytes(self, dram: Dram, channels: int) -> Floats:
+    def nbytes(self, spec: AccelSpec, channels: int) -> Floats:
         """On the bus: runs that are not whole bursts also pay for parts of others."""
-        width = min(BLOCK, channels)
-        wasted = np.where(self.run * width % dram.burst_bytes, max(dram.burst_bytes - BLOCK, 0), 0)
-        return self.pixels * channels + self.runs * blocks(channels) * wasted * 1.0
+        burst, value = spec.dram.burst_bytes, spec.storage.activation_bytes
+        width = min(BLOCK, channels) * value
+        wasted = np.where(self.run * width % burst, max(burst - spec.act_row_bytes, 0), 0)
+        return self.pixels * channels * value + self.runs * blocks(channels) * wasted * 1.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir import compulsory_traffic, ops
-from zeroskip.compiler.ir.compulsory_traffic import elements, input_bytes, touched
+from zeroskip.compiler.ir.compulsory_traffic import elements, input_elements, touched
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.ir.layer_info import grouped, join_layers, layer_info
 from zeroskip.compiler.ir.ops import Clip, Window
@@ -221,7 +221,7 @@ def strided() -> tuple[GraphBuilder, LayerGraph]:
 def test_an_element_counts_once() -> None:
     _, graph = strided()
     region = lower(graph)
-    assert input_bytes(region) == 20 * 16
+    assert input_elements(region) == 20 * 16
     assert [elements(touched(op)) for op in region.ops] == [20 * 16, 5 * 16]
 
 

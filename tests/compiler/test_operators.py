@@ -173,4 +173,4 @@ def test_moves_have_no_weights_and_a_change_of_shape_needs_room() -> None:
     assert copy.tap_weights is None
     assert copy.weighed is None
     assert (copy.by_rows, reshape.by_rows) == (True, False)
-    assert (copy.scratch_bytes, reshape.scratch_bytes) == (0, 256)
+    assert (copy.scratch_elements, reshape.scratch_elements) == (0, 256)
