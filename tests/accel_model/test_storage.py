@@ -124,6 +124,19 @@ def test_flows_are_of_one_unit_and_memories_of_whole_ones(target: str) -> None:
     assert {units[flow] for flow in ("wgt_read", "wgt_loaded", "par_read")} == {1}
 
 
+@pytest.mark.parametrize("storage", [(16, 8), (16, 16)], ids=str)
+@pytest.mark.parametrize("target", ["dense256", "cambriconx256", "scnn256", "zhu256"])
+def test_ports_pass_as_many_activations_as_before(target: str, storage: tuple[int, int]) -> None:
+    for one, two in zip(
+        physics.resources(load_spec(target)), physics.resources(wide(target, *storage)), strict=True
+    ):
+        if one.name.startswith("load"):  # as wide as the bus
+            continue
+        for port, other in zip(one.ports, two.ports, strict=True):
+            if other.unit == 2 and "fifo" not in str(port.flows):
+                assert one.per_cycle(port) == two.per_cycle(other) > 0, f"{port} of {one.name}"
+
+
 def test_area_and_energy_follow() -> None:
     plain, activations, both = load_spec("dense256"), wide("dense256", 16, 8), wide("dense256")
     cells = [physics.named(spec, "multiplier cells") for spec in (plain, activations, both)]

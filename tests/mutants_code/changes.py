@@ -21,6 +21,7 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_storage import STORAGE
 from tests.mutants_code.of_tosa import TOSA
 from tests.mutants_code.of_tvm import TVM
 from tests.mutants_code.of_volumes import VOLUMES
@@ -28,6 +29,7 @@ from tests.mutants_code.of_volumes import VOLUMES
 CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
     *ARRAYS,
+    *STORAGE,
     *COMPILER,
     *JUDGES_OF_COMPILER,
     *VOLUMES,
