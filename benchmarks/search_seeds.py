@@ -21,9 +21,9 @@ from zeroskip.runtime.experiments.engine import Here, Work, engine_of
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.run import missing_of, run
 from zeroskip.runtime.experiments.search import Found, Wish, search_with, tpe
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
-from zeroskip.runtime.experiments.store import Outcome, Store
-from zeroskip.runtime.experiments.sweep import MEMORY, source_of
+from zeroskip.runtime.experiments.store import MEMORY, Outcome, Store
 from zeroskip.runtime.progress import progress
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -89,7 +89,7 @@ def main() -> None:
     points = space()
     with Store(given.store) as swept:
         missing, began = missing_of(points, swept), time.perf_counter()
-        with progress("sweeping") as on_progress, engine_of(given.workers) as engine:
+        with progress("sweeping") as on_progress, engine_of(workers=given.workers) as engine:
             run(points, missing, swept, engine, on_progress)
         print(f"{len(points):,} points, {time.perf_counter() - began:.0f} s now")
         outcomes = [swept.get(point.key) for point in points]

@@ -23,9 +23,9 @@ import numpy as np
 from zeroskip.runtime.experiments.engine import Work, engine_of
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.run import missing_of, run
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
 from zeroskip.runtime.experiments.store import Outcome, Store
-from zeroskip.runtime.experiments.sweep import source_of
 from zeroskip.runtime.experiments.table import FIGURES, table_of
 
 MODEL = Path(__file__).parent.parent / "models" / "fashion_dense.onnx"
@@ -78,7 +78,7 @@ def main() -> None:
         print(
             f"keys of {total:,} points: {(time.perf_counter() - began) / total * 1e3:.3f} ms each"
         )
-        with engine_of(given.workers, work=Work(make, measure)) as engine:
+        with engine_of(Work(make, measure), workers=given.workers) as engine:
             run(points, missing, store, engine, on_progress)
             marks.append((total, time.perf_counter(), time.process_time(), resident()))
         print("| points | ms a point | of that this process | MiB |\n|---:|---:|---:|---:|")

@@ -18,9 +18,9 @@ from zeroskip.accel_model.io.telling import no_progress
 from zeroskip.runtime.experiments import engine as engines
 from zeroskip.runtime.experiments.engine import Cluster
 from zeroskip.runtime.experiments.run import missing_of, run
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
-from zeroskip.runtime.experiments.store import Store
-from zeroskip.runtime.experiments.sweep import MEMORY, source_of
+from zeroskip.runtime.experiments.store import MEMORY, Store
 
 MODELS = Path(__file__).parent.parent / "models"
 

@@ -303,10 +303,7 @@ def _imported(
         entry = entry_of(bind_shapes(model, shapes)).module
         return apply_passes(entry, NormaliseRelax()), 1, ""
     if isinstance(model, IntegerModel):
-        raise CompileError(
-            f"'{model.name}' is integers already: it is compiled as it is; prune and compare the float "
-            "network that it was made of"
-        )
+        raise not_float(model)
     if isinstance(model, str | Path):
         proto = normalise_own(load_onnx(model), shapes)
     else:
@@ -315,6 +312,14 @@ def _imported(
     proto, batch = for_one_image(proto) if by_image else (proto, 1)
     together = why_together(proto) if by_image and batch_of(proto) > 1 else ""
     return import_onnx(proto), batch, together
+
+
+def not_float(model: IntegerModel) -> CompileError:
+    """The error to raise where only a float network will do: to prune it, to compare it."""
+    return CompileError(
+        f"'{model.name}' is integers already: it is compiled as it is; prune and compare the float "
+        "network that it was made of"
+    )
 
 
 def given_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any] | None:

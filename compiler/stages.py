@@ -117,16 +117,22 @@ def lower_integer_model(model: IntegerModel, spec: AccelSpec, options: CompileOp
     CompileError for options that choose other integers. A warning says which layers round otherwise
     than the text.
     """
+    if options.get("calibrate") is not None and not spec.kind.looks_at_inputs:
+        raise CompileError(f"'{model.name}' has its scales: leave calibration samples out")
+    check_integer_model(model, options)
+    return lower_integers(model.floating, model.integer, spec, options)
+
+
+def check_integer_model(model: IntegerModel, options: CompileOptions) -> None:
+    """CompileError for options that choose other integers, FrontError for layers that do not give
+    what the text does; a warning says which may be a step off."""
     for name, remedy in _OF_FLOATS.items():
         if options.get(name):
             raise CompileError(f"'{model.name}' is integers already: {remedy}")
-    if options.get("calibrate") is not None and not spec.kind.looks_at_inputs:
-        raise CompileError(f"'{model.name}' has its scales: leave calibration samples out")
     progress_of(options)("compare with the text", 0, 1)
     check_integers(model)
     if model.differences:
-        warnings.warn(told_differences(model), RuntimeWarning, stacklevel=4)
-    return lower_integers(model.floating, model.integer, spec, options)
+        warnings.warn(told_differences(model), RuntimeWarning, stacklevel=5)
 
 
 def lower_fastest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 
 from models.onnx_graph import Graph
@@ -64,7 +63,7 @@ def yolov5(
     for level, (skip, wide) in enumerate(reversed(seen[1:-1]), 1):
         x = _layer(g, f"up{level}.reduce", x, channels, wide, 1)
         lateral.append((x, wide))
-        x = g.node("Concat", f"up{level}.concat", _twice(g, f"up{level}", x), skip, axis=1)
+        x = g.node("Concat", f"up{level}.concat", g.twice(f"up{level}", x), skip, axis=1)
         x = _csp(g, f"up{level}.csp", x, 2 * wide, wide, count, shortcut=False)
         channels = wide
     heads = [(x, channels)]
@@ -163,31 +162,5 @@ def _csp(
 def _pyramid_pool(g: Graph, name: str, x: str, channels: int) -> str:
     """Maxima of several windows around each pixel, beside the pixel."""
     x = _layer(g, f"{name}.cv1", x, channels, channels // 2, 1)
-    pooled = [
-        g.node(
-            "MaxPool",
-            f"{name}.pool{kernel}",
-            x,
-            kernel_shape=[kernel] * 2,
-            strides=[1, 1],
-            pads=[kernel // 2] * 4,
-        )
-        for kernel in POOLS
-    ]
-    joined = g.node("Concat", f"{name}.concat", x, *pooled, axis=1)
+    joined = g.maxima(name, x, POOLS)
     return _layer(g, f"{name}.cv2", joined, channels // 2 * (1 + len(POOLS)), channels, 1)
-
-
-def _twice(g: Graph, name: str, x: str) -> str:
-    """Rows and columns doubled, to the nearest."""
-    scales = g.tensor(f"{name}.scales", np.array([1, 1, 2, 2]))
-    return g.node(
-        "Resize",
-        f"{name}.resize",
-        x,
-        "",
-        scales,
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )

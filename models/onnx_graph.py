@@ -94,6 +94,34 @@ class Graph:
     def relu(self, name: str, x: str) -> str:
         return self.node("Relu", name, x)
 
+    def maxima(self, name: str, x: str, kernels: Sequence[int]) -> str:
+        """Maxima of several windows around each pixel, beside the pixel."""
+        pooled = [
+            self.node(
+                "MaxPool",
+                f"{name}.pool{size}",
+                x,
+                kernel_shape=[size] * 2,
+                strides=[1, 1],
+                pads=[size // 2] * 4,
+            )
+            for size in kernels
+        ]
+        return self.node("Concat", f"{name}.concat", x, *pooled, axis=1)
+
+    def twice(self, name: str, x: str) -> str:
+        """Rows and columns doubled, to the nearest."""
+        return self.node(
+            "Resize",
+            f"{name}.resize",
+            x,
+            "",
+            self.tensor(f"{name}.scales", np.array([1, 1, 2, 2])),
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
     def pooled_classifier(self, x: str, channels: int, classes: int) -> str:
         x = self.node("Flatten", "flatten", self.node("GlobalAveragePool", "pool", x))
         return self.linear("classifier", x, channels, classes)

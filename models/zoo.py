@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from models.detector import yolox_nano
 from models.gated import efficientnet_b0, mobilenet_v3
 from models.multiscale import shufflenet_v2, unet, yolov5
 from models.onnx_graph import Graph
@@ -158,6 +159,7 @@ MODELS: dict[str, Callable[..., onnx.ModelProto]] = {
     "efficientnet_b0": efficientnet_b0,
     "shufflenet_v2": shufflenet_v2,
     "yolov5": yolov5,
+    "yolox_nano": yolox_nano,
     "unet": unet,
     "c3d": c3d,
     "r2plus1d_18": r2plus1d_18,

@@ -101,7 +101,9 @@ def compare(
     with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
     without their labels. layer: the node whose masks are kept; None: of the layer with the most
     weights. cache: a folder for schedules. objective: what these are chosen by. seeds: how often the
-    quality is measured again, with as many calibration samples drawn from these.
+    quality is measured again, with as many calibration samples drawn from these with replacement, two
+    times at least: bootstrap draws, whose spread is the interval's (``Entry.interval``). A seed draws
+    the same samples for every network.
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
@@ -118,8 +120,14 @@ def compare(
     known = calibrate if calibrate is not None else given
     if seeds and known is None:
         raise CompareError("Nothing to draw samples from: give --calibrate or --data with --seeds.")
+    if seeds == 1:
+        raise CompareError("One draw has no spread: draw two times at least with --seeds.")
     compare_import(dense, model, shapes or {}, known)
     samples = read_samples(dense, known)
+    if seeds and _runs_of(dense, samples)[1] < 2:
+        raise CompareError(
+            "Of one calibration sample every draw is the same: give more of them, or leave --seeds out."
+        )
     judged_by = read_samples(dense, given) if given is not None else samples
     judge = Judge.of(dense, judged_by, labels, classes)
     shown = chosen_layer(dense, layer)
@@ -183,12 +191,17 @@ def _pruned(
 
 
 def _drawn(dense: tvm.IRModule, samples: Samples, seed: int) -> Samples:
-    """As many samples drawn from these with replacement, a run's together."""
-    batch = int(dense["main"].params[0].ty.shape[0])
-    runs = len(next(iter(samples.values()))) // batch
+    """As many samples drawn from these with replacement, a run's together: a bootstrap draw."""
+    batch, runs = _runs_of(dense, samples)
     first = np.random.default_rng(seed).integers(0, runs, runs) * batch
     rows = (first[:, np.newaxis] + np.arange(batch)).ravel()
     return {name: array[rows] for name, array in samples.items()}
+
+
+def _runs_of(dense: tvm.IRModule, samples: Samples) -> tuple[int, int]:
+    """How many samples a run takes, and how many runs there are."""
+    batch = int(dense["main"].params[0].ty.shape[0])
+    return batch, len(next(iter(samples.values()))) // batch
 
 
 def _quality(

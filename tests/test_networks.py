@@ -52,7 +52,8 @@ def test_bit_exact_on_arrays_of_the_literature(name: str, target: str) -> None:
 
 
 # Sides of the image; the arithmetic does not depend on them.
-MULTISCALE = {"shufflenet_v2": 224, "yolov5": 160, "unet": 64}
+MULTISCALE = {"shufflenet_v2": 224, "yolov5": 160, "unet": 64, "yolox_nano": 64}
+ON_CPU = {"yolox_nano": {"heads", "last"}}  # anchors of all levels in one list
 
 
 @pytest.mark.slow
@@ -64,7 +65,7 @@ def test_what_splits_and_joins_is_one_region_and_exact(name: str, target: str) -
     if target != "dense256":
         model = prune_unstructured(model, 0.5)
     network = compile_network(model, target)
-    assert network.cpu == {}
+    assert network.cpu.keys() == ON_CPU.get(name, set())
     assert network.placement.regions == 1
     found = validate(network, {"image": IMAGE["image"][:, :, :side, :side]})
     assert found.exact, found.text()

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from zeroskip.accel_model.reference.broadcast import (
-    BroadcastMachine,
-    BroadcastRow,
-    Cycle,
-    Design,
-    Product,
-)
+from zeroskip.accel_model.reference.broadcast import BroadcastMachine
+from zeroskip.accel_model.reference.broadcast_design import BroadcastRow, Cycle, Design, Product
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.spec import AccelSpec
 

@@ -2,8 +2,8 @@
 
 The rules are those of docs/ARRAYS.md; ``reference/lanes.py`` steps the same array clock by clock
 and a test holds the two to the same cycle. Here only the moments at which something ends are
-computed: of each stage its fetch and its last lane, of each pass its drain, of each tile its
-write-back. All lanes of a gang do the same, so a slot (one filter in flight) stands for them.
+computed (``lane_simulation.py``): of each stage its fetch and its last lane, of each pass its drain,
+of each tile its write-back.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ import numpy.typing as npt
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.timing import lane_simulation
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-
 LANE_CYCLES = ("lane_busy", "imbalance", "fetch_wait", "drain_wait", "unused")  # lane-cycles
-LONGEST_PERIOD = 64  # tiles that may repeat
 
 
 class WindowError(ZeroskipError):
@@ -117,7 +115,7 @@ def conv_cycles(
     tiles, groups = len(tile_ft), -(-len(work) // slots)
     ragged = len(work) - slots * (groups - 1)  # slots of the last group that have streams
     if not lock_step:
-        streams, copies = _by_slot(work, groups, slots), np.ones(slots, np.int64)
+        streams, copies = lane_simulation.by_slot(work, groups, slots), np.ones(slots, np.int64)
     else:  # slots that every group uses, and the rest: those of a kind do the same
         copies = np.array([ragged, slots - ragged] if ragged < slots else [slots])
         most = np.maximum.reduceat(work, np.arange(0, len(work), slots), axis=0)
@@ -127,10 +125,10 @@ def conv_cycles(
     used[-1] = min(used[-1], ragged)
     operand = np.zeros(tiles, np.int32) if operand_ft is None else out_blocks * operand_ft
     spent = np.zeros((len(LANE_CYCLES), len(copies)), np.int64)
-    end = array.pipeline_cycles + _simulate(
+    end = array.pipeline_cycles + lane_simulation.simulate(
         streams,
         used,
-        drain_costs(order, slots, array.drain_width, last),
+        lane_simulation.drain_costs(order, slots, array.drain_width, last),
         reduction_steps.tap_fetches,
         reduction_steps.window_entries,
         array.window_entries,
@@ -152,246 +150,6 @@ def conv_cycles(
         fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()),
         **lane_cycles,
     )
-
-
-@njit_cached
-def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
-    """int64 [groups, outputs]: cycles to drain a group of ``slots`` streams, of 1, 2... neighbouring
-    outputs, as many as ``width`` results a cycle allow at once: each goes to another 16 columns.
-
-    For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most results for
-    one column, the channel and 16 for each output modulo ``width`` (at least 16).
-    """
-    columns = max(BLOCK, width)
-    together = min(columns // BLOCK, max(1, width // slots))
-    cost = np.zeros(((len(order) + slots - 1) // slots, together), np.int64)
-    for group in range(len(cost)):
-        end = min((group + 1) * slots, len(order))
-        for first in range(group * slots, end, width):
-            counts = np.zeros(columns, np.int64)
-            most = 1
-            for output in range(together):
-                for n in range(first, min(first + width, end)):
-                    column = (order[n] + BLOCK * output) % columns
-                    counts[column] += 1
-                    most = max(most, counts[column])
-                cost[group, output] += most if last else 1
-    return cost
-
-
-@njit_cached
-def _by_slot(work: Int32, groups: int, slots: int) -> Int32:
-    """int32 [F, J] -> int32 [groups, J, slots], 0 where there is no stream."""
-    found = np.zeros((groups, work.shape[1], slots), np.int32)
-    for n in range(len(work)):
-        for j in range(work.shape[1]):
-            found[n // slots, j, n % slots] = work[n, j]
-    return found
-
-
-# --------------------------------------------------------------------------------- simulation
-
-# ``now``: when the latest fetch ended, when the latest stage was freed, ends of the drains of the
-# latest pass and the one before, ends of the write-backs of the latest tile and the one before.
-FETCHED, ROOM, DRAINED, DRAINED_BEFORE, WRITTEN, WRITTEN_BEFORE = range(6)
-# ``ring``: where the next stage in the window goes, where the oldest is, entries held by all.
-HEAD, TAIL, HELD = range(3)
-
-
-@njit_cached
-def _tile(
-    work: Int32,
-    used: Int64,
-    drain_cost: Int64,
-    tap_fetches: Int32,
-    window_entries: Int32,
-    window: int,
-    ft: int,
-    pixels: int,
-    out_blocks: int,
-    written: int,
-    now: Int64,
-    done: Int64,
-    ring: Int64,
-    size: Int64,
-    until: Int64,
-    lane_cycles: Int64,
-) -> None:
-    """Step a tile: what ``_simulate`` says. done: when each slot ended its latest stage. size,
-    until: of the stages in the window, their entries and when they are freed."""
-    fetched, room, drained, before = now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE]
-    head, tail, held = ring[HEAD], ring[TAIL], ring[HELD]
-    busy, imbalance, fetch_wait, drain_wait, unused = (
-        lane_cycles[0],
-        lane_cycles[1],
-        lane_cycles[2],
-        lane_cycles[3],
-        lane_cycles[4],
-    )
-    for f in range(len(used)):
-        finished = 0
-        for j in range(len(tap_fetches)):
-            while held + window_entries[j] > window:
-                room = max(room, until[tail])
-                held -= size[tail]
-                tail = (tail + 1) % len(size)
-            blocked = max(0, room - fetched)
-            fetched += blocked + tap_fetches[j] * ft
-            gate = before if j == 0 else 0
-            line, finished = work[f, j], 0
-            for s in range(used[f]):
-                lack = max(0, fetched - done[s])
-                fetch_wait[s] += max(0, lack - blocked)
-                imbalance[s] += min(lack, blocked)
-                ready = max(done[s], fetched)
-                drain_wait[s] += max(0, gate - ready)
-                busy[s] += line[s]
-                done[s] = max(ready, gate) + line[s]
-                finished = max(finished, done[s])
-            size[head], until[head] = window_entries[j], finished
-            head = (head + 1) % len(size)
-            held += window_entries[j]
-        for s in range(used[f], len(done)):
-            unused[s] += max(0, fetched - done[s])
-            done[s] = max(done[s], fetched)
-        start = max(finished, drained, now[WRITTEN_BEFORE])
-        costs, together = drain_cost[f], drain_cost.shape[1]
-        before, drained = drained, start + pixels // together * costs[together - 1]
-        if pixels % together > 0:
-            drained += costs[pixels % together - 1]
-    if out_blocks > 0:
-        now[WRITTEN_BEFORE] = now[WRITTEN]
-        now[WRITTEN] = max(drained, now[WRITTEN]) + -(-pixels // written) * out_blocks
-    now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE] = fetched, room, drained, before
-    ring[HEAD], ring[TAIL], ring[HELD] = head, tail, held
-
-
-@njit_cached
-def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, state: Int64) -> None:
-    """All that what comes after a tile depends on, times counted from the latest fetch.
-
-    A slot's end counts as it is, as its waiting does; everything else holds nobody up once it is
-    past, so that what is past counts as now.
-    """
-    fetched, at = now[FETCHED], 0
-    state[:] = 0
-    for i in range(len(now)):
-        state[at] = max(0, now[i] - fetched)
-        at += 1
-    for s in range(len(done)):
-        state[at] = done[s] - fetched
-        at += 1
-    tail = ring[TAIL]
-    while tail != ring[HEAD]:
-        state[at], state[at + 1] = size[tail], max(0, until[tail] - fetched)
-        tail = (tail + 1) % len(size)
-        at += 2
-
-
-@njit_cached
-def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
-    """Tiles after which all but the last tile repeat; as many as there are if none do."""
-    tiles = len(tile_ft)
-    for period in range(1, min(LONGEST_PERIOD, tiles // 3) + 1):
-        alike = True
-        for t in range(period, tiles - 1):
-            if (
-                tile_ft[t] != tile_ft[t - period]
-                or operand[t] != operand[t - period]
-                or tile_pixels[t] != tile_pixels[t - period]
-            ):
-                alike = False
-                break
-        if alike:
-            return period
-    return tiles
-
-
-@njit_cached
-def _simulate(
-    work: Int32,
-    used: Int64,
-    drain_cost: Int64,
-    tap_fetches: Int32,
-    window_entries: Int32,
-    window: int,
-    tile_ft: Int32,
-    tile_pixels: Int32,
-    operand: Int32,
-    out_blocks: int,
-    written: int,
-    pipeline: int,
-    lane_cycles: Int64,
-) -> int:
-    """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
-    waited for the window, for the fetch unit, for the drain, and had no stream (``LANE_CYCLES``).
-
-    work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
-    drain_cost: see ``drain_costs``. out_blocks: 0 if nothing is written back. written:
-    rows that are in a cycle.
-
-    What happens depends on the state after a tile and on the tiles to come. So when tiles repeat
-    and a state comes back, what happened since it was last there happens again, and whole rounds of
-    it are added up instead of stepped. The state to come back to is moved on after 1, 2, 4...
-    periods of the tiles (R. Brent, "An improved Monte Carlo factorization algorithm", 1980).
-    """
-    slots, tiles, t = work.shape[2], len(tile_ft), 0
-    now, ring, done = np.zeros(6, np.int64), np.zeros(3, np.int64), np.zeros(slots, np.int64)
-    size, until = np.zeros(window + 1, np.int64), np.zeros(window + 1, np.int64)
-    period, mark, mark_time, patience = _period(tile_ft, tile_pixels, operand), 0, 0, 1
-    state = np.zeros(len(now) + slots + 2 * len(size), np.int64)
-    mark_state, mark_spent = np.zeros(len(state), np.int64), np.zeros((5, slots), np.int64)
-    while t < tiles:
-        now[FETCHED] += operand[t]
-        _tile(
-            work,
-            used,
-            drain_cost,
-            tap_fetches,
-            window_entries,
-            window,
-            tile_ft[t],
-            tile_pixels[t],
-            out_blocks,
-            written,
-            now,
-            done,
-            ring,
-            size,
-            until,
-            lane_cycles,
-        )
-        t += 1
-        if t % period != 0 or t >= tiles - 1:
-            continue
-        _state(now, done, ring, size, until, state)
-        back = mark > 0
-        for i in range(len(state)):
-            back &= state[i] == mark_state[i]
-        if back:
-            rounds = (tiles - 1 - t) // (t - mark)
-            later = rounds * (now[FETCHED] - mark_time)
-            for s in range(slots):
-                done[s] += later
-                for kind in range(5):
-                    lane_cycles[kind, s] += rounds * (lane_cycles[kind, s] - mark_spent[kind, s])
-            for i in range(len(now)):
-                now[i] += later
-            for i in range(len(until)):
-                until[i] += later
-            t += rounds * (t - mark)
-            period = tiles
-        elif t - mark >= patience * period:
-            mark, mark_time, patience = t, now[FETCHED], 2 * patience
-            for i in range(len(state)):
-                mark_state[i] = state[i]
-            for s in range(slots):
-                for kind in range(5):
-                    mark_spent[kind, s] = lane_cycles[kind, s]
-    end = int(max(now[DRAINED], now[WRITTEN]))
-    for s in range(slots):
-        lane_cycles[3 if s < used[-1] else 4, s] += end + pipeline - done[s]
-    return end
 
 
 # ------------------------------------------------------------------------ fetches and quads

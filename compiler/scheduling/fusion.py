@@ -28,6 +28,7 @@ from zeroskip.compiler.scheduling.conv_search import ConvSearch
 from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats, TileContext
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 from zeroskip.compiler.scheduling.overlap_model import (
+    ALL_ROWS,
     ARRAY,
     COLUMNS,
     FIRST_TILE,
@@ -353,7 +354,7 @@ class FusionSearch:
         ]
         rows = [each.cost.all_rows for each in chosen]
         if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
-            table[1:, :, [WEIGHT_TILE, WEIGHTS, ROWS]] = 0
+            table[1:, :, [WEIGHT_TILE, WEIGHTS, ROWS, ALL_ROWS]] = 0
         ends = chosen[-1].cost.last - chosen[0].cost.first - chosen[0].cost.tile
         cycles = ends / 2 + pipelined_cycles(
             table.reshape(-1, table.shape[2]), self.spec.wgt_rows, self.spec.dram.latency_cycles
@@ -394,7 +395,7 @@ class FusionSearch:
         work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])
         work[:, FIRST_TILE] = np.minimum(cost.first, work[:, LOADS])
         work[:, WEIGHT_TILE], work[:, WEIGHTS] = cost.tile, cost.weights - cost.tile
-        work[:, ROWS] = cost.rows
+        work[:, ROWS], work[:, ALL_ROWS] = cost.rows, cost.all_rows
         return work
 
 

@@ -11,10 +11,10 @@ Floats = npt.NDArray[np.float64]
 
 # Columns of the work of one operation in one stripe. Cycles of the array; of the bus for the first
 # tile of its activations, for all of them, for its results and the last tile of those; for its
-# first tile of weights and for the rest; WGT rows of a tile of weights (0: they are there already).
-# Then 1 or 0: whether its first tile has no room in ACT beside those of the operation before; and
+# first tile of weights and for the rest; WGT rows of a tile of weights (0: they are there already)
+# and of all that it may hold at once. Then 1 or 0: whether its first tile has no room in ACT beside those of the operation before; and
 # whether it writes where results lie that must be stored first.
-COLUMNS = 10
+COLUMNS = 11
 (
     ARRAY,
     FIRST_TILE,
@@ -24,6 +24,7 @@ COLUMNS = 10
     WEIGHT_TILE,
     WEIGHTS,
     ROWS,
+    ALL_ROWS,
     NO_PREFETCH_ROOM,
     WAW_STALL,
 ) = range(COLUMNS)
@@ -34,8 +35,9 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
     """Cycles of all works, float64 [n, COLUMNS], one after another on the array.
 
     The bus brings the first tile of an operation's activations while the array is at the operation
-    before, if there is room, and that of its weights as soon as they have room beside those of the
-    operations in between; everything else while the array works on the operation itself.
+    before, if there is room, and its weights as soon as they have room beside those of the
+    operations in between: the first tile, and the others too where WGT holds them all; everything
+    else while the array works on the operation itself.
     """
     array, bus, stored = 0.0, 0.0, 0.0
     began = np.zeros(len(works))
@@ -53,7 +55,13 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
         began[at] = max(array, stored if works[at, WAW_STALL] > 0 else 0.0)
         if tile or first:
             began[at] = max(began[at], bus + latency)
-        rest = works[at, WEIGHTS] + works[at, LOADS] - works[at, FIRST_TILE]
+        if works[at, WEIGHTS] > 0:
+            free, since = wgt_rows - works[at, ALL_ROWS], at
+            while since > 0 and free >= works[since - 1, ALL_ROWS]:
+                since -= 1
+                free -= works[since, ALL_ROWS]
+            bus = max(bus, began[since]) + works[at, WEIGHTS]
+        rest = works[at, LOADS] - works[at, FIRST_TILE]
         if rest > 0:
             bus = max(bus, began[at]) + rest
         array = max(began[at] + works[at, ARRAY], bus)

@@ -21,7 +21,7 @@ from zeroskip.accel_model import formats, physics
 from zeroskip.accel_model.io.archive import seal
 from zeroskip.accel_model.io.atomic_write import FileError, write_whole
 from zeroskip.accel_model.spec import AccelSpec
-from zeroskip.accel_model.timing import dram_rows, lane_array
+from zeroskip.accel_model.timing import dram_rows, lane_array, lane_simulation
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan, group_text, read_group
 
@@ -97,6 +97,7 @@ def _source_digest() -> str:
     """Of the code that a schedule comes from: another version never finds this one's entries."""
     files = [
         Path(str(lane_array.__file__)),
+        Path(str(lane_simulation.__file__)),
         Path(str(dram_rows.__file__)),
         *_sources(Path(str(formats.__file__)).parent),
         *_sources(Path(str(physics.__file__)).parent),

@@ -23,6 +23,7 @@ Kind = Literal[
     "reshape",
     "move",
 ]
+WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 
 
 @dataclass(frozen=True)

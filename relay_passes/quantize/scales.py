@@ -9,12 +9,12 @@ from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.integer.relax_functions import BOUNDS
-from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
+from zeroskip.relay_passes.quantize.float_graph import WEIGHTED, FloatGraph, Group, Kind, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.keep_float import BY_REQUEST, kept_float
+from zeroskip.relay_passes.quantize.selections import only_select
 from zeroskip.relay_passes.relax.rewriting import bindings, nodes_of, outputs, used_vars
 
-_WEIGHTED: tuple[Kind, ...] = ("conv", "dense")
 _CARRIERS: tuple[Kind, ...] = ("requantise", "lookup", "concat", "reshape", "move")
 _INHERITING: tuple[Kind, ...] = ("maxpool", "reshape", "move")
 _KEEPING: tuple[Kind, ...] = (*_INHERITING, "requantise")  # exact in their input's scale
@@ -45,13 +45,15 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
     Convolutions and matrix products always do. The others do when what they read is integer or an
     input of the model, and those that only move or clip data when an integer layer is before or
     after them; a function of one activation only where an integer layer reads it, or the model gives
-    it a scale. What ``KeepFloat`` marked does not. Without calibration (``scaled`` false) a group
-    whose output the model gives no scale stays float.
+    it a scale. What ``KeepFloat`` marked does not, nor arithmetic that only chooses among boxes or
+    elements (selections.py). Without calibration (``scaled`` false) a group whose output the model
+    gives no scale stays float.
     """
     params = {str(p.name) for p in func.params if str(p.ty.dtype) == "float32"}
     known: Set[str] = graph.scales.keys() | (params if scaled else set())
     chosen: dict[str, Group] = {}
     floats, nodes = kept_float(func), nodes_of(func)
+    selecting = {group.output for group in only_select(func, graph)}
     for name, group in graph.groups.items():
         asked = [nodes[each] for each in group.members if nodes.get(each) in floats]
         if asked:
@@ -63,9 +65,11 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
                     f"it is one operation with '{asked[0]}', which is kept "
                     "in float by request (--float)",
                 )
+        elif name in selecting:
+            _note(func, graph, group, "it only chooses, and a step of int8 makes another choice")
         elif not scaled and not _has_scales(group, known, graph):
             _note(func, graph, group, _lack(group, graph))
-        elif group.kind in _WEIGHTED or all(x in known for x in group.inputs):
+        elif group.kind in WEIGHTED or all(x in known for x in group.inputs):
             chosen[name] = group
             known = known | {name}
         else:

@@ -309,7 +309,7 @@ class Building:
             return replace(view, moved=False)
         layer = view.of.layer
         linked = layer is None or isinstance(layer, KEEPS_SCALE)
-        if not view.sole or linked or view.of.scale.zero is None:
+        if not view.sole or linked:
             return None
         held: Any = layer
         if isinstance(layer, LookupLayer):
@@ -320,7 +320,8 @@ class Building:
             y = replace(held.y, dtype="uint8")
             view.of.layer = replace(held, y=y, lo=low, hi=high)
         view.of.dtype = "uint8"
-        view.of.scale = Scale(view.of.scale.zero + UNSIGNED)
+        zero = view.of.scale.zero
+        view.of.scale = Scale(None if zero is None else zero + UNSIGNED)
         return view
 
     def sum(

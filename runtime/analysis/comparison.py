@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler.artifact.placement import Placement
-from zeroskip.runtime.analysis.accuracy import mean_interval
+from zeroskip.runtime.analysis.accuracy import bootstrap_interval
 from zeroskip.runtime.analysis.efficiency import Efficiency
 
 DENSE = "dense"  # the scheme of the network that nothing was removed from
@@ -54,8 +54,12 @@ class Entry:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Where the mean of the repeats lies, 95 % sure; None without them."""
-        return mean_interval(self.repeats) if self.repeats else None
+        """Where the quality lies for other calibration samples of such a kind, 95 % sure, by
+        ``bootstrap_interval``; an accuracy stays within 0..1. None without repeats."""
+        if not self.repeats:
+            return None
+        low, high = bootstrap_interval(self.quality, self.repeats)
+        return (low, high) if self.accuracy is None else (max(0.0, low), min(1.0, high))
 
     @property
     def quality(self) -> float:
@@ -145,8 +149,9 @@ class Comparison:
         )
         count = len(self.entries[0].repeats)
         drawn = (
-            f"; in brackets: where its mean over {count} draws of the calibration samples (seeds 0 to "
-            f"{count - 1}, with replacement) lies, 95 % sure"
+            "; in brackets: where it lies, 95 % sure, for other calibration samples of such a kind, by "
+            f"the bootstrap standard error of {count} draws with replacement (seeds 0 to {count - 1}); "
+            "the samples that it is measured with are the same in all of them"
             if count
             else ""
         )

@@ -12,8 +12,8 @@ from zeroskip.runtime.cli.options import (
     DATA,
     FILE,
     FOLDER,
-    OUT,
     echo_written,
+    file_option,
     level_option,
     preprocess_option,
     to_stdout,
@@ -39,20 +39,10 @@ from zeroskip.runtime.cli.options import (
     show_default=True,
     help="Samples that are run together; results do not depend on it.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write what was found for machines; -: on standard output, in the tables' place.",
+@file_option(
+    "json", "Write what was found for machines; -: on standard output, in the tables' place."
 )
-@click.option(
-    "--csv",
-    "csv_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write what is taken for what, a line for each class; -: on standard output.",
-)
+@file_option("csv", "Write what is taken for what, a line for each class; -: on standard output.")
 @level_option
 def evaluate_command(
     network: Path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -12,16 +12,25 @@ from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
     FILE,
     OBJECTIVES,
-    OUT,
+    F,
+    all_of,
+    cache_option,
+    calibrate_or_data_option,
     echo_written,
+    file_option,
     params_option,
+    png_option,
     read_list,
-    read_ratios,
+    reconstruct_as_prune_option,
+    schemes_option,
     shapes_option,
+    sparsity_option,
+    svg_option,
+    targets_option,
     to_stdout,
+    write_both,
 )
 
-F = TypeVar("F", bound=Callable[..., Any])
 FILES = ("html_file", "csv_file", "json_file", "parquet_file")
 AXES = (  # parameters that a file with the space replaces
     "models",
@@ -53,26 +62,6 @@ def read_settings(
     return settings
 
 
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def apply(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return apply
-
-
-def _sparsities(default: str, words: str) -> Callable[[F], F]:
-    return click.option(
-        "--sparsity",
-        default=default,
-        show_default=True,
-        callback=read_ratios,
-        metavar="RATIOS",
-        help=words,
-    )
-
-
 def _schedule_goals(words: str) -> Callable[[F], F]:
     return click.option(
         "--objective",
@@ -86,7 +75,7 @@ def _schedule_goals(words: str) -> Callable[[F], F]:
     )
 
 
-_space_options = _options(
+_space_options = all_of(
     click.argument("models", type=FILE, nargs=-1),
     params_option,
     click.option(
@@ -97,15 +86,7 @@ _space_options = _options(
         help="A file with networks, targets, settings, schemes: in the place of MODELS and the "
         "options for these (docs/EXPERIMENTS.md).",
     ),
-    click.option(
-        "--targets",
-        multiple=True,
-        default=("dense256",),
-        show_default=True,
-        callback=read_list,
-        help="Accelerators, separated by spaces or commas: names, or paths of TOML files; may be "
-        "repeated.",
-    ),
+    targets_option("dense256"),
     click.option(
         "--set",
         "settings",
@@ -115,15 +96,11 @@ _space_options = _options(
         help="Values of a key of the hardware description, such as sram.act_bytes=64KiB,128KiB or "
         "array.kind=dense,bitmap; may be repeated.",
     ),
-    click.option(
-        "--schemes",
-        multiple=True,
+    schemes_option(
+        "Pruning recipes, separated by spaces or commas; 'dense': the network as it is. One scheme is "
+        "taken at each sparsity, a recipe of several (or a .toml file) as it is.",
         default=("dense",),
         show_default=True,
-        callback=read_list,
-        metavar="RECIPES",
-        help="Pruning recipes, separated by spaces or commas; 'dense': the network as it is. One "
-        "scheme is taken at each sparsity, a recipe of several (or a .toml file) as it is.",
     ),
     click.option(
         "--data",
@@ -132,20 +109,11 @@ _space_options = _options(
         help="What quality is measured with: an array for each input, the leading axis counts "
         "samples, and 'labels' if the model classifies.",
     ),
-    click.option(
-        "--calibrate",
-        type=FILE,
-        metavar="NPZ",
-        help="Sample inputs for ranges and --reconstruct; the data if left out.",
-    ),
-    click.option(
-        "--reconstruct",
-        type=click.Choice(("weights", "statistics")),
-        help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.",
-    ),
+    calibrate_or_data_option,
+    reconstruct_as_prune_option,
     shapes_option,
 )
-_run_options = _options(
+_run_options = all_of(
     click.option(
         "--store",
         type=FILE,
@@ -166,51 +134,30 @@ _run_options = _options(
         help="A scheduler of dask.distributed whose workers measure, in the place of --workers.",
     ),
     click.option("--retry-failed", "retry", is_flag=True, help="Measure again what failed before."),
-    click.option(
-        "--cache/--no-cache",
-        default=True,
-        show_default=True,
-        help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
+    cache_option,
+    file_option(
+        "html",
+        "Write one page with Pareto fronts, parallel coordinates and the best points; -: on standard "
+        "output, in the tables' place.",
     ),
-    click.option(
-        "--html",
-        "html_file",
-        type=FILE,
-        metavar="FILE",
-        help="Write one page with Pareto fronts, parallel coordinates and the best points.",
-    ),
-    click.option(
-        "--csv",
-        "csv_file",
-        type=OUT,
-        metavar="FILE",
-        help="Write a line for each point; -: on standard output, in the tables' place.",
-    ),
-    click.option(
-        "--json",
-        "json_file",
-        type=OUT,
-        metavar="FILE",
-        help="Write the points for machines; -: on standard output.",
-    ),
-    click.option(
-        "--parquet",
-        "parquet_file",
-        type=FILE,
-        metavar="FILE",
-        help="Write the points as Parquet; needs the extra 'parquet'.",
+    file_option("csv", "Write a line for each point; -: on standard output."),
+    file_option("json", "Write the points for machines; -: on standard output."),
+    svg_option,
+    png_option,
+    file_option(
+        "parquet", "Write the points as Parquet; needs the extra 'parquet'.", to_stdout=False
     ),
 )
 
 
 @click.command("sweep")
 @_space_options
-@_sparsities("0.5,0.75", "Ratios of weights to remove from the layers of a scheme.")
+@sparsity_option("Ratios of weights to remove from the layers of a scheme.")
 @_schedule_goals(
     "What schedules are chosen by: cycles, energy or edp; several are an axis of the sweep."
 )
 @_run_options
-def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None:
+def sweep_command(**given: Any) -> None:
     """Compile, time and, with data, judge MODELS over hardware, pruning and objectives; show the
     points that no other beats."""
     _check_given(given)
@@ -218,25 +165,17 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
     from zeroskip.runtime.experiments.table import check_some
     from zeroskip.runtime.render.experiment_table import sweep_parts
 
-    space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("sweep.sqlite")
+    space, run = _space_of(given), _run_of(given, "sweep.sqlite")
     write = _writer(given, "Sweep")
     with _progress("sweeping") as on_progress:
-        table, counts = sweep_space(
-            space,
-            kept,
-            workers=_workers(workers),
-            scheduler=given["scheduler"],
-            cache=_cache(given),
-            retry=given["retry"],
-            progress=on_progress,
-        )
+        table, counts = sweep_space(space, **run, progress=on_progress)
         check_some(table)
-        write(table)
+        written = write(table)
     last = (
-        f"{len(space):,} points: {counts.known:,} were in {kept}, {counts.measured:,} measured now, "
+        f"{len(space):,} points: {counts.known:,} were in {run['store']}, {counts.measured:,} measured now, "
         f"{counts.failed:,} failed now"
     )
-    _finish(given, sweep_parts(table), last)
+    _finish(given, sweep_parts(table), written, last)
 
 
 @click.command("search")
@@ -273,19 +212,15 @@ def sweep_command(store: Path | None, workers: int | None, **given: Any) -> None
     envvar="SEED",
     help="Of the optimizer.",
 )
-@_sparsities("0.3,0.4,0.5,0.6,0.7,0.8,0.9", "Ratios of weights to choose from for a scheme.")
+@sparsity_option(
+    "Ratios of weights to choose from for a scheme.", default="0.3,0.4,0.5,0.6,0.7,0.8,0.9"
+)
 @_schedule_goals(
     "What schedules are chosen by: cycles, energy or edp; of several the search chooses."
 )
 @_run_options
 def search_command(
-    store: Path | None,
-    workers: int | None,
-    goals: tuple[str, ...],
-    budgets: tuple[str, ...],
-    trials: int,
-    seed: int,
-    **given: Any,
+    goals: tuple[str, ...], budgets: tuple[str, ...], trials: int, seed: int, **given: Any
 ) -> None:
     """Search pruning and hardware together for a MODEL that is good in all goals and keeps the
     budgets."""
@@ -295,33 +230,24 @@ def search_command(
     from zeroskip.runtime.render.experiment_table import found_parts
 
     wish = Wish.of(goals, budgets)
-    space, kept = _space_of(given, sparsities=given["sparsity"]), store or Path("search.sqlite")
+    space, run = _space_of(given), _run_of(given, "search.sqlite")
     budgets_text = "".join(f", {budget}" for budget in wish.budgets)
     title = f"Search for {', '.join(metric.name for metric in wish.goals)}{budgets_text}"
     write = _writer(given, title, wish.goals)
     with _progress("searching") as on_progress:
-        found = search_space(
-            space,
-            wish,
-            kept,
-            trials=trials,
-            seed=seed,
-            workers=_workers(workers),
-            scheduler=given["scheduler"],
-            cache=_cache(given),
-            retry=given["retry"],
-            progress=on_progress,
-        )
+        found = search_space(space, wish, trials=trials, seed=seed, **run, progress=on_progress)
         check_some(found.table)
-        write(found.table)
-    last = f"{len(found.table):,} of {len(space):,} points are known, in {kept}; seed {seed}"
-    _finish(given, found_parts(found), last)
+        written = write(found.table)
+    last = (
+        f"{len(found.table):,} of {len(space):,} points are known, in {run['store']}; seed {seed}"
+    )
+    _finish(given, found_parts(found), written, last)
 
 
 def _check_given(given: dict[str, Any]) -> None:
     """UsageError unless there are models, or a file that has them and no option for what it has; and
     for two files on standard output."""
-    to_stdout(given["csv_file"], given["json_file"])
+    _to_stdout(given)
     if given["space_file"] is None:
         if not given["models"]:
             raise click.UsageError("give the networks to measure, or a file of them with --space")
@@ -336,36 +262,45 @@ def _check_given(given: dict[str, Any]) -> None:
             )
 
 
-def _space_of(given: dict[str, Any], **axes: Any) -> Any:
-    """The space of the options, or of the file. axes: what commands call otherwise."""
-    from zeroskip.runtime.experiments.space import Space, read_space
-    from zeroskip.runtime.experiments.sweep import source_of
+def _to_stdout(given: dict[str, Any]) -> bool:
+    return to_stdout(*(given[name] for name in FILES))
+
+
+def _space_of(given: dict[str, Any]) -> Any:
+    """The space of the options, or of the file."""
+    from zeroskip.runtime.experiments.options import ExperimentOptions
+    from zeroskip.runtime.experiments.space import read_space
+    from zeroskip.runtime.experiments.sweep import space_of
 
     if given["space_file"] is not None:
         return read_space(given["space_file"])
-    names = ("data", "calibrate", "params", "shapes")
-    sources = [source_of(model, *(given[name] for name in names)) for model in given["models"]]
-    return Space.of(
-        sources,
-        targets=given["targets"],
-        settings=given["settings"],
-        schemes=given["schemes"],
-        objectives=given["objectives"],
-        reconstruct=given["reconstruct"],
-        **axes,
-    )
+    options: ExperimentOptions = {
+        "targets": given["targets"],
+        "settings": given["settings"],
+        "schemes": given["schemes"],
+        "sparsities": given["sparsity"],
+        "objectives": given["objectives"],
+        "reconstruct": given["reconstruct"],
+        "data": given["data"],
+        "calibrate": given["calibrate"],
+        "params": given["params"],
+        "shapes": given["shapes"],
+    }
+    return space_of(given["models"], options)
 
 
-def _workers(given: int | None) -> int:
+def _run_of(given: dict[str, Any], store: str) -> Any:
+    """How points are measured, ``RunOptions``. store: the file's name if none is given."""
+    from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.runtime.environment import usable_cores
 
-    return usable_cores() if given is None else given
-
-
-def _cache(given: dict[str, Any]) -> Path | None:
-    from zeroskip.compiler.scheduling.schedule_cache import default_folder
-
-    return default_folder() if given["cache"] else None
+    return {
+        "store": given["store"] or Path(store),
+        "workers": given["workers"] or usable_cores(),
+        "scheduler": given["scheduler"],
+        "cache": default_folder() if given["cache"] else None,
+        "retry": given["retry"],
+    }
 
 
 def _progress(title: str) -> Any:
@@ -374,20 +309,24 @@ def _progress(title: str) -> Any:
     return progress(title)
 
 
-def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[[Any], None]:
-    """A function that writes a table into the files that were asked for; what cannot be written for
-    want of a library is refused at once. title: of the page; metrics:
-    what its points are ranked by."""
+def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[[Any], list[Path]]:
+    """A function that writes a table into the files that were asked for, whose paths it gives back;
+    what cannot be written for want of a library is refused at once. title: of the page; metrics: what
+    its points are ranked by."""
     from zeroskip.runtime.render.experiment_files import (
         check_parquet,
         write_csv,
+        write_experiment_charts,
         write_experiment_page,
         write_json,
         write_parquet,
     )
+    from zeroskip.runtime.render.files import check_png
 
     if given["parquet_file"] is not None:
         check_parquet()
+    if given["png_folder"] is not None:
+        check_png()
     writers: dict[str, Callable[[Any, Any], None]] = {
         "html_file": lambda path, table: write_experiment_page(
             path, table, title, metrics, command_line()
@@ -397,19 +336,25 @@ def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[
         "parquet_file": write_parquet,
     }
 
-    def write(table: Any) -> None:
-        for name, writer in writers.items():
-            if given[name] is not None:
-                writer(given[name], table)
+    def write(table: Any) -> list[Path]:
+        asked = [name for name in writers if given[name] is not None]
+        for name in asked:
+            writers[name](given[name], table)
+        charts = write_both(
+            given["svg_folder"],
+            given["png_folder"],
+            lambda folder, ending: write_experiment_charts(folder, table, metrics, ending),
+        )
+        return [*(given[name] for name in asked), *charts]
 
     return write
 
 
-def _finish(given: dict[str, Any], parts: Any, last: str) -> None:
+def _finish(given: dict[str, Any], parts: Any, written: list[Path], last: str) -> None:
     """Show what was found and which files there are, unless standard output is one of them."""
     from zeroskip.runtime.render.tables import show
 
-    if not to_stdout(given["csv_file"], given["json_file"]):
+    if not _to_stdout(given):
         show(*parts)
-        echo_written(*(given[name] for name in FILES))
+        echo_written(*written)
         click.echo(last)

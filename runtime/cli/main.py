@@ -18,8 +18,11 @@ from zeroskip.runtime.cli.guard import Commands, command_line, one_line, printab
 from zeroskip.runtime.cli.loading import load_network, show_level
 from zeroskip.runtime.cli.options import (
     FILE,
-    OUT,
+    cache_option,
+    calibrate_option,
     echo_written,
+    file_option,
+    input_option,
     level_option,
     objective_option,
     params_option,
@@ -69,12 +72,7 @@ def main() -> None:
     help="Compile several sparsities into one file: a recipe for each level, the densest "
     "first; each prunes what the one before left.",
 )
-@click.option(
-    "--calibrate",
-    type=FILE,
-    metavar="NPZ",
-    help="Sample inputs, an array for each input; the leading axis counts samples.",
-)
+@calibrate_option("Sample inputs, an array for each input; the leading axis counts samples.")
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -98,12 +96,7 @@ def main() -> None:
     help="Time N schedules of each layer on the accelerator and keep the fastest.",
 )
 @objective_option
-@click.option(
-    "--cache/--no-cache",
-    default=True,
-    show_default=True,
-    help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
-)
+@cache_option
 @click.option(
     "--emit",
     type=click.Choice(EMIT),
@@ -222,14 +215,7 @@ def compile_command(
 
 @main.command()
 @click.argument("network", type=FILE)
-@click.option(
-    "--input",
-    "inputs",
-    type=FILE,
-    required=True,
-    metavar="NPZ",
-    help="An array for each input, by its name.",
-)
+@input_option
 @click.option("--output", type=FILE, metavar="NPZ", help="Where to write the outputs.")
 @click.option(
     "--trace",
@@ -308,14 +294,7 @@ def run(
 
 @main.command()
 @click.argument("network", type=FILE)
-@click.option(
-    "--input",
-    "inputs",
-    type=FILE,
-    required=True,
-    metavar="NPZ",
-    help="An array for each input, by its name.",
-)
+@input_option
 @click.option(
     "--layers",
     is_flag=True,
@@ -329,12 +308,8 @@ def run(
     help="Whose results of the layers are right: TVM's, or those of the layers as TOSA on MLIR's "
     "JIT, independent of TVM and of zeroskip (pip install 'zeroskip[oracle]').",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write what was found for machines; -: on standard output, in the lines' place.",
+@file_option(
+    "json", "Write what was found for machines; -: on standard output, in the lines' place."
 )
 @program_option
 @level_option

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -18,6 +19,7 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+F = TypeVar("F", bound=Callable[..., Any])
 OBJECTIVES = ("cycles", "energy", "edp")  # ``compiler.scheduling.objective.GOALS``
 FILE = _File(dir_okay=False, path_type=Path)
 OUT = _File(dir_okay=False, path_type=Path, allow_dash=True)  # "-": standard output
@@ -65,6 +67,90 @@ def read_list(
     return tuple(found)
 
 
+def all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options in this order, as one decorator."""
+
+    def apply(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+def file_option(kind: str, words: str, *, to_stdout: bool = True) -> Callable[[F], F]:
+    """``--json FILE`` and the like, parameter ``json_file``. to_stdout: - is standard output."""
+    return click.option(
+        f"--{kind}",
+        f"{kind}_file",
+        type=OUT if to_stdout else FILE,
+        metavar="FILE",
+        help=words,
+    )
+
+
+def schemes_option(words: str, **how: Any) -> Callable[[F], F]:
+    """Recipes of pruning. how: whether they are required, or their default."""
+    return click.option(
+        "--schemes", multiple=True, callback=read_list, metavar="RECIPES", help=words, **how
+    )
+
+
+def sparsity_option(words: str, default: str = "0.5,0.75") -> Callable[[F], F]:
+    """Ratios at which a scheme is taken."""
+    return click.option(
+        "--sparsity",
+        default=default,
+        show_default=True,
+        callback=read_ratios,
+        metavar="RATIOS",
+        help=words,
+    )
+
+
+def targets_option(default: str, more: str = "") -> Callable[[F], F]:
+    """Accelerators. more: what else they may be."""
+    return click.option(
+        "--targets",
+        multiple=True,
+        default=(default,),
+        show_default=True,
+        callback=read_list,
+        help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
+        f"{more}may be repeated.",
+    )
+
+
+def calibrate_option(words: str) -> Callable[[F], F]:
+    """Sample inputs. words: what for."""
+    return click.option("--calibrate", type=FILE, metavar="NPZ", help=words)
+
+
+def reconstruct_option(words: str) -> Callable[[F], F]:
+    """How the weights that are left are fitted."""
+    return click.option("--reconstruct", type=click.Choice(("weights", "statistics")), help=words)
+
+
+calibrate_or_data_option = calibrate_option(
+    "Sample inputs for ranges and --reconstruct; the data if left out."
+)
+reconstruct_as_prune_option = reconstruct_option(
+    "Fit what is left to the dense layers' outputs, as in `zeroskip prune`."
+)
+input_option = click.option(
+    "--input",
+    "inputs",
+    type=FILE,
+    required=True,
+    metavar="NPZ",
+    help="An array for each input, by its name.",
+)
+cache_option = click.option(
+    "--cache/--no-cache",
+    default=True,
+    show_default=True,
+    help="Keep schedules for the next time, in ZEROSKIP_CACHE or ~/.cache/zeroskip.",
+)
 shapes_option = click.option(
     "--shape",
     "shapes",
@@ -108,6 +194,17 @@ png_option = click.option(
     metavar="DIR",
     help="Write every chart as a PNG file (pip install 'zeroskip[png]').",
 )
+
+
+def write_both(
+    svg_folder: Path | None, png_folder: Path | None, write: Callable[[Path, str], list[Path]]
+) -> list[Path]:
+    """Charts into the folders of --svg and --png that were given; the files' paths. write: of a
+    folder and the files' ending."""
+    folders = ((svg_folder, ".svg"), (png_folder, ".png"))
+    return [
+        path for folder, ending in folders if folder is not None for path in write(folder, ending)
+    ]
 
 
 def echo_written(*paths: Path | None) -> None:

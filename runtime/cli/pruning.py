@@ -11,17 +11,23 @@ from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
     DATA,
     FILE,
-    OUT,
+    calibrate_option,
+    calibrate_or_data_option,
     echo_written,
+    file_option,
     objective_option,
     params_option,
     png_option,
     preprocess_option,
-    read_list,
-    read_ratios,
+    reconstruct_as_prune_option,
+    reconstruct_option,
+    schemes_option,
     shapes_option,
+    sparsity_option,
     svg_option,
+    targets_option,
     to_stdout,
+    write_both,
 )
 
 DEFAULT_TARGETS = ("dense256", "sparse256", "pattern256")
@@ -39,19 +45,13 @@ DEFAULT_TARGETS = ("dense256", "sparse256", "pattern256")
     "schemes` lists, or a .toml file of them.",
 )
 @shapes_option
-@click.option(
-    "--calibrate",
-    type=FILE,
-    metavar="NPZ",
-    help="Sample inputs, an array for each input; the leading axis counts samples. No "
-    "labels. For --reconstruct, --budget and criterion=saliency.",
+@calibrate_option(
+    "Sample inputs, an array for each input; the leading axis counts samples. No labels. For "
+    "--reconstruct, --budget and criterion=saliency."
 )
-@click.option(
-    "--reconstruct",
-    "method",
-    type=click.Choice(("weights", "statistics")),
-    help="Make the pruned layers give again what the dense ones gave: by fitting the "
-    "weights that are left, or only the mean and variance of each channel.",
+@reconstruct_option(
+    "Make the pruned layers give again what the dense ones gave: by fitting the weights that are "
+    "left, or only the mean and variance of each channel."
 )
 @click.option(
     "--budget",
@@ -77,7 +77,7 @@ def prune_command(
     recipe: str | None,
     shapes: dict[str, tuple[int, ...]],
     calibrate: Path | None,
-    method: str | None,
+    reconstruct: str | None,
     budget: str | None,
     target: str | None,
     detect: bool,
@@ -88,7 +88,7 @@ def prune_command(
         raise click.UsageError(
             "give a recipe with --prune, or ask with --detect what zeros the model has"
         )
-    for name, given in (("--reconstruct", method), ("--budget", budget)):
+    for name, given in (("--reconstruct", reconstruct), ("--budget", budget)):
         if given is not None and (calibrate is None or recipe is None):
             raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
     from zeroskip.accel_model.spec import load_spec
@@ -123,12 +123,14 @@ def prune_command(
                 wanted,
                 samples,
                 cycles=cycles,
-                method=method,
+                method=reconstruct,
                 progress=on_progress,
             )
         pruned = dense
         if schemes:
-            pruned = prune(dense, schemes, samples=samples, method=method, progress=on_progress)
+            pruned = prune(
+                dense, schemes, samples=samples, method=reconstruct, progress=on_progress
+            )
         if output is not None:
             write_onnx(output, export_onnx(pruned, model.stem))
     if share is not None:
@@ -144,32 +146,15 @@ def prune_command(
 @click.command("compare")
 @click.argument("model", type=FILE)
 @params_option
-@click.option(
-    "--schemes",
-    multiple=True,
+@schemes_option(
+    "Recipes to compare, separated by spaces or commas, such as 'unstructured nm:m=8 pattern'; may "
+    "be repeated. One scheme is taken at each sparsity, a recipe of several (or a .toml file) as it "
+    "is.",
     required=True,
-    metavar="RECIPES",
-    callback=read_list,
-    help="Recipes to compare, separated by spaces or commas, such as 'unstructured "
-    "nm:m=8 pattern'; may be repeated. One scheme is taken at each sparsity, a "
-    "recipe of several (or a .toml file) as it is.",
 )
-@click.option(
-    "--sparsity",
-    default="0.5,0.75",
-    show_default=True,
-    callback=read_ratios,
-    metavar="RATIOS",
-    help="Ratios of weights to remove from the layers of a scheme.",
-)
-@click.option(
-    "--targets",
-    multiple=True,
-    default=(",".join(DEFAULT_TARGETS),),
-    show_default=True,
-    callback=read_list,
-    help="Accelerators, separated by spaces or commas: names, or paths of TOML files; "
-    "'all': every built-in one with the resources of dense256; may be repeated.",
+@sparsity_option("Ratios of weights to remove from the layers of a scheme.")
+@targets_option(
+    ",".join(DEFAULT_TARGETS), "'all': every built-in one with the resources of dense256; "
 )
 @click.option(
     "--data",
@@ -184,43 +169,20 @@ def prune_command(
     "--seeds",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Measure quality again with N draws of the calibration samples; gives intervals.",
+    help="Measure quality again with N bootstrap draws of the calibration samples (as many, with "
+    "replacement): gives 95 % intervals for other such samples. More draws (25 and more) make them "
+    "steadier, not narrower.",
 )
-@click.option(
-    "--calibrate",
-    type=FILE,
-    metavar="NPZ",
-    help="Sample inputs for ranges and --reconstruct; the data if left out.",
-)
-@click.option(
-    "--reconstruct",
-    type=click.Choice(("weights", "statistics")),
-    help="Fit what is left to the dense layers' outputs, as in `zeroskip prune`.",
-)
+@calibrate_or_data_option
+@reconstruct_as_prune_option
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
 @objective_option
-@click.option(
-    "--html",
-    "html_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write one page with the table, the Pareto fronts and the masks of a layer.",
+@file_option("html", "Write one page with the table, the Pareto fronts and the masks of a layer.")
+@file_option(
+    "json", "Write the comparison for machines; -: on standard output, in the tables' place."
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the comparison for machines; -: on standard output, in the tables' place.",
-)
-@click.option(
-    "--csv",
-    "csv_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write a line for each network on each target; -: on standard output.",
-)
+@file_option("csv", "Write a line for each network on each target; -: on standard output.")
 @svg_option
 @png_option
 def compare_command(
@@ -253,6 +215,7 @@ def compare_command(
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.comparison_table import comparison_parts
     from zeroskip.runtime.render.files import (
+        check_png,
         write_comparison,
         write_comparison_charts,
         write_comparison_page,
@@ -261,7 +224,9 @@ def compare_command(
     from zeroskip.runtime.render.pruning_tables import echo_warnings
     from zeroskip.runtime.render.tables import show
 
-    silent, charts = to_stdout(json_file, csv_file, html_file), []
+    silent = to_stdout(json_file, csv_file, html_file)
+    if png_folder is not None:
+        check_png()
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
             read_model(model, params),
@@ -289,9 +254,11 @@ def compare_command(
             write_comparison_page(html_file, made, command_line())
         if csv_file is not None:
             write_entries(csv_file, made)
-        for folder, ending in ((svg_folder, ".svg"), (png_folder, ".png")):
-            if folder is not None:
-                charts += write_comparison_charts(folder, made, ending)
+        charts = write_both(
+            svg_folder,
+            png_folder,
+            lambda folder, ending: write_comparison_charts(folder, made, ending),
+        )
     if not silent:
         show(*comparison_parts(made))
     if data is None:

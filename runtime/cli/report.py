@@ -10,38 +10,23 @@ from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.loading import load_network
 from zeroskip.runtime.cli.options import (
     FILE,
-    OUT,
     echo_written,
+    file_option,
     level_option,
     png_option,
     svg_option,
     to_stdout,
+    write_both,
 )
 from zeroskip.runtime.cli.pruning import show_structures
 
 
 @click.command("report")
 @click.argument("network", type=FILE)
-@click.option(
-    "--json",
-    "json_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the report for machines; -: on standard output, in the tables' place.",
-)
-@click.option(
-    "--csv",
-    "csv_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the layers for a spreadsheet, a line each; -: on standard output.",
-)
-@click.option(
-    "--html",
-    "html_file",
-    type=OUT,
-    metavar="FILE",
-    help="Write the report as one page with figures, for any browser; -: on standard output.",
+@file_option("json", "Write the report for machines; -: on standard output, in the tables' place.")
+@file_option("csv", "Write the layers for a spreadsheet, a line each; -: on standard output.")
+@file_option(
+    "html", "Write the report as one page with figures, for any browser; -: on standard output."
 )
 @svg_option
 @png_option
@@ -71,7 +56,7 @@ def report_command(
     from zeroskip.runtime.render.files import write_charts, write_layers, write_page, write_report
     from zeroskip.runtime.render.tables import line_width, report_parts, show
 
-    silent, charts = to_stdout(json_file, csv_file, html_file), []
+    silent = to_stdout(json_file, csv_file, html_file)
     loaded = load_network(network, level, silent=silent)
     with progress(f"timing {network.name}") as on_progress:
         runs = Session(loaded, progress=on_progress).time()
@@ -83,9 +68,11 @@ def report_command(
             write_layers(csv_file, made)
         if html_file is not None:
             write_page(html_file, made, runs, loaded.programs, command_line())
-        for folder, ending in ((svg_folder, ".svg"), (png_folder, ".png")):
-            if folder is not None:
-                charts += write_charts(folder, made, runs, loaded.programs, ending)
+        charts = write_both(
+            svg_folder,
+            png_folder,
+            lambda folder, ending: write_charts(folder, made, runs, loaded.programs, ending),
+        )
     if silent:
         return
     show(*report_parts(made, worst, line_width()))

@@ -7,7 +7,6 @@ network's input.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.toml_file import read_toml
 from zeroskip.compiler.artifact.inputs import DataError
 
 Pixels = npt.NDArray[np.uint8]
@@ -103,14 +102,7 @@ class Preprocessing:
 
 def read_preprocessing(path: Path) -> Preprocessing:
     """The description in a TOML file; DataError if it cannot be used."""
-    refuse_irregular(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read: {problem.strerror}") from None
-    except (ValueError, RecursionError) as problem:
-        raise DataError(f"{path}: is not valid TOML: {problem}") from None
-    return preprocessing_from(table, str(path))
+    return preprocessing_from(read_toml(path, DataError), str(path))
 
 
 def preprocessing_from(table: dict[str, Any], where: str) -> Preprocessing:

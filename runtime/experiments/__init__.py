@@ -3,6 +3,7 @@
 The files, in the order of the flow:
 
 - ``errors``: what is refused.
+- ``options``: keywords of ``sweep`` and ``search``.
 - ``settings``: keys of hardware and the values that an experiment gives them.
 - ``sources``: networks and data by their content.
 - ``point``: one compile as a value, with the key under which its figures are kept.

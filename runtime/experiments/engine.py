@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from zeroskip.runtime.experiments.errors import EngineError, ExperimentError
 from zeroskip.runtime.experiments.front import Front, make_front, measure
+from zeroskip.runtime.experiments.options import EngineOptions
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.sources import code_version
 from zeroskip.runtime.experiments.store import Outcome
@@ -191,9 +191,14 @@ def _count_workers(client: Any) -> int:
     return len(threads)
 
 
-def check_library(workers: int, scheduler: str | None) -> None:
+def _is_here(options: EngineOptions) -> bool:
+    """Whether this process measures."""
+    return options.get("scheduler") is None and options.get("workers", 1) == 1
+
+
+def check_library(**options: Unpack[EngineOptions]) -> None:
     """ExperimentError if the workers need a library that is not installed."""
-    if scheduler is None and workers == 1:
+    if _is_here(options):
         return
     try:
         import distributed  # noqa: F401
@@ -204,23 +209,19 @@ def check_library(workers: int, scheduler: str | None) -> None:
 
 
 @contextmanager
-def engine_of(
-    workers: int = 1,
-    scheduler: str | None = None,
-    cache: str | Path | None = None,
-    work: Work | None = None,
-) -> Iterator[Engine]:
+def engine_of(work: Work | None = None, **options: Unpack[EngineOptions]) -> Iterator[Engine]:
     """Within it, an engine: workers of a scheduler that runs, as many processes as are asked for, or
     this process where that is one.
 
     ExperimentError without the library, EngineError for a scheduler that does not answer or has no
     workers.
     """
+    cache, scheduler = options.get("cache"), options.get("scheduler")
     kept = None if cache is None else str(cache)
-    if scheduler is None and workers == 1:
+    if _is_here(options):
         yield Here(kept, work)
         return
-    check_library(workers, scheduler)
+    check_library(**options)
     import distributed
 
     with warnings.catch_warnings():
@@ -229,7 +230,8 @@ def engine_of(
             with _connected(scheduler) as client:
                 yield Cluster(client, kept, work)
             return
-        with _local(workers) as cluster, distributed.Client(cluster) as client:
+        local = _local(options.get("workers", 1))
+        with local as cluster, distributed.Client(cluster) as client:
             yield Cluster(client, kept, work)
 
 

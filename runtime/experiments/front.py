@@ -27,18 +27,29 @@ from zeroskip.compiler.driver import (
     import_float,
     method_for,
     network_of,
+    not_float,
     read_samples,
 )
 from zeroskip.compiler.options import CompileOptions
-from zeroskip.compiler.stages import apply_passes, lower_fastest, without_dead, without_idle
+from zeroskip.compiler.stages import (
+    Stages,
+    apply_passes,
+    check_integer_model,
+    lower_fastest,
+    lower_integers,
+    without_dead,
+    without_idle,
+)
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
+from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.quantize.calibrate import Range, batches
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.read_model import read_model
+from zeroskip.relay_passes.tosa.read_tosa import IntegerModel
 from zeroskip.runtime.analysis.comparison import Gain
 from zeroskip.runtime.compare import TIMED, Judge, gain_of, read_data
 from zeroskip.runtime.experiments.errors import EngineError
@@ -51,18 +62,50 @@ KEPT = 2  # networks that a worker keeps imported
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
-    """A network pruned and calibrated, from which the figures of every hardware follow.
+class FloatNetwork:
+    """A network pruned and calibrated.
 
     pruned: the float module, with channels that cannot matter; least: without them. ranges: of its
-    activations, or None for a model that brings its scales. inputs: of the first runs, for arrays
-    whose time depends on them. figures: those that do not depend on the hardware. notes: what was
-    warned of. seconds: that it took.
+    activations, or None for a model that brings its scales.
     """
 
     pruned: tvm.IRModule
     least: tvm.IRModule
     ranges: dict[str, Range] | None
+
+    @property
+    def quantized(self) -> tvm.IRModule:
+        """Its integer layers."""
+        return apply_passes(self.least, QuantizeInt8(ranges=self.ranges))
+
+    def lower(self, spec: AccelSpec, options: CompileOptions) -> Stages:
+        """The stages of its compile."""
+        quantize = QuantizeInt8(ranges=self.ranges)
+        return lower_fastest(self.pruned, self.least, spec, quantize, options)
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """A network that was integers already. least: on real values, rounded nowhere; quantized: its
+    integer layers."""
+
+    least: tvm.IRModule
+    quantized: tvm.IRModule
+
+    def lower(self, spec: AccelSpec, options: CompileOptions) -> Stages:
+        """The stages of its compile."""
+        return lower_integers(self.least, self.quantized, spec, options)
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """A network from which the figures of every hardware follow.
+
+    inputs: of the first runs, for arrays whose time depends on them. figures: those that do not
+    depend on the hardware. notes: what was warned of. seconds: that it took.
+    """
+
+    network: FloatNetwork | IntegerNetwork
     inputs: list[list[npt.NDArray[Any]]]
     figures: Figures
     notes: tuple[str, ...] = ()
@@ -71,11 +114,14 @@ class Front:
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A network as it is. judge: of quality; None without data to measure it with."""
+    """A network as it is. dense: on real values. integer: of one that is integers already, the model.
+    judge: of quality; None without data to measure it with. notes: what was warned of."""
 
     dense: tvm.IRModule
+    integer: IntegerModel | None
     samples: Samples
     judge: Judge | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -147,18 +193,28 @@ def _check_code(code: str) -> None:
 @lru_cache(maxsize=KEPT)
 def _load(source: Source, _digest: str) -> _Loaded:
     """A network imported and checked, once in a process as long as few others come between."""
+    with _noting() as noted:
+        loaded = _read(source)
+    return replace(loaded, notes=tuple(noted.notes))
+
+
+def _read(source: Source) -> _Loaded:
     model = read_model(source.model, source.params)
-    dense = import_float(model, source.sizes)
+    integer = model if isinstance(model, IntegerModel) else None
+    if integer is not None:
+        check_integer_model(integer, {"shapes": source.sizes})
+    dense = import_float(model, source.sizes) if integer is None else integer.floating
     data, labels, classes = read_data(dense, source.data)
     known = source.calibrate if source.calibrate is not None else data
-    compare_import(dense, model, source.sizes, known)
+    if integer is None:
+        compare_import(dense, model, source.sizes, known)
     samples = read_samples(dense, known)
     judge = None
     if data is not None:
         judge = Judge.of(dense, read_samples(dense, data), labels, classes)
     elif source.calibrate is not None:
         judge = Judge.of(dense, samples, None)
-    return _Loaded(dense, samples, judge)
+    return _Loaded(dense, integer, samples, judge)
 
 
 def _front(point: FrontPoint, code: str, cache: str | None) -> Front:
@@ -170,46 +226,61 @@ def _front(point: FrontPoint, code: str, cache: str | None) -> Front:
             "that lead to the same files on both"
         )
     loaded = _load(source, source.digest)
-    dense, recipe = loaded.dense, point.recipe
-    if point.sparsity is not None:
-        recipe = (at_sparsity(dense, recipe[0], point.sparsity, loaded.samples).options,)
-    pruned = dense
-    if recipe:
-        pruned = prune(dense, recipe, samples=loaded.samples, method=point.reconstruct)
+    for note in loaded.notes:  # of each front, whichever of them loaded it
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
+    pruned, recipe = _pruned(loaded, point)
     layers = prunable_layers(pruned["main"])
-    has_data = source.calibrate is not None or source.data is not None
-    ranges = measure_ranges(
-        without_dead(pruned), loaded.samples, method=method_for(has_data or None)
-    )
-    quantize = QuantizeInt8(ranges=ranges)
-    pruned = without_idle(pruned, quantize)
-    least = without_dead(pruned)
+    network: FloatNetwork | IntegerNetwork
+    if loaded.integer is None:
+        network = _calibrated(loaded, pruned, source)
+    else:
+        network = IntegerNetwork(loaded.dense, loaded.integer.integer)
     snr, accuracy = None, None
     if loaded.judge is not None:
-        stages = lower_fastest(pruned, least, point.base, quantize, _options("cycles", cache))
-        network = network_of(stages, source.model, point.base)
-        snr, accuracy = loaded.judge.of_int8(network, apply_passes(least, quantize))
+        stages = network.lower(point.base, _options("cycles", cache))
+        compiled = network_of(stages, source.model, point.base)
+        snr, accuracy = loaded.judge.of_int8(compiled, network.quantized)
     figures = {
         "recipe": "+".join(map(str, recipe)),
-        "sparsity": sparsity_of(layer_changes(dense, pruned)) if recipe else 0.0,
+        "sparsity": sparsity_of(layer_changes(loaded.dense, pruned)) if recipe else 0.0,
         "weights": sum(int(np.count_nonzero(layer.weight)) for layer in layers),
         "macs": sum(layer.macs for layer in layers),
         "snr_db": snr,
         "accuracy": accuracy,
     }
-    inputs = batches(dense["main"], loaded.samples)[:TIMED]
+    inputs = batches(loaded.dense["main"], loaded.samples)[:TIMED]
     if loaded.judge is not None:
         inputs = loaded.judge.inputs[:TIMED]
-    return Front(pruned, least, ranges, inputs, figures)
+    return Front(network, inputs, figures)
+
+
+def _pruned(loaded: _Loaded, point: FrontPoint) -> tuple[tvm.IRModule, tuple[Options, ...]]:
+    """The network with the point's recipe applied, and this; CompileError where there is something
+    to prune of one that is integers already."""
+    recipe, dense = point.recipe, loaded.dense
+    if not recipe:
+        return dense, recipe
+    if loaded.integer is not None:
+        raise not_float(loaded.integer)
+    if point.sparsity is not None:
+        recipe = (at_sparsity(dense, recipe[0], point.sparsity, loaded.samples).options,)
+    return prune(dense, recipe, samples=loaded.samples, method=point.reconstruct), recipe
+
+
+def _calibrated(loaded: _Loaded, pruned: tvm.IRModule, source: Source) -> FloatNetwork:
+    has_data = source.calibrate is not None or source.data is not None
+    ranges = measure_ranges(
+        without_dead(pruned), loaded.samples, method=method_for(has_data or None)
+    )
+    pruned = without_idle(pruned, QuantizeInt8(ranges=ranges))
+    return FloatNetwork(pruned, without_dead(pruned), ranges)
 
 
 def _figures(front: Front, point: Point, code: str, cache: str | None) -> Figures:
     _check_code(code)
     spec = spec_from_table(point.table, point.target.name)
     physics.check(spec)
-    quantize = QuantizeInt8(ranges=front.ranges)
-    options = _options(point.objective, cache)
-    stages = lower_fastest(front.pruned, front.least, spec, quantize, options)
+    stages = front.network.lower(spec, _options(point.objective, cache))
     gain = gain_of(stages, spec, Path(point.front.source.model), front.inputs)
     return {**front.figures, **_hardware_figures(gain, spec)}
 

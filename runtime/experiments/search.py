@@ -14,23 +14,26 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
-from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.inputs import load_arrays
-from zeroskip.compiler.scheduling.objective import Goal
-from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
-from zeroskip.runtime.analysis.comparison import DENSE
 from zeroskip.runtime.execution.labelled_data import LABELS
 from zeroskip.runtime.experiments.engine import Engine, check_library, engine_of
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import METRICS, Budget, Metric, metric_named
+from zeroskip.runtime.experiments.options import (
+    EngineOptions,
+    ExperimentOptions,
+    RunOptions,
+    checked,
+    part_of,
+)
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.sources import code_version
 from zeroskip.runtime.experiments.space import Space
-from zeroskip.runtime.experiments.store import Outcome, Store
-from zeroskip.runtime.experiments.sweep import MEMORY, source_of
+from zeroskip.runtime.experiments.store import MEMORY, Outcome, Store
+from zeroskip.runtime.experiments.sweep import space_of
 from zeroskip.runtime.experiments.table import Table, table_of
 
 SPARSITIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -256,76 +259,32 @@ def search(
     budgets: Sequence[str] = (),
     trials: int = 50,
     seed: int = 0,
-    targets: Sequence[str | AccelSpec] = ("dense256",),
-    settings: Mapping[str, Any] | None = None,
-    schemes: Sequence[Recipe] = (DENSE,),
-    sparsities: Sequence[float] = SPARSITIES,
-    objectives: Sequence[Goal] = ("cycles",),
-    reconstruct: str | None = None,
-    data: str | Path | None = None,
-    calibrate: str | Path | None = None,
-    params: str | Path | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    store: str | Path = MEMORY,
-    workers: int = 1,
-    scheduler: str | None = None,
-    cache: str | Path | None = None,
-    retry: bool = False,
-    progress: Progress | None = None,
+    **options: Unpack[ExperimentOptions],
 ) -> Found:
     """Search pruning and hardware for points that are good in all goals and keep the budgets.
 
     goals: of ``METRICS``: accuracy, snr, cycles, time, energy, edp, area, bytes. budgets: such as
     ``area=2.5mm2`` or ``accuracy=92%``. trials: points of the space that are known at the end, those
     that the store knew before included. seed: of the optimizer; the same asks for the same points as
-    long as there is one worker. All others: as of ``sweep``.
+    long as there is one worker. options: as of ``sweep``; sparsities are ``SPARSITIES`` if left out.
 
     ExperimentError for goals that the data or targets have no figures of, and as ``sweep``.
     """
-    space = Space.of(
-        [source_of(model, data, calibrate, params, shapes)],
-        targets=targets,
-        settings=settings,
-        schemes=schemes,
-        sparsities=sparsities,
-        objectives=objectives,
-        reconstruct=reconstruct,
-    )
-    return search_space(
-        space,
-        Wish.of(goals, budgets),
-        store,
-        trials=trials,
-        seed=seed,
-        workers=workers,
-        scheduler=scheduler,
-        cache=cache,
-        retry=retry,
-        progress=progress,
-    )
+    axes: ExperimentOptions = {"sparsities": SPARSITIES, **checked(options, "search")}
+    space, wish = space_of([model], axes), Wish.of(goals, budgets)
+    return search_space(space, wish, trials=trials, seed=seed, **part_of(options, RunOptions))
 
 
 def search_space(
-    space: Space,
-    wish: Wish,
-    store: str | Path,
-    *,
-    trials: int,
-    seed: int = 0,
-    workers: int = 1,
-    scheduler: str | None = None,
-    cache: str | Path | None = None,
-    retry: bool = False,
-    progress: Progress | None = None,
+    space: Space, wish: Wish, *, trials: int, seed: int = 0, **options: Unpack[RunOptions]
 ) -> Found:
     """``search`` of a space."""
     check_wish(space, wish)
-    sampler = tpe(seed)
-    check_library(workers, scheduler)
-    with engine_of(workers, scheduler, cache) as engine, Store(store) as kept:
-        return search_with(
-            sampler, space, wish, kept, engine, trials, seed, retry, progress or no_progress
-        )
+    sampler, engines = tpe(seed), part_of(options, EngineOptions)
+    check_library(**engines)
+    with engine_of(**engines) as engine, Store(options.get("store", MEMORY)) as kept:
+        retry, progress = options.get("retry", False), options.get("progress") or no_progress
+        return search_with(sampler, space, wish, kept, engine, trials, seed, retry, progress)
 
 
 def tpe(seed: int) -> Any:

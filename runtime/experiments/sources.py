@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Unpack
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -16,8 +17,14 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 import zeroskip
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.runtime.experiments.errors import ExperimentError
+from zeroskip.runtime.experiments.options import SourceOptions
 
 LIBRARIES = ("apache-tvm", "numba", "numpy", "onnx", "onnxruntime", "scipy")
+READERS = {  # of models that not ONNX's libraries read
+    ".mlir": ("xdsl",),
+    ".pt2": ("torch", "onnxscript"),
+    ".tflite": ("tosa-converter-for-tflite", "xdsl"),
+}
 _SHOWS = ("runtime/cli", "runtime/render")  # changes no figure
 _CHUNK = 1 << 20
 
@@ -27,7 +34,8 @@ class Source:
     """A network and the data that go with it.
 
     model: its file. params: of Relay's text. shapes: of inputs that it leaves open. data: what
-    quality is measured with. calibrate: what ranges and weights are fitted to; None: the data.
+    quality is measured with. calibrate: what ranges and weights are fitted to; None: the data. label:
+    what it is called, else as its file is.
     """
 
     model: Path
@@ -35,10 +43,11 @@ class Source:
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     data: Path | None = None
     calibrate: Path | None = None
+    label: str = ""
 
     @property
     def name(self) -> str:
-        return self.model.stem
+        return self.label or self.model.stem
 
     @property
     def sizes(self) -> Mapping[str, tuple[int, ...]]:
@@ -46,12 +55,14 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of all that is in the files, and of the shapes; names do not count.
+        """Hex SHA-256 of all that is in the files, of the shapes, and of the versions of the libraries
+        that read such a model; names do not count.
 
         ExperimentError for a file that cannot be read.
         """
         parts = {
             "model": [digest_of(path) for path in (self.model, *_beside(self.model))],
+            "readers": _versions(READERS.get(self.model.suffix, ())),
             "shapes": [[name, *sizes] for name, sizes in sorted(self.shapes)],
             **{
                 what: None if path is None else digest_of(path)
@@ -63,6 +74,33 @@ class Source:
             },
         }
         return sealed(parts)
+
+
+def source_of(model: str | Path, **given: Unpack[SourceOptions]) -> Source:
+    """A network by paths as users give them."""
+    params, data, calibrate = (
+        None if path is None else Path(path)
+        for path in (given.get("params"), given.get("data"), given.get("calibrate"))
+    )
+    shapes = tuple((name, tuple(sizes)) for name, sizes in (given.get("shapes") or {}).items())
+    return Source(Path(model), params, shapes, data, calibrate)
+
+
+def told_apart(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The sources, those of files that are called alike with the ending, or else the path, as their
+    name: figures of different networks are not to be taken for one's."""
+    paths: dict[str, set[Path]] = {}
+    for source in sources:
+        paths.setdefault(source.name, set()).add(source.model)
+
+    def label(source: Source) -> str:
+        alike = paths[source.name]
+        if len(alike) == 1:
+            return source.label
+        endings = {path.name for path in alike}
+        return source.model.name if len(endings) == len(alike) else str(source.model)
+
+    return tuple(replace(source, label=label(source)) for source in sources)
 
 
 def sealed(value: object) -> str:
@@ -118,7 +156,18 @@ def code_version() -> str:
         if not path.relative_to(package).as_posix().startswith(_SHOWS)
     ]
     content = {path.relative_to(package).as_posix(): digest_of(path) for path in files}
-    return sealed([content, {name: metadata.version(name) for name in LIBRARIES}])[:16]
+    return sealed([content, _versions(LIBRARIES)])[:16]
+
+
+def _versions(libraries: Iterable[str]) -> dict[str, str | None]:
+    """Of libraries, by name; None for one that is not installed."""
+    found: dict[str, str | None] = {}
+    for name in libraries:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def _sources(folder: Path) -> Iterable[Path]:

@@ -19,25 +19,25 @@ calibrate and shapes in the place of ``networks``. Paths are those of the file's
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, Unpack, cast
 
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.toml_file import read_toml
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.scheduling.objective import GOALS, Goal
 from zeroskip.relay_passes.pruning.base.options import Options, brief, nearest
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
 from zeroskip.runtime.analysis.comparison import DENSE
 from zeroskip.runtime.experiments.errors import ExperimentError
+from zeroskip.runtime.experiments.options import SpaceOptions
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.settings import Value, check_settings, read_values
-from zeroskip.runtime.experiments.sources import Source
+from zeroskip.runtime.experiments.sources import Source, told_apart
 
 METHODS = ("weights", "statistics")  # of reconstruction
 SET = "set"  # the table of settings in a file
@@ -76,32 +76,23 @@ class Space:
     reconstruct: str | None = None
 
     @staticmethod
-    def of(
-        sources: Sequence[Source],
-        *,
-        targets: Sequence[str | AccelSpec] = ("dense256",),
-        settings: Mapping[str, Any] | None = None,
-        schemes: Sequence[Recipe] = (DENSE,),
-        sparsities: Sequence[float] = (0.5, 0.75),
-        objectives: Sequence[Goal] = ("cycles",),
-        reconstruct: str | None = None,
-    ) -> Space:
-        """The space of axes as users give them; a ZeroskipError names what cannot be one.
-
-        settings: of each key a value, a list, a text with commas or a range
-        (``settings.read_values``).
-        """
-        for what, given in (
+    def of(sources: Sequence[Source], **given: Unpack[SpaceOptions]) -> Space:
+        """The space of axes as users give them; a ZeroskipError names what cannot be one."""
+        targets, schemes = given.get("targets", ("dense256",)), given.get("schemes", (DENSE,))
+        sparsities = given.get("sparsities", (0.5, 0.75))
+        objectives, reconstruct = given.get("objectives", ("cycles",)), given.get("reconstruct")
+        for what, values in (
             ("network", sources),
             ("target", targets),
             ("scheme", schemes),
             ("sparsity", sparsities),
             ("objective", objectives),
         ):
-            if not given:
+            if not values:
                 raise ExperimentError(f"the space is empty: name one {what} at least")
         specs = tuple(each if isinstance(each, AccelSpec) else load_spec(each) for each in targets)
-        axes = {key: read_values(given, f"'{key}'") for key, given in (settings or {}).items()}
+        settings = given.get("settings") or {}
+        axes = {key: read_values(values, f"'{key}'") for key, values in settings.items()}
         for spec in specs:
             physics.check(spec)
             check_settings(spec, axes)
@@ -120,7 +111,7 @@ class Space:
                 f"reconstruct '{brief(reconstruct)}' is not known; {nearest(reconstruct, METHODS)}"
             )
         space = Space(
-            tuple(sources),
+            told_apart(sources),
             specs,
             axes,
             tuple(map(_scheme, schemes)),
@@ -183,13 +174,7 @@ def _check_source(source: Source, space: Space) -> None:
 def read_space(path: str | Path) -> Space:
     """The space in a TOML file; a ZeroskipError names the file and what is wrong in it."""
     path = Path(path)
-    refuse_irregular(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise ExperimentError(f"'{path}' cannot be read: {problem.strerror}") from None
-    except (ValueError, RecursionError) as problem:
-        raise ExperimentError(f"'{path}' is not TOML: {problem}") from None
+    content = read_toml(path, ExperimentError)
     _check_types(content, _KEYS, str(path))
     if ("networks" in content) == ("network" in content):
         raise ExperimentError(

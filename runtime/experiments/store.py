@@ -21,6 +21,7 @@ from typing import Any, Self
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.runtime.experiments.errors import ExperimentError
 
+MEMORY = ":memory:"  # a store that is gone with the process
 VERSION = 1  # of the tables below
 _APPLICATION = 0x5A534B50  # "ZSKP": whose file it is
 _WAIT = 60.0  # seconds for another process's lock
@@ -67,10 +68,12 @@ class Store:
 
     def _open(self) -> None:
         run = self._connection.execute
+        run("BEGIN")  # of one moment, while others may be making it
         (application,), (version,) = (
             run(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
         )
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        run("COMMIT")
         if tables and application != _APPLICATION:
             raise ExperimentError(
                 f"'{self.path}' is a database of something else; name another file with --store"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.analysis.comparison import FRONT, Comparison, Entry
 from zeroskip.runtime.analysis.efficiency import RATES, RATES_SENTENCE, rates
+from zeroskip.runtime.render.tables import plain_table
 
 
 def comparison_parts(made: Comparison) -> list[Table | str]:
     """One table, a row for each network on each target, and how to read it."""
-    table = _table(f"{escape(made.model)}: pruning schemes side by side")
+    table = plain_table(f"{escape(made.model)}: pruning schemes side by side")
     table.add_column("scheme", overflow="fold", max_width=40)
     for name in ("sparsity", "weights", "MMACs", made.quality_name):
         table.add_column(name, justify="right", no_wrap=True)
@@ -47,7 +47,7 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
 
 def _efficiency_parts(made: Comparison) -> list[Table | str]:
     """What architects compare by; nothing where no target names a technology."""
-    table = _table("area, power and rates of an image, standing power included")
+    table = plain_table("area, power and rates of an image, standing power included")
     table.add_column("scheme", overflow="fold", max_width=40)
     table.add_column("target", no_wrap=True)
     for name in RATES:
@@ -57,16 +57,6 @@ def _efficiency_parts(made: Comparison) -> list[Table | str]:
             if (of := entry.gains[target].efficiency) is not None:
                 table.add_row(escape(entry.title), target, *rates(of))
     return ["", table, RATES_SENTENCE] if table.row_count else []
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
 
 
 def _own_cells(entry: Entry) -> tuple[str, ...]:

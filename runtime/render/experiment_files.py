@@ -13,8 +13,8 @@ from zeroskip.accel_model.io.atomic_write import write_whole
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import Metric
 from zeroskip.runtime.experiments.table import Table
-from zeroskip.runtime.render.files import write_text
-from zeroskip.runtime.render.pages.experiments import experiment_page
+from zeroskip.runtime.render.files import write_chart_files, write_text
+from zeroskip.runtime.render.pages.experiments import experiment_charts, experiment_page
 
 
 def write_csv(path: str | Path, table: Table) -> None:
@@ -41,6 +41,13 @@ def write_experiment_page(
     """One HTML file with fronts, parallel coordinates and the points that no other beats. metrics: in
     which they are not beaten; command: the one that made it."""
     write_text(path, experiment_page(table, title, metrics, command=command))
+
+
+def write_experiment_charts(
+    folder: Path, table: Table, metrics: Sequence[Metric] | None = None, ending: str = ".svg"
+) -> list[Path]:
+    """The charts of that page as files, .svg or .png, whose paths are given back."""
+    return write_chart_files(folder, experiment_charts(table, metrics), ending)
 
 
 def check_parquet() -> None:

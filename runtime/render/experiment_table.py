@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table as Columns
 
@@ -14,6 +13,7 @@ from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.experiments.metrics import METRICS, Metric
 from zeroskip.runtime.experiments.search import Found
 from zeroskip.runtime.experiments.table import Table
+from zeroskip.runtime.render.tables import plain_table
 
 SHOWN = 20  # points of a network
 REASONS = 5  # sentences of failures
@@ -63,13 +63,7 @@ def _front_parts(
     names = [metric.name for metric in metrics]
     words = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     cut = f"; the first {shown} of them" if len(rows) > shown else ""
-    table = Columns(
-        title=f"{escape(front.networks[0])}: {escape(title)} in {words}{cut}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = plain_table(f"{escape(front.networks[0])}: {escape(title)} in {words}{cut}")
     quality = next((METRICS[name] for name in QUALITY if front.has(METRICS[name])), None)
     table.add_column("scheme", overflow="fold", max_width=30)
     for name in ("sparsity", "target", *front.settings, *_several(front)):
@@ -115,7 +109,7 @@ def figure_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
     return (
         cell(row["cycles"], ",.0f"),
-        cell(row["milliseconds"], ",.3f"),
+        cell(row["milliseconds"], ",.3f" if (row["milliseconds"] or 0) >= 0.1 else ".3g"),
         cell(row["microjoules"], ",.1f"),
         cell(row["area_mm2"], ".2f"),
         cell(row["stored_bytes"], ",.1f", 1 / 1024),

@@ -92,7 +92,7 @@ def write_charts(
     ending: str = ".svg",
 ) -> list[Path]:
     """The charts of a report's page as files, .svg or .png, whose paths are given back."""
-    return _write_charts(folder, report_charts(report, runs, programs), ending)
+    return write_chart_files(folder, report_charts(report, runs, programs), ending)
 
 
 def write_evaluation(path: str | Path, found: Evaluation) -> None:
@@ -134,7 +134,7 @@ def write_comparison_page(path: str | Path, made: Comparison, command: str = "")
 
 def write_comparison_charts(folder: Path, made: Comparison, ending: str = ".svg") -> list[Path]:
     """The Pareto fronts of a comparison's page as files, .svg or .png."""
-    return _write_charts(folder, comparison_charts(made), ending)
+    return write_chart_files(folder, comparison_charts(made), ending)
 
 
 def write_timeline(
@@ -180,8 +180,9 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _write_charts(folder: Path, charts: Sequence[Chart], ending: str) -> list[Path]:
-    """ChartError if the folder cannot be made, or what draws a PNG is not installed."""
+def write_chart_files(folder: Path, charts: Sequence[Chart], ending: str) -> list[Path]:
+    """Charts as files, .svg or .png. ChartError if the folder cannot be made, or what draws a PNG is
+    not installed."""
     draw = _png if ending == ".png" else str.encode
     drawn = {
         folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', chart.name)}{ending}": draw(svg_file(chart))
@@ -196,11 +197,18 @@ def _write_charts(folder: Path, charts: Sequence[Chart], ending: str) -> list[Pa
     return list(drawn)
 
 
-def _png(svg: str) -> bytes:
+def check_png() -> None:
+    """ChartError without the library that draws PNGs: asked before anything is measured."""
     try:
-        import resvg_py
+        import resvg_py  # noqa: F401
     except ImportError:
         raise ChartError(
             "PNG files need a renderer of SVG: pip install 'zeroskip[png]', or write SVG with --svg"
         ) from None
+
+
+def _png(svg: str) -> bytes:
+    check_png()
+    import resvg_py
+
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=int(SHARP)))

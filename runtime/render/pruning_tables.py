@@ -10,7 +10,6 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.relay_passes.pruning.apply import LayerChange
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.detect import Structure
+from zeroskip.runtime.render.tables import plain_table
 
 RANK = 4  # of the weights of the convolutions that accelerators take, at most
 
@@ -38,7 +38,7 @@ def echo_warnings() -> Iterator[None]:
 
 def changes_table(changes: Sequence[LayerChange]) -> Table:
     """What pruning made of each layer, and of all together."""
-    table = _table("what pruning changed")
+    table = plain_table("what pruning changed")
     table.add_column("layer", overflow="fold")
     table.add_column("what was done", overflow="fold")
     for name in ("weights", "left", "MMACs", "left", "KiB int8", "left"):
@@ -61,16 +61,6 @@ def changes_table(changes: Sequence[LayerChange]) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-
-
 def _size(layer: PrunableLayer | None) -> tuple[int, int, int]:
     """Weights that are not zero, multiplies by them, and bytes as int8 in the format for that."""
     if layer is None:
@@ -91,7 +81,7 @@ def structures_table(
 ) -> Table:
     """What the zeros of a float module's layers are made of (``detect``), and the format and bytes
     of their int8 weights on each accelerator."""
-    table = _table("what the weights are made of")
+    table = plain_table("what the weights are made of")
     for name in ("layer", "weights", "structure"):
         table.add_column(name, overflow="fold")
     table.add_column("not zero", justify="right", no_wrap=True)

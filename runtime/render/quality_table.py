@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
+
+from zeroskip.runtime.render.tables import plain_table
 
 if TYPE_CHECKING:
     from zeroskip.runtime.execution.layer_quality import LayerQuality
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
 def quality_table(layers: Sequence[LayerQuality]) -> Table:
     """A row for each layer in the order of the network; its region where there are several."""
     several = len({layer.region for layer in layers}) > 1
-    table = Table(
-        title="each layer against the float network",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = plain_table("each layer against the float network")
     table.add_column("layer", overflow="fold")
     table.add_column("kind", no_wrap=True)
     if several:

@@ -22,7 +22,7 @@ from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import load_spec
-from zeroskip.accel_model.timing import lane_array
+from zeroskip.accel_model.timing import lane_array, lane_simulation
 
 TILES = int(os.environ.get("ZEROSKIP_TILES", "100"))
 SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))
@@ -276,13 +276,13 @@ def test_rounds_that_repeat_are_added_up_exactly(
         stepped.append(1)
         plain(*arguments)
 
-    plain = lane_array._tile
-    monkeypatch.setattr(lane_array, "_tile", tile)
-    monkeypatch.setattr(lane_array, "_simulate", lane_array._simulate.py_func)  # type: ignore[attr-defined]  # numba's
+    plain = lane_simulation._tile
+    monkeypatch.setattr(lane_simulation, "_tile", tile)
+    monkeypatch.setattr(lane_simulation, "simulate", lane_simulation.simulate.py_func)  # type: ignore[attr-defined]  # numba's
     assert conv_cycles(**case) == found
     assert len(stepped) < len(case["tile_ft"]) / 2
     stepped.clear()
-    monkeypatch.setattr(lane_array, "_period", lambda tile_ft, *_: len(tile_ft))
+    monkeypatch.setattr(lane_simulation, "_period", lambda tile_ft, *_: len(tile_ft))
     assert conv_cycles(**case) == found
     assert len(stepped) == len(case["tile_ft"])
 
@@ -296,12 +296,14 @@ def test_a_state_that_comes_back_is_the_same_in_all_that_matters(what: str) -> N
         "size": np.full(3, 2),
         "until": np.full(3, 9),
     }
-    state["now"][lane_array.FETCHED] = 5
+    state["now"][lane_simulation.FETCHED] = 5
     window = np.array([2, 0, 4])  # head, tail, held
 
     def found() -> list[int]:
         made = np.zeros(16, np.int64)
-        lane_array._state(state["now"], state["done"], window, state["size"], state["until"], made)
+        lane_simulation._state(
+            state["now"], state["done"], window, state["size"], state["until"], made
+        )
         return made.tolist()
 
     before = found()

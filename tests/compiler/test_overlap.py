@@ -38,6 +38,13 @@ def test_weights_come_early_where_both_tiles_have_room(rows: int, whole: float) 
     assert cycles(*works, rows=rows) == whole
 
 
+@pytest.mark.parametrize(("rows", "whole"), [(12, 105), (10, 105), (9, 110)])
+def test_all_tiles_of_weights_come_early_where_there_is_room(rows: int, whole: float) -> None:
+    first = {"ARRAY": 100, "ROWS": 2, "ALL_ROWS": 4}
+    second = {"ARRAY": 5, "WEIGHT_TILE": 10, "WEIGHTS": 10, "ROWS": 3, "ALL_ROWS": 6}
+    assert cycles(first, second, rows=rows) == whole
+
+
 @pytest.mark.parametrize(("late", "whole"), [(0, 105), (1, 115)])
 def test_activations_come_early_where_they_have_room(late: int, whole: float) -> None:
     second = {"ARRAY": 5, "FIRST_TILE": 10, "LOADS": 10, "NO_PREFETCH_ROOM": late}

@@ -184,6 +184,22 @@ def test_a_chunk_that_begins_within_a_frame() -> None:
     assert found == [(0, 1, 5 * frame), (1, 1, 3 * frame)]
 
 
+def test_a_piece_ends_with_its_frame() -> None:
+    """Of a value's first 8 channels the next 8 in the tile are the next frame's."""
+    value = Value("x", 32, (4 * 3, 5), "int8", 0)
+    view = ChannelSlice(value, 0, 2 * 8, Frames(1, 2, 2, 3))
+    home, frame = Tensor("x", 0, 32, value.spatial), 3 * 5 * 16
+    found = [(run.lane, run.bytes, run.dram) for run in dma_runs(view, home, Interval(0, 16))]
+    assert found == [(0, 8, frame), (8, 8, 3 * frame)]
+
+
+@pytest.mark.parametrize("channels", [5, 20])
+def test_a_depthwise_kernel_of_more_rows_than_frames(channels: int) -> None:
+    b = GraphBuilder(np.random.default_rng(4), 1.0)
+    window = replace(PLAIN, kernel=(3, 2, 3))
+    exact(b, conv_layer(b, window, channels, 1, 1), load_spec("sparse256"))
+
+
 def test_frames_share_their_weights() -> None:
     """Frames that look through the same frames of the kernel read one copy of its weights."""
     b = GraphBuilder(np.random.default_rng(4))

@@ -10,6 +10,7 @@ import pytest
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from models.detector import yolox_nano
 from models.multiscale import shufflenet_v2, unet, yolov5
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.execution.validation import validate
@@ -17,6 +18,7 @@ from zeroskip.runtime.execution.validation import validate
 SMALL = {
     "unet": lambda: unet(image=16, width=8, levels=2),
     "yolov5": lambda: yolov5(image=32, width=1 / 16, depth=0.1, classes=3),
+    "yolox_nano": lambda: yolox_nano(image=32, width=1 / 16, depth=0.1, classes=3),
 }
 
 
@@ -31,6 +33,7 @@ def image(side: int) -> dict[str, np.ndarray]:
         (lambda: shufflenet_v2(image=32), 2.279),  # torchvision's shufflenet_v2_x1_0
         (lambda: unet(image=32), 31.03),
         (lambda: yolov5(image=32), 1.867),  # Ultralytics' yolov5n
+        (lambda: yolox_nano(image=32), 0.91),  # the paper's table 3
     ],
 )
 def test_parameters(model: Callable[[], onnx.ModelProto], millions: float) -> None:

@@ -167,10 +167,11 @@ ARRAYS: tuple[Change, ...] = (
     ),
     Change(
         "accel_model/formats/step.py",
-        "a distance of 256 needs a placeholder",
+        "a distance of 256 has a placeholder",
         "while e - at > 256:",
         "while e - at > 255:",
         FORMATS,
+        equivalent="the placeholder is where the weight itself is",
     ),
     Change(
         "accel_model/formats/step.py",

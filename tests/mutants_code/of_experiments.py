@@ -10,21 +10,28 @@ EXPERIMENTS: tuple[Change, ...] = (
         "a failure of another process takes the place of figures",
         '"WHERE points.failure IS NOT NULL",',
         '"WHERE 1",',
-        "runtime/test_sweep.py::test_a_store_gives_what_it_was_given",
+        "runtime/test_experiment_store.py::test_a_store_gives_what_it_was_given",
     ),
     Change(
         "runtime/experiments/store.py",
         "who finds the store locked gives up",
         "_WAIT = 60.0",
         "_WAIT = 0.0",
-        "runtime/test_sweep.py::test_several_processes_write_at_once",
+        "runtime/test_experiment_store.py::test_several_processes_write_at_once",
+    ),
+    Change(
+        "runtime/experiments/store.py",
+        "a store that another process makes is read half made",
+        '(tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()\n        run("COMMIT")\n',
+        'run("COMMIT")\n        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()\n',
+        "runtime/test_experiment_store.py::test_a_store_that_another_makes_meanwhile_is_one",
     ),
     Change(
         "runtime/experiments/store.py",
         "a store of another version is taken",
         "if tables and version != VERSION:",
         "if tables and version < VERSION:",
-        "runtime/test_sweep.py::test_no_store_is_left_as_it_is",
+        "runtime/test_experiment_store.py::test_no_store_is_left_as_it_is",
     ),
     Change(
         "runtime/experiments/point.py",
@@ -53,6 +60,21 @@ EXPERIMENTS: tuple[Change, ...] = (
         "return _digest(path, now.st_size, now.st_mtime_ns)",
         "return _digest(path, 0, 0)",
         "runtime/test_experiment_values.py::test_the_weights_beside_a_model_are_its_content",
+    ),
+    Change(
+        "runtime/experiments/sources.py",
+        "networks of one name are one network",
+        "        if len(alike) == 1:\n",
+        "        if alike:\n",
+        "runtime/test_sweep_integers.py::test_networks_of_files_that_are_called_alike_stay_apart",
+    ),
+    Change(
+        "runtime/experiments/front.py",
+        "warnings of an import are the first front's alone",
+        "    for note in loaded.notes:  # of each front, whichever of them loaded it\n",
+        "    for note in ():\n",
+        "runtime/test_sweep_integers.py::"
+        "test_what_is_a_step_off_is_noted_whichever_point_comes_first",
     ),
     Change(
         "runtime/experiments/run.py",
@@ -126,10 +148,17 @@ EXPERIMENTS: tuple[Change, ...] = (
         "runtime/test_search.py::test_points_are_asked_for_once_each",
     ),
     Change(
-        "runtime/render/pages/experiments.py",
+        "runtime/render/pages/fronts.py",
         "fronts are drawn straight from point to point",
         "corners.append((at, best))",
         "corners.append((at, up))",
+        "runtime/test_experiment_page.py::test_the_steps_are_the_front",
+    ),
+    Change(
+        "runtime/render/pages/fronts.py",
+        "steps end at the last point",
+        "    corners += [(width - RIGHT, up) for _, up in corners[-1:]]",
+        "    corners += []",
         "runtime/test_experiment_page.py::test_the_steps_are_the_front",
     ),
     Change(

@@ -266,6 +266,20 @@ JUDGES_OF_COMPILER = (
     ),
     Change(
         _OVERLAP,
+        "other tiles of weights come early whether there is room or not",
+        "while since > 0 and free >= works[since - 1, ALL_ROWS]:",
+        "while since > 0:",
+        "compiler/test_overlap.py",
+    ),
+    Change(
+        _OVERLAP,
+        "other tiles of weights wait for their own operation",
+        "bus = max(bus, began[since]) + works[at, WEIGHTS]",
+        "bus = max(bus, began[at]) + works[at, WEIGHTS]",
+        "compiler/test_overlap.py",
+    ),
+    Change(
+        _OVERLAP,
         "activations never wait for room",
         "free_at = array if works[at, NO_PREFETCH_ROOM] > 0 or at == 0 else began[at - 1]",
         "free_at = array if at == 0 else began[at - 1]",

@@ -48,14 +48,14 @@ MLIR: tuple[Change, ...] = (
         "compiler/test_mlir_program.py",
     ),
     Change(
-        "compiler/mlir/tosa.py",
+        "compiler/mlir/tosa_values.py",
         "columns are padded as rows are",
         "[begins[0], ends[0], begins[1], ends[1]]",
         "[begins[0], ends[0], begins[0], ends[0]]",
         "compiler/test_golden.py compiler/test_tosa.py",
     ),
     Change(
-        "compiler/mlir/tosa.py",
+        "compiler/mlir/tosa_values.py",
         "uint8 keeps its zero point",
         'return tensor.zero_point - UNSIGNED * (tensor.dtype == "uint8")',
         "return tensor.zero_point",

@@ -84,10 +84,17 @@ PAGES: tuple[Change, ...] = (
     ),
     Change(
         "runtime/analysis/accuracy.py",
-        "an interval is as wide as if one more had been measured",
-        "half *= float(stdtrit(len(values) - 1, (1 + SURE) / 2))",
-        "half *= float(stdtrit(len(values), (1 + SURE) / 2))",
+        "an interval is as wide as if one more had been drawn",
+        "stdtrit(len(draws) - 1, (1 + SURE) / 2))",
+        "stdtrit(len(draws), (1 + SURE) / 2))",
         f"{EVALUATE}::test_intervals_are_those_of_the_books",
+    ),
+    Change(
+        "runtime/analysis/accuracy.py",
+        "the interval is that of the draws' mean",
+        "    return estimate - half, estimate + half\n",
+        "    half /= math.sqrt(len(draws))\n    return estimate - half, estimate + half\n",
+        f"{EVALUATE}::test_an_estimate_lies_in_its_interval_as_often_as_it_says",
     ),
     Change(
         "runtime/execution/evaluation.py",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import small_net
+from tests.runtime.whole_svg import SVG, check_whole
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.analysis.report import Report, report
@@ -26,7 +27,6 @@ from zeroskip.runtime.render.pages.labels import HEIGHT, Box, Dot, along, placed
 from zeroskip.runtime.render.pages.report import report_charts
 from zeroskip.runtime.render.pages.timeline_chart import WIDTH
 
-SVG = "{http://www.w3.org/2000/svg}"
 Case = tuple[Report, dict[str, Run], dict[str, Chart]]
 
 
@@ -50,18 +50,7 @@ def test_every_chart_is_a_whole_svg_that_needs_nothing_else(case: Case) -> None:
     _, _, charts = case
     assert list(charts) == ["causes", "roofline", "cycles", "traffic", "timeline"]
     for chart in charts.values():
-        text = svg_file(chart)
-        root = ElementTree.fromstring(text)
-        assert root.tag == f"{SVG}svg"
-        assert "var(" not in text
-        assert ":is(" not in text
-        assert "data-tip" not in text
-        width, height = float(root.get("width", 0)), float(root.get("height", 0))
-        assert root.get("viewBox") == f"0 0 {width:g} {height:g}"
-        style = next(root.iter(f"{SVG}style")).text or ""
-        ruled = set(re.findall(r"\.([\w-]+)", style))
-        worn = {name for each in root.iter() for name in (each.get("class") or "").split()}
-        assert worn <= ruled, chart.name
+        check_whole(chart)
 
 
 def test_bars_of_a_file_are_those_of_the_report(case: Case) -> None:

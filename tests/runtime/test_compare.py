@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import struct
+import sys
 import zlib
 from dataclasses import replace
 from itertools import pairwise
@@ -31,7 +32,7 @@ from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
-from zeroskip.runtime.analysis.accuracy import mean_interval
+from zeroskip.runtime.analysis.accuracy import bootstrap_interval
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.compare import CompareError, compare
 from zeroskip.runtime.execution.session import Session
@@ -145,7 +146,8 @@ def test_draws_of_the_samples_give_intervals(images: Array, answers: Array) -> N
     )
     for one, other in zip(made.entries, plain.entries, strict=True):
         assert replace(one, repeats=()) == other  # the rest is measured as without
-        assert one.interval == mean_interval(one.repeats)
+        low, high = bootstrap_interval(one.quality, one.repeats)
+        assert one.interval == (max(0.0, low), min(1.0, high))
         assert other.interval is None
     pruned = made.entries[1]
     assert len(set(pruned.repeats)) > 1  # other samples, another fit
@@ -165,10 +167,36 @@ def test_draws_of_the_samples_give_intervals(images: Array, answers: Array) -> N
 def test_draws_need_samples() -> None:
     with pytest.raises(CompareError, match="--calibrate or --data"):
         compare(small_net(), ["unstructured"], ["sparse256"], seeds=2)
+    one = {"x": np.zeros((1, *SHAPE[1:]), np.float32)}
+    with pytest.raises(CompareError, match="every draw is the same: give more of them"):
+        compare(small_net(), ["unstructured"], ["sparse256"], calibrate=one, seeds=2)
+    with pytest.raises(CompareError, match="two times at least"):
+        compare(small_net(), ["unstructured"], ["sparse256"], calibrate=one, seeds=1)
 
 
 def entry(scheme: str, quality: float, cycles: int) -> Entry:
     return Entry(scheme, "", 0.5, 1, 1, quality, None, {"t": Gain(cycles, 1, 1.0, WHOLE)})
+
+
+def test_names_do_not_lie_on_intervals() -> None:
+    """A step goes to the right of the fastest one's dot, so that its name would stand above it."""
+    entries = tuple(
+        replace(entry(scheme, quality, cycles), repeats=(quality - 0.2, quality + 0.2))
+        for scheme, quality, cycles in (
+            ("dense", 93.8, 47478),
+            ("unstructured", 92.1, 16735),
+            ("pattern", 92.5, 12907),
+        )
+    )
+    (chart,) = comparison_charts(Comparison("m", 1, ("t",), entries, "conv", {}))
+    lines = [each for each in chart.picture if each.get("class") == "interval"]
+    names = [each for each in chart.picture if each.get("class") == "label middle"]
+    assert len(lines) == len(entries)
+    assert "pattern 50%" in [name.text for name in names]
+    for name in names:
+        x, half = float(name.get("x", 0)), 3 * len(name.text or "")  # a letter is wider than that
+        for line in lines:
+            assert not x - half < float(line.get("x1", 0)) < x + half
 
 
 def test_front_is_what_no_other_beats() -> None:
@@ -311,6 +339,7 @@ def test_schemes_are_brought_to_a_sparsity(scheme: str, wanted: float) -> None:
         (["--schemes", "unstructured", "--data", "few.npz"], ["labels", "24"]),
         (["--schemes", "unstructured", "--data", "other.npz"], ["'x'", "3, 16, 16"]),
         (["--schemes", "unstructured", "--data", "missing.npz"], ["missing.npz"]),
+        (["--schemes", "unstructured", "--png", "out"], ["zeroskip[png]", "--svg"]),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -321,6 +350,7 @@ def test_bad_input_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "resvg_py", None)  # not installed: asked before all else
     onnx.save(small_net(), "net.onnx")
     np.savez("few.npz", x=images, labels=np.zeros(3, np.int64))
     np.savez("other.npz", x=images[:, :2])

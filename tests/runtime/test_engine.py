@@ -20,9 +20,10 @@ from zeroskip.runtime.experiments import engine as engines
 from zeroskip.runtime.experiments.engine import Cluster, Here, engine_of
 from zeroskip.runtime.experiments.errors import EngineError, ExperimentError
 from zeroskip.runtime.experiments.run import Counts, missing_of, run
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
 from zeroskip.runtime.experiments.store import Store
-from zeroskip.runtime.experiments.sweep import source_of, sweep
+from zeroskip.runtime.experiments.sweep import sweep
 from zeroskip.runtime.experiments.table import Table, table_of
 
 
@@ -199,7 +200,7 @@ def test_without_the_library_the_remedy_is_named(
     net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ExperimentError, match=r"zeroskip\[sweep\]"), engine_of(2):
+    with pytest.raises(ExperimentError, match=r"zeroskip\[sweep\]"), engine_of(workers=2):
         pass
     done = zeroskip("sweep", net, "--workers", "2", "--store", tmp_path / "s.sqlite")
     refused(done, "zeroskip[sweep]", "--workers 1")

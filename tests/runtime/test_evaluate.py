@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import helper
 
+from conftest import SEED
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, of_batch
 from zeroskip.compiler.artifact.inputs import DataError
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.runtime.analysis.accuracy import accuracy, mean_interval, wilson
+from zeroskip.runtime.analysis.accuracy import accuracy, bootstrap_interval, wilson
 from zeroskip.runtime.execution.evaluation import evaluate
 from zeroskip.runtime.execution.preprocessing import Preprocessing, preprocessing_from
 from zeroskip.runtime.execution.session import Session
@@ -85,8 +86,25 @@ def test_intervals_are_those_of_the_books() -> None:
     assert wilson(0, 20)[0] == 0
     assert wilson(0, 20)[1] == pytest.approx(0.1611, abs=5e-5)
     # Of three degrees of freedom, t = 3.182.
-    assert mean_interval([1.0, 2.0, 3.0, 4.0]) == pytest.approx((0.4458, 4.5542), abs=1e-4)
-    assert mean_interval([0.5]) == (0.5, 0.5)
+    assert bootstrap_interval(2.0, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(
+        (-2.1085, 6.1085), abs=1e-4
+    )
+    assert bootstrap_interval(0.5, [0.7, 0.7]) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("draws", [2, 5, 25])
+def test_an_estimate_lies_in_its_interval_as_often_as_it_says(draws: int) -> None:
+    """Means of 60 normal samples, whose true value is known: 0 is within 95 % of the intervals,
+    however many draws there are."""
+    rng, count, times = np.random.default_rng(SEED), 60, 2000
+    print(f"seed {SEED}")
+    within = 0
+    for _ in range(times):
+        samples = rng.standard_normal(count)
+        means = samples[rng.integers(0, count, (draws, count))].mean(axis=1)
+        low, high = bootstrap_interval(float(samples.mean()), means.tolist())
+        within += low <= 0 <= high
+    assert within / times == pytest.approx(0.95, abs=0.03)  # six deviations of such a count
 
 
 # ----------------------------------------------------------------------------------- evaluation

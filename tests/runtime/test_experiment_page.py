@@ -9,39 +9,18 @@ from typing import Any
 
 import pytest
 
+from tests.runtime.experiment_rows import ACT, row, table_of
 from tests.runtime.parsed_page import Page
+from tests.runtime.whole_svg import SVG, check_whole
 from zeroskip.runtime.experiments.metrics import METRICS
-from zeroskip.runtime.experiments.table import FIGURES, Table
+from zeroskip.runtime.experiments.table import Table
 from zeroskip.runtime.render.experiment_files import write_experiment_page
 from zeroskip.runtime.render.pages import experiments
-from zeroskip.runtime.render.pages.experiments import experiment_page
+from zeroskip.runtime.render.pages.axes import RIGHT
+from zeroskip.runtime.render.pages.experiments import experiment_charts, experiment_page
+from zeroskip.runtime.render.pages.fronts import SIZES, tick_texts
 
-ACT = "sram.act_bytes"
-
-
-def row(network: str, scheme: str, act: int, number: int, **figures: Any) -> dict[str, Any]:
-    return {
-        "network": network,
-        "scheme": scheme,
-        "asked_sparsity": 0.5,
-        "target": "<sparse256>",
-        ACT: act,
-        "objective": "cycles",
-        "sparsity": 0.5,
-        "snr_db": 20.0 - number,
-        "cycles": 1000 - 70 * number,
-        "milliseconds": 2.0 - 0.1 * number,
-        "microjoules": 10.0 + (number % 3),
-        "area_mm2": act / 65536,
-        "stored_bytes": 2048,
-        "cpu_share": 0.0,
-        **figures,
-    }
-
-
-def table_of(rows: list[dict[str, Any]]) -> Table:
-    names = ("network", "scheme", "asked_sparsity", "target", ACT, "objective", *FIGURES)
-    return Table({name: [each.get(name) for each in rows] for name in names}, (ACT,))
+CHARTS = ("snr-time", "snr-energy", "snr-area", "energy-time", "area-time")
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +65,12 @@ def test_every_point_is_in_every_chart(page: Page) -> None:
 
 
 def test_the_steps_are_the_front(page: Page) -> None:
-    """SNR falls with time, so all four are unbeaten: three steps of two corners each."""
+    """SNR falls with time, so all four are unbeaten: three steps of two corners each, and on to the
+    right edge, where what is slower is beaten by the last."""
     line = elements(page, "polyline", "front")[0]["points"].split()
     corners = [tuple(map(float, each.split(","))) for each in line]
-    assert len(corners) == 7
+    assert len(corners) == 8
+    assert corners[-1] == (SIZES["wide"][0] - RIGHT, corners[-2][1])
     for (x, y), (x2, y2) in itertools.pairwise(corners):
         assert (x == x2) != (y == y2)  # along one axis: nothing between two points is claimed
         assert x2 >= x
@@ -115,6 +96,62 @@ def test_lines_go_through_what_differs(page: Page) -> None:
     assert {min(column) for column in zip(*places, strict=True)} == {0.0}
     assert {max(column) for column in zip(*places, strict=True)} == {1.0}
     assert first["aria-label"]
+
+
+def test_the_charts_of_the_page_are_files(table: Table) -> None:
+    charts = experiment_charts(table)
+    assert [chart.name for chart in charts] == [
+        *(f"net<1>-{name}" for name in CHARTS),
+        "net<1>-parallel",
+        *(f"other-{name}" for name in CHARTS),
+    ]
+    roots = {chart.name: check_whole(chart) for chart in charts}
+    for name in CHARTS:
+        assert len(list(roots[f"net<1>-{name}"].iter(f"{SVG}circle"))) == 4
+    lines = list(roots["net<1>-parallel"].iter(f"{SVG}polyline"))
+    assert len(lines) == 4
+    assert all("SNR, dB: " in (line.findtext(f"{SVG}title") or "") for line in lines)
+    classes = {each.get("class") for each in roots["net<1>-parallel"].iter()}
+    assert not {"handle", "range"} & classes  # nothing is dragged in a file
+
+
+def test_axes_say_round_values_with_as_many_digits_as_tell_them_apart(page: Page) -> None:
+    assert tick_texts(METRICS["accuracy"], [0.2, 0.4]) == ["20%", "40%"]
+    assert tick_texts(METRICS["accuracy"], [0.92, 0.925, 0.93]) == ["92.0%", "92.5%", "93.0%"]
+    assert tick_texts(METRICS["accuracy"], [0.9212, 0.9214]) == ["92.12%", "92.14%"]
+    assert tick_texts(METRICS["cycles"], [1500.0, 2e6]) == ["1.50 k", "2.00 M"]
+    ticks = [each["text"] for each in elements(page, "text", "haloed")]
+    snr = ["17", "17.5", "18", "18.5", "19", "19.5", "20"]  # its ends, and what is round between
+    first = ticks.index("17")
+    assert ticks[first : first + len(snr)] == snr
+
+
+def test_names_that_have_no_room_are_cut_and_told_beside_the_pointer() -> None:
+    names = ("dense", "pattern:connectivity=0.5")
+    table = table_of([row("net", scheme, 65536, n) for n, scheme in enumerate(names)])
+    table = Table({**table.columns, "dram.latency_cycles": [0, 10]}, (ACT, "dram.latency_cycles"))
+    page = Page(experiment_page(table, "Sweep"))
+    (axis,) = [each for each in elements(page, "text", "axis") if each["text"].startswith("…")]
+    assert axis["text"] == "…latency_cycles"
+    assert axis["data-tip"] == "dram.latency_cycles"
+    ticks = [each["text"] for each in elements(page, "text", "haloed")]
+    assert "pattern:connec…" in ticks
+    assert names[1] in [each["text"] for each in elements(page, "li")]
+
+
+def test_what_is_the_same_for_all_is_said_once(table: Table) -> None:
+    page = Page(experiment_page(table.of("net<1>"), "Sweep"))
+    heads = [each["text"] for each in elements(page, "th") if "thead" in each["within"]]
+    assert heads[:4] == ["scheme", "sparsity", ACT, "SNR, dB"]
+    assert "objective" not in heads
+    notes = [each["text"] for each in elements(page, "p", "note")]
+    assert any("All have target <sparse256>; objective cycles." in note for note in notes)
+    none = table.at([0, 1])
+    none.columns["snr_db"][0] = none.columns["milliseconds"][1] = None  # no point has both
+    assert not elements(Page(experiment_page(none, "Sweep")), "table")
+    alone = Page(experiment_page(table.at([0]), "Sweep"))
+    heads = [each["text"] for each in elements(alone, "th") if "thead" in each["within"]]
+    assert heads[2:5] == ["target", ACT, "objective"]  # of one point nothing is left out
 
 
 def test_texts_are_texts_and_nothing_is_fetched(table: Table, tmp_path: Path) -> None:

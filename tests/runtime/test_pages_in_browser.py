@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,18 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.runtime.experiment_rows import row, table_of
 from tests.runtime.nets import SHAPE, small_net
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.runtime.analysis.report import report
 from zeroskip.runtime.compare import compare
 from zeroskip.runtime.execution.session import Session
+from zeroskip.runtime.experiments.table import Table
+from zeroskip.runtime.render.experiment_files import write_experiment_page
 from zeroskip.runtime.render.files import write_comparison_page, write_page
 
 pytestmark = pytest.mark.pages
 
 COMMAND = "zeroskip report 'net a.zsk' --html net.html"
 WIDTHS = {1400: "wide", 420: "narrow"}
-PAGES = ("report", "compare")
+PAGES = ("report", "compare", "sweep")
+SCHEMES = ("dense", "unstructured", "pattern:connectivity=0.5+nm:m=8")
 # Distinct colours that a canvas shows, in the order in which they come up.
 COLORS = """canvas => {
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -36,7 +41,7 @@ COLORS = """canvas => {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With report.html and compare.html."""
+    """With report.html, compare.html and sweep.html."""
     made = tmp_path_factory.mktemp("pages")
     network = compile_network(small_net(cpu_node=True), "sparse256")
     runs = Session(network).time()
@@ -50,7 +55,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         small_net(), ["unstructured", "nm:m=8"], ["dense256", "pattern256"], data=data
     )
     write_comparison_page(made / "compare.html", compared, COMMAND)
+    write_experiment_page(made / "sweep.html", sweep_table(), "Sweep", command=COMMAND)
     return made
+
+
+def sweep_table() -> Table:
+    """More memory costs area and gains nothing, so half of the points are beaten."""
+    points = itertools.product(SCHEMES, (0.5, 0.75), ("sparse256", "dense256"))
+    return table_of(
+        [
+            row("net", scheme, act, number, target=target, sparsity=sparsity)
+            for number, (scheme, sparsity, target) in enumerate(points)
+            for act in (65536, 131072)
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +257,99 @@ def test_what_matters_first_is_seen_on_a_phone(opened: Any) -> None:
     assert len(seen) >= 4
     heads = page.locator(".schemes thead tr").nth(1).locator("th").all_inner_texts()
     assert heads[:2] == ["cycles", "faster"]
+
+
+def dragged(page: Any, axis: int, low: float, high: float) -> None:
+    """Drag along an axis of parallel coordinates, from one place to another, 0 at the bottom."""
+    handle = page.locator(f'.parallel .handle[data-axis="{axis}"]')
+    handle.scroll_into_view_if_needed()
+    box = page.locator(".parallel .pole").nth(axis).bounding_box()
+    x, bottom = box["x"] + box["width"] / 2, box["y"] + box["height"]
+    page.mouse.move(x, bottom - low * box["height"])
+    page.mouse.down()
+    page.mouse.move(x, bottom - high * box["height"], steps=4)
+    page.mouse.up()
+
+
+def test_a_range_of_an_axis_is_kept_and_let_go(opened: Any) -> None:
+    page = opened("sweep")
+    lines, off = page.locator(".parallel .course"), page.locator(".parallel .course.off")
+    every = lines.count()
+    assert every == len(SCHEMES) * 2 * 2 * 2
+    assert off.count() == 0
+    dragged(page, 0, -0.01, 0.25)  # of three schemes the lowest
+    kept = {"dense", "unstructured", "pattern"} - {
+        tip.split()[0].split(":")[0]
+        for tip in off.evaluate_all("lines => lines.map(line => line.dataset.tip)")
+    }
+    assert kept == {"dense"}
+    assert off.count() == every * 2 // 3
+    dragged(page, 1, 0.9, 1.05)  # and of two sparsities the higher
+    assert off.count() == every - every // 6
+    faded = off.first.evaluate("line => +getComputedStyle(line).strokeOpacity")
+    assert faded < 0.1
+    dragged(page, 0, 0.5, 0.5)
+    dragged(page, 1, 0.5, 0.5)  # a click takes all again
+    assert off.count() == 0
+
+
+def test_lines_of_the_front_stand_out_and_say_what_they_are(opened: Any, width: int) -> None:
+    page = opened("sweep")
+    strong, weak = (
+        page.locator(f".parallel .course{which}").first for which in (".strong", ":not(.strong)")
+    )
+    opacity = "line => +getComputedStyle(line).strokeOpacity"
+    assert strong.evaluate(opacity) > 2 * weak.evaluate(opacity)
+    # Between its first two axes; others may lie on it there, which say what they are.
+    page.locator(".parallel").scroll_into_view_if_needed()
+    page.wait_for_timeout(200)
+    x, y = strong.evaluate(
+        """line => {
+      const [a, b] = line.points, matrix = line.getScreenCTM();
+      const middle = new DOMPoint((a.x + b.x) / 2, (a.y + b.y) / 2).matrixTransform(matrix);
+      return [middle.x, middle.y];
+    }"""
+    )
+    page.mouse.move(x, y)
+    tip = page.locator("#tip")
+    assert tip.is_visible()
+    for words in (" on ", "sram.act_bytes", "SNR, dB: ", "cycles: "):
+        assert words in tip.inner_text()
+    box = tip.bounding_box()
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+
+
+def test_names_of_points_stay_while_their_figures_scroll(opened: Any, width: int) -> None:
+    page = opened("sweep")
+    scroller = page.locator(".scroller", has=page.locator(".schemes"))
+    name = page.locator(".schemes tbody th").first
+    left = name.bounding_box()["x"]
+    box = scroller.locator(".scroll")
+    box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+    assert name.bounding_box()["x"] == pytest.approx(left, abs=1)
+    last = page.locator(".schemes tbody tr").first.locator("td").last
+    assert right(last) <= right(scroller) + 1
+    if WIDTHS[width] == "narrow":
+        assert scroller.locator(".hint").is_visible()
+        assert right(name) < 0.5 * width  # figures have room beside it
+
+
+def test_texts_of_an_axis_do_not_lie_on_each_other(opened: Any, width: int) -> None:
+    """Of the fronts' axes across, and of parallel coordinates."""
+    page = opened("sweep")
+    overlaps = page.evaluate(
+        """size => {
+      const groups = [...document.querySelectorAll(`svg.${size}`)]
+        .map(svg => [...svg.querySelectorAll(".tick.middle")]);
+      const found = [], parallel = [...document.querySelectorAll(".parallel text")];
+      for (const texts of [...groups, parallel])
+        texts.forEach((one, n) => texts.slice(n + 1).forEach(other => {
+          const a = one.getBoundingClientRect(), b = other.getBoundingClientRect();
+          if (a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom)
+            found.push([one.textContent, other.textContent]);
+        }));
+      return found;
+    }""",
+        WIDTHS[width],
+    )
+    assert overlaps == []

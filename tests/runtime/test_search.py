@@ -20,9 +20,9 @@ from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.point import Point
 from zeroskip.runtime.experiments.run import missing_of, run
 from zeroskip.runtime.experiments.search import Found, Wish, check_wish, search_with, tpe
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
 from zeroskip.runtime.experiments.store import Outcome, Store
-from zeroskip.runtime.experiments.sweep import source_of
 
 ACT, WGT, LATENCY = "sram.act_bytes", "sram.wgt_bytes", "dram.latency_cycles"
 Figures = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -219,7 +219,7 @@ def test_wishes_that_no_point_can_have_are_refused(folder: Path, tmp_path: Path)
         check_wish(Space.of([source]), Wish.of(["snr"]))
     with pytest.raises(ExperimentError, match="of one network"):
         check_wish(Space.of([source, source]), Wish.of(["cycles"]))
-    labelled = source_of(folder / "net.onnx", folder / "labelled.npz")
+    labelled = source_of(folder / "net.onnx", data=folder / "labelled.npz")
     check_wish(Space.of([labelled]), Wish.of(["accuracy", "snr"]))
 
 
@@ -246,6 +246,16 @@ def test_networks_are_searched_as_they_are_compiled(folder: Path, tmp_path: Path
     assert "3 of 16 points are known" in done.stdout
     assert "with cpu <= 0 in cycles and snr" in done.stdout
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
+
+
+def test_every_option_of_a_sweep_is_one_of_a_search(folder: Path) -> None:
+    """Sparsities alone have another default."""
+    made = package.search(
+        folder / "net.onnx", ["cycles"], trials=2, schemes=["nm:m=8"], sparsities=[0.5, 0.75]
+    )
+    assert sorted(made.table.columns["asked_sparsity"]) == [0.5, 0.75]
+    with pytest.raises(TypeError, match="search takes no option 'trial'"):
+        package.search(folder / "net.onnx", ["cycles"], trial=2)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
-import sqlite3
-from collections.abc import Callable
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -18,7 +17,6 @@ import pytest
 from tests.runtime.command import files, refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
 from tests.runtime.stub_work import LATENCY, REFUSED, STUB
-from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.telling import no_progress
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import compile as compile_network
@@ -28,9 +26,10 @@ from zeroskip.runtime.experiments import sweep as sweep_module
 from zeroskip.runtime.experiments.engine import Here
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.run import Counts, missing_of, run
+from zeroskip.runtime.experiments.sources import source_of
 from zeroskip.runtime.experiments.space import Space
-from zeroskip.runtime.experiments.store import Outcome, Store
-from zeroskip.runtime.experiments.sweep import source_of, sweep
+from zeroskip.runtime.experiments.store import Store
+from zeroskip.runtime.experiments.sweep import sweep
 from zeroskip.runtime.experiments.table import FIGURES, Table, table_of
 
 SIZES = (65536, 131072)
@@ -210,92 +209,6 @@ def test_a_network_that_is_none_fails_in_a_sentence(folder: Path, tmp_path: Path
     assert good["failure"] is None
 
 
-# ------------------------------------------------------------------------------------- the store
-
-
-def outcome(number: int) -> Outcome:
-    return Outcome({"cycles": number}, seconds=0.5)
-
-
-def test_a_store_gives_what_it_was_given(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.sqlite") as store:
-        store.put("a", outcome(1), {"network": "n"}, "code")
-        store.put("b", Outcome(failure="no"), {}, "code")
-        assert store.get("c") is None
-    with Store(tmp_path / "s.sqlite") as store:
-        assert store.get("a") == outcome(1)
-        assert store.get("b") == Outcome(failure="no")
-        store.put("a", Outcome(failure="died"), {}, "code")  # of another process, meanwhile
-        assert store.get("a") == outcome(1)
-        store.put("b", outcome(2), {}, "code")
-        assert store.get("b") == outcome(2)
-
-
-def _write_many(path: Path, first: int, count: int) -> None:
-    for number in range(first, first + count):
-        with Store(path) as store:
-            store.put(str(number), outcome(number), {}, "code")
-
-
-def test_several_processes_write_at_once(tmp_path: Path) -> None:
-    path, context = tmp_path / "s.sqlite", multiprocessing.get_context("fork")
-    writers = [context.Process(target=_write_many, args=(path, 50 * n, 60)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
-    with Store(path) as store:
-        assert len(store) == 210
-        assert all(store.get(str(n)) == outcome(n) for n in range(210))
-
-
-def _no_database(path: Path) -> None:
-    path.write_text("text that is no database, and longer than a header of one" * 10)
-
-
-def _other_database(path: Path) -> None:
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE mine (x)")
-    other.close()
-
-
-def _later_version(path: Path) -> None:
-    Store(path).close()
-    with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 99")
-    other.close()
-
-
-@pytest.mark.parametrize(
-    ("prepare", "words"),
-    [
-        (_no_database, "not a database"),
-        (_other_database, "something else"),
-        (_later_version, "version 99"),
-        (lambda path: (path.parent / "s.sqlite").symlink_to("none/s"), "cannot be used as a store"),
-    ],
-)
-def test_no_store_is_left_as_it_is(
-    prepare: Callable[[Path], Any], words: str, tmp_path: Path, folder: Path
-) -> None:
-    path = tmp_path / "s.sqlite"
-    prepare(path)
-    before = files(tmp_path)
-    with pytest.raises(ZeroskipError) as refusal:
-        Store(path)
-    assert words in str(refusal.value)
-    refused(
-        zeroskip("sweep", folder / "net.onnx", "--workers", "1", "--store", path), "s.sqlite", words
-    )
-    assert files(tmp_path) == before
-
-
-def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match="cannot be used as a store"):
-        Store(tmp_path)
-
-
 # ------------------------------------------------------------------------------------ the command
 
 
@@ -303,29 +216,7 @@ def test_the_command_writes_what_it_measured(
     folder: Path, tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments: list[str | Path] = [
-        "sweep",
-        folder / "net.onnx",
-        "--calibrate",
-        folder / "images.npz",
-        "--targets",
-        "sparse256",
-        "--set",
-        "sram.act_bytes=64KiB,128KiB",
-        "--schemes",
-        "dense,unstructured",
-        "--sparsity",
-        "0.5",
-        "--workers",
-        "1",
-        "--store",
-        folder / "whole.sqlite",
-        "--csv",
-        "t.csv",
-        "--json",
-        "t.json",
-    ]
-    done = zeroskip(*arguments)
+    done = zeroskip(*of_the_store(folder), "--csv", "t.csv", "--json", "t.json")
     assert done.exit_code == 0, done.output
     assert "4 points: 4 were in" in done.stdout
     assert "wrote t.csv" in done.stdout
@@ -338,17 +229,14 @@ def test_the_command_writes_what_it_measured(
 
 
 def test_standard_output_takes_the_place_of_tables(folder: Path, table: Table) -> None:
-    command: list[str | Path] = [
-        *("sweep", folder / "net.onnx", "--calibrate", folder / "images.npz"),
-        *("--targets", "sparse256", "--set", "sram.act_bytes=64KiB,128KiB", "--workers", "1"),
-        *("--schemes", "dense,unstructured", "--sparsity", "0.5"),
-        *("--store", folder / "whole.sqlite"),
-    ]
+    command = of_the_store(folder)
     assert json.loads(zeroskip(*command, "--json", "-").stdout) == table.rows
     assert zeroskip(*command, "--csv", "-").stdout.splitlines()[0] == ",".join(table.columns)
-    done = zeroskip(*command, "--csv", "-", "--json", "-")
-    assert done.exit_code == 2
-    assert "takes one file" in done.stderr
+    assert zeroskip(*command, "--html", "-").stdout.startswith("<!DOCTYPE html>")
+    for second in ("--json", "--html"):
+        done = zeroskip(*command, "--csv", "-", second, "-")
+        assert done.exit_code == 2
+        assert "takes one file" in done.stderr
 
 
 def test_parquet_holds_the_table(tmp_path: Path, table: Table) -> None:
@@ -380,6 +268,47 @@ def test_data_that_do_not_fit_are_one_sentence(folder: Path, tmp_path: Path) -> 
         )
         refused(done, "none of the 2 points has figures", "'x'")
         assert not (tmp_path / "t.csv").exists()
+
+
+def of_the_store(folder: Path) -> list[str | Path]:
+    """The command whose points are all in the store of ``table``."""
+    return [
+        *("sweep", folder / "net.onnx", "--calibrate", folder / "images.npz"),
+        *("--targets", "sparse256", "--set", "sram.act_bytes=64KiB,128KiB", "--workers", "1"),
+        *("--schemes", "dense,unstructured", "--sparsity", "0.5"),
+        *("--store", folder / "whole.sqlite"),
+    ]
+
+
+def test_the_charts_of_the_page_are_written_as_files(
+    folder: Path, tmp_path: Path, table: Table
+) -> None:
+    done = zeroskip(*of_the_store(folder), "--svg", tmp_path / "a" / "b")
+    assert done.exit_code == 0, done.output
+    written = sorted((tmp_path / "a" / "b").iterdir())
+    assert [path.name for path in written] == [
+        "net-area-time.svg",
+        "net-energy-time.svg",
+        "net-parallel.svg",
+        "net-snr-area.svg",
+        "net-snr-energy.svg",
+        "net-snr-time.svg",
+    ]
+    for path in written:
+        assert f"wrote {path}" in done.stdout
+        ElementTree.parse(path)
+
+
+def test_without_what_draws_pngs_nothing_is_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)  # not installed
+    before = files(tmp_path)
+    store, out = tmp_path / "s.sqlite", tmp_path / "out"
+    for command in (["sweep"], ["search", "--goals", "cycles"]):
+        done = zeroskip(*command, folder / "net.onnx", "--store", store, "--png", out)
+        refused(done, "zeroskip[png]", "--svg")
+        assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -438,3 +367,5 @@ def test_python_refuses_as_the_command_does(folder: Path) -> None:
         sweep(folder / "net.onnx", schemes=[])
     with pytest.raises(ExperimentError, match="name one network"):
         sweep([])
+    with pytest.raises(TypeError, match=r"sweep takes no option 'worker'.*workers"):
+        sweep(folder / "net.onnx", worker=2)  # type: ignore[call-arg]

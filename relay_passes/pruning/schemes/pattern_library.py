@@ -5,7 +5,6 @@ A library is bool [n, taps], one row for each pattern, taps row by row. Plain nu
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.toml_file import read_toml
 from zeroskip.relay_passes.errors import PassError
 
 Library = npt.NDArray[np.bool_]
@@ -58,15 +57,7 @@ class PatternLibrary:
     @staticmethod
     def read(path: Path) -> PatternLibrary:
         """From a TOML file whose only key ``patterns`` holds nested lists of 0 and 1."""
-        refuse_irregular(path)
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as problem:
-            raise PassError(
-                f"The pattern library '{path}' cannot be read: {problem.strerror or problem}."
-            ) from None
-        except (ValueError, RecursionError) as problem:
-            raise PassError(f"The pattern library '{path}' is not TOML: {problem}.") from None
+        table = read_toml(path, PassError, "The pattern library")
         if list(table) != ["patterns"]:
             raise PassError(
                 f"The pattern library '{path}' must have the key 'patterns' and no "

@@ -22,13 +22,12 @@ become option values (``read_recipe``). A later scheme sees what the earlier one
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.accel_model.io.toml_file import read_toml_text
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.base.options import Options, brief, declared, nearest, refused
@@ -158,16 +157,7 @@ def _of_text(recipe: str) -> Iterator[Options]:
 
 
 def _of_file(path: Path) -> Iterator[Options]:
-    refuse_irregular(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except OSError as problem:
-        raise PassError(
-            f"The pruning recipe '{path}' cannot be read: {problem.strerror or problem}."
-        ) from None
-    except (ValueError, RecursionError) as problem:
-        raise PassError(f"The pruning recipe '{path}' is not TOML: {problem}.") from None
+    content, text = read_toml_text(path, PassError, "The pruning recipe")
     tables = content.get(TABLE)
     if (
         list(content) != [TABLE]

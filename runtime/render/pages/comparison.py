@@ -113,6 +113,12 @@ def _picture(made: Comparison, target: str, schemes: dict[str, int], name: str) 
         Dot(x(a), y(b), RADIUS, _label(entry, len(made.entries)))
         for entry, a, b in zip(made.entries, cycles, quality, strict=True)
     ]
+    intervals = [
+        [(dot.x, y(end)) for end in _spread(entry)]
+        for entry, dot in zip(made.entries, dots, strict=True)
+        if entry.repeats
+    ]
+    taken = [box for line in (corners, *intervals) for box in along(line)]
     return [
         *grid(x, y, size, ("cycles", _quality_axis(made)), texts),
         tag(
@@ -123,20 +129,19 @@ def _picture(made: Comparison, target: str, schemes: dict[str, int], name: str) 
         *(
             tag(
                 "line",
-                x1=f"{dot.x:.1f}",
-                x2=f"{dot.x:.1f}",
-                y1=f"{y(_spread(entry)[0]):.1f}",
-                y2=f"{y(_spread(entry)[1]):.1f}",
+                x1=f"{low[0]:.1f}",
+                x2=f"{high[0]:.1f}",
+                y1=f"{low[1]:.1f}",
+                y2=f"{high[1]:.1f}",
                 class_="interval",
             )
-            for entry, dot in zip(made.entries, dots, strict=True)
-            if entry.repeats
+            for low, high in intervals
         ),
         *(
             _dot(made, entry, target, dot, schemes)
             for entry, dot in zip(made.entries, dots, strict=True)
         ),
-        *placed(dots, Box(LEFT, TOP, width - RIGHT, height - BOTTOM), along(corners)),
+        *placed(dots, Box(LEFT, TOP, width - RIGHT, height - BOTTOM), taken),
     ]
 
 

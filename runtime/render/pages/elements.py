@@ -56,22 +56,22 @@ def legend(entries: Iterable[tuple[str, str]]) -> Element:
     )
 
 
-def scroller(table: Element, *, tall: bool = False) -> Element:
-    """A table in a box of its own, which scrolls sideways and says so (``scroll.js``). tall: down
-    too, below the columns' titles."""
+def scroller(
+    content: Element, *, tall: bool = False, what: str = "a table that scrolls"
+) -> Element:
+    """A table, or what else is wide, in a box of its own, which scrolls sideways and says so
+    (``scroll.js``). tall: down too, below the columns' titles. what: it is, for those who hear it."""
     return tag(
         "div",
         tag(
             "div",
-            table,
+            content,
             class_="scroll tall" if tall else "scroll",
             tabindex="0",
             role="region",
-            aria_label="a table that scrolls",
+            aria_label=what,
         ),
-        tag(
-            "p", "Scroll within the table for what does not fit.", class_="hint", aria_hidden="true"
-        ),
+        tag("p", "Scroll sideways for what does not fit.", class_="hint", aria_hidden="true"),
         class_="scroller",
     )
 

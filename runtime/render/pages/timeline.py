@@ -35,10 +35,7 @@ def timeline_figure(
     report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
 ) -> Element:
     """The canvas and what is drawn on it."""
-    regions = [region.name for region in report.regions]
-    table = timeline_table(
-        [(runs[name], programs[name]) for name in regions], [layer.title for layer in report.layers]
-    )
+    table = timeline_table(report, runs, programs)
     buttons = [
         tag("button", label, type="button", data_zoom=action, aria_label=meaning)
         for label, action, meaning in ZOOMS
@@ -70,18 +67,21 @@ def timeline_figure(
     )
 
 
-def timeline_table(runs: list[tuple[Run, Program]], layers: list[str]) -> Table:
+def timeline_table(
+    report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
+) -> Table:
     """What the script draws: numbers by column."""
     table: Table = {
-        "cycles": sum(run.cycles for run, _ in runs),
-        "layers": layers,
+        "cycles": sum(runs[region.name].cycles for region in report.regions),
+        "layers": [layer.title for layer in report.layers],
         "mnemonics": MNEMONICS,
         "owners": _empty("start", "length", "layer"),
         "units": {unit: _empty("start", "length", "layer", "what", "pc") for unit in UNIT_NAMES},
         "memories": {},
     }
     began = first = 0
-    for run, program in runs:
+    for region in report.regions:
+        run, program = runs[region.name], programs[region.name]
         _append(table["owners"], _owners(run, program), began, first)
         for unit, columns in _slices(run, program).items():
             _append(table["units"][unit], columns, began, first)

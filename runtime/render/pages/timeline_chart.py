@@ -25,10 +25,7 @@ def timeline_chart(
     report: Report, runs: Mapping[str, Run], programs: Mapping[str, Program]
 ) -> Chart:
     """Whose cycles are whose, how busy each unit is and how full each memory."""
-    regions = [region.name for region in report.regions]
-    table = timeline_table(
-        [(runs[name], programs[name]) for name in regions], [layer.title for layer in report.layers]
-    )
+    table = timeline_table(report, runs, programs)
     picture, top = _owners(table), float(LANE + GAP)
     for unit, slices in table["units"].items():
         start = np.array(slices["start"], np.float64)

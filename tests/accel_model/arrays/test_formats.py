@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from zeroskip.accel_model.formats import (
@@ -34,6 +34,13 @@ def weights(draw: st.DrawFn) -> Weight:
     density = draw(st.sampled_from([0.0, 0.002, 0.02, 0.25, 0.6, 1.0]))
     keep = rng.random(shape) < density
     return np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8)
+
+
+def far_apart(distance: int) -> Weight:
+    """Two weights so far from each other in the order of the reduction."""
+    weight = np.zeros((1, 300, 1, 1), np.int8)
+    weight[0, [5, 5 + distance]] = 7
+    return weight
 
 
 def shape_of(weight: Weight) -> Shape:
@@ -71,6 +78,9 @@ def test_what_is_packed_comes_back(name: str, weight: Weight) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(weight=weights())
+@example(weight=far_apart(255))
+@example(weight=far_apart(256))
+@example(weight=far_apart(257))
 def test_steps_are_distances_and_placeholders_bridge_long_ones(weight: Weight) -> None:
     shape, matrix = shape_of(weight), to_reduction_order(weight)
     raw, lengths = FORMATS["step"].pack(matrix, shape, np.arange(len(weight)))
