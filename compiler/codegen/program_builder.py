@@ -19,6 +19,7 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.codegen.sram_cache import SramCache
+from zeroskip.compiler.codegen.strides import check_strides
 from zeroskip.compiler.codegen.token_insertion import InstructionStream
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
@@ -100,6 +101,7 @@ class ProgramBuilder:
         end = 0
         for value in _values(self.region):
             tensor = Tensor(value.name, end, value.channels, value.spatial, value.dtype, self.wide)
+            check_strides(tensor)
             self.tensors[value.name] = tensor
             end += tensor.nbytes
             end += -end % self.align

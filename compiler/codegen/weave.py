@@ -10,13 +10,13 @@ from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.channelwise import cuts
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
+from zeroskip.compiler.codegen.strides import STRIDES
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import DmaRun, Interval, dma_runs
 from zeroskip.compiler.ir.views import ChannelSlice
 from zeroskip.compiler.ir.weave import TakenRun
 
-STRIDES = dict(isa.layout(isa.LoadShape))
 MOST_BLOCKS = dict(isa.layout(isa.Load))["blocks"].high
 
 

@@ -17,6 +17,9 @@ from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import LOAD, STORE
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, Storage, load_spec, targets
+from zeroskip.compiler.codegen.program_builder import ProgramBuilder
+from zeroskip.compiler.errors import CompileError
+from zeroskip.compiler.lowering.lower import lower
 
 WIDE = Storage(16, 16)
 
@@ -89,6 +92,17 @@ def test_a_file_says_it_once() -> None:
     head["inputs"][0]["element_bytes"] = 1
     with pytest.raises(ProgramError, match="its target says how wide elements are"):
         Program.from_parts(head, arrays)
+
+
+def test_an_image_beyond_the_strides_is_one_sentence() -> None:
+    """The largest that is taken has pixels of 16 bytes."""
+    b = GraphBuilder(np.random.default_rng(1))
+    region = lower(b.graph(b.pool(b.input(1, 8191, 8191), "max", 2, 2)))
+    ProgramBuilder(region, load_spec("dense256"))
+    with pytest.raises(
+        CompileError, match=r"'in0' has 8191 x 8191 pixels, more than .* 16 bits each"
+    ):
+        ProgramBuilder(region, wide("dense256"))
 
 
 def test_storage_costs_time_where_the_bus_limits() -> None:
