@@ -22,7 +22,6 @@ from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan
-from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
 from zeroskip.compiler.passes import embed
 from zeroskip.compiler.stages import (
@@ -114,9 +113,6 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     main = stages.floating["main"]
     reference = reference_module(stages.partitioned)
     cpu = reasons_of(stages.partitioned)
-    if TOGETHER_ATTR in main.attrs:
-        more = f"{BATCH_OF_ONE}, and {main.attrs[TOGETHER_ATTR]}"
-        cpu = {node: why.replace(BATCH_OF_ONE, more) for node, why in cpu.items()}
     placement, host_macs = placement_of(reference, stages.programs, cpu)
     return Network(
         name=name_of(model),

@@ -25,9 +25,9 @@ from zeroskip.compiler.ir.tiles import (
     Interval,
     Tile2D,
     full,
-    input_tile,
     intervals,
-    patches,
+    looked_at,
+    patches_of,
 )
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 
@@ -47,8 +47,7 @@ def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep
     """The steps that make some rows of a convolution's output, in the order of its plan."""
     count, channels = conv.weight.shape[:2]
     filter_tiles = intervals(count, plan.filters)
-    stripe = Tile2D(rows, full(conv.y.spatial).cols)
-    cuts = patches(stripe, plan.rows, plan.cols)
+    cuts = patches_of(conv, rows, plan.rows, plan.cols)
     chunks = intervals(channels, plan.channels)
     pairs = (
         [(part, cut) for part in filter_tiles for cut in cuts]
@@ -94,7 +93,7 @@ class ConvEmitter:
         """The input of all the steps in ACT, loaded by the first and held until they are done."""
         x = self.conv.x
         stripe = Tile2D(rows, full(self.conv.y.spatial).cols)
-        looked = input_tile(self.conv.window, stripe, x.spatial).patch
+        looked = looked_at(self.conv, stripe).patch
         held = self.out.act.pin((self.id, "kept", rows), blocks(x.channels) * looked.pixels)
         if held is None:
             raise CompileError(f"'{self.conv.node}': its input does not fit in ACT")
@@ -125,7 +124,7 @@ class ConvEmitter:
             out.set_table(conv.any_table)
             par, par_sum, used = self._place_params(step.filters)
             reads += used
-        looked = input_tile(conv.window, step.patch, conv.x.spatial)
+        looked = looked_at(conv, step.patch)
         x, y, *operand = self._tiles(step, looked, stripe)
         reads.append(x.rows(blocks(step.channels.size)))
         writes = []

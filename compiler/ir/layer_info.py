@@ -73,7 +73,8 @@ def least_bytes(weights: PackedWeights) -> int:
     table = weights.table if op.shared is None else weights.format.make_table(weight)
     sizes = [weights.format.least_bytes(weight, table)]
     alone = replace(op.window, stride=(1, 1))  # of one output
-    if alone == Window(op.x.spatial) and op.y.pixels == 1:
+    images = op.y.value.images
+    if alone == Window((op.x.spatial[0] // images, op.x.spatial[1])) and op.y.pixels == images:
         flat = weight.reshape(len(weight), -1, 1, 1)
         sizes.append(weights.format.least_bytes(flat, weights.format.make_table(flat)))
     return min(sizes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
-from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.ops import Op, Window
 from zeroskip.compiler.ir.views import ChannelSlice
 
 
@@ -66,6 +66,24 @@ def patches(whole: Tile2D, rows: int, cols: int) -> list[Tile2D]:
     ]
 
 
+def patches_of(op: Op, rows: Interval, high: int, wide: int) -> list[Tile2D]:
+    """Some rows of an operation's result cut into patches of about ``high`` x ``wide``, none of
+    which lies in two images that it treats each by itself."""
+    cols = full(op.y.spatial).cols
+    return [
+        patch for part in _by_image(op, rows) for patch in patches(Tile2D(part, cols), high, wide)
+    ]
+
+
+def _by_image(op: Op, rows: Interval) -> list[Interval]:
+    """The parts of some rows of the result that lie in each image."""
+    if op.images == 1:
+        return [rows]
+    own = op.y.value.image[0]
+    every = range(rows.start // own, -(-rows.end // own))
+    return [Interval(number * own, own).within(rows) for number in every]
+
+
 def full(spatial: tuple[int, int]) -> Tile2D:
     """All of an image."""
     return Tile2D(Interval(0, spatial[0]), Interval(0, spatial[1]))
@@ -92,6 +110,23 @@ def input_tile(window: Window, out: Tile2D, spatial: tuple[int, int]) -> InputTi
         high = min(first + window.span(axis, span.size), spatial[axis])
         cuts.append((Interval(low, max(high - low, 1)), first - low))
     return InputTile(Tile2D(cuts[0][0], cuts[1][0]), cuts[0][1], cuts[1][1])
+
+
+def looked_at(op: Op, out: Tile2D) -> InputTile:
+    """What the outputs ``out`` of an operation read; of several images, from the first row of the
+    first to the last of the last."""
+    if op.images == 1:
+        return input_tile(op.input_window, out, op.x.spatial)
+    own, image = op.y.value.image[0], op.x.value.image
+    found = []
+    for rows in _by_image(op, out.rows):
+        number, start = divmod(rows.start, own)
+        part = Tile2D(Interval(start, rows.size), out.cols)
+        tile = input_tile(op.input_window, part, image)
+        found.append(replace(tile, patch=tile.patch.below(number * image[0])))
+    first, last = found[0].patch.rows, found[-1].patch.rows
+    rows = Interval(first.start, last.end - first.start)
+    return replace(found[0], patch=Tile2D(rows, found[0].patch.cols))
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,26 @@ MAX_STEP = 127
 MAX_SIZE = 8191
 MAX_CHANNELS = 32767
 MAX_RANK = 5
-BATCH_OF_ONE = "the accelerator takes a batch of 1"
+ONE_BATCH = "the accelerator treats the images of a batch alike"
 
 
-def batch_of_one(layer: layers.Layer) -> str | None:
-    """Every tensor has a batch of 1 and two dimensions or more."""
-    for tensor in (*layer.inputs, layer.y):
-        if len(tensor.shape) < 2 or tensor.shape[0] != 1:
-            return f"shape {tensor.shape}: {BATCH_OF_ONE}"
+def one_batch(layer: layers.Layer) -> str | None:
+    """Every tensor has two dimensions or more, and the first is of the same N images for all tensors
+    of a layer; windows that lie in frames take one image."""
+    tensors = (*layer.inputs, layer.y)
+    for tensor in tensors:
+        if len(tensor.shape) < 2:
+            return f"shape {tensor.shape}: the accelerator takes two dimensions or more"
+        if tensor.shape[0] != layer.y.shape[0]:
+            return f"shapes {tensor.shape} and {layer.y.shape}: {ONE_BATCH}"
+    in_frames = isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer)
+    if in_frames and layer.y.shape[0] > 1 and len(layer.y.shape) == MAX_RANK:
+        return f"shape {layer.y.shape}: the accelerator takes volumes one at a time"
     return None
 
 
 def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
-    """Tensors are [1, C], [1, C, W], [1, C, H, W] or [1, C, D, H, W]."""
+    """Tensors are [N, C], [N, C, W], [N, C, H, W] or [N, C, D, H, W]."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) > MAX_RANK:
             return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 3"
@@ -41,7 +48,7 @@ def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows (those of all frames together), 8191 columns and 32767 channels."""
+    """At most 8191 rows (those of all images and frames together), 8191 columns and 32767 channels."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
@@ -145,7 +152,7 @@ def exact_accumulator(layer: layers.Layer) -> str | None:
 
 
 PREDICATES: tuple[Predicate, ...] = (
-    batch_of_one,
+    one_batch,
     up_to_three_spatial_dimensions,
     size_in_range,
     eight_bits,

@@ -29,6 +29,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     TileContext,
     TileTraffic,
     Tilings,
+    images_in,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -55,7 +56,8 @@ class ChannelSearch:
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
-        cuts = Tilings.of(place.rows, self.op.y.spatial[1])
+        images, rows = images_in(self.op, place.rows)
+        cuts = Tilings.of(rows, self.op.y.spatial[1], images)
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
@@ -86,7 +88,8 @@ class ChannelSearch:
 
         @cache
         def array(rows: int) -> float:
-            patches = Tilings.into(rows, self.op.y.spatial[1], plan.rows, plan.cols)
+            images, own = images_in(self.op, rows)
+            patches = Tilings.into(own, self.op.y.spatial[1], plan.rows, plan.cols, images)
             return float(self._array_cycles(self._channels[size], rows, patches).sum())
 
         return Candidate(plan, cost, array)
@@ -95,7 +98,7 @@ class ChannelSearch:
         """Of every tile, of which so many must fit in ACT at once."""
         op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
         x = self._looked_at(place, cuts)
-        y = cuts.input_footprint(Window(), (place.rows, op.y.spatial[1]))
+        y = cuts.input_footprint(Window(), (cuts.rows.total, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
         operand = self.operand and not place.operand
@@ -134,7 +137,10 @@ class ChannelSearch:
 
     def _looked_at(self, _place: TileContext, cuts: Tilings) -> TileTraffic:
         """What tiles look at of ``x``."""
-        return cuts.input_footprint(self.window, self.op.x.spatial)
+        x = self.op.x
+        return cuts.input_footprint(
+            self.window, x.spatial if self.op.images == 1 else x.value.image
+        )
 
     def _energy(self, rows: int) -> float:
         """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized

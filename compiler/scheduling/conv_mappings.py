@@ -236,6 +236,8 @@ def _cases(
 def _whole_window(conv: ops.ConvOp) -> WindowShape:
     """The window of all outputs, its input in ACT in full width."""
     (high, wide), (height, width), window = conv.y.spatial, conv.x.spatial, conv.window
+    if conv.images > 1:  # each has padding of its own
+        (high, wide), (height, width) = conv.y.value.image, conv.x.value.image
     return WindowShape(
         width,
         height,

@@ -8,7 +8,7 @@ own timing function, run on the layer's own weights for a few pixel groups (``co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -32,6 +32,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     TileContext,
     TileTraffic,
     Tilings,
+    images_in,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -105,13 +106,16 @@ class _Geometry:
 
     @staticmethod
     def of(conv: ops.ConvOp, rows: int) -> _Geometry:
-        size, spatial = (rows, conv.y.spatial[1]), conv.x.spatial
-        cuts = Tilings.of(*size)
+        images, high = images_in(conv, rows)
+        size = high, conv.y.spatial[1]
+        spatial = conv.x.spatial if conv.images == 1 else conv.x.value.image
+        cuts = Tilings.of(*size, images)
+        stripe = Tilings.whole(*size, images).input_footprint(conv.window, spatial)
         return _Geometry(
             cuts,
             cuts.input_footprint(Window(), size),
             cuts.input_footprint(conv.window, spatial),
-            Tilings.whole(*size).input_footprint(conv.window, spatial),
+            replace(stripe, patch=stripe.patch * images),
         )
 
 
@@ -140,9 +144,9 @@ class _Loops:
 
         @cache
         def array(rows: int) -> float:
-            return float(
-                self.mappings.only(mapping).array_cycles(Tilings.into(rows, cols, high, wide))[0, 0]
-            )
+            images, own = images_in(self.conv, rows)
+            cuts = Tilings.into(own, cols, high, wide, images)
+            return float(self.mappings.only(mapping).array_cycles(cuts)[0, 0])
 
         plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep)
         return Candidate(plan, cost, array)

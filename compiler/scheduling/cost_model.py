@@ -16,7 +16,7 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, Dram
 from zeroskip.accel_model.timing.dram_rows import row_timing
-from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.ops import Op, Window
 from zeroskip.compiler.ir.schedule import Plan
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -179,6 +179,13 @@ class CostEstimates:
 # ------------------------------------------------------------------------------------- cuts
 
 
+def images_in(op: Op, rows: int) -> tuple[int, int]:
+    """Images that no tile may cross and that some rows of an operation's result are, and the rows
+    of one."""
+    own = op.y.value.image[0]
+    return (1, rows) if op.images == 1 or rows <= own else (-(-rows // own), own)
+
+
 @dataclass(frozen=True)
 class TileTraffic:
     """Patches that are moved, one by one: arrays [cuts]. patch: pixels of the largest; pixels: of
@@ -225,13 +232,14 @@ class AxisTiling:
 
 @dataclass(frozen=True)
 class Tilings:
-    """An image cut into patches in several ways: arrays [cuts]."""
+    """An image cut into patches in several ways: arrays [cuts]. images: how many of a batch are cut so."""
 
     rows: AxisTiling
     cols: AxisTiling
+    images: int = 1
 
     @staticmethod
-    def of(rows: int, cols: int) -> Tilings:
+    def of(rows: int, cols: int, images: int = 1) -> Tilings:
         """1 to 16 pieces of rows, then powers of two, then single rows of halves, quarters..."""
         tried = {*range(1, 17), *(1 << n for n in range(5, 13)), rows}
         down = [n for n in sorted(tried) if n <= rows]
@@ -239,41 +247,42 @@ class Tilings:
         while across[-1] < cols:
             down.append(rows)
             across.append(min(2 * across[-1], cols))
-        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(across)))
+        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(across)), images)
 
     @staticmethod
-    def into(rows: int, cols: int, high: int, wide: int) -> Tilings:
+    def into(rows: int, cols: int, high: int, wide: int, images: int = 1) -> Tilings:
         """Patches of about ``high`` x ``wide``."""
         return Tilings(
             AxisTiling(rows, np.array([-(-rows // high)])),
             AxisTiling(cols, np.array([-(-cols // wide)])),
+            images,
         )
 
     @staticmethod
-    def whole(rows: int, cols: int) -> Tilings:
+    def whole(rows: int, cols: int, images: int = 1) -> Tilings:
         """One patch."""
-        return Tilings(AxisTiling(rows, np.array([1])), AxisTiling(cols, np.array([1])))
+        return Tilings(AxisTiling(rows, np.array([1])), AxisTiling(cols, np.array([1])), images)
 
     @property
     def pieces(self) -> Ints:
-        return self.rows.count * self.cols.count
+        return self.images * self.rows.count * self.cols.count
 
     def patches(self) -> list[tuple[Ints, Ints, Ints]]:
         """(rows of a patch, its columns, how many such patches), four times."""
         return [
-            (high, wide, many * times)
+            (high, wide, self.images * many * times)
             for high, many in self.rows.sizes()
             for wide, times in self.cols.sizes()
         ]
 
     def input_footprint(self, window: Window, spatial: tuple[int, int]) -> TileTraffic:
-        """Of an image of size ``spatial``, what each patch looks at."""
+        """Of images of size ``spatial``, what each patch looks at."""
         down, all_down = self.rows.input_footprint(window, 0, spatial[0])
         right, all_right = self.cols.input_footprint(window, 1, spatial[1])
         in_one = right == spatial[1]
         return TileTraffic(
             down * right,
-            all_down * all_right,
+            self.images * all_down * all_right,
             self.pieces * np.where(in_one, 1, down),
             np.where(in_one, down * right, right),
         )

@@ -62,7 +62,7 @@ class FloatCheck:
                 self._outputs[at].add(*pair)
         if self._layers is not None:
             for seen, checked in regions:
-                self._layers.add(seen.program.name, floats, [*seen.given, *checked.results])
+                self._layers.add(seen.program.name, floats, checked.tensors)
 
     def outputs(self) -> dict[str, OutputQuality]:
         """By name."""

@@ -47,7 +47,9 @@ def losing_layers(
     with as_mismatch_error(f"network '{network.name}'"):
         check = LayerCheck(network)
         for seen in _run(network, image.inputs, progress):
-            check.add(seen.program.name, image.values, [*seen.given, *seen.results()])
+            function = network.reference_module[seen.program.name]
+            made = [*seen.given(function), *seen.results(function)]
+            check.add(seen.program.name, image.values, made)
         names = [port.name for port in network.outputs]
         ends = _ends(network)
         return [

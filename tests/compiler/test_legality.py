@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
@@ -193,9 +195,13 @@ def exact(*layers: Layer) -> None:
         )
     region = lower(graph)
     program = emit_region(region, SPEC, plan_region(region, SPEC))
-    (made,) = Machine(SPEC).run(program, data).outputs.values()
+    given = {
+        each.name: stack_images(data[each.name], each, len(data[each.name]))
+        for each in program.inputs
+    }
+    (made,) = Machine(SPEC).run(program, given).outputs.values()
     wanted = evaluate(graph, data)[nodes[-1].output]
-    assert np.array_equal(made.reshape(wanted.shape), wanted)
+    assert np.array_equal(split_images(made, wanted.shape), wanted)
 
 
 LAST = (1 << 31) - 1 - 127 * 255  # a bias: inputs less their zero point reach 255, weights 127
@@ -222,6 +228,9 @@ TAKEN = {
     "channels joined, counted from the end": concat(-3, 1, 20, 2, 3),
     "channels of no positions joined": concat(-1, 1, 5),
     "an addition": add(1, 4, 3),
+    "a batch of two": rescale(2, 4, 3),
+    "a batch of as many as there are rows": rescale(8191, 2, 1, 3),
+    "a batch of volumes, element by element": rescale(2, 4, 3, 5, 2),
     "rows of frames of a pool": volume_pool(7, 73),
     "steps over rows of frames": volume_pool(1, 1, stride=127),
     "rows of frames of a depthwise kernel": volume_conv(2, 7, rows=73, groups=2),
@@ -229,6 +238,7 @@ TAKEN = {
     "channels of frames": volume_conv(4681, 7),
 }
 
+volume = volume_pool(2, 2)
 REFUSED = {
     "a sum beyond 32 bits": dense(LAST + 1),
     "a sum beyond 32 bits, negative": dense(-LAST - 1),
@@ -246,7 +256,9 @@ REFUSED = {
     "more rows": rescale(1, 1, 8192, 2),
     "more columns": rescale(1, 1, 2, 8192),
     "more channels": rescale(1, 32768),
-    "a batch of two": rescale(2, 4, 3),
+    "rows of all images": rescale(8, 1, 1024, 1),
+    "images that become parts of one": ReshapeLayer(x=tensor(2, 4), y=tensor(1, 8)),
+    "a batch of volumes": replace(volume, x=tensor(2, 1, 2, 3, 1), y=tensor(2, 1, 1, 2, 1)),
     "a batch of two of one operand": add(1, 4, 3, b=2),
     "no channels": rescale(1),
     "four spatial dimensions": rescale(1, 2, 3, 3, 3, 3),
