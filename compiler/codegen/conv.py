@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, product
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
-from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.param_rows import requantize_rows, sum_rows
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder
@@ -34,13 +35,15 @@ from zeroskip.compiler.ir.weight_packing import PackedWeights
 
 @dataclass(frozen=True)
 class ConvStep:
-    """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels."""
+    """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels. outputs: of
+    other patches, whose sums lie in ACC before its own."""
 
     filters: Interval
     patch: Tile2D
     channels: Interval
     first: bool
     last: bool
+    outputs: int = 0
 
 
 def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep]:
@@ -49,6 +52,13 @@ def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep
     filter_tiles = intervals(count, plan.filters)
     cuts = patches_of(conv, rows, plan.rows, plan.cols)
     chunks = intervals(channels, plan.channels)
+    if plan.outer == "chunks":
+        before = [0, *accumulate(cut.pixels for cut in cuts)]
+        for part, chunk in product(filter_tiles, chunks):
+            ends = chunk.start == 0, chunk.end == channels
+            for cut, outputs in zip(cuts, before, strict=False):
+                yield ConvStep(part, cut, chunk, *ends, outputs)
+        return
     pairs = (
         [(part, cut) for part in filter_tiles for cut in cuts]
         if plan.outer == "weights"
@@ -76,6 +86,11 @@ class ConvEmitter:
         if self.conv.shared is None:
             return self.id
         return id(self.conv.weight), id(self.conv.bias), self.plan.mode
+
+    @property
+    def _slots(self) -> int:
+        """Streams that the array works on at once."""
+        return self.out.spec.kind.placement(self.out.spec.array, self.plan.mode).slots
 
     @property
     def weight_rows(self) -> list[int]:
@@ -145,7 +160,7 @@ class ConvEmitter:
         made = isa.Conv(
             wgt=wgt.start,
             par=par,
-            acc=0,
+            acc=step.outputs * len(accumulator_rows(self._slots, step.filters.size)),
             filters=step.filters.size,
             channels=step.channels.size,
             mode=self.plan.mode,
@@ -169,7 +184,7 @@ class ConvEmitter:
                 load=False,
             )
         ]
-        if conv.residual is not None:
+        if conv.residual is not None and (step.last or self.plan.outer != "chunks"):
             wanted.append(
                 TileRequest(
                     (self.id, "r", step.patch, step.filters),

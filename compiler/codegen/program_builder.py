@@ -27,6 +27,7 @@ from zeroskip.compiler.ir.layer_info import join_layers
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs
 from zeroskip.compiler.ir.views import ChannelSlice, Value
+from zeroskip.compiler.ir.window import Window
 
 
 class Image:
@@ -249,7 +250,7 @@ class ProgramBuilder:
 
     # ------------------------------------------------------------------------------ registers
 
-    def set_kernel(self, window: ops.Window) -> None:
+    def set_kernel(self, window: Window) -> None:
         self.stream.set(
             isa.Kernel,
             rows=window.kernel[0],

@@ -10,8 +10,9 @@ import numpy as np
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
-from zeroskip.compiler.ir.ops import Op, Window
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.window import Window
 
 
 def layer_info(

@@ -12,8 +12,9 @@ class ConvPlan:
     """How a convolution is cut and ordered.
 
     ``filters``, ``rows``, ``cols`` and ``channels`` are the sizes of a tile (channels: of a chunk
-    of the reduction); ``outer`` is what stays longest: 'weights' or 'pixels'; ``keep_input`` holds
-    the whole input on chip while the filters pass over it.
+    of the reduction); ``outer`` is what stays longest: 'weights', all chunks of a tile of filters;
+    'chunks', one of them, while the sums of all pixels wait in ACC; or 'pixels'. ``keep_input``
+    holds the whole input on chip while the filters pass over it.
     """
 
     mode: int

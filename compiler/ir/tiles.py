@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
-from zeroskip.compiler.ir.ops import Op, Window
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.views import ChannelSlice
+from zeroskip.compiler.ir.window import Window
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Region, ResultTable, Window
+from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Region, ResultTable
 from zeroskip.compiler.ir.views import ChannelSlice, Value, planar, whole
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
 from zeroskip.compiler.lowering.legality import MAX_STEP
 from zeroskip.compiler.lowering.moves import depth_to_space, gather

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Clip, Op, Window
+from zeroskip.compiler.ir.ops import Clip, Op
 from zeroskip.compiler.ir.views import ChannelSlice, Value, whole
 from zeroskip.compiler.ir.weave import TakenRun, taken_runs
+from zeroskip.compiler.ir.window import Window
 from zeroskip.relay_passes.integer import layers
 
 

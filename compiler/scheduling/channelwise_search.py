@@ -14,8 +14,8 @@ from zeroskip.accel_model.timing import lane_array
 from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_words, row_timing, strip_of
 from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ChannelPlan
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import STEP
 from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (

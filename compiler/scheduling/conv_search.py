@@ -18,8 +18,8 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ConvPlan
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
@@ -38,6 +38,8 @@ from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
+# Of a batch, whose images all pass a chunk of the weights before the next is read.
+OF_BATCH = (*LOOPS, ("chunks", False), ("chunks", True))
 
 
 class ConvSearch:
@@ -56,7 +58,8 @@ class ConvSearch:
         if not len(self.mappings):
             return []
         geometry = _Geometry.of(self.conv, place.rows)
-        loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
+        orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH
+        loops = [_Loops(self, place, geometry, *each) for each in orders]
         costs = CostEstimates.join([each.costs() for each in loops])
         ranked = []
         shared = None if alone else self.spec.wgt_rows
@@ -122,7 +125,7 @@ class _Geometry:
 class _Loops:
     """All schedules of one order of loops: arrays [mappings, cuts].
 
-    outer: what stays longest, "weights" or "pixels"; keep: the input of all patches is held.
+    outer: as of ``ConvPlan``; keep: the input of all patches is held.
     """
 
     def __init__(
@@ -165,6 +168,8 @@ class _Loops:
             mappings.part_rows if self.outer == "weights" else mappings.all_rows
         )  # two uses of a tile
         again = np.where((pieces > 1) & (between > self.spec.wgt_rows), pieces, 1)
+        if self.outer == "chunks":
+            again = np.ones_like(again)
         read, loaded, first = self._input_bytes()
         weights = mappings.tiles * mappings.chunks
         moving = self._moving_rows()
@@ -193,7 +198,7 @@ class _Loops:
             held = geometry.stripe.nbytes(self.spec.dram, channels)
             return held, np.ones(1, np.int64), held
         again = (mappings.tiles > 1) & (
-            ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
+            ((self.outer != "pixels") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
         )
         times = np.where(again, mappings.tiles, 1)
         read = geometry.x.nbytes(self.spec.dram, channels) * times
@@ -221,7 +226,8 @@ class _Loops:
         whole = mappings.chunks == 1
         if self.keep and self.outer == "pixels":
             fits &= whole
-        return np.asarray(fits & (whole | (self._sums() <= self.spec.acc_rows)))
+        held = geometry.cuts.pieces if self.outer == "chunks" else 1
+        return np.asarray(fits & (whole | (held * self._sums() <= self.spec.acc_rows)))
 
     def _sums(self) -> Ints:
         """ACC rows of a patch's partial sums."""

@@ -16,8 +16,9 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, Dram
 from zeroskip.accel_model.timing.dram_rows import row_timing
-from zeroskip.compiler.ir.ops import Op, Window
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.schedule import Plan
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 Bools: TypeAlias = npt.NDArray[np.bool_]

@@ -74,7 +74,7 @@ def _looks(index: int, op: Op) -> Hashable:
     return type(op), op.y.value.name, weight, op.input_window, *views
 
 
-def _stripe_counts(images: int) -> Sequence[int]:
+def stripe_counts(images: int) -> Sequence[int]:
     """Numbers of stripes that are tried: of one or several images, and of a part of each."""
     if images == 1:
         return STRIPE_COUNTS
@@ -218,7 +218,7 @@ class FusionSearch:
         most = self.ops[last - 1].y.spatial[0]
         tails = [
             _Tail(self.ops, last, stripes)
-            for stripes in _stripe_counts(self.ops[last - 1].y.value.images)
+            for stripes in stripe_counts(self.ops[last - 1].y.value.images)
             if stripes == 1 or stripes <= most
         ]
         for first in range(nearest, -1, -1):

@@ -20,7 +20,9 @@ from zeroskip.accel_model.isa.instructions import LoadWeights
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
 from zeroskip.compiler.ir.layer_graph import LayerGraph
-from zeroskip.compiler.ir.stripes import plan_stripes
+from zeroskip.compiler.ir.ops import MultiplyOp
+from zeroskip.compiler.ir.schedule import ConvPlan
+from zeroskip.compiler.ir.stripes import StripePlanner, plan_stripes
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.fusion import FusionSearch
 
@@ -47,6 +49,14 @@ def _padded(b: GraphBuilder) -> LayerGraph:
     return b.graph(b.sum(z, y), b.pool(x, "avg", 3, 2, 1))
 
 
+def _deep(b: GraphBuilder) -> LayerGraph:
+    """More weights than WGT holds, and an addition at their end: the sums of all images wait in ACC
+    while a chunk of the reduction is there."""
+    x = b.input(288, 2, 2)
+    side = b.conv(x, 96, (1, 1))
+    return b.graph(b.sum(b.conv(x, 96, (3, 3), pad=(1, 1, 1, 1)), side))
+
+
 MORE: dict[str, Build] = {**NETWORKS, "moved": _moved, "padded": _padded}
 
 
@@ -70,6 +80,7 @@ def test_every_image_has_its_bits(name: str) -> None:
 def test_every_target_takes_a_batch(target: str) -> None:
     exact(_padded, load_spec(target), 3)
     exact(NETWORKS["reduction"], load_spec(target), 2)
+    exact(_deep, load_spec(target), 3)
 
 
 def _window(b: GraphBuilder, data: st.DataObject) -> str:
@@ -126,6 +137,26 @@ def test_stripes_are_whole_images_or_parts_of_one(
                 assert plan.end[stripe] % own == 0
 
 
+def test_a_batch_is_not_cut_between_stripes() -> None:
+    b = GraphBuilder(np.random.default_rng(0))
+    (op,) = lower(batched(b.graph(b.conv(b.input(3, 8, 5), 4, (1, 1))), 4)).ops
+    taken = [stripes for stripes in range(1, 17) if StripePlanner(stripes).prepend(op)]
+    assert taken == [1, 2, 4, 8, 12, 16]
+
+
+def test_factors_are_those_of_the_images_of_a_stripe() -> None:
+    b = GraphBuilder(np.random.default_rng(0))
+    x = b.input(16, 6, 5)
+    y = b.conv(x, 16, (1, 1))
+    graph = batched(b.graph(b.multiply(y, b.conv(b.global_pool(x), 16, (1, 1)))), 4)
+    op = next(op for op in lower(graph).ops if isinstance(op, MultiplyOp))
+    made, end = np.array([0, 3, 6, 12]), np.array([3, 6, 12, 24])
+    first, last = op.operand_rows_read(made, end)
+    assert first.tolist() == [0, 0, 1, 2]
+    assert last.tolist() == [1, 1, 2, 4]
+    assert [each.tolist() for each in op.rows_read(made, end)] == [made.tolist(), end.tolist()]
+
+
 def weight_bytes(program: Program) -> int:
     return sum(each.size for each in decode_all(program.words) if isinstance(each, LoadWeights))
 
@@ -151,6 +182,31 @@ def test_a_layer_that_waits_for_its_weights_gains(target: str) -> None:
         )
         cycles.append(run.cycles)
     assert cycles[1] <= 8 * AT_BATCH_8 * cycles[0]
+
+
+@pytest.mark.parametrize("target", ["dense256", "pattern256"])
+def test_the_images_of_a_batch_pass_a_chunk_of_the_weights(target: str) -> None:
+    """A convolution that WGT does not hold, on images that are tiles of their own: its weights too
+    are read once."""
+    spec = load_spec(target)
+    one = _deep(GraphBuilder(np.random.default_rng(0), 1.0))
+    region = lower(batched(one, 4))
+    plans = [plan for group in FusionSearch(region, spec).best() for plan in group.plans]
+    assert "chunks" in {plan.outer for plan in plans if isinstance(plan, ConvPlan)}
+    alone, together = (compiled(batched(one, images), spec) for images in (1, 4))
+    assert weight_bytes(together) < 1.05 * weight_bytes(alone)
+    graph = batched(one, 4)
+    cycles = [
+        run_batch(program, of, random_data(of, 1))[0].cycles
+        for program, of in ((alone, one), (together, graph))
+    ]
+    assert cycles[1] < 2 * cycles[0]  # of four images
+
+
+def test_the_sums_of_all_images_fit_in_acc() -> None:
+    for kib in (2, 4, 8):
+        spec = load_spec("dense256")
+        exact(_deep, replace(spec, sram=replace(spec.sram, acc_bytes=kib << 10)), 4)
 
 
 def test_a_batch_goes_through_act_in_as_many_images_as_it_holds() -> None:

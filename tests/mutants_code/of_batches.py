@@ -1,0 +1,141 @@
+"""Changes to batches: several images in one program."""
+
+from __future__ import annotations
+
+from tests.mutants_code.change import Change
+
+BATCHES: tuple[Change, ...] = (
+    Change(
+        "compiler/ir/window.py",
+        "a window with padding goes on in the next image",
+        "return self.pad[0] == 0 and self.stride",
+        "return self.stride",
+        "compiler/test_batches.py::test_every_image_has_its_bits",
+    ),
+    Change(
+        "compiler/ir/window.py",
+        "a window may reach into the next image",
+        " and self.span(0, made) <= rows",
+        "",
+        "compiler/test_batches.py::test_every_image_has_its_bits",
+    ),
+    Change(
+        "compiler/ir/tiles.py",
+        "every tile looks at the first image",
+        "tile.patch.below(number * image[0])",
+        "tile.patch.below(0 * image[0])",
+        "compiler/test_batches.py::test_every_image_has_its_bits",
+    ),
+    Change(
+        "compiler/ir/stripes.py",
+        "a stripe may end within any image",
+        "or (images % self.stripes and self.stripes % images)",
+        "or (images % self.stripes and False)",
+        "compiler/test_batches.py::test_a_batch_is_not_cut_between_stripes",
+    ),
+    Change(
+        "compiler/ir/ops.py",
+        "the last stripe of an image leaves rows",
+        "last = np.where(end % own == 0, of_x, last)\n        return made",
+        "return made",
+        "compiler/test_batches.py::test_stripes_are_whole_images_or_parts_of_one",
+    ),
+    Change(
+        "compiler/ir/ops.py",
+        "every image is multiplied by the first one's factors",
+        "return made // own, (end - 1) // own + 1",
+        "return 0 * made, 0 * made + 1",
+        "compiler/test_batches.py::test_factors_are_those_of_the_images_of_a_stripe",
+    ),
+    Change(
+        "compiler/ir/compulsory_traffic.py",
+        "multiplies are those of one image",
+        "return op.images * int(",
+        "return int(",
+        "compiler/test_batches.py::test_a_batch_needs_weights_once_and_all_else_for_each_image",
+    ),
+    Change(
+        "compiler/codegen/channelwise.py",
+        "the factors of a tile are the first image's",
+        ".below(image * operand.value.image[0])",
+        ".below(0 * image)",
+        "compiler/test_batches.py::test_every_image_has_its_bits",
+    ),
+    Change(
+        "compiler/codegen/channelwise.py",
+        "the images of a reshape lie in one place",
+        "first = linear + image * view.channels * pixels",
+        "first = linear + 0 * image",
+        "compiler/test_batches.py::test_every_image_has_its_bits",
+    ),
+    Change(
+        "compiler/codegen/conv.py",
+        "the sums of all tiles lie in one place",
+        "acc=step.outputs * len(",
+        "acc=0 * len(",
+        "compiler/test_batches.py::test_every_target_takes_a_batch",
+    ),
+    Change(
+        "compiler/scheduling/conv_search.py",
+        "the sums of one tile must fit in ACC",
+        'held = geometry.cuts.pieces if self.outer == "chunks" else 1',
+        "held = 1",
+        "compiler/test_batches.py::test_the_sums_of_all_images_fit_in_acc",
+    ),
+    Change(
+        "compiler/scheduling/conv_search.py",
+        "a batch has the loops of an image",
+        "orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH",
+        "orders = LOOPS",
+        "compiler/test_batches.py::test_the_images_of_a_batch_pass_a_chunk_of_the_weights",
+    ),
+    Change(
+        "compiler/batching.py",
+        "images are not compared",
+        "and not _close(want, got):",
+        "and False:",
+        "runtime/test_batch_programs.py::test_the_node_that_joins_images_is_named",
+    ),
+    Change(
+        "compiler/batching.py",
+        "any batch of a model is taken",
+        "if count > 1 and count % images:",
+        "if count > 1 and False:",
+        "runtime/test_batch_programs.py::test_a_batch_of_the_model_is_several_of_a_program",
+    ),
+    Change(
+        "relay_passes/relax/batch_images.py",
+        "a constant is beside the first image alone",
+        "np.tile(value, (self.images, *",
+        "np.tile(value, (1, *",
+        "relay_passes/test_pass_golden.py",
+    ),
+    Change(
+        "relay_passes/relax/batch_images.py",
+        "images may leave the first axis",
+        "if found != list(wanted) or not wanted:",
+        "if not wanted:",
+        "runtime/test_batch_programs.py::test_the_node_that_joins_images_is_named",
+    ),
+    Change(
+        "runtime/analysis/headline.py",
+        "an image takes what its program does",
+        "own = cycles / network.images",
+        "own = cycles / 1",
+        "runtime/test_batch_programs.py::test_figures_are_of_a_program_and_of_an_image",
+    ),
+    Change(
+        "runtime/execution/evaluation.py",
+        "the last samples are not filled up",
+        "[values[-1:]] * (-len(values) % images)",
+        "[values[-1:]] * 0",
+        "runtime/test_batch_programs.py::test_samples_are_evaluated_whatever_their_number",
+    ),
+    Change(
+        "accel_model/program/tensor_layout.py",
+        "channels and images change places",
+        "return parts.swapaxes(1, 2).reshape(-1, *shape[1:])",
+        "return parts.reshape(-1, *shape[1:])",
+        "runtime/test_batch_programs.py::test_every_image_has_the_bits_that_it_has_alone",
+    ),
+)
