@@ -417,4 +417,8 @@ class Store(Instruction):
     lane: int = u(4, "first byte within the ACT row")
 
 
+# Channels of a tile: those that an instruction counts and a load or store moves, in whole blocks.
+MOST_CHANNELS = BLOCK * min(
+    dict(layout(Conv))["channels"].high // BLOCK, dict(layout(Load))["blocks"].high
+)
 BUS = (Load, LoadWeights, LoadParams, Store)  # those that use the DRAM bus

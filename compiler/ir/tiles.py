@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
 from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.views import ChannelSlice
@@ -143,12 +143,23 @@ class DmaRun:
     dram_block: int
     dram_pixel: int
 
+    def pieces(self, most: int) -> Iterator[DmaRun]:
+        """The run cut into runs of up to ``most`` blocks."""
+        for done in range(0, self.count, most):
+            yield replace(
+                self,
+                block=self.block + done,
+                count=min(most, self.count - done),
+                dram=self.dram + done * self.dram_block,
+            )
+
 
 def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRun]:
     """The moves for ``channels`` of a view of the value that lies at ``home``.
 
     One move if the view starts on a block of its value, else two for each block (the bytes before
-    and after the border between two blocks of the value). Of frames, as many for each of them, or
+    and after the border between two blocks of the value), each in as many as an instruction's blocks
+    ask for. Of frames, as many for each of them, or
     one if a frame is a block.
     """
     found: list[DmaRun] = []
@@ -175,7 +186,8 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
                 break
         else:
             found.append(piece)
-    return found
+    most = MOST_CHANNELS // BLOCK
+    return [part for run in found for part in run.pieces(most)]
 
 
 def _pieces(view: ChannelSlice, home: Tensor, channels: Interval) -> Iterator[DmaRun]:

@@ -19,7 +19,7 @@ Predicate: TypeAlias = Callable[[layers.Layer], str | None]
 MAX_KERNEL = 511
 MAX_STEP = 127
 MAX_SIZE = 8191
-MAX_CHANNELS = 32767
+MAX_CHANNELS = (1 << 20) - 1
 MAX_RANK = 5
 ONE_BATCH = "the accelerator treats the images of a batch alike"
 
@@ -48,7 +48,7 @@ def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows (those of all images and frames together), 8191 columns and 32767 channels."""
+    """At most 8191 rows (those of all images and frames together), 8191 columns and 1048575 channels."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
@@ -62,7 +62,7 @@ def size_in_range(layer: layers.Layer) -> str | None:
 
 
 def frames_in_range(layer: layers.Layer) -> str | None:
-    """3-D convolutions: kernel frames x channels up to 32767. 3-D pools and depthwise convolutions:
+    """3-D convolutions: kernel frames x channels up to 1048575. 3-D pools and depthwise convolutions:
     kernel frames x kernel rows up to 511, kernel frames x row stride up to 127."""
     if not isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer) or (
         len(layer.x.shape) != MAX_RANK

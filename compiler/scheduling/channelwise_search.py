@@ -7,7 +7,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
@@ -78,7 +78,8 @@ class ChannelSearch:
         """Sizes of a tile that are tried, [sizes, 1]."""
         every = self.op.y.channels
         sizes = {min(every, blocks(-(-every // parts)) * BLOCK) for parts in PARTS}
-        return np.array(sorted(sizes, reverse=True)).reshape(-1, 1)
+        taken = [size for size in sorted(sizes, reverse=True) if size <= MOST_CHANNELS]
+        return np.array(taken).reshape(-1, 1)
 
     def _choice(self, cuts: Tilings, at: int, cost: CostEstimate) -> Candidate:
         size, cut = divmod(at, len(cuts.pieces))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.base import Case, StreamPlacement
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
 from zeroskip.accel_model.formats import Shape
-from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
@@ -165,7 +165,7 @@ def _chunkings(
     every = weights.channels
     sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS}
     for size in sorted(sizes, reverse=True):
-        if not spec.kind.takes(spec.array, Shape(size, weights.taps)):
+        if size > MOST_CHANNELS or not spec.kind.takes(spec.array, Shape(size, weights.taps)):
             continue
         rows = weights.rows(filters, size, placement)
         if rows.max() * (1 if rows.size == 1 else 2) <= spec.wgt_rows:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from tests.compiler.oracle import evaluate
+from zeroskip.accel_model.isa.instructions import MOST_CHANNELS
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.lowering.legality import supports
+from zeroskip.compiler.lowering.legality import MAX_CHANNELS, supports
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import (
@@ -53,6 +54,21 @@ def dense(bias: int) -> DenseLayer:
         bias=one * np.int32(bias),
         mult=one << 30,
         shift=one * np.int32(54),
+        lo=-128,
+        hi=127,
+    )
+
+
+def wide_dense(inputs: int, units: int) -> DenseLayer:
+    ones = np.ones(units, np.int32)
+    weight = np.random.default_rng(units).integers(-9, 10, (units, inputs)).astype(np.int8)
+    return DenseLayer(
+        x=tensor(1, inputs, zero_point=5),
+        y=tensor(1, units),
+        weight=weight,
+        bias=ones * np.int32(7),
+        mult=ones << 30,
+        shift=ones * np.int32(42),
         lo=-128,
         hi=127,
     )
@@ -176,7 +192,7 @@ def add(*shape: int, b: int = 1) -> AddLayer:
     )
 
 
-def exact(*layers: Layer) -> None:
+def exact(*layers: Layer, target: str = "dense256") -> None:
     """Compile a chain of layers, the first with all its inputs, and run it with random data."""
     names = [f"in{n}" for n in range(len(layers[0].inputs))]
     nodes = [
@@ -193,13 +209,13 @@ def exact(*layers: Layer) -> None:
         data[name] = rng.integers(limits.min, limits.max + 1, tensors[name].shape).astype(
             tensors[name].dtype
         )
-    region = lower(graph)
-    program = emit_region(region, SPEC, plan_region(region, SPEC))
+    region, spec = lower(graph), load_spec(target)
+    program = emit_region(region, spec, plan_region(region, spec))
     given = {
         each.name: stack_images(data[each.name], each, len(data[each.name]))
         for each in program.inputs
     }
-    (made,) = Machine(SPEC).run(program, given).outputs.values()
+    (made,) = Machine(spec).run(program, given).outputs.values()
     wanted = evaluate(graph, data)[nodes[-1].output]
     assert np.array_equal(split_images(made, wanted.shape), wanted)
 
@@ -221,7 +237,9 @@ TAKEN = {
     "most positions": rescale(1, 1, 8191),
     "most rows": rescale(1, 1, 8191, 2),
     "most columns": rescale(1, 1, 2, 8191),
-    "most channels": rescale(1, 32767),
+    "most channels": rescale(1, MAX_CHANNELS),
+    "a sum over more channels than an instruction counts": wide_dense(MOST_CHANNELS + 35, 20),
+    "more filters than a stream can name": wide_dense(3, (1 << 16) + 5),
     "bytes without a sign": rescale(1, 20, x="uint8", y="uint8"),
     "bytes with a sign made of others": rescale(1, 3, 4, x="uint8"),
     "channels joined": concat(1, 1, 5, 2, 3),
@@ -255,7 +273,7 @@ REFUSED = {
     "more positions": rescale(1, 1, 8192),
     "more rows": rescale(1, 1, 8192, 2),
     "more columns": rescale(1, 1, 2, 8192),
-    "more channels": rescale(1, 32768),
+    "more channels": rescale(1, MAX_CHANNELS + 1),
     "rows of all images": rescale(8, 1, 1024, 1),
     "images that become parts of one": ReshapeLayer(x=tensor(2, 4), y=tensor(1, 8)),
     "a batch of volumes": replace(volume, x=tensor(2, 1, 2, 3, 1), y=tensor(2, 1, 1, 2, 1)),
@@ -269,7 +287,7 @@ REFUSED = {
     "rows of frames of a pool": volume_pool(8, 64),
     "steps over rows of frames": volume_pool(2, 1, stride=64),
     "rows of frames of a depthwise kernel": volume_conv(2, 8, rows=64, groups=2),
-    "channels of frames": volume_conv(4096, 8),
+    "channels of frames": volume_conv(1 << 17, 8),
     "rows of all frames": rescale(1, 1, 8, 1024, 1),
 }
 
@@ -283,6 +301,13 @@ def test_one_beyond_stays_on_the_cpu(layer: Layer) -> None:
 def test_what_is_taken_runs_exactly(layer: Layer) -> None:
     assert refused(layer) is None
     exact(layer)
+
+
+@pytest.mark.parametrize("target", targets())
+def test_every_target_sums_in_parts(target: str) -> None:
+    """Over more channels than an instruction counts, made and read on the chip or in DRAM."""
+    inputs = MOST_CHANNELS + 20
+    exact(rescale(1, inputs), replace(wide_dense(inputs, 5), x=tensor(1, inputs)), target=target)
 
 
 def test_a_dense_layer_on_a_map_of_any_size_runs_exactly() -> None:
