@@ -421,4 +421,8 @@ class Store(Instruction):
 MOST_CHANNELS = BLOCK * min(
     dict(layout(Conv))["channels"].high // BLOCK, dict(layout(Load))["blocks"].high
 )
+# Rows and columns of a tile: those that an instruction writes, and a load or store moves.
+MOST_SIDE = min(
+    dict(layout(cls))[name].high for cls in (Load, Output) for name in ("height", "width")
+)
 BUS = (Load, LoadWeights, LoadParams, Store)  # those that use the DRAM bus

@@ -270,8 +270,11 @@ class ReshapeEmitter:
         out = self.out
         rows, cols = view.value.image
         pixels = rows * cols
-        high = max(1, min(rows, out.spec.act_rows // (2 * cols)))
-        cuts = patches(full((rows, cols)), high, cols)
+        wide = min(cols, out.spec.act_rows // 2, isa.MOST_SIDE)
+        high = (
+            1 if wide < cols else max(1, min(rows, out.spec.act_rows // (2 * cols), isa.MOST_SIDE))
+        )
+        cuts = patches(full((rows, cols)), high, wide)
         for image in range(view.value.images):
             first = linear + image * view.channels * pixels
             for channels in intervals(view.channels, isa.BLOCK):
@@ -286,7 +289,9 @@ class ReshapeEmitter:
                     )
                     (tile,) = out.tiles([want])
                     for lane in range(channels.size):
-                        at = first + (channels.start + lane) * pixels + cut.rows.start * cols
-                        out.move_bytes(flat, tile, lane, at)
+                        at = first + (channels.start + lane) * pixels
+                        out.move_bytes(
+                            flat, tile, lane, at + cut.rows.start * cols + cut.cols.start
+                        )
                     if blocked is isa.Store:
                         out.store(view, channels, tile)

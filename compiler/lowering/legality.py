@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from zeroskip.accel_model.isa.instructions import MOST_SIDE
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir.views import planar
 from zeroskip.relay_passes.integer import layers
@@ -18,7 +19,8 @@ Predicate: TypeAlias = Callable[[layers.Layer], str | None]
 
 MAX_KERNEL = 511
 MAX_STEP = 127
-MAX_SIZE = 8191
+MAX_COLUMNS = (1 << 20) - 1  # 16 bytes each are a row's stride in DRAM
+MAX_PIXELS = (1 << 26) - 1  # and a channel block's
 MAX_CHANNELS = (1 << 20) - 1
 MAX_RANK = 5
 ONE_BATCH = "the accelerator treats the images of a batch alike"
@@ -48,15 +50,16 @@ def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows (those of all images and frames together), 8191 columns and 1048575 channels."""
+    """At most 1048575 columns, 1048575 channels and 67108863 pixels of all images and frames together."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
         channels, spatial = planar(tensor.shape)
-        if max(spatial) > MAX_SIZE or channels > MAX_CHANNELS:
+        pixels = spatial[0] * spatial[1]
+        if spatial[1] > MAX_COLUMNS or pixels > MAX_PIXELS or channels > MAX_CHANNELS:
             return (
-                f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
-                f"columns and {MAX_CHANNELS} channels"
+                f"shape {tensor.shape}: the accelerator takes up to {MAX_COLUMNS} columns, "
+                f"{MAX_CHANNELS} channels and {MAX_PIXELS} pixels"
             )
     return None
 
@@ -98,12 +101,20 @@ def eight_bits(layer: layers.Layer) -> str | None:
 
 
 def kernel_in_range(layer: layers.Layer) -> str | None:
-    """Kernels up to 511 (a global pool included), strides and dilations up to 127."""
+    """Kernels up to 511 (a global pool included), strides and dilations up to 127; a window reaches
+    over up to 16383 rows and columns of an image, dilations counted."""
     kernel = getattr(layer, "kernel", ())
     if isinstance(layer, layers.ConvLayer):
         kernel = layer.weight.shape[2:]
     if max(kernel, default=1) > MAX_KERNEL:
         return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL}"
+    steps = getattr(layer, "dilation", (1,) * len(kernel))
+    for taps, step, size in zip(kernel, steps, layer.inputs[0].shape[2:], strict=False):
+        if min((taps - 1) * step + 1, size) > MOST_SIDE:
+            return (
+                f"kernel {tuple(kernel)} with dilation {tuple(steps)}: the accelerator looks at up to "
+                f"{MOST_SIDE} rows and columns at once"
+            )
     for name in ("strides", "dilation"):
         values = getattr(layer, name, ())
         if max(values, default=1) > MAX_STEP:

@@ -27,9 +27,9 @@ from zeroskip.compiler.scheduling.cost_model import (
     Floats,
     Ints,
     TileContext,
-    TileTraffic,
     Tilings,
     images_in,
+    least_across,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -57,7 +57,8 @@ class ChannelSearch:
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
         images, rows = images_in(self.op, place.rows)
-        cuts = Tilings.of(rows, self.op.y.spatial[1], images)
+        cols, (window, spatial) = self.op.y.spatial[1], self._reads(rows)
+        cuts = Tilings.of(rows, cols, images, least_across(window, cols, spatial[1]))
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
@@ -98,7 +99,7 @@ class ChannelSearch:
     def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
         op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
-        x = self._looked_at(place, cuts)
+        x = cuts.input_footprint(*self._reads(cuts.rows.total))
         y = cuts.input_footprint(Window(), (cuts.rows.total, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
@@ -108,6 +109,7 @@ class ChannelSearch:
         needed = needed + (1 if self.of_pixels else deep) * second * operand
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
+        fits = fits & cuts.take_no_more(*self._reads(cuts.rows.total))
         read, written = x.nbytes(dram, op.y.channels), y.nbytes(dram, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
         other: Ints | Floats = written
@@ -136,12 +138,10 @@ class ChannelSearch:
             fits=fits & self._constants_fit(rows),
         )
 
-    def _looked_at(self, _place: TileContext, cuts: Tilings) -> TileTraffic:
-        """What tiles look at of ``x``."""
+    def _reads(self, _rows: int) -> tuple[Window, tuple[int, int]]:
+        """The window through which tiles look at ``x``, and the size of what it lies in."""
         x = self.op.x
-        return cuts.input_footprint(
-            self.window, x.spatial if self.op.images == 1 else x.value.image
-        )
+        return self.window, x.spatial if self.op.images == 1 else x.value.image
 
     def _energy(self, rows: int) -> float:
         """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
@@ -231,5 +231,5 @@ class ChannelSearch:
 class WeaveSearch(ChannelSearch):
     """The schedules of a move of pixels: what a tile takes is loaded to where it goes."""
 
-    def _looked_at(self, place: TileContext, cuts: Tilings) -> TileTraffic:
-        return cuts.input_footprint(Window(), (place.rows, self.op.y.spatial[1]))
+    def _reads(self, rows: int) -> tuple[Window, tuple[int, int]]:
+        return Window(), (rows, self.op.y.spatial[1])

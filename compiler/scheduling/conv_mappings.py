@@ -81,7 +81,7 @@ class Mappings:
         """Cycles of all steps, float64 [mappings, cuts]."""
         total = np.asarray(STEP * cuts.pieces * self.tiles * self.chunks, np.float64)
         for high, wide, many in cuts.patches():
-            total += many * self._patch_cycles(high, wide)
+            total += many * np.where(many, self._patch_cycles(high, wide), 0.0)
         return total
 
     def _patch_cycles(self, high: Ints, wide: Ints) -> Floats:

@@ -33,6 +33,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     TileTraffic,
     Tilings,
     images_in,
+    least_across,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -100,25 +101,29 @@ def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
 
 @dataclass(frozen=True)
 class _Geometry:
-    """The patches of some rows of output, what they look at, and what all look at together."""
+    """The patches of some rows of output, what they look at, and what all look at together. small:
+    those that an instruction has the bits for."""
 
     cuts: Tilings
     y: TileTraffic
     x: TileTraffic
     stripe: TileTraffic
+    small: Bools
 
     @staticmethod
     def of(conv: ops.ConvOp, rows: int) -> _Geometry:
         images, high = images_in(conv, rows)
         size = high, conv.y.spatial[1]
         spatial = conv.x.spatial if conv.images == 1 else conv.x.value.image
-        cuts = Tilings.of(*size, images)
+        across = least_across(conv.window, size[1], spatial[1])
+        cuts = Tilings.of(*size, images, across)
         stripe = Tilings.whole(*size, images).input_footprint(conv.window, spatial)
         return _Geometry(
             cuts,
             cuts.input_footprint(Window(), size),
             cuts.input_footprint(conv.window, spatial),
             replace(stripe, patch=stripe.patch * images),
+            cuts.take_no_more(conv.window, spatial),
         )
 
 
@@ -224,6 +229,7 @@ class _Loops:
         single = geometry.cuts.pieces * mappings.tiles * mappings.chunks == 1
         fits = kept + moving * np.where(single, 1, 2 / PACKED) <= place.act
         whole = mappings.chunks == 1
+        fits &= geometry.small
         if self.keep and self.outer == "pixels":
             fits &= whole
         held = geometry.cuts.pieces if self.outer == "chunks" else 1

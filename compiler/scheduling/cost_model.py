@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_SIDE
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec, Dram
 from zeroskip.accel_model.timing.dram_rows import row_timing
@@ -180,6 +180,17 @@ class CostEstimates:
 # ------------------------------------------------------------------------------------- cuts
 
 
+def least_across(window: Window, cols: int, limit: int) -> int:
+    """Pieces that ``cols`` columns of a result are cut into at least, so that an instruction has the
+    bits for those of a piece and for those of ``limit`` that it looks at; 1 where no cut helps."""
+    if min(window.span(1, 1), limit) > MOST_SIDE:
+        return 1
+    least = -(-cols // MOST_SIDE)
+    while min(window.span(1, -(-cols // least)), limit) > MOST_SIDE:
+        least += 1
+    return least
+
+
 def images_in(op: Op, rows: int) -> tuple[int, int]:
     """Images that no tile may cross and that some rows of an operation's result are, and the rows
     of one."""
@@ -240,15 +251,16 @@ class Tilings:
     images: int = 1
 
     @staticmethod
-    def of(rows: int, cols: int, images: int = 1) -> Tilings:
-        """1 to 16 pieces of rows, then powers of two, then single rows of halves, quarters..."""
-        tried = {*range(1, 17), *(1 << n for n in range(5, 13)), rows}
+    def of(rows: int, cols: int, images: int = 1, across: int = 1) -> Tilings:
+        """1 to 16 pieces of rows, then powers of two, all of ``across`` pieces of columns, then single
+        rows of halves of these, quarters..."""
+        tried = {*range(1, 17), *(1 << n for n in range(5, 20)), rows}
         down = [n for n in sorted(tried) if n <= rows]
-        across = [1] * len(down)
-        while across[-1] < cols:
+        beside = [across] * len(down)
+        while beside[-1] < cols:
             down.append(rows)
-            across.append(min(2 * across[-1], cols))
-        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(across)), images)
+            beside.append(min(2 * beside[-1], cols))
+        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(beside)), images)
 
     @staticmethod
     def into(rows: int, cols: int, high: int, wide: int, images: int = 1) -> Tilings:
@@ -275,6 +287,15 @@ class Tilings:
             for high, many in self.rows.sizes()
             for wide, times in self.cols.sizes()
         ]
+
+    def take_no_more(self, window: Window, spatial: tuple[int, int]) -> Bools:
+        """Whether patches, and what they look at, have no more rows and columns than an instruction
+        has bits for."""
+        fits = np.ones(len(self.pieces), np.bool_)
+        for axis, cut in enumerate((self.rows, self.cols)):
+            looked = np.minimum(window.span(axis, cut.most), spatial[axis])
+            fits &= np.maximum(looked, cut.most) <= MOST_SIDE
+        return fits
 
     def input_footprint(self, window: Window, spatial: tuple[int, int]) -> TileTraffic:
         """Of images of size ``spatial``, what each patch looks at."""

@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.isa.instructions import MOST_CHANNELS
+from zeroskip.accel_model.isa.instructions import MOST_CHANNELS, MOST_SIDE
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
 from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.lowering.legality import MAX_CHANNELS, supports
+from zeroskip.compiler.lowering.legality import (
+    MAX_CHANNELS,
+    MAX_COLUMNS,
+    MAX_PIXELS,
+    supports,
+)
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import (
@@ -108,6 +113,18 @@ def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> ConvLaye
         groups=1,
         lo=-128,
         hi=127,
+    )
+
+
+def turned(layer: ConvLayer) -> ConvLayer:
+    """With rows and columns exchanged."""
+    return replace(
+        layer,
+        x=replace(layer.x, shape=(*layer.x.shape[:2], *layer.x.shape[:1:-1])),
+        y=replace(layer.y, shape=(*layer.y.shape[:2], *layer.y.shape[:1:-1])),
+        weight=np.ascontiguousarray(layer.weight.swapaxes(2, 3)),
+        strides=layer.strides[::-1],
+        dilation=layer.dilation[::-1],
     )
 
 
@@ -234,9 +251,11 @@ TAKEN = {
     "largest dilation of a convolution": conv(300, 3, dilation=127),
     "padding that every window leaves": pool(4, 2, 1, 1, 1),
     "windows of a pixel behind a gap": pool(3, 2, 1, 3, 3, dilation=3),
-    "most positions": rescale(1, 1, 8191),
-    "most rows": rescale(1, 1, 8191, 2),
-    "most columns": rescale(1, 1, 2, 8191),
+    "most positions": rescale(1, 1, MAX_COLUMNS),
+    "more rows than 16 bits count": rescale(1, 1, (1 << 16) + 9, 2),
+    "most columns": rescale(1, 1, 2, MAX_COLUMNS),
+    "a window over most rows of a tile": conv(2 * MOST_SIDE, 100, dilation=127),
+    "windows of more columns than a tile has": turned(conv(3 * MOST_SIDE, 5, stride=3)),
     "most channels": rescale(1, MAX_CHANNELS),
     "a sum over more channels than an instruction counts": wide_dense(MOST_CHANNELS + 35, 20),
     "more filters than a stream can name": wide_dense(3, (1 << 16) + 5),
@@ -247,7 +266,7 @@ TAKEN = {
     "channels of no positions joined": concat(-1, 1, 5),
     "an addition": add(1, 4, 3),
     "a batch of two": rescale(2, 4, 3),
-    "a batch of as many as there are rows": rescale(8191, 2, 1, 3),
+    "a batch of more than a tile has rows": rescale(MOST_SIDE + 5, 2, 1, 3),
     "a batch of volumes, element by element": rescale(2, 4, 3, 5, 2),
     "rows of frames of a pool": volume_pool(7, 73),
     "steps over rows of frames": volume_pool(1, 1, stride=127),
@@ -270,11 +289,12 @@ REFUSED = {
     "windows of padding before": pool(4, 2, 1, 2, 0),
     "windows of padding behind": pool(4, 2, 1, 0, 2),
     "windows of padding around a gap": pool(2, 2, 1, 3, 3, dilation=5),
-    "more positions": rescale(1, 1, 8192),
-    "more rows": rescale(1, 1, 8192, 2),
-    "more columns": rescale(1, 1, 2, 8192),
+    "more positions": rescale(1, 1, MAX_COLUMNS + 1),
+    "more columns": rescale(1, 1, 2, MAX_COLUMNS + 1),
+    "more pixels": rescale(1, 1, MAX_PIXELS // 5 + 1, 5),
+    "a window over more rows than a tile has": conv(2 * MOST_SIDE, 130, dilation=127),
     "more channels": rescale(1, MAX_CHANNELS + 1),
-    "rows of all images": rescale(8, 1, 1024, 1),
+    "pixels of all images": rescale(8, 1, 1 << 11, 1 << 12),
     "images that become parts of one": ReshapeLayer(x=tensor(2, 4), y=tensor(1, 8)),
     "a batch of volumes": replace(volume, x=tensor(2, 1, 2, 3, 1), y=tensor(2, 1, 1, 2, 1)),
     "a batch of two of one operand": add(1, 4, 3, b=2),
@@ -288,7 +308,7 @@ REFUSED = {
     "steps over rows of frames": volume_pool(2, 1, stride=64),
     "rows of frames of a depthwise kernel": volume_conv(2, 8, rows=64, groups=2),
     "channels of frames": volume_conv(1 << 17, 8),
-    "rows of all frames": rescale(1, 1, 8, 1024, 1),
+    "pixels of all frames": rescale(1, 1, 8, 1 << 11, 1 << 12),
 }
 
 

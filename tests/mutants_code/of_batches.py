@@ -6,6 +6,34 @@ from tests.mutants_code.change import Change
 
 BATCHES: tuple[Change, ...] = (
     Change(
+        "compiler/scheduling/cost_model.py",
+        "a wide image is not cut to what a window looks at",
+        "while min(window.span(1, -(-cols // least)), limit) > MOST_SIDE:",
+        "while False:",
+        "compiler/test_wide.py::test_pieces_and_what_they_look_at_are_small_enough",
+    ),
+    Change(
+        "compiler/ir/tiles.py",
+        "a transfer has any number of blocks",
+        "most = MOST_CHANNELS // BLOCK",
+        "most = MOST_CHANNELS",
+        "compiler/test_legality.py",
+    ),
+    Change(
+        "compiler/scheduling/conv_mappings.py",
+        "a chunk has more channels than an instruction",
+        "if size > MOST_CHANNELS or not",
+        "if not",
+        "compiler/test_legality.py",
+    ),
+    Change(
+        "compiler/codegen/channelwise.py",
+        "columns of a row are read from its first on",
+        "cut.rows.start * cols + cut.cols.start",
+        "cut.rows.start * cols",
+        "compiler/test_wide.py::test_every_bit",
+    ),
+    Change(
         "compiler/ir/window.py",
         "a window with padding goes on in the next image",
         "return self.pad[0] == 0 and self.stride",

@@ -86,8 +86,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/lowering/legality.py",
         "an image of one row too many is taken",
-        "MAX_SIZE = 8191",
-        "MAX_SIZE = 8192",
+        "MAX_COLUMNS = (1 << 20) - 1",
+        "MAX_COLUMNS = 1 << 20",
         "compiler/test_legality.py",
     ),
     Change(
@@ -100,8 +100,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/lowering/legality.py",
         "only rows must be in range",
-        "if max(spatial) > MAX_SIZE or",
-        "if spatial[0] > MAX_SIZE or",
+        "or pixels > MAX_PIXELS or",
+        "or",
         "compiler/test_legality.py",
     ),
     Change(
