@@ -254,7 +254,7 @@ TAKEN = {
     "most positions": rescale(1, 1, MAX_COLUMNS),
     "more rows than 16 bits count": rescale(1, 1, (1 << 16) + 9, 2),
     "most columns": rescale(1, 1, 2, MAX_COLUMNS),
-    "a window over most rows of a tile": conv(2 * MOST_SIDE, 100, dilation=127),
+    "a window over many rows of a tall image": conv(2 * MOST_SIDE, 50, dilation=127),
     "windows of more columns than a tile has": turned(conv(3 * MOST_SIDE, 5, stride=3)),
     "most channels": rescale(1, MAX_CHANNELS),
     "a sum over more channels than an instruction counts": wide_dense(MOST_CHANNELS + 35, 20),
