@@ -10,15 +10,21 @@ import numpy as np
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
+from zeroskip.compiler.ir.kernel_parts import WHOLE, Cuts
 from zeroskip.compiler.ir.ops import Op
-from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.weight_packing import PackedWeights, packed_parts
 from zeroskip.compiler.ir.window import Window
 
 
 def layer_info(
-    op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
+    op: Op,
+    schedule: str,
+    weights: PackedWeights | None,
+    touched: dict[str, Mask],
+    kernel: Cuts = WHOLE,
 ) -> LayerInfo:
-    """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
+    """The layer of one operation. touched: what it reads (``compulsory.touched``). kernel: parts that
+    its kernel is stored in, which may take less."""
     residual, table = op.residual, op.table
     kind, result = type(op).__name__.removesuffix("Op").lower(), op.node
     if residual is not None:
@@ -37,7 +43,7 @@ def layer_info(
         real_macs=real_macs(op),
         input_bytes=elements(touched),
         output_bytes=op.y.channels * op.y.pixels,
-        weight_bytes=0 if weights is None else least_bytes(weights),
+        weight_bytes=0 if weights is None else _least_of(weights, kernel),
         schedule=schedule,
         value=op.y.value.name,
         before=tuple(value.name for value in op.before),
@@ -59,6 +65,13 @@ def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
         )
     }
     return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
+
+
+def _least_of(weights: PackedWeights, kernel: Cuts) -> int:
+    """Of the weights whole or in these parts."""
+    if kernel == WHOLE:
+        return least_bytes(weights)
+    return min(least_bytes(weights), sum(map(least_bytes, packed_parts(weights, kernel))))
 
 
 def least_bytes(weights: PackedWeights) -> int:

@@ -216,6 +216,7 @@ def manual() -> str:
     ]
     lines += [
         "",
+        "A convolution of which no tile fits with all taps of its kernel goes in parts of the kernel. "
         "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "
         "average of a map larger than ACT, say), or no step of it in the lanes' windows; "
         "`compile` finds that out when it schedules.",

@@ -9,7 +9,9 @@ own timing function, run on the layer's own weights for a few pixel groups (``co
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
+from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +20,13 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.kernel_parts import (
+    WHOLE,
+    Cuts,
+    fullest_tap,
+    kernel_parts,
+    smaller_cuts,
+)
 from zeroskip.compiler.ir.schedule import ConvPlan
 from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
@@ -37,6 +46,9 @@ from zeroskip.compiler.scheduling.cost_model import (
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
+Need: TypeAlias = tuple[str, int, int]
+
+MOST_PARTS = 256  # that a kernel is cut into
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
 # Of a batch, whose images all pass a chunk of the weights before the next is read.
@@ -50,49 +62,76 @@ class ConvSearch:
         self.conv, self.spec = conv, spec
         self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
+        self._known: dict[Cuts, Mappings] = {}
 
     def ranked(
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by themselves or
-        among others; none where not even the lanes' windows hold a step."""
-        if not len(self.mappings):
+        among others; none where not even the lanes' windows hold a step. By itself a kernel of which
+        nothing fits goes in the fewest parts that do."""
+        found = self._ranked(place, count, alone, objective, WHOLE)
+        if found or not alone or any(size > room for _, size, room in self._needs()):
+            return found
+        for cuts in smaller_cuts(self.conv.window.kernel):
+            if found or prod(cuts) > MOST_PARTS:
+                break
+            found = self._ranked(place, count, alone, objective, cuts)
+        return found
+
+    def _ranked(
+        self, place: TileContext, count: int, alone: bool, objective: Objective, cuts: Cuts
+    ) -> list[Candidate]:
+        mappings = self.mappings(cuts)
+        if not len(mappings):
             return []
-        geometry = _Geometry.of(self.conv, place.rows)
+        geometry = _Geometry.of(self.conv, place.rows, cuts)
         orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH
-        loops = [_Loops(self, place, geometry, *each) for each in orders]
+        if cuts != WHOLE:  # the input of another part is another
+            orders = tuple((outer, keep) for outer, keep in orders if not keep)
+        loops = [_Loops(self, mappings, place, geometry, *each) for each in orders]
         costs = CostEstimates.join([each.costs() for each in loops])
         ranked = []
         shared = None if alone else self.spec.wgt_rows
         for at in costs.order(count, shared, objective, self.energy):
-            which, rest = divmod(at, len(self.mappings) * len(geometry.cuts.pieces))
+            which, rest = divmod(at, len(mappings) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
 
-    @cached_property
-    def mappings(self) -> Mappings:
+    def mappings(self, cuts: Cuts = WHOLE) -> Mappings:
         """How the lanes can work through the weights; none if no step fits in their windows."""
-        try:
-            return enumerate_mappings(self.conv, self.spec, energy=self.energy is not None)
-        except ArrayError as problem:
-            self._window = str(problem)
-            return Mappings.of([], [])
+        if cuts not in self._known:
+            energy = self.energy is not None
+            try:
+                found = enumerate_mappings(self.conv, self.spec, energy=energy, cuts=cuts)
+            except ArrayError as problem:
+                self._window, found = str(problem), Mappings.of([], [])
+            self._known[cuts] = found
+        return self._known[cuts]
 
     def misfit(self) -> str:
         """Why no schedule fits by itself, a phrase."""
-        spec, conv = self.spec, self.conv
-        if not len(self.mappings) and self._window:
+        if self._window and not any(map(len, self._known.values())):
             return self._window
-        looked = [min(conv.window.span(axis, 1), conv.x.spatial[axis]) for axis in (0, 1)]
-        needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
-        return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
+        return too_big(self.spec, *(size for _, size, _ in self._needs()))
+
+    def _needs(self) -> tuple[Need, Need]:
+        """Bytes of ACT and WGT that two of its smallest tiles take, of one tap each."""
+        spec, tap = self.spec, fullest_tap(self.conv)
+        act = BLOCK * (2 + (self.conv.residual is not None)) * 2
+        rows = least_rows(tap, spec, self.conv.window.taps > 1)
+        return needs(spec, act, rows * 4 * spec.wgt_banks)
+
+
+def needs(spec: AccelSpec, act: int, wgt: int = 0) -> tuple[Need, Need]:
+    """(memory, bytes of it that are needed, bytes that there are) of ACT and WGT."""
+    return ("ACT", act, spec.sram.act_bytes), ("WGT", wgt, spec.sram.wgt_bytes)
 
 
 def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
     """Why an operation does not fit whose smallest tile needs so many bytes of ACT and WGT."""
-    sram = spec.sram
-    needs = (("ACT", act, sram.act_bytes), ("WGT", wgt, sram.wgt_bytes))
-    over = [(f"{size} bytes of {name}", str(room)) for name, size, room in needs if size > room]
+    found = needs(spec, act, wgt)
+    over = [(f"{size} bytes of {name}", str(room)) for name, size, room in found if size > room]
     if not over:
         return f"no tile of it fits in {spec.name}'s SRAM"
     sizes, rooms = (" and ".join(parts) for parts in zip(*over, strict=True))
@@ -101,9 +140,11 @@ def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
 
 @dataclass(frozen=True)
 class _Geometry:
-    """The patches of some rows of output, what they look at, and what all look at together. small:
-    those that an instruction has the bits for."""
+    """The patches of some rows of output, what they look at, and what all look at together. kernel:
+    parts that the kernel is cut into; x is then what patches look at through all of them, its patch
+    that of one. small: patches that an instruction has the bits for."""
 
+    kernel: Cuts
     cuts: Tilings
     y: TileTraffic
     x: TileTraffic
@@ -111,19 +152,23 @@ class _Geometry:
     small: Bools
 
     @staticmethod
-    def of(conv: ops.ConvOp, rows: int) -> _Geometry:
+    def of(conv: ops.ConvOp, rows: int, kernel: Cuts) -> _Geometry:
+        parts = kernel_parts(conv, kernel)
+        window = parts[-1].window
         images, high = images_in(conv, rows)
         size = high, conv.y.spatial[1]
         spatial = conv.x.spatial if conv.images == 1 else conv.x.value.image
-        across = least_across(conv.window, size[1], spatial[1])
+        across = least_across(window, size[1], spatial[1])
         cuts = Tilings.of(*size, images, across)
         stripe = Tilings.whole(*size, images).input_footprint(conv.window, spatial)
+        x = cuts.input_footprint(window, spatial)
         return _Geometry(
+            kernel,
             cuts,
             cuts.input_footprint(Window(), size),
-            cuts.input_footprint(conv.window, spatial),
+            replace(x, pixels=x.pixels * len(parts), runs=x.runs * len(parts)),
             replace(stripe, patch=stripe.patch * images),
-            cuts.take_no_more(conv.window, spatial),
+            cuts.take_no_more(window, spatial),
         )
 
 
@@ -134,12 +179,18 @@ class _Loops:
     """
 
     def __init__(
-        self, search: ConvSearch, place: TileContext, geometry: _Geometry, outer: str, keep: bool
+        self,
+        search: ConvSearch,
+        mappings: Mappings,
+        place: TileContext,
+        geometry: _Geometry,
+        outer: str,
+        keep: bool,
     ) -> None:
-        self.conv, self.spec, self.mappings = search.conv, search.spec, search.mappings
+        self.conv, self.spec, self.mappings = search.conv, search.spec, mappings
         self.place, self.geometry, self.outer, self.keep = place, geometry, outer, keep
         self.count = len(search.conv.weight)
-        self.filters = np.minimum(search.mappings.filters, self.count)  # of a tile, at most
+        self.filters = np.minimum(mappings.filters, self.count)  # of a tile, at most
 
     def choice(self, at: int, cost: CostEstimate) -> Candidate:
         """The schedule at a place of the flattened arrays."""
@@ -156,7 +207,8 @@ class _Loops:
             cuts = Tilings.into(own, cols, high, wide, images)
             return float(self.mappings.only(mapping).array_cycles(cuts)[0, 0])
 
-        plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep)
+        kernel = self.geometry.kernel
+        plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep, *kernel)
         return Candidate(plan, cost, array)
 
     def costs(self) -> CostEstimates:

@@ -6,6 +6,27 @@ from tests.mutants_code.change import Change
 
 BATCHES: tuple[Change, ...] = (
     Change(
+        "compiler/ir/kernel_parts.py",
+        "every part of a kernel begins where the kernel does",
+        "own.pad[0] - down.start * own.dilation[0]",
+        "own.pad[0] - 0 * down.start",
+        "compiler/test_kernel_parts.py::test_parts_have_all_taps_once",
+    ),
+    Change(
+        "compiler/codegen/conv.py",
+        "the table of a part serves the next",
+        "if step.part != held:",
+        "if held < 0:",
+        "compiler/test_kernel_parts.py::test_every_bit",
+    ),
+    Change(
+        "compiler/scheduling/conv_search.py",
+        "a kernel that does not fit goes nowhere",
+        "if found or not alone or any(",
+        "if True or any(",
+        "compiler/test_kernel_parts.py::test_every_bit",
+    ),
+    Change(
         "compiler/scheduling/cost_model.py",
         "a wide image is not cut to what a window looks at",
         "while min(window.span(1, -(-cols // least)), limit) > MOST_SIDE:",
