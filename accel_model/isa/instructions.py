@@ -422,4 +422,12 @@ class Store(Instruction):
     lane: int = u(4, "first byte within the ACT row")
 
 
+# Channels of a tile: those that an instruction counts and a load or store moves, in whole blocks.
+MOST_CHANNELS = BLOCK * min(
+    dict(layout(Conv))["channels"].high // BLOCK, dict(layout(Load))["blocks"].high
+)
+# Rows and columns of a tile: those that an instruction writes, and a load or store moves.
+MOST_SIDE = min(
+    dict(layout(cls))[name].high for cls in (Load, Output) for name in ("height", "width")
+)
 BUS = (Load, LoadWeights, LoadParams, Store)  # those that use the DRAM bus

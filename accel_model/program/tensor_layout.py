@@ -97,6 +97,20 @@ def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.gene
     return out.view(tensor.dtype).reshape(images, channels, *tensor.spatial)
 
 
+def stack_images(values: npt.NDArray[Any], tensor: Tensor, images: int) -> npt.NDArray[Any]:
+    """[N, C, ...] -> [N / images, C, *spatial of the tensor], as a program of so many images takes
+    them: one below the other."""
+    parts = values.reshape(-1, images, tensor.channels, tensor.pixels // images)
+    return parts.swapaxes(1, 2).reshape(-1, tensor.channels, *tensor.spatial)
+
+
+def split_images(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """What ``stack_images`` has made of arrays of this shape, or of as many elements in this order,
+    again: [R, C, *spatial] -> [R * images, ...], images being the first size of the shape."""
+    parts = values.reshape(len(values), values.shape[1], shape[0], -1)
+    return parts.swapaxes(1, 2).reshape(-1, *shape[1:])
+
+
 @lru_cache(maxsize=1024)
 def accumulator_rows(slots: int, filters: int) -> tuple[int, ...]:
     """Sums used in each of the ACC rows of one pixel.

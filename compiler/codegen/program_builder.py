@@ -26,8 +26,9 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, input_elements, joined, shared
 from zeroskip.compiler.ir.layer_info import join_layers
 from zeroskip.compiler.ir.ops import Region
-from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs
+from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs, patches
 from zeroskip.compiler.ir.views import ChannelSlice, Value
+from zeroskip.compiler.ir.window import Window
 
 
 class Image:
@@ -134,6 +135,17 @@ class ProgramBuilder:
             self._move(isa.StoreShape, isa.Store, view, channels, part)
 
     def _move(
+        self,
+        shape: type[isa.Instruction],
+        move: type[isa.Load | isa.Store],
+        view: ChannelSlice,
+        channels: Interval,
+        tile: ActTile,
+    ) -> None:
+        for part in patches(tile.patch, isa.MOST_SIDE, isa.MOST_SIDE):
+            self._move_part(shape, move, view, channels, tile.at(part))
+
+    def _move_part(
         self,
         shape: type[isa.Instruction],
         move: type[isa.Load | isa.Store],
@@ -255,7 +267,7 @@ class ProgramBuilder:
 
     # ------------------------------------------------------------------------------ registers
 
-    def set_kernel(self, window: ops.Window) -> None:
+    def set_kernel(self, window: Window) -> None:
         self.stream.set(
             isa.Kernel,
             rows=window.kernel[0],

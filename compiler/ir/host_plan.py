@@ -101,6 +101,8 @@ class TvmFreeHost:
                     and ports[index].dtype == "float32"
                     and scaling.dtype == tensor.dtype
                     and scaling.usable
+                    and scaling.shape != ()
+                    and tensor.pixels % scaling.shape[0] == 0
                 )
                 if not fits:
                     raise ValueError(f"the direct plan does not fit '{tensor.name}'")

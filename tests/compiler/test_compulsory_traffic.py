@@ -21,9 +21,10 @@ from zeroskip.compiler.ir import compulsory_traffic, ops
 from zeroskip.compiler.ir.compulsory_traffic import elements, input_elements, touched
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.ir.layer_info import grouped, join_layers, layer_info
-from zeroskip.compiler.ir.ops import Clip, Window
+from zeroskip.compiler.ir.ops import Clip
 from zeroskip.compiler.ir.views import ChannelSlice, Value
 from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import ConcatLayer, ConvLayer, QTensor

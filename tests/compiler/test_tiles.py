@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroskip.accel_model.program.tensor_layout import Tensor, to_dram
-from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.tiles import (
     Interval,
     dma_runs,
@@ -16,6 +15,7 @@ from zeroskip.compiler.ir.tiles import (
     patches,
 )
 from zeroskip.compiler.ir.views import ChannelSlice, Value
+from zeroskip.compiler.ir.window import Window
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))

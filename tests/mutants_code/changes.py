@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
 from tests.mutants_code.of_arrays import ARRAYS
+from tests.mutants_code.of_batches import BATCHES
 from tests.mutants_code.of_compiler import COMPILER
 from tests.mutants_code.of_experiments import EXPERIMENTS
 from tests.mutants_code.of_judges import (
@@ -33,6 +34,7 @@ CHANGES: tuple[Change, ...] = (
     *COMPILER,
     *JUDGES_OF_COMPILER,
     *VOLUMES,
+    *BATCHES,
     *MOVES,
     *OPERATORS,
     *MLIR,
