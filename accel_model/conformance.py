@@ -115,6 +115,7 @@ class RandomConvolution:
                 last=self.case.last,
                 out_blocks=blocks(len(self.filters)),
                 operand_row=self.case.operand_row,
+                weight_bytes=spec.storage.weight_bytes,
             ),
         )
 
@@ -166,21 +167,25 @@ def _events(spec: AccelSpec, tile: RandomConvolution) -> str:
 
 
 def _ports(spec: AccelSpec, tile: RandomConvolution) -> str:
-    """No more bytes go through a port than it passes in the cycles, every counter of bytes has its
-    port or event, and reads and writes of an event are all of it."""
+    """No more goes through a port than it passes in the cycles, every counter has its port or event
+    and one unit at all of its ports, and reads and writes of an event are all of it."""
     timing = spec.kind.conv(spec, tile.case)
     found, splits = spec.kind.traffic(spec, tile.case, timing), spec.kind.splits
     if unknown := set(found) - set(physics.flows(spec)):
         return f"bytes {sorted(unknown)} go through no port of Kind.resources"
+    units: dict[str, int] = {}
     for one in physics.resources(spec):
         for port in one.ports:
             through = sum(found.get(flow, 0) for flow in port.flows)
-            most = one.bytes_per_cycle(port) * timing.cycles
+            most = one.per_cycle(port) * timing.cycles
             if through > most:
                 return (
-                    f"{through} bytes go through port '{port}' of {one.name} in {timing.cycles} "
-                    f"cycles, which passes {most:g}: {tile.case}"
+                    f"{through * port.unit} bytes go through port '{port}' of {one.name} in "
+                    f"{timing.cycles} cycles, which passes {most * port.unit:g}: {tile.case}"
                 )
+            for flow in port.flows:
+                if units.setdefault(flow, port.unit) != port.unit:
+                    return f"{flow} counts {units[flow]} and {port.unit} bytes, of port '{port}'"
     for event, split in splits.items():
         counted = timing.events.get(spec.kind.events[event], 0)
         through = sum(found.get(flow, 0) for flow in split.flows)

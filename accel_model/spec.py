@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
 from zeroskip.accel_model.io.declared import SpecError as SpecError
 from zeroskip.accel_model.io.declared import number as number
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.base import Kind
     from zeroskip.accel_model.formats import WeightFormat
 
-ACT_ROW_BYTES = 16
+ACT_ROW = 16  # elements: a row of ACT holds a pixel of 16 channels
 ACC_ROW_BYTES = 64
 PAR_ROW_BYTES = 16
 WGT_WORD_BYTES = 4
@@ -96,7 +97,7 @@ class Dram:
 
 @dataclass(frozen=True)
 class Sram:
-    """On-chip memories, bytes (row sizes: isa.py)."""
+    """On-chip memories, bytes (row sizes: isa.py; of ACT: ``AccelSpec.act_row_bytes``)."""
 
     act_bytes: int = number("activation tiles", 256, 1 << 24)
     act_banks: int = number(
@@ -108,6 +109,31 @@ class Sram:
         "requantization parameters and tables of the weight format", 160, 1 << 18
     )
     staging_bytes: int = number("finished outputs waiting to be written, two halves", 256, 1 << 18)
+
+
+def _width(of: str) -> Any:
+    return number(f"bits that {of} is stored in, 8 or 16", 8, 16, power_of_two=True, default=8)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How wide elements are where they lie and where they are multiplied; their values have 8 bits.
+
+    Everything that counts bytes of activations or of weights asks these: rows of ACT, tensors and
+    streams in DRAM, ports, memories within arrays, multipliers. Sums have 32 bits, parameters and
+    tables of results their own.
+    """
+
+    activation_bits: int = _width("an activation")
+    weight_bits: int = _width("a weight of a stream")
+
+    @property
+    def activation_bytes(self) -> int:
+        return self.activation_bits // 8
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.weight_bits // 8
 
 
 class ArrayGeometry(Protocol):
@@ -150,8 +176,8 @@ class Technology:
 class Energy:
     """Picojoules per event. A kind of array may have a section with more."""
 
-    mac: float = number("an 8x9-bit multiply and 32-bit add", 0)
-    act_row: float = number("a 16-byte ACT row read or written", 0)
+    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and 32-bit add", 0)
+    act_row: float = number("a row of ACT, 16 activations, read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
     requantise: float = number("a requantized output", 0)
@@ -163,6 +189,7 @@ class Energy:
 class AccelSpec:
     """A whole accelerator.
 
+    storage: bits of activations and weights; 8 each unless it says otherwise.
     technology: None where the description gives its own energy only; it then has no area.
     energy: own constants instead of those that follow from the technology (``physics.energy``).
     """
@@ -173,12 +200,18 @@ class AccelSpec:
     dram: Dram
     sram: Sram
     array: ArrayGeometry
+    storage: Storage = Storage()
     technology: Technology | None = None
     energy: Any = None  # the kind's ``Energy``
 
     @property
+    def act_row_bytes(self) -> int:
+        """Bytes of a row of ACT."""
+        return ACT_ROW * self.storage.activation_bytes
+
+    @property
     def act_rows(self) -> int:
-        return self.sram.act_bytes // ACT_ROW_BYTES
+        return self.sram.act_bytes // self.act_row_bytes
 
     @property
     def kind(self) -> Kind[Any]:
@@ -188,7 +221,11 @@ class AccelSpec:
     @property
     def format(self) -> WeightFormat:
         """How convolutions' filters are stored."""
-        return self.kind.format(self.array)
+        return self.stored(self.kind.format(self.array))
+
+    def stored(self, weights: WeightFormat) -> WeightFormat:
+        """A format with weights as wide as the target stores them."""
+        return weights.of_bytes(self.storage.weight_bytes)
 
     @cached_property
     def wgt_banks(self) -> int:
@@ -211,7 +248,7 @@ class AccelSpec:
     @property
     def array_bytes(self) -> int:
         """Bytes of the memories within the array: windows, FIFOs, accumulators of its own."""
-        return self.kind.sram_bytes(self.array)
+        return self.kind.sram_bytes(self)
 
     @property
     def sram_bytes(self) -> int:
@@ -228,8 +265,11 @@ class AccelSpec:
 
     @property
     def table(self) -> dict[str, Any]:
-        """What ``spec_from_table`` reads; a flat bus says nothing of rows."""
+        """What ``spec_from_table`` reads; a flat bus says nothing of rows, and storage in 8 bits
+        nothing of it."""
         table = asdict(self)
+        if self.storage == Storage():
+            del table["storage"]
         if self.dram.timing is None:
             del table["dram"]["timing"]
         return table
@@ -254,8 +294,8 @@ class AccelSpec:
         return {} if self.origin is None else {"plugin": asdict(self.origin)}
 
 
-_SECTIONS = ("dram", "sram", "array", "technology", "energy")
-_OPTIONAL = ("technology", "energy")  # one of them there must be
+_SECTIONS = ("dram", "sram", "array", "storage", "technology", "energy")
+_OPTIONAL = ("storage", "technology", "energy")  # one of the last two there must be
 
 
 def targets() -> list[str]:
@@ -317,7 +357,7 @@ def spec_from_table(table: dict[str, Any], where: str) -> AccelSpec:
         if not isinstance(given, dict) and not (name in _OPTIONAL and given is None):
             raise SpecError(f"{where}: section [{name}] is missing")
     kind = _kind(table["array"], where)
-    types: tuple[type, ...] = (Dram, Sram, kind.Geometry, Technology, kind.Energy)
+    types: tuple[type, ...] = (Dram, Sram, kind.Geometry, Storage, Technology, kind.Energy)
     sections = {
         name: _section(name, cls, table.get(name), where)
         for name, cls in zip(_SECTIONS, types, strict=True)
@@ -341,7 +381,7 @@ def _kind(array: Any, where: str) -> Kind[Any]:
 
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
     if table is None:
-        return None
+        return Storage() if cls is Storage else None
     return cls(**values_of(cls, table, where, f"{name}."))
 
 
@@ -355,6 +395,16 @@ def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
             ("dram", technology.dram, DRAM_KINDS),
         )
     ]
+
+
+def _storage_rules(spec: AccelSpec) -> list[tuple[bool, str]]:
+    """That the array's format has weights of so many bits."""
+    bits = spec.storage.weight_bits
+    try:
+        fits = bits == 8 or spec.format.weight_bytes == spec.storage.weight_bytes
+    except ZeroskipError as problem:
+        return [(False, f"storage.weight_bits = {bits}: {problem}; set it to 8")]
+    return [(fits, f"storage.weight_bits = {bits}, and weights of the array have others")]
 
 
 def _timing_rules(spec: AccelSpec) -> list[tuple[bool, str]]:
@@ -379,7 +429,7 @@ def _timing_rules(spec: AccelSpec) -> list[tuple[bool, str]]:
 def _check(spec: AccelSpec, where: str) -> AccelSpec:
     rules = [
         (
-            ACT_ROW_BYTES * spec.array.pixels <= spec.array.macs,
+            ACT_ROW * spec.array.pixels <= spec.array.macs,
             f"array.pixels = {spec.array.pixels} outputs of 16 channels are more than the "
             f"{spec.array.macs} multipliers there are",
         ),
@@ -397,6 +447,7 @@ def _check(spec: AccelSpec, where: str) -> AccelSpec:
             spec.technology is not None or spec.energy is not None,
             "section [technology] is missing (node and dram), or [energy] with own constants",
         ),
+        *_storage_rules(spec),
         *_technology_rules(spec.technology),
         *_timing_rules(spec),
     ]

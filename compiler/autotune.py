@@ -21,7 +21,7 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
-from zeroskip.compiler.scheduling.fusion import STRIPE_COUNTS, FusionSearch
+from zeroskip.compiler.scheduling.fusion import FusionSearch, stripe_counts
 
 Measure: TypeAlias = Callable[[Program], int]
 
@@ -97,7 +97,7 @@ class _Tuner:
         first, last = self.starts[at : at + 2]
         found = (
             self.search.group(first, last, stripes)
-            for stripes in STRIPE_COUNTS
+            for stripes in stripe_counts(self.region.ops[first].y.value.images)
             if stripes != self.best[at].stripes and last - first > 1
         )
         return islice((each.plan for each in found if each is not None), self.tuning.count - 1)

@@ -19,10 +19,10 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.batching import in_batch
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan
-from zeroskip.compiler.lowering.legality import BATCH_OF_ONE
 from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
 from zeroskip.compiler.passes import embed
 from zeroskip.compiler.stages import (
@@ -32,7 +32,7 @@ from zeroskip.compiler.stages import (
     lower_integer_model,
     without_dead,
 )
-from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
+from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, IMAGES_ATTR, TOGETHER_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.frontend.load import check_model, load_onnx
@@ -74,7 +74,7 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     model: a path, a ModelProto, a ``tvm.IRModule``, of which ``main`` is compiled, or its only public
     function, an ``IntegerModel``, or a torch module (with ``example``) or exported program. target: a
     built-in target's name, a TOML file's path or a spec. options: ``params``, ``example``, ``prune``,
-    ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``cache``, ``tune``, ``objective``,
+    ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``batch``, ``cache``, ``tune``, ``objective``,
     ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
@@ -114,9 +114,6 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     main = stages.floating["main"]
     reference = reference_module(stages.partitioned)
     cpu = reasons_of(stages.partitioned)
-    if TOGETHER_ATTR in main.attrs:
-        more = f"{BATCH_OF_ONE}, and {main.attrs[TOGETHER_ATTR]}"
-        cpu = {node: why.replace(BATCH_OF_ONE, more) for node, why in cpu.items()}
     placement, host_macs = placement_of(reference, stages.programs, cpu)
     return Network(
         name=name_of(model),
@@ -131,6 +128,7 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
         placement=placement,
         host_macs=host_macs,
         batch=int(main.attrs.get(BATCH_ATTR, 1)),
+        images=int(main.attrs.get(IMAGES_ATTR, 1)),
         results={
             name: makers(stages.regions.graph(stages.partitioned, name)) for name in stages.programs
         },
@@ -146,6 +144,7 @@ def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> S
     pruned, check = prepare(model, options)
     module = without_dead(pruned)
     ranges = ranges_of(module, options, check)
+    module, pruned = in_batch([module, pruned], options.get("batch"))
     return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), options)
 
 

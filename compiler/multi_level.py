@@ -16,6 +16,7 @@ from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.nested_packer import Level, pack_levels
+from zeroskip.compiler.batching import in_batch
 from zeroskip.compiler.driver import given_samples, network_of, prepare, ranges_of
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.options import CompileOptions, First, checked, progress_of
@@ -90,6 +91,7 @@ def lower_levels(
         # Each level has its own activations, but a weight is one integer in all of them.
         scales = choose_weight_scales(ready, ranges) if scales is None else scales
         quantize = QuantizeInt8(ranges=ranges, weight_scales=scales)
+        (ready,) = in_batch([ready], options.get("batch"))
         stages = lower_float(ready, spec, quantize, mine, kept=kept)
         kept = stages.kept  # what does not fit in one level is on the CPU in the sparser ones too
         yield stages

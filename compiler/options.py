@@ -33,6 +33,8 @@ class CompileOptions(TypedDict, total=False):
         random inputs are no ground to choose by, there ``auto`` is ``minmax``.
     float_nodes: ONNX nodes, or globs of their names, that stay in float on the CPU.
     shapes: sizes of inputs that the model leaves open.
+    batch: images that one program computes, its weights read once for all; inputs and outputs then
+        have them along their first axis. None: one, whatever the model's batch.
     cache: a folder in which schedules are looked up and kept.
     tune: ``runtime.tuning(n)`` times n schedules of each layer and keeps the fastest; the result is
         never slower than without.
@@ -50,6 +52,7 @@ class CompileOptions(TypedDict, total=False):
     method: Method
     float_nodes: Sequence[str]
     shapes: Mapping[str, Sequence[int]] | None
+    batch: int | None
     cache: str | Path | None
     tune: Tuning | None
     objective: Goal

@@ -32,10 +32,11 @@ from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, check_integers, t
 BLOCK = 16  # channels that the arrays treat together
 ALL = 2**31  # a block of more channels than there are
 ODD = 0.02  # of the cycles; set by hand: beside 32 or 64 channels, 0.2 to 12 % with 57, 63 and 25
-_OF_FLOATS: Mapping[Literal["prune", "float_nodes", "shapes"], str] = {
+_OF_FLOATS: Mapping[Literal["prune", "float_nodes", "shapes", "batch"], str] = {
     "prune": "prune the float network before it is quantized",
     "float_nodes": "keep layers in float where it is quantized",
     "shapes": "write it with the sizes that it is to have",
+    "batch": "write it with the batch that it is to have",
 }
 
 

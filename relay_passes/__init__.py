@@ -38,6 +38,7 @@ _HOME = {
     "FoldBatchNorm": "relax.fold",
     "FoldForward": "relax.fold_forward",
     "DecomposeOperators": "relax.decompose",
+    "BatchImages": "relax.batch_images",
     "FoldShuffles": "quantize.fold_shuffles",
     "InterpolationLayers": "relax.interpolation_layers",
     "AffineLayers": "relax.fold_forward",

@@ -12,6 +12,7 @@ INPUTS_ATTR = "zeroskip.inputs"  # ONNX names of the inputs
 OUTPUTS_ATTR = "zeroskip.outputs"  # and of the outputs
 NODES_ATTR = "zeroskip.nodes"  # the ONNX node of each variable
 BATCH_ATTR = "zeroskip.batch"  # images of the model's batch, of which the function computes one
+IMAGES_ATTR = "zeroskip.images"  # images that the function computes at once, by request
 TOGETHER_ATTR = "zeroskip.together"  # why the images of a batch do not run one by one
 OPERATORS_ATTR = "zeroskip.operators"  # the ONNX operator of each variable
 FLOAT_ATTR = "zeroskip.float"  # nodes that stay in float by request

@@ -31,10 +31,11 @@ from tests.campaigns.programs import samples
 from tests.compiler.networks import GraphBuilder
 from tests.markdown import ROOT, MarkdownTable, command_of, number, table_of, text_of
 from tests.runtime.command import zeroskip
+from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import LOAD, STORE
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.spec import Storage, load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.ir.ops import Region
@@ -282,6 +283,26 @@ def test_accuracy_of_the_committed_networks(name: str, row: str) -> None:
 
 
 # ----------------------------------------------------------------------------------- LOWRANK_NESTED
+
+
+@pytest.mark.parametrize(("target", "bits"), [("sparse256", (16, 16)), ("dense256", (16, 8))])
+def test_what_16_bits_cost(target: str, bits: tuple[int, int]) -> None:
+    """Two rows of the page's table, whose other columns follow from the same runs."""
+    table = table_of("docs/ACCELERATORS.md", "network", "target", "bits")
+    row = table.row("fashion_pattern", target, "{} x {}".format(*bits))
+    spec = replace(load_spec(target), storage=Storage(*bits))
+    model, calibrate = (ROOT / "models" / f"fashion_{name}" for name in ("pattern", "calibration"))
+    network = compile_network(
+        model.with_suffix(".onnx"), spec, calibrate=calibrate.with_suffix(".npz")
+    )
+    made = report(network, Session(network).time())
+    assert made.cycles == number(row[3])
+    chip = physics.physics(spec)
+    standing = chip.standing_mw * made.cycles / spec.clock_mhz / 1000
+    assert f"{made.microjoules + standing:.1f}" == row[4]
+    assert f"{chip.area_mm2:.2f}" == row[5]
+    stored = sum(len(program.image) for program in network.programs.values())
+    assert f"{stored / 1024:.1f}" == row[6]
 
 
 def test_low_rank_and_channels() -> None:

@@ -44,7 +44,7 @@ from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
-    ACT_ROW_BYTES,
+    ACT_ROW,
     AccelSpec,
     Energy,
     channelwise_outputs,
@@ -130,24 +130,25 @@ class AbmKind(Kind[AbmGeometry]):
         """One for each lane."""
         return geometry.lanes
 
-    def sram_bytes(self, geometry: AbmGeometry) -> int:
-        """Copies of the window, two halves of a byte a position and output."""
-        copies = -(-geometry.lanes // geometry.window_ports)
-        return copies * 2 * geometry.window_entries * geometry.vector
+    def sram_bytes(self, spec: AccelSpec) -> int:
+        """Copies of the window, two halves of an activation a position and output."""
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        copies = -(-array.lanes // array.window_ports)
+        return copies * 2 * array.window_entries * array.vector * value
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Halves of copies of the window, 16 banks by channel. A half is filled, or read by the
         ``window_ports`` lanes of its copy, which may all want the same bank."""
-        array = self.geometry(spec)
+        array, value = self.geometry(spec), spec.storage.activation_bytes
         copies = -(-array.lanes // array.window_ports)
         lanes = array.window_ports / 2
         windows = Resource(
             "windows",
             2 * BLOCK * copies,
-            -(-array.window_entries // BLOCK) * array.vector,
-            array.vector,
+            -(-array.window_entries // BLOCK) * array.vector * value,
+            array.vector * value,
             (
-                PartPort("fetch or half of the lanes", "rw", lanes, ("window_written",)),
+                PartPort("fetch or half of the lanes", "rw", lanes, ("window_written",), value),
                 PartPort("half of the lanes", "r", lanes, ()),
             ),
         )
@@ -155,8 +156,8 @@ class AbmKind(Kind[AbmGeometry]):
             "lane inputs",
             array.lanes,
             0,
-            array.vector,
-            (PartPort("lane", "r", flows=("window_read",)),),
+            array.vector * value,
+            (PartPort("lane", "r", flows=("window_read",), unit=value),),
         )
         return (*super().resources(spec), windows, readers)
 
@@ -193,7 +194,7 @@ class AbmKind(Kind[AbmGeometry]):
         fetches = stages * -(-outputs // array.fetch_rows)
         end, fetch_wait = _walk(fetches, times, sizes, outputs, array.drain_width)
         words, rows = filters.words * vectors, stages * window.outputs
-        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
+        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW * rows)
         late = supply_cycles(end, needs)
         cycles = end + late + array.pipeline_cycles
         every, real = filters.products(window)

@@ -38,7 +38,7 @@ from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
     ACC_ROW_BYTES,
-    ACT_ROW_BYTES,
+    ACT_ROW,
     PAR_ROW_BYTES,
     WGT_WORD_BYTES,
     AccelSpec,
@@ -222,7 +222,7 @@ class Timing:
     slots: multiplier-cycles by ``Slot.name``; together cycles x multipliers.
     events: how often each event of the kind's ``events`` happens.
     products: multiplies of two values that are not zero; None unless the kind skips inputs.
-    traffic: bytes through the ports of the kind's own memories and paths, by flow.
+    traffic: through the ports of the kind's own memories and paths, by flow.
     """
 
     cycles: int
@@ -308,7 +308,7 @@ class Kind(ABC, Generic[G]):
     def banks(self, geometry: G) -> int:
         """Banks of WGT, each 4 bytes wide."""
 
-    def sram_bytes(self, geometry: G) -> int:
+    def sram_bytes(self, spec: AccelSpec) -> int:
         """Memories within the array itself: windows, FIFOs, accumulators; bytes."""
         return 0
 
@@ -349,8 +349,9 @@ class Kind(ABC, Generic[G]):
         return common_energy(spec)
 
     def traffic(self, spec: AccelSpec, case: Case, timing: Timing) -> dict[str, int]:
-        """Bytes of a convolution through all ports of ``resources``, by flow: from its events, and
-        those of the kind's own memories (``Timing.traffic``).
+        """What passes all ports of ``resources`` in a convolution, by flow: from its events, and
+        those of the kind's own memories (``Timing.traffic``). Activations and weights are counted,
+        not their bytes (``physics.traffic``).
 
         Of ACT's rows those of the output are written, the others fetched. A result reads its
         channel's row of PAR, and goes through staging.
@@ -361,8 +362,8 @@ class Kind(ABC, Generic[G]):
         sums = ACC_ROW_BYTES * events["acc_rows"] // max(1, reads + writes)
         operand = case.operand_row is not None
         found = {
-            "act_fetched": ACT_ROW_BYTES * (events["act_rows"] - rows),
-            "act_written": ACT_ROW_BYTES * rows,
+            "act_fetched": ACT_ROW * (events["act_rows"] - rows),
+            "act_written": ACT_ROW * rows,
             "wgt_read": WGT_WORD_BYTES * events["wgt_words"],
             "acc_read": sums * reads,
             "acc_written": sums * writes,

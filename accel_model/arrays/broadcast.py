@@ -51,9 +51,9 @@ UNUSED = Slot(
 class WindowEnergy:
     """Picojoules per event."""
 
-    mac: float = number("an 8x9-bit multiply and 32-bit add", 0)
+    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and 32-bit add", 0)
     window_byte: float = number("a byte read from or written to the window of activations", 0)
-    act_row: float = number("a 16-byte ACT row read or written", 0)
+    act_row: float = number("a row of ACT, 16 activations, read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
     acc_row: float = number("a 64-byte ACC row read or written", 0)
     requantise: float = number("a requantized output", 0)
@@ -66,11 +66,12 @@ WINDOW_SPLITS = MappingProxyType({**SPLITS, "window_byte": WINDOW_SPLIT})
 
 
 def window_price(spec: AccelSpec, selecting: float) -> Price:
-    """Picojoules of a byte of the part "windows"; selecting: picojoules of the way of a word to
+    """Picojoules of an entry of the part "windows"; selecting: picojoules of the way of a word to
     the unit that wants it."""
     part = named(spec, "windows")
+    entries = part.width // spec.storage.activation_bytes
     read, write = part.read_pj + selecting, part.write_pj
-    return Price(clocked(read) / part.width, clocked(write) / part.width)
+    return Price(clocked(read) / entries, clocked(write) / entries)
 
 
 def ends(case: Case) -> int:

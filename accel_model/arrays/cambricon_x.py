@@ -44,7 +44,12 @@ from zeroskip.accel_model.arrays.broadcast import (
 from zeroskip.accel_model.arrays.pricing import LinearPrice
 from zeroskip.accel_model.formats import STEP, ReductionSteps, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath, node_of, rows_of_results
+from zeroskip.accel_model.physics.common import (
+    Datapath,
+    node_of,
+    rows_of_results,
+    unit_stream_bytes,
+)
 from zeroskip.accel_model.physics.cost import clocked, named
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
@@ -60,7 +65,7 @@ from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.lane_array import ConvTiming, conv_cycles
 
 Int32 = npt.NDArray[np.int32]
-PAIR_BYTES = 2  # a step and a weight
+PAIR_BYTES = 2  # a step and a weight, of 8 bits each
 
 
 @dataclass(frozen=True)
@@ -148,8 +153,11 @@ class CambriconX(Kind[CambriconGeometry]):
     def _banks_of_pe(self, geometry: CambriconGeometry) -> int:
         return -(-geometry.multipliers * PAIR_BYTES // WGT_WORD_BYTES)
 
-    def sram_bytes(self, geometry: CambriconGeometry) -> int:
-        """The windows, a byte an input, for as many outputs as are worked on together."""
+    def sram_bytes(self, spec: AccelSpec) -> int:
+        """The windows, for as many outputs as are worked on together."""
+        return self._window_inputs(self.geometry(spec)) * spec.storage.activation_bytes
+
+    def _window_inputs(self, geometry: CambriconGeometry) -> int:
         inputs = BLOCK * geometry.window_rows * geometry.windows
         return inputs << geometry.max_outputs
 
@@ -159,33 +167,37 @@ class CambriconX(Kind[CambriconGeometry]):
         return Datapath(
             results=array.drain_width,
             rows=rows_of_results(spec, array.drain_width),
-            stream_bytes=WGT_WORD_BYTES,
+            stream_bytes=unit_stream_bytes(spec),
             ranks=array.row_reads,
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """The windows are registers, each with the inputs of all outputs worked on together: an
         element selects any of them."""
-        array = self.geometry(spec)
-        width = 1 << array.max_outputs
+        array, value = self.geometry(spec), spec.storage.activation_bytes
         windows = Resource(
             "windows",
             BLOCK * array.row_reads,
             0,
-            width,
-            (PartPort("fetch", "w", flows=WINDOW_SPLIT.writes),),
+            value << array.max_outputs,
+            (PartPort("fetch", "w", flows=WINDOW_SPLIT.writes, unit=value),),
         )
         selectors = Resource(
-            "selectors", array.macs, 0, 1, (PartPort("element", "r", flows=WINDOW_SPLIT.reads),)
+            "selectors",
+            array.macs,
+            0,
+            value,
+            (PartPort("element", "r", flows=WINDOW_SPLIT.reads, unit=value),),
         )
         return (*super().resources(spec), windows, selectors)
 
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         array, cells = self.geometry(spec), logic(node_of(spec))
-        inputs = BLOCK * array.window_rows
+        inputs, bits = BLOCK * array.window_rows, spec.storage.activation_bits
+        value = spec.storage.activation_bytes
         yield from super().parts(spec)
-        yield of_logic("windows", self.sram_bytes(array), cells.register(8), 1)
-        yield of_logic("selectors", array.macs, cells.mux(inputs, 8), 1)
+        yield of_logic("windows", self._window_inputs(array), cells.register(bits), value)
+        yield of_logic("selectors", array.macs, cells.mux(inputs, bits), value)
 
     def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
         write, read = (named(spec, name).write_pj for name in ("windows", "selectors"))

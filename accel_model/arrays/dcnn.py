@@ -115,11 +115,11 @@ class DcnnKind(Kind[DcnnGeometry]):
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
-        array = self.geometry(spec)
-        port = PartPort("multipliers", "r", flows=("input_read",))
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        port = PartPort("multipliers", "r", flows=("input_read",), unit=value)
         return (
             *super().resources(spec),
-            Resource("input vectors", array.pes, 0, array.dot, (port,)),
+            Resource("input vectors", array.pes, 0, array.dot * value, (port,)),
         )
 
     def placement(self, geometry: DcnnGeometry, mode: int) -> StreamPlacement:
@@ -135,8 +135,8 @@ class DcnnKind(Kind[DcnnGeometry]):
         most = -(-window.out_height // array.pe_rows) * -(-window.out_width // array.pe_cols)
         dots = -(-entries // array.dot)
         work = count * most * dots
-        input_bytes, words = array.dot * count * outputs * dots, filters.words * most
-        late = supply_cycles(work, supplies(spec, self.datapath(spec), case, words, input_bytes))
+        fetched, words = array.dot * count * outputs * dots, filters.words * most
+        late = supply_cycles(work, supplies(spec, self.datapath(spec), case, words, fetched))
         cycles = work + late + array.pipeline_cycles
         every, real = filters.products(window)
         pairs = count * outputs * entries
@@ -156,7 +156,7 @@ class DcnnKind(Kind[DcnnGeometry]):
                 "multiplies": pairs,
                 "input_vectors": count * outputs * dots,
             },
-            traffic={"input_read": input_bytes},
+            traffic={"input_read": fetched},
         )
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:

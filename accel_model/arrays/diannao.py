@@ -28,19 +28,17 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import Floats, Int64, OutputsPrice
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.common import Datapath, unit_stream_bytes
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import (
-    ACT_ROW_BYTES,
-    WGT_WORD_BYTES,
     AccelSpec,
     Energy,
     channelwise_outputs,
     number,
 )
 
-BANKS = 4  # of WGT for a filter: 16 weights a cycle
+BANKS = 4  # of WGT for a filter, each of which gives 4 weights a cycle
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,16 @@ class DianNao(Kind[TreeGeometry]):
         return Datapath(
             results=self.geometry(spec).filters,
             rows=ranks,
-            stream_bytes=WGT_WORD_BYTES,
+            stream_bytes=unit_stream_bytes(spec),
             ranks=ranks,
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """A row of inputs, or one of the operand for each 16 trees, is broadcast; of channelwise
         instructions a row for each of ``pixels``."""
-        width = ACT_ROW_BYTES * max(self.datapath(spec).rows, spec.array.pixels)
-        port = PartPort("fetch", "w", flows=("act_fetched",))
+        width = spec.act_row_bytes * max(self.datapath(spec).rows, spec.array.pixels)
+        value = spec.storage.activation_bytes
+        port = PartPort("fetch", "w", flows=("act_fetched",), unit=value)
         return (*super().resources(spec), Resource("input registers", 1, 0, width, (port,)))
 
     def placement(self, geometry: TreeGeometry, mode: int) -> StreamPlacement:

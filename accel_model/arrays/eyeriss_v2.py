@@ -50,7 +50,7 @@ from zeroskip.accel_model.physics.common import SUM_BYTES
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
-    ACT_ROW_BYTES,
+    ACT_ROW,
     AccelSpec,
     Energy,
     channelwise_outputs,
@@ -124,22 +124,25 @@ class EyerissKind(Kind[EyerissGeometry]):
         """One for each column."""
         return geometry.pe_cols
 
-    def sram_bytes(self, geometry: EyerissGeometry) -> int:
+    def sram_bytes(self, spec: AccelSpec) -> int:
         """Scratch pads, those of sums twice and with 4 bytes a sum."""
-        return geometry.macs * (geometry.pad_bytes + 8 * geometry.filters * geometry.outputs)
+        array = self.geometry(spec)
+        return array.macs * (array.pad_bytes + 2 * SUM_BYTES * array.filters * array.outputs)
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """A row of ACT in a cycle goes to a row of PEs; a PE reads an input and a weight, and has
-        two sets of sums, one of which is added to."""
-        array = self.geometry(spec)
+        two sets of sums, one of which is added to. Where only one of the two has 16 bits, a pad
+        gives the other as if it had them too."""
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        widest = max(value, spec.storage.weight_bytes)
         pads = Resource(
             "scratch pads",
             array.macs,
             array.pad_bytes,
-            BLOCK,
+            BLOCK * widest,
             (
-                PartPort("row of inputs", "w", flows=("pad_written",)),
-                PartPort("multiplier", "r", 2 / BLOCK, ("pad_read",)),
+                PartPort("row of inputs", "w", value / widest, ("pad_written",), value),
+                PartPort("multiplier", "r", 2 / BLOCK, ("pad_read",), widest),
             ),
         )
         sums = Resource(
@@ -156,8 +159,8 @@ class EyerissKind(Kind[EyerissGeometry]):
             "buses of rows",
             array.pe_rows,
             0,
-            ACT_ROW_BYTES,
-            (PartPort("fetch", "w", flows=("rows_sent",)),),
+            spec.act_row_bytes,
+            (PartPort("fetch", "w", flows=("rows_sent",), unit=value),),
         )
         return (*super().resources(spec), pads, sums, rows)
 
@@ -211,7 +214,7 @@ class EyerissKind(Kind[EyerissGeometry]):
             ),
             done,
             {
-                "rows_sent": ACT_ROW_BYTES * sent,
+                "rows_sent": ACT_ROW * sent,
                 "pad_written": seen * int(per_group.sum()),
                 "pad_read": 2 * done,
                 "sums_read": SUM_BYTES * done,
@@ -223,8 +226,8 @@ class EyerissKind(Kind[EyerissGeometry]):
     def _needs(self, spec: AccelSpec, case: Case, rows: int, batches: int) -> Needs:
         """rows: of ACT that are sent to rows of PEs; batches: outputs that are on the grid at once,
         for each of which all streams are read."""
-        inputs, words = ACT_ROW_BYTES * rows, case.filters.words * batches
-        way = (inputs, ACT_ROW_BYTES * self.geometry(spec).pe_rows)
+        inputs, words = ACT_ROW * rows, case.filters.words * batches
+        way = (inputs, ACT_ROW * self.geometry(spec).pe_rows)
         return (*supplies(spec, self.datapath(spec), case, words, inputs), way)
 
     def price(self, spec: AccelSpec, case: Case) -> ExactPrice:

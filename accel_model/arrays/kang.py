@@ -46,12 +46,17 @@ from zeroskip.accel_model.arrays.broadcast import (
 from zeroskip.accel_model.arrays.pricing import LinearPrice
 from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, reduction_steps_of
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath, node_of, rows_of_results
+from zeroskip.accel_model.physics.common import (
+    Datapath,
+    node_of,
+    rows_of_results,
+    unit_stream_bytes,
+)
 from zeroskip.accel_model.physics.cost import named
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, cycles_to_last_row, number
+from zeroskip.accel_model.spec import AccelSpec, cycles_to_last_row, number
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.lane_array import ConvTiming, WindowError, conv_cycles
 
@@ -137,42 +142,46 @@ class Kang(Kind[KangGeometry]):
         """One for each lane."""
         return geometry.lanes
 
-    def sram_bytes(self, geometry: KangGeometry) -> int:
-        """A window for each lane of a gang, which all gangs share, a byte an entry and pixel."""
-        return (geometry.pixels << geometry.max_gang) * geometry.window_entries
+    def sram_bytes(self, spec: AccelSpec) -> int:
+        """A window for each lane of a gang, which all gangs share, an activation an entry and
+        pixel."""
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        return (array.pixels << array.max_gang) * array.window_entries * value
 
     def datapath(self, spec: AccelSpec) -> Datapath:
         width = self.geometry(spec).drain_width
         return Datapath(
-            results=width, rows=rows_of_results(spec, width), stream_bytes=WGT_WORD_BYTES
+            results=width,
+            rows=rows_of_results(spec, width),
+            stream_bytes=unit_stream_bytes(spec),
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Windows are 16 banks by channel; of the entries of a group that are read together each
         lane selects one."""
-        array = self.geometry(spec)
+        array, value = self.geometry(spec), spec.storage.activation_bytes
         windows = Resource(
             "windows",
             BLOCK << array.max_gang,
-            max(1, array.window_entries // BLOCK) * array.pixels,
-            array.pixels,
+            max(1, array.window_entries // BLOCK) * array.pixels * value,
+            array.pixels * value,
             (
-                PartPort("fetch", "w", flows=WINDOW_SPLIT.writes),
-                PartPort("lanes", "r", flows=("window_broadcast",)),
+                PartPort("fetch", "w", flows=WINDOW_SPLIT.writes, unit=value),
+                PartPort("lanes", "r", flows=("window_broadcast",), unit=value),
             ),
         )
         selectors = Resource(
             "lane selectors",
             array.lanes,
             0,
-            array.pixels,
-            (PartPort("lane", "r", flows=WINDOW_SPLIT.reads),),
+            array.pixels * value,
+            (PartPort("lane", "r", flows=WINDOW_SPLIT.reads, unit=value),),
         )
         return (*super().resources(spec), windows, selectors)
 
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         array, cells = self.geometry(spec), logic(node_of(spec))
-        selector = cells.mux(array.group, 8 * array.pixels)
+        selector = cells.mux(array.group, spec.storage.activation_bits * array.pixels)
         return (*super().parts(spec), of_logic("lane selectors", array.lanes, selector))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
@@ -277,7 +286,8 @@ def step_work(filters: FilterSet, group: int, slots: int) -> Int32:
     shape, starts = filters.shape, np.arange(0, len(filters), slots)
     taken = np.minimum(slots, len(filters) - starts)
     stage_groups = _stage_groups(shape, group)
-    if filters.format is GROUPED[group]:  # the fullest lane has most in every group of a stage
+    if filters.format.name == GROUPED[group].name:
+        # the fullest lane has most in every group of a stage
         most = np.maximum.reduceat(filters.stored_counts, starts, axis=0)
         work = np.maximum(most, stage_groups)
     else:

@@ -112,7 +112,7 @@ class LaneGeometry:
 class LaneEnergy:
     """Picojoules per event."""
 
-    mac: float = number("an 8x9-bit multiply and 32-bit add", 0)
+    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and 32-bit add", 0)
     window_byte: float = number("a byte read from or written to a lane's window", 0)
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
@@ -196,10 +196,11 @@ class LaneKind(Kind[LaneGeometry]):
         """One for each lane."""
         return geometry.lanes
 
-    def sram_bytes(self, geometry: LaneGeometry) -> int:
-        """The windows, a byte an entry and pixel: one for each lane, or for each of a gang."""
-        copies = windows_of(geometry, lock_step=self.lock_step)
-        return copies * geometry.pixels * geometry.window_entries
+    def sram_bytes(self, spec: AccelSpec) -> int:
+        """The windows, an activation an entry and pixel: one for each lane, or for each of a gang."""
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        copies = windows_of(array, lock_step=self.lock_step)
+        return copies * array.pixels * array.window_entries * value
 
     def datapath(self, spec: AccelSpec) -> Datapath:
         return lane_datapath(spec, self.geometry(spec))

@@ -210,9 +210,10 @@ class CartesianKind(Kind[ScnnGeometry]):
     def banks(self, geometry: ScnnGeometry) -> int:
         return geometry.weight_banks
 
-    def sram_bytes(self, geometry: ScnnGeometry) -> int:
+    def sram_bytes(self, spec: AccelSpec) -> int:
         """Two accumulator sets of 4 bytes a sum, and the weight FIFO, in each PE."""
-        return geometry.pes * (2 * 4 * geometry.accumulators + geometry.fifo_bytes)
+        array = self.geometry(spec)
+        return array.pes * (2 * SUM_BYTES * array.accumulators + array.fifo_bytes)
 
     def datapath(self, spec: AccelSpec) -> Datapath:
         """ACT is the PEs' own memories: each reads a vector of inputs, and writes what it drains."""
@@ -227,7 +228,8 @@ class CartesianKind(Kind[ScnnGeometry]):
         """Accumulators are two banks for each multiplier in each of the two sets of a PE; a set is
         added to or drained."""
         array = self.geometry(spec)
-        size, banks, width = array.vector, 2 * array.vector**2, _broadcast_bytes(spec)
+        size, banks, width = array.vector, 2 * array.vector**2, _broadcast_weights(spec)
+        value, weight = spec.storage.activation_bytes, spec.storage.weight_bytes
         accumulators = Resource(
             "accumulators",
             2 * banks * array.pes,
@@ -242,14 +244,14 @@ class CartesianKind(Kind[ScnnGeometry]):
             "weight FIFOs",
             array.pes,
             array.fifo_bytes,
-            width,
+            width * weight,
             (
-                PartPort("broadcast", "w", flows=("fifo_written",)),
-                PartPort("multipliers", "r", size / width, ("fifo_read",)),
+                PartPort("broadcast", "w", flows=("fifo_written",), unit=weight),
+                PartPort("multipliers", "r", size / width, ("fifo_read",), weight),
             ),
         )
-        port = PartPort("multipliers", "r", flows=("input_read",))
-        vectors = Resource("input vectors", array.pes, 0, size, (port,))
+        port = PartPort("multipliers", "r", flows=("input_read",), unit=value)
+        vectors = Resource("input vectors", array.pes, 0, size * value, (port,))
         return (*super().resources(spec), accumulators, fifos, vectors)
 
     def placement(self, geometry: ScnnGeometry, mode: int) -> StreamPlacement:
@@ -285,11 +287,11 @@ class CartesianKind(Kind[ScnnGeometry]):
         times = np.maximum(busy.max(axis=0), 1).astype(np.int64)
         _, end = two_sets(times, -(-groups.filters * sums // array.drain_width))
         wanted = vectors.any(axis=0)  # [C or 1, phases]: some PE has an input
-        weight_bytes = array.vector * int((groups.vectors * wanted).sum())
-        input_bytes = array.vector * int(read)
+        sent = array.vector * int((groups.vectors * wanted).sum())
+        fetched = array.vector * int(read)
         needs = (
-            *supplies(spec, self.datapath(spec), case, filters.words, input_bytes),
-            (weight_bytes, _broadcast_bytes(spec)),
+            *supplies(spec, self.datapath(spec), case, filters.words, fetched),
+            (sent, _broadcast_weights(spec)),
         )
         late = supply_cycles(int(end), needs)
         cycles = int(end) + late + array.pipeline_cycles
@@ -321,8 +323,8 @@ class CartesianKind(Kind[ScnnGeometry]):
             },
             products if "inputs" in self.skips else None,
             {
-                "input_read": input_bytes,
-                "fifo_written": weight_bytes * array.pes,
+                "input_read": fetched,
+                "fifo_written": sent * array.pes,
                 "fifo_read": array.vector * work,
                 "sums_read": SUM_BYTES * inside,
                 "sums_written": SUM_BYTES * inside,
@@ -354,9 +356,10 @@ class CartesianKind(Kind[ScnnGeometry]):
         return float(end + array.pipeline_cycles)
 
 
-def _broadcast_bytes(spec: AccelSpec) -> int:
-    """Of weights that all PEs get in a cycle: as many as a row of a bank of WGT has."""
-    return max(cast(ScnnGeometry, spec.array).vector, stream_row_bytes(spec))
+def _broadcast_weights(spec: AccelSpec) -> int:
+    """Weights that all PEs get in a cycle: as many as a row of a bank of WGT has room for."""
+    held = stream_row_bytes(spec) // spec.storage.weight_bytes
+    return max(cast(ScnnGeometry, spec.array).vector, held)
 
 
 def group_filters(array: ScnnGeometry, sums: int) -> int:

@@ -58,7 +58,7 @@ from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.spec import (
-    ACT_ROW_BYTES,
+    ACT_ROW,
     WGT_WORD_BYTES,
     AccelSpec,
     Energy,
@@ -139,8 +139,9 @@ class SpartenKind(Kind[SpartenGeometry]):
         """One for each unit; all clusters read the same words."""
         return geometry.units
 
-    def sram_bytes(self, geometry: SpartenGeometry) -> int:
-        return geometry.macs * geometry.unit_bytes
+    def sram_bytes(self, spec: AccelSpec) -> int:
+        array = self.geometry(spec)
+        return array.macs * array.unit_bytes
 
     def datapath(self, spec: AccelSpec) -> Datapath:
         array = self.geometry(spec)
@@ -148,8 +149,10 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """A unit has sums of two filters in two sets, and chunks of both operands: a row of each is
-        written in a cycle, a value of each is read, the masks of two filters are joined."""
-        array = self.geometry(spec)
+        written in a cycle, a value of each is read, the masks of two filters are joined. Where
+        only one of the two operands has 16 bits, the other is read as if it had them too."""
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        widest = max(value, spec.storage.weight_bytes)
         sums = Resource(
             "unit sums",
             array.macs,
@@ -161,16 +164,16 @@ class SpartenKind(Kind[SpartenGeometry]):
             ),
         )
         stream = stream_row_bytes(spec)
-        row = max(ACT_ROW_BYTES, stream)
+        row = max(spec.act_row_bytes, stream)
         chunks = Resource(
             "unit chunks",
             array.macs,
             max(0, array.unit_bytes - 4 * SUM_BYTES),
             row,
             (
-                PartPort("cluster", "w", ACT_ROW_BYTES / row, ("chunk_inputs",)),
+                PartPort("cluster", "w", spec.act_row_bytes / row, ("chunk_inputs",), value),
                 PartPort("lane", "w", stream / row, ("chunk_weights",)),
-                PartPort("multiplier", "r", 2 / row, ("chunk_read",)),
+                PartPort("multiplier", "r", 2 * widest / row, ("chunk_read",), widest),
             ),
         )
         joins = Resource(
@@ -244,7 +247,7 @@ class SpartenKind(Kind[SpartenGeometry]):
             },
             products if "inputs" in self.skips else None,
             {
-                "chunk_inputs": ACT_ROW_BYTES * rows * array.units,
+                "chunk_inputs": ACT_ROW * rows * array.units,
                 "chunk_weights": WGT_WORD_BYTES * words * array.clusters,
                 "chunk_read": 2 * multiplied,
                 "joined": 2 * array.chunk // 8 * len(floors) * len(filters) * window.outputs,
@@ -261,7 +264,7 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     def _needs(self, spec: AccelSpec, case: Case) -> Needs:
         rows, words = self._sent(self.geometry(spec), case)
-        return supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
+        return supplies(spec, self.datapath(spec), case, words, ACT_ROW * rows)
 
     def _weights(self, filters: FilterSet, chunk: int) -> Words:
         """uint64 [F, chunks, words]: what is stored, in bits."""

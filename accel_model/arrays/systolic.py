@@ -32,12 +32,12 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.pricing import Floats, Int64, OutputsPrice
 from zeroskip.accel_model.formats import DENSE, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, unit_stream_bytes
 from zeroskip.accel_model.physics.cost import clocked, named
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, channelwise_outputs, number
+from zeroskip.accel_model.spec import AccelSpec, channelwise_outputs, number
 from zeroskip.accel_model.timing.lane_array import input_conflicts
 from zeroskip.accel_model.timing.shape import WindowShape
 
@@ -90,7 +90,7 @@ class SystolicGeometry:
 class SystolicEnergy:
     """Picojoules per event."""
 
-    mac: float = number("an 8x9-bit multiply and 32-bit add", 0)
+    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and 32-bit add", 0)
     partial_sum: float = number("a 4-byte sum read from or written to an accumulator", 0)
     act_row: float = number("a 16-byte ACT row read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
@@ -162,9 +162,10 @@ class Systolic(Kind[SystolicGeometry]):
         """One for each array column."""
         return geometry.cols
 
-    def sram_bytes(self, geometry: SystolicGeometry) -> int:
+    def sram_bytes(self, spec: AccelSpec) -> int:
         """The accumulators, 4 bytes each."""
-        return 4 * geometry.accumulators * geometry.cols
+        array = self.geometry(spec)
+        return SUM_BYTES * array.accumulators * array.cols
 
     def datapath(self, spec: AccelSpec) -> Datapath:
         """A result of each column in a cycle, and ranks of ACT for rows and for columns."""
@@ -173,18 +174,18 @@ class Systolic(Kind[SystolicGeometry]):
         return Datapath(
             results=array.cols,
             rows=across,
-            stream_bytes=WGT_WORD_BYTES,
+            stream_bytes=unit_stream_bytes(spec),
             ranks=max(down, across),
         )
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Each column has accumulators of its own, read and written in a cycle; an input enters
         each row."""
-        array = self.geometry(spec)
+        array, value = self.geometry(spec), spec.storage.activation_bytes
         below = Resource(
             "accumulators",
             array.cols,
-            self.sram_bytes(array) // array.cols,
+            SUM_BYTES * array.accumulators,
             SUM_BYTES,
             (
                 PartPort("column", "r", flows=PARTIAL_SUMS.reads),
@@ -192,7 +193,11 @@ class Systolic(Kind[SystolicGeometry]):
             ),
         )
         edge = Resource(
-            "setup unit", array.rows, 0, 1, (PartPort("array", "w", flows=("entered",)),)
+            "setup unit",
+            array.rows,
+            0,
+            value,
+            (PartPort("array", "w", flows=("entered",), unit=value),),
         )
         return (*super().resources(spec), below, edge)
 

@@ -15,7 +15,7 @@ from zeroskip.accel_model.formats import from_reduction_order
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.physics.common import Datapath, stream_rate
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
+from zeroskip.accel_model.spec import ACT_ROW, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Needs: TypeAlias = tuple[tuple[int, int], ...]  # amounts, and how much passes in a cycle
@@ -106,7 +106,7 @@ def supplies(spec: AccelSpec, way: Datapath, case: Case, words: int, fetched: in
     operand = case.last and case.operand_row is not None
     rows = operand * blocks(len(case.filters)) * case.window.outputs
     return (
-        (fetched + ACT_ROW_BYTES * rows, ACT_ROW_BYTES * way.act_banks(spec)),
+        (fetched + ACT_ROW * rows, ACT_ROW * way.act_banks(spec)),
         (WGT_WORD_BYTES * words, stream_rate(spec, way)),
     )
 

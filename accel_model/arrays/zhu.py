@@ -47,7 +47,7 @@ from zeroskip.accel_model.physics.common import SUM_BYTES
 from zeroskip.accel_model.physics.part import PartPort, Resource
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
-    ACT_ROW_BYTES,
+    ACT_ROW,
     AccelSpec,
     Energy,
     channelwise_outputs,
@@ -120,27 +120,28 @@ class ZhuKind(Kind[ZhuGeometry]):
         """One for each PE."""
         return geometry.pes
 
-    def sram_bytes(self, geometry: ZhuGeometry) -> int:
-        """Two block buffers of 16 bytes a pixel, and two sets of sums of 4 bytes."""
-        return 2 * 16 * geometry.block_pixels + 2 * 4 * geometry.macs
+    def sram_bytes(self, spec: AccelSpec) -> int:
+        """Two block buffers of a row of ACT a pixel, and two sets of sums of 4 bytes."""
+        array = self.geometry(spec)
+        return 2 * spec.act_row_bytes * array.block_pixels + 2 * SUM_BYTES * array.macs
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
         """Of the two block buffers one is written, ``fetch_rows`` rows in a cycle. How PEs read
         them is not declared as a port: the copies that it takes are counted nowhere."""
-        array = self.geometry(spec)
+        array, value = self.geometry(spec), spec.storage.activation_bytes
         buffers = Resource(
             "block buffers",
             2 * array.fetch_rows,
-            ACT_ROW_BYTES * -(-array.block_pixels // array.fetch_rows),
-            ACT_ROW_BYTES,
-            (PartPort("fetch", "w", 1 / 2, ("block_written",)),),
+            spec.act_row_bytes * -(-array.block_pixels // array.fetch_rows),
+            spec.act_row_bytes,
+            (PartPort("fetch", "w", 1 / 2, ("block_written",), value),),
         )
         generators = Resource(
             "input generators",
             array.pes,
             0,
-            array.vector,
-            (PartPort("PE", "r", flows=("generated",)),),
+            array.vector * value,
+            (PartPort("PE", "r", flows=("generated",), unit=value),),
         )
         sums = Resource(
             "sums",
@@ -183,7 +184,7 @@ class ZhuKind(Kind[ZhuGeometry]):
         end, fetch_wait = _walk(fetches, times, sizes, outputs, array.drain_width)
         vectors, words = len(pixels), filters.words * len(pixels)
         rows = int(pixels.sum()) * len(starts) * blocks(filters.shape.channels)
-        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW_BYTES * rows)
+        needs = supplies(spec, self.datapath(spec), case, words, ACT_ROW * rows)
         late = supply_cycles(end, needs)
         cycles = end + late + array.pipeline_cycles
         every, real = filters.products(window)
@@ -215,7 +216,7 @@ class ZhuKind(Kind[ZhuGeometry]):
                 "vectors": vectors * filters.nonzeros,
             },
             traffic={
-                "block_written": ACT_ROW_BYTES * rows,
+                "block_written": ACT_ROW * rows,
                 "generated": array.vector * vectors * filters.nonzeros,
                 "sums_read": SUM_BYTES * every,
                 "sums_written": SUM_BYTES * every,

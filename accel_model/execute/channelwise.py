@@ -37,14 +37,14 @@ from zeroskip.accel_model.memory.access_check import Access
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.physics.common import stream_rate
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
+from zeroskip.accel_model.spec import ACT_ROW, PAR_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
     input_conflicts,
     operand_conflicts,
     shared_operand,
     simple_cycles,
 )
-from zeroskip.accel_model.timing.row_unit import kernel_words, row_timing, strip_of
+from zeroskip.accel_model.timing.row_unit import kernel_cycles, row_timing, strip_of
 from zeroskip.accel_model.timing.shape import WindowShape
 
 MOST_BANKS = 64  # that a target may have
@@ -92,7 +92,7 @@ def _pace(
     strip = None if unit is None else strip_of(unit, window, weighted)
     if unit is None or strip is None:
         return _tap_by_tap(spec, window, count, rows)
-    words = kernel_words(window.taps) if weighted else 0
+    words = kernel_cycles(window.taps, spec.storage.weight_bytes) if weighted else 0
     enough = spec.kind.row_unit(_with_enough_banks(spec)) or unit
     found, unhindered = (
         row_timing(each, window, strip, count, words, rows is not None) for each in (unit, enough)
@@ -157,7 +157,7 @@ def _cost(
     written = count * window.outputs
     if pace.by_rows:
         own = {
-            "row_written": ACT_ROW_BYTES * pace.fetched,
+            "row_written": ACT_ROW * pace.fetched,
             "row_read": channels * (window.taps + operand) * window.outputs,
         }
         traffic, events = {**traffic, **own}, {**events, "row_bytes": sum(own.values())}
@@ -177,9 +177,9 @@ def _cost(
             **events,
         },
         traffic={
-            "act_fetched": ACT_ROW_BYTES * pace.fetched,
-            "act_written": ACT_ROW_BYTES * written,
-            "added": ACT_ROW_BYTES * written,
+            "act_fetched": ACT_ROW * pace.fetched,
+            "act_written": ACT_ROW * written,
+            "added": ACT_ROW * written,
             **traffic,
         },
     )
@@ -216,8 +216,8 @@ def _depthwise_footprint(state: State, one: isa.Depthwise) -> Footprint:
 
 
 def _depthwise_streams(state: State, one: isa.Depthwise) -> int:
-    shape = Shape(1, state.window().taps)
-    return state.read_streams(one.wgt, one.channels, shape, state.placement(0), DENSE).rows
+    shape, dense = Shape(1, state.window().taps), state.spec.stored(DENSE)
+    return state.read_streams(one.wgt, one.channels, shape, state.placement(0), dense).rows
 
 
 def _depthwise_cost(state: State, one: isa.Depthwise) -> Cost:

@@ -52,7 +52,7 @@ class Cost(NamedTuple):
     slots: of a compute instruction, what the multipliers do, multiplier-cycles by the names of
         ``Kind.slots``; together cycles x multipliers.
     events: how often each event happens that costs energy, by counter (``Kind.events``).
-    traffic: bytes through ports, by flow (``physics.traffic``).
+    traffic: through ports, by flow (``physics.traffic``).
     """
 
     cycles: int = 1

@@ -25,7 +25,7 @@ from zeroskip.accel_model.memory.memories import ACT, DRAM, PAR, WGT, WHOLE
 from zeroskip.accel_model.memory.wgt_banks import scatter
 from zeroskip.accel_model.physics.common import bus_rows
 from zeroskip.accel_model.program.address_set import AddressSet
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.spec import ACT_ROW, PAR_ROW_BYTES, WGT_WORD_BYTES
 from zeroskip.accel_model.timing.dram_rows import row_timing, transfer_cycles
 
 
@@ -62,12 +62,12 @@ def _transfer(
 
 
 def moved_cells(
-    one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape
+    one: isa.Load | isa.Store, shape: isa.LoadShape | isa.StoreShape, element_bytes: int
 ) -> tuple[AddressSet, AddressSet]:
     """Bytes of DRAM and rows of ACT that a move touches, both [blocks, height, width] strided."""
     dram = AddressSet(
         one.dram,
-        one.bytes,
+        one.bytes * element_bytes,
         one.width,
         shape.dram_pixel,
         one.height,
@@ -89,25 +89,30 @@ def _shape(state: State, one: isa.Load | isa.Store) -> isa.LoadShape | isa.Store
 
 
 def _checked_cells(state: State, one: isa.Load | isa.Store) -> tuple[AddressSet, AddressSet, int]:
-    """Bytes of DRAM, rows of ACT, and which bytes of these."""
-    shape = _shape(state, one)
+    """Bytes of DRAM, rows of ACT, and which elements of these."""
+    shape, wide = _shape(state, one), state.spec.storage.activation_bytes
     if one.lane + one.bytes > isa.BLOCK:
         raise InstructionFault(
-            f"moves bytes {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}"
+            f"moves elements {one.lane}..{one.lane + one.bytes - 1} of rows of {isa.BLOCK}"
         )
-    dram, act = moved_cells(one, shape)
+    if any(at % wide for at in (one.dram, shape.dram_pixel, shape.dram_row, shape.dram_block)):
+        raise InstructionFault(
+            f"moves activations of {wide} bytes, of which DRAM byte {one.dram} or a stride of "
+            f"`{shape.mnemonic}` is no multiple"
+        )
+    dram, act = moved_cells(one, shape, wide)
     return dram.joined(), act.joined(), ((1 << one.bytes) - 1) << one.lane
 
 
 def _move_cost(state: State, one: isa.Load | isa.Store) -> Cost:
-    """A row of ACT is one access, however few of its bytes are moved."""
+    """A row of ACT is one access, however few of its elements are moved."""
     loads = isinstance(one, isa.Load)
-    cells, _ = moved_cells(one, _shape(state, one))
+    cells, _ = moved_cells(one, _shape(state, one), state.spec.storage.activation_bytes)
     rows = one.blocks * one.height * one.width
     return _transfer(
         state,
         cells,
-        {"act_loaded" if loads else "act_stored": ACT_ROW_BYTES * rows},
+        {"act_loaded" if loads else "act_stored": ACT_ROW * rows},
         reads=loads,
         least=-(-rows // bus_rows(state.spec)),
         act_rows=rows,
@@ -115,22 +120,19 @@ def _move_cost(state: State, one: isa.Load | isa.Store) -> Cost:
 
 
 def _moved(state: State, one: isa.Load | isa.Store) -> DmaCopy:
-    shape = _shape(state, one)
-    return DmaCopy(
-        one.dram,
-        isa.BLOCK * one.act + one.lane,
-        *_runs(
-            one.bytes,
-            one.width,
-            one.height,
-            one.blocks,
-            shape.dram_pixel,
-            shape.dram_row,
-            shape.dram_block,
-            shape.act_row,
-            shape.act_block,
-        ),
+    shape, wide = _shape(state, one), state.spec.storage.activation_bytes
+    reach, to_act, to_dram = _runs(
+        one.bytes,
+        one.width,
+        one.height,
+        one.blocks,
+        shape.dram_pixel // wide,
+        shape.dram_row // wide,
+        shape.dram_block // wide,
+        shape.act_row,
+        shape.act_block,
     )
+    return DmaCopy(one.dram, isa.BLOCK * one.act + one.lane, reach * wide, to_act, to_dram)
 
 
 @lru_cache(maxsize=4096)
@@ -145,7 +147,7 @@ def _runs(
     act_row: int,
     act_block: int,
 ) -> tuple[int, Int64, Int64]:
-    """The last three fields of ``DmaCopy``."""
+    """The last three fields of ``DmaCopy``, the first of them in elements."""
     levels = [(width, dram_pixel, 1), (height, dram_row, act_row), (count, dram_block, act_block)]
     reach = size + sum((n - 1) * step for n, step, _ in levels)
     left: list[tuple[int, int, int]] = []

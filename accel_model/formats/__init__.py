@@ -1,7 +1,7 @@
 """Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
 One class a file (``dense``, ``bitmap``, ``pattern``, ``step``, ``grouped``, ``runs``, ``csc``,
-``valued``; ``base`` says what a format is); ``reduction_order`` has the order of weights that all
+``valued``; ``base`` says what a format is, ``wide`` what 16-bit weights change); ``reduction_order`` has the order of weights that all
 of them share, ``stream_header`` the word before a stream. docs/ARRAYS.md is the specification.
 ``nested`` is for files: several sparsities of the same weights.
 """
@@ -32,6 +32,17 @@ FORMATS: dict[str, WeightFormat] = {
     for weights in (DENSE, BITMAP, PATTERN, STEP, *GROUPED.values(), RUNS, CSC, VALUED)
 }
 
+
+def format_named(name: str) -> WeightFormat | None:
+    """The format of a ``WeightFormat.full_name``; None: there is none."""
+    for weights in FORMATS.values():
+        for weight_bytes in (1, 2):
+            wide = weights.of_bytes(weight_bytes)
+            if wide.full_name == name:
+                return wide
+    return None
+
+
 __all__ = [
     "BITMAP",
     "CSC",
@@ -49,6 +60,7 @@ __all__ = [
     "Shape",
     "Unpacked",
     "WeightFormat",
+    "format_named",
     "from_reduction_order",
     "make_table",
     "reduction_steps_of",

@@ -1,11 +1,13 @@
 """What a weight format is: the streams that filters are packed into, and what is stored of them.
 
 A stream is words of 4 bytes, little endian. Word 0 is {u16 output channel, u16 words of the
-stream including this one}; the body is padded with zeros to a word.
+stream including this one}; the body is padded with zeros to a word. Weights take a byte each, or,
+where the target stores them in 16 bits, two (``wide``).
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -20,6 +22,7 @@ from zeroskip.accel_model.formats.reduction_order import (
     reduction_steps_of,
 )
 from zeroskip.accel_model.formats.stream_header import FAULTS
+from zeroskip.accel_model.formats.wide import WeightPlaces, narrowed, widened
 
 Bytes = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
@@ -74,6 +77,22 @@ class WeightFormat(ABC):
 
     name: str
     stage_taps: ClassVar[int] = 1  # taps of a block of 16 channels that are counted together
+    weight_bytes = 1  # of a weight in a stream
+
+    def of_bytes(self, weight_bytes: int) -> WeightFormat:
+        """The same format with weights of so many bytes; FormatError if it has none such."""
+        if weight_bytes == self.weight_bytes:
+            return self
+        if type(self).places is WeightFormat.places:
+            raise FormatError(f"the {self.name} format stores weights in 8 bits only")
+        made = copy.copy(self)
+        made.weight_bytes = weight_bytes
+        return made
+
+    @property
+    def full_name(self) -> str:
+        """The name, with the bits of a weight unless these are 8."""
+        return self.name if self.weight_bytes == 1 else f"{self.name}:{8 * self.weight_bytes}"
 
     # ------------------------------------------------------------------------------- the table
 
@@ -93,15 +112,22 @@ class WeightFormat(ABC):
 
     @abstractmethod
     def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
-        """int64 [F]: bytes of each stream's body."""
+        """int64 [F]: bytes of each stream's body, with weights of a byte."""
 
     @abstractmethod
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
-        """Write the body of filter f at ``out[starts[f]:]``, which is zero there."""
+        """Write the body of filter f, with weights of a byte, at ``out[starts[f]:]``, which is zero
+        there."""
 
     @abstractmethod
     def read(self, raw: Bytes, filters: int, shape: Shape, table: Any) -> tuple[int, int, Unpacked]:
-        """Decode streams: a fault (``stream_header.FAULTS``) or 0, its stream, and what was read."""
+        """Decode streams with weights of a byte: a fault (``stream_header.FAULTS``) or 0, its stream,
+        and what was read."""
+
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        """Where the weights are in a body with weights of ``weight_bytes``; a body that is too short
+        to say so has its end beyond it. A format without this has weights of a byte only."""
+        raise FormatError(f"the {self.name} format stores weights in 8 bits only")
 
     @abstractmethod
     def stored_counts(self, matrix: Int8, shape: Shape, table: Any) -> Int32:
@@ -145,16 +171,23 @@ class WeightFormat(ABC):
         Returns the concatenated streams, uint8, and the words of each, int32 [F].
         FormatError if a stream would be longer than its header can say.
         """
+        if self.weight_bytes > 1:
+            of_bytes = self.of_bytes(1)
+            raw, _ = of_bytes.pack(matrix, shape, order, table)
+            raw, words = widened(
+                raw,
+                len(matrix),
+                lambda body: of_bytes.places(body, shape, table),
+                self.weight_bytes,
+            )
+            self._check_length(words, shape)
+            return raw, words.astype(np.int32)
         matrix = checked(matrix, shape)
         names = np.asarray(order, np.int64)
         if names.shape != (len(matrix),) or ((names < 0) | (names > 0xFFFF)).any():
             raise FormatError(f"{len(matrix)} filters take as many output channels in 0..65535")
         words = 1 + (self.body_bytes(matrix, shape, table) + 3) // 4
-        if len(words) and words.max() > 0xFFFF:
-            raise FormatError(
-                f"a {self.name} stream of {shape.channels} channels x {shape.taps} taps takes "
-                f"{words.max()} words, more than 65535; use fewer channels at a time"
-            )
+        self._check_length(words, shape)
         firsts = np.cumsum(words) - words
         out = np.zeros(int(words.sum()), "<u4")
         out[firsts] = (names | words << 16).astype("<u4")
@@ -162,9 +195,22 @@ class WeightFormat(ABC):
         self.write(matrix, shape, table, body, 4 * firsts + 4)
         return body, words.astype(np.int32)
 
+    def _check_length(self, words: Int64, shape: Shape) -> None:
+        if len(words) and words.max() > 0xFFFF:
+            raise FormatError(
+                f"a {self.name} stream of {shape.channels} channels x {shape.taps} taps takes "
+                f"{words.max()} words, more than 65535; use fewer channels at a time"
+            )
+
     def unpack(self, raw: Bytes, filters: int, shape: Shape, table: Any = None) -> Unpacked:
         """Decode ``filters`` concatenated streams; FormatError for bytes ``pack`` cannot make."""
-        fault, stream, unpacked = self.read(raw, filters, shape, table)
+        fault, stream = 0, 0
+        if self.weight_bytes > 1:
+            fault, stream, raw = narrowed(
+                raw, filters, lambda body: self.places(body, shape, table), self.weight_bytes
+            )
+        if not fault:
+            fault, stream, unpacked = self.read(raw, filters, shape, table)
         if fault:
             raise FormatError(
                 f"{self.name} weight stream {stream} {FAULTS[fault].format(filters=filters)}"

@@ -23,6 +23,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
 
@@ -173,14 +174,18 @@ class Bitmap(WeightFormat):
     def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
         return np.asarray(matrix != 0)
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        first = bitmap_bytes(shape.channels, shape.taps)
+        return WeightPlaces(first, int(np.unpackbits(body[:first]).sum()))
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
         """A bit for every position, and the weights that are not zero."""
-        return int(np.count_nonzero(weight)) + -(-weight.size // 8)
+        return int(np.count_nonzero(weight)) * self.weight_bytes + -(-weight.size // 8)
 
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
-        return 2 * stages + stored
+        return 2 * stages + stored * self.weight_bytes
 
 
 BITMAP = Bitmap()

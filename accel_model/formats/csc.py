@@ -25,6 +25,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
@@ -128,14 +129,20 @@ class Csc(WeightFormat):
     def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
         return np.asarray(matrix != 0)
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        first = len(self._widths(shape))
+        count = int(body[:first].sum(dtype=np.int64))
+        return WeightPlaces(first, count, behind=(count + 1) // 2)
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
-        """A byte and a half for every weight that is not zero, and a byte for 16 positions."""
-        return -(-3 * int(np.count_nonzero(weight)) // 2) + weight.size // 16
+        """A weight and half a byte for each that is not zero, and a byte for 16 positions."""
+        halves = (2 * self.weight_bytes + 1) * int(np.count_nonzero(weight))
+        return -(-halves // 2) + weight.size // 16
 
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
-        return stages + stored + (stored + 1) // 2
+        return stages + stored * self.weight_bytes + (stored + 1) // 2
 
 
 CSC = Csc()

@@ -18,6 +18,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
@@ -76,14 +77,17 @@ class Dense(WeightFormat):
     def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
         return np.broadcast_to(np.True_, matrix.shape)
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        return WeightPlaces(0, shape.entries)
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
         """Every weight."""
-        return int(weight.size)
+        return int(weight.size) * self.weight_bytes
 
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
-        return np.broadcast_to(chunks * taps, (filters, len(chunks)))
+        return np.broadcast_to(chunks * taps * self.weight_bytes, (filters, len(chunks)))
 
 
 DENSE = Dense()

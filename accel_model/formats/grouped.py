@@ -29,6 +29,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
@@ -260,15 +261,22 @@ class Grouped(WeightFormat):
         _stored(matrix.view(np.uint8), shape.channels, shape.taps, self.group, stored, quota)
         return stored, quota
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        if not len(body):
+            return WeightPlaces(1, 0)
+        count = int(_taken(shape.channels, shape.taps, self.group, int(body[0])))
+        return WeightPlaces(1 + (count * self.bits + 7) // 8, count)
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
         """The weights that are not zero and their places, as if no group lacked one."""
-        return -(-int(np.count_nonzero(weight)) * (8 + self.bits) // 8)
+        bits = 8 * self.weight_bytes + self.bits
+        return -(-int(np.count_nonzero(weight)) * bits // 8)
 
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
         """A chunk has at most the q of the whole reduction."""
-        return 1 - -(stored * self.bits) // 8 + stored
+        return 1 - -(stored * self.bits) // 8 + stored * self.weight_bytes
 
 
 GROUPED = {group: Grouped(group) for group in (2, 4, 8, 16)}

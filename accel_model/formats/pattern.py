@@ -43,7 +43,9 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.isa.instructions import BLOCK
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.uint64]
@@ -357,6 +359,19 @@ class Pattern(WeightFormat):
             part[:] = chosen[:, :, np.newaxis] & bits != 0
         return to_reduction_order(kernels.view(np.int8)).view(np.bool_)
 
+    def places(self, body: Bytes, shape: Shape, table: PatternTable | None) -> WeightPlaces:
+        """The weights under the mask of each kernel that is there."""
+        table = _table(table, shape.taps)
+        flags = connectivity_bytes(shape.channels, shape.taps)
+        slabs = np.flatnonzero(np.unpackbits(body[:flags], bitorder="little")) // 8
+        slabs = _slab_of_byte(shape.channels, table.slabs)[slabs]
+        first = flags + (len(slabs) * table.id_bits + 7) // 8
+        if first > len(body):
+            return WeightPlaces(first, 0)
+        bits = np.unpackbits(body[flags:first], bitorder="little")[: len(slabs) * table.id_bits]
+        numbers = bits.reshape(len(slabs), table.id_bits) @ (1 << np.arange(table.id_bits))
+        return WeightPlaces(first, int(np.bitwise_count(table.masks)[slabs, numbers].sum()))
+
     def least_bytes(self, weight: Int8, table: PatternTable | None) -> int:
         """A bit for every kernel and slab, ``id_bits`` for those that are there, and the weights
         under the masks."""
@@ -364,7 +379,8 @@ class Pattern(WeightFormat):
         table = make_table(weight) if table is None else table
         stored, present = stored_and_present(table, counts)
         kernels = weight.shape[0] * weight.shape[1]
-        return stored + -(-int(kernels * table.slabs + present * table.id_bits) // 8)
+        bits = int(kernels * table.slabs + present * table.id_bits)
+        return stored * self.weight_bytes - -bits // 8
 
     def most_body_bytes(
         self,
@@ -376,10 +392,16 @@ class Pattern(WeightFormat):
         table: PatternTable | None,
     ) -> Int64:
         bits = chunks * slabs_of(taps) * _table(table, taps).id_bits
-        return 2 * stages - -bits // 8 + stored
+        return 2 * stages - -bits // 8 + stored * self.weight_bytes
 
 
 PATTERN = Pattern()
+
+
+def _slab_of_byte(channels: int, slabs: int) -> Int64:
+    """int64 [bytes of the connectivity bitmaps]: the slab of each."""
+    per_block = [np.repeat(np.arange(slabs), size) for size in (2, (channels % BLOCK + 7) // 8)]
+    return np.concatenate([*[per_block[0]] * (channels // BLOCK), per_block[1]])
 
 
 def _table(table: PatternTable | None, taps: int) -> PatternTable:

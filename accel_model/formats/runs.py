@@ -33,6 +33,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
@@ -161,15 +162,19 @@ class Runs(WeightFormat):
     def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
         return _canonical(self._marked(matrix, shape)[1], shape).view(np.bool_)
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        count = int(body[0]) + (int(body[1]) << 8) if len(body) > 1 else 0
+        return WeightPlaces(2, count, behind=(count + 1) // 2)
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
-        """A byte and a half for every weight that is not zero."""
-        return -(-3 * int(np.count_nonzero(weight)) // 2)
+        """A weight and half a byte for each that is not zero."""
+        return -(-(2 * self.weight_bytes + 1) * int(np.count_nonzero(weight)) // 2)
 
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
         """A reduction that begins in the middle of a run stores no more than the whole does."""
-        return 2 + stored + (stored + 1) // 2
+        return 2 + stored * self.weight_bytes + (stored + 1) // 2
 
 
 def _canonical(values: npt.NDArray[np.generic], shape: Shape) -> Int8:

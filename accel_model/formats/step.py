@@ -3,7 +3,7 @@
 Body: a pair for each weight that is stored, in canonical order: u8 ``step``, i8 weight, at the
 position ``step`` + 1 behind the one before (the first: behind position -1). Where the next weight
 is more than 256 positions away, a *placeholder*, step 255 and weight 0, is stored 256 positions
-on. The step index of Cambricon-X (Zhang et al., MICRO 2016), there beside weights of 16 bits.
+on. The step index of Cambricon-X (Zhang et al., MICRO 2016).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from zeroskip.accel_model.formats.stream_header import (
     name,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
@@ -135,16 +136,25 @@ class StepIndex(WeightFormat):
         _stored(matrix.view(np.uint8), stored)
         return stored
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        """A last pair of zeros is padding: only placeholders are 0, and these are 255 positions
+        away."""
+        pair = 1 + self.weight_bytes
+        count = len(body) // pair
+        if count and not body[(count - 1) * pair : count * pair].any():
+            count -= 1
+        return WeightPlaces(0, count, before=1)
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
-        """Two for each weight that is not zero; a reduction cut in the right places needs no
+        """A step and a weight for each that is not zero; a reduction cut in the right places needs no
         placeholders."""
-        return 2 * int(np.count_nonzero(weight))
+        return (1 + self.weight_bytes) * int(np.count_nonzero(weight))
 
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
         """A chunk has at most as many placeholders as the whole reduction has within it."""
-        return 2 * stored
+        return (1 + self.weight_bytes) * stored
 
 
 STEP = StepIndex()

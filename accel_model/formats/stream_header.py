@@ -20,7 +20,8 @@ Int32 = npt.NDArray[np.int32]
     BEHIND,
     NO_PLACE,
     NOT_PACKED,
-) = range(1, 10)
+    TOO_WIDE,
+) = range(1, 11)
 FAULTS = {
     ENDS_EARLY: "ends before its contents do",
     NO_CHANNEL: "has a bit set for a channel that the layer does not have",
@@ -31,6 +32,7 @@ FAULTS = {
     NO_PLACE: "names a place that is not there, or not in order",
     BEHIND: "is followed by bytes behind the last of {filters}",
     NOT_PACKED: "is not as its weights are packed",
+    TOO_WIDE: "has a weight that is not of 8 bits",
 }
 
 

@@ -29,6 +29,7 @@ from zeroskip.accel_model.formats.stream_header import (
     padding_fault,
     stream_end,
 )
+from zeroskip.accel_model.formats.wide import WeightPlaces
 from zeroskip.accel_model.io.jit import njit_cached
 
 Bytes = npt.NDArray[np.uint8]
@@ -162,6 +163,15 @@ class Valued(WeightFormat):
     def stored(self, matrix: Int8, shape: Shape, table: Any) -> Bools:
         return np.asarray(matrix != 0)
 
+    def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
+        """A value and the count behind it."""
+        kinds, group = int(body[0]) if len(body) else 0, self.weight_bytes + 2
+        values = body[1 : 1 + kinds * group]
+        if len(values) < kinds * group:
+            return WeightPlaces(1, kinds, after=2)
+        counts = values.reshape(kinds, group)[:, -2:].astype(np.int64) @ (1, 256)
+        return WeightPlaces(1, kinds, after=2, behind=2 * int(counts.sum()))
+
     def least_bytes(self, weight: Int8, table: Any) -> int:
         """A position for every weight that is not zero."""
         return 2 * int(np.count_nonzero(weight))
@@ -169,7 +179,7 @@ class Valued(WeightFormat):
     def most_body_bytes(
         self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
     ) -> Int64:
-        return 1 + 3 * np.minimum(stored, 255) + 2 * stored
+        return 1 + (2 + self.weight_bytes) * np.minimum(stored, 255) + 2 * stored
 
 
 VALUED = Valued()

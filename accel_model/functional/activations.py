@@ -34,8 +34,8 @@ NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
 
 class DmaCopy(NamedTuple):
-    """A move: first byte of DRAM, first byte of ACT, bytes of DRAM from the first to the last, and
-    what ``kernels.move`` needs to know either way."""
+    """A move: first byte of DRAM, first element of ACT, bytes of DRAM from the first to the last, and
+    what ``kernels.move`` needs to know either way, in elements."""
 
     dram: int
     act: int
@@ -80,17 +80,12 @@ class ActivationMath:
         self._before: list[list[Int8 | Bytes]] = []
 
     def load(self, moved: DmaCopy) -> None:
-        source, start = self._dram.source(moved.dram, moved.reach)
+        source, start = self._dram.elements(moved.dram, moved.reach)
         kernels.move(source, self._bytes, start, moved.act, moved.to_act)
 
     def store(self, moved: DmaCopy) -> None:
-        kernels.move(
-            self._bytes,
-            self._dram.arena,
-            moved.act,
-            moved.dram - len(self._dram.fixed),
-            moved.to_dram,
-        )
+        into, first = self._dram.arena_elements(moved.dram)
+        kernels.move(self._bytes, into, moved.act, first, moved.to_dram)
 
     def conv(
         self,

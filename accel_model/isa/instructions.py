@@ -15,12 +15,16 @@ to each unit it posts to. There is one counting queue for each ordered pair of u
 Memories the instructions name (sizes are the spec's):
 
 =====  ===========================  ==========================================================
-ACT    16-byte rows                 one row holds one pixel of one block of 16 channels
+ACT    rows of 16 elements          one row holds one pixel of one block of 16 channels
 WGT    banks of 4-byte rows         packed weight streams, one stream per filter (formats/)
 ACC    64-byte rows                 16 int32 partial sums
 PAR    16-byte rows                 bias, multipliers, shifts, tables of formats
 DRAM   bytes
 =====  ===========================  ==========================================================
+
+An element of ACT, and of a tensor in DRAM, is a byte, or a word of two bytes where the target stores
+activations in 16 bits ([storage] of its description): its lower byte is the value, the upper one 0.
+Weights in streams are as wide as the target stores weights.
 
 Notation: ``x[b, y, x, c]`` is block, row, column and channel of an activation tile; ``Q`` is
 ``clip(((v * mult + (1 << (shift - 1))) >> shift) + zero_point, low, high)`` computed in int64.
@@ -169,7 +173,8 @@ class Load(Instruction):
 
     ``ACT[act + b*act_block + y*act_row + x][lane : lane+bytes] =
     DRAM[dram + b*dram_block + y*dram_row + x*dram_pixel : ... + bytes]``
-    for b < blocks, y < height, x < width.
+    for b < blocks, y < height, x < width. Where elements have two bytes, ``lane`` and ``bytes``
+    count elements; addresses and strides of DRAM are bytes all the same, multiples of two.
     """
 
     act: int = u(20, "first ACT row")
@@ -417,4 +422,12 @@ class Store(Instruction):
     lane: int = u(4, "first byte within the ACT row")
 
 
+# Channels of a tile: those that an instruction counts and a load or store moves, in whole blocks.
+MOST_CHANNELS = BLOCK * min(
+    dict(layout(Conv))["channels"].high // BLOCK, dict(layout(Load))["blocks"].high
+)
+# Rows and columns of a tile: those that an instruction writes, and a load or store moves.
+MOST_SIDE = min(
+    dict(layout(cls))[name].high for cls in (Load, Output) for name in ("height", "width")
+)
 BUS = (Load, LoadWeights, LoadParams, Store)  # those that use the DRAM bus

@@ -106,14 +106,14 @@ def _audit_ports(spec: AccelSpec, run: Run) -> None:
     for resource in physics.resources(spec):
         for port in resource.ports:
             through = passed(count, port.flows)
-            most = resource.bytes_per_cycle(port) * count["cycles"]
+            most = resource.per_cycle(port) * count["cycles"]
             if (through > most).any():
                 pc = int(np.argmax(through > most))
                 _require(
                     False,
                     f"pc {pc}",
-                    f"{through[pc]} bytes went through port '{port}' of {resource.name} in "
-                    f"{count['cycles'][pc]} cycles, which passes {most[pc]:g} at most",
+                    f"{through[pc] * port.unit} bytes went through port '{port}' of {resource.name} "
+                    f"in {count['cycles'][pc]} cycles, which passes {most[pc] * port.unit:g} at most",
                 )
     for event, split in spec.kind.splits.items():
         wrong = split.unit * count[spec.kind.events[event]] != passed(count, split.flows)

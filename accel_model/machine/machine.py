@@ -327,7 +327,7 @@ def _input(tensor: Tensor, inputs: Inputs) -> npt.NDArray[np.generic]:
         given.ndim > 1
         and given.shape[0] > 0
         and given.shape[1] == tensor.channels
-        and given.size == given.shape[0] * tensor.nbytes
+        and given.size == given.shape[0] * tensor.size
         and str(given.dtype) == tensor.dtype
     )
     if not fits:
@@ -344,4 +344,4 @@ def _output(tensor: Tensor, memories: Memories) -> npt.NDArray[np.generic]:
         raise MachineError(
             f"output '{tensor.name}' is not complete: its byte {missing} was never written"
         )
-    return from_dram(memories.dram.read(tensor.address, tensor.nbytes), tensor)
+    return from_dram(memories.elements(tensor), tensor)

@@ -33,7 +33,7 @@ class Run:
     change it, of the first, and ``each`` has the runs of all. cycles: until the last completion. unit: 0 load, 1 compute, 2 store. ready: cycle at
     which its tokens were there; start; free: its unit was free again; end: completed (a transfer's
     latency included). counters: ``COUNTED``, the events of the kind of array, and the flows of its
-    ports, bytes (``physics.traffic``). slots: int64
+    ports (``physics.traffic``). slots: int64
     [pcs, Kind.slots], multiplier-cycles. energy: picojoules by event. seed: of the order, None for
     program order.
     """
@@ -128,7 +128,7 @@ def energies(spec: AccelSpec, found: Mapping[str, Int64]) -> dict[str, Floats]:
 
 
 def passed(found: Mapping[str, Int64], flows: Sequence[str]) -> Int64:
-    """Bytes of several flows together, of each instruction."""
+    """Several flows together, of each instruction."""
     total: Int64 = np.sum([found[flow] for flow in flows], axis=0, dtype=np.int64)
     return total
 

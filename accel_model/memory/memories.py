@@ -60,6 +60,7 @@ class DramImage:
 
     fixed: Bytes
     arena: Bytes
+    element_bytes: int = 1  # of an activation
 
     @staticmethod
     def of(program: Program, images: int = 1, spare: DramImage | None = None) -> DramImage:
@@ -70,8 +71,11 @@ class DramImage:
         fixed = image[:end]
         arena = _room(None if spare is None else spare.arena, (images, program.dram_bytes - end))
         fixed.flags.writeable = False
+        element_bytes = program.spec.storage.activation_bytes
+        if element_bytes > 1:
+            arena[:] = 0  # upper bytes, which nothing writes
         arena[:, : len(image) - end] = image[end:]
-        return DramImage(fixed, arena)
+        return DramImage(fixed, arena, element_bytes)
 
     @property
     def images(self) -> int:
@@ -104,10 +108,26 @@ class DramImage:
         found, start = self.source(first, length)
         return found[0, start : start + length]
 
-    def write(self, first: int, values: Bytes) -> None:
-        """Put bytes into the arena: uint8 [N, length], or [length] for all images."""
+    def elements(self, first: int, length: int) -> tuple[Bytes, int]:
+        """``source``, of which only the bytes that hold values: uint8 [N, elements] or [1, elements],
+        and the first element there. first: its byte; length: bytes."""
+        found, start = self.source(first, length)
+        return found[:, start % self.element_bytes :: self.element_bytes], (
+            start // self.element_bytes
+        )
+
+    def arena_elements(self, first: int) -> tuple[Bytes, int]:
+        """The bytes of the arena that hold values of elements, of which one is at byte ``first``, to
+        be written: uint8 [N, elements]; and its place there."""
         start = first - len(self.fixed)
-        self.arena[:, start : start + values.shape[-1]] = values
+        return self.arena[:, start % self.element_bytes :: self.element_bytes], (
+            start // self.element_bytes
+        )
+
+    def write(self, first: int, values: Bytes) -> None:
+        """Put elements into the arena: uint8 [N, elements], or [elements] for all images."""
+        into, start = self.arena_elements(first)
+        into[:, start : start + values.shape[-1]] = values
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,11 +189,16 @@ class Memories:
         return made
 
     def give(self, tensor: Tensor, values: Bytes | None) -> None:
-        """The host puts a tensor of each image into DRAM, uint8 [N, bytes]; without ``values`` it
+        """The host puts a tensor of each image into DRAM, uint8 [N, elements]; without ``values`` it
         only says that it is there."""
         self._set_written(tensor.address, tensor.nbytes)
         if values is not None:
             self.dram.write(tensor.address, values)
+
+    def elements(self, tensor: Tensor) -> Bytes:
+        """A tensor of each image, uint8 [N, elements], not to be written."""
+        raw = self.dram.read(tensor.address, tensor.nbytes)
+        return raw[:, :: tensor.element_bytes]
 
     def _set_written(self, first: int, length: int) -> None:
         if length:

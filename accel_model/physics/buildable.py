@@ -7,7 +7,7 @@ import math
 from zeroskip.accel_model.physics.common import RESULT_TABLES, node_of
 from zeroskip.accel_model.physics.cost import parts
 from zeroskip.accel_model.physics.sense import warn
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, SpecError
+from zeroskip.accel_model.spec import AccelSpec, SpecError
 
 READ_INTO_PIPELINE = (
     "ACT",
@@ -34,7 +34,8 @@ def check(spec: AccelSpec) -> None:
                 f"for {' and '.join(map(str, part.ports))}; up to "
                 f"{1000 / part.least_period_ns:.0f} MHz it can, or with smaller banks"
             )
-    moved = spec.kind.datapath(spec).rows + math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES)
+    bus = math.ceil(spec.dram.bytes_per_cycle / spec.act_row_bytes)
+    moved = spec.kind.datapath(spec).rows + bus
     if moved > spec.sram.act_banks:
         raise SpecError(
             f"{where}: sram.act_banks = {spec.sram.act_banks} take a row each in a cycle, and "

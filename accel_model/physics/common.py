@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, memory, of_logic
 from zeroskip.accel_model.spec import (
     ACC_ROW_BYTES,
-    ACT_ROW_BYTES,
     PAR_ROW_BYTES,
     WGT_WORD_BYTES,
     AccelSpec,
@@ -22,10 +21,30 @@ TABLE_BYTES = 256  # of a table of results: one for each byte
 RESULT_TABLES = "result tables"
 WIDEST = 64  # bytes of a macro's word
 ACC_BANKS = 2  # even and odd rows: one is read while the other is written
-ACTIVATION_BITS, ENTRY_BITS, PRODUCT_BITS, SUM_BITS = 8, 9, 17, 32
-WEIGHT_BITS = 8
+SUM_BITS = 32
 SUM_BYTES = SUM_BITS // 8
 SCALED_BITS = SUM_BITS + 32  # a sum times the multiplier of its channel
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bits of what a target multiplies, from its [storage]."""
+
+    activation: int
+    weight: int
+
+    @staticmethod
+    def of(spec: AccelSpec) -> Widths:
+        return Widths(spec.storage.activation_bits, spec.storage.weight_bits)
+
+    @property
+    def entry(self) -> int:
+        """An activation less its zero point."""
+        return self.activation + 1
+
+    @property
+    def product(self) -> int:
+        return self.weight + self.entry
 
 
 def node_of(spec: AccelSpec) -> str:
@@ -40,8 +59,14 @@ def node_of(spec: AccelSpec) -> str:
 
 def stream_row_bytes(spec: AccelSpec) -> int:
     """Bytes of a row of a bank of WGT: what the bus brings in a cycle, all of which may be one
-    bank's; at least a word, at most a macro's widest."""
-    return min(max(WGT_WORD_BYTES, spec.dram.bytes_per_cycle), WIDEST)
+    bank's; at least what a unit takes, at most a macro's widest."""
+    return min(max(unit_stream_bytes(spec), spec.dram.bytes_per_cycle), WIDEST)
+
+
+def unit_stream_bytes(spec: AccelSpec) -> int:
+    """Bytes that a unit which takes four weights a cycle takes of its bank of WGT: a word for each
+    byte of a weight."""
+    return WGT_WORD_BYTES * spec.storage.weight_bytes
 
 
 def built(spec: AccelSpec, one: Resource) -> Part:
@@ -106,11 +131,11 @@ class Datapath:
 
 def bus_rows(spec: AccelSpec) -> int:
     """Rows of ACT that the load or the store unit moves in a cycle, however few of their bytes: one
-    for each 16 bytes of the bus, or, for pixels of few channels, as many neighbours as the fetch
+    for as many bytes of the bus as it has, or, for pixels of few channels, as many neighbours as the fetch
     unit takes, if these are no more than half of the banks."""
     banks = spec.sram.act_banks
     narrow = min(spec.array.pixels, banks // 2)
-    return min(banks, max(math.ceil(spec.dram.bytes_per_cycle / ACT_ROW_BYTES), narrow))
+    return min(banks, max(math.ceil(spec.dram.bytes_per_cycle / spec.act_row_bytes), narrow))
 
 
 def stream_rate(spec: AccelSpec, way: Datapath) -> int:
@@ -122,19 +147,21 @@ def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     """ACT, WGT, ACC, PAR, staging and the tables of results: a copy for each result that is written
     back in a cycle, all of which take the same row at once."""
     own, row, banks = spec.sram, stream_row_bytes(spec), way.act_banks(spec)
+    value = spec.storage.activation_bytes
     par, columns = BLOCK * way.blocks, 2 * BLOCK * way.blocks
     return (
         Resource(
             "ACT",
             banks,
             own.act_bytes // banks,
-            ACT_ROW_BYTES,
+            spec.act_row_bytes,
             (
-                PartPort("fetch", "r", flows=way.fetched),
+                PartPort("fetch", "r", flows=way.fetched, unit=value),
                 PartPort(
                     "write-back, load and store",
                     "rw",
                     flows=("act_written", "act_loaded", "act_stored"),
+                    unit=value,
                 ),
             ),
         ),
@@ -163,8 +190,15 @@ def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
             "staging",
             columns,
             own.staging_bytes // columns,
-            1,
-            (PartPort("drain or write-back", "rw", flows=("staging_written", "staging_read")),),
+            value,
+            (
+                PartPort(
+                    "drain or write-back",
+                    "rw",
+                    flows=("staging_written", "staging_read"),
+                    unit=value,
+                ),
+            ),
         ),
         Resource(
             RESULT_TABLES,
@@ -191,25 +225,30 @@ def _sums(size: int, way: Datapath) -> Resource:
 def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     """What stands between memories: units for 16 results a cycle at least, and the rows that load
     and store move (``bus_rows``)."""
+    value = spec.storage.activation_bytes
     return (
         Resource(
             "requantize units",
             max(BLOCK, way.results),
             0,
-            1,
-            (PartPort("drain", "w", flows=("scaled",)),),
+            value,
+            (PartPort("drain", "w", flows=("scaled",), unit=value),),
         ),
         Resource(
-            "addition units", way.finished, 0, 1, (PartPort("write-back", "w", flows=("added",)),)
+            "addition units",
+            way.finished,
+            0,
+            value,
+            (PartPort("write-back", "w", flows=("added",), unit=value),),
         ),
         Resource(
             "load and store row buffers",
             1,
             0,
-            ACT_ROW_BYTES * bus_rows(spec),
+            spec.act_row_bytes * bus_rows(spec),
             (
-                PartPort("load", "w", flows=("act_loaded",)),
-                PartPort("store", "r", flows=("act_stored",)),
+                PartPort("load", "w", flows=("act_loaded",), unit=value),
+                PartPort("store", "r", flows=("act_stored",), unit=value),
             ),
         ),
     )
@@ -218,44 +257,44 @@ def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
 def multipliers(spec: AccelSpec) -> Iterator[Part]:
     """The multiply-accumulate cells and their second accumulators."""
     cells, count = logic(node_of(spec)), spec.array.macs
-    yield of_logic("multiplier cells", count, multiplier_cell(cells))
+    yield of_logic("multiplier cells", count, multiplier_cell(cells, Widths.of(spec)))
     yield of_logic("second accumulators", count, cells.register(SUM_BITS))
 
 
 def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
     """What brings rows of any bank of ACT to the fetch unit, what takes a byte of a row of a table,
-    and the paths: units that make 8-bit results of sums, those that add an operand to results, and
+    and the paths: units that make results of sums, those that add an operand to results, and
     the buffers of the load and store units, two rows each for every row that moves in a cycle."""
-    cells = logic(node_of(spec))
-    crossbar = cells.mux(spec.sram.act_banks, 8 * ACT_ROW_BYTES)
+    cells, bits = logic(node_of(spec)), Widths.of(spec)
+    crossbar = cells.mux(spec.sram.act_banks, 8 * spec.act_row_bytes)
     yield of_logic("fetch crossbar", spec.array.pixels, crossbar)
-    yield of_logic("result multiplexers", way.finished, cells.mux(PAR_ROW_BYTES, ACTIVATION_BITS))
-    unit, row = requantizer(cells), cells.register(8 * ACT_ROW_BYTES)
+    yield of_logic("result multiplexers", way.finished, cells.mux(PAR_ROW_BYTES, 8))
+    unit, row = requantizer(cells, bits), cells.register(8 * spec.act_row_bytes)
     for one in paths(spec, way):
         cell = row * (4 * bus_rows(spec)) if one.name.startswith("load") else unit
         if one.name == "addition units":  # which make products of two activations too
-            cell = cell + cells.multiplier(ENTRY_BITS, ENTRY_BITS)
+            cell = cell + cells.multiplier(bits.entry, bits.entry)
         yield of_logic(one.name, one.count, cell, one.width, one.ports)
 
 
-def multiplier_cell(cells: Logic) -> Cell:
+def multiplier_cell(cells: Logic, bits: Widths) -> Cell:
     """Zero point subtracted, product, sum; operand, product and sum in registers."""
-    held = ENTRY_BITS + PRODUCT_BITS + SUM_BITS
+    held = bits.entry + bits.product + SUM_BITS
     return (
-        cells.adder(ENTRY_BITS)
-        + cells.multiplier(WEIGHT_BITS, ENTRY_BITS)
+        cells.adder(bits.entry)
+        + cells.multiplier(bits.weight, bits.entry)
         + cells.adder(SUM_BITS)
         + cells.register(held)
     )
 
 
-def requantizer(cells: Logic) -> Cell:
+def requantizer(cells: Logic, bits: Widths) -> Cell:
     """Bias, 32-bit multiply, rounding, a shifter of six stages, zero point and clip."""
     return (
         cells.adder(SUM_BITS)
         + cells.multiplier(SUM_BITS, SUM_BITS)
         + cells.adder(SCALED_BITS)
         + cells.mux(2, SCALED_BITS) * 6
-        + cells.adder(ENTRY_BITS) * 2
-        + cells.register(SCALED_BITS + ACTIVATION_BITS)
+        + cells.adder(bits.entry) * 2
+        + cells.register(SCALED_BITS + bits.activation)
     )

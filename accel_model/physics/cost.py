@@ -12,7 +12,7 @@ from typing import Any
 from zeroskip.accel_model.physics.common import RESULT_TABLES, node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import Price
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.technology import DramDevice, dram, logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, CLOCK_POWER, FILLER_AREA
 
@@ -116,7 +116,7 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
     """
     cost = {part.name: part for part in parts(spec)}
     cells, memory = logic(node_of(spec)), _dram(spec)
-    crossing = cells.wire_pj * 8 * ACT_ROW_BYTES * math.sqrt(physics(spec).area_mm2)
+    crossing = cells.wire_pj * 8 * spec.act_row_bytes * math.sqrt(physics(spec).area_mm2)
     words = stream_row_bytes(spec) / WGT_WORD_BYTES
     staging, row = cost["staging"], cells.register(8 * stream_row_bytes(spec)).pj
     act, wgt, acc, table = cost["ACT"], cost["WGT"], cost["ACC"], cost[RESULT_TABLES]

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from zeroskip.accel_model.physics.common import (
-    ACTIVATION_BITS,
     BLOCK,
-    PRODUCT_BITS,
     SUM_BITS,
-    WEIGHT_BITS,
     Datapath,
+    Widths,
     built,
     memories,
     multipliers,
@@ -22,11 +20,12 @@ from zeroskip.accel_model.physics.common import (
     results,
     rows_of_results,
     stream_row_bytes,
+    unit_stream_bytes,
 )
 from zeroskip.accel_model.physics.cost import clocked, common_energy, parts
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
 from zeroskip.accel_model.physics.traffic import ROW_SPLIT, WINDOW_SPLIT, Price
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.technology.logic import CLOCK_AREA, FILLER_AREA
 from zeroskip.accel_model.timing.lane_array import Lanes
@@ -61,9 +60,10 @@ def windows_of(array: GangedLanes, *, lock_step: bool) -> int:
 
 
 def lane_datapath(spec: AccelSpec, array: GangedLanes) -> Datapath:
-    """A lane takes a word of its stream a cycle. Results leave in rows of 16."""
-    width = array.drain_width
-    return Datapath(results=width, rows=rows_of_results(spec, width), stream_bytes=WGT_WORD_BYTES)
+    """A lane takes a word of its stream a cycle, or two of 16-bit weights. Results leave in rows of
+    16."""
+    width, taken = array.drain_width, unit_stream_bytes(spec)
+    return Datapath(results=width, rows=rows_of_results(spec, width), stream_bytes=taken)
 
 
 def lane_row_unit(spec: AccelSpec, array: GangedLanes) -> RowUnit | None:
@@ -78,21 +78,21 @@ def lane_row_unit(spec: AccelSpec, array: GangedLanes) -> RowUnit | None:
         fetch=array.pixels,
         banks=spec.sram.act_banks,
         written=lane_datapath(spec, array).rows,
-        kernel=lanes * stream_row_bytes(spec),
+        kernel=lanes * stream_row_bytes(spec) // spec.storage.weight_bytes,
     )
 
 
-def _row_registers(array: GangedLanes) -> Resource:
+def _row_registers(spec: AccelSpec, array: GangedLanes) -> Resource:
     """Of each channel of a block: written as rows are fetched, read by all its multipliers."""
-    multipliers = array.lanes // BLOCK * array.pixels
+    multipliers, value = array.lanes // BLOCK * array.pixels, spec.storage.activation_bytes
     return Resource(
         "row registers",
         BLOCK,
         0,
-        multipliers,
+        multipliers * value,
         (
-            PartPort("fetch", "w", array.pixels / multipliers, ROW_SPLIT.writes),
-            PartPort("multipliers", "r", 1, ROW_SPLIT.reads),
+            PartPort("fetch", "w", array.pixels / multipliers, ROW_SPLIT.writes, value),
+            PartPort("multipliers", "r", 1, ROW_SPLIT.reads, value),
         ),
     )
 
@@ -104,25 +104,25 @@ def lane_resources(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> t
     channels is written in one cycle, and one bank is read. A fetch of as many rows as a lane has
     pixels is broadcast.
     """
-    way = lane_datapath(spec, array)
+    way, value = lane_datapath(spec, array), spec.storage.activation_bytes
     windows = Resource(
         "windows",
         windows_of(array, lock_step=lock_step) * BLOCK,
-        max(1, array.window_entries // BLOCK) * array.pixels,
-        array.pixels,
+        max(1, array.window_entries // BLOCK) * array.pixels * value,
+        array.pixels * value,
         (
-            PartPort("fetch", "w", flows=WINDOW_SPLIT.writes),
-            PartPort("lane", "r", 1 / BLOCK, WINDOW_SPLIT.reads),
+            PartPort("fetch", "w", flows=WINDOW_SPLIT.writes, unit=value),
+            PartPort("lane", "r", 1 / BLOCK, WINDOW_SPLIT.reads, value),
         ),
     )
     broadcast = Resource(
         "fetch registers",
         1,
         0,
-        ACT_ROW_BYTES * array.pixels,
-        (PartPort("fetch", "w", flows=("act_fetched",)),),
+        spec.act_row_bytes * array.pixels,
+        (PartPort("fetch", "w", flows=("act_fetched",), unit=value),),
     )
-    rows = (_row_registers(array),) if array.row_pixels else ()
+    rows = (_row_registers(spec, array),) if array.row_pixels else ()
     return (*memories(spec, way), windows, broadcast, *rows, *paths(spec, way))
 
 
@@ -131,12 +131,12 @@ def lane_parts(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> Itera
     instructions and addresses, the tokens' queues and the DRAM interface's own logic."""
     declared = {one.name: one for one in lane_resources(spec, array, lock_step=lock_step)}
     yield from (built(spec, one) for one in declared.values() if one.bytes)
-    cells = logic(node_of(spec))
+    cells, bits = logic(node_of(spec)), Widths.of(spec)
     row = cells.register(8 * stream_row_bytes(spec))
     windows, fetch = windows_of(array, lock_step=lock_step), declared["fetch registers"]
-    yield of_logic("window multiplexers", windows, cells.mux(BLOCK, 8 * array.pixels))
+    yield of_logic("window multiplexers", windows, cells.mux(BLOCK, bits.activation * array.pixels))
     yield from multipliers(spec)
-    yield of_logic("weight registers", array.lanes, cells.register(WEIGHT_BITS))
+    yield of_logic("weight registers", array.lanes, cells.register(bits.weight))
     buffers = 1 if lock_step and not array.row_pixels else 2
     yield of_logic("weight row buffers", array.lanes, row * buffers)
     if not lock_step:
@@ -153,18 +153,18 @@ def _row_parts(spec: AccelSpec, unit: RowUnit, registers: Resource) -> Iterator[
     """The registers; for each multiplier a pixel of its channel's register and a weight of the
     kernel row; that row out of the buffers, into which the streams' banks are led; products summed
     from multiplier to multiplier of a group, and a group's accumulators."""
-    cells, count = logic(node_of(spec)), BLOCK * unit.multipliers
-    held = cells.register(ACTIVATION_BITS * unit.register) * ROW_REGISTERS
+    cells, bits, count = logic(node_of(spec)), Widths.of(spec), BLOCK * unit.multipliers
+    held = cells.register(bits.activation * unit.register) * ROW_REGISTERS
     yield of_logic(registers.name, BLOCK, held, registers.width, registers.ports)
-    pixel = cells.mux(unit.register, ACTIVATION_BITS)
-    weight = cells.mux(unit.multipliers, WEIGHT_BITS)
+    pixel = cells.mux(unit.register, bits.activation)
+    weight = cells.mux(unit.multipliers, bits.weight)
     yield of_logic("row multiplexers", count, pixel + weight)
-    line = WEIGHT_BITS * unit.multipliers
+    line = bits.weight * unit.multipliers
     lines = max(1, unit.kernel // unit.multipliers)
-    filled = cells.mux(max(1, spec.wgt_banks // BLOCK), 8 * WGT_WORD_BYTES)
+    filled = cells.mux(max(1, spec.wgt_banks // BLOCK), 8 * unit_stream_bytes(spec))
     selected = cells.mux(lines, line) + cells.mux(2, line)
     yield of_logic("kernel row selectors", BLOCK, filled + selected)
-    chain = PRODUCT_BITS + math.ceil(math.log2(unit.multipliers))
+    chain = bits.product + math.ceil(math.log2(unit.multipliers))
     summed = cells.adder(chain) + cells.register(chain) + cells.mux(3, SUM_BITS)
     yield of_logic("row adders", count, summed)
 
@@ -173,7 +173,7 @@ def lane_energy(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> dict
     """Picojoules of each event. An entry goes from the fetch unit to all lanes."""
     cost = {part.name: part for part in parts(spec)}
     window, pixels = cost["windows"], array.pixels
-    wire = logic(node_of(spec)).wire_pj * ACTIVATION_BITS * pixels
+    wire = logic(node_of(spec)).wire_pj * Widths.of(spec).activation * pixels
     broadcast = wire * broadcast_mm(spec, array)
     read = window.read_pj + cost["window multiplexers"].read_pj
     write = window.write_pj
@@ -197,7 +197,7 @@ def _row_energy(spec: AccelSpec, array: GangedLanes) -> Price:
     cost, cells = {part.name: part for part in parts(spec)}, logic(node_of(spec))
     selected = cost["kernel row selectors"].read_pj / unit.multipliers
     read = cost["row multiplexers"].read_pj + selected + cost["row adders"].read_pj
-    return Price(clocked(read), clocked(cells.register(ACTIVATION_BITS).pj))
+    return Price(clocked(read), clocked(cells.register(Widths.of(spec).activation).pj))
 
 
 def broadcast_mm(spec: AccelSpec, array: GangedLanes) -> float:

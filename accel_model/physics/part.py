@@ -16,13 +16,15 @@ class PartPort:
     user: who uses it.
     way: "r", "w", or "rw" for either in a cycle.
     uses: words a cycle at most, of an instance.
-    flows: counters of the bytes that go through it (``traffic.py``).
+    flows: counters of what goes through it (``traffic.py``).
+    unit: bytes of what they count: of an activation, of a weight, or 1.
     """
 
     user: str
     way: str
     uses: float = 1
     flows: tuple[str, ...] = ()
+    unit: int = 1
 
     def __str__(self) -> str:
         return f"{self.user} {self.uses:g}{self.way}"
@@ -45,9 +47,9 @@ class Resource:
     width: int
     ports: tuple[PartPort, ...]
 
-    def bytes_per_cycle(self, port: PartPort) -> float:
-        """What goes through a port of all instances in a cycle at most."""
-        return self.count * self.width * port.uses
+    def per_cycle(self, port: PartPort) -> float:
+        """What goes through a port of all instances in a cycle at most, in the port's units."""
+        return self.count * self.width * port.uses / port.unit
 
 
 @dataclass(frozen=True)

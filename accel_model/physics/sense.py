@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from zeroskip.accel_model.physics.cost import physics
 from zeroskip.accel_model.spec import AccelSpec
 
-OPERANDS = 2  # bytes that a multiply takes at most: a weight and an activation
 MOST_CHANNELS = 8  # of DRAM, 16 bits each: the widest interface of phones is 128 bits
 MOST_BYTES = 64 * 1024  # of SRAM for a multiplier; 2 KiB in the built-in targets
 
@@ -28,9 +27,10 @@ def doubts(spec: AccelSpec) -> Iterator[str]:
     on the chip) multiplies for a byte that moves (Hong and Kung, STOC 1981, up to a constant).
     """
     macs, bus, sram = spec.array.macs, spec.dram.bytes_per_cycle, spec.sram_bytes
-    if bus > OPERANDS * macs:
+    operands = spec.storage.activation_bytes + spec.storage.weight_bytes
+    if bus > operands * macs:
         yield (
-            f"dram.bytes_per_cycle = {bus} brings more than {OPERANDS} bytes a cycle for each of "
+            f"dram.bytes_per_cycle = {bus} brings more than {operands} bytes a cycle for each of "
             f"{macs:,} multipliers, which use no more; take a narrower bus or a larger array"
         )
     most = math.sqrt(sram)

@@ -1,7 +1,10 @@
-"""The bytes that are counted through ports, and which of them are reads and writes of an event.
+"""What is counted through ports, and which of it is reads and writes of an event.
 
-A *flow* is a counter of the machine, in bytes, of one user of a port. The flows of an event add up
-to its own counter, and say how much of it was reading and how much writing, which cost differently.
+A *flow* is a counter of the machine, of one user of a port. It counts activations or weights where
+a memory holds these, however many bits they are stored in, and bytes of everything else (streams,
+sums, parameters, DRAM); how many bytes a unit has the port says (``PartPort.unit``), from the spec's
+[storage]. The flows of an event add up to its own counter, and say how much of it was reading and
+how much writing, which cost differently.
 """
 
 from __future__ import annotations
@@ -10,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW, PAR_ROW_BYTES, WGT_WORD_BYTES
 
 
 @dataclass(frozen=True)
 class Split:
     """An event that is either a read or a write.
 
-    unit: bytes of one.
-    reads, writes: the flows of its bytes.
+    unit: of its flows, for one event.
+    reads, writes: its flows.
     """
 
     unit: int
@@ -32,9 +35,7 @@ class Split:
 
 SPLITS: Mapping[str, Split] = MappingProxyType(
     {  # key of [energy] -> its flows
-        "act_row": Split(
-            ACT_ROW_BYTES, ("act_fetched", "act_stored"), ("act_written", "act_loaded")
-        ),
+        "act_row": Split(ACT_ROW, ("act_fetched", "act_stored"), ("act_written", "act_loaded")),
         "wgt_word": Split(WGT_WORD_BYTES, ("wgt_read",), ("wgt_loaded",)),
         "acc_row": Split(ACC_ROW_BYTES, ("acc_read",), ("acc_written",)),
         "lookup": Split(PAR_ROW_BYTES, ("looked_up",), ("table_written",)),

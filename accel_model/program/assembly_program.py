@@ -14,7 +14,7 @@ bytes. A tensor's shape is channels x rows x columns (or channels x positions), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -98,13 +98,22 @@ def read_source(text: str, name: str) -> Program:
         image = source.image()
     except SourceError as problem:
         raise SourceError(f"{name}: {problem}") from None
-    tensors = [each for kind in _TENSORS for each in source.tensors[kind]]
+    wide = source.spec.storage.activation_bytes
+    found = {
+        kind: tuple(replace(each, element_bytes=wide) for each in source.tensors[kind])
+        for kind in _TENSORS
+    }
+    tensors = [each for kind in _TENSORS for each in found[kind]]
     end = max([len(image), *(each.address + each.nbytes for each in tensors)])
     for each in tensors:
         if each.address < len(image):
             raise SourceError(
                 f"{name}: tensor '{each.name}' begins at {each.address:#x}, within "
                 f"the constants, which end at {len(image):#x}"
+            )
+        if each.address + each.nbytes > MAX_DRAM_BYTES:
+            raise SourceError(
+                f"{name}: tensor '{each.name}' ends beyond the {MAX_DRAM_BYTES} bytes of DRAM"
             )
     count = len(source.stream)
     return Program(
@@ -113,8 +122,8 @@ def read_source(text: str, name: str) -> Program:
         words=encode_all(source.stream),
         image=image,
         dram_bytes=end,
-        inputs=tuple(source.tensors[".input"]),
-        outputs=tuple(source.tensors[".output"]),
+        inputs=found[".input"],
+        outputs=found[".output"],
         layers=(),
         tiles=(),
         layer_of=np.full(count, -1, np.int32),

@@ -174,10 +174,10 @@ class Program:
             **self.spec.plugin,
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,
-            "inputs": [asdict(t) for t in self.inputs],
-            "outputs": [asdict(t) for t in self.outputs],
+            "inputs": [t.table for t in self.inputs],
+            "outputs": [t.table for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
-            "moved": [asdict(t) for t in self.moved],
+            "moved": [t.table for t in self.moved],
             "places": [asdict(place) for place in self.places],
         }
         arrays: dict[str, npt.NDArray[Any]] = {
@@ -281,12 +281,14 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
             "the program's provenance does not match its instructions; compile it again"
         )
     layers = tuple(_layer(table) for table in head["layers"])
+    spec = spec_from_table(head["spec"], "the program")
     tensors = {
-        key: tuple(_tensor(table) for table in head[key]) for key in ("inputs", "outputs", "moved")
+        key: tuple(_tensor(table, spec.storage.activation_bytes) for table in head[key])
+        for key in ("inputs", "outputs", "moved")
     }
     return Program(
         name=checked_text(head["name"], "name"),
-        spec=spec_from_table(head["spec"], "the program"),
+        spec=spec,
         words=words,
         image=image,
         dram_bytes=checked_int(head["dram_bytes"], "dram_bytes", len(image), MAX_DRAM_BYTES),
@@ -302,8 +304,8 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
     )
 
 
-def _tensor(table: Any) -> Tensor:
-    made = from_table(Tensor, table)
+def _tensor(table: Any, element_bytes: int) -> Tensor:
+    made = Tensor.from_table(table, element_bytes)
     checked_int(made.address, "Tensor.address")
     checked_int(made.channels, "Tensor.channels", 1)
     for size in made.spatial:

@@ -1,19 +1,23 @@
 """How an activation tensor lies in DRAM: blocks of 16 channels, the last one as wide as it is.
 
 A tensor [1, C, *spatial] is stored block by block; block b holds channels 16 b .. 16 b + w - 1 with
-w = min(16, C - 16 b), pixel by pixel (row-major over the spatial dimensions), w bytes each. So it
-takes exactly C x pixels bytes, a block is one run of bytes, and a 3-channel image is plain NHWC.
+w = min(16, C - 16 b), pixel by pixel (row-major over the spatial dimensions), w elements each. So it
+takes exactly C x pixels elements, a block is one run of bytes, and a 3-channel image is plain NHWC.
+An element is a byte, or, where the target stores activations in 16 bits, a word of two of which the
+lower byte holds the value and the upper one is 0.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.io.validate import from_table
 from zeroskip.accel_model.isa.instructions import BLOCK
 
 
@@ -24,33 +28,55 @@ def blocks(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor in DRAM: [1, channels, *spatial], int8 or uint8, at a byte address."""
+    """A tensor in DRAM: [1, channels, *spatial], int8 or uint8, at a byte address.
+
+    element_bytes: that the target stores an activation in.
+    """
 
     name: str
     address: int
     channels: int
     spatial: tuple[int, ...]
     dtype: str = "int8"
+    element_bytes: int = 1
 
     @property
     def pixels(self) -> int:
         return prod(self.spatial)
 
     @property
-    def nbytes(self) -> int:
+    def size(self) -> int:
+        """Elements."""
         return self.channels * self.pixels
 
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.element_bytes
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What a program's file says of it; how wide elements are its target says."""
+        return {key: value for key, value in asdict(self).items() if key != "element_bytes"}
+
+    @staticmethod
+    def from_table(table: Any, element_bytes: int) -> Tensor:
+        """The tensor of ``table`` on a target with elements of so many bytes; ValueError if it is
+        none."""
+        if not isinstance(table, dict) or "element_bytes" in table:
+            raise ValueError("a Tensor is a table, and its target says how wide elements are")
+        return from_table(Tensor, {**table, "element_bytes": element_bytes})
+
     def block_width(self, block: int) -> int:
-        """Channels (bytes of a pixel) in a block."""
+        """Channels of a block."""
         return min(BLOCK, self.channels - BLOCK * block)
 
     def block_address(self, block: int) -> int:
         """DRAM byte of the first pixel of a block."""
-        return self.address + BLOCK * block * self.pixels
+        return self.address + BLOCK * block * self.pixels * self.element_bytes
 
 
 def to_dram(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """[N, C, *spatial] int8 or uint8 -> each image's bytes in DRAM, uint8 [N, C * pixels]."""
+    """[N, C, *spatial] int8 or uint8 -> each image's elements in DRAM, uint8 [N, C * pixels]."""
     images, channels = values.shape[:2]
     flat = np.ascontiguousarray(values).view(np.uint8).reshape(images, channels, -1)
     whole, pixels = channels // BLOCK * BLOCK, flat.shape[2]
@@ -60,7 +86,7 @@ def to_dram(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
 
 
 def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.generic]:
-    """Bytes in DRAM, uint8 [N, C * pixels] -> [N, C, *spatial] of the tensor's dtype."""
+    """Elements in DRAM, uint8 [N, C * pixels] -> [N, C, *spatial] of the tensor's dtype."""
     images, channels, pixels = len(raw), tensor.channels, tensor.pixels
     whole = channels // BLOCK * BLOCK
     out = np.empty((images, channels, pixels), np.uint8)
@@ -69,6 +95,20 @@ def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.gene
     tail = raw[:, whole * pixels :].reshape(images, pixels, channels - whole)
     out[:, whole:] = tail.swapaxes(1, 2)
     return out.view(tensor.dtype).reshape(images, channels, *tensor.spatial)
+
+
+def stack_images(values: npt.NDArray[Any], tensor: Tensor, images: int) -> npt.NDArray[Any]:
+    """[N, C, ...] -> [N / images, C, *spatial of the tensor], as a program of so many images takes
+    them: one below the other."""
+    parts = values.reshape(-1, images, tensor.channels, tensor.pixels // images)
+    return parts.swapaxes(1, 2).reshape(-1, tensor.channels, *tensor.spatial)
+
+
+def split_images(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """What ``stack_images`` has made of arrays of this shape, or of as many elements in this order,
+    again: [R, C, *spatial] -> [R * images, ...], images being the first size of the shape."""
+    parts = values.reshape(len(values), values.shape[1], shape[0], -1)
+    return parts.swapaxes(1, 2).reshape(-1, *shape[1:])
 
 
 @lru_cache(maxsize=1024)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 Value = tuple[int, list[Stored]]
 
 
-def read_valued(stream: bytes, channels: int, taps: int) -> list[Stored]:
+def read_valued(stream: bytes, channels: int, taps: int, wide: int) -> list[Stored]:
     """Values, each with its positions."""
     kinds = stream[4]
-    groups, positions = Pointer(stream, 5), Pointer(stream, 5 + 3 * kinds)
+    groups, positions = Pointer(stream, 5, wide), Pointer(stream, 5 + (wide + 2) * kinds)
     places = list(block_order(channels, taps))
     weights = []
     for _ in range(kinds):

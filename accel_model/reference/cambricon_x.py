@@ -40,15 +40,18 @@ class Elements(Design):
         """Of each window its weights: row, channel, value; by following the steps."""
         windows: list[list[tuple[BroadcastRow, int, int]]] = [[] for _ in self.stages()]
         place, number = -1, 0
-        pairs = [(stream[at], stream[at + 1]) for at in range(4, len(stream), 2)]
+        size = 1 + self.conv.weight_bytes
+        pairs = [
+            (stream[at], self.conv.weight_at(stream, at + 1))
+            for at in range(4, len(stream) - size + 1, size)
+        ]
         if pairs and pairs[-1] == (0, 0):
             pairs.pop()  # padding
-        for jump, byte in pairs:
+        for jump, weight in pairs:
             place += jump + 1
             while place >= self.rows[number].place + self.rows[number].width:
                 number += 1
             row = self.rows[number]
-            weight = byte - 256 if byte > 127 else byte
             windows[number // self.window_rows].append((row, place - row.place, weight))
         return windows
 

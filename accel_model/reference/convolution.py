@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
 BLOCK = 16
-ROW = 16  # bytes of a row of ACT, and of PAR
+ROW = 16  # activations of a row of ACT, bytes of one of PAR
 WORD = 4  # bytes of a row of a bank of WGT
 SUM = 4  # bytes of a partial sum
 
@@ -23,7 +23,8 @@ class Convolution:
     """A convolution of one tile.
 
     image[c][y][x] are the input values, zero point already subtracted; ``row`` is the ACT rows from
-    one image row to the next. streams: one packed stream for each filter. operand_row: rows from
+    one image row to the next. streams: one packed stream for each filter, with weights of
+    ``weight_bytes``, the lowest first. operand_row: rows from
     one image row of the residual operand to the next, None without one. first: sums start from 0,
     otherwise from ACC; last: they are requantized, otherwise they go to ACC.
     """
@@ -43,6 +44,11 @@ class Convolution:
     last: bool
     out_blocks: int
     operand_row: int | None = None
+    weight_bytes: int = 1
+
+    def weight_at(self, stream: bytes, byte: int) -> int:
+        """The weight that begins at a byte of a stream."""
+        return int.from_bytes(stream[byte : byte + self.weight_bytes], "little", signed=True)
 
 
 @dataclass

@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 class Tree:
     """16 multipliers and the adders below them: the sum of one filter at one output."""
 
-    def __init__(self, stream: bytes, outcome: Outcome) -> None:
+    def __init__(self, conv: Convolution, stream: bytes, outcome: Outcome) -> None:
         self.channel = stream[0] + 256 * stream[1]
-        self.stream, self.spent = stream, outcome.slots
+        self.conv, self.stream, self.spent = conv, stream, outcome.slots
         self.at, self.sum = 4, 0
 
     def clock(self, inputs: list[int], real: bool) -> None:
         """Multiply a row of up to 16 inputs by as many weights and add."""
         for value in inputs:
-            byte = self.stream[self.at]
-            weight = byte - 256 if byte > 127 else byte
-            self.at += 1
+            weight = self.conv.weight_at(self.stream, self.at)
+            self.at += self.conv.weight_bytes
             self.sum += weight * value
             cause = "zeros" if weight == 0 else "multiply" if real else "padding"
             self.spent[cause] += 1
@@ -39,7 +38,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     groups = [conv.streams[at : at + together] for at in range(0, len(conv.streams), together)]
     for output in range(conv.output[0] * conv.output[1]):
         for group in groups:
-            trees = [Tree(stream, outcome) for stream in group]
+            trees = [Tree(conv, stream, outcome) for stream in group]
             idle = together - len(trees)
             if conv.last and conv.operand_row is not None:
                 outcome.cycles += 1

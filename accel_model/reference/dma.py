@@ -13,10 +13,10 @@ from zeroskip.accel_model.spec import AccelSpec
 def row_rate(spec: AccelSpec) -> int:
     """Rows of ACT in a cycle: those of the bus's width, in a bank each, or a quad, in half of the
     banks at most."""
-    rate = spec.array.pixels
+    rate, row = spec.array.pixels, ROW * spec.storage.activation_bytes
     while 2 * rate > spec.sram.act_banks:
         rate -= 1
-    while ROW * rate < spec.dram.bytes_per_cycle and rate < spec.sram.act_banks:
+    while row * rate < spec.dram.bytes_per_cycle and rate < spec.sram.act_banks:
         rate += 1
     return rate
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.eyeriss_v2 import EyerissGeometry
 
 
-def read_csc(stream: bytes, channels: int, taps: int) -> list[Stored]:
+def read_csc(stream: bytes, channels: int, taps: int, wide: int) -> list[Stored]:
     """Columns: a tap of a block of channels each."""
     columns = [(first, tap) for first in range(0, channels, BLOCK) for tap in range(taps)]
     counts = stream[4 : 4 + len(columns)]
     behind = 4 + len(columns)
-    values, runs = Pointer(stream, behind), Pointer(stream, behind + sum(counts))
+    values, runs = Pointer(stream, behind, wide), Pointer(stream, behind + sum(counts) * wide)
     weights = []
     for (first, tap), count in zip(columns, counts, strict=True):
         channel = first

@@ -36,15 +36,16 @@ class Filter:
 
 
 def read_filters(
-    conv: Convolution, read: Callable[[bytes, int, int], list[Stored]]
+    conv: Convolution, read: Callable[[bytes, int, int, int], list[Stored]]
 ) -> list[Filter]:
-    """All streams of a convolution; ``read(stream, channels, taps)`` says what is in one."""
+    """All streams of a convolution; ``read(stream, channels, taps, bytes of a weight)`` says what is
+    in one."""
     channels, taps = len(conv.image), conv.kernel[0] * conv.kernel[1]
     return [
         Filter(
             stream[0] + 256 * stream[1],
             len(stream) // 4,
-            read(stream, channels, taps),
+            read(stream, channels, taps, conv.weight_bytes),
         )
         for stream in conv.streams
     ]
@@ -58,16 +59,16 @@ def block_order(channels: int, taps: int) -> Iterator[tuple[int, int]]:
                 yield channel, tap
 
 
-def read_dense(stream: bytes, channels: int, taps: int) -> list[Stored]:
+def read_dense(stream: bytes, channels: int, taps: int, wide: int) -> list[Stored]:
     """Every weight."""
-    values = Pointer(stream, 4)
+    values = Pointer(stream, 4, wide)
     return [Stored(c, tap, values.take_weight()) for c, tap in block_order(channels, taps)]
 
 
-def read_runs(stream: bytes, channels: int, taps: int) -> list[Stored]:
+def read_runs(stream: bytes, channels: int, taps: int, wide: int) -> list[Stored]:
     """Weights with the zeros before them, channel by channel."""
     count = stream[4] + 256 * stream[5]
-    values, runs = Pointer(stream, 6), Pointer(stream, 6 + count)
+    values, runs = Pointer(stream, 6, wide), Pointer(stream, 6 + count * wide)
     weights, at = [], 0
     for _ in range(count):
         at += runs.take(4)
@@ -76,7 +77,7 @@ def read_runs(stream: bytes, channels: int, taps: int) -> list[Stored]:
     return weights
 
 
-def read_bitmap(stream: bytes, channels: int, taps: int) -> list[Stored]:
+def read_bitmap(stream: bytes, channels: int, taps: int, wide: int) -> list[Stored]:
     """A bit for every position, then the weights that are there."""
     stages = [
         (first, tap, min(BLOCK, channels - first))
@@ -84,7 +85,7 @@ def read_bitmap(stream: bytes, channels: int, taps: int) -> list[Stored]:
         for tap in range(taps)
     ]
     behind = 4 + sum((width + 7) // 8 for _, _, width in stages)
-    bits, values = Pointer(stream, 4), Pointer(stream, behind)
+    bits, values = Pointer(stream, 4), Pointer(stream, behind, wide)
     weights = []
     for first, tap, width in stages:
         there = bits.take((width + 7) // 8 * 8)
@@ -112,8 +113,8 @@ def value_at(conv: Convolution, channel: int, tap: int, output: int) -> int | No
 
 
 def row_of_wgt(spec: AccelSpec) -> int:
-    """Bytes of a row of a bank of WGT: what the bus brings in a cycle, a word at least."""
-    return min(64, max(WORD, spec.dram.bytes_per_cycle))
+    """Bytes of a row of a bank of WGT: what the bus brings in a cycle, four weights at least."""
+    return min(64, max(WORD * spec.storage.weight_bytes, spec.dram.bytes_per_cycle))
 
 
 def stream_rate(spec: AccelSpec) -> int:

@@ -63,9 +63,8 @@ class KangLanes(Design):
                     for i in range(self.bits):
                         place |= (stream[bit // 8] >> bit % 8 & 1) << i
                         bit += 1
-                    byte = stream[value]
-                    value += 1
-                    weight = byte - 256 if byte > 127 else byte
+                    weight = self.conv.weight_at(stream, value)
+                    value += self.conv.weight_bytes
                     stored.append(KangStored(number * self.group + place, weight))
                 groups.append(stored)
             filter_rows.append(groups)

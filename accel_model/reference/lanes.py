@@ -128,7 +128,11 @@ class Lane:
             stream = self.plan.stream(self.run, self.slot)
             assert stream is not None
             self.reader = WeightReader(
-                self.plan.array.kind, stream, self.plan.stages, self.plan.conv.table
+                self.plan.array.kind,
+                stream,
+                self.plan.stages,
+                self.plan.conv.table,
+                self.plan.conv.weight_bytes,
             )
             self.sums[self.run % 2] = [0] * len(self.outputs)
             if self.member == 0:

@@ -184,7 +184,7 @@ class _Engine:
             self.spec,
             Transfer(
                 one.dram,
-                one.bytes,
+                one.bytes * self.spec.storage.activation_bytes,
                 (one.width, one.height, one.blocks),
                 (shape.dram_pixel, shape.dram_row, shape.dram_block),
             ),
@@ -311,6 +311,7 @@ class _Engine:
                 last=bool(one.last),
                 out_blocks=-(-one.filters // BLOCK),
                 operand_row=operand.row if operand and one.last and one.residual else None,
+                weight_bytes=self.spec.storage.weight_bytes,
             ),
         )
         return self._looked_up(outcome, one.filters, one.residual) if one.last else outcome
@@ -342,10 +343,12 @@ class _Engine:
 
     def _depthwise(self, one: isa.Depthwise) -> Outcome:
         taps = self.registers["kernel"].rows * self.registers["kernel"].cols
+        wide = self.spec.storage.weight_bytes
         streams = self._streams(one.wgt, one.channels, 0)
         weights = [[0]] * one.channels
         for stream in streams:
-            weights[int.from_bytes(stream[:2], "little")] = list(stream[WORD : WORD + taps])
+            held = stream[WORD : WORD + taps * wide : wide]
+            weights[int.from_bytes(stream[:2], "little")] = list(held)
         return self._channelwise(
             one.channels,
             one.residual,

@@ -23,14 +23,14 @@ class Rows:
     """The row registers of a target and the work that is put on them.
 
     multipliers: of a channel. held: pixels of a register. fetched: pixels that a fetch brings.
-    written: rows written back in a cycle. kernel_bytes: of a channel that weight row buffers hold.
+    written: rows written back in a cycle. kernel: weights of a channel that weight row buffers hold.
     """
 
     multipliers: int
     held: int
     fetched: int
     written: int
-    kernel_bytes: int
+    kernel: int
 
 
 def rows_of(spec: AccelSpec) -> Rows | None:
@@ -45,7 +45,7 @@ def rows_of(spec: AccelSpec) -> Rows | None:
         held=held,
         fetched=array.pixels,
         written=min(max(1, getattr(array, "drain_width", BLOCK) // BLOCK), spec.sram.act_banks),
-        kernel_bytes=lanes * row_of_wgt(spec),
+        kernel=lanes * row_of_wgt(spec) // spec.storage.weight_bytes,
     )
 
 
@@ -86,10 +86,10 @@ def strip_width(rows: Rows | None, work: RowWork) -> int:
     """Outputs in a row of a strip; 0: row registers do not serve this instruction."""
     if rows is None or work.kernel == (1, 1) or work.kernel[1] > rows.multipliers:
         return 0
-    padded = 1  # bytes of a kernel row in the buffers
+    padded = 1  # weights of a kernel row in the buffers
     while padded < work.kernel[1]:
         padded *= 2
-    if work.weighted and padded * work.kernel[0] > rows.kernel_bytes:
+    if work.weighted and padded * work.kernel[0] > rows.kernel:
         return 0
     group, width = _group(work), 0
     while (
@@ -154,7 +154,7 @@ class RowMachine:
     rows: Rows
     work: RowWork
     banks: int
-    words: int  # of a channel's stream
+    words: int  # of a channel's stream, counted in pairs where weights have 16 bits
     todo: list[ImageRow]
     outcome: Outcome
     fetched: int = 0
@@ -264,12 +264,12 @@ class RowMachine:
 def step_rows(spec: AccelSpec, rows: Rows, work: RowWork, outcome: Outcome) -> None:
     """Step until the last row is written; counts cycles, rows of ACT and bytes of registers."""
     width = strip_width(rows, work)
-    taps = work.kernel[0] * work.kernel[1]
+    taps, wide = work.kernel[0] * work.kernel[1], spec.storage.weight_bytes
     machine = RowMachine(
         rows,
         work,
         spec.sram.act_banks,
-        1 + -(-taps // WORD),
+        -(-(1 + -(-taps * wide // WORD)) // wide),
         list(_image_rows(work, width)),
         outcome,
     )

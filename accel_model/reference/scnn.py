@@ -225,7 +225,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
         if any(pe.inputs(channel, phase) for pe in pes)
     )
     outcome.events["fifo_written"] = sent * len(pes)
-    supply(spec, conv, outcome, (sent, max(array.vector, row_of_wgt(spec))))
+    supply(spec, conv, outcome, (sent, max(array.vector, row_of_wgt(spec) // conv.weight_bytes)))
     finish(conv, array.weight_banks, array.pipeline_cycles, outcome)
     outcome.slots["drain"] += array.pipeline_cycles * array.macs
     return outcome

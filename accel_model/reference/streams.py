@@ -26,8 +26,8 @@ class PatternMasks:
 class Pointer:
     """Reads bits of a stream, least significant first, from a position on."""
 
-    def __init__(self, stream: bytes, byte: int) -> None:
-        self.stream, self.bit = stream, 8 * byte
+    def __init__(self, stream: bytes, byte: int, weight_bytes: int = 1) -> None:
+        self.stream, self.bit, self.weight_bits = stream, 8 * byte, 8 * weight_bytes
 
     def take(self, count: int) -> int:
         value = 0
@@ -38,8 +38,8 @@ class Pointer:
         return value
 
     def take_weight(self) -> int:
-        raw = self.take(8)
-        return raw - 256 if raw > 127 else raw
+        raw = self.take(self.weight_bits)
+        return raw - (1 << self.weight_bits) if raw >> (self.weight_bits - 1) else raw
 
 
 class WeightReader:
@@ -51,6 +51,7 @@ class WeightReader:
         stream: bytes,
         stages: Sequence[tuple[int, tuple[int, ...], int]],
         table: PatternMasks | None,
+        weight_bytes: int,
     ) -> None:
         self.kind, self.stages, self.table, self.at = kind, stages, table, 0
         self.header = Pointer(stream, 4)
@@ -61,7 +62,7 @@ class WeightReader:
             ahead = Pointer(stream, 4)
             kernels = ahead.take(8 * flags).bit_count()
             behind += (kernels * table.id_bits + 7) // 8
-        self.values = Pointer(stream, behind)
+        self.values = Pointer(stream, behind, weight_bytes)
 
     def next_stage(self) -> list[Weight]:
         """The weights stored for the next stage; every position if the format is dense."""

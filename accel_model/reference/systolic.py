@@ -79,8 +79,8 @@ class Array:
         return places
 
     def weight(self, stream: int, entry: SystolicEntry) -> int:
-        byte = self.conv.streams[stream][4 + entry.place]
-        return byte - 256 if byte > 127 else byte
+        at = 4 + entry.place * self.conv.weight_bytes
+        return self.conv.weight_at(self.conv.streams[stream], at)
 
     def position(self, tap: int, output: int) -> tuple[int, int]:
         conv = self.conv

@@ -28,7 +28,7 @@ class RowUnit(NamedTuple):
     fetch: neighbouring pixels that are fetched together.
     banks: of ACT, each of which gives one of them a cycle.
     written: rows of ACT written in a cycle.
-    kernel: bytes of a channel's weights that are held.
+    kernel: weights of a channel that are held.
     """
 
     multipliers: int
@@ -44,9 +44,11 @@ class RowUnit(NamedTuple):
         return groups * -(-self.fetch // self.banks) + -(-rest // self.banks)
 
 
-def kernel_words(taps: int) -> int:
-    """4-byte words of a channel's dense stream, the header included."""
-    return 1 + -(-taps // 4)
+def kernel_cycles(taps: int, weight_bytes: int = 1) -> int:
+    """Cycles in which WGT gives a channel's dense stream, the header included: a word of 4 bytes in
+    each, or two of 16-bit weights."""
+    words = 1 + -(-taps * weight_bytes // 4)
+    return -(-words // weight_bytes)
 
 
 class Strip(NamedTuple):
@@ -72,7 +74,7 @@ def strip_of(unit: RowUnit, window: WindowShape, weighted: bool) -> Strip | None
     """The strips that an instruction is worked on in; None: tap by tap, without row registers.
 
     weighted: whether it has weights, which must be held too, each kernel row in a power of two of
-    bytes.
+    weights.
     """
     reach = (window.cols - 1) * window.col_dilation + 1
     if window.taps == 1 or window.cols > unit.multipliers or reach > unit.register:
@@ -102,7 +104,7 @@ def row_timing(
 ) -> RowTiming:
     """Time of an instruction on ``blocks`` channel blocks, the pipeline's cycles not included.
 
-    words: of a channel's stream, one of which comes from WGT in a cycle; 0: no weights.
+    words: cycles in which a channel's stream comes from WGT (``kernel_cycles``); 0: no weights.
     operand: whether a second operand is added.
     """
     uses, starts, ends = _image_rows(

@@ -13,7 +13,6 @@ import numpy as np
 from benchmarks.published.layers import (
     PublishedLayer,
     alexnet,
-    filter_set,
     target,
     timing,
     vgg16,
@@ -52,20 +51,15 @@ def _connected(name: str) -> PublishedRow:
     layer = PublishedLayer(name, inputs, min(outputs, FILTERS), 1, 1, density=density)
     sparse, dense = target("cambricon_x"), target("diannao")
     matrix = layer.random_weights(np.random.default_rng(SEED))
-    stored = int(filter_set(matrix, layer.shape, sparse.format).stored_counts.sum())
-    taken = _cycles(sparse, layer, matrix, stored * (WEIGHT_BITS + INDEX_BITS))
-    full = np.ones_like(matrix)
-    ours = _cycles(dense, layer, full, full.size * WEIGHT_BITS) / taken
+    ours = _cycles(dense, layer, np.ones_like(matrix)) / _cycles(sparse, layer, matrix)
     figure = f"{name}, {density:.0%} of the weights, x DianNao"
     return PublishedRow("Cambricon-X", figure, published, ours, within(published, 0.02))
 
 
-def _cycles(spec: AccelSpec, layer: PublishedLayer, matrix: np.ndarray, bits: int) -> float:
-    """The longer of the time that weights take on the bus, with the word before every stream, and
-    that of the array. The bus of these descriptions moves half the bytes, of 8-bit values."""
-    bits += layer.filters * 2 * WEIGHT_BITS
-    bus = bits / WEIGHT_BITS / spec.dram.bytes_per_cycle
-    return max(bus, timing(spec, layer, matrix).cycles)
+def _cycles(spec: AccelSpec, layer: PublishedLayer, matrix: np.ndarray) -> float:
+    """The longer of the time that the packed streams take on the bus, and that of the array."""
+    raw, _ = spec.format.pack(matrix, layer.shape, np.arange(len(matrix)))
+    return max(len(raw) / spec.dram.bytes_per_cycle, timing(spec, layer, matrix).cycles)
 
 
 def _convolutions() -> list[PublishedRow]:

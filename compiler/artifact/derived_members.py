@@ -151,7 +151,7 @@ def join_program(
 
     kind: name of the weight format. FormatError or ValueError if the pieces do not make one.
     """
-    weights = formats.FORMATS.get(kind)
+    weights = formats.format_named(kind)
     if weights is None:
         raise ValueError(f"a program has weights in the format {kind!r}")
     if pieces.ndim != 2 or pieces.shape[1] != len(fields(PackedSegment)):

@@ -152,7 +152,7 @@ class _Packer:
         if pieces.max() < 1 << 31:
             pieces = pieces.astype(np.int32)
         self.derived[names[member]] = RebuiltProgram(
-            program.spec.format.name,
+            program.spec.format.full_name,
             self._keep([split.rest.tobytes()]),
             self._keep(npy_chunks(pieces)),
             self._keep(npy_chunks(split.orders)),

@@ -74,7 +74,8 @@ class Network:
     on the CPU, and why. results: of each region's outputs, which of its layers made them.
     placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
     batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
-    of one image, ``run_inputs`` and ``run_outputs`` those of a run. direct: how to run without TVM,
+    of one image, ``run_inputs`` and ``run_outputs`` those of a run. images: that one run of all this
+    computes, along the first axis of ``inputs`` and ``outputs``; ``batch`` counts such runs. direct: how to run without TVM,
     where the host only quantizes. samples: a few calibration samples, for an array whose time
     depends on activations: an array for each of ``run_inputs`` by name. level and levels: of a network that is one of several in a file,
     its number and the recipes of all.
@@ -93,6 +94,7 @@ class Network:
     placement: Placement
     host_macs: dict[str, int]
     batch: int = 1
+    images: int = 1
     direct: TvmFreeHost | None = field(default=None)
     samples: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     level: int = 0
@@ -152,6 +154,7 @@ class Network:
             "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
             **({"samples": samples} if samples else {}),
+            **({"images": self.images} if self.images > 1 else {}),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
         manifest["seal"] = seal(manifest)
@@ -302,6 +305,9 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
     }
     placement, host_macs = _placement(head, programs)
     batch = checked_int(head["batch"], "batch", 1, MAX_BATCH)
+    images = checked_int(head.get("images", 1), "images", 1, MAX_BATCH)
+    if any(port.shape[:1] != (images,) for port in ports["inputs"] if images > 1):
+        raise ValueError(f"its inputs are not of {images} images")
     _check_samples(samples, _of_batch(ports["inputs"], batch))
     host, reference, floating = (loader(name) for name in MODULES)
     return Network(
@@ -318,6 +324,7 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         placement,
         host_macs,
         batch,
+        images,
         direct,
         samples,
     )

@@ -19,7 +19,15 @@ from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ChannelPlan
-from zeroskip.compiler.ir.tiles import Interval, Tile2D, full, input_tile, intervals, patches
+from zeroskip.compiler.ir.tiles import (
+    Interval,
+    Tile2D,
+    full,
+    intervals,
+    looked_at,
+    patches,
+    patches_of,
+)
 from zeroskip.compiler.ir.views import ChannelSlice
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -141,7 +149,7 @@ class ChannelEmitter:
         out, op, operand = self.out, self.op, self.op.operand
         out.set_table(op.any_table)
         constants = self._constants(channels)
-        looked = input_tile(op.input_window, patch, op.x.spatial)
+        looked = looked_at(op, patch)
         wanted = [
             TileRequest((self.id, "x", channels, patch), op.x, channels, looked.patch),
             TileRequest((self.id, "y", channels, patch), op.y, channels, patch, load=False),
@@ -169,7 +177,8 @@ class ChannelEmitter:
         if self.op.operand_of_pixels:
             channels = Interval(0, 1)
         if self.op.operand_of_channels:
-            patch = full(operand.spatial)
+            image = patch.rows.start // self.op.y.value.image[0]
+            patch = full(operand.value.image).below(image * operand.value.image[0])
         return TileRequest((self.id, "r", channels, patch), operand, channels, patch)
 
     # ---------------------------------------------------------------------------- constants
@@ -199,8 +208,9 @@ class ChannelEmitter:
         """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
         weight = op.weight[channels.start : channels.end]
         matrix = weight.reshape(channels.size, -1)
-        raw, lengths = DENSE.pack(matrix, Shape(1, matrix.shape[1]), np.arange(len(matrix)))
         spec = self.out.spec
+        dense, shape = spec.stored(DENSE), Shape(1, matrix.shape[1])
+        raw, lengths = dense.pack(matrix, shape, np.arange(len(matrix)))
         return raw, spec.kind.placement(spec.array, 0).rows(lengths)
 
     def _place_weights(self, op: ops.DepthwiseOp, channels: Interval) -> Rows:
@@ -210,9 +220,8 @@ class ChannelEmitter:
 
 def cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:
     """Channels and patch of each tile of some rows of the output, in order."""
-    stripe = Tile2D(rows, full(op.y.spatial).cols)
     for channels in intervals(op.y.channels, plan.channels):
-        for patch in patches(stripe, plan.rows, plan.cols):
+        for patch in patches_of(op, rows, plan.rows, plan.cols):
             yield channels, patch
 
 
@@ -237,7 +246,8 @@ class CopyEmitter:
 
 @dataclass(frozen=True, eq=False)
 class ReshapeEmitter:
-    """Emits a change of shape: channel by channel to row-major order, then into blocks."""
+    """Emits a change of shape: image by image and channel by channel to row-major order, then into
+    blocks."""
 
     out: ProgramBuilder
     op: ops.ReshapeOp
@@ -257,23 +267,31 @@ class ReshapeEmitter:
         blocked: type[isa.Load | isa.Store],
         flat: type[isa.Load | isa.Store],
     ) -> None:
-        """Move a view to (or from) ``linear``: its elements in [C, rows, cols] order."""
+        """Move a view to (or from) ``linear``: its elements in [images, C, rows, cols] order."""
         out = self.out
-        pixels = view.value.pixels
-        rows, cols = view.value.spatial
-        high = max(1, min(rows, out.spec.act_rows // (2 * cols)))
-        for channels in intervals(view.channels, isa.BLOCK):
-            for patch in patches(full((rows, cols)), high, cols):
-                want = TileRequest(
-                    (self.id, view.value.name, channels, patch),
-                    view,
-                    channels,
-                    patch,
-                    load=blocked is isa.Load,
-                )
-                (tile,) = out.tiles([want])
-                for lane in range(channels.size):
-                    at = linear + (channels.start + lane) * pixels + patch.rows.start * cols
-                    out.move_bytes(flat, tile, lane, at)
-                if blocked is isa.Store:
-                    out.store(view, channels, tile)
+        rows, cols = view.value.image
+        pixels = rows * cols
+        wide = min(cols, out.spec.act_rows // 2, isa.MOST_SIDE)
+        high = (
+            1 if wide < cols else max(1, min(rows, out.spec.act_rows // (2 * cols), isa.MOST_SIDE))
+        )
+        cuts = patches(full((rows, cols)), high, wide)
+        for image in range(view.value.images):
+            first = linear + image * view.channels * pixels * out.wide
+            for channels in intervals(view.channels, isa.BLOCK):
+                for cut in cuts:
+                    patch = cut.below(image * rows)
+                    want = TileRequest(
+                        (self.id, view.value.name, channels, patch),
+                        view,
+                        channels,
+                        patch,
+                        load=blocked is isa.Load,
+                    )
+                    (tile,) = out.tiles([want])
+                    for lane in range(channels.size):
+                        at = (channels.start + lane) * pixels
+                        at += cut.rows.start * cols + cut.cols.start
+                        out.move_lane(flat, tile, lane, first + at * out.wide)
+                    if blocked is isa.Store:
+                        out.store(view, channels, tile)

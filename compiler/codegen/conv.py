@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, product
 
 import numpy as np
 import numpy.typing as npt
@@ -12,44 +13,55 @@ import numpy.typing as npt
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.program.address_set import AddressSet
-from zeroskip.accel_model.program.tensor_layout import blocks
+from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.param_rows import requantize_rows, sum_rows
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.kernel_parts import kernel_parts
 from zeroskip.compiler.ir.schedule import ConvPlan
 from zeroskip.compiler.ir.tiles import (
     InputTile,
     Interval,
     Tile2D,
     full,
-    input_tile,
     intervals,
-    patches,
+    looked_at,
+    patches_of,
 )
-from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.weight_packing import PackedWeights, packed_parts
 
 
 @dataclass(frozen=True)
 class ConvStep:
-    """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels."""
+    """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels and a part of
+    the kernel, by its number. outputs: of other patches, whose sums lie in ACC before its own."""
 
     filters: Interval
     patch: Tile2D
+    part: int
     channels: Interval
     first: bool
     last: bool
+    outputs: int = 0
 
 
 def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep]:
     """The steps that make some rows of a convolution's output, in the order of its plan."""
     count, channels = conv.weight.shape[:2]
     filter_tiles = intervals(count, plan.filters)
-    stripe = Tile2D(rows, full(conv.y.spatial).cols)
-    cuts = patches(stripe, plan.rows, plan.cols)
-    chunks = intervals(channels, plan.channels)
+    cuts = patches_of(conv, rows, plan.rows, plan.cols)
+    numbers = range(len(kernel_parts(conv, plan.kernel_cuts)))
+    chunks = [*product(numbers, intervals(channels, plan.channels))]
+    if plan.outer == "chunks":
+        before = [0, *accumulate(cut.pixels for cut in cuts)]
+        for part, chunk in product(filter_tiles, chunks):
+            ends = chunk == chunks[0], chunk == chunks[-1]
+            for cut, outputs in zip(cuts, before, strict=False):
+                yield ConvStep(part, cut, *chunk, *ends, outputs)
+        return
     pairs = (
         [(part, cut) for part in filter_tiles for cut in cuts]
         if plan.outer == "weights"
@@ -57,7 +69,7 @@ def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep
     )
     for part, cut in pairs:
         for chunk in chunks:
-            yield ConvStep(part, cut, chunk, chunk.start == 0, chunk.end == channels)
+            yield ConvStep(part, cut, *chunk, chunk == chunks[0], chunk == chunks[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +91,22 @@ class ConvEmitter:
         return id(self.conv.weight), id(self.conv.bias), self.plan.mode
 
     @property
+    def _slots(self) -> int:
+        """Streams that the array works on at once."""
+        return self.out.spec.kind.placement(self.out.spec.array, self.plan.mode).slots
+
+    @property
     def weight_rows(self) -> list[int]:
         """WGT rows of each tile of weights."""
         return [rows for _, rows in self._packed.values()]
 
     def emit(self, rows: Interval) -> None:
         """Append the instructions that make some rows of the output."""
-        self._load_table()
+        held = -1  # the part whose table is there
         for step in steps(self.conv, self.plan, rows):
+            if step.part != held:
+                self._load_table(step.part)
+                held = step.part
             self._step(step, rows)
         self.out.act.unpin()
 
@@ -94,7 +114,7 @@ class ConvEmitter:
         """The input of all the steps in ACT, loaded by the first and held until they are done."""
         x = self.conv.x
         stripe = Tile2D(rows, full(self.conv.y.spatial).cols)
-        looked = input_tile(self.conv.window, stripe, x.spatial).patch
+        looked = looked_at(self.conv, stripe).patch
         held = self.out.act.pin((self.id, "kept", rows), blocks(x.channels) * looked.pixels)
         if held is None:
             raise CompileError(f"'{self.conv.node}': its input does not fit in ACT")
@@ -103,12 +123,17 @@ class ConvEmitter:
             self.out.load(x, Interval(0, x.channels), tile)
         return tile
 
-    def _load_table(self) -> None:
-        table = self.weights.table
+    @cached_property
+    def _parts(self) -> list[PackedWeights]:
+        """Of the kernel."""
+        return packed_parts(self.weights, self.plan.kernel_cuts)
+
+    def _load_table(self, part: int) -> None:
+        table = self._parts[part].table
         if table is None:
             return
         rows = table.to_rows()
-        (par,) = self.out.load_params(((self._weights_key, "table"), rows))
+        (par,) = self.out.load_params(((self._weights_key, "table", part), rows))
         reads = [Rows("par", AddressSet(par, len(rows)))]
         made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
@@ -116,8 +141,9 @@ class ConvEmitter:
     def _step(self, step: ConvStep, stripe: Interval) -> None:
         """Constants are loaded first: they wait for no other layer, activations may."""
         out, conv, residual = self.out, self.conv, self.conv.residual
-        raw, rows = self._packed[step.filters, step.channels]
-        key = (self._weights_key, "w", step.filters, step.channels)
+        window = self._parts[step.part].conv
+        raw, rows = self._packed[step.part, step.filters, step.channels]
+        key = (self._weights_key, "w", step.part, step.filters, step.channels)
         wgt = out.weights(key, raw, rows, self.plan.mode)
         reads = [wgt]
         par, par_sum = 0, 0
@@ -125,12 +151,12 @@ class ConvEmitter:
             out.set_table(conv.any_table)
             par, par_sum, used = self._place_params(step.filters)
             reads += used
-        looked = input_tile(conv.window, step.patch, conv.x.spatial)
+        looked = looked_at(window, step.patch)
         x, y, *operand = self._tiles(step, looked, stripe)
         reads.append(x.rows(blocks(step.channels.size)))
         writes = []
         tile = -1
-        out.set_kernel(conv.window)
+        out.set_kernel(window.window)
         out.set_input(x, looked, conv.x.value)
         if step.last:
             if residual is not None:
@@ -146,7 +172,7 @@ class ConvEmitter:
         made = isa.Conv(
             wgt=wgt.start,
             par=par,
-            acc=0,
+            acc=step.outputs * len(accumulator_rows(self._slots, step.filters.size)),
             filters=step.filters.size,
             channels=step.channels.size,
             mode=self.plan.mode,
@@ -170,7 +196,7 @@ class ConvEmitter:
                 load=False,
             )
         ]
-        if conv.residual is not None:
+        if conv.residual is not None and (step.last or self.plan.outer != "chunks"):
             wanted.append(
                 TileRequest(
                     (self.id, "r", step.patch, step.filters),
@@ -185,23 +211,28 @@ class ConvEmitter:
         wanted.insert(
             0,
             TileRequest(
-                (self.id, "x", step.patch, step.channels), conv.x, step.channels, looked.patch
+                (self.id, "x", step.part, step.patch, step.channels),
+                conv.x,
+                step.channels,
+                looked.patch,
             ),
         )
         return self.out.tiles(wanted)
 
     @cached_property
-    def _packed(self) -> dict[tuple[Interval, Interval], tuple[npt.NDArray[np.uint8], int]]:
-        """Streams and WGT rows of each tile of filters and chunk of channels."""
-        weights, plan, spec = self.weights, self.plan, self.out.spec
+    def _packed(self) -> dict[tuple[int, Interval, Interval], tuple[npt.NDArray[np.uint8], int]]:
+        """Streams and WGT rows of each part of the kernel, tile of filters and chunk of channels."""
+        plan, spec = self.plan, self.out.spec
         placement = spec.kind.placement(spec.array, plan.mode)
         packed = {}
-        for part in intervals(weights.filters, plan.filters):
-            order = weights.order(part)
-            for chunk in intervals(weights.channels, plan.channels):
-                matrix, shape = weights.part(part, chunk)[order], Shape(chunk.size, weights.taps)
-                raw, lengths = weights.format.pack(matrix, shape, order, weights.table)
-                packed[part, chunk] = (raw, placement.rows(lengths))
+        for filters in intervals(self.weights.filters, plan.filters):
+            order = self.weights.order(filters)
+            for (number, part), chunk in product(
+                enumerate(self._parts), intervals(self.weights.channels, plan.channels)
+            ):
+                matrix, shape = part.part(filters, chunk)[order], Shape(chunk.size, part.taps)
+                raw, lengths = part.format.pack(matrix, shape, order, part.table)
+                packed[number, filters, chunk] = (raw, placement.rows(lengths))
         return packed
 
     def _place_params(self, filters: Interval) -> tuple[int, int, list[Rows]]:

@@ -20,6 +20,7 @@ from zeroskip.compiler.dump import describe_step
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import touched
+from zeroskip.compiler.ir.kernel_parts import WHOLE
 from zeroskip.compiler.ir.layer_info import layer_info
 from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Op
@@ -154,7 +155,9 @@ class _GroupEmitter:
         weights = weights_of(op, self.out.spec)
         schedule = describe_step(self.group, self.steps, index)
         read = touched(op)
-        self.layers.append(self.out.enter(layer_info(op, schedule, weights, read), read))
+        kernel = plan.kernel_cuts if isinstance(plan, ConvPlan) else WHOLE
+        info = layer_info(op, schedule, weights, read, kernel, self.out.wide)
+        self.layers.append(self.out.enter(info, read))
         emitter = EMITTERS[type(op)]
         if not isinstance(plan, emitter.plan):
             raise CompileError(f"'{op.node}': a {type(op).__name__} has no schedule like '{plan}'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import lcm
 
 import numpy as np
@@ -19,14 +19,16 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.codegen.sram_cache import SramCache
+from zeroskip.compiler.codegen.strides import check_strides
 from zeroskip.compiler.codegen.token_insertion import InstructionStream
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.compulsory_traffic import Mask, input_bytes, joined, shared
+from zeroskip.compiler.ir.compulsory_traffic import Mask, input_elements, joined, shared
 from zeroskip.compiler.ir.layer_info import join_layers
 from zeroskip.compiler.ir.ops import Region
-from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs
+from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs, patches
 from zeroskip.compiler.ir.views import ChannelSlice, Value
+from zeroskip.compiler.ir.window import Window
 
 
 class Image:
@@ -99,14 +101,19 @@ class ProgramBuilder:
         """Gives every value its place behind the image; returns the end, relative to there."""
         end = 0
         for value in _values(self.region):
-            self.tensors[value.name] = Tensor(
-                value.name, end, value.channels, value.spatial, value.dtype
-            )
-            end += value.channels * value.pixels
+            tensor = Tensor(value.name, end, value.channels, value.spatial, value.dtype, self.wide)
+            check_strides(tensor)
+            self.tensors[value.name] = tensor
+            end += tensor.nbytes
             end += -end % self.align
-        scratch = max((op.scratch_bytes for op in self.region.ops), default=0)
-        self._scratch = Tensor("scratch", end, scratch, (1, 1))
+        scratch = max((op.scratch_elements for op in self.region.ops), default=0)
+        self._scratch = Tensor("scratch", end, scratch, (1, 1), element_bytes=self.wide)
         return end + self._scratch.nbytes
+
+    @property
+    def wide(self) -> int:
+        """Bytes of an activation."""
+        return self.spec.storage.activation_bytes
 
     # -------------------------------------------------------------------------- data movement
 
@@ -135,6 +142,17 @@ class ProgramBuilder:
         channels: Interval,
         tile: ActTile,
     ) -> None:
+        for part in patches(tile.patch, isa.MOST_SIDE, isa.MOST_SIDE):
+            self._move_part(shape, move, view, channels, tile.at(part))
+
+    def _move_part(
+        self,
+        shape: type[isa.Instruction],
+        move: type[isa.Load | isa.Store],
+        view: ChannelSlice,
+        channels: Interval,
+        tile: ActTile,
+    ) -> None:
         home, patch = self.tensors[view.value.name], tile.patch
         width = home.spatial[1]
         down, right = patch.rows.start, patch.cols.start
@@ -152,7 +170,7 @@ class ProgramBuilder:
                 first,
                 run.count,
                 run.dram_block,
-                ((patch.rows.size - 1) * width + patch.cols.size - 1) * run.dram_pixel + run.bytes,
+                ((patch.rows.size - 1) * width + patch.cols.size - 1) * run.dram_pixel + run.piece,
             )
             act = Rows(
                 "act",
@@ -171,21 +189,21 @@ class ProgramBuilder:
                 width=patch.cols.size,
                 height=patch.rows.size,
                 blocks=run.count,
-                bytes=run.bytes,
+                bytes=run.size,
                 lane=run.lane,
             )
             into_act = move is isa.Load
             self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
 
-    def move_bytes(
+    def move_lane(
         self, move: type[isa.Load | isa.Store], tile: ActTile, lane: int, dram: int
     ) -> None:
-        """Move one byte lane of a packed tile from or to neighbouring bytes of DRAM."""
+        """Move one lane of a packed tile from or to neighbouring elements of DRAM."""
         shape = isa.LoadShape if move is isa.Load else isa.StoreShape
         self.stream.set(
             shape,
-            dram_pixel=1,
-            dram_row=tile.row,
+            dram_pixel=self.wide,
+            dram_row=tile.row * self.wide,
             dram_block=0,
             act_row=tile.row,
             act_block=tile.block,
@@ -200,13 +218,13 @@ class ProgramBuilder:
             bytes=1,
             lane=lane,
         )
-        sides = [self.dram_rows(dram, 1, 0, patch.pixels)], [tile.rows(1)]
+        sides = [self.dram_rows(dram, 1, 0, patch.pixels * self.wide)], [tile.rows(1)]
         self.stream.add(made, *(sides if move is isa.Load else sides[::-1]))
 
     def scratch(self, size: int) -> int:
-        """Address of ``size`` bytes of DRAM for a change of shape, shared by all of them."""
+        """Address of ``size`` elements in DRAM for a change of shape, shared by all of them."""
         if size > self._scratch.channels:
-            raise CompileError(f"'{self.node}': a reshape of {size} bytes was not planned for")
+            raise CompileError(f"'{self.node}': a reshape of {size} elements was not planned for")
         return self._scratch.address
 
     @staticmethod
@@ -249,7 +267,7 @@ class ProgramBuilder:
 
     # ------------------------------------------------------------------------------ registers
 
-    def set_kernel(self, window: ops.Window) -> None:
+    def set_kernel(self, window: Window) -> None:
         self.stream.set(
             isa.Kernel,
             rows=window.kernel[0],
@@ -382,7 +400,8 @@ class ProgramBuilder:
         of a concatenation share one."""
         last = self.layers[-1] if self.layers else None
         if last and (last.node, last.kind, last.value) == (layer.node, layer.kind, layer.value):
-            self.layers[-1] = join_layers(self.layers[-1], layer, shared(self._read, read))
+            both = shared(self._read, read) * self.wide
+            self.layers[-1] = join_layers(self.layers[-1], layer, both)
             self._read = joined(self._read, read)
         else:
             self.layers.append(layer)
@@ -406,10 +425,7 @@ class ProgramBuilder:
         """The finished program: tensors move behind the image."""
         base = self.image.size
         stream = [_shift(each, base) for each in self.stream.instructions]
-        moved = {
-            name: Tensor(t.name, t.address + base, t.channels, t.spatial, t.dtype)
-            for name, t in self.tensors.items()
-        }
+        moved = {name: replace(t, address=t.address + base) for name, t in self.tensors.items()}
         end = base + self._scratch.address + self._scratch.nbytes
         return Program(
             name=self.region.name,
@@ -423,7 +439,7 @@ class ProgramBuilder:
             tiles=tuple(self.made),
             layer_of=self.stream.layer_of,
             tile_of=self.stream.tile_of,
-            input_bytes=input_bytes(self.region),
+            input_bytes=input_elements(self.region) * self.wide,
             moved=tuple(moved[name] for name in _moved(self.region)),
             places=tuple(_place(view, self.region) for view in self.region.places),
         )

@@ -10,13 +10,13 @@ from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
 from zeroskip.compiler.codegen.channelwise import cuts
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder
 from zeroskip.compiler.codegen.rows import Rows
+from zeroskip.compiler.codegen.strides import STRIDES
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.tiles import DmaRun, Interval, dma_runs
 from zeroskip.compiler.ir.views import ChannelSlice
 from zeroskip.compiler.ir.weave import TakenRun
 
-STRIDES = dict(isa.layout(isa.LoadShape))
 MOST_BLOCKS = dict(isa.layout(isa.Load))["blocks"].high
 
 
@@ -85,7 +85,7 @@ class WeaveEmitter:
                 width=right.count,
                 height=down.count,
                 blocks=run.count,
-                bytes=run.bytes,
+                bytes=run.size,
                 lane=run.lane,
             ),
         )
@@ -118,7 +118,7 @@ class WeaveEmitter:
                 width=1,
                 height=right.count,
                 blocks=down.count,
-                bytes=run.bytes,
+                bytes=run.size,
                 lane=run.lane,
             ),
         )
@@ -133,9 +133,8 @@ class WeaveEmitter:
             act_row=shape.act_row,
             act_block=shape.act_block,
         )
-        piece = (
-            (load.height - 1) * shape.dram_row + (load.width - 1) * shape.dram_pixel + load.bytes
-        )
+        size = load.bytes * self.out.wide
+        piece = (load.height - 1) * shape.dram_row + (load.width - 1) * shape.dram_pixel + size
         dram = self.out.dram_rows(load.dram, load.blocks, shape.dram_block, piece)
         act = Rows(
             "act",

@@ -29,8 +29,9 @@ def touched(op: Op) -> dict[str, Mask]:
             down, right = op.picked
             part[:, down[:, None], right] = True
         elif view is op.x and op.by_rows:
+            images = part.reshape(len(part), op.images, -1, part.shape[-1])
             for channels, rows, cols in _taps(op):
-                part[channels, rows, cols] = True
+                images[channels, :, rows, cols] = True
         else:
             part[...] = True
         if view.frames is not None:
@@ -66,8 +67,8 @@ def joined(one: Mapping[str, Mask], two: Mapping[str, Mask]) -> dict[str, Mask]:
     return {**one, **two, **{name: one[name] | two[name] for name in one.keys() & two.keys()}}
 
 
-def input_bytes(region: Region) -> int:
-    """Bytes of a region's inputs that some operation needs."""
+def input_elements(region: Region) -> int:
+    """Elements of a region's inputs that some operation needs."""
     needed = {
         value.name: np.zeros((value.channels, *value.spatial), np.bool_) for value in region.inputs
     }
@@ -86,12 +87,12 @@ def real_macs(op: Op) -> int:
         return 0
     down, right = (
         [
-            len(range(*_positions(op, axis, tap).indices(op.x.spatial[axis])))
+            len(range(*_positions(op, axis, tap).indices(_image(op, op.x)[axis])))
             for tap in range(op.input_window.kernel[axis])
         ]
         for axis in range(2)
     )
-    return int(np.array(down) @ weights @ np.array(right))
+    return op.images * int(np.array(down) @ weights @ np.array(right))
 
 
 def _taps(op: Op) -> Iterator[tuple[slice | Mask, slice, slice]]:
@@ -106,9 +107,15 @@ def _taps(op: Op) -> Iterator[tuple[slice | Mask, slice, slice]]:
 
 
 def _positions(op: Op, axis: int, tap: int) -> slice:
-    """Where a tap of the outputs lies within the input, along an axis."""
-    window, outputs, limit = op.input_window, op.y.spatial[axis], op.x.spatial[axis]
+    """Where a tap of the outputs lies within the input, along an axis; of one image, where the
+    operation treats each by itself."""
+    window, outputs, limit = op.input_window, _image(op, op.y)[axis], _image(op, op.x)[axis]
     first, stride = tap * window.dilation[axis] - window.pad[axis], window.stride[axis]
     last = first + (outputs - 1) * stride
     start = first if first >= 0 else first % stride
     return slice(start, max(min(last + 1, limit), 0), stride)
+
+
+def _image(op: Op, view: ChannelSlice) -> tuple[int, int]:
+    """Rows and columns of what the operation treats by itself."""
+    return view.spatial[0] // op.images, view.spatial[1]

@@ -97,10 +97,12 @@ class TvmFreeHost:
             for tensor, (index, scaling) in zip(tensors, places, strict=True):
                 fits = (
                     index < len(ports)
-                    and prod(ports[index].shape) == prod(scaling.shape) == tensor.nbytes
+                    and prod(ports[index].shape) == prod(scaling.shape) == tensor.size
                     and ports[index].dtype == "float32"
                     and scaling.dtype == tensor.dtype
                     and scaling.usable
+                    and scaling.shape != ()
+                    and tensor.pixels % scaling.shape[0] == 0
                 )
                 if not fits:
                     raise ValueError(f"the direct plan does not fit '{tensor.name}'")

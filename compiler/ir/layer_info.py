@@ -10,14 +10,23 @@ import numpy as np
 from zeroskip.accel_model.program.program import LayerInfo
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, elements, real_macs
-from zeroskip.compiler.ir.ops import Op, Window
-from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.kernel_parts import WHOLE, Cuts
+from zeroskip.compiler.ir.ops import Op
+from zeroskip.compiler.ir.weight_packing import PackedWeights, packed_parts
+from zeroskip.compiler.ir.window import Window
 
 
 def layer_info(
-    op: Op, schedule: str, weights: PackedWeights | None, touched: dict[str, Mask]
+    op: Op,
+    schedule: str,
+    weights: PackedWeights | None,
+    touched: dict[str, Mask],
+    kernel: Cuts = WHOLE,
+    element_bytes: int = 1,
 ) -> LayerInfo:
-    """The layer of one operation. touched: what it reads (``compulsory.touched``)."""
+    """The layer of one operation. touched: what it reads (``compulsory.touched``). kernel: parts that
+    its kernel is stored in, which may take less. element_bytes: that the target stores an activation
+    in."""
     residual, table = op.residual, op.table
     kind, result = type(op).__name__.removesuffix("Op").lower(), op.node
     if residual is not None:
@@ -34,9 +43,9 @@ def layer_info(
         macs=op.macs,
         effectual=effectual,
         real_macs=real_macs(op),
-        input_bytes=elements(touched),
-        output_bytes=op.y.channels * op.y.pixels,
-        weight_bytes=0 if weights is None else least_bytes(weights),
+        input_bytes=elements(touched) * element_bytes,
+        output_bytes=op.y.channels * op.y.pixels * element_bytes,
+        weight_bytes=0 if weights is None else _least_of(weights, kernel),
         schedule=schedule,
         value=op.y.value.name,
         before=tuple(value.name for value in op.before),
@@ -60,6 +69,13 @@ def join_layers(one: LayerInfo, two: LayerInfo, both: int) -> LayerInfo:
     return replace(one, **summed | {"input_bytes": summed["input_bytes"] - both})
 
 
+def _least_of(weights: PackedWeights, kernel: Cuts) -> int:
+    """Of the weights whole or in these parts."""
+    if kernel == WHOLE:
+        return least_bytes(weights)
+    return min(least_bytes(weights), sum(map(least_bytes, packed_parts(weights, kernel))))
+
+
 def least_bytes(weights: PackedWeights) -> int:
     """Of the layer's weights in the format they are stored in; zeros between groups are none. A
     kernel as large as the map, as a dense layer has, may be stored as one or as kernels of a
@@ -69,11 +85,12 @@ def least_bytes(weights: PackedWeights) -> int:
         return 0
     weight = grouped(op) if op.shared is None else op.shared.used
     if op.channel_weights:
-        return weight.size
+        return int(weight.size) * weights.format.weight_bytes
     table = weights.table if op.shared is None else weights.format.make_table(weight)
     sizes = [weights.format.least_bytes(weight, table)]
     alone = replace(op.window, stride=(1, 1))  # of one output
-    if alone == Window(op.x.spatial) and op.y.pixels == 1:
+    images = op.y.value.images
+    if alone == Window((op.x.spatial[0] // images, op.x.spatial[1])) and op.y.pixels == images:
         flat = weight.reshape(len(weight), -1, 1, 1)
         sizes.append(weights.format.least_bytes(flat, weights.format.make_table(flat)))
     return min(sizes)

@@ -8,37 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.compiler.ir.views import ChannelSlice, Value
 from zeroskip.compiler.ir.weave import TakenRun, positions
+from zeroskip.compiler.ir.window import Window
 
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-Count = TypeVar("Count", int, Int64)
-
-
-@dataclass(frozen=True)
-class Window:
-    """Taps, strides, dilations and padding before the first row and column."""
-
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    pad: tuple[int, int] = (0, 0)
-
-    @property
-    def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
-
-    def span(self, axis: int, outputs: Count) -> Count:
-        """Input positions along an axis that ``outputs`` neighbouring outputs look at."""
-        reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
-        return (outputs - 1) * self.stride[axis] + reach
 
 
 @dataclass(frozen=True)
@@ -146,6 +127,12 @@ class Op:
         return None
 
     @property
+    def images(self) -> int:
+        """Images of the batch that no tile may cross: those of the result, or 1 where rows of
+        several are rows like others."""
+        return self.y.value.images if self.operand_of_channels else 1
+
+    @property
     def scaling(self) -> AddRequant | None:
         """Scaling of the operand's addition; None without one."""
         return None if self.residual is None else self.residual.sum
@@ -190,7 +177,7 @@ class Op:
         return 0
 
     @property
-    def scratch_bytes(self) -> int:
+    def scratch_elements(self) -> int:
         """DRAM that it needs besides its tensors, for as long as it runs."""
         return 0
 
@@ -203,8 +190,27 @@ class Op:
         """The rows of ``x`` that rows made..end-1 of the result look at, padding counted: the first
         and the one behind the last, stripe by stripe."""
         window = self.input_window
-        top = made * window.stride[0] - window.pad[0]
-        return top, top + window.span(0, end - made)
+        if self.y.value.images == 1:
+            top = made * window.stride[0] - window.pad[0]
+            return top, top + window.span(0, end - made)
+        own, of_x = self.y.value.image[0], self.x.value.image[0]
+        top = np.maximum(made % own * window.stride[0] - window.pad[0], 0)
+        last = (end - 1) % own * window.stride[0] - window.pad[0] + window.span(0, 1)
+        return self._in_images(made, end, top, np.minimum(last, of_x))
+
+    def _in_images(self, made: Int64, end: Int64, top: Int64, last: Int64) -> tuple[Int64, Int64]:
+        """Rows of ``x`` from rows of the image in which ``made`` lies and of that in which ``end - 1``
+        does; with the end of an image, all that is left of it."""
+        own, of_x = self.y.value.image[0], self.x.value.image[0]
+        last = np.where(end % own == 0, of_x, last)
+        return made // own * of_x + top, (end - 1) // own * of_x + last
+
+    def operand_rows_read(self, made: Int64, end: Int64) -> tuple[Int64, Int64]:
+        """The rows of the operand that rows made..end-1 of the result look at, as ``rows_read``."""
+        if not self.operand_of_channels:
+            return made, end
+        own = self.y.value.image[0]
+        return made // own, (end - 1) // own + 1
 
     def with_views(self, at: Callable[[ChannelSlice], ChannelSlice]) -> Self:
         """The same operation with every view that it reads or writes replaced by ``at(view)``."""
@@ -220,6 +226,11 @@ class Windowed(Op):
     @property
     def input_window(self) -> Window:
         return self.window
+
+    @property
+    def images(self) -> int:
+        alike = self.window.stays_in_image(self.x.value.image[0], self.y.value.image[0])
+        return super().images if alike else self.y.value.images
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,7 +389,7 @@ class ReshapeOp(Op):
     by_rows = False
 
     @property
-    def scratch_bytes(self) -> int:
+    def scratch_elements(self) -> int:
         """Its elements in that order."""
         return self.x.channels * self.x.value.pixels
 
@@ -404,7 +415,11 @@ class WeaveOp(Op):
         rows = positions(self.rows)
         spans = [rows[low:high] for low, high in zip(made, end, strict=True)]
         first = np.array([span.min(initial=self.x.spatial[0]) for span in spans])
-        return first, np.array([span.max(initial=-1) + 1 for span in spans])
+        last = np.array([span.max(initial=-1) + 1 for span in spans])
+        if self.y.value.images == 1:
+            return first, last
+        of_x = self.x.value.image[0]
+        return self._in_images(made, end, first % of_x, (last - 1) % of_x + 1)
 
     def source(self, row: int, col: int) -> ChannelSlice:
         """What a run of rows and one of columns read, by their numbers."""

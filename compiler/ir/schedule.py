@@ -12,8 +12,10 @@ class ConvPlan:
     """How a convolution is cut and ordered.
 
     ``filters``, ``rows``, ``cols`` and ``channels`` are the sizes of a tile (channels: of a chunk
-    of the reduction); ``outer`` is what stays longest: 'weights' or 'pixels'; ``keep_input`` holds
-    the whole input on chip while the filters pass over it.
+    of the reduction); ``outer`` is what stays longest: 'weights', all chunks of a tile of filters;
+    'chunks', one of them, while the sums of all pixels wait in ACC; or 'pixels'. ``keep_input``
+    holds the whole input on chip while the filters pass over it. ``kernel_rows`` and ``kernel_cols``:
+    parts that the kernel is cut into along each axis (``kernel_parts``).
     """
 
     mode: int
@@ -23,9 +25,17 @@ class ConvPlan:
     channels: int
     outer: str
     keep_input: bool
+    kernel_rows: int = 1
+    kernel_cols: int = 1
+
+    @property
+    def kernel_cuts(self) -> tuple[int, int]:
+        return self.kernel_rows, self.kernel_cols
 
     def __str__(self) -> str:
         kept = ", input kept" if self.keep_input else ""
+        if self.kernel_cuts != (1, 1):
+            kept += f", kernel in {self.kernel_rows} x {self.kernel_cols} parts"
         return (
             f"filters {self.filters} x rows {self.rows} x cols {self.cols} x channels "
             f"{self.channels}, mode {self.mode}, {self.outer} outer{kept}"
@@ -67,8 +77,13 @@ class GroupPlan:
 
 
 def group_text(group: GroupPlan) -> str:
-    """A group as one line of JSON."""
-    return json.dumps(asdict(group))
+    """A group as one line of JSON. A kernel that is whole is not said to be."""
+    table = asdict(group)
+    for plan in table["plans"]:
+        for name in ("kernel_rows", "kernel_cols"):
+            if plan.get(name) == 1:
+                del plan[name]
+    return json.dumps(table)
 
 
 def read_group(text: str) -> GroupPlan:

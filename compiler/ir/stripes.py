@@ -73,11 +73,14 @@ class StripePlanner:
     def prepend(self, op: Op) -> bool:
         """Put an operation before the others; False if the group cannot be cut then: a value must
         be complete before it is read, and rows stay rows. Of a value that is made frame by frame
-        the rows are those of a frame, and nothing in the group makes it whole."""
+        the rows are those of a frame, and nothing in the group makes it whole. Of a batch a stripe
+        is whole images, or an image whole stripes."""
         value, rows = op.y.value, op.y.spatial[0]
         framed = any(view.frames is not None for view in (*op.reads, op.y))
+        images = value.images
         if self.stripes > 1 and (
             framed
+            or (images % self.stripes and self.stripes % images)
             or not op.by_rows
             or any(view.value.name in self.stripe_plans for view in op.reads)
         ):
@@ -94,7 +97,7 @@ class StripePlanner:
         carried = np.minimum(np.maximum(later, made), end)
         self.stripe_plans[value.name] = StripePlan(value, needed, made, carried, end)
         for index, view in enumerate(op.reads):
-            top, bottom = (made, end) if index else op.rows_read(made, end)
+            top, bottom = op.operand_rows_read(made, end) if index else op.rows_read(made, end)
             self._read(view, top, bottom, end > made)
         return True
 

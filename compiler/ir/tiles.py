@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS
 from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
-from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.views import ChannelSlice
+from zeroskip.compiler.ir.window import Window
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,24 @@ def patches(whole: Tile2D, rows: int, cols: int) -> list[Tile2D]:
     ]
 
 
+def patches_of(op: Op, rows: Interval, high: int, wide: int) -> list[Tile2D]:
+    """Some rows of an operation's result cut into patches of about ``high`` x ``wide``, none of
+    which lies in two images that it treats each by itself."""
+    cols = full(op.y.spatial).cols
+    return [
+        patch for part in _by_image(op, rows) for patch in patches(Tile2D(part, cols), high, wide)
+    ]
+
+
+def _by_image(op: Op, rows: Interval) -> list[Interval]:
+    """The parts of some rows of the result that lie in each image."""
+    if op.images == 1:
+        return [rows]
+    own = op.y.value.image[0]
+    every = range(rows.start // own, -(-rows.end // own))
+    return [Interval(number * own, own).within(rows) for number in every]
+
+
 def full(spatial: tuple[int, int]) -> Tile2D:
     """All of an image."""
     return Tile2D(Interval(0, spatial[0]), Interval(0, spatial[1]))
@@ -94,33 +113,63 @@ def input_tile(window: Window, out: Tile2D, spatial: tuple[int, int]) -> InputTi
     return InputTile(Tile2D(cuts[0][0], cuts[1][0]), cuts[0][1], cuts[1][1])
 
 
+def looked_at(op: Op, out: Tile2D) -> InputTile:
+    """What the outputs ``out`` of an operation read; of several images, from the first row of the
+    first to the last of the last."""
+    if op.images == 1:
+        return input_tile(op.input_window, out, op.x.spatial)
+    own, image = op.y.value.image[0], op.x.value.image
+    found = []
+    for rows in _by_image(op, out.rows):
+        number, start = divmod(rows.start, own)
+        part = Tile2D(Interval(start, rows.size), out.cols)
+        tile = input_tile(op.input_window, part, image)
+        found.append(replace(tile, patch=tile.patch.below(number * image[0])))
+    first, last = found[0].patch.rows, found[-1].patch.rows
+    rows = Interval(first.start, last.end - first.start)
+    return replace(found[0], patch=Tile2D(rows, found[0].patch.cols))
+
+
 @dataclass(frozen=True)
 class DmaRun:
-    """Blocks of a tile that one load or store moves: ``block`` and ``count`` in the tile, byte
-    ``lane`` and ``bytes`` of each row, and where their first pixel is in DRAM."""
+    """Blocks of a tile that one load or store moves: ``block`` and ``count`` in the tile, element
+    ``lane`` and ``size`` of each row, and where their first pixel is in DRAM, bytes, of ``piece``
+    bytes each."""
 
     block: int
     count: int
     lane: int
-    bytes: int
+    size: int
     dram: int
     dram_block: int
     dram_pixel: int
+    piece: int
+
+    def pieces(self, most: int) -> Iterator[DmaRun]:
+        """The run cut into runs of up to ``most`` blocks."""
+        for done in range(0, self.count, most):
+            yield replace(
+                self,
+                block=self.block + done,
+                count=min(most, self.count - done),
+                dram=self.dram + done * self.dram_block,
+            )
 
 
 def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRun]:
     """The moves for ``channels`` of a view of the value that lies at ``home``.
 
     One move if the view starts on a block of its value, else two for each block (the bytes before
-    and after the border between two blocks of the value). Of frames, as many for each of them, or
+    and after the border between two blocks of the value), each in as many as an instruction's blocks
+    ask for. Of frames, as many for each of them, or
     one if a frame is a block.
     """
     found: list[DmaRun] = []
     for piece in _pieces(view, home, channels):
         for index, last in enumerate(found):
-            if (piece.lane, piece.bytes, piece.dram_pixel) != (
+            if (piece.lane, piece.size, piece.dram_pixel) != (
                 last.lane,
-                last.bytes,
+                last.size,
                 last.dram_pixel,
             ) or piece.block != last.block + last.count:
                 continue
@@ -131,15 +180,17 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
                     last.block,
                     last.count + 1,
                     last.lane,
-                    last.bytes,
+                    last.size,
                     last.dram,
                     stride,
                     last.dram_pixel,
+                    last.piece,
                 )
                 break
         else:
             found.append(piece)
-    return found
+    most = MOST_CHANNELS // BLOCK
+    return [part for run in found for part in run.pieces(most)]
 
 
 def _pieces(view: ChannelSlice, home: Tensor, channels: Interval) -> Iterator[DmaRun]:
@@ -152,8 +203,9 @@ def _pieces(view: ChannelSlice, home: Tensor, channels: Interval) -> Iterator[Dm
         lane = done % BLOCK
         width = home.block_width(block)
         size = min(BLOCK - lane, width - at, each - channel, channels.size - done)
-        start = home.block_address(block) + at + first_row * home.spatial[1] * width
-        yield DmaRun(done // BLOCK, 1, lane, size, start, 0, width)
+        wide = home.element_bytes
+        start = home.block_address(block) + (at + first_row * home.spatial[1] * width) * wide
+        yield DmaRun(done // BLOCK, 1, lane, size, start, 0, width * wide, size * wide)
         done += size
 
 

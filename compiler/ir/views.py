@@ -1,7 +1,7 @@
 """Activations as the scheduler sees them, and views of them: parts of their channels and frames.
 
 Every value is [1, channels, rows, cols]. A volume [1, C, D, H, W] is [1, C, D * H, W]: its frames one
-below the other.
+below the other. A batch [N, C, H, W] is [1, C, N * H, W]: its images one below the other.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ from math import prod
 
 @dataclass(frozen=True)
 class Value:
-    """An activation: 8 bits, one zero point."""
+    """An activation: 8 bits, one zero point. images: of a batch, as many rows each."""
 
     name: str
     channels: int
     spatial: tuple[int, int]
     dtype: str
     zero_point: int
+    images: int = 1
 
     @property
     def pixels(self) -> int:
         return self.spatial[0] * self.spatial[1]
+
+    @property
+    def image(self) -> tuple[int, int]:
+        """Rows and columns of one image."""
+        return self.spatial[0] // self.images, self.spatial[1]
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ def whole(value: Value) -> ChannelSlice:
 
 
 def planar(shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
-    """(channels, (rows, cols)) of a [1, C, ...] shape; the frames of a volume in the rows."""
+    """(channels, (rows, cols)) of an [N, C, ...] shape; the images of a batch and the frames of a
+    volume in the rows."""
     *high, wide = (1, *shape[2:]) if len(shape) > 2 else (1, 1)
-    return shape[1], (prod(high), wide)
+    return shape[1], (shape[0] * prod(high), wide)

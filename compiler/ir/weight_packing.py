@@ -15,6 +15,7 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.kernel_parts import WHOLE, Cuts, kernel_parts
 from zeroskip.compiler.ir.tiles import Interval, intervals
 
 HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half of its last
@@ -22,10 +23,12 @@ HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half 
 
 @dataclass(frozen=True, eq=False)
 class PackedWeights:
-    """The weights of a convolution as an accelerator's array sees them."""
+    """The weights of a convolution as an accelerator's array sees them. whole: those that they are a
+    part of, in whose order their streams are; None: they are all."""
 
     conv: ops.ConvOp
     spec: AccelSpec
+    whole: PackedWeights | None = None
 
     @property
     def format(self) -> WeightFormat:
@@ -128,6 +131,8 @@ class PackedWeights:
 
     def order(self, part: Interval) -> npt.NDArray[np.int32]:
         """Filters of a tile (numbered within it) in the order of their streams."""
+        if self.whole is not None:
+            return self.whole.order(part)
         if part not in self._orders:
             work = self.work[part.start : part.end]
             self._orders[part] = self.spec.kind.order(self.spec.array, work)
@@ -157,6 +162,13 @@ class PackedWeights:
         return self.matrix[
             filters.start : filters.end, channels.start * self.taps : channels.end * self.taps
         ]
+
+
+def packed_parts(whole: PackedWeights, cuts: Cuts) -> list[PackedWeights]:
+    """The weights of each part of a kernel; themselves, where it is whole."""
+    if cuts == WHOLE:
+        return [whole]
+    return [PackedWeights(part, whole.spec, whole) for part in kernel_parts(whole.conv, cuts)]
 
 
 def weights_of(op: ops.Op, spec: AccelSpec) -> PackedWeights | None:

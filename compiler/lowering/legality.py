@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from zeroskip.accel_model.isa.instructions import MOST_SIDE
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir.views import planar
 from zeroskip.relay_passes.integer import layers
@@ -18,22 +19,30 @@ Predicate: TypeAlias = Callable[[layers.Layer], str | None]
 
 MAX_KERNEL = 511
 MAX_STEP = 127
-MAX_SIZE = 8191
-MAX_CHANNELS = 32767
+MAX_COLUMNS = (1 << 20) - 1  # 16 bytes each are a row's stride in DRAM
+MAX_PIXELS = (1 << 26) - 1  # and a channel block's
+MAX_CHANNELS = (1 << 20) - 1
 MAX_RANK = 5
-BATCH_OF_ONE = "the accelerator takes a batch of 1"
+ONE_BATCH = "the accelerator treats the images of a batch alike"
 
 
-def batch_of_one(layer: layers.Layer) -> str | None:
-    """Every tensor has a batch of 1 and two dimensions or more."""
-    for tensor in (*layer.inputs, layer.y):
-        if len(tensor.shape) < 2 or tensor.shape[0] != 1:
-            return f"shape {tensor.shape}: {BATCH_OF_ONE}"
+def one_batch(layer: layers.Layer) -> str | None:
+    """Every tensor has two dimensions or more, and the first is of the same N images for all tensors
+    of a layer; windows that lie in frames take one image."""
+    tensors = (*layer.inputs, layer.y)
+    for tensor in tensors:
+        if len(tensor.shape) < 2:
+            return f"shape {tensor.shape}: the accelerator takes two dimensions or more"
+        if tensor.shape[0] != layer.y.shape[0]:
+            return f"shapes {tensor.shape} and {layer.y.shape}: {ONE_BATCH}"
+    in_frames = isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer)
+    if in_frames and layer.y.shape[0] > 1 and len(layer.y.shape) == MAX_RANK:
+        return f"shape {layer.y.shape}: the accelerator takes volumes one at a time"
     return None
 
 
 def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
-    """Tensors are [1, C], [1, C, W], [1, C, H, W] or [1, C, D, H, W]."""
+    """Tensors are [N, C], [N, C, W], [N, C, H, W] or [N, C, D, H, W]."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) > MAX_RANK:
             return f"{len(tensor.shape) - 2} spatial dimensions: the accelerator takes up to 3"
@@ -41,21 +50,22 @@ def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 8191 rows (those of all frames together), 8191 columns and 32767 channels."""
+    """At most 1048575 columns, 1048575 channels and 67108863 pixels of all images and frames together."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
         channels, spatial = planar(tensor.shape)
-        if max(spatial) > MAX_SIZE or channels > MAX_CHANNELS:
+        pixels = spatial[0] * spatial[1]
+        if spatial[1] > MAX_COLUMNS or pixels > MAX_PIXELS or channels > MAX_CHANNELS:
             return (
-                f"shape {tensor.shape}: the accelerator takes up to {MAX_SIZE} rows and "
-                f"columns and {MAX_CHANNELS} channels"
+                f"shape {tensor.shape}: the accelerator takes up to {MAX_COLUMNS} columns, "
+                f"{MAX_CHANNELS} channels and {MAX_PIXELS} pixels"
             )
     return None
 
 
 def frames_in_range(layer: layers.Layer) -> str | None:
-    """3-D convolutions: kernel frames x channels up to 32767. 3-D pools and depthwise convolutions:
+    """3-D convolutions: kernel frames x channels up to 1048575. 3-D pools and depthwise convolutions:
     kernel frames x kernel rows up to 511, kernel frames x row stride up to 127."""
     if not isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer) or (
         len(layer.x.shape) != MAX_RANK
@@ -91,12 +101,20 @@ def eight_bits(layer: layers.Layer) -> str | None:
 
 
 def kernel_in_range(layer: layers.Layer) -> str | None:
-    """Kernels up to 511 (a global pool included), strides and dilations up to 127."""
+    """Kernels up to 511 (a global pool included), strides and dilations up to 127; a window reaches
+    over up to 16383 rows and columns of an image, dilations counted."""
     kernel = getattr(layer, "kernel", ())
     if isinstance(layer, layers.ConvLayer):
         kernel = layer.weight.shape[2:]
     if max(kernel, default=1) > MAX_KERNEL:
         return f"kernel {tuple(kernel)}: the accelerator takes up to {MAX_KERNEL}"
+    steps = getattr(layer, "dilation", (1,) * len(kernel))
+    for taps, step, size in zip(kernel, steps, layer.inputs[0].shape[2:], strict=False):
+        if min((taps - 1) * step + 1, size) > MOST_SIDE:
+            return (
+                f"kernel {tuple(kernel)} with dilation {tuple(steps)}: the accelerator looks at up to "
+                f"{MOST_SIDE} rows and columns at once"
+            )
     for name in ("strides", "dilation"):
         values = getattr(layer, name, ())
         if max(values, default=1) > MAX_STEP:
@@ -145,7 +163,7 @@ def exact_accumulator(layer: layers.Layer) -> str | None:
 
 
 PREDICATES: tuple[Predicate, ...] = (
-    batch_of_one,
+    one_batch,
     up_to_three_spatial_dimensions,
     size_in_range,
     eight_bits,
@@ -198,6 +216,7 @@ def manual() -> str:
     ]
     lines += [
         "",
+        "A convolution of which no tile fits with all taps of its kernel goes in parts of the kernel. "
         "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "
         "average of a map larger than ACT, say), or no step of it in the lanes' windows; "
         "`compile` finds that out when it schedules.",

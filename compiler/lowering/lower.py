@@ -14,9 +14,11 @@ import numpy as np
 
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Region, ResultTable, Window
+from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Region, ResultTable
 from zeroskip.compiler.ir.views import ChannelSlice, Value, planar, whole
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
+from zeroskip.compiler.lowering.legality import MAX_STEP
 from zeroskip.compiler.lowering.moves import depth_to_space, gather
 from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
@@ -60,7 +62,8 @@ class _Lowering:
     def value(self, name: str) -> Value:
         tensor = self.graph.tensors[name]
         channels, spatial = planar(tensor.shape)
-        return Value(name, channels, spatial, tensor.dtype, tensor.zero_point)
+        images = tensor.shape[0]
+        return Value(name, channels, spatial, tensor.dtype, tensor.zero_point, images)
 
     def add(self, node: Node) -> None:
         layer, out = node.layer, node.output
@@ -93,7 +96,7 @@ class _Lowering:
         x = self.read(node.inputs[0])
         if (x.channels, x.value.spatial) == (y.channels, y.value.spatial):
             self.views[node.output] = x
-        elif y.value.pixels == 1:
+        elif y.value.image == (1, 1):
             self.flattened[node.output] = x
         else:
             self.ops.append(ops.ReshapeOp(node.node, x, y))
@@ -101,18 +104,19 @@ class _Lowering:
 
     def _dense(self, node: Node, layer: layers.DenseLayer, y: ChannelSlice) -> None:
         """A dense layer on a flattened map is a convolution whose kernel is the whole map, unless
-        the map is so large that 16 filters over a block of it would not fit in WGT."""
+        the map is so large that 16 filters over a block of it would not fit in WGT. The images of a
+        batch are its pixels."""
         x = self.flattened.get(node.inputs[0])
-        if x is None or x.value.pixels > LARGEST_MAP:
+        if x is None or x.value.pixels // x.value.images > LARGEST_MAP:
             x = self.read(node.inputs[0])
-        kernel = x.value.spatial
+        kernel = x.value.image
         weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
         self.ops.append(
             ops.ConvOp(
                 node.node,
                 x,
                 y,
-                Window(kernel),
+                _below(Window(kernel), x, y),
                 weight,
                 layer.bias,
                 layer.mult,
@@ -140,6 +144,15 @@ class _Lowering:
         return y.value
 
 
+def _below(window: Window, x: ChannelSlice, y: ChannelSlice) -> Window:
+    """A window over images of a batch, each of which has one row of results: the step to the next
+    of them is an image, so that they are rows like others."""
+    images, high = x.value.images, x.value.image[0]
+    if images == 1 or y.value.image[0] > 1 or high > MAX_STEP:
+        return window
+    return replace(window, stride=(high, window.stride[1]))
+
+
 def _is_volume(layer: layers.Layer) -> bool:
     """Whether its tensors are [1, C, D, H, W]."""
     return len(layer.y.shape) == 5
@@ -154,6 +167,7 @@ def _max_pool(
         _pair(layer.dilation, 1),
         _pair(_begins(layer.padding), 0),
     )
+    window = _below(window, reads[0], y)
     clip = Clip(layer.lo, layer.hi)
     if window.taps < SEPARATE_TAPS or 1 in window.kernel:
         return [ops.MaxPoolOp(node, reads[0], y, window, clip)]
@@ -182,6 +196,7 @@ def _avg_pool(
     window = Window(
         _pair(layer.kernel, 1), _pair(layer.strides, 1), pad=_pair(_begins(layer.padding), 0)
     )
+    window = _below(window, reads[0], y)
     clip = Clip(layer.lo, layer.hi)
     return [ops.AvgPoolOp(node, reads[0], y, window, layer.mult, layer.shift, clip)]
 
@@ -230,6 +245,7 @@ def _conv(
         _pair(layer.dilation, 1),
         _pair(_begins(layer.padding), 0),
     )
+    window = _below(window, x, y)
     weight = layer.weight.reshape(*layer.weight.shape[:2], *window.kernel)
     clip = Clip(layer.lo, layer.hi)
     filters, groups = weight.shape[0], layer.groups

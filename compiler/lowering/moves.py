@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Clip, Op, Window
+from zeroskip.compiler.ir.ops import Clip, Op
 from zeroskip.compiler.ir.views import ChannelSlice, Value, whole
 from zeroskip.compiler.ir.weave import TakenRun, taken_runs
+from zeroskip.compiler.ir.window import Window
 from zeroskip.relay_passes.integer import layers
 
 
@@ -25,17 +26,20 @@ def gather(
         if channels == tuple(range(first, first + len(channels))):
             x = replace(x, offset=x.offset + first, channels=len(channels))
         else:
-            part = Value(f"{y.value.name}.picked", len(channels), x.spatial, *_type(layer))
+            name, images = f"{y.value.name}.picked", x.value.images
+            part = Value(name, len(channels), x.spatial, *_type(layer), images)
             to = whole(part) if moved else y
             made.append(_permuted(node, layer, x, to, channels))
             x = to
     if not moved:
         return made, x
-    both = ((None, None, *spatial))[-2:]
-    rows, cols = (
-        taken_runs(range(size) if at is None else at)
-        for at, size in zip(both, x.spatial, strict=True)
+    high, wide = x.value.image
+    down, right = (
+        range(size) if at is None else at
+        for at, size in zip(((None, None, *spatial))[-2:], (high, wide), strict=True)
     )
+    every = [image * high + row for image in range(x.value.images) for row in down]
+    rows, cols = taken_runs(every), taken_runs(right)
     return [*made, ops.WeaveOp(node, x, y, rows, cols)], y
 
 

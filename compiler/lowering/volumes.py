@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Clip, Op, Window
+from zeroskip.compiler.ir.ops import Clip, Op
 from zeroskip.compiler.ir.views import ChannelSlice, Frames, whole
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
 from zeroskip.relay_passes.integer import layers
 

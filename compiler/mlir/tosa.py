@@ -132,7 +132,9 @@ def _conv(emit: Operations, layer: ConvLayer, x: MlirValue) -> MlirValue:
             weight.reshape(layer.groups, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
         )
         operands = [x, held, emit.constant(layer.bias), *zeros]
-        acc = emit("tosa.depthwise_conv2d", operands, (1, *out[2:], filters), "i32", **attributes)
+        acc = emit(
+            "tosa.depthwise_conv2d", operands, (out[0], *out[2:], filters), "i32", **attributes
+        )
     else:
         share = filters // layer.groups
         sums = []
@@ -141,7 +143,9 @@ def _conv(emit: Operations, layer: ConvLayer, x: MlirValue) -> MlirValue:
             part = sliced(emit, x, (0, 0, 0, group * channels), (*x.shape[:3], channels))
             held = emit.constant(weight[mine].transpose(0, 2, 3, 1))
             operands = [part, held, emit.constant(layer.bias[mine]), *zeros]
-            sums.append(emit("tosa.conv2d", operands, (1, *out[2:], share), "i32", **attributes))
+            sums.append(
+                emit("tosa.conv2d", operands, (out[0], *out[2:], share), "i32", **attributes)
+            )
         acc = joined(emit, sums, 3)
     return channels_first(emit, _requantized(emit, layer, acc), layer.y.shape)
 
@@ -150,7 +154,7 @@ def _dense(emit: Operations, layer: DenseLayer, x: MlirValue) -> MlirValue:
     """A convolution of one pixel."""
     held = emit.constant(layer.weight[:, None, None, :])
     operands = [
-        reshaped(emit, x, (1, 1, 1, x.shape[1])),
+        reshaped(emit, x, (x.shape[0], 1, 1, x.shape[1])),
         held,
         emit.constant(layer.bias),
         emit.number(zero_of(layer.x), "int8"),
@@ -159,7 +163,7 @@ def _dense(emit: Operations, layer: DenseLayer, x: MlirValue) -> MlirValue:
     acc = emit(
         "tosa.conv2d",
         operands,
-        (1, 1, 1, len(layer.bias)),
+        (x.shape[0], 1, 1, len(layer.bias)),
         "i32",
         acc_type="i32",
         dilation=integers((1, 1)),
@@ -208,7 +212,7 @@ def _avgpool(emit: Operations, layer: AvgPoolLayer, x: MlirValue) -> MlirValue:
     total = emit(
         "tosa.depthwise_conv2d",
         operands,
-        (1, *out[2:], channels),
+        (out[0], *out[2:], channels),
         "i32",
         acc_type="i32",
         dilation=integers((1, 1)),
@@ -231,7 +235,7 @@ def _maxpool(emit: Operations, layer: MaxPoolLayer, x: MlirValue) -> MlirValue:
         best = emit(
             "tosa.max_pool2d",
             [x],
-            (1, *out[2:], x.shape[3]),
+            (out[0], *out[2:], x.shape[3]),
             "i8",
             kernel=integers(kernel),
             pad=integers(padding),

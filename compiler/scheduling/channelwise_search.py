@@ -7,15 +7,15 @@ from functools import cache, cached_property
 import numpy as np
 
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
-from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_words, row_timing, strip_of
+from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_cycles, row_timing, strip_of
 from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.schedule import ChannelPlan
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import STEP
 from zeroskip.compiler.scheduling.conv_search import too_big
 from zeroskip.compiler.scheduling.cost_model import (
@@ -27,8 +27,9 @@ from zeroskip.compiler.scheduling.cost_model import (
     Floats,
     Ints,
     TileContext,
-    TileTraffic,
     Tilings,
+    images_in,
+    least_across,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
@@ -47,7 +48,9 @@ class ChannelSearch:
         self.operand = op.operand is not None
         self.of_channels, self.of_pixels = op.operand_of_channels, op.operand_of_pixels
         weights = op.channel_weights
-        self.words = kernel_words(weights) if weights else 0  # of a stream
+        wide = spec.storage.weight_bytes
+        self.words = 1 + -(-weights * wide // 4) if weights else 0  # of a stream
+        self.sends = kernel_cycles(weights, wide) if weights else 0  # cycles in which WGT gives it
         self.rows = spec.kind.row_unit(spec)
         self.paces: dict[int, float] = {}
 
@@ -55,7 +58,9 @@ class ChannelSearch:
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
-        cuts = Tilings.of(place.rows, self.op.y.spatial[1])
+        images, rows = images_in(self.op, place.rows)
+        cols, (window, spatial) = self.op.y.spatial[1], self._reads(rows)
+        cuts = Tilings.of(rows, cols, images, least_across(window, cols, spatial[1]))
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
@@ -69,14 +74,15 @@ class ChannelSearch:
         x = self.op.x.spatial
         looked = min(self.window.span(0, 1), x[0]) * min(self.window.span(1, 1), x[1])
         words = 4 * self.spec.wgt_banks * self.words
-        return too_big(self.spec, BLOCK * (looked + 1 + self.operand), words)
+        return too_big(self.spec, self.spec.act_row_bytes * (looked + 1 + self.operand), words)
 
     @cached_property
     def _channels(self) -> Ints:
         """Sizes of a tile that are tried, [sizes, 1]."""
         every = self.op.y.channels
         sizes = {min(every, blocks(-(-every // parts)) * BLOCK) for parts in PARTS}
-        return np.array(sorted(sizes, reverse=True)).reshape(-1, 1)
+        taken = [size for size in sorted(sizes, reverse=True) if size <= MOST_CHANNELS]
+        return np.array(taken).reshape(-1, 1)
 
     def _choice(self, cuts: Tilings, at: int, cost: CostEstimate) -> Candidate:
         size, cut = divmod(at, len(cuts.pieces))
@@ -86,16 +92,18 @@ class ChannelSearch:
 
         @cache
         def array(rows: int) -> float:
-            patches = Tilings.into(rows, self.op.y.spatial[1], plan.rows, plan.cols)
+            images, own = images_in(self.op, rows)
+            patches = Tilings.into(own, self.op.y.spatial[1], plan.rows, plan.cols, images)
             return float(self._array_cycles(self._channels[size], rows, patches).sum())
 
         return Candidate(plan, cost, array)
 
     def _costs(self, place: TileContext, cuts: Tilings, sets: int) -> CostEstimates:
         """Of every tile, of which so many must fit in ACT at once."""
-        op, dram, bus = self.op, self.spec.dram, Bus.of(self.spec)
-        x = self._looked_at(place, cuts)
-        y = cuts.input_footprint(Window(), (place.rows, op.y.spatial[1]))
+        op, spec, bus = self.op, self.spec, Bus.of(self.spec)
+        value = spec.storage.activation_bytes
+        x = cuts.input_footprint(*self._reads(cuts.rows.total))
+        y = cuts.input_footprint(Window(), (cuts.rows.total, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
         operand = self.operand and not place.operand
@@ -104,11 +112,12 @@ class ChannelSearch:
         needed = needed + (1 if self.of_pixels else deep) * second * operand
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
-        read, written = x.nbytes(dram, op.y.channels), y.nbytes(dram, op.y.channels)
+        fits = fits & cuts.take_no_more(*self._reads(cuts.rows.total))
+        read, written = x.nbytes(spec, op.y.channels), y.nbytes(spec, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
         other: Ints | Floats = written
         if op.operand is not None and (self.of_channels or self.of_pixels):
-            share = cuts.pieces if self.of_channels else y.nbytes(dram, 1)
+            share = cuts.pieces * value if self.of_channels else y.nbytes(spec, 1)
             other = op.operand.channels * share
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
@@ -122,9 +131,10 @@ class ChannelSearch:
             stores=bus.cycles(written * (not place.y), steps * (not place.y)),
             tile=bus.cycles(4 * self.words * channels, self.words > 0),
             first=bus.cycles(
-                channels * (x.patch * (not place.x) + second * operand), (not place.x) + operand
+                value * channels * (x.patch * (not place.x) + second * operand),
+                (not place.x) + operand,
             ),
-            last=bus.cycles(channels * y.patch, 1),
+            last=bus.cycles(value * channels * y.patch, 1),
             rows=rows,
             all_rows=rows * -(-op.y.channels // channels),
             act=needed,
@@ -132,9 +142,10 @@ class ChannelSearch:
             fits=fits & self._constants_fit(rows),
         )
 
-    def _looked_at(self, _place: TileContext, cuts: Tilings) -> TileTraffic:
-        """What tiles look at of ``x``."""
-        return cuts.input_footprint(self.window, self.op.x.spatial)
+    def _reads(self, _rows: int) -> tuple[Window, tuple[int, int]]:
+        """The window through which tiles look at ``x``, and the size of what it lies in."""
+        x = self.op.x
+        return self.window, x.spatial if self.op.images == 1 else x.value.image
 
     def _energy(self, rows: int) -> float:
         """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
@@ -197,7 +208,7 @@ class ChannelSearch:
         strip = None if self.rows is None else strip_of(self.rows, shape, self.words > 0)
         if self.rows is None or strip is None:
             return None
-        return row_timing(self.rows, shape, strip, blocks, self.words, self.operand)
+        return row_timing(self.rows, shape, strip, blocks, self.sends, self.operand)
 
     def _pace(self, rows: int) -> float:
         """Cycles of a quad of a block, on average over so many rows of output."""
@@ -224,5 +235,5 @@ class ChannelSearch:
 class WeaveSearch(ChannelSearch):
     """The schedules of a move of pixels: what a tile takes is loaded to where it goes."""
 
-    def _looked_at(self, place: TileContext, cuts: Tilings) -> TileTraffic:
-        return cuts.input_footprint(Window(), (place.rows, self.op.y.spatial[1]))
+    def _reads(self, rows: int) -> tuple[Window, tuple[int, int]]:
+        return Window(), (rows, self.op.y.spatial[1])

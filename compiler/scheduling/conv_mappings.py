@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import islice
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.base import Case, StreamPlacement
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
 from zeroskip.accel_model.formats import Shape
-from zeroskip.accel_model.isa.instructions import BLOCK, PAR_ROWS
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.ir import ops
+from zeroskip.compiler.ir.kernel_parts import WHOLE, Cuts
 from zeroskip.compiler.ir.tiles import intervals
-from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.weight_packing import PackedWeights, packed_parts
 from zeroskip.compiler.scheduling.cost_model import Floats, Ints, Tilings
 from zeroskip.compiler.scheduling.objective import output_pj
 
@@ -81,7 +82,7 @@ class Mappings:
         """Cycles of all steps, float64 [mappings, cuts]."""
         total = np.asarray(STEP * cuts.pieces * self.tiles * self.chunks, np.float64)
         for high, wide, many in cuts.patches():
-            total += many * self._patch_cycles(high, wide)
+            total += many * np.where(many, self._patch_cycles(high, wide), 0.0)
         return total
 
     def _patch_cycles(self, high: Ints, wide: Ints) -> Floats:
@@ -102,16 +103,19 @@ class Mappings:
         return single, base, pace
 
 
-def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False) -> Mappings:
-    """Every mapping whose weights fit on chip, with or without its energy. ArrayError if the array
-    cannot do any step of it."""
-    weights, kind, geometry = PackedWeights(conv, spec), spec.kind, spec.array
+def enumerate_mappings(
+    conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False, cuts: Cuts = WHOLE
+) -> Mappings:
+    """Every mapping whose weights fit on chip, with or without its energy; ``cuts``: of the kernel,
+    whose parts count as chunks. ArrayError if the array cannot do any step of it."""
+    every, kind, geometry = packed_parts(PackedWeights(conv, spec), cuts), spec.kind, spec.array
+    weights = every[-1]
     found: list[tuple[float, ...]] = []
     prices: list[PatchPrice] = []
     for mode in kind.modes(geometry):
         placement, granule = kind.placement(geometry, mode), kind.granule(geometry, mode)
         for filters in _filter_tiles(weights, spec, placement.slots, granule):
-            chunkings = _chunkings(weights, spec, placement, filters)
+            chunkings = _chunkings(every, spec, placement, filters)
             for channels, rows in islice(chunkings, CHUNKINGS):
                 found.append(
                     (
@@ -124,17 +128,22 @@ def enumerate_mappings(conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = Fals
                         rows.max(),
                         rows.sum(axis=1).max(),
                         rows.sum(),
-                        weights.packed_bytes(channels),
-                        _output_energy(conv, weights, spec, mode, filters, channels)
-                        if energy
-                        else 0.0,
+                        sum(part.packed_bytes(channels) for part in every),
+                        sum(
+                            _output_energy(part.conv, part, spec, mode, filters, channels)
+                            for part in every
+                            if energy
+                        ),
                     )
                 )
-                prices.append(_patch_price(conv, weights, spec, mode, filters, channels))
+                found_prices = (
+                    _patch_price(part.conv, part, spec, mode, filters, channels) for part in every
+                )
+                prices.append(reduce(lambda one, two: one.plus(two, 1), found_prices))
     return Mappings.of(found, prices)
 
 
-def least_rows(conv: ops.ConvOp, spec: AccelSpec) -> int:
+def least_rows(conv: ops.ConvOp, spec: AccelSpec, several: bool = False) -> int:
     """WGT rows of the smallest tile of weights, or of two of it where there are several."""
     weights, least = PackedWeights(conv, spec), []
     size = min(blocks(-(-weights.channels // CHUNKS[-1])) * BLOCK, weights.channels)
@@ -143,7 +152,7 @@ def least_rows(conv: ops.ConvOp, spec: AccelSpec) -> int:
         granule = spec.kind.granule(spec.array, mode)
         for filters in _filter_tiles(weights, spec, placement.slots, granule)[:1]:
             rows = weights.rows(filters, size, placement)
-            least.append(int(rows.max()) * (1 if rows.size == 1 else 2))
+            least.append(int(rows.max()) * (2 if several or rows.size > 1 else 1))
     return min(least, default=0)
 
 
@@ -151,23 +160,24 @@ def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: 
     """Filters of a tile: whole groups, doubling, filled to blocks of 16 channels, which are what is
     written; as far as staging and PAR allow."""
     whole = blocks(weights.filters) * BLOCK
-    staged = spec.sram.staging_bytes // (2 * granule)
+    staged = spec.sram.staging_bytes // (2 * granule * spec.storage.activation_bytes)
     params = (spec.par_rows - max(weights.table_rows, 1)) // (2 * PAR_ROWS) * BLOCK
     sizes = {min(blocks(slots << shift) * BLOCK, whole) for shift in range(12)} | {whole}
     return sorted(size for size in sizes if size <= min(staged, params))
 
 
 def _chunkings(
-    weights: PackedWeights, spec: AccelSpec, placement: StreamPlacement, filters: int
+    parts: Sequence[PackedWeights], spec: AccelSpec, placement: StreamPlacement, filters: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Channels of a chunk that the array takes, and the WGT rows of every tile of weights
-    [tiles, chunks], where two tiles fit or all of them do."""
-    every = weights.channels
+    [tiles, chunks of all parts], where two tiles fit or all of them do."""
+    every = parts[0].channels
     sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS}
     for size in sorted(sizes, reverse=True):
-        if not spec.kind.takes(spec.array, Shape(size, weights.taps)):
+        takes = (spec.kind.takes(spec.array, Shape(size, part.taps)) for part in parts)
+        if size > MOST_CHANNELS or not all(takes):
             continue
-        rows = weights.rows(filters, size, placement)
+        rows = np.concatenate([part.rows(filters, size, placement) for part in parts], axis=1)
         if rows.max() * (1 if rows.size == 1 else 2) <= spec.wgt_rows:
             yield size, rows
 
@@ -236,6 +246,8 @@ def _cases(
 def _whole_window(conv: ops.ConvOp) -> WindowShape:
     """The window of all outputs, its input in ACT in full width."""
     (high, wide), (height, width), window = conv.y.spatial, conv.x.spatial, conv.window
+    if conv.images > 1:  # each has padding of its own
+        (high, wide), (height, width) = conv.y.value.image, conv.x.value.image
     return WindowShape(
         width,
         height,

@@ -8,8 +8,10 @@ own timing function, run on the layer's own weights for a few pixel groups (``co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,8 +20,15 @@ from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.kernel_parts import (
+    WHOLE,
+    Cuts,
+    fullest_tap,
+    kernel_parts,
+    smaller_cuts,
+)
 from zeroskip.compiler.ir.schedule import ConvPlan
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
     Bools,
@@ -32,11 +41,18 @@ from zeroskip.compiler.scheduling.cost_model import (
     TileContext,
     TileTraffic,
     Tilings,
+    images_in,
+    least_across,
 )
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
+Need: TypeAlias = tuple[str, int, int]
+
+MOST_PARTS = 256  # that a kernel is cut into
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
+# Of a batch, whose images all pass a chunk of the weights before the next is read.
+OF_BATCH = (*LOOPS, ("chunks", False), ("chunks", True))
 
 
 class ConvSearch:
@@ -46,48 +62,76 @@ class ConvSearch:
         self.conv, self.spec = conv, spec
         self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
+        self._known: dict[Cuts, Mappings] = {}
 
     def ranked(
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by themselves or
-        among others; none where not even the lanes' windows hold a step."""
-        if not len(self.mappings):
+        among others; none where not even the lanes' windows hold a step. By itself a kernel of which
+        nothing fits goes in the fewest parts that do."""
+        found = self._ranked(place, count, alone, objective, WHOLE)
+        if found or not alone or any(size > room for _, size, room in self._needs()):
+            return found
+        for cuts in smaller_cuts(self.conv.window.kernel):
+            if found or prod(cuts) > MOST_PARTS:
+                break
+            found = self._ranked(place, count, alone, objective, cuts)
+        return found
+
+    def _ranked(
+        self, place: TileContext, count: int, alone: bool, objective: Objective, cuts: Cuts
+    ) -> list[Candidate]:
+        mappings = self.mappings(cuts)
+        if not len(mappings):
             return []
-        geometry = _Geometry.of(self.conv, place.rows)
-        loops = [_Loops(self, place, geometry, *each) for each in LOOPS]
+        geometry = _Geometry.of(self.conv, place.rows, cuts)
+        orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH
+        if cuts != WHOLE:  # the input of another part is another
+            orders = tuple((outer, keep) for outer, keep in orders if not keep)
+        loops = [_Loops(self, mappings, place, geometry, *each) for each in orders]
         costs = CostEstimates.join([each.costs() for each in loops])
         ranked = []
         shared = None if alone else self.spec.wgt_rows
         for at in costs.order(count, shared, objective, self.energy):
-            which, rest = divmod(at, len(self.mappings) * len(geometry.cuts.pieces))
+            which, rest = divmod(at, len(mappings) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
 
-    @cached_property
-    def mappings(self) -> Mappings:
+    def mappings(self, cuts: Cuts = WHOLE) -> Mappings:
         """How the lanes can work through the weights; none if no step fits in their windows."""
-        try:
-            return enumerate_mappings(self.conv, self.spec, energy=self.energy is not None)
-        except ArrayError as problem:
-            self._window = str(problem)
-            return Mappings.of([], [])
+        if cuts not in self._known:
+            energy = self.energy is not None
+            try:
+                found = enumerate_mappings(self.conv, self.spec, energy=energy, cuts=cuts)
+            except ArrayError as problem:
+                self._window, found = str(problem), Mappings.of([], [])
+            self._known[cuts] = found
+        return self._known[cuts]
 
     def misfit(self) -> str:
         """Why no schedule fits by itself, a phrase."""
-        spec, conv = self.spec, self.conv
-        if not len(self.mappings) and self._window:
+        if self._window and not any(map(len, self._known.values())):
             return self._window
-        looked = [min(conv.window.span(axis, 1), conv.x.spatial[axis]) for axis in (0, 1)]
-        needed = 16 * (looked[0] * looked[1] + 1 + (conv.residual is not None)) * 2
-        return too_big(spec, needed, least_rows(conv, spec) * 4 * spec.wgt_banks)
+        return too_big(self.spec, *(size for _, size, _ in self._needs()))
+
+    def _needs(self) -> tuple[Need, Need]:
+        """Bytes of ACT and WGT that two of its smallest tiles take, of one tap each."""
+        spec, tap = self.spec, fullest_tap(self.conv)
+        act = spec.act_row_bytes * (2 + (self.conv.residual is not None)) * 2
+        rows = least_rows(tap, spec, self.conv.window.taps > 1)
+        return needs(spec, act, rows * 4 * spec.wgt_banks)
+
+
+def needs(spec: AccelSpec, act: int, wgt: int = 0) -> tuple[Need, Need]:
+    """(memory, bytes of it that are needed, bytes that there are) of ACT and WGT."""
+    return ("ACT", act, spec.sram.act_bytes), ("WGT", wgt, spec.sram.wgt_bytes)
 
 
 def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
     """Why an operation does not fit whose smallest tile needs so many bytes of ACT and WGT."""
-    sram = spec.sram
-    needs = (("ACT", act, sram.act_bytes), ("WGT", wgt, sram.wgt_bytes))
-    over = [(f"{size} bytes of {name}", str(room)) for name, size, room in needs if size > room]
+    found = needs(spec, act, wgt)
+    over = [(f"{size} bytes of {name}", str(room)) for name, size, room in found if size > room]
     if not over:
         return f"no tile of it fits in {spec.name}'s SRAM"
     sizes, rooms = (" and ".join(parts) for parts in zip(*over, strict=True))
@@ -96,38 +140,57 @@ def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
 
 @dataclass(frozen=True)
 class _Geometry:
-    """The patches of some rows of output, what they look at, and what all look at together."""
+    """The patches of some rows of output, what they look at, and what all look at together. kernel:
+    parts that the kernel is cut into; x is then what patches look at through all of them, its patch
+    that of one. small: patches that an instruction has the bits for."""
 
+    kernel: Cuts
     cuts: Tilings
     y: TileTraffic
     x: TileTraffic
     stripe: TileTraffic
+    small: Bools
 
     @staticmethod
-    def of(conv: ops.ConvOp, rows: int) -> _Geometry:
-        size, spatial = (rows, conv.y.spatial[1]), conv.x.spatial
-        cuts = Tilings.of(*size)
+    def of(conv: ops.ConvOp, rows: int, kernel: Cuts) -> _Geometry:
+        parts = kernel_parts(conv, kernel)
+        window = parts[-1].window
+        images, high = images_in(conv, rows)
+        size = high, conv.y.spatial[1]
+        spatial = conv.x.spatial if conv.images == 1 else conv.x.value.image
+        across = least_across(window, size[1], spatial[1])
+        cuts = Tilings.of(*size, images, across)
+        stripe = Tilings.whole(*size, images).input_footprint(conv.window, spatial)
+        x = cuts.input_footprint(window, spatial)
         return _Geometry(
+            kernel,
             cuts,
             cuts.input_footprint(Window(), size),
-            cuts.input_footprint(conv.window, spatial),
-            Tilings.whole(*size).input_footprint(conv.window, spatial),
+            replace(x, pixels=x.pixels * len(parts), runs=x.runs * len(parts)),
+            replace(stripe, patch=stripe.patch * images),
+            cuts.take_no_more(window, spatial),
         )
 
 
 class _Loops:
     """All schedules of one order of loops: arrays [mappings, cuts].
 
-    outer: what stays longest, "weights" or "pixels"; keep: the input of all patches is held.
+    outer: as of ``ConvPlan``; keep: the input of all patches is held.
     """
 
     def __init__(
-        self, search: ConvSearch, place: TileContext, geometry: _Geometry, outer: str, keep: bool
+        self,
+        search: ConvSearch,
+        mappings: Mappings,
+        place: TileContext,
+        geometry: _Geometry,
+        outer: str,
+        keep: bool,
     ) -> None:
-        self.conv, self.spec, self.mappings = search.conv, search.spec, search.mappings
+        self.conv, self.spec, self.mappings = search.conv, search.spec, mappings
         self.place, self.geometry, self.outer, self.keep = place, geometry, outer, keep
         self.count = len(search.conv.weight)
-        self.filters = np.minimum(search.mappings.filters, self.count)  # of a tile, at most
+        self.filters = np.minimum(mappings.filters, self.count)  # of a tile, at most
 
     def choice(self, at: int, cost: CostEstimate) -> Candidate:
         """The schedule at a place of the flattened arrays."""
@@ -140,11 +203,12 @@ class _Loops:
 
         @cache
         def array(rows: int) -> float:
-            return float(
-                self.mappings.only(mapping).array_cycles(Tilings.into(rows, cols, high, wide))[0, 0]
-            )
+            images, own = images_in(self.conv, rows)
+            cuts = Tilings.into(own, cols, high, wide, images)
+            return float(self.mappings.only(mapping).array_cycles(cuts)[0, 0])
 
-        plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep)
+        kernel = self.geometry.kernel
+        plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep, *kernel)
         return Candidate(plan, cost, array)
 
     def costs(self) -> CostEstimates:
@@ -153,14 +217,17 @@ class _Loops:
         pieces = self.geometry.cuts.pieces
         operand = self.conv.residual is not None and not place.operand
         written, stored = (
-            self.geometry.y.nbytes(self.spec.dram, self.count),
+            self.geometry.y.nbytes(self.spec, self.count),
             pieces * mappings.tiles,
         )
-        tile = self.filters * self.geometry.y.patch
+        value = self.spec.storage.activation_bytes
+        tile = self.filters * self.geometry.y.patch * value
         between = (
             mappings.part_rows if self.outer == "weights" else mappings.all_rows
         )  # two uses of a tile
         again = np.where((pieces > 1) & (between > self.spec.wgt_rows), pieces, 1)
+        if self.outer == "chunks":
+            again = np.ones_like(again)
         read, loaded, first = self._input_bytes()
         weights = mappings.tiles * mappings.chunks
         moving = self._moving_rows()
@@ -186,15 +253,16 @@ class _Loops:
         if self.place.x:
             return np.zeros(1), np.zeros(1, np.int64), np.zeros(1)
         if self.keep:
-            held = geometry.stripe.nbytes(self.spec.dram, channels)
+            held = geometry.stripe.nbytes(self.spec, channels)
             return held, np.ones(1, np.int64), held
         again = (mappings.tiles > 1) & (
-            ((self.outer == "weights") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
+            ((self.outer != "pixels") & (geometry.cuts.pieces > 1)) | (mappings.chunks > 1)
         )
         times = np.where(again, mappings.tiles, 1)
-        read = geometry.x.nbytes(self.spec.dram, channels) * times
+        read = geometry.x.nbytes(self.spec, channels) * times
         loaded = geometry.cuts.pieces * mappings.chunks * times
-        return read, loaded, np.asarray(geometry.x.patch * mappings.channels, np.float64)
+        first = geometry.x.patch * mappings.channels * self.spec.storage.activation_bytes
+        return read, loaded, np.asarray(first, np.float64)
 
     def _moving_rows(self) -> Ints:
         """ACT rows of the tiles of a step that are loaded or stored."""
@@ -215,9 +283,11 @@ class _Loops:
         single = geometry.cuts.pieces * mappings.tiles * mappings.chunks == 1
         fits = kept + moving * np.where(single, 1, 2 / PACKED) <= place.act
         whole = mappings.chunks == 1
+        fits &= geometry.small
         if self.keep and self.outer == "pixels":
             fits &= whole
-        return np.asarray(fits & (whole | (self._sums() <= self.spec.acc_rows)))
+        held = geometry.cuts.pieces if self.outer == "chunks" else 1
+        return np.asarray(fits & (whole | (held * self._sums() <= self.spec.acc_rows)))
 
     def _sums(self) -> Ints:
         """ACC rows of a patch's partial sums."""

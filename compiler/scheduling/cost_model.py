@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_SIDE
 from zeroskip.accel_model.program.tensor_layout import blocks
-from zeroskip.accel_model.spec import AccelSpec, Dram
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.dram_rows import row_timing
-from zeroskip.compiler.ir.ops import Window
+from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.schedule import Plan
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -179,6 +180,24 @@ class CostEstimates:
 # ------------------------------------------------------------------------------------- cuts
 
 
+def least_across(window: Window, cols: int, limit: int) -> int:
+    """Pieces that ``cols`` columns of a result are cut into at least, so that an instruction has the
+    bits for those of a piece and for those of ``limit`` that it looks at; 1 where no cut helps."""
+    if min(window.span(1, 1), limit) > MOST_SIDE:
+        return 1
+    least = -(-cols // MOST_SIDE)
+    while min(window.span(1, -(-cols // least)), limit) > MOST_SIDE:
+        least += 1
+    return least
+
+
+def images_in(op: Op, rows: int) -> tuple[int, int]:
+    """Images that no tile may cross and that some rows of an operation's result are, and the rows
+    of one."""
+    own = op.y.value.image[0]
+    return (1, rows) if op.images == 1 or rows <= own else (-(-rows // own), own)
+
+
 @dataclass(frozen=True)
 class TileTraffic:
     """Patches that are moved, one by one: arrays [cuts]. patch: pixels of the largest; pixels: of
@@ -190,11 +209,12 @@ class TileTraffic:
     runs: Ints
     run: Ints
 
-    def nbytes(self, dram: Dram, channels: int) -> Floats:
+    def nbytes(self, spec: AccelSpec, channels: int) -> Floats:
         """On the bus: runs that are not whole bursts also pay for parts of others."""
-        width = min(BLOCK, channels)
-        wasted = np.where(self.run * width % dram.burst_bytes, max(dram.burst_bytes - BLOCK, 0), 0)
-        return self.pixels * channels + self.runs * blocks(channels) * wasted * 1.0
+        burst, value = spec.dram.burst_bytes, spec.storage.activation_bytes
+        width = min(BLOCK, channels) * value
+        wasted = np.where(self.run * width % burst, max(burst - spec.act_row_bytes, 0), 0)
+        return self.pixels * channels * value + self.runs * blocks(channels) * wasted * 1.0
 
 
 @dataclass(frozen=True)
@@ -225,55 +245,67 @@ class AxisTiling:
 
 @dataclass(frozen=True)
 class Tilings:
-    """An image cut into patches in several ways: arrays [cuts]."""
+    """An image cut into patches in several ways: arrays [cuts]. images: how many of a batch are cut so."""
 
     rows: AxisTiling
     cols: AxisTiling
+    images: int = 1
 
     @staticmethod
-    def of(rows: int, cols: int) -> Tilings:
-        """1 to 16 pieces of rows, then powers of two, then single rows of halves, quarters..."""
-        tried = {*range(1, 17), *(1 << n for n in range(5, 13)), rows}
+    def of(rows: int, cols: int, images: int = 1, across: int = 1) -> Tilings:
+        """1 to 16 pieces of rows, then powers of two, all of ``across`` pieces of columns, then single
+        rows of halves of these, quarters..."""
+        tried = {*range(1, 17), *(1 << n for n in range(5, 20)), rows}
         down = [n for n in sorted(tried) if n <= rows]
-        across = [1] * len(down)
-        while across[-1] < cols:
+        beside = [across] * len(down)
+        while beside[-1] < cols:
             down.append(rows)
-            across.append(min(2 * across[-1], cols))
-        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(across)))
+            beside.append(min(2 * beside[-1], cols))
+        return Tilings(AxisTiling(rows, np.array(down)), AxisTiling(cols, np.array(beside)), images)
 
     @staticmethod
-    def into(rows: int, cols: int, high: int, wide: int) -> Tilings:
+    def into(rows: int, cols: int, high: int, wide: int, images: int = 1) -> Tilings:
         """Patches of about ``high`` x ``wide``."""
         return Tilings(
             AxisTiling(rows, np.array([-(-rows // high)])),
             AxisTiling(cols, np.array([-(-cols // wide)])),
+            images,
         )
 
     @staticmethod
-    def whole(rows: int, cols: int) -> Tilings:
+    def whole(rows: int, cols: int, images: int = 1) -> Tilings:
         """One patch."""
-        return Tilings(AxisTiling(rows, np.array([1])), AxisTiling(cols, np.array([1])))
+        return Tilings(AxisTiling(rows, np.array([1])), AxisTiling(cols, np.array([1])), images)
 
     @property
     def pieces(self) -> Ints:
-        return self.rows.count * self.cols.count
+        return self.images * self.rows.count * self.cols.count
 
     def patches(self) -> list[tuple[Ints, Ints, Ints]]:
         """(rows of a patch, its columns, how many such patches), four times."""
         return [
-            (high, wide, many * times)
+            (high, wide, self.images * many * times)
             for high, many in self.rows.sizes()
             for wide, times in self.cols.sizes()
         ]
 
+    def take_no_more(self, window: Window, spatial: tuple[int, int]) -> Bools:
+        """Whether patches, and what they look at, have no more rows and columns than an instruction
+        has bits for."""
+        fits = np.ones(len(self.pieces), np.bool_)
+        for axis, cut in enumerate((self.rows, self.cols)):
+            looked = np.minimum(window.span(axis, cut.most), spatial[axis])
+            fits &= np.maximum(looked, cut.most) <= MOST_SIDE
+        return fits
+
     def input_footprint(self, window: Window, spatial: tuple[int, int]) -> TileTraffic:
-        """Of an image of size ``spatial``, what each patch looks at."""
+        """Of images of size ``spatial``, what each patch looks at."""
         down, all_down = self.rows.input_footprint(window, 0, spatial[0])
         right, all_right = self.cols.input_footprint(window, 1, spatial[1])
         in_one = right == spatial[1]
         return TileTraffic(
             down * right,
-            all_down * all_right,
+            self.images * all_down * all_right,
             self.pieces * np.where(in_one, 1, down),
             np.where(in_one, down * right, right),
         )

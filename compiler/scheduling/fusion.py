@@ -75,6 +75,14 @@ def _looks(index: int, op: Op) -> Hashable:
     return type(op), op.y.value.name, weight, op.input_window, *views
 
 
+def stripe_counts(images: int) -> Sequence[int]:
+    """Numbers of stripes that are tried: of one or several images, and of a part of each."""
+    if images == 1:
+        return STRIPE_COUNTS
+    several = [count for count in range(1, images) if images % count == 0]
+    return [*several, *(images * count for count in STRIPE_COUNTS)]
+
+
 def _starts(steps: Sequence[Op]) -> list[int]:
     """Of each operation the first of those that make the same volume frame by frame."""
     starts: list[int] = []
@@ -211,7 +219,7 @@ class FusionSearch:
         most = self.ops[last - 1].y.spatial[0]
         tails = [
             _Tail(self.ops, last, stripes)
-            for stripes in STRIPE_COUNTS
+            for stripes in stripe_counts(self.ops[last - 1].y.value.images)
             if stripes == 1 or stripes <= most
         ]
         for first in range(nearest, -1, -1):

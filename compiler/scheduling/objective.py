@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.base import Case
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, WGT_WORD_BYTES, AccelSpec
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
 
 Goal: TypeAlias = Literal["cycles", "energy", "edp"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
@@ -66,7 +66,7 @@ class BusEnergy:
         """Of a target: DRAM's part and the memory's on the chip."""
         own, width = physics.energy(spec), spec.dram.bytes_per_cycle
         return BusEnergy(
-            width * (own.dram_byte + own.act_row / ACT_ROW_BYTES),
+            width * (own.dram_byte + own.act_row / spec.act_row_bytes),
             width * (own.dram_byte + own.wgt_word / WGT_WORD_BYTES),
         )
 

@@ -203,7 +203,9 @@ def bind(
     return var
 
 
-def rebuild(func: relax.Function, visit: Visit) -> relax.Function:
+def rebuild(
+    func: relax.Function, visit: Visit, params: Mapping[relax.Var, relax.Var] | None = None
+) -> relax.Function:
     """Emit a function again, binding by binding, in one dataflow block.
 
     `visit(builder, binding, env)` returns the expression that takes a binding's place, or None
@@ -213,7 +215,8 @@ def rebuild(func: relax.Function, visit: Visit) -> relax.Function:
     its place. `visit` may emit further bindings with `builder.emit(expr, name_hint)`; they
     inherit the ONNX node of the binding that is visited.
 
-    Parameters, variable names and attributes are kept (`zeroskip.nodes` for the variables that
+    ``params`` are other parameters of the same names, by those that they stand for; else they are
+    kept. Variable names and attributes are kept (`zeroskip.nodes` for the variables that
     are left), types are inferred again, so shapes may change, and bindings nobody reads are
     removed.
     """
@@ -221,9 +224,9 @@ def rebuild(func: relax.Function, visit: Visit) -> relax.Function:
     builder = relax.BlockBuilder()
     for name in [str(var.name) for var in [*func.params, *(binding.var for binding in old)]]:
         builder.get_unique_name(name)
-    env: Env = {param: param for param in func.params}
+    env: Env = {param: (params or {}).get(param, param) for param in func.params}
     leaving = {var for output in outputs(func) for var in used_vars(output)}
-    with function_in(builder, "main", list(func.params)):
+    with function_in(builder, "main", [env[param] for param in func.params]):
         with builder.dataflow():
             for binding in old:
                 value = visit(builder, binding, env)

@@ -112,8 +112,9 @@ class Report:
     no tensor between two layers of a region went through DRAM. causes: what cycles can be lost to on
     this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
-    placement: how much of the network all the figures are for. batch: images of a run, one after
-    another; every figure is of one. by_image: cycles of every sample, on an array that looks at
+    placement: how much of the network all the figures are for. images: that one run of the
+    programs computes; every figure is of such a run. batch: runs of the model's batch, one after
+    another. by_image: cycles of every sample, on an array that looks at
     activations; the other figures are of the sample of median time. weights_bound: the bound if no
     activation were zero; ``bound`` counts products of two values that are not zero where the array
     skips both. headline: the line that says so. efficiency: area, power and rates; None where the
@@ -150,6 +151,7 @@ class Report:
     efficiency: Efficiency | None = None
     by_image: tuple[int, ...] = ()
     weights_bound: int = 0
+    images: int = 1
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
@@ -215,6 +217,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         host_macs=dict(network.host_macs),
         placement=network.placement,
         batch=network.batch,
+        images=network.images,
         by_image=tuple(each),
         weights_bound=sum(
             info.bound(*_width(spec))

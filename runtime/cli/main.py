@@ -90,6 +90,12 @@ def main() -> None:
 )
 @shapes_option
 @click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Images that one program computes: weights are read once for all of them.",
+)
+@click.option(
     "--tune",
     type=click.IntRange(min=1),
     metavar="N",
@@ -119,6 +125,7 @@ def compile_command(
     method: str,
     float_nodes: tuple[str, ...],
     shapes: dict[str, tuple[int, ...]],
+    batch: int | None,
     tune: int | None,
     objective: str,
     cache: bool,
@@ -154,6 +161,7 @@ def compile_command(
         "method": method,
         "float_nodes": float_nodes,
         "shapes": shapes,
+        "batch": batch,
         "tune": None if tune is None else tuning(tune),
         "objective": objective,
         "cache": default_folder() if cache else None,
@@ -269,7 +277,8 @@ def run(
         write_arrays(output, outputs)
     if trace is not None:
         write_timeline(trace, runs, programs)
-    images = max((each.images for each in runs.values()), default=1)
+    times = max((each.images for each in runs.values()), default=1)
+    images = times * (1 if loaded is None else loaded.images)
     for name, values in outputs.items():
         largest = values.reshape(images, -1).argmax(axis=1).tolist()
         more = ", ..." if images > SHOWN else ""
@@ -286,7 +295,7 @@ def run(
     if loaded is not None:
         each = [sum(own) for own in zip(*(run.all_cycles for run in runs.values()), strict=True)]
         figure = one_line(
-            cycles_line(loaded, cycles, images, each if loaded.spec.kind.looks_at_inputs else ())
+            cycles_line(loaded, cycles, times, each if loaded.spec.kind.looks_at_inputs else ())
         )
     click.echo(figure + ("" if seed is None else f", units in the order of seed {seed}"))
     echo_written(output, trace)

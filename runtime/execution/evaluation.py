@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import DataError
-from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.artifact.network import Network, Port
 from zeroskip.runtime.analysis.accuracy import Accuracy, accuracy
 from zeroskip.runtime.execution.labelled_data import read_labelled
 from zeroskip.runtime.execution.preprocessing import Preprocessing
@@ -60,7 +60,7 @@ def evaluate(
     batch: samples that are run together. DataError if the data or the labels do not fit.
     """
     single = replace(network, batch=1)
-    samples = read_labelled(data, single.inputs, preprocessing)
+    samples = read_labelled(data, _of_one(single), preprocessing)
     if samples.labels is None:
         raise DataError("the data have no 'labels'; give one whole number for each sample")
     port = _judged(single, output)
@@ -71,7 +71,8 @@ def evaluate(
     for number, inputs in enumerate(samples.batches(batch)):
         progress("samples", min(number * batch, samples.count), samples.count)
         count = len(next(iter(inputs.values())))
-        scores.append(session.run(inputs)[port].reshape(count, -1))
+        made = session.run(_filled(inputs, network.images))[port]
+        scores.append(made.reshape(count + -count % network.images, -1)[:count])
     placement = network.placement
     return Evaluation(
         network.name,
@@ -80,6 +81,21 @@ def evaluate(
         placement.coverage() if placement.regions else "nothing runs on the accelerator",
         judged(np.concatenate(scores), samples.labels, samples.classes),
     )
+
+
+def _of_one(network: Network) -> Sequence[Port]:
+    """The inputs of one of the images that a run computes."""
+    if network.images == 1:
+        return network.inputs
+    return [replace(port, shape=(1, *port.shape[1:])) for port in network.inputs]
+
+
+def _filled(inputs: Mapping[str, Array], images: int) -> dict[str, Array]:
+    """The samples, with the last one again until they are whole runs of so many images."""
+    return {
+        name: np.concatenate([values, *[values[-1:]] * (-len(values) % images)])
+        for name, values in inputs.items()
+    }
 
 
 def judged(scores: Array, labels: Array, classes: Sequence[str] = ()) -> Accuracy:

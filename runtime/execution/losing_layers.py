@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
@@ -44,10 +45,13 @@ def losing_layers(
     layers that lose most."""
     if not network.programs or not image.values:
         return []
+    image = _of_images(image, network.images)
     with as_mismatch_error(f"network '{network.name}'"):
         check = LayerCheck(network)
         for seen in _run(network, image.inputs, progress):
-            check.add(seen.program.name, image.values, [*seen.given, *seen.results()])
+            function = network.reference_module[seen.program.name]
+            made = [*seen.given(function), *seen.results(function)]
+            check.add(seen.program.name, image.values, made)
         names = [port.name for port in network.outputs]
         ends = _ends(network)
         return [
@@ -55,6 +59,19 @@ def losing_layers(
             for name, (tensors, words) in zip(names, ends, strict=True)
             if (power := _sum(check, tensors)) is not None and power.db < LEAST_DB
         ]
+
+
+def _of_images(image: FirstImage, images: int) -> FirstImage:
+    """The image as often as a run of the network takes one."""
+    made = FirstImage()
+    if images == 1:
+        return image
+    made.inputs = [np.concatenate([values] * images) for values in image.inputs]
+    made.values = {
+        name: np.concatenate([values] * images) if values.ndim else values
+        for name, values in image.values.items()
+    }
+    return made
 
 
 def _run(network: Network, arrays: list[Array], progress: Progress) -> list[Seen]:

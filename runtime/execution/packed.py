@@ -25,6 +25,7 @@ from zeroskip.accel_model.machine.machine import Inputs, Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program, ProgramError
+from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
 from zeroskip.relay_passes.attrs import PACKED
 from zeroskip.runtime.execution import lockstep
 from zeroskip.runtime.execution.lockstep import Call, called
@@ -74,13 +75,13 @@ def run(blob: Any, *tensors: Any) -> None:
     arrays = [np.from_dlpack(tensor) for tensor in tensors]
     count = len(program.inputs)
     inputs = {
-        tensor.name: array.reshape(1, tensor.channels, *tensor.spatial)
+        tensor.name: stack_images(array, tensor, len(array))
         for tensor, array in zip(program.inputs, arrays[:count], strict=True)
     }
     hook: Hook = getattr(_here, "hook", NO_HOOK)
     result = called(Call(program, inputs, hook.observe(program)), partial(_execute, hook))
     for tensor, array in zip(program.outputs, arrays[count:], strict=True):
-        array[...] = result.outputs[tensor.name].reshape(array.shape)
+        array[...] = split_images(result.outputs[tensor.name], array.shape)
     hook.done(program, inputs, result)
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tvm import relax
 
 from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.machine.machine import Inputs
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program, ResultPlace, Tile
+from zeroskip.accel_model.program.tensor_layout import split_images
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.relay_passes.attrs import LAYERS_ATTR
 from zeroskip.relay_passes.relax.cpu import run_cpu
@@ -103,14 +105,24 @@ class Seen:
     run: Run
     written: Written
 
-    @property
-    def given(self) -> list[Array]:
-        """The inputs in the program's order."""
-        return [self.inputs[tensor.name] for tensor in self.program.inputs]
+    def given(self, function: relax.Function) -> list[Array]:
+        """The inputs in the program's order, in the shapes of the reference's function."""
+        shapes = [tuple(int(n) for n in param.ty.shape) for param in function.params]
+        return [
+            split_images(self.inputs[tensor.name], shape)
+            for tensor, shape in zip(self.program.inputs, shapes, strict=True)
+        ]
 
-    def results(self) -> list[Array]:
-        """Of each layer of the network, as it lies in the machine."""
-        return [self.result(place)[0] for place in self.program.places]
+    def results(self, function: relax.Function) -> list[Array]:
+        """Of each layer of the network, in the shapes of the reference's function; what was never
+        written is empty."""
+        fields = function.ret_ty.fields if hasattr(function.ret_ty, "fields") else [function.ret_ty]
+        shapes = [tuple(int(n) for n in field.shape) for field in fields]
+        found = [self.result(place)[0] for place in self.program.places]
+        return [
+            split_images(values, shape) if values.size else values
+            for values, shape in zip(found, shapes, strict=True)
+        ]
 
     def result(self, place: ResultPlace) -> tuple[Array, npt.NDArray[np.bool_]]:
         """A layer's result as the machine has it, and which elements were never written: from DRAM
@@ -151,12 +163,13 @@ def run_watched(
 @dataclass(frozen=True, eq=False)
 class Checked:
     """What was found of a region: the first difference, how many of its layers' results were
-    compared, of how many, and what the machine has for each of them, in the reference's shapes."""
+    compared, of how many, and what the machine has for the inputs and each of them, in the
+    reference's shapes."""
 
     mismatch: Mismatch | None
     compared: int
     layers: int
-    results: list[Array]
+    tensors: list[Array]
 
 
 def check_region(
@@ -167,11 +180,7 @@ def check_region(
     and program are not of the same layers."""
     program = seen.program
     function = network.reference_module[program.name]
-    shapes = [tuple(int(n) for n in param.ty.shape) for param in function.params]
-    arrays = [
-        seen.inputs[tensor.name].reshape(shape)
-        for tensor, shape in zip(program.inputs, shapes, strict=True)
-    ]
+    arrays = seen.given(function)
     names = [str(name) for name in function.attrs[LAYERS_ATTR]]
     expected, judge = (
         (run_cpu(executable, program.name, arrays), Mismatch.oracle)
@@ -184,31 +193,43 @@ def check_region(
         got, missing = seen.result(place)
         if not got.size:
             got, missing = np.zeros_like(want), np.ones(want.shape, np.bool_)
-        results.append(got.reshape(want.shape))
-        at = _first((want.reshape(got.shape) != got) | missing)
+            results.append(got)
+        else:
+            results.append(split_images(got, want.shape))
+        laid = _laid_as(want, got)
+        at = _first((laid != got) | missing)
         if at is not None:
-            inside = np.unravel_index(np.ravel_multi_index(at, got.shape), want.shape)
+            number = int(_laid_as(np.arange(want.size).reshape(want.shape), got)[at])
             pc = seen.written.pc_of(place.value, (at[0], at[1] + place.offset, *at[2:]))
             found.append(
                 Mismatch(
                     program.name,
                     name,
-                    tuple(map(int, inside)),
+                    tuple(int(n) for n in np.unravel_index(number, want.shape)),
                     pc,
-                    int(want.reshape(got.shape)[at]),
+                    int(laid[at]),
                     int(got[at]),
                     judge,
                 )
             )
     for tensor, maker in zip(program.outputs, network.results[program.name], strict=True):
         want = expected[maker]
-        got = seen.run.outputs[tensor.name].reshape(want.shape)
+        got = split_images(seen.run.outputs[tensor.name], want.shape)
         at = _first(want != got)
         if at is not None:
             found.append(
                 Mismatch(program.name, names[maker], at, -1, int(want[at]), int(got[at]), judge)
             )
-    return Checked(found[0] if found else None, len(results), len(names), results)
+    tensors = [*arrays, *results]
+    return Checked(found[0] if found else None, len(results), len(names), tensors)
+
+
+def _laid_as(want: Array, got: Array) -> Array:
+    """A reference's array as the machine has it: the images of a batch one below the other."""
+    if want.shape == got.shape:
+        return want
+    parts = want.reshape(len(want), got.shape[1], -1)
+    return parts.swapaxes(0, 1).reshape(got.shape)
 
 
 def _first(differs: npt.NDArray[np.bool_]) -> tuple[int, ...] | None:

@@ -16,6 +16,7 @@ from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run, joined
 from zeroskip.accel_model.program.assembly_program import SourceError, read_source
 from zeroskip.accel_model.program.program import Program
+from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
 from zeroskip.compiler.artifact.inputs import DataError, match_inputs
 from zeroskip.compiler.artifact.nested_file import Levels
 from zeroskip.compiler.artifact.network import Network, NetworkError, as_mismatch_error
@@ -154,9 +155,7 @@ class Session:
 def quantized(plan: TvmFreeHost, program: Program, arrays: list[Array]) -> dict[str, Array]:
     """The inputs of the program of a network that runs without TVM, of any number of images."""
     return {
-        tensor.name: scaling.quantize_all(arrays[index]).reshape(
-            -1, tensor.channels, *tensor.spatial
-        )
+        tensor.name: stack_images(scaling.quantize_all(arrays[index]), tensor, scaling.shape[0])
         for tensor, (index, scaling) in zip(program.inputs, plan.inputs, strict=True)
     }
 
@@ -165,7 +164,7 @@ def dequantized(plan: TvmFreeHost, program: Program, outputs: Mapping[str, Array
     """The outputs of such a network, of its program's."""
     results: list[Array] = [np.empty(0)] * len(plan.outputs)
     for tensor, (index, scaling) in zip(program.outputs, plan.outputs, strict=True):
-        results[index] = scaling.dequantize(outputs[tensor.name])
+        results[index] = scaling.dequantize(split_images(outputs[tensor.name], scaling.shape))
     return results
 
 

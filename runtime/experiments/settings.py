@@ -20,6 +20,7 @@ from zeroskip.accel_model.spec import (
     Dram,
     DramTiming,
     Sram,
+    Storage,
     Technology,
     load_spec,
     spec_from_table,
@@ -133,7 +134,7 @@ def _check_key(key: str, kind: str, table: Mapping[str, Any]) -> None:
             f"{nearest(key, known)}"
         )
     section = key.split(".")[0]
-    if "." in key and table.get(section) is None:
+    if "." in key and table.get(section) is None and section != "storage":
         raise ExperimentError(
             f"'{key}' cannot be set: the target has no section [{section}]; take one that has"
         )
@@ -160,6 +161,7 @@ def _sections(kind: str) -> dict[str, type]:
         "dram": Dram,
         "sram": Sram,
         "array": named.Geometry,
+        "storage": Storage,
         "technology": Technology,
         "energy": named.Energy,
     }

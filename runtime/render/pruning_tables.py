@@ -129,7 +129,8 @@ def _least(layer: PrunableLayer) -> tuple[int, str]:
 def _bytes(layer: PrunableLayer, weights: WeightFormat) -> int:
     """Bytes of a layer's int8 weights in a format; weights that rounding makes zero not counted
     off. Depthwise convolutions have one format on every array."""
-    return (DENSE if layer.is_depthwise else weights).least_bytes(_int8(layer), None)
+    own = DENSE.of_bytes(weights.weight_bytes) if layer.is_depthwise else weights
+    return own.least_bytes(_int8(layer), None)
 
 
 def _int8(layer: PrunableLayer) -> npt.NDArray[np.int8]:

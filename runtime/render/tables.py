@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import AccelSpec, Storage
 from zeroskip.compiler.artifact.placement import percent
 from zeroskip.runtime.analysis.efficiency import Efficiency
 from zeroskip.runtime.analysis.report import LayerReport, Report
@@ -225,6 +225,14 @@ def _regions(report: Report) -> str:
     return f"{share} of the multiplies in {count:,} region{'s' * (count != 1)}"
 
 
+def _storage(spec: AccelSpec) -> str:
+    """How wide activations and weights are stored, if not in 8 bits."""
+    own = spec.storage
+    if own == Storage():
+        return ""
+    return f", {own.activation_bits} x {own.weight_bits} bits"
+
+
 def targets_table(specs: Sequence[AccelSpec]) -> Table:
     """The accelerators with their numbers."""
     table = Table()
@@ -257,7 +265,7 @@ def targets_table(specs: Sequence[AccelSpec]) -> Table:
         )
         table.add_row(
             escape(spec.name),
-            f"{spec.array.kind} {spec.array.dimensions}",
+            f"{spec.array.kind} {spec.array.dimensions}{_storage(spec)}",
             str(spec.array.macs),
             f"{spec.clock_mhz:g}",
             f"{spec.dram.bytes_per_cycle * spec.clock_mhz / 1000:g}",

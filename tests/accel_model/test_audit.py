@@ -307,7 +307,7 @@ def test_a_port_that_passes_less_is_noticed(
     passed = np.sum([count[flow] for flow in port.flows], axis=0)
     rate = passed / count["cycles"]
     most = float(rate.max())
-    assert 0 < most <= one.bytes_per_cycle(port)
+    assert 0 < most <= one.per_cycle(port)
     uses = 0.99 * most / (one.count * one.width)
     less = narrowed(spec, resource, user, uses=uses)
     monkeypatch.setattr(physics, "resources", lambda _spec: less)

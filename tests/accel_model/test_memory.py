@@ -117,7 +117,7 @@ CASES: list[tuple[str, Callable[[], Hand], str]] = [
     ("load beyond ACT", lambda: changed(network(), isa.Load, act=17393), "writes ACT rows 17393"),
     ("load beyond DRAM", lambda: changed(network(), isa.Load, dram=0xFFFFFFF0), "reads DRAM bytes"),
     ("load of nothing", lambda: changed(network(), isa.Load, dram=4096), "reads DRAM byte 4096"),
-    ("bytes past the row", lambda: changed(network(), isa.Load, lane=1), "moves bytes 1..16"),
+    ("bytes past the row", lambda: changed(network(), isa.Load, lane=1), "moves elements 1..16"),
     (
         "store over weights",
         lambda: changed(convolution(), isa.Store, dram=0),

@@ -11,11 +11,11 @@ from conftest import SEED
 from tests.accel_model.by_name import with_lanes
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.rows import RowWork, rows_of, step_rows, strip_width
-from zeroskip.accel_model.spec import ACT_ROW_BYTES, AccelSpec, load_spec, targets
+from zeroskip.accel_model.spec import ACT_ROW, AccelSpec, load_spec, targets
 from zeroskip.accel_model.timing.row_unit import (
     RowUnit,
     Strip,
-    kernel_words,
+    kernel_cycles,
     row_timing,
     strip_of,
 )
@@ -89,7 +89,7 @@ def test_multiplies_a_cycle_of_mobilenets_layers(
     shape = window((3, 3), (side, side), (stride, stride))
     strip = strip_of(unit_of(), shape, True)
     assert strip is not None
-    cycles = row_timing(unit_of(), shape, strip, channels // 16, kernel_words(9), False).cycles
+    cycles = row_timing(unit_of(), shape, strip, channels // 16, kernel_cycles(9), False).cycles
     assert least < 9 * side * side * channels / cycles < 240
 
 
@@ -120,11 +120,11 @@ def test_many_blocks_take_what_stepping_takes(case: int) -> None:
     assert strip_width(rows_of(spec), work) == (0 if strip is None else strip.pixels)
     if strip is None:
         return
-    words = kernel_words(kernel[0] * kernel[1]) if weighted else 0
+    words = kernel_cycles(kernel[0] * kernel[1]) if weighted else 0
     timing = row_timing(unit_of(spec), shape, strip, blocks, words, operand)
     outcome = stepped(spec, work)
     assert timing.cycles == outcome.cycles
-    assert ACT_ROW_BYTES * timing.fetched == outcome.events["act_fetched"]
+    assert ACT_ROW * timing.fetched == outcome.events["act_fetched"]
 
 
 @pytest.mark.parametrize("operand", [False, True])
@@ -135,7 +135,7 @@ def test_slow_writes_hold_up_the_strip_after(operand: bool) -> None:
     shape = window((3, 3), (28, 7))
     strip = strip_of(unit_of(spec), shape, True)
     assert strip == (5, 3)
-    timing = row_timing(unit_of(spec), shape, strip, 1, kernel_words(9), operand)
+    timing = row_timing(unit_of(spec), shape, strip, 1, kernel_cycles(9), operand)
     work = RowWork(16, (3, 3), (1, 1), (1, 1), (28, 7), operand, weighted=True)
     assert timing.cycles == stepped(spec, work).cycles
     assert timing.cycles > 28 * 5 + 26 * 3  # a few rows ahead, not a whole strip
@@ -150,7 +150,7 @@ def test_less_hardware_is_slower(changes: dict[str, int]) -> None:
     for unit in (unit_of(), unit_of()._replace(**changes)):
         strip = strip_of(unit, shape, True)
         assert strip is not None
-        cycles.append(row_timing(unit, shape, strip, 4, kernel_words(9), False).cycles)
+        cycles.append(row_timing(unit, shape, strip, 4, kernel_cycles(9), False).cycles)
     assert cycles[0] < cycles[1]
 
 
@@ -161,10 +161,10 @@ def test_weights_are_waited_for_once_where_outputs_are_few() -> None:
     assert strip is not None
     with_weights, without = (
         row_timing(unit_of(), shape, strip, 10, words, False).cycles
-        for words in (kernel_words(25), 0)
+        for words in (kernel_cycles(25), 0)
     )
-    assert kernel_words(25) == 8
-    assert with_weights - without < kernel_words(25)  # 2 fetches for each of 5 rows hide the rest
+    assert kernel_cycles(25) == 8
+    assert with_weights - without < kernel_cycles(25)  # 2 fetches for each of 5 rows hide the rest
 
 
 def test_targets_with_row_registers() -> None:

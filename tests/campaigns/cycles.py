@@ -26,14 +26,14 @@ import numpy as np
 
 from tests.accel_model.arrays.input_kinds import RANDOM
 from tests.accel_model.arrays.input_tiles import difference as input_difference
-from tests.accel_model.arrays.input_tiles import random_tile
-from tests.accel_model.arrays.tiles import SMALL
+from tests.accel_model.arrays.input_tiles import random_tile, wider
+from tests.accel_model.arrays.tiles import SMALL, random_storage
 from tests.accel_model.arrays.tiles import difference as array_tile
 from tests.accel_model.by_name import lane_cycles, lanes, pack, slots_at, with_lanes
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.test_lanes import TARGETS, LaneCase, random_case, random_weight, some, sums
 from tests.accel_model.test_lanes import step as step_tile
-from tests.campaigns.programs import samples
+from tests.campaigns.programs import NETWORKS, sample, samples
 from tests.campaigns.shuffles import CLASSIFIERS
 from tests.campaigns.tables import provenance, table
 from zeroskip.accel_model.execute.model import Cost
@@ -51,7 +51,7 @@ from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
-from zeroskip.accel_model.spec import AccelSpec, DramTiming, load_spec
+from zeroskip.accel_model.spec import AccelSpec, DramTiming, Storage, load_spec
 from zeroskip.accel_model.technology import DRAM_TIMINGS
 from zeroskip.accel_model.timing.timeline import timeline
 
@@ -93,7 +93,7 @@ def kinds() -> Iterator[CycleKind]:
 
 def input_tile(rng: Rng, kind: str) -> str:
     """A tile of an array that looks at activations, with masks of 0..100 %, clumped and not."""
-    return input_difference(random_tile(rng, RANDOM[kind](rng)))
+    return input_difference(wider(rng, random_tile(rng, RANDOM[kind](rng))))
 
 
 # ------------------------------------------------------------------------------ instructions
@@ -223,6 +223,7 @@ def channelwise(rng: Rng, name: str) -> str:
         drain_width=int(some(rng, 4, 16, 32, 64)),
         row_pixels=int(some(rng, 0, 4, 8, 16, 24)),
     )
+    spec = replace(spec, storage=random_storage(rng))
     registers = [
         *_input(row, (9, 9), top, left),
         _kernel(kernel, stride, dilation),
@@ -236,8 +237,9 @@ def channelwise(rng: Rng, name: str) -> str:
         weight[rng.random(weight.shape) < rng.random()] = 0
         taps = kernel[0] * kernel[1]
         order = np.arange(channels, dtype=np.int32)
-        raw, lengths = pack("dense", to_reduction_order(weight), 1, taps, order, None)
-        held["streams"] = Streams(decode(DENSE, raw, channels, Shape(1, taps), None), 0, 0)
+        dense, shape = spec.stored(DENSE), Shape(1, taps)
+        raw, lengths = dense.pack(to_reduction_order(weight), shape, order)
+        held["streams"] = Streams(decode(dense, raw, channels, shape, None), 0, 0)
         more |= {"weights": weight.reshape(channels, taps).tolist(), "words": int(lengths.sum())}
     instructions: dict[str, Instruction] = {
         "depthwise": isa.Depthwise(wgt=0, par=0, channels=channels, residual=int(residual)),
@@ -313,7 +315,7 @@ def transfer(rng: Rng, name: str) -> str:
     if rng.random() < 0.7:
         dram = replace(dram, timing=random_timing(rng, dram.burst_bytes))
     sram = replace(spec.sram, act_banks=int(some(rng, 1, 2, 4, 8, 16)))
-    spec = replace(spec, dram=dram, sram=sram)
+    spec = replace(spec, dram=dram, sram=sram, storage=random_storage(rng))
     first = int(rng.integers(0, 1 << 12))
     if name == "loadparams":
         rows = int(rng.integers(1, 60))
@@ -338,7 +340,9 @@ def transfer(rng: Rng, name: str) -> str:
     for count in counts:
         steps.append(whole if rng.random() < 0.5 else whole + int(rng.integers(1, 200)))
         whole = steps[-1] * count
-    steps[0] = min(steps[0], 63)
+    wide = spec.storage.activation_bytes
+    first, steps = first * wide, [step * wide for step in steps]
+    steps[0] = min(steps[0], 64 - wide)
     shape, move = (isa.LoadShape, isa.Load) if name == "load" else (isa.StoreShape, isa.Store)
     register = shape(
         dram_pixel=steps[0], dram_row=steps[1], dram_block=steps[2], act_row=9, act_block=99
@@ -349,7 +353,7 @@ def transfer(rng: Rng, name: str) -> str:
     rows = width * height * deep
     outcome = step_transfer(
         spec,
-        Transfer(first, length, counts, (steps[0], steps[1], steps[2])),
+        Transfer(first, length * wide, counts, (steps[0], steps[1], steps[2])),
         rows,
         row_rate(spec),
         writes=name == "store",
@@ -462,10 +466,19 @@ def networks(seed: int) -> dict[str, Callable[[], Program]]:
     made: dict[str, Callable[[], Program]] = {
         each.name: partial(getattr, each, "program") for each in samples(seed)
     }
+    for target in TARGETS.values():
+        wide = replace(load_spec(target), storage=Storage(16, 16))
+        for name in NETWORKS:
+            title = f"{name}, {target}, 16 bits"
+            made[title] = partial(_made, name, wide, title, seed)
     for path in CLASSIFIERS:
         for target in (*TARGETS.values(), *(small.target for small in SMALL.values())):
             made[f"{path.stem}, {target}"] = partial(_compiled, path, target)
     return made
+
+
+def _made(name: str, spec: AccelSpec, title: str, seed: int) -> Program:
+    return sample(name, spec, title, seed).program
 
 
 def _compiled(path: Path, target: str) -> Program:

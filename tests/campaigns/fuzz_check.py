@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tests.campaigns.fuzz_case import FuzzCase, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_data
+from tests.compiler.batched import batched, random_data, run_batch
 from tests.compiler.least import permuted, real_macs
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.machine.machine import Machine
@@ -23,11 +24,13 @@ from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import LayerGraph
+from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import ConvLayer, DenseLayer
 
 Array = npt.NDArray[Any]
+BATCHED = 3  # of so many cases one is compiled for several images, too
 SECONDS = 300  # no case takes longer than that
 
 
@@ -97,7 +100,31 @@ def check(case: FuzzCase) -> str:
         from tests.campaigns.fuzz_tvm import evaluate_on_cpu
 
         compare("TVM", graph, evaluate_on_cpu(graph, data), found)
+    if case.origin is not None and case.origin % BATCHED == 0:
+        _check_batch(graph, spec, case.origin)
     return "exact"
+
+
+def _check_batch(graph: LayerGraph, spec: AccelSpec, seed: int) -> None:
+    """Two to four other images in one program, where the accelerator takes them and memories hold
+    their tiles."""
+    several = batched(graph, 2 + seed // BATCHED % 3)
+    if any(supports(spec)(node.layer) for node in several.nodes):
+        return
+    try:
+        program = compile_graph(several, spec)
+    except CompileError as problem:
+        if "tile" in str(problem):
+            return
+        raise
+    data = random_data(several, seed)
+    wanted, (_, found) = evaluate(several, data), run_batch(program, several, data)
+    compare(
+        "the oracle, of a batch,",
+        several,
+        [wanted[name] for name in several.outputs],
+        [found[name] for name in several.outputs],
+    )
 
 
 def _check_images(spec: AccelSpec, program: Program, data: dict[str, Array], run: Run) -> None:

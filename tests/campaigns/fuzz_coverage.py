@@ -35,6 +35,7 @@ def _of_hardware(case: FuzzCase) -> Iterator[Feature]:
     yield "target", case.target
     yield "bus, bytes a cycle", str(spec.dram.bytes_per_cycle)
     yield "array", spec.array.dimensions
+    yield "bits stored", f"{spec.storage.activation_bits} x {spec.storage.weight_bits}"
     yield "order", "shuffled" if case.order is not None else "of the program"
     for name in ("act", "wgt", "par"):
         yield f"{name.upper()} memory", _range(getattr(spec.sram, f"{name}_bytes"), BYTES)

@@ -102,7 +102,7 @@ def random_target(rng: np.random.Generator) -> str:
 
 
 def random_changes(rng: np.random.Generator, target: str) -> dict[str, Any]:
-    """Other memories and another bus; now and then another array."""
+    """Other memories and another bus; now and then another array, and 16 bits of an element."""
     changes: dict[str, Any] = {}
     for name, full in MEMORIES.items():
         if rng.random() < 0.5:
@@ -117,6 +117,10 @@ def random_changes(rng: np.random.Generator, target: str) -> dict[str, Any]:
         array = _other_lanes if target in LANES else _other_array
         changes |= {f"array.{name}": value for name, value in array(rng, target).items()}
         changes["array.pipeline_cycles"] = int(rng.choice([0, 1, 8, 20]))
+    (own,) = rng.spawn(1)  # what is drawn after it stays what a seed has always drawn
+    if own.random() < 0.3:
+        for of in ("activation", "weight"):
+            changes[f"storage.{of}_bits"] = int(own.choice([8, 16]))
     return changes
 
 

@@ -45,14 +45,15 @@ class UnprovableError(Exception):
 
 
 def outputs(machine: Machine, program: Program) -> dict[str, Terms]:
-    """The terms of every byte of the outputs. MachineError if the program must not run."""
+    """The terms of every element of the outputs. MachineError if the program must not run."""
     stream = machine._check(program)
     state, _ = machine._walk(Task(program, stream))
     with np.errstate(over="ignore"):
         walk = _Symbolic(program, stream, state)
         walk.run(tokens.program_order(stream.unit))
     return {
-        each.name: walk.dram[each.address : each.address + each.nbytes] for each in program.outputs
+        each.name: walk.dram[each.address : each.address + each.nbytes : each.element_bytes]
+        for each in program.outputs
     }
 
 
@@ -103,14 +104,16 @@ class _Symbolic(FunctionalExecutor):
     # ------------------------------------------------------------------------------ transfers
 
     def _load(self, one: isa.Load) -> None:
-        dram, act = moved_cells(one, self._state.register(isa.LoadShape))
+        wide = self._state.spec.storage.activation_bytes
+        dram, act = moved_cells(one, self._state.register(isa.LoadShape), wide)
         rows = act.of(self.act)[:, :, :, 0]
-        rows[..., one.lane : one.lane + one.bytes] = dram.of(self.dram)
+        rows[..., one.lane : one.lane + one.bytes] = dram.of(self.dram)[..., ::wide]
 
     def _store(self, one: isa.Store) -> None:
-        dram, act = moved_cells(one, self._state.register(isa.StoreShape))
+        wide = self._state.spec.storage.activation_bytes
+        dram, act = moved_cells(one, self._state.register(isa.StoreShape), wide)
         rows = act.of(self.act)[:, :, :, 0]
-        dram.of(self.dram)[...] = rows[..., one.lane : one.lane + one.bytes]
+        dram.of(self.dram)[..., ::wide] = rows[..., one.lane : one.lane + one.bytes]
 
     def _loadweights(self, one: isa.LoadWeights) -> None:
         self._constant(one.dram + one.size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from tests.campaigns.cycles import CycleKind, difference, kinds, network
 from tests.campaigns.programs import NETWORKS, TARGETS, sample, tiny
 from zeroskip.accel_model.execute.model import Cost
 from zeroskip.accel_model.reference.convolution import Outcome
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.spec import Storage, load_spec
 
 
 @pytest.mark.parametrize(
@@ -22,10 +24,12 @@ def test_times_and_counts_are_those_of_the_stepped_hardware(kind: CycleKind) -> 
         assert not found, f"seed {SEED}, case {case}: {found}"
 
 
+@pytest.mark.parametrize("storage", [Storage(), Storage(16, 16)], ids=["8 bits", "16 bits"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_agree_in_every_moment(name: str, target: str) -> None:
-    assert not network(sample(name, tiny(load_spec(target)), name, seed=SEED % 100).program)
+def test_networks_agree_in_every_moment(name: str, target: str, storage: Storage) -> None:
+    spec = replace(tiny(load_spec(target)), storage=storage)
+    assert not network(sample(name, spec, name, seed=SEED % 100).program)
 
 
 def test_a_difference_is_seen() -> None:

@@ -130,6 +130,7 @@ def test_the_generator_draws_every_parameter() -> None:
         ),
         "pool, kernel": range(1, 8),
         "pool, padding": ("none", "symmetric", "asymmetric"),
+        "bits stored": ("8 x 8", "8 x 16", "16 x 8", "16 x 16"),
         "ACT memory": ("8 to 32 KiB", "more"),
         "WGT memory": ("below 8 KiB", "more"),
     }

@@ -139,8 +139,8 @@ def evaluate_layer(layer: layers.Layer, args: list[Array]) -> Array:
     elif isinstance(layer, layers.DepthToSpaceLayer):
         s, t = ((1, 1, *layer.block))[-2:]
         deep = x if x.ndim == 4 else x[:, :, None]
-        _, every, rows, cols = deep.shape
-        y = np.zeros((1, every // (s * t), rows * s, cols * t), x.dtype)
+        images, every, rows, cols = deep.shape
+        y = np.zeros((images, every // (s * t), rows * s, cols * t), x.dtype)
         for at, channel in enumerate(np.moveaxis(deep, 1, 0)):
             phase, c = divmod(at, y.shape[1])
             y[:, c, phase // t :: s, phase % t :: t] = channel

@@ -18,12 +18,13 @@ from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir import compulsory_traffic, ops
-from zeroskip.compiler.ir.compulsory_traffic import elements, input_bytes, touched
+from zeroskip.compiler.ir.compulsory_traffic import elements, input_elements, touched
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.ir.layer_info import grouped, join_layers, layer_info
-from zeroskip.compiler.ir.ops import Clip, Window
+from zeroskip.compiler.ir.ops import Clip
 from zeroskip.compiler.ir.views import ChannelSlice, Value
 from zeroskip.compiler.ir.weight_packing import PackedWeights
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import ConcatLayer, ConvLayer, QTensor
@@ -221,7 +222,7 @@ def strided() -> tuple[GraphBuilder, LayerGraph]:
 def test_an_element_counts_once() -> None:
     _, graph = strided()
     region = lower(graph)
-    assert input_bytes(region) == 20 * 16
+    assert input_elements(region) == 20 * 16
     assert [elements(touched(op)) for op in region.ops] == [20 * 16, 5 * 16]
 
 

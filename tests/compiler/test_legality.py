@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.compiler.oracle import evaluate
+from zeroskip.accel_model.isa.instructions import MOST_CHANNELS, MOST_SIDE
 from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
+from zeroskip.accel_model.spec import load_spec, targets
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
-from zeroskip.compiler.lowering.legality import supports
+from zeroskip.compiler.lowering.legality import (
+    MAX_CHANNELS,
+    MAX_COLUMNS,
+    MAX_PIXELS,
+    supports,
+)
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import (
@@ -56,6 +64,21 @@ def dense(bias: int) -> DenseLayer:
     )
 
 
+def wide_dense(inputs: int, units: int) -> DenseLayer:
+    ones = np.ones(units, np.int32)
+    weight = np.random.default_rng(units).integers(-9, 10, (units, inputs)).astype(np.int8)
+    return DenseLayer(
+        x=tensor(1, inputs, zero_point=5),
+        y=tensor(1, units),
+        weight=weight,
+        bias=ones * np.int32(7),
+        mult=ones << 30,
+        shift=ones * np.int32(42),
+        lo=-128,
+        hi=127,
+    )
+
+
 def pool(
     size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1
 ) -> MaxPoolLayer:
@@ -90,6 +113,18 @@ def conv(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> ConvLaye
         groups=1,
         lo=-128,
         hi=127,
+    )
+
+
+def turned(layer: ConvLayer) -> ConvLayer:
+    """With rows and columns exchanged."""
+    return replace(
+        layer,
+        x=replace(layer.x, shape=(*layer.x.shape[:2], *layer.x.shape[:1:-1])),
+        y=replace(layer.y, shape=(*layer.y.shape[:2], *layer.y.shape[:1:-1])),
+        weight=np.ascontiguousarray(layer.weight.swapaxes(2, 3)),
+        strides=layer.strides[::-1],
+        dilation=layer.dilation[::-1],
     )
 
 
@@ -174,7 +209,7 @@ def add(*shape: int, b: int = 1) -> AddLayer:
     )
 
 
-def exact(*layers: Layer) -> None:
+def exact(*layers: Layer, target: str = "dense256") -> None:
     """Compile a chain of layers, the first with all its inputs, and run it with random data."""
     names = [f"in{n}" for n in range(len(layers[0].inputs))]
     nodes = [
@@ -191,11 +226,15 @@ def exact(*layers: Layer) -> None:
         data[name] = rng.integers(limits.min, limits.max + 1, tensors[name].shape).astype(
             tensors[name].dtype
         )
-    region = lower(graph)
-    program = emit_region(region, SPEC, plan_region(region, SPEC))
-    (made,) = Machine(SPEC).run(program, data).outputs.values()
+    region, spec = lower(graph), load_spec(target)
+    program = emit_region(region, spec, plan_region(region, spec))
+    given = {
+        each.name: stack_images(data[each.name], each, len(data[each.name]))
+        for each in program.inputs
+    }
+    (made,) = Machine(spec).run(program, given).outputs.values()
     wanted = evaluate(graph, data)[nodes[-1].output]
-    assert np.array_equal(made.reshape(wanted.shape), wanted)
+    assert np.array_equal(split_images(made, wanted.shape), wanted)
 
 
 LAST = (1 << 31) - 1 - 127 * 255  # a bias: inputs less their zero point reach 255, weights 127
@@ -212,16 +251,23 @@ TAKEN = {
     "largest dilation of a convolution": conv(300, 3, dilation=127),
     "padding that every window leaves": pool(4, 2, 1, 1, 1),
     "windows of a pixel behind a gap": pool(3, 2, 1, 3, 3, dilation=3),
-    "most positions": rescale(1, 1, 8191),
-    "most rows": rescale(1, 1, 8191, 2),
-    "most columns": rescale(1, 1, 2, 8191),
-    "most channels": rescale(1, 32767),
+    "most positions": rescale(1, 1, MAX_COLUMNS),
+    "more rows than 16 bits count": rescale(1, 1, (1 << 16) + 9, 2),
+    "most columns": rescale(1, 1, 2, MAX_COLUMNS),
+    "a window over many rows of a tall image": conv(2 * MOST_SIDE, 50, dilation=127),
+    "windows of more columns than a tile has": turned(conv(3 * MOST_SIDE, 5, stride=3)),
+    "most channels": rescale(1, MAX_CHANNELS),
+    "a sum over more channels than an instruction counts": wide_dense(MOST_CHANNELS + 35, 20),
+    "more filters than a stream can name": wide_dense(3, (1 << 16) + 5),
     "bytes without a sign": rescale(1, 20, x="uint8", y="uint8"),
     "bytes with a sign made of others": rescale(1, 3, 4, x="uint8"),
     "channels joined": concat(1, 1, 5, 2, 3),
     "channels joined, counted from the end": concat(-3, 1, 20, 2, 3),
     "channels of no positions joined": concat(-1, 1, 5),
     "an addition": add(1, 4, 3),
+    "a batch of two": rescale(2, 4, 3),
+    "a batch of more than a tile has rows": rescale(MOST_SIDE + 5, 2, 1, 3),
+    "a batch of volumes, element by element": rescale(2, 4, 3, 5, 2),
     "rows of frames of a pool": volume_pool(7, 73),
     "steps over rows of frames": volume_pool(1, 1, stride=127),
     "rows of frames of a depthwise kernel": volume_conv(2, 7, rows=73, groups=2),
@@ -229,6 +275,7 @@ TAKEN = {
     "channels of frames": volume_conv(4681, 7),
 }
 
+volume = volume_pool(2, 2)
 REFUSED = {
     "a sum beyond 32 bits": dense(LAST + 1),
     "a sum beyond 32 bits, negative": dense(-LAST - 1),
@@ -242,11 +289,14 @@ REFUSED = {
     "windows of padding before": pool(4, 2, 1, 2, 0),
     "windows of padding behind": pool(4, 2, 1, 0, 2),
     "windows of padding around a gap": pool(2, 2, 1, 3, 3, dilation=5),
-    "more positions": rescale(1, 1, 8192),
-    "more rows": rescale(1, 1, 8192, 2),
-    "more columns": rescale(1, 1, 2, 8192),
-    "more channels": rescale(1, 32768),
-    "a batch of two": rescale(2, 4, 3),
+    "more positions": rescale(1, 1, MAX_COLUMNS + 1),
+    "more columns": rescale(1, 1, 2, MAX_COLUMNS + 1),
+    "more pixels": rescale(1, 1, MAX_PIXELS // 5 + 1, 5),
+    "a window over more rows than a tile has": conv(2 * MOST_SIDE, 130, dilation=127),
+    "more channels": rescale(1, MAX_CHANNELS + 1),
+    "pixels of all images": rescale(8, 1, 1 << 11, 1 << 12),
+    "images that become parts of one": ReshapeLayer(x=tensor(2, 4), y=tensor(1, 8)),
+    "a batch of volumes": replace(volume, x=tensor(2, 1, 2, 3, 1), y=tensor(2, 1, 1, 2, 1)),
     "a batch of two of one operand": add(1, 4, 3, b=2),
     "no channels": rescale(1),
     "four spatial dimensions": rescale(1, 2, 3, 3, 3, 3),
@@ -257,8 +307,8 @@ REFUSED = {
     "rows of frames of a pool": volume_pool(8, 64),
     "steps over rows of frames": volume_pool(2, 1, stride=64),
     "rows of frames of a depthwise kernel": volume_conv(2, 8, rows=64, groups=2),
-    "channels of frames": volume_conv(4096, 8),
-    "rows of all frames": rescale(1, 1, 8, 1024, 1),
+    "channels of frames": volume_conv(1 << 17, 8),
+    "pixels of all frames": rescale(1, 1, 8, 1 << 11, 1 << 12),
 }
 
 
@@ -271,6 +321,13 @@ def test_one_beyond_stays_on_the_cpu(layer: Layer) -> None:
 def test_what_is_taken_runs_exactly(layer: Layer) -> None:
     assert refused(layer) is None
     exact(layer)
+
+
+@pytest.mark.parametrize("target", targets())
+def test_every_target_sums_in_parts(target: str) -> None:
+    """Over more channels than an instruction counts, made and read on the chip or in DRAM."""
+    inputs = MOST_CHANNELS + 20
+    exact(rescale(1, inputs), replace(wide_dense(inputs, 5), x=tensor(1, inputs)), target=target)
 
 
 def test_a_dense_layer_on_a_map_of_any_size_runs_exactly() -> None:

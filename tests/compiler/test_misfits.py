@@ -73,7 +73,7 @@ MEAN = between("[mid] m = AveragePool<kernel_shape = [20,20]>(b)", 5)
         (
             between("[mid] m = Conv<dilations = [9,9]>(b, w)", 6, w=(16, 16, 3, 3)),
             small(act_bytes=4096),
-            f"its smallest tile needs 11584 {ACT}",
+            None,  # tap by tap
         ),
         (
             between(
@@ -82,7 +82,7 @@ MEAN = between("[mid] m = AveragePool<kernel_shape = [20,20]>(b)", 5)
                 w=(16, 16, 3, 3),
             ),
             small(act_bytes=4096),
-            f"its smallest tile needs 11616 {ACT}",
+            None,
         ),
         (
             between(
@@ -106,7 +106,12 @@ MEAN = between("[mid] m = AveragePool<kernel_shape = [20,20]>(b)", 5)
         (
             between("[mid] m = Conv(b, w)", 22, w=(16, 16, 3, 3)),
             small("pattern256", windows=32),
-            "array.window_entries = 32 cannot hold the 144 entries of one step",
+            None,  # of which the windows hold two at a time
+        ),
+        (
+            between("[mid] m = Conv(b, w)", 20, w=(16, 16, 5, 5)),
+            small(wgt_bytes=768),
+            "its smallest tile needs 1024 bytes of WGT, small has 768",
         ),
     ],
 )
@@ -136,7 +141,7 @@ def test_where_nothing_fits_nothing_is_on_the_accelerator() -> None:
 def test_levels_leave_the_same_layers_to_the_cpu() -> None:
     """The second level would fit in WGT."""
     model = between("[mid] m = Conv(b, w)", 20, w=(16, 16, 5, 5))
-    spec = small(wgt_bytes=6144)
+    spec = small(wgt_bytes=768)
     alone = compile_model(model, spec, prune="unstructured:sparsity=0.9")
     assert not alone.cpu
     levels = compile_levels(model, spec, ["unstructured:sparsity=0", "unstructured:sparsity=0.9"])

@@ -14,8 +14,9 @@ from tests.compiler.networks import GraphBuilder
 from zeroskip.compiler.codegen.channelwise import INSTRUCTIONS
 from zeroskip.compiler.codegen.group import EMITTERS
 from zeroskip.compiler.ir import ops
-from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Residual, Window
+from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Residual
 from zeroskip.compiler.ir.views import ChannelSlice, Value, whole
+from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.lower import LOWERINGS, lower
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
 from zeroskip.compiler.scheduling.fusion import SEARCHES
@@ -173,4 +174,4 @@ def test_moves_have_no_weights_and_a_change_of_shape_needs_room() -> None:
     assert copy.tap_weights is None
     assert copy.weighed is None
     assert (copy.by_rows, reshape.by_rows) == (True, False)
-    assert (copy.scratch_bytes, reshape.scratch_bytes) == (0, 256)
+    assert (copy.scratch_elements, reshape.scratch_elements) == (0, 256)

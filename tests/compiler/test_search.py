@@ -46,8 +46,8 @@ def space(search: ConvSearch) -> Iterator[ConvPlan]:
     """Every combination of weights, patches and loops, whether it is estimated to fit or not."""
     high, wide = search.conv.y.value.spatial
     cuts = Tilings.of(high, wide)
-    for mapping in range(len(search.mappings)):
-        gang, filters, channels = search.mappings.sizes(mapping)
+    for mapping in range(len(search.mappings())):
+        gang, filters, channels = search.mappings().sizes(mapping)
         for rows, cols in zip(cuts.rows.most.tolist(), cuts.cols.most.tolist(), strict=True):
             for outer, keep in LOOPS:
                 yield ConvPlan(gang, filters, rows, cols, channels, outer, keep)

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroskip.accel_model.program.tensor_layout import Tensor, to_dram
-from zeroskip.compiler.ir.ops import Window
 from zeroskip.compiler.ir.tiles import (
     Interval,
     dma_runs,
@@ -16,6 +15,7 @@ from zeroskip.compiler.ir.tiles import (
     patches,
 )
 from zeroskip.compiler.ir.views import ChannelSlice, Value
+from zeroskip.compiler.ir.window import Window
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50))
@@ -53,10 +53,10 @@ def test_runs_bring_a_view_into_rows(channels: int, wanted: int, data: st.DataOb
         for index in range(run.count):
             for pixel in range(6):
                 at = run.dram + index * run.dram_block + pixel * run.dram_pixel
-                rows[run.block + index, pixel, run.lane : run.lane + run.bytes] = dram[
-                    at : at + run.bytes
+                rows[run.block + index, pixel, run.lane : run.lane + run.size] = dram[
+                    at : at + run.size
                 ]
-                touched += run.bytes
+                touched += run.size
     expected = values[0, offset + start : offset + wanted].reshape(part.size, 6)
     found = rows.swapaxes(1, 2).reshape(-1, 6)[: part.size]
     assert np.array_equal(found, expected)

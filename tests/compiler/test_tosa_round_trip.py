@@ -8,6 +8,8 @@ import pytest
 from conftest import SEED
 from tests.campaigns.fuzz_layers import build_graph, input_data
 from tests.campaigns.fuzz_random import flat_seeds, random_case
+from tests.campaigns.programs import NETWORKS
+from tests.compiler.batched import batched, random_data
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from tests.relay_passes.integer_texts import run_layers
@@ -60,6 +62,12 @@ def test_an_average_of_an_unsigned_table_comes_back() -> None:
     }
     assert any(n.layer.kind == "avgpool" and n.inputs[0] in tables for n in graph.nodes)
     held_to(graph, input_data(made, graph))
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise", "joined", "gated", "reduction"])
+def test_a_batch_comes_back(name: str) -> None:
+    graph = batched(NETWORKS[name](GraphBuilder(np.random.default_rng(SEED))), 3)
+    held_to(graph, random_data(graph, SEED))
 
 
 def test_products_and_tables_come_back() -> None:

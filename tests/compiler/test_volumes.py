@@ -189,7 +189,7 @@ def test_a_piece_ends_with_its_frame() -> None:
     value = Value("x", 32, (4 * 3, 5), "int8", 0)
     view = ChannelSlice(value, 0, 2 * 8, Frames(1, 2, 2, 3))
     home, frame = Tensor("x", 0, 32, value.spatial), 3 * 5 * 16
-    found = [(run.lane, run.bytes, run.dram) for run in dma_runs(view, home, Interval(0, 16))]
+    found = [(run.lane, run.size, run.dram) for run in dma_runs(view, home, Interval(0, 16))]
     assert found == [(0, 8, frame), (8, 8, 3 * frame)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
 from tests.mutants_code.of_arrays import ARRAYS
+from tests.mutants_code.of_batches import BATCHES
 from tests.mutants_code.of_compiler import COMPILER
 from tests.mutants_code.of_experiments import EXPERIMENTS
 from tests.mutants_code.of_judges import (
@@ -21,6 +22,7 @@ from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
+from tests.mutants_code.of_storage import STORAGE
 from tests.mutants_code.of_tosa import TOSA
 from tests.mutants_code.of_tvm import TVM
 from tests.mutants_code.of_volumes import VOLUMES
@@ -28,9 +30,11 @@ from tests.mutants_code.of_volumes import VOLUMES
 CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
     *ARRAYS,
+    *STORAGE,
     *COMPILER,
     *JUDGES_OF_COMPILER,
     *VOLUMES,
+    *BATCHES,
     *MOVES,
     *OPERATORS,
     *MLIR,

@@ -533,8 +533,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/machine/audit.py",
         "a port passes twice its width",
-        "most = resource.bytes_per_cycle(port) * count",
-        "most = 2 * resource.bytes_per_cycle(port) * count",
+        "most = resource.per_cycle(port) * count",
+        "most = 2 * resource.per_cycle(port) * count",
         "accel_model/test_audit.py",
     ),
     Change(

@@ -111,8 +111,8 @@ ARRAYS: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/scnn.py",
         "weights of channels without inputs are broadcast too",
-        "weight_bytes = array.vector * int((groups.vectors * wanted).sum())",
-        "weight_bytes = array.vector * int(groups.vectors.sum())",
+        "sent = array.vector * int((groups.vectors * wanted).sum())",
+        "sent = array.vector * int(groups.vectors.sum())",
         "accel_model/arrays/test_inputs.py",
     ),
     Change(

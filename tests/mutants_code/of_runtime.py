@@ -16,14 +16,14 @@ RUNTIME: tuple[Change, ...] = (
     Change(
         "runtime/execution/region_check.py",
         "results that no instruction wrote are taken",
-        "at = _first((want.reshape(got.shape) != got) | missing)",
-        "at = _first(want.reshape(got.shape) != got)",
+        "at = _first((laid != got) | missing)",
+        "at = _first(laid != got)",
         "runtime/test_judge.py",
     ),
     Change(
         "runtime/execution/region_check.py",
         "layers are not compared",
-        "at = _first((want.reshape(got.shape) != got) | missing)",
+        "at = _first((laid != got) | missing)",
         "at = _first(missing)",
         "runtime/test_judge.py",
     ),
@@ -86,8 +86,8 @@ RUNTIME: tuple[Change, ...] = (
     Change(
         "runtime/execution/float_check.py",
         "the largest output is always at the same place",
-        "bool(np.argmax(want) == np.argmax(got))",
-        "bool(np.argmax(want) == np.argmax(want))",
+        "bool((first == second).all())",
+        "bool((first == first).all())",
         "runtime/test_judge.py",
     ),
     Change(

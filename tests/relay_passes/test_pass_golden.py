@@ -132,6 +132,19 @@ def scaled_between() -> tvm.IRModule:
     return module(2, body)
 
 
+def classified() -> tvm.IRModule:
+    """A constant beside every image, and shapes that are written out."""
+
+    def body(x: Any, emit: Emit) -> Any:
+        token = const(numbers(1, 1, 6, 6))
+        y = emit("joined", op.concat([emit("relu", op.nn.relu(x)), token], axis=1))
+        y = emit("groups", op.reshape(y, (1, 3, 1, 36)))
+        y = emit("bias", op.add(emit("flat", op.reshape(y, (1, 108))), const(numbers(1, 108))))
+        return emit("dense", op.matmul(y, const(numbers(108, 4))))
+
+    return module(2, body)
+
+
 def upsampled() -> tvm.IRModule:
     def body(x: Any, emit: Emit) -> Any:
         y = emit("up", op.nn.conv2d_transpose(x, const(numbers(2, 3, 2, 2)), strides=2))
@@ -207,6 +220,7 @@ CASES = {
     "FoldConstants": GoldenCase(folding_constants, passes.FoldConstants),
     "FoldBatchNorm": GoldenCase(normalised, passes.FoldBatchNorm),
     "DecomposeOperators": GoldenCase(upsampled, passes.DecomposeOperators),
+    "BatchImages": GoldenCase(classified, lambda: passes.BatchImages(3)),
     "FoldForward": GoldenCase(scaled_before, passes.FoldForward),
     "FoldShuffles": GoldenCase(shuffled, passes.FoldShuffles),
     "InterpolationLayers": GoldenCase(interpolated, passes.InterpolationLayers),

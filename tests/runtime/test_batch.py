@@ -295,9 +295,6 @@ def test_the_node_that_joins_the_images_is_named() -> None:
     model.graph.node[-1].output[0] = "logits"
     model.graph.node.append(helper.make_node("Softmax", ["logits"], ["y"], "mix", axis=0))
     net = compiler.compile(model, "dense256")
-    assert all(
-        why.endswith("node 'mix' (Softmax) makes the images of a batch depend on each other")
-        for node, why in net.cpu.items()
-        if "batch of 1" in why
-    )
-    assert any("batch of 1" in why for why in net.cpu.values())
+    assert list(net.cpu) == ["mix"]  # the layers before it run on both images at once
+    assert net.batch == len(net.programs) == 1
+    assert validate(net, {"x": IMAGES[:2]}).exact

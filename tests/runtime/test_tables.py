@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tests.runtime.causes import CAUSES, SLOTS
 from tests.runtime.test_report import networks, timed
-from zeroskip.accel_model.spec import load_spec
+from zeroskip.accel_model.spec import Storage, load_spec
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.runtime.analysis.report import LayerReport, Report, Traffic, region_report
 from zeroskip.runtime.render.tables import SHOWN, report_parts, targets_table
@@ -199,3 +199,9 @@ def test_a_target_is_listed_with_its_numbers() -> None:
     assert found["DRAM GB/s"] == "8"  # 16 bytes a cycle
     assert (found["ACT KiB"], found["WGT KiB"]) == ("96", "64")
     assert found["all KiB"] == f"{spec.sram_bytes / 1024:g}"
+
+
+def test_a_target_that_stores_16_bits_says_of_what() -> None:
+    spec = replace(load_spec("sparse256"), storage=Storage(16, 8))
+    found = cells(targets_table([spec]))
+    assert found["array"] == ["bitmap 64x4, 16 x 8 bits"]

@@ -92,6 +92,15 @@ def test_what_is_right(text: str, inputs: dict[str, Any]) -> None:
     assert validate(network, inputs).exact
 
 
+def test_more_inputs_than_16_bits_count_are_summed_on_the_accelerator() -> None:
+    weight = RNG.standard_normal((70000, 3)).astype(np.float32)
+    model = parse("g (float[1,70000] x) => (float[1,3] y) { y = MatMul(x, w) }", w=weight)
+    x = RNG.standard_normal((1, 70000)).astype(np.float32)
+    network = compiled(model, {"x": x})
+    assert not network.cpu
+    assert validate(network, {"x": x}).exact
+
+
 def test_indices_beyond_the_end_read_the_last_row() -> None:
     """And not what lies behind the table in memory."""
     model = parse("g (int64[1,2] x) => (float[1,2,8] y) { y = Gather(t, x) }", t=TABLE)

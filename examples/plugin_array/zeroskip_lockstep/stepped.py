@@ -53,8 +53,8 @@ def _stages(stream: bytes, conv: Convolution) -> list[list[tuple[int, int, int]]
         stage = []
         for channel in range(16):
             if bits >> channel & 1:
-                stage.append((block + channel, tap, (stream[at] ^ 128) - 128))
-                at += 1
+                stage.append((block + channel, tap, conv.weight_at(stream, at)))
+                at += conv.weight_bytes
         stages.append(stage)
     return stages
 

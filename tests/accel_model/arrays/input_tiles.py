@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.accel_model.arrays.tiles import random_storage
 from zeroskip.accel_model.arrays.base import Case, Timing
 from zeroskip.accel_model.formats import Shape, to_reduction_order
 from zeroskip.accel_model.memory.wgt_banks import decode
@@ -104,6 +105,11 @@ def random_tile(rng: Rng, spec: AccelSpec) -> RandomInputTile:
     )
 
 
+def wider(rng: Rng, tile: RandomInputTile) -> RandomInputTile:
+    """With activations and weights of 8 or of 16 bits."""
+    return replace(tile, spec=replace(tile.spec, storage=random_storage(rng)))
+
+
 def fast(tile: RandomInputTile, *, known: bool = True) -> Timing:
     """By the kind's own ``conv``; ``known``: it may look at the inputs."""
     return tile.spec.kind.conv(tile.spec, case_of(tile, known=known))
@@ -159,6 +165,7 @@ def stepped(tile: RandomInputTile) -> Outcome:
             last=tile.last,
             out_blocks=blocks(len(tile.weight)),
             operand_row=tile.operand_row,
+            weight_bytes=tile.spec.storage.weight_bytes,
         ),
     )
 

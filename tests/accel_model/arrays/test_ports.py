@@ -58,7 +58,7 @@ def used_ports(spec: AccelSpec) -> list[tuple[Resource, PartPort]]:
 @pytest.mark.parametrize("target", targets())
 def test_every_port_is_used_and_fits(target: str) -> None:
     for one, port in used_ports(load_spec(target)):
-        assert 0 < busiest(target, port) <= one.bytes_per_cycle(port), f"{port} of {one.name}"
+        assert 0 < busiest(target, port) <= one.per_cycle(port), f"{port} of {one.name}"
 
 
 @pytest.mark.parametrize("target", targets())
@@ -87,7 +87,7 @@ def test_memories_of_ports_are_those_of_the_target(target: str) -> None:
     spec = load_spec(target)
     own = [one for one in physics.resources(spec) if one.bytes and one.name not in COMMON]
     size = sum(one.count * one.bytes for one in own)
-    declared = spec.kind.sram_bytes(spec.array)
+    declared = spec.kind.sram_bytes(spec)
     assert size == 0 or abs(size - declared) <= sum(one.count * one.width for one in own)
 
 

@@ -15,7 +15,7 @@ from zeroskip.accel_model.formats import Shape, to_reduction_order
 from zeroskip.accel_model.memory.wgt_banks import decode
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
-from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.accel_model.spec import AccelSpec, Storage, load_spec
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Rng = np.random.Generator
@@ -140,6 +140,7 @@ def random_tile(rng: Rng, kind: str) -> RandomTile:
     order = np.arange(filters, dtype=np.int32)
     if kind in ANY_ORDER:
         order = rng.permutation(filters).astype(np.int32)
+    spec = replace(spec, storage=random_storage(rng))
     filter_set, streams = packed(spec, weight, order)
     return RandomTile(
         spec,
@@ -160,10 +161,16 @@ def random_tile(rng: Rng, kind: str) -> RandomTile:
             out_blocks=blocks(filters),
             operand_row=operand_row,
             mode=mode,
+            weight_bytes=spec.storage.weight_bytes,
         ),
         weight,
         image,
     )
+
+
+def random_storage(rng: np.random.Generator) -> Storage:
+    """Activations and weights of 8 or of 16 bits."""
+    return Storage(int(some(rng, 8, 8, 16)), int(some(rng, 8, 8, 16)))
 
 
 def packed(

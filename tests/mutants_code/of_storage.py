@@ -1,0 +1,117 @@
+"""Changes to what follows from storage in 16 bits."""
+
+from __future__ import annotations
+
+from tests.mutants_code.change import Change
+
+TARGET = "accel_model/test_storage.py"
+NETWORKS = "compiler/test_storage.py"
+COMMANDS = "runtime/test_storage.py"
+
+STORAGE: tuple[Change, ...] = (
+    Change(
+        "accel_model/spec.py",
+        "a row of ACT has 16 bytes whatever is stored in it",
+        "return ACT_ROW * self.storage.activation_bytes",
+        "return ACT_ROW",
+        TARGET,
+    ),
+    Change(
+        "accel_model/spec.py",
+        "storage in 8 bits makes another target where it is said",
+        "        if self.storage == Storage():\n",
+        "        if self.storage is Storage():\n",
+        TARGET,
+    ),
+    Change(
+        "accel_model/physics/part.py",
+        "a port passes as many elements as it has bytes",
+        "port.uses / port.unit",
+        "port.uses",
+        TARGET,
+    ),
+    Change(
+        "accel_model/physics/common.py",
+        "weights are multiplied with 8 bits however wide they are",
+        "cells.multiplier(bits.weight, bits.entry)",
+        "cells.multiplier(8, bits.entry)",
+        TARGET,
+    ),
+    Change(
+        "accel_model/execute/moves.py",
+        "a move touches half of what it moves in DRAM",
+        "        one.bytes * element_bytes,\n",
+        "        one.bytes,\n",
+        TARGET,
+    ),
+    Change(
+        "accel_model/execute/moves.py",
+        "a move may begin within an activation",
+        "if any(at % wide for at in",
+        "if any(at % 1 for at in",
+        TARGET,
+    ),
+    Change(
+        "accel_model/formats/wide.py",
+        "the upper byte of a negative weight is 0",
+        "        sign = np.where(groups[:, places.before] > 127, 255, 0)\n        made[",
+        "        sign = np.where(groups[:, places.before] > 255, 255, 0)\n        made[",
+        TARGET,
+    ),
+    Change(
+        "accel_model/formats/wide.py",
+        "the upper bytes of weights are not looked at",
+        "!= sign).any():",
+        "!= sign).all():",
+        TARGET,
+    ),
+    Change(
+        "accel_model/formats/step.py",
+        "padding that is as long as a pair is one",
+        "            count -= 1\n",
+        "            count -= 0\n",
+        TARGET,
+    ),
+    Change(
+        "accel_model/timing/row_unit.py",
+        "WGT gives a word of a kernel in a cycle however wide weights are",
+        "    return -(-words // weight_bytes)",
+        "    return words",
+        "campaigns/test_cycles.py::test_networks_agree_in_every_moment",
+    ),
+    Change(
+        "accel_model/program/tensor_layout.py",
+        "blocks of a tensor lie on each other",
+        "BLOCK * block * self.pixels * self.element_bytes",
+        "BLOCK * block * self.pixels",
+        NETWORKS,
+    ),
+    Change(
+        "compiler/codegen/program_builder.py",
+        "a lane goes to neighbouring bytes",
+        "            dram_pixel=self.wide,\n",
+        "            dram_pixel=1,\n",
+        NETWORKS,
+    ),
+    Change(
+        "compiler/ir/layer_info.py",
+        "inputs are bytes",
+        "elements(touched) * element_bytes",
+        "elements(touched)",
+        NETWORKS,
+    ),
+    Change(
+        "compiler/artifact/nested_packer.py",
+        "weights of a file of levels are packed again with 8 bits",
+        "program.spec.format.full_name",
+        "program.spec.format.name",
+        COMMANDS,
+    ),
+    Change(
+        "runtime/experiments/settings.py",
+        "widths cannot be set of a target that does not say them",
+        ' and section != "storage":',
+        ":",
+        COMMANDS,
+    ),
+)
