@@ -411,7 +411,8 @@ def test_conflicts_are_the_fetch_units_cycles_beyond_one(kind: str) -> None:
         hand.spec = replace(hand.spec, sram=replace(hand.spec.sram, act_banks=2))
         run, program = Machine(hand.spec).run(hand.program(), hand.data), hand.program()
         timing = timing_of(kind, hand, made)
-        assert timing.fetch_cycles == fetch_cycles(hand.spec, made)
+        assert timing.fetch_cycles == fetch_cycles(hand.spec, made, banks=2)
+        assert timing.tap_fetches == fetch_cycles(hand.spec, made, banks=1 << 10)
         waits = timing.fetch_wait * hand.spec.array.pixels
         expected = waits * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
         assert used(run, program)["conflicts"] == expected
@@ -421,10 +422,11 @@ def test_conflicts_are_the_fetch_units_cycles_beyond_one(kind: str) -> None:
     assert residual > 0
 
 
-def fetch_cycles(spec: AccelSpec, made: dict[str, Any]) -> int:
-    """Cycles in which the fetch unit reads for a convolution of ``random_conv``."""
+def fetch_cycles(spec: AccelSpec, made: dict[str, Any], banks: int) -> int:
+    """Cycles in which the fetch unit reads for a convolution of ``random_conv``, ACT in so many
+    banks."""
     array, (filters, channels) = lanes(spec), made["weight"].shape[:2]
-    at = {"banks": spec.sram.act_banks, "pixels": array.pixels}
+    at = {"banks": banks, "pixels": array.pixels}
     stride = {"row_stride": made["stride"], "col_stride": made["stride"]}
     inputs = quad_conflicts(5, 6, row=made["row"], top=-1, **stride, **at).sum()
     passes = -(-filters // (array.lanes >> made["gang"]))
@@ -434,13 +436,17 @@ def fetch_cycles(spec: AccelSpec, made: dict[str, Any]) -> int:
     return found
 
 
+@pytest.mark.parametrize("by_rows", [True, False])
 @pytest.mark.parametrize("kind", ["pool", "addition", "depthwise", "depthwise and addition"])
-def test_channelwise_work_loses_what_conflicts_cost_it(kind: str) -> None:
-    """The difference between the cycles with one bank and with enough of them is exact."""
+def test_channelwise_work_loses_what_conflicts_cost_it(kind: str, by_rows: bool) -> None:
+    """The difference between the cycles with one bank and with enough of them is exact, with and
+    without row registers."""
     found, groups = {}, None
     for banks in (16, 1):
         spec = load_spec("dense256")
         spec = replace(spec, sram=replace(spec.sram, act_banks=banks))
+        if not by_rows:
+            spec = replace(spec, array=replace(lanes(spec), row_pixels=0))
         b = GraphBuilder(np.random.default_rng(0), 1.0)
         x = b.input(16, 12, 12)
         if kind == "pool":
@@ -457,9 +463,9 @@ def test_channelwise_work_loses_what_conflicts_cost_it(kind: str) -> None:
         run = Machine(spec).run(program, {}, numbers=False)
         cycles = int(run.counters["cycles"][run.unit == 1].sum())
         found[banks] = (cycles, used(run, program))
-    lanes = load_spec("dense256").array.macs
+    macs = load_spec("dense256").array.macs
     assert found[16][1]["conflicts"] == 0
-    assert found[1][1]["conflicts"] == (found[1][0] - found[16][0]) * lanes > 0
+    assert found[1][1]["conflicts"] == (found[1][0] - found[16][0]) * macs > 0
 
 
 def test_waiting_for_the_first_load_is_prologue() -> None:
