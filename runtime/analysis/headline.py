@@ -48,4 +48,5 @@ def _spread(network: Network, each: Sequence[int]) -> str:
         return ""
     if len(each) > 1:
         return f" on average ({min(each):,} to {max(each):,})"
-    return " for this image" if each else " if no activation were zero"
+    these = " for this image" if network.images == 1 else " for these images"
+    return these if each else " if no activation were zero"

@@ -114,7 +114,7 @@ def _check_batch(graph: LayerGraph, spec: AccelSpec, seed: int) -> None:
     try:
         program = compile_graph(several, spec)
     except CompileError as problem:
-        if "tile" in str(problem):
+        if "choose a target" in str(problem):  # no tile fits, or no step
             return
         raise
     data = random_data(several, seed)

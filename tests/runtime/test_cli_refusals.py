@@ -153,12 +153,12 @@ def test_a_toml_with_a_wrong_unit_or_a_missing_or_negative_number(
 
 
 def test_a_layer_whose_smallest_tile_does_not_fit(compiled: Path, tmp_path: Path) -> None:
-    small = dense_toml().replace("act_bytes = 294912", "act_bytes = 512")
+    small = dense_toml().replace("wgt_bytes = 143360", "wgt_bytes = 256")
     (tmp_path / SMALL_TARGET).write_text(small)
     model, output, target = compiled / "net.onnx", tmp_path / "out.zsk", tmp_path / SMALL_TARGET
     result = zeroskip("compile", model, "-o", output, "--target", target)
     assert result.exit_code == 0, result.output
-    assert "bytes of ACT" in result.stderr  # it stays on the CPU, with the reason
+    assert "bytes of WGT" in result.stderr  # it stays on the CPU, with the reason
 
 
 # --------------------------------------------------------------------------------- bad data

@@ -29,6 +29,7 @@ def network(programs: dict[str, Program], **changes: object) -> Network:
         "spec": load_spec("sparse256"),
         "programs": programs,
         "batch": 1,
+        "images": 1,
         "cpu": {"a": "why"},
         "host_macs": {"a": 250},
         "placement": PLACEMENT,
