@@ -336,15 +336,27 @@ def test_scales_of_its_own_need_no_samples() -> None:
     assert np.abs(got - want).max() <= 1 / 16  # a step of the result's
 
 
-def test_what_stays_on_the_cpu_is_said() -> None:
-    with pytest.warns(
-        RuntimeWarning, match="'main' stay on the CPU, not on pattern256.*batch of 1"
-    ):
-        made = zeroskip.partition_for_zeroskip(network(batch=2), TARGET, {"x": IMAGES})
+def test_a_batch_is_one_region() -> None:
+    made = zeroskip.partition_for_zeroskip(network(batch=2), TARGET, {"x": IMAGES})
     got, want = (
         run(tvm.compile(mod, "llvm"), images=IMAGES[:2]) for mod in (made, network(batch=2))
     )
     assert np.abs(got[0] - want[0]).max() < 0.1 * np.abs(want[0]).max()
+
+
+def test_what_stays_on_the_cpu_is_said() -> None:
+    x = relax.Var("x", relax.TensorType((1, 4, 8), "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            turned = builder.emit(op.permute_dims(x, [0, 2, 1]))
+            out = builder.emit_output(builder.emit(op.matmul(x, turned)))
+        builder.emit_func_output(out)
+    samples = {"x": np.ones((2, 4, 8), np.float32)}
+    with pytest.warns(
+        RuntimeWarning, match="'main' stay on the CPU, not on pattern256.*second operand is not"
+    ):
+        zeroskip.partition_for_zeroskip(builder.get(), TARGET, samples)
 
 
 def lowered() -> tvm.IRModule:

@@ -118,7 +118,7 @@ def test_multiplies_by_padding_are_lost_to_padding(target: str) -> None:
     weight = layer.weight
     weight[weight == 0] = 1
     region = lower(b.graph(b.nodes[-1].output))
-    spec = replace(spec, dram=replace(spec.dram, bytes_per_cycle=spec.dram.burst_bytes))
+    spec = replace(spec, dram=replace(spec.dram, bytes_per_cycle=256, burst_bytes=256))
     program = emit_region(region, spec, plan_region(region, spec))
     run = Machine(spec).run(program, {}, numbers=False)
     (one,) = region_report(run, program).layers
