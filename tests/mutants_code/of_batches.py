@@ -164,7 +164,7 @@ BATCHES: tuple[Change, ...] = (
         "images may leave the first axis",
         "if found != list(wanted) or not wanted:",
         "if not wanted:",
-        "runtime/test_batch_programs.py::test_the_node_that_joins_images_is_named",
+        "relay_passes/test_batch_images.py",
     ),
     Change(
         "runtime/analysis/headline.py",
