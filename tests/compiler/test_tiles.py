@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS
 from zeroskip.accel_model.program.tensor_layout import Tensor, to_dram
 from zeroskip.compiler.ir.tiles import (
     Interval,
@@ -96,3 +97,12 @@ def test_source_is_what_the_outputs_look_at(
         span = looked.patch.rows
         assert inside <= set(range(span.start, span.end))
         assert looked.top == patch.rows.start * stride - pad - span.start
+
+
+def test_a_run_has_as_many_blocks_as_an_instruction_counts() -> None:
+    channels = 3 * MOST_CHANNELS - BLOCK
+    view = ChannelSlice(Value("x", channels, (1, 1), "int8", 0), 0, channels)
+    home = Tensor("x", 0, channels, (1, 1))
+    runs = dma_runs(view, home, Interval(0, channels))
+    assert [run.count * BLOCK for run in runs] == [MOST_CHANNELS] * 2 + [MOST_CHANNELS - BLOCK]
+    assert [run.dram for run in runs] == [0, MOST_CHANNELS, 2 * MOST_CHANNELS]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +14,22 @@ from tests.compiler.batched import batched, compiled, random_data, run_batch
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from zeroskip.accel_model.isa.encoding import decode_all
-from zeroskip.accel_model.isa.instructions import MOST_SIDE, Extent, Load, Output, Store
+from zeroskip.accel_model.isa.instructions import (
+    MOST_CHANNELS,
+    MOST_SIDE,
+    Extent,
+    Load,
+    Output,
+    Store,
+)
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.window import Window
+from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling import conv_mappings
 from zeroskip.compiler.scheduling.cost_model import Tilings, least_across
+from zeroskip.compiler.scheduling.region import plan_region
 
 Build = Callable[[GraphBuilder], LayerGraph]
 WIDE = MOST_SIDE + 617
@@ -96,3 +108,23 @@ def test_pieces_and_what_they_look_at_are_small_enough() -> None:
         cuts = Tilings.of(8, cols, 1, across)
         assert cuts.take_no_more(window, (8, limit)).any()
         assert not Tilings.of(8, cols).take_no_more(window, (8, limit))[0]
+
+
+def test_no_chunk_has_more_channels_than_an_instruction_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever WGT holds: 4 MiB of it hold all weights."""
+    sizes: list[int] = []
+
+    def noted(*given: Any) -> Iterator[tuple[int, Any]]:
+        for size, rows in chunkings(*given):
+            sizes.append(size)
+            yield size, rows
+
+    chunkings = conv_mappings._chunkings
+    monkeypatch.setattr(conv_mappings, "_chunkings", noted)
+    spec = load_spec("dense256")
+    b = GraphBuilder(np.random.default_rng(5))
+    region = lower(b.graph(b.dense(b.input(70_000), 1)))
+    plan_region(region, replace(spec, sram=replace(spec.sram, wgt_bytes=4 << 20)))
+    assert MOST_CHANNELS // 2 < max(sizes) <= MOST_CHANNELS

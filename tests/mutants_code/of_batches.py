@@ -38,14 +38,14 @@ BATCHES: tuple[Change, ...] = (
         "a transfer has any number of blocks",
         "most = MOST_CHANNELS // BLOCK",
         "most = MOST_CHANNELS",
-        "compiler/test_legality.py",
+        "compiler/test_tiles.py",
     ),
     Change(
         "compiler/scheduling/conv_mappings.py",
         "a chunk has more channels than an instruction",
         "if size > MOST_CHANNELS or not",
         "if not",
-        "compiler/test_legality.py",
+        "compiler/test_wide.py::test_no_chunk_has_more_channels_than_an_instruction_counts",
     ),
     Change(
         "compiler/codegen/channelwise.py",
@@ -59,14 +59,14 @@ BATCHES: tuple[Change, ...] = (
         "a window with padding goes on in the next image",
         "return self.pad[0] == 0 and self.stride",
         "return self.stride",
-        "compiler/test_batches.py::test_every_image_has_its_bits",
+        "compiler/test_window.py",
     ),
     Change(
         "compiler/ir/window.py",
         "a window may reach into the next image",
         " and self.span(0, made) <= rows",
         "",
-        "compiler/test_batches.py::test_every_image_has_its_bits",
+        "compiler/test_window.py",
     ),
     Change(
         "compiler/ir/tiles.py",
