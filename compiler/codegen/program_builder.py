@@ -26,7 +26,7 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, input_elements, joined, shared
 from zeroskip.compiler.ir.layer_info import join_layers
 from zeroskip.compiler.ir.ops import Region
-from zeroskip.compiler.ir.tiles import InputTile, Interval, Tile2D, dma_runs, patches
+from zeroskip.compiler.ir.tiles import DmaRun, InputTile, Interval, Tile2D, dma_runs, patches
 from zeroskip.compiler.ir.views import ChannelSlice, Value
 from zeroskip.compiler.ir.window import Window
 
@@ -142,58 +142,60 @@ class ProgramBuilder:
         channels: Interval,
         tile: ActTile,
     ) -> None:
+        home = self.tensors[view.value.name]
+        runs = dma_runs(view, home, channels)
         for part in patches(tile.patch, isa.MOST_SIDE, isa.MOST_SIDE):
-            self._move_part(shape, move, view, channels, tile.at(part))
+            for run in runs:
+                self._move_run(shape, move, home.spatial[1], run, tile.at(part))
 
-    def _move_part(
+    def _move_run(
         self,
         shape: type[isa.Instruction],
         move: type[isa.Load | isa.Store],
-        view: ChannelSlice,
-        channels: Interval,
+        width: int,
+        run: DmaRun,
         tile: ActTile,
     ) -> None:
-        home, patch = self.tensors[view.value.name], tile.patch
-        width = home.spatial[1]
+        """A run of the blocks of a tile. width: of the tensor's rows in DRAM."""
+        patch = tile.patch
         down, right = patch.rows.start, patch.cols.start
-        for run in dma_runs(view, home, channels):
-            first = run.dram + (down * width + right) * run.dram_pixel
-            self.stream.set(
-                shape,
-                dram_pixel=run.dram_pixel,
-                dram_row=width * run.dram_pixel,
-                dram_block=run.dram_block,
-                act_row=tile.row,
-                act_block=tile.block,
-            )
-            dram = self.dram_rows(
-                first,
-                run.count,
-                run.dram_block,
-                ((patch.rows.size - 1) * width + patch.cols.size - 1) * run.dram_pixel + run.piece,
-            )
-            act = Rows(
-                "act",
-                AddressSet(
-                    tile.act + run.block * tile.block,
-                    patch.cols.size,
-                    height=patch.rows.size,
-                    row=tile.row,
-                    blocks=run.count,
-                    block=tile.block,
-                ),
-            )
-            made = move(
-                act=act.start,
-                dram=first,
-                width=patch.cols.size,
+        first = run.dram + (down * width + right) * run.dram_pixel
+        self.stream.set(
+            shape,
+            dram_pixel=run.dram_pixel,
+            dram_row=width * run.dram_pixel,
+            dram_block=run.dram_block,
+            act_row=tile.row,
+            act_block=tile.block,
+        )
+        dram = self.dram_rows(
+            first,
+            run.count,
+            run.dram_block,
+            ((patch.rows.size - 1) * width + patch.cols.size - 1) * run.dram_pixel + run.piece,
+        )
+        act = Rows(
+            "act",
+            AddressSet(
+                tile.act + run.block * tile.block,
+                patch.cols.size,
                 height=patch.rows.size,
+                row=tile.row,
                 blocks=run.count,
-                bytes=run.size,
-                lane=run.lane,
-            )
-            into_act = move is isa.Load
-            self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
+                block=tile.block,
+            ),
+        )
+        made = move(
+            act=act.start,
+            dram=first,
+            width=patch.cols.size,
+            height=patch.rows.size,
+            blocks=run.count,
+            bytes=run.size,
+            lane=run.lane,
+        )
+        into_act = move is isa.Load
+        self.stream.add(made, [dram if into_act else act], [act if into_act else dram])
 
     def move_lane(
         self, move: type[isa.Load | isa.Store], tile: ActTile, lane: int, dram: int
