@@ -110,7 +110,7 @@ def _compile(mods: Sequence[tvm.IRModule]) -> list[Any]:
         ScheduleRule("reduction", _schedule_reduction),
         ScheduleRule("elementwise", _schedule_elementwise),
     )
-    with target:
+    with target, _without_argument_checks():
         for passes in ([*legalize, ours], [*plain, ours]):
             try:
                 return [
@@ -122,6 +122,21 @@ def _compile(mods: Sequence[tvm.IRModule]) -> list[Any]:
         return [
             tvm.compile(mod, target, relax_pipeline=_pipeline(target, legalize)) for mod in mods
         ]
+
+
+def _without_argument_checks() -> tvm.transform.PassContext:
+    """The context in force, but functions of a module do not check each other's arguments.
+
+    Relax has inferred their shapes and types, and checks those of what is given to the module; the
+    checks of each argument of each function are most of what LLVM gets of a small network.
+    """
+    outer = tvm.transform.PassContext.current()
+    return tvm.transform.PassContext(
+        opt_level=outer.opt_level,
+        required_pass=outer.required_pass,
+        disabled_pass=outer.disabled_pass,
+        config={**outer.config, "tirx.disable_assert": True},
+    )
 
 
 def _pipeline(target: Target, legalize: Sequence[Any]) -> Any:
