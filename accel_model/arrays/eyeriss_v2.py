@@ -181,7 +181,8 @@ class EyerissKind(Kind[EyerissGeometry]):
         inputs = _inputs(mask, window, array.outputs, filters.shape.channels)
         share = 1 << case.mode
         products = _products(inputs, _weights(filters, array), share)  # [share, S, G, columns]
-        times, drains, active = _passes(array, window, len(filters), case.mode, products)
+        most = products.max(axis=(0, 3))
+        times, drains, active = _passes(array, window, len(filters), case.mode, most)
         _, end = two_sets(times, drains)
         groups = products.shape[2]
         batches = len(times) // groups
@@ -237,12 +238,15 @@ class EyerissKind(Kind[EyerissGeometry]):
     def _patch_cycles(self, spec: AccelSpec, case: Case, high: int, wide: int) -> float:
         array, filters = self.geometry(spec), case.filters
         window = patch_window(case.window, high, wide)
-        inputs = _inputs(None, window, array.outputs, 1)[:, 0].astype(np.float64)  # [S, taps]
+        # Segments differ only in how many of their outputs see padding, and most see none.
+        inputs, alike = np.unique(
+            _inputs(None, window, array.outputs, 1)[:, 0], axis=0, return_inverse=True
+        )
         weights = _part_weights(filters, array, 1 << case.mode)  # [taps, share x G x columns]
         groups = len(_sizes(array, len(filters)))
-        shape = (len(inputs), 1 << case.mode, groups, -1)
-        products = (inputs @ weights).reshape(shape).swapaxes(0, 1).astype(np.int64)
-        times, drains, _ = _passes(array, window, len(filters), case.mode, products)
+        products = (inputs @ weights).reshape(len(inputs), 1 << case.mode, groups, -1)
+        most = products.max(axis=(1, 3)).astype(np.int64)[alike.reshape(-1)]
+        times, drains, _ = _passes(array, window, len(filters), case.mode, most)
         _, end = two_sets(times, drains)
         sent = groups * blocks(filters.shape.channels) * int(window.real.sum())
         needs = self._needs(spec, replace(case, window=window), sent, len(times) // groups)
@@ -260,15 +264,17 @@ def _sizes(array: EyerissGeometry, filters: int) -> Int64:
 
 
 def _passes(
-    array: EyerissGeometry, window: WindowShape, filters: int, mode: int, products: Int64
+    array: EyerissGeometry, window: WindowShape, filters: int, mode: int, most: Int64
 ) -> tuple[Int64, Int64, Int64]:
     """int64 [passes] each: cycles, cycles to drain, and pairs of outputs and columns of PEs that
-    are at work; for all outputs that fit on the grid at once, group by group."""
+    are at work; for all outputs that fit on the grid at once, group by group.
+
+    most: int64 [S, G], products of the PE with the most, of a segment and a group of filters.
+    """
     rows, share = array.pe_rows >> mode, 1 << mode
     sizes = _sizes(array, filters)
-    segments = products.shape[1]
+    segments = len(most)
     starts = np.arange(0, segments, rows)
-    most = products.max(axis=(0, 3))  # [S, G]
     times = np.maximum(np.maximum.reduceat(most, starts, axis=0), 1)
     held = np.minimum(rows, segments - starts)
     outputs = np.minimum(rows * array.outputs, window.outputs - starts * array.outputs)
