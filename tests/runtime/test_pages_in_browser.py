@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,19 +68,6 @@ def sweep_table() -> Table:
             for act in (65536, 131072)
         ]
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium: the system's, or else the one that `playwright install chromium` fetched."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tool:
-        found = tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield found
-        found.close()
 
 
 @pytest.fixture(params=["light", "dark"])
