@@ -118,6 +118,8 @@ def compare(
     dense = import_float(model, shapes or {})
     given, labels, classes = read_data(dense, data, preprocessing)
     known = calibrate if calibrate is not None else given
+    if preprocessing is not None and data is None:
+        raise CompareError("A preprocessing is of data: give --data, or leave --preprocess out.")
     if seeds and known is None:
         raise CompareError("Nothing to draw samples from: give --calibrate or --data with --seeds.")
     if seeds == 1:

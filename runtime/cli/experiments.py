@@ -20,6 +20,7 @@ from zeroskip.runtime.cli.options import (
     file_option,
     params_option,
     png_option,
+    quality_data_options,
     read_list,
     reconstruct_as_prune_option,
     schemes_option,
@@ -40,6 +41,7 @@ AXES = (  # parameters that a file with the space replaces
     "sparsity",
     "objectives",
     "data",
+    "preprocess",
     "calibrate",
     "params",
     "reconstruct",
@@ -102,13 +104,7 @@ _space_options = all_of(
         default=("dense",),
         show_default=True,
     ),
-    click.option(
-        "--data",
-        type=FILE,
-        metavar="NPZ",
-        help="What quality is measured with: an array for each input, the leading axis counts "
-        "samples, and 'labels' if the model classifies.",
-    ),
+    quality_data_options,
     calibrate_or_data_option,
     reconstruct_as_prune_option,
     shapes_option,
@@ -268,12 +264,14 @@ def _to_stdout(given: dict[str, Any]) -> bool:
 
 def _space_of(given: dict[str, Any]) -> Any:
     """The space of the options, or of the file."""
+    from zeroskip.runtime.execution.preprocessing import read_preprocessing
     from zeroskip.runtime.experiments.options import ExperimentOptions
     from zeroskip.runtime.experiments.space import read_space
     from zeroskip.runtime.experiments.sweep import space_of
 
     if given["space_file"] is not None:
         return read_space(given["space_file"])
+    preprocess = given["preprocess"]
     options: ExperimentOptions = {
         "targets": given["targets"],
         "settings": given["settings"],
@@ -282,6 +280,7 @@ def _space_of(given: dict[str, Any]) -> Any:
         "objectives": given["objectives"],
         "reconstruct": given["reconstruct"],
         "data": given["data"],
+        "preprocessing": None if preprocess is None else read_preprocessing(preprocess),
         "calibrate": given["calibrate"],
         "params": given["params"],
         "shapes": given["shapes"],

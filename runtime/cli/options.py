@@ -184,6 +184,17 @@ preprocess_option = click.option(
     metavar="TOML",
     help="How pictures become inputs: size, resize, channels, scale, mean, deviation, layout, filter.",
 )
+quality_data_options = all_of(
+    click.option(
+        "--data",
+        type=DATA,
+        metavar="NPZ|DIR",
+        help="What quality is measured with: an array for each input, the leading axis counts "
+        "samples, and 'labels' if the model classifies; or a folder with a folder of pictures for "
+        "each class.",
+    ),
+    preprocess_option,
+)
 svg_option = click.option(
     "--svg", "svg_folder", type=FOLDER, metavar="DIR", help="Write every chart as an SVG file."
 )

@@ -9,7 +9,6 @@ import click
 
 from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
-    DATA,
     FILE,
     calibrate_option,
     calibrate_or_data_option,
@@ -18,7 +17,7 @@ from zeroskip.runtime.cli.options import (
     objective_option,
     params_option,
     png_option,
-    preprocess_option,
+    quality_data_options,
     reconstruct_as_prune_option,
     reconstruct_option,
     schemes_option,
@@ -156,15 +155,7 @@ def prune_command(
 @targets_option(
     ",".join(DEFAULT_TARGETS), "'all': every built-in one with the resources of dense256; "
 )
-@click.option(
-    "--data",
-    type=DATA,
-    metavar="NPZ|DIR",
-    help="What quality is measured with: an array for each input, the leading axis "
-    "counts samples, and 'labels' if the model classifies; or a folder of pictures, as `evaluate` "
-    "takes it.",
-)
-@preprocess_option
+@quality_data_options
 @click.option(
     "--seeds",
     type=click.IntRange(min=2),

@@ -204,7 +204,7 @@ def _read(source: Source) -> _Loaded:
     if integer is not None:
         check_integer_model(integer, {"shapes": source.sizes})
     dense = import_float(model, source.sizes) if integer is None else integer.floating
-    data, labels, classes = read_data(dense, source.data)
+    data, labels, classes = read_data(dense, source.data, source.preprocessing)
     known = source.calibrate if source.calibrate is not None else data
     if integer is None:
         compare_import(dense, model, source.sizes, known)

@@ -14,13 +14,16 @@ from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
+from zeroskip.runtime.execution.preprocessing import Preprocessing
 
 
 class SourceOptions(TypedDict, total=False):
     """What goes with each network.
 
     data: what quality is measured with: an .npz, an array for each input, whose leading axis counts
-        samples, and ``labels`` [n] if the model classifies; None: the samples of ``calibrate``.
+        samples, and ``labels`` [n] if the model classifies, or a folder with a folder of pictures for
+        each class (``execution.labelled_data``); None: the samples of ``calibrate``.
+    preprocessing: how the data's pictures become inputs; None: as follows from the network's input.
     calibrate: an .npz of what ranges and, with ``reconstruct``, weights are fitted to; None: the data
         without their labels. Without either there is no quality, and ranges come from random inputs.
     params: the parameters of Relay's text.
@@ -28,6 +31,7 @@ class SourceOptions(TypedDict, total=False):
     """
 
     data: str | Path | None
+    preprocessing: Preprocessing | None
     calibrate: str | Path | None
     params: str | Path | None
     shapes: Mapping[str, Sequence[int]] | None

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
-from zeroskip.compiler.artifact.inputs import load_arrays
-from zeroskip.runtime.execution.labelled_data import LABELS
+from zeroskip.runtime.execution.labelled_data import LABELS, has_labels
 from zeroskip.runtime.experiments.engine import Engine, check_library, engine_of
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import METRICS, Budget, Metric, metric_named
@@ -356,7 +355,7 @@ def check_wish(space: Space, wish: Wish) -> None:
     names = {metric.name for metric in (*wish.goals, *(each.metric for each in wish.budgets))}
     if "snr" in names and source.data is None and source.calibrate is None:
         raise ExperimentError("snr needs samples; give them with --data or --calibrate")
-    if "accuracy" in names and (source.data is None or LABELS not in load_arrays(source.data)):
+    if "accuracy" in names and (source.data is None or not has_labels(source.data)):
         raise ExperimentError(f"accuracy needs samples with '{LABELS}'; give them with --data")
     bare = next((spec.name for spec in space.targets if spec.technology is None), None)
     if names & {"area", "edp"} and bare is not None:

@@ -14,7 +14,7 @@ In Python by ``Space.of``; as a TOML file (``read_space``)
     "sram.wgt_bytes" = {from = "64KiB", to = "256KiB", times = 2}
 
 or, where networks have data of their own, with tables ``[[network]]`` of model, params, data,
-calibrate and shapes in the place of ``networks``. Paths are those of the file's folder.
+preprocess, calibrate and shapes in the place of ``networks``. Paths are those of the file's folder.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from zeroskip.compiler.scheduling.objective import GOALS, Goal
 from zeroskip.relay_passes.pruning.base.options import Options, brief, nearest
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
 from zeroskip.runtime.analysis.comparison import DENSE
+from zeroskip.runtime.execution.preprocessing import read_preprocessing
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.options import SpaceOptions
 from zeroskip.runtime.experiments.point import FrontPoint, Point
@@ -41,7 +42,7 @@ from zeroskip.runtime.experiments.sources import Source, told_apart
 
 METHODS = ("weights", "statistics")  # of reconstruction
 SET = "set"  # the table of settings in a file
-_FRONT_KEYS = ("params", "data", "calibrate", "shapes")  # of a network
+_FRONT_KEYS = ("params", "data", "preprocess", "calibrate", "shapes")  # of a network
 _KEYS = {  # of a file: what it holds
     "networks": list,
     "network": list,
@@ -52,6 +53,7 @@ _KEYS = {  # of a file: what it holds
     "reconstruct": str,
     "params": str,
     "data": str,
+    "preprocess": str,
     "calibrate": str,
     "shapes": dict,
     SET: dict,
@@ -163,8 +165,12 @@ def _scheme(recipe: Recipe) -> Scheme:
 
 
 def _check_source(source: Source, space: Space) -> None:
-    """ExperimentError for files that are not there, and for samples that a scheme needs."""
+    """A ZeroskipError for files that are not there, and for samples that something needs."""
     _ = source.digest
+    if source.data is None and source.preprocessing is not None:
+        raise ExperimentError(
+            f"'{source.name}': a preprocessing is of data; give these with --data, or leave it out"
+        )
     if source.data is None and source.calibrate is None and space.reconstruct is not None:
         raise ExperimentError(
             f"'{source.name}': weights are fitted to samples; give them with --calibrate or --data"
@@ -223,7 +229,12 @@ def _source(table: Mapping[str, Any], path: Path) -> Source:
             raise ExperimentError(
                 f"'{path}': shapes.{brief(name)} must be sizes such as [1, 3, 224, 224]"
             )
-    return Source(**files, shapes=tuple((name, tuple(sizes)) for name, sizes in shapes.items()))
+    preprocess = table.get("preprocess")
+    return Source(
+        **files,
+        preprocessing=None if preprocess is None else read_preprocessing(path.parent / preprocess),
+        shapes=tuple((name, tuple(sizes)) for name, sizes in shapes.items()),
+    )
 
 
 def _check_types(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:
