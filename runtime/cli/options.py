@@ -54,6 +54,21 @@ def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     return ratios
 
 
+def read_counts(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[int | None, ...]:
+    """``1,4,8`` -> (1, 4, 8); of nothing one that is None."""
+    if value is None:
+        return (None,)
+    try:
+        counts = tuple(int(each) for each in value.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or min(counts) < 1:
+        raise click.BadParameter(f"{value!r} is not of the form 1,4,8: whole numbers from 1 on")
+    return counts
+
+
 def read_list(
     _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -164,6 +179,12 @@ params_option = click.option(
     type=FILE,
     metavar="FILE",
     help="The parameters of a Relay MODEL, as relay.save_param_dict(params) writes them.",
+)
+batch_option = click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Images that one program computes: weights are read once for all of them.",
 )
 objective_option = click.option(
     "--objective",

@@ -10,6 +10,7 @@ import click
 from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
     FILE,
+    batch_option,
     calibrate_option,
     calibrate_or_data_option,
     echo_written,
@@ -168,6 +169,7 @@ def prune_command(
 @reconstruct_as_prune_option
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
+@batch_option
 @objective_option
 @file_option("html", "Write one page with the table, the Pareto fronts and the masks of a layer.")
 @file_option(
@@ -189,6 +191,7 @@ def compare_command(
     reconstruct: str | None,
     layer: str | None,
     shapes: dict[str, tuple[int, ...]],
+    batch: int | None,
     objective: Any,
     html_file: Path | None,
     json_file: Path | None,
@@ -235,6 +238,7 @@ def compare_command(
             layer=layer,
             cache=default_folder(),
             objective=objective,
+            batch=batch,
             preprocessing=None if preprocess is None else read_preprocessing(preprocess),
             seeds=seeds or 0,
             progress=on_progress,

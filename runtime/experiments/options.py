@@ -47,6 +47,8 @@ class SpaceOptions(TypedDict, total=False):
         scheme is taken at each sparsity, of several as it is.
     sparsities: ratios of weights to remove from the layers of a scheme.
     objectives: what schedules are chosen by: ``cycles`` if left out, ``energy``, ``edp``.
+    batches: images that one program computes, figures are of one of them; ``[None]`` if left out: one,
+        whatever the model's batch.
     reconstruct: ``weights`` or ``statistics``: what is left is fitted to the dense layers' outputs.
     """
 
@@ -55,6 +57,7 @@ class SpaceOptions(TypedDict, total=False):
     schemes: Sequence[Recipe]
     sparsities: Sequence[float]
     objectives: Sequence[Goal]
+    batches: Sequence[int | None]
     reconstruct: str | None
 
 

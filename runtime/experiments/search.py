@@ -121,8 +121,9 @@ class _Axes:
             "sparsity": sorted(space.sparsities),
             "target": space.targets,
             "objective": space.objectives,
+            "batch": sorted(space.batches, key=lambda batch: batch or 1),
         }
-        ordered = {"sparsity"}
+        ordered = {"sparsity", "batch"}
         for key, given in space.settings.items():
             numbers = [each for each in given if not isinstance(each, str)]
             values[key] = sorted(numbers) if len(numbers) == len(given) else given
@@ -154,14 +155,17 @@ class _Axes:
             self.space.reconstruct if options else None,
         )
         settings = tuple((key, chosen[key]) for key in self.space.settings)
-        return Point(front, chosen["target"], settings, chosen["objective"])
+        return Point(front, chosen["target"], settings, chosen["objective"], chosen["batch"])
 
     def numbers(self, named: Mapping[str, Any]) -> dict[str, int] | None:
         """Of a point's ``named``; None if it is not of this space."""
         wanted = {
             "scheme": [name for name, _options in self.space.schemes],
             "target": [spec.name for spec in self.space.targets],
-            **{name: self.values[name] for name in ("sparsity", "objective", *self.space.settings)},
+            **{
+                name: self.values[name]
+                for name in ("sparsity", "objective", "batch", *self.space.settings)
+            },
         }
         numbers = {}
         for name, values in wanted.items():

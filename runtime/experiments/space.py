@@ -1,4 +1,4 @@
-"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives.
+"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives x batches.
 
 In Python by ``Space.of``; as a TOML file (``read_space``)
 
@@ -8,6 +8,7 @@ In Python by ``Space.of``; as a TOML file (``read_space``)
     sparsities = [0.5, 0.75]
     targets = ["sparse256"]
     objectives = ["cycles"]
+    batches = [1, 8]
 
     [set]
     "sram.act_bytes" = ["128KiB", "256KiB"]
@@ -29,6 +30,7 @@ from typing import Any, TypeAlias, Unpack, cast
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.io.toml_file import read_toml
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.batching import MAX_IMAGES
 from zeroskip.compiler.scheduling.objective import GOALS, Goal
 from zeroskip.relay_passes.pruning.base.options import Options, brief, nearest
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
@@ -50,6 +52,7 @@ _KEYS = {  # of a file: what it holds
     "schemes": list,
     "sparsities": list,
     "objectives": list,
+    "batches": list,
     "reconstruct": str,
     "params": str,
     "data": str,
@@ -76,6 +79,7 @@ class Space:
     sparsities: tuple[float, ...]
     objectives: tuple[Goal, ...]
     reconstruct: str | None = None
+    batches: tuple[int | None, ...] = (None,)
 
     @staticmethod
     def of(sources: Sequence[Source], **given: Unpack[SpaceOptions]) -> Space:
@@ -83,12 +87,14 @@ class Space:
         targets, schemes = given.get("targets", ("dense256",)), given.get("schemes", (DENSE,))
         sparsities = given.get("sparsities", (0.5, 0.75))
         objectives, reconstruct = given.get("objectives", ("cycles",)), given.get("reconstruct")
+        batches = given.get("batches", (None,))
         for what, values in (
             ("network", sources),
             ("target", targets),
             ("scheme", schemes),
             ("sparsity", sparsities),
             ("objective", objectives),
+            ("batch", batches),
         ):
             if not values:
                 raise ExperimentError(f"the space is empty: name one {what} at least")
@@ -108,6 +114,11 @@ class Space:
                 raise ExperimentError(
                     f"objective '{brief(objective)}' is not known; {nearest(objective, GOALS)}"
                 )
+        for batch in batches:
+            if batch is not None and (type(batch) is not int or not 1 <= batch <= MAX_IMAGES):
+                raise ExperimentError(
+                    f"batch {brief(repr(batch))} is no number of images; give 1 to {MAX_IMAGES}"
+                )
         if reconstruct is not None and reconstruct not in METHODS:
             raise ExperimentError(
                 f"reconstruct '{brief(reconstruct)}' is not known; {nearest(reconstruct, METHODS)}"
@@ -120,6 +131,7 @@ class Space:
             tuple(map(float, sparsities)),
             tuple(objectives),
             reconstruct,
+            tuple(batches),
         )
         for source in sources:
             _check_source(source, space)
@@ -128,7 +140,7 @@ class Space:
     def __len__(self) -> int:
         """How many points there are."""
         hardware = len(self.targets) * prod(map(len, self.settings.values()))
-        return sum(1 for _ in self.fronts()) * hardware * len(self.objectives)
+        return sum(1 for _ in self.fronts()) * hardware * len(self.objectives) * len(self.batches)
 
     def fronts(self) -> Iterator[FrontPoint]:
         """What is shared by points that differ in their hardware, network by network."""
@@ -144,8 +156,8 @@ class Space:
         for target in self.targets:
             for values in product(*self.settings.values()):
                 settings = tuple(zip(self.settings, values, strict=True))
-                for objective in self.objectives:
-                    yield Point(front, target, settings, objective)
+                for objective, batch in product(self.objectives, self.batches):
+                    yield Point(front, target, settings, objective, batch)
 
     def __iter__(self) -> Iterator[Point]:
         for front in self.fronts():
@@ -188,7 +200,7 @@ def read_space(path: str | Path) -> Space:
         )
     kept = {
         key: content[key]
-        for key in ("targets", "schemes", "sparsities", "objectives", "reconstruct")
+        for key in ("targets", "schemes", "sparsities", "objectives", "batches", "reconstruct")
         if key in content
     }
     for key in ("targets", "schemes"):

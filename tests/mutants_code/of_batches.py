@@ -176,9 +176,30 @@ BATCHES: tuple[Change, ...] = (
     Change(
         "runtime/execution/evaluation.py",
         "the last samples are not filled up",
-        "[values[-1:]] * (-len(values) % images)",
-        "[values[-1:]] * 0",
+        "values[np.arange(-(-len(values) // images) * images) % len(values)]",
+        "values",
         "runtime/test_batch_programs.py::test_samples_are_evaluated_whatever_their_number",
+    ),
+    Change(
+        "runtime/compare.py",
+        "figures of a batch are the program's",
+        "images = times * of_run",
+        "images = times",
+        "runtime/test_batch_figures.py::test_a_comparison_has_figures_of_an_image",
+    ),
+    Change(
+        "runtime/compare.py",
+        "rates of a batch are by the multiplies of all its images",
+        "sum(layer.macs for layer in layers) // of_run,",
+        "sum(layer.macs for layer in layers),",
+        "runtime/test_batch_figures.py::test_a_comparison_has_figures_of_an_image",
+    ),
+    Change(
+        "runtime/experiments/front.py",
+        "a point has no batch",
+        "_options(point.objective, cache, point.batch)",
+        "_options(point.objective, cache)",
+        "runtime/test_batch_figures.py::test_a_sweep_ranges_over_batches",
     ),
     Change(
         "accel_model/program/tensor_layout.py",

@@ -38,8 +38,15 @@ EXPERIMENTS: tuple[Change, ...] = (
     Change(
         "runtime/experiments/point.py",
         "the objective is not in the key",
+        "table, repr(origin), self.objective, self.batch])",
+        "table, repr(origin), self.batch])",
+        "runtime/test_experiment_values.py::test_keys_differ_where_something_differs",
+    ),
+    Change(
+        "runtime/experiments/point.py",
+        "the batch is not in the key",
+        "table, repr(origin), self.objective, self.batch])",
         "table, repr(origin), self.objective])",
-        "table, repr(origin)])",
         "runtime/test_experiment_values.py::test_keys_differ_where_something_differs",
     ),
     Change(

@@ -56,6 +56,13 @@ def test_every_image_has_the_bits_that_it_has_alone(many: Network, tmp_path: Pat
     assert min(each.snr_db for each in result.quality) > 20
 
 
+def test_samples_are_images_whatever_the_batch() -> None:
+    """Of an array that looks at activations: whole runs of them are kept, six are no run of eight."""
+    for batch, kept in ((4, {"x": (4, *SHAPE[1:])}), (8, {})):
+        made = compiler.compile(small_net(), "scnn256", calibrate=SAMPLES, batch=batch)
+        assert {name: array.shape for name, array in made.samples.items()} == kept
+
+
 def test_a_host_without_tvm_takes_them_apart() -> None:
     made, one = compiled(small_net(), batch=2), compiled(small_net())
     assert made.direct is not None

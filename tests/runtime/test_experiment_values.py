@@ -155,6 +155,7 @@ def test_keys_differ_where_something_differs(
     points = [
         point(source),
         replace(point(source), objective="energy"),
+        replace(point(source), batch=4),
         replace(point(source), settings=(("sram.act_bytes", 65536),)),
         replace(point(source), target=load_spec("dense256")),
         Point(replace(front, source=replace(source, calibrate=None)), SPARSE),
@@ -169,7 +170,7 @@ def test_keys_differ_where_something_differs(
     keys.append(point(replace(source)).key)
     monkeypatch.setattr("zeroskip.runtime.experiments.point.code_version", lambda: "another")
     keys.append(point(replace(source)).key)
-    assert len(set(keys)) == len(keys) == 17
+    assert len(set(keys)) == len(keys) == 18
 
 
 def test_the_weights_beside_a_model_are_its_content(tmp_path: Path) -> None:
