@@ -68,11 +68,21 @@ class Entry:
 
     @property
     def quality_text(self) -> str:
-        number = ".1f" if self.accuracy is None else ".2%"
-        text = f"{self.quality:{number}}"
-        if self.interval is not None:
-            text += " [{}, {}]".format(*(f"{each:{number}}" for each in self.interval))
-        return text
+        """The quality, and its interval if there is one."""
+        return f"{self.own_text} {self.interval_text}".rstrip()
+
+    @property
+    def own_text(self) -> str:
+        """The quality alone."""
+        return self._written(self.quality)
+
+    @property
+    def interval_text(self) -> str:
+        """``[91.20%, 92.90%]``; nothing without repeats."""
+        return f"[{', '.join(map(self._written, self.interval))}]" if self.interval else ""
+
+    def _written(self, value: float) -> str:
+        return f"{value:.1f}" if self.accuracy is None else f"{value:.2%}"
 
     @property
     def title(self) -> str:
