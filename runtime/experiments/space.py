@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack, cast
 
 from zeroskip.accel_model import physics
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.toml_file import read_toml
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.batching import MAX_IMAGES
@@ -190,7 +191,8 @@ def _check_source(source: Source, space: Space) -> None:
 
 
 def read_space(path: str | Path) -> Space:
-    """The space in a TOML file; a ZeroskipError names the file and what is wrong in it."""
+    """The space in a TOML file; a ZeroskipError names the file, or a preprocessing's that it names, and
+    what is wrong in it."""
     path = Path(path)
     content = read_toml(path, ExperimentError)
     _check_types(content, _KEYS, str(path))
@@ -206,7 +208,11 @@ def read_space(path: str | Path) -> Space:
     for key in ("targets", "schemes"):
         if key in kept:
             kept[key] = [_beside(path, each) for each in _texts(kept[key], key, path)]
-    return Space.of(_sources(content, path), settings=content.get(SET, {}), **kept)
+    sources = _sources(content, path)
+    try:
+        return Space.of(sources, settings=content.get(SET, {}), **kept)
+    except ZeroskipError as problem:
+        raise ExperimentError(f"'{path}': {problem}") from None
 
 
 def _sources(content: Mapping[str, Any], path: Path) -> list[Source]:
