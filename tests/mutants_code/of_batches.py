@@ -181,6 +181,13 @@ BATCHES: tuple[Change, ...] = (
         "runtime/test_batch_programs.py::test_samples_are_evaluated_whatever_their_number",
     ),
     Change(
+        "runtime/analysis/report.py",
+        "a report's energy of an image is that of all images of a program",
+        "{event: microjoules / network.images for event, microjoules in energy.items()},",
+        "energy,",
+        "runtime/test_batch_programs.py::test_rates_and_energy_are_of_an_image",
+    ),
+    Change(
         "runtime/compare.py",
         "figures of a batch are the program's",
         "images = times * of_run",
