@@ -50,7 +50,7 @@ test-ocr: .venv/stamp-ocr
 	$(BIN)/python -m pytest -m ocr
 
 # The pages in Chromium, which the system has (Debian's chromium) or `playwright install chromium`
-# fetches: wide and narrow, light and dark, with clicks.
+# fetches: wide and narrow, light and dark, with clicks. A timeline in Perfetto's page, asked by SQL.
 test-pages: .venv/stamp-pages
 	$(BIN)/python -m pytest -m pages
 

@@ -62,6 +62,11 @@ def in_batch(modules: Sequence[IRModule], images: int | None) -> list[IRModule]:
     return made
 
 
+def images_of(module: IRModule) -> int:
+    """How many images a run of a module's main computes."""
+    return int(module["main"].attrs.get(IMAGES_ATTR, 1))
+
+
 def _compare(module: IRModule) -> None:
     """CompileError unless two random images together have at every variable what each has alone."""
     one = with_unique_names(module)

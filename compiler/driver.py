@@ -19,7 +19,7 @@ from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
-from zeroskip.compiler.batching import in_batch
+from zeroskip.compiler.batching import images_of, in_batch
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan
@@ -32,7 +32,7 @@ from zeroskip.compiler.stages import (
     lower_integer_model,
     without_dead,
 )
-from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, IMAGES_ATTR, TOGETHER_ATTR
+from zeroskip.relay_passes.attrs import BATCH_ATTR, CPU_ATTR, TOGETHER_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_together
 from zeroskip.relay_passes.frontend.load import check_model, load_onnx
@@ -128,7 +128,7 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
         placement=placement,
         host_macs=host_macs,
         batch=int(main.attrs.get(BATCH_ATTR, 1)),
-        images=int(main.attrs.get(IMAGES_ATTR, 1)),
+        images=images_of(stages.floating),
         results={
             name: makers(stages.regions.graph(stages.partitioned, name)) for name in stages.programs
         },
@@ -327,8 +327,13 @@ def given_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> di
 
 
 def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
-    """Calibration data by variable, or seeded random numbers in its place."""
-    ports = ports_of(module["main"], "inputs")
+    """Calibration data by variable, or seeded random numbers in its place: images, however many of them
+    a run of the module computes."""
+    images = images_of(module)
+    ports = [
+        replace(port, shape=(port.shape[0] // images, *port.shape[1:])) if port.shape else port
+        for port in ports_of(module["main"], "inputs")
+    ]
     if calibrate is None:
         rng = np.random.default_rng(0)
         return {port.variable: _random(rng, port) for port in ports}

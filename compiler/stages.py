@@ -127,13 +127,18 @@ def lower_integer_model(model: IntegerModel, spec: AccelSpec, options: CompileOp
 def check_integer_model(model: IntegerModel, options: CompileOptions) -> None:
     """CompileError for options that choose other integers, FrontError for layers that do not give
     what the text does; a warning says which may be a step off."""
-    for name, remedy in _OF_FLOATS.items():
-        if options.get(name):
-            raise CompileError(f"'{model.name}' is integers already: {remedy}")
+    refuse_float_options(model.name, options)
     progress_of(options)("compare with the text", 0, 1)
     check_integers(model)
     if model.differences:
         warnings.warn(told_differences(model), RuntimeWarning, stacklevel=5)
+
+
+def refuse_float_options(name: str, options: CompileOptions) -> None:
+    """CompileError for options that a network of integers cannot have. name: the network's."""
+    for option, remedy in _OF_FLOATS.items():
+        if options.get(option):
+            raise CompileError(f"'{name}' is integers already: {remedy}")
 
 
 def lower_fastest(

@@ -9,9 +9,9 @@ own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.artifact.network import Network
+from zeroskip.compiler.batching import images_of, in_batch
 from zeroskip.compiler.driver import (
     compare_import,
     import_float,
@@ -44,7 +45,6 @@ from zeroskip.compiler.stages import (
     without_dead,
     without_idle,
 )
-from zeroskip.relay_passes.metrics import snr_db
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.apply import layer_changes, prune
@@ -56,19 +56,16 @@ from zeroskip.relay_passes.quantize.calibrate import Method
 from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.read_model import Model
-from zeroskip.relay_passes.relax.saturation import Before, before_saturation
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
 from zeroskip.runtime.analysis.efficiency import efficiency
-from zeroskip.runtime.execution.evaluation import judged
+from zeroskip.runtime.execution.judge import Judge, together
 from zeroskip.runtime.execution.labelled_data import read_labelled
 from zeroskip.runtime.execution.preprocessing import Preprocessing
 from zeroskip.runtime.execution.session import Session
-from zeroskip.runtime.execution.watch import Watch, compared, ends_of
 
 TIMED = 4  # inputs whose times are averaged on an array that looks at activations
 
 Array = npt.NDArray[Any]
-Answer: TypeAlias = tuple[list[Array], dict[str, Array]]  # outputs, and variables before them
 
 
 class CompareError(ZeroskipError):
@@ -88,6 +85,7 @@ def compare(
     layer: str | None = None,
     cache: str | Path | None = None,
     objective: Goal = "cycles",
+    batch: int | None = None,
     preprocessing: Preprocessing | None = None,
     seeds: int = 0,
     progress: Progress | None = None,
@@ -100,7 +98,8 @@ def compare(
     ``preprocessing``); None: the calibration data. calibrate: what ranges, and
     with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
     without their labels. layer: the node whose masks are kept; None: of the layer with the most
-    weights. cache: a folder for schedules. objective: what these are chosen by. seeds: how often the
+    weights. cache: a folder for schedules. objective: what these are chosen by. batch: images that one program
+    computes; figures are of an image. seeds: how often the
     quality is measured again, with as many calibration samples drawn from these with replacement, two
     times at least: bootstrap draws, whose spread is the interval's (``Entry.interval``). A seed draws
     the same samples for every network.
@@ -118,6 +117,8 @@ def compare(
     dense = import_float(model, shapes or {})
     given, labels, classes = read_data(dense, data, preprocessing)
     known = calibrate if calibrate is not None else given
+    if preprocessing is not None and data is None:
+        raise CompareError("A preprocessing is of data: give --data, or leave --preprocess out.")
     if seeds and known is None:
         raise CompareError("Nothing to draw samples from: give --calibrate or --data with --seeds.")
     if seeds == 1:
@@ -135,7 +136,7 @@ def compare(
     masks: dict[str, Mask] = {}
     wanted = list(_candidates(recipes, sparsities))
     method: Method = method_for(known)
-    options: CompileOptions = {"cache": cache, "objective": objective}
+    options: CompileOptions = {"cache": cache, "objective": objective, "batch": batch}
     for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
         title = name if sparsity is None else f"{name} at {sparsity:g}"
         progress(title, done, len(wanted) + 1)
@@ -160,6 +161,7 @@ def compare(
         shown.node,
         masks,
         judge.before,
+        batch,
     )
 
 
@@ -249,11 +251,11 @@ def _measure(
     sparsity = sparsity_of(layer_changes(dense, pruned))
     layers = prunable_layers(pruned["main"])
     pruned, runs, quantize = _quantized(pruned, samples, calibration)
+    integers = apply_passes(runs, quantize)
+    runs, pruned = in_batch([runs, pruned], options.get("batch"))
     # What stays of dead channels depends on the target; the bits, which are judged, do not.
     stages = {spec.name: lower_fastest(pruned, runs, spec, quantize, options) for spec in specs}
-    snr, accuracy = judge.of_int8(
-        network_of(stages[specs[0].name], model, specs[0]), apply_passes(runs, quantize)
-    )
+    snr, accuracy = judge.of_int8(network_of(stages[specs[0].name], model, specs[0]), integers)
     return Entry(
         scheme=name,
         recipe=recipe,
@@ -270,15 +272,16 @@ def _measure(
 
 
 def gain_of(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array]]) -> Gain:
-    """What a network takes on one accelerator; cycles and energy are means over ``inputs``, of one
-    run each, where they depend on activations."""
+    """What an image takes on one accelerator; cycles and energy are means over ``inputs``, of one image
+    each, from the first on again until runs of several are whole, where they depend on activations."""
     programs = stages.programs.values()
     if spec.kind.looks_at_inputs:
         runs = _timed(network_of(stages, model, spec), inputs)
     else:
         runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
-    images = max((run.images for run in runs), default=1)
-    own = [run.of_image(number) for number in range(images) for run in runs]
+    times, of_run = max((run.images for run in runs), default=1), images_of(stages.floating)
+    images = times * of_run
+    own = [run.of_image(number) for number in range(times) for run in runs]
     cycles = sum(run.cycles for run in own) / images
     energy = {
         event: sum(run.energy[event] for run in own) / images / 1e6 for event in spec.kind.events
@@ -290,104 +293,22 @@ def gain_of(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Arr
         microjoules=sum(energy.values()),
         placement=placement_of(
             reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
-        )[0],
+        )[0].of_one(of_run),
         efficiency=efficiency(
             spec,
             cycles / spec.clock_mhz / 1000,
             energy,
-            sum(layer.real_macs for layer in layers),
-            sum(layer.macs for layer in layers),
+            sum(layer.real_macs for layer in layers) // of_run,
+            sum(layer.macs for layer in layers) // of_run,
         ),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """What the dense float network answers to data, and the labels, if there are any."""
-
-    inputs: list[list[Array]]  # of each run
-    ends: list[Before | None]
-    answers: list[Answer]
-    labels: Array | None
-    classes: tuple[str, ...] = ()  # names of the labels, if they have any
-
-    @staticmethod
-    def of(
-        dense: tvm.IRModule, data: Samples, labels: Array | None, classes: tuple[str, ...] = ()
-    ) -> Judge:
-        params = [str(param.name) for param in dense["main"].params]
-        batch = int(dense["main"].params[0].ty.shape[0])
-        runs = len(data[params[0]]) // batch
-        inputs = [[data[name][n * batch : (n + 1) * batch] for name in params] for n in range(runs)]
-        ends = before_saturation(dense["main"])
-        return Judge(inputs, ends, _answers(dense, ends, inputs), labels, classes)
-
-    @property
-    def before(self) -> str:
-        """The functions before which signal-to-noise is taken, in words."""
-        return " and ".join(dict.fromkeys(end.words() for end in self.ends if end))
-
-    @property
-    def count(self) -> int:
-        return sum(len(each[0]) for each in self.inputs)
-
-    def of_int8(self, network: Network, quantized: tvm.IRModule) -> tuple[float, float | None]:
-        """Signal to noise of all outputs together, dB, before what saturates at their end; and the
-        share of labels found. The machine answers; what is before an end is TVM's of the same
-        integers."""
-        ends = before_saturation(quantized["main"])
-        watch = Watch(quantized, [name for end in ends if end for name in end.names])
-        outputs = _machine_answers(network, self.inputs)
-        made = [
-            (each, watch.values(inputs)) for each, inputs in zip(outputs, self.inputs, strict=True)
-        ]
-        pairs = [
-            pair
-            for (wants, floats), (gots, integers) in zip(self.answers, made, strict=True)
-            for end, want, got in zip(ends_of(self.ends, ends), wants, gots, strict=True)
-            for pair in compared(end, (want, floats), (got, integers))
-        ]
-        snr = snr_db([want for want, _ in pairs], [got for _, got in pairs])
-        if self.labels is None:
-            return snr, None
-        scores = [first.reshape(len(first), -1) for (first, *_), _ in made]
-        return snr, judged(np.concatenate(scores), self.labels, self.classes).share
-
-
-def _answers(
-    module: tvm.IRModule, ends: Sequence[Before | None], inputs: list[list[Array]]
-) -> list[Answer]:
-    watch = Watch(module, [name for end in ends if end for name in end.names])
-    return [(watch.outputs(each), watch.values(each)) for each in inputs]
-
-
-def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[Array]]:
-    """The answers of each run; all are run together."""
-    session, images = Session(replace(network, batch=1)), _by_name(network, inputs)
-    if not all(port.shape for port in network.outputs):  # single numbers have no axis for it
-        return [list(session.run(image).values()) for image in images]
-    made = session.run(_together(images))
-    parts = [np.split(values, len(images)) for values in made.values()]
-    return [list(run) for run in zip(*parts, strict=True)]
-
-
 def _timed(network: Network, inputs: list[list[Array]]) -> list[Run]:
     """The runs of a network's regions, of all inputs; of the first alone if outputs have no axis."""
-    session, images = Session(replace(network, batch=1)), _by_name(network, inputs)
-    several = all(port.shape for port in network.outputs)
-    session.run(_together(images) if several else images[0])
+    session = Session(replace(network, batch=1))
+    session.run(together(network, inputs)[0])
     return list(session.runs.values())
-
-
-def _by_name(network: Network, inputs: list[list[Array]]) -> list[dict[str, Array]]:
-    return [
-        {port.name: array for port, array in zip(network.inputs, run, strict=True)}
-        for run in inputs
-    ]
-
-
-def _together(images: list[dict[str, Array]]) -> dict[str, Array]:
-    return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
 
 
 def read_data(

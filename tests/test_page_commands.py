@@ -68,6 +68,7 @@ SNIPPETS = {  # page -> where its Python is run
     "docs/tutorials/prune_torch.md": "tests/test_examples.py",
     "docs/tutorials/in_tvm.md": "tests/test_examples.py",
     "docs/tutorials/compare.md": "tests/test_examples.py",
+    "docs/tutorials/sweep.md": "tests/test_examples.py",
 }
 
 

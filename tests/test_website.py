@@ -29,7 +29,7 @@ def test_code_of_tutorials_is_that_of_their_scripts(page: Path) -> None:
     assert tutorials.filled(text) == text, "print it again: make printed"
 
 
-@pytest.mark.parametrize("script", ["prune_torch", "in_tvm"])
+@pytest.mark.parametrize("script", ["prune_torch", "in_tvm", "sweep"])
 def test_tutorials_leave_nothing_of_a_script_out(script: str) -> None:
     code = (ROOT / "examples" / f"{script}.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "tutorials" / f"{script}.md").read_text(encoding="utf-8")

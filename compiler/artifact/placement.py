@@ -7,7 +7,7 @@ with the words of this module.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 GROUPS = 4  # reasons that are named one by one
 NAMES = 3  # nodes that are named of each
@@ -39,6 +39,15 @@ class Placement:
             or self.macs_on_cpu > self.macs
         ):
             raise ValueError("a placement has more on the CPU than there is")
+
+    def of_one(self, images: int) -> Placement:
+        """Of one image, where it is of a run of several."""
+        return replace(
+            self,
+            crossing=self.crossing // images,
+            macs=self.macs // images,
+            macs_on_cpu=self.macs_on_cpu // images,
+        )
 
     @property
     def cpu_share(self) -> float:

@@ -68,11 +68,21 @@ class Entry:
 
     @property
     def quality_text(self) -> str:
-        number = ".1f" if self.accuracy is None else ".2%"
-        text = f"{self.quality:{number}}"
-        if self.interval is not None:
-            text += " [{}, {}]".format(*(f"{each:{number}}" for each in self.interval))
-        return text
+        """The quality, and its interval if there is one."""
+        return f"{self.own_text} {self.interval_text}".rstrip()
+
+    @property
+    def own_text(self) -> str:
+        """The quality alone."""
+        return self._written(self.quality)
+
+    @property
+    def interval_text(self) -> str:
+        """``[91.20%, 92.90%]``; nothing without repeats."""
+        return f"[{', '.join(map(self._written, self.interval))}]" if self.interval else ""
+
+    def _written(self, value: float) -> str:
+        return f"{value:.1f}" if self.accuracy is None else f"{value:.2%}"
 
     @property
     def title(self) -> str:
@@ -85,7 +95,8 @@ class Comparison:
 
     samples: how many the quality was measured with. layer: whose masks [K, C, *kernel] are kept,
     by the title of the entry; of layers that were cut to size, what is left; empty: it has gone.
-    before: the functions at the end before which signal-to-noise is taken, in words, or "".
+    before: the functions at the end before which signal-to-noise is taken, in words, or "". batch:
+    images of one program, an image of which the figures are; None: one.
     """
 
     model: str
@@ -95,6 +106,7 @@ class Comparison:
     layer: str
     masks: dict[str, Mask]
     before: str = ""
+    batch: int | None = None
 
     @property
     def labelled(self) -> bool:
@@ -155,10 +167,15 @@ class Comparison:
             if count
             else ""
         )
+        together = (
+            ""
+            if self.batch is None
+            else f"cycles, energy and rates: of an image, {self.batch} of which one program computes; "
+        )
         return [
             f"{quality}, over {self.samples:,} samples{drawn}; sparsity: of the layers that a scheme "
             "changed; weights and MMACs: not zero, of the whole network",
-            f"faster: than the dense network on {self.targets[0]}; on CPU: of the multiplies, "
+            f"{together}faster: than the dense network on {self.targets[0]}; on CPU: of the multiplies, "
             "which cycles and energy leave out; KiB: weights as packed for the target, with "
             f"metadata, and parameters; {FRONT}: on the target's Pareto front, no other is as "
             "good in fewer cycles",
@@ -172,6 +189,7 @@ class Comparison:
             "targets": list(self.targets),
             "layer": self.layer,
             "snr_before": self.before,
+            "batch": self.batch,
             "entries": [
                 {**asdict(entry), "repeats": list(entry.repeats), "interval": entry.interval}
                 for entry in self.entries

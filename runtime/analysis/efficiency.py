@@ -69,8 +69,8 @@ def efficiency(
     spec: AccelSpec,
     milliseconds: float,
     energy: Mapping[str, float],
-    real_macs: int,
-    macs: int,
+    real_macs: float,
+    macs: float,
 ) -> Efficiency | None:
     """Of an image that takes so long; None if nothing ran or the target names no technology.
 

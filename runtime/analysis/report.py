@@ -113,7 +113,7 @@ class Report:
     this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     placement: how much of the network all the figures are for. images: that one run of the
-    programs computes; every figure is of such a run. batch: runs of the model's batch, one after
+    programs computes; every figure is of such a run, but ``efficiency`` of an image. batch: runs of the model's batch, one after
     another. by_image: cycles of every sample, on an array that looks at
     activations; the other figures are of the sample of median time. weights_bound: the bound if no
     activation were zero; ``bound`` counts products of two values that are not zero where the array
@@ -226,7 +226,13 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
             for info in program.layers
         ),
         headline=cycles_line(network, cycles, each=each),
-        efficiency=efficiency(spec, milliseconds, energy, real, macs),
+        efficiency=efficiency(
+            spec,
+            milliseconds / network.images,
+            {event: microjoules / network.images for event, microjoules in energy.items()},
+            real / network.images,
+            macs / network.images,
+        ),
     )
 
 

@@ -20,6 +20,8 @@ from zeroskip.runtime.cli.options import (
     file_option,
     params_option,
     png_option,
+    quality_data_options,
+    read_counts,
     read_list,
     reconstruct_as_prune_option,
     schemes_option,
@@ -39,7 +41,9 @@ AXES = (  # parameters that a file with the space replaces
     "schemes",
     "sparsity",
     "objectives",
+    "batches",
     "data",
+    "preprocess",
     "calibrate",
     "params",
     "reconstruct",
@@ -103,12 +107,14 @@ _space_options = all_of(
         show_default=True,
     ),
     click.option(
-        "--data",
-        type=FILE,
-        metavar="NPZ",
-        help="What quality is measured with: an array for each input, the leading axis counts "
-        "samples, and 'labels' if the model classifies.",
+        "--batch",
+        "batches",
+        callback=read_counts,
+        metavar="COUNTS",
+        help="Images that one program computes, such as 1,4,8: weights are read once for all of them; "
+        "figures are of an image. Several are an axis.",
     ),
+    quality_data_options,
     calibrate_or_data_option,
     reconstruct_as_prune_option,
     shapes_option,
@@ -268,20 +274,24 @@ def _to_stdout(given: dict[str, Any]) -> bool:
 
 def _space_of(given: dict[str, Any]) -> Any:
     """The space of the options, or of the file."""
+    from zeroskip.runtime.execution.preprocessing import read_preprocessing
     from zeroskip.runtime.experiments.options import ExperimentOptions
     from zeroskip.runtime.experiments.space import read_space
     from zeroskip.runtime.experiments.sweep import space_of
 
     if given["space_file"] is not None:
         return read_space(given["space_file"])
+    preprocess = given["preprocess"]
     options: ExperimentOptions = {
         "targets": given["targets"],
         "settings": given["settings"],
         "schemes": given["schemes"],
         "sparsities": given["sparsity"],
         "objectives": given["objectives"],
+        "batches": given["batches"],
         "reconstruct": given["reconstruct"],
         "data": given["data"],
+        "preprocessing": None if preprocess is None else read_preprocessing(preprocess),
         "calibrate": given["calibrate"],
         "params": given["params"],
         "shapes": given["shapes"],

@@ -18,6 +18,7 @@ from zeroskip.runtime.cli.guard import Commands, command_line, one_line, printab
 from zeroskip.runtime.cli.loading import load_network, show_level
 from zeroskip.runtime.cli.options import (
     FILE,
+    batch_option,
     cache_option,
     calibrate_option,
     echo_written,
@@ -89,12 +90,7 @@ def main() -> None:
     help="An ONNX node, or a glob of names, that stays in float on the CPU; may be repeated.",
 )
 @shapes_option
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Images that one program computes: weights are read once for all of them.",
-)
+@batch_option
 @click.option(
     "--tune",
     type=click.IntRange(min=1),

@@ -54,6 +54,21 @@ def read_ratios(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     return ratios
 
 
+def read_counts(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[int | None, ...]:
+    """``1,4,8`` -> (1, 4, 8); of nothing one that is None."""
+    if value is None:
+        return (None,)
+    try:
+        counts = tuple(int(each) for each in value.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or min(counts) < 1:
+        raise click.BadParameter(f"{value!r} is not of the form 1,4,8: whole numbers from 1 on")
+    return counts
+
+
 def read_list(
     _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -165,6 +180,12 @@ params_option = click.option(
     metavar="FILE",
     help="The parameters of a Relay MODEL, as relay.save_param_dict(params) writes them.",
 )
+batch_option = click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Images that one program computes: weights are read once for all of them.",
+)
 objective_option = click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),
@@ -183,6 +204,17 @@ preprocess_option = click.option(
     type=FILE,
     metavar="TOML",
     help="How pictures become inputs: size, resize, channels, scale, mean, deviation, layout, filter.",
+)
+quality_data_options = all_of(
+    click.option(
+        "--data",
+        type=DATA,
+        metavar="NPZ|DIR",
+        help="What quality is measured with: an array for each input, the leading axis counts "
+        "samples, and 'labels' if the model classifies; or a folder with a folder of pictures for "
+        "each class.",
+    ),
+    preprocess_option,
 )
 svg_option = click.option(
     "--svg", "svg_folder", type=FOLDER, metavar="DIR", help="Write every chart as an SVG file."

@@ -9,8 +9,8 @@ import click
 
 from zeroskip.runtime.cli.guard import command_line
 from zeroskip.runtime.cli.options import (
-    DATA,
     FILE,
+    batch_option,
     calibrate_option,
     calibrate_or_data_option,
     echo_written,
@@ -18,7 +18,7 @@ from zeroskip.runtime.cli.options import (
     objective_option,
     params_option,
     png_option,
-    preprocess_option,
+    quality_data_options,
     reconstruct_as_prune_option,
     reconstruct_option,
     schemes_option,
@@ -156,15 +156,7 @@ def prune_command(
 @targets_option(
     ",".join(DEFAULT_TARGETS), "'all': every built-in one with the resources of dense256; "
 )
-@click.option(
-    "--data",
-    type=DATA,
-    metavar="NPZ|DIR",
-    help="What quality is measured with: an array for each input, the leading axis "
-    "counts samples, and 'labels' if the model classifies; or a folder of pictures, as `evaluate` "
-    "takes it.",
-)
-@preprocess_option
+@quality_data_options
 @click.option(
     "--seeds",
     type=click.IntRange(min=2),
@@ -177,6 +169,7 @@ def prune_command(
 @reconstruct_as_prune_option
 @click.option("--layer", metavar="NODE", help="The layer whose masks are drawn; else the largest.")
 @shapes_option
+@batch_option
 @objective_option
 @file_option("html", "Write one page with the table, the Pareto fronts and the masks of a layer.")
 @file_option(
@@ -198,6 +191,7 @@ def compare_command(
     reconstruct: str | None,
     layer: str | None,
     shapes: dict[str, tuple[int, ...]],
+    batch: int | None,
     objective: Any,
     html_file: Path | None,
     json_file: Path | None,
@@ -244,6 +238,7 @@ def compare_command(
             layer=layer,
             cache=default_folder(),
             objective=objective,
+            batch=batch,
             preprocessing=None if preprocess is None else read_preprocessing(preprocess),
             seeds=seeds or 0,
             progress=on_progress,

@@ -71,7 +71,7 @@ def evaluate(
     for number, inputs in enumerate(samples.batches(batch)):
         progress("samples", min(number * batch, samples.count), samples.count)
         count = len(next(iter(inputs.values())))
-        made = session.run(_filled(inputs, network.images))[port]
+        made = session.run(whole_runs(inputs, network.images))[port]
         scores.append(made.reshape(count + -count % network.images, -1)[:count])
     placement = network.placement
     return Evaluation(
@@ -90,10 +90,10 @@ def _of_one(network: Network) -> Sequence[Port]:
     return [replace(port, shape=(1, *port.shape[1:])) for port in network.inputs]
 
 
-def _filled(inputs: Mapping[str, Array], images: int) -> dict[str, Array]:
-    """The samples, with the last one again until they are whole runs of so many images."""
+def whole_runs(inputs: Mapping[str, Array], images: int) -> dict[str, Array]:
+    """The samples, from the first on again until they are whole runs of so many images."""
     return {
-        name: np.concatenate([values, *[values[-1:]] * (-len(values) % images)])
+        name: values[np.arange(-(-len(values) // images) * images) % len(values)]
         for name, values in inputs.items()
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,28 @@ def read_labelled(
     return LabelledData(count, None if labels is None else labels.astype(np.int64), (), matched)
 
 
+def has_labels(data: Path) -> bool:
+    """Whether samples are classified: those of a folder are. DataError for what is no data."""
+    return data.is_dir() or LABELS in load_arrays(data)
+
+
+def class_folders(folder: Path) -> list[tuple[str, list[Path]]]:
+    """A folder's folders, one for each class, in the order of their numbers if all are numbers: names
+    and pictures, these by name. DataError if there are none."""
+    inside = [each for each in _inside(folder) if each.is_dir()]
+    if not inside:
+        raise DataError(f"{folder}: has no folders; give one for each class, with its pictures")
+    if _numbered(each.name for each in inside):
+        inside.sort(key=lambda each: int(each.name))
+    found = [
+        (each.name, [file for file in _inside(each) if file.suffix.lower() in ENDINGS])
+        for each in inside
+    ]
+    if not any(pictures for _, pictures in found):
+        raise DataError(f"{folder}: its folders have no pictures ({', '.join(ENDINGS)})")
+    return found
+
+
 def sample_pictures(folder: Path, given: Preprocessing, count: int, seed: int = 0) -> Array:
     """float32 [count, ...]: pictures of a folder and all below it, drawn by a seed, as inputs.
 
@@ -105,29 +127,25 @@ def sample_pictures(folder: Path, given: Preprocessing, count: int, seed: int = 
 
 
 def _of_folder(folder: Path, ports: Sequence[Port], preprocessing: Preprocessing) -> LabelledData:
-    port = _picture_port(ports)
-    inside = [each for each in _inside(folder) if each.is_dir()]
-    if not inside:
-        raise DataError(f"{folder}: has no folders; give one for each class, with its pictures")
-    numbered = all(NUMBER.fullmatch(each.name) for each in inside)
-    if numbered:
-        inside.sort(key=lambda each: int(each.name))
-    pictures: list[Path] = []
-    labels: list[int] = []
-    for number, each in enumerate(inside):
-        own = [file for file in _inside(each) if file.suffix.lower() in ENDINGS]
-        pictures += own
-        labels += [int(each.name) if numbered else number] * len(own)
-    if not pictures:
-        raise DataError(f"{folder}: its folders have no pictures ({', '.join(ENDINGS)})")
+    port, classes = _picture_port(ports), class_folders(folder)
+    names = tuple(name for name, _ in classes)
+    numbered = _numbered(names)
+    labels = [
+        int(name) if numbered else number for number, (name, own) in enumerate(classes) for _ in own
+    ]
     return LabelledData(
-        len(pictures),
+        len(labels),
         np.array(labels, np.int64),
-        () if numbered else tuple(each.name for each in inside),
-        pictures=pictures,
+        () if numbered else names,
+        pictures=[picture for _, own in classes for picture in own],
         preprocessing=preprocessing.for_shape(port.shape),
         port=port,
     )
+
+
+def _numbered(names: Iterable[str]) -> bool:
+    """Whether the folders of classes are called by the network's numbers of these."""
+    return all(NUMBER.fullmatch(name) for name in names)
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -22,6 +22,7 @@ import tvm
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.spec import AccelSpec, spec_from_table
+from zeroskip.compiler.batching import in_batch
 from zeroskip.compiler.driver import (
     compare_import,
     import_float,
@@ -31,12 +32,14 @@ from zeroskip.compiler.driver import (
     read_samples,
 )
 from zeroskip.compiler.options import CompileOptions
+from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.compiler.stages import (
     Stages,
     apply_passes,
     check_integer_model,
     lower_fastest,
     lower_integers,
+    refuse_float_options,
     without_dead,
     without_idle,
 )
@@ -51,7 +54,8 @@ from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.read_model import read_model
 from zeroskip.relay_passes.tosa.read_tosa import IntegerModel
 from zeroskip.runtime.analysis.comparison import Gain
-from zeroskip.runtime.compare import TIMED, Judge, gain_of, read_data
+from zeroskip.runtime.compare import TIMED, gain_of, read_data
+from zeroskip.runtime.execution.judge import Judge
 from zeroskip.runtime.experiments.errors import EngineError
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.sources import Source, code_version
@@ -80,8 +84,8 @@ class FloatNetwork:
 
     def lower(self, spec: AccelSpec, options: CompileOptions) -> Stages:
         """The stages of its compile."""
-        quantize = QuantizeInt8(ranges=self.ranges)
-        return lower_fastest(self.pruned, self.least, spec, quantize, options)
+        least, pruned = in_batch([self.least, self.pruned], options.get("batch"))
+        return lower_fastest(pruned, least, spec, QuantizeInt8(ranges=self.ranges), options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +93,13 @@ class IntegerNetwork:
     """A network that was integers already. least: on real values, rounded nowhere; quantized: its
     integer layers."""
 
+    name: str
     least: tvm.IRModule
     quantized: tvm.IRModule
 
     def lower(self, spec: AccelSpec, options: CompileOptions) -> Stages:
-        """The stages of its compile."""
+        """The stages of its compile; CompileError with a batch."""
+        refuse_float_options(self.name, options)
         return lower_integers(self.least, self.quantized, spec, options)
 
 
@@ -204,7 +210,7 @@ def _read(source: Source) -> _Loaded:
     if integer is not None:
         check_integer_model(integer, {"shapes": source.sizes})
     dense = import_float(model, source.sizes) if integer is None else integer.floating
-    data, labels, classes = read_data(dense, source.data)
+    data, labels, classes = read_data(dense, source.data, source.preprocessing)
     known = source.calibrate if source.calibrate is not None else data
     if integer is None:
         compare_import(dense, model, source.sizes, known)
@@ -234,7 +240,7 @@ def _front(point: FrontPoint, code: str, cache: str | None) -> Front:
     if loaded.integer is None:
         network = _calibrated(loaded, pruned, source)
     else:
-        network = IntegerNetwork(loaded.dense, loaded.integer.integer)
+        network = IntegerNetwork(loaded.integer.name, loaded.dense, loaded.integer.integer)
     snr, accuracy = None, None
     if loaded.judge is not None:
         stages = network.lower(point.base, _options("cycles", cache))
@@ -280,13 +286,13 @@ def _figures(front: Front, point: Point, code: str, cache: str | None) -> Figure
     _check_code(code)
     spec = spec_from_table(point.table, point.target.name)
     physics.check(spec)
-    stages = front.network.lower(spec, _options(point.objective, cache))
+    stages = front.network.lower(spec, _options(point.objective, cache, point.batch))
     gain = gain_of(stages, spec, Path(point.front.source.model), front.inputs)
     return {**front.figures, **_hardware_figures(gain, spec)}
 
 
-def _options(objective: Any, cache: str | None) -> CompileOptions:
-    return {"cache": cache, "objective": objective}
+def _options(objective: Goal, cache: str | None, batch: int | None = None) -> CompileOptions:
+    return {"cache": cache, "objective": objective, "batch": batch}
 
 
 def _hardware_figures(gain: Gain, spec: AccelSpec) -> Figures:

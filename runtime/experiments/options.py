@@ -14,13 +14,16 @@ from zeroskip.accel_model.io.telling import Progress
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.scheduling.objective import Goal
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe
+from zeroskip.runtime.execution.preprocessing import Preprocessing
 
 
 class SourceOptions(TypedDict, total=False):
     """What goes with each network.
 
     data: what quality is measured with: an .npz, an array for each input, whose leading axis counts
-        samples, and ``labels`` [n] if the model classifies; None: the samples of ``calibrate``.
+        samples, and ``labels`` [n] if the model classifies, or a folder with a folder of pictures for
+        each class (``execution.labelled_data``); None: the samples of ``calibrate``.
+    preprocessing: how the data's pictures become inputs; None: as follows from the network's input.
     calibrate: an .npz of what ranges and, with ``reconstruct``, weights are fitted to; None: the data
         without their labels. Without either there is no quality, and ranges come from random inputs.
     params: the parameters of Relay's text.
@@ -28,6 +31,7 @@ class SourceOptions(TypedDict, total=False):
     """
 
     data: str | Path | None
+    preprocessing: Preprocessing | None
     calibrate: str | Path | None
     params: str | Path | None
     shapes: Mapping[str, Sequence[int]] | None
@@ -43,6 +47,8 @@ class SpaceOptions(TypedDict, total=False):
         scheme is taken at each sparsity, of several as it is.
     sparsities: ratios of weights to remove from the layers of a scheme.
     objectives: what schedules are chosen by: ``cycles`` if left out, ``energy``, ``edp``.
+    batches: images that one program computes, figures are of one of them; ``[None]`` if left out: one,
+        whatever the model's batch.
     reconstruct: ``weights`` or ``statistics``: what is left is fitted to the dense layers' outputs.
     """
 
@@ -51,6 +57,7 @@ class SpaceOptions(TypedDict, total=False):
     schemes: Sequence[Recipe]
     sparsities: Sequence[float]
     objectives: Sequence[Goal]
+    batches: Sequence[int | None]
     reconstruct: str | None
 
 

@@ -58,13 +58,15 @@ class Point:
     """One network on one accelerator.
 
     target: whose numbers are changed by ``settings``: keys of a hardware description and values.
-    objective: what schedules are chosen by.
+    objective: what schedules are chosen by. batch: images that one program computes; None: one,
+    whatever the model's batch.
     """
 
     front: FrontPoint
     target: AccelSpec
     settings: tuple[tuple[str, Value], ...] = ()
     objective: Goal = "cycles"
+    batch: int | None = None
 
     @property
     def table(self) -> dict[str, Any]:
@@ -82,7 +84,7 @@ class Point:
             table = {"refused": str(problem)}
         kind = table.get("array", {}).get("kind")
         origin = origin_of(kind) if kind is not None else None
-        return sealed([self.front.key, table, repr(origin), self.objective])
+        return sealed([self.front.key, table, repr(origin), self.objective, self.batch])
 
     @property
     def title(self) -> str:
@@ -97,5 +99,6 @@ class Point:
             "asked_sparsity": self.front.sparsity,
             "target": self.target.name,
             "objective": self.objective,
+            "batch": self.batch,
             **dict(self.settings),
         }

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
-from zeroskip.compiler.artifact.inputs import load_arrays
-from zeroskip.runtime.execution.labelled_data import LABELS
+from zeroskip.runtime.execution.labelled_data import LABELS, has_labels
 from zeroskip.runtime.experiments.engine import Engine, check_library, engine_of
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.metrics import METRICS, Budget, Metric, metric_named
@@ -122,8 +121,9 @@ class _Axes:
             "sparsity": sorted(space.sparsities),
             "target": space.targets,
             "objective": space.objectives,
+            "batch": sorted(space.batches, key=lambda batch: batch or 1),
         }
-        ordered = {"sparsity"}
+        ordered = {"sparsity", "batch"}
         for key, given in space.settings.items():
             numbers = [each for each in given if not isinstance(each, str)]
             values[key] = sorted(numbers) if len(numbers) == len(given) else given
@@ -155,14 +155,17 @@ class _Axes:
             self.space.reconstruct if options else None,
         )
         settings = tuple((key, chosen[key]) for key in self.space.settings)
-        return Point(front, chosen["target"], settings, chosen["objective"])
+        return Point(front, chosen["target"], settings, chosen["objective"], chosen["batch"])
 
     def numbers(self, named: Mapping[str, Any]) -> dict[str, int] | None:
         """Of a point's ``named``; None if it is not of this space."""
         wanted = {
             "scheme": [name for name, _options in self.space.schemes],
             "target": [spec.name for spec in self.space.targets],
-            **{name: self.values[name] for name in ("sparsity", "objective", *self.space.settings)},
+            **{
+                name: self.values[name]
+                for name in ("sparsity", "objective", "batch", *self.space.settings)
+            },
         }
         numbers = {}
         for name, values in wanted.items():
@@ -356,7 +359,7 @@ def check_wish(space: Space, wish: Wish) -> None:
     names = {metric.name for metric in (*wish.goals, *(each.metric for each in wish.budgets))}
     if "snr" in names and source.data is None and source.calibrate is None:
         raise ExperimentError("snr needs samples; give them with --data or --calibrate")
-    if "accuracy" in names and (source.data is None or LABELS not in load_arrays(source.data)):
+    if "accuracy" in names and (source.data is None or not has_labels(source.data)):
         raise ExperimentError(f"accuracy needs samples with '{LABELS}'; give them with --data")
     bare = next((spec.name for spec in space.targets if spec.technology is None), None)
     if names & {"area", "edp"} and bare is not None:

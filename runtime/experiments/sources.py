@@ -16,6 +16,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 import zeroskip
 from zeroskip.accel_model.io.atomic_write import refuse_irregular
+from zeroskip.runtime.execution.labelled_data import class_folders
+from zeroskip.runtime.execution.preprocessing import Preprocessing
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.options import SourceOptions
 
@@ -25,6 +27,7 @@ READERS = {  # of models that not ONNX's libraries read
     ".pt2": ("torch", "onnxscript"),
     ".tflite": ("tosa-converter-for-tflite", "xdsl"),
 }
+PICTURES = ("pillow",)  # reads folders of them
 _SHOWS = ("runtime/cli", "runtime/render")  # changes no figure
 _CHUNK = 1 << 20
 
@@ -34,8 +37,9 @@ class Source:
     """A network and the data that go with it.
 
     model: its file. params: of Relay's text. shapes: of inputs that it leaves open. data: what
-    quality is measured with. calibrate: what ranges and weights are fitted to; None: the data. label:
-    what it is called, else as its file is.
+    quality is measured with, a file or a folder of pictures; preprocessing: how these become inputs.
+    calibrate: what ranges and weights are fitted to; None: the data. label: what it is called, else as
+    its file is.
     """
 
     model: Path
@@ -43,6 +47,7 @@ class Source:
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     data: Path | None = None
     calibrate: Path | None = None
+    preprocessing: Preprocessing | None = None
     label: str = ""
 
     @property
@@ -55,23 +60,20 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of all that is in the files, of the shapes, and of the versions of the libraries
-        that read such a model; names do not count.
+        """Hex SHA-256 of all that is in the files, of the shapes, the preprocessing and the versions of
+        the libraries that read such files; names do not count, but those of classes.
 
-        ExperimentError for a file that cannot be read.
+        ExperimentError for a file that cannot be read, DataError for a folder without pictures.
         """
+        pictures = PICTURES if self.data is not None and self.data.is_dir() else ()
         parts = {
             "model": [digest_of(path) for path in (self.model, *_beside(self.model))],
-            "readers": _versions(READERS.get(self.model.suffix, ())),
+            "readers": _versions((*READERS.get(self.model.suffix, ()), *pictures)),
             "shapes": [[name, *sizes] for name, sizes in sorted(self.shapes)],
-            **{
-                what: None if path is None else digest_of(path)
-                for what, path in (
-                    ("params", self.params),
-                    ("data", self.data),
-                    ("calibrate", self.calibrate),
-                )
-            },
+            "params": None if self.params is None else digest_of(self.params),
+            "data": None if self.data is None else _content(self.data),
+            "calibrate": None if self.calibrate is None else digest_of(self.calibrate),
+            "preprocessing": repr(self.preprocessing),
         }
         return sealed(parts)
 
@@ -83,7 +85,7 @@ def source_of(model: str | Path, **given: Unpack[SourceOptions]) -> Source:
         for path in (given.get("params"), given.get("data"), given.get("calibrate"))
     )
     shapes = tuple((name, tuple(sizes)) for name, sizes in (given.get("shapes") or {}).items())
-    return Source(Path(model), params, shapes, data, calibrate)
+    return Source(Path(model), params, shapes, data, calibrate, given.get("preprocessing"))
 
 
 def told_apart(sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -108,6 +110,13 @@ def sealed(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def _content(data: Path) -> object:
+    """The digest of a file; of a folder, those of the pictures of each class."""
+    if not data.is_dir():
+        return digest_of(data)
+    return [[name, [digest_of(each) for each in own]] for name, own in class_folders(data)]
+
+
 def digest_of(path: Path) -> str:
     """Hex SHA-256 of a file; ExperimentError if it cannot be read."""
     refuse_irregular(path)
@@ -118,7 +127,7 @@ def digest_of(path: Path) -> str:
         raise ExperimentError(f"'{path}' cannot be read: {problem.strerror}") from None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 16)  # a folder of pictures is many
 def _digest(path: Path, _size: int, _changed: int) -> str:
     """Of a file as it is, read once in a process while it stays so."""
     made = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives.
+"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives x batches.
 
 In Python by ``Space.of``; as a TOML file (``read_space``)
 
@@ -8,13 +8,14 @@ In Python by ``Space.of``; as a TOML file (``read_space``)
     sparsities = [0.5, 0.75]
     targets = ["sparse256"]
     objectives = ["cycles"]
+    batches = [1, 8]
 
     [set]
     "sram.act_bytes" = ["128KiB", "256KiB"]
     "sram.wgt_bytes" = {from = "64KiB", to = "256KiB", times = 2}
 
 or, where networks have data of their own, with tables ``[[network]]`` of model, params, data,
-calibrate and shapes in the place of ``networks``. Paths are those of the file's folder.
+preprocess, calibrate and shapes in the place of ``networks``. Paths are those of the file's folder.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack, cast
 
 from zeroskip.accel_model import physics
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.toml_file import read_toml
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.batching import MAX_IMAGES
 from zeroskip.compiler.scheduling.objective import GOALS, Goal
 from zeroskip.relay_passes.pruning.base.options import Options, brief, nearest
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
 from zeroskip.runtime.analysis.comparison import DENSE
+from zeroskip.runtime.execution.preprocessing import read_preprocessing
 from zeroskip.runtime.experiments.errors import ExperimentError
 from zeroskip.runtime.experiments.options import SpaceOptions
 from zeroskip.runtime.experiments.point import FrontPoint, Point
@@ -41,7 +45,7 @@ from zeroskip.runtime.experiments.sources import Source, told_apart
 
 METHODS = ("weights", "statistics")  # of reconstruction
 SET = "set"  # the table of settings in a file
-_FRONT_KEYS = ("params", "data", "calibrate", "shapes")  # of a network
+_FRONT_KEYS = ("params", "data", "preprocess", "calibrate", "shapes")  # of a network
 _KEYS = {  # of a file: what it holds
     "networks": list,
     "network": list,
@@ -49,9 +53,11 @@ _KEYS = {  # of a file: what it holds
     "schemes": list,
     "sparsities": list,
     "objectives": list,
+    "batches": list,
     "reconstruct": str,
     "params": str,
     "data": str,
+    "preprocess": str,
     "calibrate": str,
     "shapes": dict,
     SET: dict,
@@ -74,6 +80,7 @@ class Space:
     sparsities: tuple[float, ...]
     objectives: tuple[Goal, ...]
     reconstruct: str | None = None
+    batches: tuple[int | None, ...] = (None,)
 
     @staticmethod
     def of(sources: Sequence[Source], **given: Unpack[SpaceOptions]) -> Space:
@@ -81,12 +88,14 @@ class Space:
         targets, schemes = given.get("targets", ("dense256",)), given.get("schemes", (DENSE,))
         sparsities = given.get("sparsities", (0.5, 0.75))
         objectives, reconstruct = given.get("objectives", ("cycles",)), given.get("reconstruct")
+        batches = given.get("batches", (None,))
         for what, values in (
             ("network", sources),
             ("target", targets),
             ("scheme", schemes),
             ("sparsity", sparsities),
             ("objective", objectives),
+            ("batch", batches),
         ):
             if not values:
                 raise ExperimentError(f"the space is empty: name one {what} at least")
@@ -106,6 +115,11 @@ class Space:
                 raise ExperimentError(
                     f"objective '{brief(objective)}' is not known; {nearest(objective, GOALS)}"
                 )
+        for batch in batches:
+            if batch is not None and (type(batch) is not int or not 1 <= batch <= MAX_IMAGES):
+                raise ExperimentError(
+                    f"batch {brief(repr(batch))} is no number of images; give 1 to {MAX_IMAGES}"
+                )
         if reconstruct is not None and reconstruct not in METHODS:
             raise ExperimentError(
                 f"reconstruct '{brief(reconstruct)}' is not known; {nearest(reconstruct, METHODS)}"
@@ -118,6 +132,7 @@ class Space:
             tuple(map(float, sparsities)),
             tuple(objectives),
             reconstruct,
+            tuple(batches),
         )
         for source in sources:
             _check_source(source, space)
@@ -126,7 +141,7 @@ class Space:
     def __len__(self) -> int:
         """How many points there are."""
         hardware = len(self.targets) * prod(map(len, self.settings.values()))
-        return sum(1 for _ in self.fronts()) * hardware * len(self.objectives)
+        return sum(1 for _ in self.fronts()) * hardware * len(self.objectives) * len(self.batches)
 
     def fronts(self) -> Iterator[FrontPoint]:
         """What is shared by points that differ in their hardware, network by network."""
@@ -142,8 +157,8 @@ class Space:
         for target in self.targets:
             for values in product(*self.settings.values()):
                 settings = tuple(zip(self.settings, values, strict=True))
-                for objective in self.objectives:
-                    yield Point(front, target, settings, objective)
+                for objective, batch in product(self.objectives, self.batches):
+                    yield Point(front, target, settings, objective, batch)
 
     def __iter__(self) -> Iterator[Point]:
         for front in self.fronts():
@@ -163,8 +178,12 @@ def _scheme(recipe: Recipe) -> Scheme:
 
 
 def _check_source(source: Source, space: Space) -> None:
-    """ExperimentError for files that are not there, and for samples that a scheme needs."""
+    """A ZeroskipError for files that are not there, and for samples that something needs."""
     _ = source.digest
+    if source.data is None and source.preprocessing is not None:
+        raise ExperimentError(
+            f"'{source.name}': a preprocessing is of data; give these with --data, or leave it out"
+        )
     if source.data is None and source.calibrate is None and space.reconstruct is not None:
         raise ExperimentError(
             f"'{source.name}': weights are fitted to samples; give them with --calibrate or --data"
@@ -172,7 +191,8 @@ def _check_source(source: Source, space: Space) -> None:
 
 
 def read_space(path: str | Path) -> Space:
-    """The space in a TOML file; a ZeroskipError names the file and what is wrong in it."""
+    """The space in a TOML file; a ZeroskipError names the file, or a preprocessing's that it names, and
+    what is wrong in it."""
     path = Path(path)
     content = read_toml(path, ExperimentError)
     _check_types(content, _KEYS, str(path))
@@ -182,13 +202,17 @@ def read_space(path: str | Path) -> Space:
         )
     kept = {
         key: content[key]
-        for key in ("targets", "schemes", "sparsities", "objectives", "reconstruct")
+        for key in ("targets", "schemes", "sparsities", "objectives", "batches", "reconstruct")
         if key in content
     }
     for key in ("targets", "schemes"):
         if key in kept:
             kept[key] = [_beside(path, each) for each in _texts(kept[key], key, path)]
-    return Space.of(_sources(content, path), settings=content.get(SET, {}), **kept)
+    sources = _sources(content, path)
+    try:
+        return Space.of(sources, settings=content.get(SET, {}), **kept)
+    except ZeroskipError as problem:
+        raise ExperimentError(f"'{path}': {problem}") from None
 
 
 def _sources(content: Mapping[str, Any], path: Path) -> list[Source]:
@@ -223,7 +247,12 @@ def _source(table: Mapping[str, Any], path: Path) -> Source:
             raise ExperimentError(
                 f"'{path}': shapes.{brief(name)} must be sizes such as [1, 3, 224, 224]"
             )
-    return Source(**files, shapes=tuple((name, tuple(sizes)) for name, sizes in shapes.items()))
+    preprocess = table.get("preprocess")
+    return Source(
+        **files,
+        preprocessing=None if preprocess is None else read_preprocessing(path.parent / preprocess),
+        shapes=tuple((name, tuple(sizes)) for name, sizes in shapes.items()),
+    )
 
 
 def _check_types(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:

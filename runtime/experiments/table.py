@@ -12,6 +12,7 @@ from zeroskip.runtime.experiments.metrics import Metric, metric_named, unbeaten
 from zeroskip.runtime.experiments.point import Point
 from zeroskip.runtime.experiments.store import Store
 
+COMPILED = ("objective", "batch")  # how points are compiled
 FIGURES = {  # column -> what it is
     "recipe": "the scheme's options that were applied",
     "sparsity": "weights gone or zero, of the layers that the scheme changed",
@@ -41,7 +42,8 @@ class Table:
     """A row for each point, in the order of the space.
 
     columns: name -> values, all as long: what was asked for (``network``, ``scheme``,
-    ``asked_sparsity``, ``target``, ``objective`` and each key that was set), then ``FIGURES``.
+    ``asked_sparsity``, ``target``, each key that was set, ``objective`` and ``batch``), then
+    ``FIGURES``.
     ``pandas.DataFrame(table.columns)`` and ``polars.DataFrame(table.columns)`` take them. A figure
     that a point has not is None. settings: the keys that were set.
     """
@@ -59,6 +61,17 @@ class Table:
             dict(zip(self.columns, values, strict=True))
             for values in zip(*self.columns.values(), strict=True)
         ]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Columns of what was chosen for a network; the batch if one was."""
+        batch = any(value is not None for value in self.columns["batch"])
+        return ("target", *self.settings, *COMPILED[: 1 + batch])
+
+    @property
+    def compiled(self) -> tuple[str, ...]:
+        """Of ``COMPILED`` what differs between points."""
+        return tuple(name for name in COMPILED if len(set(self.columns[name])) > 1)
 
     def of(self, network: str) -> Table:
         """The points of one network."""
@@ -106,5 +119,6 @@ def table_of(points: Iterable[Point], store: Store, settings: Sequence[str]) -> 
         outcome = store.get(point.key)
         if outcome is not None:
             rows.append({**point.named(), **outcome.figures, "failure": outcome.failure})
-    names = ("network", "scheme", "asked_sparsity", "target", *settings, "objective", *FIGURES)
+    chosen = ("network", "scheme", "asked_sparsity", "target", *settings, *COMPILED)
+    names = (*chosen, *FIGURES)
     return Table({name: [row.get(name) for row in rows] for name in names}, tuple(settings))

@@ -37,7 +37,7 @@ def sweep_parts(table: Table, shown: int = SHOWN) -> list[Columns | str]:
         own = table.of(network)
         front = own.front(*(metric.name for metric in metrics))
         title = f"{len(front):,} of {len(own):,} points are beaten by no other"
-        parts += _front_parts(title, front, metrics, shown)
+        parts += _front_parts(title, front, own.compiled, metrics, shown)
     return [*parts, *_failures(table)]
 
 
@@ -48,14 +48,16 @@ def found_parts(found: Found, shown: int = SHOWN) -> list[Columns | str]:
         return [found.nearest_miss(), *_failures(found.table)]
     budgets = " and ".join(map(str, found.wish.budgets))
     title = "the best point" if len(best) == 1 else f"{len(best):,} points are beaten by no other"
-    parts = _front_parts(f"{title}{f' with {budgets}' if budgets else ''}", best, metrics, shown)
+    title = f"{title}{f' with {budgets}' if budgets else ''}"
+    parts = _front_parts(title, best, found.table.compiled, metrics, shown)
     return [*parts, *_failures(found.table)]
 
 
 def _front_parts(
-    title: str, front: Table, metrics: list[Metric], shown: int
+    title: str, front: Table, compiled: tuple[str, ...], metrics: list[Metric], shown: int
 ) -> list[Columns | str]:
-    """A table of points, in the order of the first metric that has to be small."""
+    """A table of points, in the order of the first metric that has to be small. compiled: of how they
+    are compiled what differs, of these or others."""
     if not len(front):
         return []
     order = next((each for each in metrics if each.best == "min"), metrics[0])
@@ -66,7 +68,7 @@ def _front_parts(
     table = plain_table(f"{escape(front.networks[0])}: {escape(title)} in {words}{cut}")
     quality = next((METRICS[name] for name in QUALITY if front.has(METRICS[name])), None)
     table.add_column("scheme", overflow="fold", max_width=30)
-    for name in ("sparsity", "target", *front.settings, *_several(front)):
+    for name in ("sparsity", "target", *front.settings, *compiled):
         table.add_column(name, justify="left" if name == "target" else "right", overflow="fold")
     for name in (*(() if quality is None else (quality.label,)), *_FIGURES):
         table.add_column(name, justify="right", no_wrap=True)
@@ -76,16 +78,11 @@ def _front_parts(
             f"{row['sparsity']:.1%}",
             escape(str(row["target"])),
             *(setting_text(row[name]) for name in front.settings),
-            *(str(row[name]) for name in _several(front)),
+            *(str(row[name]) for name in compiled),
             *(() if quality is None else (quality_text(row, quality),)),
             *figure_cells(row),
         )
     return [table, ""]
-
-
-def _several(table: Table) -> tuple[str, ...]:
-    """Columns that are shown only where they differ."""
-    return ("objective",) if len(set(table.columns["objective"])) > 1 else ()
 
 
 def setting_text(value: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants_code.change import Change
 
+PICTURES = "runtime/test_sweep_pictures.py"
+
 EXPERIMENTS: tuple[Change, ...] = (
     Change(
         "runtime/experiments/store.py",
@@ -36,8 +38,15 @@ EXPERIMENTS: tuple[Change, ...] = (
     Change(
         "runtime/experiments/point.py",
         "the objective is not in the key",
+        "table, repr(origin), self.objective, self.batch])",
+        "table, repr(origin), self.batch])",
+        "runtime/test_experiment_values.py::test_keys_differ_where_something_differs",
+    ),
+    Change(
+        "runtime/experiments/point.py",
+        "the batch is not in the key",
+        "table, repr(origin), self.objective, self.batch])",
         "table, repr(origin), self.objective])",
-        "table, repr(origin)])",
         "runtime/test_experiment_values.py::test_keys_differ_where_something_differs",
     ),
     Change(
@@ -60,6 +69,27 @@ EXPERIMENTS: tuple[Change, ...] = (
         "return _digest(path, now.st_size, now.st_mtime_ns)",
         "return _digest(path, 0, 0)",
         "runtime/test_experiment_values.py::test_the_weights_beside_a_model_are_its_content",
+    ),
+    Change(
+        "runtime/experiments/sources.py",
+        "a folder is its pictures, whatever their classes",
+        "return [[name, [digest_of(each) for each in own]]",
+        "return [[[digest_of(each) for each in own]]",
+        f"{PICTURES}::test_a_key_is_of_pictures_classes_and_description",
+    ),
+    Change(
+        "runtime/experiments/sources.py",
+        "how pictures become inputs changes no key",
+        '"preprocessing": repr(self.preprocessing),',
+        '"preprocessing": None,',
+        f"{PICTURES}::test_a_key_is_of_pictures_classes_and_description",
+    ),
+    Change(
+        "runtime/experiments/front.py",
+        "a sweep's pictures become inputs as the network's shape has it",
+        "read_data(dense, source.data, source.preprocessing)",
+        "read_data(dense, source.data)",
+        f"{PICTURES}::test_quality_is_that_of_the_arrays_the_description_makes",
     ),
     Change(
         "runtime/experiments/sources.py",

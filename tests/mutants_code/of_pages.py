@@ -59,6 +59,13 @@ PAGES: tuple[Change, ...] = (
         "memory.live / 1024",
         f"{TRACE}::test_memories_are_as_full_as_their_rows_are_live",
     ),
+    Change(
+        "runtime/render/trace.py",
+        "threads of all regions have the same numbers",
+        'event["tid"] += first + 1',
+        'event["tid"] += 1',
+        f"{TRACE}::test_every_track_is_named_and_its_slices_do_not_overlap",
+    ),
     # ---------------------------------------------------------------------------- standard output
     Change(
         "runtime/cli/options.py",

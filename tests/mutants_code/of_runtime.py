@@ -196,7 +196,7 @@ RUNTIME: tuple[Change, ...] = (
         "runtime/test_compare.py::test_faster_is_how_many_times_as_fast_as_the_dense_network",
     ),
     Change(
-        "runtime/compare.py",
+        "runtime/execution/judge.py",
         "labels are compared with the dense network's answers",
         "[first.reshape(len(first), -1) for (first, *_), _ in made]",
         "[first.reshape(len(first), -1) for (first, *_), _ in self.answers]",

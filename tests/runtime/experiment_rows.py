@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroskip.runtime.experiments.table import FIGURES, Table
+from zeroskip.runtime.experiments.table import COMPILED, FIGURES, Table
 
 ACT = "sram.act_bytes"
 
@@ -18,6 +18,7 @@ def row(network: str, scheme: str, act: int, number: int, **figures: Any) -> dic
         "target": "<sparse256>",
         ACT: act,
         "objective": "cycles",
+        "batch": None,
         "sparsity": 0.5,
         "snr_db": 20.0 - number,
         "cycles": 1000 - 70 * number,
@@ -31,5 +32,5 @@ def row(network: str, scheme: str, act: int, number: int, **figures: Any) -> dic
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    names = ("network", "scheme", "asked_sparsity", "target", ACT, "objective", *FIGURES)
+    names = ("network", "scheme", "asked_sparsity", "target", ACT, *COMPILED, *FIGURES)
     return Table({name: [each.get(name) for each in rows] for name in names}, (ACT,))

@@ -24,6 +24,7 @@ from zeroskip.runtime.analysis.report import report
 from zeroskip.runtime.execution.evaluation import evaluate
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.execution.validation import validate
+from zeroskip.runtime.render.pages.totals import headline
 
 RNG = np.random.default_rng(11)
 IMAGES = RNG.standard_normal((6, *SHAPE[1:])).astype(np.float32)
@@ -54,6 +55,32 @@ def test_every_image_has_the_bits_that_it_has_alone(many: Network, tmp_path: Pat
     assert result.exact
     assert result.regions == 2 * len(loaded.programs)
     assert min(each.snr_db for each in result.quality) > 20
+
+
+def test_rates_and_energy_are_of_an_image() -> None:
+    """And the page has as many inferences in a second as the images take."""
+    single, whole = (
+        report(net, Session(net).time())
+        for net in (compiled(small_net()), compiled(small_net(), batch=4))
+    )
+    one, of = single.efficiency, whole.efficiency
+    assert one is not None
+    assert of is not None
+    assert of.images_a_second == pytest.approx(4000 / whole.milliseconds)
+    assert of.edp == pytest.approx(of.microjoules * whole.milliseconds / 4)
+    assert sum(whole.energy.values()) / 4 < of.microjoules < one.microjoules
+    assert of.dense_tops == pytest.approx(2 * single.macs * of.images_a_second / 1e12)
+    assert of.tops / of.dense_tops == pytest.approx(one.tops / one.dense_tops)
+    text = "".join(headline(whole).itertext())
+    assert f"inferences a second{of.images_a_second:,.0f}of the" in text
+    assert "of all events of 4 images" in text
+
+
+def test_samples_are_images_whatever_the_batch() -> None:
+    """Of an array that looks at activations: whole runs of them are kept, six are no run of eight."""
+    for batch, kept in ((4, {"x": (4, *SHAPE[1:])}), (8, {})):
+        made = compiler.compile(small_net(), "scnn256", calibrate=SAMPLES, batch=batch)
+        assert {name: array.shape for name, array in made.samples.items()} == kept
 
 
 def test_a_host_without_tvm_takes_them_apart() -> None:

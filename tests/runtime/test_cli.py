@@ -46,7 +46,7 @@ def test_run_writes_outputs_and_trace(compiled: Path, tmp_path: Path) -> None:
     assert np.load(y)["y"].shape == (1, 10)
     slices = [e for e in json.loads(trace.read_text())["traceEvents"] if e["ph"] == "X"]
     cycles = int(ran.stdout.splitlines()[1].split()[0].replace(",", ""))
-    assert {e["tid"] for e in slices} == {0, 1, 2}
+    assert len({e["tid"] for e in slices}) == 3  # the units
     assert max(e["ts"] + e["dur"] for e in slices) <= cycles
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "y.npz"]
 

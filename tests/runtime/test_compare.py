@@ -199,6 +199,17 @@ def test_names_do_not_lie_on_intervals() -> None:
             assert not x - half < float(line.get("x1", 0)) < x + half
 
 
+@pytest.mark.parametrize("quality", [39.1, 0.0, -2.5])
+def test_an_axis_of_equal_qualities_tells_its_values_apart(quality: float) -> None:
+    entries = (entry("dense", quality, 4377), entry("nm", quality, 2719))
+    (chart,) = comparison_charts(Comparison("m", 1, ("t",), entries, "conv", {}))
+    ticks = [each.text for each in chart.picture if each.get("class") == "tick end"]
+    assert len(ticks) == len(set(ticks)) >= 3
+    assert max(len(text or "") for text in ticks) <= 5
+    dots = [each for each in chart.picture if each.get("class", "").startswith("dot")]
+    assert len({each.get("cy") for each in dots}) == 1
+
+
 def test_front_is_what_no_other_beats() -> None:
     entries = (
         entry("dense", 30, 100),

@@ -53,7 +53,7 @@ def test_demo(tmp_path: Path) -> None:
         assert zeroskip(*arguments).exit_code == 0, command
     events = json.loads((tmp_path / "out" / "timeline.json").read_text())["traceEvents"]
     slices = [event for event in events if event["ph"] == "X"]
-    assert {event["tid"] for event in slices} == {0, 1, 2}  # the three units
+    assert len({event["tid"] for event in slices}) == 3  # the units
     graph = onnx.load(MODELS / "fashion_pattern.onnx").graph
     for node in graph.node:
         if node.op_type == "Conv":

@@ -155,6 +155,7 @@ def test_keys_differ_where_something_differs(
     points = [
         point(source),
         replace(point(source), objective="energy"),
+        replace(point(source), batch=4),
         replace(point(source), settings=(("sram.act_bytes", 65536),)),
         replace(point(source), target=load_spec("dense256")),
         Point(replace(front, source=replace(source, calibrate=None)), SPARSE),
@@ -169,7 +170,7 @@ def test_keys_differ_where_something_differs(
     keys.append(point(replace(source)).key)
     monkeypatch.setattr("zeroskip.runtime.experiments.point.code_version", lambda: "another")
     keys.append(point(replace(source)).key)
-    assert len(set(keys)) == len(keys) == 17
+    assert len(set(keys)) == len(keys) == 18
 
 
 def test_the_weights_beside_a_model_are_its_content(tmp_path: Path) -> None:
@@ -278,9 +279,16 @@ def test_networks_of_a_file_have_data_of_their_own(source: Source, tmp_path: Pat
         ('networks = ["net.onnx"]\nschemes = ["unstructurd"]', "did you mean 'unstructured'?"),
         ('networks = ["net.onnx"]\ntargets = ["dense"]', "is not known"),
         ('networks = ["net.onnx"]\nobjectives = ["cycle"]', "did you mean 'cycles'?"),
+        ('networks = ["net.onnx"]\nbatches = [0]', "is no number of images"),
+        ('networks = ["net.onnx"]\nbatches = []', "name one batch"),
         ('networks = ["net.onnx"]\nreconstruct = "weight"', "did you mean 'weights'?"),
         ('networks = ["net.onnx"]\nreconstruct = "weights"', "fitted to samples"),
         ('networks = ["net.onnx"]\n[set]\n"sram.act_bytes" = []', "has no value"),
+        (
+            'networks = ["net.onnx"]\n[set]\nclock_mhz = {from = 5, to = 2, step = 1}',
+            "'clock_mhz' is an empty range",
+        ),
+        ('networks = ["net.onnx"]\n[set]\nclock_mh = [1]', "did you mean 'clock_mhz'?"),
         ('[[network]]\ndata = "x.npz"', "model is missing"),
         ('[[network]]\nmodel = "net.onnx"\nsize = 3', "is no key"),
         ('[[network]]\nmodel = "net.onnx"\nshapes = {x = 3}', "must be sizes"),
@@ -293,6 +301,7 @@ def test_files_are_refused(source: Source, tmp_path: Path, content: str, words: 
     with pytest.raises(ZeroskipError) as refusal:
         read_space(path)
     assert words in str(refusal.value)
+    assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "labels": rng.integers(0, 10, 16),
     }
     compared = compare(
-        small_net(), ["unstructured", "nm:m=8"], ["dense256", "pattern256"], data=data
+        small_net(), ["unstructured", "nm:m=8"], ["dense256", "pattern256"], data=data, seeds=2
     )
     write_comparison_page(made / "compare.html", compared, COMMAND)
     write_experiment_page(made / "sweep.html", sweep_table(), "Sweep", command=COMMAND)
@@ -69,19 +68,6 @@ def sweep_table() -> Table:
             for act in (65536, 131072)
         ]
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium: the system's, or else the one that `playwright install chromium` fetched."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tool:
-        found = tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield found
-        found.close()
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -248,8 +234,8 @@ def test_a_dot_says_what_it_is(opened: Any, name: str, width: int) -> None:
 
 
 def test_what_matters_first_is_seen_on_a_phone(opened: Any) -> None:
-    """Of the comparison's table, without a scroll: scheme, quality, the first target's cycles and
-    how many times as fast."""
+    """Of the comparison's table, without a scroll: scheme, quality and its interval, the first target's
+    cycles and how many times as fast."""
     page = opened("compare")
     edge = right(page.locator(".scroller", has=page.locator(".schemes")))
     row = page.locator(".schemes tbody tr").nth(1).locator("th, td")

@@ -1,7 +1,8 @@
 """The timeline for Perfetto: events as the Trace Event Format has them, counters that add up.
 
 The format is Google's "Trace Event Format"; Perfetto reads it as its "Chrome JSON" importer does:
-slices of a track may nest but not overlap partly, a counter holds until its next event.
+slices of a track may nest but not overlap partly, a counter holds until its next event. That Perfetto
+reads it so is asked of itself in ``test_trace_in_perfetto.py``.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ def test_every_track_is_named_and_its_slices_do_not_overlap(traced: Traced) -> N
     for event in traced.events:
         if event["ph"] == "X":
             tracks[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
-    assert {pid for pid, _ in tracks} == set(range(len(traced.runs)))
+    assert len({pid for pid, _ in tracks}) == len(traced.runs)
+    numbers = [*{pid for pid, _ in tracks}, *(tid for _, tid in tracks)]
+    assert len(set(numbers)) == len(numbers)  # Perfetto takes threads of one number for the same
     for track, slices in tracks.items():
         assert track in named
         assert (track[0], None) in named

@@ -10,6 +10,7 @@ from zeroskip.runtime.render.pages.elements import Element, tag
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 40  # margins of a chart, pixels
 LETTER = 6.5  # width of a digit, pixels, at the most
+SPREAD = 0.06  # of the values' range is left free at both ends
 NARROW = 5  # from the least to the largest value: too few powers between
 
 
@@ -21,6 +22,13 @@ class Axis:
     high: float
     first: float
     last: float
+
+    @staticmethod
+    def around(values: Sequence[float], first: float, last: float) -> Axis:
+        """With some room on both sides of the values, and of values that are all the same."""
+        low, high = min(values), max(values)
+        room = SPREAD * (high - low) or 0.05 * abs(high) or 1.0
+        return Axis(low - room, high + room, first, last)
 
     def __call__(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)

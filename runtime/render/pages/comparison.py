@@ -18,7 +18,6 @@ from zeroskip.runtime.render.pages.palette import series_legend, series_of
 SIZES = {"wide": (720, 400), "narrow": (360, 300)}  # pixels, by the width of the screen
 FEW, LOWER = 4, 0.7  # of so few networks a chart is lower
 NAMED = 10  # of more networks than these only sparsities are written beside the dots
-SPREAD = 0.06  # of the quality's range is left free above and below
 RADIUS = 6  # of a dot, pixels
 
 
@@ -98,9 +97,8 @@ def _picture(made: Comparison, target: str, schemes: dict[str, int], name: str) 
     cycles = [max(1, entry.gains[target].cycles) for entry in made.entries]
     quality = [_shown(entry) for entry in made.entries]
     ends = [each for entry in made.entries for each in (_shown(entry), *_spread(entry))]
-    room = max(max(ends) - min(ends), 1e-3) * SPREAD
     x = LogAxis(min(cycles) / 1.15, max(cycles) * 1.15, LEFT, width - RIGHT)
-    y = Axis(min(ends) - room, max(ends) + room, height - BOTTOM, TOP)
+    y = Axis.around(ends, height - BOTTOM, TOP)
     texts = [short(value) for value in x.ticks()], [f"{value:g}" for value in y.ticks()]
     front = sorted(
         (max(1, entry.gains[target].cycles), _shown(entry)) for entry in made.front(target)
@@ -207,7 +205,7 @@ def _table(made: Comparison) -> Element:
         tag(
             "tr",
             tag("th", entry.scheme),
-            tag("td", entry.quality_text),
+            tag("td", entry.own_text, " ", tag("span", entry.interval_text, class_="spread")),
             *(
                 cell
                 for target in made.targets

@@ -93,7 +93,7 @@ def _table(own: Table, best: Table, metrics: Sequence[Metric]) -> Element:
     order = next((each for each in metrics if each.best == "min"), metrics[0])
     rows = sorted(best.rows, key=lambda row: order.loss(row[order.column]))
     quality = next((METRICS[each] for each in ("accuracy", "snr") if own.has(METRICS[each])), None)
-    choices = ("target", *own.settings, "objective")
+    choices = own.choices
     alike = [name for name in choices if len(rows) > 1 and len(set(best.columns[name])) == 1]
     several = [name for name in choices if name not in alike]
     names = ["scheme", "sparsity", *several]

@@ -96,8 +96,7 @@ def axis_of(metric: Metric, values: Sequence[float], first: float, last: float) 
     """An axis with some room on both sides of the values."""
     low, high = min(values), max(values)
     if metric.name in _LINEAR or low <= 0:
-        room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-        return Axis(low - room, high + room, first, last)
+        return Axis.around(values, first, last)
     return LogAxis(low / 1.15, high * 1.15, first, last)
 
 

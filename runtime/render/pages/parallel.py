@@ -115,7 +115,7 @@ def _lines(
 
 
 def _chosen(table: Table) -> list[str]:
-    return ["scheme", "sparsity", "target", *table.settings, "objective"]
+    return ["scheme", "sparsity", *table.choices]
 
 
 def _choices(table: Table, name: str) -> _Scale | None:

@@ -21,8 +21,7 @@ def tip_of(row: Mapping[str, Any], table: Table) -> str:
     sparsity = "" if not row["sparsity"] else f" {row['sparsity']:.0%}"
     lines = [f"{row['scheme']}{sparsity} on {row['target']}"]
     lines += [f"{key} {setting_text(row[key])}" for key in table.settings]
-    if len(set(table.columns["objective"])) > 1:
-        lines.append(f"schedules by {row['objective']}")
+    lines += [f"{name} {row[name]}" for name in table.compiled]
     for metric in METRICS.values():
         value = metric.value(row)
         if value is not None and (metric.name != "cpu" or value):

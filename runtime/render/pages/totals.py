@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,11 @@ def headline(report: Report) -> Element:
     return tag("div", line, _tiles(report)) if report.placement.regions else line
 
 
+def _of_several(report: Report) -> str:
+    """Of which images a figure of a run is, if they are several."""
+    return "" if report.images == 1 else f" of {report.images} images"
+
+
 def _tiles(report: Report) -> Element:
     placement = report.placement
     tiles = [
@@ -49,9 +55,9 @@ def _tiles(report: Report) -> Element:
             f"{report.milliseconds:.3f} ms at {report.clock_mhz:g} MHz",
         ),
         (
-            f"{1000 / report.milliseconds if report.milliseconds else 0:,.0f}",
+            f"{1000 * report.images / (report.milliseconds or math.inf):,.0f}",
             "inferences a second",
-            "of the accelerator's time alone, one after another",
+            "of the accelerator's time alone, one run after another",
         ),
         (
             whole_percent(placement.cpu_share),
@@ -84,7 +90,7 @@ def _tiles(report: Report) -> Element:
         (
             _joules(report.microjoules),
             "energy",
-            "of all events, without standing power",
+            f"of all events{_of_several(report)}, without standing power",
         ),
     ]
     if (of := report.efficiency) is not None:
@@ -92,7 +98,7 @@ def _tiles(report: Report) -> Element:
             (
                 f"{of.milliwatts:,.1f} mW",
                 "mean power",
-                f"{of.edp:,.1f} uJ ms: energy x time, standing power included",
+                f"{of.edp:,.1f} uJ ms: energy x time of an image, standing power included",
             ),
             (
                 f"{of.area_mm2:.2f} mm2",
