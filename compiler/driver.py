@@ -16,6 +16,7 @@ from tvm.ir import IRModule
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.artifact.host_calls import host_calls
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
@@ -38,6 +39,7 @@ from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_to
 from zeroskip.relay_passes.frontend.load import check_model, load_onnx
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.host_calls import JoinHostCalls
 from zeroskip.relay_passes.import_check import ImportCheck, RelaxCheck
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
@@ -115,18 +117,20 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     reference = reference_module(stages.partitioned)
     cpu = reasons_of(stages.partitioned)
     placement, host_macs = placement_of(reference, stages.programs, cpu)
+    host = apply_passes(embed(stages.scheduled, stages.programs), JoinHostCalls())
     return Network(
         name=name_of(model),
         spec=spec,
         inputs=ports_of(main, "inputs"),
         outputs=ports_of(main, "outputs"),
-        host=embed(stages.scheduled, stages.programs),
+        host=host,
         programs=stages.programs,
         reference=reference,
         floating=stages.floating,
         cpu=cpu,
         placement=placement,
         host_macs=host_macs,
+        host_calls=host_calls(host),
         batch=int(main.attrs.get(BATCH_ATTR, 1)),
         images=int(main.attrs.get(IMAGES_ATTR, 1)),
         results={
@@ -385,9 +389,11 @@ def placement_of(
     host_macs: dict[str, int] = {}
     for each in host:
         host_macs[each.node] = host_macs.get(each.node, 0) + each.macs
+    to_accelerator, to_host = crossing_bytes(programs)
     placement = Placement(
         regions=len(programs),
-        crossing=crossing_bytes(programs),
+        to_accelerator=to_accelerator,
+        to_host=to_host,
         nodes_on_cpu=len(cpu),
         layers=len(every),
         layers_on_cpu=len(host),

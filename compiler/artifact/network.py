@@ -36,11 +36,11 @@ from zeroskip.accel_model.io.validate import checked_int, checked_text, from_tab
 from zeroskip.accel_model.plugins import UnknownKind, require
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
-from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.artifact.placement import HostCall, Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import TvmFreeHost
 
-FORMAT = 4
+FORMAT = 5
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
 MAX_BATCH = 1 << 16
@@ -72,7 +72,8 @@ class Network:
     region a function of its own that returns the results of all its layers; floating: the network
     before quantization; these three are IRModules or functions that load one. cpu: nodes that stay
     on the CPU, and why. results: of each region's outputs, which of its layers made them.
-    placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
+    placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any;
+    host_calls: what the CPU does between the regions, call by call.
     batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
     of one image, ``run_inputs`` and ``run_outputs`` those of a run. images: that one run of all this
     computes, along the first axis of ``inputs`` and ``outputs``; ``batch`` counts such runs. direct: how to run without TVM,
@@ -93,6 +94,7 @@ class Network:
     results: dict[str, list[int]]
     placement: Placement
     host_macs: dict[str, int]
+    host_calls: tuple[HostCall, ...] = ()
     batch: int = 1
     images: int = 1
     direct: TvmFreeHost | None = field(default=None)
@@ -150,6 +152,7 @@ class Network:
             "cpu": self.cpu,
             "placement": asdict(self.placement),
             "host_macs": self.host_macs,
+            "host_calls": [asdict(call) for call in self.host_calls],
             "batch": self.batch,
             "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
@@ -323,6 +326,7 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         results,
         placement,
         host_macs,
+        tuple(from_table(HostCall, each) for each in head["host_calls"]),
         batch,
         images,
         direct,
@@ -350,10 +354,16 @@ def _placement(
     """Both as the manifest says; ValueError unless they agree with its programs and nodes."""
     placement = from_table(Placement, head["placement"])
     host_macs = {node: checked_int(macs, "host_macs") for node, macs in head["host_macs"].items()}
-    known = (len(programs), crossing_bytes(programs), len(head["cpu"]), sum(host_macs.values()))
+    known = (
+        len(programs),
+        *crossing_bytes(programs),
+        len(head["cpu"]),
+        sum(host_macs.values()),
+    )
     if known != (
         placement.regions,
-        placement.crossing,
+        placement.to_accelerator,
+        placement.to_host,
         placement.nodes_on_cpu,
         placement.macs_on_cpu,
     ):
@@ -361,11 +371,12 @@ def _placement(
     return placement, host_macs
 
 
-def crossing_bytes(programs: Mapping[str, Program]) -> int:
-    """Inputs and outputs of all programs: what goes from the host and back to it."""
-    return sum(
-        program.input_bytes + sum(tensor.nbytes for tensor in program.outputs)
-        for program in programs.values()
+def crossing_bytes(programs: Mapping[str, Program]) -> tuple[int, int]:
+    """Inputs and outputs of all programs: what goes from the host, and back to it."""
+    every = programs.values()
+    return (
+        sum(program.input_bytes for program in every),
+        sum(tensor.nbytes for program in every for tensor in program.outputs),
     )
 
 
