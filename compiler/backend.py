@@ -24,6 +24,7 @@ from zeroskip.compiler.options import Arrays, CompileOptions
 from zeroskip.compiler.passes import TileAndSchedule, embed, programs_of
 from zeroskip.compiler.stages import Stages, apply_passes
 from zeroskip.relay_passes.attrs import SCHEDULE_ATTR, TARGET_ATTR
+from zeroskip.relay_passes.host_calls import JoinHostCalls
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.quantize.calibrate import has_own_scales
@@ -85,7 +86,9 @@ def _partitioned(
     options["calibrate"] = samples
     stages = lower(entry.module, spec, **options)
     _tell_left(stages, entry.name, spec)
-    return embed(stages.scheduled, stages.programs) if emit else stages.scheduled
+    if not emit:
+        return stages.scheduled
+    return apply_passes(embed(stages.scheduled, stages.programs), JoinHostCalls())
 
 
 def _samples_of(entry: Entry, names: Sequence[str], samples: Any) -> Samples | None:

@@ -16,9 +16,13 @@ from tvm.ir import IRModule
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec, load_spec
+from zeroskip.compiler.artifact import float_source
+from zeroskip.compiler.artifact.float_source import FloatSource
+from zeroskip.compiler.artifact.host_calls import host_calls
 from zeroskip.compiler.artifact.inputs import load_arrays, match_inputs
 from zeroskip.compiler.artifact.network import Network, Port, crossing_bytes
 from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.artifact.relax_modules import large_constants
 from zeroskip.compiler.batching import images_of, in_batch
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
@@ -38,6 +42,7 @@ from zeroskip.relay_passes.frontend.batch import batch_of, for_one_image, why_to
 from zeroskip.relay_passes.frontend.load import check_model, load_onnx
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx, normalise_own
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
+from zeroskip.relay_passes.host_calls import JoinHostCalls
 from zeroskip.relay_passes.import_check import ImportCheck, RelaxCheck
 from zeroskip.relay_passes.multiplies import weighted_of
 from zeroskip.relay_passes.partition import reference_module
@@ -57,7 +62,7 @@ from zeroskip.relay_passes.relax.fold import FoldBatchNorm
 from zeroskip.relay_passes.relax.fold_forward import FoldForward
 from zeroskip.relay_passes.relax.normal_form import NormaliseRelax, bind_shapes
 from zeroskip.relay_passes.relax.passes import with_unique_names
-from zeroskip.relay_passes.relax.rewriting import nodes_of
+from zeroskip.relay_passes.relax.rewriting import const_value, nodes_of
 from zeroskip.relay_passes.tosa.read_tosa import IntegerModel
 
 KEPT = 4  # calibration samples that a file keeps for an array that looks at activations
@@ -115,24 +120,27 @@ def network_of(stages: Stages, model: Model, spec: AccelSpec) -> Network:
     reference = reference_module(stages.partitioned)
     cpu = reasons_of(stages.partitioned)
     placement, host_macs = placement_of(reference, stages.programs, cpu)
+    host = apply_passes(embed(stages.scheduled, stages.programs), JoinHostCalls())
     return Network(
         name=name_of(model),
         spec=spec,
         inputs=ports_of(main, "inputs"),
         outputs=ports_of(main, "outputs"),
-        host=embed(stages.scheduled, stages.programs),
+        host=host,
         programs=stages.programs,
         reference=reference,
         floating=stages.floating,
         cpu=cpu,
         placement=placement,
         host_macs=host_macs,
+        host_calls=host_calls(host),
         batch=int(main.attrs.get(BATCH_ATTR, 1)),
         images=images_of(stages.floating),
         results={
             name: makers(stages.regions.graph(stages.partitioned, name)) for name in stages.programs
         },
         direct=direct_plan(stages.scheduled),
+        source=stages.source,
     )
 
 
@@ -142,10 +150,24 @@ def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> S
     if isinstance(model, IntegerModel):
         return lower_integer_model(model, spec, options)
     pruned, check = prepare(model, options)
+    source = _source_of(model, pruned, options)
     module = without_dead(pruned)
     ranges = ranges_of(module, options, check)
     module, pruned = in_batch([module, pruned], options.get("batch"))
-    return lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), options)
+    stages = lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), options)
+    return replace(stages, source=source)
+
+
+def _source_of(model: Model, imported: IRModule, options: CompileOptions) -> FloatSource | None:
+    """Where the float weights are, of a large network of an ONNX file; None of a pruned one."""
+    if not isinstance(model, str | Path) or read_recipe(options.get("prune") or ()):
+        return None
+    weights = large_constants(imported)
+    arrays = map(const_value, weights.values())
+    if sum(each.nbytes for each in arrays if each is not None) < float_source.LARGE:
+        return None
+    shapes = {name: tuple(map(int, sizes)) for name, sizes in (options.get("shapes") or {}).items()}
+    return FloatSource(str(model), shapes, frozenset(weights))
 
 
 def prepare(
@@ -390,9 +412,11 @@ def placement_of(
     host_macs: dict[str, int] = {}
     for each in host:
         host_macs[each.node] = host_macs.get(each.node, 0) + each.macs
+    to_accelerator, to_host = crossing_bytes(programs)
     placement = Placement(
         regions=len(programs),
-        crossing=crossing_bytes(programs),
+        to_accelerator=to_accelerator,
+        to_host=to_host,
         nodes_on_cpu=len(cpu),
         layers=len(every),
         layers_on_cpu=len(host),

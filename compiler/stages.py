@@ -12,6 +12,7 @@ from tvm.ir import IRModule
 
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.compiler.artifact.float_source import FloatSource
 from zeroskip.compiler.autotune import Tuning
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.lowering.legality import supports
@@ -43,7 +44,8 @@ _OF_FLOATS: Mapping[Literal["prune", "float_nodes", "shapes", "batch"], str] = {
 @dataclass(frozen=True, eq=False)
 class Stages:
     """The module after each stage, for those who want to look (``--emit``). kept: ONNX node -> why,
-    of the layers that stay on the CPU because no tile of them fits. regions: the regions lowered."""
+    of the layers that stay on the CPU because no tile of them fits. regions: the regions lowered.
+    source: where the float weights are that a file need not hold."""
 
     floating: IRModule
     partitioned: IRModule
@@ -51,6 +53,7 @@ class Stages:
     programs: dict[str, Program]
     kept: Mapping[str, str] = field(default_factory=dict)
     regions: Regions = field(default_factory=Regions)
+    source: FloatSource | None = None
 
 
 def apply_passes(module: IRModule, *passes: Any) -> IRModule:

@@ -16,6 +16,7 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``pruning``: schemes, reconstruction, budgets, detection.
 - ``import_check``: the imported module against onnxruntime.
 - ``partition``: integer layers into regions for the accelerator.
+- ``host_calls``: what is left between two regions into one call.
 """
 
 import os
@@ -55,6 +56,7 @@ _HOME = {
     "KeepFloat": "quantize.keep_float",
     "QuantizeInt8": "quantize.quantize_int8",
     "PartitionForAccelerator": "partition",
+    "JoinHostCalls": "host_calls",
     "parse_recipe": "pruning.schemes.recipe",
     "read_recipe": "pruning.schemes.recipe",
 }

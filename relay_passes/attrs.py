@@ -37,6 +37,9 @@ HELD_ATTR = "zeroskip.held"  # what each input and result stands for
 SCHEDULE_ATTR = "zeroskip.schedule"  # one line of JSON for each group of operations
 TARGET_ATTR = "zeroskip.target"  # name and fingerprint of the schedule's accelerator
 
+# Of what the CPU computes between two regions: a function of its own.
+HOST_ATTR = "zeroskip.host"  # nodes of which it computes more than a change of type
+
 # Of a module.
 LINKED_ATTR = "zeroskip.linked"  # its external modules have what calls the packed function
 

@@ -36,11 +36,12 @@ from zeroskip.accel_model.io.validate import checked_int, checked_text, from_tab
 from zeroskip.accel_model.plugins import UnknownKind, require
 from zeroskip.accel_model.program.program import Program, ProgramError
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
-from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.artifact.float_source import FloatSource
+from zeroskip.compiler.artifact.placement import HostCall, Placement
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.host_plan import TvmFreeHost
 
-FORMAT = 4
+FORMAT = 5
 MODULES = ("host", "reference", "floating")
 MAX_ELEMENTS = 1 << 28  # of an input or output
 MAX_BATCH = 1 << 16
@@ -60,7 +61,7 @@ class Port:
     dtype: str
 
 
-Loader: TypeAlias = Callable[[], Any]
+Loader: TypeAlias = Callable[..., Any]
 Reading: TypeAlias = Callable[[], AbstractContextManager[Callable[[str], bytes]]]
 
 
@@ -70,9 +71,11 @@ class Network:
 
     host: the module whose ``main`` calls the programs; reference: the same in integer TVM ops, each
     region a function of its own that returns the results of all its layers; floating: the network
-    before quantization; these three are IRModules or functions that load one. cpu: nodes that stay
+    before quantization; these three are IRModules or functions that load one. source: of a network
+    whose file only refers to its float weights, where these are (``float_source.py``). cpu: nodes that stay
     on the CPU, and why. results: of each region's outputs, which of its layers made them.
-    placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any.
+    placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any;
+    host_calls: what the CPU does between the regions, call by call.
     batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
     of one image, ``run_inputs`` and ``run_outputs`` those of a run. images: that one run of all this
     computes, along the first axis of ``inputs`` and ``outputs``; ``batch`` counts such runs. direct: how to run without TVM,
@@ -93,12 +96,14 @@ class Network:
     results: dict[str, list[int]]
     placement: Placement
     host_macs: dict[str, int]
+    host_calls: tuple[HostCall, ...] = ()
     batch: int = 1
     images: int = 1
     direct: TvmFreeHost | None = field(default=None)
     samples: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     level: int = 0
     levels: tuple[str, ...] = ()
+    source: FloatSource | None = None
 
     @property
     def run_inputs(self) -> tuple[Port, ...]:
@@ -126,6 +131,7 @@ class Network:
         from zeroskip.compiler.artifact.relax_modules import constant_member, dump_module
 
         members: dict[str, Chunks] = {}
+        source: FloatSource | None = None
         programs: dict[str, str] = {}
         for name, program in self.programs.items():
             # As the constant that the host module hands to ``zeroskip.run``: stored once.
@@ -134,7 +140,12 @@ class Network:
         for name, module in zip(
             MODULES, (self.host_module, self.reference_module, self.floating_module), strict=True
         ):
-            members.update(dump_module(name, module))
+            made = dump_module(name, module)
+            if name == "floating" and self.source is not None:
+                apart = self.source.weights & made.keys() - members.keys()
+                made = {member: made[member] for member in made.keys() - apart}
+                source = replace(self.source, weights=apart) if apart else None
+            members.update(made)
         samples: dict[str, str] = {}
         for name, values in self.samples.items():
             member, parts = constant_member(values)
@@ -150,11 +161,13 @@ class Network:
             "cpu": self.cpu,
             "placement": asdict(self.placement),
             "host_macs": self.host_macs,
+            "host_calls": [asdict(call) for call in self.host_calls],
             "batch": self.batch,
             "results": self.results,
             "direct": None if self.direct is None else self.direct.to_table(),
             **({"samples": samples} if samples else {}),
             **({"images": self.images} if self.images > 1 else {}),
+            **({"model": source.to_table()} if source is not None else {}),
             "sha256": {name: digest(parts) for name, parts in members.items()},
         }
         manifest["seal"] = seal(manifest)
@@ -286,11 +299,11 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
             )
 
     def loader(name: str) -> Loader:
-        def load() -> Any:
+        def load(elsewhere: Mapping[str, Any] | None = None) -> Any:
             from zeroskip.compiler.artifact.relax_modules import load_module
 
             with as_mismatch_error(path), reading() as read:
-                return load_module(name, read)
+                return load_module(name, read, elsewhere)
 
         return load
 
@@ -310,6 +323,10 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         raise ValueError(f"its inputs are not of {images} images")
     _check_samples(samples, _of_batch(ports["inputs"], batch))
     host, reference, floating = (loader(name) for name in MODULES)
+    source = None
+    if "model" in head:
+        source = FloatSource.from_table(head["model"], path, floating)
+        floating = partial(_apart, source)
     return Network(
         checked_text(head["name"], "name"),
         spec,
@@ -323,11 +340,18 @@ def read_network(head: dict[str, Any], reading: Reading, path: str) -> Network:
         results,
         placement,
         host_macs,
+        tuple(from_table(HostCall, each) for each in head["host_calls"]),
         batch,
         images,
         direct,
         samples,
+        source=source,
     )
+
+
+def _apart(source: FloatSource) -> Any:
+    """In place of a float module whose weights nobody has brought (``with_float_weights``)."""
+    raise source.refusal("has not been read")
 
 
 def _check_samples(samples: Mapping[str, np.ndarray[Any, Any]], ports: tuple[Port, ...]) -> None:
@@ -350,10 +374,16 @@ def _placement(
     """Both as the manifest says; ValueError unless they agree with its programs and nodes."""
     placement = from_table(Placement, head["placement"])
     host_macs = {node: checked_int(macs, "host_macs") for node, macs in head["host_macs"].items()}
-    known = (len(programs), crossing_bytes(programs), len(head["cpu"]), sum(host_macs.values()))
+    known = (
+        len(programs),
+        *crossing_bytes(programs),
+        len(head["cpu"]),
+        sum(host_macs.values()),
+    )
     if known != (
         placement.regions,
-        placement.crossing,
+        placement.to_accelerator,
+        placement.to_host,
         placement.nodes_on_cpu,
         placement.macs_on_cpu,
     ):
@@ -361,11 +391,12 @@ def _placement(
     return placement, host_macs
 
 
-def crossing_bytes(programs: Mapping[str, Program]) -> int:
-    """Inputs and outputs of all programs: what goes from the host and back to it."""
-    return sum(
-        program.input_bytes + sum(tensor.nbytes for tensor in program.outputs)
-        for program in programs.values()
+def crossing_bytes(programs: Mapping[str, Program]) -> tuple[int, int]:
+    """Inputs and outputs of all programs: what goes from the host, and back to it."""
+    every = programs.values()
+    return (
+        sum(program.input_bytes for program in every),
+        sum(tensor.nbytes for program in every for tensor in program.outputs),
     )
 
 

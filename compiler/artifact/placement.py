@@ -15,16 +15,46 @@ REMEDY = "replace them before export by what docs/SUPPORTED.md lists"
 
 
 @dataclass(frozen=True)
+class HostCall:
+    """What the CPU does in one call, before, between or behind regions.
+
+    nodes: of the model, as far as it computes more of them than a change of type at the border.
+    from_accelerator: bytes that it reads of what regions returned; to_accelerator: bytes that it
+    makes for regions. A tensor that several regions or calls read counts for each.
+    """
+
+    nodes: tuple[str, ...]
+    from_accelerator: int
+    to_accelerator: int
+
+    def __post_init__(self) -> None:
+        """ValueError for counts that cannot be."""
+        if min(self.from_accelerator, self.to_accelerator) < 0:
+            raise ValueError("a call of the CPU moves fewer bytes than none")
+
+    def words(self) -> str:
+        """What it computes and moves, for a line of its own."""
+        count = len(self.nodes)
+        work = f"{count:,} {_plural('node', count)}" if count else "changes of type"
+        return (
+            f"{work}, {size(self.from_accelerator)} from the accelerator, "
+            f"{size(self.to_accelerator)} to it"
+        )
+
+
+@dataclass(frozen=True)
 class Placement:
     """Of one inference of one image.
 
-    regions: parts of the network that the accelerator runs. crossing: bytes that go from the host
-    to these and back. nodes_on_cpu: ONNX nodes. layers: convolutions and matrix products, macs:
+    regions: parts of the network that the accelerator runs. to_accelerator: bytes that these read;
+    to_host: bytes that they return, what one hands to another included in both. nodes_on_cpu: ONNX
+    nodes. layers: convolutions and matrix products, macs:
     their multiplies, zeros and padding included; of both, those on the CPU too.
     """
 
     regions: int
-    crossing: int
+    to_accelerator: int
+    to_host: int
     nodes_on_cpu: int
     layers: int
     layers_on_cpu: int
@@ -48,6 +78,11 @@ class Placement:
             macs=self.macs // images,
             macs_on_cpu=self.macs_on_cpu // images,
         )
+
+    @property
+    def crossing(self) -> int:
+        """Bytes that cross between host and accelerator, either way."""
+        return self.to_accelerator + self.to_host
 
     @property
     def cpu_share(self) -> float:
@@ -81,10 +116,11 @@ class Placement:
 
     def crossing_words(self) -> str:
         """How many regions, and what they make the host move."""
-        return (
-            f"{self.regions:,} {_plural('region', self.regions)}, "
-            f"{size(self.crossing)} cross to the host"
-        )
+        return f"{self.regions:,} {_plural('region', self.regions)}, {self.bytes_words()}"
+
+    def bytes_words(self) -> str:
+        """What crosses to the accelerator and back."""
+        return f"{size(self.to_accelerator)} cross in, {size(self.to_host)} out"
 
 
 def percent(share: float) -> str:
@@ -155,7 +191,7 @@ def notice(
     if placement.whole:
         return [
             f"all of the network runs on {target}, in {placement.regions:,} regions; "
-            f"{size(placement.crossing)} cross to the host"
+            f"{placement.bytes_words()}"
         ]
     here, there = placement.layers_on_cpu, placement.layers
     lines = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,13 +61,29 @@ def dump_module(name: str, module: IRModule) -> dict[str, Chunks]:
     return members
 
 
-def load_module(name: str, read: Callable[[str], bytes]) -> IRModule:
-    """The module that ``dump_module`` wrote; ``read`` gives a member's bytes."""
+def large_constants(module: IRModule) -> dict[str, Any]:
+    """The constants of ``main`` that ``dump_module`` makes members, by these members' names."""
+    found: dict[str, Any] = {}
+
+    def look(expr: Any) -> None:
+        array = const_value(expr)
+        if array is not None and array.nbytes >= LARGE:
+            found[constant_member(array)[0]] = expr
+
+    relax.analysis.post_order_visit(module["main"], look)
+    return found
+
+
+def load_module(
+    name: str, read: Callable[[str], bytes], elsewhere: Mapping[str, Any] | None = None
+) -> IRModule:
+    """The module that ``dump_module`` wrote; ``read`` gives a member's bytes. elsewhere: constants
+    whose members are not read."""
     raw = read(f"modules/{name}.json").decode()
     _check_calls(json.loads(raw)["nodes"])
     module = tvm.ir.load_json(raw)
     lifted = json.loads(read(f"modules/{name}.constants.json"))
-    known: dict[str, Any] = {}
+    known = dict(elsewhere or {})
     for function, variables in lifted.items():
         if not variables:
             continue

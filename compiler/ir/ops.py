@@ -317,7 +317,7 @@ class AvgPoolOp(Windowed):
 
 @dataclass(frozen=True, eq=False)
 class AddOp(Op):
-    """The requantized sum of ``x`` and ``addend``, pixel by pixel."""
+    """The requantized sum of ``x`` and ``addend``, which spreads as a ``MultiplyOp``'s factor does."""
 
     addend: ChannelSlice
     sum: AddRequant

@@ -289,13 +289,14 @@ LOWERINGS: dict[
 
 def fuse_residuals(region: Region) -> Region:
     """Each addition joins the convolution that makes one of its operands, where nothing else
-    reads that operand, the other one is there by then, and at most one of the two has a table."""
+    reads that operand, the other one is there by then and has its shape, and at most one of the two
+    has a table."""
     made = {op.y.value.name: index for index, op in enumerate(region.ops)}
     writers = _writers(region)
     fused: dict[int, Op] = {}
     gone: set[int] = set()
     for index, op in enumerate(region.ops):
-        if not isinstance(op, ops.AddOp):
+        if not isinstance(op, ops.AddOp) or op.operand_of_channels or op.operand_of_pixels:
             continue
         for own, other, total in ((op.x, op.addend, op.sum), (op.addend, op.x, _swapped(op.sum))):
             at = made.get(own.value.name, -1)

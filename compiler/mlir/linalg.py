@@ -21,12 +21,20 @@ def rounded_to_even(
     high: int,
 ) -> MlirValue:
     """``clip(even(sum of (x - zero) * mult, shift) + zero_point, low, high)`` of each element in
-    int64, for terms (x, zero, mult) of one shape; ``even`` is that of ``integer/layers.py``."""
+    int64, for terms (x, zero, mult): the first of the result's shape, another of it or of size 1 along
+    some axes; ``even`` is that of ``integer/layers.py``."""
     values = [x for x, _, _ in terms]
     shape = values[0].shape
     empty = emit("tensor.empty", (), shape, "i8")
-    axes = ", ".join(f"d{axis}" for axis in range(len(shape)))
-    maps = ", ".join([f"affine_map<({axes}) -> ({axes})>"] * (len(terms) + 1))
+    axes = [f"d{axis}" for axis in range(len(shape))]
+    reads = [
+        [
+            axis if own == size else "0"
+            for axis, own, size in zip(axes, each.shape, shape, strict=True)
+        ]
+        for each in (*values, empty)
+    ]
+    maps = ", ".join(f"affine_map<({', '.join(axes)}) -> ({', '.join(own)})>" for own in reads)
     kinds = ", ".join(["#linalg.iterator_type<parallel>"] * len(shape))
     return emit(
         "linalg.generic",

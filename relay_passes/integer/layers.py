@@ -150,11 +150,13 @@ class DenseLayer(Unary):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AddLayer(Layer):
-    """Sum of two activations of one shape, each brought to the scale of the output; a difference
-    where a multiplier is negative.
+    """Sum of two activations, each brought to the scale of the output; a difference where a
+    multiplier is negative.
 
     ``y = clip(even((a - a.zero_point) * mult_a + (b - b.zero_point) * mult_b, shift)
     + y.zero_point, lo, hi)`` with the sum in int64.
+
+    a: y's shape. b: the same, or one channel, one pixel or one number of it (``spreads_over``).
     """
 
     kind: ClassVar[str] = "add"
@@ -169,6 +171,7 @@ class AddLayer(Layer):
     def __post_init__(self) -> None:
         for mult in (self.mult_a, self.mult_b):
             _check_requantize(self.y, abs(mult), self.shift, self.lo, self.hi)
+        _check_spread(self)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
@@ -182,7 +185,7 @@ class MultiplyLayer(Layer):
     with the product in int64.
 
     a: y's shape. b: the same, or one channel ([N, 1, *spatial]), one pixel ([N, C, 1, ...]: squeeze and
-    excite, Hu et al., CVPR 2018) or both, which all of a share.
+    excite, Hu et al., CVPR 2018) or both (``spreads_over``), which all of a share.
     """
 
     kind: ClassVar[str] = "multiply"
@@ -195,11 +198,7 @@ class MultiplyLayer(Layer):
 
     def __post_init__(self) -> None:
         _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
-        if self.a.shape != self.y.shape or not spreads_over(self.b.shape, self.y.shape):
-            raise PassError(
-                f"a multiply layer takes a factor of one channel, one pixel or {list(self.y.shape)}, "
-                f"not {list(self.b.shape)}"
-            )
+        _check_spread(self)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
@@ -211,6 +210,16 @@ def spreads_over(factor: tuple[int, ...], whole: tuple[int, ...]) -> bool:
     if len(factor) != len(whole) or len(whole) < 2 or factor[0] != whole[0]:
         return False
     return factor[1] in (1, whole[1]) and factor[2:] in ((1,) * len(whole[2:]), whole[2:])
+
+
+def _check_spread(layer: AddLayer | MultiplyLayer) -> None:
+    """PassError unless the first operand has the result's shape and the second spreads over it."""
+    a, b, y = layer.a.shape, layer.b.shape, layer.y.shape
+    if a != y or (b != y and not spreads_over(b, y)):
+        raise PassError(
+            f"{layer.kind} layer: its second operand is one channel, one pixel or {list(y)}, not "
+            f"{list(b)}"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

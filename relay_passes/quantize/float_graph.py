@@ -15,6 +15,7 @@ Kind = Literal[
     "dense",
     "add",
     "multiply",
+    "extremum",
     "maxpool",
     "avgpool",
     "requantise",

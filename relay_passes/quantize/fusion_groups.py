@@ -31,11 +31,19 @@ from zeroskip.relay_passes.relax.rewriting import (
     users,
 )
 
+_PAIRS: dict[str | None, Kind] = {  # of two tensors
+    "relax.add": "add",
+    "relax.subtract": "add",
+    "relax.multiply": "multiply",
+    "relax.maximum": "extremum",
+    "relax.minimum": "extremum",
+}
 _CLIPPED: tuple[Kind, ...] = (
     "conv",
     "dense",
     "add",
     "multiply",
+    "extremum",
     "maxpool",
     "avgpool",
     "requantise",
@@ -242,10 +250,8 @@ class _GraphReader:
             return self._pool(name, call, "maxpool" if op in MAX_POOLS else "avgpool")
         if op in ("relax.mean", "relax.nn.adaptive_avg_pool2d"):
             return self._global_pool(name, call)
-        if op in ("relax.add", "relax.subtract"):
-            return self._add(name, call)
-        if op == "relax.multiply":
-            return self._multiply(name, call)
+        if op in _PAIRS and not any(self.value_of(arg) is not None for arg in call.args):
+            return self._pair(_PAIRS[op], name, call)
         if op == "relax.concat":
             return self._concat(name, call)
         if op in SAME_ELEMENTS:
@@ -300,27 +306,17 @@ class _GraphReader:
             everything = self.graph.shape(name)[2:] == (1,) * (rank - 2)
         return self._unary("avgpool", name, call) if everything else None
 
-    def _add(self, name: str, call: Call) -> Group | None:
-        if any(self.value_of(arg) is not None for arg in call.args):
-            return None
-        shapes = {tuple(int(d) for d in arg.ty.shape) for arg in call.args}
-        if len(shapes) > 1:
-            raise _StaysFloatError("its operands have different shapes")
-        return self._of(call.args, "add", name, call)
-
-    def _multiply(self, name: str, call: Call) -> Group | None:
-        """The factor with as many elements as the result comes first."""
-        if any(self.value_of(arg) is not None for arg in call.args):
-            return None
+    def _pair(self, kind: Kind, name: str, call: Call) -> Group:
+        """The operand with as many elements as the result comes first."""
         whole = self.graph.shape(name)
         pairs = (call.args, call.args[::-1])
         sizes = [[tuple(int(d) for d in arg.ty.shape) for arg in pair] for pair in pairs]
         for pair, (first, second) in zip(pairs, sizes, strict=True):
-            if first == whole and spreads_over(second, whole):
-                return self._of(pair, "multiply", name, call)
+            if first == whole and (second == whole or spreads_over(second, whole)):
+                return self._of(pair, kind, name, call)
         raise _StaysFloatError(
-            f"its operands are {list(sizes[0][0])} and {list(sizes[0][1])}: the accelerator takes a "
-            "factor for each element, channel or pixel"
+            f"its operands are {list(sizes[0][0])} and {list(sizes[0][1])}: the accelerator takes "
+            "one for each element, channel or pixel"
         )
 
     def _concat(self, name: str, call: Call) -> Group | None:

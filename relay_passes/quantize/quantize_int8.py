@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.attrs import CPU_ATTR, FLOATS_ATTR, NODES_ATTR, SCALES_ATTR
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.integer.layers import RequantizeLayer
 from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Scale
@@ -263,14 +265,16 @@ class _IntegerWriter:
         held = [(x, self.scales[x]) for x in group.inputs]
         for step in steps[:-1]:
             x, scale = held[step.args[0]]
-            if group.kind == "concat":
-                held.append((x, self.scales[group.output]))
+            own = self.scales[group.output]
+            rescaled = isinstance(step.layer, RequantizeLayer)
+            if group.kind == "concat" or (group.kind == "extremum" and rescaled):
+                held.append((x, own))
+            elif group.kind == "extremum":
+                held.append(("", replace(own, zero_point=0, dtype="uint8")))
             elif group.kind == "move":
                 held.append(("", scale))
             else:
-                held.append(
-                    (group.output, self.scales[group.output] if group.kind == "avgpool" else scale)
-                )
+                held.append((group.output, own if group.kind == "avgpool" else scale))
         held.append((group.output, self.scales[group.output]))
         return [(name, scale.scale, scale.zero_point) for name, scale in held]
 

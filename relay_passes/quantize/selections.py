@@ -11,7 +11,7 @@ from tvm import relax
 from zeroskip.relay_passes.quantize.float_graph import WEIGHTED, FloatGraph, Group, Kind
 from zeroskip.relay_passes.relax.rewriting import bindings, op_name, outputs, used_vars
 
-_ARITHMETIC: tuple[Kind, ...] = ("add", "multiply", "lookup", "requantise", "avgpool")
+_ARITHMETIC: tuple[Kind, ...] = ("add", "multiply", "extremum", "lookup", "requantise", "avgpool")
 _BOXES = ("relax.vision.non_max_suppression", "relax.vision.all_class_non_max_suppression")
 _VALUE, _CHOICE, _BOX = "value", "choice", "box"
 

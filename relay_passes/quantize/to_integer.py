@@ -73,6 +73,8 @@ def layers_of(
             return [LayerCall(work.add(), (0, 1))]
         case "multiply":
             return [LayerCall(work.multiply(), (0, 1))]
+        case "extremum":
+            return work.extremum()
         case "concat":
             return work.concat()
         case "requantise":
@@ -159,7 +161,8 @@ class _Work:
         _, shift = quantize_multiplier(max(reals))
         mult_a, mult_b = (min(round(real * 2**shift), 2**31 - 1) for real in reals)
         if str(self.group.call.op.name) == "relax.subtract":
-            mult_b = -mult_b
+            swapped = tuple(int(d) for d in self.group.call.args[0].ty.shape) != self.shape
+            mult_a, mult_b = (-mult_a, mult_b) if swapped else (mult_a, -mult_b)
         a, b = self.xs
         return AddLayer(
             a=a,
@@ -178,7 +181,28 @@ class _Work:
         bounds = self.bounds(self.y_scale)
         return MultiplyLayer(a=a, b=b, y=self.y, mult=mult, shift=shift, **bounds)
 
-    def concat(self) -> list[LayerCall]:
+    def extremum(self) -> list[LayerCall]:
+        """The larger (smaller) of two integers of one scale, exactly: what the one has more than the
+        other, at least 0, is added to the other (taken from the one)."""
+        steps, (a, b) = self.inputs_in_scale_of_y()
+        x, other = (_as(self.y, each.shape) for each in self.xs)
+        more = QTensor(self.shape, "uint8", 0)
+        mult, shift = quantize_multiplier(1.0)
+        low, high = BOUNDS["uint8"]
+        excess = AddLayer(
+            a=x, b=other, y=more, mult_a=mult, mult_b=-mult, shift=shift, lo=low, hi=high
+        )
+        steps.append(LayerCall(excess, (a, b)))
+        at = len(self.xs) + len(steps) - 1
+        one, two, sign, args = x, more, -mult, (a, at)
+        if str(self.group.call.op.name) == "relax.maximum":
+            one, two, sign, args = more, other, mult, (at, b)
+        bounds = self.bounds(self.y_scale)
+        y = AddLayer(a=one, b=two, y=self.y, mult_a=mult, mult_b=sign, shift=shift, **bounds)
+        return [*steps, LayerCall(y, args)]
+
+    def inputs_in_scale_of_y(self) -> tuple[list[LayerCall], list[int]]:
+        """Changes of scale of those inputs that have another, and each input's number behind them."""
         low, high = BOUNDS[self.y.dtype]
         steps: list[LayerCall] = []
         args = list(range(len(self.xs)))
@@ -186,6 +210,10 @@ class _Work:
             if scale != self.y_scale:
                 args[i] = len(self.xs) + len(steps)
                 steps.append(LayerCall(self.rescale(x, scale, {"lo": low, "hi": high}), (i,)))
+        return steps, args
+
+    def concat(self) -> list[LayerCall]:
+        steps, args = self.inputs_in_scale_of_y()
         parts = tuple(_as(self.y, x.shape) for x in self.xs)
         axis = int(self.group.call.attrs.axis) % len(self.shape)
         return [*steps, LayerCall(ConcatLayer(xs=parts, y=self.y, axis=axis), tuple(args))]

@@ -6,6 +6,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from zeroskip.relay_passes.attrs import HOST_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
@@ -22,17 +23,18 @@ def refused_compile(mod: tvm.IRModule, compiles: Callable[[tvm.IRModule], Any]) 
 
     compiles: raises for a module that TVM cannot compile.
     """
-    main = mod["main"]
-    for binding in bindings(main):
-        if op_name(binding.value) is None:
-            continue
-        try:
-            compiles(_alone(binding))
-        except Exception:  # TVM's, of many kinds
-            return PassError(
-                f"Node '{node_of(main, binding.var)}' cannot be compiled by TVM for "
-                "the CPU: replace it by other ONNX operators before export"
-            )
+    hosts = [func for func in mod.functions.values() if func.attrs and HOST_ATTR in func.attrs]
+    for func in (mod["main"], *hosts):
+        for binding in bindings(func):
+            if op_name(binding.value) is None:
+                continue
+            try:
+                compiles(_alone(binding))
+            except Exception:  # TVM's, of many kinds
+                return PassError(
+                    f"Node '{node_of(func, binding.var)}' cannot be compiled by TVM for "
+                    "the CPU: replace it by other ONNX operators before export"
+                )
     return None
 
 

@@ -31,6 +31,7 @@ from zeroskip.relay_passes.relax.rewriting import (
     users,
 )
 
+_EXTREMA = {"relax.max": relax.op.maximum, "relax.min": relax.op.minimum}
 _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
@@ -38,7 +39,8 @@ _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 class DecomposeOperators(Pass):
     """Transposed convolutions with constant weights become convolutions and depth to space, parts
     of a split slices, resizes to the nearest rows and columns that are taken, pads by zeros in space
-    averages of single pixels that count their padding.
+    averages of single pixels that count their padding, the largest or smallest of several tensors
+    (ONNX's Max and Min) that of each pair.
 
     The bias and the ReLU behind a transposed convolution go before the depth to space, where they
     are of the convolution. One of few taps in a phase has zeros in its weights, which an array that
@@ -59,6 +61,8 @@ class DecomposeOperators(Pass):
                 return _part(made.get(value.tuple_value), value.index, env)
             if op_name(value) == "relax.nn.pad":
                 return _surrounded(value, env)
+            if (pair := _EXTREMA.get(op_name(value) or "")) is not None:
+                return _extremum(builder, pair, binding, made, env)
             if op_name(value) == "relax.image.resize2d":
                 return _nearest(builder, value, binding, env)
             return _convolved(builder, name, chains[name], env) if name in chains else None
@@ -79,6 +83,30 @@ def _part(split: relax.Expr | None, index: int, env: Env) -> relax.Expr | None:
         edges = [0, *(int(each) for each in sections), size]
     begin, end = edges[index], edges[index + 1]
     return relax.op.strided_slice(env.get(data, data), [axis], [begin], [end])
+
+
+def _extremum(
+    builder: relax.BlockBuilder, pair: Any, binding: relax.VarBinding, made: Env, env: Env
+) -> relax.Expr | None:
+    """The largest of a stack of tensors, as TVM imports ONNX's Max, pair by pair; None of all else."""
+    attrs, stack = binding.value.attrs, made.get(binding.value.args[0])
+    if stack is None or op_name(stack) != "relax.stack":
+        return None
+    if not isinstance(stack.args[0], relax.Tuple):
+        return None
+    if [*map(int, attrs.axis or ())] != [0] or int(stack.attrs.axis) or attrs.keepdims:
+        return None
+    every = [(made.get(field), field) for field in stack.args[0].fields]
+    spread = [  # the operators spread their operands themselves
+        each.args[0] if each is not None and op_name(each) == "relax.broadcast_to" else field
+        for each, field in every
+    ]
+    value, *others = (env.get(each, each) for each in spread)
+    for place, other in enumerate(others, 1):
+        value = pair(value, other)
+        if place < len(others):
+            value = builder.emit(value, f"{binding.var.name}_{place}")
+    return value
 
 
 def _surrounded(call: Call, env: Env) -> relax.Expr | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -340,11 +341,15 @@ class Building:
         self._tell(op, label, int(np.count_nonzero(got != want)), want.size, "pairs of values")
         steps = a.steps
         if a.of.shape != b.of.shape or a.steps != b.steps:
-            four = len(order_of(a.of.shape, a.steps).shape) == 4
+            turned = any(("turn", LAST) in view.steps[-1:] for view in pair)
+            same = prod(a.of.shape) == prod(b.of.shape)
+            four = len(order_of(a.of.shape, a.steps).shape) == 4 and (same or turned)
             x, y = (self.lying(v, ("turn", FIRST) if four else None, label) for v in pair)
             steps = (("turn", LAST),) if four else ()
         else:
             x, y = a.of, b.of
+        if x.shape != y.shape and not spreads_over(y.shape, x.shape):
+            op.refuse("broadcasts an addend that is not one for each channel or each pixel")
         x = self.with_zero(x, by.zeros[0] + a.offset, label)
         y = self.with_zero(y, by.zeros[1] + b.offset, label)
         layer = AddLayer(

@@ -259,38 +259,42 @@ def generic(read: Reading, op: Operation) -> Held:
     held = [read.held(each) for each in operands]
     if op.body is None or read.constant(empty) is None or len(held) not in (1, 2):
         op.refuse("is not one that --emit=tosa writes")
-    if op.result.type.element != "i8" or any(
-        each.type.shape != op.result.type.shape for each in operands
-    ):
+    out = op.result.type.shape
+    spread = all(
+        len(each.type.shape) == len(out)
+        and all(own in (1, size) for own, size in zip(each.type.shape, out, strict=True))
+        for each in operands
+    )
+    if op.result.type.element != "i8" or operands[0].type.shape != out or not spread:
         op.refuse("makes another tensor than its operands are")
     sample = [np.zeros(each.type.shape, np.int64) for each in op.operands]
     compute(op, sample, read.constant)  # refuses what is not element by element
     terms, rest = _written(op, op.body, len(held))
     zeros, mults = tuple(zero for zero, _ in terms), [mult for _, mult in terms]
     shift, zero_y, low, high = rest
-    out = Requantize(np.array([max(*mults, 1)]), np.array([shift]), zero_y, low, high)
+    by = Requantize(np.array([max(*mults, 1)]), np.array([shift]), zero_y, low, high)
     run = _body_on(op, op.body)
     if isinstance(held[0], Sums) and len(held) == 1 and held[0].average and not zeros[0]:
         if int(np.prod(held[0].window.kernel)) > WIDE_AREA:
             op.refuse("averages too many pixels")
-        truth = Average(held[0], out, lambda values: run([values]))
+        truth = Average(held[0], by, lambda values: run([values]))
         return read.building.average(op, [truth])
     if isinstance(held[0], Product) and len(held) == 1 and not zeros[0]:
         reach = [BYTES - zero for zero in held[0].zeros]
         every = np.unique(np.multiply.outer(*reach))
-        return read.building.product(op, held[0], out, (every, run([every])), read.label(op))
+        return read.building.product(op, held[0], by, (every, run([every])), read.label(op))
     views = [read.view(op, at) for at in range(len(held))]
     for view in views:
         read.building.signed(op, view)
     real = [mult / 2.0**shift for mult in mults]
     if len(views) == 1:
         want = run([BYTES])
-        view = read.building.requantize(op, views[0], out, zeros[0], want, read.label(op))
+        view = read.building.requantize(op, views[0], by, zeros[0], want, read.label(op))
     else:
         grid = np.meshgrid(BYTES, BYTES, indexing="ij")
         want = run([each.reshape(-1) for each in grid]).reshape(256, 256)
-        by = SumOf((real[0], real[1]), (zeros[0], zeros[1]), out)
-        view = read.building.sum(op, (views[0], views[1]), by, want, read.label(op))
+        terms_of = SumOf((real[0], real[1]), (zeros[0], zeros[1]), by)
+        view = read.building.sum(op, (views[0], views[1]), terms_of, want, read.label(op))
     return view
 
 

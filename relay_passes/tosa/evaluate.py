@@ -133,11 +133,19 @@ def _generic(op: Operation, operands: Sequence[Array], _known: of.Constant) -> A
     if op.body is None or len(op.body.params) != len(operands):
         op.refuse("has not a number of its body for each tensor")
     maps, kinds = op.attributes.get("indexing_maps"), op.attributes.get("iterator_types")
-    axes = ", ".join(f"d{axis}" for axis in range(len(op.result.type.shape)))
-    plain = f"affine_map<({axes}) -> ({axes})>"
-    if maps != (plain,) * len(operands) or any(
-        "parallel" not in str(kind) for kind in kinds or "?"
-    ):
+    shape = op.result.type.shape
+    axes = [f"d{axis}" for axis in range(len(shape))]
+    plain = tuple(  # an axis of size 1 serves all of the result's
+        f"affine_map<({', '.join(axes)}) -> ({', '.join(own)})>"
+        for own in (
+            [
+                axis if own == size else "0"
+                for axis, own, size in zip(axes, x.shape, shape, strict=False)
+            ]
+            for x in operands
+        )
+    )
+    if maps != plain or any("parallel" not in str(kind) for kind in kinds or "?"):
         op.refuse("is not element by element")
     return run_body(op.body, [x.astype(np.int64) for x in operands]).astype(np.int8)
 

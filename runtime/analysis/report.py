@@ -24,7 +24,7 @@ from zeroskip.accel_model.machine.run import PRODUCTS, Run, energies
 from zeroskip.accel_model.program.program import LayerInfo, Program
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
-from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.artifact.placement import HostCall, Placement
 from zeroskip.runtime.analysis.cycle_attribution import Int64, layers_of, sums
 from zeroskip.runtime.analysis.efficiency import Efficiency, efficiency
 from zeroskip.runtime.analysis.headline import cycles_line
@@ -112,8 +112,9 @@ class Report:
     no tensor between two layers of a region went through DRAM. causes: what cycles can be lost to on
     this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
-    placement: how much of the network all the figures are for. images: that one run of the
-    programs computes; every figure is of such a run, but ``efficiency`` of an image. batch: runs of the model's batch, one after
+    host_calls: what the CPU does between the regions. placement: how much of the network all the
+    figures are for. images: that one run of the programs computes; every figure is of such a run,
+    but ``efficiency`` of an image. batch: runs of the model's batch, one after
     another. by_image: cycles of every sample, on an array that looks at
     activations; the other figures are of the sample of median time. weights_bound: the bound if no
     activation were zero; ``bound`` counts products of two values that are not zero where the array
@@ -145,6 +146,7 @@ class Report:
     regions: tuple[RegionReport, ...]
     cpu: dict[str, str]
     host_macs: dict[str, int]
+    host_calls: tuple[HostCall, ...]
     placement: Placement
     batch: int
     headline: str
@@ -160,7 +162,9 @@ class Report:
 
     def to_table(self) -> dict[str, Any]:
         """For JSON; the fields and their names are this class's."""
-        return {**asdict(self), "cpu_share": self.placement.cpu_share}
+        table = asdict(self)
+        table["placement"]["crossing"] = self.placement.crossing
+        return {**table, "cpu_share": self.placement.cpu_share}
 
 
 def report(network: Network, runs: Mapping[str, Run]) -> Report:
@@ -215,6 +219,7 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         regions=regions,
         cpu=dict(network.cpu),
         host_macs=dict(network.host_macs),
+        host_calls=network.host_calls,
         placement=network.placement,
         batch=network.batch,
         images=network.images,

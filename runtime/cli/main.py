@@ -25,6 +25,7 @@ from zeroskip.runtime.cli.options import (
     file_option,
     input_option,
     level_option,
+    model_option,
     objective_option,
     params_option,
     program_option,
@@ -318,6 +319,7 @@ def run(
 )
 @program_option
 @level_option
+@model_option
 def validate(
     network: Path,
     inputs: Path,
@@ -326,6 +328,7 @@ def validate(
     json_file: Path | None,
     program_file: Path | None,
     level: int | None,
+    model: Path | None,
 ) -> None:
     """Compare the accelerator with TVM's CPU, bit by bit; exit code 1 if they differ."""
     from zeroskip.compiler.artifact.inputs import load_arrays
@@ -333,6 +336,7 @@ def validate(
     silent = to_stdout(json_file)
     loaded = load_network(network, level, program_file, silent=silent)
     arrays = load_arrays(inputs)
+    from zeroskip.runtime.execution.float_weights import with_float_weights
     from zeroskip.runtime.execution.validation import validate as compare
     from zeroskip.runtime.progress import progress
     from zeroskip.runtime.render.files import write_validation
@@ -340,6 +344,8 @@ def validate(
     from zeroskip.runtime.render.tables import show
 
     with progress(f"checking {network.name}") as on_progress:
+        if model is not None:
+            loaded = with_float_weights(loaded, model)
         result = compare(loaded, arrays, on_progress, layers=layers, oracle=oracle)
         if json_file is not None:
             write_validation(json_file, result)

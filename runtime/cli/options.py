@@ -199,6 +199,13 @@ level_option = click.option(
     metavar="N",
     help="Which level of a network that was compiled with several: 0, the densest, by default.",
 )
+model_option = click.option(
+    "--model",
+    type=FILE,
+    metavar="ONNX",
+    help="The model that the network was compiled from, where its file refers to it for its float "
+    "weights and it is not where it was.",
+)
 preprocess_option = click.option(
     "--preprocess",
     type=FILE,

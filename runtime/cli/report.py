@@ -13,6 +13,7 @@ from zeroskip.runtime.cli.options import (
     echo_written,
     file_option,
     level_option,
+    model_option,
     png_option,
     svg_option,
     to_stdout,
@@ -38,6 +39,7 @@ from zeroskip.runtime.cli.pruning import show_structures
 )
 @click.option("--weights", is_flag=True, help="Say too what the zeros of each layer are made of.")
 @level_option
+@model_option
 def report_command(
     network: Path,
     json_file: Path | None,
@@ -48,6 +50,7 @@ def report_command(
     worst: int | None,
     weights: bool,
     level: int | None,
+    model: Path | None,
 ) -> None:
     """Say per layer where the cycles, the bytes and the energy of a compiled NETWORK go."""
     from zeroskip.runtime.analysis.report import report as make_report
@@ -58,6 +61,10 @@ def report_command(
 
     silent = to_stdout(json_file, csv_file, html_file)
     loaded = load_network(network, level, silent=silent)
+    if weights:
+        from zeroskip.runtime.execution.float_weights import with_float_weights
+
+        loaded = with_float_weights(loaded, model)
     with progress(f"timing {network.name}") as on_progress:
         runs = Session(loaded, progress=on_progress).time()
         on_progress("report", 0, 1)

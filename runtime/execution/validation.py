@@ -16,12 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.telling import Progress, no_progress
 from zeroskip.compiler.artifact.inputs import match_inputs
 from zeroskip.compiler.artifact.network import Network, as_mismatch_error
 from zeroskip.compiler.artifact.placement import nothing_runs
 from zeroskip.relay_passes.relax.cpu import compile_alike
 from zeroskip.runtime.execution.float_check import FloatCheck, OutputQuality
+from zeroskip.runtime.execution.float_weights import with_float_weights
 from zeroskip.runtime.execution.layer_quality import LayerQuality
 from zeroskip.runtime.execution.mlir_oracle import TITLE as MLIR
 from zeroskip.runtime.execution.mlir_oracle import MlirOracle
@@ -52,7 +54,8 @@ class Validation:
     the function that ``snr_before`` names if there is one; top1_agree: whether the largest element
     is at the same place, where that means something. coverage: how much of the network the regions
     are, in words. quality: of each layer against the float network, where it was asked for. oracle:
-    whose results the layers were compared with; the network's outputs always are with TVM's.
+    whose results the layers were compared with; the network's outputs always are with TVM's. no_floats:
+    why there was no float network to compare with, or "".
     """
 
     regions: int
@@ -67,6 +70,7 @@ class Validation:
     snr_before: dict[str, str] = field(default_factory=dict)
     quality: tuple[LayerQuality, ...] = ()
     oracle: str = TVM
+    no_floats: str = ""
 
     @property
     def exact(self) -> bool:
@@ -95,6 +99,8 @@ class Validation:
                 f"'{name}' against the float network: {snr:.1f} dB signal-to-noise"
                 f"{where}, {same} top-1"
             )
+        if self.no_floats:
+            lines.append(f"not compared with the float network: {self.no_floats}")
         return "\n".join(lines)
 
     def to_table(self) -> dict[str, Any]:
@@ -124,13 +130,21 @@ def validate(
     """Compare one run. DataError if the inputs do not fit. progress: is told how far it is.
     layers: take the signal-to-noise of each layer too. oracle: whose results of the layers are
     right: TVM's or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not
-    installed)."""
+    installed). A network whose float weights are not there (``float_weights.py``) is compared without
+    them, unless layers are asked for: then that is the error."""
+    no_floats = ""
+    try:
+        network = with_float_weights(network)
+    except ZeroskipError as problem:
+        if layers:
+            raise
+        no_floats = str(problem)
     images = images_of(network, match_inputs(inputs, network.run_inputs, "input data"))
     judge = MlirOracle(network.reference_module) if oracle == "mlir" else None
     title = TVM if judge is None else MLIR
     with as_mismatch_error(f"network '{network.name}'"):
         progress("TVM's CPU, compiling", 0, 1)
-        floats = FloatCheck(network, layers and bool(network.programs))
+        floats = FloatCheck(network, layers and bool(network.programs), not no_floats)
         reference, host = floats.reference, None
         if network.programs:
             reference.executable, host = compile_alike([reference.module, network.host_module])
@@ -163,7 +177,7 @@ def validate(
         if placement.regions
         else nothing_runs(network.spec.name, network.cpu, network.host_macs)
     )
-    return replace(_summary(checked, floats, coverage), oracle=title)
+    return replace(_summary(checked, floats, coverage), oracle=title, no_floats=no_floats)
 
 
 def _finite(value: float) -> float | None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from zeroskip.relay_passes.host_calls import JoinHostCalls
 from zeroskip.relay_passes.quantize.calibrate import watched, watching
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.relax.passes import with_unique_names
@@ -27,10 +28,12 @@ class Watch:
 
     @property
     def module(self) -> tvm.IRModule:
-        """The module with a function that returns the variables, but inputs."""
+        """The module, its calls of the CPU joined as they run (they round alike then), with a
+        function that returns the variables, but inputs."""
+        joined: tvm.IRModule = JoinHostCalls()(self._module)
         if not self._computed:
-            return self._module
-        made = tvm.IRModule(self._module.functions, attrs=self._module.attrs)
+            return joined
+        made = tvm.IRModule(joined.functions, attrs=joined.attrs)
         made[relax.GlobalVar(WATCH)] = relax.analysis.remove_all_unused(
             watching(self._module["main"], self._names, WATCH)
         )

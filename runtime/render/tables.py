@@ -69,7 +69,18 @@ def report_parts(report: Report, worst: int | None = None, width: int = WIDTH) -
         f"  {escape(node)}: {escape(why)}{_host_share(report, node)}"
         for node, why in report.cpu.items()
     ]
-    return parts
+    return [*parts, *_host_calls(report)]
+
+
+def _host_calls(report: Report) -> list[Table | str]:
+    """A line for the calls of the CPU, and one for each."""
+    count, placement = len(report.host_calls), report.placement
+    if not count:
+        return []
+    return [
+        f"the CPU is called {count:,} time{'s' * (count != 1)} around {placement.crossing_words()}:",
+        *(f"  {number}: {call.words()}" for number, call in enumerate(report.host_calls, 1)),
+    ]
 
 
 def _host_share(report: Report, node: str) -> str:

@@ -79,6 +79,8 @@ def _of_step(step: FuzzStep, graph: LayerGraph) -> Iterator[Feature]:
     spatial = layer.y.shape[2:]
     if isinstance(layer, layers.AddLayer) and _is_residual(step, graph):
         yield "structure", "residual"
+    if isinstance(layer, layers.AddLayer | layers.MultiplyLayer) and layer.b.shape != layer.a.shape:
+        yield "structure", f"{layer.kind} of a smaller tensor"
     if isinstance(layer, layers.ConcatLayer):
         yield "structure", f"concatenation of {min(len(layer.xs), 4)}"
     if not spatial:

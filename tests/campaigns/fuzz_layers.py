@@ -183,8 +183,8 @@ def _dense(step: FuzzStep, x: QTensor) -> layers.Layer:
 
 def _add(step: FuzzStep, a: QTensor, b: QTensor) -> layers.Layer:
     """Options mults (a pair) and shift."""
-    if a.shape != b.shape:
-        raise InvalidCaseError("a sum of different shapes")
+    if a.shape != b.shape and not layers.spreads_over(b.shape, a.shape):
+        raise InvalidCaseError("a sum of shapes that do not fit")
     y = _result(step, a.shape)
     mult_a, mult_b = step.get("mults", [1, 1])
     return layers.AddLayer(

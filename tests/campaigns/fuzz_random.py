@@ -73,7 +73,7 @@ def random_case(seed: int) -> FuzzCase:
     rng = np.random.default_rng([seed, 1])
     target = random_target(rng)
     changes = random_changes(rng, target) if rng.random() < 0.7 else {}
-    network = _Network(rng)
+    network = _Network(rng, np.random.default_rng([seed, 4]))
     network.grow(int(rng.integers(1, 13)))
     case = FuzzCase(
         form="layers",
@@ -188,8 +188,8 @@ def _other_array(rng: np.random.Generator, target: str) -> dict[str, Any]:
 class _Network:
     """Grows a network step by step."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, apart: np.random.Generator) -> None:
+        self.rng, self.apart = rng, apart  # apart: of what came later, so that seeds stay theirs
         self.inputs: dict[str, Mapping[str, Any]] = {}
         self.steps: list[FuzzStep] = []
         self.tensors: dict[str, QTensor] = {}
@@ -308,6 +308,10 @@ class _Network:
         elif kind == "add":
             same = [n for n, t in self.tensors.items() if t.shape == x.shape]
             pair = [name, str(self.rng.choice(same))]
+            smaller = [n for n, t in self.tensors.items() if t.shape != x.shape]
+            smaller = [n for n in smaller if spreads_over(self.tensors[n].shape, x.shape)]
+            if smaller and self.apart.random() < 0.4:
+                pair[1] = str(self.apart.choice(smaller))
             self._add("add", pair, self._sum())
         elif kind == "multiply":
             same = [n for n, t in self.tensors.items() if spreads_over(t.shape, x.shape)]
@@ -400,14 +404,19 @@ class _Network:
         self._add("add", pair, self._sum())
 
     def _gate(self, name: str, x: QTensor) -> None:
-        """Squeeze and excite, or a value for each pixel."""
+        """Squeeze and excite, or a value for each pixel; now and then added, not a factor."""
         kinds = {"kernel": [1] * (len(x.shape) - 2), **self._zeros(), **self._type()}
         if self.rng.random() < 0.6:
             squeezed = self._add("avgpool", [name], {"whole": True, **self._type()})
             factor = self._add("conv", [squeezed], {"filters": x.shape[1], **kinds})
         else:
             factor = self._add("conv", [name], {"filters": 1, **kinds})
-        self._add("multiply", [name, factor], self._product())
+        product = self._product()
+        if self.apart.random() < 0.6:
+            self._add("multiply", [name, factor], product)
+            return
+        mults = [int(n) for n in self.apart.integers(-(1 << 30), 1 << 30, 2)]
+        self._add("add", [name, factor], {**product, "mults": mults, "shift": 30})
 
     def _product(self) -> dict[str, Any]:
         return {**self._scale(1 / 100), **self._type()}

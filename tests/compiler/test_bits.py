@@ -147,6 +147,15 @@ def _difference(b: GraphBuilder) -> list[str]:
     return [b.sum(y, x, sign=-1), b.sum(x, b.conv(x, 24, (1, 1)), sign=-1)]
 
 
+def _spread_sums(b: GraphBuilder) -> list[str]:
+    """A value for each channel, for each pixel and one, made and inputs; none joins a convolution."""
+    x = b.conv(b.input(24, 11, 9), 40, (1, 1))
+    y = b.sum(x, b.conv(b.global_pool(x), 40, (1, 1)))
+    pixels = b.conv(y, 1, (1, 1))
+    z = b.lookup(b.sum(b.conv(y, 40, (1, 1)), pixels, sign=-1))
+    return [b.sum(z, b.input(40, 1, 1)), b.sum(z, b.conv(b.global_pool(pixels), 1, (1, 1)))]
+
+
 def _tables_before_sums(b: GraphBuilder) -> list[str]:
     """A convolution's own result through a table, then added; not where the sum has one too."""
     x = b.lookup(b.conv(b.input(24, 9, 7), 40, (1, 1)))
@@ -179,6 +188,7 @@ NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
     _squeezed,
     _products,
     _difference,
+    _spread_sums,
 ]
 
 
@@ -193,7 +203,7 @@ def test_bits(network: Callable[[GraphBuilder], list[str]], target: str) -> None
 @pytest.mark.parametrize("target", sorted(set(targets()) - set(TARGETS)))
 def test_tables_and_products_on_every_other_target(target: str) -> None:
     """However its results leave the array."""
-    for network in (_tables, _tables_before_sums, _squeezed):
+    for network in (_tables, _tables_before_sums, _squeezed, _spread_sums):
         b = GraphBuilder(np.random.default_rng(8))
         outputs = network(b)
         check(b.graph(*outputs), b.data(), load_spec(target))

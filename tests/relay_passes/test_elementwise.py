@@ -14,6 +14,7 @@ from onnx import parser
 from onnx.reference import ReferenceEvaluator
 from tvm import relax
 
+from tests.compiler.oracle import evaluate_layer
 from tests.relay_passes.float_nets import RelaxNet
 from tests.relay_passes.test_quantize import cpu_reasons, layers
 from zeroskip.relay_passes.frontend.to_relax import import_onnx
@@ -196,3 +197,27 @@ def test_what_the_model_rounds_on_the_way_is_rounded() -> None:
     coarse = function(x, {"a": lambda values: np.rint(values * 2) / 2})
     assert np.array_equal(coarse, x * np.rint(np.tanh(x) * 2) / 2)
     assert np.array_equal(function(x, {}), x * np.tanh(x))
+
+
+@pytest.mark.parametrize("operator", [relax.op.maximum, relax.op.minimum])
+@pytest.mark.parametrize("zero", [-128, 3, 127])
+def test_the_larger_of_two_is_chosen_exactly(operator: Any, zero: int) -> None:
+    """Every int8 against every other of the same scale, within limits: no rounding."""
+    net = RelaxNet(*SHAPE)
+    both = net.conv("a", net.x, 8), net.conv("b", net.x, 8)
+    (group,) = (
+        each
+        for each in read_graph(net.finish(net.op("y", operator(*both)))["main"]).groups.values()
+        if each.kind == "extremum"
+    )
+    shape, scale = (1, 1, 256, 256), Scale(0.25, zero, "int8")
+    names = (*group.inputs, group.output)
+    made = layers_of(group, dict.fromkeys(names, shape), dict.fromkeys(names, scale))
+    assert not isinstance(made, str), made
+    every = np.arange(-128, 128, dtype=np.int8)
+    values = [each.reshape(shape) for each in np.meshgrid(every, every)]
+    pair = list(values)
+    for call in made:
+        values.append(evaluate_layer(call.layer, [values[at] for at in call.args]))
+    want = np.maximum(*pair) if operator is relax.op.maximum else np.minimum(*pair)
+    assert np.array_equal(values[-1], want)

@@ -244,6 +244,7 @@ CASES = {
         quantized, lambda: passes.PartitionForAccelerator(compiler.supports(SPEC))
     ),
     "TileAndSchedule": GoldenCase(partitioned, lambda: compiler.TileAndSchedule(SPEC)),
+    "JoinHostCalls": GoldenCase(partitioned, passes.JoinHostCalls),
     "EmitProgram": GoldenCase(scheduled, lambda: compiler.EmitProgram(SPEC)),
 }
 

@@ -41,7 +41,7 @@ from zeroskip.runtime.render.pages.comparison import comparison_charts, comparis
 from zeroskip.runtime.render.pages.masks import LEFT, mask_pixels, png
 
 TARGETS = ("dense256", "sparse256")
-WHOLE = Placement(1, 1, 0, 1, 0, 1, 0)
+WHOLE = Placement(1, 1, 0, 0, 1, 0, 1, 0)
 SCHEMES = ("unstructured", "nm:m=8", "channels:ratio=0.25+unstructured:sparsity=0.6")
 COUNT = 24  # samples
 

@@ -15,9 +15,9 @@ from zeroskip.runtime.analysis.efficiency import RATES, efficiency, rates
 from zeroskip.runtime.render.comparison_table import comparison_parts
 from zeroskip.runtime.render.pages.comparison import comparison_page
 
-WHOLE = Placement(1, 1, 0, 1, 0, 8, 0)
-HALF = Placement(2, 1024, 1, 2, 1, 8, 4)
-NONE = Placement(0, 0, 2, 2, 2, 8, 8)
+WHOLE = Placement(1, 1, 0, 0, 1, 0, 8, 0)
+HALF = Placement(2, 1024, 0, 1, 2, 1, 8, 4)
+NONE = Placement(0, 0, 0, 2, 2, 2, 8, 8)
 
 
 def entry(scheme: str, accuracy: float | None, *gains: tuple[int, Placement]) -> Entry:

@@ -91,3 +91,29 @@ def test_activations_that_are_written_out(
     found = validate(network, {"image": images[:1]})
     assert found.exact, found.text()
     assert found.snr_db["logits"] > 25
+
+
+PAIRS = (("Max", "xp"), ("Min", "px"), ("Add", "px"), ("Sub", "px"), ("Sub", "xp"))
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 6), (8, 1, 1), (1, 6, 6), (1, 1, 1)])
+def test_the_second_of_two_tensors_spreads(shape: tuple[int, int, int]) -> None:
+    """It has a value for each element, channel or pixel, or one, whichever stands first; all on the
+    accelerator, to the bits of TVM's CPU."""
+    g = Graph(0)
+    x = g.conv("first", "image", 3, 8, 3)
+    for number, (operator, order) in enumerate(PAIRS):
+        p = g.conv(f"other{number}", "image", 3, shape[0], 3)
+        if shape[1] == 1:
+            p = g.node("GlobalAveragePool", f"mean{number}", p)
+        both = {"x": x, "p": p}
+        x = g.node(operator, f"pair{number}", *(both[each] for each in order))
+    g.pooled_classifier(g.conv("last", x, 8, 8, 3), 8, 10)
+    images = np.random.default_rng(0).standard_normal((4, 3, 6, 6)).astype(np.float32)
+    network = compiler.compile(g.model("net", 6, 10), "sparse256", calibrate={"image": images})
+    assert network.cpu == {}
+    assert len(network.programs) == 1
+    found = validate(network, {"image": images[:2]})
+    assert found.exact, found.text()
+    assert found.layers == found.of_layers
+    assert found.snr_db["logits"] > 30

@@ -29,7 +29,8 @@ def test_multiplies_are_those_of_the_shapes() -> None:
     net = compiler.compile(small_net(cpu_node=True), "sparse256")
     assert net.placement == Placement(
         regions=2,
-        crossing=768 + 4096 + 4096 + 10,
+        to_accelerator=768 + 4096,
+        to_host=4096 + 10,
         nodes_on_cpu=1,
         layers=4,
         layers_on_cpu=0,
@@ -90,7 +91,8 @@ def test_every_headline_has_the_share(mixed: Path) -> None:
     words = (
         "for 66 % of the multiplies; 34 % (",
         "on the CPU is not in this figure; 1 region, ",
-        "cross to the host",
+        "cross in, ",
+        " out",
     )
     figures = []
     for command in (
@@ -180,7 +182,14 @@ def test_nothing_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("regions", 3), ("crossing", 1), ("nodes_on_cpu", 0), ("macs_on_cpu", 5), ("macs", -1)],
+    [
+        ("regions", 3),
+        ("to_accelerator", 1),
+        ("to_host", 1),
+        ("nodes_on_cpu", 0),
+        ("macs_on_cpu", 5),
+        ("macs", -1),
+    ],
 )
 def test_a_placement_that_lies_is_refused(field: str, value: int, tmp_path: Path) -> None:
     head, members = open_network(network_file(cpu_node=True))
@@ -203,7 +212,7 @@ def test_reasons_are_grouped_with_most_multiplies_first() -> None:
         ("no int8 form of x", ("a", "b"), 0),
     ]
     many = {f"n{number}": f"reason {number}" for number in range(9)}
-    lines = notice(Placement(1, 1, 9, 1, 0, 1, 0), "t", many, {})
+    lines = notice(Placement(1, 1, 0, 9, 1, 0, 1, 0), "t", many, {})
     assert len(lines) == 6
     assert "5 nodes for 5 other reasons" in lines[-1]
 

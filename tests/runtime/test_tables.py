@@ -12,7 +12,7 @@ from rich.table import Table
 from tests.runtime.causes import CAUSES, SLOTS
 from tests.runtime.test_report import networks, timed
 from zeroskip.accel_model.spec import Storage, load_spec
-from zeroskip.compiler.artifact.placement import Placement
+from zeroskip.compiler.artifact.placement import HostCall, Placement
 from zeroskip.runtime.analysis.report import LayerReport, Report, Traffic, region_report
 from zeroskip.runtime.render.tables import SHOWN, report_parts, targets_table
 
@@ -47,7 +47,8 @@ def made() -> Report:
         regions=(replace(region, layers=layers),),
         cpu={"a[b]": "why"},
         host_macs={"a[b]": 1},
-        placement=Placement(1, 1, 1, 2, 1, 10, 1),
+        host_calls=(HostCall((), 0, 2048), HostCall(("a[b]",), 5, 0)),
+        placement=Placement(1, 1, 0, 1, 2, 1, 10, 1),
         batch=1,
         by_image=(),
         weights_bound=region.bound,
@@ -169,7 +170,7 @@ def test_the_totals_are_the_reports() -> None:
         microjoules=1234.56,
         lost=lost,
         host_macs={"a[b]": 250},
-        placement=Placement(2, 1, 1, 2, 1, 1000, 250),
+        placement=Placement(2, 1, 0, 1, 2, 1, 1000, 250),
     )
     parts = report_parts(report, None, 250)
     lines = [part for part in parts if isinstance(part, str)]
@@ -181,7 +182,13 @@ def test_the_totals_are_the_reports() -> None:
         "padding too; these use 45.6% of the multipliers",
         "10.0 KiB over the DRAM bus, 1,234.6 uJ",
     ]
-    assert lines[-2:] == ["1 nodes stay on the CPU:", "  a\\[b]: why (25 % of the multiplies)"]
+    assert lines[-5:] == [
+        "1 nodes stay on the CPU:",
+        "  a\\[b]: why (25 % of the multiplies)",
+        "the CPU is called 2 times around 2 regions, 1 bytes cross in, 0 bytes out:",
+        "  1: changes of type, 0 bytes from the accelerator, 2.0 KiB to it",
+        "  2: 1 node, 5 bytes from the accelerator, 0 bytes to it",
+    ]
     found = cells(parts[2])
     assert list(zip(found["cause"], found["cycles"], found["of bound"], strict=True)) == [
         ("bound", "1,000", "100.0%"),

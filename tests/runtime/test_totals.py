@@ -19,7 +19,7 @@ from zeroskip.runtime.analysis.headline import cycles_line
 from zeroskip.runtime.analysis.report import Report, report
 
 Made = tuple[dict[str, Run], dict[str, Program], Report]
-PLACEMENT = Placement(2, 4096, 3, 10, 1, 1000, 250)
+PLACEMENT = Placement(2, 4096, 0, 3, 10, 1, 1000, 250)
 
 
 def network(programs: dict[str, Program], **changes: object) -> Network:
@@ -32,6 +32,7 @@ def network(programs: dict[str, Program], **changes: object) -> Network:
         "images": 1,
         "cpu": {"a": "why"},
         "host_macs": {"a": 250},
+        "host_calls": (),
         "placement": PLACEMENT,
         **changes,
     }
@@ -137,7 +138,7 @@ def test_the_headline_of_a_batch_has_its_cycles_and_time_too(batch: int) -> None
 
 
 def test_the_headline_of_nothing_says_why() -> None:
-    empty = network({}, placement=Placement(0, 0, 1, 1, 1, 250, 250))
+    empty = network({}, placement=Placement(0, 0, 0, 1, 1, 1, 250, 250))
     line = cycles_line(empty, 0)
     assert "cycles on" not in line
     assert "why" in line

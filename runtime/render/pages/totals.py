@@ -63,8 +63,7 @@ def _tiles(report: Report) -> Element:
             whole_percent(placement.cpu_share),
             "of the multiplies stay on the CPU",
             f"{placement.nodes_on_cpu:,} nodes, whose time is in no figure here; "
-            f"{placement.regions:,} region{'s' * (placement.regions != 1)}, "
-            f"{size(placement.crossing)} cross to the host",
+            + placement.crossing_words(),
         ),
         (
             f"{report.x_bound:.3f}x",
@@ -392,12 +391,12 @@ def _alignment(value: object) -> str | None:
 
 
 def cpu_list(report: Report) -> Element:
-    """Nodes that the accelerator does not do."""
+    """Nodes that the accelerator does not do, and the calls that do them."""
     cpu, macs, every = report.cpu, report.host_macs, report.placement.macs
+    calls = _calls_table(report)
     if not cpu:
-        return figure(
-            "On the CPU", "Nothing but quantizing the inputs and dequantizing the outputs."
-        )
+        words = "Nothing but quantizing the inputs and dequantizing the outputs."
+        return figure("On the CPU", words, calls)
     items: Sequence[Element] = [
         tag(
             "li",
@@ -408,6 +407,22 @@ def cpu_list(report: Report) -> Element:
         for node, why in cpu.items()
     ]
     share = whole_percent(report.placement.cpu_share)
-    return figure(
-        "On the CPU", f"{len(cpu)} nodes stay there, {share} of the multiplies.", tag("ul", *items)
-    )
+    words = f"{len(cpu)} nodes stay there, {share} of the multiplies."
+    return figure("On the CPU", words, tag("ul", *items), calls)
+
+
+def _calls_table(report: Report) -> Element:
+    """What each call of the CPU computes and moves."""
+    titles = ("call", "nodes", "from the accelerator", "to the accelerator")
+    rows = [
+        tag(
+            "tr",
+            tag("th", f"{number}", scope="row"),
+            tag("td", f"{len(call.nodes)}" if call.nodes else "changes of type"),
+            tag("td", size(call.from_accelerator)),
+            tag("td", size(call.to_accelerator)),
+        )
+        for number, call in enumerate(report.host_calls, 1)
+    ]
+    head = tag("thead", tag("tr", *(tag("th", title) for title in titles)))
+    return scroller(tag("table", head, tag("tbody", *rows)))
