@@ -67,7 +67,7 @@ def test_rows_are_bytes_over_row_sizes() -> None:
     assert spec.acc_rows == 32768 // 64
     assert spec.par_rows == 16384 // 16
     assert spec.array_bytes == 64 * 4 * 128
-    assert load_spec("dense256").array_bytes == 4 * 4 * 32  # a gang has up to 4 lanes
+    assert load_spec("dense256").array_bytes == 16 * 4 * 32  # a gang has up to 16 lanes
     assert spec.sram_bytes == 278528 + 147456 + 32768 + 16384 + 16384 + spec.array_bytes
 
 
