@@ -129,6 +129,11 @@ def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
         ("node =", "", r"technology.node is missing \(one of 45nm, 22nm\)"),
         ("dram =", 'dram = "ddr9"', "technology.dram = 'ddr9' is not one of lpddr4, ddr4, hbm2"),
         ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
+        (
+            "max_gang =",
+            "max_gang = 0",
+            "array.fetch_quads = 2 quads are more than a gang has lanes",
+        ),
         ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
         ("act_bytes =", "act_bytes = 99999999", "sram.act_bytes = 99999999 is outside"),
         ("lanes =", "lanes = ", "is not valid TOML"),
