@@ -388,6 +388,11 @@ class Kind(ABC, Generic[G]):
         """The modes that a convolution may be in."""
         return range(1)
 
+    def useful_modes(self, geometry: G, filters: int, outputs: int) -> Iterable[int]:
+        """Of the modes those that a search prices for so many filters and outputs: none that could be
+        fastest is missing."""
+        return self.modes(geometry)
+
     @abstractmethod
     def placement(self, geometry: G, mode: int) -> StreamPlacement:
         """How streams lie in WGT in a mode."""

@@ -7,9 +7,11 @@ a unit works on it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,8 @@ from zeroskip.accel_model.timing.shape import WindowShape
 
 Int32 = npt.NDArray[np.int32]
 
+SMALL_GANG = 2  # log2 of lanes
+
 FRAGMENTATION = Slot(
     "fragmentation", "work on outputs that the last group of outputs of a tile lacks", "ragged"
 )
@@ -45,6 +49,17 @@ DRAIN = Slot(
 UNUSED = Slot(
     "unused", "units without a filter: fewer filters than units, or a last group not full", "ragged"
 )
+
+
+class GangedUnits(Protocol):
+    """The numbers of an array whose units may share a filter."""
+
+    @property
+    def lanes(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def max_gang(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -111,15 +126,35 @@ def waits(timing: ConvTiming, multipliers: int) -> dict[str, int]:
 
 @lru_cache(maxsize=4096)
 def tiles(
-    window: WindowShape, banks: int, pixels: int, gang: int, operand_row: int | None
+    window: WindowShape,
+    banks: int,
+    pixels: int,
+    gang: int,
+    operand_row: int | None,
+    together: int = 1,
 ) -> tuple[Int32, Int32, Int32 | None]:
-    """int32 [T] each: cycles to fetch a tap of a block, outputs, and cycles to fetch a block of
-    the operand, of each group of ``pixels << gang`` outputs."""
-    operand = None
+    """int32 [T] each: cycles to fetch a tap of a block, ``together`` quads at once, outputs, and cycles
+    to fetch a block of the operand, quad by quad, of each group of ``pixels << gang`` outputs."""
+    operand, members = None, 1 << gang
     if operand_row is not None:
-        operand = tile_fetch(operand_conflicts(window, operand_row, banks, pixels), gang)
+        operand = tile_fetch(operand_conflicts(window, operand_row, banks, pixels), members)
     return (
-        tile_fetch(input_conflicts(window, banks, pixels), gang),
+        tile_fetch(input_conflicts(window, banks, pixels * together), members // together),
         group_pixels(window.outputs, pixels << gang),
         operand,
     )
+
+
+def useful_gangs(array: GangedUnits, filters: int, outputs: int) -> list[int]:
+    """Gangs that a convolution may be fastest in: all of up to ``SMALL_GANG``, since fewer filters in
+    flight wait less for each other, and of larger ones, for which more is fetched, those that take
+    fewer passes than any smaller one, each a filter group of a pixel group."""
+    found: list[int] = []
+    fewest = math.inf
+    for gang in range(array.max_gang + 1):
+        groups = -(-filters // (array.lanes >> gang))
+        passes = groups * -(-outputs // (array.pixels << gang))
+        if gang <= SMALL_GANG or passes < fewest:
+            found.append(gang)
+        fewest = min(fewest, passes)
+    return found

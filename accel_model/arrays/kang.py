@@ -40,6 +40,7 @@ from zeroskip.accel_model.arrays.broadcast import (
     ends,
     sums_moved,
     tiles,
+    useful_gangs,
     waits,
     window_price,
 )
@@ -48,6 +49,7 @@ from zeroskip.accel_model.formats import GROUPED, Shape, WeightFormat, reduction
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import (
     Datapath,
+    gang_selectors,
     node_of,
     rows_of_results,
     unit_stream_bytes,
@@ -182,7 +184,8 @@ class Kang(Kind[KangGeometry]):
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         array, cells = self.geometry(spec), logic(node_of(spec))
         selector = cells.mux(array.group, spec.storage.activation_bits * array.pixels)
-        return (*super().parts(spec), of_logic("lane selectors", array.lanes, selector))
+        gangs = gang_selectors(spec, array.lanes, array.max_gang)
+        return (*super().parts(spec), of_logic("lane selectors", array.lanes, selector), *gangs)
 
     def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
         return super().event_energy(spec) | {
@@ -191,6 +194,9 @@ class Kang(Kind[KangGeometry]):
 
     def modes(self, geometry: KangGeometry) -> range:
         return range(geometry.max_gang + 1)
+
+    def useful_modes(self, geometry: KangGeometry, filters: int, outputs: int) -> list[int]:
+        return useful_gangs(geometry, filters, outputs)
 
     def placement(self, geometry: KangGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.lanes >> mode, 1 << mode)

@@ -30,6 +30,7 @@ from zeroskip.accel_model.arrays.base import (
     StreamPlacement,
     Timing,
 )
+from zeroskip.accel_model.arrays.broadcast import tiles, useful_gangs
 from zeroskip.accel_model.arrays.pricing import SAMPLES, LinearPrice
 from zeroskip.accel_model.formats import (
     BITMAP,
@@ -57,11 +58,6 @@ from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
     WindowError,
     conv_cycles,
-    group_pixels,
-    input_conflicts,
-    operand_conflicts,
-    quad_conflicts,
-    tile_fetch,
 )
 from zeroskip.accel_model.timing.row_unit import RowUnit
 from zeroskip.accel_model.timing.shape import WindowShape
@@ -97,6 +93,17 @@ class LaneGeometry:
         64,
         default=0,
     )
+    fetch_quads: int = number(
+        "quads of a gang that the fetch unit brings in a cycle, each to the lanes of other members",
+        1,
+        16,
+        power_of_two=True,
+        default=1,
+    )
+
+    def together(self, gang: int) -> int:
+        """Quads that are fetched at once for a gang, each of other members."""
+        return min(self.fetch_quads, 1 << gang)
 
     @property
     def macs(self) -> int:
@@ -186,7 +193,12 @@ class LaneKind(Kind[LaneGeometry]):
                 (1 << array.max_gang) <= array.lanes,
                 f"array.max_gang = {array.max_gang} gangs more than the {array.lanes} lanes there "
                 "are",
-            )
+            ),
+            (
+                array.fetch_quads <= 1 << array.max_gang,
+                f"array.fetch_quads = {array.fetch_quads} quads are more than a gang has lanes; "
+                f"array.max_gang = {array.max_gang} allows {1 << array.max_gang}",
+            ),
         ]
 
     def format(self, geometry: LaneGeometry) -> WeightFormat:
@@ -232,6 +244,9 @@ class LaneKind(Kind[LaneGeometry]):
 
     def modes(self, geometry: LaneGeometry) -> range:
         return range(geometry.max_gang + 1)
+
+    def useful_modes(self, geometry: LaneGeometry, filters: int, outputs: int) -> list[int]:
+        return useful_gangs(geometry, filters, outputs)
 
     def placement(self, geometry: LaneGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.lanes >> mode, 1 << mode)
@@ -348,21 +363,12 @@ class LaneKind(Kind[LaneGeometry]):
         """Groups of outputs in rows of the full width, as if none lay in padding."""
         array, whole, filters = self.geometry(spec), case.window, case.filters
         granule = self.granule(array, case.mode)
-        most = min(max(SAMPLES), -(-whole.outputs // granule))
+        most = min(SAMPLES, -(-whole.outputs // granule))
         rows = min(whole.out_height, -(-most * granule // whole.out_width))
-        size = {"banks": spec.sram.act_banks, "pixels": array.pixels}
-        quads = quad_conflicts(
-            rows,
-            whole.out_width,
-            row=whole.row,
-            row_stride=whole.row_stride,
-            col_stride=whole.col_stride,
-            **size,
-        )
-        fetch, operand = np.resize(tile_fetch(quads, case.mode), most), None
-        if case.operand_row is not None:
-            quads = quad_conflicts(rows, whole.out_width, row=case.operand_row, **size)
-            operand = np.resize(tile_fetch(quads, case.mode), most)
+        window = whole._replace(out_height=rows, top=0, left=0)
+        fetch, _, operand = _tiles(array, spec.sram.act_banks, case.mode, window, case.operand_row)
+        fetch = np.resize(fetch, most)
+        operand = None if operand is None else np.resize(operand, most)
         pixels = np.full(most, min(granule, whole.outputs), np.int32)
         stages = reduction_steps_of(
             self.weights.stage_taps, filters.shape.channels, filters.shape.taps
@@ -413,7 +419,7 @@ def _lanes(
     lock_step: bool,
 ) -> ConvTiming:
     window, mode, last, operand_row = key
-    tile_ft, pixels, operand = _tiles(window, banks, array.pixels, mode, operand_row)
+    tile_ft, pixels, operand = _tiles(array, banks, mode, window, operand_row)
     return conv_cycles(
         array,
         np.maximum(stored, 1),
@@ -427,23 +433,15 @@ def _lanes(
         operand,
         lock_step=lock_step,
         written=written,
+        fetched=array.pixels * array.together(mode),
     )
 
 
-@lru_cache(maxsize=4096)
 def _tiles(
-    window: WindowShape, banks: int, pixels: int, mode: int, operand_row: int | None
+    array: LaneGeometry, banks: int, mode: int, window: WindowShape, operand_row: int | None
 ) -> tuple[Int32, Int32, Int32 | None]:
-    """int32 [T] each: cycles to fetch a tap of a block, outputs, and cycles to fetch a block of
-    the operand, of each group of pixels."""
-    operand = None
-    if operand_row is not None:
-        operand = tile_fetch(operand_conflicts(window, operand_row, banks, pixels), mode)
-    return (
-        tile_fetch(input_conflicts(window, banks, pixels), mode),
-        group_pixels(window.outputs, pixels << mode),
-        operand,
-    )
+    """``broadcast.tiles`` of a window on the lanes."""
+    return tiles(window, banks, array.pixels, mode, operand_row, array.together(mode))
 
 
 DENSE_LANES = LaneKind("dense", DENSE, lock_step=True)

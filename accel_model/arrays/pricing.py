@@ -12,7 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
-SAMPLES = (1, 4, 12)  # groups of outputs that are timed
+SAMPLES = 12  # groups of outputs that are timed, at most; and a third of them, and one
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class LinearPrice:
     @staticmethod
     def sampled(granule: int, outputs: int, cycles: Callable[[int], int]) -> LinearPrice:
         """From ``cycles(n)`` of n groups, as far as ``outputs`` have so many."""
-        counts = tuple(sorted({min(count, -(-outputs // granule)) for count in SAMPLES}))
+        most = min(SAMPLES, -(-outputs // granule))
+        counts = tuple(sorted({1, -(-most // 3), most}))
         return LinearPrice(granule, counts, np.array([cycles(n) for n in counts], np.float64))
 
     @property

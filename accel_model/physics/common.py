@@ -17,6 +17,7 @@ from zeroskip.accel_model.spec import (
 from zeroskip.accel_model.technology import Cell, Logic, TechnologyError, logic
 
 BLOCK = 16  # channels
+CHANNEL_BITS = 4  # of a channel in its block
 TABLE_BYTES = 256  # of a table of results: one for each byte
 RESULT_TABLES = "result tables"
 WIDEST = 64  # bytes of a macro's word
@@ -103,6 +104,7 @@ class Datapath:
     stream_bytes: that it takes of a bank of WGT in a cycle, from a buffer of a row; None: a row.
     ranks: of ACT, ``act_banks`` banks each.
     fetched: flows through ACT's port of its own.
+    quads: that the fetch unit takes in a cycle, of as many rows each as a unit has pixels.
     """
 
     results: int = BLOCK
@@ -111,6 +113,7 @@ class Datapath:
     stream_bytes: int | None = None
     ranks: int = 1
     fetched: tuple[str, ...] = ("act_fetched",)
+    quads: int = 1
 
     def act_banks(self, spec: AccelSpec) -> int:
         """Banks of ACT: where results go to their places alone, one for each of them at least,
@@ -254,6 +257,14 @@ def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     )
 
 
+def gang_selectors(spec: AccelSpec, lanes: int, max_gang: int) -> Iterator[Part]:
+    """Of each lane that may be ganged, on the way of a gang's words to its first lane, which decodes
+    them, and of weights with their channels from there: its own, or those of the other half."""
+    if max_gang:
+        ways = 8 * unit_stream_bytes(spec) + spec.storage.weight_bits + CHANNEL_BITS
+        yield of_logic("gang selectors", lanes, logic(node_of(spec)).mux(2, ways))
+
+
 def multipliers(spec: AccelSpec) -> Iterator[Part]:
     """The multiply-accumulate cells and their second accumulators."""
     cells, count = logic(node_of(spec)), spec.array.macs
@@ -267,7 +278,7 @@ def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
     the buffers of the load and store units, two rows each for every row that moves in a cycle."""
     cells, bits = logic(node_of(spec)), Widths.of(spec)
     crossbar = cells.mux(spec.sram.act_banks, 8 * spec.act_row_bytes)
-    yield of_logic("fetch crossbar", spec.array.pixels, crossbar)
+    yield of_logic("fetch crossbar", spec.array.pixels * way.quads, crossbar)
     yield of_logic("result multiplexers", way.finished, cells.mux(PAR_ROW_BYTES, 8))
     unit, row = requantizer(cells, bits), cells.register(8 * spec.act_row_bytes)
     for one in paths(spec, way):

@@ -13,6 +13,7 @@ from zeroskip.accel_model.physics.common import (
     Datapath,
     Widths,
     built,
+    gang_selectors,
     memories,
     multipliers,
     node_of,
@@ -41,6 +42,7 @@ BESIDE_LANES = (
     "second accumulators",
     "weight row buffers",
     "stream decoders",
+    "gang selectors",
 )
 
 
@@ -51,6 +53,8 @@ class GangedLanes(Lanes, Protocol):
     def max_gang(self) -> int: ...
     @property
     def row_pixels(self) -> int: ...
+    @property
+    def fetch_quads(self) -> int: ...
 
 
 def windows_of(array: GangedLanes, *, lock_step: bool) -> int:
@@ -61,9 +65,10 @@ def windows_of(array: GangedLanes, *, lock_step: bool) -> int:
 
 def lane_datapath(spec: AccelSpec, array: GangedLanes) -> Datapath:
     """A lane takes a word of its stream a cycle, or two of 16-bit weights. Results leave in rows of
-    16."""
+    16. The fetch unit serves several members of a gang at once."""
     width, taken = array.drain_width, unit_stream_bytes(spec)
-    return Datapath(results=width, rows=rows_of_results(spec, width), stream_bytes=taken)
+    rows = rows_of_results(spec, width)
+    return Datapath(results=width, rows=rows, stream_bytes=taken, quads=array.fetch_quads)
 
 
 def lane_row_unit(spec: AccelSpec, array: GangedLanes) -> RowUnit | None:
@@ -101,8 +106,8 @@ def lane_resources(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> t
     """Memories and paths with their ports.
 
     Windows are 16 banks by channel: the entry of channel c in bank c, so that a fetch of 16
-    channels is written in one cycle, and one bank is read. A fetch of as many rows as a lane has
-    pixels is broadcast.
+    channels is written in one cycle, and one bank is read. Quads, of as many rows as a lane has
+    pixels, are broadcast, each to the lanes of its members of a gang.
     """
     way, value = lane_datapath(spec, array), spec.storage.activation_bytes
     windows = Resource(
@@ -119,7 +124,7 @@ def lane_resources(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> t
         "fetch registers",
         1,
         0,
-        spec.act_row_bytes * array.pixels,
+        spec.act_row_bytes * array.pixels * array.fetch_quads,
         (PartPort("fetch", "w", flows=("act_fetched",), unit=value),),
     )
     rows = (_row_registers(spec, array),) if array.row_pixels else ()
@@ -142,6 +147,7 @@ def lane_parts(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> Itera
     if not lock_step:
         decoder = cells.register(BLOCK) + cells.adder(BLOCK)  # find the next of 16 bits
         yield of_logic("stream decoders", array.lanes, decoder)
+    yield from gang_selectors(spec, array.lanes, array.max_gang)
     held = cells.register(8 * fetch.width)
     yield of_logic(fetch.name, fetch.count, held, fetch.width, fetch.ports)
     if (unit := lane_row_unit(spec, array)) is not None:
@@ -202,6 +208,9 @@ def _row_energy(spec: AccelSpec, array: GangedLanes) -> Price:
 
 def broadcast_mm(spec: AccelSpec, array: GangedLanes) -> float:
     """Wire that brings a bit from the fetch unit to all lanes, millimetres: lanes on a square grid,
-    a trunk along one side and a branch along each row."""
+    a trunk along one side for each quad that is fetched at once, and a branch along each row, whose lanes
+    are those of one."""
     lanes = sum(part.area_mm2 for part in parts(spec) if part.name in BESIDE_LANES)
-    return math.sqrt(lanes / (1 - CLOCK_AREA - FILLER_AREA)) * (math.sqrt(array.lanes) + 1)
+    return math.sqrt(lanes / (1 - CLOCK_AREA - FILLER_AREA)) * (
+        math.sqrt(array.lanes) + array.fetch_quads
+    )

@@ -172,7 +172,7 @@ class ConvolutionWalk:
         image = self.conv.image[0]
         return 0 <= y < len(image) and 0 <= x < len(image[0])
 
-    def quads(self, tile: int) -> list[range]:
-        """The outputs of each quad of a tile."""
-        outputs, size = self.tiles[tile], self.array.pixels
+    def quads(self, tile: int, together: int = 1) -> list[range]:
+        """The outputs of each quad of a tile, or of each so many quads that are fetched at once."""
+        outputs, size = self.tiles[tile], self.array.pixels * together
         return [outputs[at : at + size] for at in range(0, len(outputs), size)]

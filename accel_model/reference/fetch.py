@@ -46,21 +46,24 @@ class WindowBuffer:
 
 
 class FetchUnit:
-    """Reads quads of ACT rows, one row of each bank in a cycle, and writes them to the windows."""
+    """Reads quads of ACT rows, several at once for a gang, one row of each bank in a cycle, and writes
+    them to the windows."""
 
     def __init__(
         self, plan: ConvolutionWalk, window: WindowBuffer, banks: int, outcome: Outcome
     ) -> None:
         self.plan, self.window, self.banks, self.outcome = plan, window, banks, outcome
+        self.together = min(plan.array.fetch_quads, 1 << plan.conv.mode)
         self.todo = self._reads()
         self.now = next(self.todo, None)
         self.waiting: list[int] = []  # bank of each row that the current quad still needs
 
     def _reads(self) -> Iterator[tuple[ReductionStep | None, int, range, bool, bool]]:
-        """(stage or None for the operand, tap or block, quad, stage's first, stage's last)."""
+        """(stage or None for the operand, tap or block, outputs, stage's first, stage's last): a quad
+        of the operand, as many of an input as may be fetched at once for members of a gang."""
         plan = self.plan
         for tile in range(len(plan.tiles)):
-            quads = plan.quads(tile)
+            quads, ganged = plan.quads(tile), plan.quads(tile, self.together)
             if plan.conv.operand_row is not None:
                 for block in range(plan.conv.out_blocks):
                     for quad in quads:
@@ -70,9 +73,9 @@ class FetchUnit:
                     step = ReductionStep(
                         tile, tile * plan.groups + group, index, block, taps, width
                     )
-                    reads = [(tap, quad) for tap in taps for quad in quads]
-                    for n, (tap, quad) in enumerate(reads):
-                        yield step, tap, quad, n == 0, n == len(reads) - 1
+                    reads = [(tap, several) for tap in taps for several in ganged]
+                    for n, (tap, several) in enumerate(reads):
+                        yield step, tap, several, n == 0, n == len(reads) - 1
 
     def step(self) -> None:
         if self.now is None:

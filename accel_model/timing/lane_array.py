@@ -60,7 +60,7 @@ class ConvTiming:
     """Time of a convolution and where the lanes spent it.
 
     cycles: from its start to its last output row written. passes: streams read by the array.
-    fetches: quads read from ACT, one tap of one block each, and the operand's. fetch_cycles: cycles
+    tap_fetches: from ACT, one tap of one block each, and the operand's. fetch_cycles: cycles
     in which the fetch unit reads. The rest are lane-cycles; together they are cycles * lanes:
     lane_busy (decoding or multiplying), imbalance (waiting for activations that could not be
     fetched because another lane still holds the window), fetch_wait (waiting for the fetch unit
@@ -92,6 +92,7 @@ def conv_cycles(
     *,
     lock_step: bool,
     written: int,
+    fetched: int | None = None,
 ) -> ConvTiming:
     """Time of one ``conv``.
 
@@ -99,7 +100,8 @@ def conv_cycles(
     them. written: rows that are written back in a cycle.
     work: int32 [F, J], cycles of each stage, filters in the order of their streams.
     order: int32 [F], output channel of each stream. stages: of the J stages, fetches and entries.
-    tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``).
+    tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``), ``fetched``
+    outputs at once, a quad if None.
     tile_pixels: int32 [T], outputs of each tile. out_blocks: channel blocks of the output.
     operand_ft: int32 [T], the same as tile_ft for one block of the residual operand; None: none.
 
@@ -141,15 +143,21 @@ def conv_cycles(
         spent,
     )
     taps = int(reduction_steps.tap_fetches.sum())
-    quads = int((-(-tile_pixels // array.pixels)).sum())
+    operand_fetches = 0 if operand_ft is None else out_blocks * _fetches(tile_pixels, array.pixels)
     lane_cycles = dict(zip(LANE_CYCLES, ((spent @ copies) << gang).tolist(), strict=True))
     return ConvTiming(
         cycles=end,
         passes=tiles * groups,
-        tap_fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,
+        tap_fetches=groups * taps * _fetches(tile_pixels, fetched or array.pixels)
+        + operand_fetches,
         fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()),
         **lane_cycles,
     )
+
+
+def _fetches(tile_pixels: Int32, fetched: int) -> int:
+    """Of one tap of one block for all tiles, so many outputs at once."""
+    return int((-(-tile_pixels // fetched)).sum())
 
 
 # ------------------------------------------------------------------------ fetches and quads
@@ -242,9 +250,9 @@ def shared_operand(window: WindowShape, row: int, banks: int, pixels: int) -> tu
     return conflicts, len(rows)
 
 
-def tile_fetch(conflicts: Int32, gang: int) -> Int32:
-    """int32 [T]: sums over the 2**gang quads of each tile; the last may have fewer."""
-    return np.add.reduceat(conflicts, np.arange(0, len(conflicts), 1 << gang)).astype(np.int32)
+def tile_fetch(conflicts: Int32, count: int) -> Int32:
+    """int32 [T]: sums over the ``count`` fetches of each tile; the last may have fewer."""
+    return np.add.reduceat(conflicts, np.arange(0, len(conflicts), count)).astype(np.int32)
 
 
 def group_pixels(outputs: int, size: int) -> Int32:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
 from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def enumerate_mappings(
     weights = every[-1]
     found: list[tuple[float, ...]] = []
     prices: list[PatchPrice] = []
-    for mode in kind.modes(geometry):
+    for mode in _modes(conv, spec):
         placement, granule = kind.placement(geometry, mode), kind.granule(geometry, mode)
         for filters in _filter_tiles(weights, spec, placement.slots, granule):
             chunkings = _chunkings(every, spec, placement, filters)
@@ -147,13 +148,18 @@ def least_rows(conv: ops.ConvOp, spec: AccelSpec, several: bool = False) -> int:
     """WGT rows of the smallest tile of weights, or of two of it where there are several."""
     weights, least = PackedWeights(conv, spec), []
     size = min(blocks(-(-weights.channels // CHUNKS[-1])) * BLOCK, weights.channels)
-    for mode in spec.kind.modes(spec.array):
+    for mode in _modes(conv, spec):
         placement = spec.kind.placement(spec.array, mode)
         granule = spec.kind.granule(spec.array, mode)
         for filters in _filter_tiles(weights, spec, placement.slots, granule)[:1]:
             rows = weights.rows(filters, size, placement)
             least.append(int(rows.max()) * (2 if several or rows.size > 1 else 1))
     return min(least, default=0)
+
+
+def _modes(conv: ops.ConvOp, spec: AccelSpec) -> Iterable[int]:
+    """The array's, less those that cannot be fastest."""
+    return spec.kind.useful_modes(spec.array, len(conv.weight), prod(conv.y.spatial))
 
 
 def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: int) -> list[int]:

@@ -66,6 +66,7 @@ def random_array(rng: Rng, kind: str, least_window: int) -> LaneGeometry:
         lanes=lane_count,
         pixels=int(some(rng, 1, 2, 4)),
         max_gang=int(np.log2(lane_count)),
+        fetch_quads=min(int(some(rng, 1, 2, 4)), lane_count),
         drain_width=int(some(rng, 1, 2, 4, 16, 32)),
         window_entries=least_window + int(some(rng, 0, 1, 7, 40, 200)),
         pipeline_cycles=int(rng.integers(0, 12)),
@@ -150,6 +151,7 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
     taps = case.kernel[0] * case.kernel[1]
     _, work, order, _ = unpack(kind, raw, filters, channels, taps, table)
     height, width = case.output
+    members, together = 1 << case.gang, case.array.together(case.gang)
     cf = lane_array.quad_conflicts(
         height,
         width,
@@ -159,7 +161,7 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
         row_stride=case.stride[0],
         col_stride=case.stride[1],
         banks=case.banks,
-        pixels=case.array.pixels,
+        pixels=case.array.pixels * together,
     )
     operand = None
     if case.operand_row is not None:
@@ -167,7 +169,7 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
             lane_array.quad_conflicts(
                 height, width, row=case.operand_row, banks=case.banks, pixels=case.array.pixels
             ),
-            case.gang,
+            members,
         )
     return conv_cycles(
         case.array,
@@ -175,13 +177,14 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
         work,
         order,
         format_stages(kind, channels, taps),
-        lane_array.tile_fetch(cf, case.gang),
+        lane_array.tile_fetch(cf, members // together),
         lane_array.group_pixels(height * width, case.array.pixels << case.gang),
         case.gang,
         case.out_blocks,
         case.last,
         operand,
         banks=case.banks,
+        fetched=case.array.pixels * together,
     )
 
 
@@ -249,7 +252,7 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
         "out_blocks": 7,
         "order": rng.permutation(100).astype(np.int32),
         "last": True,
-        "tile_ft": lane_array.tile_fetch(cf, 1),
+        "tile_ft": lane_array.tile_fetch(cf, 2),
         "tile_pixels": lane_array.group_pixels(57 * width, array.pixels << 1),
     }
 
@@ -366,9 +369,8 @@ def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
     ]
     quads = [address[at : at + pixels] for at in range(0, len(address), pixels)]
     assert found.tolist() == [max(quad.count(bank) for bank in quad) for quad in quads]
-    for gang in range(3):
-        size = 1 << gang
-        assert lane_array.tile_fetch(found, gang).tolist() == [
+    for size in (1, 2, 4):
+        assert lane_array.tile_fetch(found, size).tolist() == [
             sum(found[at : at + size]) for at in range(0, len(found), size)
         ]
 

@@ -105,7 +105,7 @@ def test_the_windows_of_skipping_lanes_are_sixteen_banks_of_each_lane() -> None:
     assert (bank.count, bank.bytes, bank.width, bank.build) == (64 * 16, 128, 4, "1rw")
     assert (bank.read_pj, bank.write_pj) == pytest.approx((0.391, 0.644), abs=0.001)
     dense = part(built("dense256"), "windows")
-    assert (dense.count, dense.bytes, dense.build) == (4 * 16, 8, "flip-flops")  # gangs of 4
+    assert (dense.count, dense.bytes, dense.build) == (16 * 16, 8, "flip-flops")  # gangs of 16
 
 
 @pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
@@ -147,7 +147,7 @@ def test_energy_of_an_event_is_its_parts() -> None:
         assert now["wgt_word"] == pytest.approx(clocked * (mine["WGT"] + buffer) / 4)
     assert found.acc_row == pytest.approx((prices["acc_row"].read + prices["acc_row"].write) / 2)
     lanes = sum(one.area_mm2 for one in cost.values() if one.name in BESIDE_LANES)
-    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes / (1 - 0.0227 - 0.2685)) * 9
+    broadcast = logic("45nm").wire_pj * 32 * math.sqrt(lanes / (1 - 0.0227 - 0.2685)) * (8 + 2)
     window, path = cost["windows"], cost["window multiplexers"]
     assert prices["window_byte"].read == pytest.approx(
         clocked * (window.read_pj + path.read_pj) / 4

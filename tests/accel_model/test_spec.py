@@ -67,7 +67,7 @@ def test_rows_are_bytes_over_row_sizes() -> None:
     assert spec.acc_rows == 32768 // 64
     assert spec.par_rows == 16384 // 16
     assert spec.array_bytes == 64 * 4 * 128
-    assert load_spec("dense256").array_bytes == 4 * 4 * 32  # a gang has up to 4 lanes
+    assert load_spec("dense256").array_bytes == 16 * 4 * 32  # a gang has up to 16 lanes
     assert spec.sram_bytes == 278528 + 147456 + 32768 + 16384 + 16384 + spec.array_bytes
 
 
@@ -129,6 +129,11 @@ def test_a_file_is_read_like_a_target(tmp_path: Path) -> None:
         ("node =", "", r"technology.node is missing \(one of 45nm, 22nm\)"),
         ("dram =", 'dram = "ddr9"', "technology.dram = 'ddr9' is not one of lpddr4, ddr4, hbm2"),
         ("max_gang =", "max_gang = 7", "array.max_gang = 7 gangs more than the 64 lanes"),
+        (
+            "max_gang =",
+            "max_gang = 0",
+            "array.fetch_quads = 2 quads are more than a gang has lanes",
+        ),
         ("burst_bytes =", "burst_bytes = 8", "dram.burst_bytes is less than dram.bytes_per_cycle"),
         ("act_bytes =", "act_bytes = 99999999", "sram.act_bytes = 99999999 is outside"),
         ("lanes =", "lanes = ", "is not valid TOML"),

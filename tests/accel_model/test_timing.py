@@ -200,9 +200,10 @@ def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
 def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTiming:
     """What the lanes take for a convolution of ``random_conv``."""
     weight, gang, array = made["weight"], made["gang"], lanes(hand.spec)
+    together = array.together(gang)
     filters, channels = weight.shape[:2]
     table = make_table(weight) if kind == "pattern" else None
-    banks = {"banks": hand.spec.sram.act_banks, "pixels": array.pixels}
+    banks = hand.spec.sram.act_banks
     conflicts = lane_array.quad_conflicts(
         5,
         6,
@@ -211,25 +212,29 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
         left=0,
         row_stride=made["stride"],
         col_stride=made["stride"],
-        **banks,
+        banks=banks,
+        pixels=array.pixels * together,
     )
     operand = None
     if made["operand_row"] is not None:
-        found = lane_array.quad_conflicts(5, 6, row=made["operand_row"], **banks)
-        operand = lane_array.tile_fetch(found, gang)
+        found = lane_array.quad_conflicts(
+            5, 6, row=made["operand_row"], banks=banks, pixels=array.pixels
+        )
+        operand = lane_array.tile_fetch(found, 1 << gang)
     return conv_cycles(
         array,
         kind,
         work_matrix(kind, to_reduction_order(weight), channels, 9, table),
         made["order"].astype(np.int32),
         format_stages(kind, channels, 9),
-        lane_array.tile_fetch(conflicts, gang),
+        lane_array.tile_fetch(conflicts, (1 << gang) // together),
         lane_array.group_pixels(30, array.pixels << gang),
         gang,
         blocks(filters),
         True,
         operand,
-        banks=hand.spec.sram.act_banks,
+        banks=banks,
+        fetched=array.pixels * together,
     )
 
 

@@ -121,6 +121,9 @@ def random_changes(rng: np.random.Generator, target: str) -> dict[str, Any]:
     if own.random() < 0.3:
         for of in ("activation", "weight"):
             changes[f"storage.{of}_bits"] = int(own.choice([8, 16]))
+    if "array.max_gang" in changes and target in LANES:
+        most = 1 << changes["array.max_gang"]
+        changes["array.fetch_quads"] = min(int(own.choice([1, 2, 4])), most)
     return changes
 
 

@@ -324,7 +324,7 @@ def test_slots_where_lanes_wait_for_much(target: str) -> None:
     run, program = single(
         target,
         channels=48,
-        filters=72,
+        filters=71,
         size=7,
         kernel=3,
         density=0.3,
@@ -428,7 +428,8 @@ def fetch_cycles(spec: AccelSpec, made: dict[str, Any], banks: int) -> int:
     array, (filters, channels) = lanes(spec), made["weight"].shape[:2]
     at = {"banks": banks, "pixels": array.pixels}
     stride = {"row_stride": made["stride"], "col_stride": made["stride"]}
-    inputs = quad_conflicts(5, 6, row=made["row"], top=-1, **stride, **at).sum()
+    fetched = {"banks": banks, "pixels": array.pixels * array.together(made["gang"])}
+    inputs = quad_conflicts(5, 6, row=made["row"], top=-1, **stride, **fetched).sum()
     passes = -(-filters // (array.lanes >> made["gang"]))
     found: int = passes * 9 * blocks(channels) * int(inputs)
     if made["operand_row"] is not None:
