@@ -168,6 +168,11 @@ def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
     _require(
         run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last instruction"
     )
+    _require(
+        run.cycles >= program.reachable,
+        "program",
+        f"it took {run.cycles} cycles, and no schedule reaches less than {program.reachable}",
+    )
 
 
 def _require(holds: bool, where: str, sentence: str) -> None:
