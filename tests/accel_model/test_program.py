@@ -163,7 +163,7 @@ def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
     head["format"] = 5
     old = close_file(head, {f"{name}.npy": npy_chunks(array) for name, array in arrays.items()})
     with pytest.raises(
-        ProgramError, match="the program has format 4, this version reads 5; compile it again"
+        ProgramError, match="the program has format 5, this version reads 6; compile it again"
     ):
         Program.from_bytes(old)
 
