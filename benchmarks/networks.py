@@ -5,7 +5,8 @@
 Weights are seeded and real; pruning is by magnitude. The bound of a layer is
 max(multiplies of a weight that is not zero by an input that is not padding / 256, compulsory bytes
 / 16); a program's is the sum over its layers (docs/GUIDE.md, "Bounds"). The network's bound, which
-``x network`` is against, lets all tensors between layers stay on the chip.
+``x network`` is against, lets all tensors between layers stay on the chip; the reachable one holds for
+every schedule with the target's SRAM (docs/SCHEDULES.md, "The reachable bound").
 ``run`` is numbers and time together, with every check of the machine on, the first run of a fresh
 session. Each row is a process of its own, so that its peak memory is its own.
 """
@@ -50,6 +51,7 @@ COLUMNS = (
     "bound",
     "x bound",
     "x network",
+    "x reachable",
     "speed-up",
 )
 
@@ -104,6 +106,7 @@ def measure(network: str, target: str, scheme: str) -> dict[str, float]:
         "bound": found.bound,
         "x bound": found.x_bound,
         "x network": found.x_network_bound,
+        "x reachable": found.x_reachable_bound,
     }
 
 

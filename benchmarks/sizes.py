@@ -86,9 +86,22 @@ DENSE = {
 }
 
 
+def in_32_banks(left: int) -> dict[str, Point]:
+    """Ways to split so many KiB, ACT in 32 banks: as ``dense256``, and otherwise."""
+    return {
+        "as dense256": Point(288, left - 336, 48, 32),
+        "more WGT": Point(256, left - 304, 48, 32),
+        "most WGT": Point(224, left - 272, 48, 32),
+        "more ACT": Point(320, left - 368, 48, 32),
+        "less ACC": Point(288, left - 320, 32, 32),
+        "less ACC, more ACT": Point(304, left - 336, 32, 32),
+    }
+
+
 @dataclass(frozen=True)
 class Sweep:
-    """Points of a target, and what is run on each: weights as ``networks.SCHEMES`` names them."""
+    """Points of a target, and what is run on each: weights as ``networks.SCHEMES`` or ``RECIPES``
+    name them."""
 
     points: dict[str, Point]
     weights: tuple[str, ...]
@@ -101,7 +114,14 @@ SWEEPS = {
         SKIPPING, ("75 %", "dense"), (("fashion_dense", "unstructured:sparsity=0.75"),)
     ),
     "pattern256": Sweep(PATTERN, ("pattern 8x",), (("fashion_pattern", None),)),
+    "diannao256": Sweep(in_32_banks(480), ("dense",), (("fashion_dense", None),)),
+    "cambriconx256": Sweep(
+        in_32_banks(476), ("75 %",), (("fashion_dense", "unstructured:sparsity=0.75"),)
+    ),
+    "nm256": Sweep(in_32_banks(476), ("1:4",), (("fashion_dense", "nm:n=1,m=4"),)),
+    "kang256": Sweep(in_32_banks(476), ("4:16",), (("fashion_dense", "nm:n=4,m=16"),)),
 }
+RECIPES = {"1:4": "nm:n=1,m=4", "4:16": "nm:n=4,m=16"}
 
 
 def cases(sweep: Sweep, network: str) -> Iterator[tuple[str, Any, str | None]]:
@@ -111,7 +131,8 @@ def cases(sweep: Sweep, network: str) -> Iterator[tuple[str, Any, str | None]]:
             yield recipe or name, str(ROOT / "models" / f"{name}.onnx"), recipe
         return
     for scheme in sweep.weights:
-        yield scheme, *model(network, scheme)
+        made, recipe = model(network, "dense" if scheme in RECIPES else scheme)
+        yield scheme, made, RECIPES.get(scheme, recipe)
 
 
 def row(spec: AccelSpec, made: Any, recipe: str | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
@@ -18,6 +19,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.arrays.least_cycles import ConvWork
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
@@ -411,6 +413,11 @@ class Kind(ABC, Generic[G]):
     @abstractmethod
     def conv(self, spec: AccelSpec, case: Case) -> Timing:
         """The exact time of a convolution; ArrayError if the array cannot do it."""
+
+    def least_cycles(self, spec: AccelSpec, work: ConvWork) -> Fraction:
+        """Cycles that no schedule of a convolution goes below, whatever its inputs are: those of its
+        multiplies, unless zero inputs are skipped."""
+        return Fraction(0 if "inputs" in self.skips else work.products, spec.array.macs)
 
     def price(self, spec: AccelSpec, case: Case) -> PatchPrice:
         """Estimated cycles of patches of the output, for the search; ``case`` is of all of it.

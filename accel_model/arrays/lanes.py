@@ -9,28 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
 from zeroskip.accel_model.arrays.base import (
-    CHANNELWISE,
-    CONFLICTS,
     EVENTS,
-    MULTIPLY,
-    PADDING,
-    SETUP,
     ArrayError,
     Case,
     Int32,
     Int64,
     Kind,
-    Slot,
     StreamPlacement,
     Timing,
 )
 from zeroskip.accel_model.arrays.broadcast import tiles, useful_gangs
+from zeroskip.accel_model.arrays.lane_slots import SLOTS
+from zeroskip.accel_model.arrays.least_cycles import ConvWork, least_lane_cycles
 from zeroskip.accel_model.arrays.pricing import SAMPLES, LinearPrice
 from zeroskip.accel_model.formats import (
     BITMAP,
@@ -128,42 +125,6 @@ class LaneEnergy:
     lookup: float = number("a row of a table of results read or written", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
     row_byte: float = number("a byte written to or read from a row register", 0, default=0.0)
-
-
-SLOTS = (
-    MULTIPLY,
-    Slot(
-        "fragmentation",
-        "lanes at work on outputs that the last group of pixels of a tile lacks",
-        "ragged",
-    ),
-    Slot(
-        "zeros",
-        "lanes at zero weights that the array does not skip, or decoding words of a stream that "
-        "hold no weight",
-        "zeros",
-    ),
-    PADDING,
-    Slot(
-        "imbalance",
-        "lanes waiting for the slowest one, which still holds the window",
-        "imbalance",
-    ),
-    Slot("fetch", "lanes waiting for activations from ACT, at one fetch a cycle", "fetch"),
-    CONFLICTS,
-    Slot(
-        "drain",
-        "lanes waiting for accumulators to be drained, and for the end of the instruction",
-        "drain",
-    ),
-    Slot(
-        "unused",
-        "lanes without a filter: fewer filters than lanes, or a last group that is not full",
-        "ragged",
-    ),
-    CHANNELWISE,
-    SETUP,
-)
 
 
 LANE_EVENTS = {**EVENTS, "window_byte": "window_bytes", "row_byte": "row_bytes"}
@@ -299,6 +260,17 @@ class LaneKind(Kind[LaneGeometry]):
                 "acc_rows": ((not case.first) + (not case.last)) * sums * outputs,
                 "requantised": ends * count * outputs,
             },
+        )
+
+    def least_cycles(self, spec: AccelSpec, work: ConvWork) -> Fraction:
+        array = self.geometry(spec)
+        return least_lane_cycles(
+            work,
+            array.lanes,
+            array.pixels,
+            array.lanes >> array.max_gang,
+            array.pixels,
+            lock_step=self.lock_step,
         )
 
     def _timing(self, spec: AccelSpec, case: Case) -> ConvTiming:

@@ -98,6 +98,17 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
         _require(
             not early.any(), f"the {str(UNITS[unit].name).lower()} unit", "two instructions overlap"
         )
+    _audit_bus(run)
+
+
+def _audit_bus(run: Run) -> None:
+    """Loads and stores have the one bus in turn; so bytes are within its width in every span between two
+    events, and not only in the sum over all."""
+    moving = np.flatnonzero(run.counters["dram_bytes"])
+    turns = moving[np.argsort(run.start[moving], kind="stable")]
+    free = run.start[turns] + run.counters["cycles"][turns]
+    early = run.start[turns][1:] < free[:-1]
+    _require(not early.any(), "the bus", "two transfers overlap")
 
 
 def _audit_ports(spec: AccelSpec, run: Run) -> None:
@@ -167,6 +178,11 @@ def _audit_program(spec: AccelSpec, program: Program, run: Run) -> None:
     )
     _require(
         run.cycles >= int(run.end.max(initial=0)), "program", "it ended before its last instruction"
+    )
+    _require(
+        run.cycles >= program.reachable,
+        "program",
+        f"it took {run.cycles} cycles, and no schedule reaches less than {program.reachable}",
     )
 
 

@@ -33,7 +33,7 @@ from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
 
-FORMAT = 5
+FORMAT = 6
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
 
@@ -115,6 +115,7 @@ class Program:
     moved: tensors in DRAM that are no outputs and of which no compute instruction writes all.
     places: of the result of each layer of the network, in its order; those that are joined into
     one operation and those that only move data included.
+    reachable: cycles that no program of these layers takes less than with the accelerator's SRAM.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Program:
     input_bytes: int = 0
     moved: tuple[Tensor, ...] = ()
     places: tuple[ResultPlace, ...] = ()
+    reachable: int = 1
 
     @property
     def target(self) -> str:
@@ -174,6 +176,7 @@ class Program:
             **self.spec.plugin,
             "dram_bytes": self.dram_bytes,
             "input_bytes": self.input_bytes,
+            "reachable": self.reachable,
             "inputs": [t.table for t in self.inputs],
             "outputs": [t.table for t in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
@@ -301,6 +304,7 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         input_bytes=checked_int(head["input_bytes"], "input_bytes"),
         moved=tensors["moved"],
         places=tuple(_place(table) for table in head["places"]),
+        reachable=checked_int(head["reachable"], "reachable", 1),
     )
 
 

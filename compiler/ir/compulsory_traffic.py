@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.compiler.ir.ops import Op, Region
+from zeroskip.compiler.ir.ops import Int64, Op, Region
 from zeroskip.compiler.ir.views import ChannelSlice, Frames
 
 Mask = npt.NDArray[np.bool_]
@@ -85,14 +85,23 @@ def real_macs(op: Op) -> int:
     weights = op.tap_weights
     if weights is None:
         return 0
+    down, right = real_outputs(op)
+    return op.images * int(down @ weights @ right)
+
+
+def real_outputs(op: Op) -> tuple[Int64, Int64]:
+    """Of each row and each column of the kernel, the rows and columns of outputs for which it lies
+    within the image; of one image, where the operation treats each by itself."""
     down, right = (
-        [
-            len(range(*_positions(op, axis, tap).indices(_image(op, op.x)[axis])))
-            for tap in range(op.input_window.kernel[axis])
-        ]
+        np.array(
+            [
+                len(range(*_positions(op, axis, tap).indices(_image(op, op.x)[axis])))
+                for tap in range(op.input_window.kernel[axis])
+            ]
+        )
         for axis in range(2)
     )
-    return op.images * int(np.array(down) @ weights @ np.array(right))
+    return down, right
 
 
 def _taps(op: Op) -> Iterator[tuple[slice | Mask, slice, slice]]:

@@ -93,12 +93,14 @@ class LayerReport:
 @dataclass(frozen=True)
 class RegionReport:
     """One program. cycles: of its run. bound: the sum of the layers' bounds. network_bound: with
-    all tensors between its layers on the chip. lost: sums over the layers, cycles - bound."""
+    all tensors between its layers on the chip. reachable_bound: with the SRAM that there is. lost:
+    sums over the layers, cycles - bound."""
 
     name: str
     cycles: int
     bound: int
     network_bound: int
+    reachable_bound: int
     lost: dict[str, float]
     layers: tuple[LayerReport, ...]
 
@@ -109,7 +111,8 @@ class Report:
 
     milliseconds: cycles at the target's clock. macs_per_cycle, bytes_per_cycle: the widths of the
     array and the bus. bound: the sum of the layers' bounds. network_bound: the regions' bounds if
-    no tensor between two layers of a region went through DRAM. causes: what cycles can be lost to on
+    no tensor between two layers of a region went through DRAM. reachable_bound: what no schedule of
+    the regions goes below with the target's SRAM (``compiler.ir.reachable_bound``). causes: what cycles can be lost to on
     this target, each with its meaning. lost: cycles - bound by cause.
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     host_calls: what the CPU does between the regions. placement: how much of the network all the
@@ -136,6 +139,8 @@ class Report:
     x_bound: float
     network_bound: int
     x_network_bound: float
+    reachable_bound: int
+    x_reachable_bound: float
     utilisation: float
     causes: tuple[Slot, ...]
     lost: dict[str, float]
@@ -184,9 +189,9 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         if name in runs
     )
     layers = [layer for region in regions for layer in region.layers]
-    cycles, bound, network_bound = (
+    cycles, bound, network_bound, reachable_bound = (
         sum(getattr(region, name) for region in regions)
-        for name in ("cycles", "bound", "network_bound")
+        for name in ("cycles", "bound", "network_bound", "reachable_bound")
     )
     effectual, real = (
         sum(getattr(layer, name) for layer in layers) for name in ("effectual", "real_macs")
@@ -209,6 +214,8 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
         x_bound=_ratio(cycles, bound),
         network_bound=network_bound,
         x_network_bound=_ratio(cycles, network_bound),
+        reachable_bound=reachable_bound,
+        x_reachable_bound=_ratio(cycles, reachable_bound),
         utilisation=_ratio(real, cycles * spec.array.macs),
         causes=causes,
         lost=_added([cause.name for cause in causes], (region.lost for region in regions)),
@@ -242,7 +249,8 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
 
 
 def region_report(run: Run, program: Program) -> RegionReport:
-    """The report of one program's run, of one image."""
+    """The report of one program's run, of one image. A program knows its reachable bound whatever its
+    inputs are; where they are skipped, the products of this image may need more."""
     program = with_products(run, program)
     moved = _moved(run, program)
     energy = _energy(run, program)
@@ -259,11 +267,13 @@ def region_report(run: Run, program: Program) -> RegionReport:
             zip(program.layers, losses_of(run, program), strict=True)
         )
     )
+    network_bound = program.needs.bound(*_width(program.spec))
     return RegionReport(
         name=program.name,
         cycles=run.cycles,
         bound=sum(layer.bound for layer in layers),
-        network_bound=program.needs.bound(*_width(program.spec)),
+        network_bound=network_bound,
+        reachable_bound=max(program.reachable, network_bound),
         lost=_added(causes, (layer.lost for layer in layers)),
         layers=layers,
     )

@@ -170,6 +170,8 @@ def _totals(report: Report) -> list[Table | str]:
         f"{_of_samples(report)}",
         f"{report.x_network_bound:.3f} x the bound of the {whole}, {report.network_bound:,} "
         "cycles, if all between its layers stayed on chip",
+        f"{report.x_reachable_bound:.3f} x {report.reachable_bound:,} cycles, below which no schedule "
+        "goes with the SRAM that there is",
         f"{report.effectual / 1e6:.2f} of {report.macs / 1e6:.2f} million MACs have a weight that "
         f"is not zero, {report.real_macs / 1e6:.2f} an input that is not padding too; these use "
         f"{report.utilisation:.1%} of the multipliers",

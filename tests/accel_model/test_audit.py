@@ -100,6 +100,21 @@ def early(run: Run) -> Run:
     return run
 
 
+def at_once(run: Run) -> Run:
+    """The first store has the bus together with the load before it."""
+    run = copied(run)
+    loads, stores = (
+        np.flatnonzero((run.unit == unit) & (run.counters["dram_bytes"] > 0))
+        for unit in (LOAD, STORE)
+    )
+    store = stores[0]
+    before = loads[run.start[loads] < run.start[store]][-1]
+    moved = run.start[store] - run.start[before]
+    for times in (run.ready, run.start, run.free):
+        times[store] -= moved
+    return run
+
+
 def busier(by: int) -> Callable[[Run], Run]:
     """Multipliers that do more than there is time for, or less."""
 
@@ -139,6 +154,7 @@ RULES: dict[str, Callable[[Run], Run]] = {
     r"pc 3: it freed its unit before it was done": shifted("free", -1),
     r"pc 3: it was complete before it was done": shifted("end", -(10**6)),
     r"the load unit: two instructions overlap": early,
+    r"the bus: two transfers overlap": at_once,
     r"program: 0 bytes were loaded, and weights and inputs have \d+": nothing_moved(LOAD),
     r"program: 0 bytes were stored, and outputs have 10": nothing_moved(STORE),
     r"program: bytes moved faster than the bus can": lambda run: replace(run, cycles=10),

@@ -157,13 +157,13 @@ def test_a_layer_has_no_more_of_the_fewer(one: Sample, more: str, of: str) -> No
 
 
 def test_a_program_of_an_older_version_is_compiled_again(one: Sample) -> None:
-    """Before format 5 the place and the size of an input tile were one instruction."""
+    """Before format 6 programs did not know their reachable bound."""
     head, arrays = open_file(one.program.to_bytes())
-    assert head["format"] == 5
-    head["format"] = 4
+    assert head["format"] == 6
+    head["format"] = 5
     old = close_file(head, {f"{name}.npy": npy_chunks(array) for name, array in arrays.items()})
     with pytest.raises(
-        ProgramError, match="the program has format 4, this version reads 5; compile it again"
+        ProgramError, match="the program has format 5, this version reads 6; compile it again"
     ):
         Program.from_bytes(old)
 

@@ -6,6 +6,7 @@ from tests.mutants_code.change import Change
 from tests.mutants_code.of_accel_model import ACCEL_MODEL
 from tests.mutants_code.of_arrays import ARRAYS
 from tests.mutants_code.of_batches import BATCHES
+from tests.mutants_code.of_bounds import BOUNDS
 from tests.mutants_code.of_compiler import COMPILER
 from tests.mutants_code.of_experiments import EXPERIMENTS
 from tests.mutants_code.of_judges import (
@@ -32,6 +33,7 @@ CHANGES: tuple[Change, ...] = (
     *ARRAYS,
     *STORAGE,
     *COMPILER,
+    *BOUNDS,
     *JUDGES_OF_COMPILER,
     *VOLUMES,
     *BATCHES,

@@ -442,8 +442,8 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/ir/compulsory_traffic.py",
         "weights of a tap are those of the opposite tap",
-        "int(np.array(down) @ weights @ np.array(right))",
-        "int(np.array(down) @ weights[::-1] @ np.array(right))",
+        "int(down @ weights @ right)",
+        "int(down @ weights[::-1] @ right)",
         "compiler/test_compulsory_traffic.py::test_multiplies_by_padding_are_not_counted",
     ),
     Change(

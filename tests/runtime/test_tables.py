@@ -37,6 +37,8 @@ def made() -> Report:
         x_bound=region.cycles / region.bound,
         network_bound=region.network_bound,
         x_network_bound=1.0,
+        reachable_bound=region.reachable_bound,
+        x_reachable_bound=1.0,
         utilisation=0.5,
         causes=SLOTS,
         lost=region.lost,
@@ -165,6 +167,8 @@ def test_the_totals_are_the_reports() -> None:
         x_bound=1.2404,
         network_bound=800,
         x_network_bound=1.5504,
+        reachable_bound=900,
+        x_reachable_bound=1.3778,
         utilisation=0.456,
         dram_bytes=10 * 1024,
         microjoules=1234.56,
@@ -174,10 +178,11 @@ def test_the_totals_are_the_reports() -> None:
     )
     parts = report_parts(report, None, 250)
     lines = [part for part in parts if isinstance(part, str)]
-    assert lines[lines.index("net: head") + 1 :][:4] == [
+    assert lines[lines.index("net: head") + 1 :][:5] == [
         "1.240 x the sum of the layers' bounds, 1,000 cycles",
         "1.550 x the bound of the part on the accelerator, 75 % of the multiplies in 2 regions, "
         "800 cycles, if all between its layers stayed on chip",
+        "1.378 x 900 cycles, below which no schedule goes with the SRAM that there is",
         "6.00 of 9.00 million MACs have a weight that is not zero, 5.00 an input that is not "
         "padding too; these use 45.6% of the multipliers",
         "10.0 KiB over the DRAM bus, 1,234.6 uJ",

@@ -68,6 +68,7 @@ def test_totals_are_of_all_regions(made: Made) -> None:
         )
     assert found.bound == sum(info.bound(256, 16) for info in infos)
     assert found.network_bound == sum(one.needs.bound(256, 16) for one in programs.values())
+    assert found.reachable_bound == sum(one.reachable for one in programs.values())
     for region, name in zip(found.regions, runs, strict=True):
         assert region.bound == sum(info.bound(256, 16) for info in programs[name].layers)
         assert region.cycles == runs[name].cycles
@@ -86,6 +87,8 @@ def test_quotients_are_of_the_totals(made: Made) -> None:
     assert found.x_bound == found.cycles / found.bound
     assert found.x_network_bound == found.cycles / found.network_bound
     assert found.network_bound < found.bound
+    assert found.x_reachable_bound == found.cycles / found.reachable_bound
+    assert found.network_bound < found.reachable_bound < found.cycles
     assert found.utilisation == found.real_macs / (256 * found.cycles)
     for layer in found.layers:
         assert layer.fused != layer.node

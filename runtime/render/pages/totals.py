@@ -76,6 +76,11 @@ def _tiles(report: Report) -> Element:
             "if tensors stayed on the chip",
         ),
         (
+            f"{report.x_reachable_bound:.3f}x",
+            "the reachable bound",
+            "of any schedule with the SRAM that there is",
+        ),
+        (
             f"{report.utilisation:.1%}",
             "of the multipliers used",
             f"{short(report.real_macs)} of {short(report.macs)} MACs are needed",
