@@ -169,7 +169,7 @@ class LaneKind(Kind[LaneGeometry]):
     Geometry = LaneGeometry
     Energy = LaneEnergy
     slots = SLOTS
-    events = LANE_EVENTS
+    events, wide_sums = LANE_EVENTS, True
     splits = LANE_SPLITS
     reference = "zeroskip.accel_model.reference.lanes:step"
 

@@ -79,8 +79,14 @@ class State:
                 self.register(isa.Extent),
                 self.register(isa.Kernel),
                 self.register(isa.Output),
+                self.memories.act.itemsize,
             )
         return self._window
+
+    @property
+    def wide(self) -> bool:
+        """Whether activations have values of 16 bits."""
+        return self.memories.act.itemsize > 1
 
     def result_table(self) -> npt.NDArray[np.uint8]:
         """What the latest `lookup` set, uint8 [256]; Fault if there was none."""

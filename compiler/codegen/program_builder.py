@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import lcm
 
 import numpy as np
@@ -29,6 +30,8 @@ from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.tiles import DmaRun, InputTile, Interval, Tile2D, dma_runs, patches
 from zeroskip.compiler.ir.views import ChannelSlice, Value
 from zeroskip.compiler.ir.window import Window
+
+NO_CLIP = ops.Clip(0, 0)  # what registers of 8-bit limits hold where values have 16
 
 
 class Image:
@@ -114,6 +117,11 @@ class ProgramBuilder:
     def wide(self) -> int:
         """Bytes of an activation."""
         return self.spec.storage.activation_bytes
+
+    @cached_property
+    def activation_bits(self) -> int:
+        """Bits of activations' values."""
+        return 16 if any(value.dtype == "int16" for value in _values(self.region)) else 8
 
     # -------------------------------------------------------------------------- data movement
 
@@ -310,6 +318,12 @@ class ProgramBuilder:
 
     def set_output(self, tile: ActTile, op: ops.Op, clip: ops.Clip) -> None:
         """clip: of the result, before a table."""
+        if self.activation_bits == 16:
+            mid = clip if op.residual is None else op.residual.pre_add_clip
+            self.stream.set(
+                isa.Limits, low=clip.low, high=clip.high, mid_low=mid.low, mid_high=mid.high
+            )
+            clip = NO_CLIP
         self.stream.set(
             isa.Output,
             act=tile.act,
@@ -329,7 +343,9 @@ class ProgramBuilder:
         assert op.operand is not None
         value, mid = op.operand.value, op.residual
         extra = {}
-        if mid is not None:
+        if self.activation_bits == 16:
+            extra = {"mid_low": NO_CLIP.low, "mid_high": NO_CLIP.high}
+        elif mid is not None:
             extra = {
                 "mid_zero_point": mid.own.zero_point,
                 "mid_low": mid.pre_add_clip.low,
@@ -444,6 +460,7 @@ class ProgramBuilder:
             input_bytes=input_elements(self.region) * self.wide,
             moved=tuple(moved[name] for name in _moved(self.region)),
             places=tuple(_place(view, self.region) for view in self.region.places),
+            activation_bits=self.activation_bits,
         )
 
 
