@@ -199,17 +199,19 @@ def _requantize(
 ) -> bool:
     """Q of the sums + bias of an output, in place; False if one is beyond -largest - 1 .. largest.
 
-    limits: zero point, least and greatest value.
+    limits: zero point, least and greatest value. largest: 2^n - 1.
     """
-    fits, (zero_point, low, high) = True, limits
+    zero_point, low, high = limits
+    least, outside = np.int64(largest + 1), ~np.int64(2 * largest + 1)
+    beyond = np.int64(0)
     for k in range(len(line)):
         total = np.int64(line[k]) + np.int64(bias[k])
         v = line.dtype.type(total)
-        fits &= bool(-largest - 1 <= total <= largest)
+        beyond |= (total + least) & outside
         half = np.int64(1) << (shift[k] - 1)
         y = ((np.int64(v) * np.int64(mult[k]) + half) >> shift[k]) + zero_point
         line[k] = min(max(y, low), high)
-    return fits
+    return bool(beyond == 0)
 
 
 @njit_cached
