@@ -17,10 +17,10 @@ STORAGE: tuple[Change, ...] = (
         TARGET,
     ),
     Change(
-        "accel_model/spec.py",
+        "accel_model/storage.py",
         "storage in 8 bits makes another target where it is said",
-        "        if self.storage == Storage():\n",
-        "        if self.storage is Storage():\n",
+        "        if self == IN_BYTES:\n",
+        "        if self is IN_BYTES:\n",
         TARGET,
     ),
     Change(
