@@ -65,7 +65,7 @@ def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
         reads,
         write_output(state, channels),
         work=window.outputs * channels * window.taps,
-        largest=state.memories.acc.itemsize * channels * max(window.outputs, window.taps),
+        largest=4 * state.value_bytes * channels * max(window.outputs, window.taps),
     )
 
 

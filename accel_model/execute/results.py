@@ -43,7 +43,7 @@ def operand_of(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:
     scale = state.memories.par[operand.par]
     if state.wide:
         limits = state.register(isa.Limits)
-        made = ResidualOperand.of(operand, value_bytes=state.memories.act.itemsize)
+        made = ResidualOperand.of(operand, value_bytes=state.value_bytes)
         return made._replace(mid_low=limits.mid_low, mid_high=limits.mid_high), scale
     own = (state.result_table(),) if operand.mid_lookup else ()
     return ResidualOperand.of(operand, *own), scale

@@ -202,6 +202,7 @@ class Machine:
             memories,
             ActivationMath(memories, watched) if task.numbers else None,
             limits=self.limits,
+            value_bytes=program.value_bytes,
         )
         return state, FunctionalExecutor(
             program, task.stream, state, task.observers if task.numbers else ()

@@ -88,7 +88,7 @@ def _touched(program: Program, run: Run) -> dict[int, _Touched]:
     memories = Memories.of(program.spec, program)
     for tensor in program.inputs:
         memories.give(tensor, None)
-    state = State(program.spec, memories, None)
+    state = State(program.spec, memories, None, value_bytes=program.value_bytes)
     found = {}
     # In the order of their start, which their tokens allow.
     for pc in np.lexsort((np.arange(len(stream)), run.start)).tolist():

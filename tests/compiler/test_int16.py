@@ -22,6 +22,7 @@ from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.legality import supports
 from zeroskip.compiler.lowering.lower import lower
 from zeroskip.compiler.scheduling.region import plan_region
+from zeroskip.relay_passes.integer.layers import ConvLayer
 
 SPEC = load_spec("sparse256_int16")
 TABLED = ("tables", "tables_before_sums", "squeezed")
@@ -75,6 +76,7 @@ def test_sums_beyond_32_bits_take_a_target_with_wider_ones() -> None:
     graph, data = graph_of(_long)
     data = {name: np.full_like(values, 32767) for name, values in data.items()}
     (node,) = graph.nodes
+    assert isinstance(node.layer, ConvLayer)
     layer = replace(node.layer, weight=np.full_like(node.layer.weight, 127))
     graph = replace(graph, nodes=(replace(node, layer=layer),))
     largest = 1024 * 127 * 32767
