@@ -37,7 +37,7 @@ class QuantizeInt8(Pass):
     """Post-training quantization to int8 (Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing
     deep convolutional networks", 2018): asymmetric activations, symmetric weights per channel. With
     ``activation_dtype`` "int16" activations are symmetric, as TFLite's beside weights of int8; what
-    would take a table of 256 results then stays float.
+    would take a table of 256 results then stays float, and ``method`` "auto" is "minmax".
 
     Takes `main` in float32 after FoldBatchNorm. Every convolution, matrix product, addition,
     pool, clip, concat and reshape that has an integer form becomes a call of a private function
@@ -68,7 +68,7 @@ class QuantizeInt8(Pass):
     ) -> None:
         self.ranges = ranges
         self.samples = samples
-        self.method = method
+        self.method = "minmax" if activation_dtype == "int16" and method == "auto" else method
         self.activation_dtype = activation_dtype
         self.weight_scales = weight_scales or {}
 

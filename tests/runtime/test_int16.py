@@ -51,7 +51,8 @@ def test_a_classifier_is_as_close_to_float_as_its_weights_are() -> None:
     for bits in (8, 16):
         made = compiler.compile(model, TARGET, calibrate=SAMPLES, activation_bits=bits)
         done = validate(made, {name: values[:4] for name, values in data.items()})
-        assert done.exact and done.layers == done.of_layers
+        assert done.exact
+        assert done.layers == done.of_layers
         found[bits] = done.snr_db["logits"]
     assert found[16] > 40 > 35 > found[8]
 
@@ -77,7 +78,8 @@ def test_functions_that_take_tables_stay_on_the_cpu_by_name() -> None:
     done = validate(made, {"image": images[:1]})
     assert done.exact, done.text()
     kinds = {layer.kind for each in made.programs.values() for layer in each.layers}
-    assert "conv" in kinds and not any("lookup" in kind for kind in kinds)
+    assert "conv" in kinds
+    assert not any("lookup" in kind for kind in kinds)
 
 
 @pytest.mark.parametrize(
