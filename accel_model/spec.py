@@ -16,6 +16,8 @@ from zeroskip.accel_model.io.declared import SpecError as SpecError
 from zeroskip.accel_model.io.declared import number as number
 from zeroskip.accel_model.io.declared import values_of
 from zeroskip.accel_model.plugins import Origin, UnknownKind, kind_named, kinds, origin_of
+from zeroskip.accel_model.storage import IN_BYTES
+from zeroskip.accel_model.storage import Storage as Storage
 from zeroskip.accel_model.technology import DRAM_KINDS, DRAM_TIMINGS, NODES
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from zeroskip.accel_model.formats import WeightFormat
 
 ACT_ROW = 16  # elements: a row of ACT holds a pixel of 16 channels
-ACC_ROW_BYTES = 64
+ACC_ROW = 16  # sums
 PAR_ROW_BYTES = 16
 WGT_WORD_BYTES = 4
 DRAM_GRANULE_BYTES = 16  # that are ordered and checked together
@@ -111,31 +113,6 @@ class Sram:
     staging_bytes: int = number("finished outputs waiting to be written, two halves", 256, 1 << 18)
 
 
-def _width(of: str) -> Any:
-    return number(f"bits that {of} is stored in, 8 or 16", 8, 16, power_of_two=True, default=8)
-
-
-@dataclass(frozen=True)
-class Storage:
-    """How wide elements are where they lie and where they are multiplied; their values have 8 bits.
-
-    Everything that counts bytes of activations or of weights asks these: rows of ACT, tensors and
-    streams in DRAM, ports, memories within arrays, multipliers. Sums have 32 bits, parameters and
-    tables of results their own.
-    """
-
-    activation_bits: int = _width("an activation")
-    weight_bits: int = _width("a weight of a stream")
-
-    @property
-    def activation_bytes(self) -> int:
-        return self.activation_bits // 8
-
-    @property
-    def weight_bytes(self) -> int:
-        return self.weight_bits // 8
-
-
 class ArrayGeometry(Protocol):
     """The [array] section: the size of an array of some kind.
 
@@ -176,10 +153,10 @@ class Technology:
 class Energy:
     """Picojoules per event. A kind of array may have a section with more."""
 
-    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and 32-bit add", 0)
+    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and its add to a sum", 0)
     act_row: float = number("a row of ACT, 16 activations, read or written", 0)
     wgt_word: float = number("a 4-byte WGT word read or written", 0)
-    acc_row: float = number("a 64-byte ACC row read or written", 0)
+    acc_row: float = number("a row of ACC, 16 sums, read or written", 0)
     requantise: float = number("a requantized output", 0)
     lookup: float = number("a row of a table of results read or written", 0)
     dram_byte: float = number("a byte on the DRAM bus", 0)
@@ -200,7 +177,7 @@ class AccelSpec:
     dram: Dram
     sram: Sram
     array: ArrayGeometry
-    storage: Storage = Storage()
+    storage: Storage = IN_BYTES
     technology: Technology | None = None
     energy: Any = None  # the kind's ``Energy``
 
@@ -238,8 +215,13 @@ class AccelSpec:
         return self.sram.wgt_bytes // (WGT_WORD_BYTES * self.wgt_banks)
 
     @property
+    def acc_row_bytes(self) -> int:
+        """Bytes of a row of ACC."""
+        return ACC_ROW * self.storage.sum_bytes
+
+    @property
     def acc_rows(self) -> int:
-        return self.sram.acc_bytes // ACC_ROW_BYTES
+        return self.sram.acc_bytes // self.acc_row_bytes
 
     @property
     def par_rows(self) -> int:
@@ -265,11 +247,12 @@ class AccelSpec:
 
     @property
     def table(self) -> dict[str, Any]:
-        """What ``spec_from_table`` reads; a flat bus says nothing of rows, and storage in 8 bits
-        nothing of it."""
+        """What ``spec_from_table`` reads; a flat bus says nothing of rows."""
         table = asdict(self)
-        if self.storage == Storage():
+        if not self.storage.table:
             del table["storage"]
+        else:
+            table["storage"] = self.storage.table
         if self.dram.timing is None:
             del table["dram"]["timing"]
         return table
@@ -381,7 +364,7 @@ def _kind(array: Any, where: str) -> Kind[Any]:
 
 def _section(name: str, cls: type, table: Any, where: str) -> Any:
     if table is None:
-        return Storage() if cls is Storage else None
+        return IN_BYTES if cls is Storage else None
     return cls(**values_of(cls, table, where, f"{name}."))
 
 
@@ -398,13 +381,18 @@ def _technology_rules(technology: Technology | None) -> list[tuple[bool, str]]:
 
 
 def _storage_rules(spec: AccelSpec) -> list[tuple[bool, str]]:
-    """That the array's format has weights of so many bits."""
-    bits = spec.storage.weight_bits
+    """That the array's format has weights of so many bits, and the array sums of so many."""
+    bits, sums = spec.storage.weight_bits, spec.storage.sum_bits
+    narrow = (
+        sums == IN_BYTES.sum_bits or spec.kind.wide_sums,
+        f"storage.sum_bits = {sums}: an array of kind {spec.array.kind} keeps sums of 32 bits; set "
+        "it to 32",
+    )
     try:
         fits = bits == 8 or spec.format.weight_bytes == spec.storage.weight_bytes
     except ZeroskipError as problem:
         return [(False, f"storage.weight_bits = {bits}: {problem}; set it to 8")]
-    return [(fits, f"storage.weight_bits = {bits}, and weights of the array have others")]
+    return [(fits, f"storage.weight_bits = {bits}, and weights of the array have others"), narrow]
 
 
 def _timing_rules(spec: AccelSpec) -> list[tuple[bool, str]]:

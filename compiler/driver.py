@@ -27,7 +27,13 @@ from zeroskip.compiler.batching import images_of, in_batch
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.layer_graph import makers
 from zeroskip.compiler.lowering.from_relax import direct_plan
-from zeroskip.compiler.options import Arrays, CompileOptions, checked, progress_of
+from zeroskip.compiler.options import (
+    Arrays,
+    CompileOptions,
+    activation_type,
+    checked,
+    progress_of,
+)
 from zeroskip.compiler.passes import embed
 from zeroskip.compiler.stages import (
     Stages,
@@ -79,8 +85,8 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     model: a path, a ModelProto, a ``tvm.IRModule``, of which ``main`` is compiled, or its only public
     function, an ``IntegerModel``, or a torch module (with ``example``) or exported program. target: a
     built-in target's name, a TOML file's path or a spec. options: ``params``, ``example``, ``prune``,
-    ``calibrate``, ``method``, ``float_nodes``, ``shapes``, ``batch``, ``cache``, ``tune``, ``objective``,
-    ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
+    ``calibrate``, ``method``, ``activation_bits``, ``float_nodes``, ``shapes``, ``batch``, ``cache``,
+    ``tune``, ``objective``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
@@ -149,12 +155,14 @@ def lower(model: Model, spec: AccelSpec, **options: Unpack[CompileOptions]) -> S
     checked(options)
     if isinstance(model, IntegerModel):
         return lower_integer_model(model, spec, options)
+    dtype = activation_type(options, spec)
     pruned, check = prepare(model, options)
     source = _source_of(model, pruned, options)
     module = without_dead(pruned)
     ranges = ranges_of(module, options, check)
     module, pruned = in_batch([module, pruned], options.get("batch"))
-    stages = lower_fastest(pruned, module, spec, QuantizeInt8(ranges=ranges), options)
+    quantize = QuantizeInt8(ranges=ranges, activation_dtype=dtype)
+    stages = lower_fastest(pruned, module, spec, quantize, options)
     return replace(stages, source=source)
 
 
@@ -239,19 +247,20 @@ def ranges_of(
     gives no scale, which stays float.
     """
     progress, calibrate = progress_of(options), options.get("calibrate")
-    samples = read_samples(module, calibrate)
+    samples, wide = read_samples(module, calibrate), options.get("activation_bits", 8) > 8
     progress("calibrate", 0, 1)
     ranges = measure_ranges(
         module,
         samples,
-        method=method_for(calibrate, options.get("method", "auto")),
+        method=method_for(calibrate, options.get("method", "auto"), wide),
         check=check,
         first=options.get("first"),
         progress=lambda done, total: progress("calibrate", done, total),
     )
     if calibrate is None and has_own_scales(module["main"]):
         return None
-    _tell_narrowed(module["main"])
+    if not wide:
+        _tell_narrowed(module["main"])
     return ranges
 
 
@@ -271,9 +280,10 @@ def _tell_narrowed(main: Any) -> None:
         )
 
 
-def method_for(calibrate: object | None, method: Method = "auto") -> Method:
-    """The method of a calibration: random inputs, in place of none, are no ground to choose by."""
-    return "minmax" if calibrate is None and method == "auto" else method
+def method_for(calibrate: object | None, method: Method = "auto", wide: bool = False) -> Method:
+    """The method of a calibration: random inputs, in place of none, are no ground to choose by, and
+    activations of 16 bits (``wide``) need no range cut."""
+    return "minmax" if (calibrate is None or wide) and method == "auto" else method
 
 
 def _import_check(

@@ -19,7 +19,7 @@ from zeroskip.compiler.artifact.nested_packer import Level, pack_levels
 from zeroskip.compiler.batching import in_batch
 from zeroskip.compiler.driver import given_samples, network_of, prepare, ranges_of
 from zeroskip.compiler.errors import CompileError
-from zeroskip.compiler.options import CompileOptions, First, checked, progress_of
+from zeroskip.compiler.options import CompileOptions, First, activation_type, checked, progress_of
 from zeroskip.compiler.stages import Stages, lower_float, with_move_layers, without_dead_channels
 from zeroskip.relay_passes.pruning.apply import prune as prune_by
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers
@@ -72,7 +72,7 @@ def lower_levels(
         raise CompileError(
             f"{len(levels)} levels cannot be compiled together; give 1 to {MAX_LEVELS} recipes"
         )
-    progress = progress_of(checked(options))
+    progress, dtype = progress_of(checked(options)), activation_type(options, spec)
     module, _ = prepare(model, options, more=True)
     module = without_dead_channels(module)
     samples, scales = given_samples(module, options.get("calibrate")), None
@@ -89,8 +89,8 @@ def lower_levels(
         ready = with_move_layers(module)
         ranges = ranges_of(ready, mine)
         # Each level has its own activations, but a weight is one integer in all of them.
-        scales = choose_weight_scales(ready, ranges) if scales is None else scales
-        quantize = QuantizeInt8(ranges=ranges, weight_scales=scales)
+        scales = choose_weight_scales(ready, ranges, dtype) if scales is None else scales
+        quantize = QuantizeInt8(ranges=ranges, activation_dtype=dtype, weight_scales=scales)
         (ready,) = in_batch([ready], options.get("batch"))
         stages = lower_float(ready, spec, quantize, mine, kept=kept)
         kept = stages.kept  # what does not fit in one level is on the CPU in the sparser ones too

@@ -33,7 +33,8 @@ from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, check_integers, t
 BLOCK = 16  # channels that the arrays treat together
 ALL = 2**31  # a block of more channels than there are
 ODD = 0.02  # of the cycles; set by hand: beside 32 or 64 channels, 0.2 to 12 % with 57, 63 and 25
-_OF_FLOATS: Mapping[Literal["prune", "float_nodes", "shapes", "batch"], str] = {
+_OF_FLOATS: Mapping[Literal["prune", "activation_bits", "float_nodes", "shapes", "batch"], str] = {
+    "activation_bits": "its activations have the bits that they have",
     "prune": "prune the float network before it is quantized",
     "float_nodes": "keep layers in float where it is quantized",
     "shapes": "write it with the sizes that it is to have",
@@ -201,7 +202,8 @@ def without_idle(pruned: IRModule, quantize: QuantizeInt8) -> IRModule:
     """The module without filters that cannot move a step of what QuantizeInt8 makes of them."""
     if quantize.ranges is None or not quantize.has_ranges(pruned):
         return pruned
-    dropped = apply_passes(pruned, DropIdleFilters(quantize.ranges))
+    drop = DropIdleFilters(quantize.ranges, quantize.activation_dtype)
+    dropped = apply_passes(pruned, drop)
     enough = quantize.has_ranges(without_dead(dropped))
     return dropped if enough else pruned
 

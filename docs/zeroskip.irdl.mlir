@@ -313,6 +313,25 @@ irdl.dialect @zeroskip {
     irdl.results(to_load: optional %to_load, to_store: optional %to_store)
   }
 
+  irdl.operation @limits {
+    %low = irdl.base "#builtin.integer"
+    %high = irdl.base "#builtin.integer"
+    %mid_low = irdl.base "#builtin.integer"
+    %mid_high = irdl.base "#builtin.integer"
+    irdl.attributes {
+      "low" = %low,
+      "high" = %high,
+      "mid_low" = %mid_low,
+      "mid_high" = %mid_high
+    }
+    %from_load = irdl.base @zeroskip::@load_to_compute
+    %from_store = irdl.base @zeroskip::@store_to_compute
+    irdl.operands(from_load: optional %from_load, from_store: optional %from_store)
+    %to_load = irdl.base @zeroskip::@compute_to_load
+    %to_store = irdl.base @zeroskip::@compute_to_store
+    irdl.results(to_load: optional %to_load, to_store: optional %to_store)
+  }
+
   irdl.operation @conv {
     %wgt = irdl.base "#builtin.integer"
     %par = irdl.base "#builtin.integer"

@@ -20,6 +20,7 @@ from zeroskip.relay_passes.attrs import (
     OPERATORS_ATTR,
     is_region,
 )
+from zeroskip.relay_passes.integer.fixed_point import bits_name
 from zeroskip.relay_passes.integer.layers import MOVES
 from zeroskip.relay_passes.integer.relax_functions import (
     Layer,
@@ -296,7 +297,7 @@ def _named(region: relax.Function, name: str) -> relax.Function:
             value, hint = binding.value, str(binding.var.name)
             if isinstance(value, relax.Function):
                 hints[binding.var] = identifier(str(value.attrs[NODE_ATTR]))
-                hint = f"int8_{hints[binding.var]}"
+                hint = f"{bits_name(str(value.body.body.ty.dtype))}_{hints[binding.var]}"
             elif isinstance(value, Call):
                 hint = hints[value.op]
                 args = [substitute(arg, env) for arg in value.args]

@@ -39,7 +39,7 @@ from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import SPLITS, Price, Split
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
-    ACC_ROW_BYTES,
+    ACC_ROW,
     ACT_ROW,
     PAR_ROW_BYTES,
     WGT_WORD_BYTES,
@@ -288,6 +288,7 @@ class Kind(ABC, Generic[G]):
     splits: ClassVar[Mapping[str, Split]] = SPLITS  # those of them that read or write, and its own
     slots: ClassVar[tuple[Slot, ...]]  # what its multipliers may do, in the order of reports
     skips: frozenset[str] = frozenset({"weights"})  # or {"weights", "inputs"}, or none
+    wide_sums: ClassVar[bool] = False  # [storage] sum_bits may be more than 32
     gates: ClassVar[bool] = False  # zero inputs take time but no energy
     in_rows: ClassVar[bool] = (
         True  # results leave 16 neighbouring channels at a time, or one by one
@@ -361,7 +362,7 @@ class Kind(ABC, Generic[G]):
         outputs, count, events = case.window.outputs, len(case.filters), timing.events
         rows, done = blocks(count) * outputs * case.last, count * outputs * case.last
         reads, writes = not case.first, not case.last
-        sums = ACC_ROW_BYTES * events["acc_rows"] // max(1, reads + writes)
+        sums = ACC_ROW * events["acc_rows"] // max(1, reads + writes)
         operand = case.operand_row is not None
         found = {
             "act_fetched": ACT_ROW * (events["act_rows"] - rows),

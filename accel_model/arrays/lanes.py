@@ -137,7 +137,7 @@ class LaneKind(Kind[LaneGeometry]):
     Geometry = LaneGeometry
     Energy = LaneEnergy
     slots = SLOTS
-    events = LANE_EVENTS
+    events, wide_sums = LANE_EVENTS, True
     splits = LANE_SPLITS
     reference = "zeroskip.accel_model.reference.lanes:step"
 
@@ -269,7 +269,7 @@ class LaneKind(Kind[LaneGeometry]):
             array.lanes,
             array.pixels,
             array.lanes >> array.max_gang,
-            array.pixels,
+            array.pixels * array.fetch_quads,
             lock_step=self.lock_step,
         )
 

@@ -43,7 +43,7 @@ def read_input(state: State, channels: int) -> list[Access]:
 
 
 def read_residual(state: State, channels: int) -> list[Access]:
-    """The operand of an addition to a result of 8 bits; Fault if its limits are not of 8 bits."""
+    """The operand of an addition to a result; Fault if the limits of that are not of its bits."""
     operand = state.register(isa.Operand)
     if not operand.step or operand.spread:
         raise InstructionFault(
@@ -55,16 +55,24 @@ def read_residual(state: State, channels: int) -> list[Access]:
             raise InstructionFault(
                 "looks up its own result and the sum; there is one table for both"
             )
-    if not _in_a_byte(operand.mid_low, operand.mid_high):
-        raise InstructionFault(
-            f"limits its own result to {operand.mid_low}..{operand.mid_high}, not a range of 8 bits"
-        )
+    if state.wide:
+        limits = state.register(isa.Limits)
+        low, high = limits.mid_low, limits.mid_high
+        _check_limits(low, high, low <= high, "int16", "own result")
+    else:
+        low, high = operand.mid_low, operand.mid_high
+        _check_limits(low, high, _in_a_byte(low, high), "8 bits", "own result")
     return read_operand(state, channels)
 
 
 def _in_a_byte(low: int, high: int) -> bool:
     """Whether the values low..high are of int8, or of uint8, or of a byte between them."""
     return -128 <= low <= high <= min(255, low + 255)
+
+
+def _check_limits(low: int, high: int, fits: bool, kind: str, what: str = "output") -> None:
+    if not fits:
+        raise InstructionFault(f"limits its {what} to {low}..{high}, not a range of {kind}")
 
 
 def read_operand(state: State, channels: int) -> list[Access]:
@@ -86,13 +94,15 @@ def write_output(state: State, channels: int) -> list[Access]:
     there is no table, or its rows lie on each other."""
     y = state.register(isa.Output)
     least, most = (0, 255) if y.unsigned else (-128, 127)
-    if y.lookup:
+    if state.wide:
+        limits = state.register(isa.Limits)
+        _check_limits(limits.low, limits.high, limits.low <= limits.high, "int16")
+    elif y.lookup:
         state.result_table()
-        fits, kind = _in_a_byte(y.low, y.high), "8 bits"
+        _check_limits(y.low, y.high, _in_a_byte(y.low, y.high), "8 bits")
     else:
-        fits, kind = least <= y.low <= y.high <= most, "uint8" if y.unsigned else "int8"
-    if not fits:
-        raise InstructionFault(f"limits its output to {y.low}..{y.high}, not a range of {kind}")
+        fits = least <= y.low <= y.high <= most
+        _check_limits(y.low, y.high, fits, "uint8" if y.unsigned else "int8")
     whole = tile_cells(y, y.height, y.width, 0, blocks(channels))
     if whole.last < state.spec.act_rows and whole.repeats():
         raise InstructionFault("writes a row of ACT twice")

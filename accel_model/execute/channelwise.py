@@ -65,7 +65,7 @@ def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
         reads,
         write_output(state, channels),
         work=window.outputs * channels * window.taps,
-        largest=4 * channels * max(window.outputs, window.taps),
+        largest=4 * state.value_bytes * channels * max(window.outputs, window.taps),
     )
 
 
@@ -248,7 +248,7 @@ def _depthwise(state: State, one: isa.Depthwise) -> None:
     if state.numbers is None:
         return
     filters, window = state.decoded(), state.window()
-    check_fit(filters.matrix, *window.limits)
+    check_fit(filters.matrix, *window.limits, state.memories.sum_bits)
     weights = np.empty_like(filters.matrix)
     weights[filters.order] = filters.matrix
     state.numbers.weighted(

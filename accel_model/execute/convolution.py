@@ -44,7 +44,7 @@ def _footprint(state: State, one: isa.Conv) -> Footprint:
         reads,
         writes,
         work=window.outputs * one.channels * window.taps * one.filters,
-        largest=largest_array(window, one.channels, one.filters),
+        largest=largest_array(window, one.channels, one.filters, state.value_bytes),
     )
 
 

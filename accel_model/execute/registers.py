@@ -49,6 +49,29 @@ def _set(state: State, one: isa.Instruction) -> None:
     state.set(one)
 
 
+# ------------------------------------------------------------------------------- 16-bit values
+
+_OF_BYTES = ("zero_point", "unsigned", "low", "high", "lookup")  # fields, as those of `operand`
+
+
+def _set_values(state: State, one: isa.Input | isa.Output | isa.Operand) -> None:
+    """What values of 8 bits mean is 0 of those of 16, which are int16 around 0."""
+    if state.wide:
+        for name, _ in isa.layout(type(one)):
+            if name.removeprefix("mid_") in _OF_BYTES and getattr(one, name):
+                raise InstructionFault(
+                    f"sets {name}={getattr(one, name)}, which is of activations of 8 bits; of 16 "
+                    "bits it is 0"
+                )
+    state.set(one)
+
+
+def _set_limits(state: State, one: isa.Limits) -> None:
+    if not state.wide:
+        raise InstructionFault("limits results of 16 bits; `output` and `operand` limit those of 8")
+    state.set(one)
+
+
 # --------------------------------------------------------------------------------------- table
 
 
@@ -88,15 +111,17 @@ def _set_lookup(state: State, one: isa.Lookup) -> None:
 
 _MOVE_REGISTER = InstructionModel(_touches_nothing, _move_register_cost, _set)
 _ARRAY_REGISTER = InstructionModel(_touches_nothing, _array_register_cost, _set)
+_OF_VALUES = InstructionModel(_touches_nothing, _array_register_cost, _set_values)
 
 MODELS: dict[type[isa.Instruction], InstructionModel] = {
     isa.LoadShape: _MOVE_REGISTER,
     isa.StoreShape: _MOVE_REGISTER,
     isa.Kernel: _ARRAY_REGISTER,
-    isa.Input: _ARRAY_REGISTER,
+    isa.Input: _OF_VALUES,
     isa.Extent: _ARRAY_REGISTER,
-    isa.Output: _ARRAY_REGISTER,
-    isa.Operand: _ARRAY_REGISTER,
+    isa.Output: _OF_VALUES,
+    isa.Operand: _OF_VALUES,
+    isa.Limits: InstructionModel(_touches_nothing, _array_register_cost, _set_limits),
     isa.Table: InstructionModel(_table_footprint, _table_cost, _set_table),
     isa.Lookup: InstructionModel(_lookup_footprint, _lookup_cost, _set_lookup),
 }

@@ -15,8 +15,12 @@ from zeroskip.accel_model.spec import PAR_ROW_BYTES
 
 
 def target_of(state: State) -> Target:
-    """The output's tile, as `output` set it, with the table that its results go through."""
+    """The output's tile, as `output` set it, with the table that its results go through; limits of
+    16 bits are those of `limits`."""
     y = state.register(isa.Output)
+    if state.wide:
+        limits = state.register(isa.Limits)
+        return Target.of(y)._replace(low=limits.low, high=limits.high)
     return Target.of(y, state.result_table()) if y.lookup else Target.of(y)
 
 
@@ -36,8 +40,13 @@ def with_lookups(state: State, cost: Cost, channels: int, *, residual: int = 0) 
 def operand_of(state: State) -> tuple[ResidualOperand, npt.NDArray[np.uint8]]:
     """The operand, as `operand` set it, and its scale: uint8 [16], a row of PAR."""
     operand = state.register(isa.Operand)
+    scale = state.memories.par[operand.par]
+    if state.wide:
+        limits = state.register(isa.Limits)
+        made = ResidualOperand.of(operand, value_bytes=state.value_bytes)
+        return made._replace(mid_low=limits.mid_low, mid_high=limits.mid_high), scale
     own = (state.result_table(),) if operand.mid_lookup else ()
-    return ResidualOperand.of(operand, *own), state.memories.par[operand.par]
+    return ResidualOperand.of(operand, *own), scale
 
 
 def result_of(state: State, par: int, channels: int, residual: int) -> OutputSpec:
@@ -53,9 +62,11 @@ def operand_row(state: State, residual: int) -> int | None:
 
 
 def written_values(state: State, channels: int) -> npt.NDArray[np.generic]:
-    """int8 or uint8 [N, channels, height, width]: what a compute instruction has just written."""
+    """int8, uint8 or int16 [N, channels, height, width]: what a compute instruction has just
+    written."""
     y = state.register(isa.Output)
     act = state.memories.act
     rows = tile_cells(y, y.height, y.width, 0, blocks(channels)).of(act.swapaxes(0, 1))
     tile = rows[:, :, 0].transpose(3, 0, 4, 1, 2).reshape(len(act), -1, y.height, y.width)
-    return np.ascontiguousarray(tile[:, :channels]).view(np.uint8 if y.unsigned else np.int8)
+    kind = f"{'u' if y.unsigned else 'i'}{act.itemsize}"
+    return np.ascontiguousarray(tile[:, :channels]).view(kind)

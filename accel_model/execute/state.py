@@ -38,8 +38,8 @@ class Streams:
 class State:
     """What an instruction may look at.
 
-    numbers: the values of activations; None: only time and safety are computed. work: multiplies
-    that were asked for. results: the table of results, uint8 [256]. streams: what the instruction
+    numbers: the values of activations; None: only time and safety are computed. value_bytes: of
+    such a value. work: multiplies that were asked for. results: the table of results, uint8 [256]. streams: what the instruction
     being executed reads of WGT. incoming: the words that it loads into WGT, and the rows that they
     take.
     """
@@ -48,6 +48,7 @@ class State:
     memories: Memories
     numbers: ActivationMath | None
     limits: ResourceLimits = field(default_factory=ResourceLimits)
+    value_bytes: int = 1
     work: int = 0
     registers: dict[type[isa.Instruction], isa.Instruction] = field(default_factory=dict)
     table: FormatTable | None = None
@@ -79,8 +80,14 @@ class State:
                 self.register(isa.Extent),
                 self.register(isa.Kernel),
                 self.register(isa.Output),
+                self.value_bytes,
             )
         return self._window
+
+    @property
+    def wide(self) -> bool:
+        """Whether activations have values of 16 bits."""
+        return self.value_bytes > 1
 
     def result_table(self) -> npt.NDArray[np.uint8]:
         """What the latest `lookup` set, uint8 [256]; Fault if there was none."""

@@ -30,7 +30,6 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 
 INT8 = 127  # the greatest value
 SUMS = 1 << 20  # bytes of the sums of several images
-NOT_IN_INT32 = "makes a sum that does not fit in int32"
 
 
 class DmaCopy(NamedTuple):
@@ -74,7 +73,8 @@ class ActivationMath:
     def __init__(self, memories: Memories, watched: bool = False) -> None:
         self._act, self._acc, self._dram = memories.act, memories.acc, memories.dram
         self._bytes = self._act.reshape(len(self._act), -1)
-        self._convolver = Convolver()
+        self._sum_bits, self._sum_type = memories.sum_bits, memories.acc.dtype
+        self._convolver = Convolver(self._sum_bits)
         self._watched = watched
         # by stage, of runs of images one after the other
         self._before: list[list[Int8 | Bytes]] = []
@@ -107,9 +107,10 @@ class ActivationMath:
                     part.acc,
                     part.first,
                     part.last,
+                    self._largest,
                 )
                 if bad >= 0:
-                    raise InstructionFault(NOT_IN_INT32, images.start + bad)
+                    raise self._beyond(images.start + bad)
             if result is not None:
                 self._finish(sums, images, len(filters.matrix), result)
 
@@ -121,9 +122,11 @@ class ActivationMath:
     def average(self, window: OperandWindow, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
         ones = np.ones((window.taps, channels), np.int8)
+        low, high = window.limits
+        reach = window.taps * max(-low, high)
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
-            _check_shift(*kernels.finish_average(held, act, channels, scale, y))
+            _check_scale(*kernels.finish_average(held, act, channels, scale, y, reach))
 
         for images, sums in self._weighted_sums(window, ones):
             self._write(write, sums, images, channels, y)
@@ -153,7 +156,7 @@ class ActivationMath:
         ones = np.ones((1, channels), np.int8)
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
-            _check_shift(*kernels.finish_pair(held, act, channels, scale, y, operand, product))
+            _check_scale(*kernels.finish_pair(held, act, channels, scale, y, operand, product))
 
         for images, sums in self._weighted_sums(window, ones):
             self._write(write, sums, images, channels, y)
@@ -175,7 +178,7 @@ class ActivationMath:
     def _together(self, window: OperandWindow, channels: int) -> list[slice]:
         """The images in runs whose sums have at most ``SUMS`` bytes, or of one image."""
         count = len(self._act)
-        step = max(1, SUMS // (4 * BLOCK * window.outputs * blocks(channels)))
+        step = max(1, SUMS // (self._sum_type.itemsize * BLOCK * window.outputs * blocks(channels)))
         return [slice(first, min(first + step, count)) for first in range(0, count, step)]
 
     @property
@@ -198,26 +201,30 @@ class ActivationMath:
     def _weighted_sums(self, window: OperandWindow, weights: Int8) -> Iterator[tuple[slice, Int32]]:
         for images in self._together(window, weights.shape[1]):
             act = self._act[images]
-            sums = np.empty((len(act), blocks(weights.shape[1]), window.outputs, BLOCK), np.int32)
+            shape = len(act), blocks(weights.shape[1]), window.outputs, BLOCK
+            sums = np.empty(shape, self._sum_type)
             kernels.weighted_sums(act, window, weights, sums)
             yield images, sums
 
     def _finish(self, sums: Int32, images: slice, channels: int, result: OutputSpec) -> None:
         r, stages = result.operand, 0
         if self._watched and r.there:
-            self._note(0, _unadded(sums, channels, result, NO_TABLE, r.mid_high > INT8))
+            self._note(
+                0, self._unadded(sums, channels, result, NO_TABLE, self._unsigned(r.mid_high))
+            )
             stages = 1
             if len(r.mid_table):
-                self._note(1, _unadded(sums, channels, result, r.mid_table, bool(r.mid_unsigned)))
+                unsigned = bool(r.mid_unsigned)
+                self._note(1, self._unadded(sums, channels, result, r.mid_table, unsigned))
                 stages = 2
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
             found, which = kernels.finish(
-                held, act, channels, result.rows, y, result.operand, result.scale
+                held, act, channels, result.rows, y, result.operand, result.scale, self._largest
             )
-            _check_shift(found, which)
+            _check_scale(found, which)
             if found == kernels.WIDE:
-                raise InstructionFault(NOT_IN_INT32, images.start + which)
+                raise self._beyond(images.start + which)
 
         self._write(write, sums, images, channels, result.y, stages)
 
@@ -236,8 +243,42 @@ class ActivationMath:
         if self._watched and len(y.table):
             plain = y._replace(table=NO_TABLE)
             write(sums.copy(), act, plain)
-            self._note(stage, _tile(act, plain, sums.shape[2], channels, y.high > INT8))
+            self._note(stage, _tile(act, plain, sums.shape[2], channels, self._unsigned(y.high)))
         write(sums, act, y)
+
+    def _unadded(
+        self, sums: Int32, channels: int, result: OutputSpec, table: Bytes, unsigned: bool
+    ) -> Int8 | Bytes:
+        """The sums requantized, and looked up if there is a table, as they are before the operand
+        is added, [images, channels, pixels]."""
+        r, width = result.operand, result.y.width
+        images, count, pixels, _ = sums.shape
+        made = np.zeros((images, count * pixels, BLOCK), self._act.dtype)
+        alone = Target(0, width, pixels, width, r.mid_zero_point, r.mid_low, r.mid_high, table)
+        found, which = kernels.finish(
+            sums.copy(),
+            made,
+            channels,
+            result.rows,
+            alone,
+            NO_OPERAND,
+            result.scale,
+            self._largest,
+        )
+        _check_scale(found, which)
+        return _tile(made, alone, pixels, channels, unsigned)
+
+    def _unsigned(self, high: int) -> bool:
+        """Whether results up to ``high`` are uint8."""
+        return self._act.itemsize == 1 and high > INT8
+
+    @property
+    def _largest(self) -> int:
+        """The greatest sum."""
+        return (1 << (self._sum_bits - 1)) - 1
+
+    def _beyond(self, image: int) -> InstructionFault:
+        return InstructionFault(f"makes a sum that does not fit in int{self._sum_bits}", image)
 
 
 def _tile(act: Bytes, y: Target, pixels: int, channels: int, unsigned: bool) -> Int8 | Bytes:
@@ -248,25 +289,11 @@ def _tile(act: Bytes, y: Target, pixels: int, channels: int, unsigned: bool) -> 
     )
     values = act[:, rows].swapaxes(2, 3).reshape(len(act), -1, pixels)[:, :channels]
     whole = np.ascontiguousarray(values)
-    return whole if unsigned else whole.view(np.int8)
+    return whole if unsigned else whole.view(f"i{whole.itemsize}")
 
 
-def _unadded(
-    sums: Int32, channels: int, result: OutputSpec, table: Bytes, unsigned: bool
-) -> Int8 | Bytes:
-    """The sums requantized, and looked up if there is a table, as they are before the operand is
-    added, [images, channels, pixels]."""
-    r, width = result.operand, result.y.width
-    images, count, pixels, _ = sums.shape
-    made = np.zeros((images, count * pixels, BLOCK), np.uint8)
-    alone = Target(0, width, pixels, width, r.mid_zero_point, r.mid_low, r.mid_high, table)
-    found, shift = kernels.finish(
-        sums.copy(), made, channels, result.rows, alone, NO_OPERAND, result.scale
-    )
-    _check_shift(found, shift)
-    return _tile(made, alone, pixels, channels, unsigned)
-
-
-def _check_shift(found: int, shift: int) -> None:
+def _check_scale(found: int, which: int) -> None:
     if found == kernels.SHIFT:
-        raise InstructionFault(f"shifts by {shift}, not by 1..{kernels.MAX_SHIFT}")
+        raise InstructionFault(f"shifts by {which}, not by 1..{kernels.MAX_SHIFT}")
+    if found == kernels.SCALE:
+        raise InstructionFault(f"scales by {which}, and a product with a sum may not fit in int64")

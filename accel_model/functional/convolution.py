@@ -15,6 +15,7 @@ negative ones to -N stays within
     max(P * high - N * low, N * high - P * low).
 
 A reduction that reaches beyond 2**24 is cut into pieces that do not; they are added up as integers.
+Inputs of 16 bits are summed in float64, in which that is 2**53.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import FilterSet
-from zeroskip.accel_model.functional.kernels import MOST, Bytes, Int8, Int32, Int64
+from zeroskip.accel_model.functional.kernels import Bytes, Int8, Int32, Int64
 from zeroskip.accel_model.io.jit import njit_cached, njit_cached_reassociating
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.memory.faults import InstructionFault
@@ -36,9 +37,9 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 Float32 = npt.NDArray[np.float32]
 
 EXACT = 1 << 24  # whole numbers that float32 holds
+EXACT_WIDE = 1 << 53  # and float64
 ROOM = 1 << 17  # inputs that are laid out at a time, if not more are needed for a column
 SHORT = 32  # terms below which a reduction is not worth vectors of terms
-NO_TERMS = np.empty((0, 0), np.float32)
 
 
 class Lines(NamedTuple):
@@ -60,78 +61,89 @@ def lines_of(window: OperandWindow, channels: int) -> Lines:
     return Lines(window.out_height, window.row_stride, window.rows, window.taps * channels)
 
 
-def largest_array(window: OperandWindow, channels: int, filters: int) -> int:
+def largest_array(window: OperandWindow, channels: int, filters: int, value_bytes: int) -> int:
     """Bytes of the largest array that ``Convolver`` needs."""
-    lines = lines_of(window, channels)
+    lines, real = lines_of(window, channels), 4 * value_bytes
     return max(
-        4 * max(ROOM, lines.number * lines.terms),
+        real * max(ROOM, lines.number * lines.terms),
         filters * window.taps * channels,
-        4 * window.outputs * filters,
+        real * window.outputs * filters,
     )
 
 
 class Convolver:
-    """Makes the sums of convolutions; keeps the room for inputs from one to the next."""
+    """Makes the sums of convolutions; keeps the room for inputs from one to the next.
 
-    def __init__(self) -> None:
+    sum_bits: that a sum has.
+    """
+
+    def __init__(self, sum_bits: int = 32) -> None:
         self._room = np.empty(ROOM, np.float32)
+        self._sum_bits = sum_bits
 
     def sums(self, act: Bytes, window: OperandWindow, channels: int, filters: FilterSet) -> Int32:
         """int32 [N, blocks, outputs, 16], filters by their channel. Fault if a sum may not fit in
-        int32.
+        its bits.
 
-        act: uint8 [N, rows, 16].
+        act: uint8 [N, rows, 16], or uint16: then sums are int64.
         """
-        lines = lines_of(window, channels)
-        weights, terms, edges = _weights(filters, window)
-        if len(self._room) < lines.number * lines.terms:
-            self._room = np.empty(lines.number * lines.terms, np.float32)
+        lines, wide = lines_of(window, channels), act.dtype == np.uint16
+        real = np.float64 if wide else np.float32
+        weights, terms, edges = _weights(filters, window, real, self._sum_bits)
+        if len(self._room) < lines.number * lines.terms or self._room.dtype != real:
+            self._room = np.empty(max(ROOM, lines.number * lines.terms), real)
         made = np.empty if len(weights) % BLOCK == 0 else np.zeros
-        sums = made((len(act), blocks(len(weights)), window.outputs, BLOCK), np.int32)
+        shape = len(act), blocks(len(weights)), window.outputs, BLOCK
+        sums: Int32 = made(shape, np.int64 if wide else np.int32)
         _convolve(act, window, channels, lines, weights, terms, edges, self._room, sums)
         return sums
 
 
-def _weights(filters: FilterSet, window: OperandWindow) -> tuple[Int8, Float32, Int64]:
-    """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions; int64
-    [pieces + 1], where a reduction is cut."""
+def _weights(
+    filters: FilterSet, window: OperandWindow, real: type, sum_bits: int
+) -> tuple[Int8, Float32, Int64]:
+    """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions, or as ``real``
+    is; int64 [pieces + 1], where a reduction is cut."""
     key = (window.rows, window.cols, window.limits)
     found: tuple[Int8, Float32, Int64] | None = filters.memo.get(key)
     if found is None:
-        check_fit(filters.matrix, *window.limits)
+        check_fit(filters.matrix, *window.limits, sum_bits)
         made = np.empty_like(filters.matrix)
         _by_rows(filters.matrix, filters.order, window.rows, window.cols, made)
-        terms = np.ascontiguousarray(made.T, np.float32) if made.shape[1] < SHORT else NO_TERMS
-        found = filters.memo[key] = made, terms, exact_pieces(made, *window.limits)
+        short = made.T if made.shape[1] < SHORT else np.empty((0, 0))
+        exact = EXACT if real is np.float32 else EXACT_WIDE
+        edges = exact_pieces(made, *window.limits, exact)
+        found = filters.memo[key] = made, np.ascontiguousarray(short, real), edges
     return found
 
 
-def exact_pieces(weights: Int8, low: int, high: int) -> Int64:
+def exact_pieces(weights: Int8, low: int, high: int, exact: int = EXACT) -> Int64:
     """int64 [pieces + 1]: edges of as few equal pieces of the terms of filters, int8 [F, E], as
-    keep all sums within ``EXACT``."""
+    keep all sums within ``exact``."""
     terms, largest = weights.shape[1], 128 * max(-low, high)
     for pieces in range(1, terms + 1):
         size = -(-terms // pieces)
         edges = np.minimum(np.arange(0, terms + size, size), terms)
-        if size * largest <= EXACT or all(
-            _reach(weights, first, end, low, high) <= EXACT
+        if size * largest <= exact or all(
+            _reach(weights, first, end, low, high) <= exact
             for first, end in pairwise(edges.tolist())
         ):
             break
     return edges
 
 
-def check_fit(matrix: Int8, low: int, high: int) -> None:
-    """Fault if a sum of products of a filter, int8 [F, E], with ``low..high`` may not fit in int32.
+def check_fit(matrix: Int8, low: int, high: int, sum_bits: int) -> None:
+    """Fault if a sum of products of a filter, int8 [F, E], with ``low..high`` may not fit in its
+    bits.
 
     low <= 0 <= high; then sums of some of the products may not either.
     """
-    largest = max(-low, high)
+    largest, most = max(-low, high), (1 << (sum_bits - 1)) - 1
     if (
-        matrix.shape[1] * 128 * largest > MOST
-        and int(np.abs(matrix.astype(np.int64)).sum(axis=1).max()) * largest > MOST
+        matrix.shape[1] * 128 * largest > most
+        and int(np.abs(matrix.astype(np.int64)).sum(axis=1).max()) * largest > most
     ):
-        raise InstructionFault("has a filter whose sum may not fit in int32")
+        raise InstructionFault(f"has a filter whose sum may not fit in int{sum_bits}")
 
 
 # --------------------------------------------------------------------------------------- loops
@@ -140,15 +152,15 @@ def check_fit(matrix: Int8, low: int, high: int) -> None:
 @njit_cached
 def _values(act: Bytes, w: OperandWindow, first: int, count: int, width: int, out: Float32) -> None:
     """``width`` channels of ``count`` neighbouring ACT rows."""
-    flip, offset = np.uint8(w.flip), np.int32(w.offset)
+    flip, offset = act.dtype.type(w.flip), np.int32(w.offset)
     if width == 16:
         raw = act[first : first + count].reshape(count * 16)
         for i in range(len(raw)):
-            out[i] = np.float32(np.int32(raw[i] ^ flip) - offset)
+            out[i] = out.dtype.type(np.int32(raw[i] ^ flip) - offset)
     else:
         for x in range(count):
             for c in range(width):
-                out[x * width + c] = np.float32(np.int32(act[first + x, c] ^ flip) - offset)
+                out[x * width + c] = out.dtype.type(np.int32(act[first + x, c] ^ flip) - offset)
 
 
 @njit_cached
@@ -165,8 +177,8 @@ def _columns(
     reach = (len(out) - 1) * w.col_stride + (w.cols - 1) * w.col_dilation + 1
     low = min(max(0, -left), reach)
     high = max(low, min(reach, w.width - left))
-    whole = np.zeros(reach * 16, np.float32)  # a row of a block, as far as the taps reach
-    tail = np.zeros(reach * 16, np.float32)
+    whole = np.zeros(reach * 16, out.dtype)  # a row of a block, as far as the taps reach
+    tail = np.zeros(reach * 16, out.dtype)
     together = w.cols if w.col_dilation == 1 else 1
     for i in range(out.shape[1]):
         e = 0
@@ -185,7 +197,7 @@ def _columns(
                         at = (x * w.col_stride + s * w.col_dilation) * width
                         seen, line = row[at : at + size], out[x, i, e : e + size]
                         for k in range(len(line)):
-                            line[k] = seen[k] if inside else np.float32(0)
+                            line[k] = seen[k] if inside else out.dtype.type(0)
                     e += size
 
 
@@ -223,11 +235,13 @@ def _reach(weights: Int8, first: int, end: int, low: int, high: int) -> int:
 
 
 @njit_cached
-def _dot(x: Float32, w: Int8) -> int:
-    """The sum of the products of an output and a filter, as integers: for what is left over."""
-    total = np.int32(0)
+def _dot(x: Float32, w: Int8, sums: Int32) -> int:
+    """The sum of the products of an output and a filter, as integers such as sums are: for what is
+    left over."""
+    of = sums.dtype.type
+    total = of(0)
     for k in range(len(w)):
-        total = np.int32(total + np.int32(np.int32(x[k]) * np.int32(w[k])))
+        total = of(total + of(of(x[k]) * of(w[k])))
     return int(total)
 
 
@@ -252,6 +266,7 @@ def _products(
     inputs: float32 [N * columns, lines, K]; an output takes its line and those after it. The sums
     of 4 outputs and 4 filters are made together, in registers.
     """
+    of = inputs.dtype.type
     lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
     flat, made, whole = inputs.reshape(-1), sums.reshape(-1), len(weights) // 4 * 4
@@ -271,12 +286,12 @@ def _products(
                 o = f // 16 * 16 * outputs + f % 16
                 w0, w1 = weights[f, first:end], weights[f + 1, first:end]
                 w2, w3 = weights[f + 2, first:end], weights[f + 3, first:end]
-                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = np.float32(0)
-                c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = np.float32(0)
+                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = of(0)
+                c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = of(0)
                 for k in range(len(w0)):
                     p, q, r, s = x0[k], x1[k], x2[k], x3[k]
-                    t, u = np.float32(w0[k]), np.float32(w1[k])
-                    v, w = np.float32(w2[k]), np.float32(w3[k])
+                    t, u = of(w0[k]), of(w1[k])
+                    v, w = of(w2[k]), of(w3[k])
                     a0 += p * t
                     a1 += p * u
                     a2 += p * v
@@ -305,7 +320,9 @@ def _products(
                     line[o + 3] = int(g3) + (line[o + 3] if piece else 0)
         for i in range(together):
             for f in range(whole if together == 4 else 0, len(weights)):
-                made[place[i] + f // 16 * 16 * outputs + f % 16] = _dot(flat[at[i] :], weights[f])
+                made[place[i] + f // 16 * 16 * outputs + f % 16] = _dot(
+                    flat[at[i] :], weights[f], made
+                )
 
 
 @njit_cached_reassociating
@@ -316,7 +333,7 @@ def _short_products(
     lines, size, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
     flat, made = inputs.reshape(-1), sums.reshape(-1)
-    totals = np.empty((4, terms.shape[1]), np.float32)
+    totals = np.empty((4, terms.shape[1]), terms.dtype)
     t0, t1, t2, t3 = totals[0], totals[1], totals[2], totals[3]
     at, place = np.zeros(4, np.int64), np.empty(4, np.int64)
     for n in range(0, count, 4):
@@ -364,9 +381,9 @@ def _convolve(
 ) -> None:
     """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
-    weights: int8 [F, E] as ``_by_rows`` makes them. terms: float32 [E, F], the same, or nothing.
-    edges: int64 [pieces + 1], where a reduction is cut so that float32 is exact (``_reach``). room:
-    float32, for one column of outputs at least.
+    weights: int8 [F, E] as ``_by_rows`` makes them. terms: of the type of ``room``, [E, F], the same, or nothing.
+    edges: int64 [pieces + 1], where a reduction is cut so that floats are exact (``_reach``). room:
+    float32 or float64, for one column of outputs at least.
     """
     size = lines.number * lines.terms
     wide = min(w.out_width, len(room) // size)

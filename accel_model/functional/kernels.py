@@ -3,7 +3,8 @@
 act: uint8 [N, rows, 16], of N images, which all loops go through one after another. A byte b of an
 int8 tensor is ``(b ^ 128) - 128``, so values are taken as ``(b ^ flip) - offset`` for both types
 (``operand_window.py``). Sums are int32 [N, blocks, outputs, 16], as tiles are: blocks of 16
-channels, outputs row by row. So inputs, operands, sums and results of a row are neighbours, and
+channels, outputs row by row. Of activations of 16 bits act is uint16, a value ``(b ^ 32768) -
+32768``, and sums are int64: the loops are compiled once more, for these types. So inputs, operands, sums and results of a row are neighbours, and
 loops are long. Sums of channels that are not there may be anything that fits.
 """
 
@@ -21,11 +22,12 @@ Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-FINE, WIDE, SHIFT = range(3)  # what ``finish`` finds
-MOST = (1 << 31) - 1  # of a sum
+FINE, WIDE, SHIFT, SCALE = range(4)  # what ``finish`` finds
+MOST = (1 << 31) - 1  # of a sum of int8 and uint8
+MOST_PRODUCT = 1 << 62  # leaves room for the rounding term in int64
 NONE = -(1 << 30)  # no maximum yet
 FRACTION = 16  # bits that ``even`` looks at
-MAX_SHIFT = 62  # so that the rounding term and the product fit in int64 together
+MAX_SHIFT = 62  # so that the rounding term and a product fit in int64 together
 
 
 @njit_cached
@@ -52,10 +54,10 @@ def move(source: Bytes, into: Bytes, start: int, first: int, runs: Int64) -> Non
 
 @njit_cached
 def add_up(
-    sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int
+    sums: Int32, order: Int32, slots: int, acc: Int32, at: int, first: int, last: int, largest: int
 ) -> int:
     """Unless ``first`` add what is in ACC to the sums, unless ``last`` put them there. The first
-    image with a sum that does not fit in int32, or -1.
+    image with a sum beyond -largest - 1 .. largest, or -1.
 
     acc: int32 [N, rows, 16]; from row ``at`` on each output has as many rows: a group of ``slots``
     streams has whole ones, and stream n holds the sum of channel order[n].
@@ -72,7 +74,7 @@ def add_up(
                 if not first:
                     total += held[place]
                 sums[i, channel // 16, n, channel % 16] = total
-                if not -MOST - 1 <= total <= MOST:
+                if not -largest - 1 <= total <= largest:
                     bad = i
                 if not last:
                     held[place] = total
@@ -105,8 +107,8 @@ def _run(rows: Bytes, at: int, count: int, step: int, room: Bytes) -> Bytes:
 @njit_cached
 def weighted_sums(act: Bytes, w: OperandWindow, weights: Int8, sums: Int32) -> None:
     """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
-    flip, offset = np.uint8(w.flip), np.int32(w.offset)
-    room, factors = np.empty(16 * w.out_width, np.uint8), np.zeros(16 * w.out_width, np.int32)
+    flip, offset = act.dtype.type(w.flip), np.int32(w.offset)
+    room, factors = np.empty(16 * w.out_width, act.dtype), np.zeros(16 * w.out_width, np.int32)
     sums[:] = 0
     for b in range(sums.shape[1]):
         for t in range(len(weights)):
@@ -138,8 +140,8 @@ def _repeat(values: Int8, into: Int32) -> None:
 @njit_cached
 def maxima(act: Bytes, w: OperandWindow, most: Int32) -> bool:
     """Maxima over the taps within the tile; whether each output has one."""
-    flip, offset = np.uint8(w.flip), np.int32(w.offset)
-    room = np.empty(16 * w.out_width, np.uint8)
+    flip, offset = act.dtype.type(w.flip), np.int32(w.offset)
+    room = np.empty(16 * w.out_width, act.dtype)
     most[:] = NONE
     for i in range(len(act)):
         for b in range(most.shape[1]):
@@ -188,18 +190,28 @@ def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
 
 @njit_cached
 def _requantize(
-    line: Int32, bias: Int32, mult: Int32, shift: Int64, zero_point: int, low: int, high: int
+    line: Int32,
+    bias: Int32,
+    mult: Int32,
+    shift: Int64,
+    limits: tuple[int, int, int],
+    largest: int,
 ) -> bool:
-    """Q of the sums + bias of an output, in place; False if one does not fit in int32."""
-    fits = True
+    """Q of the sums + bias of an output, in place; False if one is beyond -largest - 1 .. largest.
+
+    limits: zero point, least and greatest value. largest: 2^n - 1.
+    """
+    zero_point, low, high = limits
+    least, outside = np.int64(largest + 1), ~np.int64(2 * largest + 1)
+    beyond = np.int64(0)
     for k in range(len(line)):
         total = np.int64(line[k]) + np.int64(bias[k])
-        v = np.int32(total)
-        fits &= np.int64(v) == total
+        v = line.dtype.type(total)
+        beyond |= (total + least) & outside
         half = np.int64(1) << (shift[k] - 1)
         y = ((np.int64(v) * np.int64(mult[k]) + half) >> shift[k]) + zero_point
         line[k] = min(max(y, low), high)
-    return fits
+    return bool(beyond == 0)
 
 
 @njit_cached
@@ -213,7 +225,7 @@ def _add(
 ) -> None:
     """The scaled sum of outputs, less ``middle``, and of the operand's pixels, in place."""
     mult_a, mult_b, shift = scale
-    flip, offset = np.uint8(r.flip), np.int32(r.offset)
+    flip, offset = other.dtype.type(r.flip), np.int32(r.offset)
     for k in range(len(line)):
         value = np.int64(np.int32(other[k] ^ flip) - offset)
         total = (np.int64(line[k]) - middle) * mult_a + value * mult_b
@@ -267,7 +279,7 @@ def _multiply(
 ) -> None:
     """The scaled products of outputs and of the operand's values, in place."""
     mult, _, shift = scale
-    flip, offset = np.uint8(r.flip), np.int32(r.offset)
+    flip, offset = other.dtype.type(r.flip), np.int32(r.offset)
     for k in range(len(line)):
         product = np.int64(line[k]) * np.int64(np.int32(other[k] ^ flip) - offset)
         line[k] = min(max(even(product * mult, shift) + y.zero_point, y.low), y.high)
@@ -275,7 +287,7 @@ def _multiply(
 
 @njit_cached
 def _write(line: Int32, pixels: Bytes, channels: int, table: Bytes) -> None:
-    """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` bytes, or
+    """Write outputs, int32 [width * 16], to their pixels: of each the first ``channels`` values, or
     what a table has for them."""
     if len(table) > 0:
         for first in range(0, len(line), 16):
@@ -283,30 +295,37 @@ def _write(line: Int32, pixels: Bytes, channels: int, table: Bytes) -> None:
                 pixels[first + c] = table[np.uint8(line[first + c])]
     elif channels >= 16:
         for k in range(len(line)):
-            pixels[k] = np.uint8(line[k])
+            pixels[k] = pixels.dtype.type(line[k])
     else:
         for first in range(0, len(line), 16):
             for c in range(channels):
-                pixels[first + c] = np.uint8(line[first + c])
+                pixels[first + c] = pixels.dtype.type(line[first + c])
 
 
 @njit_cached
 def finish(
-    sums: Int32, act: Bytes, channels: int, rows: Bytes, y: Target, r: ResidualOperand, scale: Bytes
+    sums: Int32,
+    act: Bytes,
+    channels: int,
+    rows: Bytes,
+    y: Target,
+    r: ResidualOperand,
+    scale: Bytes,
+    largest: int,
 ) -> tuple[int, int]:
     """Requantize sums, add the operand if there is one, and write the tile.
 
     rows: uint8 [n, 16], the parameters (isa.Conv). scale: uint8 [16], the operand's. Returns FINE
-    and 0, SHIFT and one that means nothing, or WIDE and the first image with a sum that does not
-    fit in int32.
+    and 0, SHIFT and one that means nothing, SCALE and a multiplier whose product with a sum may not
+    fit in int64, or WIDE and the first image with a sum beyond -largest - 1 .. largest.
     """
     size, wide = 16 * y.width, len(sums)
     bias, mult = np.empty(size, np.int32), np.empty(size, np.int32)
     shift = np.empty(size, np.int64)
     scaled = _scale(scale)
-    zero_point, low, high = y.zero_point, y.low, y.high
+    limits = y.zero_point, y.low, y.high
     if r.there:
-        zero_point, low, high = r.mid_zero_point, r.mid_low, r.mid_high
+        limits = r.mid_zero_point, r.mid_low, r.mid_high
     for b in range(sums.shape[1]):
         _parameters(rows[9 * b : 9 * b + 9], bias, mult, shift)
         for c in range(16):
@@ -315,12 +334,14 @@ def finish(
                     bias[k], mult[k], shift[k] = 0, 0, 1
             elif not 1 <= shift[c] <= MAX_SHIFT:
                 return SHIFT, shift[c]
+            elif abs(np.int64(mult[c])) > MOST_PRODUCT // (largest + 1):
+                return SCALE, mult[c]
         if r.there and not 1 <= scaled[2] <= MAX_SHIFT:
             return SHIFT, scaled[2]
         for i in range(len(sums)):
             for row in range(sums.shape[2] // y.width):
                 line = sums[i, b, row * y.width : (row + 1) * y.width].reshape(-1)
-                if not _requantize(line, bias, mult, shift, zero_point, low, high):
+                if not _requantize(line, bias, mult, shift, limits, largest):
                     wide = min(wide, i)
                 if r.there:
                     other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
@@ -350,7 +371,7 @@ def finish_pair(
 ) -> tuple[int, int]:
     """Add the operand, or multiply by it, and write the tile; FINE and 0, or SHIFT and one that
     means nothing."""
-    scaled, room = _scale(scale), np.empty(16 * y.width, np.uint8)
+    scaled, room = _scale(scale), np.empty(16 * y.width, act.dtype)
     if not 1 <= scaled[2] <= MAX_SHIFT:
         return SHIFT, scaled[2]
     for i in range(len(sums)):
@@ -373,15 +394,18 @@ def finish_pair(
 
 @njit_cached
 def finish_average(
-    sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target
+    sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target, reach: int
 ) -> tuple[int, int]:
-    """Scale the sums and write the tile; FINE and 0, or SHIFT and one that means nothing.
+    """Scale the sums and write the tile; FINE and 0, SHIFT and one that means nothing, or SCALE and
+    a multiplier whose product with a sum of ``reach`` does not fit in int64.
 
     row: uint8 [16], multiplier and shift.
     """
     mult, shift = int(row.view(np.int32)[0]), int(row[4])
     if not 1 <= shift <= MAX_SHIFT:
         return SHIFT, shift
+    if abs(mult) > MOST_PRODUCT // reach:
+        return SCALE, mult
     for i in range(len(sums)):
         for b in range(sums.shape[1]):
             for oy in range(sums.shape[2] // y.width):

@@ -23,13 +23,14 @@ def number(
     high: float = 1 << 40,
     *,
     power_of_two: bool = False,
+    multiple_of: int | None = None,
     default: float | None = None,
 ) -> Any:
     """A numeric key, its meaning with unit, and the range it must lie in.
 
     default: what a table that does not have the key means; None: it must have it.
     """
-    meta = {"doc": doc, "low": low, "high": high, "pow2": power_of_two}
+    meta = {"doc": doc, "low": low, "high": high, "pow2": power_of_two, "step": multiple_of}
     return field(metadata=meta) if default is None else field(default=default, metadata=meta)
 
 
@@ -79,4 +80,6 @@ def _value(value: Any, kind: Any, meta: Mapping[str, Any], place: str) -> Any:
         )
     if meta["pow2"] and int(value).bit_count() != 1:
         raise SpecError(f"{place} = {value} must be a power of two ({meta['doc']})")
+    if meta["step"] is not None and value % meta["step"]:
+        raise SpecError(f"{place} = {value} must be a multiple of {meta['step']} ({meta['doc']})")
     return kind(value)

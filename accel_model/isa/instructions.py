@@ -17,7 +17,7 @@ Memories the instructions name (sizes are the spec's):
 =====  ===========================  ==========================================================
 ACT    rows of 16 elements          one row holds one pixel of one block of 16 channels
 WGT    banks of 4-byte rows         packed weight streams, one stream per filter (formats/)
-ACC    64-byte rows                 16 int32 partial sums
+ACC    rows of 16 sums              16 partial sums: int32, or of as many bits as the target has
 PAR    16-byte rows                 bias, multipliers, shifts, tables of formats
 DRAM   bytes
 =====  ===========================  ==========================================================
@@ -25,6 +25,14 @@ DRAM   bytes
 An element of ACT, and of a tensor in DRAM, is a byte, or a word of two bytes where the target stores
 activations in 16 bits ([storage] of its description): its lower byte is the value, the upper one 0.
 Weights in streams are as wide as the target stores weights.
+
+On such a target a program may say (``activation_bits`` in its manifest) that all its activations
+have values of 16 bits. They are int16 then, the whole word, with a zero point of 0: what ``input``,
+``output`` and ``operand`` say of values of 8 bits (zero points, limits, ``unsigned``, tables) is 0,
+``limits`` has the limits, and there are no tables of results. Sums of such a program have as many
+bits as the target has for one ([storage] sum_bits, 32 or 48), in ACC too, those of others 32; one
+that does not fit is an error, and so is a ``mult`` whose product with a sum might not fit in int64:
+with sums of 48 bits it has 15 bits and a sign.
 
 Notation: ``x[b, y, x, c]`` is block, row, column and channel of an activation tile; ``Q`` is
 ``clip(((v * mult + (1 << (shift - 1))) >> shift) + zero_point, low, high)`` computed in int64.
@@ -274,6 +282,20 @@ class Output(Instruction):
     lookup: int = u(1, "1: write what the table holds for a result", default=0)
 
 
+@instruction(15, Unit.COMPUTE)
+class Limits(Instruction):
+    """Set the limits of results of 16 bits, for which ``output`` and ``operand`` have no room.
+
+    In a program of 16-bit activations ``low``, ``high``, ``mid_low`` and ``mid_high`` are these,
+    wherever the equations below name them; no other program has this instruction.
+    """
+
+    low: int = s(16, "least value")
+    high: int = s(16, "greatest value")
+    mid_low: int = s(16, "least value of a convolution's own result", default=-32768)
+    mid_high: int = s(16, "greatest value of a convolution's own result", default=32767)
+
+
 @instruction(11, Unit.COMPUTE)
 class Operand(Instruction):
     """Set the second operand of ``add``, ``multiply`` and of a convolution with ``residual``.
@@ -282,7 +304,7 @@ class Operand(Instruction):
     output; with ``spread`` byte 0 serves all c. So row = 0 and step = 0 are one value for a channel,
     block = 0 and spread = 1 one for a pixel; a convolution's residual has step = 1 and spread = 0.
     PAR[par] holds {i32 mult_a, i32 mult_b, u8 shift}. For a convolution, mid_* are the zero point
-    and the limits of its own result before the addition (it is 8 bits there). With ``mid_lookup``
+    and the limits of its own result before the addition (it has the bits of an activation there). With ``mid_lookup``
     what is added is ``table[own & 255]`` (``lookup``), as int8 (1) or uint8 (2), less the i16 in
     bytes 10 and 11 of PAR[par]; the output then has no ``lookup`` of its own.
     """

@@ -104,7 +104,8 @@ class Machine:
         if self.spec.kind.looks_at_inputs:
             return 1
         behind = program.dram_bytes - len(program.image)
-        each = behind + self.spec.act_rows * 16 + self.spec.acc_rows * 64
+        act, acc = (np.dtype(each).itemsize for each in (program.act_type, program.sum_type))
+        each = behind + self.spec.act_rows * 16 * act + self.spec.acc_rows * 16 * acc
         return max(1, min(MOST_IMAGES, self.limits.dram_bytes // each))
 
     def _run_together(self, task: Task, images: slice) -> list[Run]:
@@ -201,6 +202,7 @@ class Machine:
             memories,
             ActivationMath(memories, watched) if task.numbers else None,
             limits=self.limits,
+            value_bytes=program.value_bytes,
         )
         return state, FunctionalExecutor(
             program, task.stream, state, task.observers if task.numbers else ()

@@ -21,7 +21,7 @@ from zeroskip.accel_model.memory.access_check import Access
 from zeroskip.accel_model.memory.memories import DRAM, NAMES, Memories
 from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.spec import ACC_ROW_BYTES, PAR_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.spec import PAR_ROW_BYTES, WGT_WORD_BYTES
 
 Int64 = npt.NDArray[np.int64]
 
@@ -47,7 +47,7 @@ def occupancy(program: Program, run: Run) -> dict[str, Occupancy]:
     sizes = {
         "ACT": (spec.act_rows, spec.act_row_bytes),
         "WGT": (spec.wgt_rows, WGT_WORD_BYTES * spec.wgt_banks),
-        "ACC": (spec.acc_rows, ACC_ROW_BYTES),
+        "ACC": (spec.acc_rows, spec.acc_row_bytes),
         "PAR": (spec.par_rows, PAR_ROW_BYTES),
     }
     touched = _touched(program, run)
@@ -88,7 +88,7 @@ def _touched(program: Program, run: Run) -> dict[int, _Touched]:
     memories = Memories.of(program.spec, program)
     for tensor in program.inputs:
         memories.give(tensor, None)
-    state = State(program.spec, memories, None)
+    state = State(program.spec, memories, None, value_bytes=program.value_bytes)
     found = {}
     # In the order of their start, which their tokens allow.
     for pc in np.lexsort((np.arange(len(stream)), run.start)).tolist():

@@ -56,11 +56,13 @@ _READERS = (
 @dataclass(frozen=True, eq=False)
 class DramImage:
     """fixed: the bytes from address 0 on, never written by anyone. arena: uint8 [N, bytes], those
-    behind them, of each image."""
+    behind them, of each image. element_bytes: that an activation is stored in. value_bytes: that it
+    has, all of them or the lower one."""
 
     fixed: Bytes
     arena: Bytes
-    element_bytes: int = 1  # of an activation
+    element_bytes: int = 1
+    value_bytes: int = 1
 
     @staticmethod
     def of(program: Program, images: int = 1, spare: DramImage | None = None) -> DramImage:
@@ -68,14 +70,17 @@ class DramImage:
         before an input that the host will write in its midst."""
         image = program.image
         end = min([len(image), *(tensor.address for tensor in program.inputs)])
+        element_bytes, value_bytes = program.spec.storage.activation_bytes, program.value_bytes
+        end -= end % value_bytes
         fixed = image[:end]
-        arena = _room(None if spare is None else spare.arena, (images, program.dram_bytes - end))
+        arena = _room(
+            None if spare is None else spare.arena, (images, program.dram_bytes - end), np.uint8
+        )
         fixed.flags.writeable = False
-        element_bytes = program.spec.storage.activation_bytes
-        if element_bytes > 1:
+        if value_bytes < element_bytes:
             arena[:] = 0  # upper bytes, which nothing writes
         arena[:, : len(image) - end] = image[end:]
-        return DramImage(fixed, arena, element_bytes)
+        return DramImage(fixed, arena, element_bytes, value_bytes)
 
     @property
     def images(self) -> int:
@@ -98,42 +103,41 @@ class DramImage:
         found.flags.writeable = False
         return found, start
 
-    def read(self, first: int, length: int) -> Bytes:
-        """A run of bytes of each image, uint8 [N, length], not to be written."""
-        found, start = self.source(first, length)
-        return np.broadcast_to(found[:, start : start + length], (self.images, length))
-
     def constant(self, first: int, length: int) -> Bytes:
         """A run of bytes that are the same for all images, uint8 [length], not to be written."""
         found, start = self.source(first, length)
         return found[0, start : start + length]
 
     def elements(self, first: int, length: int) -> tuple[Bytes, int]:
-        """``source``, of which only the bytes that hold values: uint8 [N, elements] or [1, elements],
-        and the first element there. first: its byte; length: bytes."""
-        found, start = self.source(first, length)
-        return found[:, start % self.element_bytes :: self.element_bytes], (
-            start // self.element_bytes
-        )
+        """``source``, of which only what holds values: uint8 or uint16 [N, elements] or [1,
+        elements], and the first element there. first: its byte; length: bytes."""
+        return self._values(*self.source(first, length))
 
     def arena_elements(self, first: int) -> tuple[Bytes, int]:
-        """The bytes of the arena that hold values of elements, of which one is at byte ``first``, to
-        be written: uint8 [N, elements]; and its place there."""
-        start = first - len(self.fixed)
-        return self.arena[:, start % self.element_bytes :: self.element_bytes], (
-            start // self.element_bytes
-        )
+        """What of the arena holds values of elements, of which one is at byte ``first``, to be
+        written: uint8 or uint16 [N, elements]; and its place there."""
+        return self._values(self.arena, first - len(self.fixed))
+
+    def _values(self, raw: Bytes, start: int) -> tuple[Bytes, int]:
+        """The values in bytes, [N, bytes], of which one is at byte ``start``; and its place."""
+        wide = self.element_bytes
+        if self.value_bytes == wide:
+            whole = raw.shape[1] // wide * wide
+            return raw[:, :whole].view(f"u{wide}"), start // wide
+        return raw[:, start % wide :: wide], start // wide
 
     def write(self, first: int, values: Bytes) -> None:
-        """Put elements into the arena: uint8 [N, elements], or [elements] for all images."""
+        """Put elements into the arena: [N, elements], or [elements] for all images."""
         into, start = self.arena_elements(first)
         into[:, start : start + values.shape[-1]] = values
 
 
 @dataclass(frozen=True, eq=False)
 class Memories:
-    """act uint8 [N, rows, 16] and acc int32 [N, rows, 16], of N images; wgt uint32 [lanes, rows],
-    each bank in one piece; par uint8 [rows, 16].
+    """act uint8 [N, rows, 16] and acc int32 [N, rows, 16], of N images, or of 16-bit activations
+    uint16 and int64; wgt uint32 [lanes, rows], each bank in one piece; par uint8 [rows, 16].
+
+    sum_bits: that a row of acc has for a sum.
 
     wgt_written: bool [lanes, rows], the words of WGT that were written. records: int32
     [7, records], of the cells of all memories: which of their parts were written; then for each
@@ -148,6 +152,7 @@ class Memories:
     par: Bytes
     dram: DramImage
     image_bytes: int
+    sum_bits: int
     records: Int32
     places: Int64
 
@@ -175,13 +180,16 @@ class Memories:
             used += (count >> granule) - (start >> granule) + 1
         banks = spec.wgt_banks
         made = Memories(
-            act=_room(None if spare is None else spare.act, (images, spec.act_rows, 16)),
+            act=_room(
+                None if spare is None else spare.act, (images, spec.act_rows, 16), program.act_type
+            ),
             wgt=np.zeros((banks, spec.wgt_rows), np.uint32),
             wgt_written=np.zeros((banks, spec.wgt_rows), np.bool_),
-            acc=np.empty((images, spec.acc_rows, 16), np.int32),
+            acc=np.empty((images, spec.acc_rows, 16), program.sum_type),
             par=np.zeros((spec.par_rows, 16), np.uint8),
             dram=dram,
             image_bytes=len(program.image),
+            sum_bits=program.sum_bits,
             records=np.zeros((7, used), np.int32),
             places=np.array(places, np.int64),
         )
@@ -189,16 +197,17 @@ class Memories:
         return made
 
     def give(self, tensor: Tensor, values: Bytes | None) -> None:
-        """The host puts a tensor of each image into DRAM, uint8 [N, elements]; without ``values`` it
+        """The host puts a tensor of each image into DRAM, [N, elements]; without ``values`` it
         only says that it is there."""
         self._set_written(tensor.address, tensor.nbytes)
         if values is not None:
             self.dram.write(tensor.address, values)
 
     def elements(self, tensor: Tensor) -> Bytes:
-        """A tensor of each image, uint8 [N, elements], not to be written."""
-        raw = self.dram.read(tensor.address, tensor.nbytes)
-        return raw[:, :: tensor.element_bytes]
+        """A tensor of each image, uint8 or uint16 [N, elements], not to be written."""
+        found, start = self.dram.elements(tensor.address, tensor.nbytes)
+        size = tensor.size
+        return np.broadcast_to(found[:, start : start + size], (self.dram.images, size))
 
     def _set_written(self, first: int, length: int) -> None:
         if length:
@@ -236,11 +245,17 @@ class Memories:
         )
 
 
-def _room(spare: Bytes | None, shape: tuple[int, ...]) -> Bytes:
-    """Bytes: those that are spare if they are of as many images or more, of the same size."""
-    if spare is not None and spare.shape[1:] == shape[1:] and len(spare) >= shape[0]:
+def _room(spare: Bytes | None, shape: tuple[int, ...], kind: npt.DTypeLike) -> Bytes:
+    """Elements: those that are spare if they are of as many images or more, of the same size and
+    type."""
+    if (
+        spare is not None
+        and spare.dtype == kind
+        and spare.shape[1:] == shape[1:]
+        and len(spare) >= shape[0]
+    ):
         return spare[: shape[0]]
-    return np.empty(shape, np.uint8)
+    return np.empty(shape, kind)
 
 
 def out_of_bounds(memory: int, write: int, cells: AddressSet, count: int) -> InstructionFault:

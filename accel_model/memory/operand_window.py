@@ -17,7 +17,8 @@ from zeroskip.accel_model.timing.shape import WindowShape
 class OperandWindow(NamedTuple):
     """Input tile, taps and output size (isa.Input, isa.Extent, isa.Kernel, isa.Output), as in the registers.
 
-    Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8.
+    Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8; of a word of an
+    int16 input likewise.
     """
 
     act: int
@@ -39,7 +40,9 @@ class OperandWindow(NamedTuple):
     out_width: int
 
     @staticmethod
-    def of(x: isa.Input, extent: isa.Extent, kernel: isa.Kernel, y: isa.Output) -> OperandWindow:
+    def of(
+        x: isa.Input, extent: isa.Extent, kernel: isa.Kernel, y: isa.Output, value_bytes: int = 1
+    ) -> OperandWindow:
         return OperandWindow(
             x.act,
             x.row,
@@ -48,7 +51,7 @@ class OperandWindow(NamedTuple):
             extent.width,
             extent.top,
             extent.left,
-            *_as_bytes(x.unsigned, x.zero_point),
+            *_as_unsigned(x.unsigned, x.zero_point, value_bytes),
             kernel.rows,
             kernel.cols,
             kernel.row_stride,
@@ -81,7 +84,8 @@ class OperandWindow(NamedTuple):
     @property
     def limits(self) -> tuple[int, int]:
         """The least and the greatest value that an input can have, 0 included."""
-        return min(0, -self.offset), max(0, 255 - self.offset)
+        most = max(255, 2 * self.flip - 1)
+        return min(0, -self.offset), max(0, most - self.offset)
 
     @property
     def taps(self) -> int:
@@ -157,13 +161,15 @@ class ResidualOperand(NamedTuple):
     mid_table: npt.NDArray[np.uint8]
 
     @staticmethod
-    def of(r: isa.Operand, table: npt.NDArray[np.uint8] = NO_TABLE) -> ResidualOperand:
+    def of(
+        r: isa.Operand, table: npt.NDArray[np.uint8] = NO_TABLE, value_bytes: int = 1
+    ) -> ResidualOperand:
         return ResidualOperand(
             1,
             r.act,
             r.row,
             r.block,
-            *_as_bytes(r.unsigned, r.zero_point),
+            *_as_unsigned(r.unsigned, r.zero_point, value_bytes),
             r.mid_zero_point,
             r.mid_low,
             r.mid_high,
@@ -177,9 +183,11 @@ class ResidualOperand(NamedTuple):
 NO_OPERAND = ResidualOperand(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NO_TABLE)
 
 
-def _as_bytes(unsigned: int, zero_point: int) -> tuple[int, int]:
-    """``flip`` and ``offset`` by which a byte b stands for the value ``(b ^ flip) - offset``."""
-    return (0, zero_point) if unsigned else (128, zero_point + 128)
+def _as_unsigned(unsigned: int, zero_point: int, value_bytes: int) -> tuple[int, int]:
+    """``flip`` and ``offset`` by which what lies in ACT, b, stands for the value ``(b ^ flip) -
+    offset``."""
+    sign = 1 << (8 * value_bytes - 1)
+    return (0, zero_point) if unsigned else (sign, zero_point + sign)
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, memory, of_logic
 from zeroskip.accel_model.spec import (
-    ACC_ROW_BYTES,
     PAR_ROW_BYTES,
     WGT_WORD_BYTES,
     AccelSpec,
@@ -22,9 +21,9 @@ TABLE_BYTES = 256  # of a table of results: one for each byte
 RESULT_TABLES = "result tables"
 WIDEST = 64  # bytes of a macro's word
 ACC_BANKS = 2  # even and odd rows: one is read while the other is written
-SUM_BITS = 32
+SUM_BITS = 32  # of arrays that keep sums of their own, and of multipliers of channels
 SUM_BYTES = SUM_BITS // 8
-SCALED_BITS = SUM_BITS + 32  # a sum times the multiplier of its channel
+SCALED_BITS = 64  # a sum times the multiplier of its channel: of 48 bits by one of 16
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,12 @@ class Widths:
 
     activation: int
     weight: int
+    sum: int
 
     @staticmethod
     def of(spec: AccelSpec) -> Widths:
-        return Widths(spec.storage.activation_bits, spec.storage.weight_bits)
+        own = spec.storage
+        return Widths(own.activation_bits, own.weight_bits, own.sum_bits)
 
     @property
     def entry(self) -> int:
@@ -178,7 +179,7 @@ def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
                 PartPort("load", "w", flows=("wgt_loaded",)),
             ),
         ),
-        _sums(own.acc_bytes, way),
+        _sums(spec, way),
         Resource(
             "PAR",
             par,
@@ -213,16 +214,22 @@ def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
     )
 
 
-def _sums(size: int, way: Datapath) -> Resource:
-    """ACC: banks of rows; or, where sums go to their places alone, of single sums, of which that of
+def _sums(spec: AccelSpec, way: Datapath) -> Resource:
+    """ACC: banks of rows, side by side in as many macros as their width takes; or, where sums go to their places alone, of single sums, of which that of
     channel c and row r is in column c + r, so that neighbours in either direction are apart."""
+    size, wide = spec.sram.acc_bytes, acc_macros(spec)
     if way.in_rows:
-        count = ACC_BANKS * way.blocks
-        port = PartPort("drain", "rw", flows=("acc_read", "acc_written"))
-        return Resource("ACC", count, size // count, ACC_ROW_BYTES, (port,))
+        count, unit = ACC_BANKS * way.blocks * wide, spec.storage.sum_bytes
+        port = PartPort("drain", "rw", flows=("acc_read", "acc_written"), unit=unit)
+        return Resource("ACC", count, size // count, spec.acc_row_bytes // wide, (port,))
     count = ACC_BANKS * BLOCK * way.blocks
     port = PartPort("drain", "rw", flows=("acc_sums_read", "acc_sums_written"))
     return Resource("ACC", count, size // count, SUM_BYTES, (port,))
+
+
+def acc_macros(spec: AccelSpec) -> int:
+    """Macros that hold a row of ACC together."""
+    return -(-spec.acc_row_bytes // WIDEST)
 
 
 def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
@@ -269,7 +276,7 @@ def multipliers(spec: AccelSpec) -> Iterator[Part]:
     """The multiply-accumulate cells and their second accumulators."""
     cells, count = logic(node_of(spec)), spec.array.macs
     yield of_logic("multiplier cells", count, multiplier_cell(cells, Widths.of(spec)))
-    yield of_logic("second accumulators", count, cells.register(SUM_BITS))
+    yield of_logic("second accumulators", count, cells.register(spec.storage.sum_bits))
 
 
 def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
@@ -290,11 +297,11 @@ def results(spec: AccelSpec, way: Datapath) -> Iterator[Part]:
 
 def multiplier_cell(cells: Logic, bits: Widths) -> Cell:
     """Zero point subtracted, product, sum; operand, product and sum in registers."""
-    held = bits.entry + bits.product + SUM_BITS
+    held = bits.entry + bits.product + bits.sum
     return (
         cells.adder(bits.entry)
         + cells.multiplier(bits.weight, bits.entry)
-        + cells.adder(SUM_BITS)
+        + cells.adder(bits.sum)
         + cells.register(held)
     )
 
@@ -302,8 +309,8 @@ def multiplier_cell(cells: Logic, bits: Widths) -> Cell:
 def requantizer(cells: Logic, bits: Widths) -> Cell:
     """Bias, 32-bit multiply, rounding, a shifter of six stages, zero point and clip."""
     return (
-        cells.adder(SUM_BITS)
-        + cells.multiplier(SUM_BITS, SUM_BITS)
+        cells.adder(bits.sum)
+        + cells.multiplier(bits.sum, SUM_BITS)
         + cells.adder(SCALED_BITS)
         + cells.mux(2, SCALED_BITS) * 6
         + cells.adder(bits.entry) * 2

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from zeroskip.accel_model.physics.common import RESULT_TABLES, node_of, stream_row_bytes
+from zeroskip.accel_model.physics.common import RESULT_TABLES, acc_macros, node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
@@ -120,6 +120,7 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
     words = stream_row_bytes(spec) / WGT_WORD_BYTES
     staging, row = cost["staging"], cells.register(8 * stream_row_bytes(spec)).pj
     act, wgt, acc, table = cost["ACT"], cost["WGT"], cost["ACC"], cost[RESULT_TABLES]
+    wide = acc_macros(spec)
     return {
         "mac": Price.alike(clocked(cost["multiplier cells"].read_pj)),
         "act_row": Price(
@@ -127,7 +128,7 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
             clocked(act.write_pj + crossing),
         ),
         "wgt_word": Price(clocked(wgt.read_pj + row) / words, clocked(wgt.write_pj) / words),
-        "acc_row": Price(clocked(acc.read_pj), clocked(acc.write_pj)),
+        "acc_row": Price(wide * clocked(acc.read_pj), wide * clocked(acc.write_pj)),
         "requantise": Price.alike(
             clocked(
                 cost["requantize units"].read_pj

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from zeroskip.accel_model.physics.common import (
     BLOCK,
-    SUM_BITS,
     Datapath,
     Widths,
     built,
@@ -171,7 +170,7 @@ def _row_parts(spec: AccelSpec, unit: RowUnit, registers: Resource) -> Iterator[
     selected = cells.mux(lines, line) + cells.mux(2, line)
     yield of_logic("kernel row selectors", BLOCK, filled + selected)
     chain = bits.product + math.ceil(math.log2(unit.multipliers))
-    summed = cells.adder(chain) + cells.register(chain) + cells.mux(3, SUM_BITS)
+    summed = cells.adder(chain) + cells.register(chain) + cells.mux(3, bits.sum)
     yield of_logic("row adders", count, summed)
 
 

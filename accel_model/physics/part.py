@@ -17,7 +17,7 @@ class PartPort:
     way: "r", "w", or "rw" for either in a cycle.
     uses: words a cycle at most, of an instance.
     flows: counters of what goes through it (``traffic.py``).
-    unit: bytes of what they count: of an activation, of a weight, or 1.
+    unit: bytes of what they count: of an activation, of a weight, of a sum, or 1.
     """
 
     user: str

@@ -1,9 +1,9 @@
 """What is counted through ports, and which of it is reads and writes of an event.
 
-A *flow* is a counter of the machine, of one user of a port. It counts activations or weights where
-a memory holds these, however many bits they are stored in, and bytes of everything else (streams,
-sums, parameters, DRAM); how many bytes a unit has the port says (``PartPort.unit``), from the spec's
-[storage]. The flows of an event add up to its own counter, and say how much of it was reading and
+A *flow* is a counter of the machine, of one user of a port. It counts activations, weights or sums
+where a memory holds these, however many bits they are stored in, and bytes of everything else
+(streams, parameters, DRAM, sums of an array's own); how many bytes a unit has the port says
+(``PartPort.unit``), from the spec's [storage]. The flows of an event add up to its own counter, and say how much of it was reading and
 how much writing, which cost differently.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from zeroskip.accel_model.spec import ACC_ROW_BYTES, ACT_ROW, PAR_ROW_BYTES, WGT_WORD_BYTES
+from zeroskip.accel_model.spec import ACC_ROW, ACT_ROW, PAR_ROW_BYTES, WGT_WORD_BYTES
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ SPLITS: Mapping[str, Split] = MappingProxyType(
     {  # key of [energy] -> its flows
         "act_row": Split(ACT_ROW, ("act_fetched", "act_stored"), ("act_written", "act_loaded")),
         "wgt_word": Split(WGT_WORD_BYTES, ("wgt_read",), ("wgt_loaded",)),
-        "acc_row": Split(ACC_ROW_BYTES, ("acc_read",), ("acc_written",)),
+        "acc_row": Split(ACC_ROW, ("acc_read",), ("acc_written",)),
         "lookup": Split(PAR_ROW_BYTES, ("looked_up",), ("table_written",)),
         "dram_byte": Split(1, ("dram_read",), ("dram_written",)),
     }

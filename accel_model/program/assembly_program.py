@@ -5,7 +5,8 @@ bytes. A tensor's shape is channels x rows x columns (or channels x positions), 
 
 ==========================================  ===================================================
 ``.target sparse256``                       the accelerator: a name, or the path of a TOML file
-``.input x int8 16x4x4 0x400``              a tensor that the user gives, and where it lies
+``.input x int8 16x4x4 0x400``              a tensor that the user gives, and where it lies: int8,
+                                            uint8, or, if all tensors are, int16
 ``.output y uint8 2x4x4 0x800``             a tensor that the program leaves behind
 ``.u8 0x40 1 2 0xff``                       bytes of the image, from an address on
 ``.i8`` ``.u16`` ``.i32`` ``.u32``          the same in other types, little endian
@@ -22,13 +23,19 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.isa.assembly import parse_integer, parse_line
 from zeroskip.accel_model.isa.encoding import encode_all
 from zeroskip.accel_model.isa.instructions import Instruction
-from zeroskip.accel_model.program.program import MAX_DRAM_BYTES, Program
+from zeroskip.accel_model.program.program import (
+    MAX_DRAM_BYTES,
+    VALUE_TYPES,
+    Program,
+    ProgramError,
+    check_values,
+)
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, load_spec
 
 _DATA = {".u8": "<u1", ".i8": "<i1", ".u16": "<u2", ".i32": "<i4", ".u32": "<u4"}
 _TENSORS = (".input", ".output")
-_DTYPES = ("int8", "uint8")
+_BITS = {dtype: bits for bits, dtypes in VALUE_TYPES.items() for dtype in dtypes}
 MAX_IMAGE_BYTES = 1 << 24  # written by hand
 
 
@@ -104,6 +111,11 @@ def read_source(text: str, name: str) -> Program:
         for kind in _TENSORS
     }
     tensors = [each for kind in _TENSORS for each in found[kind]]
+    bits = max((_BITS[each.dtype] for each in tensors), default=Program.activation_bits)
+    try:
+        check_values(bits, source.spec, tensors)
+    except ProgramError as problem:
+        raise SourceError(f"{name}: {problem}") from None
     end = max([len(image), *(each.address + each.nbytes for each in tensors)])
     for each in tensors:
         if each.address < len(image):
@@ -128,12 +140,13 @@ def read_source(text: str, name: str) -> Program:
         tiles=(),
         layer_of=np.full(count, -1, np.int32),
         tile_of=np.full(count, -1, np.int32),
+        activation_bits=bits,
     )
 
 
 def _tensor(name: str, dtype: str, shape: str, address: str) -> Tensor:
-    if dtype not in _DTYPES:
-        raise SourceError(f"tensor '{name}' is {dtype}; it may be {' or '.join(_DTYPES)}")
+    if dtype not in _BITS:
+        raise SourceError(f"tensor '{name}' is {dtype}; it may be {' or '.join(_BITS)}")
     sizes = [_integer(size) for size in shape.split("x")]
     if len(sizes) < 2 or min(sizes) < 1:
         raise SourceError(

@@ -11,7 +11,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,10 +32,12 @@ from zeroskip.accel_model.io.validate import checked_int, checked_text, from_tab
 from zeroskip.accel_model.program.bound import Needs
 from zeroskip.accel_model.program.tensor_layout import Tensor
 from zeroskip.accel_model.spec import AccelSpec, SpecError, spec_from_table
+from zeroskip.accel_model.storage import IN_BYTES
 
 FORMAT = 6
 MAX_DRAM_BYTES = 1 << 32
 MAX_RESULT = 1 << 28  # elements of a layer's result
+VALUE_TYPES = {8: ("int8", "uint8"), 16: ("int16",)}  # of tensors, by the bits of activations
 
 
 class ProgramError(ZeroskipError):
@@ -116,6 +118,7 @@ class Program:
     places: of the result of each layer of the network, in its order; those that are joined into
     one operation and those that only move data included.
     reachable: cycles that no program of these layers takes less than with the accelerator's SRAM.
+    activation_bits: that values of activations have: 8, or 16 on a target that stores as many.
     """
 
     name: str
@@ -133,6 +136,27 @@ class Program:
     moved: tuple[Tensor, ...] = ()
     places: tuple[ResultPlace, ...] = ()
     reachable: int = 1
+    activation_bits: int = 8
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of the value of an activation."""
+        return self.activation_bits // 8
+
+    @property
+    def sum_bits(self) -> int:
+        """Bits of a sum: of 8-bit activations 32, of others as many as the target has."""
+        return IN_BYTES.sum_bits if self.value_bytes == 1 else self.spec.storage.sum_bits
+
+    @property
+    def act_type(self) -> npt.DTypeLike:
+        """What a value is held in."""
+        return np.uint8 if self.value_bytes == 1 else np.uint16
+
+    @property
+    def sum_type(self) -> npt.DTypeLike:
+        """What a sum is held in."""
+        return np.int32 if self.value_bytes == 1 else np.int64
 
     @property
     def target(self) -> str:
@@ -183,6 +207,8 @@ class Program:
             "moved": [t.table for t in self.moved],
             "places": [asdict(place) for place in self.places],
         }
+        if self.activation_bits != Program.activation_bits:
+            head["activation_bits"] = self.activation_bits
         arrays: dict[str, npt.NDArray[Any]] = {
             "words": self.words,
             "image": self.image,
@@ -289,6 +315,8 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         key: tuple(_tensor(table, spec.storage.activation_bytes) for table in head[key])
         for key in ("inputs", "outputs", "moved")
     }
+    bits = checked_int(head.get("activation_bits", 8), "activation_bits", 8, 16)
+    check_values(bits, spec, [tensor for of in tensors.values() for tensor in of])
     return Program(
         name=checked_text(head["name"], "name"),
         spec=spec,
@@ -305,7 +333,30 @@ def _build(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Program
         moved=tensors["moved"],
         places=tuple(_place(table) for table in head["places"]),
         reachable=checked_int(head["reachable"], "reachable", 1),
+        activation_bits=bits,
     )
+
+
+def check_values(bits: int, spec: AccelSpec, tensors: Iterable[Tensor]) -> None:
+    """ProgramError unless the target can hold activations with values of so many bits, and the
+    tensors are of such."""
+    stored = spec.storage.activation_bits
+    if bits not in VALUE_TYPES or bits > stored:
+        raise ProgramError(
+            f"the program has activations of {bits} bits, and its target '{spec.name}' stores "
+            f"{stored}; compile it for one whose [storage] activation_bits is {bits}"
+        )
+    for tensor in tensors:
+        if tensor.dtype not in VALUE_TYPES[bits]:
+            raise ProgramError(
+                f"tensor '{tensor.name}' of the program is {tensor.dtype[:20]}, and its "
+                f"activations have {bits} bits: {' or '.join(VALUE_TYPES[bits])}"
+            )
+        if tensor.address % (bits // 8):
+            raise ProgramError(
+                f"tensor '{tensor.name}' of the program begins at byte {tensor.address}, within a "
+                f"word of {bits} bits"
+            )
 
 
 def _tensor(table: Any, element_bytes: int) -> Tensor:
@@ -314,8 +365,6 @@ def _tensor(table: Any, element_bytes: int) -> Tensor:
     checked_int(made.channels, "Tensor.channels", 1)
     for size in made.spatial:
         checked_int(size, "Tensor.spatial", 1)
-    if made.dtype not in ("int8", "uint8"):
-        raise ValueError(f"Tensor.dtype is {made.dtype[:20]!r}")
     return made
 
 

@@ -3,8 +3,8 @@
 A tensor [1, C, *spatial] is stored block by block; block b holds channels 16 b .. 16 b + w - 1 with
 w = min(16, C - 16 b), pixel by pixel (row-major over the spatial dimensions), w elements each. So it
 takes exactly C x pixels elements, a block is one run of bytes, and a 3-channel image is plain NHWC.
-An element is a byte, or, where the target stores activations in 16 bits, a word of two of which the
-lower byte holds the value and the upper one is 0.
+An element is a byte, or, where the target stores activations in 16 bits, a word of two: all of it
+holds an int16 value, the lower byte one of 8 bits, and the upper one is 0 then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def blocks(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor in DRAM: [1, channels, *spatial], int8 or uint8, at a byte address.
+    """A tensor in DRAM: [1, channels, *spatial], int8, uint8 or int16, at a byte address.
 
     element_bytes: that the target stores an activation in.
     """
@@ -75,21 +75,24 @@ class Tensor:
         return self.address + BLOCK * block * self.pixels * self.element_bytes
 
 
-def to_dram(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """[N, C, *spatial] int8 or uint8 -> each image's elements in DRAM, uint8 [N, C * pixels]."""
+def to_dram(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """[N, C, *spatial] int8, uint8 or int16 -> each image's elements in DRAM, uint8 or uint16
+    [N, C * pixels]."""
     images, channels = values.shape[:2]
-    flat = np.ascontiguousarray(values).view(np.uint8).reshape(images, channels, -1)
+    bits = f"u{values.itemsize}"
+    flat = np.ascontiguousarray(values).view(bits).reshape(images, channels, -1)
     whole, pixels = channels // BLOCK * BLOCK, flat.shape[2]
     head = flat[:, :whole].reshape(images, -1, BLOCK, pixels).swapaxes(2, 3)
     tail = flat[:, whole:].swapaxes(1, 2)
     return np.concatenate([head.reshape(images, -1), tail.reshape(images, -1)], axis=1)
 
 
-def from_dram(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[np.generic]:
-    """Elements in DRAM, uint8 [N, C * pixels] -> [N, C, *spatial] of the tensor's dtype."""
+def from_dram(raw: npt.NDArray[Any], tensor: Tensor) -> npt.NDArray[np.generic]:
+    """Elements in DRAM, uint8 or uint16 [N, C * pixels] -> [N, C, *spatial] of the tensor's
+    dtype."""
     images, channels, pixels = len(raw), tensor.channels, tensor.pixels
     whole = channels // BLOCK * BLOCK
-    out = np.empty((images, channels, pixels), np.uint8)
+    out = np.empty((images, channels, pixels), raw.dtype)
     head = raw[:, : whole * pixels].reshape(images, -1, pixels, BLOCK).swapaxes(2, 3)
     out[:, :whole] = head.reshape(images, whole, pixels)
     tail = raw[:, whole * pixels :].reshape(images, pixels, channels - whole)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BLOCK = 16
 ROW = 16  # activations of a row of ACT, bytes of one of PAR
 WORD = 4  # bytes of a row of a bank of WGT
-SUM = 4  # bytes of a partial sum
+SUM = 4  # bytes of a partial sum of the array's own
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Outcome:
         for moves, flow in ((not conv.first, "acc_read"), (not conv.last, "acc_written")):
             if moves:
                 self.events["acc_rows"] += rows
-                self.events[flow] += SUM * BLOCK * rows
+                self.events[flow] += BLOCK * rows
 
     def scale(self, conv: Convolution, results: int) -> None:
         """Complete sums go through the requantizers to staging, those of an addition twice."""

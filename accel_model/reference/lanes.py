@@ -25,8 +25,6 @@ from zeroskip.accel_model.spec import AccelSpec
 if TYPE_CHECKING:
     from zeroskip.accel_model.arrays.lanes import LaneGeometry
 
-SUM = 4  # bytes of a partial sum
-
 
 class Lane:
     """Decodes its filter's stream and multiplies, one weight a cycle, for its own quad."""
@@ -213,7 +211,7 @@ class Drain:
         for moves, way in ((not conv.first, "acc_read"), (not conv.last, "acc_written")):
             if moves:
                 self.outcome.events["acc_rows"] += rows
-                self.outcome.events[way] += rows * SUM * BLOCK
+                self.outcome.events[way] += rows * BLOCK
 
     def _ports(self, sums: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
         """One result for each column of staging in a cycle at last; all at once otherwise."""

@@ -157,11 +157,11 @@ class ChannelEmitter:
         if operand is not None:
             wanted.append(self._operand_request(operand, channels, patch))
         x, y, *second = out.tiles(wanted)
-        out.set_kernel(op.input_window)
-        out.set_input(x, looked, op.x.value)
+        out.registers.set_kernel(op.input_window)
+        out.registers.set_input(x, looked, op.x.value)
         if operand is not None:
-            out.set_operand(second[0], op, constants.par_sum)
-        out.set_output(y, op, op.clip if op.scaling is None else op.scaling.clip)
+            out.registers.set_operand(second[0], op, constants.par_sum)
+        out.registers.set_output(y, op, op.clip if op.scaling is None else op.scaling.clip)
         count = blocks(channels.size)
         reads = [*constants.reads, x.rows(count)]
         reads += [tile.rows(1 if op.operand_of_pixels else count) for tile in second]

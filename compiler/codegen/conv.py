@@ -156,11 +156,11 @@ class ConvEmitter:
         reads.append(x.rows(blocks(step.channels.size)))
         writes = []
         tile = -1
-        out.set_kernel(window.window)
-        out.set_input(x, looked, conv.x.value)
+        out.registers.set_kernel(window.window)
+        out.registers.set_input(x, looked, conv.x.value)
         if step.last:
             if residual is not None:
-                out.set_operand(operand[0], conv, par_sum)
+                out.registers.set_operand(operand[0], conv, par_sum)
                 reads.append(operand[0].rows(blocks(step.filters.size)))
             writes.append(y.rows(blocks(step.filters.size)))
             tile = out.tile(
@@ -168,7 +168,7 @@ class ConvEmitter:
                 step.filters.size,
                 step.patch.below(conv.y.first_row),
             )
-        out.set_output(y, conv, conv.clip if residual is None else residual.sum.clip)
+        out.registers.set_output(y, conv, conv.clip if residual is None else residual.sum.clip)
         made = isa.Conv(
             wgt=wgt.start,
             par=par,

@@ -17,6 +17,7 @@ from zeroskip.accel_model.program.tensor_layout import Tensor, blocks
 from zeroskip.accel_model.spec import DRAM_GRANULE_BYTES as GRANULE
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.codegen.act_tile import ActTile, TileRequest
+from zeroskip.compiler.codegen.registers import Registers
 from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.codegen.sram_cache import SramCache
 from zeroskip.compiler.codegen.strides import check_strides
@@ -26,9 +27,8 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import Mask, input_elements, joined, shared
 from zeroskip.compiler.ir.layer_info import join_layers
 from zeroskip.compiler.ir.ops import Region
-from zeroskip.compiler.ir.tiles import DmaRun, InputTile, Interval, Tile2D, dma_runs, patches
+from zeroskip.compiler.ir.tiles import DmaRun, Interval, Tile2D, dma_runs, patches
 from zeroskip.compiler.ir.views import ChannelSlice, Value
-from zeroskip.compiler.ir.window import Window
 
 
 class Image:
@@ -66,6 +66,7 @@ class ProgramBuilder:
     region: Region
     spec: AccelSpec
     stream: InstructionStream = field(init=False)
+    registers: Registers = field(init=False)
     image: Image = field(init=False)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     layers: list[LayerInfo] = field(default_factory=list)
@@ -95,6 +96,7 @@ class ProgramBuilder:
             "dram": -(-end // GRANULE),
         }
         self.stream = InstructionStream(sizes)
+        self.registers = Registers.of(self.stream, _values(self.region))
         self.act, self.wgt, self.par = (SramCache(sizes[name]) for name in ("act", "wgt", "par"))
 
     def _place_tensors(self) -> int:
@@ -267,36 +269,7 @@ class ProgramBuilder:
             return None
         return home.at(want.patch, (want.view.offset + want.channels.start) // isa.BLOCK)
 
-    # ------------------------------------------------------------------------------ registers
-
-    def set_kernel(self, window: Window) -> None:
-        self.stream.set(
-            isa.Kernel,
-            rows=window.kernel[0],
-            cols=window.kernel[1],
-            row_stride=window.stride[0],
-            col_stride=window.stride[1],
-            row_dilation=window.dilation[0],
-            col_dilation=window.dilation[1],
-        )
-
-    def set_input(self, tile: ActTile, looked: InputTile, value: Value) -> None:
-        patch = looked.patch
-        self.stream.set(
-            isa.Input,
-            act=tile.act,
-            row=tile.row,
-            block=tile.block,
-            zero_point=value.zero_point,
-            unsigned=int(value.dtype == "uint8"),
-        )
-        self.stream.set(
-            isa.Extent,
-            height=patch.rows.size,
-            width=patch.cols.size,
-            top=looked.top,
-            left=looked.left,
-        )
+    # ------------------------------------------------------------------------------ constants
 
     def set_table(self, table: ops.ResultTable | None) -> None:
         """The table that results go through from now on, loaded unless it is there already."""
@@ -307,50 +280,6 @@ class ProgramBuilder:
         rows = table.table.reshape(isa.TABLE_ROWS, -1)
         (par,) = self.load_params((("results", held), rows))
         self.stream.add(isa.Lookup(par=par), [Rows("par", AddressSet(par, len(rows)))])
-
-    def set_output(self, tile: ActTile, op: ops.Op, clip: ops.Clip) -> None:
-        """clip: of the result, before a table."""
-        self.stream.set(
-            isa.Output,
-            act=tile.act,
-            row=tile.row,
-            block=tile.block,
-            height=tile.patch.rows.size,
-            width=tile.patch.cols.size,
-            zero_point=op.made_of.zero_point,
-            low=clip.low,
-            high=clip.high,
-            unsigned=int(op.y.value.dtype == "uint8"),
-            lookup=int(op.table is not None),
-        )
-
-    def set_operand(self, tile: ActTile, op: ops.Op, par: int) -> None:
-        """par: row of the scaling."""
-        assert op.operand is not None
-        value, mid = op.operand.value, op.residual
-        extra = {}
-        if mid is not None:
-            extra = {
-                "mid_zero_point": mid.own.zero_point,
-                "mid_low": mid.pre_add_clip.low,
-                "mid_high": mid.pre_add_clip.high,
-            }
-            if mid.table is not None:
-                extra["mid_lookup"] = 1 + (mid.pre_add.dtype == "uint8")
-        self.stream.set(
-            isa.Operand,
-            act=tile.act,
-            row=0 if op.operand_of_channels else tile.row,
-            block=0 if op.operand_of_pixels else tile.block,
-            zero_point=value.zero_point,
-            unsigned=int(value.dtype == "uint8"),
-            par=par,
-            step=int(not op.operand_of_channels),
-            spread=int(op.operand_of_pixels),
-            **extra,
-        )
-
-    # ------------------------------------------------------------------------------ constants
 
     def load_params(self, *wanted: tuple[Hashable, npt.NDArray[np.uint8]]) -> list[int]:
         """PAR rows of parameter blocks that one instruction needs; loaded where not there."""
@@ -444,6 +373,7 @@ class ProgramBuilder:
             input_bytes=input_elements(self.region) * self.wide,
             moved=tuple(moved[name] for name in _moved(self.region)),
             places=tuple(_place(view, self.region) for view in self.region.places),
+            activation_bits=self.registers.activation_bits,
         )
 
 

@@ -24,7 +24,7 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Clip:
-    """Limits of an 8-bit result."""
+    """Limits of a result."""
 
     low: int
     high: int

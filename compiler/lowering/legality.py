@@ -1,21 +1,26 @@
 """What the accelerator takes: predicates whose docstrings are ``docs/SUPPORTED.md``.
 
-Each predicate looks at one integer layer and returns None, or why the layer stays on the CPU.
+Each predicate looks at one integer layer and the target, and returns None, or why the layer stays on
+the CPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
 
 from zeroskip.accel_model.isa.instructions import MOST_SIDE
+from zeroskip.accel_model.program.program import VALUE_TYPES
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir.views import planar
 from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.fixed_point import SUMS
 
 Predicate: TypeAlias = Callable[[layers.Layer], str | None]
+OfTarget: TypeAlias = Callable[[layers.Layer, AccelSpec], str | None]
 
 MAX_KERNEL = 511
 MAX_STEP = 127
@@ -92,11 +97,17 @@ def frames_in_range(layer: layers.Layer) -> str | None:
     return None
 
 
-def eight_bits(layer: layers.Layer) -> str | None:
-    """Activations are int8 or uint8."""
-    for tensor in (*layer.inputs, layer.y):
-        if tensor.dtype not in ("int8", "uint8"):
-            return f"{tensor.dtype} activations: the accelerator takes int8 and uint8"
+def bits_of_activations(layer: layers.Layer, spec: AccelSpec) -> str | None:
+    """Activations are int8 or uint8, or, all of a layer, int16, where the target stores 16 bits
+    ([storage] activation_bits)."""
+    found = [tensor.dtype for tensor in (*layer.inputs, layer.y)]
+    bits, stored = 16 if "int16" in found else 8, spec.storage.activation_bits
+    for dtype in found:
+        if dtype not in VALUE_TYPES[bits]:
+            taken = " and ".join(VALUE_TYPES[bits])
+            return f"{dtype} activations: the accelerator takes {taken} in such a layer"
+    if bits > stored:
+        return f"{bits}-bit activations: target '{spec.name}' stores {stored} bits"
     return None
 
 
@@ -150,15 +161,18 @@ def windows_hold_pixels(layer: layers.Layer) -> str | None:
     return None
 
 
-def exact_accumulator(layer: layers.Layer) -> str | None:
-    """Any sum of a filter's products fits in the 32-bit accumulator."""
+def exact_accumulator(layer: layers.Layer, spec: AccelSpec) -> str | None:
+    """Any sum of a filter's products fits in the accumulator: 32 bits, or, of int16, those that the
+    target has for a sum ([storage] sum_bits)."""
     if isinstance(layer, layers.ConvLayer | layers.DenseLayer):
+        form = SUMS[layer.x.dtype]
+        bits = min(form.bits, spec.storage.sum_bits)
         reach = [int(abs(each.astype("int64")).sum()) for each in layer.weight]
         worst = max(
-            each * 255 + abs(int(bias)) for each, bias in zip(reach, layer.bias, strict=True)
+            each * form.reach + abs(int(bias)) for each, bias in zip(reach, layer.bias, strict=True)
         )
-        if worst >= 1 << 31:
-            return f"a sum may reach {worst}: the accumulator has 32 bits"
+        if worst >= 1 << (bits - 1):
+            return f"a sum may reach {worst}: the accumulator has {bits} bits"
     return None
 
 
@@ -166,25 +180,24 @@ PREDICATES: tuple[Predicate, ...] = (
     one_batch,
     up_to_three_spatial_dimensions,
     size_in_range,
-    eight_bits,
     kernel_in_range,
     frames_in_range,
     concatenates_channels,
     moves_within_images,
     windows_hold_pixels,
-    exact_accumulator,
 )
+OF_TARGET: tuple[OfTarget, ...] = (bits_of_activations, exact_accumulator)
 
 
 def supports(spec: AccelSpec) -> Predicate:
     """A predicate for PartitionForAccelerator: the first reason that holds, or None."""
 
     def check(layer: layers.Layer) -> str | None:
-        for predicate in PREDICATES:
-            reason = predicate(layer)
-            if reason is not None:
-                return reason
-        return None
+        reasons = chain(
+            (predicate(layer) for predicate in PREDICATES),
+            (predicate(layer, spec) for predicate in OF_TARGET),
+        )
+        return next((reason for reason in reasons if reason is not None), None)
 
     return check
 
@@ -200,7 +213,8 @@ def manual() -> str:
         "TVM's CPU in the same module, and `zeroskip report` says which node, and why.",
         "",
     ]
-    lines += [f"- {' '.join((predicate.__doc__ or '').split())}" for predicate in PREDICATES]
+    every = (*PREDICATES, *OF_TARGET)
+    lines += [f"- {' '.join((predicate.__doc__ or '').split())}" for predicate in every]
     lines += [
         "",
         "A multiply takes a factor for each element, for each channel (squeeze and excite), for each "
@@ -212,9 +226,10 @@ def manual() -> str:
         "A lookup is any function of one tensor, element by element: all that elementwise operators "
         "with constants of one number make of it (Sigmoid, SiLU, HardSwish, HardSigmoid, Tanh, Elu, "
         "LeakyRelu, Gelu, Mish, Exp, Abs, Sqrt, ...), as one table of 256 values, which joins the "
-        "layer before it where nothing else reads that. PRelu with a slope for each channel is two "
-        "limits, a depthwise convolution and an addition. What only the CPU reads behind it, as at "
-        "the end of a network, stays float.",
+        "layer before it where nothing else reads that; of 16-bit activations there are no tables, "
+        "and it stays on the CPU. PRelu with a slope for each channel is two limits, a depthwise "
+        "convolution and an addition. What only the CPU reads behind it, as at the end of a network, "
+        "stays float.",
     ]
     lines += [
         "",

@@ -12,6 +12,7 @@ from zeroskip.compiler.ir.views import ChannelSlice, Value, whole
 from zeroskip.compiler.ir.weave import TakenRun, taken_runs
 from zeroskip.compiler.ir.window import Window
 from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.fixed_point import SUMS
 
 
 def gather(
@@ -67,7 +68,7 @@ def _permuted(
     lie a block apart, so that moving them one by one would cost sixteen times as much."""
     weight = np.zeros((len(channels), x.channels, 1, 1), np.int8)
     weight[np.arange(len(channels)), channels] = 1
-    mult, shift = layers.quantize_multiplier(1.0)
+    mult, shift = layers.quantize_multiplier(1.0, SUMS[layer.x.dtype].mult_bits)
     each = np.ones(len(channels), np.int32)
     clip = Clip(*layers.BOUNDS[layer.y.dtype])
     return ops.ConvOp(node, x, y, Window(), weight, 0 * each, mult * each, shift * each, clip)

@@ -90,6 +90,11 @@ def region_text(graph: LayerGraph) -> str:
 
 def layer_text(layer: Layer, name: str, node: str, *, private: bool = False) -> str:
     """The function of a layer; MlirError, which names ``node``, if TOSA cannot express it."""
+    if "int16" in (layer.y.dtype, *(x.dtype for x in layer.inputs)):
+        raise MlirError(
+            f"'{node}': layers of 16-bit activations have no form as TOSA here; compile with "
+            "8-bit ones to write it, or to be held to MLIR"
+        )
     emit = Operations()
     arguments = [MlirValue(f"%x{i}", x.shape, "i8") for i, x in enumerate(layer.inputs)]
     signed = [

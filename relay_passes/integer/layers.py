@@ -6,6 +6,8 @@ Integer-Arithmetic-Only Inference", CVPR 2018, with one rounding shift of the wh
     requantize(v) = clip(((v * mult + (1 << (shift - 1))) >> shift) + y.zero_point, lo, hi)
 
 with ``v`` int32, ``mult`` in [0, 2^31) and ``shift`` in 1..62, so that the int64 sum never wraps.
+Of activations in int16 ``v`` is int64 and holds 48 bits, and ``mult`` is in [0, 2^15), as in TFLite's
+kernels of 16-bit activations and 8-bit weights.
 Averages, changes of scale and additions round halves to even, as ONNX's QuantizeLinear does: small
 integers over a power of two lie halfway often (a quarter of all averages of 2 x 2, half of all
 (a + b) / 2), sums of products next to never.
@@ -20,37 +22,21 @@ A zero activation is one equal to its zero point, padding is the zero point, a z
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.integer.fixed_point import BOUNDS as BOUNDS
+from zeroskip.relay_passes.integer.fixed_point import FRACTION as FRACTION
+from zeroskip.relay_passes.integer.fixed_point import MAX_SHIFT as MAX_SHIFT
+from zeroskip.relay_passes.integer.fixed_point import OF_BYTES, SUMS, SumForm
+from zeroskip.relay_passes.integer.fixed_point import DType as DType
+from zeroskip.relay_passes.integer.fixed_point import quantize_multiplier as quantize_multiplier
 
-MAX_SHIFT = 62
-FRACTION = 16  # bits that ``even`` looks at
-BOUNDS = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-(2**31), 2**31 - 1)}
-
-DType = Literal["int8", "uint8", "int32"]
 Int8Array = npt.NDArray[np.int8]
 Int32Array = npt.NDArray[np.int32]
-
-
-def quantize_multiplier(real: float) -> tuple[int, int]:
-    """``(mult, shift)`` with ``real ~ mult / 2^shift``, as gemmlowp and TFLite write it.
-
-    ``mult`` is a normalised 31-bit mantissa, 2^30 <= mult < 2^31: the relative error is at most
-    2^-31. A ``real`` below 2^-32 scales every int32 to less than a half: it becomes ``(0, 1)``.
-    """
-    if not (math.isfinite(real) and 0 <= real < 2**29):
-        raise PassError(
-            f"a requantization by {real} has no fixed-point form: check the calibrated ranges"
-        )
-    mantissa, exponent = math.frexp(real)
-    mult, shift = round(mantissa * 2**31), 31 - exponent
-    if mult == 2**31:
-        mult, shift = 2**30, shift - 1
-    return (mult, shift) if mult and shift <= MAX_SHIFT else (0, 1)
 
 
 @dataclass(frozen=True)
@@ -65,6 +51,8 @@ class QTensor:
         low, high = BOUNDS[self.dtype]
         if not low <= self.zero_point <= high:
             raise PassError(f"zero point {self.zero_point} is outside {self.dtype}'s {low}..{high}")
+        if self.dtype == "int16" and self.zero_point:
+            raise PassError(f"zero point {self.zero_point} of int16, which is symmetric: 0")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,8 +91,8 @@ class Unary(Layer):
 class ConvLayer(Unary):
     """Convolution with 1 to 3 spatial dims, strides, dilation and groups.
 
-    ``acc[n,k,...] = sum over c and taps of (x - x.zero_point) * weight[k,c,taps]`` in int32 with
-    zeros around ``x - x.zero_point``; ``y = requantize(acc + bias)``, a ``mult`` and ``shift``
+    ``acc[n,k,...] = sum over c and taps of (x - x.zero_point) * weight[k,c,taps]`` in int32, of
+    int16 in int64, with zeros around ``x - x.zero_point``; ``y = requantize(acc + bias)``, a ``mult`` and ``shift``
     per k.
 
     x: [N, C, *spatial]; weight: int8 [K, C/groups, *kernel]; bias, mult, shift: int32 [K];
@@ -125,7 +113,7 @@ class ConvLayer(Unary):
 
     def __post_init__(self) -> None:
         _check_channels(self.weight, self.bias, self.mult, self.shift)
-        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi, SUMS[self.x.dtype])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -145,7 +133,7 @@ class DenseLayer(Unary):
 
     def __post_init__(self) -> None:
         _check_channels(self.weight, self.bias, self.mult, self.shift)
-        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi)
+        _check_requantize(self.y, self.mult, self.shift, self.lo, self.hi, SUMS[self.x.dtype])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -290,7 +278,7 @@ class LookupLayer(Unary):
     table: npt.NDArray[np.int8 | np.uint8]
 
     def __post_init__(self) -> None:
-        if "int32" in (self.x.dtype, self.y.dtype) or self.x.shape != self.y.shape:
+        if {"int16", "int32"} & {self.x.dtype, self.y.dtype} or self.x.shape != self.y.shape:
             raise PassError("a lookup layer takes and gives 8 bits in one shape")
         if self.table.shape != (256,) or self.table.dtype != self.y.dtype:
             raise PassError(f"a lookup layer's table is 256 values of {self.y.dtype}")
@@ -422,11 +410,16 @@ def _check_bounds(y: QTensor, lo: int, hi: int) -> None:
 
 
 def _check_requantize(
-    y: QTensor, mult: Int32Array | int, shift: Int32Array | int, lo: int, hi: int
+    y: QTensor,
+    mult: Int32Array | int,
+    shift: Int32Array | int,
+    lo: int,
+    hi: int,
+    sums: SumForm = OF_BYTES,
 ) -> None:
     _check_bounds(y, lo, hi)
-    if np.min(mult) < 0 or np.max(mult) >= 2**31:
-        raise PassError("a requantization multiplier is outside 0..2^31-1")
+    if np.min(mult) < 0 or np.max(mult) >= 2**sums.mult_bits:
+        raise PassError(f"a requantization multiplier is outside 0..2^{sums.mult_bits}-1")
     if np.min(shift) < 1 or np.max(shift) > MAX_SHIFT:
         raise PassError(f"a requantization shift is outside 1..{MAX_SHIFT}")
 

@@ -38,7 +38,7 @@ class BodyWriter:
         return self._builder.emit(expr)
 
     def centred(self, x: Any, zero_point: int) -> Any:
-        """``x - zero_point`` in int16, which holds it for int8 and uint8."""
+        """``x - zero_point`` in int16, which holds it for int8 and uint8, and int16 less 0."""
         wide = self(relax.op.astype(x, "int16"))
         return self(relax.op.subtract(wide, constant(zero_point, "int16")))
 

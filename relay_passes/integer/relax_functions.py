@@ -16,6 +16,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.attrs import COMPOSITE_ATTR, NODE_ATTR, ZERO_POINT_ATTR
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.integer.fixed_point import SUMS, DType
 from zeroskip.relay_passes.integer.layers import (
     BOUNDS,
     KEEPS_SCALE,
@@ -27,7 +28,6 @@ from zeroskip.relay_passes.integer.layers import (
     ConvLayer,
     DenseLayer,
     DepthToSpaceLayer,
-    DType,
     GatherLayer,
     Layer,
     LookupLayer,
@@ -52,6 +52,7 @@ __all__ = [
     "KINDS",
     "MAX_SHIFT",
     "NODE_ATTR",
+    "SUMS",
     "AddLayer",
     "AvgPoolLayer",
     "ConcatLayer",
@@ -162,7 +163,8 @@ def _conv(rank: int) -> tuple[str, Any]:
 
 
 def _write_affine(emit: BodyWriter, acc: Any, layer: ConvLayer | DenseLayer) -> Any:
-    acc = emit(relax.op.add(acc, along_channels(layer.bias, len(acc.ty.shape), "int32")))
+    wide = SUMS[layer.x.dtype].dtype
+    acc = emit(relax.op.add(acc, along_channels(layer.bias, len(acc.ty.shape), wide)))
     scaled = emit.scaled(acc, layer.mult)
     return emit.rounded(scaled, layer.shift, layer.lo, layer.hi, layer.y)
 
@@ -172,7 +174,7 @@ def _read_affine(body: BodyReader) -> dict[str, Any]:
     return {
         "x": body.input(0, int(zero_x)),
         "y": body.output(int(zero_y)),
-        "bias": bias.reshape(-1),
+        "bias": bias.reshape(-1).astype(np.int32),
         "mult": mult.reshape(-1).astype(np.int32),
         "shift": shift.reshape(-1).astype(np.int32),
         "lo": int(lo),
@@ -189,7 +191,7 @@ def _write_conv(emit: BodyWriter, layer: ConvLayer, args: Sequence[Any]) -> Any:
         padding=list(layer.padding),
         dilation=list(layer.dilation),
         groups=layer.groups,
-        out_dtype="int32",
+        out_dtype=SUMS[layer.x.dtype].dtype,
     )
     return _write_affine(emit, emit(acc), layer)
 
@@ -210,7 +212,7 @@ def _read_conv(body: BodyReader) -> ConvLayer:
 
 def _write_dense(emit: BodyWriter, layer: DenseLayer, args: Sequence[Any]) -> Any:
     x = emit.centred(args[0], layer.x.zero_point)
-    acc = emit(relax.op.matmul(x, constant(layer.weight.T, "int8"), out_dtype="int32"))
+    acc = emit(relax.op.matmul(x, constant(layer.weight.T, "int8"), SUMS[layer.x.dtype].dtype))
     return _write_affine(emit, acc, layer)
 
 
@@ -269,7 +271,7 @@ def _write_avgpool(emit: BodyWriter, layer: AvgPoolLayer, args: Sequence[Any]) -
         strides=list(layer.strides),
         padding=list(layer.padding),
         groups=channels,
-        out_dtype="int32",
+        out_dtype=SUMS[layer.x.dtype].dtype,
     )
     scaled = emit.scaled(emit(total), layer.mult)
     return emit.evened(scaled, layer.shift, layer.lo, layer.hi, layer.y)

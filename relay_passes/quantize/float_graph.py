@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from tvm.ir import Call
 
+from zeroskip.relay_passes.integer.fixed_point import ActivationType
 from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.elementwise import Function
 from zeroskip.relay_passes.quantize.moves import Step
@@ -33,7 +34,7 @@ class Scale:
 
     scale: float
     zero_point: int
-    dtype: Literal["int8", "uint8"]
+    dtype: ActivationType
 
     def __str__(self) -> str:
         return f"scale={self.scale:.6g} zp={self.zero_point}"

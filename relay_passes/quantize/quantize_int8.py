@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from tvm import relax
 
 from zeroskip.relay_passes.attrs import CPU_ATTR, FLOATS_ATTR, NODES_ATTR, SCALES_ATTR
 from zeroskip.relay_passes.errors import PassError
+from zeroskip.relay_passes.integer.fixed_point import ActivationType, bits_name
 from zeroskip.relay_passes.integer.layers import RequantizeLayer
 from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
@@ -36,7 +37,9 @@ from zeroskip.relay_passes.relax.rewriting import (
 @module_pass("QuantizeInt8")
 class QuantizeInt8(Pass):
     """Post-training quantization to int8 (Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing
-    deep convolutional networks", 2018): asymmetric activations, symmetric weights per channel.
+    deep convolutional networks", 2018): asymmetric activations, symmetric weights per channel. With
+    ``activation_dtype`` "int16" activations are symmetric, as TFLite's beside weights of int8; what
+    would take a table of 256 results then stays float, and ``method`` "auto" is "minmax".
 
     Takes `main` in float32 after FoldBatchNorm. Every convolution, matrix product, addition,
     pool, clip, concat and reshape that has an integer form becomes a call of a private function
@@ -53,7 +56,8 @@ class QuantizeInt8(Pass):
     "scale=<step> zp=<zero point>", `zeroskip.cpu` every ONNX node that has a form but could not
     take it to the reason.
 
-    PassError when an activation has no range, or a scale has no fixed-point form.
+    PassError when an activation has no range, or a scale has no fixed-point form; when a model
+    that brings scales of 8 bits is to have 16.
     """
 
     def __init__(
@@ -61,12 +65,12 @@ class QuantizeInt8(Pass):
         ranges: Mapping[str, Range] | None = None,
         samples: Mapping[str, npt.NDArray[np.float32]] | None = None,
         method: Method = "auto",
-        activation_dtype: Literal["int8", "uint8"] = "int8",
+        activation_dtype: ActivationType = "int8",
         weight_scales: Mapping[str, Doubles] | None = None,
     ) -> None:
         self.ranges = ranges
         self.samples = samples
-        self.method = method
+        self.method = "minmax" if activation_dtype == "int16" and method == "auto" else method
         self.activation_dtype = activation_dtype
         self.weight_scales = weight_scales or {}
 
@@ -90,6 +94,11 @@ class QuantizeInt8(Pass):
                 "QuantizeInt8 has neither ranges nor samples and the model brings no scales: "
                 "give samples, or the ranges of calibrate()"
             )
+        if self.activation_dtype == "int16" and graph.scales:
+            raise PassError(
+                "the model brings scales of 8 bits: leave activation_bits = 16 out, or give the float "
+                "network that it was made of"
+            )
         groups = integer_groups(func, graph, scaled=ranges is not None)
         scales = choose_scales(func, graph, groups, ranges, self.activation_dtype)
         steps = _layers(func, graph, groups, scales, self.weight_scales)
@@ -99,7 +108,9 @@ class QuantizeInt8(Pass):
 
 
 def choose_weight_scales(
-    mod: tvm.IRModule, ranges: Mapping[str, Range] | None
+    mod: tvm.IRModule,
+    ranges: Mapping[str, Range] | None,
+    activation_dtype: ActivationType = "int8",
 ) -> dict[str, Doubles]:
     """The scale of every output channel of every weight that QuantizeInt8 would choose with these
     ranges of activations (None: with the model's own scales), by the variable of its layer.
@@ -110,7 +121,7 @@ def choose_weight_scales(
     func = with_unique_names(mod)["main"]
     graph = read_graph(func)
     groups = integer_groups(func, graph, scaled=ranges is not None)
-    scales = choose_scales(func, graph, groups, ranges, "int8")
+    scales = choose_scales(func, graph, groups, ranges, activation_dtype)
     found = {group.name: weight_scale(group, scales) for group in groups.values()}
     return {name: scale for name, scale in found.items() if scale is not None}
 
@@ -250,7 +261,7 @@ class _IntegerWriter:
             title = identifier(node) if last else f"{identifier(node)}_{step.layer.kind}"
             own = [floats[at] for at in (*step.args, len(group.inputs) + number)]
             layer = build(step.layer, node).with_attr(FLOATS_ATTR, json.dumps(own))
-            function = self.builder.add_func(layer, f"int8_{title}")
+            function = self.builder.add_func(layer, f"{bits_name(step.layer.y.dtype)}_{title}")
             call = tvm.ir.Call(function, [values[i] for i in step.args])
             if last:
                 leaves = group.output in self.leaving_integers

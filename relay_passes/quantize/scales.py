@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from tvm import relax
 
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.integer.relax_functions import BOUNDS
+from zeroskip.relay_passes.integer.fixed_point import BOUNDS, ActivationType
 from zeroskip.relay_passes.quantize.float_graph import WEIGHTED, FloatGraph, Group, Kind, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.keep_float import BY_REQUEST, kept_float
@@ -29,13 +28,17 @@ class Range:
     hi: float
 
 
-def scale_of(seen: Range, dtype: Literal["int8", "uint8"]) -> Scale:
-    """The asymmetric scale whose integers span the range, extended to hold 0 exactly."""
+def scale_of(seen: Range, dtype: ActivationType) -> Scale:
+    """The asymmetric scale whose integers span the range, extended to hold 0 exactly; of int16 the
+    symmetric one that TFLite has, max |x| / 32767."""
     low, high = BOUNDS[dtype]
     lo, hi = min(seen.lo, 0.0), max(seen.hi, 0.0)
-    scale = float(np.float32((hi - lo) / (high - low)))
+    symmetric = dtype == "int16"
+    scale = float(np.float32(max(-lo, hi) / high if symmetric else (hi - lo) / (high - low)))
     if scale == 0 or not np.isfinite(scale):
         return Scale(1.0, 0, dtype)
+    if symmetric:
+        return Scale(scale, 0, dtype)
     return Scale(scale, int(np.clip(round(low - lo / scale), low, high)), dtype)
 
 
@@ -125,7 +128,7 @@ def choose_scales(
     graph: FloatGraph,
     groups: Mapping[str, Group],
     ranges: Mapping[str, Range] | None,
-    dtype: Literal["int8", "uint8"],
+    dtype: ActivationType,
 ) -> dict[str, Scale]:
     """The scale of every activation that an integer layer reads or writes, by variable.
 
@@ -163,7 +166,7 @@ def _joined(
     graph: FloatGraph,
     groups: Mapping[str, Group],
     ranges: Mapping[str, Range] | None,
-    dtype: Literal["int8", "uint8"],
+    dtype: ActivationType,
 ) -> dict[str, str]:
     """Output of a group -> the concat output whose scale it takes, so that nothing is rescaled in
     front: where it is all that reads it, through what keeps its input's scale too, or where that

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from zeroskip.relay_passes.integer.relax_functions import (
     BOUNDS,
+    SUMS,
     AddLayer,
     AvgPoolLayer,
     ConcatLayer,
@@ -36,8 +37,8 @@ Doubles = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 
 _MAX_WEIGHT = 127  # of weights that are quantized here: symmetric, without -128
-_MAX_ACTIVATION = 255  # of |x - zero_point|
-_MAX_BIAS = 2.0**29  # leaves the accumulator room for the products
+_MAX_BIAS = 2.0**29  # leaves the accumulator of 32 bits room for the products
+_MOST_TAPS = 2**16  # of an average of int16: a sum of them times 2^31 fits in int64
 _SMALL_KERNEL = 16  # weights of a filter that may be multiples of a step of their own
 _MOST_STEPS = 16  # of which the least of them is so many, at most
 _WHOLE = 1e-4  # of a step
@@ -131,10 +132,11 @@ class _Work:
             given = _symmetric(self.group.weight.value, scale), scale
         weight, scale = given
         biases = np.rint(bias / (sx * scale))
+        form = SUMS[self.x.dtype]
         sums = np.abs(weight.reshape(len(weight), -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
-        if not np.all(sums * _MAX_ACTIVATION + np.abs(biases) < 2**31):
-            return "its sums can exceed 32 bits"
-        mults = [quantize_multiplier(float(real)) for real in sx * scale / sy]
+        if not np.all(sums * form.reach + np.abs(biases) < 2 ** (form.bits - 1)):
+            return f"its sums can exceed {form.bits} bits"
+        mults = [quantize_multiplier(float(real), form.mult_bits) for real in sx * scale / sy]
         affine: dict[str, Any] = {
             "x": self.x,
             "y": self.y,
@@ -226,6 +228,8 @@ class _Work:
     def lookup(self) -> list[LayerCall] | str:
         """The function at the 256 values that the input can have."""
         assert self.group.function is not None
+        if self.x.dtype == "int16":
+            return "of 16-bit activations a table would have 65536 results, and the accelerator's have 256"
         low, high = BOUNDS[self.x.dtype]
         integers = np.arange(low, high + 1, dtype=np.float64)
         reals: Doubles = (integers - self.x_scale.zero_point) * self.x_scale.scale
@@ -241,7 +245,7 @@ class _Work:
         table = _quantized(self.y_scale, values).astype(self.y.dtype)
         return [LayerCall(LookupLayer(x=self.x, y=self.y, table=table))]
 
-    def avgpool(self) -> list[LayerCall]:
+    def avgpool(self) -> list[LayerCall] | str:
         attrs, spatial = self.group.call.attrs, self.x.shape[2:]
         if str(self.group.call.op.name).startswith("relax.nn.avg_pool"):
             kernel, strides = _ints(attrs.pool_size), _ints(attrs.strides)
@@ -250,6 +254,8 @@ class _Work:
             kernel, strides = spatial, (1,) * len(spatial)
             padding, shape = (0, 0) * len(spatial), (*self.x.shape[:2], *(1,) * len(spatial))
         area = int(np.prod(kernel))
+        if self.x.dtype == "int16" and area > _MOST_TAPS:
+            return f"it averages {area} values of 16 bits, and of up to {_MOST_TAPS} sums are exact"
         mult, shift = quantize_multiplier(self.x_scale.scale / (self.y_scale.scale * area))
         pool = AvgPoolLayer(
             x=self.x,

@@ -90,6 +90,14 @@ def main() -> None:
     metavar="NODE",
     help="An ONNX node, or a glob of names, that stays in float on the CPU; may be repeated.",
 )
+@click.option(
+    "--activation-bits",
+    type=click.Choice(("8", "16")),
+    default="8",
+    show_default=True,
+    help="16: int16 activations beside int8 weights, on a target that stores 16 bits, such as "
+    "sparse256_int16.",
+)
 @shapes_option
 @batch_option
 @click.option(
@@ -121,6 +129,7 @@ def compile_command(
     calibrate: Path | None,
     method: str,
     float_nodes: tuple[str, ...],
+    activation_bits: str,
     shapes: dict[str, tuple[int, ...]],
     batch: int | None,
     tune: int | None,
@@ -157,6 +166,7 @@ def compile_command(
         "calibrate": calibrate,
         "method": method,
         "float_nodes": float_nodes,
+        **({} if activation_bits == "8" else {"activation_bits": int(activation_bits)}),
         "shapes": shapes,
         "batch": batch,
         "tune": None if tune is None else tuning(tune),

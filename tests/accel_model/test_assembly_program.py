@@ -23,8 +23,9 @@ def run(
     """The example's input, without its batch, and its outputs likewise."""
     program = read_source((EXAMPLES / f"{name}.asm").read_text(encoding="utf-8"), name)
     x = program.inputs[0]
-    values = np.random.default_rng(0).integers(-128, 128, (1, x.channels, *x.spatial))
-    done = Machine(program.spec).run(program, {"x": values.astype(np.int8)}, seed=seed)
+    low, high = np.iinfo(x.dtype).min, np.iinfo(x.dtype).max
+    values = np.random.default_rng(0).integers(low, high + 1, (1, x.channels, *x.spatial))
+    done = Machine(program.spec).run(program, {"x": values.astype(x.dtype)}, seed=seed)
     return values[0], {key: value[0] for key, value in done.outputs.items()}
 
 
@@ -47,6 +48,14 @@ def test_compute(seed: int | None) -> None:
     assert np.array_equal(out["y"][0], np.clip(total[0] - total[2], -128, 127))
 
 
+def test_compute_with_16_bits() -> None:
+    x, out = run("compute_int16")
+    best = x.reshape(16, 2, 2, 2, 2).max(axis=(2, 4))
+    assert out["y"].dtype == np.int16
+    assert np.array_equal(out["y"], np.clip(best, -1000, 20000))
+    assert best.max() > 20000
+
+
 @pytest.mark.parametrize("seed", [None, 1, 2])
 def test_store(seed: int | None) -> None:
     x, out = run("store", seed)
@@ -58,7 +67,7 @@ def test_store(seed: int | None) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_each_unit_has_an_example_of_all_its_instructions(unit: object) -> None:
     name = str(getattr(unit, "name", "")).lower()
-    text = (EXAMPLES / f"{name}.asm").read_text(encoding="utf-8")
+    text = "\n".join(each.read_text(encoding="utf-8") for each in EXAMPLES.glob(f"{name}*.asm"))
     used = {line.split()[0] for line in re.sub(r";.*", "", text).splitlines() if line.strip()}
     wanted = {mnemonic for mnemonic, cls in BY_MNEMONIC.items() if cls.unit == unit}
     assert wanted <= used
@@ -81,6 +90,18 @@ def test_each_unit_has_an_example_of_all_its_instructions(unit: object) -> None:
         (".input x int8 16 0", "line 1: tensor 'x' has shape 16"),
         (".input x int8 0x4 0", "line 1: tensor 'x' has shape 0x4"),
         (".input x int8 65536x65536 1", "line 1: tensor 'x' ends beyond"),
+        (
+            SMALL.replace("int8", "int16"),
+            "activations of 16 bits, and its target 'dense256' stores 8",
+        ),
+        (
+            SMALL.replace("dense256", "sparse256_int16").replace("x int8", "x int16"),
+            "tensor 'y' of the program is int8, and its activations have 16 bits: int16",
+        ),
+        (
+            ".target sparse256_int16\n.input x int16 16x1x1 0x41",
+            "tensor 'x' of the program begins at byte 65, within a word of 16 bits",
+        ),
         (SMALL + ".u8 0x7f 1 2", "tensor 'x' begins at 0x40, within the constants"),
     ],
 )

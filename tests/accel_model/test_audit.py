@@ -320,10 +320,10 @@ def test_a_port_that_passes_less_is_noticed(
     spec, count = program.spec, run.counters
     one = next(one for one in physics.resources(spec) if one.name == resource)
     port = next(port for port in one.ports if port.user == user)
-    passed = np.sum([count[flow] for flow in port.flows], axis=0)
+    passed = port.unit * np.sum([count[flow] for flow in port.flows], axis=0)
     rate = passed / count["cycles"]
     most = float(rate.max())
-    assert 0 < most <= one.per_cycle(port)
+    assert 0 < most <= port.unit * one.per_cycle(port)
     uses = 0.99 * most / (one.count * one.width)
     less = narrowed(spec, resource, user, uses=uses)
     monkeypatch.setattr(physics, "resources", lambda _spec: less)

@@ -28,14 +28,14 @@ def test_a_partial_sum_beyond_32_bits_is_seen(sign: int, there: int) -> None:
         acc = np.full((len(values), 3, 16), there, np.int32)
         sums = np.zeros((len(values), 1, 1, 16), np.int32)
         sums[:, 0, 0, 0] = values
-        assert add_up(sums, order, 16, acc, 1, 0, 1) == bad
+        assert add_up(sums, order, 16, acc, 1, 0, 1, MOST) == bad
 
 
 def test_halves_of_a_convolution_go_up() -> None:
     sums = np.array([-3, -2, -1, 0, 1, 2, 3], np.int32)
     zeros = np.zeros(len(sums), np.int32)
     half, shift = zeros + np.int32(1 << 30), zeros + np.int64(31)
-    assert _requantize(sums, zeros, half, shift, 0, -128, 127)
+    assert _requantize(sums, zeros, half, shift, (0, -128, 127), MOST)
     assert sums.tolist() == [-1, -1, 0, 0, 1, 1, 2]
 
 
@@ -57,7 +57,7 @@ def test_each_event_costs_its_own_energy() -> None:
         "dram_byte",
     )
     written = {"window_written": 1, "act_written": 2 * 16, "act_loaded": 16, "wgt_loaded": 4 * 4}
-    written |= {"acc_written": 6 * 64, "table_written": 3 * 16, "dram_written": 9}
+    written |= {"acc_written": 6 * 16, "table_written": 3 * 16, "dram_written": 9}
     written |= {"row_written": 10}
     flows = dict.fromkeys(physics.flows(spec), 0) | written
     found = energy(spec, {name: np.array([n]) for name, n in {**counted, **flows}.items()})

@@ -170,5 +170,5 @@ def test_weights_are_waited_for_once_where_outputs_are_few() -> None:
 def test_targets_with_row_registers() -> None:
     """Those of lanes; what is published of the others says nothing of such."""
     with_rows = {name for name in targets() if load_spec(name).kind.row_unit(load_spec(name))}
-    assert with_rows == {"dense256", "sparse256", "pattern256"}
+    assert with_rows == {"dense256", "sparse256", "sparse256_int16", "pattern256"}
     assert unit_of() == RowUnit(16, 16, 4, 32, 2, 64)

@@ -54,6 +54,7 @@ def _of_model(case: FuzzCase) -> Iterator[Feature]:
 def _of_layers(case: FuzzCase) -> Iterator[Feature]:
     graph = build_graph(case)
     yield "form", "layers"
+    yield "bits of values", "16" if graph.tensors[graph.inputs[0]].dtype == "int16" else "8"
     yield (
         "layers",
         _range(

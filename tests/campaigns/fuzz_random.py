@@ -12,6 +12,7 @@ import numpy as np
 from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_layers import build_graph, input_tensor, make_layer
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES, random_multiplier
+from tests.campaigns.fuzz_wide import widened
 from zeroskip.accel_model.spec import SpecError
 from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor, quantize_multiplier, spreads_over
 
@@ -93,7 +94,11 @@ def random_case(seed: int) -> FuzzCase:
         case.spec()
     except SpecError:
         case = replace(case, changes={})
-    return case.trimmed()
+    case = case.trimmed()
+    own = np.random.default_rng([seed, 2])  # beside what a seed has always drawn
+    if case.spec().storage.activation_bits == 16 and own.random() < 0.5:
+        return widened(case) or case
+    return case
 
 
 def random_target(rng: np.random.Generator) -> str:

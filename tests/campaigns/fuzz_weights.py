@@ -8,12 +8,13 @@ import numpy.typing as npt
 from tests.campaigns.fuzz_case import InvalidCaseError
 from tests.compiler.fields import Int8, ScalesFields
 from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.fixed_point import SumForm
 
 Mask = npt.NDArray[np.bool_]
 
 SCHEMES = ("unstructured", "n:m", "pattern", "kernels", "blocks", "filters", "channels", "taps")
 DENSITIES = (0.0, 0.05, 0.25, 0.5, 0.9)
-LARGEST_SUM = 1 << 31  # of a filter's products and its bias (support.exact_accumulator)
+LARGEST_BIAS = (1 << 31) - 1
 
 
 def random_weight(
@@ -64,23 +65,28 @@ def _most(rank: npt.NDArray[np.float64], density: float, axis: int) -> Mask:
     return most
 
 
-def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> ScalesFields:
-    """bias, mult and shift, int32 [K]: results spread over 8 bits, or anything that is allowed."""
+def random_scales(
+    rng: np.random.Generator, weight: Int8, extreme: bool, form: SumForm
+) -> ScalesFields:
+    """bias, mult and shift, int32 [K]: results spread over their bits, or anything that is allowed.
+    form: of the sums."""
     count = len(weight)
     flat = weight.reshape(count, -1).astype(np.int64)
     if extreme:
-        room = LARGEST_SUM - 1 - np.abs(flat).sum(axis=1) * 255
+        room = (1 << (form.bits - 1)) - 1 - np.abs(flat).sum(axis=1) * form.reach
         if room.min() < 0:
-            raise InvalidCaseError("a sum may not fit in 32 bits")
-        pairs = [random_multiplier(rng) for _ in range(count)]
+            raise InvalidCaseError(f"a sum may not fit in {form.bits} bits")
+        room = np.minimum(room, LARGEST_BIAS)
+        pairs = [random_multiplier(rng, form.mult_bits) for _ in range(count)]
         bias = rng.integers(-room, room + 1)
     else:
         spread = np.maximum(np.sqrt((flat**2).sum(axis=1)) * 74, 1000.0)
         pairs = [
-            layers.quantize_multiplier(float(60 * scale / each))
+            layers.quantize_multiplier(float(60 * scale / each), form.mult_bits)
             for each, scale in zip(spread, rng.uniform(0.5, 2.0, count), strict=True)
         ]
-        bias = rng.integers(-spread.astype(np.int64), spread.astype(np.int64) + 1)
+        room = spread.astype(np.int64) * (form.reach // 128)  # steps of 8 bits, or of 16
+        bias = rng.integers(-room, room + 1)
     return {
         "mult": np.array([mult for mult, _ in pairs], np.int32),
         "shift": np.array([shift for _, shift in pairs], np.int32),
@@ -88,7 +94,7 @@ def random_scales(rng: np.random.Generator, weight: Int8, extreme: bool) -> Scal
     }
 
 
-def random_multiplier(rng: np.random.Generator) -> tuple[int, int]:
+def random_multiplier(rng: np.random.Generator, bits: int = 31) -> tuple[int, int]:
     """Any multiplier and shift that are allowed, large and small ones alike."""
-    mult = int(rng.integers(0, 1 << int(rng.integers(1, 32))))
+    mult = int(rng.integers(0, 1 << int(rng.integers(1, bits + 1))))
     return mult, int(rng.integers(1, layers.MAX_SHIFT + 1))

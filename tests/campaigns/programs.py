@@ -20,6 +20,7 @@ from zeroskip.relay_passes.integer.layers import BOUNDS, QTensor
 
 Data = dict[str, npt.NDArray[np.generic]]
 TARGETS = ("dense256", "sparse256", "pattern256")
+WIDE = "sparse256_int16"  # with activations of 16 bits
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Lively(GraphBuilder):
 
     def tensor(self, shape: tuple[int, ...], like: QTensor | None = None) -> QTensor:
         made = super().tensor(shape, like)
-        if like is not None:
+        if like is not None or self.wide:
             return made
         low, high = BOUNDS[made.dtype]
         return replace(made, zero_point=(low + high) // 2 + int(self.rng.integers(-20, 21)))
@@ -117,6 +118,7 @@ NETWORKS: dict[str, Callable[[GraphBuilder], LayerGraph]] = {
     "looked_up": _looked_up,
     "gated": _gated,
 }
+WITHOUT_TABLES = ("residual", "depthwise", "joined", "reduction")
 
 
 def tiny(spec: AccelSpec) -> AccelSpec:
@@ -125,19 +127,22 @@ def tiny(spec: AccelSpec) -> AccelSpec:
 
 
 def samples(seed: int = 0) -> list[Sample]:
-    """Every network on every target, with its own memories and with tiny ones."""
+    """Every network on every target, with its own memories and with tiny ones; those without tables
+    with activations of 16 bits too."""
     made = []
-    for target in TARGETS:
+    for target in (*TARGETS, WIDE):
         for memories in ("", " tiny"):
             spec = tiny(load_spec(target)) if memories else load_spec(target)
-            for name in NETWORKS:
-                made.append(sample(name, spec, f"{name}, {target}{memories}", seed))
+            for name in WITHOUT_TABLES if target == WIDE else NETWORKS:
+                title = f"{name}, {target}{memories}"
+                made.append(sample(name, spec, title, seed, wide=target == WIDE))
     return made
 
 
-def sample(name: str, spec: AccelSpec, title: str, seed: int) -> Sample:
-    """One of the networks compiled, with three inputs: random ones, and each value an extreme."""
-    b = Lively(np.random.default_rng([seed, len(name)]), density=0.4)
+def sample(name: str, spec: AccelSpec, title: str, seed: int, *, wide: bool = False) -> Sample:
+    """One of the networks compiled, with three inputs: random ones, and each value an extreme.
+    wide: with activations of 16 bits."""
+    b = Lively(np.random.default_rng([seed, len(name)]), density=0.4, wide=wide)
     graph = NETWORKS[name](b)
     region = lower(graph)
     program = emit_region(region, spec, plan_region(region, spec))

@@ -10,15 +10,18 @@ import numpy as np
 from tests.compiler.fields import Int8, LimitFields, ScaleFields, ScalesFields, WindowFields
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.relay_passes.integer import layers
+from zeroskip.relay_passes.integer.fixed_point import SUMS
 from zeroskip.relay_passes.integer.layers import DType, QTensor
 
 
 @dataclass
 class GraphBuilder:
-    """Grows a graph layer by layer; every method returns the name of the value it made."""
+    """Grows a graph layer by layer; every method returns the name of the value it made. wide: of
+    activations in int16."""
 
     rng: np.random.Generator
     density: float = 0.5
+    wide: bool = False
     tensors: dict[str, QTensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
@@ -32,6 +35,8 @@ class GraphBuilder:
     def tensor(self, shape: tuple[int, ...], like: QTensor | None = None) -> QTensor:
         if like is not None:
             return QTensor(shape, like.dtype, like.zero_point)
+        if self.wide:
+            return QTensor(shape, "int16", 0)
         dtype: DType = "uint8" if self.rng.random() < 0.3 else "int8"
         low, high = layers.BOUNDS[dtype]
         return QTensor(shape, dtype, int(self.rng.integers(low, high + 1)))
@@ -47,12 +52,14 @@ class GraphBuilder:
         return name
 
     def scales(self, count: int, terms: int) -> ScalesFields:
-        real = self.rng.uniform(0.5, 2.0, count) / (20 * np.sqrt(max(terms, 1)))
-        pairs = [layers.quantize_multiplier(float(r)) for r in real]
+        step, most = (60, 10**6) if self.wide else (20, 3000)
+        real = self.rng.uniform(0.5, 2.0, count) / (step * np.sqrt(max(terms, 1)))
+        bits = SUMS["int16" if self.wide else "int8"].mult_bits
+        pairs = [layers.quantize_multiplier(float(r), bits) for r in real]
         return {
             "mult": np.array([m for m, _ in pairs], np.int32),
             "shift": np.array([n for _, n in pairs], np.int32),
-            "bias": self.rng.integers(-3000, 3000, count).astype(np.int32),
+            "bias": self.rng.integers(-most, most, count).astype(np.int32),
         }
 
     def weight(self, *shape: int) -> Int8:
@@ -173,7 +180,11 @@ class GraphBuilder:
     def multiply(self, a: str, b: str) -> str:
         y = self.tensor(self.tensors[a].shape)
         made = layers.MultiplyLayer(
-            a=self.tensors[a], b=self.tensors[b], y=y, **self.scale(1 / 150), **self.limits(y)
+            a=self.tensors[a],
+            b=self.tensors[b],
+            y=y,
+            **self.scale(1 / 40_000 if self.wide else 1 / 150),
+            **self.limits(y),
         )
         return self.add(made, a, b)
 

@@ -9,22 +9,22 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/lowering/legality.py",
         "a sum is taken to reach half as far",
-        "each * 255 + abs(int(bias))",
-        "each * 127 + abs(int(bias))",
+        "each * form.reach + abs(int(bias))",
+        "each * form.reach // 2 + abs(int(bias))",
         "compiler/test_legality.py",
     ),
     Change(
         "compiler/lowering/legality.py",
         "a sum may be one more than 32 bits hold",
-        "if worst >= 1 << 31:",
-        "if worst > 1 << 31:",
+        "if worst >= 1 << (bits - 1):",
+        "if worst > 1 << (bits - 1):",
         "compiler/test_legality.py",
     ),
     Change(
         "compiler/lowering/legality.py",
         "the sum of a dense layer is not looked at",
-        "if isinstance(layer, layers.ConvLayer | layers.DenseLayer):\n        reach",
-        "if isinstance(layer, layers.ConvLayer):\n        reach",
+        "if isinstance(layer, layers.ConvLayer | layers.DenseLayer):\n        form",
+        "if isinstance(layer, layers.ConvLayer):\n        form",
         "compiler/test_legality.py",
     ),
     Change(
@@ -72,15 +72,15 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/lowering/legality.py",
         "int32 activations are taken",
-        'not in ("int8", "uint8"):',
-        'not in ("int8", "uint8", "int32"):',
+        "if dtype not in VALUE_TYPES[bits]:",
+        'if dtype not in (*VALUE_TYPES[bits], "int32"):',
         "compiler/test_legality.py",
     ),
     Change(
         "compiler/lowering/legality.py",
         "uint8 activations are refused",
-        'not in ("int8", "uint8"):',
-        'not in ("int8",):',
+        "if dtype not in VALUE_TYPES[bits]:",
+        "if dtype not in VALUE_TYPES[bits][:1]:",
         "compiler/test_legality.py",
     ),
     Change(

@@ -32,8 +32,8 @@ OPERATORS: tuple[Change, ...] = (
     Change(
         "accel_model/execute/accesses.py",
         "limits before a table may be of more than 8 bits",
-        'fits, kind = _in_a_byte(y.low, y.high), "8 bits"',
-        'fits, kind = True, "8 bits"',
+        '_check_limits(y.low, y.high, _in_a_byte(y.low, y.high), "8 bits")',
+        '_check_limits(y.low, y.high, True, "8 bits")',
         f"{SEMANTICS}::test_limits_before_a_table_are_a_range_of_8_bits",
     ),
     Change(

@@ -7,6 +7,8 @@ from tests.mutants_code.change import Change
 TARGET = "accel_model/test_storage.py"
 NETWORKS = "compiler/test_storage.py"
 COMMANDS = "runtime/test_storage.py"
+VALUES = "accel_model/test_int16.py"
+QUANTIZE = "relay_passes/test_quantize.py"
 
 STORAGE: tuple[Change, ...] = (
     Change(
@@ -17,10 +19,10 @@ STORAGE: tuple[Change, ...] = (
         TARGET,
     ),
     Change(
-        "accel_model/spec.py",
+        "accel_model/storage.py",
         "storage in 8 bits makes another target where it is said",
-        "        if self.storage == Storage():\n",
-        "        if self.storage is Storage():\n",
+        "        if self == IN_BYTES:\n",
+        "        if self is IN_BYTES:\n",
         TARGET,
     ),
     Change(
@@ -113,5 +115,54 @@ STORAGE: tuple[Change, ...] = (
         ' and section != "storage":',
         ":",
         COMMANDS,
+    ),
+    Change(
+        "accel_model/functional/kernels.py",
+        "a product with a sum may wrap",
+        "MOST_PRODUCT // (largest + 1):",
+        "2 * MOST_PRODUCT // (largest + 1):",
+        VALUES,
+    ),
+    Change(
+        "accel_model/functional/kernels.py",
+        "an average of many values may wrap",
+        "if abs(mult) > MOST_PRODUCT // reach:",
+        "if False:",
+        VALUES,
+    ),
+    Change(
+        "accel_model/execute/registers.py",
+        "values of 16 bits have zero points and tables",
+        'if name.removeprefix("mid_") in _OF_BYTES and getattr(one, name):',
+        "if False:",
+        VALUES,
+    ),
+    Change(
+        "accel_model/memory/operand_window.py",
+        "sums of 16-bit inputs are bounded by those of 8",
+        "max(255, 2 * self.flip - 1)",
+        "255",
+        "compiler/test_int16.py",
+    ),
+    Change(
+        "accel_model/program/program.py",
+        "sums of 16-bit activations have 32 bits whatever the target has",
+        "IN_BYTES.sum_bits if self.value_bytes == 1 else self.spec.storage.sum_bits",
+        "IN_BYTES.sum_bits",
+        "compiler/test_int16.py",
+    ),
+    Change(
+        "compiler/codegen/registers.py",
+        "a convolution's own result has the limits of the sum",
+        "mid = clip if op.residual is None else op.residual.pre_add_clip",
+        "mid = clip",
+        "compiler/test_int16.py",
+    ),
+    Change(
+        "relay_passes/quantize/scales.py",
+        "int16 spans the range of both signs",
+        "max(-lo, hi) / high if symmetric",
+        "(hi - lo) / (2 * high) if symmetric",
+        QUANTIZE,
     ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from zeroskip.relay_passes.integer.relax_functions import BOUNDS
+from zeroskip.relay_passes.integer.fixed_point import BOUNDS, ActivationType
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
 from zeroskip.relay_passes.quantize.float_graph import Scale
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
@@ -24,18 +24,20 @@ from zeroskip.relay_passes.relax.passes import Pass, function_pass
 class DropIdleFilters(Pass):
     """Makes zeros of filters whose whole sum is less than half a step of their result for every
     input in range; what is left of their channel is its bias. The attribute ``zeroskip.pruned``
-    says how many. ranges: of the activations, as QuantizeInt8 takes them.
+    says how many. ranges, activation_dtype: of the activations, as QuantizeInt8 takes them.
     """
 
-    def __init__(self, ranges: Mapping[str, Range]) -> None:
-        self.ranges = ranges
+    def __init__(
+        self, ranges: Mapping[str, Range], activation_dtype: ActivationType = "int8"
+    ) -> None:
+        self.ranges, self.activation_dtype = ranges, activation_dtype
 
     def transform_function(
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
         graph = read_graph(func)
         groups = integer_groups(func, graph, scaled=True)
-        scales = choose_scales(func, graph, groups, self.ranges, "int8")
+        scales = choose_scales(func, graph, groups, self.ranges, self.activation_dtype)
         layers = {layer.var: layer for layer in prunable_layers(func)}
         weights, notes = {}, {}
         for group in groups.values():
@@ -50,7 +52,7 @@ class DropIdleFilters(Pass):
                 weights[layer.var][idle] = 0
                 notes[layer.node] = (
                     f"{idle.sum()} filters dropped that cannot move their result "
-                    "by half a step of 8 bits"
+                    f"by half a step of {16 if self.activation_dtype == 'int16' else 8} bits"
                 )
         return with_weights(func, weights, notes) if weights else func
 
