@@ -48,8 +48,8 @@ class Placement:
 
     regions: parts of the network that the accelerator runs. to_accelerator: bytes that these read;
     to_host: bytes that they return, what one hands to another included in both. nodes_on_cpu: ONNX
-    nodes. layers: convolutions and matrix products, macs:
-    their multiplies, zeros and padding included; of both, those on the CPU too.
+    nodes. layers: convolutions and matrix products, macs: their multiplies, zeros and padding
+    included; of both, those on the CPU too.
     """
 
     regions: int
@@ -74,7 +74,8 @@ class Placement:
         """Of one image, where it is of a run of several."""
         return replace(
             self,
-            crossing=self.crossing // images,
+            to_accelerator=self.to_accelerator // images,
+            to_host=self.to_host // images,
             macs=self.macs // images,
             macs_on_cpu=self.macs_on_cpu // images,
         )

@@ -117,11 +117,10 @@ class Report:
     cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
     host_calls: what the CPU does between the regions. placement: how much of the network all the
     figures are for. images: that one run of the programs computes; every figure is of such a run,
-    but ``efficiency`` of an image. batch: runs of the model's batch, one after
-    another. by_image: cycles of every sample, on an array that looks at
-    activations; the other figures are of the sample of median time. weights_bound: the bound if no
-    activation were zero; ``bound`` counts products of two values that are not zero where the array
-    skips both. headline: the line that says so. efficiency: area, power and rates; None where the
+    but ``efficiency`` of an image. batch: runs of the model's batch, one after another. by_image:
+    cycles of every sample, on an array that looks at activations; the other figures are of the
+    sample of median time. weights_bound: the bound if no activation were zero; ``bound`` counts
+    products of two values that are not zero where the array skips both. headline: the line that says so. efficiency: area, power and rates; None where the
     target names no technology.
     """
 

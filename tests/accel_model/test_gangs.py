@@ -60,7 +60,7 @@ def walked(spec: AccelSpec, case: Case) -> Counter[str]:
             streams = range(group, min(group + slots, len(filters)))
             found["act_rows"] += channel_blocks * window.taps * len(outputs)
             windows = 1 if dense else len(streams)
-            reads = sum(np.count_nonzero(filters.matrix[n]) for n in streams)
+            reads = int(np.count_nonzero(filters.matrix[list(streams)]))
             reads = filters.shape.entries if dense else reads
             found["window_bytes"] += (windows * filters.shape.entries + reads) * len(outputs)
             moved = (not case.first) + (not case.last)
