@@ -67,8 +67,8 @@ class _Behind:
     """What is left to do when operation ``first`` begins.
 
     late: of values, the channels, bool [C], of which each element is made of one of its products.
-    kept: of values that are made before, the channels that ``first`` reads, or another operation
-    together with something late.
+    kept: of values that are made before, the channels that are read with something late, or by
+    ``first`` itself if it looks at every element.
     weighing: the convolutions all of whose multiplies are left.
     """
 
@@ -106,10 +106,11 @@ class _Behind:
     def _follow(self, index: int, op: Op, taps: _Taps) -> None:
         x = self._of(op.x) if index > self.first else np.ones(op.x.channels, np.bool_)
         own = taps.results(x)
-        if isinstance(op, ConvOp) and x.all():
+        if not isinstance(op, ConvOp):
+            if index == self.first:
+                self._keep(op.x, x)
+        elif x.all():
             self.weighing.add(index)
-        if index == self.first:
-            self._keep(op.x, x)
         late = own
         if op.operand is not None:
             operand = self._of(op.operand)

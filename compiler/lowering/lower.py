@@ -18,13 +18,12 @@ from zeroskip.compiler.ir.ops import AddRequant, Clip, Op, Region, ResultTable
 from zeroskip.compiler.ir.views import ChannelSlice, Value, planar, whole
 from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.grouping import block_diagonal, super_groups
-from zeroskip.compiler.lowering.legality import MAX_STEP
+from zeroskip.compiler.lowering.legality import MAX_KERNEL, MAX_STEP
 from zeroskip.compiler.lowering.moves import depth_to_space, gather
 from zeroskip.compiler.lowering.volumes import VOLUMES
 from zeroskip.relay_passes.integer import layers
 
 SEPARATE_TAPS = 25  # from which on a maximum is taken of columns, then of rows
-LARGEST_MAP = 256  # pixels of a map that a dense layer reads in place
 # whose results a table may take
 TABLED = (ops.ConvOp, ops.MaxPoolOp, ops.AvgPoolOp, ops.AddOp, ops.MultiplyOp)
 
@@ -103,11 +102,12 @@ class _Lowering:
             self.views[node.output] = y
 
     def _dense(self, node: Node, layer: layers.DenseLayer, y: ChannelSlice) -> None:
-        """A dense layer on a flattened map is a convolution whose kernel is the whole map, unless
-        the map is so large that 16 filters over a block of it would not fit in WGT. The images of a
-        batch are its pixels."""
+        """A dense layer on a flattened map is a convolution whose kernel is the whole map, in parts if
+        it is a large one: its weights take the order in which the map lies. Only where a kernel has no
+        such side, or a step from image to image, is the map moved first. The images of a batch are
+        its pixels."""
         x = self.flattened.get(node.inputs[0])
-        if x is None or x.value.pixels // x.value.images > LARGEST_MAP:
+        if x is None or max(x.value.image) > MAX_KERNEL or _too_high(x.value):
             x = self.read(node.inputs[0])
         kernel = x.value.image
         weight = np.ascontiguousarray(layer.weight).reshape(-1, x.channels, *kernel)
@@ -144,13 +144,17 @@ class _Lowering:
         return y.value
 
 
+def _too_high(x: Value) -> bool:
+    """Whether no step goes from an image to the next."""
+    return x.images > 1 and x.image[0] > MAX_STEP
+
+
 def _below(window: Window, x: ChannelSlice, y: ChannelSlice) -> Window:
     """A window over images of a batch, each of which has one row of results: the step to the next
     of them is an image, so that they are rows like others."""
-    images, high = x.value.images, x.value.image[0]
-    if images == 1 or y.value.image[0] > 1 or high > MAX_STEP:
+    if x.value.images == 1 or y.value.image[0] > 1 or _too_high(x.value):
         return window
-    return replace(window, stride=(high, window.stride[1]))
+    return replace(window, stride=(x.value.image[0], window.stride[1]))
 
 
 def _is_volume(layer: layers.Layer) -> bool:
