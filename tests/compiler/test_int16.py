@@ -25,7 +25,7 @@ from zeroskip.compiler.scheduling.region import plan_region
 from zeroskip.relay_passes.integer.layers import ConvLayer
 
 SPEC = load_spec("sparse256_int16")
-TABLED = ("tables", "tables_before_sums", "squeezed")
+TABLED = ("tables", "tables_before_sums", "squeezed", "spread_sums")
 Network = Callable[[GraphBuilder], list[str]]
 
 
