@@ -463,9 +463,10 @@ def test_the_demonstration(name: str) -> None:
 @pytest.mark.parametrize("case", [row[:3] for row in table_of(*WHOLE).rows], ids=" ".join)
 def test_whole_networks(case: tuple[str, str, str]) -> None:
     made = networks.row(*case)
-    assert table_of(*WHOLE).row(*case)[4:8] == (
+    assert table_of(*WHOLE).row(*case)[4:9] == (
         f"{made['cycles']:,}",
         f"{made['bound']:,}",
         f"{made['x bound']:.3f}",
         f"{made['x network']:.3f}",
+        f"{made['x reachable']:.3f}",
     )

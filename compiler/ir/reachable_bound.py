@@ -22,6 +22,8 @@ from zeroskip.compiler.ir.views import ChannelSlice
 
 Bools = npt.NDArray[np.bool_]
 
+MOST_PRODUCTS = 1 << 33  # to find what filters look at exactly: some tenths of a second
+
 
 def reachable_bound(
     region: Region, spec: AccelSpec, weight_bytes: Mapping[str, int], moved: int
@@ -250,7 +252,8 @@ class _Taps:
 
     def channels(self, results: Bools) -> tuple[Bools, Bools]:
         """bool [candidates, C] twice: the channels of ``x`` that some of the results, bool
-        [candidates, K], weigh at every tap, and at one of ``always``."""
+        [candidates, K], weigh at every tap, and at one of ``always``. Of many results of a layer of
+        many weights, those that more filters weigh than are not among them."""
         if not isinstance(self.op, ConvOp):
             return results, results
         if isinstance(self.op, DepthwiseOp):
@@ -260,7 +263,7 @@ class _Taps:
             return self.every[of], self.some[of]
         others = results.shape[1] - results.sum(axis=1, keepdims=True)
         fewest, most = (np.asarray(counts > others) for counts in self.filters)
-        if fewest.all() or not others.any():
+        if fewest.all() or not others.any() or len(results) * self._weight.size > MOST_PRODUCTS:
             return fewest, most
         wanted = results.astype(np.float32)
         everywhere, somewhere = np.ones_like(fewest), np.zeros_like(fewest)

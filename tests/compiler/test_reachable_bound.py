@@ -160,7 +160,10 @@ def test_a_convolution_takes_the_array_so_long(
     region = lower(
         b.graph(b.conv(b.input(channels, side, side), filters, (kernel, kernel), pad=pad))
     )
-    assert least_array_cycles(region.ops[0], load_spec(target)) == cycles
+    spec = load_spec(target)
+    if isinstance(spec.array, LaneGeometry):  # 16 filters x 16 outputs at least
+        spec = replace(spec, array=replace(spec.array, max_gang=2))
+    assert least_array_cycles(region.ops[0], spec) == cycles
 
 
 def test_zeros_are_no_work_and_their_taps_no_fetch() -> None:
