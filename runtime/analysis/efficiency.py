@@ -22,7 +22,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of 
         ("row registers", "row multiplexers", "kernel row selectors", "row adders"),
     ),
     "ACT": ("act_row", ("ACT", "fetch crossbar", "load and store row buffers")),
-    "WGT": ("wgt_word", ("WGT", "weight row buffers")),
+    "WGT": ("wgt_word", ("WGT", "weight row buffers", "gang selectors")),
     "ACC": ("acc_row", ("ACC",)),
     "requantise": ("requantise", ("PAR", "staging", "requantize units", "addition units")),
     "tables": ("lookup", ("result tables", "result multiplexers")),

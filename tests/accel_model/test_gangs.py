@@ -60,8 +60,8 @@ def walked(spec: AccelSpec, case: Case) -> Counter[str]:
             streams = range(group, min(group + slots, len(filters)))
             found["act_rows"] += channel_blocks * window.taps * len(outputs)
             windows = 1 if dense else len(streams)
-            reads = int(np.count_nonzero(filters.matrix[list(streams)]))
-            reads = filters.shape.entries if dense else reads
+            stored = sum(int(np.count_nonzero(filters.matrix[n])) for n in streams)
+            reads = filters.shape.entries if dense else stored
             found["window_bytes"] += (windows * filters.shape.entries + reads) * len(outputs)
             moved = (not case.first) + (not case.last)
             found["acc_rows"] += moved * -(-len(streams) // 16) * len(outputs)
