@@ -41,7 +41,7 @@ def test_demo(tmp_path: Path) -> None:
     compared = Page((tmp_path / "out" / "compare.html").read_text())
     cells = {each["text"] for each in compared.all("td")}
     assert {f"{share:.2f}%" for share in (shares[1], shares[4])} <= cells
-    assert {"46,392", "11,343"} <= cells
+    assert {"45,790", "11,276"} <= cells
     for name in ("report.html", "compare.html", "timeline.json"):
         assert f"open {tmp_path / 'out' / name}: " in done.stdout
     said = [line for line in done.stderr.splitlines() if PROGRESS.fullmatch(line)]

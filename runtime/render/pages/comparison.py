@@ -10,7 +10,15 @@ from zeroskip.runtime.analysis.efficiency import RATES, RATES_SENTENCE, rates
 from zeroskip.runtime.render.pages.axes import BOTTOM, LEFT, RIGHT, TOP, Axis, LogAxis, grid
 from zeroskip.runtime.render.pages.chart import Chart
 from zeroskip.runtime.render.pages.document import document
-from zeroskip.runtime.render.pages.elements import Element, figure, legend, scroller, short, tag
+from zeroskip.runtime.render.pages.elements import (
+    Child,
+    Element,
+    figure,
+    legend,
+    scroller,
+    short,
+    tag,
+)
 from zeroskip.runtime.render.pages.labels import Box, Dot, along, placed
 from zeroskip.runtime.render.pages.masks import SHOWN, mask_picture
 from zeroskip.runtime.render.pages.palette import series_legend, series_of
@@ -205,7 +213,7 @@ def _table(made: Comparison) -> Element:
         tag(
             "tr",
             tag("th", entry.scheme),
-            tag("td", entry.own_text, " ", tag("span", entry.interval_text, class_="spread")),
+            tag("td", entry.own_text, *_interval(entry)),
             *(
                 cell
                 for target in made.targets
@@ -220,6 +228,12 @@ def _table(made: Comparison) -> Element:
     table = tag("table", head, tag("tbody", *rows), class_="schemes")
     note = " ".join(f"{each}." for each in _sentences(made))
     return figure("In numbers", note, scroller(table))
+
+
+def _interval(entry: Entry) -> list[Child]:
+    """The interval of the quality, behind it or below."""
+    text = entry.interval_text
+    return [" ", tag("span", text, class_="spread")] if text else []
 
 
 def _rates_figure(made: Comparison) -> list[Element]:
